@@ -111,7 +111,7 @@ RAILWAY = Host(
 )
 LEAPCELL = Host(
     "leapcell",
-    "Leapcell, serverless (free)",
+    "Leapcell (serverless, free)",
     "LEAPCELL",
     port=8080,
     writable_folders=("/tmp",),  # noqa: S108 - the one that it has
@@ -127,7 +127,7 @@ LEAPCELL = Host(
 )
 LEAPCELL_PERSISTENT = Host(
     "leapcell-persistent",
-    "Leapcell, persistent (paid)",
+    "Leapcell (persistent, paid)",
     "LEAPCELL",  # the same for both
     port=8080,
     writable_folders=("/tmp",),  # noqa: S108 - the one that it has
@@ -153,7 +153,7 @@ KOYEB = Host(
 )
 HEROKU = Host(
     "heroku",
-    "Heroku and other hosts with a Procfile",
+    "Heroku (Procfile)",
     "DYNO",
     port=5000,  # in truth another at each start
     has_shell=True,
@@ -194,7 +194,7 @@ HUGGING_FACE = Host(
 )
 LINUX = Host(
     "linux",
-    "A Linux machine with systemd, such as a DigitalOcean droplet",
+    "Linux (systemd)",
     keeps_disk=True,
     has_shell=True,
     memory_bytes=512 * MEBIBYTE_BYTES,

@@ -239,7 +239,7 @@ class Settings(BaseSettings):
         if isinstance(self, kind):
             return self
         if kind not in self._of_features:
-            self._of_features[kind] = _load(kind, _env_file=settings_class().model_config.get("env_file"))
+            self._of_features[kind] = load_kind(kind, _env_file=settings_class().model_config.get("env_file"))
         found = self._of_features[kind]
         assert isinstance(found, kind)  # noqa: S101 - kept by its class
         return found
@@ -405,7 +405,7 @@ def load_settings(**given: Any) -> Settings:
             f"{PACKAGE}/settings.py: Settings lacks {', '.join(map(str.upper, missing[:3]))}{more}. "
             "Begin it with class Settings(opportune.settings.Settings):"
         )
-    return _load(kind, **given)
+    return load_kind(kind, **given)
 
 
 def read_feature_settings(settings: Settings, features: "Sequence[Feature]") -> None:
@@ -436,7 +436,12 @@ def setting_names() -> list[str]:
     return list(dict.fromkeys(name.upper() for kind in settings_classes() for name in kind.model_fields))
 
 
-def _load(kind: type[S], **given: Any) -> S:
+def load_kind(kind: type[S], **given: Any) -> S:
+    """Read one class of settings, of the site or a feature.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
     try:
         _refuse_broken_lines(given.get("_env_file", kind.model_config.get("env_file")))
         return kind(**given)

@@ -1,11 +1,11 @@
 """`oppman.py check`: what would go wrong, before it does."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from dotenv import dotenv_values
@@ -17,12 +17,12 @@ from opportune.accounts.models import User
 from opportune.admin.options import view_faults
 from opportune.admin.permissions import Permissions
 from opportune.admin.site import add_icons, view_classes
-from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check_secret_key
+from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check_production, check_secret_key
 from opportune.cli import startup
+from opportune.cli.check_results import as_data, refuse_errors, tell
 from opportune.cli.loop import runner
 from opportune.cli.makemigrations import collect
 from opportune.cli.output import Progress, print_json, progress, say
-from opportune.cli.terminal import styled
 from opportune.cli.transaction import in_transaction
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import migration_url
@@ -30,8 +30,10 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
 from opportune.db.migrations.locks import table_locks
 from opportune.db.url.database_url import DatabaseURL
+from opportune.deploy.check import check_current_host
 from opportune.env_example import env_example
 from opportune.errors import OperatorError
+from opportune.hosts import current_host
 from opportune.mail import DeliveryError, InvalidEmailError
 from opportune.mail.addresses import parse_recipient, sender_address
 from opportune.mail.transport import transport_for
@@ -54,42 +56,26 @@ def command(
 ) -> None:
     """Look for mistakes in settings and database. Exits with 1 if there are errors."""
     settings = get_settings()
-    checks = [*CHECKS, *(DEPLOY_CHECKS if deploy else ()), *(TRIALS if try_out else ())]
+    checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(TRIALS if try_out else ())]
     with progress("Checking", len(checks), "checks") as bar:
         findings = [*carried_out(checks, settings, bar)]
     if as_json:
         print_json(as_data(findings, notices(settings)))
     else:
         tell(findings, notices(settings))
-    if errors := sum(finding.is_error for finding in findings):
-        raise OperatorError(f"{errors} of these must be put right." if errors > 1 else "This must be put right.")
+    refuse_errors(findings)
     if not as_json:
         say("No errors found.")
+
+
+def deploy_checks() -> tuple[Check, ...]:
+    return HOST_CHECKS if current_host() else DEPLOY_CHECKS
 
 
 def carried_out(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
     for check in checks:
         yield from check(settings)
         bar.advance()
-
-
-def as_data(findings: Sequence[Finding], notes: Iterable[str]) -> dict[str, Any]:
-    return {
-        "ok": not any(finding.is_error for finding in findings),
-        "findings": [{"level": level(finding), "text": finding.text} for finding in findings],
-        "notes": list(notes),
-    }
-
-
-def tell(findings: Sequence[Finding], notes: Iterable[str]) -> None:
-    for note in notes:
-        say(f"note: {note}")
-    for finding in findings:
-        print(f"{styled(level(finding), 'red' if finding.is_error else 'yellow')}: {finding.text}")
-
-
-def level(finding: Finding) -> str:
-    return "error" if finding.is_error else "warning"
 
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
@@ -306,4 +292,6 @@ CHECKS: tuple[Check, ...] = (
     check_icons,
 )
 DEPLOY_CHECKS: tuple[Check, ...] = (*PRODUCTION_CHECKS, check_superusers)
+HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host, check_superusers)
+"""The same where the site runs on a known host, by that one's rules."""
 TRIALS: tuple[Check, ...] = (try_mail,)

@@ -1,16 +1,24 @@
 """`oppman.py deploy init|check HOST`: a host's own files, and its rules before anything is pushed."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from opportune.checks import Finding
+from opportune.cli.check_results import as_data, refuse_errors, tell
+from opportune.cli.deploy_questions import answered
 from opportune.cli.git import Git
-from opportune.cli.output import say, warn
+from opportune.cli.output import print_json, say, warn
 from opportune.cli.suggestions import did_you_mean
 from opportune.cli.terminal import styled
+from opportune.deploy.check import check_deployment
 from opportune.deploy.env_production import ENV_PRODUCTION, write_env
 from opportune.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
 from opportune.deploy.recipes import RECIPES, Recipe
+from opportune.deploy.rules.deployment import Answers, Deployment
 from opportune.deploy.site_names import (
     EXAMPLE_DOMAIN,
     SiteNames,
@@ -20,8 +28,9 @@ from opportune.deploy.site_names import (
     require_name,
 )
 from opportune.deploy.traps import trap_lines
+from opportune.deploy.values import check_quotes, check_values, production_values, settings_from
 from opportune.errors import OperatorError
-from opportune.project import PROJECT
+from opportune.project import PROJECT, display_path
 from opportune.settings import get_settings
 
 command = typer.Typer()
@@ -105,3 +114,50 @@ def tell_lines(heading: str, lines: list[str]) -> None:
     say(f"\n{styled(heading, 'bold')}")
     for line in lines:
         say(f"  {line}".rstrip())
+
+
+@command.command()
+def check(  # noqa: PLR0913, PLR0917 - an option for each question
+    host: HostName,
+    env_file: Annotated[
+        Path | None, typer.Option("--env-file", help=f"The settings. [default: {ENV_PRODUCTION}, if there is one]")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: no paid plan, no volume, no pooler.")] = False,
+    paid: Annotated[bool | None, typer.Option("--paid/--free", help="The plan.", show_default=False)] = None,
+    volume: Annotated[
+        bool | None, typer.Option("--volume/--no-volume", help="A disk that is kept is at data/.", show_default=False)
+    ] = None,
+    pooler: Annotated[
+        bool | None, typer.Option("--pooler/--no-pooler", help="PgBouncer before the database.", show_default=False)
+    ] = None,
+    domain: Annotated[str, typer.Option(help="A domain of your own.")] = "",
+    workers: Annotated[int, typer.Option(min=1, help="What runserver gets as --workers.")] = 1,
+    ephemeral: Annotated[
+        bool, typer.Option("--ephemeral", help="What is written may be lost at each restart: a demonstration.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs; asks nothing.")] = False,
+) -> None:
+    """Look at production's settings as the host will, before anything is pushed. Exits with 1 if there are errors."""
+    recipe = recipe_of(host)
+    file = env_file or (PROJECT / ENV_PRODUCTION if (PROJECT / ENV_PRODUCTION).exists() else None)
+    answers = Answers(paid, volume, pooler, ephemeral, workers, require_domain(domain) if domain else "")
+    findings = [*findings_for(recipe, file, answers, yes=yes or as_json)]
+    if as_json:
+        print_json({"host": recipe.host.name, **as_data(findings, ())})
+    else:
+        say(f"{recipe.host.title}, with the settings of {display_path(file) if file else 'the environment'}:")
+        tell(findings, ())
+    refuse_errors(findings)
+    if not as_json:
+        say("No errors found.")
+
+
+def findings_for(recipe: Recipe, file: Path | None, answers: Answers, *, yes: bool) -> Iterator[Finding]:
+    values = production_values(recipe, file)
+    yield from check_values(recipe, values)
+    yield from check_quotes(recipe, file)
+    settings, faults = settings_from(recipe, values)
+    yield from faults
+    if settings:
+        deployment = Deployment(recipe, settings, values, answers)
+        yield from check_deployment(replace(deployment, answers=answered(deployment, yes=yes)))

@@ -1,0 +1,34 @@
+"""What checks have found, as people and programs are told."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from opportune.checks import Finding
+from opportune.cli.output import say
+from opportune.cli.terminal import styled
+from opportune.errors import OperatorError
+
+
+def as_data(findings: Sequence[Finding], notes: Iterable[str]) -> dict[str, Any]:
+    return {
+        "ok": not any(finding.is_error for finding in findings),
+        "findings": [{"level": level(finding), "text": finding.text} for finding in findings],
+        "notes": list(notes),
+    }
+
+
+def tell(findings: Sequence[Finding], notes: Iterable[str]) -> None:
+    for note in notes:
+        say(f"note: {note}")
+    for finding in findings:
+        print(f"{styled(level(finding), 'red' if finding.is_error else 'yellow')}: {finding.text}")
+
+
+def level(finding: Finding) -> str:
+    return "error" if finding.is_error else "warning"
+
+
+def refuse_errors(findings: Sequence[Finding]) -> None:
+    """Raises OperatorError where any of them is one."""
+    if errors := sum(finding.is_error for finding in findings):
+        raise OperatorError(f"{errors} of these must be put right." if errors > 1 else "This must be put right.")

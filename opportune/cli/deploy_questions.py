@@ -1,0 +1,55 @@
+"""What `deploy check` asks, since no setting tells it."""
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+import typer
+
+from opportune.db.url.database_url import DatabaseURL
+from opportune.deploy.rules.deployment import Answers, Deployment
+
+FLAGS = {
+    "is_paid": "--paid or --free",
+    "has_volume": "--volume or --no-volume",
+    "has_pooler": "--pooler or --no-pooler",
+}
+QUESTIONS = {
+    "is_paid": "Is it a paid plan?",
+    "has_volume": "Is a volume mounted where the site writes (data/)?",
+    "has_pooler": "Is there a pooler such as PgBouncer in front of the database?",
+}
+
+
+def answered(deployment: Deployment, *, yes: bool) -> Answers:
+    """The answers with those that were missing: asked for, or with `yes` taken as no.
+
+    Raises:
+        typer.BadParameter: there is nobody to ask.
+    """
+    answers = deployment.answers
+    for name in QUESTIONS:
+        if getattr(answers, name) is None and _matters(name, deployment):
+            given: dict[str, Any] = {name: not yes and _ask(name)}
+            answers = replace(answers, **given)
+    return answers
+
+
+def _matters(name: str, deployment: Deployment) -> bool:
+    recipe, url = deployment.recipe, deployment.database
+    if name == "is_paid":
+        return bool(recipe.paid_lifts)
+    if name == "has_volume":
+        writes = bool(url and url.kind == "sqlite") or deployment.uploads is not None
+        return writes and recipe.has_volumes and not recipe.host.keeps_disk
+    return _pooler_is_unknown(url) and deployment.settings.database_pooled == "auto"
+
+
+def _pooler_is_unknown(url: DatabaseURL | None) -> bool:
+    return bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
+
+
+def _ask(name: str) -> bool:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"{QUESTIONS[name]} Say {FLAGS[name]}, or --yes for no to all questions.")
+    return typer.confirm(QUESTIONS[name])

@@ -1,0 +1,103 @@
+"""Production's settings as they are before anything is pushed, and what is wrong with them one by one."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from opportune.checks import Finding
+from opportune.deploy.env_production import asked_names, read_env, required_names
+from opportune.deploy.recipes import Recipe
+from opportune.deploy.rules.deployment import warning
+from opportune.errors import SettingsError
+from opportune.settings import (
+    GENERATE_KEY_COMMAND,
+    BaseSettings,
+    Settings,
+    is_weak,
+    load_kind,
+    setting_names,
+    settings_classes,
+)
+
+STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
+"""For the rules that come after the one of a missing key."""
+STAND_IN_URL = "postgresql://site:hidden@secrets.internal/site"
+TOLD_ELSEWHERE = ("BASE_URL", "DATABASE_URL", "STORAGE_URL")
+"""Of what is missing, that of which rules of their own say more."""
+REFERENCE = re.compile(r"\$\{\{.*\}\}")
+REFERENCES = {"DATABASE_URL": "postgresql://postgres:hidden@postgres.railway.internal:5432/railway"}
+"""What Railway's references become there, as far as rules look at it."""
+
+
+def production_values(recipe: Recipe, env_file: Path | None) -> dict[str, str]:
+    """What the host's files set, then the file of settings, then the environment: the last wins, as it will there.
+
+    Raises:
+        OperatorError: the file cannot be read.
+    """
+    known = {*setting_names(), *asked_names(recipe)}
+    environment = {name: value for name, value in os.environ.items() if name in known and value}
+    return {**(read_env(env_file) if env_file else {}), **environment}
+
+
+def check_values(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]:
+    """What is missing, what is no setting, and what production refuses."""
+    words = asked_names(recipe)
+    has_secrets_elsewhere = bool(values.get("SECRETS_FROM"))
+    if has_secrets_elsewhere:
+        yield warning("What SECRETS_FROM names is not looked at: settings there are not checked.")
+    for name in required_names(recipe):
+        if not (values.get(name) or has_secrets_elsewhere or name in (*recipe.sets, *TOLD_ELSEWHERE)):
+            yield Finding(f"{name} is missing. {words[name]}")
+    if (key := values.get("SECRET_KEY", "")) and is_weak(key):
+        yield Finding(f"SECRET_KEY is known or shorter than 32 random characters. Make one: {GENERATE_KEY_COMMAND}")
+    if "ENVIRONMENT" in recipe.asks and not values.get("ENVIRONMENT"):
+        yield Finding(f"ENVIRONMENT is missing, and {recipe.host.title} does not tell: set ENVIRONMENT=production.")
+    elif values.get("ENVIRONMENT", "production") != "production":
+        yield Finding(f"ENVIRONMENT is {values['ENVIRONMENT']}: set ENVIRONMENT=production.")
+    yield from _unknown(recipe, values)
+
+
+def _unknown(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]:
+    known = [*setting_names(), *asked_names(recipe)]
+    for name in values:
+        near = get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+        if name.upper() not in known and near:
+            yield warning(f"{name} is no setting and has no effect. Did you mean {near[0]}?")
+
+
+def check_quotes(recipe: Recipe, env_file: Path | None) -> Iterator[Finding]:
+    """Lines that are copied as they stand."""
+    if not env_file or recipe.takes_quotes:
+        return
+    for name, value in re.findall(r"^([A-Z][A-Z0-9_]*)=(.*)$", env_file.read_text(encoding="utf-8"), re.MULTILINE):
+        if value.strip()[:1] in ("'", '"'):
+            yield Finding(f"{name} stands in quotes, which {recipe.host.title} takes for a part of it: leave them out.")
+
+
+def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
+    """The settings as they will be there; None with what is wrong where they cannot be read."""
+    given = {name: _resolved(name, value) for name, value in {**recipe.sets, **values}.items()}
+    if is_weak(given.get("SECRET_KEY", "")):
+        given["SECRET_KEY"] = STAND_IN_KEY
+    if given.pop("SECRETS_FROM", ""):
+        given.setdefault("DATABASE_URL", STAND_IN_URL)
+    given["ENVIRONMENT"] = "production"
+    try:
+        site, *others = [_loaded(kind, given) for kind in settings_classes()]
+    except SettingsError as error:
+        return None, [Finding(line) for line in str(error).split("; ")]
+    assert isinstance(site, Settings)  # noqa: S101 - the first is the site's
+    return site.having(*others), []
+
+
+def _loaded(kind: type[BaseSettings], given: Mapping[str, str]) -> BaseSettings:
+    names = kind.model_fields
+    mine = {name.lower(): value for name, value in given.items() if name.lower() in names and value}
+    return load_kind(kind, _env_file=None, secrets_from="", **mine)
+
+
+def _resolved(name: str, value: str) -> str:
+    return REFERENCES.get(name, "") if REFERENCE.fullmatch(value.strip()) else value

@@ -1,0 +1,237 @@
+"""`deploy check`: each setting that a host would not stand is named, with its mend, before anything is pushed."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from opportune.checks import Finding
+from opportune.cli import deploy
+from opportune.cli.check import deploy_checks
+from opportune.deploy.check import check_current_host, check_deployment
+from opportune.deploy.env_production import ENV_PRODUCTION, required_names
+from opportune.deploy.recipes import RECIPES
+from opportune.deploy.rules.deployment import Answers, Deployment
+from opportune.deploy.values import check_quotes, check_values, settings_from
+from opportune.hosts import HOST_VARIABLES
+from opportune.testing.commands import Oppman
+from opportune.testing.plugin import settings_for
+
+KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
+NEON = "postgresql://site:secret@ep-name-123456.eu-central-1.aws.neon.tech/site?sslmode=require"
+GOOD = {
+    "SECRET_KEY": KEY,
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": NEON,
+    "BASE_URL": "https://circle.lisbon.pt",
+    "STORAGE_URL": "s3://key:secret@bucket.lisbon.pt/site",
+    "MAIL_URL": "resend://KEY",
+    "LLM_BASE_URL": "https://llm.lisbon.pt/v1",
+    "LLM_API_KEY": "key",
+    "LLM_MODEL": "large",
+    "POSTGRES_PASSWORD": "secret",
+}
+ANSWERS = Answers(is_paid=False, has_volume=False, has_pooler=False)
+
+
+def values_for(host: str, **changes: str) -> dict[str, str]:
+    """Good settings for a host with these changed; an empty one is not set."""
+    recipe = RECIPES[host]
+    asked = dict(GOOD) if host != "huggingface" else {**GOOD, "DATABASE_URL": NEON.replace("/site?", ":443/site?")}
+    good = {name: value for name, value in asked.items() if name not in recipe.sets}
+    return {name: value for name, value in {**good, **recipe.asks, **changes}.items() if value}
+
+
+def found(host: str, answers: Answers = ANSWERS, **changes: str) -> list[Finding]:
+    recipe, values = RECIPES[host], values_for(host, **changes)
+    settings, faults = settings_from(recipe, values)
+    rules = check_deployment(Deployment(recipe, settings, values, answers)) if settings else ()
+    return [*check_values(recipe, values), *faults, *rules]
+
+
+@pytest.mark.parametrize("host", RECIPES)
+def test_good_settings_have_no_errors(host: str) -> None:
+    assert [finding.text for finding in found(host) if finding.is_error] == []
+
+
+@pytest.mark.parametrize("host", RECIPES)
+def test_what_is_left_empty_is_named(host: str) -> None:
+    empty = dict.fromkeys(required_names(RECIPES[host]), "")
+    texts = " ".join(finding.text for finding in found(host, **empty) if finding.is_error)
+    sets = RECIPES[host].sets
+    assert [name for name in empty if f"{name} is" not in texts and name not in sets] == []
+
+
+ERRORS: list[tuple[str, Mapping[str, str], str]] = [
+    ("fly", {"SECRET_KEY": "changeme"}, "SECRET_KEY is known or shorter"),
+    ("fly", {"DEBUG": "true"}, "DEBUG shows secrets"),
+    ("fly", {"PORT": "eighty"}, "PORT: Write a whole number"),
+    ("fly", {"ENVIRONMENT": "development"}, "ENVIRONMENT is development"),
+    ("leapcell", {"ENVIRONMENT": ""}, "ENVIRONMENT is missing"),
+    ("render", {"DATABASE_URL": "sqlite:///./data/app.db"}, "DATABASE_URL is SQLite, and Render keeps no files"),
+    ("leapcell", {"DATABASE_URL": ""}, "DATABASE_URL is missing, which means SQLite"),
+    ("render", {"DATABASE_URL": "postgresql://postgres:[YOUR-PASSWORD]@aws-0-x.pooler.supabase.com/a"}, "placeholder"),
+    ("render", {"DATABASE_URL": "postgresql://postgres:pw@db.abcd.supabase.co:5432/postgres"}, "IPv6 alone"),
+    ("fly", {"DATABASE_URL": "postgresql://u:p@postgres.railway.internal/railway"}, "known inside another host"),
+    ("fly", {"DATABASE_URL": "postgresql://u:p@localhost/site"}, "names localhost, which the host cannot reach"),
+    ("heroku", {"DATABASE_URL": "postgresql://u:p@postgres/site"}, "names postgres, which the host cannot reach"),
+    ("huggingface", {"DATABASE_URL": NEON}, "wants port 5432, and Hugging Face Spaces lets out 80, 443, 8080 alone"),
+    ("fly", {"DATABASE_URL": NEON.replace("require", "disable")}, "sslmode=disable"),
+    ("fly", {"DATABASE_URL": "prisma+postgres://accelerate.prisma-data.net/?api_key=x"}, "Prisma's own service"),
+    ("fly", {"DATABASE_DIRECT_URL": "https://neon.tech"}, "DATABASE_DIRECT_URL begins with https://"),
+    (
+        "fly",
+        {"DATABASE_URL": NEON.replace("123456.", "123456-pooler."), "DATABASE_POOLED": "false"},
+        "DATABASE_POOLED=f",
+    ),
+    ("kubernetes", {"DATABASE_URL": "sqlite:///./data/app.db"}, "keeps no files"),
+    ("render", {"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, and Render keeps no files"),
+    ("render", {"STORAGE_URL": ""}, "STORAGE_URL is a folder"),
+    ("render", {"STORAGE_URL": "ftp://x"}, "STORAGE_URL names neither"),
+    ("render", {"STORAGE_URL": "s3://k:s@localhost:9000/site?tls=false"}, "STORAGE_URL names localhost:9000"),
+    (
+        "render",
+        {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"},
+        "MAIL_URL wants port 587, which Render shuts on free plans",
+    ),
+    ("huggingface", {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:2525"}, "MAIL_URL wants port 2525"),
+    ("fly", {"MAIL_URL": "smtp://127.0.0.1:1025"}, "MAIL_URL names a mail server on your own machine"),
+    ("fly", {"CACHE_URL": "redis://localhost:6379/0"}, "CACHE_URL names a Redis on your own machine"),
+    ("fly", {"LLM_BASE_URL": "http://127.0.0.1:11434/v1"}, "LLM_BASE_URL is on your own machine"),
+    ("heroku", {"BASE_URL": ""}, "BASE_URL is missing, and Heroku (Procfile) does not tell it"),
+    ("fly", {"BASE_URL": "http://localhost:8000"}, "BASE_URL is http://localhost:8000, your own machine"),
+    ("fly", {"BASE_URL": "http://circle.lisbon.pt"}, "BASE_URL begins with http://"),
+    ("linux", {"BASE_URL": "https://example.org"}, "an example"),
+    ("fly", {"ALLOWED_HOSTS": "lisbon.pt"}, "ALLOWED_HOSTS lacks circle.lisbon.pt"),
+    ("koyeb", {"TRUSTED_PROXIES": ""}, "Set TRUSTED_PROXIES=*"),
+    ("fly", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "leave it out, for Fly-Client-IP"),
+    ("fly", {"HOST": "127.0.0.1"}, "where Fly.io cannot reach the site"),
+    ("linux", {"HOST": "", "TRUSTED_PROXIES": "*"}, "set HOST=127.0.0.1"),
+    ("koyeb", {"PORT": "9000"}, "PORT is 9000"),
+    ("fly", {"LOCAL_HTTPS": "true"}, "LOCAL_HTTPS"),
+    ("cloudrun", {"ANSWER_GRACE_SECONDS": "20"}, "Google Cloud Run ends the site after 10: set 8 at most"),
+    ("leapcell", {"LLM_MODELS": "x" * 3000}, "LLM_MODELS"),
+    ("leapcell", {"SECRET_KEY_FALLBACKS": KEY * 100}, "the longest is SECRET_KEY_FALLBACKS"),
+]
+
+
+@pytest.mark.parametrize(("host", "changes", "words"), ERRORS)
+def test_what_a_host_would_not_stand_is_an_error_with_its_mend(
+    host: str, changes: Mapping[str, str], words: str
+) -> None:
+    assert [finding.text for finding in found(host, **changes) if finding.is_error and words in finding.text]
+
+
+WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
+    ("fly", {"DATABSE_POOL_SIZE": "3"}, "Did you mean DATABASE_POOL_SIZE?"),
+    ("fly", {"DATABASE_URL": NEON.replace("123456.", "123456-pooler.")}, "set DATABASE_DIRECT_URL to the same address"),
+    ("fly", {"DATABASE_POOL_SIZE": "50"}, "may open 110 connections, and the smallest database of Neon has 97"),
+    ("heroku", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "is not known to replace"),
+    ("fly", {"JOBS": "off"}, "nobody does the jobs"),
+    ("fly", {"JOBS": "worker"}, "run oppman.py worker"),
+    ("render", {"MAIL_URL": ""}, "MAIL_URL is console"),
+    ("render", {"LLM_BASE_URL": "", "LLM_API_KEY": "", "LLM_MODEL": ""}, "There is no model"),
+    ("kubernetes", {"CACHE_URL": ""}, "each process has for itself"),
+    ("leapcell", {"LLM_TIMEOUT": "1000"}, "cuts each answer after 900"),
+    ("fly", {"SECRETS_FROM": "aws:site", "SECRET_KEY": "", "DATABASE_URL": ""}, "SECRETS_FROM names is not looked at"),
+]
+
+
+@pytest.mark.parametrize(("host", "changes", "words"), WARNINGS)
+def test_what_may_be_meant_so_is_a_warning(host: str, changes: Mapping[str, str], words: str) -> None:
+    findings = found(host, **changes)
+    assert [finding for finding in findings if not finding.is_error and words in finding.text]
+    assert not [finding.text for finding in findings if finding.is_error]
+
+
+@pytest.mark.parametrize(
+    ("host", "answers", "changes", "words"),
+    [
+        ("render", Answers(is_paid=True), {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}, "MAIL_URL wants"),
+        ("fly", Answers(has_volume=True), {"DATABASE_URL": ""}, "SQLite"),
+        ("huggingface", Answers(may_lose_data=True), {"DATABASE_URL": "", "STORAGE_URL": ""}, "SQLite"),
+        ("fly", Answers(domain="circle.lisbon.pt"), {}, "BASE_URL"),
+    ],
+)
+def test_an_answer_lifts_an_error(host: str, answers: Answers, changes: Mapping[str, str], words: str) -> None:
+    texts = [finding.text for finding in found(host, answers, **changes) if finding.is_error]
+    assert not [text for text in texts if words in text]
+
+
+def test_answers_bring_errors_too() -> None:
+    texts = [each.text for each in found("fly", Answers(domain="other.lisbon.pt", workers=9, has_pooler=True))]
+    assert any("set BASE_URL=https://other.lisbon.pt" in text for text in texts)
+    assert any("9 workers want about 1170 MB" in text for text in texts)
+    assert any("set DATABASE_DIRECT_URL" in text for text in texts)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for the project's."""
+    monkeypatch.setattr(deploy, "PROJECT", tmp_path)
+    for name in ("SECRET_KEY", "DATABASE_URL", "ENVIRONMENT", *HOST_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+WriteEnv = Callable[[str], None]
+
+
+@pytest.fixture
+def write_env(project: Path) -> WriteEnv:
+    def write(host: str) -> None:
+        lines = [f"{name}={value}\n" for name, value in values_for(host).items()]
+        (project / ENV_PRODUCTION).write_text("".join(lines))
+
+    return write
+
+
+def test_the_file_is_read_and_the_environment_wins(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("render")
+    code, out, err = oppman("deploy", "check", "render", "--free")
+    assert (code, err) == (0, "")
+    assert out.endswith("No errors found.\n")
+    code, out, err = oppman("deploy", "check", "render", "--free", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
+    assert (code, err) == (1, "This must be put right.\n")
+    assert "error: MAIL_URL wants port 587" in out
+    assert KEY not in out
+    other = project / "other.env"
+    other.write_text(f"SECRET_KEY='{KEY}'\n")
+    code, out, _ = oppman("deploy", "check", "koyeb", "--env-file", str(other), "--json")
+    data = json.loads(out)
+    assert (code, data["host"], data["ok"]) == (1, "koyeb", False)
+    assert any("stands in quotes" in finding["text"] for finding in data["findings"])
+
+
+def test_what_no_setting_tells_is_asked_and_without_anybody_it_is_wrong_usage(
+    oppman: Oppman, write_env: WriteEnv
+) -> None:
+    write_env("render")
+    code, _, err = oppman("deploy", "check", "render")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--paid or --free" in err
+    assert oppman("deploy", "check", "render", "--yes").code == 0
+
+
+def test_a_file_that_is_not_there_is_one_line(project: Path, oppman: Oppman) -> None:
+    code, _, err = oppman("deploy", "check", "fly", "--env-file", str(project / "nothing"), "--yes")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "cannot be read" in err
+
+
+def test_quotes_are_only_wrong_where_lines_are_copied(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    path.write_text("SITE_NAME='Circle'\n")
+    assert [*check_quotes(RECIPES["fly"], path)] == []
+    assert [*check_quotes(RECIPES["heroku"], path)]
+
+
+def test_a_site_on_a_known_host_is_checked_by_its_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in HOST_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert check_current_host not in deploy_checks()
+    monkeypatch.setenv("RENDER", "true")
+    assert check_current_host in deploy_checks()
+    settings = settings_for(NEON).model_copy(update={"trusted_proxies": ""})
+    assert any("TRUSTED_PROXIES is empty" in finding.text for finding in check_current_host(settings))
