@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -43,7 +44,7 @@ def values_for(host: str, **changes: str) -> dict[str, str]:
     return {name: value for name, value in {**good, **recipe.asks, **changes}.items() if value}
 
 
-def found(host: str, answers: Answers = ANSWERS, **changes: str) -> list[Finding]:
+def found(host: str, changes: Mapping[str, str] = MappingProxyType({}), answers: Answers = ANSWERS) -> list[Finding]:
     recipe, values = RECIPES[host], values_for(host, **changes)
     settings, faults = settings_from(recipe, values)
     rules = check_deployment(Deployment(recipe, settings, values, answers)) if settings else ()
@@ -58,7 +59,7 @@ def test_good_settings_have_no_errors(host: str) -> None:
 @pytest.mark.parametrize("host", RECIPES)
 def test_what_is_left_empty_is_named(host: str) -> None:
     empty = dict.fromkeys(required_names(RECIPES[host]), "")
-    texts = " ".join(finding.text for finding in found(host, **empty) if finding.is_error)
+    texts = " ".join(finding.text for finding in found(host, empty) if finding.is_error)
     sets = RECIPES[host].sets
     assert [name for name in empty if f"{name} is" not in texts and name not in sets] == []
 
@@ -120,7 +121,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
 def test_what_a_host_would_not_stand_is_an_error_with_its_mend(
     host: str, changes: Mapping[str, str], words: str
 ) -> None:
-    assert [finding.text for finding in found(host, **changes) if finding.is_error and words in finding.text]
+    assert [finding.text for finding in found(host, changes) if finding.is_error and words in finding.text]
 
 
 WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
@@ -140,7 +141,7 @@ WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
 
 @pytest.mark.parametrize(("host", "changes", "words"), WARNINGS)
 def test_what_may_be_meant_so_is_a_warning(host: str, changes: Mapping[str, str], words: str) -> None:
-    findings = found(host, **changes)
+    findings = found(host, changes)
     assert [finding for finding in findings if not finding.is_error and words in finding.text]
     assert not [finding.text for finding in findings if finding.is_error]
 
@@ -155,12 +156,12 @@ def test_what_may_be_meant_so_is_a_warning(host: str, changes: Mapping[str, str]
     ],
 )
 def test_an_answer_lifts_an_error(host: str, answers: Answers, changes: Mapping[str, str], words: str) -> None:
-    texts = [finding.text for finding in found(host, answers, **changes) if finding.is_error]
+    texts = [finding.text for finding in found(host, changes, answers) if finding.is_error]
     assert not [text for text in texts if words in text]
 
 
 def test_answers_bring_errors_too() -> None:
-    texts = [each.text for each in found("fly", Answers(domain="other.lisbon.pt", workers=9, has_pooler=True))]
+    texts = [each.text for each in found("fly", {}, Answers(domain="other.lisbon.pt", workers=9, has_pooler=True))]
     assert any("set BASE_URL=https://other.lisbon.pt" in text for text in texts)
     assert any("9 workers want about 1170 MB" in text for text in texts)
     assert any("set DATABASE_DIRECT_URL" in text for text in texts)
