@@ -217,6 +217,16 @@ class Settings(BaseSettings):
     """Who mail comes from (Site <site@example.org>). Empty: the address of BASE_URL's host."""
     storage_url: SecretStr = SecretStr("file:./data/uploads")
     """Where uploaded files are kept: file:folder, s3://key:secret@host/bucket?region=name, or database:."""
+    backup_url: SecretStr = SecretStr("")
+    """Where backups go by themselves: s3://key:secret@host/bucket/folder, or file:folder. Empty: none do."""
+    backup_schedule: str = "30 3 * * *"
+    """When, as a cron expression in UTC."""
+    backup_keep: str = "7 daily, 4 weekly, 6 monthly"
+    """Which stay: the newest of so many days, weeks, months (also hourly, yearly), and the last one always."""
+    backup_passphrase: SecretStr = SecretStr("")
+    """Encrypts backups at BACKUP_URL, in the format of age. Without it nobody can read them, and neither can you."""
+    backup_rehearsal_schedule: str = "30 4 * * 0"
+    """When the newest one is restored into a database that is thrown away, to see that it can be. Empty: never."""
     cache_url: SecretStr = SecretStr("memory:")
     """Where finished pages are kept: memory: for each process, redis://host:6379/0 for all of them."""
     jobs: Literal["inline", "worker", "off"] = "inline"

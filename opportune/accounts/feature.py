@@ -21,6 +21,7 @@ from opportune.accounts.password_reset.emails import send_password_reset_email
 from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.setup.invitation import invite_first_superuser
 from opportune.accounts.verification.emails import send_verification_email
+from opportune.data.backup.jobs import make_backup, rehearse_restore
 from opportune.feature import Demo, Feature, Metric, UserColumn
 from opportune.mail.delivery import send_email_job
 from opportune.project import has_own_users
@@ -52,7 +53,9 @@ accounts = Feature(
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
     jobs=(
-        send_email_job,  # mail is no feature, and there is none without accounts
+        send_email_job,  # mail is no feature, nor are backups, and there is no site without accounts
+        make_backup,
+        rehearse_restore,
         send_registration_email,
         send_password_reset_email,
         send_verification_email,

@@ -8,18 +8,25 @@ from typing import Annotated, Any
 import typer
 
 from opportune.cli.output import print_json, print_table, say, warn, work_shown
+from opportune.cli.transaction import in_transaction
 from opportune.data.backup import create
 from opportune.data.backup.archive import UPLOADS, open_archive
+from opportune.data.backup.store import BackupStore
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions_of
 from opportune.errors import OperatorError
+from opportune.jobs.last_runs import note_run
 from opportune.project import display_path, installed_names
-from opportune.settings import get_settings
+from opportune.settings import Settings, get_settings
 
 
 def command(
     destination: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE|FOLDER]", help="A folder, or a file that ends in .zip. [default: data/backups]"),
+        typer.Argument(
+            metavar="[FILE|FOLDER]",
+            help="A folder, or a file that ends in .zip. [default: BACKUP_URL, or data/backups where that is empty]",
+        ),
     ] = None,
     keep: Annotated[
         int | None, typer.Option(min=1, help="Keep this many backups of this database in that folder, the newest.")
@@ -27,19 +34,44 @@ def command(
     listing: Annotated[bool, typer.Option("--list", help="List the backups in the folder, and make none.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The list for programs.")] = False,
 ) -> None:
+    settings = get_settings()
+    goes_away = destination is None and bool(settings.backup_url.get_secret_value().strip())
     if listing or as_json:
-        tell(
-            sorted(backups_in(destination or create.BACKUP_FOLDER), key=lambda each: each["created"], reverse=True),
-            as_json,
-        )
+        found = stored_backups(settings) if goes_away else backups_in(destination or create.BACKUP_FOLDER)
+        tell(sorted(found, key=lambda each: each["created"], reverse=True), as_json)
+        return
+    if goes_away:
+        if keep:
+            raise typer.BadParameter("at BACKUP_URL it is BACKUP_KEEP that says it.", param_hint="--keep")
+        send(settings)
         return
     with work_shown():
         path = create.create_backup(
-            get_settings(), MigrationGraph(installed_names()), destination, notify=lambda line: warn(f"Notice: {line}")
+            settings, MigrationGraph(installed_names()), destination, notify=lambda line: warn(f"Notice: {line}")
         )
     say(f"Backed up to {path} ({path.stat().st_size / 1000:,.0f} kB).")
     for old in create.prune(path, keep) if keep else ():
         say(f"Removed {old}.")
+
+
+def send(settings: Settings) -> None:
+    """Make one at BACKUP_URL, as the job does, and have it shown as the job's."""
+    from opportune.data.backup import jobs, scheduled  # noqa: PLC0415 - for sites with a BACKUP_URL
+
+    graph = MigrationGraph(installed_names())
+    with work_shown():
+        made = scheduled.send_backup(settings, graph, lambda line: warn(f"Notice: {line}"))
+    say(f"Backed up to {BackupStore(settings).label}: {made}.")
+    for old in made.superseded:
+        say(f"Removed {old.name}.")
+    if not graph.pending(recorded_revisions_of(settings)):
+        in_transaction(lambda session: note_run(session, jobs.BACKUP, str(made)))
+
+
+def stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:
+    """Those at BACKUP_URL. What they hold is not known before they are read."""
+    for backup in BackupStore(settings).all():
+        yield {"file": backup.name, "created": backup.made, "bytes": backup.bytes, "encrypted": backup.is_encrypted}
 
 
 def backups_in(folder: Path) -> Iterator[Mapping[str, Any]]:
@@ -68,4 +100,4 @@ def tell(found: list[Mapping[str, Any]], as_json: bool) -> None:
 
 def _row(backup: Mapping[str, Any]) -> tuple[object, ...]:
     made, kilobytes = f"{backup['created']:%Y-%m-%d %H:%M}", f"{backup['bytes'] / 1000:,.0f}"
-    return backup["file"], made, kilobytes, backup["uploads"], backup["database"]
+    return backup["file"], made, kilobytes, backup.get("uploads", ""), backup.get("database", "")

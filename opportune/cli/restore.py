@@ -1,32 +1,98 @@
 """`restore`: database and uploads as they were when a backup was made."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
 from opportune.cli.output import say, work_shown
+from opportune.cli.transaction import in_transaction
+from opportune.data.backup.age import SUFFIX
 from opportune.data.backup.archive import UPLOADS, Manifest, open_archive
 from opportune.data.backup.restore import Target, restore_backup
+from opportune.data.backup.scheduled import scratch_folder
+from opportune.data.backup.store import NAME, BackupStore, backup_location, decrypted
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions_of
 from opportune.db.model import Model
+from opportune.errors import OperatorError
+from opportune.jobs.last_runs import note_run
 from opportune.project import installed_names
-from opportune.settings import get_settings
+from opportune.settings import Settings, get_settings
 from opportune.storage.location import DatabaseFiles
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A file that `backup` has written.")],
+    name: Annotated[
+        str, typer.Argument(metavar="[FILE|NAME]", help="A file that `backup` has written, or one at BACKUP_URL.")
+    ] = "",
+    latest: Annotated[bool, typer.Option("--latest", help="Take the newest one at BACKUP_URL.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Do not ask before all data is replaced.")] = False,
+    is_rehearsal: Annotated[
+        bool,
+        typer.Option("--rehearse", help="Restore it into a database that is thrown away, to see whether it can be."),
+    ] = False,
 ) -> None:
+    if bool(name) == latest and not (is_rehearsal and not name):
+        raise typer.BadParameter("say which: a file, a name that `backup --list` shows, or --latest.")
+    settings = get_settings()
+    if is_rehearsal:
+        rehearse(settings, name)
+        return
+    with found(settings, name) as file:
+        restore(file, name or "the newest backup", no_input=no_input)
+
+
+def rehearse(settings: Settings, name: str) -> None:
+    from opportune.data.backup import jobs, rehearsal  # noqa: PLC0415 - for sites with a BACKUP_URL
+
+    graph = MigrationGraph(installed_names())
+    with work_shown():
+        said = str(rehearsal.rehearse(settings, graph, Model.metadata.tables.keys(), name))
+    say(f"Restored as a rehearsal. {said}.")
+    if not graph.pending(recorded_revisions_of(settings)):
+        in_transaction(lambda session: note_run(session, jobs.REHEARSAL, said))
+
+
+@contextmanager
+def found(settings: Settings, name: str) -> Iterator[Path]:
+    """The archive: a file of this machine, or one from BACKUP_URL that is here while the block runs."""
+    path = Path(name)
+    is_here = bool(name) and (path.exists() or not NAME.fullmatch(name) or backup_location(settings) is None)
+    if is_here and path.suffix != SUFFIX:
+        yield path
+        return
+    with scratch_folder() as folder, (folder / "backup.zip").open("xb") as file:
+        if is_here:
+            decrypt_file(path, file, settings)
+        else:
+            store = BackupStore(settings)
+            backup = store.find(name)
+            say(f"Fetching {backup.name} from {store.label}.")
+            store.fetch(backup, file)
+        yield Path(file.name)
+
+
+def decrypt_file(path: Path, file: BinaryIO, settings: Settings) -> None:
+    try:
+        with path.open("rb") as source:
+            file.writelines(decrypted(str(path), source, settings.backup_passphrase.get_secret_value()))
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read: {error.strerror}.") from error
+    file.flush()
+
+
+def restore(file: Path, label: str, *, no_input: bool) -> None:
     if not (no_input or sys.stdin.isatty()):
         with open_archive(file):  # what is no backup is the first thing to know
             raise typer.BadParameter("Nobody can be asked whether all data may be replaced: say so by --no-input.")
     target = Target(get_settings(), MigrationGraph(installed_names()), Model.metadata.tables.keys())
     with work_shown():
         restored = restore_backup(file, target, lambda manifest: None if no_input else ask(manifest, target))
-    say(f"Restored {file}.")
+    say(f"Restored {label}.")
     if restored.kept:
         say(f"The database before is kept as {restored.kept}.")
     if notice := uploads_left(restored.manifest, target):

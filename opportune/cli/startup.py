@@ -11,6 +11,7 @@ from opportune.db.factory import open_database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
 from opportune.db.migrations.post_migrate import due
+from opportune.db.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.hosts import is_ephemeral
@@ -62,9 +63,27 @@ def read_llm_models(settings: Settings) -> None:
             make_provider(settings, model)
 
 
+def read_backups(settings: Settings) -> None:
+    if not settings.backup_url.get_secret_value().strip():
+        return
+    from opportune.data.backup.retention import parse_keep  # noqa: PLC0415 - most sites in development have none
+    from opportune.data.backup.store import backup_location  # noqa: PLC0415 - as above
+    from opportune.jobs.schedule import next_run_time  # noqa: PLC0415 - as above
+
+    backup_location(settings)
+    parse_keep(settings.backup_keep)
+    for name in ("backup_schedule", "backup_rehearsal_schedule"):
+        if schedule := getattr(settings, name):
+            try:
+                next_run_time(schedule, utc_now())
+            except OperatorError as error:
+                raise OperatorError(f"{name.upper()}: {error}") from None
+
+
 ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
     transport_for,
     parse_storage_url,
+    read_backups,
     read_cache_address,
     read_llm_models,
 )

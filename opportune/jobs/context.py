@@ -36,4 +36,5 @@ class DatabaseJobContext:
         return step.result
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
-        await self._store.report(self._job, done, total, note[:200])
+        self._job.note = note[:200]
+        await self._store.report(self._job, done, total, self._job.note)

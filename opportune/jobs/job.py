@@ -70,8 +70,12 @@ class JobDefinition(Generic[P]):
     """Attempts in all, before the job counts as failed."""
     wait: float = 1.0
     """Seconds before the second attempt; they double with each further one."""
-    schedule: str = ""
-    """When it runs by itself: a cron expression in UTC. Such a job takes no arguments."""
+    schedule: str | Callable[[Settings], str] = ""
+    """When it runs by itself: a cron expression in UTC, or what finds it in the settings. It takes no arguments."""
+
+    def schedule_in(self, settings: Settings) -> str:
+        """When it runs by itself on a site of these settings; empty where it does not."""
+        return self.schedule if isinstance(self.schedule, str) else self.schedule(settings)
 
     def __call__(self, *arguments: P.args, **named: P.kwargs) -> JobCall[P]:
         """The job with these arguments, to be queued: `defer(session, shrink_photo(registration.id))`."""
@@ -80,7 +84,7 @@ class JobDefinition(Generic[P]):
 
 
 def job(
-    name: str, *, attempts: int = 5, wait: float = 1.0, schedule: str = ""
+    name: str, *, attempts: int = 5, wait: float = 1.0, schedule: str | Callable[[Settings], str] = ""
 ) -> Callable[[Callable[Concatenate[JobContext, P], Awaitable[None]]], JobDefinition[P]]:
     """Make a job of a coroutine function. Its feature lists it: `Feature(jobs=[shrink_photo])`."""
 

@@ -67,6 +67,33 @@ class Job(Model, table=True):
         return self.error or self.progress
 
 
+class LastRun(ModelBase, table=True):
+    """How a job that has a schedule went last, well and badly: its own rows are forgotten before long."""
+
+    __tablename__ = "jobs_last_run"
+
+    name: str = Field(max_length=200, primary_key=True)
+    """The job's."""
+    succeeded_at: datetime | None = None
+    note: str = Field(default="", max_length=200)
+    """What it said of itself at the end, when it went well."""
+    failed_at: datetime | None = None
+    error: str = Field(default="", max_length=500)
+    """One line on why it failed last."""
+    reported_at: datetime | None = None
+    """When somebody was told of a failure."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it failed after it went well."""
+        return self.failed_at is not None and (self.succeeded_at is None or self.failed_at > self.succeeded_at)
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether somebody was told since it went well."""
+        return self.reported_at is not None and (self.succeeded_at is None or self.reported_at > self.succeeded_at)
+
+
 class JobStep(ModelBase, table=True):
     """Result of a `run.write`, stored in the transaction of its effect, so there are both or neither."""
 

@@ -18,6 +18,7 @@ from opportune.db.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.context import DatabaseJobContext
+from opportune.jobs.last_runs import note_run
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedule import next_run_time, schedule_key
 from opportune.jobs.store import LEASE_DURATION, JobCancelled, JobStore, insert_job
@@ -198,7 +199,8 @@ class Worker:
     def _next_time(self, name: str, after: datetime) -> datetime | None:
         declared = self.jobs.get(name)
         try:
-            return next_run_time(declared.schedule, after) if declared and declared.schedule else None
+            schedule = declared.schedule_in(self.settings) if declared else ""
+            return next_run_time(schedule, after) if schedule else None
         except OperatorError as error:
             logger.warning("Job %s is never begun by itself: %s", name, error)
             return None
@@ -252,9 +254,16 @@ class Worker:
             await self._fail(job, error)
         else:
             await self.store.end(job, JobState.DONE)
+            await self._note_run(job)
+
+    async def _note_run(self, job: Job, error: str = "") -> None:
+        if self.jobs[job.name].schedule:
+            async with self.store.database.writer() as session:
+                await note_run(session, job.name, job.note, error)
 
     async def _fail(self, job: Job, error: Exception) -> None:
         declared, reason = self.jobs[job.name], error_summary(error)
+        await self._note_run(job, reason)
         if job.attempt >= declared.attempts or isinstance(error, PermanentFailure):
             logger.error("Job %s has failed: %s", job, reason, exc_info=_trace(error))
             await self.store.end(job, JobState.FAILED, reason)

@@ -71,7 +71,7 @@ class BucketStorage(Storage):
             async with self._answering(level=logging.DEBUG) as store:
                 await store.list_with_delimiter_async()
         except StorageError as error:
-            return f"{self.bucket.label} does not answer as it should: {_reason(error.__cause__)}."
+            return f"{self.bucket.label} does not answer as it should: {summarize(error.__cause__)}."
         return ""
 
     @asynccontextmanager
@@ -85,31 +85,33 @@ class BucketStorage(Storage):
         except FileNotFoundError:
             raise
         except (BaseError, OSError, ValueError) as error:
-            logger.log(level, "storage: %s: %s", self.bucket.label, _reason(error))
+            logger.log(level, "storage: %s: %s", self.bucket.label, summarize(error))
             raise StorageError from error
 
     def _opened(self) -> "S3Store":
         if self._store is None:
-            from obstore.store import S3Store  # noqa: PLC0415 - large, and most processes store nothing
-
-            self._store = S3Store(
-                self.bucket.name,
-                prefix=self.bucket.prefix or None,
-                config=self._config(),
-                client_options={
-                    "allow_http": not self.bucket.tls,
-                    "connect_timeout": CONNECT_TIMEOUT,
-                    "timeout": RESPONSE_TIMEOUT,
-                },
-                retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=self._timeout_seconds)},
-            )
+            self._store = open_bucket(self.bucket, RESPONSE_TIMEOUT, timedelta(seconds=self._timeout_seconds))
         return self._store
 
-    def _config(self) -> "S3Config":
-        config: S3Config = {"endpoint": self.bucket.origin, "region": self.bucket.region}
-        if self.bucket.key:
-            config |= {"access_key_id": self.bucket.key, "secret_access_key": self.bucket.secret}
-        return config
+
+def open_bucket(bucket: Bucket, response_timeout: timedelta, retry_timeout: timedelta) -> "S3Store":
+    """A client of the bucket. Nothing is asked yet."""
+    from obstore.store import S3Store  # noqa: PLC0415 - large, and most processes store nothing
+
+    config: S3Config = {"endpoint": bucket.origin, "region": bucket.region}
+    if bucket.key:
+        config |= {"access_key_id": bucket.key, "secret_access_key": bucket.secret}
+    return S3Store(
+        bucket.name,
+        prefix=bucket.prefix or None,
+        config=config,
+        client_options={
+            "allow_http": not bucket.tls,
+            "connect_timeout": CONNECT_TIMEOUT,
+            "timeout": response_timeout,
+        },
+        retry_config={"max_retries": 2, "retry_timeout": retry_timeout},
+    )
 
 
 def attributes(content_type: str) -> "Attributes":
@@ -120,7 +122,7 @@ def attributes(content_type: str) -> "Attributes":
     return about
 
 
-def _reason(error: BaseException | None) -> str:
+def summarize(error: BaseException | None) -> str:
     """What the service says, or the first of many lines: it names the bucket and the file, and no key."""
     words = str(error)
     said = ERROR_MESSAGE.search(words)

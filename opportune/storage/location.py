@@ -1,4 +1,4 @@
-"""Parses STORAGE_URL."""
+"""Parses STORAGE_URL, and other settings that name a folder or a bucket."""
 
 import re
 from collections.abc import Collection
@@ -10,7 +10,10 @@ from opportune.errors import OperatorError
 from opportune.project import PROJECT
 from opportune.settings import Settings
 
-EXAMPLES = "Write file:./data/uploads, s3://key:secret@host/bucket?region=name, or database: (docs/files.md)."
+EXAMPLES = {
+    "STORAGE_URL": "Write file:./data/uploads, s3://key:secret@host/bucket?region=name, or database: (docs/files.md).",
+    "BACKUP_URL": "Write s3://key:secret@host/bucket/folder?region=name, or file:./data/backups (docs/backups.md).",
+}
 OPTIONS = ("region", "tls")
 HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
 MEGABYTE_BYTES = 1_000_000
@@ -58,28 +61,47 @@ def parse_storage_url(settings: Settings) -> Place:
     Raises:
         OperatorError: the setting is malformed; the line shows nothing of a secret.
     """
-    scheme, _, rest = settings.storage_url.get_secret_value().strip().partition(":")
-    if scheme == "file":
-        return _folder(rest)
-    if scheme == "s3" and rest.startswith("//"):
-        return _bucket(rest.removeprefix("//"))
-    if scheme == "database":
-        return _database(rest)
-    raise _refusal("names neither a folder nor a bucket")
+    return _parse(settings.storage_url.get_secret_value(), "STORAGE_URL")
+
+
+def parse_backup_url(text: str) -> Path | Bucket:
+    """Parse BACKUP_URL.
+
+    Raises:
+        OperatorError: as above; also where it names the database, which is what is backed up.
+    """
+    place = _parse(text, "BACKUP_URL")
+    if isinstance(place, DatabaseFiles):
+        raise OperatorError(f"BACKUP_URL names the database. {EXAMPLES['BACKUP_URL']}")
+    return place
+
+
+def _parse(text: str, setting: str) -> Place:
+    scheme, _, rest = text.strip().partition(":")
+    try:
+        if scheme == "file":
+            return _folder(rest)
+        if scheme == "s3" and rest.startswith("//"):
+            return _bucket(rest.removeprefix("//"))
+        if scheme == "database":
+            return _database(rest)
+        raise ValueError("names neither a folder nor a bucket")  # noqa: TRY301 - like the others
+    except ValueError as error:
+        raise OperatorError(f"{setting} {error}. {EXAMPLES[setting]}") from None
 
 
 def _folder(text: str) -> Path:
     if text.startswith("//"):
         host, _, path = text.removeprefix("//").partition("/")
         if host not in ("", "localhost"):
-            raise _refusal(f"names the folder of another machine ({host})")
+            raise ValueError(f"names the folder of another machine ({host})")
         text = f"/{path}"
     text = unquote(text)
     if not text or "\0" in text:
-        raise _refusal("names no folder")
+        raise ValueError("names no folder")
     folder = (PROJECT / text).resolve()
     if PROJECT.is_relative_to(folder) or folder.is_relative_to(PROJECT / "static"):
-        raise _refusal(f"names {folder}, where files of other kinds are")
+        raise ValueError(f"names {folder}, where files of other kinds are")
     return folder
 
 
@@ -88,11 +110,11 @@ def _bucket(text: str) -> Bucket:
     credentials, _, address = text.rpartition("@")
     key, _, secret = credentials.partition(":")
     if bool(key) != bool(secret):
-        raise _refusal("has a key without a secret, or a secret without a key")
+        raise ValueError("has a key without a secret, or a secret without a key")
     host, name, prefix, query = _parts(address)
     options = _options(query, OPTIONS)
     if (tls := options.get("tls", "true")) not in BOOLEANS:
-        raise _refusal("says neither tls=true nor tls=false")
+        raise ValueError("says neither tls=true nor tls=false")
     region = options.get("region") or _region_of(host)
     return Bucket(host, name, prefix, region, BOOLEANS[tls], unquote(key), unquote(secret))
 
@@ -100,18 +122,18 @@ def _bucket(text: str) -> Bucket:
 def _database(text: str) -> DatabaseFiles:
     rest, _, query = text.partition("?")
     if rest.strip("/"):
-        raise _refusal("names another database: files go to that of DATABASE_URL")
+        raise ValueError("names another database: files go to that of DATABASE_URL")
     options = _options(query, [field.name for field in fields(DatabaseFiles)])
     for name, value in options.items():
         if not (value.isascii() and value.isdigit() and 0 < int(value) <= MAX_MEGABYTES):
-            raise _refusal(f"has no number of megabytes in {name}")
+            raise ValueError(f"has no number of megabytes in {name}")
     return DatabaseFiles(**{name: int(value) for name, value in options.items()})
 
 
 def _options(query: str, known: Collection[str]) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := sorted(options.keys() - set(known)):
-        raise _refusal(f"has an option that is not known: {unknown[0]!a}")
+        raise ValueError(f"has an option that is not known: {unknown[0]!a}")
     return options
 
 
@@ -121,10 +143,10 @@ def _parts(address: str) -> tuple[str, str, str, str]:
         parts = urlsplit(f"s3://{address}")
         usual = parts.port is None or parts.port
     except ValueError:
-        raise _refusal("has a host or port that is none") from None
+        raise ValueError("has a host or port that is none") from None
     name, _, prefix = parts.path.strip("/").partition("/")
     if not (HOST.fullmatch(parts.netloc) and name and usual):
-        raise _refusal("lacks the host or the bucket")
+        raise ValueError("lacks the host or the bucket")
     return parts.netloc, name, prefix, parts.query
 
 
@@ -134,7 +156,3 @@ def _region_of(host: str) -> str:
         case ["s3", region, "amazonaws", "com", *_]:
             return region
     return "us-east-1"
-
-
-def _refusal(what: str) -> OperatorError:
-    return OperatorError(f"STORAGE_URL {what}. {EXAMPLES}")

@@ -13,9 +13,10 @@ from starlette.requests import Request
 from opportune.accounts.cleanup import delete_expired
 from opportune.accounts.models import ApiToken, Session
 from opportune.admin.log import audit
+from opportune.data.backup.jobs import make_backup, rehearse_restore
 from opportune.db.batches import delete_in_batches
 from opportune.errors import OperatorError
-from opportune.jobs import JobCall, defer, management
+from opportune.jobs import JobCall, JobDefinition, defer, management
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
@@ -130,8 +131,25 @@ def _counted(number: int, name: str, plural: str = "") -> str:
     return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
 
 
+async def back_up_now(session: AsyncSession, request: Request) -> str:
+    return _queue_backup(session, request, make_backup, "Queued: a backup.")
+
+
+async def rehearse_now(session: AsyncSession, request: Request) -> str:
+    return _queue_backup(session, request, rehearse_restore, "Queued: a restore of the newest backup, as a rehearsal.")
+
+
+def _queue_backup(session: AsyncSession, request: Request, job: JobDefinition[[]], said: str) -> str:
+    if not request.app.state.settings.backup_url.get_secret_value().strip():
+        raise OperatorError("BACKUP_URL is empty: say where backups are to go (docs/backups.md).")
+    defer(session, job())
+    return said
+
+
 CHANGES: Mapping[str, Change] = {
     "retry-failed-jobs": retry_failed,
+    "back-up-now": back_up_now,
+    "rehearse-restore": rehearse_now,
     "switch-llm-off": switch_llm_off,
     "switch-llm-on": switch_llm_on,
 }

@@ -22,6 +22,7 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.operations.operations import OPERATIONS, queueable_jobs, record_operation, run_operation
 from opportune.admin.operations.upgrade import Upgrade, migration_state
+from opportune.data.backup.jobs import backup_state
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -64,6 +65,7 @@ class OperationsAdmin(SuperuserOnly):
             browsers, expired = (await session.execute(_sessions())).one()
             tokens = await session.scalar(select(func.count()).select_from(ApiToken))
             llm = await _llm(session) if "answers" in names else None
+            backups = await backup_state(session, state.settings)
         context = {
             "migrations": await migration_state(state.database, names),
             "upgrade": _upgrade(request.app),
@@ -73,6 +75,7 @@ class OperationsAdmin(SuperuserOnly):
             "expired": expired,
             "tokens": tokens,
             "llm": llm,
+            "backups": backups,
             "database": state.database.url,
         }
         return await self._page(request, "admin/operations.html", context)
@@ -110,6 +113,21 @@ class OperationsAdmin(SuperuserOnly):
         except OperatorError as error:
             flash(request, str(error), "danger")
             return RedirectResponse(OPERATIONS_PATH, 303)
+
+    @expose("/operations/backups", identity="operations-backups")
+    @reauthentication_required
+    async def backups(self, request: Request) -> Response:
+        from opportune.data.backup.store import BackupStore  # noqa: PLC0415 - as in `backup`
+
+        settings = request.app.state.settings
+        async with request.app.state.database.reader(fresh=True) as session:
+            context: dict[str, Any] = {"backups": await backup_state(session, settings), "found": [], "fault": ""}
+        try:
+            store = BackupStore(settings)
+            context |= {"place": store.label, "found": await asyncio.to_thread(store.all)}
+        except OperatorError as error:
+            context["fault"] = str(error)
+        return await self._page(request, "admin/operations_backups.html", context)
 
     @expose("/operations/settings", identity="operations-settings")
     @reauthentication_required

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import IO, BinaryIO, Literal, Protocol, Self
+from typing import IO, BinaryIO, Literal, Protocol, Self, cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -63,6 +63,8 @@ class Manifest(BaseModel):
     revisions: list[str]
     """The rows of the version table."""
     tables: list[str]
+    rows: dict[str, int] = {}
+    """How many each table had; older backups do not tell."""
     members: dict[str, Member]
 
 
@@ -70,12 +72,20 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+class Sink(Protocol):
+    """What an archive can be written to."""
+
+    def write(self, content: bytes, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
 class ArchiveWriter:
     """Fills an archive while its block runs; `finish` makes it one."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Sink) -> None:
         self.members: dict[str, Member] = {}
-        self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        self._zip = zipfile.ZipFile(cast("IO[bytes]", file), "w", zipfile.ZIP_DEFLATED, compresslevel=1)
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from opportune import __version__
 from opportune.atomic_files import is_abandoned, private_file, replacement, temporary
 from opportune.data.backup import postgresql, uploads
-from opportune.data.backup.archive import ArchiveWriter, Content, Manifest, open_archive
+from opportune.data.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
 from opportune.data.backup.sqlite import DatabaseState, inspect_database, merge_wal, snapshot
 from opportune.data.copydb import copy
 from opportune.db.errors import explain
@@ -41,34 +41,49 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
         OperatorError: it could not be made; what was there by that name is still there.
     """
     url = migration_url(settings)
-    if not recorded_revisions_of(settings):
-        raise OperatorError(NOT_MIGRATED)
-    place = parse_storage_url(settings)
+    refuse_unmigrated(settings)
     path = choose_destination(destination, url)
     try:
         remove_leftovers(path.parent)
-        with replacement(path) as file, ArchiveWriter(file) as writer:
-            content, namespace, state = _add_database(writer, settings, graph, temporary(path, DATABASE), notify)
-            elsewhere = _add_uploads(writer, place, notify)
-            writer.finish(
-                Manifest(
-                    created=datetime.now(UTC),
-                    program=__version__,
-                    source=url.redacted,
-                    kind=url.kind,
-                    database=content,
-                    namespace=namespace,
-                    elsewhere=elsewhere,
-                    revisions=state.revisions,
-                    tables=state.tables,
-                    members=writer.members,
-                )
-            )
+        with replacement(path) as file:
+            write_archive(settings, graph, file, temporary(path, DATABASE), notify)
             with open_archive(temporary(path)) as archive:
                 archive.check()
     except OSError as error:
         raise OperatorError(f"The backup {path} cannot be written: {error.strerror or error}.") from error
     return path
+
+
+def refuse_unmigrated(settings: Settings) -> None:
+    """Refuse what has nothing to back up. Raises OperatorError."""
+    if not recorded_revisions_of(settings):
+        raise OperatorError(NOT_MIGRATED)
+
+
+def write_archive(settings: Settings, graph: MigrationGraph, file: Sink, scratch: Path, notify: Notify) -> Manifest:
+    """Write database and uploads into a file that need not be one of a disk: it is never read, nor gone back in.
+
+    The database is at `scratch` meanwhile.
+    """
+    url, place = migration_url(settings), parse_storage_url(settings)
+    with ArchiveWriter(file) as writer:
+        content, namespace, state = _add_database(writer, settings, graph, scratch, notify)
+        elsewhere = _add_uploads(writer, place, notify)
+        manifest = Manifest(
+            created=datetime.now(UTC),
+            program=__version__,
+            source=url.redacted,
+            kind=url.kind,
+            database=content,
+            namespace=namespace,
+            elsewhere=elsewhere,
+            revisions=state.revisions,
+            tables=state.tables,
+            rows=state.rows,
+            members=writer.members,
+        )
+        writer.finish(manifest)
+    return manifest
 
 
 def choose_destination(destination: Path | None, url: DatabaseURL) -> Path:

@@ -43,7 +43,8 @@ class Dump:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         self._snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         self.namespace = str(connection.scalar(text("SELECT current_schema()")))
-        self.state = DatabaseState(sorted(recorded_revisions(connection)), own_tables(connection, graph))
+        tables = own_tables(connection, graph)
+        self.state = DatabaseState(sorted(recorded_revisions(connection)), tables, count_rows(connection, tables))
 
     def write(self, settings: Settings, file: BinaryIO) -> None:
         """Write it while the connection that it was made with is open.
@@ -145,6 +146,13 @@ def own_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest
     starts = tuple(f"{feature}_" for feature in features)
     names = list(connection.scalars(text(TABLES)))
     return sorted(name for name in names if name.startswith(starts) or name == VERSION_TABLE.name)
+
+
+def count_rows(connection: Connection, tables: Sequence[str]) -> dict[str, int]:
+    """How many rows each of these tables has."""
+    quoted = connection.dialect.identifier_preparer.quote_identifier
+    counts = {name: text(f"SELECT count(*) FROM {quoted(name)}") for name in tables}  # noqa: S608 - quoted
+    return {name: int(connection.scalar(query) or 0) for name, query in counts.items()}
 
 
 def address(settings: Settings) -> str:

@@ -62,7 +62,7 @@ def restore_backup(path: Path, target: Target, confirm: Confirm) -> Restored:
         OperatorError: nothing has changed; why.
     """
     with open_archive(path) as archive:
-        _refuse_newer(target.graph, archive)
+        refuse_newer(target.graph, archive)
         try:
             if target.url.kind != "postgresql":
                 return _into_sqlite(archive, target, confirm)
@@ -83,7 +83,7 @@ def _into_sqlite(archive: Archive, target: Target, confirm: Confirm) -> Restored
     new = temporary(path, DATABASE)
     with (
         private_file(temporary(path, LOCK)),
-        _extracted(archive, target, new),
+        extracted(archive, target, new),
         uploads.stage_uploads(archive, target.place) as files,
     ):
         confirm(archive.manifest)
@@ -96,14 +96,14 @@ def _into_sqlite(archive: Archive, target: Target, confirm: Confirm) -> Restored
 def _into_postgresql(archive: Archive, target: Target, confirm: Confirm) -> Restored:
     with private_folder(WORK_FOLDER_PREFIX) as folder, uploads.stage_uploads(archive, target.place) as files:
         path = folder / archive.manifest.database
-        with _extracted(archive, target, path):
+        with extracted(archive, target, path):
             if archive.manifest.database == "database.dump":
                 postgresql.refuse_unreadable(path)
                 confirm(archive.manifest)
                 files.add_missing()
                 postgresql.restore(target.settings, target.graph, archive.manifest, path)
             else:
-                source = _migrated(path, target)
+                source = migrated(path, target)
                 confirm(archive.manifest)
                 files.add_missing()
                 copy(source, target.url, target.graph, force=True)
@@ -112,7 +112,7 @@ def _into_postgresql(archive: Archive, target: Target, confirm: Confirm) -> Rest
 
 
 @contextmanager
-def _extracted(archive: Archive, target: Target, path: Path) -> Iterator[None]:
+def extracted(archive: Archive, target: Target, path: Path) -> Iterator[None]:
     """The database of an archive as a file at `path`, checked."""
     with private_file(path, lock=False) as file:
         archive.extract(archive.manifest.database, file)
@@ -140,7 +140,7 @@ def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
         )
 
 
-def _refuse_newer(graph: MigrationGraph, archive: Archive) -> None:
+def refuse_newer(graph: MigrationGraph, archive: Archive) -> None:
     manifest = archive.manifest
     if not manifest.revisions:
         raise OperatorError(f"{archive.path} is of a database without migrations: it is not restored.")
@@ -151,7 +151,7 @@ def _refuse_newer(graph: MigrationGraph, archive: Archive) -> None:
         )
 
 
-def _migrated(path: Path, target: Target) -> DatabaseURL:
+def migrated(path: Path, target: Target) -> DatabaseURL:
     """The file with every migration: rows are only copied between equal schemas."""
     settings = target.settings.model_copy(
         update={"database_url": SecretStr(f"sqlite:///{path}"), "database_direct_url": SecretStr("")}

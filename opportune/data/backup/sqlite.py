@@ -16,6 +16,7 @@ from opportune.progress import work
 
 LOCK_TIMEOUT_SECONDS = 1.0  # seconds; who has the database open for good is not waited for
 PAGES_PER_STEP = 4096
+VIRTUAL = "CREATE VIRTUAL"
 KEPT_SUFFIX = ".before-restore"
 
 # Where SQLite's locks on a file are, whatever the file holds (https://sqlite.org/fileformat2.html#lockbyte).
@@ -29,6 +30,8 @@ class DatabaseState:
 
     revisions: list[str]
     tables: list[str]
+    rows: dict[str, int]
+    """The number of each table's."""
 
 
 def snapshot(source: Path, target: Path) -> None:
@@ -63,15 +66,24 @@ def inspect_database(path: Path) -> DatabaseState:
     try:
         with closing(_open(path)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-            tables = [name for (name,) in names if not name.startswith("sqlite_")]
+            found = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            made = {name: sql for name, sql in found if not name.startswith("sqlite_")}
+            tables = list(made)
             rows = connection.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else ()
             revisions = sorted(revision for (revision,) in rows)
+            # What is virtual may want an extension, and has its rows in other tables.
+            counts = {name: _count(connection, name) for name in tables if not made[name].startswith(VIRTUAL)}
     except sqlite3.DatabaseError as error:
         raise OperatorError(f"The SQLite database in it cannot be used: {error}.") from error
     if verdict != "ok":
         raise OperatorError(f"The SQLite database in it is damaged: {str(verdict).splitlines()[0]}.")
-    return DatabaseState(revisions, tables)
+    return DatabaseState(revisions, tables, counts)
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    quoted = table.replace('"', '""')
+    (number,) = connection.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()  # noqa: S608 - quoted
+    return int(number)
 
 
 def replace_database(new: Path, path: Path) -> Path | None:

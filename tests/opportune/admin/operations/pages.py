@@ -14,7 +14,7 @@ from opportune.admin.operations.operations import OPERATIONS
 PAGE = "/admin/operations"
 CONFIRM = "/accounts/confirm"
 
-READ = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor")
+READ = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor", f"{PAGE}/backups")
 DONE = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")
 
 on_sqlite = pytest.mark.database("sqlite")

@@ -1,0 +1,45 @@
+"""Which backups stay: the newest of each of the last days, weeks and months."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from opportune.data.backup.store import StoredBackup
+from opportune.errors import OperatorError
+
+PERIODS: Mapping[str, Callable[[datetime], object]] = {
+    "hourly": lambda at: (at.date(), at.hour),
+    "daily": lambda at: at.date(),
+    "weekly": lambda at: at.isocalendar()[:2],
+    "monthly": lambda at: (at.year, at.month),
+    "yearly": lambda at: at.year,
+}
+RULE = re.compile(r"(\d{1,4})\s*(hourly|daily|weekly|monthly|yearly)", re.IGNORECASE)
+
+
+def parse_keep(text: str) -> dict[str, int]:
+    """`7 daily, 4 weekly` as numbers by their words.
+
+    Raises:
+        OperatorError: it is no such list.
+    """
+    rules = [RULE.fullmatch(part.strip()) for part in text.split(",")]
+    found = {rule[2].lower(): int(rule[1]) for rule in rules if rule}
+    if len(found) < len(rules) or not any(found.values()):
+        raise OperatorError(
+            f"BACKUP_KEEP is {text!a}: write how many of which, such as '7 daily, 4 weekly, 6 monthly' "
+            f"({', '.join(PERIODS)})."
+        )
+    return found
+
+
+def superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:
+    """Those that may go, oldest first. The newest stays whatever is said."""
+    newest_first = sorted(backups, reverse=True)
+    kept = set(newest_first[:1])
+    for word, most in keep.items():
+        newest_of: dict[object, StoredBackup] = {}
+        for backup in newest_first:
+            newest_of.setdefault(PERIODS[word](backup.made), backup)
+        kept |= set(list(newest_of.values())[:most])
+    return sorted(set(backups) - kept)

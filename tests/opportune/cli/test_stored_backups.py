@@ -1,0 +1,162 @@
+"""Backups at BACKUP_URL, as commands make them, bring them back and rehearse that."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from opportune.data.backup import age, rehearsal, store
+from opportune.data.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
+from opportune.data.backup.retention import parse_keep, superseded
+from opportune.data.backup.store import StoredBackup
+from opportune.errors import OperatorError
+from opportune.testing.services.s3 import s3_server, s3_url
+from tests.opportune.cli.backups import Site, only_postgresql, only_sqlite, programs, refused, site
+from tests.opportune.cli.conftest import Oppman
+
+__all__ = ["programs", "s3_server", "s3_url", "site"]  # fixtures
+
+
+@pytest.fixture(autouse=True)
+def _keys_that_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(age, "SCRYPT_LOG_N", 4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What BACKUP_URL names."""
+    monkeypatch.setenv("BACKUP_URL", f"file:{tmp_path / 'away'}")
+    return tmp_path / "away"
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_bucket_gets_an_encrypted_backup_that_is_rehearsed_and_brought_back(
+    oppman: Oppman, site: Site, s3_url: str, monkeypatch: pytest.MonkeyPatch, database_kind: str
+) -> None:
+    monkeypatch.setenv("BACKUP_URL", s3_url)
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    made = oppman("backup")
+    assert (made.code, made.err) == (0, "")
+    assert made.out.startswith(f"Backed up to {s3_url.replace('access:secret@', '').removesuffix('?tls=false')}: ")
+    (listed,) = json.loads(oppman("backup", "--json").out)
+    assert listed["file"].endswith(f"-{database_kind}.zip.age")
+    assert listed["encrypted"]
+    rehearsed = oppman("restore", "--rehearse").out
+    assert rehearsed.startswith(f"Restored as a rehearsal. {listed['file']}: ")
+    assert "rows and 1 uploads are as they were backed up (into " in rehearsed
+    site.add("later@example.com")
+    site.upload.unlink()
+    assert oppman("restore", "--latest", "--no-input").code == 0
+    assert site.emails() == ["ada@example.com"]
+    assert site.upload.read_bytes() == b"picture"
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "another")
+    assert "encrypted with another passphrase" in refused(oppman, "restore", "--latest", "--no-input")
+    monkeypatch.delenv("BACKUP_PASSPHRASE")
+    assert "is encrypted: set BACKUP_PASSPHRASE" in refused(oppman, "restore", "--rehearse", listed["file"])
+
+
+@only_postgresql
+@pytest.mark.usefixtures("programs", "folder")
+def test_without_the_right_to_make_databases_a_rehearsal_reads_all_of_a_dump(
+    oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add("zoë@example.com")
+    assert oppman("backup").code == 0
+    monkeypatch.setattr(rehearsal, "_create_database", lambda *_: False)
+    assert "as they were backed up (read, and not restored: this user may" in oppman("restore", "--rehearse").out
+
+
+@only_sqlite
+def test_what_does_not_arrive_whole_is_told_and_takes_no_older_one_away(
+    oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    monkeypatch.setenv("BACKUP_KEEP", "1 daily")
+    for name in ("notes.txt", "other-20260101T000000Z-sqlite.zip", "opportune-20260101T000000Z-sqlite.zip"):
+        (folder / name).write_text("x")
+    parts: Callable[..., object] = store.BackupStore._parts
+    monkeypatch.setattr(store.BackupStore, "_parts", lambda *_: iter((b"cut",)))
+    assert "is not what was sent there (3 of " in refused(oppman, "backup")
+    assert (folder / "opportune-20260101T000000Z-sqlite.zip").exists()
+    monkeypatch.setattr(store.BackupStore, "_parts", parts)
+    done = oppman("backup")
+    assert "Removed opportune-20260101T000000Z-sqlite.zip." in done.out
+    ours = [path for path in folder.iterdir() if path.name.startswith("opportune-")]
+    assert [path.stat().st_mode & 0o777 for path in ours] == [0o600]
+    assert {path.name for path in folder.iterdir()} == {ours[0].name, "notes.txt", "other-20260101T000000Z-sqlite.zip"}
+    with zipfile.ZipFile(ours[0]) as archive:  # nothing of ours is needed to open one without a passphrase
+        assert archive.testzip() is None
+    # A row that is gone when it is restored is found by the rehearsal.
+    content = ours[0].read_bytes()
+    ours[0].write_bytes(content[: len(content) // 2])
+    assert refused(oppman, "restore", "--rehearse").startswith(f"{ours[0].name} is not a backup of this program")
+
+
+@only_sqlite
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"BACKUP_URL": "s3://a:s3cr3t@127.0.0.1:1/away?tls=false"}, "s3://127.0.0.1:1/away does not take or give"),
+        ({"BACKUP_URL": "ftp://a:s3cr3t@host"}, "BACKUP_URL names neither a folder nor a bucket"),
+        ({"BACKUP_URL": "file:/proc/away"}, "/proc/away does not take or give backups"),
+        ({"BACKUP_KEEP": "some"}, "BACKUP_KEEP is 'some': write how many of which, such as '7 daily"),
+        ({"BACKUP_KEEP": "0 daily"}, "BACKUP_KEEP is"),
+    ],
+)
+@pytest.mark.usefixtures("site", "folder")
+def test_a_place_or_a_setting_that_cannot_be_used_is_one_line_without_a_secret(
+    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], words: str
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    said = refused(oppman, "backup")
+    assert words in said
+    assert "s3cr3t" not in said
+
+
+@only_sqlite
+@pytest.mark.usefixtures("site")
+def test_what_to_restore_has_to_be_said_and_to_be_there(oppman: Oppman, folder: Path) -> None:
+    assert oppman("restore").code == 2
+    assert oppman("restore", "x.zip", "--latest").code == 2
+    assert oppman("backup", "--keep", "3").code == 2
+    assert refused(oppman, "restore", "--latest") == f"There is no backup of this site at {folder}.\n"
+    name = "opportune-20260101T000000Z-sqlite.zip"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text("x")
+    assert f"There is no backup {name}.age at {folder}. The newest is {name}" in refused(
+        oppman, "restore", f"{name}.age", "--no-input"
+    )
+
+
+def at(day: int, hour: int = 3) -> StoredBackup:
+    made = datetime(2026, 1, 1, hour, tzinfo=UTC) + timedelta(days=day - 1)
+    return StoredBackup(made, f"{made:%j-%H}", 1)
+
+
+def test_the_newest_of_each_day_week_and_month_stay() -> None:
+    backups = [at(day, hour) for day in range(1, 60) for hour in (3, 15)]
+    gone = superseded(backups, parse_keep("2 daily, 3 weekly, 2 Monthly"))
+    kept = [backup.made.strftime("%m-%d %H") for backup in sorted(set(backups) - set(gone))]
+    assert kept == ["01-31 15", "02-15 15", "02-22 15", "02-27 15", "02-28 15"]
+    assert superseded(backups[:1], parse_keep("1 yearly")) == []
+
+
+@pytest.mark.parametrize("size", [0, 5, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
+def test_what_is_encrypted_is_read_again_and_a_change_or_a_cut_is_noticed(size: int) -> None:
+    sealed = io.BytesIO()
+    writer = EncryptingWriter(sealed, "words")
+    writer.write(b"x" * size)
+    writer.finish()
+    content = sealed.getvalue()
+    assert b"".join(decrypt(io.BytesIO(content), "words")) == b"x" * size
+    changed = content[:-1] + bytes([content[-1] ^ 1])
+    for wrong in (changed, content[:-16], content[:100], b"PK" + content):
+        with pytest.raises(OperatorError):
+            list(decrypt(io.BytesIO(wrong), "words"))
+    with pytest.raises(OperatorError, match="another passphrase"):
+        list(decrypt(io.BytesIO(content), "other"))
