@@ -20,9 +20,9 @@ SUFFIX = ".age"
 INTRODUCTION = b"age-encryption.org/v1\n"
 CHUNK_BYTES, TAG_BYTES = 64 * 1024, 16
 NONCE_BYTES, SALT_BYTES, FILE_KEY_BYTES = 16, 16, 16
-SCRYPT_LOG_N = 15
+SCRYPT_WORK_BITS = 15
 """scrypt's work: 2 to this power, times 1 kB of memory. 32 MB, which small machines have."""
-MAX_SCRYPT_LOG_N = 20
+MAX_SCRYPT_WORK_BITS = 20
 """Beyond a GB a header asks for more than an honest one does."""
 HEADER = re.compile(
     rb"age-encryption\.org/v1\n-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<log>[1-9]\d?)\n"
@@ -128,8 +128,8 @@ class _Reader:
 
 def _header(file_key: bytes, passphrase: str) -> bytes:
     salt = secrets.token_bytes(SALT_BYTES)
-    wrapped = _wrapping(passphrase, salt, SCRYPT_LOG_N).encrypt(bytes(12), file_key, None)
-    header = INTRODUCTION + b"-> scrypt %s %d\n%s\n---" % (_unpadded(salt), SCRYPT_LOG_N, _unpadded(wrapped))
+    wrapped = _wrapping(passphrase, salt, SCRYPT_WORK_BITS).encrypt(bytes(12), file_key, None)
+    header = INTRODUCTION + b"-> scrypt %s %d\n%s\n---" % (_unpadded(salt), SCRYPT_WORK_BITS, _unpadded(wrapped))
     return header + b" %s\n" % _unpadded(_mac(file_key, header))
 
 
@@ -138,7 +138,7 @@ def _file_key(reader: _Reader, passphrase: str) -> bytes:
 
     beginning = reader.exactly(MAX_HEADER_BYTES)
     found = HEADER.match(beginning)
-    if not found or int(found["log"]) > MAX_SCRYPT_LOG_N:
+    if not found or int(found["log"]) > MAX_SCRYPT_WORK_BITS:
         raise OperatorError("It is not encrypted with a passphrase, as age does it, or only a part of such a file.")
     try:
         cipher = _wrapping(passphrase, _padded(found["salt"]), int(found["log"]))

@@ -23,7 +23,7 @@ __all__ = ["programs", "s3_server", "s3_url", "site"]  # fixtures
 
 @pytest.fixture(autouse=True)
 def _keys_that_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(age, "SCRYPT_LOG_N", 4)
+    monkeypatch.setattr(age, "SCRYPT_WORK_BITS", 4)
 
 
 @pytest.fixture
