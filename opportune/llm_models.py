@@ -38,7 +38,7 @@ class LlmModel(BaseModel):
     name: str = Field(min_length=1, max_length=MAX_MODEL_NAME_LENGTH)
     model: str = ""
     """Its name at the endpoint, where that is another one."""
-    base_url: EndpointUrl = ""
+    base_url: EndpointUrl = Field(default="", repr=False)
     """An OpenAI-compatible endpoint (https://api.mistral.ai/v1, http://127.0.0.1:11434/v1)."""
     api_key: SecretStr = SecretStr("")
     api_key_setting: str = ""

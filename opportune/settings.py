@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     database_statement_timeout: float = Field(default=30, gt=0)
     """Seconds a statement may take on PostgreSQL while the server lives. One that is silent is given up after 4."""
 
-    llm_base_url: EndpointUrl = ""
+    llm_base_url: EndpointUrl = Field(default="", repr=False)
     """An OpenAI-compatible endpoint (https://openrouter.ai/api/v1, http://127.0.0.1:11434/v1). Empty: local model."""
     llm_api_key: SecretStr = SecretStr("")
     """The key for that endpoint."""

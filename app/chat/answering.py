@@ -147,6 +147,16 @@ async def stop(answers: AnswerManager, message: Message) -> None:
         await answers.stop(message.answer)
 
 
+async def delete(answers: AnswerManager, owner_id: int, conversation: Conversation) -> None:
+    """Delete a conversation, whose answer stops where one is being written."""
+    async with answers.database.reader() as session:
+        newest = await Chat(session, owner_id).newest_answer(conversation.id)
+    if newest:  # no other can be running
+        await stop(answers, newest)
+    async with answers.database.writer() as session:
+        await Chat(session, owner_id).delete(conversation)
+
+
 def model_of(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel, str]:
     """Who answers in a conversation, and a sentence for its person where that is not whom they chose."""
     chosen = conversation.model if conversation else ""

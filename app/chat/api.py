@@ -102,6 +102,12 @@ async def update(
     return await answering.configure(answers, user.id, conversation, changes)
 
 
+@router.delete("/{conversation_id}", status_code=204)
+async def delete(user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> None:
+    """Delete it with its answers, files and links; what is being written stops."""
+    await answering.delete(answers, user.id, conversation)
+
+
 @router.get("/{conversation_id}/export")
 async def export(user: CurrentUser, session: ReadSession, conversation: CurrentConversation) -> ConversationExport:
     """All that was said in it, on every branch. The page offers it as Markdown too."""

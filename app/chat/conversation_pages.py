@@ -76,11 +76,6 @@ async def export(
 
 @router.post("/{conversation_id}/delete")
 async def delete(request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> Response:
-    async with answers.database.reader() as session:
-        newest = await Chat(session, user.id).newest_answer(conversation.id)
-    if newest:  # no other can be running
-        await answering.stop(answers, newest)
-    async with answers.database.writer() as session:
-        await Chat(session, user.id).delete(conversation)
+    await answering.delete(answers, user.id, conversation)
     flash(request, f"The conversation “{conversation.title}” is deleted.")
     return redirect(request, "/chat")

@@ -75,12 +75,18 @@ def list_models(as_json: AsJson = False) -> None:
             else:
                 print(llm.name or NOT_CONFIGURED)
         elif as_json:
-            print_json([model.model_dump(exclude={"api_key"}) for model in llm.models])
+            print_json([_without_secrets(model) for model in llm.models])
         else:
             headings = ("NAME", "MODEL", "AT", "CONTEXT", "PROMPT", "ANSWER", "CAN", "FALLBACK")
             print_table(headings, map(_row, llm.models), right=("CONTEXT", "PROMPT", "ANSWER"))
 
     _with_llm(read)
+
+
+def _without_secrets(model: LlmModel) -> dict[str, object]:
+    parts = urlsplit(model.base_url)
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return model.model_dump(exclude={"api_key"}) | {"base_url": address}
 
 
 def _row(model: LlmModel) -> tuple[object, ...]:

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ from opportune.llm.http_client import Body, translate_errors
 from opportune.llm.provider import LLMError, Timeouts
 from opportune.response_body import read_body
 
+CHAT_SETTINGS = re.compile(r"LLM_[A-Z_]+(?: (?:and|or) LLM_[A-Z_]+)*")
 MAX_ANSWER_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
 
@@ -39,7 +43,7 @@ class EmbeddingsClient:
         Raises:
             LLMError: there is none.
         """
-        with translate_errors():
+        with _by_its_setting(), translate_errors():
             async with asyncio.timeout(self._limits.whole), self._client.stream("POST", self._url, json=body) as answer:
                 if answer.status_code != httpx.codes.OK:
                     logger.warning("the endpoint of EMBEDDING_MODEL answered %s", answer.status_code)
@@ -54,3 +58,13 @@ class EmbeddingsClient:
         if not isinstance(found, dict):
             raise LLMError("malformed", "EMBEDDING_MODEL: the endpoint sent something that is no embedding.")
         return found
+
+
+@contextmanager
+def _by_its_setting() -> Iterator[None]:
+    """Name the setting that is to be looked at, where the words are those of an endpoint that chats."""
+    try:
+        yield
+    except LLMError as error:
+        words = CHAT_SETTINGS.sub("EMBEDDING_MODEL", str(error))
+        raise LLMError(error.code, words, error.retry_after) from None

@@ -63,7 +63,9 @@ async def test_the_list_goes_by_last_use_in_the_zone_of_who_looks(app: FastAPI, 
         assert ">Today<" not in (await client.get("/chat?sort=title")).text
 
 
-async def test_a_title_is_changed_in_its_place_and_without_javascript_and_by_programs(app: FastAPI) -> None:
+async def test_a_title_is_changed_in_its_place_and_without_javascript_and_by_programs_which_delete_too(
+    app: FastAPI,
+) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, 1)
     page, api = f"/chat/{number}", f"{API}/{number}"
@@ -73,12 +75,13 @@ async def test_a_title_is_changed_in_its_place_and_without_javascript_and_by_pro
         assert (await client.post(f"{page}/rename", data={"title": "<Whales>"})).headers["location"] == page
         assert '<h1 class="h3 m-0 text-truncate">&lt;Whales&gt;</h1>' in (await client.get(page)).text
         part = await client.post(f"{page}/rename", data={"title": "Sharks"}, headers=HTMX)
-        assert ("<html" in part.text, part.text.count("Sharks"), f'"#c{number}"' in part.text) == (False, 3, True)
+        assert ("<html" in part.text, part.text.count("Sharks"), f'"#c{number}"' in part.text) == (False, 4, True)
         await client.post(f"{page}/rename", data={"title": "   "})
         assert "The title is as it was" in (await client.get(page)).text
         assert (await client.patch(api, json={"title": "Rays"})).json()["title"] == "Rays"
         for body in ({"title": ""}, {"title": "x" * 101}):
             assert (await client.patch(api, json=body)).status_code == 422
+        assert [(await who.delete(api)).status_code for who in (stranger, client, client)] == [404, 204, 404]
 
 
 async def test_a_conversation_is_taken_along_as_markdown_and_as_json(app: FastAPI) -> None:

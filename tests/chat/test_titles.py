@@ -11,9 +11,10 @@ from sqlmodel import col
 
 from app.chat.jobs import title_in
 from opportune import llm
+from opportune.answers.settings import AnswersSettings
 from opportune.answers.spending.models import LlmUsage
 from opportune.llm import FakeProvider
-from opportune.testing import RecordedJobs, signed_in_client
+from opportune.testing import RecordedJobs, make_user, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -111,6 +112,19 @@ async def test_what_a_person_writes_while_the_model_thinks_stays(
             end.set()
             await work
         assert (await client.get(url)).json()["title"] == "Mine"
+
+
+async def test_in_an_account_that_anybody_may_use_the_title_is_charged_to_who_asked(
+    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+) -> None:
+    owner = await make_user(app.state.database, "demo@example.com")
+    app.state.llm.guard.own = AnswersSettings(llm_demo_accounts=owner.email)
+    async with signed_in_client(app, owner) as client:
+        asked = (await client.post(API, json={"content": "Why?"})).json()
+        await client.get(asked["stream_url"])
+        await recorded_jobs.work()
+    assert len(fake_llm.received) == 2
+    assert await calls_of_people(app) is None
 
 
 async def calls_of_people(app: FastAPI) -> int | None:

@@ -88,7 +88,8 @@ async def test_an_answer_streams_as_html_into_its_place_on_any_page(
         while "The first half" not in (page := (await client.get(f"/answers/{answer.id}")).text):
             await asyncio.sleep(0)
         assert f'hx-sse:connect="/answers/{answer.id}/stream?after={answer.id}:14"' in page
-        assert f'<meta http-equiv="refresh" content="2; url=/answers/{answer.id}"' in page, "without JavaScript the page asks again"
+        refresh = f'<meta http-equiv="refresh" content="2; url=/answers/{answer.id}"'
+        assert refresh in page, "without JavaScript the page asks again"
         gate.set()
         streamed = (await client.get(f"/answers/{answer.id}/stream?after={answer.id}:14")).text
         whole = (await client.get(f"/answers/{answer.id}")).text

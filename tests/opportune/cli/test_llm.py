@@ -60,7 +60,7 @@ def test_models_are_listed_with_what_they_can_and_cost(run: Oppman) -> None:
 
 
 def test_programs_get_the_list_without_keys(oppman: Oppman) -> None:
-    keys = json.dumps([{"name": "Far", "base_url": "https://llm.example/v1", "api_key": "sesame"}])
+    keys = json.dumps([{"name": "Far", "base_url": "https://ada:sesame@llm.example/v1", "api_key": "sesame"}])
     out = oppman("llm", "list", "--json", LLM_MODELS=keys).out
     assert [each["name"] for each in json.loads(out)] == ["Far"]
     assert "sesame" not in out

@@ -1,6 +1,7 @@
 """Files that are shown to a model: what is read of them, what fits, and what is only data."""
 
 import subprocess
+import sys
 
 import pytest
 
@@ -8,6 +9,7 @@ from opportune.llm import Message, Picture, estimate_tokens
 from opportune.llm.documents import (
     DATA_RULE,
     MAX_SIDE_PIXELS,
+    PDF_PROGRAM,
     Attachment,
     AttachmentRefused,
     as_data,
@@ -84,6 +86,13 @@ async def test_of_a_pdf_that_takes_too_long_there_is_what_was_read_in_time(monke
     for said, words in ((b"", "takes too long"), (b"3\n", "takes too long"), (b'"locked"\n', "with a password")):  # noqa: B007 - too_slow says it
         with pytest.raises(AttachmentRefused, match=words):
             await read_attachment("it.pdf", b"%PDF-")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such bounds")
+def test_a_pdf_that_unpacks_to_more_than_a_small_machine_has_ends_its_reader_alone() -> None:
+    bounded = f"import runpy; runpy.run_path({str(PDF_PROGRAM)!r})['bound_resources'](); bytearray(300_000_000)"
+    done = subprocess.run([sys.executable, "-I", "-c", bounded], capture_output=True, check=False)
+    assert b"MemoryError" in done.stderr
 
 
 def test_documents_are_marked_as_data_and_none_can_end_its_mark() -> None:

@@ -141,6 +141,17 @@ async def test_an_endpoint_that_is_away_is_left_alone_for_a_while(
     await embeddings.close()
 
 
+async def test_what_is_wrong_names_the_setting_and_no_password(endpoint: EmbeddingEndpoint) -> None:
+    address = endpoint.address.replace("://", "://ada:sesame@")
+    settings = settings_with(EmbeddingModel(name="small", base_url=address), llm_base_url=address)
+    embeddings = embeddings_of(settings)
+    assert "sesame" not in repr(settings)
+    endpoint.answers = [response("401 No")]
+    with pytest.raises(LLMError, match=r"refused the key: check EMBEDDING_MODEL\."):
+        await embeddings.of_texts(["bread"])
+    await embeddings.close()
+
+
 class Lengths(Embedder):
     """An embedder of the project."""
 
