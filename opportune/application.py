@@ -134,6 +134,10 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(FlashMiddleware, settings=settings)
     app.add_middleware(SecurityHeadersMiddleware, settings=settings)
     app.add_middleware(TimeZoneMiddleware, settings=settings)
+    if settings.jobs == "request":
+        from opportune.jobs.requests import AfterResponseMiddleware  # noqa: PLC0415 - few hosts need it
+
+        app.add_middleware(AfterResponseMiddleware, work=app.state.jobs.request_work)
 
 
 def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
@@ -141,6 +145,10 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
     router.include_flat(root_files.router)
     router.include_flat(markdown_preview.router)
     router.include_flat(routes.router)
+    if settings.jobs == "request":
+        from opportune.jobs import requests  # noqa: PLC0415 - as above
+
+        router.include_flat(requests.router)
     app.mount(STATIC_URL, assets, name="static")
     for feature in app.state.features:
         for api in several(feature.api):

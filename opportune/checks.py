@@ -3,15 +3,23 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import urlsplit
 
+from opportune.db.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
+from opportune.hosts import current_host
+from opportune.jobs.factory import declared_jobs
+from opportune.jobs.schedule import next_run_time
 from opportune.mail.transport import ConsoleTransport, transport_for
+from opportune.project import installed_features
 from opportune.settings import GENERATE_KEY_COMMAND, MIN_SECRET_KEY_LENGTH, Settings, load_settings
 from opportune.storage import open_storage
 from opportune.storage.folder import FolderStorage
+
+SAMPLED_TIMES = 10
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,45 @@ def check_mail(settings: Settings) -> Iterator[Finding]:
         yield Finding("BASE_URL is empty: e-mails cannot tell where the site is. Set it.", is_error=False)
 
 
+def check_jobs(settings: Settings) -> Iterator[Finding]:
+    """Who does the jobs, beside what the host lets run."""
+    host = current_host()
+    if settings.jobs != "request":
+        if settings.jobs == "inline" and host and not host.runs_between_requests:
+            yield Finding(
+                f"{host.title} runs nothing between requests, so jobs and answers would stop in their midst: set "
+                "JOBS=request (docs/free-tiers.md). On a plan that keeps the process running leave it as it is.",
+                is_error=False,
+            )
+        return
+    if not settings.base_url:
+        yield Finding("JOBS is request and BASE_URL is empty: nobody can tell the cron service what to call. Set it.")
+    if not settings.jobs_call_minutes:
+        yield Finding(
+            "JOBS is request and JOBS_CALL_MINUTES is 0: while nobody visits the site no job is done, mail neither. "
+            "Have a cron service call what `python3 oppman.py jobs url` shows.",
+            is_error=False,
+        )
+    for name, minutes in _finest_schedules():
+        if 0 < minutes < settings.jobs_call_minutes:
+            yield Finding(
+                f"The job {name} is to begin every {minutes:g} minutes, and the cron service calls every "
+                f"{settings.jobs_call_minutes} (JOBS_CALL_MINUTES): it is done less often.",
+                is_error=False,
+            )
+
+
+def _finest_schedules() -> Iterator[tuple[str, float]]:
+    """Each job with a schedule, and the least minutes between two of its next times."""
+    for job in declared_jobs(installed_features()):
+        with suppress(OperatorError):  # the worker tells of one that is none
+            if schedule := job.schedule:
+                times = [next_run_time(schedule, utc_now())]
+                while len(times) <= SAMPLED_TIMES:
+                    times.append(next_run_time(schedule, times[-1]))
+                yield job.name, min((later - earlier).total_seconds() / 60 for earlier, later in pairwise(times))
+
+
 PRODUCTION_CHECKS: tuple[Check, ...] = (
     check_production,
     check_hosts,
@@ -135,7 +182,8 @@ PRODUCTION_CHECKS: tuple[Check, ...] = (
     check_uploads,
     check_mail,
     check_model,
+    check_jobs,
 )
 """What matters where strangers come."""
-START_CHECKS: tuple[Check, ...] = (check_mail, check_model)
+START_CHECKS: tuple[Check, ...] = (check_mail, check_model, check_jobs)
 """What a site starts without, and its visitors would miss."""

@@ -229,8 +229,11 @@ class Settings(BaseSettings):
     """When the newest one is restored into a database that is thrown away, to see that it can be. Empty: never."""
     cache_url: SecretStr = SecretStr("memory:")
     """Where finished pages are kept: memory: for each process, redis://host:6379/0 for all of them."""
-    jobs: Literal["inline", "worker", "off"] = "inline"
-    """Who does the jobs: inline, this process; worker, `oppman.py worker`; off, nobody for now, and they wait."""
+    jobs: Literal["inline", "worker", "request", "off"] = "inline"
+    """Who does the jobs: inline, this process; worker, `oppman.py worker`; request, this process while it answers
+    requests, for hosts on which nothing runs in between; off, nobody for now, and they wait."""
+    jobs_call_minutes: int = Field(default=5, ge=0, le=24 * 60)
+    """Minutes between two calls of the cron service that JOBS=request needs; 0: there is none. For `check` alone."""
     speedups: Literal["on", "off"] = "on"
     """off: no private parts of libraries, which a newer release might break; the site is slower (docs/speedups.md)."""
     log_format: Literal["text", "json"] = "text"

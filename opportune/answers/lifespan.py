@@ -17,7 +17,7 @@ from opportune.tools.toolbox import offer, retrieval_of
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
-    manager = app.state.answers = AnswerManager(
+    manager = app.state.answers = _manager_class(app)(
         app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage, lambda: retrieval_of(app)
     )
     manager.open(watch=not getattr(app.state, "is_quiet", False))
@@ -36,6 +36,14 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
         shutting_down(app).set()
         getting_ready.cancel()
         await asyncio.wait([closing, getting_ready])
+
+
+def _manager_class(app: FastAPI) -> type[AnswerManager]:
+    if app.state.settings.jobs != "request":
+        return AnswerManager
+    from opportune.answers.within_requests import RequestAnswerManager  # noqa: PLC0415 - few hosts need it
+
+    return RequestAnswerManager
 
 
 async def _close_in_time(app: FastAPI, manager: AnswerManager, grace: float) -> None:

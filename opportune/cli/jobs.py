@@ -1,4 +1,4 @@
-"""`oppman.py jobs list|show|retry|cancel`: what the site has to do, does and has done."""
+"""`oppman.py jobs list|show|retry|cancel|url`: what the site has to do, does and has done."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -62,6 +62,14 @@ def cancel(number: Number) -> None:
     with_jobs(lambda jobs, session: jobs.cancel(session, number))
     job = in_transaction(lambda session: management.find(session, number))
     say(f"Job {number} ends at its next step." if job.state == JobState.RUNNING else f"Job {number} is {job.state}.")
+
+
+@command.command()
+def url() -> None:
+    """Show the address that a cron service calls, where JOBS=request. Whoever has it can have due jobs done."""
+    from opportune.jobs.requests import run_url  # noqa: PLC0415 - for those who need it
+
+    print(run_url(get_settings()))
 
 
 def _as_data(job: Job) -> dict[str, Any]:

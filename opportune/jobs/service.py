@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,6 +21,9 @@ from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
 from opportune.llm import LanguageModel
 from opportune.settings import Settings
 from opportune.storage import Storage
+
+if TYPE_CHECKING:
+    from opportune.jobs.requests import RequestWork
 
 STARTUP_DELAY_SECONDS = 1.0
 """Seconds until what an earlier process has left is looked for: the first page comes first."""
@@ -45,6 +48,7 @@ class DatabaseJobQueue(JobQueue):
         self.jobs = {job.name: job for job in jobs}
         store, llm = JobStore(database, self.jobs), llm or LanguageModel.of(settings)
         self.worker = Worker(store, self.jobs, settings, storage, llm)
+        self.request_work = _request_work(self.worker) if settings.jobs == "request" else None
         self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
         self.queued = False
         """Whether this process has queued anything."""
@@ -92,15 +96,21 @@ class DatabaseJobQueue(JobQueue):
     async def _tell(self) -> None:
         self.queued = True
         self.worker.wake()
+        if self.request_work:
+            self.request_work.stir()
 
     async def drain(self) -> None:
         """Do what this process has queued before it ends, where nobody else would soon."""
-        if self.queued and self.is_inline:
+        if self.queued and (self.is_inline or self.request_work):
             await self.worker.drain()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Do jobs until the block ends, where that is this process's part."""
+        if self.request_work:
+            async with self.request_work.open():
+                yield
+            return
         if not self.is_inline:
             yield
             return
@@ -136,3 +146,9 @@ class DatabaseJobQueue(JobQueue):
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):  # it may end in another process
                     await ended.wait()
+
+
+def _request_work(worker: Worker) -> "RequestWork":
+    from opportune.jobs.requests import RequestWork  # noqa: PLC0415 - few hosts need it
+
+    return RequestWork(worker)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ DATABASE_RETRY_SECONDS = 5.0
 """Seconds until the database is asked again, when it did not answer."""
 STORE_RETRY_SECONDS = (0.5, 1.0, 2.0, 0.0)
 """Seconds before how a job ended is stored once more, where that failed."""
+UNFROZEN_SECONDS = 1.0
+"""Seconds between two looks at the clock of a process that may be frozen: more than twice that is no time of ours."""
 PRUNE_INTERVAL_SECONDS = 3600.0
 SHUTDOWN_TIMEOUT_SECONDS = 4.0
 """Seconds for what runs to notice that the process ends. What takes longer is taken over when its lease has ended."""
@@ -117,6 +120,29 @@ class Worker:
                 await self._renew()
         finally:
             await self._cancel_running()
+
+    async def work_for(self, seconds: float) -> Counter[str]:
+        """Do what is due, one after the other, and begin nothing new after so many seconds; the names of what ended.
+
+        Time in which the host had frozen the process does not count, or a job would be given up each time it thaws.
+        """
+        ended = Counter[str]()
+        used, before = 0.0, time.monotonic()
+        self.concurrency, self.looked = 1, before
+        try:
+            await self._plan_all()
+            while (used < seconds and await self._start_due()) or self._running:
+                names = {task: attempt.job.name for task, attempt in self._running.items()}
+                done, _ = await asyncio.wait(self._running, timeout=UNFROZEN_SECONDS)
+                ended.update(names[task] for task in done)
+                await self._renew()
+                used += min(time.monotonic() - before, 2 * UNFROZEN_SECONDS)
+                before = time.monotonic()
+        except (DBAPIError, PoolTimeoutError) as error:
+            logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
+        finally:
+            await self._cancel_running()
+        return ended
 
     async def look(self, poll: float | None = None) -> float | None:
         """Start what is due, and give the seconds until the next look; None for when woken."""
@@ -209,9 +235,9 @@ class Worker:
         if time.monotonic() - self._pruned > PRUNE_INTERVAL_SECONDS and (self._pruning is None or self._pruning.done()):
             self._pruned = time.monotonic()
             # Beside the jobs: it may take minutes, in which their leases would end.
-            self._pruning = asyncio.create_task(self._forget_old())
+            self._pruning = asyncio.create_task(self.forget_old())
 
-    async def _forget_old(self) -> None:
+    async def forget_old(self) -> None:
         try:
             await self.store.prune()
         except (DBAPIError, PoolTimeoutError) as error:

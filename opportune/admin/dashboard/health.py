@@ -23,7 +23,11 @@ from opportune.web.health import health_check_of
 STORAGE_TIMEOUT_SECONDS = 4
 """Seconds for a place of files that is somewhere else."""
 
-JOBS: dict[str, str] = {"worker": "done by a worker", "off": "JOBS is off: they wait"}
+JOBS: dict[str, str] = {
+    "worker": "done by a worker",
+    "request": "done while requests are answered",
+    "off": "JOBS is off: they wait",
+}
 
 
 @dataclass(frozen=True)

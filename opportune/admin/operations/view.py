@@ -76,6 +76,7 @@ class OperationsAdmin(SuperuserOnly):
             "tokens": tokens,
             "llm": llm,
             "backups": backups,
+            "run_url": _run_url(state.settings),
             "database": state.database.url,
         }
         return await self._page(request, "admin/operations.html", context)
@@ -158,6 +159,18 @@ def _look_at(settings: Settings, features: Sequence[Feature]) -> dict[str, Any]:
 
     findings = [finding for check in (check_secret_key, check_llm, *PRODUCTION_CHECKS) for finding in check(settings)]
     return {"rows": list(shown_settings(settings, features)), "findings": findings}
+
+
+def _run_url(settings: Settings) -> str:
+    """What a cron service calls, or why it cannot; empty where none is needed."""
+    if settings.jobs != "request":
+        return ""
+    from opportune.jobs.requests import run_url  # noqa: PLC0415 - few hosts need it
+
+    try:
+        return run_url(settings)
+    except OperatorError as error:
+        return str(error)
 
 
 def _upgrade(app: FastAPI) -> Upgrade:

@@ -1,0 +1,61 @@
+"""Answers where nothing runs between requests (JOBS=request): whoever looks at one keeps it going."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.answers import store
+from opportune.answers.live import LiveAnswer
+from opportune.answers.manager import AnswerManager
+from opportune.answers.models import Answer, AnswerStatus
+from opportune.answers.store import AnswerProgress, Outcome
+
+LEFT = Outcome(
+    AnswerStatus.INTERRUPTED, "interrupted", "Nobody was looking any more, so this answer was not written to its end."
+)
+
+
+class RequestAnswerManager(AnswerManager):
+    """Writes an answer as long as its stream is open here; then it is stored as far as it got, and can be continued."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._viewers = Counter[int]()
+
+    def open(self, *, watch: bool = True) -> None:
+        """Start nothing: a process that is frozen still holds its locks, and cannot watch. Leases tell who is alive."""
+        del watch
+
+    def is_dead(self, answer: Answer) -> bool:
+        begins_here = answer.status == AnswerStatus.STREAMING and not answer.worker and self._viewers[answer.id]
+        return (bool(begins_here) and answer.id not in self._tasks) or super().is_dead(answer)
+
+    async def take_over(self, answers: Iterable[Answer]) -> None:
+        """Go on with what somebody looks at here; what another process has left without a viewer ends."""
+        seen = [*answers]
+        await super().take_over([answer for answer in seen if self._viewers[answer.id]])
+        if left := [each for each in seen if each.worker and not self._viewers[each.id] and self.is_dead(each)]:
+            async with self.database.writer() as session:
+                await store.take_over(session, self.worker, left, lambda _: False)
+
+    @asynccontextmanager
+    async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
+        self._viewers[answer.id] += 1
+        try:
+            if answer.is_running:
+                await self.take_over([answer])
+            async with super().view(answer) as live:
+                yield live
+        finally:
+            self._viewers[answer.id] -= 1
+            if not self._viewers[answer.id]:
+                del self._viewers[answer.id]
+                if answer_task := self._tasks.get(answer.id):
+                    answer_task.cut(LEFT)
+
+    def _start_after_commit(self, session: AsyncSession, begun: AnswerProgress) -> None:
+        del session
+        begun.answer.worker = ""  # nobody's, until its stream is opened
