@@ -154,7 +154,7 @@ def check_jobs(settings: Settings) -> Iterator[Finding]:
             "Have a cron service call what `python3 oppman.py jobs url` shows.",
             is_error=False,
         )
-    for name, minutes in _finest_schedules():
+    for name, minutes in _finest_schedules(settings):
         if 0 < minutes < settings.jobs_call_minutes:
             yield Finding(
                 f"The job {name} is to begin every {minutes:g} minutes, and the cron service calls every "
@@ -163,11 +163,11 @@ def check_jobs(settings: Settings) -> Iterator[Finding]:
             )
 
 
-def _finest_schedules() -> Iterator[tuple[str, float]]:
+def _finest_schedules(settings: Settings) -> Iterator[tuple[str, float]]:
     """Each job with a schedule, and the least minutes between two of its next times."""
     for job in declared_jobs(installed_features()):
         with suppress(OperatorError):  # the worker tells of one that is none
-            if schedule := job.schedule:
+            if schedule := job.schedule_in(settings):
                 times = [next_run_time(schedule, utc_now())]
                 while len(times) <= SAMPLED_TIMES:
                     times.append(next_run_time(schedule, times[-1]))
