@@ -157,6 +157,10 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
             # Each page knows who looks at it, also one that does not ask.
             router.include_flat(pages, dependencies=[Depends(get_optional_user)], include_in_schema=False)
     add_admin(app)
+    if app.state.metrics:
+        from opportune.admin.status import routes as status  # noqa: PLC0415 - for sites that are measured
+
+        router.include_flat(status.router)
     if settings.debug:
         from opportune.web.errors import debug_page  # noqa: PLC0415 - for who writes the site, and nobody else
 

@@ -37,6 +37,7 @@ from opportune.admin.operations.view import OperationsAdmin
 from opportune.admin.options import inlines_without_view
 from opportune.admin.persistence.deletion import delete_page
 from opportune.admin.sqladmin_adapter import AdapterSite
+from opportune.admin.status.view import StatusAdmin
 from opportune.admin.views import AdminView
 from opportune.db.columns import title_of
 from opportune.db.database import Database
@@ -96,7 +97,7 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     own = [(view, feature.name) for feature in features for view in feature.admin]
     users = [each for each in own if issubclass(each[0], UserAdmin)]
     yield from users or [(UserAdmin, "")]
-    for view in (*ACCOUNTS, *GROUPS, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
+    for view in (*ACCOUNTS, *GROUPS, StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
         yield view, ""
     if any(feature.name == "answers" for feature in features):
         from opportune.admin.answers import AnswerAdmin  # noqa: PLC0415 - as below

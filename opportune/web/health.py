@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 LEAPCELL = ("/kaithhealth", "/kaithheathcheck")
 HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL}
 METRICS_PATH = "/metrics"
-MACHINE_PATHS = {*HEALTH_PATHS, METRICS_PATH, f"{METRICS_PATH}/status"}
+STATUS_PATH = "/metrics/status"
+MACHINE_PATHS = {*HEALTH_PATHS, METRICS_PATH, STATUS_PATH}
 """What no visitor asks for: by any host name, as long as there is a connection, and each time without a log line."""
 
 METHODS = ["GET", "HEAD", "OPTIONS"]

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.admin.dashboard.ttl_cache import TTLCache
+from opportune.admin.status.light import HealthLight
 from opportune.db.errors import explain, is_outage
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
@@ -28,17 +27,6 @@ JOBS: dict[str, str] = {
     "request": "done while requests are answered",
     "off": "JOBS is off: they wait",
 }
-
-
-@dataclass(frozen=True)
-class HealthLight:
-    """One line: how a part of the site is."""
-
-    part: str
-    words: str
-    state: Literal["ok", "notice", "fault"] = "ok"
-    address: str = ""
-    """Where to do something about it."""
 
 
 class Health:

@@ -1,0 +1,56 @@
+"""The database: what it is, how fast it answers, how large it is, and how far its replica is behind."""
+
+from time import perf_counter
+
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.admin.status.light import HealthLight, lasted, sized
+from opportune.db.database import Database
+
+SLOW_MILLISECONDS = 100
+LATE_REPLICA_SECONDS = 10
+
+VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
+SIZE = {
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    "postgresql": "SELECT pg_database_size(current_database())",
+}
+LAG = text("SELECT EXTRACT(EPOCH FROM now() - pg_last_xact_replay_timestamp())")
+"""NULL on a server that replays nobody's changes."""
+
+
+async def database_lights(app: FastAPI) -> list[HealthLight]:
+    database: Database = app.state.database
+    async with database.reader(fresh=True) as session:
+        kind = session.get_bind().dialect.name
+        version = str(await session.scalar(text(VERSION[kind]))).split()[0]
+        size = int(await session.scalar(text(SIZE[kind])) or 0)
+        latency = await _latency(session)
+    lights = [
+        HealthLight("Kind", f"{'PostgreSQL' if kind == 'postgresql' else 'SQLite'} {version}, {sized(size)}"),
+        latency,
+    ]
+    return [*lights, await _replica(database)] if database.replica else lights
+
+
+async def _latency(session: AsyncSession) -> HealthLight:
+    began = perf_counter()
+    await session.execute(text("SELECT 1"))
+    milliseconds = (perf_counter() - began) * 1000
+    if milliseconds < SLOW_MILLISECONDS:
+        return HealthLight("Round trip", f"{milliseconds:.1f} ms")
+    hint = "Have site and database in one region; each page takes several round trips."
+    return HealthLight("Round trip", f"{milliseconds:.0f} ms", "notice", hint=hint)
+
+
+async def _replica(database: Database) -> HealthLight:
+    async with database.reader() as session:
+        seconds = await session.scalar(LAG)
+    if seconds is None:
+        return HealthLight("Replica's lag", "it does not say")
+    if seconds < LATE_REPLICA_SECONDS:
+        return HealthLight("Replica's lag", f"{seconds:.1f} s since the last change that it has")
+    hint = "Where the site is busy it is behind: look at the replica. Where nothing changes this is only idle."
+    return HealthLight("Replica's lag", f"its last change is {lasted(float(seconds))} old", "notice", hint=hint)

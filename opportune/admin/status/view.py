@@ -1,0 +1,22 @@
+"""The page /admin/status, for superusers."""
+
+from typing import Any, cast
+
+from sqladmin import expose
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin.authorization import SuperuserOnly
+
+
+class StatusAdmin(SuperuserOnly):
+    name = "Status"
+    icon, category = "ti ti-heartbeat", "Operations"
+
+    @expose("/status", identity="status")
+    async def show(self, request: Request) -> Response:
+        from opportune.admin.status.status import is_well, read_status  # noqa: PLC0415 - for those who look at it
+
+        groups = await read_status(request.app)
+        context: dict[str, Any] = {"model_view": self, "title": self.name, "groups": groups, "is_well": is_well(groups)}
+        return cast("Response", await self.templates.TemplateResponse(request, "admin/status.html", context))

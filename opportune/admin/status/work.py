@@ -1,0 +1,76 @@
+"""Jobs, schedules and the mail that they send."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from fastapi import FastAPI
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.admin.status.light import HealthLight, lasted
+from opportune.db.model import utc_now
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules
+from opportune.mail.delivery import send_email_job
+from opportune.web.time_zone import format_datetime
+
+NOBODY_WORKS = "Nothing does jobs: set JOBS=inline, or JOBS=worker and run oppman.py worker."
+MAIL_HINT = "Look at MAIL_URL; Operations sends a test e-mail and shows what the server says."
+STATE = "/admin/job/list?state={}"
+
+
+async def job_lights(app: FastAPI) -> list[HealthLight]:
+    now = utc_now()
+    names = [job.name for job in app.state.jobs.jobs.values() if job.schedule]
+    async with app.state.database.reader(fresh=True) as session:
+        is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= now)
+        oldest = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
+        schedules = await read_schedules(session, names)
+        mail = await _mail(session)
+    return [_oldest(oldest, now), *(_schedule(each, now) for each in schedules), *mail]
+
+
+def _oldest(oldest: datetime | None, now: datetime) -> HealthLight:
+    if oldest is None:
+        return HealthLight("Due jobs", "none waits")
+    words = f"the oldest has waited for {lasted((now - oldest).total_seconds())}"
+    address = STATE.format(JobState.WAITING)
+    if now - oldest > LATE_AFTER:
+        return HealthLight("Due jobs", words, "fault", address, NOBODY_WORKS)
+    return HealthLight("Due jobs", words, address=address)
+
+
+def _schedule(schedule: Schedule, now: datetime) -> HealthLight:
+    last = f"well at {format_datetime(schedule.succeeded_at)}" if schedule.succeeded_at else "not yet"
+    if schedule.is_running:
+        return HealthLight(schedule.name, f"runs now; {last}")
+    if schedule.due_at is None:
+        return HealthLight(schedule.name, f"{last}; no next run is planned", "notice", hint=NOBODY_WORKS)
+    if schedule.is_late(now):
+        words = f"{last}; late since {format_datetime(schedule.due_at)}"
+        return HealthLight(schedule.name, words, "fault", STATE.format(JobState.WAITING), NOBODY_WORKS)
+    return HealthLight(schedule.name, f"{last}; next at {format_datetime(schedule.due_at)}")
+
+
+async def _mail(session: AsyncSession) -> list[HealthLight]:
+    """The last e-mail that left, and the last that did not."""
+    is_mail = col(Job.name) == send_email_job.name
+
+    async def last(state: JobState) -> tuple[datetime | None, str]:
+        newest = select(col(Job.ended_at), col(Job.error)).where(is_mail, col(Job.state) == state)
+        row = (await session.execute(newest.order_by(col(Job.ended_at).desc()).limit(1))).first()
+        return (row[0], row[1]) if row else (None, "")
+
+    (sent, _), (failed, error) = await last(JobState.DONE), await last(JobState.FAILED)
+    return [*_told(sent, failed, error)]
+
+
+def _told(sent: datetime | None, failed: datetime | None, error: str) -> Iterator[HealthLight]:
+    yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else "none in the last days")
+    if failed:
+        words, address = f"{format_datetime(failed)}: {error}", STATE.format(JobState.FAILED)
+        if sent is None or failed > sent:
+            yield HealthLight("Last e-mail failed", words, "fault", address, MAIL_HINT)
+        else:
+            yield HealthLight("Last e-mail failed", words, address=address)

@@ -1,0 +1,110 @@
+"""`/admin/status`, and the same as JSON."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from pydantic import SecretStr
+
+from opportune.admin.status import server
+from opportune.admin.status.light import lasted, sized
+from opportune.db.model import utc_now
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.schedule import SCHEDULE_KEY
+from opportune.llm_models import LlmModel
+from opportune.settings import Settings
+from opportune.testing.factories import signed_in_client
+from opportune.testing.quiet_app import quiet_app
+
+TOKEN = "a token of the tests, long enough"
+on_sqlite = pytest.mark.database("sqlite")
+
+
+def line(page: str, part: str) -> str:
+    """The words about one part, with their hint."""
+    found = re.findall(r"<dt[^>]*>.*?</span>([^<]*)</dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
+    return {name: " ".join(re.sub(r"<[^>]+>", " ", words).split()) for name, words in found}[part]
+
+
+@on_sqlite
+async def test_it_is_for_superusers(app: FastAPI, client: AsyncClient) -> None:
+    assert (await client.get("/admin/status")).status_code == 303
+    async with signed_in_client(app) as user:
+        assert (await user.get("/admin/status")).status_code == 403
+
+
+async def test_a_site_that_is_well_says_so_part_by_part(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/status")).text
+    assert "All is well." in page
+    kind = "SQLite" if app.state.database.url.kind == "sqlite" else "PostgreSQL"
+    assert re.search(rf"{kind} \d+\.\d+.* [kMG]?B", line(page, "Kind"))
+    assert re.search(r"up .*, \d+ MB, event loop \d+ ms late", line(page, "Worker 0"))
+    assert re.fullmatch(r"\d+ of \d+ in use", line(page, "Connections, reader"))
+    assert re.fullmatch(r"[\d.]+ ms", line(page, "Round trip"))
+    assert line(page, "Migrations") == "all applied"
+    assert line(page, "Due jobs") == "none waits"
+    assert "free at" in line(page, "Disk")
+    assert line(page, "Today").startswith("0 answers, 0 tokens")
+    assert line(page, "Last e-mail sent") == "none in the last days"
+
+
+@on_sqlite
+async def test_what_is_late_or_failed_is_red_with_a_word_on_what_to_do(app: FastAPI, admin: AsyncClient) -> None:
+    name = next(job.name for job in app.state.jobs.jobs.values() if job.schedule)
+    hour_ago = utc_now() - timedelta(hours=1)
+    async with app.state.database.writer() as session:
+        session.add_all(
+            [
+                Job(name=name, key=f"{SCHEDULE_KEY}{name}:now", due_at=hour_ago),
+                Job(name=name, key=f"{SCHEDULE_KEY}{name}:then", state=JobState.DONE, ended_at=hour_ago),
+                Job(name="mail.send", state=JobState.FAILED, ended_at=hour_ago, error="550 <no> such user"),
+            ]
+        )
+    page = (await admin.get("/admin/status")).text
+    assert "Something needs you" in page
+    assert "late since" in line(page, name)
+    assert "Nothing does jobs: set JOBS=inline" in line(page, name)
+    assert line(page, "Due jobs").startswith("fault: the oldest has waited for 1 hour")
+    assert "550 &lt;no&gt; such user" in page
+    assert "sends a test e-mail" in line(page, "Last e-mail failed")
+
+
+@on_sqlite
+async def test_a_model_that_nobody_can_reach_is_told_without_being_asked(
+    app: FastAPI, admin: AsyncClient, unused_tcp_port: int
+) -> None:
+    model = LlmModel(name="Fast", base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
+    app.state.settings = app.state.settings.model_copy(update={"llm_models": [model]})
+    page = (await admin.get("/admin/status")).text
+    assert line(page, "127.0.0.1").startswith(f"fault: cannot be reached at port {unused_tcp_port}")
+
+
+@on_sqlite
+async def test_memory_near_the_hosts_limit_and_a_full_disk_are_told(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "memory_limit_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(server, "FULL_DISK_BYTES", 2**80)
+    page = (await admin.get("/admin/status")).text
+    assert "beyond it the host ends the site" in line(page, "Memory")
+    assert "a full disk takes no change" in line(page, "Disk")
+
+
+@on_sqlite
+async def test_machines_read_it_as_json_with_the_metrics_token_while_the_database_is_away(settings: Settings) -> None:
+    given = {"metrics_token": SecretStr(TOKEN), "database_url": SecretStr("sqlite:////nowhere/at/all.db")}
+    app = quiet_app(settings.model_copy(update=given))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        assert (await client.get("/metrics/status")).status_code == 401
+        response = await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})
+    told = response.json()
+    assert (response.status_code, told["well"]) == (503, False)
+    assert {"part": "Database", "words": "is away", "state": "fault"}.items() <= told["groups"]["Overview"][0].items()
+    assert any(light["part"] == "Worker 0" for light in told["groups"]["Server"]), "the rest is told all the same"
+
+
+def test_sizes_and_spans_are_told_as_people_read_them() -> None:
+    assert [sized(number) for number in (999, 1_500, 110_000_000, 5e12)] == ["999 B", "2 kB", "110 MB", "5.0 TB"]
+    assert [lasted(seconds) for seconds in (5, 61, 7200, 86_400)] == ["5 s", "1 minute", "2 hours", "1 day"]
