@@ -37,7 +37,7 @@ async def read_status(app: FastAPI) -> list[StatusGroup]:
         "Overview": lambda app: Health(app).signs(),
         "Server": server_lights,
         "Database": database_lights,
-        "Jobs and mail": job_lights,
+        "Jobs, mail and backups": job_lights,
         "Language models": model_lights,
     }
     found = await asyncio.gather(*(_told(app, lights) for lights in parts.values()))

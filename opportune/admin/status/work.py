@@ -1,4 +1,4 @@
-"""Jobs, schedules and the mail that they send."""
+"""Jobs, schedules, backups and mail."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.admin.status.light import HealthLight, lasted
+from opportune.data.backup.jobs import BackupState, backup_state
 from opportune.db.model import utc_now
 from opportune.jobs.models import Job, JobState
-from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules
+from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
 from opportune.web.time_zone import format_datetime
 
@@ -22,13 +23,21 @@ STATE = "/admin/job/list?state={}"
 
 async def job_lights(app: FastAPI) -> list[HealthLight]:
     now = utc_now()
-    names = [job.name for job in app.state.jobs.jobs.values() if job.schedule]
+    names = scheduled_names(app.state.jobs.jobs.values(), app.state.settings)
     async with app.state.database.reader(fresh=True) as session:
         is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= now)
         oldest = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
         schedules = await read_schedules(session, names)
         mail = await _mail(session)
-    return [_oldest(oldest, now), *(_schedule(each, now) for each in schedules), *mail]
+        backups = await backup_state(session, app.state.settings)
+    found = [_oldest(oldest, now), *(_schedule(each, now) for each in schedules), *mail]
+    return [*found, _backups(backups)]
+
+
+def _backups(backups: BackupState) -> HealthLight:
+    if not backups.is_on:
+        return HealthLight("Backups", str(backups), "notice", hint="docs/backups.md has how; Operations makes one now.")
+    return HealthLight("Backups", str(backups), "ok" if backups.is_well else "fault")
 
 
 def _oldest(oldest: datetime | None, now: datetime) -> HealthLight:
@@ -42,15 +51,18 @@ def _oldest(oldest: datetime | None, now: datetime) -> HealthLight:
 
 
 def _schedule(schedule: Schedule, now: datetime) -> HealthLight:
-    last = f"well at {format_datetime(schedule.succeeded_at)}" if schedule.succeeded_at else "not yet"
-    if schedule.is_running:
-        return HealthLight(schedule.name, f"runs now; {last}")
-    if schedule.due_at is None:
-        return HealthLight(schedule.name, f"{last}; no next run is planned", "notice", hint=NOBODY_WORKS)
+    name, run = schedule.name, schedule.last
+    words = f"well at {format_datetime(run.succeeded_at)}" if run.succeeded_at else "not yet"
     if schedule.is_late(now):
-        words = f"{last}; late since {format_datetime(schedule.due_at)}"
-        return HealthLight(schedule.name, words, "fault", STATE.format(JobState.WAITING), NOBODY_WORKS)
-    return HealthLight(schedule.name, f"{last}; next at {format_datetime(schedule.due_at)}")
+        words = f"{words}; late since {format_datetime(schedule.due_at)}"
+        return HealthLight(name, words, "fault", STATE.format(JobState.WAITING), NOBODY_WORKS)
+    if schedule.is_running or schedule.due_at:
+        words += "; runs now" if schedule.is_running else f"; next at {format_datetime(schedule.due_at)}"
+    else:
+        return HealthLight(name, f"{words}; no next run is planned", "notice", hint=NOBODY_WORKS)
+    if run.is_failing:
+        return HealthLight(name, f"failed at {format_datetime(run.failed_at)}; {words}", "fault", hint=run.error)
+    return HealthLight(name, words)
 
 
 async def _mail(session: AsyncSession) -> list[HealthLight]:

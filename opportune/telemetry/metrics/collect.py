@@ -18,8 +18,7 @@ from opportune.db.drivers.pool_numbers_adapter import max_connections, waiting_i
 from opportune.db.model import utc_now
 from opportune.db.timeouts import run_with_timeout
 from opportune.jobs import management
-from opportune.jobs.models import Job, JobState
-from opportune.jobs.schedule import SCHEDULE_KEY
+from opportune.jobs.models import Job, JobState, LastRun
 from opportune.server.connections.limits import ConnectionLimits
 from opportune.telemetry.metrics.families import Family, Sample, gauge
 from opportune.telemetry.process import STARTED_AT, memory_bytes
@@ -86,11 +85,8 @@ async def _of_jobs(session: AsyncSession) -> AsyncIterator[Family]:
     oldest = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
     words = "For how long the job that is due longest has waited."
     yield gauge("opportune_job_oldest_due_seconds", words, (now - oldest).total_seconds() if oldest else 0)
-    successes = select(col(Job.name), func.max(col(Job.ended_at))).group_by(col(Job.name))
-    rows = await session.execute(
-        successes.where(col(Job.state) == JobState.DONE, col(Job.key).startswith(SCHEDULE_KEY))
-    )
-    samples: list[Sample] = [("", {"job": name}, at.timestamp()) for name, at in rows]
+    query = select(col(LastRun.name), col(LastRun.succeeded_at)).where(col(LastRun.succeeded_at).is_not(None))
+    samples: list[Sample] = [("", {"job": name}, at.timestamp()) for name, at in await session.execute(query)]
     words = "When a schedule's job last ended well, in seconds since 1970."
     yield Family("opportune_schedule_last_success_seconds", "gauge", words, samples)
 

@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from opportune.admin.status import server
 from opportune.admin.status.light import lasted, sized
 from opportune.db.model import utc_now
-from opportune.jobs.models import Job, JobState
+from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
+from opportune.jobs.schedules import scheduled_names
 from opportune.llm_models import LlmModel
 from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
@@ -47,24 +48,28 @@ async def test_a_site_that_is_well_says_so_part_by_part(app: FastAPI, admin: Asy
     assert line(page, "Due jobs") == "none waits"
     assert "free at" in line(page, "Disk")
     assert line(page, "Today").startswith("0 answers, 0 tokens")
+    assert "BACKUP_URL is empty" in line(page, "Backups")
     assert line(page, "Last e-mail sent") == "none in the last days"
 
 
 @on_sqlite
 async def test_what_is_late_or_failed_is_red_with_a_word_on_what_to_do(app: FastAPI, admin: AsyncClient) -> None:
-    name = next(job.name for job in app.state.jobs.jobs.values() if job.schedule)
+    name, other, *_ = scheduled_names(app.state.jobs.jobs.values(), app.state.settings)
     hour_ago = utc_now() - timedelta(hours=1)
     async with app.state.database.writer() as session:
         session.add_all(
             [
                 Job(name=name, key=f"{SCHEDULE_KEY}{name}:now", due_at=hour_ago),
-                Job(name=name, key=f"{SCHEDULE_KEY}{name}:then", state=JobState.DONE, ended_at=hour_ago),
+                Job(name=other, key=f"{SCHEDULE_KEY}{other}:now", due_at=utc_now() + timedelta(hours=1)),
+                LastRun(name=name, succeeded_at=hour_ago),
+                LastRun(name=other, failed_at=hour_ago, error="No room."),
                 Job(name="mail.send", state=JobState.FAILED, ended_at=hour_ago, error="550 <no> such user"),
             ]
         )
     page = (await admin.get("/admin/status")).text
     assert "Something needs you" in page
-    assert "late since" in line(page, name)
+    assert re.search("well at .*; late since", line(page, name))
+    assert re.search("fault: failed at .*; not yet; next at .* No room.", line(page, other))
     assert "Nothing does jobs: set JOBS=inline" in line(page, name)
     assert line(page, "Due jobs").startswith("fault: the oldest has waited for 1 hour")
     assert "550 &lt;no&gt; such user" in page
