@@ -19,7 +19,8 @@ WHERE = {
     "pooler's (port 5432).",
     "DATABASE_DIRECT_URL": "If that one goes through a pooler: the same database without it, for migrations.",
     "BASE_URL": "Where visitors find the site: https://example.org",
-    "STORAGE_URL": "Where uploads are kept: s3://KEY:SECRET@HOST/BUCKET?region=NAME, of any bucket (docs/files.md).",
+    "STORAGE_URL": "Where uploads are kept: a bucket, s3://KEY:SECRET@HOST/BUCKET?region=NAME, or for a few "
+    "the database, database: (docs/files.md).",
     "MAIL_URL": "Who sends e-mail, such as resend://KEY (docs/mail.md). Without it nobody can reset a password.",
     "ADMIN_EMAIL": "Who gets the link that makes the first superuser. It is in the log, too.",
     "LLM_BASE_URL": "Who answers in the chat: any OpenAI-compatible endpoint (https://openrouter.ai/api/v1).",
@@ -30,6 +31,7 @@ WHERE = {
 OPTIONAL = ("DATABASE_DIRECT_URL", "MAIL_URL", "ADMIN_EMAIL", "LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL")
 JOBS_OF_REQUESTS = "request" if "request" in get_args(Settings.model_fields["jobs"].annotation) else "inline"
 BEHIND_A_PROXY = {"TRUSTED_PROXIES": "*"}
+WITHOUT_DISK = {**BEHIND_A_PROXY, "STORAGE_URL": "database:"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ RECIPES: dict[str, Recipe] = {
             HOSTS["fly"],
             "fly.dev",
             tells_address=True,
+            asks={"STORAGE_URL": "database:"},
             sets={**BEHIND_A_PROXY, "PORT": "8080", "ANSWER_GRACE_SECONDS": f"{STOP_SECONDS - 2}"},
             stop_seconds=STOP_SECONDS,
             has_ipv6=True,
@@ -91,8 +94,8 @@ RECIPES: dict[str, Recipe] = {
             HOSTS["render"],
             "onrender.com",
             tells_address=True,
-            sets={**BEHIND_A_PROXY, "SECRET_KEY": "made by Render"},
-            where={"SECRET_KEY": ""},
+            sets={**WITHOUT_DISK, "SECRET_KEY": "made by Render"},
+            where={"SECRET_KEY": "", "STORAGE_URL": ""},
             has_volumes=True,
             paid_lifts=("blocked_ports", "sleeps_after_seconds"),
         ),
@@ -101,7 +104,7 @@ RECIPES: dict[str, Recipe] = {
             "up.railway.app",
             tells_address=True,
             asks={
-                **BEHIND_A_PROXY,
+                **WITHOUT_DISK,
                 "DATABASE_URL": "${{Postgres.DATABASE_URL}}",
                 "ANSWER_GRACE_SECONDS": f"{STOP_SECONDS - 2}",
             },
@@ -114,13 +117,13 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["leapcell"],
             "leapcell.dev",
-            asks={**BEHIND_A_PROXY, "ENVIRONMENT": "production", "JOBS": JOBS_OF_REQUESTS, "DATABASE_POOL_SIZE": "2"},
+            asks={**WITHOUT_DISK, "ENVIRONMENT": "production", "JOBS": JOBS_OF_REQUESTS, "DATABASE_POOL_SIZE": "2"},
             takes_quotes=False,
         ),
         Recipe(
             HOSTS["leapcell-persistent"],
             "leapcell.dev",
-            asks={**BEHIND_A_PROXY, "ENVIRONMENT": "production"},
+            asks={**WITHOUT_DISK, "ENVIRONMENT": "production"},
             takes_quotes=False,
             folder="leapcell",
         ),
@@ -128,7 +131,7 @@ RECIPES: dict[str, Recipe] = {
             HOSTS["koyeb"],
             "koyeb.app",
             tells_address=True,
-            asks=BEHIND_A_PROXY,
+            asks=WITHOUT_DISK,
             has_volumes=True,
             paid_lifts=("sleeps_after_seconds",),
             takes_quotes=False,
@@ -137,7 +140,7 @@ RECIPES: dict[str, Recipe] = {
             HOSTS["heroku"],
             "herokuapp.com",
             sets={"DATABASE_URL": "postgres://heroku:hidden@ec2-1-2-3-4.compute-1.amazonaws.com:5432/site"},
-            asks={**BEHIND_A_PROXY, "DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "2"},
+            asks={**WITHOUT_DISK, "DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "2"},
             where={**NO_POSTGRES_HERE, "BASE_URL": "Where visitors find the site: heroku info tells."},
             paid_lifts=("sleeps_after_seconds",),
             takes_quotes=False,
@@ -145,17 +148,17 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["cloudrun"],
             "run.app",
-            sets={**BEHIND_A_PROXY, "JOBS": JOBS_OF_REQUESTS, "DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "3"},
+            sets={**WITHOUT_DISK, "JOBS": JOBS_OF_REQUESTS, "DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "3"},
             stream_total_seconds=3600,
             processes=3,
-            secrets=("SECRET_KEY", "DATABASE_URL", "BASE_URL", "STORAGE_URL"),
+            secrets=("SECRET_KEY", "DATABASE_URL", "BASE_URL"),
             takes_quotes=False,
         ),
         Recipe(
             HOSTS["huggingface"],
             "hf.space",
             tells_address=True,
-            asks=BEHIND_A_PROXY,
+            asks=WITHOUT_DISK,
             where={
                 "DATABASE_URL": "PostgreSQL that answers at port 443 or 8080; left out, it is SQLite, which is empty "
                 "after each restart.",
@@ -203,6 +206,7 @@ RECIPES: dict[str, Recipe] = {
                 "ANSWER_GRACE_SECONDS": f"{STOP_SECONDS - 7}",
                 "JOBS": "worker",
             },
+            asks={"STORAGE_URL": "database:"},
             has_volumes=True,
             processes=3,
             takes_quotes=False,

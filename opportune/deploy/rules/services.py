@@ -25,7 +25,7 @@ def check_storage(deployment: Deployment) -> Iterator[Finding]:
     elif deployment.uploads and not deployment.keeps_data:
         yield Finding(
             f"STORAGE_URL is a folder, and {host.title} keeps no files: uploads would be lost at the next deploy. "
-            "Set a bucket, s3://KEY:SECRET@HOST/BUCKET (docs/files.md).",
+            "Set a bucket, s3://KEY:SECRET@HOST/BUCKET, or for a few database: (docs/files.md).",
             is_error=deployment.keeps_data is False and not deployment.answers.may_lose_data,
         )
     elif deployment.uploads and deployment.host.name == "kubernetes":

@@ -88,7 +88,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ),
     ("kubernetes", {"DATABASE_URL": "sqlite:///./data/app.db"}, "keeps no files"),
     ("render", {"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, and Render keeps no files"),
-    ("render", {"STORAGE_URL": ""}, "STORAGE_URL is a folder"),
+    ("koyeb", {"STORAGE_URL": ""}, "STORAGE_URL is a folder"),
     ("render", {"STORAGE_URL": "ftp://x"}, "STORAGE_URL names neither"),
     ("render", {"STORAGE_URL": "s3://k:s@localhost:9000/site?tls=false"}, "STORAGE_URL names localhost:9000"),
     (
