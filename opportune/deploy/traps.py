@@ -15,10 +15,10 @@ def trap_lines(recipe: Recipe, site: SiteNames) -> list[str]:
 def _of_disk(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.writable_folders:
-        yield f"Disk: read-only but for {', '.join(host.writable_folders)}, and not kept: PostgreSQL, and a bucket."
+        yield f"Disk: read-only but for {', '.join(host.writable_folders)}, which is not kept: PostgreSQL, and no folders."
     elif not host.keeps_disk:
         volume = ", unless it is on a volume" if recipe.has_volumes else ""
-        yield f"Disk: what is written is gone at the next deploy or restart{volume}: PostgreSQL, and a bucket."
+        yield f"Disk: what is written is gone at the next deploy or restart{volume}: PostgreSQL, and no folders."
     if not host.has_shell:
         yield "Shell: none. The site's admin does for it (docs/deploy.md, Without a shell)."
     if host.max_environment_bytes:
@@ -55,8 +55,9 @@ def _of_network(recipe: Recipe) -> Iterator[str]:
     if host.open_ports:
         yield f"Ports to the outside: {_list(host.open_ports)} alone."
     elif host.blocked_ports:
+        mail = " Mail goes over HTTPS (docs/mail.md)." if 587 in host.blocked_ports else ""
         paid = ", on free plans" if "blocked_ports" in recipe.paid_lifts else ""
-        yield f"Ports that are shut{paid}: {_list(host.blocked_ports)}. Mail goes over HTTPS (docs/mail.md)."
+        yield f"Ports that are shut{paid}: {_list(host.blocked_ports)}.{mail}"
     yield f"Health: {host.health_path}."
 
 
