@@ -15,10 +15,10 @@ def trap_lines(recipe: Recipe, site: SiteNames) -> list[str]:
 def _of_disk(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.writable_folders:
-        yield f"Disk: read-only but for {', '.join(host.writable_folders)}, which is not kept: PostgreSQL, and no folders."
+        yield f"Disk: read-only but for {', '.join(host.writable_folders)}, which is not kept: use PostgreSQL."
     elif not host.keeps_disk:
         volume = ", unless it is on a volume" if recipe.has_volumes else ""
-        yield f"Disk: what is written is gone at the next deploy or restart{volume}: PostgreSQL, and no folders."
+        yield f"Disk: what is written is gone at the next deploy or restart{volume}: use PostgreSQL."
     if not host.has_shell:
         yield "Shell: none. The site's admin does for it (docs/deploy.md, Without a shell)."
     if host.max_environment_bytes:
