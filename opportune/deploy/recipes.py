@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 from opportune.hosts import HOSTS, Host
-from opportune.settings import GENERATE_KEY_COMMAND, Settings
+from opportune.settings import GENERATE_KEY_COMMAND
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -23,13 +22,13 @@ WHERE = {
     "the database, database: (docs/files.md).",
     "MAIL_URL": "Who sends e-mail, such as resend://KEY (docs/mail.md). Without it nobody can reset a password.",
     "ADMIN_EMAIL": "Who gets the link that makes the first superuser. It is in the log, too.",
+    "BACKUP_URL": "Where a backup goes each night: s3://KEY:SECRET@HOST/BUCKET/FOLDER (docs/backups.md).",
     "LLM_BASE_URL": "Who answers in the chat: any OpenAI-compatible endpoint (https://openrouter.ai/api/v1).",
     "LLM_API_KEY": "Its key.",
     "LLM_MODEL": "The model's name there.",
 }
 """What most sites want of their owner, and how to get it."""
-OPTIONAL = ("DATABASE_DIRECT_URL", "MAIL_URL", "ADMIN_EMAIL", "LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL")
-JOBS_OF_REQUESTS = "request" if "request" in get_args(Settings.model_fields["jobs"].annotation) else "inline"
+OPTIONAL = ("DATABASE_DIRECT_URL", "MAIL_URL", "ADMIN_EMAIL", "BACKUP_URL", "LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL")
 BEHIND_A_PROXY = {"TRUSTED_PROXIES": "*"}
 WITHOUT_DISK = {**BEHIND_A_PROXY, "STORAGE_URL": "database:"}
 
@@ -117,7 +116,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["leapcell"],
             "leapcell.dev",
-            asks={**WITHOUT_DISK, "ENVIRONMENT": "production", "JOBS": JOBS_OF_REQUESTS, "DATABASE_POOL_SIZE": "2"},
+            asks={**WITHOUT_DISK, "ENVIRONMENT": "production", "JOBS": "request", "DATABASE_POOL_SIZE": "2"},
             takes_quotes=False,
         ),
         Recipe(
@@ -148,7 +147,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["cloudrun"],
             "run.app",
-            sets={**WITHOUT_DISK, "JOBS": JOBS_OF_REQUESTS, "DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "3"},
+            sets={**WITHOUT_DISK, "JOBS": "request", "DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "3"},
             stream_total_seconds=3600,
             processes=3,
             secrets=("SECRET_KEY", "DATABASE_URL", "BASE_URL"),

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from opportune.answers.settings import SPARED_SECONDS, AnswersSettings
 from opportune.checks import Finding
-from opportune.deploy.recipes import JOBS_OF_REQUESTS
 from opportune.deploy.rules.deployment import Deployment, warning
 
 WORKER_MEMORY_BYTES = 130 * 1024 * 1024
@@ -40,7 +39,6 @@ def check_jobs(deployment: Deployment) -> Iterator[Finding]:
     elif not host.runs_between_requests and jobs == "inline":
         yield Finding(
             f"JOBS=inline, and on {host.title} nothing runs while no request does: set JOBS=request.",
-            is_error=JOBS_OF_REQUESTS == "request",
         )
     elif jobs == "worker" and "JOBS" not in deployment.recipe.sets:
         yield warning("JOBS=worker: run oppman.py worker with the same settings somewhere, or jobs and mail wait.")

@@ -111,6 +111,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("linux", {"HOST": "", "TRUSTED_PROXIES": "*"}, "set HOST=127.0.0.1"),
     ("koyeb", {"PORT": "9000"}, "PORT is 9000"),
     ("fly", {"LOCAL_HTTPS": "true"}, "LOCAL_HTTPS"),
+    ("cloudrun", {"JOBS": "inline"}, "JOBS=inline, and on Google Cloud Run nothing runs"),
     ("cloudrun", {"ANSWER_GRACE_SECONDS": "20"}, "Google Cloud Run ends the site after 10: set 8 at most"),
     ("leapcell", {"LLM_MODELS": "x" * 3000}, "LLM_MODELS"),
     ("leapcell", {"SECRET_KEY_FALLBACKS": KEY * 100}, "the longest is SECRET_KEY_FALLBACKS"),
