@@ -22,7 +22,7 @@ from opportune.mcp.oauth.authorization import (
     create_code,
     read_request,
 )
-from opportune.mcp.oauth.redirects import host_of
+from opportune.mcp.oauth.redirects import host_of, opens_an_editor
 from opportune.mcp.oauth.scopes import scope_words
 from opportune.text import Line
 from opportune.web.forms.forms import Form, read_form
@@ -61,7 +61,8 @@ async def answer(request: Request, user: CurrentUser, context: AccountCtx, datab
     choices = {scope: words.label for scope, words in scope_words(request.app, asked.scopes).items()}
     form = await read_form(request, Consent, choices={"scopes": choices})
     if form.value("decision") != "allow":
-        return _onward(request, asked, asked.address(error="access_denied"))
+        refusal = asked.address(error="access_denied")
+        return _onward(request, asked, refusal, by_itself=not opens_an_editor(refusal))  # who says no opens nothing
     await context.limiter.hit(CONSENTS_PER_USER.by(user.id))
     if given := await reauthenticated(context, user, form):
         try:
@@ -94,9 +95,9 @@ def _show(request: Request, asked: AuthorizationRequest, form: Form[Consent]) ->
     return _private(request, "authorize", shown, form.status)
 
 
-def _onward(request: Request, asked: AuthorizationRequest, address: str) -> Response:
+def _onward(request: Request, asked: AuthorizationRequest, address: str, *, by_itself: bool = True) -> Response:
     """A page that leads on by itself: after a form browsers go nowhere that `form-action` does not name."""
-    return _private(request, "onward", {"client": asked.client, "address": address})
+    return _private(request, "onward", {"client": asked.client, "address": address, "by_itself": by_itself})
 
 
 def _refused(request: Request, refusal: UntrustedRequest | RefusedRequest) -> Response:

@@ -12,7 +12,8 @@ EDITOR_SCHEMES = ("cursor", "vscode", "vscode-insiders", "windsurf")
 """That such a program has its computer open it by (RFC 8252, 7.1). Not any: some do more than to open a program."""
 REDIRECT_RULE = (
     "redirect_uris are https:, http: on 127.0.0.1, [::1] or localhost, or of an editor"
-    f" ({', '.join(f'{scheme}:' for scheme in EDITOR_SCHEMES)}), without a fragment or a password."
+    f" ({', '.join(f'{scheme}:' for scheme in EDITOR_SCHEMES)}: an extension by its name, without a query),"
+    " without a fragment or a password."
 )
 
 _url: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl, config={"url_preserve_empty_path": True})
@@ -24,9 +25,18 @@ def parse_redirect(text: str) -> AnyUrl | None:
         url = _url.validate_python(text[: MAX_REDIRECT_LENGTH + 1])
     except ValidationError:
         return None
-    is_safe = (url.scheme in ("https", *EDITOR_SCHEMES) and url.host) or is_loopback(url)
+    is_safe = (url.scheme == "https" and url.host) or is_loopback(url) or _is_of_an_extension(url)
     is_plain = url.fragment is None and url.username is None and url.password is None
     return url if is_safe and is_plain and len(str(url)) <= MAX_REDIRECT_LENGTH else None
+
+
+def _is_of_an_extension(url: AnyUrl) -> bool:
+    """What editors do by a link alone (open a file, clone, add a server) has a name without a dot, or takes a query."""
+    return url.scheme in EDITOR_SCHEMES and "." in (url.host or "") and url.query is None
+
+
+def opens_an_editor(redirect_uri: str) -> bool:
+    return redirect_uri.partition(":")[0] in EDITOR_SCHEMES
 
 
 def is_loopback(url: AnyUrl) -> bool:

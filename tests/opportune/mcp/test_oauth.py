@@ -481,6 +481,8 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"redirect_uris": ["http://evil.example/callback"]}, "invalid_redirect_uri"),
     ({"redirect_uris": [BACK, "javascript:alert(1)"]}, "invalid_redirect_uri"),
     ({"redirect_uris": ["ms-msdt:/id", "cursor:alert"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": ["vscode://file/etc/passwd"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": ["vscode://vscode.git/clone?url=https://evil.example/x"]}, "invalid_redirect_uri"),
     ({"redirect_uris": ["https://user:pass@a.example/"]}, "invalid_redirect_uri"),
     ({"redirect_uris": [f"{BACK}#part"]}, "invalid_redirect_uri"),
     ({"redirect_uris": [f"https://a.example/{'a' * 1000}"]}, "invalid_redirect_uri"),
@@ -530,6 +532,9 @@ async def test_an_editor_registers_as_it_does_and_is_sent_back_to(
     back = EDITORS[name]["redirect_uris"][0]
     page = await browser.post(asking(made["client_id"], redirect_uri=back), data=allowing())
     assert sent_to(page).startswith(f"{back}?code=")
+    denied = await browser.post(asking(made["client_id"], redirect_uri=back), data={"decision": "deny"})
+    assert f'href="{back}?error=access_denied' in denied.text
+    assert ('http-equiv="refresh"' in denied.text) is back.startswith("https:"), "who says no opens no program"
 
 
 async def test_who_registers_in_masses_fills_nothing_and_is_stopped(
