@@ -1,5 +1,6 @@
 """Embeddings of rows, made in batches after their change."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import time
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
     from opportune.llm import LanguageModel
     from opportune.llm.embeddings import Embeddings, Vector
 
+TAKEN_TEXT = "A text."
+"""Taken by any endpoint that takes one at all."""
 BATCH_ROWS = 64
 """Rows whose texts are sent at once."""
 DELAY_SECONDS = 5
 """Seconds for which changes are collected."""
+
+logger = logging.getLogger(__name__)
 
 
 @job("jobs.embed_rows", attempts=10, wait=5)
@@ -72,7 +77,7 @@ async def embed_documents(run: JobContext, name: str) -> None:
     missing = [entry for entry in entries.values() if entry.id not in there]
     for start in range(0, len(missing), BATCH_ROWS):
         batch = missing[start : start + BATCH_ROWS]
-        found = await embeddings.of_texts([entry.text for entry in batch])
+        found = await _of_texts(embeddings, [entry.text for entry in batch])
         await vectors.add(edition, [*zip(batch, found, strict=True)])
         await run.progress(start + len(batch), len(missing), f"documents of {name}")
     await vectors.finish(edition, [*there - entries.keys()])
@@ -93,8 +98,29 @@ async def embed_all(run: JobContext) -> None:
 async def _vectors(embeddings: "Embeddings", rows: Sequence[Any]) -> "list[Vector | None]":
     """Of each row, in their order; of one without a text none."""
     texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]
-    found = iter(await embeddings.of_texts([text for text in texts if text]) if any(texts) else ())
+    found = iter(await _of_texts(embeddings, [text for text in texts if text]) if any(texts) else ())
     return [next(found) if text else None for text in texts]
+
+
+async def _of_texts(embeddings: "Embeddings", texts: Sequence[str]) -> "list[Vector | None]":
+    """Of each text, in their order; of one that the endpoint does not take none, so that it keeps no other waiting.
+
+    Raises:
+        LLMError: the endpoint gives none, of whatever text.
+    """
+    from opportune.llm import LLMError  # noqa: PLC0415 - as above
+
+    try:
+        return [*await embeddings.of_texts(texts)]
+    except LLMError as error:
+        if error.code != "rejected":
+            raise
+    await embeddings.of_texts([TAKEN_TEXT])  # else it is not for the text
+    if len(texts) == 1:
+        logger.warning("EMBEDDING_MODEL does not take a text, which is found by its words alone: %.60r", texts[0])
+        return [None]
+    half = len(texts) // 2
+    return [*await _of_texts(embeddings, texts[:half]), *await _of_texts(embeddings, texts[half:])]
 
 
 def embed_later(session: AsyncSession, table: str) -> None:

@@ -61,8 +61,8 @@ async def answer(request: Request, user: CurrentUser, context: AccountCtx, datab
     choices = {scope: words.label for scope, words in scope_words(request.app, asked.scopes).items()}
     form = await read_form(request, Consent, choices={"scopes": choices})
     if form.value("decision") != "allow":
-        refusal = asked.address(error="access_denied")
-        return _onward(request, asked, refusal, by_itself=not opens_an_editor(refusal))  # who says no opens nothing
+        no = asked.address(error="access_denied")
+        return _onward(request, asked, no, by_itself=not opens_an_editor(no))  # which nobody has asked for
     await context.limiter.hit(CONSENTS_PER_USER.by(user.id))
     if given := await reauthenticated(context, user, form):
         try:

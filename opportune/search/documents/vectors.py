@@ -68,7 +68,7 @@ class DocumentVectors:
             of_edition = select(self.rows.c.id).where(self.rows.c.edition == edition.number)
             return {*await session.scalars(of_edition)}
 
-    async def add(self, edition: Edition, found: Sequence[tuple[Entry, Vector]]) -> None:
+    async def add(self, edition: Edition, found: Sequence[tuple[Entry, Vector | None]]) -> None:
         new = [
             {"id": entry.id, "edition": edition.number, "slug": entry.slug, **self.vectors.stored(vector)}
             for entry, vector in found

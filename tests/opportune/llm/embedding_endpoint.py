@@ -34,6 +34,8 @@ class EmbeddingEndpoint:
         self.heads: list[bytes] = []
         self.answers: list[bytes] = []
         """What it says instead, one for each request."""
+        self.refuses = ""
+        """A word of texts that it does not take."""
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
@@ -49,7 +51,9 @@ class EmbeddingEndpoint:
             self.heads.append(head)
             self.bodies.append(body)
             await self.may_answer.wait()
-            writer.write(self.answers.pop(0) if self.answers else response("200 OK", _vectors(body)))
+            is_taken = not any(self.refuses and self.refuses in text for text in body["input"])
+            said = response("200 OK", _vectors(body)) if is_taken else response("400 Bad Request")
+            writer.write(self.answers.pop(0) if self.answers else said)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             """It was left alone."""

@@ -12,7 +12,7 @@ from opportune.db.database import Database
 from opportune.db.hooks import temporary_hooks
 from opportune.db.migrations.post_migrate import due
 from opportune.jobs.embeddings import connect_embeddings, embed_all, embed_rows
-from opportune.llm import LanguageModel
+from opportune.llm import LanguageModel, LLMError
 from opportune.llm_models import EmbeddingModel
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
@@ -159,6 +159,19 @@ async def test_a_text_that_changes_while_it_is_embedded_is_not_given_the_vector_
     await library.jobs.work()
     assert vectors.texts == ["Bread\nflour"]
     assert await library.number_of_vectors() == 0
+
+
+@pytest.mark.database("sqlite")
+async def test_a_text_that_the_endpoint_does_not_take_keeps_no_other_waiting(library: Library) -> None:
+    await library.add(LIBRARY)
+    library.endpoint.refuses = "Feline"
+    await library.jobs.work()
+    assert (await library.titles("loaf"), await library.titles("sailing")) == (["Baguette"], ["Harbour"])
+    assert (await library.titles("purr"), await library.titles("kitten")) == ([], ["Kitten"])
+    library.endpoint.refuses = "text"  # any: then it is not for the text
+    await library.add({"Money": "Cheap text"})
+    with pytest.raises(LLMError, match="did not accept"):
+        await library.jobs.work()
 
 
 @pytest.mark.parametrize("changes", [{"name": "other"}, {"dimensions": 8}])
