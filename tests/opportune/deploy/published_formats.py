@@ -201,7 +201,6 @@ def check_pgbouncer(text: str) -> None:
 
 
 KINDS = {
-    "Namespace": "v1",
     "Deployment": "apps/v1",
     "Service": "v1",
     "Ingress": "networking.k8s.io/v1",
@@ -262,8 +261,5 @@ FORMATS: dict[str, Callable[[str], None]] = {
     "deploy/compose/compose.yaml": check_compose,
     "deploy/compose/pgbouncer.ini": check_pgbouncer,
     "deploy/kubernetes/kustomization.yaml": check_kustomization,
-    **{
-        f"deploy/kubernetes/{name}.yaml": check_kubernetes
-        for name in ("namespace", "web", "worker", "service", "ingress")
-    },
+    **{f"deploy/kubernetes/{name}.yaml": check_kubernetes for name in ("web", "worker", "service", "ingress")},
 }
