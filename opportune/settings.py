@@ -238,6 +238,10 @@ class Settings(BaseSettings):
     """off: no private parts of libraries, which a newer release might break; the site is slower (docs/speedups.md)."""
     log_format: Literal["text", "json"] = "text"
     """text for people, json for log collectors."""
+    heartbeat_url: SecretStr = SecretStr("")
+    """Called while jobs and schedules go well (https://hc-ping.com/…): who gets no call any more raises the alarm."""
+    heartbeat_schedule: str = "*/5 * * * *"
+    """When, as a cron expression in UTC."""
     metrics_token: SecretStr = SecretStr("")
     """Lets Prometheus read /metrics, as its bearer token: 20 characters or more. Empty: there is no such address."""
 
@@ -333,6 +337,14 @@ class Settings(BaseSettings):
             if not (model.base_url or model.provider or self.llm_base_url):
                 raise ValueError(f"{setting}: {model.name} needs a base_url, or set LLM_BASE_URL for all of them")
         return self
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if value.get_secret_value() and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must be an address such as https://hc-ping.com/…")
+        return value
 
     @field_validator("metrics_token")
     @classmethod

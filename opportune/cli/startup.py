@@ -68,11 +68,21 @@ def read_backups(settings: Settings) -> None:
         return
     from opportune.data.backup.retention import parse_keep  # noqa: PLC0415 - most sites in development have none
     from opportune.data.backup.store import backup_location  # noqa: PLC0415 - as above
-    from opportune.jobs.schedule import next_run_time  # noqa: PLC0415 - as above
 
     backup_location(settings)
     parse_keep(settings.backup_keep)
-    for name in ("backup_schedule", "backup_rehearsal_schedule"):
+    _read_schedules(settings, "backup_schedule", "backup_rehearsal_schedule")
+
+
+def read_heartbeat(settings: Settings) -> None:
+    if settings.heartbeat_url.get_secret_value():
+        _read_schedules(settings, "heartbeat_schedule")
+
+
+def _read_schedules(settings: Settings, *names: str) -> None:
+    from opportune.jobs.schedule import next_run_time  # noqa: PLC0415 - as above
+
+    for name in names:
         if schedule := getattr(settings, name):
             try:
                 next_run_time(schedule, utc_now())
@@ -84,6 +94,7 @@ ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
     transport_for,
     parse_storage_url,
     read_backups,
+    read_heartbeat,
     read_cache_address,
     read_llm_models,
 )

@@ -73,6 +73,13 @@ class JobDefinition(Generic[P]):
     schedule: str | Callable[[Settings], str] = ""
     """When it runs by itself: a cron expression in UTC, or what finds it in the settings. It takes no arguments."""
 
+    heartbeat_url: str | Callable[[Settings], str] = ""
+    """An address that is called each time that it has gone well (docs/monitoring.md)."""
+
+    def heartbeat_url_in(self, settings: Settings) -> str:
+        """That address on a site of these settings; empty where there is none."""
+        return self.heartbeat_url if isinstance(self.heartbeat_url, str) else self.heartbeat_url(settings)
+
     def schedule_in(self, settings: Settings) -> str:
         """When it runs by itself on a site of these settings; empty where it does not."""
         return self.schedule if isinstance(self.schedule, str) else self.schedule(settings)
@@ -84,11 +91,23 @@ class JobDefinition(Generic[P]):
 
 
 def job(
-    name: str, *, attempts: int = 5, wait: float = 1.0, schedule: str | Callable[[Settings], str] = ""
+    name: str,
+    *,
+    attempts: int = 5,
+    wait: float = 1.0,
+    schedule: str | Callable[[Settings], str] = "",
+    heartbeat_url: str | Callable[[Settings], str] = "",
 ) -> Callable[[Callable[Concatenate[JobContext, P], Awaitable[None]]], JobDefinition[P]]:
     """Make a job of a coroutine function. Its feature lists it: `Feature(jobs=[shrink_photo])`."""
 
     def declare(function: Callable[Concatenate[JobContext, P], Awaitable[None]]) -> JobDefinition[P]:
-        return JobDefinition(name=name, function=function, attempts=attempts, wait=wait, schedule=schedule)
+        return JobDefinition(
+            name=name,
+            function=function,
+            attempts=attempts,
+            wait=wait,
+            schedule=schedule,
+            heartbeat_url=heartbeat_url,
+        )
 
     return declare

@@ -16,9 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.errors import explain
 from opportune.db.model import utc_now
+from opportune.db.timeouts import run_in_background
 from opportune.errors import OperatorError
 from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.context import DatabaseJobContext
+from opportune.jobs.heartbeat import send_heartbeat
 from opportune.jobs.last_runs import note_run
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedule import next_run_time, schedule_key
@@ -281,6 +283,8 @@ class Worker:
         else:
             await self.store.end(job, JobState.DONE)
             await self._note_run(job)
+            if url := self.jobs[job.name].heartbeat_url_in(self.settings):
+                run_in_background(send_heartbeat(url))
 
     async def _note_run(self, job: Job, error: str = "") -> None:
         if self.jobs[job.name].schedule:

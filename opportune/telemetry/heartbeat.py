@@ -1,0 +1,72 @@
+"""The dead man's switch: a job that finds the others well calls HEARTBEAT_URL; ADMIN_EMAIL hears of late schedules."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.db.model import utc_now
+from opportune.errors import OperatorError
+from opportune.jobs import JobContext, job
+from opportune.jobs.heartbeat import send_heartbeat
+from opportune.jobs.last_runs import find_last_run
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.schedule import SCHEDULE_KEY
+from opportune.jobs.schedules import LATE_AFTER
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.settings import Settings
+
+DAILY = "23 3 * * *"
+"""When late schedules are looked for on a site without HEARTBEAT_URL: beside what is done then anyway."""
+MAX_TOLD_JOBS = 100
+
+logger = logging.getLogger(__name__)
+
+
+def _schedule(settings: Settings) -> str:
+    return settings.heartbeat_schedule if settings.heartbeat_url.get_secret_value() else DAILY
+
+
+@job("admin.watch_jobs", attempts=1, schedule=_schedule)
+async def watch_jobs(run: JobContext) -> None:
+    """Call HEARTBEAT_URL, unless jobs that somebody here knows have waited for long."""
+    queue = run.database.info.get("jobs")
+    known = sorted(queue.jobs) if isinstance(queue, DatabaseJobQueue) else None
+    async with run.database.reader(fresh=True) as session:
+        late = await _late(session, known)
+    if late:
+        logger.error("Jobs are late, so no heartbeat is sent: %s", ", ".join(sorted({name for name, _, _ in late})))
+        planned = {name: due.isoformat() for name, key, due in reversed(late) if (key or "").startswith(SCHEDULE_KEY)}
+        await run.write(_report, run.settings, planned)
+    elif url := run.settings.heartbeat_url.get_secret_value():
+        await send_heartbeat(url)
+
+
+async def _late(session: AsyncSession, known: Sequence[str] | None) -> Sequence[tuple[str, str | None, datetime]]:
+    """Names, keys and times of those that are due for long, the longest first: as many as are worth telling."""
+    is_late = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) < utc_now() - LATE_AFTER)
+    query = select(col(Job.name), col(Job.key), col(Job.due_at)).where(is_late)
+    if known is not None:
+        query = query.where(col(Job.name).in_(known))
+    return (await session.execute(query.order_by(col(Job.due_at)).limit(MAX_TOLD_JOBS))).tuples().all()
+
+
+async def _report(session: AsyncSession, settings: Settings, late: Mapping[str, str]) -> None:
+    """Write to ADMIN_EMAIL about schedules that are late, once until they go well again."""
+    runs = [await find_last_run(session, name) for name in late]
+    new = [run for run in runs if not run.is_reported]
+    if not new or not settings.admin_email:
+        return
+    context = {"late": [(run.name, datetime.fromisoformat(late[run.name]), run.succeeded_at) for run in new]}
+    try:
+        enqueue_email(session, render_email(settings, settings.admin_email, "mail/schedules_late", context))
+    except (InvalidEmailError, OperatorError) as refused:
+        logger.warning("ADMIN_EMAIL is not told that schedules are late. %s", refused)
+        return
+    for run in new:
+        run.reported_at = utc_now()
+        session.add(run)
