@@ -16,8 +16,8 @@ from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.rate_limits import DatabaseStorage
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.tokens.openapi import describe
+from opportune.admin.mount import add_admin, add_icons
 from opportune.admin.permissions import Permissions
-from opportune.admin.site import add_admin, add_icons
 from opportune.db.factory import open_database
 from opportune.feature import Feature
 from opportune.jobs.factory import open_jobs

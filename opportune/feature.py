@@ -116,8 +116,8 @@ class Feature:
     pages: "APIRouter | Sequence[APIRouter] | None" = None
     api: "APIRouter | Sequence[APIRouter] | None" = None
     """Mounted below /api/v1."""
-    admin: Sequence[Any] = ()
-    """SQLAdmin views, in the order of the menu."""
+    admin: Sequence[Any] | str = ()
+    """The module of its SQLAdmin views, `"app.books.admin"`: imported when somebody asks for the admin. Or views."""
     metrics: Sequence[Metric] = ()
     navigation: Sequence[Link] = ()
     navigation_template: str = ""

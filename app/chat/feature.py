@@ -1,7 +1,6 @@
 from sqlalchemy import func
 
 from app.chat import api, conversation_pages, demo, pages, share_pages
-from app.chat.admin import ConversationAdmin, MessageAdmin
 from app.chat.hooks import delete_answers, queue_title
 from app.chat.jobs import write_title
 from app.chat.models import Conversation, Message, Share
@@ -14,7 +13,7 @@ chat = Feature(
     models=(Conversation, Message, Share),
     pages=(share_pages.router, conversation_pages.router, pages.router),
     api=(api.router, api.messages),
-    admin=(ConversationAdmin, MessageAdmin),
+    admin="app.chat.admin",
     metrics=(Metric("Messages", Message.created_at),),
     user_columns=(
         UserColumn("Conversations", Conversation.owner_id),

@@ -1,5 +1,4 @@
 from app.events import api, demo, pages
-from app.events.admin import EventAdmin, RegistrationAdmin
 from app.events.cards import home_card
 from app.events.jobs import delete_photos, shrink_photo
 from app.events.models import Event, Registration
@@ -12,7 +11,7 @@ events = Feature(
     models=[Event, Registration],
     pages=pages.router,
     api=api.router,
-    admin=[EventAdmin, RegistrationAdmin],
+    admin="app.events.admin",
     home_card=home_card,
     metrics=[Metric("Registrations", Registration.created_at)],
     navigation=[Link("Events", "/events", "calendar-event")],

@@ -1,5 +1,4 @@
 from app.todos import api, demo, pages, tools
-from app.todos.admin import TodoAdmin
 from app.todos.models import Todo
 from app.todos.panels import profile_panel
 from opportune.feature import Demo, Feature, Link, PersonalData
@@ -10,7 +9,7 @@ todos = Feature(
     models=[Todo],
     pages=pages.router,
     api=api.router,
-    admin=[TodoAdmin],
+    admin="app.todos.admin",
     navigation=[Link("To-dos", "/todos", "checkbox")],
     profile_panel=profile_panel,
     tools=[tools.list_todos, tools.add_todo],

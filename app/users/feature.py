@@ -1,5 +1,6 @@
-from app.users.admin import UserAdmin
 from app.users.models import User
 from opportune.feature import Feature
 
-users = Feature(name="users", summary="Who uses this site, with fields of your own.", models=[User], admin=[UserAdmin])
+users = Feature(
+    name="users", summary="Who uses this site, with fields of your own.", models=[User], admin="app.users.admin"
+)

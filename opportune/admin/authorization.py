@@ -3,9 +3,10 @@
 from typing import Any
 
 from sqladmin import BaseView
-from sqladmin.authorization import Action, AuthorizationBackend, matches_grant
+from sqladmin.authorization import Action, AuthorizationBackend
 from starlette.requests import Request
 
+from opportune.accounts.groups.grants import matches_grant
 from opportune.accounts.models import User
 from opportune.admin.protocols import Lookup, Pages, Site, View
 

@@ -62,6 +62,8 @@ class HasRoutes(Protocol):
     @property
     def routes(self) -> Sequence[BaseRoute]: ...
 
+    async def load(self) -> None: ...
+
 
 class RelativeUrlsMiddleware:
     """Makes every address below a path.
@@ -77,6 +79,7 @@ class RelativeUrlsMiddleware:
         self.by_name: dict[str, BaseRoute] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.admin.load()
         self.by_name = self.by_name or {
             f"admin:{getattr(route, 'name', '')}": route for route in reversed(self.admin.routes)
         }

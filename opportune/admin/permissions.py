@@ -10,13 +10,9 @@ from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from sqladmin.authorization import ACTIONS, WILDCARD, custom_action
-from sqladmin.helpers import slugify_class_name
 
+from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of
 from opportune.accounts.groups.permissions import needs
-from opportune.admin.authorization import SuperuserOnly
-from opportune.admin.site import view_classes
-from opportune.admin.sqladmin_adapter import action_slugs
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.web.routing import several
@@ -33,13 +29,24 @@ class Permissions:
     @cached_property
     def actions(self) -> Mapping[str, AbstractSet[str]]:
         """What can be granted, by the names of models and pages as in the admin's addresses."""
-        models = (model for feature in self.features for model in feature.models)
-        known: dict[str, set[str]] = {slugify_class_name(model.__name__): set(map(str, ACTIONS)) for model in models}
-        for view, _ in view_classes(self.features):
+        from opportune.admin.sqladmin_adapter import action_slugs  # noqa: PLC0415 - as in `_view_classes`
+
+        known: dict[str, set[str]] = {name: set(ACTIONS) for name in self._models}
+        for view in self._view_classes:
             if view.identity:
-                slugs = {custom_action(slug) for slug in action_slugs(view)}
-                known[view.identity] = known.get(view.identity, set()) | set(map(str, ACTIONS)) | slugs
+                slugs = {f"action:{slug}" for slug in action_slugs(view)}
+                known[view.identity] = known.get(view.identity, set()) | set(ACTIONS) | slugs
         return known
+
+    @cached_property
+    def _models(self) -> AbstractSet[str]:
+        return {identity_of(model) for feature in self.features for model in feature.models}
+
+    @property
+    def _view_classes(self) -> Iterator[Any]:
+        from opportune.admin.site import view_classes  # noqa: PLC0415 - the admin: a start that needs it not is shorter
+
+        return (view for view, _ in view_classes(self.features))
 
     def require(self, identity: str, action: str) -> None:
         """Raise OperatorError where nobody can be granted this, with the name that was meant."""
@@ -48,7 +55,7 @@ class Permissions:
 
     def fault(self, identity: str, action: str) -> str:
         """What is wrong with asking whether somebody may do this, in a line; empty if it can be granted."""
-        if action in self.actions.get(identity, ()):
+        if (identity in self._models and action in ACTIONS) or action in self.actions.get(identity, ()):
             return ""
         return f"may({identity!r}, {action!r}): {fault}" if (fault := self._fault(identity, action)) else ""
 
@@ -95,9 +102,9 @@ class Permissions:
                 yield from ((group, identity, _several(actions)) for identity, actions in grants.items())
 
     def _group_fault(self, identity: str, action: str) -> str:
-        if any(
-            view.identity == identity and issubclass(view, SuperuserOnly) for view, _ in view_classes(self.features)
-        ):
+        from opportune.admin.authorization import SuperuserOnly  # noqa: PLC0415 - as in `_view_classes`
+
+        if any(view.identity == identity and issubclass(view, SuperuserOnly) for view in self._view_classes):
             return f"{identity} is for superusers alone."
         return self._fault(identity, action)
 

@@ -1,7 +1,7 @@
 """The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from importlib import import_module
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -12,11 +12,9 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from starlette.applications import Starlette
 from starlette.datastructures import URL, FormData
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route
 
 from opportune.admin.accounts.credentials import ACCOUNTS
 from opportune.admin.accounts.groups import GROUPS
@@ -30,7 +28,7 @@ from opportune.admin.import_export.import_view import import_page
 from opportune.admin.lists.actions import with_confirmation
 from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import LogAdmin, history_page
-from opportune.admin.middleware import RelativeUrlsMiddleware, StaffOnlyMiddleware
+from opportune.admin.mount import ADMIN_PATH
 from opportune.admin.operations.cache import CacheAdmin
 from opportune.admin.operations.jobs import JobAdmin
 from opportune.admin.operations.view import OperationsAdmin
@@ -49,52 +47,15 @@ from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
 from opportune.web.time_zone import format_datetime
 
-ADMIN_PATH = "/admin"
 # Assets come from /static, people sign in and out at /accounts, and nothing here takes files.
 UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview"}
 PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "POST"}}
 """Methods of routes that are pages here: SQLAdmin's own are for its scripts."""
 
 
-def add_admin(app: FastAPI) -> None:
-    """Put the admin with the views of every feature into the site."""
-    admin = AdminWhenAsked(app)
-    app.router.routes.append(Route(ADMIN_PATH, _to_index, methods=["GET"], include_in_schema=False))
-    middleware = [
-        Middleware(StaffOnlyMiddleware),
-        Middleware(RelativeUrlsMiddleware, admin=admin, address=ADMIN_PATH),
-    ]
-    app.router.routes.append(Mount(ADMIN_PATH, admin, name="admin", middleware=middleware))
-
-
-class AdminWhenAsked:
-    """The admin, made when somebody first asks for a page of it or for its routes: most visitors do not."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self.app = app
-
-    @cached_property
-    def site(self) -> "AdminSite":
-        site = AdminSite(self.app.state.database, f"{self.app.state.settings.site_name} admin")
-        site.dashboard = Dashboard(self.app, site)
-        for view, feature in view_classes(self.app.state.features):
-            site.add_view(view, feature)
-        if fault := next(inlines_without_view([view for view in site.views if isinstance(view, AdminView)]), ""):
-            raise OperatorError(fault)
-        return site
-
-    @property
-    def routes(self) -> list[BaseRoute]:
-        return self.site.admin.router.routes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # The router alone: as an application of its own it would answer errors its own way.
-        await self.site.admin.router(scope, receive, send)
-
-
 def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     """Those of the framework and of the features, and whose each is."""
-    own = [(view, feature.name) for feature in features for view in feature.admin]
+    own = [(view, feature.name) for feature in features for view in views_of(feature)]
     users = [each for each in own if issubclass(each[0], UserAdmin)]
     yield from users or [(UserAdmin, "")]
     for view in (*ACCOUNTS, *GROUPS, StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
@@ -110,14 +71,41 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     yield from (each for each in own if each not in users)
 
 
-def add_icons(features: Sequence[Feature]) -> None:
-    """Have in the sheet of icons those that features declare: of their views, and of the navigation."""
-    icons.add(*(view.icon for view, _ in view_classes(features)))
-    icons.add(*(link.icon for feature in features for link in feature.navigation))
+def views_of(feature: Feature) -> Sequence[Any]:
+    """Those that it lists, or those that its module declares, as they stand there.
+
+    Raises:
+        OperatorError: there is no such module.
+    """
+    if not isinstance(feature.admin, str):
+        return feature.admin
+    try:
+        module = import_module(feature.admin)
+    except ModuleNotFoundError as error:
+        if not f"{feature.admin}.".startswith(f"{error.name}."):
+            raise  # something that the module itself imports
+        raise OperatorError(f"Feature({feature.name!r}, admin={feature.admin!r}): there is no such module.") from error
+    return [each for each in vars(module).values() if _is_view(each) and each.__module__ == module.__name__]
 
 
-async def _to_index(request: Request) -> Response:
-    return RedirectResponse(f"{ADMIN_PATH}/")
+def _is_view(value: object) -> bool:
+    """Whether it is one to show: no base of others, which has no model."""
+    if not (isinstance(value, type) and issubclass(value, BaseView)):
+        return False
+    return not issubclass(value, ModelView) or hasattr(value, "model")
+
+
+def make_site(app: FastAPI) -> "AdminSite":
+    """The admin with the views of every feature."""
+    features = app.state.features
+    site = AdminSite(app.state.database, f"{app.state.settings.site_name} admin")
+    site.dashboard = Dashboard(app, site)
+    for view, feature in view_classes(features):
+        site.add_view(view, feature)
+    icons.add(*(view.icon for view in site.views))
+    if fault := next(inlines_without_view([view for view in site.views if isinstance(view, AdminView)]), ""):
+        raise OperatorError(fault)
+    return site
 
 
 class AdminSite(AdapterSite):

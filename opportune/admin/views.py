@@ -45,7 +45,8 @@ class AdminView(RowQueriesMixin):
             readonly_columns = ["owner_id", "created_at"]
             icon, category = "ti ti-book", "Books"
 
-    Give it to the feature: `Feature(admin=[BookAdmin])`. All options of SQLAdmin's ModelView hold, but:
+    It stands in the module that the feature names: `Feature(admin="app.books.admin")`. All options of SQLAdmin's
+    ModelView hold, but:
 
     - What is left out is chosen by type: short columns are listed and sort, short texts are searched, and choices,
       times, numbers and references are filters.

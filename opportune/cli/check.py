@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.admin.mount import add_icons
 from opportune.admin.options import view_faults
 from opportune.admin.permissions import Permissions
-from opportune.admin.site import add_icons, view_classes
+from opportune.admin.site import view_classes
 from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check_production, check_secret_key
 from opportune.cli import startup
 from opportune.cli.check_results import as_data, refuse_errors, tell
@@ -255,7 +256,9 @@ def check_models(settings: Settings) -> Iterator[Finding]:
 
 
 def check_icons(_settings: Settings) -> Iterator[Finding]:
-    add_icons(installed_features())
+    features = installed_features()
+    add_icons(features)
+    icons.add(*(view.icon for view, _ in view_classes(features)))
     yield from (Finding(fault, is_error=False) for fault in icons.faults())
 
 

@@ -5,11 +5,10 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
-from sqladmin.authorization import matches_grant
-from sqladmin.helpers import slugify_class_name
 from sqlalchemy import ColumnElement, false, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.accounts.groups.grants import identity_of, matches_grant
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
@@ -122,12 +121,12 @@ class CrudOptions(Generic[M]):
             return True
         if self.user is None or access is not Access.PERMITTED:
             return self.user is not None and (access is not Access.OWNER or self.owner_id is not None)
-        return self.user.is_superuser or matches_grant(set(self.grants), self.identity(), action)
+        return self.user.is_superuser or matches_grant(self.grants, self.identity(), action)
 
     @classmethod
     def identity(cls) -> str:
         """What groups are granted rights to, as in the admin's addresses."""
-        return slugify_class_name(cls.model.__name__)
+        return identity_of(cls.model)
 
     def require(self, action: str) -> None:
         """Raise Forbidden for whoever may not."""

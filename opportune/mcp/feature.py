@@ -1,6 +1,5 @@
 from opportune.feature import Feature, PersonalData
 from opportune.mcp import pages
-from opportune.mcp.admin import McpClientAdmin
 from opportune.mcp.oauth import (
     cleanup,
     events,  # noqa: F401 - what can happen to accounts
@@ -19,7 +18,7 @@ mcp = Feature(
     settings=McpSettings,
     models=(McpClient, McpGrant),
     pages=(pages.router, routes.router, oauth_pages.router),
-    admin=(McpClientAdmin,),
+    admin="opportune.mcp.admin",
     profile_panel=profile_panel,
     personal_data=PersonalData(summary="Programs that you have let in", owners=(McpGrant.user_id,)),
     jobs=(cleanup.delete_expired_daily,),

@@ -1,6 +1,5 @@
 from opportune.feature import Demo, Feature
 from opportune.teams import api, cleanup, demo, pages
-from opportune.teams.admin import TeamAdmin, TeamInvitationAdmin, TeamMemberAdmin
 from opportune.teams.dependencies import TEAM_HEADER
 from opportune.teams.models import Team, TeamInvitation, TeamMember
 from opportune.teams.personal_data import keep_owners, personal_data
@@ -12,7 +11,7 @@ teams = Feature(
     pages=pages.router,
     api=api.router,
     tool_headers=(TEAM_HEADER,),
-    admin=(TeamAdmin, TeamMemberAdmin, TeamInvitationAdmin),
+    admin="opportune.teams.admin",
     navigation_template="teams/navigation.html",
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,

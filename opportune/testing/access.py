@@ -22,7 +22,8 @@ from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.models import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
-from opportune.admin.site import ADMIN_PATH, AdminSite
+from opportune.admin.mount import ADMIN_PATH
+from opportune.admin.site import AdminSite
 from opportune.application import create_app
 from opportune.cli.routes import find_rows
 from opportune.project import PACKAGE, PROJECT, installed_features, installed_names, origin

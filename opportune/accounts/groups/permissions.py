@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import Depends, HTTPException, Request
 from jinja2 import pass_context
 from jinja2.runtime import Context
-from sqladmin.authorization import matches_grant
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.dependencies import CurrentUser, get_optional_user
+from opportune.accounts.groups.grants import matches_grant
 from opportune.accounts.models import Grant, Membership, User
 from opportune.accounts.sessions.lookup import EVERYTHING, Grants
 from opportune.errors import OperatorError

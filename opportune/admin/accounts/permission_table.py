@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from markupsafe import Markup
-from sqladmin.authorization import WILDCARD, matches_grant
 from sqladmin.contrib.rbac import build_permission_rows
 from starlette.requests import Request
 from wtforms import SelectMultipleField  # type: ignore[import-untyped]  # has no types
 
+from opportune.accounts.groups.grants import WILDCARD, matches_grant
 from opportune.admin.authorization import SuperuserOnly, has_grant
 from opportune.admin.protocols import Site
 from opportune.web.rendering.templates import templates

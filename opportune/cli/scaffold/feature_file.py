@@ -19,6 +19,8 @@ def with_model(text: str, package: str, entries: dict[str, str]) -> str:
     Raises:
         NotAsExpected: there is no `Feature(…)`, or an entry is written in a way that takes no more.
     """
+    if "admin" in entries and not _lists_views(text):
+        entries = entries | {"admin": f'"{package}.admin"'}
     for entry, code in entries.items():
         source = Source(text)
         call = feature_call(source)
@@ -34,6 +36,12 @@ def with_model(text: str, package: str, entries: dict[str, str]) -> str:
         kinds = {"Link"} if "navigation" in entries else set()
         imports["opportune.feature"] = kinds | ({"PersonalData"} if "personal_data" in entries else set())
     return with_imports(text, imports)
+
+
+def _lists_views(text: str) -> bool:
+    """Whether `admin=` has views, and not the name of their module."""
+    given = (each.value for each in feature_call(Source(text)).keywords if each.arg == "admin")
+    return not isinstance(next(given, ast.Constant("")), ast.Constant)
 
 
 def _require_modules(source: Source, package: str, modules: set[str]) -> None:
@@ -78,8 +86,10 @@ def _with_entry(source: Source, entry: str, code: str) -> Source:
     given = next((each.value for each in call.keywords if each.arg == entry), None)
     if entry == "groups":
         return _with_group(source, call, given, code)
+    if isinstance(given, ast.Constant) and entry == "admin":
+        return source
     if given is None:
-        is_alone = entry in ("pages", "api", "personal_data")
+        is_alone = entry in ("pages", "api", "admin", "personal_data")
         return _with_new(source, call, entry, code if is_alone else f"[{code}]")
     if entry == "personal_data":
         return _with_owner(source, given, code)

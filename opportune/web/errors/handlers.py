@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_HEADERS = {"Retry-After": "2"}
+RELOAD_SECONDS = 5
+"""How long a page waits that asks again by itself: no site should have to bear more than that from each visitor."""
 
 STATUS_MESSAGES = {
     400: "The request is not understood.",
@@ -122,7 +124,16 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     if not is_outage(error):
         raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
-    return problem(request, 503, headers=RETRY_HEADERS, hint=_hint(request, error))
+    hint = _hint(request, error)
+    if hint or wants_json(request):
+        return problem(request, 503, headers=RETRY_HEADERS, hint=hint)
+    # Asked once more by the browser itself, without a script; what was sent only its sender may send again.
+    asks_again = request.method in ("GET", "HEAD") and "hx-request" not in request.headers
+    page = templates.render(
+        request, "unavailable.html", {"reload_seconds": RELOAD_SECONDS if asks_again else None}, 503
+    )
+    page.headers.update(RETRY_HEADERS)
+    return page
 
 
 async def on_busy(request: Request, error: Exception) -> Response:

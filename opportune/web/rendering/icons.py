@@ -23,6 +23,8 @@ SOURCE_FOLDERS = (
     # What the rest of it names is told.
     *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events")),
 )
+SOURCE_FILES = [FRAMEWORK / name / "admin.py" for name in ("mcp", "teams")]
+"""Views that are imported when somebody asks for the admin, while the sheet has one address from the first page on."""
 SOURCE_SUFFIXES = (".html", ".js", ".py")
 # What must not stand before it is asked afterwards: what begins with plain letters is found much faster.
 NAMED = re.compile(rb"ti-(?<![\w-]ti-)([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")
@@ -81,6 +83,7 @@ def _unknown(names: Iterable[str]) -> Iterator[str]:
 
 def _sources() -> Iterator[tuple[str, int]]:
     """The files that name icons, and when they were changed."""
+    yield from ((str(path), path.stat().st_mtime_ns) for path in SOURCE_FILES)
     for place in SOURCE_FOLDERS:
         if place.is_dir():
             yield from _files(str(place))

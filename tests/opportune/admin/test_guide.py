@@ -21,6 +21,7 @@ from tests.opportune.site_with import site_with
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
 CODE, *_ = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+CODE = CODE.replace('"app.library.admin"', "[BookAdmin]")
 on_sqlite = pytest.mark.database("sqlite")
 
 

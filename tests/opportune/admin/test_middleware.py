@@ -10,6 +10,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.admin.site import views_of
 from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
@@ -149,7 +150,7 @@ async def test_addresses_are_paths_whatever_the_host_is_called(admin: AsyncClien
 
 @on_both
 async def test_every_view_of_every_feature_opens(app: FastAPI, admin: AsyncClient) -> None:
-    for view in (view for feature in app.state.features for view in feature.admin):
+    for view in (view for feature in app.state.features for view in views_of(feature)):
         for path in ("list", "list?search=a", "export/csv", "export/json", *(["create"] if view.can_create else [])):
             response = await admin.get(f"/admin/{view.identity}/{path}")
             assert response.status_code == 200, (view, path)

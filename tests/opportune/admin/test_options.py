@@ -8,6 +8,7 @@ import pytest
 
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.options import ANY, COLUMNS, FILTERED, FORM, SEARCHED, SHOWN, SORTED
+from opportune.admin.site import views_of
 from opportune.admin.views import AdminView
 from opportune.cli.check import check_admin
 from opportune.errors import OperatorError
@@ -93,7 +94,7 @@ def test_relationships_paths_and_what_the_class_computes_may_be_named() -> None:
     paths = ("author", "author.name", "author.country", "tags")
     assert faults(column_list=(*paths, "model_extra"), column_details_list=paths, column_export_list=paths) == []
     assert faults(column_sortable_list=("author", "author.country.name"), column_filters=paths) == []
-    assert [line for view in bookshelf.admin for line in view.option_faults()] == []
+    assert [line for view in views_of(bookshelf) for line in view.option_faults()] == []
 
 
 def test_an_inline_of_a_model_without_a_view_is_a_line_and_check_tells_all(monkeypatch: pytest.MonkeyPatch) -> None:

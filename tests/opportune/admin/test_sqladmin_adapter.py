@@ -48,4 +48,5 @@ def test_each_private_name_that_the_adapter_uses_is_there() -> None:
 
 
 def test_parts_of_the_admin_import_one_another_in_no_circle() -> None:
-    assert [path.name for path in sources() if "TYPE_CHECKING" in path.read_text()] == []
+    parts = (path for path in sources() if path.name != "__init__.py")  # which imports what is asked for
+    assert [path.name for path in parts if "TYPE_CHECKING" in path.read_text()] == []

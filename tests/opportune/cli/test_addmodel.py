@@ -345,6 +345,12 @@ def test_an_entry_is_put_in_and_the_rest_stays_as_it_was_written() -> None:
     assert with_model(FEATURE, "app.blog", entries) == expected
 
 
+def test_a_feature_names_the_module_of_its_views_once() -> None:
+    first = with_model('blog = Feature(name="blog")\n', "app.blog", {"admin": "admin.PostAdmin"})
+    assert first.endswith('blog = Feature(\n    name="blog",\n    admin="app.blog.admin",\n)\n')
+    assert with_model(first, "app.blog", {"admin": "admin.TagAdmin"}) == first
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.accounts.models import User
-from opportune.admin.site import ADMIN_PATH
+from opportune.admin.mount import ADMIN_PATH
 from opportune.testing.access import addresses, example, signed_in
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user

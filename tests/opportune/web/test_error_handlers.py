@@ -32,6 +32,7 @@ async def faulty(app: FastAPI, client: AsyncClient) -> AsyncClient:
     async def crash() -> None:
         raise RuntimeError("the password is s3cret")
 
+    @app.post("/down")
     @app.get("/down")
     async def down(words: str = "") -> None:
         raise OperationalError("SELECT secret", {}, Exception(f"{words} password=s3cret"))
@@ -104,6 +105,21 @@ async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     assert "s3cret" not in response.text + caplog.text
     assert caplog.records[-1].levelno <= logging.ERROR
+
+
+async def test_the_page_of_a_database_that_wakes_asks_again_by_itself_and_what_was_sent_is_not_sent_again(
+    faulty: AsyncClient,
+) -> None:
+    page = await faulty.get("/down", headers=HTML)
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "2")
+    assert '<meta http-equiv="refresh" content="5">' in page.text
+    assert "tries again by itself" in page.text
+    for answer in (await faulty.post("/down", headers=HTML), await faulty.get("/down", headers={"HX-Request": "true"})):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        assert "http-equiv" not in answer.text
+        assert "send it again" in answer.text
+    problem = await faulty.get("/down", headers=JSON)
+    assert problem.json()["detail"] == "The database does not answer. Try again in a moment."
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for place in places:
         place.mkdir()
     monkeypatch.setattr(icons, "SOURCE_FOLDERS", places)
+    monkeypatch.setattr(icons, "SOURCE_FILES", [])
     monkeypatch.setattr(icons, "PROJECT", tmp_path)
     monkeypatch.setattr(icons, "_added", set())
     (tmp_path / "templates/page.html").write_text('<i class="ti ti-home me-1"></i>')

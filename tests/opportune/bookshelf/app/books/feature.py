@@ -1,4 +1,4 @@
-from app.books import admin, api, hooks, jobs, pages
+from app.books import api, hooks, jobs, pages
 from app.books.models import Author, Book, BookTag, Review, Tag
 from opportune.feature import Feature, Link, PersonalData
 
@@ -8,7 +8,7 @@ books = Feature(
     models=[Author, Tag, Book, BookTag, Review],
     pages=pages.routers,
     api=api.routers,
-    admin=[admin.BookAdmin, admin.AuthorAdmin, admin.TagAdmin, admin.ReviewAdmin],
+    admin="app.books.admin",
     navigation=[Link("Books", "/books", "book")],
     groups={"Librarians": {"book": "*", "author": "*", "tag": "*"}},
     hooks=[hooks.queue_summary],

@@ -1,0 +1,74 @@
+"""Where the admin is in the site. What it imports comes when somebody first asks for it: most visitors do not."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
+
+from opportune.admin.middleware import RelativeUrlsMiddleware, StaffOnlyMiddleware
+from opportune.feature import Feature
+from opportune.web.rendering import icons
+
+ADMIN_PATH = "/admin"
+
+
+def add_admin(app: FastAPI) -> None:
+    """Put the admin with the views of every feature into the site."""
+    admin = AdminWhenAsked(app)
+    app.router.routes.append(Route(ADMIN_PATH, _to_index, methods=["GET"], include_in_schema=False))
+    middleware = [
+        Middleware(StaffOnlyMiddleware),
+        Middleware(RelativeUrlsMiddleware, admin=admin, address=ADMIN_PATH),
+    ]
+    app.router.routes.append(Mount(ADMIN_PATH, admin, name="admin", middleware=middleware))
+
+
+class AdminWhenAsked:
+    """The admin, made when somebody first asks for a page of it or for its routes."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self.making = asyncio.Lock()
+
+    @cached_property
+    def site(self) -> Any:
+        from opportune.admin.site import make_site  # noqa: PLC0415 - SQLAdmin, forms and views: a tenth of the start
+
+        return make_site(self.app)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        routes: list[BaseRoute] = self.site.admin.router.routes
+        return routes
+
+    async def load(self) -> None:
+        """Make it, without keeping others waiting for what it imports."""
+        if "site" not in vars(self):
+            async with self.making:
+                await asyncio.to_thread(getattr, self, "site")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The router alone: as an application of its own it would answer errors its own way.
+        await self.site.admin.router(scope, receive, send)
+
+
+def add_icons(features: Sequence[Feature]) -> None:
+    """Have in the sheet of icons those that features declare: of the navigation, and of views that they list.
+
+    The sheet is made from the modules of other views without importing them, or has theirs with the admin.
+    """
+    icons.add(*(link.icon for feature in features for link in feature.navigation))
+    for feature in features:
+        listed: Sequence[Any] = () if isinstance(feature.admin, str) else feature.admin
+        icons.add(*(view.icon for view in listed))
+
+
+async def _to_index(request: Request) -> Response:
+    return RedirectResponse(f"{ADMIN_PATH}/")
