@@ -40,11 +40,13 @@ def recipe_of(name: str) -> Recipe:
     """The recipe of a host.
 
     Raises:
-        OperatorError: there is none of that name.
+        typer.BadParameter: there is none of that name.
     """
     if recipe := RECIPES.get(name.lower()):
         return recipe
-    raise OperatorError(f"There is no host {name[:40]!r}.{did_you_mean(name.lower(), RECIPES)} {', '.join(RECIPES)}.")
+    raise typer.BadParameter(
+        f"There is no host {name[:40]!r}.{did_you_mean(name.lower(), RECIPES)} {', '.join(RECIPES)}."
+    )
 
 
 HostName = Annotated[

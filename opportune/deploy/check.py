@@ -18,6 +18,7 @@ RULES: tuple[Rule, ...] = (
     database.check_pooler,
     database.check_connections,
     services.check_storage,
+    services.check_backups,
     services.check_mail_ports,
     services.check_cache,
     services.check_models,

@@ -42,6 +42,8 @@ def check_jobs(deployment: Deployment) -> Iterator[Finding]:
         )
     elif jobs == "worker" and "JOBS" not in deployment.recipe.sets:
         yield warning("JOBS=worker: run oppman.py worker with the same settings somewhere, or jobs and mail wait.")
+    elif jobs == "request" and host.runs_between_requests:
+        yield warning(f"JOBS=request waits for requests, and {host.title} runs without them: leave JOBS out.")
     elif jobs == "inline" and host.sleeps_after_seconds:
         yield warning(f"{host.title} sleeps without visitors: what is scheduled then is done when the next one comes.")
 

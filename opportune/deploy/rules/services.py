@@ -1,13 +1,14 @@
 """What the site asks of others: uploads, mail, cache, language models."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from opportune.checks import Finding, check_mail
 from opportune.deploy.rules.database import blocked
 from opportune.deploy.rules.deployment import Deployment, warning
 from opportune.errors import OperatorError
 from opportune.mail.transport import transport_for
-from opportune.storage.location import Bucket, parse_storage_url
+from opportune.storage.location import Bucket, parse_backup_url, parse_storage_url
 
 
 def check_storage(deployment: Deployment) -> Iterator[Finding]:
@@ -30,6 +31,21 @@ def check_storage(deployment: Deployment) -> Iterator[Finding]:
         )
     elif deployment.uploads and deployment.host.name == "kubernetes":
         yield warning("STORAGE_URL is a folder, which each pod has for itself: take a bucket, or a volume for all.")
+
+
+def check_backups(deployment: Deployment) -> Iterator[Finding]:
+    if not (text := deployment.settings.backup_url.get_secret_value().strip()):
+        return
+    try:
+        is_folder = isinstance(parse_backup_url(text), Path)
+    except OperatorError as error:
+        yield Finding(str(error))
+        return
+    if is_folder and not deployment.host.keeps_disk:
+        yield Finding(
+            f"BACKUP_URL is a folder, and {deployment.host.title} keeps no files: backups would go with the site. "
+            "Set a bucket, s3://KEY:SECRET@HOST/BUCKET/FOLDER (docs/backups.md)."
+        )
 
 
 def check_mail_ports(deployment: Deployment) -> Iterator[Finding]:
