@@ -107,6 +107,7 @@ RAILWAY = Host(
     cpu_cores=1,
     stop_seconds=0,
     blocked_ports=SMTP_PORTS,
+    health_path="/health/ready",  # asked at a deploy alone
     release_hook=True,
 )
 LEAPCELL = Host(

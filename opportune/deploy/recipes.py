@@ -60,6 +60,8 @@ class Recipe:
     """Processes of the site with a pool of their own that our files start."""
     takes_quotes: bool = True
     """False: what copies `.env.production` there keeps the quotes around values."""
+    unsure: tuple[str, ...] = ()
+    """Fields of `Host` that it does not publish, or that reports disagree about."""
     folder: str = ""
     """Where its templates are. Empty: in the folder of its name."""
     secrets: tuple[str, ...] = ()
@@ -95,6 +97,7 @@ RECIPES: dict[str, Recipe] = {
             tells_address=True,
             sets={**WITHOUT_DISK, "SECRET_KEY": "made by Render"},
             where={"SECRET_KEY": "", "STORAGE_URL": ""},
+            unsure=("stream_total_seconds",),
             has_volumes=True,
             paid_lifts=("blocked_ports", "sleeps_after_seconds"),
         ),
@@ -116,12 +119,14 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["leapcell"],
             "leapcell.dev",
+            unsure=("stop_seconds", "max_request_bytes"),
             asks={**WITHOUT_DISK, "ENVIRONMENT": "production", "JOBS": "request", "DATABASE_POOL_SIZE": "2"},
             takes_quotes=False,
         ),
         Recipe(
             HOSTS["leapcell-persistent"],
             "leapcell.dev",
+            unsure=("stop_seconds", "max_request_bytes"),
             asks={**WITHOUT_DISK, "ENVIRONMENT": "production"},
             takes_quotes=False,
             folder="leapcell",
@@ -129,6 +134,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["koyeb"],
             "koyeb.app",
+            unsure=("stop_seconds", "stream_total_seconds", "blocked_ports"),
             tells_address=True,
             asks=WITHOUT_DISK,
             has_volumes=True,
@@ -156,6 +162,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["huggingface"],
             "hf.space",
+            unsure=("stop_seconds", "open_ports"),
             tells_address=True,
             asks=WITHOUT_DISK,
             where={

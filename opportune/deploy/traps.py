@@ -29,11 +29,10 @@ def _of_process(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.memory_bytes:
         yield f"Memory: {_size(host.memory_bytes)} on the smallest machine: --workers 1."
-    yield (
-        f"Stop: SIGTERM, then {recipe.stop_seconds:.0f} s by the file here; without it {host.stop_seconds:.0f}."
-        if recipe.stop_seconds
-        else f"Stop: {host.stop_signal}, then {host.stop_seconds:.0f} s."
-    )
+    if recipe.stop_seconds:
+        yield f"Stop: SIGTERM, then {recipe.stop_seconds:.0f} s by the file here; without it {host.stop_seconds:.0f}."
+    else:
+        yield f"Stop: {host.stop_signal}, then {host.stop_seconds:.0f} s{_mark('stop_seconds', recipe)}."
     if not host.runs_between_requests:
         yield "Between requests nothing runs: JOBS=request, and a free cron service that calls the site."
     if host.sleeps_after_seconds:
@@ -49,16 +48,21 @@ def _of_network(recipe: Recipe) -> Iterator[str]:
     total = recipe.stream_total_seconds or host.stream_total_seconds
     cuts = [f"after {_time(host.stream_idle_seconds)} of silence"] if host.stream_idle_seconds else []
     if cuts := [*cuts, *([f"after {_time(total)} in any case"] if total else [])]:
-        yield f"Streams are cut {' and '.join(cuts)}; pages take them up again."
+        mark = _mark("stream_total_seconds", recipe)
+        yield f"Streams are cut {' and '.join(cuts)}{mark}; pages take them up again."
     if host.max_request_bytes:
-        yield f"Uploads: {_size(host.max_request_bytes)} at most."
+        yield f"Uploads: {_size(host.max_request_bytes)} at most{_mark('max_request_bytes', recipe)}."
     if host.open_ports:
-        yield f"Ports to the outside: {_list(host.open_ports)} alone."
+        yield f"Ports to the outside: {_list(host.open_ports)} alone{_mark('open_ports', recipe)}."
     elif host.blocked_ports:
         mail = " Mail goes over HTTPS (docs/mail.md)." if 587 in host.blocked_ports else ""
         paid = ", on free plans" if "blocked_ports" in recipe.paid_lifts else ""
-        yield f"Ports that are shut{paid}: {_list(host.blocked_ports)}.{mail}"
+        yield f"Ports that are shut{paid}: {_list(host.blocked_ports)}{_mark('blocked_ports', recipe)}.{mail}"
     yield f"Health: {host.health_path}."
+
+
+def _mark(field: str, recipe: Recipe) -> str:
+    return " (not certain)" if field in recipe.unsure else ""
 
 
 def _list(ports: tuple[int, ...]) -> str:

@@ -74,3 +74,13 @@ def test_the_kustomization_names_the_files_beside_it() -> None:
     data = yaml(files["deploy/kubernetes/kustomization.yaml"])
     folder = {Path(path).name for path in files} - {"kustomization.yaml"}
     assert set(data["resources"]) == folder
+
+
+def test_kubectl_builds_the_kustomization(tmp_path: Path) -> None:
+    if not (kubectl := shutil.which("kubectl", path=PATH)):
+        pytest.skip("kubectl is missing: https://kubernetes.io/docs/tasks/tools/")
+    for path, text in render_files(RECIPES["kubernetes"], SITE).items():
+        (tmp_path / Path(path).name).write_text(text, encoding="utf-8")
+    result = subprocess.run([kubectl, "kustomize", tmp_path], check=False, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("image: registry.example.org/reading-circle:latest") == 3
