@@ -130,7 +130,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(CsrfMiddleware, settings=settings)
     app.add_middleware(AllowedHostsMiddleware, settings=settings)
     app.add_middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
-    app.add_middleware(RequestLogMiddleware)
+    app.add_middleware(RequestLogMiddleware, trusts_traces=bool(settings.trusted_proxies))
     app.add_middleware(FlashMiddleware, settings=settings)
     app.add_middleware(SecurityHeadersMiddleware, settings=settings)
     app.add_middleware(TimeZoneMiddleware, settings=settings)

@@ -1,8 +1,9 @@
-"""Logs for people (text) or for collectors (JSON), each line with its request's number."""
+"""Logs for people (text) or for collectors (JSON), each line with the number of its request or job, and its trace."""
 
 import logging
 from typing import Any
 
+from opportune.observers import job_id, trace_id
 from opportune.settings import Settings
 from opportune.web.middleware.request_log import request_id
 
@@ -10,6 +11,10 @@ from opportune.web.middleware.request_log import request_id
 class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        if number := job_id.get():
+            record.job_id = number
+        if trace := trace_id():
+            record.trace_id = trace
         return True
 
 
@@ -24,6 +29,8 @@ class LineFormatter(logging.Formatter):
         return f"{self._shown},{record.msecs:03.0f}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        numbers = (getattr(record, "request_id", ""), f"job {job}" if (job := getattr(record, "job_id", 0)) else "")
+        record.origin = " ".join(filter(None, (record.name, *numbers, getattr(record, "trace_id", ""))))
         return escape_control_chars(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
@@ -43,10 +50,11 @@ def escape_control_chars(text: str) -> str:
 
 def logging_config(settings: Settings) -> dict[str, Any]:
     """For `logging.config.dictConfig`, and for uvicorn, which applies it in each worker."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     # What no line of ours shows is not gathered for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatters = {
-        "text": {"()": LineFormatter, "format": "%(asctime)s %(levelname)-7s %(message)s  [%(name)s %(request_id)s]"},
+        "text": {"()": LineFormatter, "format": "%(asctime)s %(levelname)-7s %(message)s  [%(origin)s]"},
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
@@ -65,10 +73,10 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "filters": {"request_number": {"()": RequestIdFilter}},
         "formatters": {settings.log_format: formatters[settings.log_format]},
         "handlers": {"stderr": handler},
-        "root": {"handlers": ["stderr"], "level": "INFO"},
+        "root": {"handlers": ["stderr"], "level": level},
         # They say much that is nothing new, or hold addresses of others.
         "loggers": {
-            name: {"level": "WARNING"}
+            name: {"level": max(level, logging.WARNING)}
             for name in (
                 "uvicorn.error",
                 "httpx",
@@ -79,5 +87,6 @@ def logging_config(settings: Settings) -> dict[str, Any]:
                 "asyncio",
                 "botocore",
             )
-        },
+        }
+        | ({"sqlalchemy.engine": {"level": "INFO"}} if settings.database_echo else {}),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 
@@ -46,10 +47,11 @@ class Observer:
         del attempt
         return nullcontext()
 
-    def traceparent(self) -> str:
-        """The trace of what runs now, as a W3C header; empty where there is none."""
-        return ""
 
+traceparent: ContextVar[str] = ContextVar("traceparent", default="")
+"""The trace that this request or job belongs to, as a W3C header; empty where it belongs to none."""
+job_id: ContextVar[int] = ContextVar("job_id", default=0)
+"""The job that runs here; 0 where none does."""
 
 observers: list[Observer] = []
 """Of this process. Looked at before anything is measured for them."""
@@ -75,12 +77,15 @@ def observed_llm_call(call: LlmCall) -> Iterator[None]:
 
 @contextmanager
 def observed_job(attempt: JobAttempt) -> Iterator[None]:
+    """In a task of its own, whose log lines name the job and its trace."""
+    job_id.set(attempt.id)
+    traceparent.set(attempt.traceparent)
     with ExitStack() as stack:
         for each in observers:
             stack.enter_context(each.job(attempt))
         yield
 
 
-def current_traceparent() -> str:
-    """What a job keeps of the request that queues it."""
-    return next(filter(None, (each.traceparent() for each in observers)), "")
+def trace_id() -> str:
+    """The number of the trace that this belongs to; empty where it belongs to none."""
+    return traceparent.get()[3:35]

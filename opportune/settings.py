@@ -187,6 +187,8 @@ class Settings(BaseSettings):
     """Seconds a request waits for a connection before it is answered 503."""
     database_statement_timeout: float = Field(default=30, gt=0)
     """Seconds a statement may take on PostgreSQL while the server lives. One that is silent is given up after 4."""
+    database_echo: bool = False
+    """Log each SQL statement, without the values that go with it."""
 
     llm_base_url: EndpointUrl = Field(default="", repr=False)
     """An OpenAI-compatible endpoint (https://openrouter.ai/api/v1, http://127.0.0.1:11434/v1). Empty: local model."""
@@ -238,6 +240,8 @@ class Settings(BaseSettings):
     """off: no private parts of libraries, which a newer release might break; the site is slower (docs/speedups.md)."""
     log_format: Literal["text", "json"] = "text"
     """text for people, json for log collectors."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged; a line for each request is info, for health checks and static files debug."""
     heartbeat_url: SecretStr = SecretStr("")
     """Called while jobs and schedules go well (https://hc-ping.com/…): who gets no call any more raises the alarm."""
     heartbeat_schedule: str = "*/5 * * * *"
@@ -337,6 +341,11 @@ class Settings(BaseSettings):
             if not (model.base_url or model.provider or self.llm_base_url):
                 raise ValueError(f"{setting}: {model.name} needs a base_url, or set LLM_BASE_URL for all of them")
         return self
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _is_a_level(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("heartbeat_url")
     @classmethod

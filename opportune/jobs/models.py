@@ -51,6 +51,8 @@ class Job(Model, table=True):
     note: str = Field(default="", max_length=200)
     error: str = Field(default="", max_length=500)
     """One line on why the last attempt failed."""
+    traceparent: str | None = Field(default=None, max_length=55)
+    """The trace of what has queued it, as a W3C header; None where it belongs to none."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.id}"

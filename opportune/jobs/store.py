@@ -18,6 +18,7 @@ from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.jobs.models import ENDED, Job, JobState
+from opportune.observers import traceparent
 
 LEASE_DURATION = timedelta(seconds=15)
 """Without a sign of life for so long a process is dead, and what it did is taken over."""
@@ -39,7 +40,9 @@ class JobCancelled(CancelledError):  # noqa: N818 - a kind of cancellation, and 
 
 async def insert_job(session: AsyncSession, name: str, arguments: Sequence[Any], key: str, due_at: datetime) -> int:
     """Queue a job in the transaction of this session and give its id, or that of the one with the same key."""
-    new = Job(name=name, arguments=list(arguments), due_at=due_at, key=key or None)
+    new = Job(
+        name=name, arguments=list(arguments), due_at=due_at, key=key or None, traceparent=traceparent.get() or None
+    )
     values = new.model_dump(exclude={"id"})
     if not key:
         return (await session.execute(insert(Job).values(values).returning(col(Job.id)))).scalar_one()

@@ -252,7 +252,7 @@ class Worker:
         if job.attempt > declared.attempts:
             raise PermanentFailure("The process that did it ended in its midst, time after time.")
         context = DatabaseJobContext(job, self.store, self.settings, self.storage, self.llm)
-        with observed_job(JobAttempt(job.id or 0, job.name, job.attempt)):
+        with observed_job(JobAttempt(job.id or 0, job.name, job.attempt, job.traceparent or "")):
             await declared.function(context, *job.arguments)
 
     async def _record_outcome(self, attempt: Attempt) -> None:

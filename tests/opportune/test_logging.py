@@ -1,12 +1,25 @@
+import asyncio
 import json
 import logging
 import logging.config
 from typing import Literal
 
 import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
 
+from opportune.accounts.models import User
+from opportune.db.database import Database
+from opportune.errors import SettingsError
+from opportune.jobs import management
 from opportune.logging import LineFormatter, logging_config
+from opportune.mail.delivery import send_email_job
+from opportune.observers import JobAttempt, observed_job, trace_id, traceparent
+from opportune.settings import Settings, load_settings
 from opportune.testing.plugin import settings_for
+from opportune.testing.quiet_app import quiet_app
 from opportune.web.middleware.request_log import request_id
 
 UNSEEN = "\x00\x07\x08\x0b\x0c\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800"
@@ -20,11 +33,12 @@ def log(
     name: str = "app.test",
     number: str = "request-1",
     error: BaseException | None = None,
+    given: Settings | None = None,
 ) -> str:
     """What stderr gets for one message."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    settings = settings_for("sqlite:///x.db").model_copy(update={"log_format": log_format})
+    settings = (given or settings_for("sqlite:///x.db")).model_copy(update={"log_format": log_format})
     try:
         logging.config.dictConfig(logging_config(settings))
         token = request_id.set(number)
@@ -109,3 +123,75 @@ def test_json_has_the_fields_that_were_logged(capsys: pytest.CaptureFixture[str]
         "request-1",
         200,
     )
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_the_lines_of_a_job_have_its_number_and_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    async def run() -> tuple[str, str]:
+        with observed_job(JobAttempt(12, "books.nightly", 1, TRACE)):
+            return log(capsys, "json", "hello", number=""), log(capsys, "text", "hello", number="")
+
+    line, text = await asyncio.create_task(run())  # a task of its own, as jobs are
+    entry = json.loads(line)
+    assert (entry["job_id"], entry["trace_id"]) == (12, TRACE[3:35])
+    assert f"[app.test job 12 {TRACE[3:35]}]" in text
+    assert "job_id" not in json.loads(log(capsys, "json", "hello"))
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("proxies", "sent", "expected"),
+    [
+        ("10.0.0.1", TRACE, TRACE[3:35]),
+        ("10.0.0.1", TRACE.replace("0af7", "0AF7"), ""),
+        ("10.0.0.1", f"00-{'0' * 32}-b7ad6b7169203331-01", ""),
+        ("", TRACE, ""),
+    ],
+)
+async def test_a_trace_is_gone_on_with_where_a_trusted_proxy_has_begun_it(
+    settings: Settings, proxies: str, sent: str, expected: str
+) -> None:
+    app = quiet_app(settings.model_copy(update={"trusted_proxies": proxies}))
+    seen: list[str] = []
+
+    @app.get("/traced")
+    async def traced() -> None:
+        seen.append(trace_id())
+
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        await client.get("/traced", headers={"traceparent": sent})
+    assert seen == [expected]
+
+
+@pytest.mark.database("sqlite")
+async def test_a_job_belongs_to_the_trace_of_what_has_queued_it(app: FastAPI) -> None:
+    token = traceparent.set(TRACE)
+    queued = await app.state.jobs.enqueue(send_email_job({}), delay=3600)
+    traceparent.reset(token)
+    async with app.state.database.reader() as session:
+        assert (await management.find(session, int(queued))).traceparent == TRACE
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", True), ("WARNING", True), ("error", False)])
+def test_the_least_that_is_logged_is_a_setting(level: str, shown: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load_settings(log_level=level)
+    assert bool(log(capsys, "text", "hello", given=settings)) is shown
+
+
+def test_what_is_no_level_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"^LOG_LEVEL: .*'debug', 'info', 'warning' or 'error'"):
+        load_settings(log_level="loud")
+
+
+@pytest.mark.database("sqlite")
+async def test_statements_are_logged_without_their_values(
+    database: Database, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log(capsys, "text", "as the site logs", given=database.settings.model_copy(update={"database_echo": True}))
+    async with database.reader() as session:
+        await session.execute(select(User).where(col(User.email) == "private@example.com"))
+    logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
+    assert "FROM accounts_user" in caplog.text
+    assert "private@example.com" not in caplog.text

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from opportune.observers import traceparent
 from opportune.web.errors.handlers import on_crash
 from opportune.web.health import METRICS_PATH
 
@@ -21,14 +22,17 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 # No secret: it only has to differ from those of other processes.
 PROCESS_ID = secrets.token_hex(4)
 requests = itertools.count(1)
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestLogMiddleware:
     """Logs how a request ended, and answers for one that crashed. Pure ASGI: it never buffers a stream."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, trusts_traces: bool = False) -> None:
+        """`trusts_traces`: whether a proxy of ours is in front, whose traces are gone on with."""
         self.app = app
+        self.trusts_traces = trusts_traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,6 +40,8 @@ class RequestLogMiddleware:
             return
         number = _number(scope)
         token = request_id.set(number)
+        if self.trusts_traces:
+            traceparent.set(given_traceparent(scope))
         answer = {"status": 0}
         began = time.perf_counter()
 
@@ -72,6 +78,15 @@ def _number(scope: Scope) -> str:
             given: str = value.decode("latin-1")
             return given if ACCEPTABLE_ID.fullmatch(given) else _new_number()
     return _new_number()
+
+
+def given_traceparent(scope: Scope) -> str:
+    """The caller's trace, where it is one; else nothing."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            given: str = value.decode("latin-1")
+            return given if TRACEPARENT.fullmatch(given) else ""
+    return ""
 
 
 def _new_number() -> str:
