@@ -117,7 +117,8 @@ def check_model(settings: Settings) -> Iterator[Finding]:
 
     if make_provider(settings) is None:
         yield Finding(
-            "There is no model: whoever asks it something gets no answer. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.",
+            "There is no model in the settings: unless a superuser has chosen one in the admin (/admin/llm/provider), "
+            "whoever asks something gets no answer. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.",
             is_error=False,
         )
 

@@ -25,6 +25,7 @@ async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
     manager: AnswerManager | None = getattr(request.app.state, "answers", None)
     if manager is None:
         raise OperatorError("Answers are not installed: put `answers` of opportune.features into app/installed.py.")
+    await manager.llm.refresh()
     if manager.llm.guard and (payer := manager.llm.guard.payer_of(request)).kind == "visitor":
         manager = manager.asked_by(payer)
     if request.state.impersonator:

@@ -1,6 +1,7 @@
 from opportune.answers import api, pages
 from opportune.answers.attachments import delete_theirs
 from opportune.answers.checks import check_web_search
+from opportune.answers.chosen_model import ChosenModel
 from opportune.answers.lifespan import running_answers
 from opportune.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.answers.personal import personal_data
@@ -14,7 +15,7 @@ from opportune.feature import Feature, Metric
 answers = Feature(
     name="answers",
     summary="Answers of language models that outlive their request, for features that ask for them.",
-    models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState),
+    models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState, ChosenModel),
     metrics=(Metric("Answers", Answer.created_at),),
     pages=pages.router,
     api=api.router,

@@ -251,6 +251,7 @@ class Worker:
             raise JobCancelled  # its process died before it could heed that
         if job.attempt > declared.attempts:
             raise PermanentFailure("The process that did it ended in its midst, time after time.")
+        await self.llm.refresh()
         context = DatabaseJobContext(job, self.store, self.settings, self.storage, self.llm)
         with observed_job(JobAttempt(job.id or 0, job.name, job.attempt, job.traceparent or "")):
             await declared.function(context, *job.arguments)

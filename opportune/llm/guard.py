@@ -125,6 +125,10 @@ class Guard(ABC):
             SpendingRefused: before it begins, or in the midst of it.
         """
 
+    async def chosen_model(self) -> "LlmModel | None":
+        """The model that somebody has chosen for the site, for where its settings name none."""
+        return None
+
     @abstractmethod
     async def close(self) -> None:
         """Write down what is not yet stored."""

@@ -7,12 +7,15 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from time import monotonic
 from typing import Annotated, Self, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.db.factory import open_database
+from opportune.errors import OperatorError
 from opportune.llm.embeddings import Embeddings
 from opportune.llm.factory import make_provider, models_of
 from opportune.llm.guard import SITE, Guard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
@@ -35,6 +38,8 @@ QUEUE_FULL = "The model is busy with other answers. Try again in a moment."
 
 MAX_RETRY_WAIT_SECONDS = 10.0
 """Whoever asks looks at nothing meanwhile: what wants a longer wait is told instead."""
+CHOICE_INTERVAL_SECONDS = 5.0
+"""Seconds after which a process that is asked looks whether another model has been chosen."""
 RETRIED: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
 
 logger = logging.getLogger(__name__)
@@ -68,6 +73,11 @@ class LanguageModel:
         """Counts what is asked, and refuses what is too much."""
         self.embeddings: Embeddings | None = None
         """The site's model for embeddings, where EMBEDDING_MODEL names one."""
+        self.follows_choice = False
+        """Whether the settings name no model, and what somebody has chosen for the site is asked."""
+        self._settings: Settings | None = None
+        self._looked_at = -CHOICE_INTERVAL_SECONDS
+        self._replaced: list[Provider] = []
         self._origin: LanguageModel | None = None
         self._payer = SITE
         self._usage: TokenUsage | None = None
@@ -81,7 +91,8 @@ class LanguageModel:
             queue_timeout=settings.llm_first_byte_timeout,
             retries=settings.llm_retries,
         )
-        site.guard = guard
+        site.guard, site._settings = guard, settings
+        site.follows_choice = not models and guard is not None and settings.environment != "test"
         site.embeddings = Embeddings.of(settings, guard)
         by_name = {model.name: site if model is models[0] else site._sibling(settings, model) for model in models}
         for model in models:
@@ -123,6 +134,34 @@ class LanguageModel:
     def provider(self) -> Provider | None:
         """Who answers; None where nobody is set up. A test puts a `FakeProvider` here."""
         return self._origin.provider if self._origin else self._make_provider()
+
+    async def refresh(self, *, at_once: bool = False) -> None:
+        """Take up what a superuser has chosen in another process since, where the settings name no model."""
+        site = self._origin or self
+        if not (site.follows_choice and site.guard):
+            return
+        if not at_once and monotonic() - site._looked_at < CHOICE_INTERVAL_SECONDS:
+            return
+        try:
+            chosen = await site.guard.chosen_model()
+        except (SQLAlchemyError, TimeoutError, OperatorError):  # it is away, or not migrated: as it was
+            return
+        site._looked_at = monotonic()
+        if chosen != site.model:
+            site._take(chosen)
+
+    async def waits_for_choice(self) -> bool:
+        """Whether nobody answers until a superuser chooses who does."""
+        await self.refresh()
+        return self.follows_choice and self.provider is None
+
+    def _take(self, chosen: LlmModel | None) -> None:
+        if old := vars(self).pop("provider", None):
+            self._replaced.append(old)  # answers that it writes go on
+        self.model, self.models = chosen, [chosen] if chosen else []
+        self._by_name = {chosen.name: self} if chosen else {}
+        if chosen and self._settings:
+            self.provider = make_provider(self._settings, chosen)
 
     @property
     def name(self) -> str:
@@ -269,6 +308,7 @@ class LanguageModel:
 
     async def setup(self) -> None:
         """Get ready ahead of the first question. A failure shows at the question, to whoever asks."""
+        await self.refresh()
         with suppress(LLMError):
             if self.provider:
                 await self.provider.setup()
@@ -277,6 +317,8 @@ class LanguageModel:
         for each in {self, *self._by_name.values()}:
             if provider := vars(each).get("provider"):
                 await provider.close()
+        for provider in self._replaced:
+            await provider.close()
         if self.embeddings:
             await self.embeddings.close()
         if self.guard:
@@ -322,6 +364,7 @@ async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
     features = installed_features() if is_there else ()
     llm = LanguageModel.of(settings, guard_of(features, settings, database))
     try:
+        await llm.refresh()
         yield llm
     finally:
         await llm.close()
@@ -330,6 +373,7 @@ async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
 
 async def get_llm(request: Request) -> LanguageModel:
     llm: LanguageModel = request.app.state.llm
+    await llm.refresh()
     return llm.charged_to(llm.guard.payer_of(request)) if llm.guard else llm
 
 

@@ -67,6 +67,11 @@ async def confirm_session(session: AsyncSession, row: Session) -> str | None:
     return token
 
 
+async def confirm_sessions(session: AsyncSession, user: User) -> None:
+    """Note of somebody whose only session has just begun that they have shown who they are."""
+    await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=utc_now()))
+
+
 async def forget_confirmations(session: AsyncSession, user: User) -> None:
     """Ask again in all browsers: it takes more now to show who they are."""
     await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=None))

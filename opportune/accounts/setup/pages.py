@@ -8,9 +8,11 @@ from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
+from opportune.accounts.sessions.service import confirm_sessions
 from opportune.accounts.setup.invitation import invitation_is_emailed, send_invitation
 from opportune.accounts.setup.service import create_first_superuser, has_superuser, is_valid_token
 from opportune.accounts.users import EmailTakenError, InvalidPasswordError
+from opportune.llm import LanguageModel
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
@@ -39,11 +41,18 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
     if not is_valid_token(request.app.state.settings, form.value("token")):
         return await _without_link(request)
     if user := await _create(context.session, form):
-        response = RedirectResponse("/admin", 303)
+        response = RedirectResponse(await _next_page(request), 303)
         await cookies.sign_in(context.session, user, request, response)
+        await confirm_sessions(context.session, user)  # who has just chosen the password need not type it again
         flash(request, "You are this site's first superuser. Welcome!")
         return response
     return _show(request, form)
+
+
+async def _next_page(request: Request) -> str:
+    """The admin; where no model answers, its page to choose one."""
+    llm: LanguageModel = request.app.state.llm
+    return "/admin/llm/provider" if await llm.waits_for_choice() else "/admin"
 
 
 async def _create(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> User | None:

@@ -47,6 +47,7 @@ class Dashboard:
         log = self._site.view_for_model(AuditEntry)
         context["log"] = log if log and self._is_listed(log, request) else None
         if request.state.user.is_superuser:
+            context["lacks_model"] = await request.app.state.llm.waits_for_choice()
             context["signs"] = await self._health.signs()
             context["version"] = f"Opportune {__version__}, Python {platform.python_version()}"
         return context

@@ -11,11 +11,13 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.models import User
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.dashboard.charts import Chart
+from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.operations.view import reauthentication_required
 from opportune.answers.spending.guard import SpendingGuard
 from opportune.answers.spending.ledger import standing
 from opportune.answers.spending.limits import money
@@ -23,6 +25,7 @@ from opportune.answers.spending.models import OWN, TOTAL, VISITORS, LlmUsage
 from opportune.answers.spending.switch import read_switch
 from opportune.llm.guard import SITE
 from opportune.llm_models import MICRO_PER_UNIT
+from opportune.web.rendering.flash import flash
 
 PERIODS_DAYS = (30, 7, 90)
 MAX_PEOPLE = 50
@@ -65,6 +68,26 @@ SUMS = [
 class LlmAdmin(SuperuserOnly):
     name = "Language models"
     icon, category = "ti ti-sparkles", "Operations"
+
+    @expose("/llm/provider", methods=["GET", "POST"], identity="llm-provider")
+    @reauthentication_required
+    async def provider(self, request: Request) -> Response:
+        from opportune.admin.operations import llm_provider  # noqa: PLC0415 - once in the life of a site
+
+        if request.method == "POST":
+            if "remove" in await read_form_texts(request):
+                flash(request, await llm_provider.remove(request))
+                return RedirectResponse(llm_provider.PAGE, 303)
+            form, said = await llm_provider.choose(request)
+            if said:
+                flash(request, said)
+                return RedirectResponse(llm_provider.PAGE, 303)
+        context = await llm_provider.page_context(request)
+        if request.method == "GET":
+            form = llm_provider.form_of(context["chosen"])
+        context |= {"model_view": self, "title": "The model that answers", "form": form, "page": llm_provider.PAGE}
+        page = self.templates.TemplateResponse(request, "admin/llm_provider.html", context, form.status)
+        return cast("Response", await page)
 
     @expose("/llm", identity="llm")
     async def show(self, request: Request) -> Response:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
+from opportune.answers.chosen_model import look_up_chosen
 from opportune.answers.settings import AnswersSettings
 from opportune.answers.spending import ledger
 from opportune.answers.spending.call import RunningCall
@@ -60,6 +61,9 @@ class SpendingGuard(Guard):
             return Payer.of_user(user.id)
         secret = derived_key(self.settings, "answers: visitors").encode()
         return Payer("visitor", hmac.digest(secret, client_address(request).encode(), "sha256").hex()[:32])
+
+    async def chosen_model(self) -> LlmModel | None:
+        return await look_up_chosen(self.database, self.settings)
 
     async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0) -> None:
         if limits := self._limits_for(payer):

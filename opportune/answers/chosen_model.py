@@ -1,0 +1,79 @@
+"""The model that a superuser has chosen in the browser, for sites whose settings name none. Its key is sealed."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import Field, col
+
+from opportune.db.database import Database
+from opportune.db.model import ModelBase, utc_now
+from opportune.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
+from opportune.settings import Settings
+from opportune.signing import seal, unseal
+from opportune.text import Text
+
+SITE = "site"
+PURPOSE = "answers: key of the chosen model"
+
+
+class ChosenModel(ModelBase, table=True):
+    """What a superuser has chosen: one row, or none."""
+
+    __tablename__ = "answers_chosen_model"
+
+    key: str = Field(default=SITE, primary_key=True, max_length=20)
+    provider: str = Field(max_length=40)
+    """Its name in `KNOWN_ENDPOINTS`, or `other`."""
+    base_url: Text
+    model: str = Field(max_length=MAX_MODEL_NAME_LENGTH)
+    sealed_key: Text
+    """By SECRET_KEY, as the keys of authenticators."""
+    chosen_at: datetime = Field(default_factory=utc_now)
+
+
+_CHOSEN = select(col(ChosenModel.base_url), col(ChosenModel.model), col(ChosenModel.sealed_key)).where(
+    col(ChosenModel.key) == SITE
+)
+
+
+async def read_chosen(session: AsyncSession) -> ChosenModel | None:
+    return await session.get(ChosenModel, SITE)
+
+
+async def look_up_chosen(database: Database, settings: Settings) -> LlmModel | None:
+    """The model with its key, as it is now; None where none is chosen."""
+    row = await database.lookup(_CHOSEN, {})
+    return llm_model(row[0], row[1], unsealed(settings, row[2])) if row else None
+
+
+def llm_model(base_url: str, model: str, api_key: str) -> LlmModel:
+    return LlmModel.model_validate({"name": model, "model": model, "base_url": base_url, "api_key": api_key})
+
+
+async def store_chosen(session: AsyncSession, settings: Settings, provider: str, model: LlmModel) -> None:
+    """Have this model answer, from the commit of this writing session on."""
+    row = await read_chosen(session) or ChosenModel(provider="", base_url="", model="", sealed_key="")
+    row.sqlmodel_update(
+        {
+            "provider": provider,
+            "base_url": model.base_url,
+            "model": model.name,
+            "sealed_key": seal(settings, PURPOSE, model.api_key.get_secret_value()),
+            "chosen_at": utc_now(),
+        }
+    )
+    session.add(row)
+
+
+async def remove_chosen(session: AsyncSession) -> bool:
+    """Forget it, and its key; False where there is none."""
+    row = await read_chosen(session)
+    if row:
+        await session.delete(row)
+    return row is not None
+
+
+def unsealed(settings: Settings, sealed_key: str) -> str:
+    """The key; empty where SECRET_KEY is another one by now."""
+    return unseal(settings, PURPOSE, sealed_key) or ""

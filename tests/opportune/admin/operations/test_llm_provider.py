@@ -1,0 +1,157 @@
+"""The model that a superuser chooses in the browser."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+
+from opportune.answers.chosen_model import ChosenModel
+from opportune.application import create_app
+from opportune.db.database import Database
+from opportune.llm import LLMError
+from opportune.settings import Settings
+from opportune.testing.factories import PASSWORD
+from tests.opportune.admin.operations.pages import CONFIRM, on_sqlite
+from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
+
+PAGE = "/admin/llm/provider"
+KEY = "sk-a-key-that-nobody-may-read-9876"
+ANSWER = (EVENTS, text("Yes."), event(STOP), DONE)
+
+
+@pytest.fixture
+async def operator(app: FastAPI, admin: AsyncClient) -> AsyncClient:
+    """A superuser who has just confirmed the password, on a site whose settings name no model."""
+    llm = app.state.llm
+    llm.follows_choice, llm.provider = True, None
+    await admin.post(f"{CONFIRM}?next={PAGE}", data={"current_password": PASSWORD})
+    return admin
+
+
+def sent(address: str, key: str = KEY, model: str = "small") -> dict[str, str]:
+    return {"provider": "other", "base_url": address, "api_key": key, "model": model}
+
+
+async def asked(app: FastAPI) -> str:
+    """What another process of the site is answered now."""
+    other = create_app(app.state.settings).state
+    other.llm.follows_choice, other.llm.provider = True, None
+    await other.llm.refresh()
+    try:
+        answer: str = await other.llm.complete("Why?")
+    finally:
+        await other.llm.close()
+        await other.database.dispose()
+    return answer
+
+
+@on_sqlite
+async def test_a_model_is_tried_kept_sealed_used_by_all_processes_and_removed(
+    app: FastAPI, operator: AsyncClient, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    overview = await operator.get("/admin/")
+    assert PAGE in overview.text
+    page = await operator.get(PAGE)
+    assert page.status_code == 200
+    assert "Nobody answers on this site yet" in page.text
+    assert "https://openrouter.ai/api/v1" in page.text
+
+    async with serve_endpoint(*ANSWER) as endpoint:
+        kept = await operator.post(PAGE, data=sent(endpoint.address))
+        assert (kept.status_code, kept.headers["location"]) == (303, PAGE)
+        assert f"Bearer {KEY}".encode().lower() in endpoint.headers[0].lower()
+        assert await asked(app) == "Yes."
+        assert await app.state.llm.complete("Why?") == "Yes."
+        page = await operator.get(PAGE)
+        assert "small at 127.0.0.1 answers from now on." in page.text
+        assert "…9876" in page.text
+        assert (await operator.post(PAGE, data=sent(endpoint.address, key="", model="large"))).status_code == 303
+        assert KEY.encode() in endpoint.headers[-1], "the key that is kept"
+        assert app.state.llm.name == "large"
+    async with database.reader() as session:
+        row = (await session.scalars(select(ChosenModel))).one()
+    told = " ".join([page.text, caplog.text, row.sealed_key, str(row)])
+    assert KEY not in told
+
+    assert PAGE not in (await operator.get("/admin/")).text
+    assert (await operator.post(PAGE, data={"remove": "true"})).status_code == 303
+    assert app.state.llm.model is None
+    async with database.reader() as session:
+        assert (await session.scalars(select(ChosenModel))).all() == []
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("401 Unauthorized", "refused the key."),
+        ("404 Not Found", "The endpoint does not know this model."),
+        ("500 Oops", "is not working at the moment."),
+    ],
+)
+async def test_what_does_not_answer_is_not_kept_and_its_reason_is_told(
+    operator: AsyncClient, database: Database, status: str, words: str
+) -> None:
+    async with serve_endpoint(response(status)) as endpoint:
+        page = await operator.post(PAGE, data=sent(endpoint.address))
+    assert page.status_code == 422
+    assert words in page.text
+    assert "LLM_" not in page.text
+    assert KEY not in page.text
+    async with database.reader() as session:
+        assert (await session.scalars(select(ChosenModel))).all() == []
+
+
+@on_sqlite
+async def test_a_key_is_asked_for_and_goes_to_no_other_address_and_not_in_the_open(operator: AsyncClient) -> None:
+    refusals = {
+        "Write the address": sent("nowhere"),
+        "travel in the open": sent("http://llm.example.org/v1"),
+        "Write the key that": {"provider": "openai", "model": "small"},
+        "choose": {"provider": "unheard of", "model": "small"},
+    }
+    async with serve_endpoint(*ANSWER) as endpoint:
+        await operator.post(PAGE, data=sent(endpoint.address))
+        refusals["Write the key again"] = {"provider": "openai", "model": "small"}
+        del refusals["Write the key that"]
+        for words, data in refusals.items():
+            page = await operator.post(PAGE, data=data)
+            assert (page.status_code, words.lower() in page.text.lower()) == (422, True), words
+        assert len(endpoint.headers) == 1
+
+
+@on_sqlite
+async def test_settings_win_and_the_page_says_so(operator: AsyncClient, app: FastAPI) -> None:
+    app.state.settings = app.state.settings.model_copy(
+        update={"llm_base_url": "https://llm.example.org/v1", "llm_model": "theirs"}
+    )
+    page = (await operator.get(PAGE)).text
+    assert "The settings name who answers (theirs), and they win" in page
+    site = create_app(app.state.settings)
+    assert not site.state.llm.follows_choice
+    await site.state.database.dispose()
+
+
+@on_sqlite
+async def test_only_superusers_who_have_confirmed_choose(
+    client: AsyncClient, staff_client: AsyncClient, superuser_client: AsyncClient
+) -> None:
+    for visitor, status in ((client, 303), (staff_client, 403), (superuser_client, 303)):
+        for answer in (await visitor.get(PAGE), await visitor.post(PAGE, data=sent("https://llm.example.org"))):
+            assert answer.status_code in (status, 303)
+            assert answer.headers.get("location") != PAGE
+
+
+@on_sqlite
+async def test_a_key_that_cannot_be_read_any_more_is_asked_for_again(
+    operator: AsyncClient, app: FastAPI, settings: Settings
+) -> None:
+    async with serve_endpoint(*ANSWER) as endpoint:
+        await operator.post(PAGE, data=sent(endpoint.address))
+    async with app.state.database.writer() as session:
+        (await session.get(ChosenModel, "site")).sealed_key = "of another SECRET_KEY"
+    assert "cannot be read any more" in (await operator.get(PAGE)).text
+    await app.state.llm.refresh(at_once=True)
+    with pytest.raises(LLMError):
+        await app.state.llm.complete("Why?")
+    assert settings.llm_model == ""
