@@ -28,7 +28,7 @@ from opportune.deploy.site_names import (
     require_name,
 )
 from opportune.deploy.traps import trap_lines
-from opportune.deploy.values import check_quotes, check_values, production_values, settings_from
+from opportune.deploy.values import check_file, check_values, production_values, settings_from
 from opportune.errors import OperatorError
 from opportune.project import PROJECT, display_path
 from opportune.settings import get_settings
@@ -142,7 +142,7 @@ def check(  # noqa: PLR0913, PLR0917 - an option for each question
     """Look at production's settings as the host will, before anything is pushed. Exits with 1 if there are errors."""
     recipe = recipe_of(host)
     file = env_file or (PROJECT / ENV_PRODUCTION if (PROJECT / ENV_PRODUCTION).exists() else None)
-    answers = Answers(paid, volume, pooler, ephemeral, workers, require_domain(domain) if domain else "")
+    answers = Answers(paid, volume, pooler, ephemeral, workers, require_domain(domain) if domain else None)
     findings = [*findings_for(recipe, file, answers, yes=yes or as_json)]
     if as_json:
         print_json({"host": recipe.host.name, **as_data(findings, ())})
@@ -154,10 +154,20 @@ def check(  # noqa: PLR0913, PLR0917 - an option for each question
         say("No errors found.")
 
 
+def check_git(file: Path) -> Iterator[Finding]:
+    if (PROJECT / ".git").exists() and Git(PROJECT).answers("ls-files", "--error-unmatch", file.resolve()):
+        yield Finding(
+            f"git has {file.name}, and with it whoever has the repository: git rm --cached {file.name}, and make new "
+            "secrets."
+        )
+
+
 def findings_for(recipe: Recipe, file: Path | None, answers: Answers, *, yes: bool) -> Iterator[Finding]:
     values = production_values(recipe, file)
     yield from check_values(recipe, values)
-    yield from check_quotes(recipe, file)
+    if file:
+        yield from check_file(recipe, file)
+        yield from check_git(file)
     settings, faults = settings_from(recipe, values)
     yield from faults
     if settings:

@@ -8,16 +8,20 @@ import typer
 
 from opportune.db.url.database_url import DatabaseURL
 from opportune.deploy.rules.deployment import Answers, Deployment
+from opportune.deploy.site_names import require_domain
 
 FLAGS = {
     "is_paid": "--paid or --free",
     "has_volume": "--volume or --no-volume",
     "has_pooler": "--pooler or --no-pooler",
+    "domain": "--domain example.org",
 }
+EMPTY = {"domain": ""}
 QUESTIONS = {
     "is_paid": "Is it a paid plan?",
     "has_volume": "Is a volume mounted where the site writes (data/)?",
     "has_pooler": "Is there a pooler such as PgBouncer in front of the database?",
+    "domain": "Is there a domain of your own? Its name, or nothing:",
 }
 
 
@@ -30,7 +34,7 @@ def answered(deployment: Deployment, *, yes: bool) -> Answers:
     answers = deployment.answers
     for name in QUESTIONS:
         if getattr(answers, name) is None and _matters(name, deployment):
-            given: dict[str, Any] = {name: not yes and _ask(name)}
+            given: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name)}
             answers = replace(answers, **given)
     return answers
 
@@ -42,6 +46,8 @@ def _matters(name: str, deployment: Deployment) -> bool:
     if name == "has_volume":
         writes = bool(url and url.kind == "sqlite") or deployment.uploads is not None
         return writes and recipe.has_volumes and not recipe.host.keeps_disk
+    if name == "domain":
+        return recipe.tells_address and not deployment.settings.base_url
     return _pooler_is_unknown(url) and deployment.settings.database_pooled == "auto"
 
 
@@ -49,7 +55,10 @@ def _pooler_is_unknown(url: DatabaseURL | None) -> bool:
     return bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
 
 
-def _ask(name: str) -> bool:
+def _ask(name: str) -> bool | str:
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{QUESTIONS[name]} Say {FLAGS[name]}, or --yes for no to all questions.")
+        raise typer.BadParameter(f"{QUESTIONS[name]} Say {FLAGS[name]}, or --yes for no to all of them.")
+    if name == "domain":
+        domain: str = typer.prompt(QUESTIONS[name], default="", show_default=False, prompt_suffix=" ")
+        return require_domain(domain) if domain.strip() else ""
     return typer.confirm(QUESTIONS[name])

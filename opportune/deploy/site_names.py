@@ -57,7 +57,7 @@ def require_domain(domain: str) -> str:
     """
     bare = re.sub(r"^https?://|/+$", "", domain.strip())
     if not DOMAIN.fullmatch(bare):
-        raise OperatorError(f"{domain[:60]!r} is no domain: write it as example.org or www.example.org.")
+        raise OperatorError(f"{domain[:60]!r} is no domain: write it as example.org.")
     return bare.lower()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +27,7 @@ STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
 STAND_IN_URL = "postgresql://site:hidden@secrets.internal/site"
 TOLD_ELSEWHERE = ("BASE_URL", "DATABASE_URL", "STORAGE_URL")
 """Of what is missing, that of which rules of their own say more."""
+LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 REFERENCE = re.compile(r"\$\{\{.*\}\}")
 REFERENCES = {"DATABASE_URL": "postgresql://postgres:hidden@postgres.railway.internal:5432/railway"}
 """What Railway's references become there, as far as rules look at it."""
@@ -68,13 +70,17 @@ def _unknown(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]:
             yield warning(f"{name} is no setting and has no effect. Did you mean {near[0]}?")
 
 
-def check_quotes(recipe: Recipe, env_file: Path | None) -> Iterator[Finding]:
-    """Lines that are copied as they stand."""
-    if not env_file or recipe.takes_quotes:
+def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
+    """Whether others can read it, and what becomes of lines that a host takes as they stand."""
+    if sys.platform != "win32" and env_file.stat().st_mode & 0o077:
+        yield Finding(f"Other users of this machine can read the secrets in {env_file.name}: run chmod 600 {env_file}.")
+    if recipe.takes_quotes:
         return
-    for name, value in re.findall(r"^([A-Z][A-Z0-9_]*)=(.*)$", env_file.read_text(encoding="utf-8"), re.MULTILINE):
-        if value.strip()[:1] in ("'", '"'):
+    for name, value in LINE.findall(env_file.read_text(encoding="utf-8")):
+        if value[:1] in ("'", '"'):
             yield Finding(f"{name} stands in quotes, which {recipe.host.title} takes for a part of it: leave them out.")
+        elif " " in value.strip():
+            yield Finding(f"{name} has a space, where the commands for {recipe.host.title} end a value: set it there.")
 
 
 def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:

@@ -31,7 +31,8 @@ class Answers:
     has_pooler: bool | None = None
     may_lose_data: bool = False
     workers: int = 1
-    domain: str = ""
+    domain: str | None = None
+    """Empty: the host's own."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """`deploy check`: each setting that a host would not stand is named, with its mend, before anything is pushed."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+import typer
 
 from opportune.checks import Finding
 from opportune.cli import deploy
@@ -14,7 +17,7 @@ from opportune.deploy.check import check_current_host, check_deployment
 from opportune.deploy.env_production import ENV_PRODUCTION, required_names
 from opportune.deploy.recipes import RECIPES
 from opportune.deploy.rules.deployment import Answers, Deployment
-from opportune.deploy.values import check_quotes, check_values, settings_from
+from opportune.deploy.values import check_file, check_values, settings_from
 from opportune.hosts import HOST_VARIABLES
 from opportune.testing.commands import Oppman
 from opportune.testing.plugin import settings_for
@@ -184,6 +187,7 @@ WriteEnv = Callable[[str], None]
 def write_env(project: Path) -> WriteEnv:
     def write(host: str) -> None:
         lines = [f"{name}={value}\n" for name, value in values_for(host).items()]
+        (project / ENV_PRODUCTION).touch(mode=0o600)
         (project / ENV_PRODUCTION).write_text("".join(lines))
 
     return write
@@ -216,17 +220,59 @@ def test_what_no_setting_tells_is_asked_and_without_anybody_it_is_wrong_usage(
     assert oppman("deploy", "check", "render", "--yes").code == 0
 
 
+def test_somebody_at_a_terminal_is_asked_what_matters_on_that_host(
+    project: Path, oppman: Oppman, write_env: WriteEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_env("render")
+    path = project / ENV_PRODUCTION
+    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
+    asked: list[str] = []
+
+    def answer(question: str, **_options: object) -> object:
+        asked.append(question)
+        return "books.lisbon.pt" if "domain" in question else True
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    for name in ("confirm", "prompt"):
+        monkeypatch.setattr(typer, name, answer)
+    code, out, _ = oppman("deploy", "check", "render", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
+    assert code == 1
+    assert asked == ["Is it a paid plan?", "Is there a domain of your own? Its name, or nothing:"]
+    assert "set BASE_URL=https://books.lisbon.pt" in out
+    assert "MAIL_URL" not in out
+
+
 def test_a_file_that_is_not_there_is_one_line(project: Path, oppman: Oppman) -> None:
     code, _, err = oppman("deploy", "check", "fly", "--env-file", str(project / "nothing"), "--yes")
     assert (code, err.count("\n")) == (1, 1)
     assert "cannot be read" in err
+    broken = project / "broken.env"
+    broken.write_text("SECRET_KEY=x\nDATABASE_URL='postgresql://\n")
+    code, _, err = oppman("deploy", "check", "fly", "--env-file", str(broken), "--yes")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "broken.env cannot be understood at line 2" in err
 
 
-def test_quotes_are_only_wrong_where_lines_are_copied(tmp_path: Path) -> None:
+def test_quotes_and_spaces_are_only_wrong_where_lines_are_copied(tmp_path: Path) -> None:
     path = tmp_path / "env"
-    path.write_text("SITE_NAME='Circle'\n")
-    assert [*check_quotes(RECIPES["fly"], path)] == []
-    assert [*check_quotes(RECIPES["heroku"], path)]
+    path.touch(mode=0o600)
+    path.write_text("SITE_NAME='Circle'\nMAIL_FROM=Circle <circle@lisbon.pt>\n")
+    assert [*check_file(RECIPES["fly"], path)] == []
+    quotes, space = check_file(RECIPES["heroku"], path)
+    assert "SITE_NAME stands in quotes" in quotes.text
+    assert "MAIL_FROM has a space" in space.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="where files have no mode")
+def test_secrets_that_others_have_are_told(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("linux")
+    (project / ENV_PRODUCTION).chmod(0o644)
+    for command in (["init", "-q"], ["add", ENV_PRODUCTION]):
+        subprocess.run(["git", *command], cwd=project, check=True, timeout=60)
+    code, out, _ = oppman("deploy", "check", "linux", "--yes")
+    assert code == 1
+    assert "error: Other users of this machine can read the secrets in .env.production" in out
+    assert "error: git has .env.production" in out
 
 
 def test_a_site_on_a_known_host_is_checked_by_its_rules(monkeypatch: pytest.MonkeyPatch) -> None:
