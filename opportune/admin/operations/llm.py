@@ -69,26 +69,6 @@ class LlmAdmin(SuperuserOnly):
     name = "Language models"
     icon, category = "ti ti-sparkles", "Operations"
 
-    @expose("/llm/provider", methods=["GET", "POST"], identity="llm-provider")
-    @reauthentication_required
-    async def provider(self, request: Request) -> Response:
-        from opportune.admin.operations import llm_provider  # noqa: PLC0415 - once in the life of a site
-
-        if request.method == "POST":
-            if "remove" in await read_form_texts(request):
-                flash(request, await llm_provider.remove(request))
-                return RedirectResponse(llm_provider.PAGE, 303)
-            form, said = await llm_provider.choose(request)
-            if said:
-                flash(request, said)
-                return RedirectResponse(llm_provider.PAGE, 303)
-        context = await llm_provider.page_context(request)
-        if request.method == "GET":
-            form = llm_provider.form_of(context["chosen"])
-        context |= {"model_view": self, "title": "The model that answers", "form": form, "page": llm_provider.PAGE}
-        page = self.templates.TemplateResponse(request, "admin/llm_provider.html", context, form.status)
-        return cast("Response", await page)
-
     @expose("/llm", identity="llm")
     async def show(self, request: Request) -> Response:
         guard: SpendingGuard = request.app.state.llm.guard
@@ -114,6 +94,26 @@ class LlmAdmin(SuperuserOnly):
             "money": lambda micro: money(int(micro), guard.own.llm_currency),
         }
         return cast("Response", await self.templates.TemplateResponse(request, "admin/llm.html", context))
+
+    @expose("/llm/provider", methods=["GET", "POST"], identity="llm-provider")
+    @reauthentication_required
+    async def provider(self, request: Request) -> Response:
+        from opportune.admin.operations import llm_provider  # noqa: PLC0415 - once in the life of a site
+
+        if request.method == "POST":
+            if "remove" in await read_form_texts(request):
+                flash(request, await llm_provider.remove(request))
+                return RedirectResponse(llm_provider.PAGE, 303)
+            form, said = await llm_provider.choose(request)
+            if said:
+                flash(request, said)
+                return RedirectResponse(llm_provider.PAGE, 303)
+        context = await llm_provider.page_context(request)
+        if request.method == "GET":
+            form = llm_provider.form_of(context["chosen"])
+        context |= {"model_view": self, "title": "The model that answers", "form": form, "page": llm_provider.PAGE}
+        page = self.templates.TemplateResponse(request, "admin/llm_provider.html", context, form.status)
+        return cast("Response", await page)
 
 
 async def _limits(session: AsyncSession, guard: SpendingGuard, today: date) -> list[tuple[str, str, int]]:

@@ -49,8 +49,9 @@ async def asked(app: FastAPI) -> str:
 async def test_a_model_is_tried_kept_sealed_used_by_all_processes_and_removed(
     app: FastAPI, operator: AsyncClient, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    overview = await operator.get("/admin/")
-    assert PAGE in overview.text
+    overview = (await operator.get("/admin/")).text
+    assert PAGE in overview
+    assert 'href="/admin/llm"' in overview
     page = await operator.get(PAGE)
     assert page.status_code == 200
     assert "Nobody answers on this site yet" in page.text
