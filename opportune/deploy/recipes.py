@@ -23,7 +23,8 @@ WHERE = {
     "MAIL_URL": "Who sends e-mail, such as resend://KEY (docs/mail.md). Without it nobody can reset a password.",
     "ADMIN_EMAIL": "Who gets the link that makes the first superuser. It is in the log, too.",
     "BACKUP_URL": "Where a backup goes each night: s3://KEY:SECRET@HOST/BUCKET/FOLDER (docs/backups.md).",
-    "LLM_BASE_URL": "Who answers in the chat: any OpenAI-compatible endpoint (https://openrouter.ai/api/v1).",
+    "LLM_BASE_URL": "Who answers in the chat: any OpenAI-compatible endpoint (https://openrouter.ai/api/v1). Or "
+    "choose it in the admin afterwards.",
     "LLM_API_KEY": "Its key.",
     "LLM_MODEL": "The model's name there.",
 }

@@ -75,4 +75,7 @@ def check_models(deployment: Deployment) -> Iterator[Finding]:
     if settings.llm_base_url and deployment.is_out_of_reach(settings.llm_base_url):
         yield Finding("LLM_BASE_URL is on your own machine, which the host cannot reach: take one on the internet.")
     elif not (settings.llm_base_url or settings.llm_models):
-        yield warning("There is no model in production: set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL for the chat.")
+        yield warning(
+            "There is no model in the settings: set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL for the chat, or "
+            "choose one in the admin afterwards (/admin/llm/provider)."
+        )
