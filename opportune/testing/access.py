@@ -87,19 +87,21 @@ async def differences(template: Path, folder: Path) -> list[str]:
     copy(template, file)
     app = site_on(file)
     async with app.router.lifespan_context(app):
-        found = await walk(app, file)
+        found = await walk(app, file, is_of_project)
     committed = {key: line for key, line in read().items() if is_of_project(line.source)}
-    changed = [str(line) for key, line in found.items() if is_of_project(line.source) and committed.get(key) != line]
+    changed = [str(line) for key, line in found.items() if committed.get(key) != line]
     return changed + [f"{line} (gone)" for key, line in committed.items() if key not in found]
 
 
-async def walk(app: FastAPI, file: Path) -> Table:
-    """Ask every address of a started app, whose SQLite file has all tables and no rows."""
+async def walk(app: FastAPI, file: Path, is_asked: Callable[[str], bool] = lambda _source: True) -> Table:
+    """Ask the addresses of a started app that come from these, whose SQLite file has all tables and no rows."""
     people = await everyone(app)
     filled = file.with_suffix(".filled")
     copy(file, filled)
     table: Table = {}
     for source, method, path in addresses(app):
+        if not is_asked(source):
+            continue
         answers = []
         for role in ROLES:
             answers.append(in_a_word(await send_request(app, method, example(path), people[role])))

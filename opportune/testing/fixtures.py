@@ -40,7 +40,7 @@ from opportune.testing.quiet_app import quiet_app
 from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
 from opportune.testing.rows import Make
 from opportune.testing.services.browser import chromium, page, site
-from opportune.testing.services.postgres import Postgres, postgres
+from opportune.testing.services.postgres import Postgres, postgres_of_run
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
 from opportune.testing.services.spare_databases import SpareDatabases
@@ -57,8 +57,6 @@ __all__ = [  # fixtures too
     "statements_that_are_compiled_once",
     "templates_that_are_compiled_once",
 ]
-
-TEMPLATE_DATABASE = "template_opportune"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -96,7 +94,7 @@ def _hashes_that_cost_little() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
-    with postgres() as server:
+    with postgres_of_run() as server:
         yield server
 
 
@@ -116,8 +114,9 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: Postgres) -> str:
-    migrate(postgres_server.create_database(TEMPLATE_DATABASE))
-    return TEMPLATE_DATABASE
+    name = f"template_{uuid4().hex}"  # the server may be another run's, too
+    migrate(postgres_server.create_database(name))
+    return name
 
 
 @pytest.fixture(scope="session")

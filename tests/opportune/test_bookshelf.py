@@ -6,6 +6,8 @@ Its files are in `bookshelf/`, beside this one. What they take in lines is what 
 import shutil
 from pathlib import Path
 
+import pytest
+
 from opportune.cli.installed import with_feature
 from opportune.cli.removal import Removal
 from opportune.project import PROJECT, USERS
@@ -52,6 +54,7 @@ def test_it_is_short() -> None:
     assert sum(templates.values()) <= MAX_TEMPLATE_LINES
 
 
+@pytest.mark.usefixtures("postgres_server")  # for the tests that it runs
 def test_it_works_on_both_databases(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", copy)
@@ -62,7 +65,6 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
     with command_server(copy, *TESTING) as run:
         for part in ("app", "templates", "tests"):
             shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)
-        shutil.copy(PROJECT / "tests/opportune/security/api_faults.py", copy / "tests/books")
         installed = copy / "app/installed.py"
         installed.write_text(with_feature(installed.read_text(), "books"))
         for words in (["makemigrations"], ["migrate"], ["check"]):

@@ -108,6 +108,7 @@ def test_without_them_a_database_of_sqlite_speaks_by_sqlalchemys_own_driver(
         assert database.engine.dialect.driver == driver
 
 
+@pytest.mark.usefixtures("postgres_server")  # which its tests find
 def test_the_core_of_the_suite_passes_without_them() -> None:
     """The public ways are what is left when a newer release has moved what an adapter needs."""
     code = "import sys, pytest; code = pytest.main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"

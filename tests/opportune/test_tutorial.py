@@ -42,6 +42,7 @@ def test_it_counts_what_is_written_by_hand_and_touches_nothing_else() -> None:
     assert {name.split("/")[1] for name, _ in diffs([TUTORIAL])} == {"books"}
 
 
+@pytest.mark.usefixtures("postgres_server")  # for the tests that it runs
 def test_it_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)  # which a person is asked for
     project = tmp_path / "bookshelf"

@@ -32,6 +32,9 @@ SETTINGS = {
     "timezone": "Asia/Kathmandu",  # a server that is not on UTC shows code that relies on it
 }
 
+SERVER = "OPPORTUNE_TEST_POSTGRES"
+"""Tells processes of tests that tests start of the server of this run: another one takes longer than most of them."""
+
 # The shell holds the server and reads its standard input until we close it or die, however that comes about.
 GUARD = """
 folder=$1 port=$2 bin=$3; shift 3
@@ -102,6 +105,23 @@ def postgres() -> Iterator[Postgres]:
     with _server(words) as server:
         yield server
         server.connection.close()
+
+
+@contextmanager
+def postgres_of_run() -> Iterator[Postgres]:
+    """The server of the run that has started this one, or a new one, for this run and those that it starts."""
+    if known := os.environ.get(SERVER):
+        port, folder, programs = known.split(os.pathsep)
+        server = Postgres(int(port), Path(folder), Path(programs))
+        yield server
+        server.connection.close()
+        return
+    with postgres() as server:
+        os.environ[SERVER] = os.pathsep.join(map(str, (server.port, server.folder, server.programs)))
+        try:
+            yield server
+        finally:
+            del os.environ[SERVER]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from opportune.cli.scaffold.module_imports import merged, with_imports
 from opportune.cli.scaffold.source import NotAsExpected, Source, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
 from opportune.project import PROJECT
+from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import TESTING, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy
 from tests.opportune.test_imports import deeper
@@ -78,8 +79,8 @@ def texts(project: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunCommand]]:
-    """A copy of the project in which the commands above were run."""
+def made(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[tuple[Path, RunCommand]]:
+    """A copy of the project in which the commands above were run, and whose tests know of our server."""
     folder = Copy(tmp_path_factory.mktemp("made") / "copy").folder
     shutil.copy(PROJECT / "pyproject.toml", folder)
     for name in ("tests/__init__.py", "tests/conftest.py"):

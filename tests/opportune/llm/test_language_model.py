@@ -258,9 +258,10 @@ async def test_without_a_model_a_page_is_answered_503_with_what_to_set(site: Fas
 
 @pytest.mark.database("sqlite")
 async def test_a_model_that_is_busy_tells_when_to_come_back(site: FastAPI) -> None:
-    site.state.llm.provider = FakeProvider(LLMError("rate_limited", "Not now.", retry_after=3.2))
+    longer_than_a_page_waits = LLMError("rate_limited", "Not now.", retry_after=60.2)
+    site.state.llm.provider = FakeProvider(longer_than_a_page_waits)
     status, text, headers = await get(site, "/summary")
-    assert (status, headers["retry-after"]) == (503, "4")
+    assert (status, headers["retry-after"]) == (503, "61")
     assert "Not now." in text
 
 

@@ -1,7 +1,4 @@
-"""What schemathesis makes of an API's document: requests that are right and wrong, and those that crash the site.
-
-Needs nothing beside it, for `tests/opportune/bookshelf` takes it along.
-"""
+"""What schemathesis makes of an API's document: requests that are right and wrong, and those that crash the site."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -20,14 +17,13 @@ People = Sequence[Mapping[str, str]]
 """The headers of each who asks."""
 
 
-def faults(app: FastAPI, people: People, examples: int, *, paths: str = "") -> Iterator[str]:
+def faults(app: FastAPI, people: People, examples: int) -> Iterator[str]:
     """Each request that the site could not answer, as a command, among so many for each operation.
 
     Args:
         app: The site, which has not begun.
         people: Who asks each.
         examples: Of requests that are right, and as many that are wrong.
-        paths: A regular expression of the addresses, where not all are asked.
     """
     import schemathesis  # noqa: PLC0415 - takes long, and only this needs it
     from schemathesis.core.result import Err  # noqa: PLC0415 - as above
@@ -37,7 +33,6 @@ def faults(app: FastAPI, people: People, examples: int, *, paths: str = "") -> I
     with ExitStack() as stack:
         stack.callback(shutdown_lifespans)
         schema: Any = schemathesis.openapi.from_asgi(OPENAPI, app)
-        schema = schema.include(path_regex=paths) if paths else schema
         for result in schema.get_all_operations():
             if isinstance(result, Err):
                 raise result.err()

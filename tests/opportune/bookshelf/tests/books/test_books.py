@@ -6,13 +6,10 @@ from httpx import AsyncClient
 from playwright.async_api import Page, expect
 
 from app.books.models import Author, Book, Review, Status, Tag
-from app.main import create_app
 from opportune.accounts import User
 from opportune.db import Database
 from opportune.llm import FakeProvider
-from opportune.settings import Settings
-from opportune.testing import Make, RecordedJobs, grant, make_token, make_user, picture, sign_in_browser
-from tests.books.api_faults import People, faults
+from opportune.testing import Make, RecordedJobs, grant, picture, sign_in_browser
 
 ISBN = "9780141439518"
 NEW = {"title": "Emma", "isbn": ISBN, "price": "9.90", "status": "published"}
@@ -171,25 +168,6 @@ async def test_reviews_are_their_authors_personal_data(
     await make(Review, book=emma, user_id=user.id, stars=3)
     (review,) = (await user_client.get("/api/v1/users/me/export")).json()["books"]["review"]
     assert review["stars"] == 3
-
-
-@pytest.fixture
-async def people(settings: Settings) -> People:
-    """A superuser, and nobody, who find a row of each kind. Their site has ended: what asks starts its own."""
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        root = await make_user(app.state.database, is_superuser=True)
-        async with app.state.database.writer() as session:
-            author, tag = Author(name="Jane Austen"), Tag(name="novel")
-            book = Book(title="Emma", author=author, isbn=ISBN, price=9, status=Status.PUBLISHED, tags=[tag])
-            session.add_all([book, Review(book=book, user_id=root.id, stars=3)])
-        return [{"Authorization": f"Bearer {await make_token(app.state.database, root)}"}, {}]
-
-
-@pytest.mark.database("sqlite")
-def test_nothing_that_the_document_of_the_api_leads_to_is_a_crash(settings: Settings, people: People) -> None:
-    of_the_shop = r"^/api/v1/(books|authors|tags|reviews)"
-    assert list(faults(create_app(settings), people, examples=3, paths=of_the_shop)) == []
 
 
 @pytest.mark.database("sqlite")
