@@ -21,6 +21,7 @@ from opportune.admin.site import view_classes
 from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check_production, check_secret_key
 from opportune.cli import startup
 from opportune.cli.check_results import as_data, refuse_errors, tell
+from opportune.cli.check_vectors import check_vectors
 from opportune.cli.loop import runner
 from opportune.cli.makemigrations import collect
 from opportune.cli.output import Progress, print_json, progress, say
@@ -292,6 +293,7 @@ CHECKS: tuple[Check, ...] = (
     check_env_example,
     check_storage,
     check_database,
+    check_vectors,
     check_icons,
 )
 DEPLOY_CHECKS: tuple[Check, ...] = (*PRODUCTION_CHECKS, check_superusers)

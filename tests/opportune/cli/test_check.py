@@ -10,6 +10,8 @@ from sqlalchemy import Column, Integer, Table
 from opportune import checks
 from opportune.checks import Finding
 from opportune.cli import check
+from opportune.cli.check_vectors import vectors_fault
+from opportune.db import Database
 from opportune.db.model import Model
 from opportune.feature import Feature
 from opportune.llm import libraries, local
@@ -42,6 +44,13 @@ def test_programs_get_what_is_wrong_as_json(oppman: Oppman, folder: Path) -> Non
     told = json.loads(out)
     assert (code, told["ok"], err) == (1, False, "2 of these must be put right.\n")
     assert [finding["level"] for finding in told["findings"]] == ["error", "warning", "error"]
+
+
+@pytest.mark.database("postgresql")
+async def test_a_database_without_pgvector_is_told(database: Database) -> None:
+    async with database.reader() as session:
+        assert "has no pgvector" in await vectors_fault(session, "nothing_of_this_name")
+        assert await vectors_fault(session, "plpgsql") == "", "which every server has"
 
 
 def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:
