@@ -1,6 +1,6 @@
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -68,11 +68,10 @@ async def begin(request: Request, user: CurrentUser, answers: Answers) -> Respon
     form = await read_form(request, ConversationForm)
     if form.data is None:
         return await _refuse(request, user.id, answers, None, form)
-    try:
-        data = form.data
+    data = form.data
+    with _refusals_in(form):
         question, _ = await answering.ask(answers, user.id, None, data, files=data.attachments, settings=data)
-    except tuple(REFUSALS) as refusal:
-        _say(form, refusal)
+    if form.errors:
         return await _refuse(request, user.id, answers, None, form)
     return redirect(request, f"/chat/{question.conversation_id}")
 
@@ -94,13 +93,11 @@ async def ask(request: Request, user: CurrentUser, answers: Answers, conversatio
         return await _refuse(request, user.id, answers, None, form)
     if form.data is None:
         return await _refuse(request, user.id, answers, conversation.id, form)
-    try:
-        data = form.data
+    data = form.data
+    with _refusals_in(form):
         await answering.ask(answers, user.id, conversation.id, data, seen=data.last, files=data.attachments)
-    except tuple(REFUSALS) as refusal:
-        _say(form, refusal)
     if is_htmx(request):
-        return await _news(request, user.id, answers, conversation.id, form, form.data.last)
+        return await _news(request, user.id, answers, conversation.id, form, data.last)
     if form.errors:
         return await _refuse(request, user.id, answers, conversation.id, form)
     return redirect(request, f"/chat/{conversation.id}")
@@ -146,47 +143,49 @@ async def edit(request: Request, user: CurrentUser, answers: Answers, question: 
     form = await read_form(request, MessageForm)
     asked = question
     if data := form.data:
-        try:
+        with _refusals_in(form):
             asked, _ = await answering.ask(
                 *(answers, user.id, question.conversation_id, data), instead_of=question, files=data.attachments
             )
-        except tuple(REFUSALS) as refusal:
-            _say(form, refusal)
-    if form.errors:
-        return await _refuse(request, user.id, answers, question.conversation_id, form)
-    return await _branch(request, user.id, answers, asked)
+    return await _branch(request, user.id, answers, asked, form)
 
 
 @router.post("/messages/{message_id}/retry")
 async def retry(request: Request, user: CurrentUser, answers: Answers, answer: CurrentAnswer) -> Response:
-    with suppress(*REFUSALS):
+    form = Form(MessageForm)
+    with _refusals_in(form), suppress(AnswerRunning):  # which is shown then
         _, answer = await answering.retry(answers, user.id, answer)
-    return await _branch(request, user.id, answers, answer)
+    return await _branch(request, user.id, answers, answer, form)
 
 
 @router.post("/messages/{message_id}/continue")
 async def resume(request: Request, user: CurrentUser, answers: Answers, answer: CurrentAnswer) -> Response:
-    with suppress(*REFUSALS):
+    form = Form(MessageForm)
+    with _refusals_in(form), suppress(AnswerRunning):
         await answering.resume(answers, answer)
-    return await _branch(request, user.id, answers, answer)
+    return await _branch(request, user.id, answers, answer, form)
 
 
 @router.post("/messages/{message_id}/show")
 async def show(request: Request, user: CurrentUser, answers: Answers, message: CurrentMessage) -> Response:
     async with answers.database.writer() as session:
         await Chat(session, user.id).show(message)
-    return await _branch(request, user.id, answers, message)
+    return await _branch(request, user.id, answers, message, Form(MessageForm))
 
 
-async def _branch(request: Request, user_id: int, answers: AnswerManager, message: Message) -> Response:
-    """The shown branch, which has changed at a message."""
+async def _branch(
+    request: Request, user_id: int, answers: AnswerManager, message: Message, form: Form[Any]
+) -> Response:
+    """The shown branch, which has changed at a message; or what was refused."""
+    if form.errors:
+        return await _refuse(request, user_id, answers, message.conversation_id, form)
     path = f"/chat/{message.conversation_id}"
     view = await answering.view_conversation(answers, user_id, message.conversation_id)
     if view is None or message.id not in view.branches:  # it is far from the end
         return redirect(request, f"{path}?at={message.id}#m{message.id}")
     if not is_htmx(request):
         return redirect(request, f"{path}#m{message.id}")
-    context = await _messages(view) | await _composer(answers, user_id, Form(MessageForm), 0, view.messages)
+    context = await _messages(view) | await _composer(answers, user_id, form, 0, view.messages)
     return templates.render_block(request, PAGE, "branch", context)
 
 
@@ -279,6 +278,11 @@ async def _refuse(
     return await _page(request, user_id, answers, view, form)
 
 
-def _say(form: Form[Any], refusal: Exception) -> None:
-    words, status = REFUSALS[type(refusal)]
-    form.refuse(words or str(refusal), "content", status)
+@contextmanager
+def _refusals_in(form: Form[Any]) -> Iterator[None]:
+    """Have the form say what is refused."""
+    try:
+        yield
+    except tuple(REFUSALS) as refusal:
+        words, status = REFUSALS[type(refusal)]
+        form.refuse(words or str(refusal), "content", status)

@@ -1,10 +1,12 @@
 import asyncio
 import re
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
+from app.chat import answering
 from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
 from opportune.answers.settings import AnswersSettings
@@ -163,7 +165,9 @@ async def test_a_form_that_was_tampered_with_is_refused_in_words(app: FastAPI, s
     assert "Why?</textarea>" in response.text
 
 
-async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(app: FastAPI, script: FakeProvider) -> None:
+async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(
+    app: FastAPI, script: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:
         page = await begin(client)
@@ -172,6 +176,10 @@ async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(app: FastA
         assert html.count("The model took too long.") == 1
         retry = re.search(r'action="(/chat/messages/\d+/retry)"', html)
         assert retry
+        with monkeypatch.context() as patch:
+            patch.setattr(answering, "retry", AsyncMock(side_effect=llm.TooManyAnswers))
+            refused = await client.post(retry[1], headers=HTMX)
+        assert (refused.status_code, "You have several answers running" in refused.text) == (429, True)
         script.script = ["Better."]
         assert (await client.post(retry[1])).headers["location"].startswith(f"{page}#m")
         await stream(client, page)
