@@ -62,7 +62,12 @@ def add(*names: str) -> None:
 
 def sheet() -> bytes:
     """The style sheet of the icons that are used. What Tabler does not have is left out: `faults` tells of it."""
-    return _sheet(frozenset(_added).union(*(_names(path, modified) for path, modified in _sources())))
+    return _sheet(used())
+
+
+def used() -> frozenset[str]:
+    """The names of all icons that are written somewhere or were told."""
+    return frozenset(_added).union(*(_names(path, modified) for path, modified in _sources()))
 
 
 def faults() -> Iterator[str]:
@@ -126,7 +131,7 @@ def _paths(name: str) -> str | None:
     """What is drawn, or None where there is no such icon."""
     kind = "filled" if name.endswith(FILLED) else "outline"
     try:
-        text = _read(f"{_drawings()}/{kind}/{name.removesuffix(FILLED)}.svg").decode()
+        text = _read(f"{drawings()}/{kind}/{name.removesuffix(FILLED)}.svg").decode()
     except FileNotFoundError:
         return None
     # The first one is the frame, which is not painted.
@@ -143,7 +148,8 @@ def _read(path: str) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _drawings() -> Path:
+def drawings() -> Path:
+    """The folder of Tabler's drawings: `outline` and `filled`, an SVG file each."""
     wheel = find_spec("tablerpy")  # its files alone are wanted: nothing of it is imported
     if wheel is None or wheel.origin is None:
         raise OperatorError("The icons are missing: run pip install -r requirements.lock")

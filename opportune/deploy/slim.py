@@ -1,0 +1,159 @@
+"""Makes the environment of an image smaller, as the Dockerfile does: `python -m opportune.deploy.slim /environment`.
+
+What production never reads goes: icons that nothing names, debug symbols, tests and C sources of libraries. Bytecode is
+written of the modules that the site can reach and of no others: the rest are imported never, or take a moment longer.
+A list of what is in there, as CycloneDX has it, is left at `/environment/sbom.cdx.json`.
+"""
+
+import ast
+import importlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from compileall import compile_file
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import Distribution, distributions
+from operator import itemgetter
+from pathlib import Path
+from py_compile import PycInvalidationMode
+from typing import Any
+
+from opportune.application import create_app
+from opportune.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.web.rendering import icons
+
+SOURCE_SUFFIXES = (".c", ".h", ".pyx", ".pxd", ".pyi", ".a")
+IMPORTED_BY_NAME = (
+    "pygments.lexers.python",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+)
+"""What stands in no import statement of ours and is needed for the first page."""
+SBOM = "sbom.cdx.json"
+
+
+def main(environment: Path) -> None:
+    if environment.resolve() != Path(sys.prefix).resolve() or sys.prefix == sys.base_prefix:
+        sys.exit(f"{environment} is not the environment of this Python: run its own bin/python -m {__spec__.name}.")
+    before = _megabytes(environment)
+    packages = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    create_app()  # which tells the icons that features declare
+    keep_icons(icons.used())
+    modules = reach()
+    delete_unread(packages)
+    strip_symbols(packages)
+    compile_only(packages, modules)
+    (environment / SBOM).write_text(json.dumps(bill_of_materials(distributions(path=[str(packages)])), indent=1))
+    print(f"{environment}: {before} MB before, {_megabytes(environment)} MB now, bytecode included.")  # noqa: T201
+
+
+def reach() -> list[Path]:
+    """The files of all modules that the site has imported, when each import of its code was done, the lazy ones too."""
+    for name in sorted({*imports(), *IMPORTED_BY_NAME}):
+        # A name that is no module, or something for development alone.
+        with suppress(Exception):
+            importlib.import_module(name)
+    return [Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))]
+
+
+def imports() -> Iterator[str]:
+    for folder in (FRAMEWORK, PROJECT / PACKAGE):
+        for path in folder.rglob("*.py"):
+            module = path.relative_to(folder.parent).with_suffix("").parts
+            if "testing" in module or module[-1] == "__main__":
+                continue
+            yield ".".join(module).removesuffix(".__init__")
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, ast.Import):
+                    yield from (alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def keep_icons(used: frozenset[str]) -> None:
+    for path in icons.drawings().rglob("*.svg"):
+        name = path.stem + (icons.FILLED if path.parent.name == "filled" else "")
+        if name not in used:
+            path.unlink()
+
+
+def delete_unread(packages: Path) -> None:
+    for folder in packages.glob("*/tests/"):
+        shutil.rmtree(folder)
+    for path in packages.rglob("*.*"):
+        if path.suffix in SOURCE_SUFFIXES:
+            path.unlink()
+
+
+def strip_symbols(packages: Path) -> None:
+    """Take out what only a debugger reads; on a system without `strip` they stay."""
+    if program := shutil.which("strip"):
+        for path in [path for path in packages.rglob("*.so*") if path.is_file()]:
+            # Another file in its place: this process runs some of them, and would crash if they changed.
+            stripped = path.with_suffix(".stripped")
+            subprocess.run([program, "--strip-unneeded", "-o", stripped, path], check=True)
+            stripped.replace(path)
+
+
+def compile_only(packages: Path, modules: list[Path]) -> None:
+    for folder in [*packages.rglob("__pycache__")]:
+        shutil.rmtree(folder)
+    for path in modules:
+        if path.suffix == ".py" and packages in path.parents:
+            compile_file(path, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+
+
+def bill_of_materials(packages: Iterable[Distribution]) -> dict[str, object]:
+    """What is installed, in the format of https://cyclonedx.org/docs/1.6/json/."""
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "metadata": {
+            "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+            "component": {"type": "application", "name": PROJECT.name, "bom-ref": "site"},
+        },
+        "components": components(packages),
+    }
+
+
+def components(packages: Iterable[Distribution]) -> list[dict[str, Any]]:
+    return sorted(map(_component, packages), key=itemgetter("name"))
+
+
+def _component(package: Distribution) -> dict[str, Any]:
+    name = re.sub(r"[-_.]+", "-", package.name).lower()
+    address = f"pkg:pypi/{name}@{package.version}"
+    return {
+        "type": "library",
+        "bom-ref": address,
+        "name": name,
+        "version": package.version,
+        "purl": address,
+        "licenses": _licenses(package),
+    }
+
+
+def _licenses(package: Distribution) -> list[dict[str, Any]]:
+    if expression := package.metadata.get("License-Expression"):
+        return [{"expression": expression}]
+    classifiers = package.metadata.get_all("Classifier") or []
+    names = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")]
+    # Older packages have a name or the whole text there.
+    text = (package.metadata.get("License") or "").strip().partition("\n")[0]
+    return [{"license": {"name": name}} for name in names or [text] if name]
+
+
+def _megabytes(folder: Path) -> int:
+    """What it takes on a disk of 4 kB blocks."""
+    return sum(-(-path.lstat().st_size // 4096) * 4 for path in folder.rglob("*") if not path.is_dir()) // 1024
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

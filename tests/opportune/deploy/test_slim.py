@@ -1,0 +1,61 @@
+"""An image has what the site needs, and a list of it."""
+
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from opportune.deploy import slim
+from opportune.web.rendering import icons
+
+
+def test_icons_that_are_named_stay_and_all_others_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("outline/home.svg", "outline/star.svg", "filled/star.svg", "filled/home.svg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(icons, "drawings", lambda: tmp_path)
+    slim.keep_icons(frozenset({"home", "star-filled"}))
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg")} == {
+        "outline/home.svg",
+        "filled/star.svg",
+    }
+
+
+def test_tests_and_sources_of_libraries_go_and_their_code_and_types_stay(tmp_path: Path) -> None:
+    for name in ("library/__init__.py", "library/py.typed", "library/fast.pyx", "library/fast.h", "library/tests/a.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    slim.delete_unread(tmp_path)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"__init__.py", "py.typed"}
+
+
+def test_bytecode_is_written_of_what_is_reached_alone(tmp_path: Path) -> None:
+    reached, other = tmp_path / "reached.py", tmp_path / "other.py"
+    for path in (reached, other):
+        path.write_text("x = 1\n")
+        subprocess.run([sys.executable, "-m", "py_compile", path], check=True)
+    slim.compile_only(tmp_path, [reached, Path(__file__)])
+    assert [path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")] == ["reached"]
+
+
+def test_all_that_the_site_imports_is_reached_also_inside_functions() -> None:
+    names = {*slim.imports()}
+    assert {"app.main", "opportune.cli.main", "pypdf", "mcp.server", "pygments"} <= {
+        *names,
+        *(name.rpartition(".")[0] for name in names),
+    }
+    assert not any(name.startswith("opportune.testing") for name in names)
+
+
+def test_the_bill_of_materials_names_each_package_with_version_address_and_license() -> None:
+    components = {part["name"]: part for part in slim.components(distributions())}
+    assert components["fastapi-users"]["purl"].startswith("pkg:pypi/fastapi-users@")
+    assert components["fastapi"]["licenses"] == [{"expression": "MIT"}]
+    assert components["jinja2"]["licenses"] == [{"license": {"name": "BSD License"}}]
+
+
+def test_an_environment_that_is_not_the_own_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="not the environment of this Python"):
+        slim.main(tmp_path)
