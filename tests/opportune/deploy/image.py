@@ -1,6 +1,6 @@
 """The image, built from the Dockerfile and started as hosts start it: takes minutes, so it is run when it is asked for.
 
-    python3 oppman.py test tests/opportune/deploy/image.py
+    python3 oppman.py test -o faulthandler_timeout=1800 tests/opportune/deploy/image.py
 
 By Buildah, which needs no daemon, and as root, for mounts. The base is `PYTHON_IMAGE`, or, where that is not set, one
 that `debootstrap` makes.
@@ -15,14 +15,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
+import httpx
 import pytest
 
 from opportune.project import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
-from opportune.testing.services.scratch import free_port
+from opportune.testing.services.redis import free_port
 
 MAX_ENVIRONMENT_MEGABYTES = 160
 """A third less than the 234 that all of requirements.lock takes with bytecode. (`du -sm`, November 2026)"""
@@ -92,22 +91,20 @@ def test_it_starts_read_only_as_no_ones_root_and_ends_when_it_is_told(root: Path
     )
     server = subprocess.Popen(["unshare", "--mount", "sh", "-c", mounts, root, inside])
     try:
-        assert wait_for(f"http://127.0.0.1:{port}/health/ready") == b'{"ready":true}'
+        assert wait_for(f"http://127.0.0.1:{port}/health/ready").status_code == 200
         for path in ("/", "/accounts/sign-in", "/static/icons.css", "/api/docs"):
-            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as response:
-                assert response.status == 200
+            assert httpx.get(f"http://127.0.0.1:{port}{path}", timeout=30).status_code == 200
     finally:
         server.send_signal(signal.SIGTERM)
     assert server.wait(STOP_SECONDS) == 0
 
 
-def wait_for(address: str) -> bytes:
+def wait_for(address: str) -> httpx.Response:
     last = time.monotonic() + START_SECONDS
     while True:
         try:
-            with urlopen(address, timeout=5) as response:
-                return bytes(response.read())
-        except (URLError, ConnectionError):
+            return httpx.get(address, timeout=5)
+        except httpx.TransportError:
             if time.monotonic() > last:
                 raise
             time.sleep(0.2)
