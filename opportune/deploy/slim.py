@@ -141,13 +141,14 @@ def _component(package: Distribution) -> dict[str, Any]:
 
 
 def _licenses(package: Distribution) -> list[dict[str, Any]]:
-    if expression := package.metadata.get("License-Expression"):
-        return [{"expression": expression}]
-    classifiers = package.metadata.get_all("Classifier") or []
+    metadata = package.metadata
+    if expressions := metadata.get_all("License-Expression"):
+        return [{"expression": expressions[0]}]
+    classifiers = metadata.get_all("Classifier") or []
     names = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")]
     # Older packages have a name or the whole text there.
-    text = (package.metadata.get("License") or "").strip().partition("\n")[0]
-    return [{"license": {"name": name}} for name in names or [text] if name]
+    texts = [text.strip().partition("\n")[0] for text in metadata.get_all("License") or []]
+    return [{"license": {"name": name}} for name in names or texts if name]
 
 
 def _megabytes(folder: Path) -> int:
