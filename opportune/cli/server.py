@@ -11,12 +11,12 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from opportune.cli.reloader import FilesReload
 from opportune.errors import OperatorError
 from opportune.logging import logging_config
 from opportune.project import FRAMEWORK, PACKAGE, PROJECT, display_path
+from opportune.server.handover import Server, Supervisor, hand_over_at_hangup, inherited_listener
 from opportune.server.proxies import ServerConfig
 from opportune.settings import Settings, forget_settings
 from opportune.telemetry.process import form_group
@@ -43,12 +43,14 @@ def address(settings: Settings) -> str:
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """A socket that holds the port and refuses visitors until something listens on it.
+    """A socket that holds the port and refuses visitors until something listens on it; or the one that was passed on.
 
     Raises:
         PortTakenError: another program listens there.
         OperatorError: the address is not this machine's, or the port not for this user.
     """
+    if passed_on := inherited_listener():
+        return passed_on
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     if os.name == "posix":  # elsewhere the option would let two servers share the port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -111,13 +113,15 @@ def serve(
     allow_open_files(settings.max_http_connections)
     options = {**_options(settings), **_reloading(reload), **_tls(listener, settings)}
     config = ServerConfig(app, factory=True, workers=workers, **options)
-    server = uvicorn.Server(config)
+    server = Server(config)
     try:
         if config.should_reload:
             FilesReload(config, target=server.run, sockets=[listener]).run()
         elif workers > 1:
             _run_workers(config, listener)
         else:
+            if settings.is_production:
+                hand_over_at_hangup(listener)
             server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # Ctrl-C, or Fly's signal to stop: the server has ended as it should
@@ -187,7 +191,7 @@ def allow_open_files(connections: int) -> None:
 
 def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
     form_group(config.workers)
-    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor = Supervisor(config, sockets=[listener])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise OperatorError("The workers cannot start; the lines above say why.")

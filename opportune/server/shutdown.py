@@ -16,6 +16,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from opportune.settings import Settings
+
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     SIGNALS.append(signal.SIGBREAK)
@@ -37,7 +39,8 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
     """Set `shutting_down(app)` at a signal, before the server's own handler does its part."""
     event = shutting_down(app)
     event.clear()
-    replaced = _add_handlers(asyncio.get_running_loop(), event)
+    app.state.is_draining = False
+    replaced = _add_handlers(app, asyncio.get_running_loop(), event)
     try:
         yield
     finally:
@@ -57,16 +60,26 @@ def tune_gc() -> None:
     gc.enable()  # `ServerConfig` starts without: imports leave no garbage
 
 
-def _add_handlers(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict[signal.Signals, Handler]:
+def _add_handlers(app: FastAPI, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict[signal.Signals, Handler]:
     """Put ours before the server's handlers and give those back. Where there are none, signals do what they did."""
     if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one only
         return {}
     present = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
 
+    settings: Settings | None = getattr(app.state, "settings", None)
+    delay_seconds = settings.stop_delay_seconds if settings else 0
+
     def set_and_pass_on(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(event.set)
         present[signal.Signals(number)](number, frame)
 
+    def set_and_pass_on_later(number: int, frame: FrameType | None) -> None:
+        if app.state.is_draining or not delay_seconds:  # the second signal is in earnest
+            set_and_pass_on(number, frame)
+            return
+        app.state.is_draining = True
+        loop.call_soon_threadsafe(loop.call_later, delay_seconds, set_and_pass_on, number, None)
+
     for number in present:
-        signal.signal(number, set_and_pass_on)
+        signal.signal(number, set_and_pass_on_later if number == signal.SIGTERM else set_and_pass_on)
     return present

@@ -44,9 +44,16 @@ async def health(request: Request) -> JSONResponse:
 
 @router.api_route("/health/ready", methods=METHODS)
 async def ready(request: Request) -> JSONResponse:
-    """The writer answers, which reads for a replica that is away, and has every migration."""
+    """The writer answers, which reads for a replica that is away, and has every migration; and this process goes on."""
+    if is_ending(request.app):
+        return _answer(healthy=False)
     failures, migrated = await asyncio.gather(health_check_of(request.app).failures(), _is_migrated(request.app))
     return _answer("writer" not in failures and migrated)
+
+
+def is_ending(app: FastAPI) -> bool:
+    """Whether the process was told to stop: new visitors are for others."""
+    return getattr(app.state, "is_draining", False) or app.state.shutting_down.is_set()
 
 
 class HealthCheck:

@@ -30,7 +30,10 @@ RESERVED_CONNECTIONS = 100
 """Open beyond MAX_HTTP_CONNECTIONS: for health checks, and to tell others to come back. Who is silent goes first."""
 CLOSE_TIMEOUT_SECONDS = 1
 """A connection that is closed with bytes of it unread loses the answer on its way: who sends has so long to read it."""
+DRAIN_SECONDS = 1
+"""For which connections that were kept stay open when the server ends: a request may be on its way."""
 WARNING_INTERVAL_SECONDS = 60
+CLOSE_HEADER = (b"connection", b"close")
 
 BUSY = b"Too many connections are open. Try again in a moment."
 BUSY_HEADERS = [
@@ -39,7 +42,7 @@ BUSY_HEADERS = [
     (b"content-length", str(len(BUSY)).encode()),
     (b"cache-control", b"no-store"),
     (b"retry-after", b"2"),
-    (b"connection", b"close"),
+    CLOSE_HEADER,
 ]
 
 
@@ -50,6 +53,7 @@ class ConnectionLimits(asyncio.Protocol):
     connections: set[Any]
     cycle: Any
     loop: asyncio.AbstractEventLoop
+    server_state: Any
     transport: asyncio.Transport
 
     reserve: ClassVar[dict["ConnectionLimits", None]] = {}
@@ -87,9 +91,26 @@ class ConnectionLimits(asyncio.Protocol):
             self._wait_for_headers()
 
     def shutdown(self) -> None:
+        """The server ends: each further answer says that the connection does, too, and who is silent keeps it a little.
+
+        What is on its way, or about to be sent on a connection that was kept, would be lost otherwise.
+        """
         if self.refused:
             self.transport.close()
+        elif not get_settings().is_production:  # whoever writes the site waits for it
+            self._shut_down()
         else:
+            self._say_close()
+            self.loop.call_later(DRAIN_SECONDS, self._shut_down)
+
+    def _say_close(self) -> None:
+        if CLOSE_HEADER not in self.server_state.default_headers:
+            self.server_state.default_headers = [*self.server_state.default_headers, CLOSE_HEADER]
+        if self._is_answering() and not self.cycle.response_started:
+            self.cycle.default_headers = self.server_state.default_headers
+
+    def _shut_down(self) -> None:
+        if not self.transport.is_closing():
             super().shutdown()  # type: ignore[misc]  # uvicorn's
 
     def send_400_response(self, _msg: str) -> None:
@@ -149,7 +170,7 @@ class HealthOnly:
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         async def send_and_close(message: "Message") -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+                message["headers"] = [*message.get("headers", ()), CLOSE_HEADER]
             await send(message)
 
         if scope["path"] in MACHINE_PATHS:

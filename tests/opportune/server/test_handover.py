@@ -1,0 +1,163 @@
+"""A server gives its socket to the one after it: nobody who comes meanwhile is turned away."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from opportune.errors import OperatorError
+from opportune.project import PROJECT
+from opportune.server import handover
+from opportune.server.shutdown import shutting_down, watch_signals
+from opportune.web import health
+
+WAIT_SECONDS = 60
+
+SITE = """
+import os, signal, socket, sys
+import uvicorn
+from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+listener = inherited_listener()
+if os.path.exists(sys.argv[1]):
+    sys.exit("This version is broken.")
+hand_over_at_hangup(listener)
+http = "opportune.server.connections.with_httptools:Protocol"
+Server(uvicorn.Config(app, http=http, lifespan="off", log_level="error")).run([listener])
+"""
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+
+
+@posix
+async def test_the_next_version_takes_the_place_of_the_last_without_a_lost_request_and_a_broken_one_does_not(
+    tmp_path: Path,
+) -> None:
+    script, broken = tmp_path / "site.py", tmp_path / "broken"
+    script.write_text(SITE)
+    async with running(script, broken) as (url, process), visitors(url) as seen:
+        first = await until(seen, lambda pid: pid == process.pid)
+        broken.touch()
+        os.kill(first, signal.SIGHUP)
+        assert await next_line(process) == b"This version is broken.\n"
+        broken.unlink()
+        assert await next_line(process) == b"The next version did not start (exit code 1): this one goes on.\n"
+        os.kill(first, signal.SIGHUP)
+        second = await until(seen, lambda pid: pid != first)
+        assert await asyncio.to_thread(process.wait, WAIT_SECONDS) == 0
+        await until(seen, lambda pid: pid == second)
+        os.kill(second, signal.SIGTERM)
+
+
+@asynccontextmanager
+async def running(script: Path, broken: Path) -> AsyncIterator[tuple[str, subprocess.Popen[bytes]]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        production = {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
+        passed_on = {handover.LISTENER_VARIABLE: str(listener.fileno()), "PYTHONPATH": str(PROJECT)}
+        process = subprocess.Popen(
+            [sys.executable, script, broken],
+            env={**os.environ, **production, **passed_on},
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with process:
+        try:
+            yield url, process
+        finally:
+            process.kill()  # where it has not ended
+
+
+async def next_line(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stderr
+    return await asyncio.wait_for(asyncio.to_thread(process.stderr.readline), WAIT_SECONDS)
+
+
+@asynccontextmanager
+async def visitors(url: str) -> AsyncIterator[asyncio.Queue[int]]:
+    """Some who keep their connection, and some who do not: the process that answered each, and no error."""
+    seen: asyncio.Queue[int] = asyncio.Queue(1)
+
+    async def visit(keep: int) -> None:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=keep)
+        async with httpx.AsyncClient(base_url=url, timeout=WAIT_SECONDS, limits=limits) as client:
+            while True:
+                await seen.put(int((await client.get("/")).text))
+
+    tasks = [asyncio.create_task(visit(keep)) for keep in (0, 1, 1)]
+    yield seen
+    for task in tasks:
+        task.cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(end) for end in ends} == {asyncio.CancelledError}, ends
+
+
+async def until(seen: asyncio.Queue[int], is_found: Callable[[int], bool]) -> int:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not is_found(pid := await seen.get()):
+            pass
+    return pid
+
+
+def test_systemd_passes_its_socket_on_and_is_told_when_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert handover.inherited_listener() is None
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port, number = listener.getsockname()[1], os.dup(listener.fileno())
+    monkeypatch.setattr(handover, "SYSTEMD_LISTENER", str(number))
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setenv("LISTEN_PID", "1")
+    assert handover.inherited_listener() is None  # it is another's
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    passed_on = handover.inherited_listener()
+    assert passed_on is not None
+    with passed_on:
+        assert passed_on.getsockname()[1] == port
+    with socket.socket(socket.AF_UNIX) as other:
+        monkeypatch.setenv(handover.LISTENER_VARIABLE, str(other.fileno()))
+        with pytest.raises(OperatorError, match="no TCP port"):
+            handover.inherited_listener()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        handover.tell_ready()
+        assert systemd.recv(100) == f"READY=1\nMAINPID={os.getpid()}".encode()
+
+
+@posix
+@pytest.mark.database("sqlite")
+async def test_a_server_that_ends_is_not_ready_and_may_go_on_for_a_while(app: FastAPI) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"stop_delay_seconds": 0.01})
+    heard = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    before = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(heard.set))
+    try:
+        async with watch_signals(app):
+            assert not health.is_ending(app)
+            signal.raise_signal(signal.SIGTERM)
+            assert health.is_ending(app)
+            assert not shutting_down(app).is_set()
+            await asyncio.wait_for(heard.wait(), WAIT_SECONDS)
+            assert shutting_down(app).is_set()
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as client:
+                assert (await client.get("/health/ready")).status_code == 503
+                assert (await client.get("/health/live")).status_code == 200
+    finally:
+        signal.signal(signal.SIGTERM, before)
