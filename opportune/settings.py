@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     local_https: bool = False
     """Serve HTTPS on your own machine, with a certificate made on the spot (runserver --https)."""
     stop_delay_seconds: float = Field(default=0, ge=0, le=60)
-    """Seconds to go on after SIGTERM while /health/ready says 503, for a proxy that has to notice (docs/zero-downtime.md)."""
+    """Seconds to go on after SIGTERM, while /health/ready says 503 (docs/zero-downtime.md)."""
     max_http_connections: int = Field(default=1000, ge=1)
     """Connections each process keeps open; a stream is one. Beyond them it answers 503, and health checks as ever."""
     base_url: str = Field(default_factory=base_url_from_host)

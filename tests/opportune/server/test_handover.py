@@ -69,7 +69,7 @@ async def running(script: Path, broken: Path) -> AsyncIterator[tuple[str, subpro
     with socket.create_server(("127.0.0.1", 0)) as listener:
         production = {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
         passed_on = {handover.LISTENER_VARIABLE: str(listener.fileno()), "PYTHONPATH": str(PROJECT)}
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would wait for the pipe, which the next one has too
             [sys.executable, script, broken],
             env={**os.environ, **production, **passed_on},
             pass_fds=[listener.fileno()],
