@@ -57,7 +57,13 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     features = installed_features() if features is None else features
     require_distinct(features)
     read_feature_settings(settings, features)
-    app = FastAPI(title=settings.site_name, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title=settings.site_name,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False} if settings.otel_exporter_otlp_endpoint else None,
+    )
     router_class = speedup("opportune.web.fastapi_adapter", "FastRouter", Router)
     app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)
     app.state.settings = settings

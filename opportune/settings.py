@@ -248,6 +248,8 @@ class Settings(BaseSettings):
     """Called while jobs and schedules go well (https://hc-ping.com/…): who gets no call any more raises the alarm."""
     heartbeat_schedule: str = "*/5 * * * *"
     """When, as a cron expression in UTC."""
+    otel_exporter_otlp_endpoint: EndpointUrl = ""
+    """An OpenTelemetry collector (http://127.0.0.1:4318) for traces and metrics. Its own OTEL_… say the rest."""
     metrics_token: SecretStr = SecretStr("")
     """Lets Prometheus read /metrics, as its bearer token: 20 characters or more. Empty: there is no such address."""
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from opportune.db.database import Database
 from opportune.observers import observed_by
 from opportune.settings import Settings
 from opportune.telemetry.process import WORKERS_VARIABLE
 from opportune.web.routing import Router
 
 if TYPE_CHECKING:
+    from opportune.telemetry.traces.tracing import Tracing
     from opportune.telemetry.workers import Workers
 
 
@@ -27,6 +29,14 @@ def add_telemetry(app: FastAPI, router: Router, settings: Settings) -> None:
         app.state.metrics = Metrics()
         app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
         router.include_flat(routes.router)
+    app.state.tracing = None
+    if settings.otel_exporter_otlp_endpoint:
+        from opportune.telemetry.traces.requirements import require_opentelemetry  # noqa: PLC0415 - as above
+
+        require_opentelemetry(settings)
+        from opportune.telemetry.traces.tracing import TracingMiddleware  # noqa: PLC0415 - as above
+
+        app.add_middleware(TracingMiddleware, state=app.state, trusts_traces=bool(settings.trusted_proxies))
 
 
 @asynccontextmanager
@@ -37,9 +47,25 @@ async def telemetry_running(app: FastAPI) -> AsyncIterator[None]:
         if metrics:
             stack.enter_context(observed_by(metrics))
             await stack.enter_async_context(metrics.watching())
+        app.state.tracing = await stack.enter_async_context(tracing_of(app.state.settings, app.state.database))
         if os.environ.get(WORKERS_VARIABLE):
             await stack.enter_async_context(workers_of(app).listening())
         yield
+
+
+@asynccontextmanager
+async def tracing_of(settings: Settings, database: Database) -> "AsyncIterator[Tracing | None]":
+    """Trace what a process does, where the settings name a collector: the site's, or a worker's."""
+    if not settings.otel_exporter_otlp_endpoint:
+        yield None
+        return
+    from opportune.telemetry.traces.requirements import require_opentelemetry  # noqa: PLC0415 - as above
+
+    require_opentelemetry(settings)
+    from opportune.telemetry.traces.running import tracing  # noqa: PLC0415 - as above
+
+    async with tracing(settings, database) as told:
+        yield told
 
 
 def workers_of(app: FastAPI) -> "Workers":

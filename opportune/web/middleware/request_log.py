@@ -40,8 +40,7 @@ class RequestLogMiddleware:
             return
         number = _number(scope)
         token = request_id.set(number)
-        if self.trusts_traces:
-            traceparent.set(given_traceparent(scope))
+        trace = traceparent.set(traceparent.get() or (given_traceparent(scope) if self.trusts_traces else ""))
         answer = {"status": 0}
         began = time.perf_counter()
 
@@ -61,6 +60,7 @@ class RequestLogMiddleware:
         finally:
             _log(scope, answer["status"], time.perf_counter() - began)
             request_id.reset(token)
+            traceparent.reset(trace)
 
 
 async def _answer_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Any) -> None:
