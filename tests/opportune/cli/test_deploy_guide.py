@@ -17,7 +17,7 @@ from opportune.web.health import HEALTH_PATHS
 
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
-INSTALL = "pip install --no-deps --require-hashes -r requirements.lock"
+INSTALL = "install --no-deps --require-hashes -r requirements.lock"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs" / "deploy").glob("*.md"))}
 TEXTS = {"guide": GUIDE, "Dockerfile": DOCKERFILE, **PAGES}
 NOT_OURS = {
@@ -26,6 +26,7 @@ NOT_OURS = {
     "RAILWAY_RUN_UID",
     "POSTGRES_PASSWORD",
     "PIP_NO_DEPS",
+    "PYTHON_IMAGE",
     "LITESTREAM_ACCESS_KEY_ID",
     "LITESTREAM_SECRET_ACCESS_KEY",
     "ON_FAILURE",
@@ -72,5 +73,10 @@ def test_every_setting_exists(text: str) -> None:
 
 
 def test_hosts_install_exactly_the_production_lock() -> None:
-    assert INSTALL in GUIDE
-    assert INSTALL in DOCKERFILE.replace(" --no-cache-dir", "")
+    assert f"pip {INSTALL}" in GUIDE
+    assert f"pip {INSTALL}" in (RECIPES["leapcell"].templates / "files/leapcell.yaml").read_text(encoding="utf-8")
+    options = ("--python /environment/bin/python ", "--no-cache-dir ", "--no-compile ")
+    command = as_one(DOCKERFILE.replace("\\\n", ""))
+    for option in options:
+        command = command.replace(option, "")
+    assert f"pip {INSTALL}" in command
