@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.answers import store
 from opportune.answers.live import LiveAnswer
-from opportune.answers.manager import AnswerManager
+from opportune.answers.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.answers.store import AnswerProgress, Outcome
 
@@ -55,6 +55,11 @@ class RequestAnswerManager(AnswerManager):
                 del self._viewers[answer.id]
                 if answer_task := self._tasks.get(answer.id):
                     answer_task.cut(LEFT)
+
+    def _goes_on(self, found: AnswerProgress) -> bool:
+        """Somebody looks at it, and has asked for it: any model is told to go on, as by *Continue*."""
+        answer = found.answer
+        return bool(self._model(answer).provider and answer.prompt) and answer.takeovers < MAX_TAKEOVERS
 
     def _start_after_commit(self, session: AsyncSession, begun: AnswerProgress) -> None:
         del session

@@ -56,7 +56,10 @@ class ChosenModelForm(BaseModel):
         min_length=1, max_length=MAX_MODEL_NAME_LENGTH, title="Model", description="As the provider writes it."
     )
     api_key: Annotated[SecretStr, FieldOptions(autocomplete="off", maxlength=1000)] = FormField(
-        SecretStr(""), title="Key", max_length=1000
+        SecretStr(""),
+        title="Key",
+        max_length=1000,
+        description="It is kept sealed, and never shown again. Left empty, the one that is kept is used.",
     )
 
 
@@ -68,6 +71,7 @@ async def page_context(request: Request) -> dict[str, Any]:
     key = unsealed(settings, chosen.sealed_key) if chosen else ""
     return {
         "chosen": chosen,
+        "lacks_model": await request.app.state.llm.waits_for_choice(),
         "host": urlsplit(chosen.base_url).hostname if chosen else "",
         "key_end": key[-4:] if len(key) > 12 else "",
         "key_is_lost": bool(chosen and chosen.sealed_key and not key),

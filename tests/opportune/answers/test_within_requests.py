@@ -66,13 +66,14 @@ async def test_an_answer_is_written_while_it_is_looked_at_and_offers_to_go_on(
     assert statements == [], "nothing runs between requests"
 
     model.may_go_on.set()
+    model.continues = False  # as most endpoints: it is told to go on
     async with database.writer() as session:
         await asking.resume(session, stored)
     async with asyncio.timeout(TIMEOUT_SECONDS), asking.view(await found(asking, answer, owner_id)) as live:
         texts = [text async for text in live.growth(20)]
-    assert texts[-1] == STORY
+    assert texts[-1] == STORY[:20] + STORY
     stored = await ended(asking, answer, owner_id)
-    assert (stored.status, stored.text) == (AnswerStatus.DONE, STORY)
+    assert (stored.status, stored.text) == (AnswerStatus.DONE, STORY[:20] + STORY)
 
 
 async def test_what_a_frozen_process_left_ends_for_who_opens_the_page_and_goes_on_for_who_opens_its_stream(
