@@ -1,0 +1,80 @@
+"""`oppman.py deploy rehearse`: a deployment tried on this machine, under a host's rules."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from opportune.cli.output import say
+from opportune.cli.suggestions import did_you_mean
+from opportune.cli.terminal import styled
+from opportune.errors import OperatorError
+from opportune.hosts import HOSTS, Host
+from opportune.project import PROJECT
+
+COLOURS = {"PASSED": "green", "FAILED": "red", "LEFT_OUT": "dim"}
+
+
+def rehearse(
+    names: Annotated[list[str] | None, typer.Argument(metavar="HOST...", help="Whose rules to keep.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Those of every host, one after the other.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With the host's own clocks and processor: minutes. [default: seconds]")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the files of the rehearsal, to look around.")] = False,
+) -> None:
+    """Run the production set-up here under a host's rules, and go through a deployment."""
+    if sys.platform == "win32":
+        raise OperatorError("Rehearsals need Linux or macOS: on Windows run them in WSL.")
+    hosts = chosen(names or [], every=every)
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner() as loop:
+        failed = loop.run(_rehearse(hosts, full=full, keep=keep))
+        raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(130)
+
+
+def chosen(names: list[str], *, every: bool) -> list[Host]:
+    """The hosts of these names.
+
+    Raises:
+        BadParameter: there is no such host, or none is named.
+    """
+    if every:
+        return list(HOSTS.values())
+    if not names:
+        raise typer.BadParameter(f"name a host ({', '.join(HOSTS)}), or --all.")
+    for name in names:
+        if name not in HOSTS:
+            known = did_you_mean(name, HOSTS) or f" Known are {', '.join(HOSTS)}."
+            raise typer.BadParameter(f"no host {name!r}.{known}")
+    return [HOSTS[name] for name in names]
+
+
+async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
+    from opportune.deploy.rehearsal.rehearse import Rehearsal  # noqa: PLC0415 - for those who rehearse
+    from opportune.deploy.rehearsal.rules import Rules  # noqa: PLC0415 - as above
+    from opportune.deploy.rehearsal.services import postgresql  # noqa: PLC0415 - as above
+    from opportune.deploy.rehearsal.walk import Outcome  # noqa: PLC0415 - as above
+
+    task = asyncio.current_task()
+    assert task is not None
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    outcomes: list[Outcome] = []
+    with postgresql() as server:
+        for host in hosts:
+            say(f"\n{host.title}")
+            rehearsal = Rehearsal(Rules.of(host, full=full), PROJECT, server, keeps_files=keep)
+            async for result in rehearsal.run(lambda line: say(f"  {line}")):
+                outcomes.append(result.outcome)
+                word = styled(f"{result.outcome.value:<8}", COLOURS[result.outcome.name])
+                print(f"  {word}  {result.step:<18} {result.text}", flush=True)
+                if result.mend:
+                    print(f"  {'':8}  {'':18} mend: {result.mend}", flush=True)
+    counts = {outcome: outcomes.count(outcome) for outcome in Outcome}
+    words = f"{counts[Outcome.PASSED]} passed, {counts[Outcome.FAILED]} failed, {counts[Outcome.LEFT_OUT]} left out"
+    say(f"\n{words}{'' if full else ' (clocks scaled down; --full has the hosts’ own)'}.")
+    return counts[Outcome.FAILED]

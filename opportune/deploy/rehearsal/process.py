@@ -1,0 +1,236 @@
+"""The site as a host runs it: a copy of the project, a small environment, limits, a log, a signal and its grace."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from opportune.deploy.rehearsal.limits import Limits
+from opportune.deploy.rehearsal.rules import Rules
+
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", ".env", ".env.*", "data", "bench", "tests", "node_modules", ".mypy_cache", ".ruff_cache",
+    ".pytest_cache", ".import_linter_cache", "*.db", "*.db-*",
+)  # fmt: skip
+"""What no image has, and what is its owner's alone."""
+POLL_SECONDS = 0.03
+HEALTH_TIMEOUT_SECONDS = 5.0
+"""As Render and Fly give it."""
+KILL_TIMEOUT_SECONDS = 10.0
+# It waits for a line, by which time it is under its limits. With `unshare` before it the mounts are its own.
+RELEASED = 'read -r _; exec "$@"'
+MOUNTED = """
+tree=$1; shift
+while [ "$1" != -- ]; do mount --bind "$1" "$1" || exit 97; shift; done; shift
+mount -o remount,bind,ro / 2>/dev/null
+mount --bind "$tree" "$tree" && mount -o remount,bind,ro "$tree" || exit 97
+cd "$tree" || exit 97
+"""
+
+
+@dataclass
+class Instance:
+    """One process of the site, on a port of its own."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+    offset: int
+    """Where its words begin in the log."""
+    started: float = field(default_factory=time.monotonic)
+    was_killed: bool = False
+    is_frozen: bool = False
+    peak_memory_bytes: int = 0
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def said(self) -> str:
+        """All that it has written."""
+        with self.log.open("rb") as log:
+            log.seek(self.offset)
+            return log.read().decode(errors="replace")
+
+    @property
+    def last_words(self) -> str:
+        """The last line that it wrote."""
+        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
+        return lines[-1][:300] if lines else "nothing"
+
+    def freeze(self, is_still: bool) -> None:
+        """Let it stand still, or go on, as a host does that runs nothing between requests."""
+        if sys.platform != "win32" and is_still != self.is_frozen and self.is_running:
+            self.is_frozen = is_still
+            os.killpg(self.process.pid, signal.SIGSTOP if is_still else signal.SIGCONT)
+
+    def measure(self) -> None:
+        """Note the memory that it has had at most."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:
+            return
+        if found := re.search(r"VmHWM:\s*(\d+) kB", status):
+            self.peak_memory_bytes = max(self.peak_memory_bytes, int(found[1]) * 1024)
+
+    async def stop(self, name: str, seconds: float) -> float:
+        """Send the host's signal, wait its time, and kill what is left; return the seconds that it took."""
+        begun = time.monotonic()
+        self.measure()
+        self.freeze(False)
+        if self.is_running:
+            self.process.send_signal(signal.Signals[name])
+        while self.is_running and time.monotonic() - begun < seconds:
+            await asyncio.sleep(POLL_SECONDS)
+        self.was_killed = self.is_running
+        await self.kill()
+        return time.monotonic() - begun
+
+    async def kill(self) -> None:
+        """End it with all that it has started, at once."""
+        if sys.platform != "win32":
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):  # it has ended
+                pass
+        deadline = time.monotonic() + KILL_TIMEOUT_SECONDS
+        while self.is_running and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+@dataclass
+class Launcher:
+    """Starts processes of the site under a host's rules."""
+
+    rules: Rules
+    limits: Limits
+    source: Path
+    """The project, which is only read."""
+    folder: Path
+    """Where the copy goes, and all that it writes."""
+    environ: Mapping[str, str]
+    command: Sequence[str] = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
+    instances: list[Instance] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("tmp", "home"):
+            (self.folder / name).mkdir()
+        self.mounts = None if self.rules.keeps_all_writable else _way_to_mount()
+        self.deploy()
+
+    @property
+    def tree(self) -> Path:
+        return self.folder / "site"
+
+    @property
+    def tree_description(self) -> str:
+        """How the tree is kept from being written to."""
+        if self.rules.keeps_all_writable:
+            return "a writable tree" if self.rules.host.keeps_disk else "a tree that each deploy throws away"
+        return "a read-only tree (own mounts)" if self.mounts else "a read-only tree (no right to write)"
+
+    @property
+    def is_tree_kept(self) -> bool:
+        """Whether the rule of a read-only tree can be held: root writes wherever no mount forbids it."""
+        is_root = sys.platform != "win32" and os.geteuid() == 0
+        return self.rules.keeps_all_writable or bool(self.mounts) or not is_root
+
+    def deploy(self) -> None:
+        """A fresh copy of the project, as an image has it. What was written is kept where the host keeps its disk."""
+        data = self.tree / "data"
+        if self.tree.exists():
+            if self.rules.host.keeps_disk:
+                return
+            _make_writable(self.tree)
+            shutil.rmtree(self.tree)
+        shutil.copytree(self.source, self.tree, ignore=LEFT_OUT, symlinks=True)
+        if self.rules.keeps_all_writable:
+            data.mkdir(exist_ok=True)
+        else:
+            for path in (self.tree, *self.tree.rglob("*")):
+                if not path.is_symlink():
+                    path.chmod(path.stat().st_mode & ~0o222)
+
+    def written(self) -> list[str]:
+        """What the site has written into its tree, beside `data`."""
+        found = []
+        for path in self.tree.rglob("*"):
+            name = path.relative_to(self.tree)
+            is_ours = name.parts[0] == "data" or "__pycache__" in name.parts
+            if path.is_file() and not is_ours and not (self.source / name).exists():
+                found.append(str(name))
+        return sorted(found)
+
+    def start(self) -> Instance:
+        """Start a process on a free port, which the environment tells it."""
+        port = free_port()
+        log = self.folder / "log"
+        offset = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as output:
+            process = subprocess.Popen(  # noqa: S603 - the project's own command
+                self._command(),
+                cwd=self.tree,
+                env={**self.environ, "PORT": str(port), **self._folders()},
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        instance = Instance(process, port, log, offset)
+        self.instances.append(instance)
+        self.limits.admit(process.pid)
+        assert process.stdin is not None  # noqa: S101 - as asked above
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        return instance
+
+    async def clean_up(self) -> None:
+        """Leave no process and no file."""
+        for instance in self.instances:
+            await instance.kill()
+        _make_writable(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _command(self) -> list[str]:
+        if not self.mounts:
+            return ["/bin/sh", "-c", RELEASED, "sh", *self.command]
+        places = [str(self.folder)]  # the log, and what is temporary
+        script = f"{MOUNTED}{RELEASED}"
+        return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), *places, "--", *self.command]
+
+    def _folders(self) -> dict[str, str]:
+        return {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _way_to_mount() -> list[str] | None:
+    """The command that gives a process mounts of its own, where this system lets us; else None."""
+    for way in (["unshare", "--mount"], ["unshare", "--map-current-user", "--mount"], ["unshare", "-r", "--mount"]):
+        if not shutil.which(way[0]):
+            return None
+        trial = [*way, "/bin/sh", "-c", "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp"]
+        if subprocess.run(trial, capture_output=True, check=False, timeout=10).returncode == 0:  # noqa: S603 - as it says
+            return way
+    return None
+
+
+def _make_writable(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o700)

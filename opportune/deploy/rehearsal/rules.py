@@ -1,0 +1,62 @@
+"""What a host does to a program, with its clocks as they are or scaled down to seconds."""
+
+from dataclasses import dataclass
+
+from opportune.hosts import Host
+
+SCALED_IDLE_SECONDS = 1.5
+SCALED_TOTAL_SECONDS = 1.5
+SCALED_STOP_SECONDS = 5.0
+"""As Fly's, and no less: the server itself takes three to let go of its connections."""
+MAX_TOTAL_SECONDS = 120.0
+"""A rehearsal with the host's own clocks cuts a stream after that where the host would wait for longer."""
+DATABASE_WAKE_SECONDS, SCALED_DATABASE_WAKE_SECONDS = 3.0, 1.0
+START_TIMEOUT_SECONDS, SCALED_START_TIMEOUT_SECONDS = 60.0, 120.0
+"""Seconds from the start of the process to the first good answer of its health check; a machine that rehearses has
+other things to do."""
+SPARED_SECONDS = 2.0
+"""Of the seconds that a host gives, those that answers leave."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The host's rules, as a rehearsal keeps them."""
+
+    host: Host
+    idle_seconds: float | None
+    """Seconds of silence after which the proxy cuts a stream."""
+    total_seconds: float | None
+    """Seconds after which the router cuts any answer."""
+    stop_seconds: float
+    """Seconds from the signal to SIGKILL."""
+    database_wake_seconds: float
+    """Seconds for which a database that sleeps refuses who wants it awake."""
+    start_seconds: float = START_TIMEOUT_SECONDS
+    has_own_clocks: bool = False
+    """Whether the seconds are the host's own, and its processor too."""
+
+    @classmethod
+    def of(cls, host: Host, *, full: bool = False) -> "Rules":
+        """The host's own seconds, or scaled down."""
+        if full:
+            total = min(host.stream_total_seconds or MAX_TOTAL_SECONDS, MAX_TOTAL_SECONDS)
+            times = (host.stream_idle_seconds, host.stream_total_seconds and total, host.stop_seconds)
+            return cls(host, *times, DATABASE_WAKE_SECONDS, has_own_clocks=True)
+        return cls(
+            host,
+            host.stream_idle_seconds and SCALED_IDLE_SECONDS,
+            host.stream_total_seconds and SCALED_TOTAL_SECONDS,
+            min(host.stop_seconds, SCALED_STOP_SECONDS),
+            SCALED_DATABASE_WAKE_SECONDS,
+            SCALED_START_TIMEOUT_SECONDS,
+        )
+
+    @property
+    def grace_seconds(self) -> float:
+        """Seconds that answers have to end after the signal."""
+        return max(0.0, self.stop_seconds - SPARED_SECONDS)
+
+    @property
+    def keeps_all_writable(self) -> bool:
+        """Whether the program may write wherever its user may."""
+        return not self.host.writable_folders
