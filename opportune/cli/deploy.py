@@ -1,4 +1,4 @@
-"""`oppman.py deploy init|check HOST`: a host's own files, and its rules before anything is pushed."""
+"""`oppman.py deploy init|check|rehearse HOST`: a host's own files, and its rules before anything is pushed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +10,7 @@ import typer
 from opportune.checks import Finding
 from opportune.cli.check_results import as_data, refuse_errors, tell
 from opportune.cli.deploy_questions import answered
+from opportune.cli.deploy_rehearse import rehearse
 from opportune.cli.git import Git
 from opportune.cli.output import print_json, say, warn
 from opportune.cli.suggestions import did_you_mean
@@ -34,6 +35,7 @@ from opportune.project import PROJECT, display_path
 from opportune.settings import get_settings
 
 command = typer.Typer()
+command.command()(rehearse)
 
 
 def recipe_of(name: str) -> Recipe:

@@ -13,7 +13,7 @@ from opportune.cli.suggestions import did_you_mean
 from opportune.cli.terminal import styled
 from opportune.errors import OperatorError
 from opportune.hosts import HOSTS, Host
-from opportune.project import PROJECT
+from opportune.project import PROJECT, application
 
 COLOURS = {"PASSED": "green", "FAILED": "red", "LEFT_OUT": "dim"}
 
@@ -30,10 +30,9 @@ def rehearse(
     if sys.platform == "win32":
         raise OperatorError("Rehearsals need Linux or macOS: on Windows run them in WSL.")
     hosts = chosen(names or [], every=every)
-    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner() as loop:
-        failed = loop.run(_rehearse(hosts, full=full, keep=keep))
-        raise typer.Exit(1 if failed else 0)
-    raise typer.Exit(130)
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), asyncio.Runner() as loop:
+        raise typer.Exit(1 if loop.run(_rehearse(hosts, full=full, keep=keep)) else 0)
+    raise typer.Exit(130)  # by whom or what it was ended, nothing is left behind
 
 
 def chosen(names: list[str], *, every: bool) -> list[Host]:
@@ -54,20 +53,20 @@ def chosen(names: list[str], *, every: bool) -> list[Host]:
 
 
 async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
+    from opportune.deploy.rehearsal.questions import find_asking  # noqa: PLC0415 - for those who rehearse
     from opportune.deploy.rehearsal.rehearse import Rehearsal  # noqa: PLC0415 - for those who rehearse
     from opportune.deploy.rehearsal.rules import Rules  # noqa: PLC0415 - as above
     from opportune.deploy.rehearsal.services import postgresql  # noqa: PLC0415 - as above
     from opportune.deploy.rehearsal.walk import Outcome  # noqa: PLC0415 - as above
 
-    task = asyncio.current_task()
-    assert task is not None
-    if sys.platform != "win32":
+    if sys.platform != "win32" and (task := asyncio.current_task()):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     outcomes: list[Outcome] = []
+    asking = find_asking(application())
     with postgresql() as server:
         for host in hosts:
             say(f"\n{host.title}")
-            rehearsal = Rehearsal(Rules.of(host, full=full), PROJECT, server, keeps_files=keep)
+            rehearsal = Rehearsal(Rules.of(host, full=full), PROJECT, server, asking, keeps_files=keep)
             async for result in rehearsal.run(lambda line: say(f"  {line}")):
                 outcomes.append(result.outcome)
                 word = styled(f"{result.outcome.value:<8}", COLOURS[result.outcome.name])
@@ -76,5 +75,5 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
                     print(f"  {'':8}  {'':18} mend: {result.mend}", flush=True)
     counts = {outcome: outcomes.count(outcome) for outcome in Outcome}
     words = f"{counts[Outcome.PASSED]} passed, {counts[Outcome.FAILED]} failed, {counts[Outcome.LEFT_OUT]} left out"
-    say(f"\n{words}{'' if full else ' (clocks scaled down; --full has the hosts’ own)'}.")
+    say(f"\n{words}{'' if full else ' (clocks scaled down; --full has their own)'}.")
     return counts[Outcome.FAILED]

@@ -65,7 +65,7 @@ COMMANDS = {
         "llm": "List, ask or evaluate the language models; off and on.",
         "upgrade": "Take the next release of the framework, on a branch of git.",
         "lock": "Make the requirements locks again.",
-        "deploy": "Write a host's files, and check the settings by its rules.",
+        "deploy": "Write a host's files, check the settings by its rules, rehearse it here.",
     },
 }
 HELPS = {name: line for group in COMMANDS.values() for name, line in group.items()}

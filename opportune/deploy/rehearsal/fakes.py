@@ -19,7 +19,9 @@ from starlette.routing import Route
 MAIL_HOST = "api.resend.com"
 BUCKET = "rehearsal"
 QUESTION = re.compile(r"Rehearsal: say (\d+) words\.")
-LIST = b'<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>'
+LIST = (
+    b"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>"
+)
 
 
 def spoken(words: int) -> str:
@@ -139,7 +141,7 @@ def text_for(messages: list[dict[str, Any]]) -> str:
     questions = [_text_of(message) for message in messages if message["role"] == "user"]
     found = QUESTION.search(questions[-1]) if questions else None
     text = spoken(int(found[1])) if found else "A rehearsal"
-    return text[len(prefix) :] if text.startswith(prefix) else text
+    return text.removeprefix(prefix)
 
 
 def _text_of(message: dict[str, Any]) -> str:

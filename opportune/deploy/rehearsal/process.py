@@ -10,17 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from opportune.deploy.rehearsal.limits import Limits
 from opportune.deploy.rehearsal.rules import Rules
 
-LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".env", ".env.*", "data", "bench", "tests", "node_modules", ".mypy_cache", ".ruff_cache",
-    ".pytest_cache", ".import_linter_cache", "*.db", "*.db-*",
-)  # fmt: skip
-"""What no image has, and what is its owner's alone."""
+LEFT_OUT = {".git", ".venv", "data", "bench", "tests", "node_modules"}
+"""Folders that no image has, and what is its owner's alone."""
+CACHES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
 POLL_SECONDS = 0.03
 HEALTH_TIMEOUT_SECONDS = 5.0
 """As Render and Fly give it."""
@@ -89,8 +88,7 @@ class Instance:
         self.freeze(False)
         if self.is_running:
             self.process.send_signal(signal.Signals[name])
-        while self.is_running and time.monotonic() - begun < seconds:
-            await asyncio.sleep(POLL_SECONDS)
+        await self._ended(seconds)
         self.was_killed = self.is_running
         await self.kill()
         return time.monotonic() - begun
@@ -98,13 +96,14 @@ class Instance:
     async def kill(self) -> None:
         """End it with all that it has started, at once."""
         if sys.platform != "win32":
-            try:
+            with suppress(ProcessLookupError, PermissionError):  # it has ended
                 os.killpg(self.process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):  # it has ended
-                pass
-        deadline = time.monotonic() + KILL_TIMEOUT_SECONDS
+        await self._ended(KILL_TIMEOUT_SECONDS)
+
+    async def _ended(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
         while self.is_running and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)  # noqa: ASYNC110 - of another process there is no event
 
 
 @dataclass
@@ -119,6 +118,9 @@ class Launcher:
     """Where the copy goes, and all that it writes."""
     environ: Mapping[str, str]
     command: Sequence[str] = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
+    worker_command: Sequence[str] = (sys.executable, "oppman.py", "worker")
+    has_worker: bool = False
+    """Whether jobs are done by a process of their own."""
     instances: list[Instance] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -152,13 +154,16 @@ class Launcher:
                 return
             _make_writable(self.tree)
             shutil.rmtree(self.tree)
-        shutil.copytree(self.source, self.tree, ignore=LEFT_OUT, symlinks=True)
+        shutil.copytree(self.source, self.tree, ignore=self._left_out, symlinks=True)
         if self.rules.keeps_all_writable:
             data.mkdir(exist_ok=True)
         else:
             for path in (self.tree, *self.tree.rglob("*")):
                 if not path.is_symlink():
                     path.chmod(path.stat().st_mode & ~0o222)
+
+    def _left_out(self, folder: str, names: list[str]) -> set[str]:
+        return CACHES(folder, names) | (LEFT_OUT if Path(folder) == self.source else set())
 
     def written(self) -> list[str]:
         """What the site has written into its tree, beside `data`."""
@@ -172,12 +177,20 @@ class Launcher:
 
     def start(self) -> Instance:
         """Start a process on a free port, which the environment tells it."""
+        return self._start(self.command)
+
+    def start_worker(self) -> None:
+        """Start the process that does the jobs, where they are not the site's own."""
+        if self.has_worker:
+            self._start(self.worker_command)
+
+    def _start(self, command: Sequence[str]) -> Instance:
         port = free_port()
         log = self.folder / "log"
         offset = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - the project's own command
-                self._command(),
+                self._in_tree(command),
                 cwd=self.tree,
                 env={**self.environ, "PORT": str(port), **self._folders()},
                 stdin=subprocess.PIPE,
@@ -200,12 +213,12 @@ class Launcher:
         _make_writable(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _command(self) -> list[str]:
+    def _in_tree(self, command: Sequence[str]) -> list[str]:
         if not self.mounts:
-            return ["/bin/sh", "-c", RELEASED, "sh", *self.command]
+            return ["/bin/sh", "-c", RELEASED, "sh", *command]
         places = [str(self.folder)]  # the log, and what is temporary
         script = f"{MOUNTED}{RELEASED}"
-        return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), *places, "--", *self.command]
+        return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), *places, "--", *command]
 
     def _folders(self) -> dict[str, str]:
         return {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}

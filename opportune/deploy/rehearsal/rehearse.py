@@ -1,28 +1,30 @@
 """Puts the host, the site and what lies around them together, and walks through it."""
 
+import os
 import secrets
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
+from opportune.deploy.env_production import ENV_PRODUCTION, read_env
+from opportune.deploy.recipes import RECIPES
 from opportune.deploy.rehearsal import fakes, proxy
 from opportune.deploy.rehearsal.limits import limited
 from opportune.deploy.rehearsal.process import Launcher, free_port
+from opportune.deploy.rehearsal.questions import Asking
 from opportune.deploy.rehearsal.router import DatabaseGate
 from opportune.deploy.rehearsal.rules import Rules
 from opportune.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
 from opportune.deploy.rehearsal.walk import VISITOR_ADDRESS, Result, Stage, walk
 
-PRODUCTION_FILE = ".env.production"
-"""What `deploy init` writes: the settings of production, without secrets."""
-GIVEN = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
+OURS = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 """What the site has of our own environment."""
+ELSEWHERE = ("s3:", "redis", "http", "postgres", "$")
+"""How addresses begin of what is not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,11 @@ class Rehearsal:
     rules: Rules
     project: Path
     server: Server
+    asking: Asking | None = None
+    """Where the site takes a question for a language model."""
     keeps_files: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Those that are to be other ones than `.env.production` has."""
     command: tuple[str, ...] = ()
     """In place of `oppman.py runserver`, for tests."""
 
@@ -62,7 +68,8 @@ class Rehearsal:
         launcher = Launcher(rules, limits, self.project, folder, environ)
         if self.command:
             launcher.command = self.command
-        stage = Stage(rules, launcher, gate, beyond, base_url, certificate)
+        launcher.has_worker = environ.get("JOBS") == "worker"
+        stage = Stage(rules, launcher, gate, beyond, base_url, certificate, self.asking)
         await stack.enter_async_context(stage.router.listening())
         front_folder = folder / "proxy"
         front_folder.mkdir()
@@ -85,22 +92,16 @@ class Rehearsal:
         self, base_url: str, database: PooledDatabase, gate_port: int, beyond: fakes.Outside, certificate: Path
     ) -> dict[str, str]:
         """The site's environment: what the host sets, what `.env.production` says, and the rehearsal's addresses."""
-        import os  # noqa: PLC0415
-
         host = self.rules.host
-        given = self._given()
-        names = {
-            **{name: os.environ[name] for name in GIVEN if name in os.environ},
-            **({host.variable: "rehearsal"} if host.variable else {"ENVIRONMENT": "production"}),
+        given = {**self._given(), "HOST": "127.0.0.1", "SECRET_KEY": secrets.token_urlsafe(48), "BASE_URL": base_url}
+        trusted = given.get("TRUSTED_PROXIES", "")
+        environ = {
+            **{name: os.environ[name] for name in OURS if name in os.environ},
+            **({host.variable: "rehearsal"} if host.variable else {}),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
-            "TRUSTED_PROXIES": "*",
             "STORAGE_URL": f"s3://rehearsal:secret@127.0.0.1:{beyond.port}/{fakes.BUCKET}?tls=false",
-            "ANSWER_GRACE_SECONDS": f"{self.rules.grace_seconds:g}",
             **given,
-            "HOST": "127.0.0.1",
-            "SECRET_KEY": secrets.token_urlsafe(48),
-            "BASE_URL": base_url,
             "MAIL_URL": "resend://rehearsal",
             "MAIL_FROM": "Rehearsal <site@example.com>",
             "LLM_BASE_URL": f"http://127.0.0.1:{beyond.port}/v1",
@@ -111,15 +112,19 @@ class Rehearsal:
             "NO_PROXY": "127.0.0.1",
             "SSL_CERT_FILE": str(certificate),
         }
+        if trusted and trusted != "*":
+            environ["TRUSTED_PROXIES"] = f"{trusted},127.0.0.1"  # the proxy is on this machine
+        if not self.rules.has_own_clocks:
+            environ["ANSWER_GRACE_SECONDS"] = f"{self.rules.grace_seconds:g}"
         if not given.get("DATABASE_URL", "").startswith("sqlite"):
-            names["DATABASE_URL"] = _at(database.url, gate_port)
-        return names
+            environ["DATABASE_URL"] = _at(database.url, gate_port)
+        return environ
 
-    def _given(self) -> Mapping[str, str]:
-        """What `.env.production` says, but for the addresses of servers that are not here."""
-        values = dotenv_values(self.project / PRODUCTION_FILE, interpolate=False)
-        away = ("s3:", "redis", "http", "postgres")
-        return {name: value for name, value in values.items() if value and not value.startswith(away)}
+    def _given(self) -> dict[str, str]:
+        """What the host's files and `.env.production` say, but for the addresses of servers that are not here."""
+        recipe, file = RECIPES[self.rules.host.name], self.project / ENV_PRODUCTION
+        values = {**recipe.asks, **recipe.sets, **(read_env(file) if file.exists() else {}), **self.settings}
+        return {name: value for name, value in values.items() if value and not value.startswith(ELSEWHERE)}
 
 
 def _at(url: str, port: int) -> str:

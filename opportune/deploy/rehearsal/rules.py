@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from opportune.deploy.recipes import RECIPES
 from opportune.hosts import Host
 
 SCALED_IDLE_SECONDS = 1.5
@@ -37,16 +38,17 @@ class Rules:
 
     @classmethod
     def of(cls, host: Host, *, full: bool = False) -> "Rules":
-        """The host's own seconds, or scaled down."""
+        """The host's own seconds, where our files ask for no others; or scaled down."""
+        stop = RECIPES[host.name].stop_seconds or host.stop_seconds
         if full:
             total = min(host.stream_total_seconds or MAX_TOTAL_SECONDS, MAX_TOTAL_SECONDS)
-            times = (host.stream_idle_seconds, host.stream_total_seconds and total, host.stop_seconds)
+            times = (host.stream_idle_seconds, host.stream_total_seconds and total, stop)
             return cls(host, *times, DATABASE_WAKE_SECONDS, has_own_clocks=True)
         return cls(
             host,
             host.stream_idle_seconds and SCALED_IDLE_SECONDS,
             host.stream_total_seconds and SCALED_TOTAL_SECONDS,
-            min(host.stop_seconds, SCALED_STOP_SECONDS),
+            min(stop, SCALED_STOP_SECONDS),
             SCALED_DATABASE_WAKE_SECONDS,
             SCALED_START_TIMEOUT_SECONDS,
         )

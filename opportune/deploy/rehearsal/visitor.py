@@ -13,6 +13,8 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 TIMEOUT_SECONDS = 30.0
+
+
 @dataclass
 class Field:
     """A control of a form."""

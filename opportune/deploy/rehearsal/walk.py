@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from opportune.deploy.rehearsal.fakes import Outside, spoken
 from opportune.deploy.rehearsal.process import POLL_SECONDS, Instance, Launcher
+from opportune.deploy.rehearsal.questions import Asking
 from opportune.deploy.rehearsal.router import DatabaseGate, Router
 from opportune.deploy.rehearsal.rules import Rules
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
@@ -76,6 +76,8 @@ class Stage:
     outside: Outside
     base_url: str
     certificate: Path
+    asking: Asking | None = None
+    """Where the site takes a question for a language model."""
     router: Router = field(init=False)
     instance: Instance | None = None
     email: str = "rehearsal@example.com"
@@ -180,6 +182,7 @@ async def first_start(stage: Stage) -> str:
     stage.instance = await stage.start()
     stage.router.site_port = stage.instance.port
     took = time.monotonic() - begun
+    stage.launcher.start_worker()
     page = await stage.visitor.get("/")
     if page.status >= 500:
         raise StepFailed(f"the first page is answered {page.status}", mend_for(stage.instance.said))
@@ -226,9 +229,20 @@ async def sign_up(stage: Stage) -> str:
     page = await visitor.get(link)
     if confirm := page.form_with("token"):
         page = await visitor.submit(page, confirm, password=stage.password)
-    if stage.email not in (await visitor.get("/accounts/profile")).html:
-        raise StepFailed(f"the link of the e-mail signs nobody in ({page.status})", "set BASE_URL to the public address")
+    if not await _is_let_in(stage, visitor):
+        raise StepFailed(
+            f"the link of the e-mail signs nobody in ({page.status})", "set BASE_URL to the public address"
+        )
     return f"the e-mail came over HTTPS after {took:.1f} s, sent by a job, and its link let them in"
+
+
+async def _is_let_in(stage: Stage, visitor: Visitor) -> bool:
+    """Whether the person is signed in, or can sign in."""
+    page = await visitor.get("/accounts/profile")
+    if form := page.form_with("email", "password"):
+        await visitor.submit(page, form, email=stage.email, password=stage.password)
+        page = await visitor.get("/accounts/profile")
+    return page.status == 200 and stage.email in page.html
 
 
 async def _link_by_mail(stage: Stage) -> str:
@@ -338,38 +352,15 @@ async def _asked(stage: Stage) -> tuple[StreamedAnswer, str, str]:
         StepLeftOut: no address of the site answers with a stream's.
         StepFailed: it refuses.
     """
-    path, body = _question(await _described(stage), WORDS)
-    response = await stage.visitor.client.post(path, json=body, headers={"Origin": stage.base_url})
+    if stage.asking is None:
+        raise StepLeftOut("no address of this site answers a question with a stream (202 with a stream_url)")
+    body = dict.fromkeys(stage.asking.fields, f"Rehearsal: say {WORDS} words.")
+    headers = {"Origin": stage.base_url, "Accept": "application/json"}
+    response = await stage.visitor.client.post(stage.asking.path, json=body, headers=headers)
     if response.status_code != 202:
-        words = f"{path} is answered {response.status_code} {response.text[:200]}"
+        words = f"{stage.asking.path} is answered {response.status_code} {response.text[:200]}"
         raise StepFailed(words, "see the log (--keep), and docs/llm.md")
     return StreamedAnswer(), response.json()["stream_url"], spoken(WORDS)
-
-
-async def _described(stage: Stage) -> dict[str, Any]:
-    response = await stage.visitor.client.get("/api/openapi.json")
-    described: dict[str, Any] = response.json() if response.status_code == 200 else {}
-    return described
-
-
-def _question(described: dict[str, Any], words: int) -> tuple[str, dict[str, str]]:
-    """The first address without parameters that answers 202 with a `stream_url`, and a body that it takes."""
-    schemas = described.get("components", {}).get("schemas", {})
-
-    def properties(schema: dict[str, Any]) -> dict[str, Any]:
-        name = schema.get("$ref", "").rpartition("/")[2]
-        found: dict[str, Any] = schemas.get(name, schema)
-        return found
-
-    for path, operations in described.get("paths", {}).items():
-        post = operations.get("post", {})
-        accepted = post.get("responses", {}).get("202", {}).get("content", {}).get("application/json", {})
-        sent = post.get("requestBody", {}).get("content", {}).get("application/json", {})
-        if "{" in path or "stream_url" not in properties(accepted.get("schema", {})).get("properties", {}):
-            continue
-        wanted = properties(sent.get("schema", {})).get("required", [])
-        return path, dict.fromkeys(wanted, f"Rehearsal: say {words} words.")
-    raise StepLeftOut("no address of this site answers a question with a stream (202 with a stream_url)")
 
 
 def _require_whole(answer: StreamedAnswer, wanted: str) -> None:
@@ -425,12 +416,7 @@ async def redeploy(stage: Stage) -> str:
 async def still_there(stage: Stage) -> str:
     """Whether who signed up before the deploy can sign in after it."""
     async with Visitor(stage.base_url, stage.certificate, stage.visitor.address) as returned:
-        page = await returned.get("/accounts/login")
-        form = page.form_with("email", "password")
-        if form is None:
-            raise StepLeftOut("the site has no page to sign in on")
-        await returned.submit(page, form, email=stage.email, password=stage.password)
-        if stage.email not in (await returned.get("/accounts/profile")).html:
+        if not await _is_let_in(stage, returned):
             raise StepFailed(
                 "who signed up before the deploy is not known after it",
                 "set DATABASE_URL to PostgreSQL: this host throws its disk away with each deploy",
@@ -447,18 +433,18 @@ async def sleep_and_wake(stage: Stage) -> str:
     begun = time.monotonic()
     statuses = []
     while time.monotonic() - begun < stage.rules.start_seconds:
-        page = await stage.visitor.get("/accounts/profile")
+        page = await stage.visitor.get("/accounts/events")
         statuses.append(page.status)
-        if page.status == 200 and stage.email in page.html:
+        if page.status == 200:
+            if not page.path.endswith("/events"):
+                raise StepFailed("who was signed in is not after sleep", "set DATABASE_URL to PostgreSQL")
             who = "site and database" if stage.rules.host.sleeps_after_seconds else "the database"
             friendly = f", after {len(statuses) - 1} pages that said to wait" if len(statuses) > 1 else ""
             return f"{who} slept, and the page came after {time.monotonic() - begun:.1f} s{friendly}"
-        if page.status not in (200, 502, 503, 504):
+        if page.status not in (502, 503, 504):
             break
         await asyncio.sleep(PORT_SECONDS)
-    raise StepFailed(
-        f"after sleep the page was answered {statuses[-1]}", "see the log (--keep), and docs/databases.md"
-    )
+    raise StepFailed(f"after sleep the page was answered {statuses[-1]}", "see the log (--keep), and docs/databases.md")
 
 
 async def leave(stage: Stage) -> str:
@@ -467,12 +453,11 @@ async def leave(stage: Stage) -> str:
     took = await instance.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
     stage.instance = None
     peak = max(each.peak_memory_bytes for each in stage.launcher.instances)
-    if written := stage.launcher.written():
-        if not stage.rules.host.keeps_disk:
-            raise StepFailed(
-                f"the site wrote {', '.join(written[:3])} into its tree, which the next deploy throws away",
-                "write to STORAGE_URL what is kept, and to tempfile's folder what is not",
-            )
+    if (written := stage.launcher.written()) and not stage.rules.host.keeps_disk:
+        raise StepFailed(
+            f"the site wrote {', '.join(written[:3])} into its tree, which the next deploy throws away",
+            "write to STORAGE_URL what is kept, and to tempfile's folder what is not",
+        )
     held = f" of {stage.rules.host.memory_bytes // 1024**2}" if stage.rules.host.memory_bytes else ""
     memory = f"; {peak / 1024**2:.0f}{held} MB of memory at most" if peak else ""
     return f"stopped {took:.1f} s after {stage.rules.host.stop_signal}{memory}"
