@@ -57,7 +57,7 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
     from opportune.deploy.rehearsal.rehearse import Rehearsal  # noqa: PLC0415 - for those who rehearse
     from opportune.deploy.rehearsal.rules import Rules  # noqa: PLC0415 - as above
     from opportune.deploy.rehearsal.services import postgresql  # noqa: PLC0415 - as above
-    from opportune.deploy.rehearsal.walk import Outcome  # noqa: PLC0415 - as above
+    from opportune.deploy.rehearsal.stage import Outcome  # noqa: PLC0415 - as above
 
     if sys.platform != "win32" and (task := asyncio.current_task()):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

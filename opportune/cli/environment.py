@@ -33,7 +33,7 @@ FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """`oppman.py test --project`: what lies outside the framework's tests."""
 BASE, MODEL, AWS, DEV, FRAMEWORK = (f"requirements{name}.lock" for name in ("", "-model", "-aws", "-dev", "-framework"))
-DEVELOPING = ("lock", "inspectdb")
+DEVELOPING = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need what is for development alone."""
 MARKER_PACKAGES = ("alembic", "nh3", "pwdlib", "sqladmin", "typer")
 """Nobody has all of these by chance: where they are, somebody installed the dependencies."""
@@ -71,10 +71,10 @@ def restart(arguments: list[str]) -> Never:
 
 def prepare(arguments: list[str]) -> bool:
     """Install what the command needs and .venv has not. True if there was anything."""
-    command = next((word for word in arguments if not word.startswith("-")), "")
-    locks = (
-        [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if command in DEVELOPING else [BASE]
-    )
+    words = [word for word in arguments if not word.startswith("-")]
+    command = words[0] if words else ""
+    is_developing = any(words[: len(each)] == each for each in DEVELOPING)
+    locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if is_developing else [BASE]
     locks += [AWS] if asks_aws() else []
     model = [MODEL] if wants_model(command, arguments) else []
     if is_there(locks + model):

@@ -19,9 +19,7 @@ from starlette.routing import Route
 MAIL_HOST = "api.resend.com"
 BUCKET = "rehearsal"
 QUESTION = re.compile(r"Rehearsal: say (\d+) words\.")
-LIST = (
-    b"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>"
-)
+LIST = b"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>"
 
 
 def spoken(words: int) -> str:
@@ -157,21 +155,26 @@ async def outside(certificate: Path, key: Path) -> AsyncIterator[Outside]:
     way_out = await asyncio.start_server(beyond._lead_out, "127.0.0.1", 0)
     beyond.proxy_port = way_out.sockets[0].getsockname()[1]
     try:
-        async with _serving(application) as beyond.port, _serving(application, (certificate, key)) as beyond.mail_port:
+        async with serving(application) as beyond.port, serving(application, (certificate, key)) as beyond.mail_port:
             yield beyond
     finally:
         way_out.close()
 
 
 @asynccontextmanager
-async def _serving(application: Starlette, tls: tuple[Path, Path] | None = None) -> AsyncIterator[int]:
+async def serving(application: Starlette, tls: tuple[Path, Path] | None = None) -> AsyncIterator[int]:
     import uvicorn  # noqa: PLC0415 - takes a while
 
-    files = {"ssl_certfile": str(tls[0]), "ssl_keyfile": str(tls[1])} if tls else {}
+    certificate, key = tls or (None, None)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            application, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1, **files
+            application,
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
         server = uvicorn.Server(config)
         config.load()

@@ -1,6 +1,7 @@
 """The site as a host runs it: a copy of the project, a small environment, limits, a log, a signal and its grace."""
 
 import asyncio
+import compileall
 import os
 import re
 import shutil
@@ -21,8 +22,6 @@ LEFT_OUT = {".git", ".venv", "data", "bench", "tests", "node_modules"}
 """Folders that no image has, and what is its owner's alone."""
 CACHES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
 POLL_SECONDS = 0.03
-HEALTH_TIMEOUT_SECONDS = 5.0
-"""As Render and Fly give it."""
 KILL_TIMEOUT_SECONDS = 10.0
 # It waits for a line, by which time it is under its limits. With `unshare` before it the mounts are its own.
 RELEASED = 'read -r _; exec "$@"'
@@ -102,8 +101,8 @@ class Instance:
 
     async def _ended(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while self.is_running and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_SECONDS)  # noqa: ASYNC110 - of another process there is no event
+        while self.is_running and time.monotonic() < deadline:  # noqa: ASYNC110 - of another process there is no event
+            await asyncio.sleep(POLL_SECONDS)
 
 
 @dataclass
@@ -155,6 +154,7 @@ class Launcher:
             _make_writable(self.tree)
             shutil.rmtree(self.tree)
         shutil.copytree(self.source, self.tree, ignore=self._left_out, symlinks=True)
+        compileall.compile_dir(self.tree, quiet=2)  # as the image is built; what is up to date stays
         if self.rules.keeps_all_writable:
             data.mkdir(exist_ok=True)
         else:

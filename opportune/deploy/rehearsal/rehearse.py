@@ -19,7 +19,8 @@ from opportune.deploy.rehearsal.questions import Asking
 from opportune.deploy.rehearsal.router import DatabaseGate
 from opportune.deploy.rehearsal.rules import Rules
 from opportune.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
-from opportune.deploy.rehearsal.walk import VISITOR_ADDRESS, Result, Stage, walk
+from opportune.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
+from opportune.deploy.rehearsal.walk import walk
 
 OURS = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 """What the site has of our own environment."""

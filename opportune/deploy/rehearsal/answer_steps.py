@@ -1,0 +1,88 @@
+"""An answer of a language model in a stream that the host cuts, and while a new version takes over."""
+
+import asyncio
+
+from opportune.deploy.rehearsal.fakes import spoken
+from opportune.deploy.rehearsal.stage import Stage, StepFailed, StepLeftOut, running
+from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
+
+STREAM_TIMEOUT_SECONDS = 60.0
+WORDS = 40
+
+
+async def stream(stage: Stage) -> str:
+    """An answer of a language model, in a stream that the host cuts."""
+    answer, path, wanted = await _asked(stage)
+    await read_answer(stage.visitor.client, path, answer, STREAM_TIMEOUT_SECONDS + len(wanted))
+    require_whole(answer, wanted)
+    cuts = answer.connections - 1
+    times = f"was cut {cuts} times and went on where it was" if cuts else "came in one piece"
+    return f"{len(wanted.split())} words; it {times}"
+
+
+async def _asked(stage: Stage) -> tuple[StreamedAnswer, str, str]:
+    """A question that the site has taken: where its answer streams, and what it is to be.
+
+    Raises:
+        StepLeftOut: no address of the site answers with a stream's.
+        StepFailed: it refuses.
+    """
+    if stage.asking is None:
+        raise StepLeftOut("no address of this site answers a question with a stream (202 with a stream_url)")
+    body = dict.fromkeys(stage.asking.fields, f"Rehearsal: say {WORDS} words.")
+    headers = {"Origin": stage.base_url, "Accept": "application/json"}
+    response = await stage.visitor.client.post(stage.asking.path, json=body, headers=headers)
+    if response.status_code != 202:
+        words = f"{stage.asking.path} is answered {response.status_code} {response.text[:200]}"
+        raise StepFailed(words, "see the log (--keep), and docs/llm.md")
+    return StreamedAnswer(), response.json()["stream_url"], spoken(WORDS)
+
+
+def require_whole(answer: StreamedAnswer, wanted: str) -> None:
+    came = len(answer.text.split())
+    if answer.end == "done" and answer.text.strip() == wanted:
+        return
+    if not answer.end:
+        raise StepFailed(
+            f"the stream ended after {came} of {len(wanted.split())} words and {answer.connections} connections, "
+            f"without `done`{f' ({answer.refusal})' if answer.refusal else ''}",
+            "give every event an id, and go on from Last-Event-ID: `answers.ask` does both (docs/llm-pages.md)",
+        )
+    said = str(answer.said.get("message") or answer.said.get("error") or "")[:200]
+    raise StepFailed(
+        f"{came} of {len(wanted.split())} words came, then `{answer.end}` {said}".strip(),
+        "a stream that is cut must go on where it was: `answers.ask` stores it while it grows (docs/llm-pages.md)",
+    )
+
+
+async def redeploy(stage: Stage) -> str:
+    """A new version while an answer is being written: the old process gets its signal and its grace."""
+    asked, left_out = None, ""
+    try:
+        asked = await _asked(stage)
+    except StepLeftOut:
+        left_out = "; no answer was on its way, as this site has none"
+    reading = None
+    if asked:
+        reading = asyncio.create_task(
+            read_answer(stage.visitor.client, asked[1], asked[0], STREAM_TIMEOUT_SECONDS + stage.rules.stop_seconds)
+        )
+    try:
+        old = running(stage)
+        new = await stage.start()
+        stage.instance, stage.router.site_port = new, new.port
+        took = await old.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
+        if reading:
+            await reading
+    finally:
+        if reading:
+            reading.cancel()
+    if old.was_killed and stage.rules.stop_seconds:
+        raise StepFailed(
+            f"the old process was still there {took:.1f} s after {stage.rules.host.stop_signal}, and was killed",
+            "end what runs when `shutting_down(app)` is set, and set ANSWER_GRACE_SECONDS below what the host gives",
+        )
+    if asked:
+        require_whole(asked[0], asked[2])
+        left_out = f"; the answer is whole, after {asked[0].connections} connections"
+    return f"the old process ended {took:.1f} s after {stage.rules.host.stop_signal}{left_out}"

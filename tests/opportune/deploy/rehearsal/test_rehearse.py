@@ -1,0 +1,163 @@
+"""`deploy rehearse`: the site goes through a deployment under a host's rules, and what goes wrong there is told.
+
+All hosts, one after the other: `python3 oppman.py deploy rehearse --all`, as `.ci/run rehearsals` does; with their own
+clocks: `--full`.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from opportune.cli import deploy_rehearse
+from opportune.deploy.rehearsal.answer_steps import require_whole
+from opportune.deploy.rehearsal.fakes import serving, spoken, text_for
+from opportune.deploy.rehearsal.limits import Limits
+from opportune.deploy.rehearsal.process import Launcher
+from opportune.deploy.rehearsal.proxy import PROXIES, program
+from opportune.deploy.rehearsal.questions import find_asking
+from opportune.deploy.rehearsal.rehearse import Rehearsal
+from opportune.deploy.rehearsal.router import Router
+from opportune.deploy.rehearsal.rules import Rules
+from opportune.deploy.rehearsal.services import Server
+from opportune.deploy.rehearsal.stage import Outcome, Result, StepFailed
+from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
+from opportune.hosts import HOSTS
+from opportune.project import PROJECT, application
+from opportune.testing.commands import Oppman
+from opportune.testing.services.missing_programs import skip_for_missing
+from opportune.testing.services.postgres import Postgres
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
+
+BAD_SITE = Path(__file__).with_name("bad_site.py")
+NO_LIMITS = Limits((), None, "")
+
+
+@pytest.fixture
+def server(postgres_server: Postgres) -> Server:
+    if not any(map(program, PROXIES)):
+        skip_for_missing("A proxy", "apt install nginx-light")
+    return Server(postgres_server.create_database, postgres_server.drop_database)
+
+
+async def results(rehearsal: Rehearsal) -> dict[str, Result]:
+    told: list[str] = []
+    found = {result.step: result async for result in rehearsal.run(told.append)}
+    assert "PgBouncer" in told[0]
+    return found
+
+
+@pytest.mark.parametrize("host", ["fly"])
+async def test_this_site_goes_through_a_deployment(server: Server, host: str) -> None:
+    """Fly has a signal and a header of its own, and cuts streams for their silence."""
+    asking = find_asking(application())
+    found = await results(Rehearsal(Rules.of(HOSTS[host]), PROJECT, server, asking))
+    assert [each for each in found.values() if each.outcome is Outcome.FAILED] == []
+    assert "past a database that refused" in found["first start"].text
+    assert found["stop"].outcome is Outcome.PASSED
+    without_stream = {"upload"} if asking else {"upload", "stream"}
+    assert {name for name, each in found.items() if each.outcome is Outcome.LEFT_OUT} <= without_stream
+
+
+@pytest.mark.parametrize(
+    ("fault", "words", "mend"),
+    [
+        ("slow", "did not answer 200 within 1 s", "less done before the port opens"),
+        ("sqlite", "unable to open database file", "set DATABASE_URL to PostgreSQL"),
+        ("writes", "answered 502", "this host's tree is read-only"),
+    ],
+)
+async def test_what_a_host_does_not_bear_is_told_with_its_mend(
+    server: Server, tmp_path: Path, fault: str, words: str, mend: str
+) -> None:
+    (tmp_path / "site.py").write_bytes(BAD_SITE.read_bytes())
+    rules = replace(Rules.of(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
+    rehearsal = Rehearsal(rules, tmp_path, server, command=(sys.executable, "site.py", fault))
+    (result,) = (await results(rehearsal)).values()
+    assert result.outcome is Outcome.FAILED
+    assert words in result.text
+    assert mend in result.mend
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+async def test_a_stream_that_is_cut_has_to_go_on_where_it_was(resumes: bool) -> None:
+    words = spoken(6).split(" ")
+
+    async def say(request: Request) -> Response:
+        first = int(request.headers.get("Last-Event-ID", 0)) if resumes else 0
+
+        async def events() -> AsyncIterator[str]:
+            for place, word in enumerate(words[first:], first + 1):
+                yield f'id: {place}\nevent: delta\ndata: {{"text": "{word} "}}\n\n'
+                await asyncio.sleep(0.1)
+            yield "event: done\ndata: {}\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async with serving(Starlette(routes=[Route("/a/stream", say)])) as port:
+
+        async def wake() -> int:
+            return port
+
+        router = Router(wake, lambda _: None, total_seconds=0.35)
+        async with router.listening(), httpx.AsyncClient(base_url=f"http://127.0.0.1:{router.port}") as client:
+            answer = StreamedAnswer()
+            await read_answer(client, "/a/stream", answer, 10 if resumes else 1.5)
+    assert answer.connections > 1
+    if resumes:
+        require_whole(answer, spoken(6))
+    else:
+        with pytest.raises(StepFailed, match="without `done`"):
+            require_whole(answer, spoken(6))
+
+
+def test_a_model_that_is_shown_what_it_said_goes_on_from_there() -> None:
+    question = {"role": "user", "content": [{"type": "text", "text": "Rehearsal: say 5 words."}]}
+    assert text_for([question, {"role": "assistant", "content": "w1 w2"}]) == " w3 w4 w5"
+
+
+@pytest.mark.parametrize(("host", "is_kept"), [("render", False), ("linux", True)])
+def test_a_deploy_throws_away_what_was_written_where_the_host_keeps_no_disk(
+    tmp_path: Path, host: str, is_kept: bool
+) -> None:
+    project, folder = tmp_path / "project", tmp_path / "rehearsal"
+    (project / "data").mkdir(parents=True)
+    (project / "data/app.db").write_text("the project's own")
+    (project / ".env").write_text("SECRET_KEY=theirs")
+    folder.mkdir()
+    launcher = Launcher(Rules.of(HOSTS[host]), NO_LIMITS, project, folder, {})
+    assert [path.name for path in launcher.tree.rglob("*")] == ["data"]
+    (launcher.tree / "data/app.db").touch()
+    (launcher.tree / "visits.txt").touch()
+    assert launcher.written() == ["visits.txt"]
+    launcher.deploy()
+    assert (launcher.tree / "data/app.db").exists() is is_kept
+
+
+def test_every_host_has_rules_with_clocks_that_a_test_can_wait_for() -> None:
+    for host in HOSTS.values():
+        scaled, full = Rules.of(host), Rules.of(host, full=True)
+        assert max(scaled.idle_seconds or 0, scaled.total_seconds or 0, scaled.stop_seconds) <= 5
+        assert (full.idle_seconds, full.stop_seconds >= scaled.stop_seconds) == (host.stream_idle_seconds, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [((), "name a host (fly,"), (("flyy",), "Did you mean"), (("nowhere",), "Known are fly,")]
+)
+def test_a_host_that_is_not_known_is_wrong_usage(oppman: Oppman, words: Sequence[str], told: str) -> None:
+    code, _, err = oppman("deploy", "rehearse", *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert told in err
+
+
+def test_all_are_all_of_the_table() -> None:
+    assert deploy_rehearse.chosen([], every=True) == [*HOSTS.values()]
