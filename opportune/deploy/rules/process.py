@@ -23,12 +23,16 @@ def check_environment(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_grace(deployment: Deployment) -> Iterator[Finding]:
-    given = deployment.settings.of(AnswersSettings).answer_grace_seconds
+    given, delay = deployment.settings.of(AnswersSettings).answer_grace_seconds, deployment.settings.stop_delay_seconds
     stop = max(deployment.recipe.stop_seconds or 0, deployment.host.stop_seconds)
-    if given is not None and given > stop - SPARED_SECONDS:
+    left = max(0, stop - SPARED_SECONDS)
+    if delay > left:
+        yield Finding(f"STOP_DELAY_SECONDS is {delay:g}, and {deployment.host.title} ends the site after {stop:g}.")
+    elif given is not None and given + delay > left:
+        also = f" with {delay:g} of STOP_DELAY_SECONDS before it" if delay else ""
         yield Finding(
-            f"ANSWER_GRACE_SECONDS is {given:g}, and {deployment.host.title} ends the site after {stop:g}: set "
-            f"{max(0, stop - SPARED_SECONDS):g} at most."
+            f"ANSWER_GRACE_SECONDS is {given:g}{also}, and {deployment.host.title} ends the site after {stop:g}: set "
+            f"{left - delay:g} at most."
         )
 
 

@@ -115,6 +115,12 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("koyeb", {"PORT": "9000"}, "PORT is 9000"),
     ("fly", {"LOCAL_HTTPS": "true"}, "LOCAL_HTTPS"),
     ("cloudrun", {"JOBS": "inline"}, "JOBS=inline, and on Google Cloud Run nothing runs"),
+    ("fly", {"STOP_DELAY_SECONDS": "40"}, "STOP_DELAY_SECONDS is 40, and Fly.io ends the site after 30"),
+    (
+        "fly",
+        {"STOP_DELAY_SECONDS": "9"},
+        "28 with 9 of STOP_DELAY_SECONDS before it",
+    ),
     ("cloudrun", {"ANSWER_GRACE_SECONDS": "20"}, "Google Cloud Run ends the site after 10: set 8 at most"),
     ("leapcell", {"LLM_MODELS": "x" * 3000}, "LLM_MODELS"),
     ("leapcell", {"SECRET_KEY_FALLBACKS": KEY * 100}, "the longest is SECRET_KEY_FALLBACKS"),
