@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from opportune.errors import Busy
+from opportune.memory import memory_bytes
 from opportune.text import storable
 
 if TYPE_CHECKING:
@@ -37,14 +38,25 @@ COMMON_PASSWORDS = frozenset(_COMMON_PASSWORDS.split())
 MAX_WAITING_HASHES = 32
 
 
+SMALL_MACHINE_BYTES = 1_000_000_000
+SMALL_MEMORY_KIB = 33 * 1024
+"""Above OWASP's least, which is 19 MiB; and glibc gives back to the system at once what is more than 32 MiB."""
+
+
 class _PasswordHelper:
-    """Argon2id with pwdlib's measures, imported by the first hash."""
+    """Argon2id, imported by the first hash: with pwdlib's measures, 64 MiB, or half of that on a small machine.
+
+    Who signs in with a hash of other measures has it replaced.
+    """
 
     @cached_property
     def _its(self) -> "PasswordHash":
         from pwdlib import PasswordHash  # noqa: PLC0415 - as just said
+        from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415 - as above
 
-        return PasswordHash.recommended()
+        is_small = (memory_bytes() or SMALL_MACHINE_BYTES) < SMALL_MACHINE_BYTES
+        small = Argon2Hasher(time_cost=2, memory_cost=SMALL_MEMORY_KIB, parallelism=1)
+        return PasswordHash((small,)) if is_small else PasswordHash.recommended()
 
     def hash(self, password: str) -> str:
         return self._its.hash(password)
@@ -67,7 +79,7 @@ def lower_thread_priority() -> None:
 
 
 class _HashQueue:
-    """One hash at a time takes all cores, and 64 MB. More people than that wait, and the rest is sent away.
+    """One hash at a time takes all cores, and 64 MiB. More people than that wait, and the rest is sent away.
 
     So no flood of sign-ins can make the line long. It still fills the places: what each account and address may take of
     them is for limits of their own.

@@ -19,6 +19,7 @@ from sqlmodel import col
 from opportune.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.db import Database, utc_now
 from opportune.db.hooks import has_hooks
+from opportune.db.upsert import upsert
 from opportune.llm.guard import MAX_TOLD_TOKENS
 
 LEASE_DURATION = timedelta(seconds=15)
@@ -236,10 +237,7 @@ def _held(worker: str, ids: Collection[int]) -> ColumnElement[bool]:
 
 
 async def _append(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
-    from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - the other database's, at each start
-
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    await session.execute(insert(AnswerChunk).on_conflict_do_nothing(), rows)
+    await session.execute(upsert(session, AnswerChunk).on_conflict_do_nothing(), rows)
 
 
 async def _end(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:

@@ -17,6 +17,7 @@ from sqlmodel import col
 from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
 from opportune.db.model import utc_now
+from opportune.db.upsert import upsert
 from opportune.jobs.models import ENDED, Job, JobState
 from opportune.observers import traceparent
 
@@ -46,10 +47,7 @@ async def insert_job(session: AsyncSession, name: str, arguments: Sequence[Any],
     values = new.model_dump(exclude={"id"})
     if not key:
         return (await session.execute(insert(Job).values(values).returning(col(Job.id)))).scalar_one()
-    from sqlalchemy.dialects import postgresql, sqlite  # noqa: PLC0415 - the other database's, at each start
-
-    upsert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    once = upsert(Job).values(values).on_conflict_do_nothing(index_elements=["key"])
+    once = upsert(session, Job).values(values).on_conflict_do_nothing(index_elements=["key"])
     added = (await session.execute(once.returning(col(Job.id)))).scalar_one_or_none()
     if added is not None:
         return added

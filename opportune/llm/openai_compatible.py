@@ -16,9 +16,6 @@ from opportune.llm.provider import Chunk, LLMError, Message, Picture, Provider, 
 if TYPE_CHECKING:
     from opportune.llm.http_client import Body, ChatCompletionsClient
 
-WARMUP_DELAY_SECONDS = 1.0
-"""Seconds that the site has for its first page, before it gets ready for the first question."""
-
 
 class OpenAICompatible(Provider):
     """Provider for one endpoint and model. Nothing is asked twice: that is up to whoever waits for the answer."""
@@ -45,10 +42,6 @@ class OpenAICompatible(Provider):
         self._through_proxy = through_proxy
         self._upstream: ChatCompletionsClient | None = None
         self._opening = asyncio.Lock()
-
-    async def setup(self) -> None:
-        await asyncio.sleep(WARMUP_DELAY_SECONDS)
-        await self._open()
 
     async def close(self) -> None:
         if self._upstream:

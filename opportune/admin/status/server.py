@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from fastapi import FastAPI
 from opportune import __version__
 from opportune.admin.status.light import HealthLight, lasted, sized
 from opportune.db.url.database_url import DatabaseURL
+from opportune.memory import memory_limit_bytes
 from opportune.telemetry.setup import workers_of
 from opportune.telemetry.workers import WorkerReport
 
@@ -24,10 +24,7 @@ LATE_LOOP_SECONDS = 0.1
 NEAR_LIMIT_PERCENTS = 90
 LOW_DISK_PERCENTS = 10
 FULL_DISK_BYTES = 100_000_000
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 POOL_HINT = "Raise DATABASE_POOL_SIZE, as far as the database allows connections, or look for what holds them."
-MAX_LIMIT_BYTES = 2**60
-"""More is how a kernel says that there is none."""
 
 
 async def server_lights(app: FastAPI) -> list[HealthLight]:
@@ -55,15 +52,6 @@ def _memory(reports: list[WorkerReport]) -> HealthLight:
         return HealthLight("Memory", words)
     hint = "Run fewer workers, or take a larger machine: beyond it the host ends the site."
     return HealthLight("Memory", words, "notice", hint=hint)
-
-
-def memory_limit_bytes() -> int | None:
-    """What the container may use; None where nothing limits it."""
-    for path in LIMITS:
-        with suppress(OSError, ValueError):
-            limit = int(Path(path).read_text())
-            return limit if limit < MAX_LIMIT_BYTES else None
-    return None
 
 
 def _pools(reports: list[WorkerReport]) -> Iterator[HealthLight]:
