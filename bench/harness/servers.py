@@ -29,6 +29,10 @@ class Server:
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
+    def resident_mb(self) -> float:
+        """Resident memory of the process and all below it, in MB of 1,048,576 bytes."""
+        return sum(_resident_kb(pid) for pid in _family(self.pid)) / 1024
+
 
 @contextmanager
 def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> Iterator[Server]:
@@ -72,6 +76,14 @@ def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: P
 def _cpu_clock(pid: int) -> int:
     # What clock_getcpuclockid() gives for a process; Python has only the one for threads. /proc counts in 10 ms.
     return ~pid << 3 | 2
+
+
+def _resident_kb(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
 
 
 def _family(pid: int) -> list[int]:

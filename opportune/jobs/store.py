@@ -48,7 +48,7 @@ async def insert_job(session: AsyncSession, name: str, arguments: Sequence[Any],
     if not key:
         return (await session.execute(insert(Job).values(values).returning(col(Job.id)))).scalar_one()
     once = upsert(session, Job).values(values).on_conflict_do_nothing(index_elements=["key"])
-    added = (await session.execute(once.returning(col(Job.id)))).scalar_one_or_none()
+    added: int | None = (await session.execute(once.returning(col(Job.id)))).scalar_one_or_none()
     if added is not None:
         return added
     return (await session.scalars(select(col(Job.id)).where(col(Job.key) == key))).one()

@@ -17,7 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
 from opportune.accounts import CurrentUser
-from opportune.admin import AdminView
 from opportune.application import create_app
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.db import Model, ReadSession, WriteSession, utc_now
@@ -107,12 +106,6 @@ class ItemPages(CrudPages[Item]):
     without = ("new", "edit", "delete")
 
 
-class ItemAdmin(AdminView, model=Item):
-    column_list = ("id", "title", "done", "created_at")
-    column_searchable_list = ("title", "note")
-    column_filters = ("done", "created_at")
-
-
 items = Feature(
     name="items",
     summary="A list.",
@@ -120,7 +113,7 @@ items = Feature(
     pages=[pages, ItemPages(Items, "/rows").router],
     api=[api, CrudApi(Items, "/rows").router],
     navigation=[Link("Items", "/items", "list")],
-    admin=[ItemAdmin],
+    admin="bench.peers.ours.admin",
 )
 
 

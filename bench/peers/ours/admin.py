@@ -1,0 +1,8 @@
+from bench.peers.ours.feature import Item
+from opportune.admin import AdminView
+
+
+class ItemAdmin(AdminView, model=Item):
+    column_list = ("id", "title", "done", "created_at")
+    column_searchable_list = ("title", "note")
+    column_filters = ("done", "created_at")

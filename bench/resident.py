@@ -1,0 +1,113 @@
+"""Memory of one worker of the whole site, all features installed, beside Django under gunicorn.
+
+    .venv/bin/python -m bench.resident [--rounds 3]
+
+Resident memory of the server's processes, in sum: five seconds after its first page, and at most while twenty people
+sign in at once (ours alone: Django's hashes take none). Where the system lets us make groups of processes (Linux, root),
+ours has 512 MB, as on a small machine; elsewhere it takes what it takes on a large one, and nothing is judged.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+from bench.accounts import sign_ins
+from bench.harness.load import drive
+from bench.harness.peers import PEERS
+from bench.harness.servers import Server, environment, run, serve
+from bench.harness.tasks import people
+
+MAX_START_MB, MAX_SIGN_IN_MB = 85, 130
+LIMIT_BYTES = 512_000_000
+SETTLE_SECONDS = 5.0
+SAMPLE_SECONDS = 0.01
+GROUP = Path("/sys/fs/cgroup/memory/opportune-bench"), Path("/sys/fs/cgroup/opportune-bench")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    with ProcessPoolExecutor(1, get_context("spawn")) as client, small_machine() as group:
+        ours = [measure("ours", client, group) for _ in range(rounds)]
+        django = [measure("django", None, None) for _ in range(rounds)]
+    start, peak = (median(column) for column in zip(*ours, strict=True))
+    print(f"{'ours, after the first page':38}{start:6.0f} MB (at most {MAX_START_MB})")
+    print(f"{'ours, while twenty sign in':38}{peak:6.0f} MB (at most {MAX_SIGN_IN_MB})")
+    print(f"{'Django under gunicorn, first page':38}{median(first for first, _ in django):6.0f} MB")
+    if group is None:
+        print("As on a large machine: no group of processes with a limit can be made here.")
+    return int(group is not None and (start > MAX_START_MB or peak > MAX_SIGN_IN_MB))
+
+
+def measure(name: str, client: Executor | None, group: Path | None) -> tuple[float, float]:
+    """MB after the first page, and at most while twenty sign in."""
+    peer = PEERS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
+        run(within(group, ("-m", peer.prepare)), environ)
+        if client:
+            run(within(group, ("-m", "bench.peers.ours.people")), environ)  # who has their hashes from such a machine
+        with serve(within(group, peer.serve), environ, Path(folder) / "log") as server:
+            look_at_first_page(server.port)
+            time.sleep(SETTLE_SECONDS)
+            first = server.resident_mb()
+            return first, max(first, peak_while_signing_in(server, client)) if client else first
+
+
+def within(group: Path | None, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """What has Python put itself into a group before it runs a module."""
+    if group is None:
+        return arguments
+    code = (
+        "import os, runpy, sys; open(sys.argv[1], 'w').write(str(os.getpid())); "
+        "sys.argv = sys.argv[2:]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+    )
+    return ("-c", code, str(group / "cgroup.procs"), *arguments[1:])
+
+
+def look_at_first_page(port: int) -> None:
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/items")
+    connection.getresponse().read()
+    connection.close()
+
+
+def peak_while_signing_in(server: Server, client: Executor) -> float:
+    signing_in = client.submit(drive, server.port, sign_ins(), len(people()), len(people()))
+    peak = 0.0
+    while not signing_in.done():
+        peak = max(peak, server.resident_mb())
+        time.sleep(SAMPLE_SECONDS)
+    signing_in.result()
+    return peak
+
+
+@contextmanager
+def small_machine() -> Iterator[Path | None]:
+    """A group of processes with little memory; None where none can be made."""
+    for group, limit in zip(GROUP, ("memory.limit_in_bytes", "memory.max"), strict=True):
+        with suppress(OSError):
+            if not (group.parent / limit).exists() and not (group.parent / "cgroup.controllers").exists():
+                continue
+            group.mkdir(exist_ok=True)
+            (group / limit).write_text(str(LIMIT_BYTES))
+            try:
+                yield group
+            finally:
+                with suppress(OSError):
+                    group.rmdir()
+            return
+    yield None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
