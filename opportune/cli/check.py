@@ -27,6 +27,7 @@ from opportune.cli.makemigrations import collect
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.transaction import in_transaction
 from opportune.db.factory import open_database
+from opportune.db.migrations.compatibility import incompatibilities
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
@@ -216,15 +217,18 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding(lost)
     if not faults:
         yield from check_models(settings)
-    if migration_url(settings).kind == "postgresql":
-        yield from check_locks(settings)
+    yield from check_pending(settings)
 
 
-def check_locks(settings: Settings) -> Iterator[Finding]:
-    """What is not applied yet and would keep visitors waiting."""
-    pending = MigrationGraph(installed_names()).pending(recorded_revisions_of(settings))
-    for lock in table_locks(pending):
+def check_pending(settings: Settings) -> Iterator[Finding]:
+    """What is not applied yet and would keep visitors waiting, or break the version that runs."""
+    if not (recorded := recorded_revisions_of(settings)):
+        return
+    kind, pending = migration_url(settings).kind, MigrationGraph(installed_names()).pending(recorded)
+    for lock in table_locks(pending) if kind == "postgresql" else ():
         yield Finding(f"{lock.migration}: {lock} See docs/migrations.md, Locks.", is_error=False)
+    for each in incompatibilities(pending, kind):
+        yield Finding(f"{each.migration}: {each} See docs/migrations.md, While the site runs.", is_error=False)
 
 
 def notices(settings: Settings) -> Iterator[str]:

@@ -16,6 +16,7 @@ from opportune.db.migrations.autogenerate import (
     up_to_date,
     write_migration,
 )
+from opportune.db.migrations.compatibility import incompatibilities
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph, read_migration
@@ -63,7 +64,8 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     settings = get_settings()
     drafts = collect(settings, graph, feature, message, answers, make_empty=make_empty)
     answers.refuse_unused()
-    on_postgresql = migration_url(settings).kind == "postgresql"
+    kind = migration_url(settings).kind
+    on_postgresql = kind == "postgresql"
     if on_postgresql if concurrently is None else concurrently:
         drafts = [part for draft in drafts for part in split_indexes(draft, message)]
     if not drafts:
@@ -75,8 +77,9 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
         print(f"Migrations for '{found.feature}':\n  {display_path(path)}")
         for change in found.changes:
             print(f"    {change}")
-        for lock in table_locks([read_migration(path)]) if on_postgresql and path.exists() else ():
-            warn(f"    ! {lock}")
+        made = [read_migration(path)] if path.exists() else []
+        for each in (*(table_locks(made) if on_postgresql else ()), *incompatibilities(made, kind)):
+            warn(f"    ! {each}")
     if check and drafts:
         raise typer.Exit(1)
 

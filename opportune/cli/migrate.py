@@ -51,7 +51,7 @@ def command(
     refuse_newer(graph, rows)
     if plan or check:
         steps = plan_of(graph.applied(rows))
-        show(steps, migration_url(settings).kind)
+        show(steps, migration_url(settings).kind, is_first=not rows)
         raise typer.Exit(1 if check and steps else 0)
     if prune:
         forget_removed(settings, graph)
@@ -76,20 +76,28 @@ def operations(graph: MigrationGraph, feature: str | None, target: str | None) -
     return f"Target specific migration: {graph.find(feature, target).name}, from {feature}"
 
 
-def show(steps: "Sequence[Step]", kind: str) -> None:
+def show(steps: "Sequence[Step]", kind: str, *, is_first: bool) -> None:
+    """Tell what is planned. Before the first migration there is no old version, nor anybody who waits."""
+    from opportune.db.migrations.compatibility import incompatibilities  # noqa: PLC0415 - as below
     from opportune.db.migrations.locks import table_locks  # noqa: PLC0415 - most runs have nothing to plan
     from opportune.db.migrations.recording import planned_changes  # noqa: PLC0415 - as above
 
     ahead = [step.migration for step in steps if step.direction == "upgrade"]
-    locks = table_locks(ahead) if kind == "postgresql" else []
+    faults = [] if is_first else incompatibilities(ahead, kind)
+    told = [*(table_locks(ahead) if kind == "postgresql" else ()), *faults]
+    broken = {fault.migration for fault in faults}
     print("Planned operations:")
     for step in steps:
         print(f"  {'Apply' if step.direction == 'upgrade' else 'Unapply'} {step.migration}")
         for change in planned_changes(step.migration, step.direction, kind):
             print(f"    {change}")
-        for lock in locks:
-            if lock.migration == step.migration:
-                print(f"    ! {lock}")
+        for each in told:
+            if each.migration == step.migration:
+                print(f"    ! {each}")
+        if step.migration.safety_assured and step.migration in ahead:
+            print(f"    The old version goes on working, says the migration: {step.migration.safety_assured}")
+        elif step.migration in ahead and not is_first and step.migration not in broken:
+            print("    The old version goes on working.")
     if not steps:
         print("  No planned migration operations.")
 

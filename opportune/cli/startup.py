@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from opportune.cli.loop import runner
+from opportune.cli.output import warn
 from opportune.db.database import Database
 from opportune.db.factory import open_database
+from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.history import recorded_revisions, recorded_revisions_of
 from opportune.db.migrations.post_migrate import due
 from opportune.db.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
@@ -172,7 +174,29 @@ def apply_migrations(settings: Settings) -> None:
     from opportune.db.migrations.runner import plan_for  # noqa: PLC0415 - as above
 
     graph = MigrationGraph(installed_names())
+    tell_breaking(settings, graph)
     carry_out(settings, graph, plan_for(graph))
+
+
+def tell_breaking(settings: Settings, graph: MigrationGraph) -> None:
+    """Tell of migrations under which an old version that still serves may fail; refuse them where one does for sure.
+
+    Raises:
+        OperatorError: there are some, and this process is to take the place of another one.
+    """
+    from opportune.db.migrations.compatibility import incompatibilities  # noqa: PLC0415 - as above
+    from opportune.server.handover import takes_over  # noqa: PLC0415 - as above
+
+    if not (recorded := recorded_revisions_of(settings)):
+        return
+    found = incompatibilities(graph.pending(recorded), migration_url(settings).kind)
+    for each in found:
+        warn(f"{each.migration}: {each}")
+    if found and takes_over():
+        raise OperatorError(
+            f"{found[0].migration} is not applied while the old version serves. Restart the server in place of "
+            "reloading it, or say safety_assured in the migration (docs/migrations.md)."
+        )
 
 
 def data_loss_warning(settings: Settings) -> str:

@@ -51,6 +51,11 @@ def inherited_listener() -> socket.socket | None:
     return listener
 
 
+def takes_over() -> bool:
+    """Whether a server of another version serves until this process is ready."""
+    return READY_VARIABLE in os.environ
+
+
 class Server(uvicorn.Server):
     """One that tells whoever has started it when it takes visitors."""
 

@@ -17,7 +17,7 @@ from opportune.project import FRAMEWORK, PROJECT, display_path
 
 VERSIONS = PROJECT / "migrations" / "versions"
 FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"
-SAID = re.compile(r"^(?:revision|down_revision|depends_on|replaces)\b", re.MULTILINE)
+SAID = re.compile(r"^(?:revision|down_revision|depends_on|replaces|safety_assured)\b", re.MULTILINE)
 
 # Python counts how deep it is in a syntax tree for all threads together: two that build one at once are a SystemError.
 _one_at_a_time = threading.Lock()
@@ -37,6 +37,8 @@ class Migration:
     """Whether it is one transaction: what an `autocommit_block` has done stays, whatever happens afterwards."""
     replaces: tuple[str, ...] = ()
     """The revisions that `squashmigrations` has put it in the place of."""
+    safety_assured: str = ""
+    """Why whoever wrote it knows that the version before it goes on working, or does not run any more."""
 
     @property
     def feature(self) -> str:
@@ -197,7 +199,9 @@ def read_migration(path: Path) -> Migration:
             module = ast.parse(_head(text))
         values = _assignments(module)
         follows, depends_on, replaces = (values.get(name, ()) for name in ("down_revision", "depends_on", "replaces"))
-        return Migration(path, values["revision"][0], follows, depends_on, "autocommit_block" not in text, replaces)
+        assured = " ".join(values.get("safety_assured", ()))
+        is_atomic = "autocommit_block" not in text
+        return Migration(path, values["revision"][0], follows, depends_on, is_atomic, replaces, assured)
     except (SyntaxError, ValueError, LookupError) as error:
         raise OperatorError(f"{display_path(path)} is not a migration: {type(error).__name__}: {error}") from None
 
@@ -220,7 +224,7 @@ def _assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
             case (
                 ast.Assign(targets=[ast.Name(id=name)], value=value)
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
-            ) if name in ("revision", "down_revision", "depends_on", "replaces"):
+            ) if name in ("revision", "down_revision", "depends_on", "replaces", "safety_assured"):
                 literal = ast.literal_eval(value)
                 values[name] = (literal,) if isinstance(literal, str) else tuple(literal or ())
     return values

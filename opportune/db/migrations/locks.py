@@ -80,7 +80,7 @@ def _locks_of(
         case ops.AddColumnOp(column=column) if _is_written(column):
             yield table, "ACCESS EXCLUSIVE", f"A {column.name} of its own is written into each row", NEW_COLUMN
         case ops.AlterColumnOp(column_name=column):
-            if operation.modify_type is not None and not _widens(operation.existing_type, operation.modify_type):
+            if operation.modify_type is not None and not widens(operation.existing_type, operation.modify_type):
                 yield table, "ACCESS EXCLUSIVE", f"{column} gets another type, so each row is written anew", NEW_COLUMN
             if operation.modify_nullable is False and not checked & {(table, column), (table, ANY_COLUMN)}:
                 yield table, "ACCESS EXCLUSIVE", f"Each row is looked at for an empty {column}", CHECK_FIRST
@@ -103,8 +103,8 @@ def _is_written(column: Any) -> bool:
     return any(name.lower() not in STABLE_FUNCTIONS for name in calls)
 
 
-def _widens(old: Any, new: Any) -> bool:
-    """Whether rows stay as they are."""
+def widens(old: Any, new: Any) -> bool:
+    """Whether another type takes all that the old one did, and rows stay as they are."""
     if not (isinstance(old, String) and isinstance(new, String)):
         return False
     return isinstance(new, Text) or new.length is None or (old.length or new.length + 1) <= new.length
