@@ -23,87 +23,89 @@ def execute(url: str, *statements: str) -> None:
 
 
 def test_tables_that_are_as_the_first_migration_makes_them_are_adopted(oppman: Oppman, database_url: str) -> None:
-    done = oppman("migrate", "jobs", "zero", "--fake", DATABASE_URL=database_url)
-    assert done.out.endswith("  Unapplying jobs.0001_initial... FAKED\n")
-    assert "[ ]" in oppman("showmigrations", "jobs").out
+    done = oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
+    assert done.out.endswith("  Unapplying mcp.0001_initial... FAKED\n")
+    assert "[ ]" in oppman("showmigrations", "mcp").out
     adopted = oppman("migrate", "--fake-initial")
     assert (adopted.code, adopted.err) == (0, "")
-    assert adopted.out.endswith("  Applying jobs.0001_initial... FAKED\n")
+    assert adopted.out.endswith("  Applying mcp.0001_initial... FAKED\n")
     assert oppman("migrate", "--check").code == 0
 
 
 def test_tables_that_are_others_are_not_adopted_and_each_difference_is_a_line(
     oppman: Oppman, database_url: str
 ) -> None:
-    oppman("migrate", "jobs", "zero", "--fake", DATABASE_URL=database_url)
+    oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
     execute(
         database_url,
-        "ALTER TABLE jobs_job ADD COLUMN colour VARCHAR(20)",
-        "ALTER TABLE jobs_job ADD COLUMN size INTEGER NOT NULL DEFAULT 1",
-        "ALTER TABLE jobs_job RENAME COLUMN note TO errand",
-        "DROP INDEX ix_jobs_job_due",
+        "ALTER TABLE mcp_client ADD COLUMN colour VARCHAR(20)",
+        "ALTER TABLE mcp_client ADD COLUMN size INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE mcp_client RENAME COLUMN name TO errand",
+        "DROP INDEX ix_mcp_client_created_at",
     )
     refused = oppman("migrate", "--fake-initial")
     assert refused.code == 1
     *lines, last = refused.err.splitlines()
-    assert any(line.startswith("error: jobs_job.note (") and line.endswith("is not there.") for line in lines)
-    assert "error: jobs_job.errand is there besides, and no model has it." in lines
-    assert "Notice: jobs_job.colour is there besides, and no model has it." in lines
-    assert "Notice: jobs_job.size is there besides, and no model has it." in lines
-    assert "Notice: index ix_jobs_job_due on jobs_job is not there." in lines
+    assert any(line.startswith("error: mcp_client.name (") and line.endswith("is not there.") for line in lines)
+    assert "error: mcp_client.errand is there besides, and no model has it." in lines
+    assert "Notice: mcp_client.colour is there besides, and no model has it." in lines
+    assert "Notice: mcp_client.size is there besides, and no model has it." in lines
+    assert "Notice: index ix_mcp_client_created_at on mcp_client is not there." in lines
     assert last.startswith("Nothing was adopted: ")
-    assert "[ ]" in oppman("showmigrations", "jobs").out
-    assert oppman("migrate", "jobs", "--fake").out.endswith("  Applying jobs.0001_initial... FAKED\n")
+    assert "[ ]" in oppman("showmigrations", "mcp").out
+    assert oppman("migrate", "mcp", "--fake").out.endswith("  Applying mcp.0001_initial... FAKED\n")
 
 
 @pytest.mark.database("postgresql")
 def test_types_and_emptiness_are_compared(oppman: Oppman, database_url: str) -> None:
-    oppman("migrate", "jobs", "zero", "--fake", DATABASE_URL=database_url)
+    oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
     execute(
         database_url,
-        "ALTER TABLE jobs_job ALTER COLUMN note TYPE TEXT",
-        "ALTER TABLE jobs_job ALTER COLUMN state DROP NOT NULL",
+        "ALTER TABLE mcp_client ALTER COLUMN name TYPE TEXT",
+        "ALTER TABLE mcp_client ALTER COLUMN auth_method DROP NOT NULL",
     )
     lines = oppman("migrate", "--fake-initial").err.splitlines()
-    assert "error: jobs_job.note is TEXT and not VARCHAR(200)." in lines
-    assert "error: jobs_job.state may be empty and should not." in lines
+    assert "error: mcp_client.name is TEXT and not VARCHAR(100)." in lines
+    assert "error: mcp_client.auth_method may be empty and should not." in lines
 
 
 @pytest.mark.database("sqlite")
 def test_what_was_made_by_halves_is_not_adopted(oppman: Oppman, database_url: str) -> None:
-    oppman("migrate", "jobs", "zero", "--fake", DATABASE_URL=database_url)
-    execute(database_url, "DROP TABLE jobs_step")
+    oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
+    execute(database_url, "DROP TABLE mcp_grant")
     refused = oppman("migrate", "--fake-initial")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
-    assert "of these jobs_step is not there" in refused.err
+    assert "of these mcp_grant is not there" in refused.err
 
 
 @pytest.mark.database("sqlite")
 def test_what_is_not_there_is_made_all_the_same(oppman: Oppman, empty_database_url: str) -> None:
-    result = oppman("migrate", "jobs", "--fake-initial", DATABASE_URL=empty_database_url)
-    assert result.out.endswith("  Applying jobs.0001_initial... OK\n")
+    result = oppman("migrate", "mcp", "--fake-initial", DATABASE_URL=empty_database_url)
+    assert result.out.endswith("  Applying mcp.0001_initial... OK\n")
 
 
 @pytest.mark.database("sqlite")
 def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_database_url: str) -> None:
-    assert oppman("migrate", "jobs", "--plan", DATABASE_URL=empty_database_url).out == (
-        "Planned operations:\n  Apply jobs.0001_initial\n    + Create table jobs_job\n    + Create table jobs_step\n"
+    oppman("migrate", "accounts", DATABASE_URL=empty_database_url)
+    assert oppman("migrate", "mcp", "--plan").out == (
+        "Planned operations:\n  Apply mcp.0001_initial\n    + Create table mcp_client\n    + Create table mcp_grant\n"
+        "    The old version goes on working.\n"
     )
-    oppman("migrate", "jobs")
-    assert oppman("migrate", "jobs", "zero", "--plan").out == (
-        "Planned operations:\n  Unapply jobs.0001_initial\n    - Drop table jobs_step\n    - Drop table jobs_job\n"
+    oppman("migrate", "mcp")
+    assert oppman("migrate", "mcp", "zero", "--plan").out == (
+        "Planned operations:\n  Unapply mcp.0001_initial\n    - Drop table mcp_grant\n    - Drop table mcp_client\n"
     )
 
 
-@pytest.mark.parametrize("command", [["migrate", "--plan"], ["sqlmigrate", "jobs", "1"], ["check"]])
+@pytest.mark.parametrize("command", [["migrate", "--plan"], ["sqlmigrate", "mcp", "1"], ["check"]])
 def test_locks_are_told_on_postgresql_alone(
     oppman: Oppman, database_url: str, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    oppman("migrate", "jobs", "zero", DATABASE_URL=database_url)
-    lock = TableLock(MigrationGraph(installed_names()).of("jobs")[0], "jobs_job", "SHARE", "It is built", "Do not.")
+    oppman("migrate", "mcp", "zero", DATABASE_URL=database_url)
+    lock = TableLock(MigrationGraph(installed_names()).of("mcp")[0], "mcp_client", "SHARE", "It is built", "Do not.")
     for module in (locks, check, sqlmigrate):
         monkeypatch.setattr(module, "table_locks", lambda _migrations: [lock])
-    told = "It is built: writes of jobs_job wait meanwhile (SHARE lock). Do not."
+    told = "It is built: writes of mcp_client wait meanwhile (SHARE lock). Do not."
     assert (told in oppman(*command).out) == database_url.startswith("postgresql")
 
 
@@ -117,7 +119,7 @@ def test_features_that_are_gone_are_forgotten_when_that_is_asked_for(oppman: Opp
 
 @pytest.mark.database("sqlite")
 def test_the_list_is_there_for_programs_and_in_the_order_of_work(oppman: Oppman, database_url: str) -> None:
-    rows = json.loads(oppman("showmigrations", "jobs", "accounts", "--json", DATABASE_URL=database_url).out)
+    rows = json.loads(oppman("showmigrations", "mcp", "accounts", "--json", DATABASE_URL=database_url).out)
     listed = [(row["feature"], row["name"], row["applied"]) for row in rows]
-    assert (listed[0], listed[-1]) == (("accounts", "0001_initial", True), ("jobs", "0001_initial", True))
+    assert (listed[0], listed[-1]) == (("accounts", "0001_initial", True), ("mcp", "0001_initial", True))
     assert oppman("showmigrations", "--plan").out.startswith("[X]  accounts.0001_initial\n")
