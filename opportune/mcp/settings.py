@@ -12,9 +12,21 @@ from opportune.settings import BaseSettings
 
 def _require_http(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in value
+    if not is_whole or parts.username or parts.password:
         raise ValueError("must be an address such as https://mcp.example/mcp, without a password in it")
     return value
+
+
+def _require_line(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("must be a line of letters, digits and signs that a header takes")
+    return value
+
+
+HeaderName = Annotated[str, Field(pattern=r"^[\w!#$%&'*+.^`|~-]+$")]
+HeaderValue = Annotated[SecretStr, AfterValidator(_require_line)]
 
 
 class McpServer(BaseModel):
@@ -25,9 +37,9 @@ class McpServer(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,19}$")
     """Begins the names of its tools: `weather` makes `weather_forecast`."""
     url: Annotated[str, AfterValidator(_require_http)] = Field(repr=False)
-    token: SecretStr = SecretStr("")
+    token: HeaderValue = SecretStr("")
     """Sent as Authorization: Bearer."""
-    headers: dict[str, SecretStr] = {}
+    headers: dict[HeaderName, HeaderValue] = {}
     trust_read_only: bool = False
     """Whether its word counts that a tool only reads: that one then runs without asking the person."""
 
