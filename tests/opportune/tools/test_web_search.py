@@ -102,7 +102,17 @@ async def test_brave_and_tavily_are_asked_with_their_keys() -> None:
         ([], 0),
         ({"results": None}, 0),
         ({"results": [1, DUNE]}, 0),
-        ({"results": [{**DUNE, "url": "javascript:alert(1)"}, {**DUNE, "url": "/accounts/logout"}, DUNE]}, 1),
+        (
+            {
+                "results": [
+                    {**DUNE, "url": "javascript:alert(1)"},
+                    {**DUNE, "url": "/accounts/logout"},
+                    {**DUNE, "url": "https://bank.example@a.example/"},
+                    DUNE,
+                ]
+            },
+            1,
+        ),
         ({"results": [{**DUNE, "url": 7}, {**DUNE, "title": None, "content": None}]}, 1),
         ({"results": [{**DUNE, "content": "x\0" * 5_000}] * 20}, MAX_RESULTS),
     ],
