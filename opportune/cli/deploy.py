@@ -72,11 +72,17 @@ def init(
     tell_env(write_env(PROJECT / ENV_PRODUCTION, recipe, site))
     keep_out_of_git()
     tell_lines(f"What to know of {recipe.host.title}", [f"- {line}" for line in trap_lines(recipe, site)])
-    fill_in = [f"# Fill in {ENV_PRODUCTION}, then:", f"python3 oppman.py deploy check {recipe.host.name}"]
-    tell_lines("What comes next", [*fill_in, *render_lines("next", recipe, site)])
+    tell_lines("What comes next", [*first_commands(recipe.host.name), *render_lines("next", recipe, site)])
     say(f"\nMore: docs/deploy/{recipe.host.name.removesuffix('-persistent')}.md")
     if kept := [result.path for result in results if result.outcome is Outcome.KEPT]:
         raise OperatorError(f"{', '.join(kept)} has been edited and stays as it is; --force writes it as shown above.")
+
+
+def first_commands(host: str) -> list[str]:
+    return [
+        f"# Fill in {ENV_PRODUCTION}. Then its settings by the host's rules, and the whole of it on this machine:",
+        *(f"python3 oppman.py deploy {verb} {host}" for verb in ("check", "rehearse")),
+    ]
 
 
 def site_names(name: str, domain: str) -> SiteNames:
