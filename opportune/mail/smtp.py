@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Literal, cast
@@ -30,6 +30,9 @@ DELIVERY_TIMEOUT_SECONDS = 60
 """For all of a delivery."""
 SHUT_PORTS = (25, 465, 587)
 """Those that free hosts let nobody reach."""
+OPEN_PORT = 2525
+"""What most providers take SMTP at besides, and hosts forget to shut."""
+KNOCK_TIMEOUT_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,20 @@ class SMTPTransport(Transport):
             raise self._answered(error) from None
         except OSError as error:  # silence is one, too
             reason = str(error.__cause__ or "") or str(error) or "it takes too long"
-            raise self._fault(DeliveryError, f"does not answer: {reason}{self._advice}") from None
+            raise self._fault(DeliveryError, f"does not answer: {reason}{await self._advice()}") from None
         except aiosmtplib.SMTPException as error:
             raise self._fault(PermanentDeliveryError, f"cannot be used: {error}") from None
 
-    @property
-    def _advice(self) -> str:
-        """What helps where a host lets nothing through."""
+    async def _advice(self) -> str:
+        """What helps where a host lets nothing through; the other port is knocked at."""
         if self.port not in SHUT_PORTS or is_local(self.host):
             return ""
-        return f". Many hosts shut port {self.port}: try port 2525, or mail over HTTPS (docs/mail.md)"
+        with suppress(OSError):
+            async with asyncio.timeout(KNOCK_TIMEOUT_SECONDS):
+                _, writer = await asyncio.open_connection(self.host, OPEN_PORT)
+            writer.close()
+            return f". Port {OPEN_PORT} of it can be reached from here: write that into MAIL_URL"
+        return f". Many hosts shut port {self.port}: try port {OPEN_PORT}, or mail over HTTPS (docs/mail.md)"
 
     def _client(self, local_hostname: str) -> "SMTP":
         from aiosmtplib import SMTP  # noqa: PLC0415 - as above

@@ -21,11 +21,13 @@ CONNECT_TIMEOUT_SECONDS = 4
 """Seconds in which a server is reached or not, whatever number of attempts that takes."""
 RETRY_DELAYS_SECONDS = (0.2, 0.6)
 """Seconds before another attempt."""
+WAKE_RETRY_SECONDS = 0.6
+WAKING_ERRORS = ("starting up", "not yet accepting connections", "compute node")
+"""Words of servers, and of proxies before databases that sleep, which will be there in a moment."""
 TRANSIENT_ERRORS = (
     "Connection refused",
     "Connection reset",
     "closed the connection",
-    "starting up",
     "shutting down",
     "too many c",  # clients, or connections
     "remaining connection slots",
@@ -59,14 +61,17 @@ class TimedConnection(AsyncConnection[Any]):
 
     @classmethod
     async def _retry_connect(cls, *arguments: Any, **options: Any) -> Self:
-        for pause in RETRY_DELAYS_SECONDS:
+        """Connect; one that wakes up is asked until the time is up."""
+        pauses = iter(RETRY_DELAYS_SECONDS)
+        while True:
             try:
                 return await cls.connect(*arguments, **options)
             except OperationalError as error:
-                if not any(words in str(error) for words in TRANSIENT_ERRORS):
+                is_waking = any(words in str(error) for words in WAKING_ERRORS)
+                pause = next(pauses, WAKE_RETRY_SECONDS if is_waking else None)
+                if pause is None or not (is_waking or any(words in str(error) for words in TRANSIENT_ERRORS)):
                     raise
             await asyncio.sleep(pause)
-        return await cls.connect(*arguments, **options)
 
     async def wait(self, gen: PQGen[RV], interval: float = POLL_INTERVAL_SECONDS, timeout: float | None = None) -> RV:
         """What every statement, commit and rollback passes.
