@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, Request
 from httpx import ASGITransport, AsyncClient
+from opentelemetry import metrics, trace
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sqlalchemy import select
@@ -52,7 +53,7 @@ class Collector(ThreadingHTTPServer):
         scopes = [scope for each in parsed for sent in each.resource_spans for scope in sent.scope_spans]
         return {span.name: span for scope in scopes for span in scope.spans}
 
-    def metrics(self) -> set[str]:
+    def metric_names(self) -> set[str]:
         parsed = [ExportMetricsServiceRequest.FromString(body) for path, body in self.bodies if path == "/v1/metrics"]
         scopes = [scope for each in parsed for sent in each.resource_metrics for scope in sent.scope_metrics]
         return {metric.name for scope in scopes for metric in scope.metrics}
@@ -80,6 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    # A process has these once, and other tests' sites would be traced from then on.
+    monkeypatch.setattr(trace, "set_tracer_provider", lambda _: None)
+    monkeypatch.setattr(metrics, "set_meter_provider", lambda _: None)
     with Collector() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -146,7 +150,7 @@ async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_p
         "http.server.request.duration",
         "gen_ai.client.token.usage",
         "opportune.job.duration",
-    } <= collector.metrics()
+    } <= collector.metric_names()
     assert b"the-site" in collector.text
     for private in (b"private", b"hidden", b"in-the-job", b"secret-key"):
         assert private not in collector.text, private
