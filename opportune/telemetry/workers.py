@@ -52,12 +52,14 @@ class Workers:
         self._state = state
         self.number = 0
         name, _, count = os.environ.get(WORKERS_VARIABLE, "").partition(":")
-        self._name, self._count = name, int(count or 1)
+        self._name = name
+        self._numbers = range(int(count) + 1) if count else range(1)
+        """One more than there are workers: at SIGHUP the next is there before the one whose place it takes has ended."""
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Answer the others until the block ends."""
-        if self._count == 1 or sys.platform == "win32":
+        if not self._name or sys.platform == "win32":
             yield
             return
         listener = self._take_number()
@@ -74,7 +76,7 @@ class Workers:
 
     async def reports(self) -> list[WorkerReport]:
         """What each of them tells, in the order of their numbers; without those that do not answer in time."""
-        others = [number for number in range(self._count) if number != self.number]
+        others = [number for number in self._numbers if number != self.number]
         found = await asyncio.gather(self.own_report(), *map(self._ask, others))
         return sorted(filter(None, found), key=lambda report: report.worker)
 
@@ -92,7 +94,7 @@ class Workers:
         """The first that no other worker has. Its name is given back when a process ends, however that is."""
         if sys.platform == "win32":
             return None
-        for number in range(self._count):
+        for number in self._numbers:
             listener = socket.socket(socket.AF_UNIX)
             if self._file(number) and not self._is_answered(number):
                 Path(self._address(number)).unlink(missing_ok=True)  # a dead worker's

@@ -207,6 +207,9 @@ async def test_whichever_worker_is_asked_tells_of_all(group: FastAPI) -> None:
             await stack.enter_async_context(each.listening())
         assert [each.number for each in workers] == [0, 1, 2]
         assert [report.worker for report in await workers[1].reports()] == [0, 1, 2]
+        successor = Workers(group.state)
+        async with successor.listening():
+            assert len(await workers[1].reports()) == 4, "one that is to take another's place is there before that ends"
         group.state.workers = workers[2]
         async with AsyncClient(transport=ASGITransport(group), base_url="http://testserver") as client:
             found = await numbers(client)
