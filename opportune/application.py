@@ -31,7 +31,7 @@ from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.settings import Settings, get_settings, read_feature_settings
 from opportune.speedups import speedup
 from opportune.storage import open_storage, routes
-from opportune.telemetry.setup import add_telemetry, telemetry_running
+from opportune.telemetry.setup import add_telemetry, errors_reported, telemetry_running
 from opportune.web import api_docs, health, markdown_preview, root_files
 from opportune.web.cache import open_cache
 from opportune.web.errors.handlers import add_error_handlers
@@ -90,7 +90,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
+    async with errors_reported(app.state.settings), AsyncExitStack() as stack:
         await start_services(app.state, stack)
         for feature in app.state.features:
             if feature.lifespan:

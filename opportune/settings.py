@@ -250,6 +250,8 @@ class Settings(BaseSettings):
     """When, as a cron expression in UTC."""
     otel_exporter_otlp_endpoint: EndpointUrl = ""
     """An OpenTelemetry collector (http://127.0.0.1:4318) for traces and metrics. Its own OTEL_… say the rest."""
+    sentry_dsn: SecretStr = SecretStr("")
+    """Where errors go: a project's DSN at Sentry, or at what speaks like it."""
     metrics_token: SecretStr = SecretStr("")
     """Lets Prometheus read /metrics, as its bearer token: 20 characters or more. Empty: there is no such address."""
 

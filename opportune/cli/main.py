@@ -16,6 +16,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +30,7 @@ from opportune.cli.registry import HELPS, OPTIONS, PROGRAM, command_files, featu
 from opportune.cli.suggestions import did_you_mean
 from opportune.cli.terminal import printable, styled
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, PROJECT, display_path, import_without_gc
+from opportune.project import PACKAGE, PROJECT, display_path, env_file_value, import_without_gc
 
 if TYPE_CHECKING:  # Typer carries its own click and gives it no public name: nothing of it is wanted at run time
     from typer._click import Command, Context, HelpFormatter
@@ -214,6 +215,7 @@ def reason_of_abort(error: BaseException) -> tuple[int, str]:
 
 def unexpected(error: Exception) -> int:
     """A full disk, or a bug. Its name and place are enough for most; DEBUG=true shows the rest."""
+    report(error)
     if output.is_verbose() or os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
         traceback.print_exception(error)
         return 1
@@ -223,6 +225,17 @@ def unexpected(error: Exception) -> int:
     first_line = next(iter(words.splitlines()), "")
     where = f"{type(error).__name__}: {first_line} ({error_location(error)})"
     return print_error(f"Unexpected {where}. For its traceback: python3 {PROGRAM} -v …", 1)
+
+
+def report(error: Exception) -> None:
+    """Tell Sentry, where SENTRY_DSN is set: nobody may be looking at what a cron prints."""
+    if not (os.environ.get("SENTRY_DSN") or env_file_value("SENTRY_DSN").strip()):
+        return
+    from opportune.settings import get_settings  # noqa: PLC0415 - for sites that have it
+    from opportune.telemetry.sentry import report_command  # noqa: PLC0415 - as above
+
+    with suppress(OperatorError):
+        report_command(error, get_settings())
 
 
 def error_location(error: Exception) -> str:

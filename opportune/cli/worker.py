@@ -14,7 +14,7 @@ from opportune.errors import OperatorError
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.logging import logging_config
 from opportune.settings import Settings
-from opportune.telemetry.setup import tracing_of
+from opportune.telemetry.setup import errors_reported, tracing_of
 
 POLL_INTERVAL_SECONDS = 1.0
 """Seconds between two looks for what other processes have queued."""
@@ -33,7 +33,7 @@ def command(
 
 
 async def _work(settings: Settings, concurrency: int | None) -> None:
-    async with opened(settings) as jobs, tracing_of(settings, jobs.database):
+    async with errors_reported(settings), opened(settings) as jobs, tracing_of(settings, jobs.database):
         if never := jobs.database.url.written_never:
             raise OperatorError(never)
         await jobs.database.setup()

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -172,8 +173,9 @@ class Worker:
         free = self.concurrency - len(self._running)
         due = await self.store.claim(free) if free else []
         for job in due:
-            attempt = Attempt(job, asyncio.create_task(self._act(job)))
-            task = asyncio.create_task(self._record_outcome(attempt))
+            context = copy_context()  # one for both: how it ended is logged with its number and its trace
+            attempt = Attempt(job, asyncio.create_task(self._act(job), context=context))
+            task = asyncio.create_task(self._record_outcome(attempt), context=context)
             self._running[task] = attempt
             task.add_done_callback(self._note_end)
         await self._plan(job.name for job in due)

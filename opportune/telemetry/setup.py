@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 def add_telemetry(app: FastAPI, router: Router, settings: Settings) -> None:
     """Add what sees requests, outside of all other middleware."""
+    if settings.sentry_dsn.get_secret_value():
+        from opportune.telemetry.sentry import SentryMiddleware, start_sentry  # noqa: PLC0415 - for sites that have it
+
+        start_sentry(settings)
+        app.add_middleware(SentryMiddleware)
     app.state.metrics = None
     if settings.metrics_token.get_secret_value():
         from opportune.telemetry.metrics import routes  # noqa: PLC0415 - for sites that have them
@@ -66,6 +71,22 @@ async def tracing_of(settings: Settings, database: Database) -> "AsyncIterator[T
 
     async with tracing(settings, database) as told:
         yield told
+
+
+@asynccontextmanager
+async def errors_reported(settings: Settings) -> AsyncIterator[None]:
+    """Report to Sentry, where SENTRY_DSN is set, what ends the block, and at its end what is not sent yet."""
+    if not settings.sentry_dsn.get_secret_value():
+        yield
+        return
+    from opportune.telemetry import sentry  # noqa: PLC0415 - as above
+
+    sentry.start_sentry(settings)
+    try:
+        with sentry.reporting():
+            yield
+    finally:
+        await sentry.flush()
 
 
 def workers_of(app: FastAPI) -> "Workers":

@@ -54,7 +54,7 @@ class Workers:
         name, _, count = os.environ.get(WORKERS_VARIABLE, "").partition(":")
         self._name = name
         self._numbers = range(int(count) + 1) if count else range(1)
-        """One more than there are workers: at SIGHUP the next is there before the one whose place it takes has ended."""
+        """One more than there are workers: at SIGHUP the next one is there before the one that it replaces ends."""
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

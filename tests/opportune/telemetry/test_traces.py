@@ -1,11 +1,7 @@
 """OpenTelemetry: what reaches a collector, and what does not."""
 
-import gzip
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -29,69 +25,34 @@ from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.telemetry.traces import requirements
 from opportune.testing.quiet_app import quiet_app
+from tests.opportune.telemetry.sink import Sink
 
 pytestmark = pytest.mark.database("sqlite")
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-class Collector(ThreadingHTTPServer):
-    """Takes what is sent as OTLP/HTTP, and answers whatever else is asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.bodies: list[tuple[str, bytes]] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-    @property
-    def text(self) -> bytes:
-        return b"".join(body for _, body in self.bodies)
-
-    def spans(self) -> dict[str, Any]:
-        """By their names; of several with one name the last."""
-        parsed = [ExportTraceServiceRequest.FromString(body) for path, body in self.bodies if path == "/v1/traces"]
-        scopes = [scope for each in parsed for sent in each.resource_spans for scope in sent.scope_spans]
-        return {span.name: span for scope in scopes for span in scope.spans}
-
-    def metric_names(self) -> set[str]:
-        parsed = [ExportMetricsServiceRequest.FromString(body) for path, body in self.bodies if path == "/v1/metrics"]
-        scopes = [scope for each in parsed for sent in each.resource_metrics for scope in sent.scope_metrics]
-        return {metric.name for scope in scopes for metric in scope.metrics}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        is_packed = self.headers.get("content-encoding") == "gzip"
-        self.server.bodies.append((self.path, gzip.decompress(body) if is_packed else body))
-        self._answer()
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None: ...
-
-
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+def collector(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> Sink:
     # A process has these once, and other tests' sites would be traced from then on.
     monkeypatch.setattr(trace, "set_tracer_provider", lambda _: None)
     monkeypatch.setattr(metrics, "set_meter_provider", lambda _: None)
-    with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
-        monkeypatch.setenv("OTEL_SERVICE_NAME", "the-site")
-        yield server
-        server.shutdown()
-        thread.join()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "the-site")
+    return sink
+
+
+def spans_of(sink: Sink) -> dict[str, Any]:
+    """By their names; of several with one name the last."""
+    parsed = [ExportTraceServiceRequest.FromString(body) for path, body in sink.bodies if path == "/v1/traces"]
+    scopes = [scope for each in parsed for sent in each.resource_spans for scope in sent.scope_spans]
+    return {span.name: span for scope in scopes for span in scope.spans}
+
+
+def metrics_of(sink: Sink) -> set[str]:
+    parsed = [ExportMetricsServiceRequest.FromString(body) for path, body in sink.bodies if path == "/v1/metrics"]
+    scopes = [scope for each in parsed for sent in each.resource_metrics for scope in sent.scope_metrics]
+    return {metric.name for scope in scopes for metric in scope.metrics}
 
 
 def attributes(span: Any) -> dict[str, Any]:
@@ -119,7 +80,7 @@ def routes(elsewhere: str) -> APIRouter:
 
 
 async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_private(
-    settings: Settings, collector: Collector
+    settings: Settings, collector: Sink
 ) -> None:
     given = {"otel_exporter_otlp_endpoint": collector.url, "trusted_proxies": "10.0.0.1"}
     feature = Feature(name="traces", summary="To be traced.", pages=routes(collector.url), jobs=[later])
@@ -132,7 +93,7 @@ async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_p
             await client.get("/health/live")
         assert await app.state.jobs.finished("1") is JobState.DONE
 
-    spans = collector.spans()
+    spans = spans_of(collector)
     request, work = spans["POST /traced/{name}"], spans["job traces.later"]
     assert request.trace_id.hex() == TRACE[3:35], "the trace of the proxy goes on"
     assert attributes(request)["http.response.status_code"] == 200
@@ -150,7 +111,7 @@ async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_p
         "http.server.request.duration",
         "gen_ai.client.token.usage",
         "opportune.job.duration",
-    } <= collector.metric_names()
+    } <= metrics_of(collector)
     assert b"the-site" in collector.text
     for private in (b"private", b"hidden", b"in-the-job", b"secret-key"):
         assert private not in collector.text, private
