@@ -100,7 +100,7 @@ async def test_a_start_that_fails_is_told_unless_its_operator_can_mend_it(report
 
 def test_a_command_that_fails_is_told(reported: Settings, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTRY_DSN", reported.sentry_dsn.get_secret_value())
-    monkeypatch.setattr(main, "command_group", lambda: {}["in a command"])
+    monkeypatch.setattr(main, "command_group", lambda: dict[str, str]()["in a command"])
     with using_settings(reported):
         assert main.main(["check"]) == 1
     assert [event["exception"]["values"][0]["value"] for event in events(sink)] == ["'in a command'"]
