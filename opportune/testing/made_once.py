@@ -19,14 +19,18 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
 
-from opportune import application
+from opportune import application, settings
+from opportune.admin.permissions import Permissions
 from opportune.db.database import Database
 from opportune.db.migrations import graph
+from opportune.feature import Feature
+from opportune.settings import BaseSettings
 from opportune.speedups import are_on, module_of
 
 GC_THRESHOLDS = (100_000, 20, 50)
 MAX_COMPILED_STATEMENTS = 3000
 MAX_ROUTES = 2000
+MAX_SITES = 200
 RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
 """Tells processes of tests that tests start where those of this run keep what they have made for each other."""
 
@@ -196,6 +200,43 @@ def migrations_that_are_read_once() -> Iterator[None]:
     of_text = lru_cache(1024)(lambda path, _text: read(path))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graph, "read_migration", lambda path: of_text(path, path.read_bytes()))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_features_that_are_read_once() -> Iterator[None]:
+    """Each site reads those of each feature, from the environment of this process."""
+    load = settings.load_kind
+    of_environ = lru_cache(64)(lambda kind, _environ: load(kind, _env_file=None))
+
+    def load_once(kind: type[BaseSettings], **given: Any) -> BaseSettings:
+        if given != {"_env_file": None}:
+            return load(kind, **given)
+        environ = frozenset(item for item in os.environ.items() if item[0] != "PYTEST_CURRENT_TEST")
+        found: BaseSettings = of_environ(kind, environ)
+        return found.model_copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "load_kind", load_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def needs_that_are_looked_at_once() -> Iterator[None]:
+    """Where one test's routes need what another's site has not, each site looks at all routes of its features."""
+    look = Permissions._route_faults
+    known: dict[tuple[int, ...], tuple[Sequence[Feature], list[str]]] = {}
+
+    def look_once(self: Permissions) -> Iterator[str]:
+        key = tuple(map(id, self.features))
+        if key not in known:
+            if len(known) > MAX_SITES:
+                known.clear()
+            known[key] = self.features, list(look(self))
+        return iter(known[key][1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Permissions, "_route_faults", look_once)
         yield
 
 
