@@ -185,7 +185,11 @@ async def read_running(session: AsyncSession, condition: ColumnElement[bool]) ->
 
 
 async def take_over(
-    session: AsyncSession, worker: str, dead: Collection[Answer], goes_on: Callable[[AnswerProgress], bool]
+    session: AsyncSession,
+    worker: str,
+    dead: Collection[Answer],
+    goes_on: Callable[[AnswerProgress], bool],
+    otherwise: Outcome = INTERRUPTED,
 ) -> list[AnswerProgress]:
     """Make answers of dead processes this worker's where it goes on with them, and give these; end the others.
 
@@ -203,7 +207,7 @@ async def take_over(
         begin(each.answer, worker)
         each.answer.takeovers += 1
     await session.flush()
-    outcomes = [STOPPED if each.answer.stop_requested else INTERRUPTED for each in others]
+    outcomes = [STOPPED if each.answer.stop_requested else otherwise for each in others]
     ends = [AnswerEnd(each.answer.id, each.text, how) for each, how in zip(others, outcomes, strict=True)]
     await _end(session, ends)
     return ours

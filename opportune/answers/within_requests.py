@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,15 +12,21 @@ from opportune.answers import store
 from opportune.answers.live import LiveAnswer
 from opportune.answers.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
-from opportune.answers.store import AnswerProgress, Outcome
+from opportune.answers.store import HANDED_OVER, AnswerProgress, Outcome
+from opportune.db import utc_now
 
+RETURN_DURATION = timedelta(minutes=1)
+"""For so long a page whose stream was cut may come back, and the answer goes on by itself."""
 LEFT = Outcome(
     AnswerStatus.INTERRUPTED, "interrupted", "Nobody was looking any more, so this answer was not written to its end."
 )
 
 
 class RequestAnswerManager(AnswerManager):
-    """Writes an answer as long as its stream is open here; then it is stored as far as it got, and can be continued."""
+    """Writes an answer as long as its stream is open here; then it is stored as far as it got.
+
+    Whoever opens a stream within a minute, in any process, has it go on; later the page offers to continue it.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -30,16 +37,17 @@ class RequestAnswerManager(AnswerManager):
         del watch
 
     def is_dead(self, answer: Answer) -> bool:
-        begins_here = answer.status == AnswerStatus.STREAMING and not answer.worker and self._viewers[answer.id]
-        return (bool(begins_here) and answer.id not in self._tasks) or super().is_dead(answer)
+        if answer.worker or answer.is_waiting or not answer.is_running or answer.id in self._tasks:
+            return super().is_dead(answer)
+        return bool(self._viewers[answer.id]) or _is_left(answer)
 
     async def take_over(self, answers: Iterable[Answer]) -> None:
-        """Go on with what somebody looks at here; what another process has left without a viewer ends."""
+        """Go on with what somebody looks at here; what nobody has come back to ends."""
         seen = [*answers]
         await super().take_over([answer for answer in seen if self._viewers[answer.id]])
-        if left := [each for each in seen if each.worker and not self._viewers[each.id] and self.is_dead(each)]:
+        if left := [each for each in seen if not self._viewers[each.id] and self.is_dead(each) and _is_left(each)]:
             async with self.database.writer() as session:
-                await store.take_over(session, self.worker, left, lambda _: False)
+                await store.take_over(session, self.worker, left, lambda _: False, LEFT)
 
     @asynccontextmanager
     async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
@@ -54,7 +62,7 @@ class RequestAnswerManager(AnswerManager):
             if not self._viewers[answer.id]:
                 del self._viewers[answer.id]
                 if answer_task := self._tasks.get(answer.id):
-                    answer_task.cut(LEFT)
+                    answer_task.cut(HANDED_OVER)
 
     def _goes_on(self, found: AnswerProgress) -> bool:
         """Somebody looks at it, and has asked for it: any model is told to go on, as by *Continue*."""
@@ -64,3 +72,7 @@ class RequestAnswerManager(AnswerManager):
     def _start_after_commit(self, session: AsyncSession, begun: AnswerProgress) -> None:
         del session
         begun.answer.worker = ""  # nobody's, until its stream is opened
+
+
+def _is_left(answer: Answer) -> bool:
+    return answer.lease_until is not None and answer.lease_until + RETURN_DURATION < utc_now()
