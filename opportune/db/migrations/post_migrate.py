@@ -12,6 +12,9 @@ PREFIX = "fts_"
 VECTORS_PREFIX = "vectors_of_"
 """The same of those that have the vectors of a table's rows."""
 
+LITESTREAM_PREFIX = "_litestream_"
+"""The same of the two that Litestream keeps in a database (docs/backups.md)."""
+
 Due = Callable[[Connection], Sequence[str | Executable]]
 """Gives the statements that bring something in line with the tables as they are; none if it is."""
 
@@ -25,7 +28,8 @@ def post_migrate(due: Due) -> Due:
 
 
 def is_derived(name: str | None) -> bool:
-    return (name or "").startswith((PREFIX, VECTORS_PREFIX))
+    """Whether a table is made of others, or is Litestream's own, and no model is to know it."""
+    return (name or "").startswith((PREFIX, VECTORS_PREFIX, LITESTREAM_PREFIX))
 
 
 def due(connection: Connection) -> list[str | Executable]:
