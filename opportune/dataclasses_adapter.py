@@ -1,12 +1,40 @@
 """What of a dataclass a site's start can do without: most of them are never compared, shown or hashed."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
+class _Init:
+    """Stands where `__init__` will: what asks for that, as `inspect.signature` does, gets the real one."""
+
+    def __init__(self, create: Callable[[], Any]) -> None:
+        self.create = create
+
+    def __get__(self, instance: object, kind: type) -> Any:
+        made = self.create()
+        for owner in kind.__mro__:
+            if vars(owner).get("__init__") is self:
+                made.__qualname__ = f"{owner.__qualname__}.__init__"
+                setattr(owner, "__init__", made)  # noqa: B010 - mypy knows that one does not assign to it
+        return made.__get__(instance, kind)
+
+
+class _Inspect:
+    """`inspect` without the signature that a dataclass without a docstring is given as one: it takes the longest."""
+
+    @staticmethod
+    def signature(_kind: type) -> str:
+        return ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(inspect, name)
+
+
 def install() -> None:
-    """Have the methods of dataclasses declared from now on, but `__init__`, compiled when they are first called.
+    """Have the methods of dataclasses declared from now on compiled when they are first called or looked at.
 
     From Python 3.13 on all of a class's methods are compiled at once, and there is nothing to do.
     """
@@ -16,7 +44,7 @@ def install() -> None:
 
     def create_later(name: str, *given: Any, **options: Any) -> Any:
         if name == "__init__":
-            return create(name, *given, **options)
+            return _Init(partial(create, name, *given, **options))
         made: Callable[..., Any] | None = None
 
         def method(self: object, *values: object) -> Any:
@@ -31,4 +59,5 @@ def install() -> None:
         method.__name__ = name
         return method
 
+    dataclasses.inspect = _Inspect()  # type: ignore[attr-defined]
     dataclasses._create_fn = create_later  # type: ignore[attr-defined]
