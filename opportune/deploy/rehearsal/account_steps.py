@@ -5,6 +5,7 @@ import re
 import time
 from secrets import token_urlsafe
 
+from opportune.deploy.rehearsal.page_steps import UPLOAD_MEND
 from opportune.deploy.rehearsal.process import POLL_SECONDS
 from opportune.deploy.rehearsal.stage import Stage, StepFailed, StepLeftOut, mend_for, running
 from opportune.deploy.rehearsal.visitor import Page, Visitor
@@ -114,4 +115,16 @@ async def still_there(stage: Stage) -> str:
                 "who signed up before the deploy is not known after it",
                 "set DATABASE_URL to PostgreSQL: this host throws its disk away with each deploy",
             )
-    return "who signed up before the deploy signs in after it"
+        kept = await _shown(stage, returned)
+    return f"who signed up before the deploy signs in after it{kept}"
+
+
+async def _shown(stage: Stage, visitor: Visitor) -> str:
+    """Whether the picture that was sent before is still there."""
+    if not stage.upload_path:
+        return ""
+    page = await visitor.get(stage.upload_path)
+    statuses = [(await visitor.client.get(image)).status_code for image in page.images]
+    if any(status >= 400 for status in statuses):
+        raise StepFailed("a picture that was sent before the deploy is gone after it", UPLOAD_MEND)
+    return ", and sees their picture" if statuses else ""

@@ -10,6 +10,7 @@ from opportune.deploy.rehearsal.visitor import Page, Visitor
 EDIT_LINK = re.compile(r"/admin/[\w-]+/edit/[\w-]+$")
 LIST_LINK = re.compile(r"/admin/[\w-]+/list$")
 UPLOAD_MEND = "set STORAGE_URL to a bucket, or to database: (docs/files.md)"
+KEPT = {"s3": "in the bucket", "database": "in the database", "file": "in a folder of the machine"}
 MAX_PAGES = 40
 
 
@@ -38,13 +39,13 @@ async def upload(stage: Stage) -> str:
     async for who, page in _pages(stage):
         for form in page.forms:
             if form.method == "post" and form.file_field and form.is_multipart:
-                before = len(stage.outside.files)
                 answer = await who.submit_file(page, form)
                 if answer.status >= 500:
                     raise StepFailed(f"a file sent to {page.path} is answered {answer.status}", UPLOAD_MEND)
                 if answer.status < 400:
-                    kept = "in the bucket" if len(stage.outside.files) > before else "where STORAGE_URL says"
-                    return f"a picture sent by {page.path} is kept {kept}"
+                    stage.upload_path = page.path if who is stage.visitor else ""
+                    kind = stage.launcher.environ["STORAGE_URL"].partition(":")[0]
+                    return f"a picture sent by {page.path} is {KEPT.get(kind, 'kept')}"
     raise StepLeftOut("no form of this site takes a file")
 
 

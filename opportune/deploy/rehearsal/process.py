@@ -21,7 +21,7 @@ from opportune.deploy.rehearsal.rules import Rules
 LEFT_OUT = {".git", ".venv", "data", "bench", "tests", "node_modules"}
 """Folders that no image has, and what is its owner's alone."""
 CACHES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
-POLL_SECONDS = 0.03
+POLL_SECONDS = 0.05
 KILL_TIMEOUT_SECONDS = 10.0
 # It waits for a line, by which time it is under its limits. With `unshare` before it the mounts are its own.
 RELEASED = 'read -r _; exec "$@"'
@@ -146,13 +146,15 @@ class Launcher:
         return self.rules.keeps_all_writable or bool(self.mounts) or not is_root
 
     def deploy(self) -> None:
-        """A fresh copy of the project, as an image has it. What was written is kept where the host keeps its disk."""
+        """Have the tree as an image has it. What was written is kept where the host keeps its disk."""
         data = self.tree / "data"
         if self.tree.exists():
-            if self.rules.host.keeps_disk:
-                return
-            _make_writable(self.tree)
-            shutil.rmtree(self.tree)
+            if not self.rules.host.keeps_disk and self.rules.keeps_all_writable:
+                shutil.rmtree(data)
+                data.mkdir()
+                for name in self.written():
+                    (self.tree / name).unlink()
+            return
         shutil.copytree(self.source, self.tree, ignore=self._left_out, symlinks=True)
         compileall.compile_dir(self.tree, quiet=2)  # as the image is built; what is up to date stays
         if self.rules.keeps_all_writable:

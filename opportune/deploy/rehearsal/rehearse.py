@@ -20,7 +20,7 @@ from opportune.deploy.rehearsal.router import DatabaseGate
 from opportune.deploy.rehearsal.rules import Rules
 from opportune.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
 from opportune.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
-from opportune.deploy.rehearsal.walk import walk
+from opportune.deploy.rehearsal.walk import STEPS, Step, walk
 
 OURS = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 """What the site has of our own environment."""
@@ -38,6 +38,7 @@ class Rehearsal:
     asking: Asking | None = None
     """Where the site takes a question for a language model."""
     keeps_files: bool = False
+    steps: Mapping[str, Step] = field(default_factory=lambda: STEPS)
     settings: Mapping[str, str] = field(default_factory=dict)
     """Those that are to be other ones than `.env.production` has."""
     command: tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class Rehearsal:
         """Walk through it; `tell` is given what the set-up is. Nothing is left behind, whatever happens."""
         async with AsyncExitStack() as stack:
             stage = await stack.enter_async_context(self._set_up(stack, tell))
-            async for result in walk(stage):
+            async for result in walk(stage, self.steps):
                 yield result
 
     @asynccontextmanager

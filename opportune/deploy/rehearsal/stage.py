@@ -3,13 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from secrets import token_urlsafe
-
-import httpx
 
 from opportune.deploy.rehearsal.fakes import Outside
 from opportune.deploy.rehearsal.process import POLL_SECONDS, Instance, Launcher
@@ -71,6 +69,8 @@ class Stage:
     password: str = field(default_factory=lambda: token_urlsafe(18))
     admin_email: str = "admin@example.com"
     restarts: int = 0
+    upload_path: str = ""
+    """The page on which the visitor has sent a picture."""
     visitor: Visitor = field(init=False)
     superuser: Visitor = field(init=False)
 
@@ -110,15 +110,15 @@ class Stage:
 
     async def _is_healthy(self, port: int) -> bool:
         """As a host asks: by plain HTTP, past its own proxy, with a name that is not the site's."""
-        url = f"http://127.0.0.1:{port}{self.rules.host.health_path}"
-        try:
-            async with httpx.AsyncClient(
-                timeout=HEALTH_TIMEOUT_SECONDS, headers={"Host": f"10.0.0.7:{port}"}
-            ) as client:
-                response = await client.get(url)
-        except httpx.HTTPError:
-            return False
-        return response.status_code == 200
+        question = f"GET {self.rules.host.health_path} HTTP/1.0\r\nHost: 10.0.0.7:{port}\r\n\r\n"
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(question.encode())
+                status = await reader.readline()
+                writer.close()
+                return status.split(b" ", 2)[1:2] == [b"200"]
+        return False
 
     async def _wake(self) -> int:
         self.instance = await self.start()

@@ -62,6 +62,7 @@ class _Reader(HTMLParser):
         super().__init__()
         self.forms: list[HTMLForm] = []
         self.links: list[str] = []
+        self.images: list[str] = []
         self.words: list[str] = []
         self._select: Field | None = None
         self._textarea: Field | None = None
@@ -71,6 +72,8 @@ class _Reader(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
+        elif tag == "img" and "src" in given:
+            self.images.append(given["src"])
         elif tag == "form":
             multipart = given.get("enctype") == "multipart/form-data"
             self.forms.append(HTMLForm(given.get("action", ""), given.get("method", "get").lower(), multipart))
@@ -116,6 +119,7 @@ class Page:
     html: str
     forms: list[HTMLForm]
     links: list[str]
+    images: list[str]
     words: str
     """Its text without its tags."""
 
@@ -124,8 +128,8 @@ class Page:
         reader = _Reader()
         reader.feed(response.text)
         url = str(response.url)
-        links = [urljoin(url, link) for link in reader.links]
-        return cls(response.status_code, url, response.text, reader.forms, links, " ".join(reader.words))
+        links, images = ([urljoin(url, each) for each in found] for found in (reader.links, reader.images))
+        return cls(response.status_code, url, response.text, reader.forms, links, images, " ".join(reader.words))
 
     @property
     def path(self) -> str:
