@@ -14,22 +14,24 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from opportune.cli import deploy_rehearse
 from opportune.deploy.rehearsal.answer_steps import require_whole
 from opportune.deploy.rehearsal.fakes import serving, spoken, text_for
 from opportune.deploy.rehearsal.limits import Limits
-from opportune.deploy.rehearsal.process import Launcher
-from opportune.deploy.rehearsal.proxy import PROXIES, program
+from opportune.deploy.rehearsal.process import Launcher, free_port
+from opportune.deploy.rehearsal.proxy import OWN_ADDRESS, PROXIES, Front, program, running
 from opportune.deploy.rehearsal.questions import find_asking
 from opportune.deploy.rehearsal.rehearse import Rehearsal
 from opportune.deploy.rehearsal.router import Router
 from opportune.deploy.rehearsal.rules import Rules
-from opportune.deploy.rehearsal.services import Server
+from opportune.deploy.rehearsal.services import Server, make_certificate
 from opportune.deploy.rehearsal.stage import Outcome, Result, StepFailed
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
+from opportune.deploy.rehearsal.visitor import Visitor
+from opportune.deploy.rehearsal.walk import STEPS
 from opportune.hosts import HOSTS
 from opportune.project import PROJECT, application
 from opportune.testing.commands import Oppman
@@ -66,6 +68,47 @@ async def test_this_site_goes_through_a_deployment(server: Server, host: str) ->
     assert found["stop"].outcome is Outcome.PASSED
     without_stream = {"upload"} if asking else {"upload", "stream"}
     assert {name for name, each in found.items() if each.outcome is Outcome.LEFT_OUT} <= without_stream
+
+
+async def test_a_tree_that_nobody_may_write_to_and_a_process_that_stands_still_between_requests_will_do(
+    server: Server,
+) -> None:
+    """Leapcell's serverless mode, as far as Fly's walk has not been there."""
+    taken = ("first start", "first superuser", "sign-up by mail", "stream", "stop")
+    asking = find_asking(application())
+    steps = {name: STEPS[name] for name in taken}
+    found = await results(Rehearsal(Rules.of(HOSTS["leapcell"]), PROJECT, server, asking, steps=steps))
+    assert [each for each in found.values() if each.outcome is Outcome.FAILED] == []
+
+
+@pytest.mark.parametrize("name", PROXIES)
+async def test_each_proxy_tells_who_asks_and_cuts_a_silent_stream(tmp_path: Path, name: str) -> None:
+    if not program(name):
+        pytest.skip(f"{name} is missing: one proxy is enough")
+
+    async def answer(request: Request) -> Response:
+        names = ("x-forwarded-proto", "x-forwarded-for", "fly-client-ip")
+        return JSONResponse({name: ", ".join(request.headers.getlist(name)) for name in names})
+
+    async def stay_silent(_request: Request) -> Response:
+        async def events() -> AsyncIterator[str]:
+            yield ": here\n\n"
+            await asyncio.sleep(30)
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    certificate, key = make_certificate(tmp_path / "tls")
+    rules = replace(Rules.of(HOSTS["fly"]), idle_seconds=0.3)
+    app = Starlette(routes=[Route("/", answer), Route("/a/stream", stay_silent)])
+    async with serving(app) as site_port:
+        front = Front(rules, free_port(), site_port, certificate, key, tmp_path)
+        async with running(name, front), Visitor(f"https://127.0.0.1:{front.port}", certificate) as visitor:
+            headers = (await visitor.client.get("/", headers={"Fly-Client-IP": "203.0.113.7"})).json()
+            cut = StreamedAnswer()
+            await read_answer(visitor.client, "/a/stream", cut, 2)
+    assert (headers["x-forwarded-proto"], headers["fly-client-ip"]) == ("https", "127.0.0.1")
+    assert headers["x-forwarded-for"].split(", ")[-1] == OWN_ADDRESS
+    assert cut.connections > 1
 
 
 @pytest.mark.parametrize(
