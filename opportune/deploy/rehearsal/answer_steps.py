@@ -3,6 +3,7 @@
 import asyncio
 
 from opportune.deploy.rehearsal.fakes import spoken
+from opportune.deploy.rehearsal.process import Instance
 from opportune.deploy.rehearsal.stage import Stage, StepFailed, StepLeftOut, running
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
 
@@ -77,12 +78,17 @@ async def redeploy(stage: Stage) -> str:
     finally:
         if reading:
             reading.cancel()
-    if old.was_killed and stage.rules.stop_seconds:
-        raise StepFailed(
-            f"the old process was still there {took:.1f} s after {stage.rules.host.stop_signal}, and was killed",
-            "end what runs when `shutting_down(app)` is set, and set ANSWER_GRACE_SECONDS below what the host gives",
-        )
+    require_ended(stage, old, took)
     if asked:
         require_whole(asked[0], asked[2])
         left_out = f"; the answer is whole, after {asked[0].connections} connections"
     return f"the old process ended {took:.1f} s after {stage.rules.host.stop_signal}{left_out}"
+
+
+def require_ended(stage: Stage, instance: Instance, seconds: float) -> None:
+    """Complain of a process that had to be killed, where the host gives any time at all."""
+    if instance.was_killed and stage.rules.stop_seconds:
+        raise StepFailed(
+            f"the old process was still there {seconds:.1f} s after {stage.rules.host.stop_signal}, and was killed",
+            "end what runs when `shutting_down(app)` is set, and set ANSWER_GRACE_SECONDS below what the host gives",
+        )

@@ -7,16 +7,15 @@ from opportune.hosts import Host
 
 SCALED_IDLE_SECONDS = 1.5
 SCALED_TOTAL_SECONDS = 1.5
-SCALED_STOP_SECONDS = 5.0
-"""As Fly's, and no less: the server itself takes three to let go of its connections."""
+SCALED_STOP_SECONDS, SCALED_GRACE_SECONDS = 10.0, 1.0
+"""The server itself takes three to let go of its connections, and a machine that rehearses is busy. Answers have less
+than they take: another process is to go on with them."""
 MAX_TOTAL_SECONDS = 120.0
 """A rehearsal with the host's own clocks cuts a stream after that where the host would wait for longer."""
 DATABASE_WAKE_SECONDS, SCALED_DATABASE_WAKE_SECONDS = 3.0, 1.0
 START_TIMEOUT_SECONDS, SCALED_START_TIMEOUT_SECONDS = 60.0, 120.0
 """Seconds from the start of the process to the first good answer of its health check; a machine that rehearses has
 other things to do."""
-SPARED_SECONDS = 2.0
-"""Of the seconds that a host gives, those that answers leave."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ class Rules:
 
     @property
     def grace_seconds(self) -> float:
-        """Seconds that answers have to end after the signal."""
-        return max(0.0, self.stop_seconds - SPARED_SECONDS)
+        """Seconds that answers have to end after the signal, scaled down."""
+        return SCALED_GRACE_SECONDS if self.stop_seconds else 0.0
 
     @property
     def keeps_all_writable(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import httpx
 
 from opportune.deploy.rehearsal.account_steps import first_superuser, sign_up, still_there, visitor_address
-from opportune.deploy.rehearsal.answer_steps import redeploy, stream
+from opportune.deploy.rehearsal.answer_steps import redeploy, require_ended, stream
 from opportune.deploy.rehearsal.page_steps import admin, upload
 from opportune.deploy.rehearsal.stage import (
     Outcome,
@@ -66,6 +66,7 @@ async def leave(stage: Stage) -> str:
     instance = running(stage)
     took = await instance.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
     stage.instance = None
+    require_ended(stage, instance, took)
     peak = max(each.peak_memory_bytes for each in stage.launcher.instances)
     if (written := stage.launcher.written()) and not stage.rules.host.keeps_disk:
         raise StepFailed(
