@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
+from pydantic import SecretStr
 from sqlalchemy import select
 
-from opportune.storage import StorageError
+from opportune.storage import StorageError, open_storage
 from opportune.testing import picture
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.forms.uploads import TOO_LARGE
@@ -125,6 +126,19 @@ async def test_where_files_cannot_be_kept_the_form_says_so_and_keeps_the_rest(
     assert str(StorageError()) in answer.text.split('id="error-photo">')[1]
     assert 'value="Kept title"' in answer.text
     assert await shelves(app) == []
+
+
+async def test_a_file_that_the_database_does_not_take_is_refused_beside_its_field(
+    app: FastAPI, admin: AsyncClient
+) -> None:
+    limits = SecretStr("database:?max_file_megabytes=1&max_total_megabytes=1")
+    app.state.storage = open_storage(app.state.settings.model_copy(update={"storage_url": limits}), app.state.database)
+    for size, words in ((1_000_001, "at most 1 MB."), (900_000, ""), (200_000, "no room for more files")):
+        answer = await save(admin, sent=files(photo=picture(), plan=bytes(size)), title=f"Of {size}", slug=f"s{size}")
+        assert answer.status_code == (400 if words else 303)
+        assert words in answer.text.partition('id="error-plan">')[2]
+    (shelf,) = await shelves(app)
+    assert len(await app.state.storage.read(shelf.plan)) == 900_000
 
 
 async def test_a_change_that_is_refused_leaves_no_file_behind(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
