@@ -110,11 +110,13 @@ def uploads_left(manifest: Manifest, target: Target) -> str:
         return f"Its uploads are in {manifest.elsewhere}: set STORAGE_URL to that place."
     if isinstance(place, Path) or not any(name.startswith(UPLOADS) for name in manifest.members):
         return ""
+    if isinstance(place, DatabaseFiles) and not target.graph.pending(manifest.revisions):
+        return ""  # put there
     if not isinstance(place, DatabaseFiles):
         return f"Its uploads are not restored into {place.label}: unpack {UPLOADS} of the archive there."
     return (
-        f"Its uploads are not restored into the database: unpack {UPLOADS} of the archive, and set STORAGE_URL to that "
-        "folder."
+        f"Its uploads are not restored into its database, which has no tables for them yet: unpack {UPLOADS} of the "
+        "archive, and set STORAGE_URL to that folder."
     )
 
 

@@ -1,5 +1,6 @@
 """Reading a backup back. Everything is checked before anything is touched."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.settings import Settings
-from opportune.storage.location import Place, parse_storage_url
+from opportune.storage.location import DatabaseFiles, Place, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"
 LOCK = ".restore"
@@ -64,9 +65,11 @@ def restore_backup(path: Path, target: Target, confirm: Confirm) -> Restored:
     with open_archive(path) as archive:
         refuse_newer(target.graph, archive)
         try:
-            if target.url.kind != "postgresql":
-                return _into_sqlite(archive, target, confirm)
-            return _into_postgresql(archive, target, confirm)
+            into = _into_sqlite if target.url.kind != "postgresql" else _into_postgresql
+            restored = into(archive, target, confirm)
+            if isinstance(target.place, DatabaseFiles) and not target.graph.pending(archive.manifest.revisions):
+                asyncio.run(uploads.put_into_database(archive, target.settings))
+            return restored
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise OperatorError(f"The backup cannot be restored: {error.strerror or error}{where}.") from error

@@ -4,12 +4,18 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
 
 from opportune.atomic_files import TEMPORARY, put, sync
 from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
+from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.progress import work
+from opportune.settings import Settings
+from opportune.storage import MissingFileError, StorageError, open_storage
 from opportune.storage.location import Place
+from opportune.web.forms.uploads import MAX_FILE_BYTES
 
 
 def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
@@ -58,6 +64,31 @@ def stage_uploads(archive: Archive, place: Place) -> Iterator["StagedUploads"]:
         yield StagedUploads([(folder / name, place / name) for name in names])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def put_into_database(archive: Archive, settings: Settings) -> None:
+    """Keep the uploads of an archive, which were in a folder, as STORAGE_URL=database: does.
+
+    Raises:
+        OperatorError: the database is restored, and not all of them are there.
+    """
+    database = open_database(settings)
+    storage = open_storage(settings, database)
+    try:
+        with work("Keeping uploads", len(archive.uploads), "files") as progress:
+            for name in archive.uploads:
+                with SpooledTemporaryFile(MAX_FILE_BYTES) as file:
+                    archive.extract(name, cast("BinaryIO", file))
+                    file.seek(0)
+                    await storage.put(name.removeprefix(UPLOADS), file.read(), "")
+                progress.advance()
+    except (StorageError, MissingFileError) as error:
+        raise OperatorError(
+            f"The database is restored, but the upload {name} is not kept: {error} Unpack {UPLOADS} of the archive "
+            "and set STORAGE_URL to that folder."
+        ) from error
+    finally:
+        await database.dispose()
 
 
 class StagedUploads:

@@ -95,8 +95,10 @@ def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch:
 
 @only_sqlite
 def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    elsewhere = str(site.folder / "elsewhere.zip")
-    assert oppman("backup", elsewhere).code == 0
+    named = site.upload.with_name(f"{'0' * 32}.png")
+    site.upload.rename(named)
+    of_folder = str(site.folder / "of-folder.zip")
+    assert oppman("backup", of_folder).code == 0
     monkeypatch.setenv("STORAGE_URL", "database:")
     site.execute("INSERT INTO jobs_file VALUES (1, 'a/b.bin', 3, '2026-01-01')")
     site.execute("INSERT INTO jobs_file_piece VALUES (1, 0, x'00ff80')")
@@ -105,7 +107,8 @@ def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, m
     assert oppman("flush", "--yes").code == 0
     assert "Its uploads" not in oppman("restore", "--no-input", path).out
     assert site.execute("SELECT content FROM jobs_file_piece") == [(b"\x00\xff\x80",)]
-    assert "unpack uploads/ of the archive, and set STORAGE_URL" in oppman("restore", "--no-input", elsewhere).out
+    assert "Its uploads" not in oppman("restore", "--no-input", of_folder).out
+    assert site.execute("SELECT name, size_bytes FROM jobs_file") == [(f"a/{named.name}", 7)]
 
 
 @only_sqlite
