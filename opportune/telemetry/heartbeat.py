@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
-from opportune.jobs import JobContext, job
+from opportune.jobs import JobContext, defer, job
 from opportune.jobs.heartbeat import send_heartbeat
 from opportune.jobs.last_runs import find_last_run
 from opportune.jobs.models import Job, JobState
@@ -23,6 +23,10 @@ from opportune.settings import Settings
 DAILY = "23 3 * * *"
 """When late schedules are looked for on a site without HEARTBEAT_URL: beside what is done then anyway."""
 MAX_TOLD_JOBS = 100
+RECHECK_AFTER = timedelta(minutes=2)
+
+LateJob = tuple[str, str | None, datetime]
+"""Name, key, and since when it is due."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,20 +38,40 @@ def _schedule(settings: Settings) -> str:
 @job("admin.watch_jobs", attempts=1, schedule=_schedule)
 async def watch_jobs(run: JobContext) -> None:
     """Call HEARTBEAT_URL, unless jobs that somebody here knows have waited for long."""
-    queue = run.database.info.get("jobs")
-    known = sorted(queue.jobs) if isinstance(queue, DatabaseJobQueue) else None
-    async with run.database.reader(fresh=True) as session:
-        late = await _late(session, known)
-    if late:
-        logger.error("Jobs are late, so no heartbeat is sent: %s", ", ".join(sorted({name for name, _, _ in late})))
-        planned = {name: due.isoformat() for name, key, due in reversed(late) if (key or "").startswith(SCHEDULE_KEY)}
-        await run.write(_report, run.settings, planned)
+    is_quiet = run.settings.jobs == "request"  # where nothing runs between requests all is late, as it should be
+    if not is_quiet and await _read_late(run):
+        await run.write(_look_again)  # a site that has just woken up is about to do them
     elif url := run.settings.heartbeat_url.get_secret_value():
         await send_heartbeat(url)
 
 
-async def _late(session: AsyncSession, known: Sequence[str] | None) -> Sequence[tuple[str, str | None, datetime]]:
-    """Names, keys and times of those that are due for long, the longest first: as many as are worth telling."""
+@job("admin.report_late_jobs", attempts=3)
+async def report_late_jobs(run: JobContext, since: str) -> None:
+    """Log which jobs are late after all, and write to ADMIN_EMAIL about those that a schedule has planned."""
+    if utc_now() - datetime.fromisoformat(since) > 2 * RECHECK_AFTER:
+        await run.write(_look_again)  # the site has slept since
+    elif late := await _read_late(run):
+        logger.error("Jobs are late, so no heartbeat is sent: %s", ", ".join(sorted({name for name, _, _ in late})))
+        planned = {name: due.isoformat() for name, key, due in reversed(late) if (key or "").startswith(SCHEDULE_KEY)}
+        await run.write(_report, run.settings, planned)
+
+
+async def _look_again(session: AsyncSession) -> None:
+    since = utc_now()
+    minutes = int(since.timestamp() // RECHECK_AFTER.total_seconds())
+    call = report_late_jobs(since.isoformat())
+    defer(session, call, key=f"late {minutes}", delay=RECHECK_AFTER.total_seconds())
+
+
+async def _read_late(run: JobContext) -> Sequence[LateJob]:
+    queue = run.database.info.get("jobs")
+    known = sorted(queue.jobs) if isinstance(queue, DatabaseJobQueue) else None
+    async with run.database.reader(fresh=True) as session:
+        return await _late(session, known)
+
+
+async def _late(session: AsyncSession, known: Sequence[str] | None) -> Sequence[LateJob]:
+    """Those that are due for long, the longest first: as many as are worth telling."""
     is_late = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) < utc_now() - LATE_AFTER)
     query = select(col(Job.name), col(Job.key), col(Job.due_at)).where(is_late)
     if known is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Literal, NamedTuple
 
 from fastapi import FastAPI
 from sqlalchemy import func, select
@@ -16,21 +17,35 @@ from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, sched
 from opportune.mail.delivery import send_email_job
 from opportune.web.time_zone import format_datetime
 
-NOBODY_WORKS = "Nothing does jobs: set JOBS=inline, or JOBS=worker and run oppman.py worker."
+HINTS = {
+    "worker": "Does oppman.py worker run, and is it fast enough?",
+    "request": "They wait for the next requests: have a cron service call the site's address for that (docs/jobs.md).",
+    "off": "Nothing does jobs: set JOBS=inline, or JOBS=worker and run oppman.py worker.",
+}
+"""What to do about jobs that are late, by JOBS."""
+SLOW = "The site does them itself, and is behind: the list of jobs has what runs; JOBS=worker has more hands."
 MAIL_HINT = "Look at MAIL_URL; Operations sends a test e-mail and shows what the server says."
 STATE = "/admin/job/list?state={}"
 
 
+class Late(NamedTuple):
+    """How jobs that are late are told."""
+
+    state: Literal["notice", "fault"]
+    hint: str
+
+
 async def job_lights(app: FastAPI) -> list[HealthLight]:
-    now = utc_now()
-    names = scheduled_names(app.state.jobs.jobs.values(), app.state.settings)
+    now, settings, known = utc_now(), app.state.settings, app.state.jobs.jobs
+    names = scheduled_names(known.values(), settings)
+    late = Late("notice" if settings.jobs == "request" else "fault", HINTS.get(settings.jobs, SLOW))
     async with app.state.database.reader(fresh=True) as session:
-        is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= now)
+        is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= now) & col(Job.name).in_(known)
         oldest = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
         schedules = await read_schedules(session, names)
         mail = await _mail(session)
-        backups = await backup_state(session, app.state.settings)
-    found = [_oldest(oldest, now), *(_schedule(each, now) for each in schedules), *mail]
+        backups = await backup_state(session, settings)
+    found = [_oldest(oldest, now, late), *(_schedule(each, now, late) for each in schedules), *mail]
     return [*found, _backups(backups)]
 
 
@@ -40,26 +55,26 @@ def _backups(backups: BackupState) -> HealthLight:
     return HealthLight("Backups", str(backups), "ok" if backups.is_well else "fault")
 
 
-def _oldest(oldest: datetime | None, now: datetime) -> HealthLight:
+def _oldest(oldest: datetime | None, now: datetime, late: Late) -> HealthLight:
     if oldest is None:
         return HealthLight("Due jobs", "none waits")
     words = f"the oldest has waited for {lasted((now - oldest).total_seconds())}"
     address = STATE.format(JobState.WAITING)
     if now - oldest > LATE_AFTER:
-        return HealthLight("Due jobs", words, "fault", address, NOBODY_WORKS)
+        return HealthLight("Due jobs", words, late.state, address, late.hint)
     return HealthLight("Due jobs", words, address=address)
 
 
-def _schedule(schedule: Schedule, now: datetime) -> HealthLight:
+def _schedule(schedule: Schedule, now: datetime, late: Late) -> HealthLight:
     name, run = schedule.name, schedule.last
     words = f"well at {format_datetime(run.succeeded_at)}" if run.succeeded_at else "not yet"
     if schedule.is_late(now):
         words = f"{words}; late since {format_datetime(schedule.due_at)}"
-        return HealthLight(name, words, "fault", STATE.format(JobState.WAITING), NOBODY_WORKS)
+        return HealthLight(name, words, late.state, STATE.format(JobState.WAITING), late.hint)
     if schedule.is_running or schedule.due_at:
         words += "; runs now" if schedule.is_running else f"; next at {format_datetime(schedule.due_at)}"
     else:
-        return HealthLight(name, f"{words}; no next run is planned", "notice", hint=NOBODY_WORKS)
+        return HealthLight(name, f"{words}; no next run is planned", "notice", hint=late.hint)
     if run.is_failing:
         return HealthLight(name, f"failed at {format_datetime(run.failed_at)}; {words}", "fault", hint=run.error)
     return HealthLight(name, words)

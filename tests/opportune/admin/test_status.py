@@ -9,6 +9,7 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from opportune.admin.status import server
+from opportune.admin.status.database import database_lights
 from opportune.admin.status.light import lasted, sized
 from opportune.db.model import utc_now
 from opportune.jobs.models import Job, JobState, LastRun
@@ -60,6 +61,7 @@ async def test_what_is_late_or_failed_is_red_with_a_word_on_what_to_do(app: Fast
         session.add_all(
             [
                 Job(name=name, key=f"{SCHEDULE_KEY}{name}:now", due_at=hour_ago),
+                Job(name="removed.job", due_at=utc_now() - timedelta(days=1)),
                 Job(name=other, key=f"{SCHEDULE_KEY}{other}:now", due_at=utc_now() + timedelta(hours=1)),
                 LastRun(name=name, succeeded_at=hour_ago),
                 LastRun(name=other, failed_at=hour_ago, error="No room."),
@@ -70,10 +72,13 @@ async def test_what_is_late_or_failed_is_red_with_a_word_on_what_to_do(app: Fast
     assert "Something needs you" in page
     assert re.search("well at .*; late since", line(page, name))
     assert re.search("fault: failed at .*; not yet; next at .* No room.", line(page, other))
-    assert "Nothing does jobs: set JOBS=inline" in line(page, name)
+    assert "JOBS=worker has more hands" in line(page, name)
     assert line(page, "Due jobs").startswith("fault: the oldest has waited for 1 hour")
     assert "550 &lt;no&gt; such user" in page
     assert "sends a test e-mail" in line(page, "Last e-mail failed")
+    app.state.settings = app.state.settings.model_copy(update={"jobs": "request"})
+    page = (await admin.get("/admin/status")).text
+    assert line(page, "Due jobs").startswith("notice: "), "where nothing runs between requests that is as it should be"
 
 
 @on_sqlite
@@ -108,6 +113,14 @@ async def test_machines_read_it_as_json_with_the_metrics_token_while_the_databas
     assert (response.status_code, told["well"]) == (503, False)
     assert {"part": "Database", "words": "is away", "state": "fault"}.items() <= told["groups"]["Overview"][0].items()
     assert any(light["part"] == "Worker 0" for light in told["groups"]["Server"]), "the rest is told all the same"
+
+
+@pytest.mark.database("postgresql")
+async def test_a_replica_is_asked_how_far_it_is_behind(settings: Settings) -> None:
+    app = quiet_app(settings.model_copy(update={"database_reader_url": settings.database_url}))
+    async with app.router.lifespan_context(app):
+        lights = {light.part: light.words for light in await database_lights(app)}
+    assert lights["Replica's lag"] == "it does not say", "a server that replays nobody's changes"
 
 
 def test_sizes_and_spans_are_told_as_people_read_them() -> None:

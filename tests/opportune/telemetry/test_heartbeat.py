@@ -17,7 +17,7 @@ from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.settings import Settings, load_settings
 from opportune.storage import open_storage
-from opportune.telemetry.heartbeat import watch_jobs
+from opportune.telemetry.heartbeat import report_late_jobs, watch_jobs
 from opportune.testing.recorded_jobs import RecordedJobs
 
 pytestmark = pytest.mark.database("sqlite")
@@ -85,14 +85,33 @@ async def test_while_a_schedule_is_late_nothing_is_called_and_one_email_is_writt
         session.add(Job(name="a.late", key="schedule:a.late:1", due_at=hour_ago))
         session.add(LastRun(name="a.late", succeeded_at=utc_now() - timedelta(days=1)))
         session.add(Job(name="b.soon", key="schedule:b.soon:1", due_at=utc_now() + timedelta(hours=1)))
-    await watched.run(watch_jobs())
-    await watched.run(watch_jobs())
+    for _ in range(2):
+        await watched.run(watch_jobs())
+        assert watched.names[-1] == "admin.report_late_jobs", "it looks again first: who has just woken up is behind"
+        await watched.work()
 
     assert monitor.called == []
     assert [email.to for email in watched.outbox] == ["root@example.org"]
     assert "Schedules are late" in watched.outbox[0].subject
     assert "a.late: due at" in watched.outbox[0].text
     assert "b.soon" not in watched.outbox[0].text
+
+
+async def test_a_site_that_has_slept_meanwhile_looks_once_more(watched: RecordedJobs, database: Database) -> None:
+    async with database.writer() as session:
+        session.add(Job(name="a.late", key="schedule:a.late:1", due_at=utc_now() - timedelta(hours=1)))
+    await watched.run(report_late_jobs((utc_now() - timedelta(hours=1)).isoformat()))
+    assert watched.names == ["admin.report_late_jobs"]
+
+
+async def test_where_jobs_wait_for_requests_late_ones_keep_no_call_back(
+    watched: RecordedJobs, monitor: Monitor, database: Database
+) -> None:
+    async with database.writer() as session:
+        session.add(Job(name="a.late", key="schedule:a.late:1", due_at=utc_now() - timedelta(hours=1)))
+    watched.context.settings = watched.context.settings.model_copy(update={"jobs": "request"})
+    await watched.run(watch_jobs())
+    assert monitor.called == ["GET /secret-path"]
 
 
 async def test_who_sets_no_address_is_called_nowhere(recorded_jobs: RecordedJobs) -> None:
