@@ -86,7 +86,10 @@ class RelativeUrlsMiddleware:
         headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
         paths = _Paths(scope["router"], self.by_name, self.address)
         hostless = {**scope, "headers": headers, "server": None, "router": paths}
-        await self.app(hostless, receive, send)
+        try:
+            await self.app(hostless, receive, send)
+        finally:
+            scope["route"] = hostless.get("route")  # what was found inside, for who counts requests
 
 
 class _Paths:

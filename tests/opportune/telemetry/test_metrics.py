@@ -24,6 +24,7 @@ from opportune.settings import Settings, load_settings
 from opportune.telemetry.metrics.families import MAX_SERIES, Counter, Histogram, text_of
 from opportune.telemetry.process import WORKERS_VARIABLE, form_group
 from opportune.telemetry.workers import Workers
+from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.quiet_app import quiet_app
 
 pytestmark = pytest.mark.database("sqlite")
@@ -103,7 +104,9 @@ def test_a_short_token_is_refused_in_one_line_without_showing_it() -> None:
     assert "guessable" not in str(caught.value)
 
 
-async def test_requests_are_counted_by_the_template_of_their_route(visitor: AsyncClient) -> None:
+async def test_requests_are_counted_by_the_template_of_their_route(measured: FastAPI, visitor: AsyncClient) -> None:
+    async with signed_in_client(measured, await make_user(measured.state.database, is_superuser=True)) as admin:
+        await admin.get("/admin/user/list")
     for path in ("/", "/accounts/login?next=/secret", "/static/site.css", "/no/such/7", "/admin/user/details/7"):
         await visitor.get(path)
     await visitor.request("BREW", "/accounts/login")
@@ -112,7 +115,8 @@ async def test_requests_are_counted_by_the_template_of_their_route(visitor: Asyn
     assert at(found, "http_requests_total", method="GET", route="/accounts/login", status="200", worker="0") == 1
     assert at(found, "http_requests_total", route="/static", status="200") == 1
     assert at(found, "http_requests_total", route="none", status="404") == 1
-    assert at(found, "http_requests_total", route="/admin") == 1
+    assert at(found, "http_requests_total", route="/admin", status="303") == 1, "who is not in learns of no page"
+    assert at(found, "http_requests_total", route="/admin/{identity}/list", status="200") == 1
     assert at(found, "http_requests_total", method="other", route="/accounts/login") == 1
     assert at(found, "http_request_duration_seconds_count", method="GET", route="/accounts/login") == 1
     assert at(found, "http_request_duration_seconds_bucket", method="GET", route="/accounts/login", le="+Inf") == 1
