@@ -10,8 +10,9 @@ NO_ROUTE = "none"
 def route_template(scope: Scope) -> str:
     """Template of the path, with what it is mounted below; asked when the request has been answered."""
     route = scope.get("route")
-    if route is None:
-        return NO_ROUTE
+    mounted: str = scope["root_path"] if "app_root_path" in scope else ""
+    if route is None:  # FastAPI's own router does not tell what is mounted
+        return mounted or NO_ROUTE
     path: str = getattr(route, "path_format", "") or getattr(route, "path", "")
-    mounted = "" if isinstance(route, Mount) else scope.get("root_path", "")
-    return f"{mounted}{path.removesuffix('{path}').rstrip('/') or '/'}" if path or mounted else NO_ROUTE
+    below = "" if isinstance(route, Mount) else mounted
+    return f"{below}{path.removesuffix('{path}').rstrip('/')}" or "/"
