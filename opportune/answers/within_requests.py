@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from opportune.answers.live import LiveAnswer
 from opportune.answers.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.answers.store import HANDED_OVER, AnswerProgress, Outcome
+from opportune.answers.task import TRANSIENT_ERRORS
 from opportune.db import utc_now
 
 RETURN_DURATION = timedelta(minutes=1)
@@ -54,7 +55,8 @@ class RequestAnswerManager(AnswerManager):
         self._viewers[answer.id] += 1
         try:
             if answer.is_running:
-                await self.take_over([answer])
+                with suppress(*TRANSIENT_ERRORS):  # who follows it tries again
+                    await self.take_over([answer])
             async with super().view(answer) as live:
                 yield live
         finally:

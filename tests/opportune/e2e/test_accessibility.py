@@ -25,7 +25,10 @@ LINK = re.compile(r'<a [^>]*?href="(/[^"#]*)"')
 NO_PAGES = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")
 """Files, e-mails in their own words, and Swagger's page, which is not ours."""
 ALIKE = re.compile(r"/admin/(?:[\w-]+/(details|delete|history|import)\b.*|([\w-]+/)(?:edit/.*|create))")
-OF_OPERATIONS = [f"/admin/operations{page}" for page in ("", "/settings", "/doctor", "/confirm")]
+OF_OPERATIONS = [
+    *(f"/admin/operations{page}" for page in ("", "/settings", "/doctor", "/confirm")),
+    "/admin/llm/provider",
+]
 OF_STRANGERS = [
     "/",
     "/accounts/login",
