@@ -84,3 +84,15 @@ def test_what_cannot_be_done_is_one_line(oppman: Oppman, url: str) -> None:
 def test_without_its_tables_it_says_what_to_do(oppman: Oppman, tmp_path: Path) -> None:
     result = oppman("jobs", "list", DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
     assert (result.code, result.err) == (1, "The database lacks migrations. Run: python3 oppman.py migrate\n")
+
+
+def test_the_address_for_a_cron_service_is_shown_where_it_is_needed(oppman: Oppman, url: str) -> None:
+    shown = oppman("jobs", "url", DATABASE_URL=url, JOBS="request", BASE_URL="https://site.example/")
+    assert (shown.code, shown.out.count("\n")) == (0, 1)
+    assert shown.out.startswith("https://site.example/jobs/run?signature=")
+    for environment, words in (
+        ({"JOBS": "inline"}, "JOBS is inline"),
+        ({"JOBS": "request", "BASE_URL": ""}, "BASE_URL is not set"),
+    ):
+        refused = oppman("jobs", "url", DATABASE_URL=url, **environment)
+        assert (refused.code, refused.err.count("\n"), words in refused.err) == (1, 1, True)

@@ -100,3 +100,13 @@ async def test_a_job_that_a_feature_offers_is_queued_by_its_button(app: FastAPI,
     assert await said(operator) == "Queued: Count the stars."
     assert ("tests.count_stars", "Queued: Count the stars.") in await entries(app)
     assert (await operator.post(f"{PAGE}/do/tests.count_sheep")).status_code == 404
+
+
+@on_sqlite
+async def test_the_address_for_a_cron_service_is_shown_where_jobs_are_done_by_requests(
+    app: FastAPI, operator: AsyncClient
+) -> None:
+    assert "/jobs/run" not in (await operator.get(PAGE)).text
+    for base_url, words in (("https://site.example", "https://site.example/jobs/run?signature="), ("", "BASE_URL is")):
+        app.state.settings = app.state.settings.model_copy(update={"jobs": "request", "base_url": base_url})
+        assert words in (await operator.get(PAGE)).text
