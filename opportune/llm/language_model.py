@@ -142,11 +142,11 @@ class LanguageModel:
             return
         if not at_once and monotonic() - site._looked_at < CHOICE_INTERVAL_SECONDS:
             return
+        site._looked_at = monotonic()
         try:
             chosen = await site.guard.chosen_model()
         except (SQLAlchemyError, TimeoutError, OperatorError):  # it is away, or not migrated: as it was
             return
-        site._looked_at = monotonic()
         if chosen != site.model:
             site._take(chosen)
 
