@@ -226,9 +226,11 @@ class Settings(BaseSettings):
     backup_schedule: str = "30 3 * * *"
     """When, as a cron expression in UTC."""
     backup_keep: str = "7 daily, 4 weekly, 6 monthly"
-    """Which stay: the newest of so many days, weeks, months (also hourly, yearly), and the last one always."""
+    """Which stay: the newest of so many days, weeks, months (also hourly, yearly); those of the last day always."""
     backup_passphrase: SecretStr = SecretStr("")
     """Encrypts backups at BACKUP_URL, in the format of age. Without it nobody can read them, and neither can you."""
+    backup_bucket_uploads: bool = True
+    """Whether backups at BACKUP_URL hold the uploads of a bucket, too. false: where there are many."""
     backup_rehearsal_schedule: str = "30 4 * * 0"
     """When the newest one is restored into a database that is thrown away, to see that it can be. Empty: never."""
     cache_url: SecretStr = SecretStr("memory:")

@@ -22,7 +22,7 @@ from opportune.errors import OperatorError
 from opportune.jobs.last_runs import note_run
 from opportune.project import installed_names
 from opportune.settings import Settings, get_settings
-from opportune.storage.location import DatabaseFiles
+from opportune.storage.location import Bucket, DatabaseFiles
 
 
 def command(
@@ -108,7 +108,8 @@ def uploads_left(manifest: Manifest, target: Target) -> str:
         if isinstance(place, DatabaseFiles) and manifest.elsewhere == place.label:
             return ""
         return f"Its uploads are in {manifest.elsewhere}: set STORAGE_URL to that place."
-    if isinstance(place, Path) or not any(name.startswith(UPLOADS) for name in manifest.members):
+    is_back = isinstance(place, Path) or (isinstance(place, Bucket) and manifest.bucket)
+    if is_back or not any(name.startswith(UPLOADS) for name in manifest.members):
         return ""
     if isinstance(place, DatabaseFiles) and not target.graph.pending(manifest.revisions):
         return ""  # put there

@@ -60,6 +60,8 @@ class Manifest(BaseModel):
     """The schema that a dump is of."""
     elsewhere: str = ""
     """The bucket in which the uploads are, where the archive has none of them."""
+    bucket: str = ""
+    """The bucket whose uploads are in the archive, where they come from one."""
     revisions: list[str]
     """The rows of the version table."""
     tables: list[str]

@@ -13,6 +13,7 @@ from opportune import __version__
 from opportune.atomic_files import is_abandoned, private_file, replacement, temporary
 from opportune.data.backup import postgresql, uploads
 from opportune.data.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
+from opportune.data.backup.bucket_uploads import add_bucket_uploads
 from opportune.data.backup.sqlite import DatabaseState, inspect_database, merge_wal, snapshot
 from opportune.data.copydb import copy
 from opportune.db.errors import explain
@@ -23,7 +24,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 from opportune.settings import Settings
-from opportune.storage.location import DatabaseFiles, Place, parse_storage_url
+from opportune.storage.location import Bucket, DatabaseFiles, Place, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"
 DATABASE = ".database"
@@ -60,15 +61,26 @@ def refuse_unmigrated(settings: Settings) -> None:
         raise OperatorError(NOT_MIGRATED)
 
 
-def write_archive(settings: Settings, graph: MigrationGraph, file: Sink, scratch: Path, notify: Notify) -> Manifest:
+def write_archive(
+    settings: Settings,
+    graph: MigrationGraph,
+    file: Sink,
+    scratch: Path,
+    notify: Notify,
+    *,
+    with_bucket: bool = False,
+) -> Manifest:
     """Write database and uploads into a file that need not be one of a disk: it is never read, nor gone back in.
 
-    The database is at `scratch` meanwhile.
+    The database is at `scratch` meanwhile. Uploads in a bucket are only told of, unless they are to be in it.
     """
     url, place = migration_url(settings), parse_storage_url(settings)
     with ArchiveWriter(file) as writer:
         content, namespace, state = _add_database(writer, settings, graph, scratch, notify)
-        elsewhere = _add_uploads(writer, place, notify)
+        bucket = place if with_bucket and isinstance(place, Bucket) else None
+        elsewhere = "" if bucket else _add_uploads(writer, place, notify)
+        if bucket:
+            add_bucket_uploads(writer, bucket)
         manifest = Manifest(
             created=datetime.now(UTC),
             program=__version__,
@@ -77,6 +89,7 @@ def write_archive(settings: Settings, graph: MigrationGraph, file: Sink, scratch
             database=content,
             namespace=namespace,
             elsewhere=elsewhere,
+            bucket=bucket.label if bucket else "",
             revisions=state.revisions,
             tables=state.tables,
             rows=state.rows,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from opportune.data.backup.store import StoredBackup
 from opportune.errors import OperatorError
@@ -14,6 +14,8 @@ PERIODS: Mapping[str, Callable[[datetime], object]] = {
     "monthly": lambda at: (at.year, at.month),
     "yearly": lambda at: at.year,
 }
+ALWAYS_KEPT = timedelta(days=1)
+"""Or a backup that somebody makes of a database that is spoiled would take the place of last night's."""
 RULE = re.compile(r"(\d{1,4})\s*(hourly|daily|weekly|monthly|yearly)", re.IGNORECASE)
 
 
@@ -34,9 +36,9 @@ def parse_keep(text: str) -> dict[str, int]:
 
 
 def superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:
-    """Those that may go, oldest first. The newest stays whatever is said."""
+    """Those that may go, oldest first. The newest and what is less than a day older stay whatever is said."""
     newest_first = sorted(backups, reverse=True)
-    kept = set(newest_first[:1])
+    kept = {backup for backup in newest_first if newest_first[0].made - backup.made < ALWAYS_KEPT}
     for word, most in keep.items():
         newest_of: dict[object, StoredBackup] = {}
         for backup in newest_first:

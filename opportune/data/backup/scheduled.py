@@ -50,7 +50,8 @@ def send_backup(settings: Settings, graph: MigrationGraph, notify: Notify, stop:
         def content(sink: Sink) -> Manifest:
             stoppable.sink = sink
             try:
-                return write_archive(settings, graph, stoppable, folder / "database", notify)
+                with_bucket = settings.backup_bucket_uploads
+                return write_archive(settings, graph, stoppable, folder / "database", notify, with_bucket=with_bucket)
             except OSError as error:
                 raise OperatorError(f"The backup cannot be made in {folder}: {error.strerror or error}.") from error
 

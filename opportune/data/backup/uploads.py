@@ -9,12 +9,13 @@ from typing import BinaryIO, cast
 
 from opportune.atomic_files import TEMPORARY, put, sync
 from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
+from opportune.data.backup.bucket_uploads import put_missing
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.progress import work
 from opportune.settings import Settings
 from opportune.storage import MissingFileError, StorageError, open_storage
-from opportune.storage.location import Place
+from opportune.storage.location import Bucket, Place
 from opportune.web.forms.uploads import MAX_FILE_BYTES
 
 
@@ -45,8 +46,13 @@ def _refuse_unnamable(path: Path) -> None:
 
 @contextmanager
 def stage_uploads(archive: Archive, place: Place) -> Iterator["StagedUploads"]:
-    """The uploads of an archive, extracted and checked, beside the folder that they belong to; else none."""
+    """The uploads of an archive, extracted and checked, beside the folder that they belong to; else none.
+
+    Those that come from a bucket go into a bucket at once.
+    """
     if not isinstance(place, Path):
+        if isinstance(place, Bucket) and archive.manifest.bucket:
+            put_missing(archive, place)  # more than there were do no harm, whatever comes of the database
         yield StagedUploads(())
         return
     folder = place.with_name(f"{place.name}.restore{TEMPORARY}")

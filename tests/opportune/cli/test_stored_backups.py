@@ -1,5 +1,6 @@
 """Backups at BACKUP_URL, as commands make them, bring them back and rehearse that."""
 
+import asyncio
 import io
 import json
 import zipfile
@@ -8,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from opportune.data.backup import age, rehearsal, store
 from opportune.data.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
 from opportune.data.backup.retention import parse_keep, superseded
 from opportune.data.backup.store import StoredBackup
 from opportune.errors import OperatorError
+from opportune.storage import open_storage
 from opportune.testing.services.s3 import s3_server, s3_url
 from tests.opportune.cli.backups import Site, only_postgresql, only_sqlite, programs, refused, site
 from tests.opportune.cli.conftest import Oppman
@@ -57,6 +60,28 @@ def test_a_bucket_gets_an_encrypted_backup_that_is_rehearsed_and_brought_back(
     assert "encrypted with another passphrase" in refused(oppman, "restore", "--latest", "--no-input")
     monkeypatch.delenv("BACKUP_PASSPHRASE")
     assert "is encrypted: set BACKUP_PASSPHRASE" in refused(oppman, "restore", "--rehearse", listed["file"])
+
+
+@only_sqlite
+def test_uploads_in_a_bucket_are_in_it_and_those_that_are_missing_come_back(
+    oppman: Oppman, site: Site, folder: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_URL", s3_url)
+    storage = open_storage(site.settings.model_copy(update={"storage_url": SecretStr(s3_url)}))
+    lost, kept = [asyncio.run(storage.save("photos", "png", each, "image/png")) for each in (b"one", b"two")]
+    assert oppman("backup").err == ""
+    assert "2 uploads" in oppman("restore", "--rehearse").out
+    asyncio.run(storage.delete(lost))
+    restored = oppman("restore", "--latest", "--no-input")
+    assert (restored.code, "uploads are" in restored.out) == (0, False), restored
+    assert [asyncio.run(storage.read(name)) for name in (lost, kept)] == [b"one", b"two"]
+    monkeypatch.setenv("BACKUP_BUCKET_UPLOADS", "false")
+    assert "and not in this backup: look after them there." in oppman("backup").err
+    monkeypatch.delenv("BACKUP_BUCKET_UPLOADS")
+    there = [*folder.iterdir()]
+    monkeypatch.setenv("STORAGE_URL", "s3://a:s3cr3t@127.0.0.1:1/away?tls=false")
+    assert refused(oppman, "backup").startswith("The uploads in s3://127.0.0.1:1/away cannot be reached: ")
+    assert [*folder.iterdir()] == there, "nothing of what failed is left"
 
 
 @only_postgresql
@@ -142,7 +167,7 @@ def test_the_newest_of_each_day_week_and_month_stay() -> None:
     backups = [at(day, hour) for day in range(1, 60) for hour in (3, 15)]
     gone = superseded(backups, parse_keep("2 daily, 3 weekly, 2 Monthly"))
     kept = [backup.made.strftime("%m-%d %H") for backup in sorted(set(backups) - set(gone))]
-    assert kept == ["01-31 15", "02-15 15", "02-22 15", "02-27 15", "02-28 15"]
+    assert kept == ["01-31 15", "02-15 15", "02-22 15", "02-27 15", "02-28 03", "02-28 15"]
     assert superseded(backups[:1], parse_keep("1 yearly")) == []
 
 

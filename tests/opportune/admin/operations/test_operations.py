@@ -13,6 +13,7 @@ from opportune.accounts.models import ApiToken, Session, User
 from opportune.db.model import utc_now
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
+from opportune.jobs.last_runs import note_run
 from opportune.jobs.models import Job, JobState
 from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
@@ -110,3 +111,28 @@ async def test_the_address_for_a_cron_service_is_shown_where_jobs_are_done_by_re
     for base_url, words in (("https://site.example", "https://site.example/jobs/run?signature="), ("", "BASE_URL is")):
         app.state.settings = app.state.settings.model_copy(update={"jobs": "request", "base_url": base_url})
         assert words in (await operator.get(PAGE)).text
+
+
+@on_sqlite
+async def test_backups_at_their_place_are_shown_and_one_is_made_or_rehearsed_by_a_button(
+    app: FastAPI, operator: AsyncClient, tmp_path: Path
+) -> None:
+    assert "BACKUP_URL is empty" in (await operator.get(f"{PAGE}/backups")).text
+    await operator.post(f"{PAGE}/do/back-up-now")
+    assert (await said(operator)).startswith("BACKUP_URL is empty")
+    name = "opportune-20260101T000000Z-sqlite.zip"
+    (tmp_path / name).write_text("x")
+    settings = app.state.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}")})
+    app.state.settings = settings
+    async with app.state.database.writer() as session:
+        await note_run(session, "backups.make", error="The bucket is full.")
+    page = (await operator.get(f"{PAGE}/backups")).text
+    assert name in page
+    assert "The bucket is full." in page
+    assert "The last backup failed: The bucket is full." in (await operator.get(PAGE)).text
+    for button in ("back-up-now", "rehearse-restore"):
+        await operator.post(f"{PAGE}/do/{button}")
+        assert (await said(operator)).startswith("Queued: a ")
+    async with app.state.database.reader(fresh=True) as session:
+        names = (await session.scalars(select(col(Job.name)).where(col(Job.name).startswith("backups.")))).all()
+    assert {*names} == {"backups.make", "backups.rehearse"}
