@@ -108,8 +108,9 @@ def uploads_left(manifest: Manifest, target: Target) -> str:
         if isinstance(place, DatabaseFiles) and manifest.elsewhere == place.label:
             return ""
         return f"Its uploads are in {manifest.elsewhere}: set STORAGE_URL to that place."
-    is_back = isinstance(place, Path) or (isinstance(place, Bucket) and manifest.bucket)
-    if is_back or not any(name.startswith(UPLOADS) for name in manifest.members):
+    if isinstance(place, Path) or not any(name.startswith(UPLOADS) for name in manifest.members):
+        return ""
+    if isinstance(place, Bucket) and manifest.bucket:
         return ""
     if isinstance(place, DatabaseFiles) and not target.graph.pending(manifest.revisions):
         return ""  # put there
