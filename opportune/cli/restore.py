@@ -110,10 +110,9 @@ def uploads_left(manifest: Manifest, target: Target) -> str:
         return f"Its uploads are in {manifest.elsewhere}: set STORAGE_URL to that place."
     if isinstance(place, Path) or not any(name.startswith(UPLOADS) for name in manifest.members):
         return ""
-    if isinstance(place, Bucket) and manifest.bucket:
+    was_put = manifest.bucket if isinstance(place, Bucket) else not target.graph.pending(manifest.revisions)
+    if was_put:
         return ""
-    if isinstance(place, DatabaseFiles) and not target.graph.pending(manifest.revisions):
-        return ""  # put there
     if not isinstance(place, DatabaseFiles):
         return f"Its uploads are not restored into {place.label}: unpack {UPLOADS} of the archive there."
     return (
