@@ -56,7 +56,7 @@ def bound_resources() -> None:
     for kind, most in ((resource.RLIMIT_AS, MAX_MEMORY_BYTES), (resource.RLIMIT_CPU, MAX_CPU_SECONDS)):
         with suppress(ValueError, OSError):  # macOS knows no bound of memory
             resource.setrlimit(kind, (most, most))
-    os.nice(10)
+    os.nice(5)
     with suppress(OSError):  # Linux alone has it
         Path("/proc/self/oom_score_adj").write_text("1000")
 
