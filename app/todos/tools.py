@@ -14,6 +14,6 @@ async def list_todos(todos: ReadTodos, state: State = "open", page: int = 1) -> 
 
 
 async def add_todo(todos: WriteTodos, todo: TodoCreate) -> str:
-    """Add a to-do to the person's list."""
+    """Add a to-do."""
     added: Todo = await todos.add(todo)
     return f"Added: {added.title}"
