@@ -22,6 +22,8 @@ LEFT_OUT = {".git", ".venv", "data", "bench", "tests", "node_modules"}
 """Folders that no image has, and what is its owner's alone."""
 CACHES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
 POLL_SECONDS = 0.05
+RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
+"""As the Dockerfile has it."""
 KILL_TIMEOUT_SECONDS = 10.0
 # It waits for a line, by which time it is under its limits. With `unshare` before it the mounts are its own.
 RELEASED = 'read -r _; exec "$@"'
@@ -89,15 +91,16 @@ class Instance:
             self.process.send_signal(signal.Signals[name])
         await self._ended(seconds)
         self.was_killed = self.is_running
-        await self.kill()
+        self.kill()
         return time.monotonic() - begun
 
-    async def kill(self) -> None:
-        """End it with all that it has started, at once."""
+    def kill(self) -> None:
+        """End it with all that it has started, at once. It waits for nobody else, as it may be the last that we do."""
         if sys.platform != "win32":
             with suppress(ProcessLookupError, PermissionError):  # it has ended
                 os.killpg(self.process.pid, signal.SIGKILL)
-        await self._ended(KILL_TIMEOUT_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(KILL_TIMEOUT_SECONDS)
 
     async def _ended(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -116,7 +119,7 @@ class Launcher:
     folder: Path
     """Where the copy goes, and all that it writes."""
     environ: Mapping[str, str]
-    command: Sequence[str] = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
+    command: Sequence[str] = RUNSERVER
     worker_command: Sequence[str] = (sys.executable, "oppman.py", "worker")
     has_worker: bool = False
     """Whether jobs are done by a process of their own."""
@@ -208,12 +211,10 @@ class Launcher:
         process.stdin.close()
         return instance
 
-    async def clean_up(self) -> None:
-        """Leave no process and no file."""
+    def kill_all(self) -> None:
+        """Leave no process."""
         for instance in self.instances:
-            await instance.kill()
-        _make_writable(self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
+            instance.kill()
 
     def _in_tree(self, command: Sequence[str]) -> list[str]:
         if not self.mounts:
@@ -245,7 +246,9 @@ def _way_to_mount() -> list[str] | None:
     return None
 
 
-def _make_writable(folder: Path) -> None:
+def remove(folder: Path) -> None:
+    """Delete a folder, also what in it nobody may write to."""
     for path in (folder, *folder.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             path.chmod(path.stat().st_mode | 0o700)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -187,6 +187,7 @@ async def running(name: str, front: Front) -> AsyncIterator[None]:
     Raises:
         OperatorError: it does not start.
     """
+    front.folder.mkdir(exist_ok=True)
     text, (command, *arguments) = PROXIES[name](front)
     (front.folder / "proxy").write_text(text, encoding="utf-8")
     log = front.folder / "proxy.log"

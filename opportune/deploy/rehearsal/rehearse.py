@@ -5,7 +5,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,11 +14,11 @@ from opportune.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.deploy.recipes import RECIPES
 from opportune.deploy.rehearsal import fakes, proxy
 from opportune.deploy.rehearsal.limits import limited
-from opportune.deploy.rehearsal.process import Launcher, free_port
+from opportune.deploy.rehearsal.process import RUNSERVER, Launcher, free_port, remove
 from opportune.deploy.rehearsal.questions import Asking
 from opportune.deploy.rehearsal.router import DatabaseGate
 from opportune.deploy.rehearsal.rules import Rules
-from opportune.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
+from opportune.deploy.rehearsal.services import NO_POOLER, PooledDatabase, Server, make_certificate
 from opportune.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
 from opportune.deploy.rehearsal.walk import STEPS, Step, walk
 
@@ -47,48 +47,36 @@ class Rehearsal:
     async def run(self, tell: Callable[[str], None]) -> AsyncIterator[Result]:
         """Walk through it; `tell` is given what the set-up is. Nothing is left behind, whatever happens."""
         async with AsyncExitStack() as stack:
-            stage = await stack.enter_async_context(self._set_up(stack, tell))
+            stage = await self._set_up(stack, tell)
             async for result in walk(stage, self.steps):
                 yield result
 
-    @asynccontextmanager
-    async def _set_up(self, stack: AsyncExitStack, tell: Callable[[str], None]) -> AsyncIterator[Stage]:
+    async def _set_up(self, stack: AsyncExitStack, tell: Callable[[str], None]) -> Stage:
         rules, host = self.rules, self.rules.host
-        folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
         kind = proxy.installed_proxy()
+        folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
+        stack.callback(tell if self.keeps_files else remove, f"Kept: {folder}" if self.keeps_files else folder)
         certificate, key = make_certificate(folder / "tls", fakes.MAIL_HOST)
-        cores = host.cpu_cores if rules.has_own_clocks else None
-        limits = stack.enter_context(limited(host.memory_bytes, cores))
+        limits = stack.enter_context(limited(host.memory_bytes, host.cpu_cores if rules.has_own_clocks else None))
         database = stack.enter_context(self.server.database(f"rehearsal_{secrets.token_hex(4)}"))
         gate = DatabaseGate(database.port, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
         beyond = await stack.enter_async_context(fakes.outside(certificate, key))
         beyond.silence_seconds = (rules.idle_seconds or 0) * 1.2
-        port = free_port()
-        base_url = f"https://127.0.0.1:{port}"
+        front_port = free_port()
+        base_url = f"https://127.0.0.1:{front_port}"
         environ = self.environment(base_url, database, gate.port, beyond, certificate)
-        launcher = Launcher(rules, limits, self.project, folder, environ)
-        if self.command:
-            launcher.command = self.command
+        launcher = Launcher(rules, limits, self.project, folder, environ, self.command or RUNSERVER)
+        stack.callback(launcher.kill_all)
         launcher.has_worker = environ.get("JOBS") == "worker"
         stage = Stage(rules, launcher, gate, beyond, base_url, certificate, self.asking)
         await stack.enter_async_context(stage.router.listening())
-        front_folder = folder / "proxy"
-        front_folder.mkdir()
-        front = proxy.Front(rules, port, stage.router.port, certificate, key, front_folder)
+        front = proxy.Front(rules, front_port, stage.router.port, certificate, key, folder / "proxy")
         await stack.enter_async_context(proxy.running(kind, front))
         await stack.enter_async_context(stage.visited(_visitor_address()))
-        pooled = "behind PgBouncer (transactions, TLS)" if database.is_pooled else "without a pooler"
+        pooled = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
         tell(f"{limits.description}; {launcher.tree_description}; {kind} with TLS; PostgreSQL {pooled}")
-        try:
-            yield stage
-        finally:
-            if self.keeps_files:
-                tell(f"Kept: {folder}")
-                for instance in launcher.instances:
-                    await instance.kill()
-            else:
-                await launcher.clean_up()
+        return stage
 
     def environment(
         self, base_url: str, database: PooledDatabase, gate_port: int, beyond: fakes.Outside, certificate: Path

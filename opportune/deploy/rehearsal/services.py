@@ -8,7 +8,7 @@ from pathlib import Path
 from opportune.errors import OperatorError
 
 MISSING = "A rehearsal runs a PostgreSQL of its own, which comes with what tests need: python3 oppman.py test --version"
-NO_POOLER = "No pooler: apt install pgbouncer has the database behind PgBouncer, as most providers have it."
+NO_POOLER = "apt install pgbouncer has it behind PgBouncer, as most providers have it"
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class Stage:
             if await self._is_healthy(instance.port):
                 return instance
             await asyncio.sleep(POLL_SECONDS)
-        await instance.kill()
+        instance.kill()
         raise why_it_does_not_start(self.rules, instance, failures)
 
     async def _is_healthy(self, port: int) -> bool:
