@@ -55,7 +55,7 @@ class Rehearsal:
         rules, host = self.rules, self.rules.host
         kind = proxy.installed_proxy()
         folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
-        stack.callback(tell if self.keeps_files else remove, f"Kept: {folder}" if self.keeps_files else folder)
+        stack.callback(lambda: tell(f"Kept: {folder}") if self.keeps_files else remove(folder))
         certificate, key = make_certificate(folder / "tls", fakes.MAIL_HOST)
         limits = stack.enter_context(limited(host.memory_bytes, host.cpu_cores if rules.has_own_clocks else None))
         database = stack.enter_context(self.server.database(f"rehearsal_{secrets.token_hex(4)}"))

@@ -1,0 +1,52 @@
+"""The site as hosts have it: behind a proxy that ends TLS, in Chromium."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from opportune.deploy.rehearsal.process import free_port
+from opportune.deploy.rehearsal.proxy import PROXIES, Front, program, running
+from opportune.deploy.rehearsal.rules import Rules
+from opportune.deploy.rehearsal.services import make_certificate
+from opportune.hosts import HOSTS
+from opportune.settings import Settings
+from opportune.testing.factories import PASSWORD
+from opportune.testing.services.missing_programs import skip_for_missing
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Those of production, in which cookies go by HTTPS alone."""
+    return settings.model_copy(update={"environment": "production"})
+
+
+async def test_a_visitor_registers_with_a_cookie_that_goes_by_https_alone(
+    chromium: Browser, site: str, tmp_path: Path
+) -> None:
+    name = next(filter(program, PROXIES), None)
+    if name is None:
+        skip_for_missing("A proxy", "apt install nginx-light")
+    certificate, key = make_certificate(tmp_path / "tls")
+    rules = replace(Rules.of(HOSTS["render"]), total_seconds=None)
+    front = Front(rules, free_port(), int(site.rpartition(":")[2]), certificate, key, tmp_path / "proxy")
+    errors: list[str] = []
+    async with (
+        running(name, front),
+        await chromium.new_context(
+            base_url=f"https://127.0.0.1:{front.port}", ignore_https_errors=True, reduced_motion="reduce"
+        ) as context,
+    ):
+        page = await context.new_page()
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        await page.goto("/accounts/register")
+        await page.get_by_label("E-mail").fill("ada@example.com")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("main").get_by_role("button", name="Register").click()
+        await expect(page.get_by_role("button", name="Account")).to_contain_text("ada@example.com")
+        assert page.url.startswith("https://")
+        assert {"__Host-session"} <= {cookie["name"] for cookie in await context.cookies() if cookie["secure"]}
+    assert errors == []
