@@ -40,7 +40,7 @@ COMMANDS = {
     },
     "Jobs": {
         "worker": "Do the jobs that the site queues.",
-        "jobs": "List, show, retry or cancel jobs.",
+        "jobs": "List, show, retry or cancel jobs; the address for a cron service.",
     },
     "Accounts": {
         "createsuperuser": "Create somebody who may use the admin.",
