@@ -299,6 +299,7 @@ def test_what_few_requests_need_is_not_imported_at_the_start() -> None:
         "pwdlib",
     }
     heavy |= {"email_validator", "markdown_it", "nh3", "pydantic.v1", "pythonjsonlogger", "redis", "xllamacpp"}
+    heavy |= {"opentelemetry.sdk", "opportune.telemetry.metrics", "opportune.telemetry.traces", "sentry_sdk"}
     code = (
         "import sys; from opportune.settings import Settings; from opportune.application import create_app; "
         "create_app(Settings(_env_file=None, environment='test')); print(*sys.modules)"
