@@ -119,7 +119,10 @@ class Worker:
         """Do what is due now, and what that queues, and no more."""
         try:
             while await self._start_due() or self._running:
-                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED, timeout=LEASE_RENEWAL_SECONDS)
+                if self._running:  # what was started may have ended while its schedule was planned
+                    await asyncio.wait(
+                        self._running, return_when=asyncio.FIRST_COMPLETED, timeout=LEASE_RENEWAL_SECONDS
+                    )
                 await self._renew()
         finally:
             await self._cancel_running()

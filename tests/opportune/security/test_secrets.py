@@ -32,7 +32,7 @@ async def crashing(file: Path) -> AsyncIterator[FastAPI]:
     secrets = {
         name: SecretStr(CANARY)
         for name, field in Settings.model_fields.items()
-        if field.annotation is SecretStr and not name.endswith("_url")
+        if field.annotation is SecretStr and not name.endswith(("_url", "_dsn"))
     }
     app = site_on(file, **secrets)
 
