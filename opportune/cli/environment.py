@@ -32,9 +32,12 @@ TESTS = PROJECT / "tests"
 FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """`oppman.py test --project`: what lies outside the framework's tests."""
-BASE, MODEL, AWS, DEV, FRAMEWORK = (f"requirements{name}.lock" for name in ("", "-model", "-aws", "-dev", "-framework"))
+BASE, MODEL, AWS, TELEMETRY, DEV, FRAMEWORK = (
+    f"requirements{name}.lock" for name in ("", "-model", "-aws", "-telemetry", "-dev", "-framework")
+)
 DEVELOPING = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need what is for development alone."""
+ASKING_TELEMETRY = ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN")
 MARKER_PACKAGES = ("alembic", "nh3", "pwdlib", "sqladmin", "typer")
 """Nobody has all of these by chance: where they are, somebody installed the dependencies."""
 PREPARED = "OPPMAN_PREPARED"
@@ -76,6 +79,7 @@ def prepare(arguments: list[str]) -> bool:
     is_developing = any(words[: len(each)] == each for each in DEVELOPING)
     locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if is_developing else [BASE]
     locks += [AWS] if asks_aws() else []
+    locks += [TELEMETRY] if any(map(setting, ASKING_TELEMETRY)) else []
     model = [MODEL] if wants_model(command, arguments) else []
     if is_there(locks + model):
         return False
@@ -122,10 +126,14 @@ def wants_model(command: str, arguments: list[str]) -> bool:
 
 def asks_aws() -> bool:
     """Whether settings are kept at AWS, as the environment or .env says. Without a name of a secret they are not."""
-    if (source := os.environ.get("SECRETS_FROM")) is None:
-        source = env_file_value("SECRETS_FROM")
-    scheme, _, names = source.partition(":")
+    scheme, _, names = setting("SECRETS_FROM").partition(":")
     return scheme == "aws" and all(name.strip() for name in names.split(","))
+
+
+def setting(name: str) -> str:
+    """As the environment or .env says, before anything that reads settings is installed."""
+    value = os.environ.get(name)
+    return env_file_value(name) if value is None else value
 
 
 def is_there(locks: list[str]) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
+from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
 from opportune.cli.output import progress, say
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
@@ -46,6 +46,7 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         BASE: ["pyproject.toml"],
         MODEL: ["--group", "model", "-c", str(base)],
         AWS: ["--group", "aws", "-c", str(base)],
+        TELEMETRY: ["--group", "telemetry", "-c", str(base)],
         DEV: ["--group", "dev", "-c", str(base)],
         FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
     }

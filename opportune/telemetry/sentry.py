@@ -21,13 +21,13 @@ from opportune.errors import OperatorError, SettingsError
 from opportune.hosts import shutdown_seconds
 from opportune.observers import job_id, trace_id
 from opportune.settings import Settings
+from opportune.telemetry import INSTALL_TELEMETRY
 from opportune.telemetry.routes import route_template
 from opportune.web.middleware.request_log import request_id
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
-INSTALL = "python3 -m pip install sentry-sdk"
 MAX_FLUSH_SECONDS = 2.0
 """Seconds at the end for what is not sent yet; less where the host gives less."""
 MAX_WORDS_LENGTH = 300
@@ -59,7 +59,7 @@ def start_sentry(settings: Settings) -> None:
         from sentry_sdk.integrations.dedupe import DedupeIntegration  # noqa: PLC0415 - as above
         from sentry_sdk.integrations.logging import LoggingIntegration, ignore_logger  # noqa: PLC0415 - as above
     except ModuleNotFoundError:
-        raise SettingsError(f"SENTRY_DSN needs Sentry's SDK. Install it: {INSTALL}") from None
+        raise SettingsError(f"SENTRY_DSN needs Sentry's SDK. Install it: {INSTALL_TELEMETRY}") from None
     if sentry_sdk.is_initialized():
         return
     try:

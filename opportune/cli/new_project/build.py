@@ -22,7 +22,13 @@ FOLDERS = (PACKAGE, "opportune", "migrations", "static", "templates", "tests", "
 FILES = (
     *("oppman.py", "pyproject.toml", "alembic.ini", "Dockerfile", "compose.yaml", ".env.example"),
     *(".dockerignore", ".gitattributes", ".gitignore", ".pre-commit-config.yaml"),
-    *("requirements.lock", "requirements-aws.lock", "requirements-dev.lock", "requirements-model.lock"),
+    *(
+        "requirements.lock",
+        "requirements-aws.lock",
+        "requirements-telemetry.lock",
+        "requirements-dev.lock",
+        "requirements-model.lock",
+    ),
 )
 """What a project has of the starter."""
 STARTER_TESTS = "tests/opportune"

@@ -9,8 +9,8 @@ from dotenv import dotenv_values
 from opportune.errors import SettingsError
 from opportune.project import settings_class
 from opportune.settings import Settings
+from opportune.telemetry import INSTALL_TELEMETRY
 
-INSTALL = "python3 -m pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
 
@@ -29,7 +29,7 @@ def require_opentelemetry(settings: Settings) -> None:
     if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") == "grpc":
         raise SettingsError("OTEL_EXPORTER_OTLP_PROTOCOL: write http/protobuf, and its port, which is often 4318.")
     if not all(map(_is_there, NEEDED)):
-        raise SettingsError(f"OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry's SDK. Install it: {INSTALL}")
+        raise SettingsError(f"OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry's SDK. Install it: {INSTALL_TELEMETRY}")
 
 
 def _is_there(module: str) -> bool:

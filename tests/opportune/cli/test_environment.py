@@ -14,7 +14,7 @@ import pytest
 
 from opportune import project
 from opportune.cli import environment
-from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL
+from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
 from opportune.cli.installation import InstallError
 from opportune.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
@@ -69,7 +69,7 @@ class Machine:
         ):
             shutil.copyfile(PROJECT / name, self.project / name)
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
-        for lock in (BASE, MODEL, AWS, DEV, FRAMEWORK):
+        for lock in (BASE, MODEL, AWS, TELEMETRY, DEV, FRAMEWORK):
             (self.project / lock).write_text(f"{lock} 1\n")
         for test, text in {
             "books/test_pages.py": "",
@@ -145,6 +145,20 @@ def test_a_changed_lock_is_installed_again(machine: Machine) -> None:
 )
 def test_a_command_installs_the_locks_that_it_needs(machine: Machine, arguments: list[str], locks: list[str]) -> None:
     assert machine.run(*arguments)[0] == 0
+    assert machine.installed() == locks
+
+
+@pytest.mark.parametrize(
+    ("line", "locks"),
+    [
+        ("SENTRY_DSN=https://key@127.0.0.1/1", [BASE, TELEMETRY]),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", [BASE, TELEMETRY]),
+        ("SENTRY_DSN=", [BASE]),
+    ],
+)
+def test_settings_of_telemetry_bring_its_lock(machine: Machine, line: str, locks: list[str]) -> None:
+    (machine.project / ".env").write_text(f"{line}\n")
+    assert machine.run("migrate")[0] == 0
     assert machine.installed() == locks
 
 
