@@ -10,6 +10,8 @@ from opportune.admin.status.light import HealthLight, lasted, sized
 from opportune.db.database import Database
 
 SLOW_MILLISECONDS = 100
+ROUND_TRIPS = 3
+"""The fastest counts: others may have waited for this process."""
 LATE_REPLICA_SECONDS = 10
 
 VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
@@ -36,13 +38,17 @@ async def database_lights(app: FastAPI) -> list[HealthLight]:
 
 
 async def _latency(session: AsyncSession) -> HealthLight:
-    began = perf_counter()
-    await session.execute(text("SELECT 1"))
-    milliseconds = (perf_counter() - began) * 1000
+    milliseconds = min([await _round_trip(session) for _ in range(ROUND_TRIPS)]) * 1000
     if milliseconds < SLOW_MILLISECONDS:
         return HealthLight("Round trip", f"{milliseconds:.1f} ms")
     hint = "Have site and database in one region; each page takes several round trips."
     return HealthLight("Round trip", f"{milliseconds:.0f} ms", "notice", hint=hint)
+
+
+async def _round_trip(session: AsyncSession) -> float:
+    began = perf_counter()
+    await session.execute(text("SELECT 1"))
+    return perf_counter() - began
 
 
 async def _replica(database: Database) -> HealthLight:
