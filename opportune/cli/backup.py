@@ -19,6 +19,8 @@ from opportune.jobs.last_runs import note_run
 from opportune.project import display_path, installed_names
 from opportune.settings import Settings, get_settings
 
+COLUMNS = ("FILE", "MADE (UTC)", "KB", "UPLOADS", "DATABASE")
+
 
 def command(
     destination: Annotated[
@@ -93,7 +95,8 @@ def tell(found: list[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found:
-        print_table(("FILE", "MADE (UTC)", "KB", "UPLOADS", "DATABASE"), map(_row, found), right=("KB", "UPLOADS"))
+        shown = len(COLUMNS) if "uploads" in found[0] else COLUMNS.index("UPLOADS")
+        print_table(COLUMNS[:shown], (_row(each)[:shown] for each in found), right=("KB", "UPLOADS"))
     else:
         say("There are no backups.")
 
