@@ -13,8 +13,9 @@ from opportune.deploy.rehearsal.visitor import Page, Visitor
 SETUP_LINK = re.compile(r"https?://\S+/accounts/setup\?token=[\w.~-]+")
 LINK = re.compile(r"https?://[^\s\"'<>]+")
 FORGED_ADDRESS = "203.0.113.7"
-MAIL_TIMEOUT_SECONDS = 20.0
-LINK_TIMEOUT_SECONDS = 10.0
+MAIL_TIMEOUT_SECONDS = 60.0
+LINK_TIMEOUT_SECONDS = 30.0
+ASK_AGAIN_SECONDS = 2.0
 
 
 async def first_superuser(stage: Stage) -> str:
@@ -22,8 +23,8 @@ async def first_superuser(stage: Stage) -> str:
     instance = running(stage)
     deadline = time.monotonic() + LINK_TIMEOUT_SECONDS
     while not (link := SETUP_LINK.search(instance.said)) and time.monotonic() < deadline:
-        await stage.superuser.get("/accounts/login")  # where nothing runs between requests
-        await asyncio.sleep(POLL_SECONDS)
+        await stage.superuser.get("/accounts/setup")  # which puts another one there
+        await asyncio.sleep(ASK_AGAIN_SECONDS)
     if not link:
         raise StepFailed("the log has no link for the first superuser", "see `accounts` in app/installed.py")
     if not link[0].startswith(stage.base_url):

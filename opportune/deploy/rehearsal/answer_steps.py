@@ -3,7 +3,7 @@
 import asyncio
 
 from opportune.deploy.rehearsal.fakes import spoken
-from opportune.deploy.rehearsal.process import Instance
+from opportune.deploy.rehearsal.process import POLL_SECONDS, Instance
 from opportune.deploy.rehearsal.stage import Stage, StepFailed, StepLeftOut, running
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
 
@@ -58,31 +58,38 @@ def require_whole(answer: StreamedAnswer, wanted: str) -> None:
 
 async def redeploy(stage: Stage) -> str:
     """A new version while an answer is being written: the old process gets its signal and its grace."""
-    asked, left_out = None, ""
+    old, new = running(stage), await stage.start()
     try:
         asked = await _asked(stage)
     except StepLeftOut:
-        left_out = "; no answer was on its way, as this site has none"
-    reading = None
-    if asked:
-        reading = asyncio.create_task(
-            read_answer(stage.visitor.client, asked[1], asked[0], STREAM_TIMEOUT_SECONDS + stage.rules.stop_seconds)
-        )
+        took = await _replaced(stage, old, new)
+        return f"{_told(stage, took)}; no answer was on its way, as this site has none"
+    answer, path, wanted = asked
+    reading = asyncio.create_task(
+        read_answer(stage.visitor.client, path, answer, STREAM_TIMEOUT_SECONDS + stage.rules.stop_seconds)
+    )
     try:
-        old = running(stage)
-        new = await stage.start()
-        stage.instance, stage.router.site_port = new, new.port
-        took = await old.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
-        if reading:
-            await reading
+        async with asyncio.timeout(STREAM_TIMEOUT_SECONDS):
+            while not (answer.text or reading.done()):  # noqa: ASYNC110 - it is read word by word
+                await asyncio.sleep(POLL_SECONDS)
+        took = await _replaced(stage, old, new)
+        await reading
     finally:
-        if reading:
-            reading.cancel()
+        reading.cancel()
+    require_whole(answer, wanted)
+    return f"{_told(stage, took)}; the answer that was being written is whole, after {answer.connections} connections"
+
+
+async def _replaced(stage: Stage, old: Instance, new: Instance) -> float:
+    """Send visitors to the new process and end the old one; return the seconds that this took."""
+    stage.instance, stage.router.site_port = new, new.port
+    took = await old.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
     require_ended(stage, old, took)
-    if asked:
-        require_whole(asked[0], asked[2])
-        left_out = f"; the answer is whole, after {asked[0].connections} connections"
-    return f"the old process ended {took:.1f} s after {stage.rules.host.stop_signal}{left_out}"
+    return took
+
+
+def _told(stage: Stage, seconds: float) -> str:
+    return f"the old process ended {seconds:.1f} s after {stage.rules.host.stop_signal}"
 
 
 def require_ended(stage: Stage, instance: Instance, seconds: float) -> None:
