@@ -39,7 +39,8 @@ IMPORTED_BY_NAME = (
 SBOM = "sbom.cdx.json"
 
 
-def main(environment: Path) -> None:
+def slim(environment: Path) -> str:
+    """Make it smaller, and tell by how much."""
     if environment.resolve() != Path(sys.prefix).resolve() or sys.prefix == sys.base_prefix:
         sys.exit(f"{environment} is not the environment of this Python: run its own bin/python -m {__spec__.name}.")
     before = _megabytes(environment)
@@ -51,7 +52,7 @@ def main(environment: Path) -> None:
     strip_symbols(packages)
     compile_only(packages, modules)
     (environment / SBOM).write_text(json.dumps(bill_of_materials(distributions(path=[str(packages)])), indent=1))
-    print(f"{environment}: {before} MB before, {_megabytes(environment)} MB now, bytecode included.")  # noqa: T201
+    return f"{environment}: {before} MB before, {_megabytes(environment)} MB now, bytecode included."
 
 
 def reach() -> list[Path]:
@@ -157,4 +158,4 @@ def _megabytes(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.stdout.write(f"{slim(Path(sys.argv[1]))}\n")

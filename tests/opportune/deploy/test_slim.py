@@ -60,4 +60,4 @@ def test_the_bill_of_materials_names_each_package_with_version_address_and_licen
 
 def test_an_environment_that_is_not_the_own_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="not the environment of this Python"):
-        slim.main(tmp_path)
+        slim.slim(tmp_path)
