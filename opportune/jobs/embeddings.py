@@ -129,11 +129,17 @@ def embed_later(session: AsyncSession, table: str) -> None:
     defer(session, embed_rows(table), key=key, delay=DELAY_SECONDS)
 
 
+def embed_documents_later(session: AsyncSession, name: str, edition: str) -> None:
+    """Queue the job for an edition of an index once, however many processes see it."""
+    defer(session, embed_documents(name), key=f"embed documents {name} {edition}")
+
+
 def connect_embeddings(database: Database, llm: "LanguageModel") -> None:
     """Have the sessions of a database know the site's embeddings, where there are any."""
     if llm.embeddings is None:
         return
-    database.info |= {"embeddings": llm.embeddings, "embed_later": embed_later}
+    later = {"embed_later": embed_later, "embed_documents_later": embed_documents_later}
+    database.info |= {"embeddings": llm.embeddings, **later}
     database.reading_info["embeddings"] = llm.embeddings
 
 

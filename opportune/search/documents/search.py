@@ -1,11 +1,15 @@
 """Searching an index of documents, wherever it is. One statement for most questions; it knows no HTTP."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from opportune.db.database import Database
-from opportune.errors import NotFound
+from opportune.errors import NotFound, ReadOnlyError
 from opportune.search.documents.engine import MENTIONS, Engine
 from opportune.search.documents.fragments import FragmentCache
 from opportune.search.documents.index import DocumentIndex
@@ -23,6 +27,9 @@ Rows = Sequence[Fields]
 
 EMBEDDINGS = "embeddings"
 """Where sessions know the site's `Embeddings`."""
+EMBED_DOCUMENTS_LATER = "embed_documents_later"
+"""And a database what queues their making."""
+LOOK_INTERVAL_SECONDS = 60
 MAX_FUSED = 100
 """Hits by words among which those by meaning are put."""
 SMOOTHING_RANKS = 60
@@ -38,6 +45,8 @@ class DocumentSearch(Generic[H]):
         self.database = database
         self.engine = engine
         self.fragments = FragmentCache()
+        self._built_at = ""
+        self._look_at = 0.0
 
     async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[H]:
         """What any text finds: documents by their name first, then by the words of their text.
@@ -128,7 +137,21 @@ class DocumentSearch(Generic[H]):
             return {}
         from opportune.search.documents.vectors import find_alike  # noqa: PLC0415 - for sites with such a model
 
+        await self._embed_if_new(self.database)
         return await find_alike(self.index, self.database, question, embeddings)
+
+    async def _embed_if_new(self, database: Database) -> None:
+        """Have the vectors of an index made that another process has written: looked for once a minute."""
+        if monotonic() < self._look_at or not (embed_later := database.info.get(EMBED_DOCUMENTS_LATER)):
+            return
+        self._look_at = monotonic() + LOOK_INTERVAL_SECONDS
+        about = await self.engine.about()
+        if about is None or about["built_at"] == self._built_at:
+            return
+        self._built_at = about["built_at"]
+        with suppress(SQLAlchemyError, TimeoutError, ReadOnlyError):  # it is searched all the same
+            async with database.writer() as session:
+                embed_later(session, self.index.name, self._built_at)
 
     async def _fused(self, query: Query, alike: Mapping[str, float], limit: int, page: int) -> Rows:
         """A page of what words or meaning find: names first, then by reciprocal rank fusion."""

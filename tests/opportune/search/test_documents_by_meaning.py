@@ -81,6 +81,18 @@ async def test_documents_are_found_by_meaning_and_only_what_has_changed_is_sent_
     assert await shelf.names("cheap") == ["Invoice"]
 
 
+async def test_an_index_that_another_process_has_written_gets_its_vectors_once(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.search.documents.search.LOOK_INTERVAL_SECONDS", 0)
+    shelf.write(ENTRIES)
+    assert await shelf.names("sailing ship") == []
+    assert await shelf.names("a sailing ship") == []
+    assert shelf.jobs.names == ["jobs.embed_documents"]
+    await shelf.jobs.work()
+    assert await shelf.names("sailing ship") == ["Harbour"]
+
+
 async def test_pages_are_of_one_order_and_lose_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.search.documents.search.MAX_FUSED", 3)
     shelf.write({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})
