@@ -120,7 +120,7 @@ def test_the_admin_too_is_made_when_somebody_asks(
     assert len(made) == 1
 
 
-def test_the_start_in_production_imports_no_admin_and_its_first_visitor_gets_it() -> None:
+def test_the_start_in_production_imports_no_admin_and_a_sign_in_no_cryptography_until_somebody_asks() -> None:
     script = f"""
 import sys
 sys.path.insert(0, {str(PROJECT)!r})
@@ -129,11 +129,14 @@ from opportune.settings import Settings
 app = create_app(Settings(_env_file=None, environment="production", secret_key="k3y of nobody " * 4, llm_model="none"))
 views = [name for name in sys.modules if name.endswith(".admin") and name != "opportune.admin"]
 print([name for name in ("sqladmin", "wtforms", "alembic") if name in sys.modules], views)
+import opportune.accounts.manager  # by the first who signs in
+print([name for name in ("jwt", "cryptography", "httpx_oauth", "redis") if name in sys.modules])
+print(len(opportune.accounts.fastapi_users_without_redis.generate_jwt({{}}, "k" * 40).split(".")))
 print(app.url_path_for("admin:list", identity="team"), "opportune.teams.admin" in sys.modules)
 """
     environ = {**os.environ, "OPPORTUNE_PROJECT": PACKAGE}
     done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == ["[] []", "/admin/team/list True"], done.stderr
+    assert done.stdout.splitlines() == ["[] []", "[]", "3", "/admin/team/list True"], done.stderr
 
 
 def test_a_module_of_views_that_is_not_there_is_a_line() -> None:
