@@ -19,7 +19,7 @@ def in_parts(text: str, size: int) -> Iterator[str]:
     return (text[start : start + size] for start in range(0, len(text), size))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(documents, st.integers(1, 7))
 def test_an_answer_fed_in_parts_is_the_answer_rendered_whole(text: str, size: int) -> None:
     blocks = MarkdownBlocks()

@@ -32,13 +32,13 @@ def at_once(text: str) -> str:
     return html
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(documents)
 def test_pieces_rendered_one_by_one_are_the_text_rendered_at_once(text: str) -> None:
     assert render(text) == at_once(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(documents)
 def test_a_continued_fence_or_table_is_whole_again(text: str) -> None:
     with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=12, MAX_FENCE_CHARS=12):
