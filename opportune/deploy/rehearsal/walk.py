@@ -63,9 +63,8 @@ async def sleep_and_wake(stage: Stage) -> str:
 
 async def leave(stage: Stage) -> str:
     """The last stop, and what the site has left behind."""
-    instance = running(stage)
+    instance, stage.instance = running(stage), None  # whom nothing freezes any more
     took = await instance.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
-    stage.instance = None
     require_ended(stage, instance, took)
     peak = max(each.peak_memory_bytes for each in stage.launcher.instances)
     if (written := stage.launcher.written()) and not stage.rules.host.keeps_disk:
