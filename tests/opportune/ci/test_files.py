@@ -110,13 +110,15 @@ def run_services(folder: Path, *there: str) -> str:
 
 def test_the_script_needs_no_root_where_everything_is_there(tmp_path: Path) -> None:
     assert (
-        run_services(tmp_path, "caddy", "systemd-analyze", "pgbouncer", "redis-server", "sqlite3", "google-chrome")
+        run_services(
+            tmp_path, "caddy", "nginx", "systemd-analyze", "pgbouncer", "redis-server", "sqlite3", "google-chrome"
+        )
         == ""
     )
 
 
 def test_the_script_names_what_is_missing_where_it_may_not_install_it(tmp_path: Path) -> None:
-    said = run_services(tmp_path, "caddy", "systemd-analyze", "pgbouncer", "redis-server")
+    said = run_services(tmp_path, "caddy", "nginx", "systemd-analyze", "pgbouncer", "redis-server")
     assert said == "Missing, and not for this user to install: sqlite3 chromium-headless-shell\n"
 
 
@@ -132,4 +134,4 @@ def test_the_script_runs_the_parts_that_are_named(tmp_path: Path) -> None:
         return subprocess.run(["bash", script, *words], capture_output=True, text=True, check=True).stdout.split()
 
     assert said("lint", "audit") == ["lint", "audit"]
-    assert said() == ["services", "lint", "tests", "benchmarks"]
+    assert said() == ["services", "lint", "tests", "rehearsals", "benchmarks"]

@@ -1,7 +1,7 @@
 """`deploy rehearse`: the site goes through a deployment under a host's rules, and what goes wrong there is told.
 
-All hosts, one after the other: `python3 oppman.py deploy rehearse --all`, as `.ci/run rehearsals` does; with their own
-clocks: `--full`.
+Those that differ most: `.ci/run rehearsals`. All of them: `python3 oppman.py deploy rehearse --all`; with their own clocks:
+`--full`.
 """
 
 import asyncio
