@@ -1,7 +1,7 @@
 """`deploy rehearse`: the site goes through a deployment under a host's rules, and what goes wrong there is told.
 
-Those that differ most: `.ci/run rehearsals`. All of them: `python3 oppman.py deploy rehearse --all`; with their own clocks:
-`--full`.
+The hosts that differ most: `.ci/run rehearsals`. All: `python3 oppman.py deploy rehearse --all`,
+`--full` with their own clocks.
 """
 
 import asyncio
