@@ -8,7 +8,7 @@ from opportune.deploy.rehearsal.stage import Stage, StepFailed, StepLeftOut, run
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
 
 STREAM_TIMEOUT_SECONDS = 60.0
-WORDS = 40
+WORD_COUNT = 40
 
 
 async def stream(stage: Stage) -> str:
@@ -30,13 +30,13 @@ async def _asked(stage: Stage) -> tuple[StreamedAnswer, str, str]:
     """
     if stage.asking is None:
         raise StepLeftOut("no address of this site answers a question with a stream (202 with a stream_url)")
-    body = dict.fromkeys(stage.asking.fields, f"Rehearsal: say {WORDS} words.")
+    body = dict.fromkeys(stage.asking.fields, f"Rehearsal: say {WORD_COUNT} words.")
     headers = {"Origin": stage.base_url, "Accept": "application/json"}
     response = await stage.visitor.client.post(stage.asking.path, json=body, headers=headers)
     if response.status_code != 202:
         words = f"{stage.asking.path} is answered {response.status_code} {response.text[:200]}"
         raise StepFailed(words, "see the log (--keep), and docs/llm.md")
-    return StreamedAnswer(), response.json()["stream_url"], spoken(WORDS)
+    return StreamedAnswer(), response.json()["stream_url"], spoken(WORD_COUNT)
 
 
 def require_whole(answer: StreamedAnswer, wanted: str) -> None:
