@@ -8,7 +8,7 @@ from pathlib import Path
 from opportune.cli.installed import with_feature
 from opportune.project import PROJECT
 from tests.opportune import slug_recipe
-from tests.opportune.cli.command_server import TESTING, command_server
+from tests.opportune.cli.command_server import FEATURES, TESTING, command_server
 from tests.opportune.cli.conftest import Copy
 
 GUIDES = ("cookbook.md", "testing.md")
@@ -42,7 +42,7 @@ def test_every_recipe_works(tmp_path: Path) -> None:
             shutil.copy(PROJECT / "tests" / name, copy / "tests")
     installed = copy / "app/installed.py"
     installed.write_text(with_feature(installed.read_text(), "books"))
-    with command_server(copy, *TESTING) as run:
+    with command_server(copy, *TESTING, *FEATURES) as run:
         code, output = run("makemigrations")
         assert code == 0, output
         assert run("migrate")[0] == 0

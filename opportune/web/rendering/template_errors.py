@@ -48,8 +48,9 @@ def _templates_of_project() -> Iterator[tuple[Path, str]]:
 def _errors_in(environment: Environment, path: Path, name: str) -> Iterator[str]:
     try:
         source = path.read_text(encoding="utf-8")
-        environment.compile(source, name, str(path), raw=True)
-        missing = list(_missing(environment, source))
+        tree = environment.parse(source, name, str(path))
+        missing = list(_missing(environment, tree))
+        environment.compile(tree, name, str(path), raw=True)
     except UnicodeDecodeError:
         yield f"{display_path(path)} is no text in UTF-8: save it as such."
     except TemplateSyntaxError as error:
@@ -58,9 +59,9 @@ def _errors_in(environment: Environment, path: Path, name: str) -> Iterator[str]
         yield from (f"{display_path(path)}: there is no template {other}." for other in missing)
 
 
-def _missing(environment: Environment, source: str) -> Iterator[str]:
+def _missing(environment: Environment, tree: nodes.Template) -> Iterator[str]:
     assert environment.loader  # noqa: S101 - templates have one
-    for name in find_referenced_templates(environment.parse(source)):
+    for name in find_referenced_templates(tree):
         try:
             if name and not name.startswith(OF_LIBRARIES):
                 environment.loader.get_source(environment, name)

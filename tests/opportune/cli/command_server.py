@@ -23,8 +23,13 @@ from typing import Protocol
 
 MODULES = ("app.main", "opportune.cli.migrate", "opportune.cli.makemigrations", "opportune.data.backup.create")
 """What commands take longest to import, and nothing that a test changes."""
-TESTING = ("opportune.testing.fixtures", "opportune.cli.makemigrations")
+TESTING = (
+    *("opportune.testing.fixtures", "opportune.cli.check", "opportune.cli.makemigrations", "opportune.cli.migrate"),
+    "opportune.crud",
+)
 """The same where tests run, of which some change what is installed."""
+FEATURES = tuple(f"opportune.{name}.feature" for name in ("accounts", "admin", "answers", "jobs", "mcp", "teams"))
+"""And where all of the framework's are installed."""
 THIRD_PARTY = (
     *("alembic.autogenerate", "argon2", "fastapi.openapi.utils", "httpx", "jinja2", "psycopg", "pydantic_settings"),
     *("pytest", "pytest_asyncio.plugin", "sqladmin", "sqlalchemy.ext.asyncio", "sqlmodel", "typer"),

@@ -18,7 +18,7 @@ from opportune.cli.scaffold.source import NotAsExpected, Source, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
 from opportune.project import PROJECT
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.command_server import TESTING, RunCommand, command_server
+from tests.opportune.cli.command_server import FEATURES, TESTING, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy
 from tests.opportune.test_imports import deeper
 
@@ -86,7 +86,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) ->
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
-    with command_server(folder, *TESTING) as run:
+    with command_server(folder, *TESTING, *FEATURES) as run:
         for words in COMMANDS:
             code, output = run(*words)
             assert code == 0, output
