@@ -17,8 +17,12 @@ MAX_MODEL_NAME_LENGTH = 100
 
 
 def _require_http(value: str) -> str:
-    parts = urlsplit(value)
-    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets, or a port beyond all
+        is_address = False
+    if value and not is_address:
         raise ValueError("must be an address such as https://openrouter.ai/api/v1")
     return value
 

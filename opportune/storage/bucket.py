@@ -51,6 +51,18 @@ class BucketStorage(Storage):
         except FileNotFoundError as error:
             raise MissingFileError(name) from error
 
+    async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
+        if not is_name(name):
+            raise MissingFileError(name)
+        try:
+            async with self._answering() as store:
+                size = (await store.head_async(name))["size"]
+                stop = min(stop, size)
+                content = await store.get_range_async(name, start=start, end=stop) if start < stop else b""
+        except FileNotFoundError as error:
+            raise MissingFileError(name) from error
+        return bytes(content), size
+
     async def delete(self, name: str) -> None:
         if is_name(name):
             with suppress(FileNotFoundError):

@@ -31,6 +31,8 @@ PIECE_BYTES = 64 * 1024
 """Bytes of a row: `copydb` and backups hold 500 of them in memory."""
 PIECES_PER_STATEMENT = 8
 MAX_POSITION = 2**31 - 1
+LOCK_ID = 0x6F70_6669_6C65
+"""Of an advisory lock: any number will do, if it is the same in every process that keeps files."""
 
 
 class DatabaseStorage(Storage):
@@ -100,6 +102,9 @@ class DatabaseStorage(Storage):
         )
 
     async def _require_room(self, session: AsyncSession, more_bytes: int) -> None:
+        # Or two at once would both take the last room. On SQLite whoever writes is alone already.
+        if session.get_bind().dialect.name == "postgresql":
+            await session.execute(select(func.pg_advisory_xact_lock(LOCK_ID)))
         if await _total_bytes(session) + more_bytes > self.place.max_total_megabytes * MEGABYTE_BYTES:
             logger.error("storage: the files would take more than max_total_megabytes of STORAGE_URL")
             raise StorageFullError(self.place.max_total_megabytes)

@@ -1,8 +1,10 @@
-"""The template of the route that a request has found, which names no row and nobody: `/books/{book_id}`."""
+"""What a request is told by: its method and the template of its route, which names nobody: `/books/{book_id}`."""
 
 from starlette.routing import Mount
 from starlette.types import Scope
 
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+"""All others are told as one: strangers make them up."""
 NO_ROUTE = "none"
 """Of what nothing answers: addresses that strangers make up."""
 

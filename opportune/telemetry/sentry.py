@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_FLUSH_SECONDS = 2.0
 """Seconds at the end for what is not sent yet; less where the host gives less."""
 MAX_WORDS_LENGTH = 300
+MAX_SEARCHED_LENGTH = 1_000
+"""Of a line that a stranger has made long, the rest is not even searched, which would hold up the whole site."""
 PRIVATE = re.compile(
     r"""
     \S+@\S+                       # addresses of people, passwords in URLs
@@ -108,7 +110,10 @@ def scrub(event: "Event", _hint: "Hint") -> "Event | None":
 
 def without_private(words: str) -> str:
     """The first line, which of a database's error has no values, without what looks like an address or a key."""
-    return PRIVATE.sub("[…]", (words.splitlines() or [""])[0])[:MAX_WORDS_LENGTH]
+    line = (words.splitlines() or [""])[0]
+    if len(line) > MAX_SEARCHED_LENGTH:
+        line = line[:MAX_SEARCHED_LENGTH].rpartition(" ")[0]  # no half of what would have been recognized
+    return PRIVATE.sub("[…]", line)[:MAX_WORDS_LENGTH]
 
 
 @contextmanager

@@ -152,10 +152,11 @@ async def _connected(address: str) -> socket.socket:
 
 
 def _parsed(told: bytes) -> WorkerReport | None:
-    if not told:
-        return None
-    values: dict[str, Any] = json.loads(told)
-    return WorkerReport(**{**values, "families": [Family(**each) for each in values["families"]]})
+    """None of one that ended while it told, or of another version, as there is while one takes the other's place."""
+    with suppress(ValueError, TypeError, KeyError):
+        values: dict[str, Any] = json.loads(told)
+        return WorkerReport(**{**values, "families": [Family(**each) for each in values["families"]]})
+    return None
 
 
 def _is_same_user(writer: asyncio.StreamWriter) -> bool:

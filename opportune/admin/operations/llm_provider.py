@@ -3,7 +3,7 @@
 import asyncio
 import re
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, SecretStr
 from pydantic import Field as FormField
@@ -140,11 +140,11 @@ def _wanted(form: Form[ChosenModelForm], settings: Settings, chosen: ChosenModel
         return None
     sent, known = form.data, KNOWN_ENDPOINTS.get(form.data.provider)
     base_url = (sent.base_url or (known.base_url if known else "")).rstrip("/")
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    parts = _address_parts(base_url)
+    if parts is None or parts.username or parts.password:
         form.refuse(NO_ADDRESS, "base_url")
         return None
-    is_here = is_local(parts.hostname)
+    is_here = is_local(parts.hostname or "")
     if parts.scheme == "http" and not is_here:
         form.refuse(IN_THE_OPEN, "base_url")
         return None
@@ -159,3 +159,11 @@ def _wanted(form: Form[ChosenModelForm], settings: Settings, chosen: ChosenModel
         form.refuse(WITHOUT_KEY, "api_key")
         return None
     return llm_model(base_url, sent.model, key)
+
+
+def _address_parts(base_url: str) -> SplitResult | None:
+    """None where it is no address of a model: the setting's own rule."""
+    try:
+        return urlsplit(llm_model(base_url, "any", "").base_url) if base_url else None
+    except ValueError:
+        return None

@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.telemetry.routes import route_template
+from opportune.telemetry.routes import METHODS, route_template
 
 if TYPE_CHECKING:
     from opportune.telemetry.metrics.metrics import Metrics
-
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class MetricsMiddleware:

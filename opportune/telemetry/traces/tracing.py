@@ -17,7 +17,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, set_sp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.observers import JobAttempt, LlmCall, Observer, traceparent
-from opportune.telemetry.routes import route_template
+from opportune.telemetry.routes import METHODS, route_template
 from opportune.telemetry.traces.providers import Providers
 from opportune.web.health import MACHINE_PATHS
 from opportune.web.middleware.request_log import given_traceparent
@@ -100,7 +100,7 @@ class TracingMiddleware:
         if tracing is None or is_machine:
             await self.app(scope, receive, send)
             return
-        status, method = 0, scope["method"]
+        status, method = 0, scope["method"] if scope["method"] in METHODS else "_OTHER"
 
         async def send_and_note(message: Message) -> None:
             nonlocal status

@@ -1,5 +1,6 @@
 """Files in the database: what differs from other places, on both databases and through a transaction pooler."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -98,3 +99,10 @@ async def test_a_database_without_its_tables_is_told_in_one_line(empty_database_
     await database.dispose()
     assert fault.startswith("Files cannot be kept in the database: ")
     assert "\n" not in fault
+
+
+async def test_of_two_who_keep_a_file_at_once_one_gets_the_last_room(pooled: Database) -> None:
+    storage = storage_of(pooled, "max_total_megabytes=1")
+    saves = [storage.save("films", "bin", bytes(600_000), "video/mp4") for _ in range(4)]
+    found = await asyncio.gather(*saves, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in found) == ["StorageFullError"] * 3 + ["str"]

@@ -139,3 +139,15 @@ async def test_a_key_comes_from_the_environment_where_the_address_has_none(monke
     assert address.startswith("https://files.example.org/opportune/photos/000")
     assert "X-Amz-Credential=of-the-environment%2F" in address
     assert SECRET not in address
+
+
+async def test_a_part_is_read_without_the_rest(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytes(range(250)) * 1_000
+    name, empty = [await storage.save("films", "bin", each, "video/mp4") for each in (content, b"")]
+    monkeypatch.setattr(type(storage), "read", None)
+    assert await storage.read_part(name, 70_001, 140_000) == (content[70_001:140_000], 250_000)
+    assert await storage.read_part(name, 249_990, 300_000) == (content[249_990:], 250_000)
+    assert await storage.read_part(empty, 0, 100) == (b"", 0)
+    for missing in (name.replace("films", "others"), "../films"):
+        with pytest.raises(MissingFileError):
+            await storage.read_part(missing, 0, 10)

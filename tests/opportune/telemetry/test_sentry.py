@@ -130,3 +130,8 @@ def test_what_is_wrong_or_missing_is_one_line_without_the_key(
 )
 def test_words_of_an_error_lose_what_looks_private(words: str, told: str) -> None:
     assert without_private(words).endswith(told)
+
+
+def test_a_line_that_a_stranger_has_made_long_is_cut_before_it_is_searched() -> None:
+    assert without_private("a." * 1_000_000) == ""  # searched whole it would take hours
+    assert without_private("no room for " + "who is it, " * 90 + f"{KEY}@example.com").startswith("no room for who")

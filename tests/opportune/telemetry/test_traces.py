@@ -89,6 +89,7 @@ async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_p
             path, headers = "/traced/private-person?code=hidden", {"traceparent": TRACE, "cookie": "a=private-cookie"}
             assert (await client.post(path, headers=headers)).status_code == 200
             await client.get("/health/live")
+            await client.request("MADE-UP", "/nowhere")
         assert await app.state.jobs.finished("1") is JobState.DONE
 
     spans = spans_of(collector)
@@ -105,6 +106,7 @@ async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_p
     assert statement.trace_id in (request.trace_id, work.trace_id)
     assert "FROM accounts_user" in attributes(statement)["db.query.text"]
     assert not any("health" in name for name in spans)
+    assert "_OTHER none" in spans, "strangers make no names"
     assert {
         "http.server.request.duration",
         "gen_ai.client.token.usage",

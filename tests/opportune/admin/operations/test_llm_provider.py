@@ -105,6 +105,8 @@ async def test_what_does_not_answer_is_not_kept_and_its_reason_is_told(
 async def test_a_key_is_asked_for_and_goes_to_no_other_address_and_not_in_the_open(operator: AsyncClient) -> None:
     refusals = {
         "Write the address": sent("nowhere"),
+        "write the ADDRESS": sent("https://[llm.example.org/v1"),
+        "Write The Address": sent("https://llm.example.org:99999/v1"),
         "travel in the open": sent("http://llm.example.org/v1"),
         "Write the key that": {"provider": "openai", "model": "small"},
         "choose": {"provider": "unheard of", "model": "small"},
