@@ -79,12 +79,18 @@ class BackupStore:
         return sorted(filter(None, found), reverse=True)
 
     def find(self, name: str = "") -> StoredBackup:
-        """The one of that name; without a name the newest."""
+        """The one of that name; without a name the newest that nobody without the passphrase can have put there."""
         backups = self.all()
-        if found := next((each for each in backups if name in ("", each.name)), None):
-            return found
         if not backups:
             raise OperatorError(f"There is no backup of this site at {self.label}.")
+        genuine = [each for each in backups if name or each.is_encrypted or not self._passphrase]
+        if found := next((each for each in genuine if name in ("", each.name)), None):
+            return found
+        if not name:
+            raise OperatorError(
+                f"None of the backups at {self.label} is encrypted by BACKUP_PASSPHRASE: to take one that anybody may "
+                "have put there, give its name."
+            )
         raise OperatorError(f"There is no backup {name} at {self.label}. The newest is {backups[0].name}.")
 
     def write(self, name: str, content: Callable[[Sink], object]) -> Written:

@@ -145,7 +145,9 @@ def test_a_place_or_a_setting_that_cannot_be_used_is_one_line_without_a_secret(
 
 @only_sqlite
 @pytest.mark.usefixtures("site")
-def test_what_to_restore_has_to_be_said_and_to_be_there(oppman: Oppman, folder: Path) -> None:
+def test_what_to_restore_has_to_be_said_and_to_be_there(
+    oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert oppman("restore").code == 2
     assert oppman("restore", "x.zip", "--latest").code == 2
     assert oppman("backup", "--keep", "3").code == 2
@@ -156,6 +158,13 @@ def test_what_to_restore_has_to_be_said_and_to_be_there(oppman: Oppman, folder: 
     assert f"There is no backup {name}.age at {folder}. The newest is {name}" in refused(
         oppman, "restore", f"{name}.age", "--no-input"
     )
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    (folder / "opportune-20251231T000000Z-sqlite.zip.age").write_text("x")
+    older = "opportune-20251231T000000Z-sqlite.zip.age cannot be decrypted. It is not encrypted with a passphrase"
+    assert older in refused(oppman, "restore", "--rehearse"), "not the newer one, which anybody may have put there"
+    (folder / "opportune-20251231T000000Z-sqlite.zip.age").unlink()
+    assert "is encrypted by BACKUP_PASSPHRASE" in refused(oppman, "restore", "--latest", "--no-input")
+    assert f"{name} is not a backup of this program" in refused(oppman, "restore", "--rehearse", name)
 
 
 def at(day: int, hour: int = 3) -> StoredBackup:

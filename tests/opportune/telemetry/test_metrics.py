@@ -1,7 +1,6 @@
 """`/metrics`: who may read it, and what it tells."""
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -227,16 +226,13 @@ async def test_whichever_worker_is_asked_tells_of_all(group: FastAPI) -> None:
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Windows' workers tell of themselves alone")
-@pytest.mark.parametrize(
-    "told", [b'{"worker": 0, "pid"', b'{"worker": 0, "families": [], "of_a_later_version": 1}', b"1"]
-)
+@pytest.mark.parametrize("told", ['{"worker": 0, "pid"', '{"worker": 0, "families": [], "of_a_later_version": 1}'])
 async def test_a_worker_that_ends_in_mid_word_or_is_of_another_version_keeps_none_from_telling(
-    group: FastAPI, monkeypatch: pytest.MonkeyPatch, told: bytes
+    group: FastAPI, monkeypatch: pytest.MonkeyPatch, told: str
 ) -> None:
     other, asked = Workers(group.state), Workers(group.state)
     async with other.listening(), asked.listening():
-        monkeypatch.setattr("opportune.telemetry.workers.asdict", lambda _: json.loads(b"0"))
-        monkeypatch.setattr("opportune.telemetry.workers.json.dumps", lambda _: told.decode())
+        monkeypatch.setattr("opportune.telemetry.workers.json.dumps", lambda _: told)
         assert [report.worker for report in await asked.reports()] == [1]
 
 
