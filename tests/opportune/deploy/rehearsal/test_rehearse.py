@@ -5,6 +5,8 @@ The hosts that differ most: `.ci/run rehearsals`. All: `python3 oppman.py deploy
 """
 
 import asyncio
+import re
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -74,7 +76,7 @@ async def test_a_tree_that_nobody_may_write_to_and_a_process_that_stands_still_b
     server: Server,
 ) -> None:
     """Leapcell's serverless mode, as far as Fly's walk has not been there."""
-    taken = ("first start", "first superuser", "sign-up by mail", "stream", "stop")
+    taken = ("first start", "sign-up by mail", "stream", "stop")
     asking = find_asking(application())
     steps = {name: STEPS[name] for name in taken}
     found = await results(Rehearsal(Rules.of(HOSTS["leapcell"]), PROJECT, server, asking, steps=steps))
@@ -184,6 +186,17 @@ def test_a_deploy_throws_away_what_was_written_where_the_host_keeps_no_disk(
     assert launcher.written() == ["visits.txt"]
     launcher.deploy()
     assert (launcher.tree / "data/app.db").exists() is is_kept
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell of a process's limits in other places")
+def test_where_no_control_group_may_be_made_the_data_of_a_process_is_bounded() -> None:
+    with subprocess.Popen(["sleep", "30"]) as process:
+        try:
+            Limits((), 64 * 1024**2, "").admit(process.pid)
+            limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="utf-8")
+        finally:
+            process.kill()
+    assert re.search(r"Max data size +67108864 +67108864", limits)
 
 
 def test_every_host_has_rules_with_clocks_that_a_test_can_wait_for() -> None:
