@@ -39,7 +39,7 @@ MAX_WAITING_HASHES = 32
 
 
 SMALL_MACHINE_BYTES = 1_000_000_000
-SMALL_MEMORY_KIB = 33 * 1024
+SMALL_MEMORY_KIBIBYTES = 33 * 1024
 """Above OWASP's least, which is 19 MiB; and glibc gives back to the system at once what is more than 32 MiB."""
 
 
@@ -55,7 +55,7 @@ class _PasswordHelper:
         from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415 - as above
 
         is_small = (memory_bytes() or SMALL_MACHINE_BYTES) < SMALL_MACHINE_BYTES
-        small = Argon2Hasher(time_cost=2, memory_cost=SMALL_MEMORY_KIB, parallelism=1)
+        small = Argon2Hasher(time_cost=2, memory_cost=SMALL_MEMORY_KIBIBYTES, parallelism=1)
         return PasswordHash((small,)) if is_small else PasswordHash.recommended()
 
     def hash(self, password: str) -> str:
