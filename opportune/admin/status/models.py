@@ -19,7 +19,9 @@ REACH_TIMEOUT_SECONDS = 3
 async def model_lights(app: FastAPI) -> list[HealthLight]:
     """Nobody is asked anything, which might cost: a connection is opened and closed."""
     settings: Settings = app.state.settings
-    addresses = dict.fromkeys(model.base_url for model in models_of(settings) if model.base_url)
+    await app.state.llm.refresh()
+    models = models_of(settings) or app.state.llm.models  # or what was chosen in the browser
+    addresses = dict.fromkeys(model.base_url for model in models if model.base_url)
     reached = await asyncio.gather(*map(_reach, addresses))
     return [*reached, *(await _spending(app) if any(each.name == "answers" for each in app.state.features) else ())]
 
@@ -31,7 +33,9 @@ async def _reach(address: str) -> HealthLight:
         async with asyncio.timeout(REACH_TIMEOUT_SECONDS):
             _, writer = await asyncio.open_connection(name, port)
     except socket.gaierror:
-        return HealthLight(name, "has no address", "fault", hint="Is the name in LLM_BASE_URL or LLM_MODELS right?")
+        return HealthLight(
+            name, "has no address", "fault", hint="Is its address, in the settings or where it was chosen, right?"
+        )
     except (OSError, TimeoutError):
         hint = "Is it running, and does the host let connections out? Answers fail until then, or come from a fallback."
         return HealthLight(name, f"cannot be reached at port {port}", "fault", hint=hint)

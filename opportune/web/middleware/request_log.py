@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.observers import traceparent
 from opportune.web.errors.handlers import on_crash
-from opportune.web.health import METRICS_PATH
+from opportune.web.health import MACHINE_PATHS
 
 logger = logging.getLogger("opportune.request")
 
@@ -96,7 +96,8 @@ def _new_number() -> str:
 def _log(scope: Scope, status: int, seconds: float) -> None:
     # Without the query: it may hold a token.
     method, path, milliseconds = scope["method"], scope["path"], round(seconds * 1000, 1)
-    level = logging.DEBUG if path.startswith(("/health", "/static", METRICS_PATH)) else logging.INFO
+    is_quiet = path.startswith(("/health", "/static")) or (path in MACHINE_PATHS and status != 401)  # a guessed token
+    level = logging.DEBUG if is_quiet else logging.INFO
     if logger.isEnabledFor(level):
         fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}
         words = (method, path, status or "cut", milliseconds)

@@ -89,6 +89,10 @@ async def test_a_model_that_nobody_can_reach_is_told_without_being_asked(
     app.state.settings = app.state.settings.model_copy(update={"llm_models": [model]})
     page = (await admin.get("/admin/status")).text
     assert line(page, "127.0.0.1").startswith(f"fault: cannot be reached at port {unused_tcp_port}")
+    app.state.settings = app.state.settings.model_copy(update={"llm_models": []})
+    app.state.llm.models = [model]
+    page = (await admin.get("/admin/status")).text
+    assert "cannot be reached" in line(page, "127.0.0.1"), "what was chosen in the browser, too"
 
 
 @on_sqlite
@@ -113,6 +117,19 @@ async def test_machines_read_it_as_json_with_the_metrics_token_while_the_databas
     assert (response.status_code, told["well"]) == (503, False)
     assert {"part": "Database", "words": "is away", "state": "fault"}.items() <= told["groups"]["Overview"][0].items()
     assert any(light["part"] == "Worker 0" for light in told["groups"]["Server"]), "the rest is told all the same"
+
+
+@on_sqlite
+async def test_machines_are_told_nobodys_address(settings: Settings) -> None:
+    app = quiet_app(settings.model_copy(update={"metrics_token": SecretStr(TOKEN)}))
+    async with app.router.lifespan_context(app):
+        async with app.state.database.writer() as session:
+            failure = {"state": JobState.FAILED, "ended_at": utc_now(), "error": "550 <ada@example.com>: no such user"}
+            session.add(Job(name="mail.send", **failure))
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+            told = (await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})).text
+    assert "550 […] no such user" in told
+    assert "ada" not in told
 
 
 @pytest.mark.database("postgresql")

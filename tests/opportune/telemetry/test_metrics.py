@@ -93,9 +93,16 @@ async def test_without_a_token_in_the_settings_there_is_no_such_address(app: Fas
     "sent",
     [{}, {"Authorization": "Bearer "}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": f"Bearer {TOKEN}x"}],
 )
-async def test_others_are_told_to_send_the_token(visitor: AsyncClient, sent: dict[str, str]) -> None:
+async def test_others_are_told_to_send_the_token_and_logged(
+    visitor: AsyncClient, sent: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "opportune.request")
     response = await visitor.get("/metrics", headers=sent)
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    await visitor.get("/metrics", headers=BEARER)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "opportune.request"]
+    assert line.startswith("GET /metrics 401")
+    assert TOKEN not in caplog.text
 
 
 def test_a_short_token_is_refused_in_one_line_without_showing_it() -> None:
