@@ -124,8 +124,8 @@ async def test_machines_are_told_nobodys_address(settings: Settings) -> None:
     app = quiet_app(settings.model_copy(update={"metrics_token": SecretStr(TOKEN)}))
     async with app.router.lifespan_context(app):
         async with app.state.database.writer() as session:
-            failure = {"state": JobState.FAILED, "ended_at": utc_now(), "error": "550 <ada@example.com>: no such user"}
-            session.add(Job(name="mail.send", **failure))
+            error = "550 <ada@example.com>: no such user"
+            session.add(Job(name="mail.send", state=JobState.FAILED, ended_at=utc_now(), error=error))
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
             told = (await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})).text
     assert "550 […] no such user" in told
