@@ -27,6 +27,11 @@ STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
 STAND_IN_URL = "postgresql://site:hidden@secrets.internal/site"
 TOLD_ELSEWHERE = ("BASE_URL", "DATABASE_URL", "STORAGE_URL")
 """Of what is missing, that of which rules of their own say more."""
+EXAMPLE = re.compile(
+    r"://(?:(?:KEY|SERVER-TOKEN|ACCESS-KEY)(?=[:@]|$)|user:password@)|:SECRET@|@HOST(?=[:/]|$)"
+)
+"""What stands in our own examples where something of the owner's belongs."""
+NEXT_SETTING = re.compile(r"; (?=[A-Z][A-Z0-9_]+\b)")
 LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 REFERENCE = re.compile(r"\$\{\{.*\}\}")
 REFERENCES = {"DATABASE_URL": "postgresql://postgres:hidden@postgres.railway.internal:5432/railway"}
@@ -59,6 +64,9 @@ def check_values(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]
         yield Finding(f"ENVIRONMENT is missing, and {recipe.host.title} does not tell: set ENVIRONMENT=production.")
     elif values.get("ENVIRONMENT", "production") != "production":
         yield Finding(f"ENVIRONMENT is {values['ENVIRONMENT']}: set ENVIRONMENT=production.")
+    for name, value in values.items():
+        if found := EXAMPLE.search(value):
+            yield Finding(f"{name} still holds {found[0].strip(':/@')}, as the example has it: put your own there.")
     yield from _unknown(recipe, values)
 
 
@@ -94,7 +102,7 @@ def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings |
     try:
         site, *others = [_loaded(kind, given) for kind in settings_classes()]
     except SettingsError as error:
-        return None, [Finding(line) for line in str(error).split("; ")]
+        return None, [Finding(line) for line in NEXT_SETTING.split(str(error))]
     assert isinstance(site, Settings)  # noqa: S101 - the first is the site's
     return site.having(*others), []
 
