@@ -76,7 +76,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("render", {"DATABASE_URL": "sqlite:///./data/app.db"}, "DATABASE_URL is SQLite, and Render keeps no files"),
     ("leapcell", {"DATABASE_URL": ""}, "DATABASE_URL is missing, which means SQLite"),
     ("render", {"DATABASE_URL": "postgresql://postgres:[YOUR-PASSWORD]@aws-0-x.pooler.supabase.com/a"}, "placeholder"),
-    ("render", {"DATABASE_URL": "postgresql://user:password@ep.neon.tech/name"}, "still holds user:password, as the ex"),
+    ("render", {"DATABASE_URL": "postgresql://user:password@ep.neon.tech/name"}, "still holds user:password"),
     ("render", {"MAIL_URL": "resend://KEY"}, "MAIL_URL still holds KEY"),
     ("render", {"BACKUP_URL": "s3://KEY:SECRET@HOST/BUCKET/FOLDER"}, "BACKUP_URL still holds KEY"),
     ("render", {"METRICS_TOKEN": "abc"}, "import secrets; print("),
