@@ -27,9 +27,7 @@ STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
 STAND_IN_URL = "postgresql://site:hidden@secrets.internal/site"
 TOLD_ELSEWHERE = ("BASE_URL", "DATABASE_URL", "STORAGE_URL")
 """Of what is missing, that of which rules of their own say more."""
-EXAMPLE = re.compile(
-    r"://(?:(?:KEY|SERVER-TOKEN|ACCESS-KEY)(?=[:@]|$)|user:password@)|:SECRET@|@HOST(?=[:/]|$)"
-)
+EXAMPLE = re.compile(r"://(?:(?:KEY|SERVER-TOKEN|ACCESS-KEY)(?=[:@]|$)|user:password@)|:SECRET@|@HOST(?=[:/]|$)")
 """What stands in our own examples where something of the owner's belongs."""
 NEXT_SETTING = re.compile(r"; (?=[A-Z][A-Z0-9_]+\b)")
 LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
