@@ -4,17 +4,15 @@ import asyncio
 
 from opportune.deploy.rehearsal.fakes import spoken
 from opportune.deploy.rehearsal.process import POLL_SECONDS, Instance
+from opportune.deploy.rehearsal.rules import WORD_COUNT
 from opportune.deploy.rehearsal.stage import Stage, StepFailed, StepLeftOut, running
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
-
-STREAM_TIMEOUT_SECONDS = 60.0
-WORD_COUNT = 40
 
 
 async def stream(stage: Stage) -> str:
     """An answer of a language model, in a stream that the host cuts."""
     answer, path, wanted = await _asked(stage)
-    await read_answer(stage.visitor.client, path, answer, STREAM_TIMEOUT_SECONDS + len(wanted))
+    await read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds)
     require_whole(answer, wanted)
     cuts = answer.connections - 1
     times = f"was cut {cuts} times and went on where it was" if cuts else "came in one piece"
@@ -65,11 +63,9 @@ async def redeploy(stage: Stage) -> str:
         took = await _replaced(stage, old, new)
         return f"{_told(stage, took)}; no answer was on its way, as this site has none"
     answer, path, wanted = asked
-    reading = asyncio.create_task(
-        read_answer(stage.visitor.client, path, answer, STREAM_TIMEOUT_SECONDS + stage.rules.stop_seconds)
-    )
+    reading = asyncio.create_task(read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds))
     try:
-        async with asyncio.timeout(STREAM_TIMEOUT_SECONDS):
+        async with asyncio.timeout(stage.rules.answer_seconds):
             while not (answer.text or reading.done()):  # noqa: ASYNC110 - it is read word by word
                 await asyncio.sleep(POLL_SECONDS)
         took = await _replaced(stage, old, new)

@@ -62,7 +62,7 @@ class Rehearsal:
         gate = DatabaseGate(database.port, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
         beyond = await stack.enter_async_context(fakes.outside(certificate, key))
-        beyond.silence_seconds = (rules.idle_seconds or 0) * 1.2
+        beyond.silence_seconds, beyond.pace_seconds = rules.silence_seconds, rules.word_seconds
         front_port = free_port()
         base_url = f"https://127.0.0.1:{front_port}"
         environ = self.environment(base_url, database, gate.port, beyond, certificate)
