@@ -24,8 +24,8 @@ from opportune.deploy.rehearsal.walk import STEPS, Step, walk
 
 OURS = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 """What the site has of our own environment."""
-ELSEWHERE = ("s3:", "redis", "http", "postgres", "$")
-"""How addresses begin of what is not on this machine."""
+ELSEWHERE = ("s3:", "redis", "http", "postgres", "$", "file:/")
+"""How addresses begin of what is not in the copy of the project that is rehearsed with."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,11 @@ class Rehearsal:
         return environ
 
     def _given(self) -> dict[str, str]:
-        """What the host's files and `.env.production` say, but for the addresses of servers that are not here."""
+        """What the host's files and `.env.production` say, but for addresses of servers and files that are not here."""
         recipe, file = RECIPES[self.rules.host.name], self.project / ENV_PRODUCTION
         values = {**recipe.asks, **recipe.sets, **(read_env(file) if file.exists() else {}), **self.settings}
+        if values.get("DATABASE_URL", "").startswith("sqlite:////"):
+            values["DATABASE_URL"] = "sqlite:///data/app.db"  # the file itself may be that of a site on this machine
         return {name: value for name, value in values.items() if value and not value.startswith(ELSEWHERE)}
 
 

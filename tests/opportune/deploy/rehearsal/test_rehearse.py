@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from opportune.cli import deploy_rehearse
 from opportune.deploy.rehearsal.answer_steps import require_whole
-from opportune.deploy.rehearsal.fakes import serving, spoken, text_for
+from opportune.deploy.rehearsal.fakes import Outside, serving, spoken, text_for
 from opportune.deploy.rehearsal.limits import Limits
 from opportune.deploy.rehearsal.process import Launcher, free_port
 from opportune.deploy.rehearsal.proxy import OWN_ADDRESS, PROXIES, Front, program, running
@@ -29,7 +29,7 @@ from opportune.deploy.rehearsal.questions import find_asking
 from opportune.deploy.rehearsal.rehearse import Rehearsal
 from opportune.deploy.rehearsal.router import Router
 from opportune.deploy.rehearsal.rules import Rules
-from opportune.deploy.rehearsal.services import Server, make_certificate
+from opportune.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
 from opportune.deploy.rehearsal.stage import Outcome, Result, StepFailed
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
 from opportune.deploy.rehearsal.visitor import Visitor
@@ -189,6 +189,20 @@ def test_a_deploy_throws_away_what_was_written_where_the_host_keeps_no_disk(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems tell of a process's limits in other places")
+def test_no_server_and_no_file_of_the_real_site_is_touched(tmp_path: Path) -> None:
+    """Such a rehearsal may take place on the very machine that the site is on."""
+    (tmp_path / ".env.production").write_text(
+        "DATABASE_URL=sqlite:////srv/site/app.db\nSTORAGE_URL=file:/srv/site/uploads\nBACKUP_URL=file:/mnt/backups\n"
+        "HEARTBEAT_URL=https://hc-ping.com/real\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
+    )
+    rehearsal = Rehearsal(Rules.of(HOSTS["linux"]), tmp_path, Server(str, print))
+    environ = rehearsal.environment("https://127.0.0.1", PooledDatabase("", 1, False), 2, Outside(), tmp_path / "pem")
+    assert (environ["DATABASE_URL"], environ["SITE_NAME"]) == ("sqlite:///data/app.db", "Ours")
+    assert environ["STORAGE_URL"].startswith("s3://rehearsal:")
+    assert not environ.keys() & {"BACKUP_URL", "HEARTBEAT_URL"}
+    assert not [value for value in environ.values() if "real" in value or "/srv" in value]
+
+
 def test_where_no_control_group_may_be_made_the_data_of_a_process_is_bounded() -> None:
     with subprocess.Popen(["sleep", "30"]) as process:
         try:
