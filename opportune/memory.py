@@ -16,7 +16,7 @@ def memory_limit_bytes() -> int | None:
     limits: list[int] = []
     for path in _limit_files():
         with suppress(OSError, ValueError):  # `max`, as a kernel says too, is no number
-            limits.append(int(path.read_text()))
+            limits.append(int(path.read_text(encoding="utf-8")))
     return min((limit for limit in limits if limit < MAX_LIMIT_BYTES), default=None)
 
 
@@ -35,7 +35,7 @@ def _limit_files() -> Iterator[Path]:
     yield CGROUPS / "memory.max"
     yield CGROUPS / "memory/memory.limit_in_bytes"
     with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)
             if not controllers:
                 yield CGROUPS / path.lstrip("/") / "memory.max"

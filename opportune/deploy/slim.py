@@ -51,7 +51,8 @@ def slim(environment: Path) -> str:
     delete_unread(packages)
     strip_symbols(packages)
     compile_only(packages, modules)
-    (environment / SBOM).write_text(json.dumps(bill_of_materials(distributions(path=[str(packages)])), indent=1))
+    parts = bill_of_materials(distributions(path=[str(packages)]))
+    (environment / SBOM).write_text(json.dumps(parts, indent=1), encoding="utf-8")
     return f"{environment}: {before} MB before, {_megabytes(environment)} MB now, bytecode included."
 
 

@@ -58,7 +58,7 @@ def bound_resources() -> None:
             resource.setrlimit(kind, (most, most))
     os.nice(5)
     with suppress(OSError):  # Linux alone has it
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
 
 
 def write(line: int | str) -> None:

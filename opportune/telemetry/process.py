@@ -27,7 +27,7 @@ def memory_bytes() -> int:
     used = 0
     if sys.platform != "win32":
         with suppress(OSError, ValueError, IndexError):
-            return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+            return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return used
 

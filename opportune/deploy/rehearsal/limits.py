@@ -23,7 +23,7 @@ class Limits:
     def admit(self, pid: int) -> None:
         """Put a process under the limits, with all that it starts."""
         for group in self.groups:
-            (group / "cgroup.procs").write_text(str(pid))
+            (group / "cgroup.procs").write_text(str(pid), encoding="utf-8")
         if not self.groups and self.memory_bytes:
             _limit_data(pid, self.memory_bytes)
 
@@ -79,15 +79,15 @@ def _limit(group: Path, memory_bytes: int | None, cores: float | None) -> bool:
     }
     known = {group / name: value for name, value in wanted.items() if value and (group / name).exists()}
     for file, value in known.items():
-        file.write_text(str(value))
+        file.write_text(str(value), encoding="utf-8")
     return bool(known)
 
 
 def _parents() -> Iterator[Path]:
     """Where groups may be made: beside ours or above it by version 2, below ours by version 1."""
     try:
-        own = [line.split(":", 2) for line in CGROUPS.read_text().splitlines()]
-        mounts = [line.split() for line in MOUNTS.read_text().splitlines()]
+        own = [line.split(":", 2) for line in CGROUPS.read_text(encoding="utf-8").splitlines()]
+        mounts = [line.split() for line in MOUNTS.read_text(encoding="utf-8").splitlines()]
     except OSError:  # no Linux
         return
     for _, controllers, path in own:

@@ -76,7 +76,7 @@ class Instance:
     def measure(self) -> None:
         """Note the memory that it has had at most."""
         try:
-            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         except OSError:
             return
         if found := re.search(r"VmHWM:\s*(\d+) kB", status):

@@ -89,7 +89,9 @@ def haproxy(front: Front) -> tuple[str, list[str]]:
     """Its configuration, and its command."""
     host = front.rules.host
     pem = front.folder / "haproxy.pem"
-    pem.write_text(front.certificate.read_text() + front.key.read_text())
+    pem.write_text(
+        front.certificate.read_text(encoding="utf-8") + front.key.read_text(encoding="utf-8"), encoding="utf-8"
+    )
     own = "\n  ".join(f"http-request set-header {name} %[src]" for name in front.headers)
     proto = "http-request set-header X-Forwarded-Proto https" if host.forwards_proto else ""
     inner = f"http-request add-header X-Forwarded-For {OWN_ADDRESS}" if front.inner else ""
@@ -203,7 +205,7 @@ async def running(name: str, front: Front) -> AsyncIterator[None]:
         )
         try:
             if not await _listens(front.port, process):
-                said = log.read_text(errors="replace").strip().splitlines()
+                said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 raise OperatorError(f"{name} does not start: {said[-1] if said else 'it says nothing'}")
             yield
         finally:
