@@ -28,7 +28,7 @@ class ChosenModel(ModelBase, table=True):
     base_url: Text
     model: str = Field(max_length=MAX_MODEL_NAME_LENGTH)
     sealed_key: Text
-    """By SECRET_KEY, as the keys of authenticators."""
+    """By SECRET_KEY, as the keys of authenticators, and for this address: who changes the row gets no key sent."""
     chosen_at: datetime = Field(default_factory=utc_now)
 
 
@@ -44,7 +44,7 @@ async def read_chosen(session: AsyncSession) -> ChosenModel | None:
 async def look_up_chosen(database: Database, settings: Settings) -> LlmModel | None:
     """The model with its key, as it is now; None where none is chosen."""
     row = await database.lookup(_CHOSEN, {})
-    return llm_model(row[0], row[1], unsealed(settings, row[2])) if row else None
+    return llm_model(row[0], row[1], unsealed(settings, row[0], row[2])) if row else None
 
 
 def llm_model(base_url: str, model: str, api_key: str) -> LlmModel:
@@ -59,7 +59,7 @@ async def store_chosen(session: AsyncSession, settings: Settings, provider: str,
             "provider": provider,
             "base_url": model.base_url,
             "model": model.name,
-            "sealed_key": seal(settings, PURPOSE, model.api_key.get_secret_value()),
+            "sealed_key": seal(settings, _purpose(model.base_url), model.api_key.get_secret_value()),
             "chosen_at": utc_now(),
         }
     )
@@ -74,6 +74,10 @@ async def remove_chosen(session: AsyncSession) -> bool:
     return row is not None
 
 
-def unsealed(settings: Settings, sealed_key: str) -> str:
-    """The key; empty where SECRET_KEY is another one by now."""
-    return unseal(settings, PURPOSE, sealed_key) or ""
+def unsealed(settings: Settings, base_url: str, sealed_key: str) -> str:
+    """The key; empty where SECRET_KEY is another one by now, or the key was given for another address."""
+    return unseal(settings, _purpose(base_url), sealed_key) or ""
+
+
+def _purpose(base_url: str) -> str:
+    return f"{PURPOSE} at {base_url}"

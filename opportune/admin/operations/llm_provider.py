@@ -68,7 +68,7 @@ async def page_context(request: Request) -> dict[str, Any]:
     settings: Settings = request.app.state.settings
     async with request.app.state.database.reader(fresh=True) as session:
         chosen = await read_chosen(session)
-    key = unsealed(settings, chosen.sealed_key) if chosen else ""
+    key = unsealed(settings, chosen.base_url, chosen.sealed_key) if chosen else ""
     return {
         "chosen": chosen,
         "lacks_model": await request.app.state.llm.waits_for_choice(),
@@ -151,7 +151,7 @@ def _wanted(form: Form[ChosenModelForm], settings: Settings, chosen: ChosenModel
     key = sent.api_key.get_secret_value().strip()
     if not key and chosen:
         if chosen.base_url == base_url:
-            key = unsealed(settings, chosen.sealed_key)
+            key = unsealed(settings, chosen.base_url, chosen.sealed_key)
         elif chosen.sealed_key and not is_here:
             form.refuse(OF_ANOTHER, "api_key")
             return None

@@ -144,11 +144,17 @@ async def test_only_superusers_who_have_confirmed_choose(
 
 
 @on_sqlite
-async def test_a_key_that_cannot_be_read_any_more_is_asked_for_again(operator: AsyncClient, app: FastAPI) -> None:
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("sealed_key", "of another SECRET_KEY"), ("base_url", "https://of-whoever-writes-into-the-database.example/v1")],
+)
+async def test_a_key_that_cannot_be_read_any_more_is_asked_for_again(
+    operator: AsyncClient, app: FastAPI, column: str, value: str
+) -> None:
     async with serve_endpoint(*ANSWER) as endpoint:
         await operator.post(PAGE, data=sent(endpoint.address))
     async with app.state.database.writer() as session:
-        (await session.get(ChosenModel, "site")).sealed_key = "of another SECRET_KEY"
+        setattr(await session.get(ChosenModel, "site"), column, value)
     assert "cannot be read any more" in (await operator.get(PAGE)).text
     await app.state.llm.refresh(at_once=True)
     assert app.state.llm.model.api_key.get_secret_value() == ""
