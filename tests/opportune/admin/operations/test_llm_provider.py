@@ -158,3 +158,13 @@ async def test_a_key_that_cannot_be_read_any_more_is_asked_for_again(
     assert "cannot be read any more" in (await operator.get(PAGE)).text
     await app.state.llm.refresh(at_once=True)
     assert app.state.llm.model.api_key.get_secret_value() == ""
+
+
+@on_sqlite
+async def test_a_model_on_this_machine_that_wants_no_key_has_none_that_is_lost(operator: AsyncClient) -> None:
+    async with serve_endpoint(*ANSWER) as endpoint:
+        assert (await operator.post(PAGE, data=sent(endpoint.address, key=""))).status_code == 303
+        page = (await operator.get(PAGE)).text
+    assert "cannot be read any more" not in page
+    assert '<dd class="col-8">none</dd>' in page
+    assert b"authorization" not in endpoint.headers[0].lower()
