@@ -13,6 +13,8 @@ from opportune.errors import OperatorError
 from opportune.hosts import current_host
 from opportune.jobs.factory import declared_jobs
 from opportune.jobs.schedule import next_run_time
+from opportune.mail.addresses import parse_recipient
+from opportune.mail.errors import InvalidEmailError
 from opportune.mail.transport import ConsoleTransport, transport_for
 from opportune.project import installed_features
 from opportune.settings import GENERATE_KEY_COMMAND, MIN_SECRET_KEY_LENGTH, Settings, load_settings
@@ -121,6 +123,14 @@ def check_model(settings: Settings) -> Iterator[Finding]:
             "whoever asks something gets no answer. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.",
             is_error=False,
         )
+
+
+def check_admin_email(settings: Settings) -> Iterator[Finding]:
+    if settings.admin_email:
+        try:
+            parse_recipient(settings.admin_email)
+        except InvalidEmailError as error:
+            yield Finding(f"Nobody would get the link of ADMIN_EMAIL: {error}")
 
 
 def check_mail(settings: Settings) -> Iterator[Finding]:

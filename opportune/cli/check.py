@@ -18,7 +18,15 @@ from opportune.admin.mount import add_icons
 from opportune.admin.options import view_faults
 from opportune.admin.permissions import Permissions
 from opportune.admin.site import view_classes
-from opportune.checks import PRODUCTION_CHECKS, Check, Finding, check_llm, check_production, check_secret_key
+from opportune.checks import (
+    PRODUCTION_CHECKS,
+    Check,
+    Finding,
+    check_admin_email,
+    check_llm,
+    check_production,
+    check_secret_key,
+)
 from opportune.cli import startup
 from opportune.cli.check_results import as_data, refuse_errors, tell
 from opportune.cli.check_vectors import check_vectors
@@ -37,8 +45,8 @@ from opportune.deploy.check import check_current_host
 from opportune.env_example import env_example
 from opportune.errors import OperatorError
 from opportune.hosts import current_host
-from opportune.mail import DeliveryError, InvalidEmailError
-from opportune.mail.addresses import parse_recipient, sender_address
+from opportune.mail import DeliveryError
+from opportune.mail.addresses import sender_address
 from opportune.mail.transport import transport_for
 from opportune.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
 from opportune.schemas import schema_faults
@@ -106,14 +114,6 @@ def check_addresses(settings: Settings) -> Iterator[Finding]:
             read(settings)
         except OperatorError as error:
             yield Finding(str(error))
-
-
-def check_admin_email(settings: Settings) -> Iterator[Finding]:
-    if settings.admin_email:
-        try:
-            parse_recipient(settings.admin_email)
-        except InvalidEmailError as error:
-            yield Finding(f"Nobody would get the link of ADMIN_EMAIL: {error}")
 
 
 def check_features(settings: Settings) -> Iterator[Finding]:

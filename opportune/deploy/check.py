@@ -19,7 +19,7 @@ RULES: tuple[Rule, ...] = (
     database.check_connections,
     services.check_storage,
     services.check_backups,
-    services.check_mail_ports,
+    services.check_mail_settings,
     services.check_cache,
     services.check_models,
     addresses.check_base_url,

@@ -36,6 +36,7 @@ class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
 class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
     """What signs people in, which is theirs to change."""
 
+    name, name_plural = "Linked account", "Linked accounts"
     column_list = ("id", "user_id", "issuer", "email", "created_at")
     column_searchable_list = ("issuer", "subject", "email")
     column_filters = ("user_id", "issuer", "created_at")

@@ -111,7 +111,8 @@ class BackupStore:
                 file.close()
         finally:
             if isinstance(self.place, Path):
-                _tidy(self.place, name)
+                with self._answering():
+                    _tidy(self.place, name)
         return Written(sink.bytes, sink.digest.hexdigest())
 
     def verify(self, name: str, written: Written) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.checks import Finding, check_mail
+from opportune.checks import Finding, check_admin_email, check_mail
 from opportune.deploy.rules.database import blocked
 from opportune.deploy.rules.deployment import Deployment, warning
 from opportune.errors import OperatorError
@@ -48,7 +48,8 @@ def check_backups(deployment: Deployment) -> Iterator[Finding]:
         )
 
 
-def check_mail_ports(deployment: Deployment) -> Iterator[Finding]:
+def check_mail_settings(deployment: Deployment) -> Iterator[Finding]:
+    yield from check_admin_email(deployment.settings)
     try:
         transport = transport_for(deployment.settings)
     except OperatorError as error:

@@ -184,7 +184,7 @@ def test_proxies_that_hide_visitors_or_believe_them_anything_are_a_warning(
 
 @pytest.mark.parametrize(("email", "is_wrong"), [("", False), ("ada@example.org", False), ("ada at home", True)])
 def test_an_address_that_no_setup_link_would_reach_is_an_error(email: str, is_wrong: bool) -> None:
-    findings = list(check.check_admin_email(settings_for("sqlite://").model_copy(update={"admin_email": email})))
+    findings = list(checks.check_admin_email(settings_for("sqlite://").model_copy(update={"admin_email": email})))
     assert ["ADMIN_EMAIL" in finding.text and finding.is_error for finding in findings] == [True] * is_wrong
 
 

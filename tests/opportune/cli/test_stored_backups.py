@@ -128,6 +128,7 @@ def test_what_does_not_arrive_whole_is_told_and_takes_no_older_one_away(
         ({"BACKUP_URL": "s3://a:s3cr3t@127.0.0.1:1/away?tls=false"}, "s3://127.0.0.1:1/away does not take or give"),
         ({"BACKUP_URL": "ftp://a:s3cr3t@host"}, "BACKUP_URL names neither a folder nor a bucket"),
         ({"BACKUP_URL": "file:/proc/away"}, "/proc/away does not take or give backups"),
+        ({"BACKUP_URL": f"file:/{'x' * 300}"}, "x does not take or give backups"),
         ({"BACKUP_KEEP": "some"}, "BACKUP_KEEP is 'some': write how many of which, such as '7 daily"),
         ({"BACKUP_KEEP": "0 daily"}, "BACKUP_KEEP is"),
     ],

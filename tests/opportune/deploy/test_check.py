@@ -79,6 +79,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("render", {"DATABASE_URL": "postgresql://user:password@ep.neon.tech/name"}, "still holds user:password"),
     ("render", {"MAIL_URL": "resend://KEY"}, "MAIL_URL still holds KEY"),
     ("render", {"BACKUP_URL": "s3://KEY:SECRET@HOST/BUCKET/FOLDER"}, "BACKUP_URL still holds KEY"),
+    ("render", {"ADMIN_EMAIL": "ada at home"}, "Nobody would get the link of ADMIN_EMAIL"),
     ("render", {"METRICS_TOKEN": "abc"}, "import secrets; print("),
     ("render", {"DATABASE_URL": "postgresql://postgres:pw@db.abcd.supabase.co:5432/postgres"}, "IPv6 alone"),
     ("fly", {"DATABASE_URL": "postgresql://u:p@postgres.railway.internal/railway"}, "known inside another host"),
