@@ -61,7 +61,10 @@ def rehearse(settings: Settings, name: str) -> None:
 def found(settings: Settings, name: str) -> Iterator[Path]:
     """The archive: a file of this machine, or one from BACKUP_URL that is here while the block runs."""
     path = Path(name)
-    is_here = bool(name) and (path.exists() or not NAME.fullmatch(name) or backup_location(settings) is None)
+    has_store = backup_location(settings) is not None
+    is_here = bool(name) and (path.exists() or not NAME.fullmatch(name) or not has_store)
+    if is_here and has_store and not path.exists():
+        raise OperatorError(f"There is no file {name}. Names at BACKUP_URL are shown by `backup --list`.")
     if is_here and path.suffix != SUFFIX:
         yield path
         return

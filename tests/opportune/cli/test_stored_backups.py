@@ -117,6 +117,7 @@ def test_what_does_not_arrive_whole_is_told_and_takes_no_older_one_away(
         assert archive.testzip() is None
     # A row that is gone when it is restored is found by the rehearsal.
     content = ours[0].read_bytes()
+    assert "Names at BACKUP_URL are shown by" in refused(oppman, "restore", "nothing.zip")
     ours[0].write_bytes(content[: len(content) // 2])
     assert refused(oppman, "restore", "--rehearse").startswith(f"{ours[0].name} is not a backup of this program")
 
