@@ -134,7 +134,20 @@ class AnswerTask:
         )
 
     async def _generate(self) -> Outcome:
-        async with aclosing(await self._chunks()) as chunks:
+        try:
+            return await self._follow(await self._chunks())
+        except llm.LLMError as error:
+            if error.code == "empty" and self._has_nothing_to_add():
+                return Outcome(AnswerStatus.DONE, usage_estimated=True)
+            raise
+
+    def _has_nothing_to_add(self) -> bool:
+        """Whether it goes on with a text that was whole, but for the news that it was."""
+        begun = self.live.begun
+        return self.live.text == begun.text and said_since(self.live.tool_runs, begun.text)
+
+    async def _follow(self, answered: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
+        async with aclosing(answered) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, ToolRun):
                     await self._note(chunk)

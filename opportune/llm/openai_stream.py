@@ -91,7 +91,7 @@ class ChatCompletionReader:
             raise LLMError("interrupted", "The answer broke off before its end.")
         calls = tuple(self._calls[index] for index in sorted(self._calls))
         if not (self._length or calls):
-            raise LLMError("malformed", "The model gave an empty answer.")
+            raise LLMError("empty", "The model gave an empty answer.")
         truncated = self._length >= MAX_ANSWER_LENGTH or self._reason in TRUNCATED_REASONS
         usage, details = self._usage, self._usage.prompt_tokens_details
         return Done(

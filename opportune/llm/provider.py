@@ -20,6 +20,7 @@ ErrorCode = Literal[
     "timeout",
     "interrupted",
     "malformed",
+    "empty",
     "unavailable",
     "not_configured",
     "limit_reached",

@@ -97,6 +97,19 @@ async def test_a_process_that_stops_hands_over_and_the_viewers_page_goes_on(
     assert live.answer.usage_estimated, "the first process was told no tokens"
 
 
+async def test_one_that_lacked_only_the_news_of_its_end_is_whole(
+    manager: AnswerManager, database: Database, owner_id: int
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await manager.close()
+    model = FakeProvider(llm.LLMError("empty", "The model gave an empty answer."))
+    model.continues = True
+    sibling = AnswerManager(database, LanguageModel(lambda: model))
+    ended = await wait_until_ended(sibling, answer)
+    assert (ended.status, ended.text, ended.error) == (AnswerStatus.DONE, STORY[:20], "")
+    await sibling.close()
+
+
 async def test_what_had_not_been_saved_is_handed_over_too(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

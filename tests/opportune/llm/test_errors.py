@@ -136,7 +136,7 @@ async def test_a_connection_cut_in_the_middle_keeps_the_text_and_is_never_an_end
 
 async def test_an_empty_answer_is_an_error() -> None:
     error = await error_of(EVENTS, event({"choices": []}), event({"choices": None}), event(STOP), DONE)
-    assert error.code == "malformed"
+    assert error.code == "empty"
 
 
 async def test_silence_before_the_first_chunk_ends_in_a_timeout() -> None:
