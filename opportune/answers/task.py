@@ -144,7 +144,7 @@ class AnswerTask:
     def _has_nothing_to_add(self) -> bool:
         """Whether it goes on with a text that was whole, but for the news that it was."""
         begun = self.live.begun
-        return self.live.text == begun.text and said_since(self.live.tool_runs, begun.text)
+        return self.live.text == begun.text and bool(said_since(self.live.tool_runs, begun.text))
 
     async def _follow(self, answered: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
         async with aclosing(answered) as chunks:
