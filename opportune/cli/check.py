@@ -222,12 +222,13 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 def check_pending(settings: Settings) -> Iterator[Finding]:
     """What is not applied yet and would keep visitors waiting, or break the version that runs."""
-    if not (recorded := recorded_revisions_of(settings)):
+    url = migration_url(settings)
+    if url.written_never or not (recorded := recorded_revisions_of(settings)):
         return
-    kind, pending = migration_url(settings).kind, MigrationGraph(installed_names()).pending(recorded)
-    for lock in table_locks(pending) if kind == "postgresql" else ():
+    pending = MigrationGraph(installed_names()).pending(recorded)
+    for lock in table_locks(pending) if url.kind == "postgresql" else ():
         yield Finding(f"{lock.migration}: {lock} See docs/migrations.md, Locks.", is_error=False)
-    for each in incompatibilities(pending, kind):
+    for each in incompatibilities(pending, url.kind):
         yield Finding(f"{each.migration}: {each} See docs/migrations.md, While the site runs.", is_error=False)
 
 

@@ -43,8 +43,8 @@ def test_a_missing_file_is_not_made(oppman: Oppman, tmp_path: Path) -> None:
 
 
 def test_check_tells_of_it(oppman: Oppman, path: Path, line: str) -> None:
-    code, out, _ = oppman("check", DATABASE_URL=f"sqlite+memory:///{path}")
-    assert code == 0
+    code, out, err = oppman("check", DATABASE_URL=f"sqlite+memory:///{path}")
+    assert code == 0, out + err
     assert f"note: {line}\n" in out
 
 

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, FastAPI, Security, UploadFile
 from fastapi.responses import StreamingResponse
 from fastapi_users import FastAPIUsers
 from httpx import AsyncClient, Response
-from sqlalchemy import text
 
 from opportune.accounts import (
     CurrentUser,
@@ -22,12 +21,9 @@ from opportune.accounts import (
 )
 from opportune.accounts.tokens.scopes import has_scope
 from opportune.db.database import Database
-from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Link
-from opportune.project import PROJECT, installed_features, installed_names
+from opportune.project import PROJECT, installed_features
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_token, signed_in_client
 from opportune.testing.quiet_app import quiet_app
@@ -171,16 +167,6 @@ async def test_sessions_and_who_signs_in_have_all(app: FastAPI, client: AsyncCli
     assert (await client.get(TOKENS, headers={"authorization": f"Bearer {token}"})).json()[0]["scopes"] == ["*"]
     async with signed_in_client(app, user) as browser:
         assert (await browser.get(TOKENS)).status_code == 200
-
-
-async def test_tokens_that_are_older_than_scopes_keep_all(settings: Settings, database: Database, user: User) -> None:
-    await make_token(database, user, "books:read")
-    await database.dispose()
-    graph = MigrationGraph(installed_names())
-    with connect(settings) as connection:
-        for target in ("0003", None):
-            run_migrations(connection, graph, plan_for(graph, "accounts", target))
-        assert connection.execute(text("SELECT scopes FROM accounts_token")).scalar() == "*"
 
 
 async def test_who_signs_in_may_ask_for_less(client: AsyncClient, user: User) -> None:
