@@ -116,12 +116,18 @@ class BackupStore:
         return Written(sink.bytes, sink.digest.hexdigest())
 
     def verify(self, name: str, written: Written) -> None:
-        """Read a backup back, whole, and compare. Raises OperatorError where it is another."""
+        """Read a backup back, whole, and compare. Where it is another it goes, so that nobody takes it for the newest.
+
+        Raises:
+            OperatorError: it is another, or cannot be read.
+        """
         digest, size = hashlib.sha256(), 0
         for part in self._parts(name):
             digest.update(part)
             size += len(part)
         if (size, digest.hexdigest()) != (written.bytes, written.sha256):
+            with self._answering() as client:
+                client.delete(name)
             raise OperatorError(
                 f"{name} at {self.label} is not what was sent there ({size:,} of {written.bytes:,} bytes)."
             )

@@ -254,7 +254,7 @@ async def test_what_ended_long_ago_is_forgotten_with_its_steps(
     assert idle_queue.worker._pruning
     await idle_queue.worker._pruning
     async with database.reader() as session:
-        assert list(await session.scalars(select(col(Job.id)))) == [2, 4]
+        assert list(await session.scalars(select(col(Job.id)).order_by(col(Job.id)))) == [2, 4]
         assert await session.scalar(select(func.count()).select_from(JobStep)) == 2
 
 
