@@ -33,6 +33,7 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # below nohup it would stay as it is
 listener = inherited_listener()
 if os.path.exists(sys.argv[1]):
     sys.exit("This version is broken.")
@@ -75,7 +76,6 @@ async def running(script: Path, broken: Path) -> AsyncIterator[tuple[str, subpro
             pass_fds=[listener.fileno()],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            preexec_fn=heed_hangups,
         )
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with process:
@@ -83,11 +83,6 @@ async def running(script: Path, broken: Path) -> AsyncIterator[tuple[str, subpro
             yield url, process
         finally:
             process.kill()  # where it has not ended
-
-
-def heed_hangups() -> None:
-    """Whatever these tests were started by: below nohup a server stays as it is at SIGHUP."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 async def next_line(process: subprocess.Popen[bytes]) -> bytes:
