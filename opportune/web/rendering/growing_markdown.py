@@ -1,5 +1,6 @@
 """HTML blocks of Markdown while it is being written: each finished one is rendered, sent and frozen once."""
 
+import re
 from typing import Self
 
 from markupsafe import Markup
@@ -7,6 +8,13 @@ from markupsafe import Markup
 from opportune.web.rendering import markdown, markdown_blocks
 
 MAX_OPEN_BLOCK_LENGTH = 4_000  # what is open is shown as it was written from this length on
+MAX_PLAIN_WORD_LENGTH = 60
+PARAGRAPH_END = "</p>\n"
+
+# Most of an answer is words after words, and Markdown is asked only when there is more: neither of these can be the
+# beginning or the end of anything but text, where a paragraph goes on.
+_ENDS_IN_A_WORD = re.compile(r"(?<!\S)[^\W\d_](?:[^\W_]|[.,:?!])* *\Z")
+_WORDS = re.compile(r"(?:[^\W_]|[.,:?! ])*")
 
 
 class MarkdownBlocks:
@@ -21,6 +29,7 @@ class MarkdownBlocks:
         self._splitter = markdown_blocks.Splitter()
         self._frozen: list[Markup] = []
         self._open: Markup | None = None
+        self._rendered: tuple[markdown_blocks.MarkdownPiece, Markup] | None = None
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -51,12 +60,31 @@ class MarkdownBlocks:
 
     @property
     def open(self) -> Markup:
-        """The unfinished block; rendered anew whenever it has grown, so its cost is bounded."""
+        """The unfinished block; rendered anew whenever more than words was added, so its cost is bounded."""
         if self._open is None:
             piece = self._splitter.open
             is_long = len(piece.source) > MAX_OPEN_BLOCK_LENGTH
-            self._open = markdown.plain(piece.source) if is_long else markdown.render_piece(piece)
+            self._open = markdown.plain(piece.source) if is_long else self._grown(piece) or markdown.render_piece(piece)
+            self._rendered = piece, self._open
         return self._open
+
+    def _grown(self, piece: markdown_blocks.MarkdownPiece) -> Markup | None:
+        """The open block as it was with the words that were added; None where that is not all."""
+        if self._rendered is None:
+            return None
+        before, html = self._rendered
+        added = piece.source[len(before.source) :]
+        if not (
+            html.endswith(PARAGRAPH_END)
+            and before.continued == piece.continued
+            and piece.source.startswith(before.source)
+            and _WORDS.fullmatch(added)
+            and _ENDS_IN_A_WORD.search(before.source, max(0, len(before.source) - MAX_PLAIN_WORD_LENGTH))
+        ):
+            return None
+        spaces = before.source[len(before.source.rstrip(" ")) :]
+        grown = f"{spaces}{added}".rstrip(" ")
+        return Markup(str(html)[: -len(PARAGRAPH_END)] + grown + PARAGRAPH_END)  # noqa: S704 - letters, digits and stops
 
     @property
     def waiting(self) -> int:
