@@ -4,7 +4,8 @@
 
 Resident memory of the server's processes, in sum: five seconds after its first page, and at most while twenty people
 sign in at once (ours alone: Django's hashes take none). Where the system lets us make groups of processes (Linux,
-root), ours has 512 MB, as on a small machine; elsewhere it takes what it takes on a large one: nothing is judged, as with less than three rounds.
+root), ours has 512 MB, as on a small machine; elsewhere it takes what it takes on a large one: nothing is judged,
+as with less than three rounds.
 """
 
 import argparse

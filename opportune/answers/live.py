@@ -9,8 +9,8 @@ from opportune.answers.store import AnswerProgress
 from opportune.web import MarkdownBlocks
 
 UPDATE_INTERVAL_SECONDS = 0.08
-"""Seconds between two updates to a viewer: more often costs much and shows nothing. Less than ten words a second take, so
-that each of those is sent as it comes."""
+"""Seconds between two updates to a viewer: more often costs much and shows nothing. Less than ten words a second take,
+so that each of those is sent as it comes."""
 
 MAX_INLINE_RENDER_LENGTH = 1_000
 """Characters that are rendered between two others' requests: a text may be made to take long, then a thread does it."""
