@@ -8,10 +8,8 @@ the site sends it; memory is what the process has grown by meanwhile. No limit: 
 
 import argparse
 import asyncio
-import resource
 import tempfile
 from os import urandom
-from pathlib import Path
 from statistics import median
 from time import process_time
 
@@ -25,6 +23,7 @@ from opportune.project import installed_names
 from opportune.settings import Settings
 from opportune.storage import Storage, open_storage
 from opportune.storage.routes import PART_BYTES
+from opportune.telemetry.process import resident_memory_bytes
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres
 
@@ -71,12 +70,12 @@ async def measure(settings: Settings, rounds: int) -> tuple[float, float, float,
 
 
 async def _round(storage: Storage, film: str) -> tuple[float, float, float, float]:
-    before = _resident()
+    before = resident_memory_bytes() / 1e6
     start = process_time()
     grown = 0.0
     for at in range(0, FILM_BYTES, PART_BYTES):
         await storage.read_part(film, at, at + PART_BYTES)
-        grown = max(grown, _resident() - before)
+        grown = max(grown, resident_memory_bytes() / 1e6 - before)
     sent = process_time() - start
     start = process_time()
     names = [await storage.save("photos", "jpg", urandom(PICTURE_BYTES), "image/jpeg") for _ in range(PICTURES)]
@@ -85,12 +84,6 @@ async def _round(storage: Storage, film: str) -> tuple[float, float, float, floa
     for name in names:
         await storage.read_part(name, 0, PART_BYTES)
     return kept, (process_time() - start) / PICTURES, sent, grown
-
-
-def _resident() -> float:
-    """Megabytes that this process has in memory now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def memory_limit_bytes() -> int | None:
     return min((limit for limit in limits if limit < MAX_LIMIT_BYTES), default=None)
 
 
-def memory_bytes() -> int | None:
+def total_memory_bytes() -> int | None:
     """What the container may use, or the machine has; None where nobody tells."""
     if sys.platform == "win32":
         return None

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from opportune.errors import Busy
-from opportune.memory import memory_bytes
+from opportune.memory import total_memory_bytes
 from opportune.text import storable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class _PasswordHelper:
         from pwdlib import PasswordHash  # noqa: PLC0415 - as just said
         from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415 - as above
 
-        is_small = (memory_bytes() or SMALL_MACHINE_BYTES) < SMALL_MACHINE_BYTES
+        is_small = (total_memory_bytes() or SMALL_MACHINE_BYTES) < SMALL_MACHINE_BYTES
         small = Argon2Hasher(time_cost=2, memory_cost=SMALL_MEMORY_KIBIBYTES, parallelism=1)
         return PasswordHash((small,)) if is_small else PasswordHash.recommended()
 

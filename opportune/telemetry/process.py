@@ -22,7 +22,7 @@ def form_group(workers: int) -> None:
     os.environ[WORKERS_VARIABLE] = f"{secrets.token_hex(8)}:{workers}"
 
 
-def memory_bytes() -> int:
+def resident_memory_bytes() -> int:
     """Resident memory; its highest so far where the system tells no more; 0 where it tells nothing."""
     used = 0
     if sys.platform != "win32":

@@ -23,7 +23,7 @@ from starlette.datastructures import State
 
 from opportune.telemetry.metrics.collect import of_process
 from opportune.telemetry.metrics.families import Family
-from opportune.telemetry.process import STARTED_AT, WORKERS_VARIABLE, lag_seconds, memory_bytes
+from opportune.telemetry.process import STARTED_AT, WORKERS_VARIABLE, lag_seconds, resident_memory_bytes
 
 HAS_KERNEL_NAMES = platform.system() == "Linux"
 ANSWER_TIMEOUT_SECONDS = 2.0
@@ -82,7 +82,9 @@ class Workers:
 
     async def own_report(self) -> WorkerReport:
         lag = await lag_seconds(LAG_LOOK_SECONDS)
-        return WorkerReport(self.number, os.getpid(), STARTED_AT, memory_bytes(), lag, [*of_process(self._state)])
+        return WorkerReport(
+            self.number, os.getpid(), STARTED_AT, resident_memory_bytes(), lag, [*of_process(self._state)]
+        )
 
     def _address(self, number: int) -> str:
         return str(self._file(number) or f"\0opportune-{self._name}-{number}")

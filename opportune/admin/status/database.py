@@ -19,7 +19,7 @@ SIZE = {
     "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
     "postgresql": "SELECT pg_database_size(current_database())",
 }
-LAG = text("SELECT EXTRACT(EPOCH FROM now() - pg_last_xact_replay_timestamp())")
+REPLICA_LAG_QUERY = text("SELECT EXTRACT(EPOCH FROM now() - pg_last_xact_replay_timestamp())")
 """NULL on a server that replays nobody's changes."""
 
 
@@ -53,7 +53,7 @@ async def _round_trip(session: AsyncSession) -> float:
 
 async def _replica(database: Database) -> HealthLight:
     async with database.reader() as session:
-        seconds = await session.scalar(LAG)
+        seconds = await session.scalar(REPLICA_LAG_QUERY)
     if seconds is None:
         return HealthLight("Replica's lag", "it does not say")
     if seconds < LATE_REPLICA_SECONDS:

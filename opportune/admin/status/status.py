@@ -40,7 +40,7 @@ async def read_status(app: FastAPI) -> list[StatusGroup]:
         "Jobs, mail and backups": job_lights,
         "Language models": model_lights,
     }
-    found = await asyncio.gather(*(_told(app, lights) for lights in parts.values()))
+    found = await asyncio.gather(*(_lights_in_time(app, lights) for lights in parts.values()))
     return [StatusGroup(title, lights) for title, lights in zip(parts, found, strict=True) if lights]
 
 
@@ -48,7 +48,7 @@ def is_well(groups: Sequence[StatusGroup]) -> bool:
     return not any(light.state == "fault" for group in groups for light in group.lights)
 
 
-async def _told(app: FastAPI, lights: Lights) -> Sequence[HealthLight]:
+async def _lights_in_time(app: FastAPI, lights: Lights) -> Sequence[HealthLight]:
     try:
         return await run_with_timeout(GROUP_TIMEOUT_SECONDS, _all(app, lights))
     except (DBAPIError, PoolTimeoutError) as error:

@@ -90,10 +90,10 @@ async def _mail(session: AsyncSession) -> list[HealthLight]:
         return (row[0], row[1]) if row else (None, "")
 
     (sent, _), (failed, error) = await last(JobState.DONE), await last(JobState.FAILED)
-    return [*_told(sent, failed, error)]
+    return [*_email_lights(sent, failed, error)]
 
 
-def _told(sent: datetime | None, failed: datetime | None, error: str) -> Iterator[HealthLight]:
+def _email_lights(sent: datetime | None, failed: datetime | None, error: str) -> Iterator[HealthLight]:
     yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else "none in the last days")
     if failed:
         words, address = f"{format_datetime(failed)}: {error}", STATE.format(JobState.FAILED)

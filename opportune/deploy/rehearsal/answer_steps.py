@@ -2,7 +2,7 @@
 
 import asyncio
 
-from opportune.deploy.rehearsal.fakes import spoken
+from opportune.deploy.rehearsal.fakes import model_answer
 from opportune.deploy.rehearsal.process import POLL_SECONDS, Instance
 from opportune.deploy.rehearsal.rules import WORD_COUNT
 from opportune.deploy.rehearsal.stage import Stage, StepFailed, StepLeftOut, running
@@ -34,7 +34,7 @@ async def _asked(stage: Stage) -> tuple[StreamedAnswer, str, str]:
     if response.status_code != 202:
         words = f"{stage.asking.path} is answered {response.status_code} {response.text[:200]}"
         raise StepFailed(words, "see the log (--keep), and docs/llm.md")
-    return StreamedAnswer(), response.json()["stream_url"], spoken(WORD_COUNT)
+    return StreamedAnswer(), response.json()["stream_url"], model_answer(WORD_COUNT)
 
 
 def require_whole(answer: StreamedAnswer, wanted: str) -> None:
@@ -61,7 +61,7 @@ async def redeploy(stage: Stage) -> str:
         asked = await _asked(stage)
     except StepLeftOut:
         took = await _replaced(stage, old, new)
-        return f"{_told(stage, took)}; no answer was on its way, as this site has none"
+        return f"{_stop_described(stage, took)}; no answer was on its way, as this site has none"
     answer, path, wanted = asked
     reading = asyncio.create_task(read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds))
     try:
@@ -73,7 +73,8 @@ async def redeploy(stage: Stage) -> str:
     finally:
         reading.cancel()
     require_whole(answer, wanted)
-    return f"{_told(stage, took)}; the answer that was being written is whole, after {answer.connections} connections"
+    whole = f"the answer that was being written is whole, after {answer.connections} connections"
+    return f"{_stop_described(stage, took)}; {whole}"
 
 
 async def _replaced(stage: Stage, old: Instance, new: Instance) -> float:
@@ -84,7 +85,7 @@ async def _replaced(stage: Stage, old: Instance, new: Instance) -> float:
     return took
 
 
-def _told(stage: Stage, seconds: float) -> str:
+def _stop_described(stage: Stage, seconds: float) -> str:
     return f"the old process ended {seconds:.1f} s after {stage.rules.host.stop_signal}"
 
 

@@ -22,7 +22,7 @@ QUESTION = re.compile(r"Rehearsal: say (\d+) words\.")
 LIST = b"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>"
 
 
-def spoken(words: int) -> str:
+def model_answer(words: int) -> str:
     """What the model says when it is asked for so many words: each tells its place."""
     return " ".join(f"w{number}" for number in range(1, words + 1))
 
@@ -138,7 +138,7 @@ def text_for(messages: list[dict[str, Any]]) -> str:
         prefix = _text_of(messages[-1])
     questions = [_text_of(message) for message in messages if message["role"] == "user"]
     found = QUESTION.search(questions[-1]) if questions else None
-    text = spoken(int(found[1])) if found else "A rehearsal"
+    text = model_answer(int(found[1])) if found else "A rehearsal"
     return text.removeprefix(prefix)
 
 

@@ -142,12 +142,6 @@ class Launcher:
             return "a writable tree" if self.rules.host.keeps_disk else "a tree that each deploy throws away"
         return "a read-only tree (own mounts)" if self.mounts else "a read-only tree (no right to write)"
 
-    @property
-    def is_tree_kept(self) -> bool:
-        """Whether the rule of a read-only tree can be held: root writes wherever no mount forbids it."""
-        is_root = sys.platform != "win32" and os.geteuid() == 0
-        return self.rules.keeps_all_writable or bool(self.mounts) or not is_root
-
     def deploy(self) -> None:
         """Have the tree as an image has it. What was written is kept where the host keeps its disk."""
         data = self.tree / "data"

@@ -21,7 +21,7 @@ from opportune.jobs import management
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.server.connections.limits import ConnectionLimits
 from opportune.telemetry.metrics.families import Family, Sample, gauge
-from opportune.telemetry.process import STARTED_AT, memory_bytes
+from opportune.telemetry.process import STARTED_AT, resident_memory_bytes
 
 DATABASE_TIMEOUT_SECONDS = 4
 """Seconds for what only the database knows: without it the rest is told in time."""
@@ -30,7 +30,7 @@ DATABASE_TIMEOUT_SECONDS = 4
 def of_process(state: State) -> Iterator[Family]:
     """What each worker tells for itself."""
     yield gauge("process_start_time_seconds", "When the process began, in seconds since 1970.", STARTED_AT)
-    yield gauge("process_resident_memory_bytes", "Resident memory.", memory_bytes())
+    yield gauge("process_resident_memory_bytes", "Resident memory.", resident_memory_bytes())
     yield gauge("process_cpu_seconds_total", "Processor time.", time.process_time(), "counter")
     yield gauge("http_connections_open", "Connections of browsers, programs and proxies.", len(ConnectionLimits.opened))
     yield from _of_pools(state.database)

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opportune import __version__
 from opportune.hosts import shutdown_seconds
 from opportune.settings import Settings
-from opportune.telemetry.process import memory_bytes
+from opportune.telemetry.process import resident_memory_bytes
 
 MAX_FLUSH_SECONDS = 3.0
 """Seconds at the end for what is not sent yet; less where the host gives less."""
@@ -40,7 +40,10 @@ class Providers:
         self.tracer = self.traces.get_tracer("opportune", __version__)
         self.meter = self.metrics.get_meter("opportune", __version__)
         self.meter.create_observable_gauge(
-            "process.memory.usage", [lambda _: [Observation(memory_bytes())]], unit="By", description="Resident memory."
+            "process.memory.usage",
+            [lambda _: [Observation(resident_memory_bytes())]],
+            unit="By",
+            description="Resident memory.",
         )
 
     async def close(self) -> None:

@@ -28,8 +28,8 @@ class MarkdownBlocks:
     def __init__(self) -> None:
         self._splitter = markdown_blocks.Splitter()
         self._frozen: list[Markup] = []
-        self._open: Markup | None = None
-        self._rendered: tuple[markdown_blocks.MarkdownPiece, Markup] | None = None
+        self._rendered = markdown_blocks.MarkdownPiece(""), Markup()
+        """The open block as it was last rendered."""
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -39,12 +39,10 @@ class MarkdownBlocks:
 
     def feed(self, text: str) -> None:
         self._splitter.feed(text)
-        self._open = None
 
     def finish(self) -> None:
         """Freeze what is open: the answer has ended."""
         self._splitter.finish()
-        self._open = None
 
     @property
     def frozen_count(self) -> int:
@@ -61,17 +59,15 @@ class MarkdownBlocks:
     @property
     def open(self) -> Markup:
         """The unfinished block; rendered anew whenever more than words was added, so its cost is bounded."""
-        if self._open is None:
-            piece = self._splitter.open
+        piece = self._splitter.open
+        if piece != self._rendered[0]:
             is_long = len(piece.source) > MAX_OPEN_BLOCK_LENGTH
-            self._open = markdown.plain(piece.source) if is_long else self._grown(piece) or markdown.render_piece(piece)
-            self._rendered = piece, self._open
-        return self._open
+            html = markdown.plain(piece.source) if is_long else self._grown(piece) or markdown.render_piece(piece)
+            self._rendered = piece, html
+        return self._rendered[1]
 
     def _grown(self, piece: markdown_blocks.MarkdownPiece) -> Markup | None:
         """The open block as it was with the words that were added; None where that is not all."""
-        if self._rendered is None:
-            return None
         before, html = self._rendered
         added = piece.source[len(before.source) :]
         if not (

@@ -111,7 +111,7 @@ async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatc
 def test_a_hash_takes_less_memory_on_a_small_machine_and_one_of_other_measures_is_replaced(
     monkeypatch: pytest.MonkeyPatch, memory: int | None, costs: str
 ) -> None:
-    monkeypatch.setattr(passwords, "memory_bytes", lambda: memory)
+    monkeypatch.setattr(passwords, "total_memory_bytes", lambda: memory)
     helper = passwords._PasswordHelper()
     stored = helper.hash("a long password")
     assert f"${costs}$" in stored

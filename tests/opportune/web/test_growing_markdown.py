@@ -75,6 +75,17 @@ def test_a_finished_block_is_frozen_and_the_rest_is_open() -> None:
     assert blocks.open == "<p>Three <em>four</em></p>\n"
 
 
+@pytest.mark.parametrize(
+    "end", ["word", "1.", "a, b!", "**b**", "`b`", "[1]", "x\n===", "&amp; b", "<b", "a_b_ c", "  b"]
+)
+def test_a_paragraph_that_grows_by_words_is_the_one_rendered_whole(end: str) -> None:
+    text = f"One *two three, and  four* 5 more: so it ends. {end} and goes on"
+    blocks = MarkdownBlocks()
+    for seen, letter in enumerate(text, 1):
+        blocks.feed(letter)
+        assert blocks.open == MarkdownBlocks.of(text[:seen]).open
+
+
 def test_a_long_open_block_is_shown_as_it_was_written() -> None:
     assert MarkdownBlocks.of("**a** <b> " * (MAX_OPEN_BLOCK_LENGTH // 8)).open.startswith("<pre>**a** &lt;b&gt;")
 

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from opportune.cli import deploy_rehearse
 from opportune.deploy.rehearsal.answer_steps import require_whole
-from opportune.deploy.rehearsal.fakes import Outside, serving, spoken, text_for
+from opportune.deploy.rehearsal.fakes import Outside, model_answer, serving, text_for
 from opportune.deploy.rehearsal.limits import Limits
 from opportune.deploy.rehearsal.process import Launcher, free_port
 from opportune.deploy.rehearsal.proxy import OWN_ADDRESS, PROXIES, Front, program, running
@@ -135,7 +135,7 @@ async def test_what_a_host_does_not_bear_is_told_with_its_mend(
 
 @pytest.mark.parametrize("resumes", [True, False])
 async def test_a_stream_that_is_cut_has_to_go_on_where_it_was(resumes: bool) -> None:
-    words = spoken(6).split(" ")
+    words = model_answer(6).split(" ")
 
     async def say(request: Request) -> Response:
         first = int(request.headers.get("Last-Event-ID", 0)) if resumes else 0
@@ -159,10 +159,10 @@ async def test_a_stream_that_is_cut_has_to_go_on_where_it_was(resumes: bool) -> 
             await read_answer(client, "/a/stream", answer, 10 if resumes else 1.5)
     assert answer.connections > 1
     if resumes:
-        require_whole(answer, spoken(6))
+        require_whole(answer, model_answer(6))
     else:
         with pytest.raises(StepFailed, match="without `done`"):
-            require_whole(answer, spoken(6))
+            require_whole(answer, model_answer(6))
 
 
 def test_a_model_that_is_shown_what_it_said_goes_on_from_there() -> None:
