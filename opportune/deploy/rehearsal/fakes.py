@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -57,7 +57,8 @@ class Outside:
                 Route("/emails", self._take_mail, methods=["POST"]),
                 Route(f"/{BUCKET}", self._list),
                 Route(f"/{BUCKET}/{{name:path}}", self._file, methods=["GET", "HEAD", "PUT", "DELETE"]),
-            ]
+            ],
+            exception_handlers={ClientDisconnect: _left},  # a site that stops does not wait for what it has asked
         )
 
     async def _models(self, _request: Request) -> Response:
@@ -129,6 +130,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def _event(choice: dict[str, Any]) -> bytes:
     chunk = {"id": "rehearsal", "object": "chat.completion.chunk", "choices": [{"index": 0, **choice}]}
     return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
+async def _left(_request: Request, _fault: Exception) -> Response:
+    return Response()  # to nobody
 
 
 def text_for(messages: list[dict[str, Any]]) -> str:
