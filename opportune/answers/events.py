@@ -19,6 +19,12 @@ from opportune.web import MarkdownBlocks, hx_partial, templates
 
 HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
 
+LONGEST_TAIL = 16
+"""Characters of tags that mostly end a block, which stand elsewhere when it has grown."""
+
+# One encoder for all: `json.dumps` makes one each time.
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 # A comment would not reach the page's scripts, as programs get one as often.
 PING = format_sse_event(event="ping", data_str="ping")
 
@@ -37,13 +43,15 @@ def tools_html(live: LiveAnswer) -> Markup:
 def _difference(before: str, after: str) -> tuple[int, str]:
     """UTF-16 units that both begin with, and what follows them in the second."""
     low, high = 0, min(len(before), len(after))
+    if after.startswith(before[: high - LONGEST_TAIL]):
+        low = max(0, high - LONGEST_TAIL)
     while low < high:
         middle = (low + high + 1) // 2
         if before[low:middle] == after[low:middle]:
             low = middle
         else:
             high = middle - 1
-    return len(after[:low].encode("utf-16-le")) // 2, after[low:]
+    return low if after.isascii() else len(after[:low].encode("utf-16-le")) // 2, after[low:]
 
 
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
@@ -94,8 +102,7 @@ class AnswerStream:
                 grown.append(_difference(shown, block))  # Markup takes ten times as long to cut
                 shown = ""
             seen, shown = blocks.frozen_count, opened
-            data = json.dumps(grown, ensure_ascii=False, separators=(",", ":"))
-            yield format_sse_event(event="grow", data_str=data, id=f"{self.id}:{offset}")
+            yield format_sse_event(event="grow", data_str=to_json(grown), id=f"{self.id}:{offset}")
         if live.ended:
             end = f"{self.id}:{len(live.answer.text)}"
             whole = Markup(await render(live.answer))  # noqa: S704 - of our template
@@ -110,8 +117,7 @@ class AnswerStream:
         live, offset, tools_seen = self.live, self.offset, -1 if self.live.tool_runs else 0
 
         def event(kind: str, **data: Any) -> bytes:
-            told = json.dumps({key: self.id, **data}, ensure_ascii=False, separators=(",", ":"))
-            return format_sse_event(event=kind, id=f"{self.id}:{offset}", data_str=told)
+            return format_sse_event(event=kind, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
 
         yield event("status", status=live.answer.status)
         async for text in live.growth(offset):

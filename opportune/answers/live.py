@@ -7,16 +7,7 @@ from typing import Any
 from opportune.answers.models import Answer
 from opportune.answers.store import AnswerProgress
 from opportune.web import MarkdownBlocks
-
-UPDATE_INTERVAL_SECONDS = 0.08
-"""Seconds between two updates to a viewer: more often costs much and shows nothing. Less than ten words a second take,
-so that each of those is sent as it comes."""
-
-MAX_INLINE_RENDER_LENGTH = 1_000
-"""Characters that are rendered between two others' requests: a text may be made to take long, then a thread does it."""
-
-HEARTBEAT_INTERVAL_SECONDS = 15.0
-"""After so long without news a viewer is told that there is none: a connection that died says nothing either."""
+from opportune.web.streaming import HEARTBEAT_INTERVAL_SECONDS, MAX_INLINE_RENDER_LENGTH, UPDATE_INTERVAL_SECONDS
 
 SILENCE_TIMEOUT_SECONDS = 40.0
 """A page that has heard nothing for so long takes its connection for dead: two heartbeats have not come."""
@@ -37,7 +28,8 @@ class LiveAnswer:
         self._fed = 0
         self._rendering: asyncio.Future[None] | None = None
         self._left = False
-        self._changed = asyncio.Event()
+        self._waiting = list[asyncio.Future[bool]]()
+        self._heartbeat: asyncio.TimerHandle | None = None
 
     @property
     def id(self) -> int:
@@ -99,23 +91,46 @@ class LiveAnswer:
     async def growth(self, offset: int) -> AsyncIterator[str]:
         """Yield the text each time it is longer than what the viewer has, at a bounded pace, until the answer ends.
 
-        After a tool has been called, and `HEARTBEAT_INTERVAL_SECONDS` without growth, it comes as it was.
+        After a tool has been called, and at most `HEARTBEAT_INTERVAL_SECONDS` without growth, it comes as it was.
         """
         tools_seen = -1 if self.tool_runs else 0  # the viewer may know of none: one may be what a person has to allow
+        clock = asyncio.get_running_loop().time
+        due = clock()
         while True:
             if len(self.text) > offset or self.tools_seen > tools_seen:
+                if not self.ended and (pause_seconds := due - clock()) > 0:
+                    await asyncio.sleep(pause_seconds)
                 offset, tools_seen = len(self.text), self.tools_seen
+                due = clock() + UPDATE_INTERVAL_SECONDS
                 yield self.text
-                await asyncio.sleep(UPDATE_INTERVAL_SECONDS)
             elif self.ended or self._left:
                 return
-            else:
-                try:
-                    async with asyncio.timeout(HEARTBEAT_INTERVAL_SECONDS):
-                        await self._changed.wait()
-                except TimeoutError:
-                    yield self.text
+            elif not await self._news():
+                yield self.text
+
+    async def _news(self) -> bool:
+        """Wait until it has changed; False where it is time to tell that it has not.
+
+        All viewers share one timer: one for each wait would cost more than the rest of it.
+        """
+        loop = asyncio.get_running_loop()
+        if self._heartbeat is None:
+            self._heartbeat = loop.call_later(HEARTBEAT_INTERVAL_SECONDS, self._beat)
+        waiting: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append(waiting)
+        return await waiting
+
+    def _beat(self) -> None:
+        self._heartbeat = None
+        self._wake(changed=False)
 
     def _notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._wake(changed=True)
+        if self._heartbeat and (self.ended or self._left):
+            self._heartbeat.cancel()
+
+    def _wake(self, *, changed: bool) -> None:
+        woken, self._waiting = self._waiting, []
+        for each in woken:
+            if not each.done():  # a viewer may have left
+                each.set_result(changed)

@@ -7,7 +7,7 @@ Reads are fresh: to a replica that lags, a new answer would be deleted and a liv
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
@@ -100,7 +100,7 @@ async def save(
         if renew:
             renewal = update(Answer).where(col(Answer.id).in_(held)).values(lease_until=utc_now() + LEASE_DURATION)
             await session.execute(renewal, execution_options={"synchronize_session": False})
-        if rows := [asdict(delta) for delta in deltas if delta.text and delta.answer_id in held]:
+        if rows := [vars(delta) for delta in deltas if delta.text and delta.answer_id in held]:
             await _append(session, rows)
         return stops
 
@@ -135,7 +135,7 @@ def _stopped(end: AnswerEnd) -> AnswerEnd:
 
 async def _hand_over(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
     """Leave them to another process: at once, or when a person has allowed something."""
-    if rows := [asdict(end.unsaved) for end in ends if end.unsaved and end.unsaved.text]:
+    if rows := [vars(end.unsaved) for end in ends if end.unsaved and end.unsaved.text]:
         await _append(session, rows)
     waiting = [end for end in ends if end.outcome.status == AnswerStatus.WAITING]
     if rows := [_waiting_row(end) for end in waiting]:

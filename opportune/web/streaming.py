@@ -22,10 +22,12 @@ from opportune.web.rendering.templates import is_htmx, templates
 
 logger = logging.getLogger(__name__)
 
-UPDATE_INTERVAL_SECONDS = 0.1
-"""Seconds between two updates of a page: more often costs much and shows nothing."""
+UPDATE_INTERVAL_SECONDS = 0.08
+"""Seconds between two updates to a viewer: more often costs much and shows nothing. Less than ten words a second take,
+so that each of those is sent as it comes."""
 HEARTBEAT_INTERVAL_SECONDS = 15.0
-"""After so long without news something is sent all the same: a proxy would take the connection for dead."""
+"""After so long without news something is sent all the same: a connection that died says nothing either, and a proxy
+takes a silent one for dead."""
 MAX_INLINE_RENDER_LENGTH = 1_000
 """Characters that are rendered between two others' requests: a text may be made to take long, then a thread does it."""
 

@@ -13,7 +13,7 @@ PARAGRAPH_END = "</p>\n"
 
 # Most of an answer is words after words, and Markdown is asked only when there is more: neither of these can be the
 # beginning or the end of anything but text, where a paragraph goes on.
-_ENDS_IN_A_WORD = re.compile(r"(?<!\S)[^\W\d_](?:[^\W_]|[.,:?!])* *\Z")
+_WORD = re.compile(r"[^\W\d_](?:[^\W_]|[.,:?!])*")
 _WORDS = re.compile(r"(?:[^\W_]|[.,:?! ])*")
 
 
@@ -75,7 +75,7 @@ class MarkdownBlocks:
             and before.continued == piece.continued
             and piece.source.startswith(before.source)
             and _WORDS.fullmatch(added)
-            and _ENDS_IN_A_WORD.search(before.source, max(0, len(before.source) - MAX_PLAIN_WORD_LENGTH))
+            and _ends_in_a_word(before.source)
         ):
             return None
         spaces = before.source[len(before.source.rstrip(" ")) :]
@@ -96,3 +96,10 @@ class MarkdownBlocks:
     def whole(self) -> Markup:
         """Everything at once; after `finish`, what `render` makes of the text."""
         return markdown.join([*self.frozen, self.open])
+
+
+def _ends_in_a_word(source: str) -> bool:
+    """Whether the last word of it, which spaces may follow, has begun not long ago and has nothing else in it."""
+    tail = source[-MAX_PLAIN_WORD_LENGTH:].rstrip(" ")
+    words = [] if tail[-1:].isspace() else tail.rsplit(None, 1)
+    return (len(words) == 2 or len(source) <= MAX_PLAIN_WORD_LENGTH) and bool(words and _WORD.fullmatch(words[-1]))

@@ -76,7 +76,24 @@ def test_a_finished_block_is_frozen_and_the_rest_is_open() -> None:
 
 
 @pytest.mark.parametrize(
-    "end", ["word", "1.", "a, b!", "**b**", "`b`", "[1]", "x\n===", "&amp; b", "<b", "a_b_ c", "  b"]
+    "end",
+    [
+        "word",
+        "1.",
+        "a, b!",
+        "**b**",
+        "`b`",
+        "[1]",
+        "x\n===",
+        "&amp; b",
+        "<b",
+        "a_b_ c",
+        "  b",
+        "long" * 20,
+        "a\nb",
+        "a\n",
+        "\u2003b",
+    ],
 )
 def test_a_paragraph_that_grows_by_words_is_the_one_rendered_whole(end: str) -> None:
     text = f"One *two three, and  four* 5 more: so it ends. {end} and goes on"
