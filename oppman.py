@@ -4,6 +4,7 @@
 Any Python from 3.11 on will do, in any folder: what is missing is installed into `.venv` beside this file.
 """
 
+import gc
 import os
 import sys
 
@@ -23,6 +24,7 @@ def main() -> int:
         from opportune.cli.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely wanted
 
         return startproject(sys.argv[2:])
+    gc.disable()  # until the command is loaded: imports leave no garbage
     from opportune.cli.environment import enter  # noqa: PLC0415 - takes longer than the above
 
     enter(sys.argv[1:])

@@ -10,6 +10,7 @@ file's docstring.
 """
 
 import errno
+import gc
 import os
 import platform
 import re
@@ -83,6 +84,7 @@ def load(name: str) -> "Command":
     file, words = f"opportune.cli.{name}", HELPS.get(name)
     if words is None:
         file, words = f"{PACKAGE}.{name}.commands", feature_summary(name)
+    gc.enable()  # `oppman.py` begins without
     module = import_without_gc(file)
     holder = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings = getattr(module, "CONTEXT_SETTINGS", None)

@@ -1,7 +1,6 @@
 """HTML as a tree, for sources of documents: Python's parser, and the forgiveness of browsers."""
 
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 SILENT = {"script", "style", "template", "head"}
@@ -36,33 +35,12 @@ def parse_main(page: str) -> HtmlElement:
     Raises:
         ValueError: Python's parser cannot go on with it.
     """
-    parser = _TreeParser()
+    from opportune.search.html_parser import TreeParser  # noqa: PLC0415 - most sites read none, and Python's takes long
+
+    parser = TreeParser()
     try:
         parser.feed(page.replace("\0", ""))
         parser.close()
     except AssertionError as error:  # what it says to markup declarations that make no sense
         raise ValueError(f"its markup makes no sense: {error}") from error
     return parser.main
-
-
-class _TreeParser(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open = [HtmlElement("")]
-        self.main = HtmlElement("")
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = HtmlElement(tag, {name: value or "" for name, value in attrs})
-        self.open[-1].children.append(element)
-        if not element.is_void:
-            self.open.append(element)
-        if not self.main.tag and (tag == "main" or element.attributes.get("role") == "main"):
-            self.main = element
-
-    def handle_endtag(self, tag: str) -> None:
-        outermost = self.open.index(self.main) if self.main in self.open else 1
-        depths = range(len(self.open) - 1, outermost - 1, -1)
-        del self.open[next((depth for depth in depths if self.open[depth].tag == tag), len(self.open)) :]
-
-    def handle_data(self, data: str) -> None:
-        self.open[-1].children.append(data)
