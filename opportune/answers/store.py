@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -98,7 +98,7 @@ async def save(
         stops = await _hold(session, worker, [delta.answer_id for delta in deltas])
         held = [answer_id for answer_id, stop in stops.items() if stop is not None]
         if renew:
-            renewal = update(Answer).where(col(Answer.id).in_(held)).values(lease_until=utc_now() + LEASE_DURATION)
+            renewal = update(Answer).where(_is_one_of(held)).values(lease_until=utc_now() + LEASE_DURATION)
             await session.execute(renewal, execution_options={"synchronize_session": False})
         if rows := [vars(delta) for delta in deltas if delta.text and delta.answer_id in held]:
             await _append(session, rows)
@@ -237,11 +237,18 @@ async def _hold(
 def _held(worker: str, ids: Collection[int]) -> ColumnElement[bool]:
     """Still this worker's: also where it was taken for dead and nobody has gone on with it."""
     may_go_on = col(Answer.status).in_([AnswerStatus.STREAMING, INTERRUPTED.status])
-    return col(Answer.id).in_(ids) & may_go_on & (col(Answer.worker) == worker)
+    return _is_one_of(ids) & may_go_on & (col(Answer.worker) == worker)
+
+
+def _is_one_of(ids: Collection[int]) -> ColumnElement[bool]:
+    """`in_` would look at each of hundreds of numbers, to see whether it is SQL."""
+    return col(Answer.id).in_(bindparam("ids", [*ids], expanding=True, unique=True))
 
 
 async def _append(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
-    await session.execute(upsert(session, AnswerChunk).on_conflict_do_nothing(), rows)
+    # Into the table, and not the model: what the session does for each row besides would be a third of the cost.
+    table = AnswerChunk.__table__  # type: ignore[attr-defined]  # SQLModel's tables have it
+    await session.execute(upsert(session, table).on_conflict_do_nothing(), rows)
 
 
 async def _end(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
