@@ -25,28 +25,57 @@ from tests.opportune.cli.git_program import git
 __all__ = ["git"]  # a fixture
 
 EXAMPLES = list(examples())
-KINDS = {
-    "none": ("none", "Shop", "not postgresql"),
-    "some": (",".join(EXAMPLES[-2:]), "Bücher & Co", "pages and not postgresql"),
-    "all": ("all", "L\N{RIGHT SINGLE QUOTATION MARK}Étagère d'Anna", "test_its_title_is"),
-}
-"""The examples that are asked for, the site's name, and which tests run. All are collected; the rest runs here, too."""
+KINDS = {"none": "not postgresql", "some": "pages and not postgresql", "all": "test_its_title_is"}
+"""How many of the examples a project has, and which tests run. All are collected; the rest runs here, too."""
+NOT_IN_ENGLISH = {"none": "Bücher & Co", "all": "L\N{RIGHT SINGLE QUOTATION MARK}Étagère d'Anna"}
+"""The names of their sites."""
 PRODUCT = "opportune".capitalize()
-AN_EXAMPLE = ",".join(EXAMPLES[-1:])
+AN_EXAMPLE = EXAMPLES[-1]
+SOME = EXAMPLES[-2:]
+OF_THE_PROJECT = ("app", "migrations", "tests", "oppman.py")
+"""What one has not like the other: the framework is the same in all."""
 QUICKLY = ("-qx", "-m", "not e2e and not model")
 COMMANDS = ("migrate", "check")
 """The last looks, too, whether the models have their migrations."""
 IMPORTED = ("app.main", "opportune.testing.fixtures", *(f"opportune.cli.{name}" for name in COMMANDS))
 ONLY_STARTER = ("bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements-framework.lock", "LICENSE")
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", "data", ".env", ".hypothesis")
+WITH_MANY_FILES = ("bench", "docs", "opportune", "static", "templates", "tests", "tests/opportune")
+PROGRAM = ("cli", "teams")
+"""The folders of the framework that startproject reads itself."""
 
 
-@pytest.fixture(autouse=True)
-def _somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _somebody() -> Iterator[None]:
     """Git knows who commits, whatever this machine has told it."""
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
+    with pytest.MonkeyPatch.context() as patch:
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "Ada")
+            patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
+        yield
+
+
+@pytest.fixture
+def small_starter(few_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Projects are made of a starter with few files, for tests that ask what becomes of it and not what is in it."""
+    monkeypatch.setattr(build, "PROJECT", few_files)
+
+
+@pytest.fixture(scope="module")
+def few_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_few(tmp_path_factory.mktemp("few") / "starter")
+
+
+def copy_few(folder: Path, *kept: str) -> Path:
+    """Copy the starter without the folders in those that have many files, but for these."""
+
+    def ignored(source: str, names: list[str]) -> set[str]:
+        inner = [name for name in names if Path(source, name).is_dir() and name not in ("opportune", *kept)]
+        has_many = Path(source).relative_to(PROJECT).as_posix() in WITH_MANY_FILES
+        return {*NOT_COPIED(source, names), *(inner if has_many else [])}
+
+    shutil.copytree(PROJECT, folder, ignore=ignored, symlinks=True)
+    return folder
 
 
 def output_of(folder: Path, *command: str) -> str:
@@ -60,41 +89,13 @@ def tool(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_passes_its_tests_its_linters_and_check_at_once(tmp_path: Path, kind: str) -> None:
-    project = tmp_path / "project"
-    wanted, title, words = KINDS[kind]
-    assert main([title, "--with", wanted, str(project)]) == 0
-    output_of(project, tool("ruff"), "check", "-q", "--no-cache")
-    output_of(project, tool("ruff"), "format", "-q", "--no-cache", "--check")
-    output_of(project, tool("lint-imports"), "--no-cache")
-    output_of(project, "bash", "-n", ".ci/run")
-    with command_server(project, *IMPORTED) as run:
-        for command in COMMANDS:
-            code, output = run(command)
-            assert code == 0, output
-        assert output == "No errors found.\n"
-        code, output = run("pytest", *QUICKLY, "-k", words)
-    assert code in (0, 5), output[-5000:]  # 5: somebody has deleted what has them
-    assert not output_of(project, "git", "status", "--porcelain")
-
-
-def test_mypy_finds_nothing_in_one_with_all_examples(tmp_path: Path) -> None:
-    cache = PROJECT / ".mypy_cache"
-    if not cache.is_dir():
-        pytest.skip("mypy has not been here yet, and would take a minute: .venv/bin/mypy")
-    shutil.copytree(cache, tmp_path / "cache")
-    assert main(["Shop", "--with", "all", str(tmp_path / "project")]) == 0
-    output_of(tmp_path / "project", tool("mypy"), "--cache-dir", str(tmp_path / "cache"))
-
-
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with an example, made by a Python that has nothing installed, with nobody to answer."""
+    """A project with some examples, made by a Python that has nothing installed, with nobody to answer."""
     folder = tmp_path_factory.mktemp("shop") / "my-shop"
     environ = {"PATH": os.environ["PATH"], "GIT_AUTHOR_NAME": "Ada", "GIT_COMMITTER_NAME": "Ada"}
     environ |= {"GIT_AUTHOR_EMAIL": "ada@example.com", "GIT_COMMITTER_EMAIL": "ada@example.com"}
-    command = [sys.executable, "-S", str(PROJECT / "oppman.py"), "startproject", "my-shop", "--with", AN_EXAMPLE]
+    command = [sys.executable, "-S", str(PROJECT / "oppman.py"), "startproject", "my-shop", "--with", ",".join(SOME)]
     done = subprocess.run(
         command,
         cwd=folder.parent,
@@ -107,20 +108,56 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(
-        f"My shop is in {folder}, with {AN_EXAMPLE}.\nNext:\n  cd my-shop\n  python3 oppman.py quick"
+        f"My shop is in {folder}, with {', '.join(SOME)}.\nNext:\n  cd my-shop\n  python3 oppman.py quick"
     )
+    assert not [path.name for path in folder.rglob("*") if path.name.endswith(".pyc")]
     return folder
+
+
+@pytest.fixture(scope="module")
+def projects(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One of each kind."""
+    folder = tmp_path_factory.mktemp("projects")
+    for kind, title in NOT_IN_ENGLISH.items():
+        assert main([title, "--with", kind, str(folder / kind)]) == 0
+    return {kind: folder / kind if kind in NOT_IN_ENGLISH else shop for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_passes_its_tests_its_linters_and_check_at_once(projects: dict[str, Path], kind: str) -> None:
+    project = projects[kind]
+    looked_at = (".",) if kind == "all" else OF_THE_PROJECT
+    output_of(project, tool("ruff"), "check", "-q", "--no-cache", *looked_at)
+    output_of(project, tool("ruff"), "format", "-q", "--no-cache", "--check", *looked_at)
+    output_of(project, tool("lint-imports"), "--no-cache")
+    output_of(project, "bash", "-n", ".ci/run")
+    with command_server(project, *IMPORTED) as run:
+        for command in COMMANDS:
+            code, output = run(command)
+            assert code == 0, output
+        assert output == "No errors found.\n"
+        code, output = run("pytest", *QUICKLY, "-k", KINDS[kind])
+    assert code in (0, 5), output[-5000:]  # 5: somebody has deleted what has them
+    assert not output_of(project, "git", "status", "--porcelain")
+
+
+def test_mypy_finds_nothing_in_one_with_all_examples(projects: dict[str, Path], tmp_path: Path) -> None:
+    cache = PROJECT / ".mypy_cache"
+    if not cache.is_dir():
+        pytest.skip("mypy has not been here yet, and would take a minute: .venv/bin/mypy")
+    shutil.copytree(cache, tmp_path / "cache")
+    output_of(projects["all"], tool("mypy"), "--cache-dir", str(tmp_path / "cache"))
 
 
 def test_it_has_what_is_asked_for_and_nothing_of_the_starter(shop: Path) -> None:
     features = {path.parent.name for path in shop.glob("app/*/feature.py")}
-    assert features & set(EXAMPLES) == {AN_EXAMPLE}
+    assert features & set(EXAMPLES) == set(SOME)
     assert [name for name in ONLY_STARTER if (shop / name).exists()] == []
-    assert not [path.name for path in shop.rglob("*") if path.name.endswith(".pyc")]
     assert "startproject: leave out" not in (shop / "pyproject.toml").read_text() + (shop / ".ci/run").read_text()
 
 
 @pytest.mark.parametrize(("wanted", "is_there"), [("teams", True), ("none", False)])
+@pytest.mark.usefixtures("small_starter")
 def test_teams_are_a_name_in_the_list_of_what_is_installed(tmp_path: Path, wanted: str, is_there: bool) -> None:
     assert main(["Shop", "--with", wanted, str(tmp_path / "shop")]) == 0
     installed = (tmp_path / "shop/app/installed.py").read_text()
@@ -139,7 +176,7 @@ def test_it_has_its_name_where_somebody_sees_one(shop: Path) -> None:
         path.relative_to(shop).as_posix()
         for folder in ("app", "templates", "static")
         for path in (shop / folder).rglob("*.*")
-        if PRODUCT in path.read_text(encoding="utf-8", errors="replace")
+        if "__pycache__" not in path.parts and PRODUCT in path.read_text(encoding="utf-8", errors="replace")
     ]
     assert named == []
 
@@ -162,15 +199,14 @@ def test_it_begins_with_one_commit_which_has_no_secret(shop: Path) -> None:
 
 def test_its_record_makes_the_same_again(shop: Path, tmp_path: Path) -> None:
     assert (record := read_record(shop))
-    assert record.startproject == ["My shop", "--with", AN_EXAMPLE]
+    assert record.startproject == ["My shop", "--with", ",".join(SOME)]
     assert main([*record.startproject, str(tmp_path / "other name")]) == 0
     assert (again := read_record(tmp_path / "other name"))
     assert again.files == record.files
 
 
-def test_each_key_is_another(shop: Path, tmp_path: Path) -> None:
-    assert main(["Shop", "--with", "none", str(tmp_path / "other")]) == 0
-    assert (tmp_path / "other/.env").read_text() != (shop / ".env").read_text()
+def test_each_key_is_another(projects: dict[str, Path]) -> None:
+    assert len({(project / ".env").read_text() for project in projects.values()}) == len(projects)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +282,7 @@ def test_a_folder_that_nobody_may_write_in_is_named(
 
 @pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize(("failure", "code"), [(KeyboardInterrupt(), 130), (OSError(28, "No space left"), 1)])
+@pytest.mark.usefixtures("small_starter")
 def test_whoever_stops_it_finds_nothing_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool, failure: BaseException, code: int
 ) -> None:
@@ -259,6 +296,7 @@ def test_whoever_stops_it_finds_nothing_new(
     assert [path.name for path in tmp_path.rglob("*")] == ["shop"] * exists
 
 
+@pytest.mark.usefixtures("small_starter")
 def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     inode = tmp_path.stat().st_ino
@@ -269,6 +307,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not list(tmp_path.glob(".startproject-*"))
 
 
+@pytest.mark.usefixtures("small_starter")
 def test_without_git_it_is_made_and_one_line_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,6 +317,7 @@ def test_without_git_it_is_made_and_one_line_tells(
     assert not (tmp_path / "shop/.git").exists()
 
 
+@pytest.mark.usefixtures("small_starter")
 def test_where_git_knows_nobody_all_is_ready_to_be_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -306,6 +346,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return answer
 
 
+@pytest.mark.usefixtures("small_starter")
 def test_at_a_terminal_it_shows_what_each_example_is_and_asks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], terminal: Callable[..., None]
 ) -> None:
@@ -319,6 +360,7 @@ def test_at_a_terminal_it_shows_what_each_example_is_and_asks(
     assert [name for name in EXAMPLES if (tmp_path / "shop/app" / name).is_dir()] == [AN_EXAMPLE]
 
 
+@pytest.mark.usefixtures("small_starter")
 def test_where_nobody_can_be_asked_there_are_no_examples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["Shop", str(tmp_path / "shop")]) == 0
     assert capsys.readouterr().out.startswith(f"Shop is in {tmp_path}/shop, without examples.\n")
@@ -326,9 +368,8 @@ def test_where_nobody_can_be_asked_there_are_no_examples(tmp_path: Path, capsys:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A clone of the starter, whose history is one commit."""
-    folder = tmp_path_factory.mktemp("clone") / "starter"
-    shutil.copytree(PROJECT, folder, ignore=NOT_COPIED, symlinks=True)
+    """A clone of a starter with few files, whose history is one commit."""
+    folder = copy_few(tmp_path_factory.mktemp("clone") / "starter", *PROGRAM)
     for command in ("init", "add --all", "-c user.name=Ada -c user.email=ada@example.com commit -qm Clone"):
         output_of(folder, "git", *command.split())
     yield folder
