@@ -26,6 +26,7 @@ from opportune.db.migrations import graph
 from opportune.feature import Feature
 from opportune.settings import BaseSettings
 from opportune.speedups import are_on, module_of
+from opportune.web.routing import Router
 
 GC_THRESHOLDS = (100_000, 20, 50)
 MAX_COMPILED_STATEMENTS = 3000
@@ -84,13 +85,14 @@ def templates_that_are_compiled_once(run_folder: Path) -> Iterator[None]:
 def routes_that_are_analysed_once() -> Iterator[None]:
     """Each site makes the routes of its features its own; here are a thousand sites, and each route is theirs."""
     adapter: Any = module_of("opportune.web.fastapi_adapter") if are_on() else None
+    router: Any = adapter.FastRouter if adapter else Router
     with pytest.MonkeyPatch.context() as patch:
         if adapter:
             patch.setattr(adapter.LazyRoute, "shares_analysis", True)
             for name in ("get_parameterless_sub_dependant", "compile_path"):
                 patch.setattr(adapter, name, lru_cache(1024)(getattr(adapter, name)))
-            patch.setattr(adapter.FastRouter, "copy_route", _copied_once(adapter.FastRouter.copy_route))
-            patch.setattr(adapter.FastRouter, "app", _with_own_overrides(adapter.FastRouter.app))
+        patch.setattr(router, "copy_route", _copied_once(router.copy_route))
+        patch.setattr(router, "app", _with_own_overrides(router.app))
         yield
 
 

@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from inspect import isasyncgenfunction, isclass, iscoroutinefunction
+from itertools import combinations, count, permutations
+from math import comb
 from pathlib import Path
 
 import pytest
@@ -94,13 +96,30 @@ def naming(features: list[str], project: Path) -> Iterator[str]:
             yield name
 
 
+class Copy:
+    """The project in another folder, without some features, and what runs tests there."""
+
+    def __init__(self, folder: Path, run: RunCommand) -> None:
+        self.folder = folder
+        self.run = run
+        self.deleted: Sequence[str] = ()
+
+    def delete(self, features: Sequence[str]) -> None:
+        """Let it be without these, and have all others."""
+        if features != self.deleted:
+            self.deleted = ()
+            put_back(self.folder)
+            for feature in features:
+                remove(feature, self.folder)
+            self.deleted = features
+
+
 @pytest.fixture(scope="module")
-def copy_of_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunCommand]]:
-    """The project in another folder, and what runs tests there."""
+def copy_of_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     folder = tmp_path_factory.mktemp("project")
     put_back(folder)
     with command_server(folder, *IMPORTED) as run:
-        yield folder, run
+        yield Copy(folder, run)
 
 
 def put_back(copy: Path) -> None:
@@ -118,14 +137,26 @@ def run_tool(project: Path, tool: str, *arguments: str) -> None:
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 
 
-@pytest.mark.parametrize("deleted", [*[[name] for name in FEATURES], FEATURES], ids=[*FEATURES, "all"])
-def test_a_feature_can_be_deleted_and_the_rest_goes_on(
-    deleted: list[str], copy_of_project: tuple[Path, RunCommand]
-) -> None:
-    project, run = copy_of_project
-    put_back(project)
-    for feature in deleted:
-        remove(feature, project)
+def rounds() -> list[list[str]]:
+    """Features to be deleted at once, so that each is gone once while another is there, whichever two one takes.
+
+    Each is there in other rounds than any other, and in as many: no feature's rounds are all among another's.
+    """
+    number = next(number for number in count(1) if comb(number, number // 2) >= len(FEATURES))
+    there = dict(zip(FEATURES, combinations(range(number), number // 2), strict=False))
+    return [[name for name in FEATURES if each not in there[name]] for each in range(number)]
+
+
+def test_each_feature_is_deleted_while_each_other_one_is_there() -> None:
+    deleted = rounds()
+    for one, other in permutations(FEATURES, 2):
+        assert any(one in names and other not in names for names in deleted), f"{one} without {other}"
+
+
+@pytest.mark.parametrize("deleted", [*rounds(), FEATURES], ids="-".join)
+def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], copy_of_project: Copy) -> None:
+    copy_of_project.delete(deleted)
+    project, run = copy_of_project.folder, copy_of_project.run
     run_tool(project, "ruff", "check")
     if deleted == FEATURES:
         run_tool(project, "lint-imports", "--no-cache")  # that others know none of them, it says of the whole project
@@ -133,6 +164,19 @@ def test_a_feature_can_be_deleted_and_the_rest_goes_on(
     environ = ["ONLY_PROJECT=1"] if deleted != FEATURES else []
     code, output = run(*environ, "pytest", *QUICKLY, WALK, *naming(deleted, project))
     assert code == 0, output[-7000:]
+
+
+def test_nothing_of_a_deleted_feature_is_left(copy_of_project: Copy) -> None:
+    """What only says its name would mislead whoever reads it, though nothing breaks."""
+    paths = "|".join(rf"\b{re.escape(folder)}/{name}\b" for folder in FOLDERS for name in FEATURES)
+    words = "|".join(rf"\b{name}\b|\b{name}_" for name in NAMED_BY_WORD)
+    named = re.compile(rf"{paths}|\bapp\.(?:{'|'.join(FEATURES)})\b|{words}")
+    copy_of_project.delete(FEATURES)
+    history = {"CHANGELOG.md", Path(__file__).relative_to(PROJECT).as_posix()}
+    names = [name for name in project_files() if name not in history and not name.endswith((".png", ".ico", ".lock"))]
+    left = {name: path for name in names if (path := copy_of_project.folder / name).is_file()}
+    texts = {name: path.read_text().lower() for name, path in left.items()}  # in which re finds sooner than in any case
+    assert [f"{name}: {found[0]}" for name, text in texts.items() if (found := named.search(text))] == []
 
 
 def imported_features(code: str) -> Iterator[str]:
@@ -154,24 +198,6 @@ def test_nothing_outside_a_feature_imports_it() -> None:
         if not name.startswith(tuple(f"{folder}/{feature}/" for folder in FOLDERS))
     ]
     assert others == []
-
-
-def test_nothing_of_a_deleted_feature_is_left(copy_of_project: tuple[Path, RunCommand]) -> None:
-    """What only says its name would mislead whoever reads it, though nothing breaks."""
-    paths = "|".join(rf"\b{re.escape(folder)}/{name}\b" for folder in FOLDERS for name in FEATURES)
-    words = "|".join(rf"\b{name}\b|\b{name}_" for name in NAMED_BY_WORD)
-    named = re.compile(rf"{paths}|\bapp\.(?:{'|'.join(FEATURES)})\b|{words}", re.IGNORECASE)
-    project, _ = copy_of_project
-    put_back(project)
-    for feature in FEATURES:
-        remove(feature, project)
-    history = {"CHANGELOG.md", Path(__file__).relative_to(PROJECT).as_posix()}
-    left = [path for name in project_files() if name not in history and (path := project / name).is_file()]
-    assert [
-        f"{path.relative_to(project)}: {found[0]}"
-        for path in left
-        if path.suffix not in (".png", ".ico", ".lock") and (found := named.search(path.read_text()))
-    ] == []
 
 
 def test_no_test_holds_the_name_that_an_owner_changes() -> None:

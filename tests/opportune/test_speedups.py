@@ -5,8 +5,9 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from secrets import token_urlsafe
 
@@ -29,6 +30,9 @@ FAST_ROUTER = "opportune.web.fastapi_adapter", "FastRouter"
 
 NAMED_TUPLE = {"_asdict", "_replace"}
 """Which are public, and begin so because the names of fields do not."""
+
+KINDS = (ast.arg, ast.AsyncFunctionDef, ast.Attribute, ast.ClassDef, ast.FunctionDef, ast.If, ast.ImportFrom, ast.Name)
+"""The nodes of a program that have or use a name, or say what only types want."""
 
 CORE_TESTS = ("-q", "-x", "-p", "no:cacheprovider", "@tests/opportune/core.txt")
 
@@ -126,19 +130,19 @@ def test_the_core_of_the_suite_passes_without_them() -> None:
     assert set(ADAPTERS).isdisjoint(modules.split())
 
 
-def parsed() -> dict[Path, ast.Module]:
-    folders = (FRAMEWORK, PROJECT / "app")
-    return {path: ast.parse(path.read_text()) for folder in folders for path in sorted(folder.rglob("*.py"))}
+def parsed() -> dict[Path, list[ast.AST]]:
+    paths = [path for folder in (FRAMEWORK, PROJECT / "app") for path in sorted(folder.rglob("*.py"))]
+    return {path: [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, KINDS)] for path in paths}
 
 
 def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name != "_"
 
 
-def defined(trees: dict[Path, ast.Module]) -> set[str]:
+def defined(files: Iterable[list[ast.AST]]) -> set[str]:
     """The private names of our own."""
     names = set()
-    for node in (node for tree in trees.values() for node in ast.walk(tree)):
+    for node in chain.from_iterable(files):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)
@@ -147,9 +151,9 @@ def defined(trees: dict[Path, ast.Module]) -> set[str]:
     return names
 
 
-def private_uses(tree: ast.Module, ours: set[str]) -> Iterator[str]:
-    only_types = {id(node) for block in ast.walk(tree) if is_type_checking(block) for node in ast.walk(block)}
-    for node in ast.walk(tree):
+def private_uses(nodes: list[ast.AST], ours: set[str]) -> Iterator[str]:
+    only_types = {id(node) for block in nodes if is_type_checking(block) for node in ast.walk(block)}
+    for node in nodes:
         match node:
             case ast.ImportFrom(module=str(module), names=names) if not module.startswith(("opportune", "app")):
                 parts = [*module.split("."), *(alias.name for alias in names)]
@@ -166,12 +170,12 @@ def is_type_checking(node: ast.AST) -> bool:
 
 
 def test_private_names_of_libraries_are_used_in_adapters_alone() -> None:
-    trees = parsed()
-    ours = defined(trees)
+    files = parsed()
+    ours = defined(files.values())
     found = {
         path.relative_to(PROJECT).as_posix(): sorted(uses)
-        for path, tree in trees.items()
-        if not path.name.endswith("_adapter.py") and (uses := set(private_uses(tree, ours)))
+        for path, nodes in files.items()
+        if not path.name.endswith("_adapter.py") and (uses := set(private_uses(nodes, ours)))
     }
     assert found == {}
 
