@@ -142,6 +142,7 @@ class AnswerFlusher:
                 future.set_exception(stored)
             else:
                 future.set_result(stored)
+            await asyncio.sleep(0)  # hundreds that end at once have their pages rendered between others' requests
 
 
 async def _write(
