@@ -14,7 +14,7 @@ import pytest
 
 from opportune.project import PROJECT, USERS
 from opportune.testing.commands import Oppman, Outcome, oppman
-from tests.opportune.cli.command_server import MODULES, RunCommand, command_server
+from tests.opportune.cli.command_server import MODULES, RunCommand, command_server, link
 
 __all__ = ["Oppman", "Outcome", "oppman"]
 
@@ -30,20 +30,27 @@ from sqlmodel import Field
 from opportune.db.model import Model
 """
 PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
+COMPILED = "__pycache__"
 TIMEOUT_SECONDS = 60
 """Seconds: longer than any of it takes on a busy machine, and shorter than for ever."""
 
 
 class Copy:
-    """The project in another folder."""
+    """The project in another folder. The framework's files are those here, unless all are to be copies."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_linked: bool = True) -> None:
         self.folder = folder
         self.env_file = folder / ".env"
         for part in PARTS:
             if (PROJECT / part).is_dir():
+                bring = link if part == "opportune" else link_compiled
                 # What is compiled need not be compiled again, but for what somebody is writing just now.
-                shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc.*"))
+                shutil.copytree(
+                    PROJECT / part,
+                    folder / part,
+                    ignore=shutil.ignore_patterns("*.pyc.*"),
+                    copy_function=bring if is_linked else shutil.copy2,
+                )
             else:
                 shutil.copyfile(PROJECT / part, folder / part)
 
@@ -92,17 +99,59 @@ def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy
         yield copy, run
 
 
+@pytest.fixture(scope="session")
+def before(shared_copy: tuple[Copy, RunCommand]) -> "Files":
+    return Files([shared_copy[0].folder / part for part in ("app", "migrations", "static", "templates")])
+
+
 @pytest.fixture
-def run(shared_copy: tuple[Copy, RunCommand]) -> Iterator[RunCommand]:
+def run(shared_copy: tuple[Copy, RunCommand], before: "Files") -> Iterator[RunCommand]:
     """Runs commands in `library.folder`, without the imports of a fresh process. No test finds what another did."""
     copy, run = shared_copy
     yield run
-    shutil.rmtree(copy.folder / "data", ignore_errors=True)
-    for part in ("app", "migrations", "static", "templates", "tests"):
+    for part in ("data", "tests"):
         shutil.rmtree(copy.folder / part, ignore_errors=True)
-        if part in PARTS:
-            shutil.copytree(PROJECT / part, copy.folder / part)
-    without_examples(copy.folder)
+    before.bring_back()
+
+
+class Files:
+    """What is in some folders now, for when tests have changed it."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = folders
+        paths = [path for folder in folders for path in folder.rglob("*") if COMPILED not in path.parts]
+        self.known_folders = {path for path in paths if path.is_dir()}
+        self.known = {path: (age(path), path.read_bytes()) for path in paths if path.is_file()}
+
+    def bring_back(self) -> None:
+        """Let it be there again, and nothing else."""
+        unchanged = set()
+        for folder in self.folders:
+            for parent, folders, files in os.walk(folder):
+                for path in [Path(parent, name) for name in folders if name != COMPILED]:
+                    if path not in self.known_folders:
+                        shutil.rmtree(path)
+                for path in [Path(parent, name) for name in files if not parent.endswith(COMPILED)]:
+                    if path not in self.known:
+                        path.unlink()
+                    elif age(path) == self.known[path][0]:
+                        unchanged.add(path)
+        for path in self.known.keys() - unchanged:
+            (modified, _), content = self.known[path]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            os.utime(path, ns=(modified, modified))  # what is compiled of it is good for this age
+
+
+def age(path: Path) -> tuple[int, int]:
+    """When it was written, and how long it is: what Python, too, knows another version by."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+def link_compiled(source: str, destination: str) -> None:
+    """Copy a file, but for what Python has compiled, which it replaces as a whole."""
+    (link if source.endswith(".pyc") else shutil.copy2)(source, destination)
 
 
 class Library:

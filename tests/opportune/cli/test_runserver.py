@@ -174,7 +174,8 @@ def powerless() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def read_only(copy: Copy) -> Iterator[Copy]:
+def read_only(tmp_path: Path) -> Iterator[Copy]:
+    copy = Copy(tmp_path / "copy", is_linked=False)  # whose permissions are its own
     paths = [copy.folder, *copy.folder.rglob("*")]
     for path in paths:
         path.chmod(path.stat().st_mode & ~0o222)
