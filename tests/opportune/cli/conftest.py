@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune.cli.installed import without_feature, without_framework_feature
 from opportune.project import PROJECT, USERS
 from opportune.testing.commands import Oppman, Outcome, oppman
 from tests.opportune.cli.command_server import MODULES, RunCommand, command_server, link
@@ -29,6 +30,7 @@ from sqlmodel import Field
 
 from opportune.db.model import Model
 """
+NEEDED = ("accounts", USERS, "admin", "jobs")
 PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 COMPILED = "__pycache__"
 TIMEOUT_SECONDS = 60
@@ -81,12 +83,12 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path / "copy")
 
 
-def without_examples(folder: Path) -> None:
-    """Let a copy have installed what no project goes without: each feature more takes its time in each command."""
+def install_only(folder: Path, *names: str) -> None:
+    """Let a copy have installed what none goes without, and these: each one more takes its time in each command."""
     installed = folder / "app/installed.py"
     text = installed.read_text(encoding="utf-8")
-    for name in re.findall(rf"^from app\.(?!{USERS}\b)(\w+)\.feature", text, re.MULTILINE):
-        text = re.sub(rf"^.*\b{name}\b.*\n", "", text, flags=re.MULTILINE)
+    for name in {*re.findall(r"^    (\w+),$", text, re.MULTILINE)} - {*NEEDED, *names}:
+        text = without_framework_feature(without_feature(text, name), name)
     installed.write_text(text, encoding="utf-8")
 
 
@@ -94,7 +96,7 @@ def without_examples(folder: Path) -> None:
 def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, RunCommand]]:
     """A copy of the project for all tests, and a process there that has imported nearly all of it."""
     copy = Copy(tmp_path_factory.mktemp("shared") / "copy")
-    without_examples(copy.folder)
+    install_only(copy.folder)
     with command_server(copy.folder, *MODULES) as run:
         yield copy, run
 
