@@ -8,8 +8,8 @@ from pathlib import Path
 from opportune.cli.installed import with_feature
 from opportune.project import PROJECT
 from tests.opportune import slug_recipe
-from tests.opportune.cli.command_server import FEATURES, TESTING, command_server
-from tests.opportune.cli.conftest import Copy
+from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server
+from tests.opportune.cli.conftest import Copy, install_only
 
 GUIDES = ("cookbook.md", "testing.md")
 FILE = re.compile(r"^`([\w./-]+)`\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -33,6 +33,7 @@ def test_none_touches_the_framework() -> None:
 
 def test_every_recipe_works(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
+    install_only(copy)
     shutil.copy(PROJECT / "pyproject.toml", copy)
     for name, text in {**files(), "app/books/__init__.py": "", "tests/books/__init__.py": ""}.items():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,7 @@ def test_every_recipe_works(tmp_path: Path) -> None:
             shutil.copy(PROJECT / "tests" / name, copy / "tests")
     installed = copy / "app/installed.py"
     installed.write_text(with_feature(installed.read_text(), "books"))
-    with command_server(copy, *TESTING, *FEATURES) as run:
+    with command_server(copy, *TESTING, *NEEDED_FEATURES) as run:
         code, output = run("makemigrations")
         assert code == 0, output
         assert run("migrate")[0] == 0

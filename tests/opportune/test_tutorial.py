@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune.cli.main import main
 from opportune.project import PROJECT
 from opportune.testing.factories import PASSWORD
 from tests.opportune.cli.command_server import TESTING, command_server
@@ -47,7 +48,7 @@ def test_it_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)  # which a person is asked for
     project = tmp_path / "bookshelf"
     (begin,) = re.findall(r"^python3 (oppman\.py startproject .*) \.\./bookshelf$", TEXT, re.MULTILINE)
-    subprocess.run([sys.executable, *shlex.split(begin), str(project)], cwd=PROJECT, check=True, capture_output=True)
+    assert main([*shlex.split(begin)[1:], str(project)]) == 0
     with command_server(project, *TESTING) as run:
         for words in steps():
             if not words:

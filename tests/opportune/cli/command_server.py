@@ -30,6 +30,8 @@ TESTING = (
 """The same where tests run, of which some change what is installed."""
 FEATURES = tuple(f"opportune.{name}.feature" for name in ("accounts", "admin", "answers", "jobs", "mcp", "teams"))
 """And where all of the framework's are installed."""
+NEEDED_FEATURES = tuple(f"opportune.{name}.feature" for name in ("accounts", "admin", "jobs"))
+"""And where there are those alone that no project goes without."""
 THIRD_PARTY = (
     *("alembic.autogenerate", "argon2", "fastapi.openapi.utils", "httpx", "jinja2", "psycopg", "pydantic_settings"),
     *("pytest", "pytest_asyncio.plugin", "sqladmin", "sqlalchemy.ext.asyncio", "sqlmodel", "typer"),

@@ -18,8 +18,8 @@ from opportune.cli.scaffold.source import NotAsExpected, Source, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
 from opportune.project import PROJECT
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.command_server import FEATURES, TESTING, RunCommand, command_server
-from tests.opportune.cli.conftest import Copy
+from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
+from tests.opportune.cli.conftest import Copy, install_only
 from tests.opportune.test_imports import deeper
 
 EVERY_TYPE = (
@@ -82,11 +82,12 @@ def texts(project: Path) -> dict[str, str]:
 def made(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[tuple[Path, RunCommand]]:
     """A copy of the project in which the commands above were run, and whose tests know of our server."""
     folder = Copy(tmp_path_factory.mktemp("made") / "copy").folder
+    install_only(folder, "teams")
     shutil.copy(PROJECT / "pyproject.toml", folder)
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
-    with command_server(folder, *TESTING, *FEATURES) as run:
+    with command_server(folder, *TESTING, *NEEDED_FEATURES, "opportune.teams.feature") as run:
         for words in COMMANDS:
             code, output = run(*words)
             assert code == 0, output

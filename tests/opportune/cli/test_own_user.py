@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.opportune.cli.command_server import command_server
-from tests.opportune.cli.conftest import Copy
+from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server
+from tests.opportune.cli.conftest import Copy, install_only
 
 FIELDS = """
     phone: Phone = ""
@@ -49,6 +49,7 @@ def declare(path: Path, fields: str, *after: str) -> None:
 
 def test_fields_of_ones_own_are_shown_and_stored_everywhere(tmp_path: Path) -> None:
     copy = Copy(tmp_path / "copy").folder
+    install_only(copy)
     declare(copy / "app/users/schemas.py", FIELDS, "    avatar: Image\n", 'title="Picture")\n')
     (copy / "tests").mkdir()
     (copy / "tests/conftest.py").write_text('pytest_plugins = ["opportune.testing.plugin"]\n')
@@ -56,7 +57,8 @@ def test_fields_of_ones_own_are_shown_and_stored_everywhere(tmp_path: Path) -> N
     with command_server(copy) as run:
         code, output = run("routes")
         assert (code, output) == (1, NO_COLUMN)
-        declare(copy / "app/users/models.py", FIELDS, '{"small": 96}, default="")\n')
+    declare(copy / "app/users/models.py", FIELDS, '{"small": 96}, default="")\n')
+    with command_server(copy, *TESTING, *NEEDED_FEATURES) as run:  # which import the user
         assert run("makemigrations")[1].count("+ Add column") == 3
         assert run("makemigrations", "--check")[0] == 0
         code, output = run("pytest", "-q", "-o", "asyncio_mode=auto", "tests")
