@@ -14,7 +14,7 @@ from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemBytecodeCache
 from jinja2.bccache import Bucket
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, Engine, create_engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapper
 from opportune import application, settings
 from opportune.admin.permissions import Permissions
 from opportune.db.database import Database
+from opportune.db.drivers import sync_engines
 from opportune.db.migrations import graph
 from opportune.feature import Feature
 from opportune.settings import BaseSettings
@@ -160,8 +161,14 @@ def statements_that_are_compiled_once() -> Iterator[None]:
         for engine in (self.engine, self.reading_engine):
             engine.update_execution_options(compiled_cache=compiled)
 
+    def create_with_compiled(*arguments: Any, **options: Any) -> Engine:
+        engine = create_engine(*arguments, **options)
+        engine.update_execution_options(compiled_cache=compiled)
+        return engine
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "__init__", make_with_compiled)
+        patch.setattr(sync_engines, "create_engine", create_with_compiled)  # what migrations ask is long
         patch.setattr(Mapper, "_compiled_cache", compiled, raising=False)  # of what a session writes
         yield
 

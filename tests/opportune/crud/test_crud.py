@@ -52,12 +52,14 @@ async def test_what_was_added_is_got_by_key_and_by_number(volumes: Volumes) -> N
     assert await volumes.get(emma.id) is found
 
 
-@pytest.mark.parametrize("key", [0, -1, 2**63, 10**30, "nothing", "", "\0", "٣"])
-async def test_a_key_that_no_row_has_is_not_found(volumes: Volumes, key: int | str) -> None:
-    with pytest.raises(NotFound):
-        await volumes.get(key)
-    with pytest.raises(NotFound):
-        await Writers(volumes.session, volumes.user).get(key)
+async def test_a_key_that_no_row_has_is_not_found(volumes: Volumes) -> None:
+    for crud in (volumes, Writers(volumes.session, volumes.user)):
+        for key in (0, -1, 2**63, 10**30, "nothing", "", "\0", "٣"):
+            try:
+                await crud.get(key)
+            except NotFound:
+                continue
+            pytest.fail(f"{key!r} is found")
 
 
 async def test_a_change_leaves_what_is_not_given(volumes: Volumes) -> None:
@@ -149,16 +151,21 @@ async def test_what_everybody_reads_only_its_owner_changes(volumes: Volumes, ann
         await Opinions(volumes.session).add({"volume_id": emma.id, "stars": 5})
 
 
-@pytest.mark.parametrize("name", ["id", "is_staff", "secret_note", "created_at", "rating", "nonsense"])
-async def test_what_nobody_may_write_is_refused_by_name(volumes: Volumes, name: str) -> None:
-    with pytest.raises(FieldErrors) as refused:
-        await volumes.add({**VOLUME, name: 1})
-    assert list(refused.value.errors) == [name]
+@pytest.mark.database("sqlite")
+async def test_what_nobody_may_write_is_refused_by_name(volumes: Volumes) -> None:
+    names = ("id", "is_staff", "secret_note", "created_at", "rating", "nonsense")
+    for name in names:
+        with pytest.raises(FieldErrors) as refused:
+            await volumes.add({**VOLUME, name: 1})
+        assert list(refused.value.errors) == [name]
     await volumes.add(VOLUME)
-    with pytest.raises(FieldErrors):
-        await volumes.change("emma", {name: 1})
+    for name in names:
+        with pytest.raises(FieldErrors) as refused:
+            await volumes.change("emma", {name: 1})
+        assert list(refused.value.errors) == [name]
 
 
+@pytest.mark.database("sqlite")
 async def test_nobody_gives_a_row_to_somebody_else(volumes: Volumes, ann: User, bob: User) -> None:
     emma = await volumes.add(VOLUME)
     with pytest.raises(FieldErrors):

@@ -25,33 +25,31 @@ async def titles(database: Database, books: Searchable[Book], query: str) -> lis
         return [hit.row.title for hit in (await books.find(session, query)).items]
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("cafe", ["Café Müller", "Tea"]),
-        ("CAFÉ mull", ["Café Müller"]),
-        ("straße", ["Baking bread"]),
-        ("прив", ["Baking bread"]),
-        ("e-mail", ["Café Müller"]),
-        ("baz", ["Café Müller"]),
-        ("v2", ["Tea"]),
-        ("3d", ["Tea"]),
-        ("score", ["Tea"]),
-        ('"bread of"', ["Bread of heaven"]),
-        ('"of bread"', []),
-        ("bread -baking -mail", ["Bread of heaven"]),
-        ("heaven or flour", ["Baking bread", "Bread of heaven"]),
-        ("zebra", []),
-        ("***", []),
-        ("-bread", []),
-        ("", []),
-    ],
-)
-async def test_rows_are_found_by_their_words(
-    database: Database, book_search: Searchable[Book], query: str, found: list[str]
-) -> None:
+FOUND: list[tuple[str, list[str]]] = [
+    ("cafe", ["Café Müller", "Tea"]),
+    ("CAFÉ mull", ["Café Müller"]),
+    ("straße", ["Baking bread"]),
+    ("прив", ["Baking bread"]),
+    ("e-mail", ["Café Müller"]),
+    ("baz", ["Café Müller"]),
+    ("v2", ["Tea"]),
+    ("3d", ["Tea"]),
+    ("score", ["Tea"]),
+    ('"bread of"', ["Bread of heaven"]),
+    ('"of bread"', []),
+    ("bread -baking -mail", ["Bread of heaven"]),
+    ("heaven or flour", ["Baking bread", "Bread of heaven"]),
+    ("zebra", []),
+    ("***", []),
+    ("-bread", []),
+    ("", []),
+]
+
+
+async def test_rows_are_found_by_their_words(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, *LIBRARY)
-    assert sorted(await titles(database, book_search, query)) == found
+    for query, found in FOUND:
+        assert sorted(await titles(database, book_search, query)) == found, query
 
 
 async def test_a_word_of_the_first_field_counts_more(database: Database, book_search: Searchable[Book]) -> None:
