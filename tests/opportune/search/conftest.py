@@ -7,13 +7,13 @@ from tests.opportune.search.books import Book, make_tables, migrated
 
 
 @pytest.fixture
-def nothing_is_searchable(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Yet, and in this database alone: those of all tests are copies of one that is migrated before."""
-    monkeypatch.setattr(searchable, "registered", {})
+def searchables_of_the_test(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test makes searchable is so in its database alone; the project's own stays, or its indexes would go."""
+    monkeypatch.setattr(searchable, "registered", dict(searchable.registered))
 
 
 @pytest.fixture
-async def book_search(nothing_is_searchable: None, database: Database) -> Searchable[Book]:
+async def book_search(searchables_of_the_test: None, database: Database) -> Searchable[Book]:
     await make_tables(database)
     books = Searchable(Book, fields=["title", "summary"], url="/books/{id}")
     await migrated(database)

@@ -61,7 +61,7 @@ class Library:
 
 
 @pytest.fixture
-async def library(nothing_is_searchable: None, database: Database, settings: Settings) -> AsyncIterator[Library]:
+async def library(searchables_of_the_test: None, database: Database, settings: Settings) -> AsyncIterator[Library]:
     await make_tables(database)
     with temporary_hooks():
         books = Searchable(Book, fields=["title", "summary"], url="/books/{id}", by_meaning=True)

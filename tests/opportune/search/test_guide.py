@@ -33,7 +33,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
-def example(nothing_is_searchable: None) -> Iterator[dict[str, Any]]:
+def example(searchables_of_the_test: None) -> Iterator[dict[str, Any]]:
     """The names of the guide's modules."""
     names: dict[str, Any] = {"Book": Book, "BookFilter": SearchQuery, "Page": Page}
     with temporary_hooks():

@@ -22,7 +22,7 @@ __all__ = ["oppman", "programs"]  # fixtures
 
 
 @pytest.fixture
-def people(nothing_is_searchable: None) -> Searchable[User]:
+def people(searchables_of_the_test: None) -> Searchable[User]:
     return Searchable(User, fields=["email"])
 
 

@@ -132,7 +132,7 @@ async def test_rebuilding_leaves_no_gap(database: Database, book_search: Searcha
 
 
 async def test_rows_of_before_are_found_and_other_fields_make_another_index(
-    nothing_is_searchable: None, database: Database
+    searchables_of_the_test: None, database: Database
 ) -> None:
     await make_tables(database)
     await add(database, ("Bread", "flour"))

@@ -54,15 +54,36 @@ def test_rows_that_the_project_ships_stay_with_their_numbers(postgres_server: Po
     postgres_server.drop_database("shipping")
 
 
+def test_what_was_made_in_it_is_gone(spares: SpareDatabases) -> None:
+    name = left_by(
+        spares,
+        "CREATE TABLE more (id serial PRIMARY KEY, group_id bigint REFERENCES accounts_group)",
+        'CREATE TABLE "even More" (id int REFERENCES more)',
+        "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE SCHEMA apart CREATE TABLE more (id int)",
+        "CREATE EXTENSION pg_trgm",
+    )
+    assert spares.take() == name
+    with psycopg.connect(spares.server.url(name)) as connection:
+        made = connection.execute(
+            "SELECT to_regclass('more'), to_regclass('\"even More\"'), to_regproc('one'), to_regnamespace('apart')"
+        )
+        assert made.fetchone() == (None,) * 4
+        assert connection.execute("SELECT FROM pg_extension WHERE extname = 'pg_trgm'").fetchall() == []
+    connection.close()
+    spares.close()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
-        "CREATE TABLE more (id int)",
+        "CREATE TYPE mood AS ENUM ('fair')",
+        "CREATE INDEX more ON accounts_group (name)",
         "ALTER TABLE accounts_group ADD COLUMN colour text",
         "ALTER TABLE accounts_group ALTER COLUMN name SET DEFAULT 'none'",
         "ALTER TABLE accounts_group DROP CONSTRAINT pk_accounts_group CASCADE",
         "DROP TABLE accounts_event",
-        "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION pg_catalog.one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "UPDATE alembic_version SET version_num = version_num || 'x'",
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = UTC', current_database()); END $$",
         "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database()); END $$",
