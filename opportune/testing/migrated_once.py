@@ -13,6 +13,7 @@ from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.runner import Step, plan_for, run_migrations
 from opportune.project import installed_names
 from opportune.testing.plugin import settings_for
+from opportune.testing.unmigrated import require_migrations
 
 
 def migrate_file(path: Path, states: Path) -> None:
@@ -37,6 +38,7 @@ def migrate_file(path: Path, states: Path) -> None:
 
     with connect(settings_for(f"sqlite:///{path}")) as connection:
         run_migrations(connection, graph, plan_for(graph), announce)
+        require_migrations(connection, graph.features)
 
 
 def _states(migrations: list[Migration], folder: Path) -> dict[Migration, Path]:

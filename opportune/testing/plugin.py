@@ -96,7 +96,9 @@ def migrate(database_url: str) -> None:
     from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415 - see above
     from opportune.db.migrations.runner import plan_for, run_migrations  # noqa: PLC0415 - see above
     from opportune.project import installed_names  # noqa: PLC0415 - see above
+    from opportune.testing.unmigrated import require_migrations  # noqa: PLC0415 - see above
 
     graph = MigrationGraph(installed_names())
     with connect(settings_for(database_url)) as connection:
         run_migrations(connection, graph, plan_for(graph))
+        require_migrations(connection, graph.features)

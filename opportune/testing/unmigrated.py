@@ -1,0 +1,32 @@
+"""Models without a migration: one line, before each test fails in its own way for the same reason."""
+
+from collections.abc import Collection, Iterator
+
+import pytest
+from sqlalchemy import Connection, inspect
+from sqlmodel import SQLModel
+
+from opportune.feature import Feature
+from opportune.project import installed_features
+
+
+def require_migrations(connection: Connection, names: Collection[str]) -> None:
+    """Fail where the migrations of these features, which were applied, lack a table or a column of their models."""
+    found = inspect(connection).get_multi_columns()
+    columns = {table: {column["name"] for column in of_table} for (_, table), of_table in found.items()}
+    for feature in (each for each in installed_features() if each.name in names):
+        if missing := ", ".join(_missing(feature, columns)):
+            pytest.fail(
+                f"No migration makes {missing}: run python3 oppman.py makemigrations {feature.name}.", pytrace=False
+            )
+
+
+def _missing(feature: Feature, columns: dict[str, set[str]]) -> Iterator[str]:
+    for model in feature.models:
+        table = SQLModel.metadata.tables[str(model.__tablename__)]
+        if table.name not in columns:
+            yield f"the table {table.name}"
+        else:
+            yield from (
+                f"the column {table.name}.{name}" for name in table.columns.keys() if name not in columns[table.name]
+            )

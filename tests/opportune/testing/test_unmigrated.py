@@ -1,0 +1,26 @@
+"""A model whose migration has not been made is one line, and no traceback for each test."""
+
+import pytest
+from sqlalchemy import text
+
+from opportune.db.migrations.connection import connect
+from opportune.testing.plugin import settings_for
+from opportune.testing.unmigrated import require_migrations
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("DROP TABLE jobs_job", "No migration makes the table jobs_job: run python3 oppman.py makemigrations jobs."),
+        ("ALTER TABLE jobs_job RENAME COLUMN attempt TO tries", r"No migration makes the column jobs_job\.attempt:"),
+    ],
+)
+def test_what_no_migration_makes_is_told_with_the_next_step(database_url: str, change: str, words: str) -> None:
+    with connect(settings_for(database_url)) as connection:
+        require_migrations(connection, ["jobs"])
+        connection.execute(text(change))
+        with pytest.raises(pytest.fail.Exception, match=words) as failed:
+            require_migrations(connection, ["jobs"])
+    assert not failed.value.pytrace
