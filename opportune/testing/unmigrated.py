@@ -3,8 +3,7 @@
 from collections.abc import Collection, Iterator
 
 import pytest
-from sqlalchemy import Connection, inspect
-from sqlmodel import SQLModel
+from sqlalchemy import Connection, Table, inspect
 
 from opportune.feature import Feature
 from opportune.project import installed_features
@@ -23,10 +22,9 @@ def require_migrations(connection: Connection, names: Collection[str]) -> None:
 
 def _missing(feature: Feature, columns: dict[str, set[str]]) -> Iterator[str]:
     for model in feature.models:
-        table = SQLModel.metadata.tables[str(model.__tablename__)]
+        table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel's tables have it
         if table.name not in columns:
             yield f"the table {table.name}"
         else:
-            yield from (
-                f"the column {table.name}.{name}" for name in table.columns.keys() if name not in columns[table.name]
-            )
+            missing = (column.name for column in table.columns if column.name not in columns[table.name])
+            yield from (f"the column {table.name}.{name}" for name in missing)
