@@ -1,6 +1,8 @@
 """Accessibility by axe-core: a page in light and in dark, without loading it again."""
 
 from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 from playwright.async_api import Page
@@ -11,15 +13,52 @@ STANDARDS = {
 }
 COLOUR_RULES = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
+SEEN: WeakKeyDictionary[Page, dict[str, list[int]]] = WeakKeyDictionary()
+"""By page and theme, the looks of texts that were found readable: rows and the frame of a site repeat them."""
+
 STATE = """() => [matchMedia("(prefers-color-scheme: dark)").matches, "axe" in window]"""
 
-LOOK = """async ({ theme, ...wanted }) => {
+LOOK = """async ({ theme, seen, ...wanted }) => {
   const deadline = performance.now() + 10_000;
   while (document.documentElement.dataset.bsTheme !== theme) {
     if (performance.now() > deadline) throw new Error(`the page does not become ${theme}`);
     await new Promise(requestAnimationFrame);
   }
+  // Most of the work are contrasts. Texts of one look are on what looks alike up to the root of the page, and what has
+  // left the flow, and so may lie above or below others, is at the same place.
+  const readable = new Set(seen), looks = new Map();
+  const hash = (text) => {
+    let [a, b] = [0xdeadbeef, 0x41c6ce57];
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      a = Math.imul(a ^ code, 2654435761);
+      b = Math.imul(b ^ code, 1597334677);
+    }
+    return 4294967296 * (2097151 & (b ^ (a >>> 15))) + ((a ^ (b >>> 13)) >>> 0);
+  };
+  const lookOf = (element) => {
+    if (!element) return 0;
+    if (!looks.has(element)) {
+      const style = getComputedStyle(element), isInFlow = ["static", "relative"].includes(style.position);
+      const { x, y, width, height } = isInFlow ? {} : element.getBoundingClientRect();
+      const own = [style.color, style.backgroundColor, style.backgroundImage, style.backgroundClip, style.opacity,
+        style.filter, style.mixBlendMode, style.textShadow, style.fontSize, style.fontWeight,
+        style.webkitTextStrokeWidth, style.webkitTextStrokeColor, x, y, width, height];
+      looks.set(element, hash([lookOf(element.parentElement), ...own].join(";")));
+    }
+    return looks.get(element);
+  };
+  const rule = axe._audit.rules.find(({ id }) => id === "color-contrast"), { matches } = rule;
+  const check = axe._audit.checks["color-contrast"], { evaluate } = check;
+  rule.matches = function (node, ...rest) { return !readable.has(lookOf(node)) && matches.call(this, node, ...rest); };
+  check.evaluate = function (node, ...rest) {
+    const isReadable = evaluate.call(this, node, ...rest);
+    if (isReadable === true && axe.commons.dom.isVisibleOnScreen(node)) readable.add(lookOf(node));
+    return isReadable;
+  };
   const { violations } = await axe.run({ ...wanted, resultTypes: ["violations"], preload: false, selectors: false });
+  Object.assign(rule, { matches });
+  Object.assign(check, { evaluate });
   const found = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any, all, none }) =>
     `${id}: ${html.slice(0, 200)} (${[...any, ...all, ...none][0]?.message ?? ""})`));
   // Axe does not look at placeholders.
@@ -29,7 +68,7 @@ LOOK = """async ({ theme, ...wanted }) => {
     colour(getComputedStyle(field).backgroundColor), colour(getComputedStyle(field, "::placeholder").color)) < 4.5;
   const shown = [...document.querySelectorAll(":placeholder-shown")].filter((field) => field.checkVisibility());
   const dim = shown.filter((field) => field.placeholder && isDim(field));
-  return [...found, ...dim.map((field) => `dim placeholder: ${field.outerHTML}`)];
+  return [[...found, ...dim.map((field) => `dim placeholder: ${field.outerHTML}`)], [...readable]];
 }"""
 
 
@@ -40,10 +79,15 @@ async def find_violations(page: Page) -> list[str]:
     if not has_axe:
         await page.evaluate(_script())
     first, second = ("dark", "light") if is_dark else ("light", "dark")
-    found = await page.evaluate(LOOK, {**STANDARDS, "theme": first})
+    found = await _look(page, first, STANDARDS)
     await page.emulate_media(color_scheme="light" if is_dark else "dark", reduced_motion="reduce")
-    more = await page.evaluate(LOOK, {**COLOUR_RULES, "theme": second})
-    return [*(f"{first}: {text}" for text in found), *(f"{second}: {text}" for text in more)]
+    return [*found, *await _look(page, second, COLOUR_RULES)]
+
+
+async def _look(page: Page, theme: str, wanted: dict[str, Any]) -> list[str]:
+    seen = SEEN.setdefault(page, {})
+    found, seen[theme] = await page.evaluate(LOOK, {**wanted, "theme": theme, "seen": seen.get(theme, [])})
+    return [f"{theme}: {text}" for text in found]
 
 
 @cache

@@ -34,6 +34,8 @@ FEATURES_OFF = [
     "OptimizationHints",
     "PaintHolding",
     "PreconnectToSearch",
+    # A process that waits for another site: most tests visit one.
+    "SpareRendererForSitePerProcess",
     "ThirdPartyStoragePartitioning",
 ]
 
@@ -47,6 +49,10 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # A page lives for seconds: compiling its scripts well costs more than it saves.
+    "--js-flags=--no-opt,--no-maglev",
+    # A page that is not yet anywhere needs no process of its own.
+    "--renderer-process-limit=1",
 ]
 
 # htmx closes a finished stream by aborting it, and says so in the console.
