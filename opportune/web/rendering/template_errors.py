@@ -30,8 +30,10 @@ def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
     """Each call of a function with nothing but texts: its place in a template of the project, and the texts."""
     for path, _ in _templates_of_project():
         with suppress(UnicodeDecodeError, TemplateSyntaxError):  # template_errors tells
-            tree = templates.environment.parse(path.read_text(encoding="utf-8"))
-            for call in tree.find_all(nodes.Call):
+            source = path.read_text(encoding="utf-8")
+            if function not in source:
+                continue  # to take a template apart is most of the work
+            for call in templates.environment.parse(source).find_all(nodes.Call):
                 if isinstance(call.node, nodes.Name) and call.node.name == function:
                     texts = [arg.value for arg in call.args if isinstance(arg, nodes.Const)]
                     if len(texts) == len(call.args):

@@ -1,7 +1,9 @@
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -11,7 +13,10 @@ from opportune import checks
 from opportune.checks import Finding
 from opportune.cli import check
 from opportune.cli.check_vectors import vectors_fault
+from opportune.cli.makemigrations import collect
 from opportune.db import Database
+from opportune.db.migrations.autogenerate import NewMigration
+from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.feature import Feature
 from opportune.llm import libraries, local
@@ -20,6 +25,7 @@ from opportune.schemas import Schema
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import icons
+from opportune.web.rendering.template_errors import calls_in_templates, template_errors
 from tests.opportune.cli.conftest import Oppman
 
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
@@ -31,6 +37,26 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where `.env` would be."""
     monkeypatch.setattr(check, "PROJECT", tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_no_test_changes() -> Iterator[None]:
+    """Templates are looked at once here, and models where SQLite is what they are compared on: most of each check."""
+    compared: dict[frozenset[str], Sequence[NewMigration]] = {}
+
+    def collect_once(settings: Settings, *arguments: Any, **options: Any) -> Sequence[NewMigration]:
+        if migration_url(settings).kind == "postgresql":
+            return collect(settings, *arguments, **options)
+        tables = frozenset(Model.metadata.tables)
+        if tables not in compared:
+            compared[tables] = collect(settings, *arguments, **options)
+        return compared[tables]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "collect", collect_once)
+        patch.setattr(check, "template_errors", cache(lambda: [*template_errors()]))
+        patch.setattr(check, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))
+        yield
 
 
 def test_a_sound_site_has_no_errors(oppman: Oppman, database_url: str) -> None:

@@ -14,6 +14,7 @@ from opportune.cli.new_project.command_line import main as startproject
 from opportune.cli.new_project.examples import examples
 from opportune.cli.release import read_record
 from opportune.project import PROJECT
+from tests.opportune.cli.command_server import link
 from tests.opportune.cli.upgrading.releases import commit, git
 
 TIMEOUT_SECONDS = 120
@@ -23,6 +24,7 @@ NOTES = "## Unreleased\n\n## 99.0\n\n### Breaking\n\n- Questions are asked elsew
 def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text(encoding="utf-8")
     assert old in text
+    file.unlink()  # which may be the starter's own, too
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
@@ -41,7 +43,7 @@ def starter(tmp_path: Path) -> Path:
     folder = tmp_path / "starter"
     for name in build.FOLDERS:
         ignored = shutil.ignore_patterns("__pycache__", *(["opportune"] if name == "tests" else []))
-        shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
+        shutil.copytree(PROJECT / name, folder / name, ignore=ignored, copy_function=link)
     (folder / build.STARTER_TESTS).mkdir()
     for name in (*build.FILES, "LICENSE", "CHANGELOG.md"):
         shutil.copy2(PROJECT / name, folder / name)
