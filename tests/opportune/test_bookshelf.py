@@ -22,6 +22,8 @@ BIO_AFTER = (
     ("models.py", '{"small": 96}, default="")\n'),
     ("schemas.py", "    avatar: Image\n", 'title="Picture")\n'),
 )
+ASKED_DIFFERENTLY = "searched or once or imported or withdrawn or published"
+"""Tests in which one database may answer otherwise than the other."""
 MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 250, 60, 60
 
 
@@ -71,6 +73,6 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
             code, output = run(*words)
             assert code == 0, output
         assert "ahead of their migrations" not in output
-        code, output = run("pytest", "-q", "tests/books")
+        code, output = run("pytest", "-q", "-k", f"not postgresql or {ASKED_DIFFERENTLY}", "tests/books")
     assert code == 0, output[-5000:]
     assert " passed" in output

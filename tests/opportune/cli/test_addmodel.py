@@ -113,7 +113,7 @@ def test_choices_of_a_second_model_have_a_class_of_their_own(made: tuple[Path, R
 
 
 def test_its_own_tests_pass_on_both_databases(made: tuple[Path, RunCommand]) -> None:
-    both = ("-k", "not postgresql or added_read or not_right")  # where the databases may answer differently
+    both = ("-k", "not postgresql or test_posts and (added_read or not_right)")  # which have a field of every type
     code, output = made[1]("pytest", "-q", *both, "tests/blog", "tests/notes")
     assert code == 0, output[-5000:]
     assert "failed" not in output
