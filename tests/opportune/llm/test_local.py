@@ -33,8 +33,21 @@ def weights() -> Path:
 
 
 @pytest.fixture
-async def model(weights: Path) -> AsyncIterator[LocalModel]:
-    model = LocalModel(weights, Timeouts())
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of a model that is there at once: the program is ours, and the library that it imports is not the real.
+
+    For tests that ask about its process, of which the real one takes half a second to start.
+    """
+    library = tmp_path / "library"
+    library.mkdir()
+    shutil.copy(Path(__file__).with_name("stand_in_model.py"), library / "xllamacpp.py")
+    monkeypatch.setenv("PYTHONPATH", str(library))
+    return library / "weights.gguf"
+
+
+@pytest.fixture
+async def model(stand_in: Path) -> AsyncIterator[LocalModel]:
+    model = LocalModel(stand_in, Timeouts())
     yield model
     await model.close()
 
@@ -151,10 +164,12 @@ async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
-async def test_a_system_without_openmp_gets_it_from_a_wheel(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_system_without_openmp_gets_it_from_a_wheel(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libraries, "is_installed", lambda _: False)
+    model = LocalModel(weights, Timeouts())
     await model.setup()
     mapped = await asyncio.to_thread(Path(f"/proc/{program_of(model).pid}/maps").read_text)
+    await model.close()
     assert "/pykdtree.libs/libgomp" in mapped
 
 
@@ -197,8 +212,8 @@ def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(we
     assert not ended.stderr
 
 
-def test_the_program_ends_when_nobody_takes_its_address(weights: Path) -> None:
-    command, pipe = [sys.executable, "-P", str(SERVER_PROGRAM), str(weights)], subprocess.PIPE
+def test_the_program_ends_when_nobody_takes_its_address(stand_in: Path) -> None:
+    command, pipe = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)], subprocess.PIPE
     with libraries.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
         assert process.stdout
         assert process.stdin
@@ -211,7 +226,7 @@ def test_the_program_ends_when_nobody_takes_its_address(weights: Path) -> None:
 
 
 async def test_closing_while_the_program_is_being_started_ends_it(
-    weights: Path, monkeypatch: pytest.MonkeyPatch
+    stand_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
     programs: list[subprocess.Popen[str]] = []
@@ -223,7 +238,7 @@ async def test_closing_while_the_program_is_being_started_ends_it(
         programs.append(start(*arguments, **options))
         return programs[-1]
 
-    model = LocalModel(weights, Timeouts())
+    model = LocalModel(stand_in, Timeouts())
     monkeypatch.setattr(subprocess, "Popen", late)
     starting = asyncio.create_task(model.setup())
     assert await asyncio.to_thread(begun.wait, 30)
@@ -235,9 +250,9 @@ async def test_closing_while_the_program_is_being_started_ends_it(
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: Path) -> Path:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    found = shared_folder(weights)
+    found = shared_folder(stand_in)
     assert found
     return found
 
@@ -256,9 +271,9 @@ def modes_of(*paths: Path) -> list[int]:
 
 
 async def test_the_processes_of_a_site_share_one_model_which_ends_with_the_last(
-    weights: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    stand_in: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = (LocalModel(weights, Timeouts(), folder) for _ in range(2))
+    first, second = (LocalModel(stand_in, Timeouts(), folder) for _ in range(2))
     await asyncio.gather(first.setup(), second.setup())
     assert address_of(first) == address_of(second)
     starter, joined = (first, second) if first._process and first._process.process else (second, first)
@@ -276,10 +291,10 @@ async def test_the_processes_of_a_site_share_one_model_which_ends_with_the_last(
     assert not folder.exists(), "what nobody uses any more is not left behind"  # noqa: ASYNC240 - a moment
 
 
-async def test_a_shared_model_that_died_is_started_again_by_whoever_asks_next(weights: Path, folder: Path) -> None:
-    first = LocalModel(weights, Timeouts(), folder)
+async def test_a_shared_model_that_died_is_started_again_by_whoever_asks_next(stand_in: Path, folder: Path) -> None:
+    first = LocalModel(stand_in, Timeouts(), folder)
     await first.setup()
-    second = LocalModel(weights, Timeouts(), folder)
+    second = LocalModel(stand_in, Timeouts(), folder)
     await second.setup()
     program_of(first).kill()
     await asyncio.to_thread(program_of(first).wait)
@@ -291,13 +306,13 @@ async def test_a_shared_model_that_died_is_started_again_by_whoever_asks_next(we
     await second.close()
 
 
-async def test_a_shared_model_outlives_no_process_that_is_killed(weights: Path, folder: Path) -> None:
+async def test_a_shared_model_outlives_no_process_that_is_killed(stand_in: Path, folder: Path) -> None:
     """As `kill -9` does, which runs nothing of ours: the kernel closes what it held."""
     code = f"""
 import sys
 from pathlib import Path
 from opportune.llm.local_process import LocalProcess
-used = LocalProcess(Path({str(weights)!r}), Path({str(folder)!r}))
+used = LocalProcess(Path({str(stand_in)!r}), Path({str(folder)!r}))
 used.open()
 print(used.process.pid, flush=True)
 sys.stdin.read()
@@ -305,7 +320,7 @@ sys.stdin.read()
     command = (sys.executable, "-c", code)
     site = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert site.stdout
-    model = LocalModel(weights, Timeouts(), folder)
+    model = LocalModel(stand_in, Timeouts(), folder)
     async with asyncio.timeout(60):
         program = int(await site.stdout.readline())
         await model.setup()
@@ -317,8 +332,8 @@ sys.stdin.read()
             await asyncio.sleep(0.01)
 
 
-async def test_only_the_same_user_can_read_where_a_shared_model_is(weights: Path, folder: Path) -> None:
-    model = LocalModel(weights, Timeouts(), folder)
+async def test_only_the_same_user_can_read_where_a_shared_model_is(stand_in: Path, folder: Path) -> None:
+    model = LocalModel(stand_in, Timeouts(), folder)
     await model.setup()
     assert modes_of(folder, *folder.iterdir()) == [0o700, 0o600, 0o600, 0o600]  # noqa: ASYNC240 - a moment
     await model.close()
@@ -352,8 +367,8 @@ def test_a_lock_that_is_removed_while_somebody_else_waits_for_it_is_taken_anew(
     found.close()
 
 
-async def test_without_a_folder_of_its_own_each_process_has_a_model(weights: Path, folder: Path) -> None:
+async def test_without_a_folder_of_its_own_each_process_has_a_model(stand_in: Path, folder: Path) -> None:
     folder.touch()  # noqa: ASYNC240 - a moment
-    model = LocalModel(weights, Timeouts(), folder)
+    model = LocalModel(stand_in, Timeouts(), folder)
     assert (await read(model, CAPITAL))[0]
     await model.close()
