@@ -51,7 +51,9 @@ def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
         assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=TIMEOUT_SECONDS).status_code == 200
     assert stat.S_IMODE(copy.env_file.stat().st_mode) == 0o600
     settings = copy.env_file.read_text()
-    with copy.running(*UNATTENDED, "--email", "other@example.org", environ={"PORT": "0", "JOBS": "off"}) as process:
+    again = (*UNATTENDED, "--email", "other@example.org")
+    # Outside development nothing is watched, for which a second process would import the site once more.
+    with copy.running(*again, environ={"PORT": "0", "JOBS": "off", "ENVIRONMENT": "test"}) as process:
         said = read_until(process, "Ctrl-C")
         assert "There is a superuser already: --email and --password were not used." in said
         assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in said

@@ -19,9 +19,23 @@ from opportune.llm import local
 from opportune.settings import Settings
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, read_until
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, install_only, read_until
 
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"}
+
+
+@pytest.fixture(scope="module")
+def small_site(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A project without examples for all tests, in which each finds neither database nor certificate."""
+    copy = Copy(tmp_path_factory.mktemp("small") / "copy", is_linked=False)  # whose permissions are its own
+    install_only(copy.folder)
+    return copy
+
+
+@pytest.fixture
+def copy(small_site: Copy) -> Iterator[Copy]:
+    yield small_site
+    shutil.rmtree(small_site.folder / "data", ignore_errors=True)
 
 
 @pytest.fixture
@@ -163,7 +177,7 @@ def test_several_workers_cannot_reload(oppman: Oppman) -> None:
     assert "--reload" in err
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def powerless() -> tuple[str, ...]:
     """What makes a command of root's obey the permissions of files."""
     if os.geteuid() != 0:
@@ -173,9 +187,9 @@ def powerless() -> tuple[str, ...]:
     return ("setpriv", "--bounding-set=-all")
 
 
-@pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Copy]:
-    copy = Copy(tmp_path / "copy", is_linked=False)  # whose permissions are its own
+@pytest.fixture(scope="module")
+def read_only(small_site: Copy) -> Iterator[Copy]:
+    copy = small_site
     paths = [copy.folder, *copy.folder.rglob("*")]
     for path in paths:
         path.chmod(path.stat().st_mode & ~0o222)

@@ -24,6 +24,8 @@ WAIT_SECONDS = 60
 
 SITE = """
 import os, signal, socket, sys
+if os.path.exists(sys.argv[1]):
+    sys.exit("This version is broken.")
 import uvicorn
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 
@@ -35,8 +37,6 @@ async def app(scope, receive, send):
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # below nohup it would stay as it is
 listener = inherited_listener()
-if os.path.exists(sys.argv[1]):
-    sys.exit("This version is broken.")
 hand_over_at_hangup(listener)
 http = "opportune.server.connections.with_httptools:Protocol"
 Server(uvicorn.Config(app, http=http, lifespan="off", log_level="error")).run([listener])
