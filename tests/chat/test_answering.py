@@ -12,6 +12,7 @@ from opportune.llm import AnswerManager, AnswerRunning, FakeProvider
 from tests.chat.conversations import shown_messages, start_conversation, wait_until_ended
 
 
+@pytest.mark.database("sqlite")
 async def test_a_question_and_its_whole_answer_are_stored(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -23,6 +24,7 @@ async def test_a_question_and_its_whole_answer_are_stored(
     assert (answer.role, answer.text) == (Role.ASSISTANT, "Because it is.")
 
 
+@pytest.mark.database("sqlite")
 async def test_the_history_is_sent_with_the_next_question(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -33,6 +35,7 @@ async def test_the_history_is_sent_with_the_next_question(
     assert [turn.content for turn in model.received[1][1:]] == ["First?", "An answer.", "Second?"]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_second_question_waits_for_the_first_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -68,6 +71,7 @@ async def test_the_same_key_sent_twice_is_one_question(
     assert len(model.received) == 2
 
 
+@pytest.mark.database("sqlite")
 async def test_a_retry_answers_the_same_question_and_replaces_the_failed_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:

@@ -205,7 +205,6 @@ async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI
         assert 'href="?size=2&amp;page=2"' in page
 
 
-@on_both
 async def test_a_long_conversation_is_read_from_its_end(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
     questions = 2 * MAX_QUESTIONS_PER_PAGE

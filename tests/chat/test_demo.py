@@ -39,6 +39,7 @@ async def test_the_first_superuser_can_read_the_demo(app: FastAPI, admin: User) 
         assert "<code" in (await client.get(f"/chat/{one['id']}")).text
 
 
+@pytest.mark.database("sqlite")
 async def test_without_a_superuser_the_next_step_is_named(database: Database, owner_id: int) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match="createsuperuser"):

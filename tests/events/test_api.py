@@ -34,7 +34,6 @@ INVALID: list[Any] = [
 ]
 
 
-@on_both
 async def test_events_are_listed_for_anybody(client: AsyncClient, make_event: MakeEvent) -> None:
     for slug, days in [("tea", 1), ("cake", 2), ("soup", -3)]:
         await make_event(slug, days=days)
@@ -78,7 +77,6 @@ async def test_who_comes_is_for_those_who_may_list_attendees(
         assert (await client.get(f"{EVENTS}/nothing/registrations")).status_code == 404
 
 
-@on_both
 async def test_what_is_not_there_is_not_found(
     client: AsyncClient, recorded_jobs: RecordedJobs, make_event: MakeEvent
 ) -> None:

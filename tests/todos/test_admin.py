@@ -1,8 +1,10 @@
+import pytest
 from fastapi import FastAPI
 
 from opportune.testing import make_user, signed_in_client
 
 
+@pytest.mark.database("sqlite")
 async def test_the_admin_calls_them_what_the_site_does(app: FastAPI) -> None:
     superuser = await make_user(app.state.database, is_superuser=True)
     async with signed_in_client(app, superuser) as admin:

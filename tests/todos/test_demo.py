@@ -32,6 +32,7 @@ async def test_the_first_superuser_owns_the_demo(database: Database, admin: User
     assert {todo.owner_id for todo in loaded} == {admin.id}
 
 
+@pytest.mark.database("sqlite")
 async def test_without_a_superuser_the_next_step_is_named(database: Database, ann: User) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match="createsuperuser"):

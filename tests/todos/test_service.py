@@ -83,6 +83,7 @@ async def test_the_filter_narrows_the_list(todos: Todos) -> None:
         assert await titles(todos, **wanted) == expected, wanted
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("five")
 async def test_a_long_list_comes_in_pages(todos: Todos) -> None:
     page = await todos.find(TodoFilter(page=2, size=3))
@@ -103,6 +104,7 @@ async def test_statistics_count_the_owners_only(todos: Todos) -> None:
     assert await todos.statistics() == TodoStatistics(total=4, open=3, done=1, overdue=1)
 
 
+@pytest.mark.database("sqlite")
 async def test_statistics_of_nothing_are_zeros(todos: Todos) -> None:
     assert await todos.statistics() == TodoStatistics(total=0, open=0, done=0, overdue=0)
 
@@ -125,6 +127,7 @@ async def test_what_is_done_twice_was_done_the_first_time(todos: Todos, ann: Use
     assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at is not None
 
 
+@pytest.mark.database("sqlite")
 async def test_a_deleted_todo_is_gone(todos: Todos) -> None:
     todo = await todos.add(TodoCreate(title="Buy milk"))
 
@@ -134,6 +137,7 @@ async def test_a_deleted_todo_is_gone(todos: Todos) -> None:
         await todos.get(todo.id)
 
 
+@pytest.mark.database("sqlite")
 async def test_another_users_todo_is_not_found(todos: Todos, bob: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(bob)
 

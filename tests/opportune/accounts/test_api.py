@@ -116,7 +116,6 @@ async def test_a_password_that_is_no_text_is_refused(client: AsyncClient) -> Non
     assert answer.status_code == 422
 
 
-@on_both
 async def test_signing_in_gives_a_bearer_token(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
@@ -208,7 +207,6 @@ async def test_a_new_password_needs_the_current_one(ada: AsyncClient, database: 
     assert await stored(database) == before
 
 
-@on_both
 async def test_a_new_password_ends_tokens_and_sessions(ada: AsyncClient, app: FastAPI, database: Database) -> None:
     async with signed_in_client(app, await stored(database)) as browser:
         answer = await ada.patch(ME, json={"password": NEW, "current_password": PASSWORD})

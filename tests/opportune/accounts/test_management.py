@@ -23,7 +23,6 @@ async def test_a_migrated_database_has_no_account(database: Database) -> None:
         assert await session.scalar(select(func.count()).select_from(User)) == 0
 
 
-@on_both
 async def test_a_superuser_can_sign_in(client: AsyncClient, database: Database) -> None:
     async with database.writer() as session:
         user = await create_superuser(session, "Ada@Example.com", PASSWORD)
@@ -33,7 +32,6 @@ async def test_a_superuser_can_sign_in(client: AsyncClient, database: Database) 
     assert answer.status_code == 303
 
 
-@on_both
 @pytest.mark.parametrize(
     ("email", "password", "words"),
     [
@@ -65,7 +63,6 @@ async def test_white_space_around_a_password_counts(client: AsyncClient, databas
         assert answer.status_code == status
 
 
-@on_both
 async def test_a_new_password_signs_out_everywhere(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as client:

@@ -180,7 +180,6 @@ async def test_a_bad_registration_is_refused(
     assert await emails(database) == []
 
 
-@on_both
 async def test_a_new_password_ends_every_other_session_and_token(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:

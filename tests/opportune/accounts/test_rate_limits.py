@@ -49,6 +49,7 @@ async def lock(client: AsyncClient) -> None:
         await guess(client)
 
 
+@on_sqlite
 async def test_pages_and_programs_guess_at_an_account_ten_times_and_are_told_when_to_come_back(
     client: AsyncClient, database: Database
 ) -> None:

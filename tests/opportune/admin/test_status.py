@@ -37,6 +37,7 @@ async def test_it_is_for_superusers(app: FastAPI, client: AsyncClient) -> None:
         assert (await user.get("/admin/status")).status_code == 403
 
 
+@on_sqlite
 async def test_a_site_that_is_well_says_so_part_by_part(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/status")).text
     assert "All is well." in page

@@ -48,6 +48,7 @@ async def test_one_answer_on_a_topic_is_written_at_a_time(
     assert (await ask(manager, owner_id, topic="books:2")).is_running
 
 
+@pytest.mark.database("sqlite")
 async def test_a_retry_asks_the_same_and_keeps_what_failed(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -62,12 +63,14 @@ async def test_a_retry_asks_the_same_and_keeps_what_failed(
     assert newest.answer.id == again.id
 
 
+@pytest.mark.database("sqlite")
 async def test_another_persons_answer_is_not_found(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     assert await manager.find(answer.id, owner_id + 1) is None
     assert await manager.newest("books:1", owner_id + 1) is None
 
 
+@pytest.mark.database("sqlite")
 async def test_usage_is_estimated_where_the_model_tells_none(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -81,6 +84,7 @@ async def test_usage_is_estimated_where_the_model_tells_none(
 CODES: list[llm.provider.ErrorCode] = ["refused", "unauthorised", "rate_limited", "timeout", "malformed", "unavailable"]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_model_that_fails_leaves_one_sentence_and_the_text_so_far(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -91,6 +95,7 @@ async def test_a_model_that_fails_leaves_one_sentence_and_the_text_so_far(
         assert answer.error == "The model said no."
 
 
+@pytest.mark.database("sqlite")
 async def test_a_model_that_crashes_is_an_error_without_detail(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +109,7 @@ async def test_a_model_that_crashes_is_an_error_without_detail(
     assert "secret" not in stored.error
 
 
+@pytest.mark.database("sqlite")
 async def test_without_a_model_the_answer_names_the_settings(database: Database, owner_id: int) -> None:
     manager = AnswerManager(database, LanguageModel(lambda: None))
     answer = await ask(manager, owner_id)

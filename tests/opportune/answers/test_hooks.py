@@ -41,6 +41,7 @@ def arguments(queued: RecordedJobs) -> list[tuple[object, ...]]:
     return [call.arguments for call in queued.calls]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_is_queued_with_the_end_of_an_answer_on_the_features_topics(
     manager: AnswerManager, owner_id: int, queued: RecordedJobs
 ) -> None:

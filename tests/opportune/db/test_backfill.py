@@ -76,6 +76,7 @@ def test_a_value_that_is_none_of_the_column_is_refused(books: SampleFeatures) ->
     assert books.execute(there) == [(2,)]
 
 
+@pytest.mark.database("sqlite")
 def test_nobody_who_answers_is_told_of_both_ways(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
     with pytest.raises(OperatorError) as raised:
@@ -83,6 +84,7 @@ def test_nobody_who_answers_is_told_of_both_ways(books: SampleFeatures) -> None:
     assert "add --fill library_book.pages=VALUE; without =VALUE" in str(raised.value)
 
 
+@pytest.mark.database("sqlite")
 def test_somebody_is_asked(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
     asked: list[str] = []
@@ -125,6 +127,7 @@ def test_what_a_default_makes_anew_for_each_row_is_made_anew(books: SampleFeatur
     assert books.drafts() == []
 
 
+@pytest.mark.database("sqlite")
 def test_a_unique_column_whose_default_is_one_for_all_gets_a_place_for_code(books: SampleFeatures) -> None:
     declare(books, Column("code", String(9), nullable=False, default="x"), UniqueConstraint("code"))
     path = make(books)

@@ -192,6 +192,7 @@ def test_table_column_and_member_may_be_renamed_at_once(books: SampleFeatures) -
     assert statuses(books) == ["draft", "published"]
 
 
+@pytest.mark.database("sqlite")
 def test_somebody_is_asked_whether_a_member_was_renamed(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft", "LIVE": "live"})
     asked: list[str] = []

@@ -119,6 +119,7 @@ def test_nothing_is_guessed_and_somebody_is_asked_once_where_it_may_be_a_rename(
     assert str(draft.changes[0]) == "~ Rename column name of library_book to title"
 
 
+@pytest.mark.database("sqlite")
 def test_somebody_is_asked_about_a_table_of_the_same_columns(books: SampleFeatures) -> None:
     declare(books, table="library_volume")
     asked: list[str] = []
@@ -155,6 +156,7 @@ def test_a_name_that_two_tables_have_lost_wants_its_table(books: SampleFeatures)
     assert books.drafts() == []
 
 
+@pytest.mark.database("sqlite")
 def test_an_answer_about_nothing_is_told(books: SampleFeatures) -> None:
     declare(books, name="title")
     answers = Answers({"nmae": "title"})

@@ -137,12 +137,14 @@ async def test_a_commit_of_a_context_that_fails_is_a_conflict(contexts: AsyncCli
     assert (await contexts.post("/api/registration?email=a@example.com")).status_code == 409
 
 
+@pytest.mark.database("sqlite")
 async def test_the_extras_of_a_context_are_parameters_of_the_route(contexts: AsyncClient) -> None:
     answer = await contexts.post("/api/registration?email=b@example.com", headers={"user-agent": "a browser"})
     assert (answer.status_code, answer.json()) == (200, "a browser")
     assert (await contexts.get("/api/count-readonly")).json() == 1
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("query", ["", "?email=a-much-too-long-address@example.com"])
 async def test_extras_that_are_not_valid_open_nothing(contexts: AsyncClient, query: str) -> None:
     assert (await contexts.post(f"/api/registration{query}")).status_code == 422

@@ -35,6 +35,7 @@ def names_of_its_code() -> dict[str, Any]:
     return names
 
 
+@pytest.mark.database("sqlite")
 async def test_its_code_runs(make_queue: MakeQueue, database: Database, find: Find) -> None:
     names = names_of_its_code()
     site: DatabaseJobQueue = make_queue(*(value for value in names.values() if isinstance(value, JobDefinition)))

@@ -69,6 +69,7 @@ async def test_a_job_whose_feature_is_gone_waits_for_it(jobs: DatabaseJobQueue, 
     assert await jobs.worker.look() is None
 
 
+@pytest.mark.database("sqlite")
 async def test_nobody_can_wait_for_a_job_that_is_not_there(idle_queue: DatabaseJobQueue) -> None:
     with pytest.raises(NotFound):
         await idle_queue.finished("7")

@@ -47,6 +47,7 @@ async def test_a_job_that_fails_is_tried_again_and_writes_once(
     assert (job.attempt, job.error, job.claim, job.arguments) == (3, "", None, [])
 
 
+@pytest.mark.database("sqlite")
 async def test_after_its_last_try_a_job_has_failed_until_somebody_has_it_tried_again(
     jobs: DatabaseJobQueue, find: Find, emails: Emails
 ) -> None:
@@ -67,6 +68,7 @@ def test_each_wait_for_another_try_is_twice_the_one_before_and_none_is_for_ever(
     assert [worker.retry_delay(patient, 1, each) for each in told] == [5, 300, 3600]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_that_gives_up_is_not_tried_again(jobs: DatabaseJobQueue, find: Find) -> None:
     job_id = await jobs.enqueue(refuse())
     assert await jobs.finished(job_id) == JobState.FAILED
@@ -74,6 +76,7 @@ async def test_a_job_that_gives_up_is_not_tried_again(jobs: DatabaseJobQueue, fi
     assert (job.attempt, job.error) == (1, "Nobody lives there.")
 
 
+@pytest.mark.database("sqlite")
 async def test_a_bug_is_one_line_in_the_list_and_a_traceback_in_the_log(
     jobs: DatabaseJobQueue, find: Find, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -187,6 +190,7 @@ async def test_while_nothing_is_to_be_done_it_does_not_look_whatever_time_passes
     assert jobs.worker.looked == looked
 
 
+@pytest.mark.database("sqlite")
 async def test_a_site_whose_jobs_others_do_does_none(settings: Settings, database: Database, find: Find) -> None:
     for setting in ("worker", "off"):
         site = DatabaseJobQueue(settings.model_copy(update={"jobs": setting}), database, open_storage(settings), TASKS)
@@ -271,6 +275,7 @@ async def test_what_a_killed_process_has_begun_another_one_finishes_and_nothing_
     assert await emails() == BOTH
 
 
+@pytest.mark.database("sqlite")
 async def test_a_schedule_that_is_none_is_said_and_the_other_jobs_are_done(
     make_queue: MakeQueue, caplog: pytest.LogCaptureFixture, emails: Emails
 ) -> None:
@@ -280,6 +285,7 @@ async def test_a_schedule_that_is_none_is_said_and_the_other_jobs_are_done(
     assert "Job test.hourly is never begun by itself: 'hourly' is no schedule" in caplog.text
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_that_cancels_itself_has_failed(jobs: DatabaseJobQueue, find: Find) -> None:
     job_id = await jobs.enqueue(quit_work())
     assert await jobs.finished(job_id) == JobState.FAILED

@@ -106,6 +106,7 @@ def test_a_damaged_spool_is_made_anew(source: Batches, tmp_path: Path) -> None:
     assert built(source, f"sqlite:///{tmp_path / 'index.db'}").entries == 2
 
 
+@pytest.mark.database("sqlite")
 async def test_a_source_without_anything_leaves_the_old_index(source: Batches, empty_database_url: str) -> None:
     built(source, empty_database_url)
     with pytest.raises(OperatorError, match="holds nothing that could be indexed"):
@@ -135,6 +136,7 @@ def test_a_full_disk_leaves_the_old_index_and_is_said(
     assert not list(tmp_path.glob("*.tmp"))
 
 
+@pytest.mark.database("sqlite")
 async def test_what_two_pages_call_the_same_is_kept_once(empty_database_url: str) -> None:
     fill(empty_database_url, [piece("same", "section", "less important"), piece("same", "module", "more important")])
     search = search_in(empty_database_url)
@@ -143,6 +145,7 @@ async def test_what_two_pages_call_the_same_is_kept_once(empty_database_url: str
     assert [(hit.kind, hit.title) for hit in found.items] == [("module", "more important")]
 
 
+@pytest.mark.database("sqlite")
 async def test_before_the_first_index_there_is_none(empty_database_url: str) -> None:
     search = search_in(empty_database_url)
     for question in (search.find("x"), search.get("x"), search.status()):

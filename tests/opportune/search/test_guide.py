@@ -62,6 +62,7 @@ async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
+@pytest.mark.database("sqlite")
 async def test_the_page_searches_without_javascript(client: AsyncClient) -> None:
     page = (await client.get("/books/search?q=bre")).text
     assert 'name="q" value="bre"' in page
@@ -98,6 +99,7 @@ async def test_a_folder_is_indexed_and_searched(settings: Settings, tmp_path: Pa
         await search.close()
 
 
+@pytest.mark.database("sqlite")
 async def test_htmx_gets_the_results_alone(client: AsyncClient) -> None:
     part = (await client.get("/books/search?q=cafe", headers=HTMX)).text
     assert part.lstrip().startswith('<section id="search-results" data-query="cafe"')

@@ -179,7 +179,6 @@ async def test_what_is_the_persons_alone_is_refused_in_words_and_the_admin_too(
     assert await who(boss) == editor.email
 
 
-@on_both
 async def test_it_ends_with_the_superusers_right_account_and_session(
     app: FastAPI, ada: User, database: Database
 ) -> None:

@@ -29,6 +29,7 @@ __all__ = ["settings"]  # a fixture
 on_sqlite = pytest.mark.database("sqlite")
 
 
+@on_sqlite
 async def test_registering_ends_with_an_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
     answer = await register(client, "Ada@Example.com")
 

@@ -71,7 +71,6 @@ async def test_one_sees_where_one_is_signed_in(ada: AsyncClient, other: AsyncCli
     assert "hash" not in str(first)
 
 
-@on_both
 async def test_one_signs_out_one_or_all(ada: AsyncClient, other: AsyncClient, eve: AsyncClient) -> None:
     ids = {row["is_current"]: row["id"] for row in (await ada.get(SESSIONS)).json()}
 
@@ -85,7 +84,6 @@ async def test_one_signs_out_one_or_all(ada: AsyncClient, other: AsyncClient, ev
     assert await is_in(eve)
 
 
-@on_both
 async def test_a_token_is_shown_once_and_opens_the_api(
     ada: AsyncClient, client: AsyncClient, database: Database
 ) -> None:

@@ -74,7 +74,6 @@ async def test_in_production_and_with_runserver_https_the_cookie_needs_tls(
     assert inside.status_code == 200
 
 
-@on_both
 @pytest.mark.usefixtures("user")
 async def test_the_database_does_not_know_the_token(client: AsyncClient, database: Database) -> None:
     await enter(client)
@@ -196,7 +195,6 @@ async def test_who_asks_to_be_remembered_keeps_the_cookie_for_a_month(client: As
         assert (await session.scalars(select(Session))).one().is_remembered
 
 
-@on_both
 async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: User, database: Database) -> None:
     @app.post("/confirm")
     async def confirm(request: Request, _user: CurrentUser, session: WriteSession) -> None:
@@ -214,7 +212,6 @@ async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: 
         assert (await session.scalars(select(Session))).one().confirmed_at
 
 
-@on_both
 async def test_signing_out_everywhere_ends_browsers_and_programs(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:

@@ -57,6 +57,7 @@ async def emails(database: Database) -> list[dict[str, str]]:
         return [job.arguments[0] for job in await session.scalars(mails)]
 
 
+@on_sqlite
 async def test_the_link_makes_a_superuser_and_signs_in(client: AsyncClient, database: Database, token: str) -> None:
     await make_user(database, "stranger@example.com")
     page = await client.get(PAGE, params={"token": token})

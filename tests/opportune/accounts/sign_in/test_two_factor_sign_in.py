@@ -63,6 +63,7 @@ async def sessions(database: Database) -> int:
         return await session.scalar(select(func.count()).select_from(Session)) or 0
 
 
+@on_sqlite
 async def test_the_password_leads_to_the_code_and_the_code_inside(
     client: AsyncClient, database: Database, owner: Owner
 ) -> None:
@@ -137,6 +138,7 @@ async def test_codes_are_limited_and_right_ones_do_not_count(client: AsyncClient
         assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
 
 
+@on_sqlite
 async def test_a_program_sends_the_code_with_the_password(client: AsyncClient, owner: Owner) -> None:
     without, wrong = await sign_in_program(client), await sign_in_program(client, "000000")
 

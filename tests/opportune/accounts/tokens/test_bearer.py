@@ -34,7 +34,6 @@ async def status_of(client: AsyncClient, token: str) -> int:
     return (await client.get(ME, headers={"Authorization": f"Bearer {token}"})).status_code
 
 
-@on_both
 async def test_a_token_tells_who_it_is(client: AsyncClient, user: User, token: str) -> None:
     answer = await client.get(ME, headers={"Authorization": f"bearer {token}"})
 
@@ -51,7 +50,6 @@ async def test_the_database_does_not_know_the_token(database: Database, token: s
     assert len(stored.hint) < len(token) / 4
 
 
-@on_both
 async def test_signing_in_gives_a_token_of_an_hour(client: AsyncClient, database: Database, user: User) -> None:
     answer = await client.post(LOGIN, data={"username": user.email, "password": PASSWORD})
 

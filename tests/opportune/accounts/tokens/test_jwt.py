@@ -51,6 +51,7 @@ async def refresh(client: AsyncClient, token: str) -> Any:
     return await client.post(REFRESH, json={"refresh_token": token})
 
 
+@pytest.mark.database("sqlite")
 async def test_signing_in_gives_a_jwt_of_minutes(client: AsyncClient, user: User, settings: Settings) -> None:
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
@@ -188,6 +189,7 @@ async def test_one_that_was_given_before_they_told_whose_they_are_counts_once(
     assert (await refresh(client, following)).status_code == 200
 
 
+@pytest.mark.database("sqlite")
 async def test_a_jwt_says_its_scopes_and_has_no_others_also_when_it_is_refreshed(
     client: AsyncClient, user: User
 ) -> None:

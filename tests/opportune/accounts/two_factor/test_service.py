@@ -147,6 +147,7 @@ async def test_a_key_of_somebody_else_or_of_long_ago_begins_again(
     assert not (await stored(database, thief)).has_two_factor
 
 
+@on_sqlite
 async def test_renewing_codes_and_turning_off_ask_password_and_code(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
@@ -227,6 +228,7 @@ async def test_staff_are_told_why_they_are_here(app: FastAPI, database: Database
         assert words not in (await client.get(PAGE)).text
 
 
+@on_sqlite
 async def test_the_api_turns_it_on_and_off(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with database.writer() as session:

@@ -75,7 +75,6 @@ INVALID = [
 ]
 
 
-@on_both
 async def test_what_is_not_valid_stands_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
     for fields, message in INVALID:
         response = await create(admin, **fields)

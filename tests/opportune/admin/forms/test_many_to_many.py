@@ -48,7 +48,6 @@ def error_of(page: str) -> str:
     return unescape(found[1]) if found else ""
 
 
-@on_both
 async def test_rows_are_linked_unlinked_shown_and_logged(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(CREATE, data=SAGA | {"genres": ["", "2", "1"]})).status_code == 303
     assert await genres(app) == [1, 2]

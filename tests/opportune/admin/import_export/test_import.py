@@ -79,7 +79,6 @@ async def test_what_an_export_wrote_can_be_imported(app: FastAPI, admin: AsyncCl
     assert after.model_dump(exclude={"id", "created_at"}) == before.model_dump(exclude={"id", "created_at"})
 
 
-@on_both
 async def test_every_wrong_line_is_told_in_words_and_nothing_is_stored(app: FastAPI, admin: AsyncClient) -> None:
     good = "fine,1,red,new,2"
     lines = ["gizmo,1,red,new,2", "far,999,red,new,2", ",1,red,new,2", "c,1,green,new,2", "d,x,red,new,many"]

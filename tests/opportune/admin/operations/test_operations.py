@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import SecretStr
@@ -92,6 +93,7 @@ async def count_stars(_run: JobContext) -> None:
     """Work that a feature offers as a button."""
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_that_a_feature_offers_is_queued_by_its_button(app: FastAPI, operator: AsyncClient) -> None:
     feature = Feature(name="stars", summary="", jobs=[count_stars], operations={"Count the stars": count_stars()})
     app.state.features = [*app.state.features, feature]
