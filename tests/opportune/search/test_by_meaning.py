@@ -105,11 +105,11 @@ async def test_what_has_the_words_comes_before_what_means_the_like_and_both_befo
     assert ([book.title for book in own.items], own.total) == (["Invoice"], 2)
 
 
-@pytest.mark.parametrize("query", ['"loaf"', "loaf -zebra", "loaf or zebra"])
-async def test_who_says_which_words_gets_these_alone(library: Library, query: str) -> None:
+async def test_who_says_which_words_gets_these_alone(library: Library) -> None:
     await library.add(LIBRARY)
     await library.jobs.work()
-    assert await library.titles(query) == []
+    for query in ('"loaf"', "loaf -zebra", "loaf or zebra"):
+        assert await library.titles(query) == [], query
 
 
 async def test_only_rows_of_within_are_compared_so_nobody_finds_anothers(

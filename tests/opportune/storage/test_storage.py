@@ -51,9 +51,8 @@ async def test_a_file_of_ten_megabytes_is_kept_whole(storage: Storage) -> None:
     assert await storage.read(await saved(storage, content)) == content
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+async def test_a_name_that_is_none_of_ours_leads_nowhere(storage: Storage) -> None:
+    for name in (
         "../secret",
         "photos/../../secret",
         "/etc/passwd",
@@ -62,12 +61,10 @@ async def test_a_file_of_ten_megabytes_is_kept_whole(storage: Storage) -> None:
         "",
         ".",
         f"photos/{'a' * 300}",
-    ],
-)
-async def test_a_name_that_is_none_of_ours_leads_nowhere(storage: Storage, name: str) -> None:
-    with pytest.raises(MissingFileError):
-        await storage.read(name)
-    await storage.delete(name)
+    ):
+        with pytest.raises(MissingFileError):
+            await storage.read(name)
+        await storage.delete(name)
 
 
 @pytest.mark.parametrize(

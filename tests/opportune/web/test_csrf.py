@@ -24,9 +24,8 @@ async def echo(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+async def test_what_another_site_sends_is_refused(echo: AsyncClient) -> None:
+    for headers in (
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://testserver.evil.example"},
@@ -38,13 +37,11 @@ async def echo(app: FastAPI, client: AsyncClient) -> AsyncClient:
         {"Sec-Fetch-Site": "cross-site", "Origin": OURS},
         {"Referer": "https://evil.example/testserver"},
         {"Origin": "https://evil.example", "Authorization": "Bearer x", "Cookie": "session=y"},
-    ],
-)
-async def test_what_another_site_sends_is_refused(echo: AsyncClient, headers: dict[str, str]) -> None:
-    for method in ("POST", "PUT", "PATCH", "DELETE"):
-        response = await echo.request(method, "/change", headers=headers)
-        assert response.status_code == 403, method
-        assert "another site" in response.text
+    ):
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            response = await echo.request(method, "/change", headers=headers)
+            assert response.status_code == 403, method
+            assert "another site" in response.text, headers
 
 
 @pytest.mark.parametrize(

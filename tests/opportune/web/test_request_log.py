@@ -20,9 +20,8 @@ EVERYWHERE = {
 }
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+async def test_every_answer_has_the_security_headers(client: AsyncClient) -> None:
+    for path in (
         "/accounts/login",
         "/nothing",
         "/static/site.css",
@@ -31,13 +30,11 @@ EVERYWHERE = {
         "/accounts/profile",
         "/api/v1/users/me",
         "/admin",
-    ],
-)
-async def test_every_answer_has_the_security_headers(client: AsyncClient, path: str) -> None:
-    headers = (await client.get(path)).headers
-    assert EVERYWHERE.items() <= dict(headers).items()
-    script = next(part for part in headers["content-security-policy"].split("; ") if part.startswith("script-src"))
-    assert script == "script-src 'self'"
+    ):
+        headers = (await client.get(path)).headers
+        assert EVERYWHERE.items() <= dict(headers).items(), path
+        script = next(part for part in headers["content-security-policy"].split("; ") if part.startswith("script-src"))
+        assert script == "script-src 'self'", path
 
 
 async def test_a_refusal_has_them_too(client: AsyncClient) -> None:
@@ -76,10 +73,10 @@ async def test_a_request_has_a_number_in_its_answer_and_its_log_line(
     assert "hidden" not in caplog.text, "the query may hold a token"
 
 
-@pytest.mark.parametrize("number", ["short", "x" * 65, "with space in it", "line\\nbreak-here"])
-async def test_a_strange_number_is_replaced(client: AsyncClient, number: str) -> None:
-    response = await client.get("/health/live", headers={"X-Request-ID": number})
-    assert response.headers["x-request-id"] != number
+async def test_a_strange_number_is_replaced(client: AsyncClient) -> None:
+    for number in ("short", "x" * 65, "with space in it", "line\\nbreak-here"):
+        response = await client.get("/health/live", headers={"X-Request-ID": number})
+        assert response.headers["x-request-id"] != number
 
 
 @pytest.mark.parametrize("path", ["/accounts/login", "/accounts/profile", "/api/v1/users/me", "/api/v1/nothing"])

@@ -84,14 +84,21 @@ async def test_what_a_style_sheet_names_has_the_hash_of_its_content_too(client: 
     assert own.content("own/a.css").decode() == f'a {{ b: url("{png}#c") url({png}) {kept} }}'
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["nothing.css", "", "css", "../.env", "%2e%2e/.env", "..%2f..%2fpyproject.toml", "/etc/passwd", "a\0b", "x" * 5000],
-)
-async def test_what_is_no_file_here_is_not_found(client: AsyncClient, path: str) -> None:
-    response = await client.get(f"/static/{path}".replace("\0", "%00"))
-    assert response.status_code == 404
-    assert "SECRET_KEY" not in response.text
+async def test_what_is_no_file_here_is_not_found(client: AsyncClient) -> None:
+    for path in (
+        "nothing.css",
+        "",
+        "css",
+        "../.env",
+        "%2e%2e/.env",
+        "..%2f..%2fpyproject.toml",
+        "/etc/passwd",
+        "a\0b",
+        "x" * 5000,
+    ):
+        response = await client.get(f"/static/{path}".replace("\0", "%00"))
+        assert response.status_code == 404, path
+        assert "SECRET_KEY" not in response.text, path
 
 
 async def test_nothing_is_posted_to_files(client: AsyncClient) -> None:

@@ -80,25 +80,22 @@ async def test_a_model_is_tried_kept_sealed_used_by_all_processes_and_removed(
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    ("status", "words"),
-    [
+async def test_what_does_not_answer_is_not_kept_and_its_reason_is_told(
+    operator: AsyncClient, database: Database
+) -> None:
+    for status, words in (
         ("401 Unauthorized", "refused the key."),
         ("404 Not Found", "The endpoint does not know this model."),
         ("500 Oops", "is not working at the moment."),
-    ],
-)
-async def test_what_does_not_answer_is_not_kept_and_its_reason_is_told(
-    operator: AsyncClient, database: Database, status: str, words: str
-) -> None:
-    async with serve_endpoint(response(status)) as endpoint:
-        page = await operator.post(PAGE, data=sent(endpoint.address))
-    assert page.status_code == 422
-    assert words in page.text
-    assert "LLM_" not in page.text
-    assert KEY not in page.text
-    async with database.reader() as session:
-        assert (await session.scalars(select(ChosenModel))).all() == []
+    ):
+        async with serve_endpoint(response(status)) as endpoint:
+            page = await operator.post(PAGE, data=sent(endpoint.address))
+        assert page.status_code == 422, status
+        assert words in page.text, status
+        assert "LLM_" not in page.text, status
+        assert KEY not in page.text, status
+        async with database.reader() as session:
+            assert (await session.scalars(select(ChosenModel))).all() == [], status
 
 
 @on_sqlite
