@@ -12,11 +12,11 @@ from opportune.accounts import rate_limits
 from opportune.accounts.models import Attempt
 from opportune.accounts.rate_limits import DatabaseStorage
 from opportune.accounts.sign_in import service
-from opportune.application import create_app
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user
+from opportune.testing.quiet_app import quiet_app
 from opportune.web.rate_limit import RateLimit
 
 EMAIL = "ada@example.com"
@@ -161,7 +161,7 @@ async def test_a_known_browser_is_limited_too_and_known_for_no_other_account(
 
 
 async def test_two_processes_count_together(app: FastAPI, settings: Settings, client: AsyncClient) -> None:
-    other = create_app(settings)
+    other = quiet_app(settings)
     async with other.router.lifespan_context(other), client_of(other) as there:
         for _ in range(5):
             await guess(client)

@@ -11,9 +11,9 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.admin.site import views_of
-from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.quiet_app import quiet_app
 
 # Who gets in is the same on both kinds; what the pages ask is not.
 pytestmark = pytest.mark.database("sqlite")
@@ -161,7 +161,7 @@ async def test_a_crash_is_one_page_and_tells_nothing(settings: Settings, monkeyp
         raise RuntimeError("a secret")
 
     monkeypatch.setattr("opportune.admin.site.AdminSite.index", crash)
-    app = create_app(settings)
+    app = quiet_app(settings)
     async with app.router.lifespan_context(app):
         user = await make_user(app.state.database, is_superuser=True)
         async with signed_in_client(app, user) as browser:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import func, select
 
-from opportune.application import create_app
+from opportune.testing.quiet_app import quiet_app
 from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker
 
 # What differs between the databases is marked `on_both`.
@@ -275,7 +275,7 @@ async def test_an_export_keeps_every_value_as_it_is(admin: AsyncClient) -> None:
 
 
 async def test_two_sites_in_one_process_keep_to_their_own_database(app: FastAPI, admin: AsyncClient) -> None:
-    other = create_app(app.state.settings)
+    other = quiet_app(app.state.settings)
     assert other.state.database is not app.state.database
     await other.state.database.dispose()
     assert (await admin.get("/admin/gadget/list")).status_code == 200

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune import speedups
 from opportune.accounts import User
-from opportune.application import create_app
 from opportune.crud import Access, Crud, CrudApi
 from opportune.crud.direct import is_one_statement
 from opportune.db import MAX_ID, Database, after_create
@@ -21,6 +20,7 @@ from opportune.feature import Feature
 from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing import grant, make_token, make_user, signed_in_client
+from opportune.testing.quiet_app import quiet_app
 from tests.opportune.crud.library import (
     BookStatus,
     LibraryTable,
@@ -297,7 +297,7 @@ async def people(settings: Settings) -> People:
 
 @pytest.mark.database("sqlite")
 def test_nothing_that_the_description_leads_to_is_a_crash(settings: Settings, people: People) -> None:
-    assert list(faults(create_app(settings, [library_feature]), people, examples=3)) == []
+    assert list(faults(quiet_app(settings, [library_feature]), people, examples=3)) == []
 
 
 QUERIES = [
@@ -430,7 +430,7 @@ async def test_an_add_of_their_own_is_one_transaction_with_the_row(settings: Set
 @pytest.mark.database("sqlite")
 async def test_without_speed_ups_fastapi_answers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speedups, "are_on", lambda: False)
-    app = create_app(settings, (*installed_features(), library_feature))
+    app = quiet_app(settings, (*installed_features(), library_feature))
     refuse_fastapi(monkeypatch)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
         assert (await client.get(f"{API}/volumes")).status_code == 500
@@ -451,7 +451,7 @@ async def test_what_is_put_around_a_route_runs_before_it(settings: Settings) -> 
     guarded = APIRouter(dependencies=[Depends(refuse)])
     guarded.include_router(CrudApi(NestedVolumes, "/guarded").router)
     around = Feature(name="around", summary="Guards.", models=[Volume], api=guarded)
-    app = create_app(settings, (*installed_features(), around))
+    app = quiet_app(settings, (*installed_features(), around))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as guarded_client:
         assert (await guarded_client.get(f"{API}/guarded")).status_code == 418
 

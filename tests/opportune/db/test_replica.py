@@ -15,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.accounts.models import User
-from opportune.application import create_app
 from opportune.data.doctor.context import DoctorContext
 from opportune.data.doctor.diagnose import diagnose
 from opportune.db.database import Database
@@ -27,6 +26,7 @@ from opportune.project import installed_names
 from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
 from opportune.testing.plugin import settings_for
+from opportune.testing.quiet_app import quiet_app
 from opportune.testing.services.postgres import Postgres, replica
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 
@@ -92,7 +92,7 @@ def settings(database_url: str, standby: Standby) -> Settings:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with some routes more, each of which says whether a replica has read for it."""
-    app = create_app(settings)
+    app = quiet_app(settings)
 
     @app.post("/api/write")
     async def write(session: WriteSession) -> None:
@@ -273,7 +273,7 @@ def test_a_replica_that_can_be_none_is_refused(url: str, reader_url: str, words:
 
 
 async def test_without_a_replica_nobody_is_marked(database_url: str) -> None:
-    app = create_app(settings_for(database_url))
+    app = quiet_app(settings_for(database_url))
     async with app.router.lifespan_context(app), visitor(app) as client:
         assert "set-cookie" not in (await client.post("/accounts/login")).headers
 

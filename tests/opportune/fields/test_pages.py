@@ -8,7 +8,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from httpx import AsyncClient
 from pydantic import BaseModel
 
-from opportune.application import create_app
 from opportune.feature import Feature
 from opportune.fields import (
     Country,
@@ -24,6 +23,7 @@ from opportune.fields import (
     money_field,
 )
 from opportune.settings import Settings
+from opportune.testing.quiet_app import quiet_app
 from opportune.web import read_form, templates
 
 pytestmark = pytest.mark.database("sqlite")
@@ -63,7 +63,7 @@ async def add(shop: Shop) -> Shop:
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    return create_app(settings, [Feature(name="shops", summary="For tests.", pages=router)])
+    return quiet_app(settings, [Feature(name="shops", summary="For tests.", pages=router)])
 
 
 TEXTS = {

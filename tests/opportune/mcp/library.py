@@ -11,10 +11,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
 
 from opportune.accounts import CurrentUser
-from opportune.application import create_app
 from opportune.db import WriteSession
 from opportune.feature import Feature
 from opportune.features import accounts, mcp
+from opportune.testing.quiet_app import quiet_app
 from opportune.tools import tool
 
 SITE = "http://testserver"
@@ -53,7 +53,7 @@ LIBRARY = Feature(
 def site_of(app: FastAPI, *features: Feature) -> FastAPI:
     """A site with these, on the database of the test."""
     settings = app.state.settings.model_copy(update={"base_url": SITE})
-    site = create_app(settings, [accounts, mcp, *features])
+    site = quiet_app(settings, [accounts, mcp, *features])
     site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
     return site
 

@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.application import create_app
 from opportune.db.factory import open_database
 from opportune.settings import Settings
 from opportune.storage import Storage, open_storage
 from opportune.testing.plugin import settings_for
+from opportune.testing.quiet_app import quiet_app
 from opportune.testing.services.s3 import s3_server, s3_url
 
 __all__ = ["s3_server", "s3_url"]  # fixtures
@@ -57,7 +57,7 @@ async def storage(storage_url: str, request: pytest.FixtureRequest, tmp_path: Pa
 @pytest.fixture(scope="session")
 def site_without_database() -> FastAPI:
     """Without a database."""
-    return create_app(with_files_at("file:never-made"))
+    return quiet_app(with_files_at("file:never-made"))
 
 
 @pytest.fixture

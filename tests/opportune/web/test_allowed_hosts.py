@@ -1,8 +1,8 @@
 import pytest
 from httpx import ASGITransport, AsyncClient
 
-from opportune.application import create_app
 from opportune.settings import Settings
+from opportune.testing.quiet_app import quiet_app
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.database("sqlite")
     ],
 )
 async def test_only_our_own_names_are_answered(settings: Settings, host: str, status: int) -> None:
-    app = create_app(settings.model_copy(update={"base_url": "https://site.example"}))
+    app = quiet_app(settings.model_copy(update={"base_url": "https://site.example"}))
     async with AsyncClient(transport=ASGITransport(app), base_url=f"http://{host}") as client:
         assert (await client.get("/accounts/login")).status_code == status
         assert (await client.get("/health/live")).status_code == 200, "health checks come with any name"

@@ -3,9 +3,9 @@ from fastapi import FastAPI, Request, Response
 from httpx import ASGITransport, AsyncClient
 from starlette.types import Receive, Scope, Send
 
-from opportune.application import create_app
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
+from opportune.testing.quiet_app import quiet_app
 from opportune.web.middleware.csrf import CsrfMiddleware
 
 pytestmark = pytest.mark.database("sqlite")
@@ -65,7 +65,7 @@ async def test_reading_is_open_to_links_from_anywhere(echo: AsyncClient) -> None
 
 
 async def test_behind_a_proxy_that_ends_tls_the_public_address_counts(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"base_url": "https://site.example"}))
+    app = quiet_app(settings.model_copy(update={"base_url": "https://site.example"}))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://site.example") as client:
         assert (await client.post("/health", headers={"Origin": "https://site.example"})).status_code == 405
         assert (await client.post("/health", headers={"Origin": "https://evil.example"})).status_code == 403

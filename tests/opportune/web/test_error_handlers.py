@@ -7,9 +7,9 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from opportune.application import create_app
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.settings import Settings
+from opportune.testing.quiet_app import quiet_app
 from opportune.text import Text
 
 pytestmark = pytest.mark.database("sqlite")
@@ -86,7 +86,7 @@ async def test_a_crash_tells_strangers_nothing_and_the_log_everything(
 
 
 async def test_with_debug_a_crash_shows_its_traceback(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"debug": True}))
+    app = quiet_app(settings.model_copy(update={"debug": True}))
 
     @app.get("/crash")
     async def crash() -> None:

@@ -8,10 +8,10 @@ from fastapi import APIRouter, FastAPI, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from httpx import ASGITransport, AsyncClient
 
-from opportune.application import create_app
 from opportune.feature import Feature
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, sign_in
+from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached
 from opportune.web.rendering.flash import MAX_COOKIE_BYTES, flash
 from opportune.web.rendering.templates import templates
@@ -63,7 +63,7 @@ saying = Feature(name="saying", summary="Says what it is told.", pages=router)
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_app(settings, (saying,))
+    app = quiet_app(settings, (saying,))
     async with app.router.lifespan_context(app):
         yield app
 
@@ -106,7 +106,7 @@ async def test_nobody_else_can_say_something_or_read_it(client: AsyncClient, set
     for forged in (f"x{value}", value[:-1], "nonsense", '"\\"'):
         page = await client.get("/shown", headers={"Cookie": f"messages={forged}"})
         assert (page.status_code, "Saved." in page.text) == (200, False)
-    other = create_app(settings.model_copy(update={"environment": "production", "allowed_hosts": ["testserver"]}))
+    other = quiet_app(settings.model_copy(update={"environment": "production", "allowed_hosts": ["testserver"]}))
     other.include_router(router)
     async with AsyncClient(transport=ASGITransport(other), base_url="https://testserver") as visitor:
         cookie = (await visitor.post("/say", data={"words": "Saved."})).headers["set-cookie"]

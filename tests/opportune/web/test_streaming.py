@@ -17,13 +17,13 @@ from playwright.async_api import Page, expect
 from sqlalchemy import text
 from starlette.types import Message
 
-from opportune.application import create_app
 from opportune.db import ReadSession, RowId
 from opportune.feature import Feature
 from opportune.llm import FakeProvider, LLMError
 from opportune.project import PROJECT
 from opportune.settings import Settings
 from opportune.testing.asgi_requests import send_request
+from opportune.testing.quiet_app import quiet_app
 from opportune.web import streaming, templates
 
 pytestmark = pytest.mark.database("sqlite")
@@ -65,7 +65,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     assert environment.loader
     book_page = DictLoader({"books/detail.html": PAGE})
     monkeypatch.setattr(environment, "loader", ChoiceLoader([book_page, environment.loader]))
-    app = create_app(settings, [Feature(name="books", summary="Books.", pages=names["pages"])])
+    app = quiet_app(settings, [Feature(name="books", summary="Books.", pages=names["pages"])])
     async with app.router.lifespan_context(app):
         yield app
 

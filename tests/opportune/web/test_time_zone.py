@@ -10,11 +10,11 @@ from httpx import AsyncClient
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 
-from opportune.application import create_app
 from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.mail import render_email
 from opportune.settings import Settings, load_settings
+from opportune.testing.quiet_app import quiet_app
 from opportune.web import Form, cached, format_datetime, read_form, templates
 from opportune.web.time_zone import BEYOND, SKIPPED, current_zone, find_zone, format_time, local, zone_name
 
@@ -54,7 +54,7 @@ meetings = Feature(name="meetings", summary="For tests.", pages=pages)
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    return create_app(settings.model_copy(update={"time_zone": "Asia/Kolkata"}), [meetings])
+    return quiet_app(settings.model_copy(update={"time_zone": "Asia/Kolkata"}), [meetings])
 
 
 @pytest.fixture

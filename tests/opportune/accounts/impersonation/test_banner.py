@@ -15,10 +15,10 @@ from opportune.accounts.feature import accounts
 from opportune.accounts.impersonation.service import start_impersonation
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.cookies import cookie_name
-from opportune.application import create_app
 from opportune.feature import Feature
 from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached
 from opportune.web.client import Client
 from opportune.web.rendering.templates import templates
@@ -45,7 +45,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     ours = templates.environment.loader
     assert ours
     monkeypatch.setattr(templates, "environment", templates.environment.overlay(loader=ChoiceLoader([own, ours])))
-    app = create_app(settings, (accounts, Feature(name="keeping", summary="Keeps pages.", pages=router)))
+    app = quiet_app(settings, (accounts, Feature(name="keeping", summary="Keeps pages.", pages=router)))
     async with app.router.lifespan_context(app):
         yield app
 

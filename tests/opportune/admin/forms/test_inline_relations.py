@@ -92,7 +92,7 @@ async def test_a_file_of_a_line_is_kept_shown_and_cleared(app: FastAPI, admin: A
     assert [row[-1] for row in await reviews(app)] == [False, True]
 
 
-REFUSED = [
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"stars": "9"}, "stars", "Please give 5 or less."),
     ({"critic_id": "99"}, "critic_id", "What this points at is not there"),
     ({"tags": ["", "99"]}, "tags", "What this points at is not there"),

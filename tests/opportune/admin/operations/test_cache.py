@@ -6,11 +6,11 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from httpx import AsyncClient
 
-from opportune.application import create_app
 from opportune.feature import Feature
 from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
+from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import Cache, cached
 from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.store import CacheLookup
@@ -29,7 +29,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with a page that is kept; its own router, since sites of tests have the routes of one in common."""
     router = APIRouter()
     router.get("/kept")(kept)
-    app = create_app(settings, (*installed_features(), Feature(name="keeping", summary="For tests.", pages=router)))
+    app = quiet_app(settings, (*installed_features(), Feature(name="keeping", summary="For tests.", pages=router)))
     async with app.router.lifespan_context(app):
         yield app
 

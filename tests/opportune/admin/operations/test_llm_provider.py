@@ -6,9 +6,9 @@ from httpx import AsyncClient
 from sqlalchemy import select
 
 from opportune.answers.chosen_model import ChosenModel
-from opportune.application import create_app
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
+from opportune.testing.quiet_app import quiet_app
 from tests.opportune.admin.operations.pages import CONFIRM, on_sqlite
 from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
 
@@ -32,7 +32,7 @@ def sent(address: str, key: str = KEY, model: str = "small") -> dict[str, str]:
 
 async def asked(app: FastAPI) -> str:
     """What another process of the site is answered now."""
-    other = create_app(app.state.settings).state
+    other = quiet_app(app.state.settings).state
     other.llm.follows_choice, other.llm.provider = True, None
     await other.llm.refresh()
     try:
@@ -125,7 +125,7 @@ async def test_settings_win_and_the_page_says_so(operator: AsyncClient, app: Fas
     )
     page = (await operator.get(PAGE)).text
     assert "The settings name who answers (theirs), and they win" in page
-    site = create_app(app.state.settings)
+    site = quiet_app(app.state.settings)
     assert not site.state.llm.follows_choice
     await site.state.database.dispose()
 
