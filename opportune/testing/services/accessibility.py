@@ -51,7 +51,8 @@ LOOK = """async ({ theme, seen, ...wanted }) => {
   const rule = axe._audit.rules.find(({ id }) => id === "color-contrast"), { matches } = rule;
   const check = axe._audit.checks["color-contrast"], { evaluate } = check;
   rule.matches = function (node, ...rest) { return !readable.has(lookOf(node)) && matches.call(this, node, ...rest); };
-  check.evaluate = function (node, ...rest) {
+  check.evaluate = function (node, ...rest) {  // all nodes of a page are matched before the first is looked at
+    if (readable.has(lookOf(node))) return true;
     const isReadable = evaluate.call(this, node, ...rest);
     if (isReadable === true && axe.commons.dom.isVisibleOnScreen(node)) readable.add(lookOf(node));
     return isReadable;
