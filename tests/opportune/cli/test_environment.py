@@ -42,6 +42,15 @@ def main():
 """
 
 
+def bring(name: str, project: Path) -> None:
+    """Copy a file of ours with what Python has compiled of it, which is good for files of the same age and length."""
+    shutil.copy2(PROJECT / name, project / name)
+    compiled = Path(importlib.util.cache_from_source(name))
+    if (PROJECT / compiled).exists():
+        (project / compiled).parent.mkdir(exist_ok=True)
+        shutil.copyfile(PROJECT / compiled, project / compiled)
+
+
 class Machine:
     """The project's copy in a folder, and the stand-in for uv on the PATH."""
 
@@ -67,7 +76,7 @@ class Machine:
             "opportune/cli/registry.py",
             "opportune/cli/terminal.py",
         ):
-            shutil.copyfile(PROJECT / name, self.project / name)
+            bring(name, self.project)
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
         for lock in (BASE, MODEL, AWS, TELEMETRY, DEV, FRAMEWORK):
             (self.project / lock).write_text(f"{lock} 1\n")

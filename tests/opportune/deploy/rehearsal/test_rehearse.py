@@ -25,7 +25,7 @@ from opportune.deploy.rehearsal.fakes import Outside, model_answer, serving, tex
 from opportune.deploy.rehearsal.limits import Limits
 from opportune.deploy.rehearsal.process import Launcher, free_port
 from opportune.deploy.rehearsal.proxy import OWN_ADDRESS, PROXIES, Front, program, running
-from opportune.deploy.rehearsal.questions import find_asking
+from opportune.deploy.rehearsal.questions import Asking, find_asking
 from opportune.deploy.rehearsal.rehearse import Rehearsal
 from opportune.deploy.rehearsal.router import Router
 from opportune.deploy.rehearsal.rules import Rules
@@ -46,6 +46,12 @@ BAD_SITE = Path(__file__).with_name("bad_site.py")
 NO_LIMITS = Limits((), None, "")
 
 
+@pytest.fixture(scope="module")
+def asking() -> Asking | None:
+    """Where the site takes a question, for which all of its routes are looked at."""
+    return find_asking(application())
+
+
 @pytest.fixture
 def server(postgres_server: Postgres) -> Server:
     if not any(map(program, PROXIES)):
@@ -61,9 +67,8 @@ async def results(rehearsal: Rehearsal) -> dict[str, Result]:
 
 
 @pytest.mark.parametrize("host", ["fly"])
-async def test_this_site_goes_through_a_deployment(server: Server, host: str) -> None:
+async def test_this_site_goes_through_a_deployment(server: Server, asking: Asking | None, host: str) -> None:
     """Fly has a signal and a header of its own, and cuts streams for their silence."""
-    asking = find_asking(application())
     found = await results(Rehearsal(Rules.of(HOSTS[host]), PROJECT, server, asking))
     assert [each for each in found.values() if each.outcome is Outcome.FAILED] == []
     assert "past a database that refused" in found["first start"].text
@@ -73,11 +78,10 @@ async def test_this_site_goes_through_a_deployment(server: Server, host: str) ->
 
 
 async def test_a_tree_that_nobody_may_write_to_and_a_process_that_stands_still_between_requests_will_do(
-    server: Server,
+    server: Server, asking: Asking | None
 ) -> None:
     """Leapcell's serverless mode, as far as Fly's walk has not been there."""
     taken = ("first start", "sign-up by mail", "stream", "stop")
-    asking = find_asking(application())
     steps = {name: STEPS[name] for name in taken}
     found = await results(Rehearsal(Rules.of(HOSTS["leapcell"]), PROJECT, server, asking, steps=steps))
     assert [each for each in found.values() if each.outcome is Outcome.FAILED] == []
