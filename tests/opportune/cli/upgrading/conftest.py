@@ -14,11 +14,15 @@ __all__ = ["git"]  # a fixture
 
 @pytest.fixture(scope="package", autouse=True)
 def _somebody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Git knows who commits and nothing else of this machine, and does not tidy up."""
-    config = tmp_path_factory.mktemp("git") / "config"
+    """Git knows who commits and nothing else of this machine, does not tidy up, and brings no samples of hooks."""
+    folder = tmp_path_factory.mktemp("git")
+    config, templates = folder / "config", folder / "templates"
+    (templates / "info").mkdir(parents=True)
+    (templates / "hooks").mkdir()
     config.write_text("[maintenance]\n auto = false\n[gc]\n auto = 0\n[core]\n fsync = none\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_CONFIG_GLOBAL", str(config))
+        patch.setenv("GIT_TEMPLATE_DIR", str(templates))
         for role in ("AUTHOR", "COMMITTER"):
             patch.setenv(f"GIT_{role}_NAME", "Ada")
             patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
