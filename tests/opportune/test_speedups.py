@@ -34,7 +34,8 @@ NAMED_TUPLE = {"_asdict", "_replace"}
 KINDS = (ast.arg, ast.AsyncFunctionDef, ast.Attribute, ast.ClassDef, ast.FunctionDef, ast.If, ast.ImportFrom, ast.Name)
 """The nodes of a program that have or use a name, or say what only types want."""
 
-CORE_TESTS = ("-q", "-x", "-p", "no:cacheprovider", "@tests/opportune/core.txt")
+# Hypothesis, which none of them uses, would be imported at the end for a summary of its own.
+CORE_TESTS = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "@tests/opportune/core.txt")
 
 
 @pytest.fixture
