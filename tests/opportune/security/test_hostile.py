@@ -10,7 +10,7 @@ from opportune.testing.access import addresses, example, signed_in
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.sample_rows import fill
-from tests.opportune.security.hostile import CANARY, WORST, Forms, Sent, in_a_form, of_document
+from tests.opportune.security.hostile import BODIES, CANARY, WORST, Forms, Sent, in_a_form, of_document
 
 # Each refuses what the other one stores: one NUL, the other a number of more than 63 bits.
 pytestmark = pytest.mark.database("sqlite", "postgresql")
@@ -21,6 +21,8 @@ FORM = "application/x-www-form-urlencoded"
 async def test_hostile_values_are_no_crash_in_the_api_and_are_not_sent_back(app: FastAPI) -> None:
     owner = await signed_in(app, await fill(app.state.database, app.state.features))
     for sent in of_document(app.openapi()):
+        if app.state.database.url.kind == "postgresql" and sent.body in BODIES and sent.body:
+            continue  # what is no JSON, or has none of the names, comes to no database: one is enough
         answer = await _send(app, owner, sent)
         assert not answer.is_crash, (sent.method, sent.address[:99], sent.body[:99])
         assert answer.status != 422 or CANARY not in answer.text, sent
