@@ -99,13 +99,11 @@ async def test_pages_of_the_site(page: Page, app: FastAPI, superuser: User, site
     assert not await found(page, [address for address in pages if not address.startswith("/admin")])
 
 
-@pytest.mark.parametrize("part", range(2))
-async def test_pages_of_the_admin(page: Page, app: FastAPI, superuser: User, site: str, part: int) -> None:
-    """In two parts, for two cores."""
+async def test_pages_of_the_admin(page: Page, app: FastAPI, superuser: User, site: str) -> None:
     async with signed_in_client(app, superuser) as client:
         pages = await linked(app, client, "/admin/", "/admin/")
     assert len(pages) > 10
     await sign_in_browser(page, app, superuser, site)
     async with app.state.database.writer() as session:  # the password was typed just now
         await session.execute(update(Session).values(confirmed_at=utc_now()))
-    assert not await found(page, [*pages, *OF_OPERATIONS][part::2])
+    assert not await found(page, [*pages, *OF_OPERATIONS])
