@@ -50,7 +50,11 @@ LOOK = """async ({ theme, seen, ...wanted }) => {
   };
   const rule = axe._audit.rules.find(({ id }) => id === "color-contrast"), { matches } = rule;
   const check = axe._audit.checks["color-contrast"], { evaluate } = check;
-  rule.matches = function (node, ...rest) { return !readable.has(lookOf(node)) && matches.call(this, node, ...rest); };
+  const saysSomething = (node) => node.matches("input, select, textarea")
+    || [...node.childNodes].some(({ nodeType, data }) => nodeType === Node.TEXT_NODE && data.trim());
+  rule.matches = function (node, ...rest) {
+    return saysSomething(node) && !readable.has(lookOf(node)) && matches.call(this, node, ...rest);
+  };
   check.evaluate = function (node, ...rest) {  // all nodes of a page are matched before the first is looked at
     if (readable.has(lookOf(node))) return true;
     const isReadable = evaluate.call(this, node, ...rest);
