@@ -12,7 +12,7 @@ from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import Cache, cached
-from opportune.web.cache.route import CachedRoute
+from opportune.web.cache.route import CachedRoute, Counts
 from opportune.web.cache.store import CacheLookup
 
 # no statement is sent here that is not sent elsewhere
@@ -26,10 +26,13 @@ async def kept() -> str:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with a page that is kept; its own router, since sites of tests have the routes of one in common."""
+    """The site with a page that is kept. Sites of tests have routes in common: router and counts are its own."""
     router = APIRouter()
     router.get("/kept")(kept)
     app = quiet_app(settings, (*installed_features(), Feature(name="keeping", summary="For tests.", pages=router)))
+    for route in app.router.routes:
+        if isinstance(route, CachedRoute):
+            route.counts = Counts()
     async with app.router.lifespan_context(app):
         yield app
 
