@@ -1,0 +1,32 @@
+"""A text that cannot be read is found beside many that look alike and can."""
+
+from playwright.async_api import Browser
+
+from opportune.testing.services.accessibility import find_violations
+
+PAGE = """<!doctype html><html lang="en"><title>Rows</title><main><h1>Rows</h1>
+<style>body { background: #fff; color: #000 } [data-bs-theme=dark] body { background: #000; color: #fff }
+.dim { color: #999 } .pale { background: #ddd }</style><div>ROWS</div></main></html>"""
+FOLLOW = """() => {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => { document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light"; };
+  dark.addEventListener("change", follow);
+  follow();
+}"""
+ROW = "<p>A row</p>"
+
+
+async def test_a_row_that_cannot_be_read_is_found_among_rows_that_can(chromium: Browser) -> None:
+    async with await chromium.new_context() as context:
+        page = await context.new_page()
+        for row, themes in (
+            (ROW, set()),
+            ('<p class="dim">A row</p>', {"light"}),
+            ('<div class="pale"><p>A row</p></div>', {"dark"}),
+            ('<p style="opacity: .4">A row</p>', {"light", "dark"}),
+        ):
+            await page.set_content(PAGE.replace("ROWS", ROW * 2 + row + ROW))
+            await page.evaluate(FOLLOW)
+            found = await find_violations(page)
+            assert {text.partition(":")[0] for text in found} == themes
+            assert len(found) == len(themes), "once in each"
