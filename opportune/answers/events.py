@@ -19,7 +19,7 @@ from opportune.web import MarkdownBlocks, hx_partial, templates
 
 HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
 
-LONGEST_TAIL = 16
+MAX_CLOSING_LENGTH = 16
 """Characters of tags that mostly end a block, which stand elsewhere when it has grown."""
 
 # One encoder for all: `json.dumps` makes one each time.
@@ -43,8 +43,8 @@ def tools_html(live: LiveAnswer) -> Markup:
 def _difference(before: str, after: str) -> tuple[int, str]:
     """UTF-16 units that both begin with, and what follows them in the second."""
     low, high = 0, min(len(before), len(after))
-    if after.startswith(before[: high - LONGEST_TAIL]):
-        low = max(0, high - LONGEST_TAIL)
+    if after.startswith(before[: high - MAX_CLOSING_LENGTH]):
+        low = max(0, high - MAX_CLOSING_LENGTH)
     while low < high:
         middle = (low + high + 1) // 2
         if before[low:middle] == after[low:middle]:
