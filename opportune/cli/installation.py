@@ -2,10 +2,13 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 UNFINISHED = "unfinished"
@@ -25,19 +28,31 @@ class InstallError(Exception):
 def run(venv: Path, verb: str, what: str, command: list[str]) -> None:
     """Run an installer to its end. Its own words go to the log, and the last of them into the error."""
     (venv / UNFINISHED).touch()
-    with (venv / LOG).open("wb") as log:
-        installer = subprocess.Popen(  # noqa: S603 - no part of the command comes from outside
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False
-        )
-        try:
-            watch(Progress(venv, verb, what), installer)
-        finally:
-            installer.kill()
+    with (venv / LOG).open("wb") as log, ExitStack() as ending:
+        with interrupts_held_back():  # in the middle of it, one would leave a process that nobody ends
+            installer = subprocess.Popen(  # noqa: S603 - no part of the command comes from outside
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False
+            )
+            ending.callback(installer.kill)
+        watch(Progress(venv, verb, what), installer)
     if installer.wait() >= 0:  # less than nothing: a signal ended it, and who knows what it left
         (venv / UNFINISHED).unlink()
     if installer.returncode:
         words = last_line(venv).rstrip(".")
         raise InstallError(f"{verb} {what} failed: {words}. {repair_hint(venv)} All of it is in {venv / LOG}.")
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C have its effect when the block has ended."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed and callable(before):
+        before(pressed[0], None)
 
 
 class Progress:

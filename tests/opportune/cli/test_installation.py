@@ -2,15 +2,19 @@
 
 import io
 import shutil
+import signal
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from opportune.cli import installation
 from opportune.cli.installation import LOG, InstallError, Progress, run
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
 LOCK = """\
 Alembic==1.20.1 \\
@@ -148,3 +152,18 @@ def test_a_disk_so_full_that_the_installer_could_not_say_it_is_said_to_be_full(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
     with pytest.raises(InstallError, match="The disk is full: make room"):
         run(venv, "Preparing", ".venv", installer(venv, code=1))
+
+
+def test_ctrl_c_while_the_installer_is_being_started_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, popen = list[subprocess.Popen[bytes]](), subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*arguments, **options))
+        signal.raise_signal(signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, "Installing", "a lock", [sys.executable, "-c", "import time; time.sleep(60)"])
+    assert started[0].wait(TIMEOUT_SECONDS) != 0
+    assert (tmp_path / "unfinished").exists()
