@@ -26,6 +26,7 @@ from tests.opportune.data.two_databases import (
     KINDS,
     Databases,
     databases,
+    databases_of,
     emails,
     execute,
     has_tables,
@@ -66,11 +67,7 @@ class FewTables(Databases):
 
 @pytest.fixture
 def few(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FewTables]:
-    folder = tmp_path / "databases"
-    folder.mkdir()
-    made = FewTables(request, folder)
-    yield made
-    made.drop()
+    yield from databases_of(FewTables, request, tmp_path)
 
 
 def test_everything_goes_from_kind_to_kind_and_comes_back_the_same(databases: Databases) -> None:

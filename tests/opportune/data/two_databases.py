@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import pytest
@@ -67,13 +68,21 @@ class Databases:
             self.request.getfixturevalue("postgres_server").drop_database(name)
 
 
+D = TypeVar("D", bound=Databases)
+
+
 @pytest.fixture
 def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    yield from databases_of(Databases, request, tmp_path)
+
+
+def databases_of(kind: type[D], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D]:
+    """Databases of this kind for a test, gone after it."""
     folder = tmp_path / "databases"
     folder.mkdir()
-    made = Databases(request, folder)
-    yield made
-    made.drop()
+    databases = kind(request, folder)
+    yield databases
+    databases.drop()
 
 
 def execute(address: str, statement: str, **values: object) -> list[tuple[object, ...]]:
