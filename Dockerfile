@@ -15,8 +15,10 @@ RUN python3 -m pip --python /environment/bin/python install --no-cache-dir --no-
     -r requirements.lock $ALSO
 COPY . /site
 WORKDIR /site
-# The site's own bytecode, for starts on a disk that nobody may write; of the libraries what the site reaches.
-RUN /environment/bin/python -m compileall -q --invalidation-mode unchecked-hash app opportune \
+# The site's own bytecode, for starts on a disk that nobody may write; of the libraries what the site reaches. Without the
+# columns of its lines, which tracebacks could underline and memory would hold.
+RUN export PYTHONNODEBUGRANGES=1 \
+    && /environment/bin/python -m compileall -q --invalidation-mode unchecked-hash app opportune \
     && /environment/bin/python -m opportune.deploy.slim /environment
 
 FROM $PYTHON_IMAGE

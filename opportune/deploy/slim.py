@@ -2,24 +2,25 @@
 
 What production never reads goes: icons that nothing names, debug symbols, tests and C sources of libraries. Bytecode is
 written of the modules that the site can reach and of no others: the rest are imported never, or take a moment longer.
+Their documentation, which Python would keep in memory, is not in it.
 A list of what is in there, as CycloneDX has it, is left at `/environment/sbom.cdx.json`.
 """
 
 import ast
 import importlib
 import json
+import marshal
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from compileall import compile_file
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import Distribution, distributions
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from operator import itemgetter
 from pathlib import Path
-from py_compile import PycInvalidationMode
 from typing import Any
 
 from opportune.application import create_app
@@ -37,6 +38,8 @@ IMPORTED_BY_NAME = (
 )
 """What stands in no import statement of ours and is needed for the first page."""
 SBOM = "sbom.cdx.json"
+UNCHECKED_HASH = (1).to_bytes(4, "little")
+"""The flags of bytecode that no source is looked at for (PEP 552)."""
 
 
 def slim(environment: Path) -> str:
@@ -109,7 +112,35 @@ def compile_only(packages: Path, modules: list[Path]) -> None:
         shutil.rmtree(folder)
     for path in modules:
         if path.suffix == ".py" and packages in path.parents:
-            compile_file(path, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+            write_bytecode(path)
+
+
+def write_bytecode(path: Path) -> None:
+    """What `py_compile` would write, without documentation."""
+    source = path.read_bytes()
+    code = compile(Undocumented().visit(ast.parse(source)), path, "exec", dont_inherit=True)
+    compiled = Path(cache_from_source(str(path)))
+    compiled.parent.mkdir(exist_ok=True)
+    compiled.write_bytes(MAGIC_NUMBER + UNCHECKED_HASH + source_hash(source) + marshal.dumps(code))
+
+
+class Undocumented(ast.NodeTransformer):
+    """Code with a dash for each docstring, and for what FastAPI says of its parameters.
+
+    Not with none at all, as `python -OO` has it: SQLAlchemy would want its asserts to be gone, too.
+    """
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        match node:
+            case ast.Expr(value=ast.Constant(value=str()) as text):
+                text.value = "-"
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        match node:
+            case ast.Call(func=ast.Name(id="Doc"), args=[ast.Constant() as text]):
+                text.value = "-"
+        return self.generic_visit(node)
 
 
 def bill_of_materials(packages: Iterable[Distribution]) -> dict[str, object]:

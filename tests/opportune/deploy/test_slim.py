@@ -40,6 +40,27 @@ def test_bytecode_is_written_of_what_is_reached_alone(tmp_path: Path) -> None:
     assert [path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")] == ["reached"]
 
 
+def test_bytecode_runs_as_its_source_does_without_its_documentation(tmp_path: Path) -> None:
+    library = tmp_path / "library.py"
+    library.write_text(
+        '"""A library."""\n'
+        "from __future__ import annotations\n"
+        "from typing import Annotated\n"
+        "def Doc(text): return text\n"
+        "class Price:\n"
+        '    """In cents."""\n'
+        "    def __str__(self):\n"
+        '        """With a sign."""\n'
+        '        return "5 cents"\n'
+        'PARAMETER = Annotated[int, Doc("""Of a price.""")]\n'
+    )
+    slim.compile_only(tmp_path, [library])
+    library.write_text("")  # which nobody reads: what runs is the bytecode
+    told = "import library as l; print(l.__doc__, l.Price.__doc__, l.Price.__str__.__doc__, l.PARAMETER, l.Price())"
+    ran = subprocess.run([sys.executable, "-c", told], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout == "- - - typing.Annotated[int, '-'] 5 cents\n"
+
+
 def test_what_the_code_imports_is_reached_also_inside_functions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
