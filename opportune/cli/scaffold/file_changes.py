@@ -40,7 +40,9 @@ def written(texts: Mapping[Path, str], folder: Path, gone: Sequence[Path] = ()) 
 def _put_back(before: Mapping[Path, bytes | None], folders: list[Path]) -> None:
     for path, content in before.items():
         if content is not None:
-            path.write_bytes(content)
+            # A file that could not be written cannot be written back, nor need it be.
+            if not path.is_file() or path.read_bytes() != content:
+                path.write_bytes(content)
         elif path.parent.is_dir():
             path.unlink(missing_ok=True)
     for folder in folders:
