@@ -1,7 +1,6 @@
 """House rules that no linter can state."""
 
 import ast
-import json
 import os
 import re
 import shutil
@@ -313,44 +312,6 @@ def test_only_the_command_line_prints() -> None:
 def test_no_module_is_a_drawer() -> None:
     drawers = {"utils.py", "helpers.py", "common.py", "misc.py"}
     assert not [name for name in project_files() if Path(name).name in drawers]
-
-
-@pytest.fixture(scope="module")
-def new_site() -> dict[str, list[str]]:
-    """What a process has that has made a site and answered nothing yet: its modules, and what is built by then."""
-    code = (
-        "import json, sys; from opportune.settings import Settings; from opportune.application import create_app; "
-        "create_app(Settings(_env_file=None, environment='test')); modules = [*sys.modules]; "
-        "from app.todos.models import Todo; from opportune.accounts.models import User; "
-        "from opportune.accounts.schemas import UserRead, UserUpdate; "
-        "built = [kind.__name__ for kind in (Todo, User, UserRead, UserUpdate) if kind.__pydantic_complete__]; "
-        "print(json.dumps({'modules': modules, 'built': built}))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    told: dict[str, list[str]] = json.loads(result.stdout)
-    return told
-
-
-def test_what_few_requests_need_is_not_imported_at_the_start(new_site: dict[str, list[str]]) -> None:
-    heavy = {
-        "PIL",
-        "aiosmtplib",
-        "cashews",
-        "cronsim",
-        "cryptography",
-        "email_validator",
-        "limits",
-        "obstore",
-        "pwdlib",
-    }
-    heavy |= {"email_validator", "markdown_it", "nh3", "pydantic.v1", "pythonjsonlogger", "redis", "xllamacpp"}
-    heavy |= {"opentelemetry.sdk", "opportune.telemetry.metrics", "opportune.telemetry.traces", "sentry_sdk"}
-    assert "opportune.application" in new_site["modules"]
-    assert heavy.isdisjoint(new_site["modules"])
-
-
-def test_no_schema_or_table_is_built_before_it_is_used(new_site: dict[str, list[str]]) -> None:
-    assert new_site["built"] == []
 
 
 def called(dependant: Dependant) -> Iterator[Callable[..., object]]:

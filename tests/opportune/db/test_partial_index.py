@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -8,7 +5,6 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex
 
 from opportune.db import PartialIndex
-from opportune.project import PROJECT
 
 LOANS = Table(
     "library_loan",
@@ -30,9 +26,3 @@ def test_a_copy_of_its_table_has_it_too() -> None:
     (index,) = LOANS.to_metadata(MetaData()).indexes
     assert str(index.dialect_kwargs["sqlite_where"]) == str(index.dialect_kwargs["postgresql_where"])
     assert str(index.dialect_kwargs["sqlite_where"]) == "returned_at IS NULL"
-
-
-def test_to_declare_it_imports_the_dialect_of_no_other_database() -> None:
-    code = "import sys, app.installed; print(*(name for name in sys.modules if 'dialects.postgresql' in name))"
-    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert result.stdout == "\n"

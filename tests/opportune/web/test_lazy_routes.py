@@ -1,8 +1,5 @@
 """Routes that are analysed when somebody asks: the same in all that can be asked, and their mistakes are told."""
 
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -17,7 +14,7 @@ from opportune.cli import check
 from opportune.db import ReadSession
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.project import PACKAGE, PROJECT, installed_features
+from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.web.fastapi_adapter import FastRouter
@@ -118,25 +115,6 @@ def test_the_admin_too_is_made_when_somebody_asks(
     assert bool(made) is makes_it
     assert app.url_path_for("admin:list", identity="user") == "/admin/user/list"
     assert len(made) == 1
-
-
-def test_the_start_in_production_imports_no_admin_and_a_sign_in_no_cryptography_until_somebody_asks() -> None:
-    script = f"""
-import sys
-sys.path.insert(0, {str(PROJECT)!r})
-from opportune.application import create_app
-from opportune.settings import Settings
-app = create_app(Settings(_env_file=None, environment="production", secret_key="k3y of nobody " * 4, llm_model="none"))
-views = [name for name in sys.modules if name.endswith(".admin") and name != "opportune.admin"]
-print([name for name in ("sqladmin", "wtforms", "alembic") if name in sys.modules], views)
-import opportune.accounts.manager  # by the first who signs in
-print([name for name in ("jwt", "cryptography", "httpx_oauth", "redis") if name in sys.modules])
-print(len(opportune.accounts.fastapi_users_without_redis.generate_jwt({{}}, "k" * 40).split(".")))
-print(app.url_path_for("admin:list", identity="team"), "opportune.teams.admin" in sys.modules)
-"""
-    environ = {**os.environ, "OPPORTUNE_PROJECT": PACKAGE}
-    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == ["[] []", "[]", "3", "/admin/team/list True"], done.stderr
 
 
 def test_a_module_of_views_that_is_not_there_is_a_line() -> None:

@@ -1,7 +1,5 @@
 """What is written for FastAPI Users works with the site's sessions and tokens, each of which can be ended at once."""
 
-import subprocess
-import sys
 from typing import Annotated, Any
 
 import pytest
@@ -14,7 +12,6 @@ from opportune.accounts.credentials import hash_token
 from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.db.database import Database
-from opportune.project import PROJECT
 from opportune.testing.factories import make_token, make_user, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")
@@ -73,11 +70,3 @@ async def test_each_backend_signs_in_and_out(app: FastAPI, client: AsyncClient, 
 def test_no_token_is_stored(kind: type[Any]) -> None:
     assert "token_hash" in kind.model_fields
     assert hash_token("a token") != "a token"
-
-
-def test_the_start_does_not_wait_for_it() -> None:
-    """Nor does its use load Redis or PyJWT's signatures before somebody wants them."""
-    code = "import sys, app.main; assert 'fastapi_users' not in sys.modules; import opportune.accounts.manager; "
-    code += "assert 'fastapi_users.manager' in sys.modules; print('redis.asyncio' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert result.stdout == "False\n"
