@@ -1,5 +1,9 @@
 """Opens the port and runs uvicorn on it, for runserver and quickstart."""
 
+import opportune.server.uvicorn_first  # noqa: F401 - before uvicorn itself
+
+# isort: split
+
 import errno
 import os
 import signal
@@ -12,11 +16,10 @@ from typing import Any
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from opportune.cli.reloader import FilesReload
 from opportune.errors import OperatorError
 from opportune.logging import logging_config
 from opportune.project import FRAMEWORK, PACKAGE, PROJECT, display_path
-from opportune.server.handover import Server, Supervisor, hand_over_at_hangup, inherited_listener
+from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.proxies import ServerConfig
 from opportune.settings import Settings, forget_settings
 from opportune.telemetry.process import form_group
@@ -116,6 +119,8 @@ def serve(
     server = Server(config)
     try:
         if config.should_reload:
+            from opportune.cli.reloader import FilesReload  # noqa: PLC0415 - nothing that production does
+
             FilesReload(config, target=server.run, sockets=[listener]).run()
         elif workers > 1:
             _run_workers(config, listener)
@@ -190,6 +195,8 @@ def allow_open_files(connections: int) -> None:
 
 
 def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
+    from opportune.server.supervisor import Supervisor  # noqa: PLC0415 - one worker needs none
+
     form_group(config.workers)
     supervisor = Supervisor(config, sockets=[listener])
     supervisor.run()

@@ -3,6 +3,10 @@
 Who connects meanwhile waits in the socket's queue: nobody is refused, and nobody's connection is reset.
 """
 
+import opportune.server.uvicorn_first  # noqa: F401 - before uvicorn itself
+
+# isort: split
+
 import logging
 import os
 import select
@@ -15,7 +19,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from opportune.errors import OperatorError
 
@@ -63,26 +66,6 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             tell_ready()
-
-
-class Supervisor(Multiprocess):
-    """One of several workers that tells the same; at SIGHUP it replaces one after the other, when the next is ready."""
-
-    told = False
-
-    def keep_subprocess_alive(self) -> None:
-        super().keep_subprocess_alive()
-        if not self.told and all(process.is_ready() for process in self.processes):
-            self.told = True
-            tell_ready()
-
-    def restart_all(self) -> None:
-        before = self.config.timeout_worker_healthcheck
-        self.config.timeout_worker_healthcheck = int(START_TIMEOUT_SECONDS)
-        try:
-            super().restart_all()
-        finally:
-            self.config.timeout_worker_healthcheck = before
 
 
 def tell_ready() -> None:

@@ -1,5 +1,9 @@
 """Which proxies are believed, and what of X-Forwarded-For."""
 
+import opportune.server.uvicorn_first  # noqa: F401 - before uvicorn itself
+
+# isort: split
+
 import gc
 from typing import Any
 
