@@ -98,6 +98,10 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         self._last = Hop((), done=True)
         self._streams: list[AsyncAdapt_aiosqlite_cursor] = []
 
+    def create_function(self, *arguments: Any, **options: Any) -> None:
+        """Without a hop: SQLite writes it into its memory, and SQLAlchemy has two for each connection."""
+        self._sqlite.create_function(*arguments, **options)
+
     def begin(self, statement: str) -> None:
         """Begin a transaction with the next statement."""
         self._begin = statement

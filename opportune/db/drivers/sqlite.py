@@ -3,12 +3,13 @@
 import asyncio
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.db.database import Database
@@ -21,6 +22,13 @@ from opportune.speedups import speedup
 
 BUSY_TIMEOUT_MS = 2000
 """Milliseconds to wait for another process that writes."""
+SETTINGS = f"""
+    PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+"""
+ONLY_READ = "PRAGMA query_only = ON;"
 
 
 class SQLiteDatabase(Database):
@@ -32,17 +40,15 @@ class SQLiteDatabase(Database):
         # A pool of one is the queue of writers: they wait here in their order, and not for SQLite's lock.
         # Other processes' writers are waited for as well (BUSY), and the visitor has an answer in the time of both.
         patience = self.settings.database_pool_timeout / 2
-        return self._engine("BEGIN IMMEDIATE", pool_size=1, max_overflow=0, pool_timeout=patience)
+        return self._engine("BEGIN IMMEDIATE", configure_sqlite, pool_size=1, max_overflow=0, pool_timeout=patience)
 
     def _reading_engine(self) -> AsyncEngine:
-        engine = self._engine("BEGIN", **pool_options(self.settings))
-        event.listen(engine.sync_engine, "connect", set_query_only)
-        return engine
+        return self._engine("BEGIN", configure_reader, **pool_options(self.settings))
 
-    def _engine(self, begin: str, **pool: Any) -> AsyncEngine:
+    def _engine(self, begin: str, configure: Callable[..., None], **pool: Any) -> AsyncEngine:
         # Without this the driver begins transactions by its own rules, and never with IMMEDIATE.
         engine = sqlite_engine(self.url, begin, connect_args={"isolation_level": None}, **pool)
-        event.listen(engine.sync_engine, "connect", configure_sqlite)
+        event.listen(engine.sync_engine, "connect", configure)
         return engine
 
     async def setup(self) -> None:
@@ -71,28 +77,32 @@ def sqlite_engine(url: DatabaseURL, begin: str, **options: Any) -> AsyncEngine:
 
 def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:
     """What every connection to a SQLite file needs; for migrations too."""
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    _log_ahead(cursor)
-    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    _run(connection, SETTINGS)
 
 
-def _log_ahead(cursor: DBAPICursor) -> None:
-    """Write-ahead logging, which a file keeps. SQLite waits for nobody who makes a new file do the same just now."""
+def configure_reader(connection: DBAPIConnection, _record: object = None) -> None:
+    """The same for a connection that cannot write."""
+    _run(connection, SETTINGS + ONLY_READ)
+
+
+def set_query_only(connection: DBAPIConnection, _record: object) -> None:
+    _run(connection, ONLY_READ)
+
+
+def _run(connection: DBAPIConnection, script: str) -> None:
+    """All of it in one hop to the driver's thread, where it has one.
+
+    SQLite waits for nobody who begins the log of a new file just now, so this does.
+    """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
-            cursor.execute("PRAGMA journal_mode = WAL")
+            if isinstance(connection, AdaptedConnection):
+                connection.run_async(lambda driver: driver.executescript(script))
+            else:
+                cast("sqlite3.Connection", connection).executescript(script)
             return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
         time.sleep(0.01)
-
-
-def set_query_only(connection: DBAPIConnection, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA query_only = ON")
-    cursor.close()
