@@ -168,16 +168,6 @@ async def test_a_model_that_thinks_long_is_no_lost_connection(
     await expect_whole_answer(page)
 
 
-async def test_a_laptop_that_slept_asks_at_once(page: Page, router: Router, rest: asyncio.Event) -> None:
-    await begin(page)
-    router.forget()
-    router.close_idle()
-    rest.set()
-    router.is_silent = False
-    await page.clock.fast_forward("10:00")
-    await expect_whole_answer(page)
-
-
 async def test_a_server_that_is_restarted_is_found_again(page: Page, router: Router, rest: asyncio.Event) -> None:
     await begin(page)
     await router.stop()
@@ -188,9 +178,18 @@ async def test_a_server_that_is_restarted_is_found_again(page: Page, router: Rou
     await expect_whole_answer(page)
 
 
-async def test_a_page_that_was_offline_asks_as_soon_as_it_is_online(
+async def test_a_laptop_that_slept_and_a_page_that_was_offline_ask_at_once(
     page: Page, router: Router, rest: asyncio.Event
 ) -> None:
+    await begin(page)
+    router.forget()
+    router.close_idle()
+    rest.set()
+    router.is_silent = False
+    await page.clock.fast_forward("10:00")
+    await expect_whole_answer(page)
+
+    rest.clear()
     await begin(page)
     router.forget()
     router.close_idle()
@@ -202,24 +201,23 @@ async def test_a_page_that_was_offline_asks_as_soon_as_it_is_online(
     await expect_whole_answer(page)
 
 
-@pytest.mark.parametrize("fault", ["nothing", "a page of a proxy"])
-async def test_a_stream_that_cannot_be_had_at_first_is_asked_for_again(
-    page: Page, rest: asyncio.Event, fault: str
-) -> None:
-    async def fail(route: Route) -> None:
-        if fault == "nothing":
-            await route.abort()
-        else:
-            await route.fulfill(status=502, body="<!doctype html><title>Bad gateway</title>", content_type="text/html")
+async def test_a_stream_that_cannot_be_had_at_first_is_asked_for_again(page: Page, rest: asyncio.Event) -> None:
+    async def come_to_nothing(route: Route) -> None:
+        await route.abort()
 
-    await page.route(STREAMS, fail, times=1)
-    await page.goto("/chat")
-    await ask(page)
-    await expect(page.get_by_text(LOST)).to_be_visible()
-    await expect(page.get_by_text("The server does not answer")).to_be_hidden()
-    rest.set()
-    await pass_time(page, 5)
-    await expect_whole_answer(page)
+    async def meet_a_proxy(route: Route) -> None:
+        await route.fulfill(status=502, body="<!doctype html><title>Bad gateway</title>", content_type="text/html")
+
+    for fail in (come_to_nothing, meet_a_proxy):
+        rest.clear()
+        await page.route(STREAMS, fail, times=1)
+        await page.goto("/chat")
+        await ask(page)
+        await expect(page.get_by_text(LOST)).to_be_visible()
+        await expect(page.get_by_text("The server does not answer")).to_be_hidden()
+        rest.set()
+        await pass_time(page, 5)
+        await expect_whole_answer(page)
 
 
 async def test_a_script_that_comes_late_is_waited_for(page: Page, rest: asyncio.Event) -> None:
