@@ -36,8 +36,11 @@ async def browser_page(app: FastAPI, page: Page, superuser: User, site: str) -> 
     return page
 
 
-async def test_saving_keeps_the_texts_that_nobody_touched(app: FastAPI, browser_page: Page) -> None:
+async def test_saving_keeps_the_texts_that_nobody_touched_and_pickers_offer_rows_before_anything_is_typed(
+    app: FastAPI, browser_page: Page
+) -> None:
     await browser_page.goto("/admin/gadget/edit/1")
+    await see_rows_offered(browser_page, "spare_id")
     await browser_page.get_by_label("Name", exact=True).fill("renamed")
     await browser_page.get_by_role("button", name="Save", exact=True).click()
     await expect(browser_page.get_by_text("was saved")).to_be_visible()
@@ -45,16 +48,20 @@ async def test_saving_keeps_the_texts_that_nobody_touched(app: FastAPI, browser_
         gadget = await session.get_one(Gadget, 1)
     assert gadget.name == "renamed"
     assert {name: getattr(gadget, name) for name in TEXTS} == TEXTS
+    await browser_page.goto("/admin/gadget/list?maker_id=1")
+    await see_rows_offered(browser_page, "filter-maker_id")
 
 
-async def test_a_picker_offers_rows_before_anything_is_typed(browser_page: Page) -> None:
-    for path, picker in (("edit/1", "spare_id"), ("list?maker_id=1", "filter-maker_id")):
-        await browser_page.goto(f"/admin/gadget/{path}")
-        await browser_page.locator(f"#select2-{picker}-container").click()
-        await expect(browser_page.get_by_role("option", name="100% Ltd")).to_be_visible()
+async def see_rows_offered(page: Page, picker: str) -> None:
+    await page.locator(f"#select2-{picker}-container").click()
+    await expect(page.get_by_role("option", name="100% Ltd")).to_be_visible()
+    await page.keyboard.press("Escape")
 
 
-async def test_long_words_push_no_action_out_of_a_list(app: FastAPI, browser_page: Page, superuser: User) -> None:
+async def test_in_a_list_links_stand_out_and_long_words_push_no_action_away(
+    app: FastAPI, browser_page: Page, superuser: User
+) -> None:
+    await see_links_stand_out(browser_page)
     async with app.state.database.writer() as session:
         agent = "Mozilla/5.0 (X11; Linux x86_64) " * 8
         session.add(Session(user_id=superuser.id, token_hash="0", agent=agent, address="::1", expires_at=utc_now()))
@@ -78,7 +85,7 @@ async def luminance(part: Locator, style: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-async def test_links_stand_out_from_what_is_behind_them(browser_page: Page) -> None:
+async def see_links_stand_out(browser_page: Page) -> None:
     await browser_page.goto("/admin/gadget/list")
     for scheme in ("light", "dark"):
         await browser_page.evaluate(f"localStorage.setItem('theme', '{scheme}')")

@@ -36,7 +36,9 @@ async def test_a_visitor_registers_signs_out_and_in_again(page: Page) -> None:
     await expect(account).to_contain_text("ada@example.com")
 
 
-async def test_a_superuser_goes_to_the_admin_by_way_of_signing_in(page: Page, app: FastAPI) -> None:
+async def test_a_superuser_goes_to_the_admin_by_way_of_signing_in_and_it_follows_dark_mode(
+    page: Page, app: FastAPI
+) -> None:
     user = await make_user(app.state.database, is_superuser=True)
     await page.goto("/admin/user/list")
     await page.get_by_label("E-mail").fill(user.email)
@@ -44,10 +46,6 @@ async def test_a_superuser_goes_to_the_admin_by_way_of_signing_in(page: Page, ap
     await page.get_by_role("main").get_by_role("button", name="Sign in").click()
     await expect(page.locator("table")).to_contain_text(user.email)
     await expect(page.locator("body")).not_to_contain_text(user.hashed_password)
-
-
-async def test_dark_mode_is_kept_and_the_admin_follows(page: Page, app: FastAPI, site: str) -> None:
-    await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
     await page.goto("/accounts/profile")
     html = page.locator("html")
     await expect(html).to_have_attribute("data-bs-theme", "light")
@@ -58,12 +56,18 @@ async def test_dark_mode_is_kept_and_the_admin_follows(page: Page, app: FastAPI,
         await expect(html).to_have_attribute("data-bs-theme", "dark")
 
 
-async def test_a_phone_shows_pages_without_scrolling_sideways(page: Page, app: FastAPI, site: str) -> None:
+async def test_a_phone_shows_pages_without_scrolling_sideways_and_a_page_that_is_not_there_knows_who_asks(
+    page: Page, app: FastAPI, site: str
+) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
     await page.set_viewport_size({"width": 390, "height": 780})
     for path in ("/accounts/profile", "/accounts/login", "/admin", "/admin/user/list", "/nothing"):
         await page.goto(path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    await page.set_viewport_size({"width": 1280, "height": 720})
+    await expect(page.get_by_role("link", name="Sign in")).to_have_count(0)
+    await page.get_by_role("link", name="Account").click()
+    await page.wait_for_url("**/accounts/profile")
 
 
 async def test_the_pages_of_the_api_need_nothing_from_elsewhere(page: Page, site: str) -> None:
@@ -74,11 +78,3 @@ async def test_the_pages_of_the_api_need_nothing_from_elsewhere(page: Page, site
     await page.goto("/api/docs")
     await expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert elsewhere == []
-
-
-async def test_a_page_that_is_not_there_does_not_call_anybody_a_stranger(page: Page, app: FastAPI, site: str) -> None:
-    await sign_in_browser(page, app, await make_user(app.state.database), site)
-    await page.goto("/nothing")
-    await expect(page.get_by_role("link", name="Sign in")).to_have_count(0)
-    await page.get_by_role("link", name="Account").click()
-    await page.wait_for_url("**/accounts/profile")

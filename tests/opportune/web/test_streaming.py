@@ -208,7 +208,9 @@ async def test_silence_is_broken_before_a_proxy_takes_it_for_death(
         assert "So far" in (await ask(client))[1]
 
 
-async def test_in_a_browser_the_answer_grows_below_the_question(page: Page, script: FakeProvider) -> None:
+async def test_in_a_browser_an_answer_grows_below_the_question_is_stopped_and_gives_way_to_the_next(
+    page: Page, script: FakeProvider
+) -> None:
     gate = asyncio.Event()
     script.script = ["# Yes\n\nIt *is*", gate, " so."]
     await page.goto("/books/1")
@@ -220,9 +222,11 @@ async def test_in_a_browser_the_answer_grows_below_the_question(page: Page, scri
     await expect(page.locator("#ask-answer")).to_have_text(re.compile(r"Yes\s+It is so\."))
     await expect(page.get_by_text("Answer finished")).to_be_attached()
     await expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    await stop_and_leave_what_has_come(page, script)
+    await ask_another_question(page, script)
 
 
-async def test_in_a_browser_stop_stops_the_model_and_leaves_what_has_come(page: Page, script: FakeProvider) -> None:
+async def stop_and_leave_what_has_come(page: Page, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     await page.goto("/books/1")
     await page.get_by_label("Ask about this book").fill("Is it?")
@@ -235,7 +239,9 @@ async def test_in_a_browser_stop_stops_the_model_and_leaves_what_has_come(page: 
     await expect(page.locator("#ask-lost")).to_be_hidden()
 
 
-async def test_in_a_browser_another_question_takes_the_place_of_the_answer(page: Page, script: FakeProvider) -> None:
+async def ask_another_question(page: Page, script: FakeProvider) -> None:
+    """Its answer takes the place of the one that is being written."""
+    script.stopped.clear()
     script.script = ["First", asyncio.Event()]
     await page.goto("/books/1")
     await page.get_by_label("Ask about this book").fill("Is it?")

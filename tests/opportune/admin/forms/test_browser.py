@@ -68,7 +68,9 @@ async def test_a_row_is_made_found_changed_and_deleted(browser_page: Page, tmp_p
     await expect(page.get_by_role("cell", name="Çay & Kek")).to_have_count(0)
 
 
-async def test_changes_that_are_not_saved_are_not_lost_by_a_click(browser_page: Page) -> None:
+async def test_unsaved_changes_are_not_lost_by_a_click_and_keys_do_what_their_list_says_but_nothing_in_fields(
+    browser_page: Page,
+) -> None:
     page = browser_page
     await page.goto("/admin/shelf/edit/1")
     await page.get_by_label("Title").fill("Sonnets")
@@ -85,11 +87,10 @@ async def test_changes_that_are_not_saved_are_not_lost_by_a_click(browser_page: 
     await page.get_by_role("button", name="Save", exact=True).click()
     await expect(page.get_by_role("status")).to_contain_text("“Sonnets” was saved.")
     assert asked == ["beforeunload"], "and saving asks nothing"
+    await press_keys_of_the_list(page)
 
 
-async def test_keys_do_what_their_list_says_and_nothing_while_somebody_types(browser_page: Page) -> None:
-    page = browser_page
-    await page.goto("/admin/shelf/list")
+async def press_keys_of_the_list(page: Page) -> None:
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="Skip to content")).to_be_in_viewport()
     await page.keyboard.press("?")

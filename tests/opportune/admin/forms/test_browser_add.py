@@ -22,8 +22,12 @@ async def browser_page(app: FastAPI, page: Page, superuser: User, site: str) -> 
     return page
 
 
-async def test_what_a_picker_of_many_lacks_is_made_in_a_dialog_and_chosen(browser_page: Page) -> None:
-    page = browser_page
+async def test_what_a_picker_lacks_is_made_in_a_dialog_and_chosen(browser_page: Page) -> None:
+    await make_for_a_picker_of_many(browser_page)
+    await make_for_a_picker_of_one(browser_page)
+
+
+async def make_for_a_picker_of_many(page: Page) -> None:
     await page.goto("/admin/novel/create")
     await page.get_by_label("Title").fill("Dune")
     await page.get_by_role("link", name="Add Genre").click()
@@ -42,8 +46,8 @@ async def test_what_a_picker_of_many_lacks_is_made_in_a_dialog_and_chosen(browse
     await expect(page.get_by_role("link", name="Space & <Opera>")).to_be_visible()
 
 
-async def test_what_a_picker_of_one_lacks_takes_the_place_of_what_was_chosen(browser_page: Page) -> None:
-    page = browser_page
+async def make_for_a_picker_of_one(page: Page) -> None:
+    """It takes the place of what was chosen."""
     await page.goto("/admin/copy/create?novel_id=1")
     await page.get_by_role("link", name="Add Novel").click()
     dialog = page.get_by_role("dialog", name="Add Novel")
