@@ -68,13 +68,3 @@ async def test_a_phone_shows_pages_without_scrolling_sideways_and_a_page_that_is
     await expect(page.get_by_role("link", name="Sign in")).to_have_count(0)
     await page.get_by_role("link", name="Account").click()
     await page.wait_for_url("**/accounts/profile")
-
-
-async def test_the_pages_of_the_api_need_nothing_from_elsewhere(page: Page, site: str) -> None:
-    elsewhere: list[str] = []
-    page.on(
-        "request", lambda request: None if request.url.startswith((site, "data:")) else elsewhere.append(request.url)
-    )
-    await page.goto("/api/docs")
-    await expect(page.get_by_role("heading", level=1)).to_be_visible()
-    assert elsewhere == []

@@ -1,0 +1,41 @@
+"""Swagger UI in Chromium."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from playwright.async_api import Page, expect
+
+from opportune.feature import Feature
+from opportune.settings import Settings
+from opportune.testing.quiet_app import quiet_app
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+router = APIRouter()
+
+
+@router.get("/words")
+async def list_words(q: str = "") -> list[str]:
+    """With *words*."""
+    return [q]
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """A site whose API is small: Swagger UI draws every operation of a large one."""
+    app = quiet_app(settings, [Feature(name="words", summary="Words.", api=router)])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_the_pages_of_the_api_need_nothing_from_elsewhere(page: Page, site: str) -> None:
+    elsewhere: list[str] = []
+    page.on(
+        "request", lambda request: None if request.url.startswith((site, "data:")) else elsewhere.append(request.url)
+    )
+    await page.goto("/api/docs")
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    await expect(page.get_by_role("link", name="/api/v1/words")).to_be_visible()
+    assert elsewhere == []
