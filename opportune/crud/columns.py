@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from markupsafe import Markup, escape
+from sqlalchemy import Boolean, Date, DateTime, Integer, Interval, Numeric, Time
 
 from opportune.annotations import options_of
 from opportune.crud.crud import Crud
@@ -14,12 +15,15 @@ from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.display import Format, format_all, format_for, names_of, naming_column
 from opportune.crud.reader import linked
 from opportune.crud.schemas import writable_names
-from opportune.db.columns import is_long, is_text, label_of
+from opportune.db.columns import choices_of, is_long, is_text, label_of, type_of
 from opportune.fields.files import file_columns_of
 from opportune.pagination import Page, Paging
 
 MAX_DEFAULT_COLUMNS = 6
 LEADING_CLASS = ' class="leads"'
+WHOLE_CLASS = ' class="whole"'
+WHOLE_TYPES = (Boolean, Date, DateTime, Integer, Interval, Numeric, Time)
+"""Of what is short: a long text in another column breaks it nowhere."""
 SEPARATOR = "\0"
 """Stands between texts that are escaped together. PostgreSQL keeps it in none, and one that has it is escaped alone."""
 LONG_TYPES = ("markdown", "json", "lines")
@@ -40,11 +44,14 @@ class ListColumn:
     format: Format
     leads: bool = False
     """Whether it leads to the page of the row."""
+    is_whole: bool = False
+    """Whether it is so short that no line breaks in it: a date, an amount, a choice."""
 
     @cached_property
     def opening(self) -> str:
         """The tag of its cells; what is told by their place in a table is told by words on a phone."""
-        return f'<td data-label="{escape(self.label)}"{LEADING_CLASS if self.leads else ""}>'
+        kind = LEADING_CLASS if self.leads else WHOLE_CLASS if self.is_whole else ""
+        return f'<td data-label="{escape(self.label)}"{kind}>'
 
 
 Cells = Callable[[Mapping[str, Any]], Markup]
@@ -120,7 +127,7 @@ def _column(kind: type[Crud[Any]], shape: Shape, name: str, formats: Mapping[str
     info = owner.model.model_fields.get(last)
     label = (info.title if info and path == name else None) or label_of(name.removesuffix(".name"))
     sort = next((each for each in (name, path) if each in kind.sort), "")
-    return ListColumn(name, path, label, sort, formats.get(name) or format_for(info))
+    return ListColumn(name, path, label, sort, formats.get(name) or format_for(info), is_whole=_is_whole(owner, last))
 
 
 def check_declaration(
@@ -160,6 +167,11 @@ def _owner(shape: Shape, path: str) -> tuple[Shape, str]:
 def _is_words(shape: Shape, path: str) -> bool:
     """Whether there is something to read, and to click on: a picture may not be there."""
     return path in shape.columns and is_text(shape.columns[path]) and path not in file_columns_of(shape.model)
+
+
+def _is_whole(shape: Shape, name: str) -> bool:
+    column = shape.columns.get(name)
+    return column is not None and (isinstance(type_of(column), WHOLE_TYPES) or bool(choices_of(shape.model, name)))
 
 
 async def read_rows(crud: Crud[Any], wanted: Paging, columns: Sequence[ListColumn]) -> Page[Any]:

@@ -255,3 +255,23 @@ async def test_markup_in_an_answer_does_nothing_and_nothing_is_asked_of_the_serv
     await page.clock.fast_forward(1_500)
     await page.evaluate("fetch('/chat/after-all').then(() => {})")
     assert [path for url in requests if "/chat" in (path := urlsplit(url).path)] == ["/chat/after-all"]
+
+
+async def test_words_stay_whole_in_a_table_and_break_elsewhere_on_a_phone(page: Page, script: FakeProvider) -> None:
+    heads = ("Walk", "Best at", "Bring", "Distance", "Height", "Rating", "Difficulty", "Footbridges")
+    script.script = ["\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * 8, ["Embankment promenade"] * 8))]
+    await page.set_viewport_size({"width": 390, "height": 780})
+    await page.goto("/chat")
+    await ask(page, "Walks along the " + "Donaudampfschifffahrtsgesellschaft" * 2)
+    cell = page.get_by_role("cell", name="Embankment promenade").first
+    lines = """cell => {
+      const range = document.createRange()
+      range.selectNodeContents(cell)
+      return range.getClientRects().length
+    }"""
+    assert await cell.evaluate(lines) <= 2
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
+    await expect(page.get_by_label("Stop")).to_be_hidden()
+    await page.goto("/chat/search?q=donau")
+    await expect(page.get_by_role("link", name="Donaudampf").first).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390

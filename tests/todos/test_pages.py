@@ -2,6 +2,7 @@ from datetime import date
 
 import pytest
 from httpx import AsyncClient
+from sqlalchemy import insert
 
 from app.todos.models import Todo
 from opportune.accounts import User
@@ -182,6 +183,16 @@ async def test_the_pages_of_a_long_list_keep_the_filter(browser: AsyncClient, an
     assert "Page 2 of 3" in answer.text
     assert 'href="?q=task&amp;size=1&amp;page=1"' in answer.text
     assert 'href="?q=task&amp;size=1&amp;page=3"' in answer.text
+
+
+async def test_a_list_of_thousands_is_counted_as_people_write_it(
+    browser: AsyncClient, database: Database, ann: User
+) -> None:
+    async with database.writer() as session:
+        row = {"owner_id": ann.id, "title": "Tea", "notes": "", "created_at": utc_now(), "due_on": date(2020, 1, 1)}
+        await session.execute(insert(Todo), [row] * 1001)
+    text = (await browser.get("/todos")).text
+    assert ("1,001 in total, 1,001 open, 0 done" in text, "1,001 overdue" in text) == (True, True)
 
 
 async def test_the_list_is_sorted_and_turned_round(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, select
 from sqlmodel import Field, SQLModel, col
 
 from opportune.crud import Access, Crud, CrudApi, filter_by
+from opportune.crud.columns import list_columns
 from opportune.crud.crud import cruds
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import LibraryTable, Note, Opinion, Opinions, Volume, Volumes, VolumeTopic
@@ -31,6 +32,13 @@ def declared(model: type[Any], **options: Any) -> None:
     finally:
         cruds.clear()
         cruds.update(before)
+
+
+def test_columns_of_dates_numbers_and_choices_are_shown_whole() -> None:
+    columns = list_columns(
+        Volumes, ("title", "writer", "status", "price", "pages", "published_on", "topics", "rating"), {}
+    )
+    assert [each.name for each in columns if each.is_whole] == ["status", "price", "pages", "published_on"]
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,31 @@ async def test_everybody_can_use_the_pages(page: Page) -> None:
             await page.set_viewport_size({"width": width, "height": 900})
             assert await find_violations(page) == [], path
             assert not await page.evaluate(IS_TOO_WIDE), path
+
+
+LONG_WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk"
+IS_BROKEN = """cell => {
+  const range = document.createRange()
+  range.selectNodeContents(cell)
+  return new Set([...range.getClientRects()].map(part => part.top)).size > 1
+}"""
+
+
+async def test_long_words_break_and_what_is_short_beside_them_does_not(page: Page, app: FastAPI) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Writer(id=100, name=LONG_WORD))
+        await session.flush()
+        fields: dict[str, Any] = {"writer_id": 100, "price": 123, "status": BookStatus.PUBLISHED}
+        for number in range(3):
+            session.add(Volume(title=f"{LONG_WORD * 3} {number}", slug=f"long-{number}", **fields))
+    await page.set_viewport_size({"width": 1280, "height": 900})
+    await page.goto("/volumes?q=donau")
+    price = page.get_by_role("cell", name="€ 123")
+    await expect(price).to_have_count(3)
+    assert not await price.first.evaluate(IS_BROKEN)
+    assert await page.get_by_role("cell", name=LONG_WORD).first.evaluate(IS_BROKEN)
+    for path in ("/volumes?q=donau", "/volumes/long-1", "/volumes/long-1/delete", "/writers/100/delete"):
+        for width in (1280, 600, 390):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.goto(path)
+            assert not await page.evaluate(IS_TOO_WIDE), (path, width)

@@ -68,3 +68,16 @@ async def test_a_phone_shows_pages_without_scrolling_sideways_and_a_page_that_is
     await expect(page.get_by_role("link", name="Sign in")).to_have_count(0)
     await page.get_by_role("link", name="Account").click()
     await page.wait_for_url("**/accounts/profile")
+
+
+async def test_a_long_name_of_the_site_gives_way_to_what_is_beside_it(page: Page, app: FastAPI, site: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
+    for path, width in (("/accounts/profile", 390), ("/admin", 390), ("/admin", 1280)):
+        await page.set_viewport_size({"width": width, "height": 780})
+        await page.goto(path)
+        bar, brand = page.locator(".navbar").first, page.locator(".navbar-brand")
+        before = await bar.bounding_box()
+        await brand.locator("span").evaluate("name => name.textContent = 'Public Library of Llanfairpwllgwyngyll'")
+        assert await bar.bounding_box() == before, path
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+        await expect(brand.locator("img")).to_be_in_viewport(ratio=1)
