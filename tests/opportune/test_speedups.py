@@ -1,6 +1,7 @@
 """Private parts of libraries are used in adapters alone, and the site runs without these."""
 
 import ast
+import json
 import logging
 import os
 import subprocess
@@ -19,6 +20,7 @@ from opportune.project import FRAMEWORK, PROJECT, env_file_value
 from opportune.speedups import are_on, module_of, require, speedup
 from opportune.testing.plugin import settings_for
 from opportune.web.routing import Router
+from tests.opportune.cli.command_server import PYTEST_OPTIONS, RunCommand, command_server
 
 ADAPTERS = sorted(
     ".".join(path.relative_to(PROJECT).with_suffix("").parts)
@@ -34,8 +36,7 @@ NAMED_TUPLE = {"_asdict", "_replace"}
 KINDS = (ast.arg, ast.AsyncFunctionDef, ast.Attribute, ast.ClassDef, ast.FunctionDef, ast.If, ast.ImportFrom, ast.Name)
 """The nodes of a program that have or use a name, or say what only types want."""
 
-# Hypothesis, which none of them uses, would be imported at the end for a summary of its own.
-CORE_TESTS = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "@tests/opportune/core.txt")
+CORE_TESTS = ("-q", "-x", "@tests/opportune/core.txt")
 
 
 @pytest.fixture
@@ -113,22 +114,22 @@ def test_without_them_a_database_of_sqlite_speaks_by_sqlalchemys_own_driver(
         assert database.engine.dialect.driver == driver
 
 
+@pytest.fixture(scope="module")
+def run() -> Iterator[RunCommand]:
+    """Runs code here, in processes that have imported nothing that would have asked for adapters."""
+    with command_server(PROJECT) as run:
+        yield run
+
+
 @pytest.mark.usefixtures("postgres_server")  # which its tests find
-def test_the_core_of_the_suite_passes_without_them() -> None:
+def test_the_core_of_the_suite_passes_without_them(run: RunCommand) -> None:
     """The public ways are what is left when a newer release has moved what an adapter needs."""
-    code = "import sys, pytest; code = pytest.main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
-    result = subprocess.run(
-        [sys.executable, "-c", code, *CORE_TESTS],
-        cwd=PROJECT,
-        env={**os.environ, "SPEEDUPS": "off"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    said, _, modules = result.stdout.rstrip().rpartition("\n")
-    assert result.returncode == 0, said[-5000:] + result.stderr[-2000:]
-    assert set(ADAPTERS).isdisjoint(modules.split())
+    program = "import sys, pytest; print(int(pytest.main(sys.argv[2:])), *sys.modules)"
+    code, output = run("SPEEDUPS=off", "-c", program, *PYTEST_OPTIONS, *CORE_TESTS)
+    said, _, last = output.rstrip().rpartition("\n")
+    assert (code, last.partition(" ")[0]) == (0, "0"), output[-7000:]
+    assert " passed" in said
+    assert set(ADAPTERS).isdisjoint(last.split())
 
 
 def parsed() -> dict[Path, list[ast.AST]]:
@@ -181,17 +182,12 @@ def test_private_names_of_libraries_are_used_in_adapters_alone() -> None:
     assert found == {}
 
 
-def test_the_description_of_the_api_is_the_same_with_all_of_them_off() -> None:
-    code = "import app.main, json; print(json.dumps(app.main.create_app().openapi()))"
-    described = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=PROJECT,
-            env=os.environ | {"SPEEDUPS": way, "ENVIRONMENT": "production", "SECRET_KEY": token_urlsafe(48)},
-            capture_output=True,
-            timeout=60,
-            check=True,
-        ).stdout
-        for way in ("on", "off")
-    ]
-    assert described[0] == described[1]
+def test_the_description_of_the_api_is_the_same_with_all_of_them_off(run: RunCommand) -> None:
+    program = "import app.main, json; print(json.dumps(app.main.create_app().openapi()))"
+    production = {"ENVIRONMENT": "production", "SECRET_KEY": token_urlsafe(48)}
+    environ = os.environ | production | {"SPEEDUPS": "on"}  # in a process that has not imported FastAPI yet, either
+    command = [sys.executable, "-c", program]
+    with_them = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, check=True).stdout
+    assert json.loads(with_them)["paths"]
+    words = [f"{name}={value}" for name, value in production.items()]
+    assert run("SPEEDUPS=off", *words, "-c", program) == (0, with_them)
