@@ -1,4 +1,4 @@
-"""Commands, `pytest`, or code after `-c`, one by one in a copy of the project, in processes that find their imports done.
+"""Commands, `pytest`, or code after `-c`, one by one in copies of the project; their processes find imports done.
 
 This file is also the program that they are forked from. It imports what knows nothing of a project, and forks a process
 for each folder, which imports what is the project's. That one forks a process for each command: it reads the words as a
