@@ -15,7 +15,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -31,6 +33,8 @@ MAX_START_MB, MAX_SIGN_IN_MB = 85, 130
 LIMIT_BYTES = 512_000_000
 SETTLE_SECONDS = 5.0
 SAMPLE_SECONDS = 0.01
+COMMANDS = {"ours": ("oppman.py", "runserver", "--no-reload", "--port", "{port}")}
+"""The site itself, command line and all; without the feature that other benchmarks compare."""
 GROUP = Path("/sys/fs/cgroup/memory/opportune-bench"), Path("/sys/fs/cgroup/opportune-bench")
 
 
@@ -40,11 +44,12 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     with ProcessPoolExecutor(1, get_context("spawn")) as client, small_machine() as group:
         ours = [measure("ours", client, group) for _ in range(rounds)]
-        django = [measure("django", None, None) for _ in range(rounds)]
+        django = [measure("django", None, None) for _ in range(rounds)] if find_spec("django") else []
     start, peak = (median(column) for column in zip(*ours, strict=True))
-    print(f"{'ours, after the first page':38}{start:6.0f} MB (at most {MAX_START_MB})")
-    print(f"{'ours, while twenty sign in':38}{peak:6.0f} MB (at most {MAX_SIGN_IN_MB})")
-    print(f"{'Django under gunicorn, first page':38}{median(first for first, _ in django):6.0f} MB")
+    print(f"{'ours, after the first page':38}{start:6.1f} MB (at most {MAX_START_MB})")
+    print(f"{'ours, while twenty sign in':38}{peak:6.1f} MB (at most {MAX_SIGN_IN_MB})")
+    if django:  # an image has none
+        print(f"{'Django under gunicorn, first page':38}{median(first for first, _ in django):6.1f} MB")
     if group is None:
         print("As on a large machine: no group of processes with a limit can be made here.")
     is_judged = group is not None and rounds >= ENOUGH_ROUNDS
@@ -59,29 +64,32 @@ def measure(name: str, client: Executor | None, group: Path | None) -> tuple[flo
         run(within(group, ("-m", peer.prepare)), environ)
         if client:
             run(within(group, ("-m", "bench.peers.ours.people")), environ)  # who has their hashes from such a machine
-        with serve(within(group, peer.serve), environ, Path(folder) / "log") as server:
-            look_at_first_page(server.port)
+        with serve(within(group, COMMANDS.get(name, peer.serve)), environ, Path(folder) / "log") as server:
+            look_at_first_page(server.port, "/" if name in COMMANDS else "/items")
             time.sleep(SETTLE_SECONDS)
             first = server.resident_mb()
             return first, max(first, peak_while_signing_in(server, client)) if client else first
 
 
 def within(group: Path | None, arguments: tuple[str, ...]) -> tuple[str, ...]:
-    """What has Python put itself into a group before it runs a module."""
+    """What has Python put itself into a group before it runs with arguments."""
     if group is None:
         return arguments
     code = (
-        "import os, runpy, sys; open(sys.argv[1], 'w').write(str(os.getpid())); "
-        "sys.argv = sys.argv[2:]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+        "import os, sys; open(sys.argv[1], 'w').write(str(os.getpid())); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
     )
-    return ("-c", code, str(group / "cgroup.procs"), *arguments[1:])
+    return ("-c", code, str(group / "cgroup.procs"), *arguments)
 
 
-def look_at_first_page(port: int) -> None:
+def look_at_first_page(port: int, path: str) -> None:
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("GET", "/items")
-    connection.getresponse().read()
+    connection.request("GET", path)
+    response = connection.getresponse()
+    response.read()
     connection.close()
+    if response.status != HTTPStatus.OK:
+        sys.exit(f"{path} answered {response.status}.")
 
 
 def peak_while_signing_in(server: Server, client: Executor) -> float:
