@@ -5,17 +5,23 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock, Thread
 from typing import IO, Any
 
 from opportune.cli.main import main
 from opportune.cli.server import serve
 from opportune.data.backup import create, postgresql
 from opportune.data.backup.restore import Target, restore_backup
+from opportune.data.copydb import copy
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.project import settings_class
+from opportune.db.url.database_url import DatabaseURL
+from opportune.project import installed_names, settings_class
 from opportune.settings import Settings, forget_settings, get_settings
 from opportune.testing.services.forked import PROCESSES
 
@@ -73,6 +79,20 @@ def migrate_at_once(url: str, number: int) -> list[int]:
     return [process.exitcode or 0 for process in processes]
 
 
+@contextmanager
+def copying_to(source: str, *targets: str) -> Iterator[BaseProcess]:
+    """A process that copies a database into others, which are all in the middle. It copies on when the block ends."""
+    ours, theirs = PROCESSES.Pipe()
+    with ours, theirs:
+        process = PROCESSES.Process(target=_copy, args=(theirs, source, targets))
+        process.start()
+        theirs.close()
+        for _ in targets:
+            ours.recv()
+        yield process
+    process.join()
+
+
 def serve_site(listener: socket.socket, app: str, environ: dict[str, str]) -> None:
     """Serve it until a signal comes, with these settings."""
     os.environ.update(environ)
@@ -84,6 +104,23 @@ def _migrate(url: str) -> None:
     os.environ["DATABASE_URL"] = url
     settings_class().model_config["env_file"] = None
     sys.exit(main(["migrate"]))
+
+
+def _copy(waiting: Connection, source: str, targets: Sequence[str]) -> None:
+    os.setsid()
+    speaking, names = Lock(), installed_names()
+
+    def stop(_rows: int) -> None:
+        with speaking:
+            waiting.send("in the middle")
+        waiting.poll(None)
+
+    def copy_to(target: str) -> None:
+        addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+        copy(*addresses, MigrationGraph(names), force=True, progress=stop)
+
+    for target in targets:
+        Thread(target=copy_to, args=(target,)).start()
 
 
 def _exit_code(act: Callable[..., None], *arguments: Any) -> int:

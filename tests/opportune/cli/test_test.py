@@ -1,7 +1,6 @@
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import packages_distributions
@@ -17,6 +16,7 @@ from opportune.cli.installation import plain
 from opportune.cli.main import main
 from opportune.project import PROJECT
 from opportune.testing import plugin
+from tests.opportune.cli.command_server import PYTEST_OPTIONS, command_server
 
 
 def test_arguments_and_options_go_to_pytest_in_the_projects_folder(
@@ -123,12 +123,11 @@ def test_the_tests_of_features_need_nothing_that_only_the_frameworks_have() -> N
     only = packages_of(FRAMEWORK) - packages_of(DEV) - packages_of(BASE)
     modules = [module for module, of in packages_distributions().items() if {plain(name) for name in of} <= only]
     assert {"moto", "boto3", "schemathesis"} < set(modules)
-    code = "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[1:])); sys.exit(pytest.main([]))"
-    options = "-p pytest_asyncio.plugin -p no:cacheprovider --collect-only -q tests --ignore=tests/opportune"
-    environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": options}
-    command = [sys.executable, "-c", code, *modules]
-    result = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False, timeout=120)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]
+    options = [*PYTEST_OPTIONS, "--collect-only", "-q", "tests", "--ignore=tests/opportune"]
+    program = "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[2:])); print(int(pytest.main(%s)))"
+    with command_server(PROJECT) as run:
+        code, output = run("-c", program % options, *modules)
+    assert (code, output.splitlines()[-1]) == (0, "0"), output[-5000:]
 
 
 def packages_of(lock: str) -> set[str]:

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +15,10 @@ from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.project import PROJECT, USERS, feature_of_table, installed_names
+from opportune.project import USERS, feature_of_table, installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
+from tests.opportune.cli.processes import copying_to
 from tests.opportune.data.two_databases import (
     ADD_SESSION,
     ADD_USER,
@@ -221,25 +220,6 @@ def test_meanwhile_nobody_else_writes_into_the_destination_or_migrates_it(few: F
     assert {*migrators} == {(False,)}
 
 
-STUCK_IN_THE_MIDDLE = """
-import sys, threading
-from opportune.data.copydb import copy
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.url.database_url import DatabaseURL
-from opportune.project import installed_names
-
-def run(target):
-    def stop(_rows):
-        print("in the middle", flush=True)
-        sys.stdin.read()
-    copy(DatabaseURL.parse(sys.argv[1]), DatabaseURL.parse(target), MigrationGraph(names), force=True, progress=stop)
-
-names = installed_names()
-for target in sys.argv[2:]:
-    threading.Thread(target=run, args=(target,)).start()
-"""
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_ctrl_c_is_quiet_and_leaves_the_destination_as_it_was(
     few: FewTables, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -276,12 +256,9 @@ def test_a_copy_that_is_killed_leaves_the_destination_as_it_was(databases: Datab
     source = databases.filled("sqlite", "new@example.com")
     old = [databases.filled(kind, "old@example.com") for kind in KINDS]
     absent = [databases.missing(kind) for kind in KINDS]
-    command = [sys.executable, "-c", STUCK_IN_THE_MIDDLE, source, *old, *absent]
-    pipe = subprocess.PIPE  # what reads from it ends with us, whatever happens
-    with subprocess.Popen(command, cwd=PROJECT, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as child:
-        assert child.stdout
-        assert [child.stdout.readline() for _ in (*old, *absent)] == ["in the middle\n"] * 4
-        os.killpg(child.pid, signal.SIGKILL)
+    with copying_to(source, *old, *absent) as process:
+        assert process.pid
+        os.killpg(process.pid, signal.SIGKILL)
     assert [emails(address) for address in old] == [["old@example.com"]] * 2
     assert not any(map(has_tables, absent))
     for target in (*old, *absent):
