@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import JSON, Column, Index, Integer, String, Text, UniqueConstraint, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection
@@ -69,6 +70,16 @@ def is_wordy(column: Column[Any]) -> bool:
 
 def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     """The columns that point at one row of another model, and that model."""
+    if mapper not in _foreign_keys:
+        _foreign_keys[mapper] = _foreign_keys_of(mapper)
+    return _foreign_keys[mapper].copy()
+
+
+_foreign_keys: WeakKeyDictionary[Mapper[Any], dict[str, type[Any]]] = WeakKeyDictionary()
+"""Found once: a view of the admin asks several times, and all models are looked at each time."""
+
+
+def _foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     classes = {other.local_table: other.class_ for other in mapper.registry.mappers}
     found = {}
     for name, column in mapper.columns.items():
