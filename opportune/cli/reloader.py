@@ -1,5 +1,6 @@
 """What a server that reloads looks at: Python files, templates and `.env`."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import socket
@@ -20,6 +21,10 @@ class FilesReload(StatReload):
         super().__init__(config, target, sockets)
         self._files = watched_files()
 
+    def iter_py_files(self) -> Iterator[Path]:
+        """What uvicorn looks at. It resolves each path, four times a second, which takes a seventh of a core."""
+        return (path for folder in self.config.reload_dirs for path in files_in(folder, ".py"))
+
     def should_restart(self) -> list[Path] | None:
         changed = super().should_restart()  # which waits a moment first
         before, self._files = self._files, watched_files()
@@ -32,9 +37,18 @@ def watched_files() -> Files:
 
 
 def _with_times() -> Iterator[tuple[Path, float]]:
-    templates = (path for folder in TEMPLATE_FOLDERS for path in folder.rglob("*.*"))
+    templates = (path for folder in TEMPLATE_FOLDERS for path in files_in(folder))
     for path in (PROJECT / ".env", *templates):
         try:
             yield path, path.stat().st_mtime
         except OSError:  # is not there, or no longer
             continue
+
+
+def files_in(folder: Path, ending: str = "") -> Iterator[Path]:
+    for name, folders, files in os.walk(folder):
+        if "__pycache__" in folders:
+            folders.remove("__pycache__")
+        for file in files:
+            if file.endswith(ending):
+                yield Path(name, file)

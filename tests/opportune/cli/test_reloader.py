@@ -46,3 +46,14 @@ def test_a_template_that_comes_or_goes_and_a_first_env_restart_it(watching: File
 def test_other_files_do_not(watching: FilesReload, project: Path) -> None:
     (project / "notes.txt").touch()
     assert watching.should_restart() is None
+
+
+def test_no_path_is_resolved_to_see_whether_something_changed(
+    watching: FilesReload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is looked several times a second, at each file of the framework, for as long as somebody works on the site.
+    def refuse(path: object, **_options: object) -> str:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(os.path, "realpath", refuse)
+    assert watching.should_restart() is None
