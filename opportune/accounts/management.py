@@ -55,6 +55,21 @@ async def add_user(session: AsyncSession, email: str, password: str, **flags: bo
         return await user_manager(session).register(new.email, new.password, **flags)
 
 
+async def check_new(session: AsyncSession, email: str) -> None:
+    """See to it that somebody can be made with this e-mail, before anything else is asked.
+
+    Raises:
+        OperatorError: it is none, or has an account.
+    """
+    try:
+        EMAIL_ADAPTER.validate_python(email)
+    except ValidationError:
+        raise OperatorError(f"{email} is no e-mail address.") from None
+    with as_operator_error(email):
+        if await find_by_email(session, email):
+            raise EmailTakenError
+
+
 async def change_email(session: AsyncSession, user: User, email: str) -> User:
     """Give somebody another e-mail, which counts as not verified.
 

@@ -1,10 +1,11 @@
 """`oppman.py changepassword`: a new password for somebody, who is signed out everywhere."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from opportune.accounts.management import set_password
+from opportune.accounts.management import find_user, set_password
 from opportune.cli.output import say
 from opportune.cli.prompts import ask_email, ask_password
 from opportune.cli.transaction import in_transaction
@@ -19,6 +20,7 @@ def command(
     no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
 ) -> None:
     email = email or ask_email(no_input, "changepassword EMAIL")
-    password = password or ask_password(email, no_input, "NEW_PASSWORD or --password")
+    known = partial(in_transaction, lambda session: find_user(session, email))
+    password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", known)
     user = in_transaction(lambda session: set_password(session, email, password))
     say(f"{user.email} has a new password and is signed out everywhere.")

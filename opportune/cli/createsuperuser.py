@@ -1,10 +1,11 @@
 """`oppman.py createsuperuser`: somebody who may use the admin."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from opportune.accounts.management import create_superuser
+from opportune.accounts.management import check_new, create_superuser
 from opportune.cli.output import say
 from opportune.cli.prompts import ask_email, ask_password
 from opportune.cli.transaction import in_transaction
@@ -19,6 +20,7 @@ def command(
     no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
 ) -> None:
     email = email or ask_email(no_input, "--email or SUPERUSER_EMAIL")
-    password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password")
+    free = partial(in_transaction, lambda session: check_new(session, email))
+    password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password", free)
     user = in_transaction(lambda session: create_superuser(session, email, password))
     say(f"{user.email} may use the admin now.")

@@ -124,11 +124,12 @@ def checked(email: str, password: str | None) -> Superuser:
 def asked(email: str | None, password: str | None) -> Superuser:
     """Ask for what was not given, until it is acceptable."""
     print("The first superuser, who may use the admin:")
+    known = ""
     while True:
         try:
-            email = checked(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), password).email
+            known = known or checked(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None).email
             return checked(
-                email,
+                known,
                 password or typer.prompt("Password (Enter: a random one)", "", hide_input=True, show_default=False),
             )
         except OperatorError as error:

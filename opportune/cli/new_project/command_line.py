@@ -86,15 +86,22 @@ def start(wishes: Wishes) -> None:
     slug = folder_name(wishes.name) or "project"
     if fault := name_error(wishes.name, slug):
         raise OperatorError(fault)
-    refuse_here(wishes) if wishes.here else refuse_folder(target)
+    try:
+        refuse_here(wishes) if wishes.here else refuse_folder(target)
+    except OSError as error:
+        raise not_made(target, error) from error
     wanted = asked() if wishes.examples is None else named(wishes.examples)
     if wishes.here and not wishes.yes:
         confirm()
     try:
         note = build.make(target, site_name(wishes.name), slug, wanted)
     except OSError as error:
-        raise OperatorError(f"{target} cannot be made ({error.strerror or error}); nothing was changed.") from error
+        raise not_made(target, error) from error
     tell(site_name(wishes.name), target, wanted, note)
+
+
+def not_made(target: Path, error: OSError) -> OperatorError:
+    return OperatorError(f"{target} cannot be made ({error.strerror or error}); nothing was changed.")
 
 
 def folder_of(wishes: Wishes) -> Path:

@@ -99,6 +99,38 @@ async def test_what_cannot_be_done_is_one_line(
     assert len(await users(database)) == 1
 
 
+@pytest.mark.usefixtures("_configured")
+async def test_an_e_mail_that_cannot_be_is_refused_before_a_password_is_asked_for(
+    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_user(database, EMAIL)
+    answer(monkeypatch)  # a question for a password would have none
+
+    for arguments, words in (
+        (("createsuperuser", "--email", "nobody"), "nobody is no e-mail address."),
+        (("createsuperuser", "--email", "ADA@example.com"), "has an account already"),
+        (("users", "add", EMAIL), "has an account already"),
+        (("changepassword", "eve@example.com"), "Nobody has the e-mail eve@example.com."),
+    ):
+        assert await asyncio.to_thread(main, [*arguments]) == 1
+        error = capsys.readouterr().err
+        assert (words in error, error.count("\n")) == (True, 1), error
+
+
+@pytest.mark.usefixtures("_configured")
+async def test_an_e_mail_that_is_none_is_asked_for_again(
+    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(monkeypatch, PASSWORD, PASSWORD)
+    typed = iter(["nobody", EMAIL])
+    monkeypatch.setattr("typer._click.termui.visible_prompt_func", lambda *_: next(typed))
+
+    code, out, _ = await run(capsys)
+
+    assert (code, "nobody is no e-mail address." in out) == (0, True)
+    assert [user.email for user in await users(database)] == [EMAIL]
+
+
 @pytest.mark.parametrize("arguments", [[], ["--no-input"], ["--email", EMAIL], ["--password", PASSWORD]])
 async def test_without_a_terminal_a_missing_answer_is_wrong_usage(
     capsys: pytest.CaptureFixture[str], arguments: list[str], monkeypatch: pytest.MonkeyPatch

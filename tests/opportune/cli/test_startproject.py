@@ -269,13 +269,14 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full"]
 
 
-def test_a_folder_that_nobody_may_write_in_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("refused", ["tempfile.mkdtemp", "opportune.cli.new_project.command_line.refuse_folder"])
+def test_a_folder_that_nobody_may_write_in_or_look_into_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refused: str
 ) -> None:
-    def refuse(**_options: object) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
         raise PermissionError(13, "Permission denied", "somewhere in there")
 
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr(refused, refuse)
     assert main(["Shop", "--with", "none", str(tmp_path / "shop")]) == 1
     assert capsys.readouterr().err == f"{tmp_path}/shop cannot be made (Permission denied); nothing was changed.\n"
 
