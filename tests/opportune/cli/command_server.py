@@ -9,17 +9,18 @@ import atexit
 import gc
 import json
 import os
+import selectors
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 MODULES = ("app.main", "opportune.cli.migrate", "opportune.cli.makemigrations", "opportune.data.backup.create")
 """What commands take longest to import, and nothing that a test changes."""
@@ -41,8 +42,16 @@ PYTEST_OPTIONS = ("--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_asyn
 """To rewrite asserts takes longer than many a test."""
 
 
+RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
+"""As `opportune.testing` calls it."""
+MAX_ADDRESS_LENGTH = 90
+"""Systems bear a hundred characters or so."""
 PROJECT = Path(__file__).parents[3]
 """Not by `opportune`, which this program must not import."""
+
+
+class Closing(Protocol):
+    def close(self) -> None: ...
 
 
 class RunCommand(Protocol):
@@ -64,7 +73,8 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
     _bring_compiled(folder)
     ours, theirs = socket.socketpair()
     with theirs:
-        socket.send_fds(_program(), [b"\n"], [theirs.fileno()])
+        # What goes wrong there is to be said here, whichever process of this run has started the program.
+        socket.send_fds(_program(), [b"\n"], [theirs.fileno(), 1, 2])
     with ours, ours.makefile("rw", encoding="utf-8") as stream:
 
         def run(*words: str) -> tuple[int, str]:
@@ -97,17 +107,50 @@ def link(source: str, destination: str) -> None:
 
 @cache
 def _program() -> socket.socket:
-    """Start the program that all are forked from, and give what it listens to: it ends when nobody holds that."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        process = subprocess.Popen([sys.executable, __file__], stdin=theirs.fileno())
+    """What the program listens to that all are forked from. It ends when no process of this run holds such a thing."""
+    folder = os.environ.get(RUN_FOLDER, "")
+    if not 0 < len(folder) < MAX_ADDRESS_LENGTH:
+        folder = tempfile.mkdtemp()
+    with Path(folder, "commands.lock").open("w") as lock:
+        _wait_for(lock)
+        address = f"{folder}/commands"
+        try:
+            return _connected(address)
+        except (ConnectionError, FileNotFoundError):  # none has started it yet, or it has ended
+            Path(address).unlink(missing_ok=True)
+        # We must not hold it: where nobody does, those who come are refused, and do not wait.
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(address)
+            listener.listen()
+            process = subprocess.Popen([sys.executable, __file__], stdin=listener.fileno())
+        ours = _connected(address)
 
     def end() -> None:
         ours.close()
-        process.wait()
+        process.poll()  # others of this run may hold it yet
 
     atexit.register(end)
     return ours
+
+
+def _wait_for(lock: IO[str]) -> None:
+    import fcntl  # noqa: PLC0415 - Windows has no such module
+
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _connected(address: str) -> socket.socket:
+    """Connect to the program there, and wait until it has greeted: it may be about to end."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(address)
+        if connection.recv(1):
+            return connection
+    except OSError:
+        connection.close()
+        raise
+    connection.close()
+    raise ConnectionError(address)
 
 
 def serve(connection: socket.socket) -> None:
@@ -159,15 +202,53 @@ def carry_out(words: list[str]) -> int:
 def main() -> None:
     for name in THIRD_PARTY:
         import_module(name)
-    with socket.socket(fileno=os.dup(0)) as projects, Path(os.devnull).open() as nothing:
+    with (
+        socket.socket(fileno=os.dup(0)) as listener,
+        Path(os.devnull).open() as nothing,
+        selectors.DefaultSelector() as waiting,
+    ):
         os.dup2(nothing.fileno(), 0)  # commands find nobody to ask
-        while received := socket.recv_fds(projects, 1, 1)[1]:
-            connection = socket.socket(fileno=received[0])
-            if os.fork() == 0:
-                projects.close()
-                serve(connection)
-                os._exit(0)
-            connection.close()
+        waiting.register(listener, selectors.EVENT_READ)
+        holders: set[socket.socket] = set()
+        while True:
+            for key, _ in waiting.select():
+                if key.fileobj is listener:
+                    holder = listener.accept()[0]
+                    with suppress(OSError):  # it has ended meanwhile, as it will tell
+                        holder.send(b"\n")
+                    waiting.register(holder, selectors.EVENT_READ)
+                    holders.add(holder)
+                elif received := wanted_by(holder := cast("socket.socket", key.fileobj)):
+                    start(received, [waiting, listener, *holders])
+                else:
+                    waiting.unregister(holder)
+                    holder.close()
+                    holders.remove(holder)
+                    if not holders:
+                        return
+
+
+def wanted_by(holder: socket.socket) -> list[int]:
+    """A connection for a process, and where that is to say what goes wrong; nothing from a holder that has ended."""
+    try:
+        return socket.recv_fds(holder, 1, 3)[1]
+    except OSError:
+        return []
+
+
+def start(received: list[int], of_this_process: Sequence[Closing]) -> None:
+    """Fork a process for a project."""
+    if os.fork() == 0:
+        for each in of_this_process:
+            each.close()
+        connection, *said = received
+        for number, of_whoever_asks in enumerate(said, 1):
+            os.dup2(of_whoever_asks, number)
+            os.close(of_whoever_asks)
+        serve(socket.socket(fileno=connection))
+        os._exit(0)
+    for number in received:
+        os.close(number)
 
 
 if __name__ == "__main__":
