@@ -155,14 +155,12 @@ async def test_send_is_stop_while_an_answer_is_written_and_the_next_question_kee
     await expect(edit).to_be_focused()
 
 
-async def test_the_keyboard_alone_names_a_conversation_and_goes_from_version_to_version(
+async def test_answers_are_copied_as_they_were_written_and_the_keyboard_alone_goes_from_version_to_version(
     page: Page, script: FakeProvider
 ) -> None:
+    await copy_code_and_answer(page, script)
     rename, more = page.get_by_label("Rename this conversation"), page.get_by_label("More about this conversation")
     earlier, later = page.get_by_label("Earlier version"), page.get_by_label("Later version")
-    await page.goto("/chat")
-    await ask(page, "Why?")
-    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
     await rename.press("Enter")
     await page.get_by_label("Title", exact=True).fill("Reasons")
     await page.get_by_label("Title", exact=True).press("Enter")
@@ -187,6 +185,19 @@ async def test_the_keyboard_alone_names_a_conversation_and_goes_from_version_to_
     await expect(page.get_by_role("button", name="Share by a link")).to_be_focused()
     await page.get_by_label("Delete this conversation").focus()
     await expect(page.get_by_role("button", name="Share by a link")).to_be_hidden()
+
+
+async def copy_code_and_answer(page: Page, script: FakeProvider) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    code = "".join(f"print({number}, 'is < many')\n" for number in range(60))  # sent in parts
+    text = f"*So:*\n\n```python\n{code}```\n"
+    script.script = [text]
+    await page.goto("/chat")
+    await ask(page, "Why?")
+    for label, copied in (("Copy the code", code), ("Copy the answer", text)):
+        await page.get_by_label(label).click()
+        await expect(page.get_by_role("status").filter(has_text="Copied")).to_have_count(1)
+        await page.wait_for_function("async (text) => (await navigator.clipboard.readText()) === text", arg=copied)
 
 
 async def test_what_is_being_written_stays_until_it_is_sent_or_its_writer_signs_out(
@@ -214,19 +225,6 @@ async def test_what_is_being_written_stays_until_it_is_sent_or_its_writer_signs_
     await page.get_by_role("button", name="Sign out").click()
     await page.wait_for_url("**/")
     assert await page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))") == []
-
-
-async def test_code_and_answers_are_copied_as_they_were_written(page: Page, script: FakeProvider) -> None:
-    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    code = "".join(f"print({number}, 'is < many')\n" for number in range(60))  # sent in parts
-    text = f"*So:*\n\n```python\n{code}```\n"
-    script.script = [text]
-    await page.goto("/chat")
-    await ask(page, "Why?")
-    for label, copied in (("Copy the code", code), ("Copy the answer", text)):
-        await page.get_by_label(label).click()
-        await expect(page.get_by_role("status").filter(has_text="Copied")).to_have_count(1)
-        await page.wait_for_function("async (text) => (await navigator.clipboard.readText()) === text", arg=copied)
 
 
 async def test_markup_in_an_answer_does_nothing_and_nothing_is_asked_of_the_server_after_its_end(

@@ -77,8 +77,8 @@ async def test_a_list_is_narrowed_exported_imported_and_acted_on(
     await expect(page.get_by_role("status")).to_contain_text(re.compile("Deleted 26 "))
 
 
-async def test_an_email_has_the_room_that_an_empty_column_does_not_need(
-    app: FastAPI, page: Page, superuser: User, site: str
+async def test_an_email_has_the_room_that_an_empty_column_does_not_need_and_a_phone_without_javascript_the_menu(
+    app: FastAPI, chromium: Browser, page: Page, superuser: User, site: str
 ) -> None:
     email = "somebody.with.a.long.name@post.example.org"
     await make_user(app.state.database, email)
@@ -90,10 +90,6 @@ async def test_an_email_has_the_room_that_an_empty_column_does_not_need(
         assert not await cell.evaluate(IS_CUT), width
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
-
-async def test_a_phone_without_javascript_has_the_menu(
-    app: FastAPI, chromium: Browser, superuser: User, site: str
-) -> None:
     phone: ViewportSize = {"width": 390, "height": 780}
     async with await chromium.new_context(base_url=site, java_script_enabled=False, viewport=phone) as context:
         page = await context.new_page()
