@@ -168,16 +168,6 @@ async def test_a_model_that_thinks_long_is_no_lost_connection(
     await expect_whole_answer(page)
 
 
-async def test_a_server_that_is_restarted_is_found_again(page: Page, router: Router, rest: asyncio.Event) -> None:
-    await begin(page)
-    await router.stop()
-    await expect(page.get_by_text(LOST)).to_be_visible()
-    rest.set()
-    await router.start()
-    await pass_time(page, 5)
-    await expect_whole_answer(page)
-
-
 async def test_a_laptop_that_slept_and_a_page_that_was_offline_ask_at_once(
     page: Page, router: Router, rest: asyncio.Event
 ) -> None:
@@ -220,7 +210,9 @@ async def test_a_stream_that_cannot_be_had_at_first_is_asked_for_again(page: Pag
         await expect_whole_answer(page)
 
 
-async def test_a_script_that_comes_late_is_waited_for(page: Page, rest: asyncio.Event) -> None:
+async def test_a_script_that_comes_late_is_waited_for_and_a_server_that_is_restarted_is_found_again(
+    page: Page, router: Router, rest: asyncio.Event
+) -> None:
     async def come_late(route: Route) -> None:
         await expect(page.get_by_label("Your question")).to_be_visible()
         await route.continue_()
@@ -230,4 +222,14 @@ async def test_a_script_that_comes_late_is_waited_for(page: Page, rest: asyncio.
     await ask(page)
     await expect(page.locator("article").nth(1)).to_contain_text("The first part")
     rest.set()
+    await expect_whole_answer(page)
+
+    rest.clear()
+    await page.unroute_all()
+    await begin(page)
+    await router.stop()
+    await expect(page.get_by_text(LOST)).to_be_visible()
+    rest.set()
+    await router.start()
+    await pass_time(page, 5)
     await expect_whole_answer(page)
