@@ -1,9 +1,11 @@
 """Features that exist only in a test: their tables, the folder of their migrations, and a database for them."""
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, inspect
 from sqlalchemy.sql.schema import SchemaItem
@@ -25,6 +27,8 @@ from opportune.db.migrations.runner import Announce, Step, plan_for, run_migrati
 from opportune.db.model import NAMING_CONVENTION
 from opportune.project import feature_of_table
 from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.postgres import Postgres
 
 ID = BigInteger().with_variant(Integer, "sqlite")
 
@@ -112,3 +116,47 @@ def record_steps(taken: list[str]) -> Announce:
         taken.append(f"{step.direction} {step.migration}")
 
     return note
+
+
+class Beginnings:
+    """What the tests of a module begin with, made once for each kind of database. Each test has a copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: dict[object, tuple[Path, str]] = {}
+
+    def copy(
+        self,
+        declare: Callable[[SampleFeatures], object],
+        statements: Sequence[str],
+        folder: Path,
+        server: Postgres | None = None,
+    ) -> SampleFeatures:
+        """Features whose first migrations are there and applied, with the rows of these statements."""
+        key = (declare, *statements, server is None)
+        if key not in self._made:
+            self._made[key] = self._make(declare, statements, server)
+        versions, database = self._made[key]
+        shutil.copytree(versions, folder / "versions")
+        if server is None:
+            shutil.copyfile(database, folder / "begun.db")
+            url = f"sqlite:///{folder / 'begun.db'}"
+        else:
+            url = server.create_database(f"test_{uuid4().hex}", database)
+        sample = SampleFeatures(settings_for(url), folder / "versions")
+        declare(sample)
+        return sample
+
+    def _make(
+        self, declare: Callable[[SampleFeatures], object], statements: Sequence[str], server: Postgres | None
+    ) -> tuple[Path, str]:
+        name = f"begun_{uuid4().hex}"
+        versions, file = self.folder / name, str(self.folder / f"{name}.db")
+        url = server.create_database(name) if server else f"sqlite:///{file}"
+        sample = SampleFeatures(settings_for(url), versions)
+        declare(sample)
+        sample.make()
+        sample.migrate()
+        for statement in statements:
+            sample.execute(statement)
+        return versions, name if server else file

@@ -11,7 +11,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from opportune.db.migrations.questions import Answers
 from opportune.errors import OperatorError
-from opportune.testing.plugin import settings_for
+from tests.opportune.db.conftest import Begin
 from tests.opportune.db.sample_features import SampleFeatures
 
 NO_CODE = '{"code": None}'
@@ -19,14 +19,9 @@ CODE = "{\"code\": f\"{row['id']}-{row['title']}\"}"
 
 
 @pytest.fixture
-def books(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
+def books(begin: Begin) -> SampleFeatures:
     """Two books."""
-    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
-    declare(sample)
-    sample.make()
-    sample.migrate()
-    sample.execute("INSERT INTO library_book (title) VALUES ('Emma'), ('Persuasion')")
-    return sample
+    return begin(declare, "INSERT INTO library_book (title) VALUES ('Emma'), ('Persuasion')")
 
 
 def declare(sample: SampleFeatures, *columns: Any, title: bool = True) -> None:

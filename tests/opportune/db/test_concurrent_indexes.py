@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Index, Integer, String, text
@@ -13,8 +12,8 @@ from opportune.db.migrations.graph import read_migration
 from opportune.db.migrations.runner import Step, plan_for, run_migrations_within
 from opportune.db.migrations.sql_script import migration_sql
 from opportune.errors import OperatorError
-from opportune.testing.plugin import settings_for
 from opportune.testing.services.forked import PROCESSES
+from tests.opportune.db.conftest import Begin
 from tests.opportune.db.sample_features import SampleFeatures
 
 TITLE = ("title", String(50))
@@ -22,13 +21,14 @@ INSERT = text("INSERT INTO library_book (title) VALUES ('Emma')")
 
 
 @pytest.fixture
-def books(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
-    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
-    sample.table("library_book", Column(*TITLE, nullable=False))
-    sample.make()
-    sample.migrate()
+def books(begin: Begin) -> SampleFeatures:
+    sample = begin(declare)
     sample.table("library_book", Column(*TITLE, nullable=False, index=True), Column("pages", Integer, index=True))
     return sample
+
+
+def declare(sample: SampleFeatures) -> None:
+    sample.table("library_book", Column(*TITLE, nullable=False))
 
 
 def indexes(books: SampleFeatures) -> set[str]:

@@ -18,6 +18,7 @@ from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.admin.gadget_feature import Gadget
 from tests.opportune.data.two_databases import Databases, databases
+from tests.opportune.db.conftest import Begin
 from tests.opportune.db.sample_features import SampleFeatures
 
 __all__ = ["databases"]  # a fixture
@@ -28,14 +29,13 @@ NUMBERS = {"LOW": -1, "HIGH": 10}
 
 
 @pytest.fixture
-def books(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
+def books(begin: Begin) -> SampleFeatures:
     """Two books, a draft and one that is published."""
-    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
+    return begin(declare_texts, "INSERT INTO library_book (status) VALUES ('draft'), ('published')")
+
+
+def declare_texts(sample: SampleFeatures) -> None:
     declare(sample, TEXTS)
-    sample.make()
-    sample.migrate()
-    sample.execute("INSERT INTO library_book (status) VALUES ('draft'), ('published')")
-    return sample
 
 
 def declare(

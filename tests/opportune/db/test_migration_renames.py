@@ -1,26 +1,22 @@
 """What has another name now keeps what it holds, on both kinds of database, there and back."""
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, UniqueConstraint, func
 
 from opportune.db.migrations.questions import Answers
 from opportune.errors import OperatorError
-from opportune.testing.plugin import settings_for
+from tests.opportune.db.conftest import Begin
 from tests.opportune.db.sample_features import ID, SampleFeatures
 
 
 @pytest.fixture
-def books(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
+def books(begin: Begin) -> SampleFeatures:
     """Books and what points at them, by all that a name can stand in."""
-    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
-    declare(sample)
-    sample.make()
-    sample.migrate()
-    sample.execute("INSERT INTO library_book (name, code) VALUES ('Emma', 'e')")
-    sample.execute("INSERT INTO shop_offer (id, book_id) VALUES (1, 1)")
-    return sample
+    return begin(
+        declare,
+        "INSERT INTO library_book (name, code) VALUES ('Emma', 'e')",
+        "INSERT INTO shop_offer (id, book_id) VALUES (1, 1)",
+    )
 
 
 def declare(sample: SampleFeatures, table: str = "library_book", name: str = "name", length: int = 50) -> None:

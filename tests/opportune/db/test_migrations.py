@@ -15,6 +15,7 @@ from opportune.db.migrations.questions import Answers
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.forked import PROCESSES
+from tests.opportune.db.conftest import Begin
 from tests.opportune.db.sample_features import SampleFeatures
 
 on_one = pytest.mark.database("sqlite")
@@ -27,12 +28,13 @@ def sample(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
 
 
 @pytest.fixture
-def books(sample: SampleFeatures) -> SampleFeatures:
+def books(begin: Begin) -> SampleFeatures:
     """A feature with one table, made and migrated."""
+    return begin(declare)
+
+
+def declare(sample: SampleFeatures) -> None:
     sample.table("library_book", Column("title", String(50), nullable=False))
-    sample.make()
-    sample.migrate()
-    return sample
 
 
 @on_one
