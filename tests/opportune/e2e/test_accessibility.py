@@ -87,19 +87,16 @@ def kind_of(app: FastAPI, address: str) -> str:
     return ALIKE.sub(r"/admin/*/\1\2", path)
 
 
-async def test_strangers_see_nothing_that_keeps_them_out(page: Page, app: FastAPI, superuser: User) -> None:
+async def test_pages_of_the_site_keep_nobody_out(page: Page, app: FastAPI, superuser: User, site: str) -> None:
     reset = signed_links.make_link_token(app.state.settings, "reset", superuser)
     assert not await found(page, [*OF_STRANGERS, f"/accounts/reset-password?token={reset}"])
-
-
-async def test_pages_of_the_site(page: Page, app: FastAPI, superuser: User, site: str) -> None:
     async with signed_in_client(app, superuser) as client:
         pages = await linked(app, client, "/", "/")
     await sign_in_browser(page, app, superuser, site)
     assert not await found(page, [address for address in pages if not address.startswith("/admin")])
 
 
-async def test_pages_of_the_admin(page: Page, app: FastAPI, superuser: User, site: str) -> None:
+async def test_pages_of_the_admin_keep_nobody_out(page: Page, app: FastAPI, superuser: User, site: str) -> None:
     async with signed_in_client(app, superuser) as client:
         pages = await linked(app, client, "/admin/", "/admin/")
     assert len(pages) > 10
