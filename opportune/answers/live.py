@@ -6,7 +6,7 @@ from typing import Any
 
 from opportune.answers.models import Answer
 from opportune.answers.store import AnswerProgress
-from opportune.web import MarkdownBlocks
+from opportune.web import MarkdownBlocks, markdown
 from opportune.web.streaming import HEARTBEAT_INTERVAL_SECONDS, MAX_INLINE_RENDER_LENGTH, UPDATE_INTERVAL_SECONDS
 
 SILENCE_TIMEOUT_SECONDS = 40.0
@@ -52,7 +52,7 @@ class LiveAnswer:
             self._fed += len(new)
             self._blocks.feed(new)
             if self._blocks.waiting > MAX_INLINE_RENDER_LENGTH:
-                self._rendering = asyncio.get_running_loop().run_in_executor(None, self._blocks.render)
+                self._rendering = markdown.in_thread(self._blocks.render)
                 await self._settled()
         return self._blocks, self._fed
 

@@ -1,6 +1,5 @@
 """An answer as pages show it."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -53,7 +52,7 @@ class ShownAnswer:
         if not answer.is_running:
             return cls(answer, cite(await _rendered(answer.text), answer.sources), Markup())
         # In a thread: a long answer takes long to render, and everybody else would wait.
-        blocks = await asyncio.to_thread(_blocks_of, answer.text)
+        blocks = await markdown.in_thread(lambda: _blocks_of(answer.text))
         finished = Markup("").join(blocks.frozen)
         return cls(answer, cite(finished, answer.sources), cite(blocks.open, answer.sources))
 
@@ -78,7 +77,7 @@ async def _rendered(text: str) -> Markup:
     """An answer that has ended: rendered once, in however long a conversation it is shown."""
     html = _rendered_answers.take(text)
     if html is None:
-        html = await asyncio.to_thread(markdown.render, text)
+        html = await markdown.in_thread(lambda: markdown.render(text))
     _rendered_answers.keep(text, html)
     return html
 

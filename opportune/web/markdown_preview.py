@@ -1,6 +1,5 @@
 """What Markdown looks like before it is sent: `fields.js` asks for it while somebody writes."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -17,4 +16,4 @@ router = APIRouter(include_in_schema=False)
 @router.post("/markdown-preview")
 async def preview(text: Annotated[str, Form()] = "") -> HTMLResponse:
     """In a thread: a text may be made to take long."""
-    return HTMLResponse(await asyncio.to_thread(markdown.render, text[:MAX_PREVIEW_LENGTH]))
+    return HTMLResponse(await markdown.in_thread(lambda: markdown.render(text[:MAX_PREVIEW_LENGTH])))

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from starlette.types import Send
 
 from opportune.llm import LLMError
+from opportune.web.rendering import markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.templates import is_htmx, templates
 
@@ -131,7 +132,7 @@ async def _updates(request: Request, pieces: AsyncGenerator[str, None]) -> Async
 
 async def _render(blocks: MarkdownBlocks) -> None:
     if blocks.waiting > MAX_INLINE_RENDER_LENGTH:
-        await asyncio.to_thread(blocks.render)
+        await markdown.in_thread(blocks.render)
 
 
 async def _paced(pieces: AsyncGenerator[str, None], shutting_down: asyncio.Event) -> AsyncGenerator[str, None]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from markupsafe import Markup
 
@@ -11,6 +13,10 @@ from opportune.web.rendering.markdown_blocks import MarkdownPiece, Splitter
 
 MAX_CACHED_TEXTS = 64
 """Texts whose HTML is kept."""
+MAX_RENDERING_THREADS = 2
+"""More would not be done earlier, and keep the interpreter from those whom requests wait for."""
+R = TypeVar("R")
+_threads = ThreadPoolExecutor(MAX_RENDERING_THREADS, "markdown")
 _known: dict[str, Markup] = {}
 _CONTINUED = " data-continued"
 _SEAM = re.compile(
@@ -32,10 +38,15 @@ def render(text: str) -> Markup:
 async def rendered(text: str) -> Markup:
     """Render a text in a thread, and once if it is shown again: one may be made to take long."""
     if text not in _known:
-        _known[text] = await asyncio.to_thread(render, text)
+        _known[text] = await in_thread(lambda: render(text))
         if len(_known) > MAX_CACHED_TEXTS:
             del _known[next(iter(_known))]
     return _known[text]
+
+
+def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
+    """What rendering gives that may take long, while others are answered."""
+    return asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
 def shown(text: str) -> Markup:

@@ -1,3 +1,4 @@
+import asyncio
 import re
 import sys
 import threading
@@ -233,3 +234,18 @@ async def test_a_page_has_a_text_rendered_once_and_not_in_the_event_loop(monkeyp
 
 def test_what_is_nested_too_deep_is_shown_as_it_was_written() -> None:
     assert render(">" * 40 + "deep\n\nshallow") == Markup("<pre>{}deep\n\n</pre>\n<p>shallow</p>\n").format(">" * 40)
+
+
+async def test_long_texts_are_rendered_two_at_a_time_so_that_requests_get_a_turn() -> None:
+    running, most, lock, both = [0], [0], threading.Lock(), threading.Barrier(2, timeout=30)
+
+    def render() -> None:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        both.wait()
+        with lock:
+            running[0] -= 1
+
+    await asyncio.gather(*(markdown.in_thread(render) for _ in range(8)))
+    assert most == [2]
