@@ -61,14 +61,15 @@ class Removal:
         Raises:
             OperatorError: a file cannot be changed; whoever runs it again goes on from there.
         """
+        path = self.project
         try:
             for path, text in self.rewritten.items():
                 path.write_text(text, encoding="utf-8")
-            for path in self.paths:
+            for path in reversed(self.paths):  # its package last: without it nobody could run this again
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         except OSError as error:
             raise OperatorError(
-                f"{error.filename} cannot be changed ({error.strerror}): mend that, then again."
+                f"{self._shown(path)} cannot be changed ({error.strerror}): mend that, then again."
             ) from error
 
     def leftovers(self) -> Iterator[str]:

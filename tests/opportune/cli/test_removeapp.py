@@ -1,5 +1,6 @@
 """What `removeapp` takes away, what it refuses, and what it asks. That a site works without, test_project.py shows."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,24 @@ def test_nothing_of_a_feature_is_left(project: Path, capsys: pytest.CaptureFixtu
     assert not list(project.rglob("*books*"))
     assert "books" not in (project / "app/installed.py").read_text() + (project / "README.md").read_text()
     assert (project / ".env.example").read_text() == "# Copy.\n\n# SITE_NAME=\n\n# A port.\n# PORT=80\n"
+
+
+def test_whoever_mends_what_could_not_be_deleted_runs_it_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path) -> None:
+        if path == project / "tests/books":
+            raise PermissionError(13, "Permission denied", "test_pages.py")
+        delete(path)
+
+    delete = shutil.rmtree
+    with monkeypatch.context() as patch:
+        patch.setattr("opportune.cli.removal.shutil.rmtree", refuse)
+        assert main(["removeapp", "books", "--yes"]) == 1
+    told = "tests/books cannot be changed (Permission denied): mend that, then again.\n"
+    assert capsys.readouterr().err == told
+    assert main(["removeapp", "books", "--yes"]) == 0
+    assert not [name for name in files(project) if "books" in name]
 
 
 def test_the_users_of_a_site_stay(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
