@@ -27,10 +27,10 @@ print(site.url_path_for("admin:list", identity="team"))
 done("admin")
 create_app(Settings(_env_file=None, environment="test"))
 done("development")
-from app.todos.models import Todo
-from opportune.accounts.models import User
 from opportune.accounts.schemas import UserRead, UserUpdate
-print(*(kind.__name__ for kind in (Todo, User, UserRead, UserUpdate) if kind.__pydantic_complete__))
+from opportune.accounts.models import User
+tables = [mapper.class_ for mapper in User.__mapper__.registry.mappers]
+print(len(tables), *(kind.__name__ for kind in (*tables, UserRead, UserUpdate) if kind.__pydantic_complete__))
 manager = import_module("opportune.accounts.manager")
 done("sign-in")
 from opportune.accounts import fastapi_users_without_redis
@@ -43,8 +43,9 @@ print(json.dumps(modules))
 class Start:
     address: str
     """Of a list of the admin."""
+    tables: int
     built: list[str]
-    """Schemas and tables, when sites are there."""
+    """Schemas and tables that are so when sites are there."""
     token_parts: int
     modules: dict[str, set[str]]
     """After each step."""
@@ -59,7 +60,10 @@ def start() -> Start:
     done = subprocess.run([sys.executable, "-c", STEPS], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     address, built, parts, modules = done.stdout.splitlines()
-    return Start(address, built.split(), int(parts), {step: {*names} for step, names in json.loads(modules).items()})
+    number, *names = built.split()
+    return Start(
+        address, int(number), names, int(parts), {step: {*names} for step, names in json.loads(modules).items()}
+    )
 
 
 def test_what_is_installed_imports_the_dialect_of_no_other_database(start: Start) -> None:
@@ -95,6 +99,7 @@ def test_what_few_requests_need_is_not_imported_by_a_site(start: Start) -> None:
 
 
 def test_no_schema_or_table_is_built_before_it_is_used(start: Start) -> None:
+    assert start.tables > 10
     assert start.built == []
 
 
