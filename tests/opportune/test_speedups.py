@@ -127,7 +127,7 @@ def test_the_core_of_the_suite_passes_without_them(run: RunCommand) -> None:
     program = "import sys, pytest; print(int(pytest.main(sys.argv[2:])), *sys.modules)"
     code, output = run("SPEEDUPS=off", "-c", program, *PYTEST_OPTIONS, *CORE_TESTS)
     said, _, last = output.rstrip().rpartition("\n")
-    assert (code, last.partition(" ")[0]) == (0, "0"), output[-7000:]
+    assert (code, last.partition(" ")[0]) == (0, "0"), said[-7000:]
     assert " passed" in said
     assert set(ADAPTERS).isdisjoint(last.split())
 
