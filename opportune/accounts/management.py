@@ -55,16 +55,25 @@ async def add_user(session: AsyncSession, email: str, password: str, **flags: bo
         return await user_manager(session).register(new.email, new.password, **flags)
 
 
+def valid_email(email: str) -> str:
+    """An e-mail as accounts keep it.
+
+    Raises:
+        OperatorError: it is none.
+    """
+    try:
+        return EMAIL_ADAPTER.validate_python(email)
+    except ValidationError:
+        raise OperatorError(f"{email} is no e-mail address.") from None
+
+
 async def check_new(session: AsyncSession, email: str) -> None:
     """See to it that somebody can be made with this e-mail, before anything else is asked.
 
     Raises:
         OperatorError: it is none, or has an account.
     """
-    try:
-        EMAIL_ADAPTER.validate_python(email)
-    except ValidationError:
-        raise OperatorError(f"{email} is no e-mail address.") from None
+    valid_email(email)
     with as_operator_error(email):
         if await find_by_email(session, email):
             raise EmailTakenError
@@ -76,10 +85,7 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
     Raises:
         OperatorError: it is none, or has another account.
     """
-    try:
-        valid = EMAIL_ADAPTER.validate_python(email)
-    except ValidationError:
-        raise OperatorError(f"{email} is no e-mail address.") from None
+    valid = valid_email(email)
     with as_operator_error(email):
         user = await user_manager(session).change(user, email=valid)
     record_event(session, user, "changed_by_staff", fields="E-mail")

@@ -1,6 +1,5 @@
 """`oppman.py changepassword`: a new password for somebody, who is signed out everywhere."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -20,7 +19,6 @@ def command(
     no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
 ) -> None:
     email = email or ask_email(no_input, "changepassword EMAIL")
-    known = partial(in_transaction, lambda session: find_user(session, email))
-    password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", known)
+    password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", find_user)
     user = in_transaction(lambda session: set_password(session, email, password))
     say(f"{user.email} has a new password and is signed out everywhere.")

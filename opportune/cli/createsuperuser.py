@@ -1,6 +1,5 @@
 """`oppman.py createsuperuser`: somebody who may use the admin."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -20,7 +19,6 @@ def command(
     no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
 ) -> None:
     email = email or ask_email(no_input, "--email or SUPERUSER_EMAIL")
-    free = partial(in_transaction, lambda session: check_new(session, email))
-    password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password", free)
+    password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password", check_new)
     user = in_transaction(lambda session: create_superuser(session, email, password))
     say(f"{user.email} may use the admin now.")

@@ -1,32 +1,36 @@
 """What commands ask about accounts. Where nobody can be asked, a missing answer is wrong usage: exit code 2."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import typer
-from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import passwords
-from opportune.accounts.schemas import EMAIL_ADAPTER
+from opportune.accounts.management import valid_email
+from opportune.cli.transaction import in_transaction
+from opportune.errors import OperatorError
+
+EmailCheck = Callable[[AsyncSession, str], Awaitable[object]]
+"""Refuses an e-mail by an OperatorError."""
 
 
 def ask_email(no_input: bool, option: str) -> str:
     _need_somebody(no_input, f"Say whose e-mail it is: {option}.")
     while True:
-        answer: str = typer.prompt("E-mail")
         try:
-            return EMAIL_ADAPTER.validate_python(answer)
-        except ValidationError:
-            print(f"{answer} is no e-mail address.")
+            return valid_email(typer.prompt("E-mail"))
+        except OperatorError as error:
+            print(error)
 
 
-def ask_password(email: str, no_input: bool, option: str, check: Callable[[], object]) -> str:
+def ask_password(email: str, no_input: bool, option: str, check: EmailCheck) -> str:
     """A password typed twice that keeps the rules; until then it asks again.
 
-    The check comes first: whoever cannot have one is not asked to think of one.
+    The check of the e-mail comes first: whoever cannot have one is not asked to think of one.
     """
     _need_somebody(no_input, f"Give the password: {option}.")
-    check()
+    in_transaction(lambda session: check(session, email))
     while True:
         password: str = typer.prompt("Password", hide_input=True)
         if reason := passwords.password_problem(password, email):

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -77,8 +76,7 @@ def add(  # noqa: PLR0913, PLR0917 - an option each
     join: Names = None,
 ) -> None:
     """Add a user, who is told nothing."""
-    free = partial(in_transaction, lambda session: management.check_new(session, email))
-    known = password or ask_password(email, no_input, "NEW_PASSWORD or --password", free)
+    known = password or ask_password(email, no_input, "NEW_PASSWORD or --password", management.check_new)
     flags = _given(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
 
     async def work(session: AsyncSession) -> Found:

@@ -187,7 +187,8 @@ def test_the_description_of_the_api_is_the_same_with_all_of_them_off(run: RunCom
     production = {"ENVIRONMENT": "production", "SECRET_KEY": token_urlsafe(48)}
     environ = os.environ | production | {"SPEEDUPS": "on"}  # in a process that has not imported FastAPI yet, either
     command = [sys.executable, "-c", program]
-    with_them = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    with_them = done.stdout
     assert json.loads(with_them)["paths"]
     words = [f"{name}={value}" for name, value in production.items()]
     assert run("SPEEDUPS=off", *words, "-c", program) == (0, with_them)

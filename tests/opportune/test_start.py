@@ -57,7 +57,8 @@ class Start:
 
 @pytest.fixture(scope="module")
 def start() -> Start:
-    done = subprocess.run([sys.executable, "-c", STEPS], cwd=PROJECT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", STEPS]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     address, built, parts, modules = done.stdout.splitlines()
     number, *names = built.split()

@@ -42,6 +42,8 @@ PYTEST_OPTIONS = ("--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_asyn
 """To rewrite asserts takes longer than many a test."""
 
 
+COMMAND_TIMEOUT_SECONDS = 280.0
+"""Seconds for a command, which may be a `pytest`."""
 RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
 """As `opportune.testing` calls it."""
 MAX_ADDRESS_LENGTH = 90
@@ -75,6 +77,7 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
     with theirs:
         # What goes wrong there is to be said here, whichever process of this run has started the program.
         socket.send_fds(_program(), [b"\n"], [theirs.fileno(), 1, 2])
+    ours.settimeout(COMMAND_TIMEOUT_SECONDS)
     with ours, ours.makefile("rw", encoding="utf-8") as stream:
 
         def run(*words: str) -> tuple[int, str]:

@@ -57,7 +57,8 @@ def test_bytecode_runs_as_its_source_does_without_its_documentation(tmp_path: Pa
     slim.compile_only(tmp_path, [library])
     library.write_text("")  # which nobody reads: what runs is the bytecode
     told = "import library as l; print(l.__doc__, l.Price.__doc__, l.Price.__str__.__doc__, l.PARAMETER, l.Price())"
-    ran = subprocess.run([sys.executable, "-c", told], cwd=tmp_path, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", told]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout == "- - - typing.Annotated[int, '-'] 5 cents\n"
 
 

@@ -45,7 +45,7 @@ def test_the_next_time_is_in_utc_and_after_now(schedule: str, due: str) -> None:
         ("0 0 */31 * MON#2", "there is no such day"),
     ],
 )
-def test_what_is_no_schedule_is_told_in_one_line(schedule: str, why: str) -> None:
+def test_an_invalid_schedule_is_refused_in_one_line(schedule: str, why: str) -> None:
     with pytest.raises(OperatorError) as told:
         next_run_time(schedule, SATURDAY)
     assert str(told.value) == f"'{schedule}' is no schedule ({why}). Daily at three is '0 3 * * *'."

@@ -12,13 +12,11 @@ from opportune.project import PROJECT
 
 SERVES = "import sys, json, opportune.cli.server; import uvicorn; "
 TELLS = "; print(json.dumps(told))"
-
-
 NEEDLESS = ["click", "multiprocessing", "uvicorn.main", "uvicorn.supervisors"]
 
 
-def told_by(code: str, **environ: str) -> Any:
-    """What a new process tells as JSON."""
+def output_of(code: str, **environ: str) -> Any:
+    """What a new process prints as JSON."""
     run = subprocess.run(
         [sys.executable, "-c", SERVES + code + TELLS],
         cwd=PROJECT,
@@ -26,14 +24,15 @@ def told_by(code: str, **environ: str) -> Any:
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
     assert not run.stderr
     return json.loads(run.stdout)
 
 
 def test_one_worker_imports_neither_click_nor_what_supervises_several() -> None:
-    assert told_by(f"told = [name for name in {NEEDLESS} if name in sys.modules]", SPEEDUPS="on") == []
-    assert told_by(f"told = [name for name in {NEEDLESS} if name in sys.modules]", SPEEDUPS="off") == NEEDLESS
+    assert output_of(f"told = [name for name in {NEEDLESS} if name in sys.modules]", SPEEDUPS="on") == []
+    assert output_of(f"told = [name for name in {NEEDLESS} if name in sys.modules]", SPEEDUPS="off") == NEEDLESS
 
 
 @pytest.mark.parametrize("speedups", ["on", "off"])
@@ -44,7 +43,7 @@ def test_all_of_uvicorn_is_there_for_whoever_asks(speedups: str) -> None:
         "from uvicorn.main import main, run, STARTUP_FAILURE; "
         "told += [callable(uvicorn.run), main.name, run.__module__, STARTUP_FAILURE]"
     )
-    assert told_by(code, SPEEDUPS=speedups) == [True, True, True, "main", "uvicorn.main", 3]
+    assert output_of(code, SPEEDUPS=speedups) == [True, True, True, "main", "uvicorn.main", 3]
 
 
 def test_who_calls_its_command_line_calls_uvicorns_own() -> None:
@@ -55,4 +54,4 @@ def test_who_calls_its_command_line_calls_uvicorns_own() -> None:
         "    uvicorn.main(['--version'], standalone_mode=False)\n"
         "told.append(uvicorn.main.name)"
     )
-    assert told_by(code, SPEEDUPS="on") == ["call", "main"]
+    assert output_of(code, SPEEDUPS="on") == ["call", "main"]
