@@ -6,11 +6,11 @@ transaction holds: one answer would keep up all the others.
 Reads are fresh: to a replica that lags, a new answer would be deleted and a living process dead.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,10 +22,14 @@ from opportune.db.hooks import has_hooks
 from opportune.db.upsert import upsert
 from opportune.llm.guard import MAX_TOLD_TOKENS
 
+V = TypeVar("V")
+
 LEASE_DURATION = timedelta(seconds=15)
 APPROVAL_DURATION = timedelta(days=7)
 """How long an answer waits for somebody to say whether a tool may run; then that counts as a no."""
 RUNNING = (AnswerStatus.STREAMING, AnswerStatus.WAITING)
+MAX_ENDS_PER_STEP = 25
+"""Answers that end between two looks at other requests: hundreds may end at once."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,11 @@ async def finish(database: Database, worker: str, ends: Sequence[AnswerEnd]) -> 
         held = [_stopped(end) if stops[end.answer_id] else end for end in ends if stops.get(end.answer_id) is not None]
         await _hand_over(session, [end for end in held if end.outcome.status in RUNNING])
         await _end(session, [end for end in held if end.outcome.status not in RUNNING])
-        stored = await session.scalars(select(Answer).where(col(Answer.id).in_(stops)))
-        return {**dict.fromkeys(stops), **{answer.id: answer for answer in stored}}
+        stored = dict[int, Answer | None].fromkeys(stops)
+        for ids in _steps([*stops]):
+            found = await session.scalars(select(Answer).where(col(Answer.id).in_(ids)))
+            stored |= {answer.id: answer for answer in found}
+        return stored
 
 
 def _stopped(end: AnswerEnd) -> AnswerEnd:
@@ -252,15 +259,19 @@ async def _append(session: AsyncSession, rows: Sequence[dict[str, object]]) -> N
 
 
 async def _end(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
-    if not ends:
-        return
-    rows = [_row(end) for end in ends]
-    if has_hooks(Answer) and all(end.tells_hooks for end in ends):
-        await _end_objects(session, rows)
-    else:
-        await session.execute(update(Answer), rows)
-    ids = [end.answer_id for end in ends]
-    await session.execute(delete(AnswerChunk).where(col(AnswerChunk.answer_id).in_(ids)))
+    tells_hooks = has_hooks(Answer) and all(end.tells_hooks for end in ends)
+    for step in _steps(ends):
+        rows = [_row(end) for end in step]
+        if tells_hooks:
+            await _end_objects(session, rows)
+        else:
+            await session.execute(update(Answer), rows)
+        ids = [end.answer_id for end in step]
+        await session.execute(delete(AnswerChunk).where(col(AnswerChunk.answer_id).in_(ids)))
+
+
+def _steps(values: Sequence[V]) -> Iterator[Sequence[V]]:
+    return (values[start : start + MAX_ENDS_PER_STEP] for start in range(0, len(values), MAX_ENDS_PER_STEP))
 
 
 def _row(end: AnswerEnd) -> dict[str, Any]:

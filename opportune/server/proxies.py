@@ -9,6 +9,8 @@ from typing import Any
 
 import uvicorn
 
+from opportune.server.turns import RequestTurns
+
 ANY_PROXY = "*"
 
 
@@ -28,6 +30,7 @@ class ServerConfig(uvicorn.Config):
         if self.proxy_headers and named != names:
             app: Any = self.loaded_app
             app.trusted_hosts = AnyProxy(app.trusted_hosts)
+        self.loaded_app = RequestTurns(self.loaded_app)
 
 
 class AnyProxy:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune import llm
@@ -15,7 +16,8 @@ from opportune.accounts import User
 from opportune.answers import flusher, follower, store
 from opportune.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
-from opportune.db import Database
+from opportune.db import Database, after_change
+from opportune.db.hooks import temporary_hooks
 from opportune.llm import FakeProvider, LanguageModel
 from tests.opportune.answers.questions import (
     TIMEOUT_SECONDS,
@@ -104,6 +106,39 @@ async def test_many_answers_take_few_transactions_and_one_connection(
     assert {(each.status, each.text) for each in stored} == {(AnswerStatus.DONE, "A word. A word. ")}
     assert len(in_use) < MANY  # and not one or two for each
     assert max(in_use) == 1
+
+
+@pytest.mark.parametrize("tells_hooks", [True, False])
+async def test_hundreds_that_end_at_once_end_in_one_transaction_and_in_steps(
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, tells_hooks: bool
+) -> None:
+    monkeypatch.setattr(store, "MAX_ENDS_PER_STEP", 5)
+    async with database.writer() as session:
+        session.add_all(answers := [Answer(worker="this") for _ in range(MANY)])
+    ends = [
+        store.AnswerEnd(answer.id, f"Text of {answer.id}", store.STOPPED, tells_hooks=tells_hooks) for answer in answers
+    ]
+    told, steps = list[int](), list[int]()
+
+    def note_step(_: object, __: object, statement: str, parameters: Any, *rest: object) -> None:
+        if statement.startswith("UPDATE answers_answer"):
+            steps.append(len(parameters) if rest[-1] else 1)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note_step)
+    with temporary_hooks(), counted(database, "commit") as commits:
+
+        @after_change(Answer)
+        async def note(_session: AsyncSession, answer: Answer) -> None:
+            told.append(answer.id)
+
+        stored = await store.finish(database, "this", [*ends, store.AnswerEnd(0, "", store.STOPPED)])
+    assert (sum(steps), max(steps)) == (MANY, store.MAX_ENDS_PER_STEP)
+    assert len(commits) == 1
+    assert sorted(told) == ([answer.id for answer in answers] if tells_hooks else [])
+    assert stored.pop(0) is None  # has been deleted
+    assert {id_: answer and (answer.status, answer.text) for id_, answer in stored.items()} == {
+        end.answer_id: (AnswerStatus.STOPPED, end.text) for end in ends
+    }
 
 
 async def test_an_answer_that_the_database_refuses_takes_no_other_with_it(
