@@ -38,7 +38,8 @@ def render_env(recipe: Recipe, site: SiteNames) -> str:
     """The text of a first one."""
     head = (
         f"# Production's settings for {recipe.host.title}. Neither git nor the image takes this file.\n"
-        "# Fill in what is empty, and take the # away before what you set besides; .env.example lists all. Then:\n"
+        "# Fill in what is empty, without quotes, and take the # away before what you set besides; .env.example lists\n"
+        "# all. Then:\n"
         f"# python3 oppman.py deploy check {recipe.host.name}\n"
     )
     return head + "".join(_entries(recipe, site, without=frozenset()))

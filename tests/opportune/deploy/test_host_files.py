@@ -35,6 +35,29 @@ def test_each_host_has_its_next_commands_and_its_traps(recipe: Recipe) -> None:
     assert "None" not in text
 
 
+@pytest.mark.parametrize("host", ["fly", "heroku", "koyeb", "kubernetes", "railway"])
+def test_the_next_commands_give_the_host_each_setting_as_it_is_written(host: str, tmp_path: Path) -> None:
+    settings = ["SITE_NAME=Reading circle, Lisbon", "DATABASE_URL=postgresql://u:p%20$a@h/d?x=1&y=*", "PORT=80"]
+    (tmp_path / ".env.production").write_text("\n".join(["# Comment", "SECRET_KEY=", *settings]) + "\n")
+    (tmp_path / "PORT=8000").touch()  # which a shell would write in the place of a pattern
+    for program in ("fly", "heroku", "koyeb", "kubectl", "railway"):
+        (tmp_path / program).write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"; cat\n")
+        (tmp_path / program).chmod(0o755)
+    commands = "\n".join(render_lines("next", RECIPES[host], SITE)).replace("\\\n", " ").splitlines()
+    given = subprocess.run(
+        ["sh", "-c", *(command for command in commands if ".env.production" in command)],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{PATH}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+        timeout=60,
+    ).stdout.splitlines()
+    assert [each for each in settings if not {each, f"--env={each}", f"--set={each}"} & {*given}] == []
+    assert not any("Comment" in each or "SECRET_KEY" in each for each in given)
+
+
 @pytest.mark.parametrize("host", ["linux", "compose"])
 def test_caddy_reads_its_files(host: str, tmp_path: Path) -> None:
     caddy = shutil.which("caddy", path=PATH) or skip_for_missing("Caddy", "apt-get install caddy")
