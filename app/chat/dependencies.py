@@ -1,6 +1,6 @@
 """Dependencies of the chat's routes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -97,19 +97,15 @@ async def get_stream(
     answers: Answers,
     after: str | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> AsyncIterator[MessageStream | None]:
-    """Find the answer that `Last-Event-ID` (or `after`, of a page) names, else the newest; None if there is none.
-
-    A dependency and not a part of the stream: only so is the answer let go of at once when the visitor goes.
-    """
+) -> MessageStream | None:
+    """Find the answer that `Last-Event-ID` (or `after`, of a page) names, else the newest; None if there is none."""
     named = parse_event_id(last_event_id) or parse_event_id(after)
     found = await _find(answers, user.id, conversation_id, named) if user else None
     if found is None or found[0].answer is None:
-        yield None
-        return
+        return None
     message = found[0]
-    async with answers.view(found[0].answer) as live:
-        yield MessageStream(live, named[1] if named and named[0] == message.id else 0, message.id, *found)
+    offset = named[1] if named and named[0] == message.id else 0
+    return MessageStream(answers.view(found[0].answer), offset, message.id, *found)
 
 
 CurrentStream = Annotated[MessageStream | None, Depends(get_stream)]

@@ -1,6 +1,5 @@
 """Dependencies of routes that ask for answers and show them."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Header, HTTPException, Request
@@ -63,19 +62,14 @@ async def get_stream(
     answers: Answers,
     after: str | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> AsyncIterator[AnswerStream | None]:
-    """Find the answer, and how far its viewer is: by `Last-Event-ID`, else by `after`. None if it is not theirs.
-
-    A dependency and not a part of the stream: only so is the answer let go of at once when the visitor goes.
-    """
+) -> AnswerStream | None:
+    """Find the answer, and how far its viewer is: by `Last-Event-ID`, else by `after`. None if it is not theirs."""
     named = parse_event_id(last_event_id) or parse_event_id(after)
     answer = await answers.find(answer_id, user.id) if user else None
     if answer is None:
-        yield None
-        return
+        return None
     _require_scope(request, answer)
-    async with answers.view(answer) as live:
-        yield AnswerStream(live, named[1] if named and named[0] == answer.id else 0, answer.id)
+    return AnswerStream(answers.view(answer), named[1] if named and named[0] == answer.id else 0, answer.id)
 
 
 CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]

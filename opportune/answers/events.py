@@ -6,6 +6,7 @@ at any process.
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,8 @@ def parse_event_id(value: str | None) -> tuple[int, int] | None:
 class AnswerStream:
     """An answer to stream from an offset in characters."""
 
-    live: LiveAnswer
+    view: AbstractAsyncContextManager[LiveAnswer]
+    """By `answers.view`: it is let go of when the stream ends, or its viewer has left."""
     offset: int
     id: int
     """The answer's, or that of a feature's row that stands for it: events and elements are named by it."""
@@ -80,60 +82,63 @@ class AnswerStream:
         of `<prefix><id>`. `grow` has `[keep, html]` for each block that is finished, and for the open one: so many
         UTF-16 units of what stood in the open one, then this.
         """
-        live, offset, seen = self.live, self.offset, -1
-        tools_seen = -1 if live.tool_runs else 0  # the page may be older than they are
-        shown = ""
-        async for text in live.growth(offset):
-            if live.tools_seen > tools_seen:
-                tools_seen = live.tools_seen
-                html = hx_partial(f"{prefix}{self.id}-tools", tools_html(live))
-                yield format_sse_event(data_str=html, id=f"{self.id}:{offset}")
-            elif len(text) <= offset:
-                yield PING
-            if len(text) <= offset:
-                continue
-            if seen < 0:  # only now: of an answer that is followed there was nothing here before
-                seen = MarkdownBlocks.of(text[:offset]).frozen_count
-            blocks, offset = await live.blocks()
-            grown = []
-            sources = live.answer.sources
-            *finished, opened = (str(cite(block, sources)) for block in (*blocks.frozen[seen:], blocks.open))
-            for block in (*finished, opened):
-                grown.append(_difference(shown, block))  # Markup takes ten times as long to cut
-                shown = ""
-            seen, shown = blocks.frozen_count, opened
-            yield format_sse_event(event="grow", data_str=to_json(grown), id=f"{self.id}:{offset}")
-        if live.ended:
-            end = f"{self.id}:{len(live.answer.text)}"
-            whole = Markup(await render(live.answer))  # noqa: S704 - of our template
-            yield format_sse_event(data_str=hx_partial(f"{prefix}{self.id}", whole, "outerHTML"), id=end)
-            yield format_sse_event(data_str="done", event="done", id=end)
+        offset, seen = self.offset, -1
+        async with self.view as live:
+            tools_seen = -1 if live.tool_runs else 0  # the page may be older than they are
+            shown = ""
+            async for text in live.growth(offset):
+                if live.tools_seen > tools_seen:
+                    tools_seen = live.tools_seen
+                    html = hx_partial(f"{prefix}{self.id}-tools", tools_html(live))
+                    yield format_sse_event(data_str=html, id=f"{self.id}:{offset}")
+                elif len(text) <= offset:
+                    yield PING
+                if len(text) <= offset:
+                    continue
+                if seen < 0:  # only now: of an answer that is followed there was nothing here before
+                    seen = MarkdownBlocks.of(text[:offset]).frozen_count
+                blocks, offset = await live.blocks()
+                grown = []
+                sources = live.answer.sources
+                *finished, opened = (str(cite(block, sources)) for block in (*blocks.frozen[seen:], blocks.open))
+                for block in (*finished, opened):
+                    grown.append(_difference(shown, block))  # Markup takes ten times as long to cut
+                    shown = ""
+                seen, shown = blocks.frozen_count, opened
+                yield format_sse_event(event="grow", data_str=to_json(grown), id=f"{self.id}:{offset}")
+            if live.ended:
+                end = f"{self.id}:{len(live.answer.text)}"
+                whole = Markup(await render(live.answer))  # noqa: S704 - of our template
+                yield format_sse_event(data_str=hx_partial(f"{prefix}{self.id}", whole, "outerHTML"), id=end)
+                yield format_sse_event(data_str="done", event="done", id=end)
 
     async def json(self, key: str = "answer_id") -> AsyncGenerator[bytes, None]:
         """Events for programs: `status`, then `delta` with `text`, then one `done` or one `error`.
 
         A `status` of "waiting" has `tools` of which a person has to allow some; it goes on when they have.
         """
-        live, offset, tools_seen = self.live, self.offset, -1 if self.live.tool_runs else 0
+        offset = self.offset
+        async with self.view as live:
+            tools_seen = -1 if live.tool_runs else 0
 
-        def event(kind: str, **data: Any) -> bytes:
-            return format_sse_event(event=kind, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
+            def event(kind: str, **data: Any) -> bytes:
+                return format_sse_event(event=kind, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
 
-        yield event("status", status=live.answer.status)
-        async for text in live.growth(offset):
-            if live.tools_seen > tools_seen:
-                tools_seen = live.tools_seen
-                yield event("status", status=live.answer.status, tools=live.tool_runs)
-            elif len(text) <= offset:
-                yield KEEPALIVE_COMMENT
-            if len(text) > offset:
-                new, offset = text[offset:], len(text)
-                yield event("delta", text=new)
-        if not live.ended:
-            return
-        answer = live.answer
-        if answer.status in HAS_TEXT:
-            usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
-            yield event("done", status=answer.status, usage=usage, sources=answer.sources)
-        else:
-            yield event("error", status=answer.status, code=answer.error_code, message=answer.error)
+            yield event("status", status=live.answer.status)
+            async for text in live.growth(offset):
+                if live.tools_seen > tools_seen:
+                    tools_seen = live.tools_seen
+                    yield event("status", status=live.answer.status, tools=live.tool_runs)
+                elif len(text) <= offset:
+                    yield KEEPALIVE_COMMENT
+                if len(text) > offset:
+                    new, offset = text[offset:], len(text)
+                    yield event("delta", text=new)
+            if not live.ended:
+                return
+            answer = live.answer
+            if answer.status in HAS_TEXT:
+                usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
+                yield event("done", status=answer.status, usage=usage, sources=answer.sources)
+            else:
+                yield event("error", status=answer.status, code=answer.error_code, message=answer.error)

@@ -60,6 +60,7 @@ class AnswerFollower:
     @asynccontextmanager
     async def follow(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
         followed = self._followed.setdefault(answer.id, FollowedAnswer(answer))
+        del answer  # or each viewer would keep a row of its own
         followed.viewers += 1
         self._woken.set()
         if self._task is None or self._task.done():
@@ -69,7 +70,7 @@ class AnswerFollower:
         finally:
             followed.viewers -= 1
             if not followed.viewers:
-                self._forget(answer.id)
+                self._forget(followed.live.id)
 
     def leave(self) -> None:
         """Send the viewers away, since the process stops: they find the rest at another one."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from opportune.answers.models import Answer
 from opportune.answers.store import AnswerProgress
@@ -30,6 +30,13 @@ class LiveAnswer:
         self._left = False
         self._waiting = list[asyncio.Future[bool]]()
         self._heartbeat: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        """It is the view of itself: one that is written here goes on without viewers."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
 
     @property
     def id(self) -> int:

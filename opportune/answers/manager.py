@@ -7,8 +7,8 @@ never stop it. Its text is appended to the database while it grows, so that othe
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from copy import copy
 from typing import Self
 
@@ -277,16 +277,13 @@ class AnswerManager:
             now = {name: getattr(live.answer, name) for name in ("status", "sources")}
             running[answer_id].sqlmodel_update({**now, "text": live.text, "tool_runs": live.tool_runs})
 
-    @asynccontextmanager
-    async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
+    def view(self, answer: Answer) -> AbstractAsyncContextManager[LiveAnswer]:
         """The answer as it grows, whichever process writes it."""
         if answer_task := self._tasks.get(answer.id):
-            yield answer_task.live
-        elif not answer.is_running:
-            yield LiveAnswer(AnswerProgress(answer, answer.text))
-        else:
-            async with self._followers.follow(answer) as live:
-                yield live
+            return answer_task.live  # and nothing of this row, nor of the manager: hundreds may look
+        if not answer.is_running:
+            return LiveAnswer(AnswerProgress(answer, answer.text))
+        return self._followers.follow(answer)
 
     async def take_over(self, answers: Iterable[Answer]) -> None:
         """Go on with those of these answers whose process is dead, where their model can; the others end.

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -43,11 +43,9 @@ async def begin(request: Request, session: WriteSession, answers: Answers, count
     return [(await answers.ask(session, str(words))).id for _ in range(count)]
 
 
-async def find_stream(answer_id: RowId, answers: Answers) -> AsyncIterator[AnswerStream]:
+async def find_stream(answer_id: RowId, answers: Answers) -> AnswerStream:
     async with answers.database.reader() as session:
-        answer = await session.get_one(Answer, answer_id)
-    async with answers.view(answer) as live:
-        yield AnswerStream(live, 0, answer_id)
+        return AnswerStream(answers.view(await session.get_one(Answer, answer_id)), 0, answer_id)
 
 
 Stream = Annotated[AnswerStream, Depends(find_stream)]
