@@ -2,6 +2,8 @@ import asyncio
 import json as json_module
 import threading
 import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
+from starlette.types import Message
 
 from opportune.answers import live
 from opportune.answers.events import AnswerStream, parse_event_id
@@ -18,7 +21,7 @@ from opportune.answers.store import AnswerProgress
 from opportune.answers.tool_runs import noted
 from opportune.llm.provider import ToolCall
 from opportune.tools import ToolRun
-from opportune.web import MarkdownBlocks, markdown, markdown_blocks
+from opportune.web import EventStream, MarkdownBlocks, markdown, markdown_blocks
 
 TEXT = (
     "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
@@ -132,6 +135,35 @@ async def test_a_viewer_gets_what_is_added_while_it_looks() -> None:
     assert Event.of(await anext(events))["text"] == "two"
     live.end(answer("onetwo", AnswerStatus.DONE))
     assert Event.of(await anext(events)).event == "done"
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+async def test_who_leaves_lets_go_of_an_answer_that_is_silent(kind: str) -> None:
+    looking, left = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Message) -> None:
+        pass
+
+    @asynccontextmanager
+    async def view() -> AsyncIterator[LiveAnswer]:
+        looking.set()
+        try:
+            yield alive(answer())
+        finally:
+            let_go.append(kind)
+
+    let_go = list[str]()
+    stream = AnswerStream(view(), 0, 7)
+    response = EventStream(stream.json() if kind == "json" else stream.html(render))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(response({"type": "http", "asgi": {}}, receive, send))
+        await looking.wait()
+        left.set()
+    assert let_go == [kind]
 
 
 async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ async def test_the_end_of_the_site_ends_it(client: AsyncClient, app: FastAPI, sc
     app.state.shutting_down.set()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         assert streaming.SHUTTING_DOWN in (await ask(client))[1]
-    assert script.stopped.is_set()
+        await script.stopped.wait()
 
 
 async def test_silence_is_broken_before_a_proxy_takes_it_for_death(

@@ -1,0 +1,127 @@
+"""How event streams are sent: until their end, or until the visitor has left."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from opportune.web import EventStream
+
+TIMEOUT_SECONDS = 30
+SCOPE = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}}
+
+
+class Visitor:
+    """Keeps what is sent, and has left once `left` is set."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.left = asyncio.Event()
+
+    async def receive(self) -> Message:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        self.body += message.get("body", b"")
+
+
+class Source:
+    """Events of which the last waits for ever, unless an error is given."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.waits = asyncio.Event()
+        self.is_closed = False
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"data: 1\n\n"
+            if self.error:
+                raise self.error
+            self.waits.set()
+            await asyncio.Event().wait()
+        finally:
+            self.is_closed = True
+
+
+async def one_event() -> AsyncGenerator[bytes, None]:
+    yield b"data: 1\n\n"
+
+
+async def play(stream: EventStream, visitor: Visitor, receive: Receive | None = None) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await stream(SCOPE, receive or visitor.receive, visitor.send)
+
+
+async def test_a_stream_ends_with_its_last_event_and_nothing_waits_for_the_visitor_any_more() -> None:
+    before, visitor = asyncio.all_tasks(), Visitor()
+    await play(EventStream(one_event()), visitor)
+    assert visitor.body == b"data: 1\n\n"
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_who_leaves_ends_a_stream_that_is_silent() -> None:
+    source, visitor = Source(), Visitor()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(play(EventStream(source.events()), visitor))
+        await source.waits.wait()
+        visitor.left.set()
+    assert source.is_closed
+
+
+async def test_a_timeout_of_the_events_is_an_error_and_nobody_has_left() -> None:
+    source = Source(TimeoutError("of the database"))
+    with pytest.raises(TimeoutError, match="of the database"):
+        await play(EventStream(source.events()), Visitor())
+    assert source.is_closed
+
+
+async def test_what_goes_wrong_with_receiving_ends_the_stream_and_is_told() -> None:
+    source = Source()
+
+    async def receive() -> Message:
+        await source.waits.wait()
+        raise ValueError("too much was sent")
+
+    with pytest.raises(ValueError, match="too much was sent"):
+        await play(EventStream(source.events()), Visitor(), receive)
+    assert source.is_closed
+
+
+async def test_who_stops_the_request_stops_the_stream() -> None:
+    source = Source()
+    request = asyncio.create_task(play(EventStream(source.events()), Visitor()))
+    await source.waits.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert source.is_closed
+
+
+async def test_a_server_whose_send_tells_who_has_left_is_not_asked_besides() -> None:
+    source = Source()
+
+    async def send(_message: Message) -> None:
+        raise OSError
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    scope = {**SCOPE, "asgi": {"version": "3.0", "spec_version": "2.4"}}
+    with pytest.raises(ClientDisconnect):
+        await EventStream(source.events())(scope, receive, send)
+
+
+async def test_background_work_follows_the_last_event() -> None:
+    visitor, stream, seen = Visitor(), EventStream(one_event()), list[bytes]()
+
+    async def note() -> None:
+        seen.append(visitor.body)
+
+    stream.background = note  # type: ignore[assignment]  # as FastAPI does
+    await play(stream, visitor)
+    assert seen == [b"data: 1\n\n"]
