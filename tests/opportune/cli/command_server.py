@@ -2,7 +2,7 @@
 
 This file is also the program that they are forked from. It imports what knows nothing of a project, and forks a process
 for each folder, which imports what is the project's. That one forks a process for each command: it reads the words as a
-line of JSON, and answers with the exit code and what was said.
+line of JSON, and answers with the exit code and what was said. Another one is a server of `multiprocessing`.
 """
 
 import atexit
@@ -46,6 +46,8 @@ COMMAND_TIMEOUT_SECONDS = 280.0
 """Seconds for a command, which may be a `pytest`."""
 RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
 """As `opportune.testing` calls it."""
+PROCESSES = "processes"
+"""The server for other processes than commands, in the same folder."""
 MAX_ADDRESS_LENGTH = 90
 """Systems bear a hundred characters or so."""
 PROJECT = Path(__file__).parents[3]
@@ -90,6 +92,24 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
         yield run  # it has imported all: what changes from here on is found anew each time
 
 
+def server_of_processes(*modules: str) -> str:
+    """The address of `multiprocessing`'s server for all processes of this run, which has imported these modules."""
+    folder = Path(_program().getpeername()).parent
+    address = str(folder / PROCESSES)
+    with (folder / "commands.lock").open("w") as lock:
+        _wait_for(lock)
+        if not Path(address).exists():
+            ours, theirs = socket.socketpair()
+            held, watched = socket.socketpair()
+            with ours, theirs, held, watched, socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(address)
+                listener.listen()
+                passed = [theirs.fileno(), 1, 2, listener.fileno(), watched.fileno(), held.fileno()]
+                socket.send_fds(_program(), [b"\n"], passed)
+                ours.sendall(f"{json.dumps([str(PROJECT), dict(os.environ), modules])}\n".encode())
+    return address
+
+
 def _bring_compiled(folder: Path) -> None:
     """Let Python find there what it has compiled here: it is good for files of the same age and length."""
     for part in ("app", "opportune", "tests"):
@@ -121,6 +141,7 @@ def _program() -> socket.socket:
             return _connected(address)
         except (ConnectionError, FileNotFoundError):  # none has started it yet, or it has ended
             Path(address).unlink(missing_ok=True)
+            Path(folder, PROCESSES).unlink(missing_ok=True)  # which has ended with it
         # We must not hold it: where nobody does, those who come are refused, and do not wait.
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
@@ -159,18 +180,32 @@ def _connected(address: str) -> socket.socket:
 def serve(connection: socket.socket) -> None:
     """Run the commands that come along it, in the folder that it begins with."""
     with connection, connection.makefile("rw", encoding="utf-8") as stream:
-        folder, environ, modules = json.loads(stream.readline())
-        os.chdir(folder)
-        os.environ.clear()
-        os.environ.update(environ)
-        sys.path[0] = folder
-        sys.dont_write_bytecode = True
-        for name in modules:
-            import_module(name)
-        gc.freeze()  # what each command would else look through, and copy by that
+        begin(stream)
         print(file=stream, flush=True)
         for line in stream:
             print(json.dumps(answer(json.loads(line))), file=stream, flush=True)
+
+
+def begin(stream: IO[str]) -> None:
+    """Be a process of the project in the folder that the first line names."""
+    folder, environ, modules = json.loads(stream.readline())
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.path[0] = folder
+    sys.dont_write_bytecode = True
+    for name in modules:
+        import_module(name)
+    gc.freeze()  # what each process that is forked would else look through, and copy by that
+
+
+def fork_processes(connection: socket.socket, listener: int, alive: int) -> None:
+    """Fork those that `multiprocessing` asks for there, until the program has ended that holds the other end."""
+    from multiprocessing import forkserver  # noqa: PLC0415 - for this process alone
+
+    with connection, connection.makefile(encoding="utf-8") as stream:
+        begin(stream)
+    forkserver.main(listener, alive, [])
 
 
 def answer(words: list[str]) -> tuple[int, str]:
@@ -213,6 +248,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)  # commands find nobody to ask
         waiting.register(listener, selectors.EVENT_READ)
         holders: set[socket.socket] = set()
+        held: list[socket.socket] = []
         while True:
             for key, _ in waiting.select():
                 if key.fileobj is listener:
@@ -222,7 +258,7 @@ def main() -> None:
                     waiting.register(holder, selectors.EVENT_READ)
                     holders.add(holder)
                 elif received := wanted_by(holder := cast("socket.socket", key.fileobj)):
-                    start(received, [waiting, listener, *holders])
+                    held += start(received, [waiting, listener, *holders, *held])
                 else:
                     waiting.unregister(holder)
                     holder.close()
@@ -234,24 +270,27 @@ def main() -> None:
 def wanted_by(holder: socket.socket) -> list[int]:
     """A connection for a process, and where that is to say what goes wrong; nothing from a holder that has ended."""
     try:
-        return socket.recv_fds(holder, 1, 3)[1]
+        return socket.recv_fds(holder, 1, 6)[1]
     except OSError:
         return []
 
 
-def start(received: list[int], of_this_process: Sequence[Closing]) -> None:
-    """Fork a process for a project."""
+def start(received: list[int], of_this_process: Sequence[Closing]) -> list[socket.socket]:
+    """Fork a process for a project; give what tells it, for as long as it is held, that this program has not ended."""
+    own, held = received[:5], [socket.socket(fileno=number) for number in received[5:]]
     if os.fork() == 0:
-        for each in of_this_process:
+        for each in (*of_this_process, *held):
             each.close()
-        connection, *said = received
+        connection, *said = own[:3]
         for number, of_whoever_asks in enumerate(said, 1):
             os.dup2(of_whoever_asks, number)
             os.close(of_whoever_asks)
-        serve(socket.socket(fileno=connection))
+        with suppress(SystemExit):
+            (fork_processes if held else serve)(socket.socket(fileno=connection), *own[3:])
         os._exit(0)
-    for number in received:
+    for number in own:
         os.close(number)
+    return held
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import installed_names, settings_class
 from opportune.settings import Settings, forget_settings, get_settings
-from opportune.testing.services.forked import PROCESSES
+from tests.opportune.forked import PROCESSES
 
 TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
 

@@ -20,9 +20,9 @@ from opportune.mail.email import site_url
 from opportune.project import PROJECT, settings_class
 from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.forked import PROCESSES
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 from tests.opportune.cli.processes import serve_site
+from tests.opportune.forked import PROCESSES
 
 SITE = "tests.opportune.streaming_site"
 SERVE = """

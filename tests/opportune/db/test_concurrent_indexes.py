@@ -12,9 +12,9 @@ from opportune.db.migrations.graph import read_migration
 from opportune.db.migrations.runner import Step, plan_for, run_migrations_within
 from opportune.db.migrations.sql_script import migration_sql
 from opportune.errors import OperatorError
-from opportune.testing.services.forked import PROCESSES
 from tests.opportune.db.conftest import Begin
 from tests.opportune.db.sample_features import SampleFeatures
+from tests.opportune.forked import PROCESSES
 
 TITLE = ("title", String(50))
 INSERT = text("INSERT INTO library_book (title) VALUES ('Emma')")

@@ -14,9 +14,9 @@ from opportune.db.migrations.graph import MigrationGraph, read_migration
 from opportune.db.migrations.questions import Answers
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.forked import PROCESSES
 from tests.opportune.db.conftest import Begin
 from tests.opportune.db.sample_features import SampleFeatures
+from tests.opportune.forked import PROCESSES
 
 on_one = pytest.mark.database("sqlite")
 """What is done to files, and asks a database nothing that another kind would answer differently."""

@@ -9,7 +9,7 @@ from opportune.jobs import store
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.settings import Settings
 from opportune.storage import open_storage
-from opportune.testing.services.forked import PROCESSES
+from tests.opportune.forked import PROCESSES
 from tests.opportune.jobs.tasks import TASKS
 
 
