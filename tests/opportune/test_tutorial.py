@@ -12,6 +12,7 @@ from opportune.cli.main import main
 from opportune.project import PROJECT
 from opportune.testing.factories import PASSWORD
 from tests.opportune.cli.command_server import TESTING, command_server
+from tests.opportune.cli.git_program import somebody
 from tests.opportune.test_errands import apply, diffs
 
 TUTORIAL = PROJECT / "docs/tutorial.md"
@@ -45,7 +46,9 @@ def test_it_counts_what_is_written_by_hand_and_touches_nothing_else() -> None:
 
 @pytest.mark.usefixtures("postgres_server")  # for the tests that it runs
 def test_it_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEW_PASSWORD", PASSWORD)  # which a person is asked for
+    environ = {"NEW_PASSWORD": PASSWORD}  # which a person is asked for
+    for name, value in (environ | somebody(tmp_path / "git")).items():
+        monkeypatch.setenv(name, value)
     project = tmp_path / "bookshelf"
     (begin,) = re.findall(r"^python3 (oppman\.py startproject .*) \.\./bookshelf$", TEXT, re.MULTILINE)
     assert main([*shlex.split(begin)[1:], str(project)]) == 0

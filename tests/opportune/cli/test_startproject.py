@@ -20,7 +20,7 @@ from opportune.cli.new_project.names import folder_name, site_name
 from opportune.cli.release import read_record
 from opportune.project import PROJECT
 from tests.opportune.cli.command_server import command_server
-from tests.opportune.cli.git_program import git
+from tests.opportune.cli.git_program import git, somebody
 
 __all__ = ["git"]  # a fixture
 
@@ -46,13 +46,13 @@ PROGRAM = ("cli", "teams")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _somebody() -> Iterator[None]:
+def ada(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Git knows who commits, whatever this machine has told it."""
+    environ = somebody(tmp_path_factory.mktemp("git"))
     with pytest.MonkeyPatch.context() as patch:
-        for role in ("AUTHOR", "COMMITTER"):
-            patch.setenv(f"GIT_{role}_NAME", "Ada")
-            patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
-        yield
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        yield environ
 
 
 @pytest.fixture
@@ -90,16 +90,14 @@ def tool(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shop(ada: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with some examples, made by a Python that has nothing installed, with nobody to answer."""
     folder = tmp_path_factory.mktemp("shop") / "my-shop"
-    environ = {"PATH": os.environ["PATH"], "GIT_AUTHOR_NAME": "Ada", "GIT_COMMITTER_NAME": "Ada"}
-    environ |= {"GIT_AUTHOR_EMAIL": "ada@example.com", "GIT_COMMITTER_EMAIL": "ada@example.com"}
     command = [sys.executable, "-S", str(PROJECT / "oppman.py"), "startproject", "my-shop", "--with", ",".join(SOME)]
     done = subprocess.run(
         command,
         cwd=folder.parent,
-        env=environ,
+        env={"PATH": os.environ["PATH"], **ada},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.opportune.cli.git_program import git
+from tests.opportune.cli.git_program import git, somebody
 from tests.opportune.cli.upgrading.releases import SECOND, project, write
 
 __all__ = ["git"]  # a fixture
@@ -14,18 +14,9 @@ __all__ = ["git"]  # a fixture
 
 @pytest.fixture(scope="package", autouse=True)
 def _somebody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Git knows who commits and nothing else of this machine, does not tidy up, and brings no samples of hooks."""
-    folder = tmp_path_factory.mktemp("git")
-    config, templates = folder / "config", folder / "templates"
-    (templates / "info").mkdir(parents=True)
-    (templates / "hooks").mkdir()
-    config.write_text("[maintenance]\n auto = false\n[gc]\n auto = 0\n[core]\n fsync = none\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GIT_CONFIG_GLOBAL", str(config))
-        patch.setenv("GIT_TEMPLATE_DIR", str(templates))
-        for role in ("AUTHOR", "COMMITTER"):
-            patch.setenv(f"GIT_{role}_NAME", "Ada")
-            patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
+        for name, value in somebody(tmp_path_factory.mktemp("git")).items():
+            patch.setenv(name, value)
         yield
 
 
