@@ -6,52 +6,58 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest
-
 from opportune.project import PROJECT
 
-SERVES = "import sys, json, opportune.cli.server; import uvicorn; "
-TELLS = "; print(json.dumps(told))"
 NEEDLESS = ["click", "multiprocessing", "uvicorn.main", "uvicorn.supervisors"]
+IS_IMPORTED = f"told = [name for name in {NEEDLESS} if name in sys.modules]"
+IS_THERE = """
+from uvicorn.server import Server
+from uvicorn.config import Config
+told = [uvicorn.Server is Server, uvicorn.Config is Config]
+from uvicorn.main import main, run, STARTUP_FAILURE
+told += [callable(uvicorn.run), main.name, run.__module__, STARTUP_FAILURE]
+"""
+COMMAND_LINE = """
+import contextlib, io
+told = [uvicorn.main.__name__]
+with contextlib.redirect_stdout(io.StringIO()):
+    uvicorn.main(['--version'], standalone_mode=False)
+told.append(uvicorn.main.name)
+"""
+ALL = [True, True, True, "main", "uvicorn.main", 3]
+PROGRAM = """
+import json, os, sys
+import opportune.cli.server
+import uvicorn
+for look in sys.argv[1:]:
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0
+        continue
+    exec(look)
+    print(json.dumps(told), flush=True)
+    os._exit(0)
+"""
+"""Each look finds what a server has imported, and nothing of what another one has asked for."""
 
 
-def output_of(code: str, **environ: str) -> Any:
-    """What a new process prints as JSON."""
+def told(speedups: str, *looks: str) -> list[Any]:
+    """What a new process tells of itself."""
     run = subprocess.run(
-        [sys.executable, "-c", SERVES + code + TELLS],
+        [sys.executable, "-c", PROGRAM, *looks],
         cwd=PROJECT,
-        env={**os.environ, **environ},
+        env={**os.environ, "SPEEDUPS": speedups},
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
     assert not run.stderr
-    return json.loads(run.stdout)
+    return [json.loads(line) for line in run.stdout.splitlines()]
 
 
-def test_one_worker_imports_neither_click_nor_what_supervises_several() -> None:
-    assert output_of(f"told = [name for name in {NEEDLESS} if name in sys.modules]", SPEEDUPS="on") == []
-    assert output_of(f"told = [name for name in {NEEDLESS} if name in sys.modules]", SPEEDUPS="off") == NEEDLESS
+def test_with_speedups_one_worker_imports_what_it_serves_with_and_all_of_uvicorn_is_there_for_whoever_asks() -> None:
+    assert told("on", IS_IMPORTED, IS_THERE, COMMAND_LINE) == [[], ALL, ["call", "main"]]
 
 
-@pytest.mark.parametrize("speedups", ["on", "off"])
-def test_all_of_uvicorn_is_there_for_whoever_asks(speedups: str) -> None:
-    code = (
-        "from uvicorn.server import Server; from uvicorn.config import Config; "
-        "told = [uvicorn.Server is Server, uvicorn.Config is Config]; "
-        "from uvicorn.main import main, run, STARTUP_FAILURE; "
-        "told += [callable(uvicorn.run), main.name, run.__module__, STARTUP_FAILURE]"
-    )
-    assert output_of(code, SPEEDUPS=speedups) == [True, True, True, "main", "uvicorn.main", 3]
-
-
-def test_who_calls_its_command_line_calls_uvicorns_own() -> None:
-    code = (
-        "import contextlib, io\n"
-        "told = [uvicorn.main.__name__]\n"
-        "with contextlib.redirect_stdout(io.StringIO()):\n"
-        "    uvicorn.main(['--version'], standalone_mode=False)\n"
-        "told.append(uvicorn.main.name)"
-    )
-    assert output_of(code, SPEEDUPS="on") == ["call", "main"]
+def test_without_them_uvicorn_imports_all_by_itself() -> None:
+    assert told("off", IS_IMPORTED, IS_THERE) == [NEEDLESS, ALL]
