@@ -25,7 +25,7 @@ from opportune.cli.removal import FOLDERS, Removal
 from opportune.project import PROJECT, USERS
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
-from tests.opportune.cli.command_server import RunCommand, command_server
+from tests.opportune.cli.command_server import RunCommand, command_server, link
 
 FEATURES = sorted(path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS)
 
@@ -41,6 +41,8 @@ IMPORTED = ("opportune.testing.fixtures", "opportune.testing.access", "opportune
 # Reads every page of what is left: a template that wants what is gone fails there.
 WALK = "tests/opportune/security/test_reading.py"
 NEW_ENVIRONMENTS = "tests/opportune/cli/test_environment.py"
+
+FRAMEWORK = "opportune"
 
 # Run there: the rest of the framework's tests know no feature, which import-linter sees to, or start processes.
 ASKED = ("accounts", "admin", "cli", "security")
@@ -124,9 +126,12 @@ def copy_of_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
 def put_back(copy: Path) -> None:
     """Give a copy of the project what it does not have (any more), and the texts that lines were taken out of."""
     for name in project_files():
-        if not (path := copy / name).exists() or name in ("app/installed.py", ".env.example") or name.endswith(".md"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, path)  # of the same age, as what is compiled wants it
+        is_ours = name.startswith(f"{FRAMEWORK}/")  # where nothing is written into, or taken out
+        is_text = name in ("app/installed.py", ".env.example") or (name.endswith(".md") and not is_ours)
+        if is_text or not (copy / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            # A copy is of the same age, too, as what is compiled wants it.
+            (link if is_ours else shutil.copy2)(str(PROJECT / name), str(copy / name))
 
 
 def run_tool(project: Path, tool: str, *arguments: str) -> None:
