@@ -43,6 +43,7 @@ from opportune.web.middleware.flash import FlashMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request_log import RequestLogMiddleware
 from opportune.web.middleware.security_headers import SecurityHeadersMiddleware
+from opportune.web.middleware.streams import StreamsMiddleware
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit.cache_storage import CacheStorage
 from opportune.web.rendering.static_files import STATIC_URL, assets
@@ -130,12 +131,13 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 
 def add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost: headers and log lines are for refusals and crashes too.
-    if settings.database_reader_url.get_secret_value():
-        app.add_middleware(ReadYourWritesMiddleware, settings=settings)
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(CsrfMiddleware, settings=settings)
     app.add_middleware(AllowedHostsMiddleware, settings=settings)
     app.add_middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
+    app.add_middleware(StreamsMiddleware)
+    if settings.database_reader_url.get_secret_value():
+        app.add_middleware(ReadYourWritesMiddleware, settings=settings)
     app.add_middleware(RequestLogMiddleware, trusts_traces=bool(settings.trusted_proxies))
     app.add_middleware(FlashMiddleware, settings=settings)
     app.add_middleware(SecurityHeadersMiddleware, settings=settings)

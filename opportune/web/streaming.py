@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from starlette.types import Receive, Scope, Send
 
 from opportune.llm import LLMError
+from opportune.web.middleware.streams import HANDOVER, Handover
 from opportune.web.rendering import markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.templates import is_htmx, templates
@@ -75,11 +77,6 @@ class _ClosingResponse(StreamingResponse):
         if scope["type"] != "http" or scope["asgi"].get("spec_version", "2.0") >= SENDS_TELL_VERSION:
             await super().__call__(scope, receive, send)
             return
-        await self._send_until_left(receive, send)
-        if self.background is not None:
-            await self.background()
-
-    async def _send_until_left(self, receive: Receive, send: Send) -> None:
         try:
             async with asyncio.timeout(None) as limit:
                 leaving = asyncio.create_task(self._end_when_left(receive, limit))
@@ -91,10 +88,13 @@ class _ClosingResponse(StreamingResponse):
             if not limit.expired():
                 raise
             await leaving
+        if self.background is not None:
+            await self.background()
 
     async def _end_when_left(self, receive: Receive, limit: asyncio.Timeout) -> None:
         try:
-            await self.listen_for_disconnect(receive)
+            while (await receive())["type"] != "http.disconnect":
+                pass
         except Exception:
             limit.reschedule(0)
             raise
@@ -115,6 +115,12 @@ class EventStream(_ClosingResponse):
 
     def __init__(self, events: AsyncGenerator[bytes, None], status_code: int = 200) -> None:  # as OpenAPI looks it up
         super().__init__(events, status_code, headers=HEADERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handover: Handover | None = scope.get(HANDOVER)
+        play = partial(super().__call__, scope, receive, send)
+        if handover is None or not handover.takes(scope, receive, play):
+            await play()
 
 
 async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerator[bytes, None]:

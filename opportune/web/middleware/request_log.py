@@ -41,12 +41,13 @@ class RequestLogMiddleware:
         number = _number(scope)
         token = request_id.set(number)
         trace = traceparent.set(traceparent.get() or (given_traceparent(scope) if self.trusts_traces else ""))
-        answer = {"status": 0}
+        status = 0
         began = time.perf_counter()
 
         async def send_with_number(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                answer["status"] = message["status"]
+                status = message["status"]
                 headers = (header for header in message.get("headers", ()) if header[0] != b"x-request-id")
                 message["headers"] = [*headers, (b"x-request-id", number.encode())]
             await send(message)
@@ -56,9 +57,9 @@ class RequestLogMiddleware:
         except ClientDisconnect:
             pass  # nobody is left to be answered, and nothing is wrong
         except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes an answer and a log line
-            await _answer_crash(error, answer["status"], scope, receive, send_with_number)
+            await _answer_crash(error, status, scope, receive, send_with_number)
         finally:
-            _log(scope, answer["status"], time.perf_counter() - began)
+            _log(scope, status, time.perf_counter() - began)
             request_id.reset(token)
             traceparent.reset(trace)
 

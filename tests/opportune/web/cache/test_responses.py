@@ -1,12 +1,13 @@
 """What is kept and what is not, and what browsers and proxies are told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 from fastapi import Response
 from starlette.responses import StreamingResponse
 
+from opportune.web import EventStream
 from opportune.web.cache import cached
 from opportune.web.cache.cached_response import CachedResponse, unpack
 from tests.opportune.web.cache.conftest import Clock
@@ -135,10 +136,13 @@ async def test_an_answer_that_is_too_long_is_not_kept(shop: Shop) -> None:
     assert shop.builds == 2
 
 
-async def test_a_stream_goes_through_as_it_comes(shop: Shop) -> None:
+@pytest.mark.parametrize("kind", [StreamingResponse, EventStream])
+async def test_a_stream_goes_through_as_it_comes(
+    shop: Shop, kind: Callable[[AsyncGenerator[bytes, None]], Response]
+) -> None:
     builds = 0
 
-    async def pieces() -> AsyncIterator[bytes]:
+    async def pieces() -> AsyncGenerator[bytes, None]:
         for piece in (b"one ", b"two ", b"three"):
             yield piece
             await asyncio.sleep(0)
@@ -147,7 +151,7 @@ async def test_a_stream_goes_through_as_it_comes(shop: Shop) -> None:
     async def stream() -> Response:
         nonlocal builds
         builds += 1
-        return StreamingResponse(pieces())
+        return kind(pieces())
 
     async with shop.client_of(stream) as client:
         answers = await asyncio.gather(*(client.get("/things") for _ in range(3)))
