@@ -252,9 +252,9 @@ def needs_that_are_looked_at_once() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def garbage_that_is_looked_for_seldom() -> Iterator[None]:
     """A site tunes the collector for itself; a thousand sites leave more, which is gone when the process ends."""
-    before = gc.get_threshold()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(application, "tune_gc", lambda: None)
-        gc.set_threshold(*GC_THRESHOLDS)
+        gc.set_threshold(
+            *GC_THRESHOLDS
+        )  # for good: with those before, all would be looked through here, and by pytest once more
         yield
-    gc.set_threshold(*before)
