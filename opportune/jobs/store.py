@@ -8,6 +8,7 @@ import secrets
 from asyncio import CancelledError
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, tuple_, update
@@ -75,7 +76,11 @@ class JobStore:
 
     def __init__(self, database: Database, names: Collection[str]) -> None:
         self.database = database
-        self._known = col(Job.name).in_(sorted(names))
+        self.names = names
+
+    @cached_property
+    def _known(self) -> ColumnElement[bool]:
+        return col(Job.name).in_(sorted(self.names))
 
     async def claim(self, most: int) -> list[Job]:
         """Take what is due, and what dead processes have left: the longest due first."""

@@ -5,6 +5,7 @@ As SQLAdmin has it, which is not imported for this: it takes long, and every sit
 
 import re
 from collections.abc import Set as AbstractSet
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -14,7 +15,12 @@ WILDCARD = "*"
 
 def identity_of(model: type[Any]) -> str:
     """A model's name in addresses: `book-tag` for `BookTag`."""
-    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1-\2", model.__name__)
+    return _hyphened(model.__name__)
+
+
+@cache
+def _hyphened(name: str) -> str:
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1-\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", words).lower()
 
 

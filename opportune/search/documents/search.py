@@ -1,8 +1,9 @@
 """Searching an index of documents, wherever it is. One statement for most questions; it knows no HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import cached_property, partial
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -39,14 +40,20 @@ SMOOTHING_RANKS = 60
 class DocumentSearch(Generic[H]):
     """Made when the application starts; opens the index at the first question."""
 
-    def __init__(self, index: DocumentIndex[H], engine: Engine, database: Database | None = None) -> None:
+    def __init__(
+        self, index: DocumentIndex[H], make_engine: Callable[[], Engine], database: Database | None = None
+    ) -> None:
         """`database`: the site's, where it has the vectors of documents."""
         self.index = index
         self.database = database
-        self.engine = engine
+        self._make_engine = make_engine
         self.fragments = FragmentCache()
         self._built_at = ""
         self._look_at = 0.0
+
+    @cached_property
+    def engine(self) -> Engine:
+        return self._make_engine()
 
     async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[H]:
         """What any text finds: documents by their name first, then by the words of their text.
@@ -113,7 +120,8 @@ class DocumentSearch(Generic[H]):
         await self.engine.refresh()
 
     async def close(self) -> None:
-        await self.engine.close()
+        if "engine" in vars(self):
+            await self.engine.close()
 
     async def _page(self, query: Query, limit: int, page: int) -> Rows:
         offset = (page - 1) * limit
@@ -207,19 +215,19 @@ class DocumentSearch(Generic[H]):
         return self.index.hit(**shown, **marked, similarity=row.get("similarity"))
 
 
-def engine_for(index: DocumentIndex[Any], settings: Settings, database: Database | None = None) -> Engine:
-    """Where the index is; `database` is used if that is it."""
+def engine_for(index: DocumentIndex[Any], settings: Settings, database: Database | None = None) -> Callable[[], Engine]:
+    """What makes it, where the index is; `database` is used if that is it. Sites that nobody asks go without."""
     url = index.url(settings)
     if url.kind != "postgresql":
         from opportune.search.documents.sqlite_engine import SQLiteEngine  # noqa: PLC0415 - one of two
 
-        return SQLiteEngine(index, url, settings)
+        return partial(SQLiteEngine, index, url, settings)
     from opportune.db.drivers.postgresql import PostgreSQLDatabase  # noqa: PLC0415 - the other one
     from opportune.search.documents.postgresql_engine import PostgreSQLEngine  # noqa: PLC0415 - likewise
 
     if database and database.url == url:
-        return PostgreSQLEngine(index, database, is_own=False)
-    return PostgreSQLEngine(index, PostgreSQLDatabase(url, settings), is_own=True)
+        return partial(PostgreSQLEngine, index, database, is_own=False)
+    return lambda: PostgreSQLEngine(index, PostgreSQLDatabase(url, settings), is_own=True)
 
 
 def _seems_misspelt(query: Query, rows: Rows) -> bool:

@@ -88,9 +88,10 @@ async def test_a_folder_is_indexed_and_searched(settings: Settings, tmp_path: Pa
     (tmp_path / "leave.md").write_text("# Sick leave\n\nWrite to the café.")
     names["FOLDER"] = tmp_path
     index: DocumentIndex[DocumentHit] = names["handbook"]
-    built = index.build(names["Handbook"](), DatabaseURL.parse(f"sqlite:///{tmp_path / 'h.db'}"), unseen)
+    url = DatabaseURL.parse(f"sqlite:///{tmp_path / 'h.db'}")
+    built = index.build(names["Handbook"](), url, unseen)
     assert built.entries == 1
-    search = DocumentSearch(index, SQLiteEngine(index, DatabaseURL.parse(f"sqlite:///{tmp_path / 'h.db'}"), settings))
+    search = DocumentSearch(index, lambda: SQLiteEngine(index, url, settings))
     try:
         assert [hit.name_html for hit in (await search.find("sikc")).items] == ["<mark>Sick</mark> leave"]
         assert [hit.slug for hit in (await search.find("cafe")).items] == ["leave"]

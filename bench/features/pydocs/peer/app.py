@@ -37,7 +37,7 @@ class OnDisk(SQLiteEngine):
 
 app = FastAPI()
 index = DocumentSearch(
-    python_docs, OnDisk(python_docs, DatabaseURL.parse(f"sqlite:///{FILE}"), Settings(_env_file=None))
+    python_docs, lambda: OnDisk(python_docs, DatabaseURL.parse(f"sqlite:///{FILE}"), Settings(_env_file=None))
 )
 
 
