@@ -9,8 +9,6 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from boto3 import Session
-from moto.server import ThreadedMotoServer
 
 from opportune import aws_secrets
 from opportune.db.url.database_url import DatabaseURL
@@ -36,6 +34,8 @@ Answer = Callable[[Any], str]
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - takes long, where tests are only collected
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     yield "http://{}:{}".format(*server.get_host_and_port())
@@ -44,6 +44,8 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def manager(endpoint: str) -> Any:
+    from boto3 import Session  # noqa: PLC0415 - as above
+
     session = Session("testing", "testing", region_name=REGION)
     return session.client("secretsmanager", endpoint_url=endpoint)
 

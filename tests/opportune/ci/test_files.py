@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
-from jsonschema.validators import validator_for  # type: ignore[import-untyped]
-from pre_commit.clientlib import load_config  # type: ignore[import-untyped]
 from pydantic import SecretStr
 from ruamel.yaml import YAML
 
@@ -35,11 +32,17 @@ def read(name: str) -> Any:
 
 @pytest.mark.parametrize(("name", "schema"), SCHEMAS.items())
 def test_it_keeps_the_published_format(name: str, schema: str) -> None:
+    # What takes long to import is imported by the process that needs it, and not by each that collects tests.
+    from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # noqa: PLC0415
+    from jsonschema.validators import validator_for  # type: ignore[import-untyped] # noqa: PLC0415
+
     rules = get_builtin_schema(schema)
     assert [error.message for error in validator_for(rules)(rules).iter_errors(read(name))] == []
 
 
 def test_git_runs_the_linters_that_the_lock_names() -> None:
+    from pre_commit.clientlib import load_config  # type: ignore[import-untyped] # noqa: PLC0415 - as above
+
     config = load_config(str(PROJECT / ".pre-commit-config.yaml"))
     hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
     dev = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["dev"]

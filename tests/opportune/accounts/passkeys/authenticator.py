@@ -1,5 +1,6 @@
 """A device that makes and shows passkeys as browsers tell of them, and can be made to lie in every part."""
 
+import base64
 import hashlib
 import json
 import secrets
@@ -11,9 +12,13 @@ from typing import Any
 import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
 PRESENT, VERIFIED, HOLDS_KEY = 0x01, 0x04, 0x40
+
+
+def as_text(value: bytes) -> str:
+    """As browsers write what is binary."""
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
 
 
 @dataclass
@@ -51,13 +56,11 @@ class Authenticator:
         client, data = self._client("webauthn.get", question["publicKey"]["challenge"]), self._data()
         signature = self.key.sign(data + hashlib.sha256(client).digest(), ec.ECDSA(hashes.SHA256()))
         told = {"clientDataJSON": client, "authenticatorData": data, "signature": signature}
-        return self._answer(question, {**told, "userHandle": base64url_to_bytes(self.handle)}, lies)
+        return self._answer(question, {**told, "userHandle": self.handle}, lies)
 
     def _answer(self, question: dict[str, Any], told: dict[str, Any], lies: dict[str, Any]) -> str:
-        response = {
-            name: bytes_to_base64url(value) if isinstance(value, bytes) else value for name, value in told.items()
-        }
-        number = bytes_to_base64url(self.number)
+        response = {name: as_text(value) if isinstance(value, bytes) else value for name, value in told.items()}
+        number = as_text(self.number)
         credential = {"id": number, "rawId": number, "type": "public-key", "response": {**response, **lies}}
         return json.dumps({"state": question["state"], "credential": credential})
 
