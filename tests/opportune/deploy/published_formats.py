@@ -7,8 +7,6 @@ import tomllib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
-from jsonschema.validators import validator_for  # type: ignore[import-untyped]
 from ruamel.yaml import YAML
 
 from opportune.web.health import HEALTH_PATHS
@@ -181,6 +179,10 @@ def check_litestream(text: str) -> None:
 
 def check_compose(text: str) -> None:
     """https://github.com/compose-spec/compose-spec"""
+    # What takes long to import is imported by the process that needs it, and not by each that collects tests.
+    from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # noqa: PLC0415
+    from jsonschema.validators import validator_for  # type: ignore[import-untyped] # noqa: PLC0415
+
     rules = get_builtin_schema("vendor.compose-spec")
     data = yaml(text)
     assert [error.message for error in validator_for(rules)(rules).iter_errors(data)] == []

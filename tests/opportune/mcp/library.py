@@ -2,13 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 from fastapi import FastAPI
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult, TextContent
 
 from opportune.accounts import CurrentUser
 from opportune.db import WriteSession
@@ -16,6 +13,10 @@ from opportune.feature import Feature
 from opportune.features import accounts, mcp
 from opportune.testing.quiet_app import quiet_app
 from opportune.tools import tool
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp.types import CallToolResult
 
 SITE = "http://testserver"
 
@@ -59,7 +60,11 @@ def site_of(app: FastAPI, *features: Feature) -> FastAPI:
 
 
 @asynccontextmanager
-async def mcp_client(site: FastAPI, **http: Any) -> AsyncIterator[Client]:
+async def mcp_client(site: FastAPI, **http: Any) -> AsyncIterator["Client"]:
+    # Where tests are only collected, nobody waits half a second for the SDK.
+    from mcp import Client  # noqa: PLC0415 - as just said
+    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - as just said
+
     async with (
         httpx2.AsyncClient(transport=httpx2.ASGITransport(site), **http) as client_of_http,
         Client(streamable_http_client(f"{SITE}/mcp", http_client=client_of_http)) as client,
@@ -67,7 +72,9 @@ async def mcp_client(site: FastAPI, **http: Any) -> AsyncIterator[Client]:
         yield client
 
 
-def text_of(result: CallToolResult) -> str:
+def text_of(result: "CallToolResult") -> str:
+    from mcp.types import TextContent  # noqa: PLC0415 - as in `mcp_client`
+
     (content,) = result.content
     assert isinstance(content, TextContent)
     return content.text

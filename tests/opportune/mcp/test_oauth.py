@@ -7,14 +7,12 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
-from mcp.client.auth import OAuthClientProvider
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
 from sqlalchemy import func, select, update
 from sqlmodel import col
@@ -25,11 +23,14 @@ from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.tokens import jwt_strategy
 from opportune.db import Database
 from opportune.db.model import utc_now
-from opportune.mcp.oauth import cleanup, registration, routes
+from opportune.mcp.oauth import cleanup, routes
 from opportune.mcp.oauth.models import McpClient, McpGrant
 from opportune.mcp.oauth.redirects import find_redirect, parse_redirect
 from opportune.testing import PASSWORD, make_token, make_user, signed_in_client
 from tests.opportune.mcp.library import LIBRARY, SITE, mcp_client, site_of, text_of
+
+if TYPE_CHECKING:
+    from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -145,19 +146,19 @@ async def status_of(program: AsyncClient, token: str) -> int:
 class Memory:
     """What the SDK's client keeps."""
 
-    tokens: OAuthToken | None = None
-    client: OAuthClientInformationFull | None = None
+    tokens: "OAuthToken | None" = None
+    client: "OAuthClientInformationFull | None" = None
 
-    async def get_tokens(self) -> OAuthToken | None:
+    async def get_tokens(self) -> "OAuthToken | None":
         return self.tokens
 
-    async def set_tokens(self, tokens: OAuthToken) -> None:
+    async def set_tokens(self, tokens: "OAuthToken") -> None:
         self.tokens = tokens
 
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
+    async def get_client_info(self) -> "OAuthClientInformationFull | None":
         return self.client
 
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+    async def set_client_info(self, client_info: "OAuthClientInformationFull") -> None:
         self.client = client_info
 
 
@@ -165,6 +166,9 @@ class Memory:
 async def test_the_sdks_client_signs_in_by_itself_and_is_listed_told_of_and_ended(
     site: FastAPI, browser: AsyncClient, database: Database, method: Any
 ) -> None:
+    from mcp.client.auth import OAuthClientProvider  # noqa: PLC0415 - as in `mcp_client`
+    from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata  # noqa: PLC0415 - as in `mcp_client`
+
     back, answers, memory = "http://127.0.0.1:51234/callback", list[str](), Memory()
 
     async def go_there(address: str) -> None:
@@ -545,7 +549,7 @@ async def test_who_registers_in_masses_fills_nothing_and_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await connect(program, browser, client_id)
-    monkeypatch.setattr(registration, "MAX_UNUSED_CLIENTS", 2)
+    monkeypatch.setattr("opportune.mcp.oauth.registration.MAX_UNUSED_CLIENTS", 2)
     for number in range(4):
         await register(program, client_name=f"Flood\u202e {number}")
     async with database.reader(fresh=True) as session:
