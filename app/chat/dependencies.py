@@ -103,9 +103,11 @@ async def get_stream(
     found = await _find(answers, user.id, conversation_id, named) if user else None
     if found is None or found[0].answer is None:
         return None
-    message = found[0]
+    message, branches, awaits_title = found
     offset = named[1] if named and named[0] == message.id else 0
-    return MessageStream(answers.view(found[0].answer), offset, message.id, *found)
+    # Not with its row of the answer, of which the prompt is the whole conversation: the view has one for all who look.
+    alone = Message(**message.model_dump())
+    return MessageStream(answers.view(found[0].answer), offset, message.id, alone, branches, awaits_title)
 
 
 CurrentStream = Annotated[MessageStream | None, Depends(get_stream)]

@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from app.chat import answering
+from app.chat.dependencies import get_stream
 from app.chat.models import Role
 from app.chat.schemas import MessageCreate
 from opportune import llm
+from opportune.accounts import User
 from opportune.llm import AnswerManager, AnswerRunning, FakeProvider
 from tests.chat.conversations import shown_messages, start_conversation, wait_until_ended
 
@@ -22,6 +24,18 @@ async def test_a_question_and_its_whole_answer_are_stored(
     question, answer = await shown_messages(manager, owner_id, conversation_id)
     assert (question.role, question.text, question.answer) == (Role.USER, "Why?", None)
     assert (answer.role, answer.text) == (Role.ASSISTANT, "Because it is.")
+
+
+@pytest.mark.database("sqlite")
+async def test_who_looks_at_an_answer_keeps_its_message_and_no_row_of_the_answer(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = [asyncio.Event()]
+    conversation_id, answer = await start_conversation(manager, owner_id)
+    stream = await get_stream(conversation_id, User(id=owner_id, email="", hashed_password=""), manager)
+    assert stream
+    assert stream.message.model_dump() == answer.model_dump()
+    assert stream.message.answer is None
 
 
 @pytest.mark.database("sqlite")
