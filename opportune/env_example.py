@@ -5,9 +5,9 @@
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -43,12 +43,25 @@ def docstrings(kind: type[BaseSettings]) -> dict[str, str]:
 
 
 def _docstrings_in(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(body, ast.ClassDef)  # noqa: S101 - the source of a class
-    for setting, words in pairwise(body.body):
+    # Python's own way to the source of a class goes through all of its file, and then the class is to be parsed again.
+    source = Path(inspect.getfile(kind)).read_bytes()
+    classes = dict(_classes_in(ast.parse(source)))
+    for setting, words in pairwise(classes[kind.__qualname__].body):
         match setting, words:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 yield name, text
+
+
+def _classes_in(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.ClassDef]]:
+    """The classes in it, as Python names them."""
+    for each in ast.iter_child_nodes(node):
+        inner = prefix
+        if isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            inner += f"{each.name}." if isinstance(each, ast.ClassDef) else f"{each.name}.<locals>."
+        if isinstance(each, ast.ClassDef):
+            yield f"{prefix}{each.name}", each
+        if not isinstance(each, ast.expr):
+            yield from _classes_in(each, inner)
 
 
 def setting_text(value: Any) -> str:
