@@ -83,6 +83,8 @@ async def find_violations(page: Page) -> list[str]:
     is_dark, has_axe = await page.evaluate(STATE)
     if not has_axe:
         await page.evaluate(_script())
+        if page in SEEN:  # looked at more than once: its next documents have axe from their start, which is less work
+            await page.add_init_script(_script())
     first, second = ("dark", "light") if is_dark else ("light", "dark")
     found = await _look(page, first, STANDARDS)
     await page.emulate_media(color_scheme="light" if is_dark else "dark", reduced_motion="reduce")
