@@ -101,8 +101,13 @@ class _ClosingResponse(StreamingResponse):
         limit.reschedule(0)
 
     async def stream_response(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         async with aclosing(self.body_iterator):
-            await super().stream_response(send)
+            async for piece in self.body_iterator:
+                body = piece.encode(self.charset) if isinstance(piece, str) else piece
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                del piece, body  # each of hundreds of viewers would keep its last
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class EventStream(_ClosingResponse):
