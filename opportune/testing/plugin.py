@@ -5,6 +5,7 @@ With `-n` there is a process that only hands out tests. It imports neither fixtu
 
 import gc
 import os
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ SECRET_KEY = "a key for tests that opens nothing anywhere"
 
 KINDS = ("sqlite", "postgresql")
 
+HYPOTHESIS = "hypothesispytest"
+"""What pytest calls its plugin."""
+
 SLOWEST_MODULES = (
     *("test_project.py", "test_speedups.py", "test_wheel.py"),
     *("test_bookshelf.py", "test_cookbook.py", "test_startproject.py", "test_tutorial.py"),
@@ -38,6 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hypothesis imports itself for its part of the summary, which is empty where no test has: a fifth of a second."""
+    plugins = session.config.pluginmanager
+    others_run_tests = session.config.getoption("dist", "no") != "no"
+    if "hypothesis" not in sys.modules and not others_run_tests and plugins.has_plugin(HYPOTHESIS):
+        plugins.unregister(name=HYPOTHESIS)
 
 
 @pytest.hookimpl(trylast=True)
