@@ -69,7 +69,7 @@ class AnswerFollower:
             yield followed.live
         finally:
             followed.viewers -= 1
-            if not followed.viewers:
+            if not followed.viewers and self._followed.get(followed.live.id) is followed:  # others may have begun anew
                 self._forget(followed.live.id)
 
     def leave(self) -> None:

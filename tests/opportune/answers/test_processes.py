@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from sqlalchemy import update
@@ -13,6 +14,7 @@ from sqlmodel import col
 
 from opportune.answers import store
 from opportune.answers.events import AnswerStream
+from opportune.answers.follower import AnswerFollower
 from opportune.answers.live import LiveAnswer
 from opportune.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
@@ -56,6 +58,29 @@ async def test_another_process_shows_the_answer_as_it_grows(
             gate.set()
     assert seen == ["One, ", "One, two."]
     assert live.answer.status == AnswerStatus.DONE
+
+
+async def test_one_who_was_sent_away_takes_nobody_along_who_has_come_since(
+    manager: AnswerManager,
+    owner_id: int,
+    model: FakeProvider,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two."]
+    answer = await ask(manager, owner_id)
+    follower = AnswerFollower(database, manager.take_over)
+    async with AsyncExitStack() as sent_away, asyncio.timeout(TIMEOUT_SECONDS):
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "read", AsyncMock(return_value={}))  # as of an answer that is deleted
+            first = await sent_away.enter_async_context(follower.follow(answer))
+            assert [text async for text in first.growth(0)] == []
+        async with follower.follow(answer) as live:
+            await sent_away.aclose()
+            async for _ in live.growth(0):
+                gate.set()
+    assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
 
 
 async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
