@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from opportune.server.turns import RequestTurns
+from opportune.server.request_turns import RequestTurns
 
 ANY_PROXY = "*"
 

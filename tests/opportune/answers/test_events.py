@@ -306,3 +306,31 @@ async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_no
     for (event,) in viewers:
         assert str(render_piece(markdown_blocks.MarkdownPiece(LONG))) in json_module.loads(str(event.data))[-1][1]
         assert event.id == f"7:{len(LONG)}"
+
+
+async def test_blocks_that_end_in_many_answers_at_once_are_rendered_a_few_at_a_time() -> None:
+    at_once = live.RENDERING.at_once
+    growing = [alive(answer()) for _ in range(3 * at_once)]
+    assert await _looks_in_each_turn(growing, "Words") == [len(growing)]
+    assert max(await _looks_in_each_turn(growing, ".\n\nMore")) == at_once
+
+
+async def _looks_in_each_turn(growing: list[LiveAnswer], added: str) -> list[int]:
+    """How many see what is added in each turn of the loop, until all have."""
+    seen, steps = 0, list[int]()
+
+    async def look(each: LiveAnswer) -> None:
+        nonlocal seen
+        await each.blocks()
+        seen += 1
+
+    for each in growing:
+        each.add(added)
+    looking = [asyncio.create_task(look(each)) for each in growing]
+    async with asyncio.timeout(5):
+        while seen < len(growing):
+            before = seen
+            await asyncio.sleep(0)
+            steps.append(seen - before)
+        await asyncio.gather(*looking)
+    return steps

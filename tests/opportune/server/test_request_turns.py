@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from opportune.server.proxies import ServerConfig
-from opportune.server.turns import MAX_BEGUN_PER_TURN, RequestTurns
+from opportune.server.request_turns import MAX_BEGUN_PER_TURN, RequestTurns
 
 TIMEOUT_SECONDS = 10
 MANY = 3 * MAX_BEGUN_PER_TURN
@@ -71,17 +71,6 @@ async def test_requests_that_wait_for_something_keep_no_others_waiting(site: Sit
         ask(turns, "/quick")
         while "/quick" not in site.begun:
             await asyncio.sleep(0)
-
-
-async def test_one_whose_server_gave_up_takes_nobodys_turn(site: Site) -> None:
-    requests = ask(RequestTurns(site), *(f"/{number}" for number in range(MANY)))
-    await asyncio.sleep(0)
-    for request in requests[MAX_BEGUN_PER_TURN:-1]:
-        request.cancel()
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while f"/{MANY - 1}" not in site.begun:
-            await asyncio.sleep(0)
-    assert len(site.begun) == MAX_BEGUN_PER_TURN + 1
 
 
 async def test_what_a_request_raises_reaches_the_server() -> None:
