@@ -254,7 +254,6 @@ def garbage_that_is_looked_for_seldom() -> Iterator[None]:
     """A site tunes the collector for itself; a thousand sites leave more, which is gone when the process ends."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(application, "tune_gc", lambda: None)
-        gc.set_threshold(
-            *GC_THRESHOLDS
-        )  # for good: with those before, all would be looked through here, and by pytest once more
+        # For good: with those before, all would be looked through here, and by pytest once more.
+        gc.set_threshold(*GC_THRESHOLDS)
         yield
