@@ -138,7 +138,9 @@ def _program() -> socket.socket:
         _wait_for(lock)
         address = f"{folder}/commands"
         try:
-            return _connected(address)
+            others = _connected(address)
+            atexit.register(others.close)
+            return others
         except (ConnectionError, FileNotFoundError):  # none has started it yet, or it has ended
             Path(address).unlink(missing_ok=True)
             Path(folder, PROCESSES).unlink(missing_ok=True)  # which has ended with it
