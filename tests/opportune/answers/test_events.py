@@ -159,7 +159,7 @@ async def test_who_leaves_lets_go_of_an_answer_that_is_silent(kind: str) -> None
     let_go = list[str]()
     stream = AnswerStream(view(), 0, 7)
     response = EventStream(stream.json() if kind == "json" else stream.html(render))
-    async with asyncio.TaskGroup() as group:
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         group.create_task(response({"type": "http", "asgi": {}}, receive, send))
         await looking.wait()
         left.set()

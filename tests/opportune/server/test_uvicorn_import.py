@@ -40,8 +40,8 @@ for look in sys.argv[1:]:
 """Each look finds what a server has imported, and nothing of what another one has asked for."""
 
 
-def told(speedups: str, *looks: str) -> list[Any]:
-    """What a new process tells of itself."""
+def run_looks(speedups: str, *looks: str) -> list[Any]:
+    """What each look finds, in a new process."""
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM, *looks],
         cwd=PROJECT,
@@ -56,8 +56,8 @@ def told(speedups: str, *looks: str) -> list[Any]:
 
 
 def test_with_speedups_one_worker_imports_what_it_serves_with_and_all_of_uvicorn_is_there_for_whoever_asks() -> None:
-    assert told("on", IS_IMPORTED, IS_THERE, COMMAND_LINE) == [[], ALL, ["call", "main"]]
+    assert run_looks("on", IS_IMPORTED, IS_THERE, COMMAND_LINE) == [[], ALL, ["call", "main"]]
 
 
 def test_without_them_uvicorn_imports_all_by_itself() -> None:
-    assert told("off", IS_IMPORTED, IS_THERE) == [NEEDLESS, ALL]
+    assert run_looks("off", IS_IMPORTED, IS_THERE) == [NEEDLESS, ALL]

@@ -80,7 +80,7 @@ async def test_a_timeout_of_the_events_is_an_error_and_nobody_has_left() -> None
     assert source.is_closed
 
 
-async def test_what_goes_wrong_with_receiving_ends_the_stream_and_is_told() -> None:
+async def test_an_error_of_receive_ends_the_stream_and_is_raised() -> None:
     source = Source()
 
     async def receive() -> Message:
@@ -95,7 +95,8 @@ async def test_what_goes_wrong_with_receiving_ends_the_stream_and_is_told() -> N
 async def test_who_stops_the_request_stops_the_stream() -> None:
     source = Source()
     request = asyncio.create_task(play(EventStream(source.events()), Visitor()))
-    await source.waits.wait()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await source.waits.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
