@@ -19,6 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 from opportune.errors import OperatorError
 from opportune.logging import logging_config
 from opportune.project import FRAMEWORK, PACKAGE, PROJECT, display_path
+from opportune.server.connections.acceptor import Acceptor
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.proxies import ServerConfig
 from opportune.settings import Settings, forget_settings
@@ -26,8 +27,6 @@ from opportune.telemetry.process import form_group
 
 MAX_WAITING_CONNECTIONS = 2048
 """Connections that wait to be accepted, and may be accepted in one go before any is turned away."""
-MAX_ACCEPTED_PER_TURN = 8
-"""Connections that are accepted between two looks of the event loop at its sockets: 1 ms of work."""
 RESERVED_OPEN_FILES = 1000
 """Databases, uploads, programs: what a process has open besides."""
 MAX_PORT = 65535
@@ -118,6 +117,8 @@ def serve(
     allow_open_files(settings.max_http_connections)
     options = {**_options(settings), **_reloading(reload), **_tls(listener, settings)}
     config = ServerConfig(app, factory=True, workers=workers, **options)
+    if config.loop == "uvloop" and not settings.local_https:
+        config.acceptor = Acceptor(listener)
     server = Server(config)
     try:
         if config.should_reload:
@@ -129,18 +130,9 @@ def serve(
         else:
             if settings.is_production:
                 hand_over_at_hangup(listener)
-            server.run(sockets=several_of(listener))
+            server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # Ctrl-C, or Fly's signal to stop: the server has ended as it should
-
-
-def several_of(listener: socket.socket) -> list[socket.socket]:
-    """The socket under several numbers, each watched by itself.
-
-    uvloop accepts one connection of each in a turn of the loop: of hundreds who come at once, the last would wait for
-    seconds. asyncio's own loops, as on Windows, accept all that are there.
-    """
-    return [listener, *(listener.dup() for _ in range(MAX_ACCEPTED_PER_TURN - 1 if sys.platform != "win32" else 0))]
 
 
 def tell_port(listener: socket.socket, settings: Settings) -> None:
@@ -209,7 +201,7 @@ def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
     from opportune.server.supervisor import Supervisor  # noqa: PLC0415 - one worker needs none
 
     form_group(config.workers)
-    supervisor = Supervisor(config, sockets=several_of(listener))
+    supervisor = Supervisor(config, sockets=[listener])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise OperatorError("The workers cannot start; the lines above say why.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import uvicorn
 
+from opportune.server.connections.acceptor import Acceptor
 from opportune.server.request_turns import RequestTurns
 
 ANY_PROXY = "*"
@@ -19,6 +20,9 @@ class ServerConfig(uvicorn.Config):
 
     uvicorn would believe the first, which a visitor may have written. Proxies named beside `*` are passed over.
     """
+
+    acceptor: Acceptor | None = None
+    """Accepts what the event loop leaves for its next turns; None where that leaves nothing."""
 
     def load(self) -> None:
         if isinstance(self.app, str):  # the site is imported now, which leaves no garbage

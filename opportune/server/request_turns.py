@@ -1,4 +1,4 @@
-"""Has hundreds of requests that come at once begin a few at a time.
+"""Has hundreds of requests that come at once begin one after the other.
 
 After a deploy everybody whose stream broke off is back in the same moment. The host's health check would wait until
 all of them have begun, and take the site for dead.
@@ -13,9 +13,9 @@ from opportune.web.turns import Turns
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-MAX_BEGUN_PER_TURN = 2
-"""Requests that begin between two looks of the event loop at its sockets: 1 ms of work. More would fill memory with
-requests that have begun and wait for the database."""
+MAX_BEGUN_PER_TURN = 1
+"""Requests that begin between two looks of the event loop at its sockets. More would fill memory with requests that
+have begun and wait for the database."""
 
 
 class RequestTurns:

@@ -50,6 +50,8 @@ class ConnectionLimits(asyncio.Protocol):
     """Limits of one connection: goes before a protocol class of uvicorn's, which has these attributes."""
 
     app: "ASGIApp"
+    app_state: dict[str, Any]
+    config: Any
     connections: set[Any]
     cycle: Any
     loop: asyncio.AbstractEventLoop
@@ -72,6 +74,8 @@ class ConnectionLimits(asyncio.Protocol):
         if len(self.connections) > get_settings().max_http_connections:
             self._enter_reserve()
         self._wait_for_headers()
+        if acceptor := getattr(self.config, "acceptor", None):
+            acceptor.accept_others(self._make_another)
 
     def data_received(self, data: bytes) -> None:
         if self.refused:
@@ -141,6 +145,12 @@ class ConnectionLimits(asyncio.Protocol):
             longest_silent = next((one for one in self.reserve if not one._is_answering()), self)
             self.reserve.pop(longest_silent)
             longest_silent.transport.close()
+
+    def _make_another(self) -> asyncio.Protocol:
+        """For the next connection to the same server."""
+        make: Any = type(self)  # with uvicorn's arguments
+        protocol: asyncio.Protocol = make(self.config, self.server_state, self.app_state, self.loop)
+        return protocol
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

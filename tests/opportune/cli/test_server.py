@@ -1,20 +1,18 @@
 """Servers are processes: these tests start them, talk to them and end them."""
 
-import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
-import uvloop
 
 from opportune.cli import server
 from opportune.errors import OperatorError
@@ -35,32 +33,6 @@ if __name__ == "__main__":
     listener = socket.socket(fileno=int(sys.argv[1]))
     serve(listener, get_settings(), **{"app": "tests.opportune.streaming_site:create_app", **eval(sys.argv[2])})
 """
-
-
-def test_of_many_who_connect_at_once_several_are_accepted_in_each_turn_of_the_loop() -> None:
-    many, accepted = 10 * server.MAX_ACCEPTED_PER_TURN, list[asyncio.BaseTransport]()
-
-    class Accepted(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            accepted.append(transport)
-
-    async def turns(listeners: list[socket.socket]) -> int:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(TIMEOUT_SECONDS), AsyncExitStack() as stack:
-            for listener in listeners:
-                await stack.enter_async_context(await loop.create_server(Accepted, sock=listener))
-            count = 0
-            while len(accepted) < many:
-                await asyncio.sleep(0)
-                count += 1
-            for transport in accepted:
-                transport.close()
-        return count
-
-    with socket.create_server(("127.0.0.1", 0), backlog=many) as listener, ExitStack() as clients:
-        for _ in range(many):
-            clients.enter_context(socket.create_connection(listener.getsockname(), TIMEOUT_SECONDS))
-        assert uvloop.run(turns(server.several_of(listener))) < many / 2
 
 
 class Server(NamedTuple):
