@@ -22,6 +22,7 @@ from opportune.answers.tool_runs import noted
 from opportune.llm.provider import ToolCall
 from opportune.tools import ToolRun
 from opportune.web import EventStream, MarkdownBlocks, markdown, markdown_blocks
+from tests.opportune.loop_turns import growth_in_each_turn
 
 TEXT = (
     "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
@@ -317,20 +318,15 @@ async def test_blocks_that_end_in_many_answers_at_once_are_rendered_a_few_at_a_t
 
 async def _looks_in_each_turn(growing: list[LiveAnswer], added: str) -> list[int]:
     """How many see what is added in each turn of the loop, until all have."""
-    seen, steps = 0, list[int]()
+    seen = list[LiveAnswer]()
 
     async def look(each: LiveAnswer) -> None:
-        nonlocal seen
         await each.blocks()
-        seen += 1
+        seen.append(each)
 
     for each in growing:
         each.add(added)
     looking = [asyncio.create_task(look(each)) for each in growing]
-    async with asyncio.timeout(5):
-        while seen < len(growing):
-            before = seen
-            await asyncio.sleep(0)
-            steps.append(seen - before)
-        await asyncio.gather(*looking)
+    steps = await growth_in_each_turn(seen, len(growing))
+    await asyncio.gather(*looking)
     return steps

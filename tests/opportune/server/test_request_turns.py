@@ -1,4 +1,4 @@
-"""Requests that come at once begin a few at a time."""
+"""Requests that come at once begin one after the other."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,8 +8,8 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.server.proxies import ServerConfig
 from opportune.server.request_turns import MAX_BEGUN_PER_TURN, RequestTurns
+from tests.opportune.loop_turns import TIMEOUT_SECONDS, growth_in_each_turn
 
-TIMEOUT_SECONDS = 10
 MANY = 3 * MAX_BEGUN_PER_TURN
 
 
@@ -41,18 +41,13 @@ async def _answered(turns: RequestTurns, scope: Scope) -> None:
     await turns(scope, None, None)  # type: ignore[arg-type]  # nobody asks for them here
 
 
-async def test_requests_begin_a_few_in_a_turn_and_in_their_order(site: Site) -> None:
+async def test_requests_that_come_at_once_begin_in_turns_and_in_their_order(site: Site) -> None:
     paths = [f"/{number}" for number in range(MANY)]
-    requests, begun = ask(RequestTurns(site), *paths), list[int]()
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while len(site.begun) < MANY:
-            await asyncio.sleep(0)
-            begun.append(len(site.begun))
-        site.gate.set()
-        await asyncio.gather(*requests)
+    requests = ask(RequestTurns(site), *paths)
+    assert max(await growth_in_each_turn(site.begun, MANY)) == MAX_BEGUN_PER_TURN
     assert site.begun == paths
-    steps = [later - earlier for earlier, later in zip([0, *begun], begun, strict=False)]
-    assert max(steps) == MAX_BEGUN_PER_TURN
+    site.gate.set()
+    await asyncio.wait_for(asyncio.gather(*requests), TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
@@ -65,12 +60,10 @@ async def test_a_health_check_passes_all_that_wait(site: Site, path: str) -> Non
 async def test_requests_that_wait_for_something_keep_no_others_waiting(site: Site) -> None:
     turns = RequestTurns(site)
     ask(turns, *(f"/slow/{number}" for number in range(MANY)))
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while len(site.begun) < MANY:
-            await asyncio.sleep(0)
-        ask(turns, "/quick")
-        while "/quick" not in site.begun:
-            await asyncio.sleep(0)
+    await growth_in_each_turn(site.begun, MANY)
+    ask(turns, "/quick")
+    await growth_in_each_turn(site.begun, MANY + 1)
+    assert site.begun[-1] == "/quick"
 
 
 async def test_what_a_request_raises_reaches_the_server() -> None:

@@ -1,8 +1,8 @@
 import asyncio
 
 from opportune.web.turns import Turns
+from tests.opportune.loop_turns import TIMEOUT_SECONDS, growth_in_each_turn
 
-TIMEOUT_SECONDS = 10
 AT_ONCE = 4
 MANY = 3 * AT_ONCE
 
@@ -15,21 +15,10 @@ def begin(turns: Turns, gone_on: list[int]) -> list[asyncio.Task[None]]:
     return [asyncio.create_task(wait(number)) for number in range(MANY)]
 
 
-async def steps_until(gone_on: list[int], most: int) -> list[int]:
-    """How many go on in each turn of the loop, until so many have."""
-    steps = list[int]()
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while len(gone_on) < most:
-            before = len(gone_on)
-            await asyncio.sleep(0)
-            steps.append(len(gone_on) - before)
-    return steps
-
-
 async def test_a_few_go_on_in_each_turn_of_the_loop_in_the_order_of_their_coming() -> None:
     gone_on = list[int]()
     waiting = begin(Turns(AT_ONCE), gone_on)
-    assert max(await steps_until(gone_on, MANY)) == AT_ONCE
+    assert max(await growth_in_each_turn(gone_on, MANY)) == AT_ONCE
     assert gone_on == [*range(MANY)]
     await asyncio.gather(*waiting)
 
@@ -40,7 +29,7 @@ async def test_one_that_has_been_cancelled_takes_nobodys_turn() -> None:
     await asyncio.sleep(0)
     for each in waiting[AT_ONCE:-1]:
         each.cancel()
-    await steps_until(gone_on, AT_ONCE + 1)
+    await growth_in_each_turn(gone_on, AT_ONCE + 1)
     assert gone_on == [*range(AT_ONCE), MANY - 1]
 
 
