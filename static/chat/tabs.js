@@ -4,11 +4,17 @@
   const LOOKED_AWAY_MS = 5_000;
   const tabs = new BroadcastChannel("chat");
   const isEnd = document.getElementById("composer").hasAttribute("hx-post"); // and not what was said earlier
-  let isStale = false, isAsking = false, left = 0;
+  let isStale = false, isAsking = false, left = 0, steps = 0;
 
   const tell = () => tabs.postMessage("changed");
+  // A change of this tab's own has two steps. A look that began before one of them may bring what was before the change.
+  document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+    if (ctx.request.method === "POST") steps++;
+  });
   document.addEventListener("htmx:before:response", ({ detail: { ctx } }) => {
-    if (ctx.request.method === "POST" && ctx.response.raw.ok) tell();
+    if (ctx.request.method !== "POST") return;
+    steps++;
+    if (ctx.response.raw.ok) tell();
   });
   // A conversation is begun with a page that is loaded.
   document.getElementById("composer").addEventListener("submit", () => sessionStorage.setItem("chat-begun", "1"));
@@ -29,9 +35,11 @@
     if (!isStale || isAsking || document.hidden) return;
     isStale = false;
     isAsking = true;
+    const before = steps;
     try {
-      const response = await fetch(location.href);
-      if (response.ok && !response.redirected) show(new DOMParser().parseFromString(await response.text(), "text/html"));
+      const response = await fetch(location.href), text = await response.text();
+      if (steps !== before) isStale = true;
+      else if (response.ok && !response.redirected) show(new DOMParser().parseFromString(text, "text/html"));
       else if (response.status < 500) location.assign("/chat"); // it has been deleted, or who saw it has signed out
     } catch { /* there is no connection: the next look brings it */ }
     isAsking = false;

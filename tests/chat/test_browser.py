@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from opportune import llm
 from opportune.accounts import User
@@ -118,6 +118,40 @@ async def test_a_failed_answer_is_tried_again_in_place_the_next_comes_without_a_
     await page.get_by_label("Delete this conversation").click()
     await page.wait_for_url("**/chat")
     await expect(page.get_by_text("Nothing asked yet.")).to_be_attached()
+
+
+async def test_what_a_tab_has_done_stays_when_a_look_at_the_others_changes_comes_late(
+    page: Page, script: FakeProvider
+) -> None:
+    script.script = [llm.LLMError("timeout", "The model took too long.")]
+    await page.goto("/chat")
+    await ask(page, "Why?")
+    await expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    looks, seen, late = list[Route](), asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        """Keep back what the first look has seen, and let the next ones through."""
+        looks.append(route)
+        if len(looks) > 1:
+            await route.continue_()
+            return
+        response = await route.fetch()
+        seen.set()
+        await asyncio.wait_for(late.wait(), 20)
+        await route.fulfill(response=response)
+
+    await page.route(page.url, hold)
+    await page.evaluate('new BroadcastChannel("chat").postMessage("changed")')
+    await asyncio.wait_for(seen.wait(), 20)
+    script.script = ["Better."]
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_text("Better.")).to_be_visible()
+    await expect(page.get_by_label("Stop")).to_be_hidden()
+    async with page.expect_response(lambda _: len(looks) == 2):
+        late.set()
+    await expect(page.get_by_text("Better.")).to_be_visible()
+    await expect(page.get_by_text("took too long")).to_have_count(0)
+    await expect(page.locator("article")).to_have_count(2)
 
 
 async def test_send_is_stop_while_an_answer_is_written_and_the_next_question_keeps_its_words_and_the_focus(
