@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from opportune.cli.new_project import build, history
 from opportune.cli.new_project.examples import examples, named
 from opportune.cli.new_project.names import folder_name, name_error, site_name
 from opportune.cli.registry import reader_left
+from opportune.cli.suggestions import did_you_mean
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
@@ -56,7 +58,8 @@ class Parser(argparse.ArgumentParser):
     """Says in one line what is wrong."""
 
     def error(self, message: str) -> Never:
-        self.exit(2, f"{PROGRAM}: {message[:1].upper()}{message[1:]}. See: python3 {PROGRAM} --help\n")
+        end = "" if message.endswith("?") else "."
+        self.exit(2, f"{PROGRAM}: {message[:1].upper()}{message[1:]}{end} See: python3 {PROGRAM} --help\n")
 
 
 def read(arguments: Sequence[str]) -> Wishes:
@@ -72,7 +75,13 @@ def read(arguments: Sequence[str]) -> Wishes:
     parser.add_argument("--with", dest="examples", metavar="NAMES", help="examples, with commas; all, or none")
     parser.add_argument("--here", action="store_true", help="turn this clone itself into the project")
     parser.add_argument("--yes", action="store_true", help="do not ask before that")
-    return Wishes(**vars(parser.parse_intermixed_args(list(arguments))))
+    wishes, unknown = parser.parse_known_intermixed_args(list(arguments))
+    if option := next((each for each in unknown if each.startswith("-")), ""):
+        near = did_you_mean(option.partition("=")[0], re.findall(r"--\w+", parser.format_usage()))
+        parser.error(f"no such option: {option}{near and '.'}{near}")
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return Wishes(**vars(wishes))
 
 
 def described(lines: dict[str, str]) -> list[str]:
