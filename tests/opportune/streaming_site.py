@@ -1,4 +1,4 @@
-"""Two pages: a stream that ends only when the server stops, and what it takes its scheme for."""
+"""Pages of a server: a stream that ends only when it stops, what it takes its scheme for, and how far its loop is."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,6 +25,7 @@ def create_app() -> FastAPI:
 def with_pages(app: FastAPI) -> FastAPI:
     app.add_api_route("/endless", endless)
     app.add_api_route("/scheme", scheme)
+    app.add_api_route("/health/live", turn)  # which waits for no turn of its own
     return app
 
 
@@ -34,6 +35,21 @@ async def endless(request: Request) -> StreamingResponse:
 
 async def scheme(request: Request) -> str:
     return request.url.scheme
+
+
+async def turn(request: Request) -> int:
+    """In which turn of the event loop it is asked, from the first time on."""
+    state = request.app.state
+    if not hasattr(state, "counting"):
+        state.turns, state.counting = 0, asyncio.create_task(_count_turns(request.app))
+    turns: int = state.turns
+    return turns
+
+
+async def _count_turns(app: FastAPI) -> None:
+    while True:
+        app.state.turns += 1
+        await asyncio.sleep(0)
 
 
 async def _until_stopped(app: FastAPI) -> AsyncIterator[str]:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from opportune.cli import server
 from opportune.errors import OperatorError
 from opportune.mail.email import site_url
 from opportune.project import PROJECT, settings_class
+from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
 from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
@@ -111,6 +112,24 @@ def test_a_signal_ends_open_streams_and_then_the_server(
         code = site.end(number)
         assert list(lines) == ["ended"]
         assert code == 0
+
+
+def test_of_many_who_connect_at_once_nobody_waits_for_as_many_turns_of_the_loop(tmp_path: Path) -> None:
+    many = 2 * MAX_ACCEPTED_PER_TURN
+    with serving(tmp_path) as site, ExitStack() as clients:
+        assert httpx.get(f"{site.address}/health/live", timeout=TIMEOUT_SECONDS).json() == 0
+        assert site.process.pid
+        os.kill(site.process.pid, signal.SIGSTOP)
+        waiting = [clients.enter_context(connected(site)) for _ in range(many)]
+        for client in waiting:
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        os.kill(site.process.pid, signal.SIGCONT)
+        turns = [int(client.makefile("rb").read().rpartition(b"\r\n\r\n")[2]) for client in waiting]
+    assert max(turns) - min(turns) < many / 2
+
+
+def connected(site: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(site.address.rpartition(":")[2])), TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize(
