@@ -311,10 +311,12 @@ class Worker:
         self._stops = True
         for attempt in self._running.values():
             attempt.act.cancel()
+        ending: list[asyncio.Task[None]] = [*self._running]
         if self._pruning:
             self._pruning.cancel()
-        if self._running:
-            await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_SECONDS)
+            ending.append(self._pruning)
+        if ending:  # they give back connections that the end of the site closes
+            await asyncio.wait(ending, timeout=SHUTDOWN_TIMEOUT_SECONDS)
         self._stops = bool(self._running)  # what ends later has been cut short as well
 
 

@@ -262,6 +262,27 @@ async def test_what_ended_long_ago_is_forgotten_with_its_steps(
         assert await session.scalar(select(func.count()).select_from(JobStep)) == 2
 
 
+@pytest.mark.database("sqlite")
+async def test_a_worker_ends_when_what_it_was_forgetting_has_given_its_connection_back(
+    idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back = asyncio.Event()
+
+    async def prune() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            async with idle_queue.database.reader() as session:
+                await session.scalar(select(1))
+            given_back.set()
+
+    monkeypatch.setattr(worker, "PRUNE_INTERVAL_SECONDS", -1)
+    monkeypatch.setattr(idle_queue.worker.store, "prune", prune)
+    await idle_queue.worker.look()
+    await idle_queue.worker.drain()
+    assert given_back.is_set()
+
+
 async def test_what_a_killed_process_has_begun_another_one_finishes_and_nothing_is_written_twice(
     idle_queue: DatabaseJobQueue, settings: Settings, find: Find, emails: Emails
 ) -> None:
