@@ -28,7 +28,7 @@ from opportune import __version__
 from opportune.cli import output
 from opportune.cli.completion_adapter import complete_after_python
 from opportune.cli.registry import HELPS, OPTIONS, PROGRAM, command_files, feature_commands, overview, reader_left
-from opportune.cli.suggestions import did_you_mean
+from opportune.cli.suggestions import did_you_mean, no_such_option, wrong_usage
 from opportune.cli.terminal import printable, styled
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, PROJECT, display_path, env_file_value, import_without_gc
@@ -163,7 +163,7 @@ def usage(error: typer.TyperException, arguments: Sequence[str]) -> str:
     named = [word for word in arguments[:1] if word in HELPS or word in command_files()]
     path = ctx.command_path if ctx else " ".join([PROGRAM, *named])
     message = refusal(error) or unknown_option(error) or error.format_message().removeprefix("Invalid value: ")
-    return f"{path}: {message if message.endswith(('.', '?')) else f'{message}.'} See: python3 {path} --help"
+    return wrong_usage(path, message)
 
 
 def unknown_option(error: typer.TyperException) -> str:
@@ -172,9 +172,8 @@ def unknown_option(error: typer.TyperException) -> str:
     ctx: Context | None = getattr(error, "ctx", None)
     if not word or not ctx or not hasattr(error, "possibilities"):
         return ""
-    options = [option for param in ctx.command.get_params(ctx) for option in [*param.opts, *param.secondary_opts]]
-    long = [option.removeprefix("--") for option in options if option.startswith("--")]
-    return f"No such option: {word}.{did_you_mean(word.lstrip('-'), long, prefix='--')}"
+    params = ctx.command.get_params(ctx)
+    return no_such_option(word, [option for param in params for option in [*param.opts, *param.secondary_opts]])
 
 
 def refusal(error: BaseException) -> str:

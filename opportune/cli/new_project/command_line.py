@@ -14,7 +14,7 @@ from opportune.cli.new_project import build, history
 from opportune.cli.new_project.examples import examples, named
 from opportune.cli.new_project.names import folder_name, name_error, site_name
 from opportune.cli.registry import reader_left
-from opportune.cli.suggestions import did_you_mean
+from opportune.cli.suggestions import no_such_option, wrong_usage
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
@@ -58,8 +58,7 @@ class Parser(argparse.ArgumentParser):
     """Says in one line what is wrong."""
 
     def error(self, message: str) -> Never:
-        end = "" if message.endswith("?") else "."
-        self.exit(2, f"{PROGRAM}: {message[:1].upper()}{message[1:]}{end} See: python3 {PROGRAM} --help\n")
+        self.exit(2, f"{wrong_usage(PROGRAM, message[:1].upper() + message[1:])}\n")
 
 
 def read(arguments: Sequence[str]) -> Wishes:
@@ -77,8 +76,7 @@ def read(arguments: Sequence[str]) -> Wishes:
     parser.add_argument("--yes", action="store_true", help="do not ask before that")
     wishes, unknown = parser.parse_known_intermixed_args(list(arguments))
     if option := next((each for each in unknown if each.startswith("-")), ""):
-        near = did_you_mean(option.partition("=")[0], re.findall(r"--\w+", parser.format_usage()))
-        parser.error(f"no such option: {option}{near and '.'}{near}")
+        parser.error(no_such_option(option.partition("=")[0], re.findall(r"--\w+", parser.format_usage())))
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return Wishes(**vars(wishes))

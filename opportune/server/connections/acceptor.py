@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 MAX_ACCEPTED_PER_TURN = 64
-"""Connections that are accepted between two looks of the event loop at its sockets: 5 ms of work."""
+"""Connections that are accepted between two looks of the event loop at its sockets: 3 ms of work."""
 
 
 class Acceptor:

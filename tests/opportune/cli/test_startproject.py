@@ -245,10 +245,11 @@ def test_a_name_is_what_people_read_and_its_folder_what_programs_do(name: str, t
         (["Shop", "--with", "tood"], 1, "There is no example 'tood': there are "),
         (["Shop", "shop", "--here"], 1, "Either --here or a folder, not both."),
         ([], 2, "oppman.py startproject: The following arguments are required: NAME. See: "),
-        (["Shop", "--wiht", "none"], 2, "startproject: No such option: --wiht. Did you mean --with? See: python3 "),
-        (["Shop", "--wiht=none"], 2, "startproject: No such option: --wiht=none. Did you mean --with? See: "),
-        (["Shop", "-zzz"], 2, "startproject: No such option: -zzz. See: "),
-        (["Shop", "shop", "more"], 2, "startproject: Unrecognized arguments: more. See: "),
+        (["Shop", "--wiht", "none"], 2, "oppman.py startproject: No such option: --wiht. Did you mean --with? See: "),
+        (["Shop", "--wiht=none"], 2, "oppman.py startproject: No such option: --wiht. Did you mean --with? See: "),
+        (["Shop", "--quiet"], 2, "oppman.py startproject: No such option: --quiet. See: "),
+        (["Shop", "-zzz"], 2, "oppman.py startproject: No such option: -zzz. See: "),
+        (["Shop", "shop", "more"], 2, "oppman.py startproject: Unrecognized arguments: more. See: "),
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_nothing(
