@@ -13,6 +13,7 @@ from opportune.answers.models import Answer
 from opportune.answers.store import AnswerProgress
 from opportune.answers.task import TRANSIENT_ERRORS
 from opportune.db import Database
+from opportune.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +75,12 @@ class AnswerFollower:
 
     def leave(self) -> None:
         """Send the viewers away, since the process stops: they find the rest at another one."""
-        if self._task:
-            self._task.cancel()
         for answer_id in list(self._followed):
             self._forget(answer_id)
+
+    async def close(self) -> None:
+        self.leave()
+        await cancel_and_wait(self._task)
 
     def _forget(self, answer_id: int) -> None:
         if followed := self._followed.pop(answer_id, None):

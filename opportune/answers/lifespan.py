@@ -10,6 +10,7 @@ from opportune.answers.manager import AnswerManager
 from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.llm.language_model import LanguageModel
 from opportune.server import shutting_down
+from opportune.tasks import cancel_and_wait
 from opportune.tools import full_toolbox_of
 from opportune.tools.toolbox import offer, retrieval_of
 
@@ -34,8 +35,8 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         shutting_down(app).set()
-        getting_ready.cancel()
-        await asyncio.wait([closing, getting_ready])
+        await cancel_and_wait(getting_ready)
+        await asyncio.wait([closing])
 
 
 def _manager_class(app: FastAPI) -> type[AnswerManager]:

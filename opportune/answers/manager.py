@@ -37,6 +37,7 @@ from opportune.llm.guard import Payer
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of
 from opportune.llm.provider import LLMError, estimate_tokens
 from opportune.storage import Storage
+from opportune.tasks import cancel_and_wait
 from opportune.tools import Toolbox
 
 logger = logging.getLogger(__name__)
@@ -307,8 +308,7 @@ class AnswerManager:
 
     async def close(self, grace_seconds: float = 0) -> None:
         """Let answers end for so long, hand over those that have not, and send the viewers away."""
-        if self._watching:
-            self._watching.cancel()
+        await cancel_and_wait(self._watching)
         asyncio.get_running_loop().call_later(min(grace_seconds, VIEWERS_TIMEOUT_SECONDS), self._leave)
         await self._wait(grace_seconds)
         self._closing.set()
@@ -316,6 +316,7 @@ class AnswerManager:
             answer_task.cut(HANDED_OVER)
         await self._wait(SHUTDOWN_TIMEOUT_SECONDS)
         self._leave()
+        await self._followers.close()
         self._lock.release()
 
     async def _wait(self, seconds: float) -> None:

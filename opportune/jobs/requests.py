@@ -18,6 +18,7 @@ from opportune.errors import OperatorError
 from opportune.jobs.worker import Worker
 from opportune.settings import Settings
 from opportune.signing import derived_keys
+from opportune.tasks import cancel_and_wait
 from opportune.web.rate_limit import Limiter, RateLimit
 
 AFTER_RESPONSE_SECONDS = 2.0
@@ -70,9 +71,7 @@ class RequestWork:
         try:
             yield
         finally:
-            if self._task:
-                self._task.cancel()
-                await asyncio.wait([self._task])
+            await cancel_and_wait(self._task)
 
     def _begin(self, seconds: float) -> asyncio.Task[Counter[str]]:
         if self._task is None or self._task.done():

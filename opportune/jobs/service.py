@@ -21,6 +21,7 @@ from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
 from opportune.llm import LanguageModel
 from opportune.settings import Settings
 from opportune.storage import Storage
+from opportune.tasks import cancel_and_wait
 
 if TYPE_CHECKING:
     from opportune.jobs.requests import RequestWork
@@ -122,8 +123,7 @@ class DatabaseJobQueue(JobQueue):
             self.database.on_write = before
             self.worker.stop()
             await asyncio.wait([task], timeout=SHUTDOWN_TIMEOUT_SECONDS)
-            task.cancel()
-            await asyncio.wait([task])
+            await cancel_and_wait(task)
 
     def _look_now_and_then(self) -> None:
         if monotonic() - self.worker.looked > POLL_INTERVAL_SECONDS:

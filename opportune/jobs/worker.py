@@ -30,6 +30,7 @@ from opportune.llm import LanguageModel
 from opportune.observers import JobAttempt, observed_job
 from opportune.settings import Settings
 from opportune.storage import Storage
+from opportune.tasks import cancel_and_wait
 
 LEASE_RENEWAL_SECONDS = LEASE_DURATION.total_seconds() / 3
 BATCHING_DELAY_SECONDS = 0.01
@@ -311,12 +312,9 @@ class Worker:
         self._stops = True
         for attempt in self._running.values():
             attempt.act.cancel()
-        ending: list[asyncio.Task[None]] = [*self._running]
-        if self._pruning:
-            self._pruning.cancel()
-            ending.append(self._pruning)
-        if ending:  # they give back connections that the end of the site closes
-            await asyncio.wait(ending, timeout=SHUTDOWN_TIMEOUT_SECONDS)
+        if self._running:
+            await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_SECONDS)
+        await cancel_and_wait(self._pruning)
         self._stops = bool(self._running)  # what ends later has been cut short as well
 
 

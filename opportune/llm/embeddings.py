@@ -16,6 +16,7 @@ from opportune.llm.guard import SITE, Guard, GuardedCall
 from opportune.llm.provider import Chunk, Done, LLMError, Message
 from opportune.llm_models import EmbeddingModel
 from opportune.settings import Settings
+from opportune.tasks import cancel_and_wait
 
 QUESTION_TIMEOUT_SECONDS = 1.5
 """Seconds that a search waits for the embedding of its question, before it does without."""
@@ -123,9 +124,7 @@ class Embeddings:
 
     async def close(self) -> None:
         """End what is being asked, and close connections."""
-        for task in (asking := [*self._asking.values()]):
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await cancel_and_wait(*self._asking.values())
         for embedder in self._embedders.values():
             await embedder.close()
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +16,7 @@ from opportune.db.errors import explain
 from opportune.errors import OperatorError
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
 from opportune.settings import Settings
+from opportune.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +32,7 @@ async def invite_first_superuser(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        if look:
-            look.cancel()
-            with suppress(asyncio.CancelledError):
-                await look
+        await cancel_and_wait(look)
 
 
 async def _invite_if_needed(app: FastAPI) -> None:

@@ -10,6 +10,7 @@ from opportune.answers.spending import ledger
 from opportune.answers.spending.ledger import UsageKey
 from opportune.db import Database
 from opportune.llm.guard import TokenUsage
+from opportune.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +79,7 @@ class UsageFlusher:
             await self._after()
 
     async def close(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await cancel_and_wait(self._task)
         try:
             await self.flush()
         except TRANSIENT_ERRORS as fault:

@@ -192,7 +192,7 @@ class SpendingGuard(Guard):
             running.cut(refusal())
 
     async def close(self) -> None:
-        self.switch.leave()
+        await self.switch.close()
         await self.flusher.close()
 
     async def flush(self) -> None:

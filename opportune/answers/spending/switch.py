@@ -12,6 +12,7 @@ from sqlmodel import col
 from opportune.answers.spending.models import OFF, LlmState
 from opportune.db import Database, is_outage
 from opportune.llm.guard import SpendingRefused
+from opportune.tasks import cancel_and_wait
 
 LOOK_INTERVAL_SECONDS = 2.0
 """Seconds after which it is known to all: what runs is stopped, and nothing begins."""
@@ -77,13 +78,15 @@ class Switch:
 
     def watch(self, cut: Callable[[], None]) -> None:
         """Look now and then, and call that each time they are found to be off, until `leave`."""
-        if self._task is None or self._task.done():
+        if self._task is None or self._task.done() or self._task.cancelling():
             self._task = asyncio.create_task(self._watch(cut), name="watch the switch")
 
     def leave(self) -> None:
         if self._task:
             self._task.cancel()
-            self._task = None
+
+    async def close(self) -> None:
+        await cancel_and_wait(self._task)
 
     async def _watch(self, cut: Callable[[], None]) -> None:
         while True:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
+from opportune.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +66,7 @@ class Replica:
         return session
 
     async def dispose(self) -> None:
-        if self._coming_back:
-            self._coming_back.cancel()
+        await cancel_and_wait(self._coming_back)
         await self.engine.dispose()
 
     def _miss(self, error: Exception) -> None:

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from opportune.mcp.lazy_import import load
 from opportune.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.mcp.settings import McpServer, McpSettings
+from opportune.tasks import cancel_and_wait
 from opportune.tools.toolbox import offer
 
 LIST_INTERVAL_SECONDS = 3600.0
@@ -27,10 +28,7 @@ async def listed_servers(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        if listing:
-            listing.cancel()
-            with suppress(asyncio.CancelledError):
-                await listing
+        await cancel_and_wait(listing)
 
 
 async def _keep_listed(app: FastAPI, servers: Sequence[McpServer]) -> None:

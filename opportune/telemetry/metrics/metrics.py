@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from time import perf_counter
 
 from opportune.llm_models import MICRO_PER_UNIT
 from opportune.observers import JobAttempt, LlmCall, Observer
+from opportune.tasks import cancel_and_wait
 from opportune.telemetry.metrics.families import Counter, Family, Histogram, gauge
 from opportune.telemetry.process import lag_seconds
 
@@ -97,9 +98,7 @@ class Metrics(Observer):
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await cancel_and_wait(task)
 
     async def _watch_lag(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from opportune.db.drivers.replica import reads_fresh
+from opportune.tasks import cancel_and_wait
 from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
 from opportune.web.cache.rule import PERSONAL_HEADERS, key_of
 from opportune.web.cache.store import CacheLookup, Store
@@ -36,7 +37,6 @@ POLL_INTERVAL_SECONDS = 0.03
 """Seconds between two looks at whether it is there."""
 RETRY_AFTER_SECONDS = 1.0
 """Seconds until a stale answer that could not be built anew is tried again."""
-SHUTDOWN_TIMEOUT_SECONDS = 2.0
 
 UserLoader = Callable[[Request], Awaitable[Any]]
 
@@ -96,11 +96,7 @@ class Cache:
         self._warned: set[str] = set()
 
     async def close(self) -> None:
-        tasks = [*self._refreshes.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=SHUTDOWN_TIMEOUT_SECONDS)
+        await cancel_and_wait(*self._refreshes.values())
         await self.store.close()
 
     async def clear(self, *tags: str) -> None:
