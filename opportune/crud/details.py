@@ -48,7 +48,8 @@ async def detail_fields(
         if isinstance(value, File):
             values[name] = format_file(value, value.url() if is_public(value) else await storage.url(value))
         elif _is_markdown(shape, name):
-            values[name] = await markdown.rendered(value)
+            await markdown.rendered(value)  # in a thread: it may take long
+            values[name] = markdown.shown(value)
     return [(_label(shape, name), shown) for name, shown in values.items() if shown != ""]
 
 

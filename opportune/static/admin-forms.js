@@ -26,7 +26,9 @@
 
   const form = document.querySelector("form[data-unsaved]");
   if (!form) return;
-  form.querySelector("[aria-invalid=true]")?.focus();
+  const faulty = form.querySelector("[aria-invalid=true]");
+  faulty?.focus();
+  faulty?._flatpickr?.close(); // it would cover what is wrong
 
   // What a script fills in at the start, such as what a picker shows, is no change of the visitor's.
   let changed = Boolean(form.querySelector(".is-invalid"));

@@ -2,6 +2,7 @@
 (() => {
   if (window.copying || !navigator.clipboard) return; // browsers have it on safe connections alone
   window.copying = true;
+  document.documentElement.dataset.copies = "";
 
   const said = Object.assign(document.createElement("div"), { className: "visually-hidden" });
   said.setAttribute("role", "status");

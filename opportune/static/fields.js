@@ -6,7 +6,7 @@ customElements.get("markdown-preview") ?? customElements.define("markdown-previe
     if (this.button) return;
     const box = document.getElementById(this.dataset.for);
     this.button = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-sm mt-1", textContent: "Preview" });
-    this.shown = Object.assign(document.createElement("div"), { className: "card card-body mt-1 text-break", hidden: true });
+    this.shown = Object.assign(document.createElement("div"), { className: "card card-body mt-1 markdown text-break", hidden: true });
     this.shown.setAttribute("aria-live", "polite");
     this.append(this.button, this.shown);
     box.addEventListener("input", () => { this.shown.hidden = true; });

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.database("sqlite")
 async def test_a_visitor_registers_with_a_photo_and_cancels(
     page: Page, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent, tmp_path: Path
 ) -> None:
-    await make_event("tea", title="Tea for all", capacity=3)
+    words = {"place": "P" * 150, "summary": "S" * 200, "description": "```python\nimport tea\n```"}
+    await make_event("tea", title="Tea for all", capacity=3, **words)
     await make_event("soup")
     good, bad = tmp_path / "me.jpg", tmp_path / "page.jpg"
     good.write_bytes(picture())
@@ -28,6 +29,8 @@ async def test_a_visitor_registers_with_a_photo_and_cancels(
     await page.get_by_label("Search").press_sequentially("tea")
     await expect(page.get_by_text("Soup")).to_have_count(0)
     await page.get_by_role("link", name="Tea for all").click()
+    await expect(page.locator(".markdown pre")).to_have_text("import tea")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "words without a blank break"
 
     await page.get_by_label("Name").fill("Ada")
     await page.get_by_label("E-mail").fill("ada@example.com")

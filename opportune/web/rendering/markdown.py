@@ -50,8 +50,8 @@ def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
 
 
 def shown(text: str) -> Markup:
-    """Render a text in a template: one that is short, or that `rendered` knows."""
-    return _known.get(text) or render(text)
+    """Render a text in a template, in the site's type: one that is short, or that `rendered` knows."""
+    return Markup('<div class="markdown">{}</div>').format(_known.get(text) or render(text))
 
 
 def plain(text: str) -> Markup:

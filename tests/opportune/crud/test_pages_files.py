@@ -70,7 +70,7 @@ async def test_a_picture_is_asked_for_kept_and_shown(root: AsyncClient, client: 
     made = await root.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
     assert made.status_code == 303
     page = (await client.get(made.headers["location"])).text
-    assert "<strong>Big</strong>" in page
+    assert '<div class="markdown"><p><strong>Big</strong></p>' in page
     assert picture_in(page)
     address = picture_in((await client.get("/posters")).text)
     assert (await client.get(address)).headers["content-type"] == "image/webp"

@@ -60,6 +60,7 @@ async def test_whoever_makes_a_team_owns_it_and_is_in_it(user_client: AsyncClien
     for wrong in ({}, {"name": " "}, {"name": "a" * 101}, {"name": "NUL \0"}):
         assert (await user_client.post("/teams/new", data=wrong)).status_code == 422, wrong
 
+    assert "dropdown-divider" not in (await user_client.get("/teams/switcher")).text, "below nothing there is no line"
     answer = await user_client.post("/teams/new", data={"name": "Press & Co"})
     page = await user_client.get(answer.headers["location"])
 

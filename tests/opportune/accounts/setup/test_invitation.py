@@ -63,6 +63,7 @@ async def test_the_link_makes_a_superuser_and_signs_in(client: AsyncClient, data
     page = await client.get(PAGE, params={"token": token})
     assert page.headers["cache-control"] == "no-store, no-transform"
     assert page.status_code == 200
+    assert "autofocus" in page.text
     assert await superusers(database) == []
 
     sent = {"email": "Ada@Example.com", "password": PASSWORD, "token": token}
