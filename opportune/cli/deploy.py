@@ -29,7 +29,7 @@ from opportune.deploy.site_names import (
     require_name,
 )
 from opportune.deploy.traps import trap_lines
-from opportune.deploy.values import check_file, check_values, production_values, settings_from
+from opportune.deploy.values import check_file, check_named, check_values, production_values, settings_from
 from opportune.errors import OperatorError
 from opportune.project import PROJECT, display_path
 from opportune.settings import get_settings
@@ -176,6 +176,7 @@ def findings_for(recipe: Recipe, file: Path | None, answers: Answers, *, yes: bo
     if file:
         yield from check_file(recipe, file)
         yield from check_git(file)
+    yield from check_named(recipe, values, PROJECT)
     settings, faults = settings_from(recipe, values)
     yield from faults
     if settings:

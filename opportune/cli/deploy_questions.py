@@ -21,7 +21,7 @@ QUESTIONS = {
     "is_paid": "Is it a paid plan?",
     "has_volume": "Is a volume mounted where the site writes (data/)?",
     "has_pooler": "Is there a pooler such as PgBouncer in front of the database?",
-    "domain": "Is there a domain of your own? Its name, or nothing:",
+    "domain": "Is there a domain of your own?",
 }
 
 
@@ -59,6 +59,8 @@ def _ask(name: str) -> bool | str:
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"{QUESTIONS[name]} Say {FLAGS[name]}, or --yes for no to all of them.")
     if name == "domain":
-        domain: str = typer.prompt(QUESTIONS[name], default="", show_default=False, prompt_suffix=" ")
+        domain: str = typer.prompt(
+            f"{QUESTIONS[name]} Its name, or nothing:", default="", show_default=False, prompt_suffix=" "
+        )
         return require_domain(domain) if domain.strip() else ""
     return typer.confirm(QUESTIONS[name])

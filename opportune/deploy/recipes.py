@@ -155,6 +155,11 @@ RECIPES: dict[str, Recipe] = {
             HOSTS["cloudrun"],
             "run.app",
             sets={**WITHOUT_DISK, "JOBS": "request", "DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "3"},
+            where={
+                "BASE_URL": "Where visitors find the site: https://NAME-NUMBER.REGION.run.app, with the number of your "
+                "project (gcloud projects describe tells it), or a domain of yours.",
+                "STORAGE_URL": "",
+            },
             stream_total_seconds=3600,
             processes=3,
             secrets=("SECRET_KEY", "DATABASE_URL", "BASE_URL"),
@@ -168,7 +173,7 @@ RECIPES: dict[str, Recipe] = {
             asks=WITHOUT_DISK,
             where={
                 "DATABASE_URL": "PostgreSQL that answers at port 443 or 8080; left out, it is SQLite, which is empty "
-                "after each restart.",
+                "after each restart: deploy check --ephemeral takes that for a demonstration.",
                 "DATABASE_DIRECT_URL": "",
                 "MAIL_URL": "Who sends e-mail, over HTTPS alone, such as resend://KEY (docs/mail.md).",
             },

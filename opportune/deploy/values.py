@@ -31,6 +31,8 @@ EXAMPLE = re.compile(r"://(?:(?:KEY|SERVER-TOKEN|ACCESS-KEY)(?=[:@]|$)|user:pass
 """What stands in our own examples where something of the owner's belongs."""
 NEXT_SETTING = re.compile(r"; (?=[A-Z][A-Z0-9_]+\b)")
 LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+NAMED = re.compile(r'- name: ([A-Z][A-Z0-9_]*)\n +value(?:From:|: *"?([^"\n]*))')
+"""An entry of a service's environment with its value, which is empty where it is a secret."""
 REFERENCE = re.compile(r"\$\{\{.*\}\}")
 REFERENCES = {"DATABASE_URL": "postgresql://postgres:hidden@postgres.railway.internal:5432/railway"}
 """What Railway's references become there, as far as rules look at it."""
@@ -87,6 +89,21 @@ def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
             yield Finding(f"{name} stands in quotes, which {recipe.host.title} takes for a part of it: leave them out.")
         elif " " in value.strip():
             yield Finding(f"{name} has a space, where the commands for {recipe.host.title} end a value: set it there.")
+
+
+def check_named(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:
+    """Where the host's own file names each setting that the site gets: what is given here and not there."""
+    path = root / "deploy" / recipe.host.name / "service.yaml"
+    if not recipe.secrets or not path.exists():
+        return
+    there = dict(NAMED.findall(path.read_text(encoding="utf-8")))
+    for name, value in values.items():
+        if name not in there and name != "ENVIRONMENT":
+            yield warning(
+                f"{name} does not reach the site: name it in {path.relative_to(root)}, as SECRET_KEY is there."
+            )
+        elif there.get(name) not in (None, "", value):
+            yield warning(f"{name} is {there[name]} in {path.relative_to(root)}, which counts: change it there.")
 
 
 def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:

@@ -20,7 +20,8 @@ def check_base_url(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(f"BASE_URL is not the address of your domain: set BASE_URL=https://{domain}.")
     elif not settings.base_url and not recipe.tells_address:
         example = f"https://your-site.{recipe.domain}" if recipe.domain else "https://example.org"
-        yield Finding(f"BASE_URL is missing, and {recipe.host.title} does not tell it: set BASE_URL={example}.")
+        words = recipe.where.get("BASE_URL") or f"Set BASE_URL={example}."
+        yield Finding(f"BASE_URL is missing, and {recipe.host.title} does not tell it. {words}")
     elif urlsplit(settings.base_url).hostname in LOOPBACK:
         yield Finding(f"BASE_URL is {settings.base_url}, your own machine: set the address that visitors see.")
     elif settings.base_url.startswith("http://"):

@@ -133,6 +133,12 @@ def check_requirements(text: str) -> None:
     assert [line for line in text.splitlines() if not line.startswith("#")] == ["-r requirements.lock"]
 
 
+def check_python_version(text: str) -> None:
+    """https://devcenter.heroku.com/articles/python-runtimes#supported-python-versions"""
+    (version,) = [line for line in text.splitlines() if not line.startswith("#")]
+    assert re.fullmatch(r"3\.\d+", version)
+
+
 def check_cloud_run(text: str) -> None:
     """https://cloud.google.com/run/docs/reference/yaml/v1"""
     data = yaml(text)
@@ -257,6 +263,7 @@ FORMATS: dict[str, Callable[[str], None]] = {
     "Procfile": check_procfile,
     "app.json": check_app_json,
     "requirements.txt": check_requirements,
+    ".python-version": check_python_version,
     "README.md": check_space,
     "deploy/cloudrun/service.yaml": check_cloud_run,
     "deploy/linux/litestream.yml": check_litestream,

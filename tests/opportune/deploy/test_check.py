@@ -109,6 +109,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"CACHE_URL": "redis://localhost:6379/0"}, "CACHE_URL names a Redis on your own machine"),
     ("fly", {"LLM_BASE_URL": "http://127.0.0.1:11434/v1"}, "LLM_BASE_URL is on your own machine"),
     ("heroku", {"BASE_URL": ""}, "BASE_URL is missing, and Heroku (Procfile) does not tell it"),
+    ("cloudrun", {"BASE_URL": ""}, "https://NAME-NUMBER.REGION.run.app"),
     ("fly", {"BASE_URL": "http://localhost:8000"}, "BASE_URL is http://localhost:8000, your own machine"),
     ("fly", {"BASE_URL": "http://circle.lisbon.pt"}, "BASE_URL begins with http://"),
     ("linux", {"BASE_URL": "https://example.org"}, "an example"),
@@ -222,13 +223,16 @@ def test_the_file_is_read_and_the_environment_wins(project: Path, oppman: Oppman
 
 
 def test_what_no_setting_tells_is_asked_and_without_anybody_it_is_wrong_usage(
-    oppman: Oppman, write_env: WriteEnv
+    project: Path, oppman: Oppman, write_env: WriteEnv
 ) -> None:
     write_env("render")
     code, _, err = oppman("deploy", "check", "render")
     assert (code, err.count("\n")) == (2, 1)
     assert "--paid or --free" in err
     assert oppman("deploy", "check", "render", "--yes").code == 0
+    path = project / ENV_PRODUCTION
+    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
+    assert "domain of your own? Say --domain" in oppman("deploy", "check", "render", "--free").err
 
 
 def test_somebody_at_a_terminal_is_asked_what_matters_on_that_host(
@@ -251,6 +255,22 @@ def test_somebody_at_a_terminal_is_asked_what_matters_on_that_host(
     assert asked == ["Is it a paid plan?", "Is there a domain of your own? Its name, or nothing:"]
     assert "set BASE_URL=https://books.lisbon.pt" in out
     assert "MAIL_URL" not in out
+
+
+def test_a_setting_that_the_hosts_own_file_does_not_hand_on_is_told(
+    project: Path, oppman: Oppman, write_env: WriteEnv
+) -> None:
+    write_env("cloudrun")
+    assert oppman("deploy", "init", "cloudrun").code == 0
+    code, out, _ = oppman("deploy", "check", "cloudrun", "--yes", STORAGE_URL="s3://key:secret@bucket.lisbon.pt/site")
+    assert code == 0
+    assert "warning: MAIL_URL does not reach the site: name it in deploy/cloudrun/service.yaml" in out
+    assert "warning: STORAGE_URL is database: in deploy/cloudrun/service.yaml, which counts" in out
+    assert not any(f"warning: {name} " in out for name in ("SECRET_KEY", "BASE_URL", "JOBS", "TRUSTED_PROXIES"))
+    path = project / "deploy/cloudrun/service.yaml"
+    entry = "            - name: {}\n              valueFrom:\n                secretKeyRef:\n"
+    path.write_text(path.read_text() + entry.format("MAIL_URL"))
+    assert "MAIL_URL" not in oppman("deploy", "check", "cloudrun", "--yes").out
 
 
 def test_a_file_that_is_not_there_is_one_line(project: Path, oppman: Oppman) -> None:

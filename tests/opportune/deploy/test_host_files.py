@@ -10,6 +10,7 @@ from opportune.deploy.host_files import render_files, render_lines
 from opportune.deploy.recipes import RECIPES, Recipe
 from opportune.deploy.site_names import SiteNames
 from opportune.deploy.traps import trap_lines
+from opportune.project import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.deploy.published_formats import FORMATS, yaml
 
@@ -54,8 +55,20 @@ def test_the_next_commands_give_the_host_each_setting_as_it_is_written(host: str
         text=True,
         timeout=60,
     ).stdout.splitlines()
-    assert [each for each in settings if not {each, f"--env={each}", f"--set={each}"} & {*given}] == []
+    assert [each for each in settings if not {each, f"--env={each}", f"--variables={each}"} & {*given}] == []
     assert not any("Comment" in each or "SECRET_KEY" in each for each in given)
+
+
+def test_on_railway_the_site_has_a_service_of_its_own_before_anything_is_sent_to_one() -> None:
+    """With the database alone, `railway up` would ask for a service and take the site there."""
+    commands = "\n".join(render_lines("next", RECIPES["railway"], SITE))
+    own = commands.index("railway add --service=reading-circle")
+    assert own < commands.index("railway domain") < commands.index("railway up")
+
+
+def test_heroku_builds_with_a_python_that_the_tests_run_on() -> None:
+    version = render_files(RECIPES["heroku"], SITE)[".python-version"].split()[-1]
+    assert f'"{version}"' in (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("host", ["linux", "compose"])
