@@ -11,12 +11,14 @@ from pathlib import Path
 from opportune.cli.installed import INSTALLED, without_feature
 from opportune.cli.suggestions import did_you_mean
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, USERS
+from opportune.project import FRAMEWORK, PACKAGE, USERS
 
 FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
 """Where a feature has a folder of its own name."""
 FILES = ("docs/{}.md", "docs/images/{}.png")
 CODE = (PACKAGE, "tests", "bench", "migrations")
+FRAMEWORK_TESTS = "tests/opportune"
+"""They need no feature of the project, and have projects of their own; only the starter has them."""
 EXAMPLE = ".env.example"
 DOCS = ("README.md", "docs/*.md")
 ENTRY = re.compile(r"\s*([-*|!]|\d+\.) ?")
@@ -36,10 +38,7 @@ class Removal:
         Raises:
             OperatorError: it is no feature of the project, or other code uses it.
         """
-        if not re.fullmatch(r"\w+", self.name) or not (self.project / PACKAGE / self.name).is_dir():
-            folders = [path.parent.name for path in (self.project / PACKAGE).glob("*/feature.py")]
-            near = did_you_mean(self.name, folders) or f" What is installed stands in {INSTALLED}."
-            raise OperatorError(f"There is no feature {PACKAGE}/{self.name}.{near}")
+        refuse_unknown(self.name, self.project)
         if self.name == USERS:
             raise OperatorError(f"{PACKAGE}/{USERS} is what the accounts of this site are made of: it stays.")
         if used := list(self.uses()):
@@ -74,9 +73,9 @@ class Removal:
 
     def leftovers(self) -> Iterator[str]:
         """What an owner has to mend by hand: places in prose that name it, and its settings in `.env`."""
-        for path in self._documents():
+        for path in self._documents:
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                if self.name in line and self._names.search(line):
+                if self._is_named_in(line):
                     yield f"{self._shown(path)}:{number} still names it."
         env = self.project / ".env"
         lines = env.read_text(encoding="utf-8", errors="replace").splitlines() if env.is_file() else []
@@ -102,7 +101,7 @@ class Removal:
     @cached_property
     def rewritten(self) -> dict[Path, str]:
         """The texts that name it, as they will be."""
-        changes: dict[Path, Callable[[str], str]] = dict.fromkeys(self._documents(), self._without_entries)
+        changes: dict[Path, Callable[[str], str]] = dict.fromkeys(self._documents, self._without_entries)
         changes[self.project / INSTALLED] = lambda text: without_feature(text, self.name)
         changes[self.project / EXAMPLE] = self._without_settings
         texts = {path: path.read_text(encoding="utf-8") for path in changes if path.is_file()}
@@ -111,6 +110,7 @@ class Removal:
     def uses(self) -> Iterator[str]:
         """The places of other code and templates that would miss it, as `app/books/pages.py:3`."""
         code, templates = self._patterns()
+        spared = [*self.paths, self.project / FRAMEWORK_TESTS]
         files = [file for folder in CODE for file in sorted((self.project / folder).rglob("*.py"))]
         searched = dict.fromkeys(files, code)
         searched |= dict.fromkeys(sorted((self.project / "templates").rglob("*.*")), templates)
@@ -118,7 +118,7 @@ class Removal:
             text = file.read_text(encoding="utf-8", errors="replace")
             if self.name not in text:  # which is found in a tenth of the time
                 continue
-            if file == self.project / INSTALLED or any(file.is_relative_to(path) for path in self.paths):
+            if file == self.project / INSTALLED or any(file.is_relative_to(path) for path in spared):
                 continue
             if found := pattern.search(text):
                 yield f"{self._shown(file)}:{text.count(chr(10), 0, found.start()) + 1}"
@@ -138,8 +138,15 @@ class Removal:
         modules = "|".join(re.escape(folder.replace("/", ".")) for folder in FOLDERS)
         return re.compile(rf"\b(?:{places})/{self.name}\b|\b(?:{modules})\.{self.name}\b|[(/](?:{files})")
 
+    def _is_named_in(self, line: str) -> bool:
+        return self.name in line and bool(self._names.search(line))  # the first takes a tenth of the time
+
+    @cached_property
     def _documents(self) -> list[Path]:
-        paths = [path for pattern in DOCS for path in sorted(self.project.glob(pattern))]
+        # The starter's own docs link to its examples, by their README.md; other features in them are nobody's.
+        readme = self.project / PACKAGE / self.name / "README.md"
+        patterns = DOCS if readme.is_file() or not (self.project / FRAMEWORK_TESTS).is_dir() else DOCS[:1]
+        paths = [path for pattern in patterns for path in sorted(self.project.glob(pattern))]
         return [path for path in paths if path not in self.paths]
 
     def _without_entries(self, text: str) -> str:
@@ -147,7 +154,7 @@ class Removal:
         kept, in_code = [], False
         for line in text.splitlines(keepends=True):
             in_code ^= line.startswith("```")
-            if not (self.name in line and (in_code or ENTRY.match(line)) and self._names.search(line)):
+            if not ((in_code or ENTRY.match(line)) and self._is_named_in(line)):
                 kept.append(line)
         return "".join(kept)
 
@@ -159,6 +166,22 @@ class Removal:
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.project).as_posix()
+
+
+def refuse_unknown(name: str, project: Path) -> None:
+    """Look whether a feature is there.
+
+    Raises:
+        OperatorError: it is none of the project's own.
+    """
+    if re.fullmatch(r"\w+", name) and (project / PACKAGE / name).is_dir():
+        return
+    folders = [path.parent.name for path in (project / PACKAGE).glob("*/feature.py")]
+    if re.fullmatch(r"\w+", name) and (FRAMEWORK / name / "feature.py").is_file():
+        hint = f" {name} is the framework's: all of it here is its line in {INSTALLED}."
+    else:
+        hint = did_you_mean(name, folders) or f" What is installed stands in {INSTALLED}."
+    raise OperatorError(f"There is no feature {PACKAGE}/{name}.{hint}")
 
 
 def _count(number: int, thing: str) -> str:

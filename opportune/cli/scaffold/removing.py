@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from opportune.cli.removal import refuse_unknown
 from opportune.cli.scaffold.access import deletable
 from opportune.cli.scaffold.feature_file import feature_call
 from opportune.cli.scaffold.models import KnownModel, KnownModels
@@ -49,8 +50,9 @@ def plan_removal(project: Path, feature: str, name: str) -> ModelRemoval:
     known = KnownModels(project)
     found = next((each for each in known.all if each.feature == feature and each.name == name), None)
     if found is None or found.file.parent.parent != project / PACKAGE:
-        names = ", ".join(each.name for each in known.all if each.feature == feature) or "none"
-        raise OperatorError(f"{feature} has no model {name}. It has: {names}.")
+        if not (names := ", ".join(each.name for each in known.all if each.feature == feature)):
+            refuse_unknown(feature, project)
+        raise OperatorError(f"{feature} has no model {name}. It has: {names or 'none'}.")
     removal = ModelRemoval(project, found)
     _find_names(removal)
     _cut(removal)

@@ -164,6 +164,7 @@ def test_a_model_that_is_taken_out_again_leaves_what_was_there(made: tuple[Path,
         ("blog Post --yes", "Post is used by app/blog/models.py:"),
         ("blog Poste --yes", "blog has no model Poste. It has: Category, Tag, PostTag, PostTopic, Post, Comment.\n"),
         ("accounts Group --yes", "accounts has no model Group"),
+        ("blgo Post --yes", "There is no feature app/blgo. Did you mean blog?\n"),
     ],
 )
 def test_what_cannot_be_taken_out_stays(made: tuple[Path, RunCommand], words: str, told: str) -> None:

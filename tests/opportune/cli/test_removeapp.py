@@ -189,6 +189,41 @@ def test_what_other_code_uses_stays_and_the_place_is_named(
     assert set(FILES) <= files(project)
 
 
+def test_the_starters_own_docs_and_tests_of_other_books_neither_change_nor_keep_them(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_starter = {
+        "docs/tutorial.md": "```diff\n--- a/app/books/models.py\n```\n\nThere is app/books.\n",
+        "tests/opportune/shelf/books/api.py": "from app.books import api\n",
+    }
+    write(project, of_starter)
+    assert main(["removeapp", "books", "--yes"]) == 0
+    assert {path: (project / path).read_text() for path in of_starter} == of_starter
+    assert "docs/tutorial.md" not in capsys.readouterr().out
+
+
+def test_the_starters_own_docs_tell_of_an_example_as_long_as_it_is_there(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = "- A list: [books](../app/books/README.md)\n"
+    write(
+        project,
+        {"tests/opportune/test_it.py": "", "app/books/README.md": "", "docs/crud.md": f"{link}\nIn app/books.\n"},
+    )
+    assert main(["removeapp", "books", "--yes"]) == 0
+    assert (project / "docs/crud.md").read_text() == "\nIn app/books.\n"
+    assert "docs/crud.md:2 still names it." in capsys.readouterr().out
+
+
+def test_a_feature_of_the_framework_is_told_to_be_no_more_than_a_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["removeapp", "teams", "--yes"]) == 1
+    told = "There is no feature app/teams. teams is the framework's: all of it here is its line in app/installed.py.\n"
+    assert capsys.readouterr().err == told
+    assert files(project) == set(FILES)
+
+
 @pytest.mark.parametrize("name", ["gone", "accounts", "../app", "", "installed"])
 def test_what_is_no_feature_of_the_project_is_one_line(
     project: Path, name: str, capsys: pytest.CaptureFixture[str]
