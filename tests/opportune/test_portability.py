@@ -2,7 +2,6 @@
 
 import ast
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,7 +14,7 @@ import pytest
 from opportune.cli.environment import BASE, DEV
 from opportune.cli.installation import plain
 from opportune.project import PROJECT
-from opportune.testing.services.missing_programs import skip_for_missing
+from tests.opportune.cli.git_program import need_git
 
 SOURCES = ("opportune", "app", "migrations")
 TEXT_CALLS = {"read_text": 0, "write_text": 1}
@@ -79,8 +78,7 @@ def test_git_keeps_the_same_line_ends_on_every_system() -> None:
 
 
 def test_no_file_has_a_name_that_another_system_cannot_have() -> None:
-    if not shutil.which("git"):
-        skip_for_missing("Git", "apt install git")
+    need_git()
     names = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, capture_output=True, encoding="utf-8", check=False
     ).stdout.splitlines()

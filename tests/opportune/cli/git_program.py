@@ -8,11 +8,16 @@ import pytest
 from opportune.testing.services.missing_programs import skip_for_missing
 
 
+def need_git() -> None:
+    """For a single test, which begins with it."""
+    if not shutil.which("git"):
+        skip_for_missing("Git", "apt install git")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def git() -> None:
     """For all tests of a module, or of a folder, that imports it."""
-    if not shutil.which("git"):
-        skip_for_missing("Git", "apt install git")
+    need_git()
 
 
 def somebody(folder: Path) -> dict[str, str]:

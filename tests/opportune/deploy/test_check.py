@@ -21,6 +21,7 @@ from opportune.deploy.values import check_file, check_values, settings_from
 from opportune.hosts import HOST_VARIABLES
 from opportune.testing.commands import Oppman
 from opportune.testing.plugin import settings_for
+from tests.opportune.cli.git_program import need_git
 
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 NEON = "postgresql://site:secret@ep-name-123456.eu-central-1.aws.neon.tech/site?sslmode=require"
@@ -296,6 +297,7 @@ def test_quotes_and_spaces_are_only_wrong_where_lines_are_copied(tmp_path: Path)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="where files have no mode")
 def test_secrets_that_others_have_are_told(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+    need_git()
     write_env("linux")
     (project / ENV_PRODUCTION).chmod(0o644)
     for command in (["init", "-q"], ["add", ENV_PRODUCTION]):
