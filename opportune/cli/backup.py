@@ -26,7 +26,7 @@ def command(
     destination: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE|FOLDER]",
+            metavar="FILE|FOLDER",
             help="A folder, or a file that ends in .zip. [default: BACKUP_URL, or data/backups where that is empty]",
         ),
     ] = None,

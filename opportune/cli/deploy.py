@@ -47,7 +47,7 @@ def recipe_of(name: str) -> Recipe:
     if recipe := RECIPES.get(name.lower()):
         return recipe
     raise typer.BadParameter(
-        f"There is no host {name[:40]!r}.{did_you_mean(name.lower(), RECIPES)} {', '.join(RECIPES)}."
+        f"There is no host {name[:40]!r}.{did_you_mean(name.lower(), RECIPES)} Known are {', '.join(RECIPES)}."
     )
 
 
@@ -63,7 +63,7 @@ def init(
     domain: Annotated[str, typer.Option(help="A domain of your own, such as example.org.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Write files anew that have been edited.")] = False,
 ) -> None:
-    """Write what a host wants into the project, and say what comes next."""
+    """Write what a host wants into the project. Says what comes next."""
     recipe = recipe_of(host)
     site = site_names(name, domain)
     results = [*write_files(render_files(recipe, site), PROJECT, force=force)]
@@ -147,7 +147,7 @@ def check(  # noqa: PLR0913, PLR0917 - an option for each question
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs; asks nothing.")] = False,
 ) -> None:
-    """Look at production's settings as the host will, before anything is pushed. Exits with 1 if there are errors."""
+    """Look at production's settings as the host will, before a push. Exits with 1 if there are errors."""
     recipe = recipe_of(host)
     file = env_file or (PROJECT / ENV_PRODUCTION if (PROJECT / ENV_PRODUCTION).exists() else None)
     answers = Answers(paid, volume, pooler, ephemeral, workers, require_domain(domain) if domain else None)

@@ -19,14 +19,14 @@ COLOURS = {"PASSED": "green", "FAILED": "red", "LEFT_OUT": "dim"}
 
 
 def rehearse(
-    names: Annotated[list[str] | None, typer.Argument(metavar="HOST...", help="Whose rules to keep.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="HOST", help="Whose rules to keep.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Those of every host, one after the other.")] = False,
     full: Annotated[
         bool, typer.Option("--full", help="With the host's own clocks and processor: minutes. [default: seconds]")
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the files of the rehearsal, to look around.")] = False,
 ) -> None:
-    """Run the production set-up here under a host's rules, and go through a deployment."""
+    """Go through a deployment on this machine, under a host's rules."""
     if sys.platform == "win32":
         raise OperatorError("Rehearsals need Linux or macOS: on Windows run them in WSL.")
     hosts = chosen(names or [], every=every)
@@ -48,7 +48,7 @@ def chosen(names: list[str], *, every: bool) -> list[Host]:
     for name in names:
         if name not in HOSTS:
             known = did_you_mean(name, HOSTS) or f" Known are {', '.join(HOSTS)}."
-            raise typer.BadParameter(f"no host {name!r}.{known}")
+            raise typer.BadParameter(f"There is no host {name[:40]!r}.{known}")
     return [HOSTS[name] for name in names]
 
 

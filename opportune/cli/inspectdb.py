@@ -40,7 +40,7 @@ from opportune.feature import Feature
 
 
 def command(
-    tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE…", help="Only these.")] = None,
+    tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE", help="Only these.")] = None,
     views: Annotated[
         bool, typer.Option("--views", help="Views, and tables without a primary key, instead: to be asked alone.")
     ] = False,

@@ -20,6 +20,8 @@ BAR_COLUMNS = 20
 MIN_SHOWN_BYTES = 1_000_000
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
 
+NOT_TRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")  # pip says the one, uv the other
+
 
 class InstallError(Exception):
     """One line for the person at the command line."""
@@ -153,6 +155,8 @@ def repair_hint(venv: Path) -> str:
     log = (venv / LOG).read_text(encoding="utf-8", errors="replace")
     if DISK_FULL.search(log) or shutil.disk_usage(venv).free < MIN_SHOWN_BYTES:
         return "The disk is full: make room for .venv, the installer's cache and TMPDIR, then run this again."
+    if NOT_TRUSTED.search(log):
+        return "Has a proxy a certificate of its own? Name the file to trust in PIP_CERT (with uv SSL_CERT_FILE)."
     return "Is the network there?"
 
 

@@ -66,7 +66,7 @@ class Trial:
 
 @command.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the models, the one first that answers whoever chooses none."""
+    """List the models, the one first that is asked by default."""
 
     async def read(llm: LanguageModel) -> None:
         if not llm.models:
@@ -143,7 +143,7 @@ def evaluate(
     every: All = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a set of questions, and see whether the answers are as expected; if one is not, exit with 1."""
+    """See whether the answers to a set of questions are as expected. If one is not, exit with 1."""
     questions = [each for file in files or sorted(EVALS.glob("*.toml")) or [EXAMPLES] for each in read_questions(file)]
 
     async def run(llm: LanguageModel) -> list[tuple[Question, Trial, list[str]]]:
@@ -168,7 +168,7 @@ def evaluate(
 
 @command.command()
 def off() -> None:
-    """Stop all answers that are being written, and have no model asked until `llm on`."""
+    """Stop all answers, and have no model asked until `llm on`."""
     _switch("off")
 
 

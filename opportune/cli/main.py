@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # Typer carries its own click and gives it no public name: no
     from typer._click import Command, Context, HelpFormatter
     from typer._click.shell_completion import CompletionItem
 
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 MAX_HELP_COLUMNS = 120
 """The width of help on a terminal that has more."""
 
@@ -215,7 +216,7 @@ def reason_of_abort(error: BaseException) -> tuple[int, str]:
 
 
 def unexpected(error: Exception) -> int:
-    """A full disk, or a bug. Its name and place are enough for most; DEBUG=true shows the rest."""
+    """A full disk, another's file, or a bug. Its name and place are enough for most; DEBUG=true shows the rest."""
     report(error)
     if output.is_verbose() or os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
         traceback.print_exception(error)
@@ -223,6 +224,8 @@ def unexpected(error: Exception) -> int:
     words = error.msg if isinstance(error, SyntaxError) else str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return print_error(f"The disk of {error.filename or 'the output'} is full: make room, then run this again.", 1)
+    if isinstance(error, OSError) and error.errno in NOT_ALLOWED and error.filename:
+        return print_error(f"{error.filename}: {error.strerror}. Choose another place, or let this user in there.", 1)
     first_line = next(iter(words.splitlines()), "")
     where = f"{type(error).__name__}: {first_line} ({error_location(error)})"
     return print_error(f"Unexpected {where}. For its traceback: python3 {PROGRAM} -v …", 1)

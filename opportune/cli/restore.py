@@ -27,7 +27,7 @@ from opportune.storage.location import Bucket, DatabaseFiles
 
 def command(
     name: Annotated[
-        str, typer.Argument(metavar="[FILE|NAME]", help="A file that `backup` has written, or one at BACKUP_URL.")
+        str, typer.Argument(metavar="FILE|NAME", help="A file that `backup` has written, or one at BACKUP_URL.")
     ] = "",
     latest: Annotated[bool, typer.Option("--latest", help="Take the newest one at BACKUP_URL.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", help="Do not ask before all data is replaced.")] = False,

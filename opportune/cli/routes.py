@@ -24,7 +24,7 @@ HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
 
 
 def command(
-    words: Annotated[str, typer.Argument(metavar="[FILTER]", help="Only lines that contain this.")] = "",
+    words: Annotated[str, typer.Argument(metavar="FILTER", help="Only lines that contain this.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List the addresses of the site with their methods and names, and the feature that answers."""

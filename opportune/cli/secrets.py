@@ -29,7 +29,10 @@ def generate() -> None:
 def rotate(
     stolen: Annotated[bool, typer.Option("--stolen", help="Keep no older key: what they signed ends at once.")] = False,
 ) -> None:
-    """Put a new SECRET_KEY into .env, and the old one into SECRET_KEY_FALLBACKS, where what it signed still counts."""
+    """Put a new SECRET_KEY into .env, and keep the old one there.
+
+    What it signed still counts while it is in SECRET_KEY_FALLBACKS.
+    """
     refuse_if_set_elsewhere()
     number = rotate_key(PROJECT / ".env", keep=not stolen)
     say(f"{KEY} in .env is new. It counts when the site and its workers have started again.")

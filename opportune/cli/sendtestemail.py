@@ -14,7 +14,7 @@ from opportune.settings import Settings, get_settings
 
 
 def command(
-    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="Whom to write to.")],
+    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Whom to write to.")],
 ) -> None:
     """Send an e-mail by MAIL_URL at once, without a job, to see whether mail arrives."""
     settings = get_settings()

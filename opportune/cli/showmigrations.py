@@ -14,7 +14,7 @@ from opportune.settings import get_settings
 
 
 def command(
-    features: Annotated[list[str] | None, typer.Argument(metavar="FEATURE…", help="Only these.")] = None,
+    features: Annotated[list[str] | None, typer.Argument(metavar="FEATURE", help="Only these.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="In the order in which they are applied.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:

@@ -23,7 +23,7 @@ ONLY_ALL = (
 
 def command(
     feature: Annotated[str, typer.Argument(help="Whose migrations.")],
-    ends: Annotated[list[str] | None, typer.Argument(metavar="[START] [END]", help="The first and the newest.")] = None,
+    ends: Annotated[list[str] | None, typer.Argument(metavar="START END", help="The first and the newest.")] = None,
     yes: Annotated[bool, typer.Option("--yes", "--no-input", help="Do not ask.")] = False,
 ) -> None:
     """Put one migration in the place of all of a feature's, made from its models.

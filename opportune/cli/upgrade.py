@@ -31,7 +31,7 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A folder, a .zip or .tar.gz (https too), or a git address (@TAG if not the newest).",
             show_default=False,
         ),

@@ -22,7 +22,7 @@ from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.project import installed_features
 
 command = typer.Typer()
-command.command("password")(changepassword.command)
+command.command("password", help="Set somebody's password.")(changepassword.command)
 
 SHOWN = {
     "is_superuser": "superuser",

@@ -30,6 +30,8 @@ def name_error(name: str, slug: str) -> str:
     """Why there cannot be a project of that name; empty if there can."""
     if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
         return f"{name[:MAX_NAME_LENGTH]!r} is no site's name: 1 to {MAX_NAME_LENGTH} letters that can be read."
+    if re.match(r"[.~]*[/\\]", name):
+        return f"{name!r} is a folder: before it comes the site's name, as in: startproject Bookshelf {name}"
     if not slug[:1].isalpha():
         return f"{name!r} is no project's name: it begins with a letter from a to z."
     module = slug.replace("-", "_")

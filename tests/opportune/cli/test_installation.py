@@ -146,6 +146,20 @@ def test_a_full_disk_is_said_to_be_full(venv: Path, words: str) -> None:
     assert "network" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(SSLCertVerificationError(1, "
+        "'[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate'))': /simple/typer/",
+        "  Caused by: invalid peer certificate: UnknownIssuer",
+    ],
+)
+def test_a_proxy_whose_certificate_is_not_trusted_is_told_from_no_network(venv: Path, words: str) -> None:
+    with pytest.raises(InstallError, match="Name the file to trust in PIP_CERT") as caught:
+        run(venv, "Installing", "requirements.lock", installer(venv, words, "ERROR: No matching distribution", code=1))
+    assert "network" not in str(caught.value)
+
+
 def test_a_disk_so_full_that_the_installer_could_not_say_it_is_said_to_be_full(
     venv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

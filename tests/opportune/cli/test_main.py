@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,6 +104,17 @@ def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> N
     assert command.help
 
 
+@pytest.mark.parametrize("name", ["demo", "deploy", "env", "jobs", "llm", "secrets", "users"])
+def test_each_part_of_a_command_explains_itself_whole_on_a_terminal_of_80_columns(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([name, "--help"]) == 0
+    parts = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
+    assert parts
+    assert [part for part in parts if not re.search(r"^  [\w-]+ +\w.*[^.]\.$", part)] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -175,6 +187,15 @@ def test_a_full_disk_is_no_bug(stand_in: Callable[[object], None], capsys: pytes
     stand_in(raising(OSError(errno.ENOSPC, "No space left on device")))
     assert main(["check"]) == 1
     assert capsys.readouterr().err == "The disk of the output is full: make room, then run this again.\n"
+
+
+def test_a_file_that_this_user_may_not_have_is_no_bug(
+    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(raising(PermissionError(errno.EACCES, "Permission denied", "/root/x.zip")))
+    assert main(["check"]) == 1
+    told = "/root/x.zip: Permission denied. Choose another place, or let this user in there.\n"
+    assert capsys.readouterr().err == told
 
 
 def test_code_that_python_cannot_read_is_named_with_its_file_and_line(

@@ -234,6 +234,11 @@ def test_a_name_is_what_people_read_and_its_folder_what_programs_do(name: str, t
         (["opportune"], 1, "'opportune' is the name of a Python module that is in use."),
         (["json"], 1, "'json' is the name of a Python module that is in use."),
         (["9 lives"], 1, "'9 lives' is no project's name: it begins with a letter from a to z."),
+        (
+            ["../shop"],
+            1,
+            "'../shop' is a folder: before it comes the site's name, as in: startproject Bookshelf ../shop",
+        ),
         ([""], 1, "'' is no site's name"),
         (["two\nlines"], 1, "is no site's name"),
         (["x" * 61], 1, "is no site's name"),

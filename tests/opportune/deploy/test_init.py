@@ -88,7 +88,7 @@ def test_an_interrupted_one_leaves_no_half_file(project: Path, oppman: Oppman, m
 @pytest.mark.parametrize(
     ("arguments", "expected", "words"),
     [
-        (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? fly, render, "),
+        (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? Known are fly, render, "),
         (("fly", "--name", "My Site"), 1, "'My Site' is no name for a site"),
         (("linux", "--domain", "nowhere"), 1, "'nowhere' is no domain"),
     ],
