@@ -2,6 +2,7 @@
 
 import asyncio
 
+from opportune.data.doctor.results import counted
 from opportune.deploy.rehearsal.fakes import model_answer
 from opportune.deploy.rehearsal.process import POLL_SECONDS, Instance
 from opportune.deploy.rehearsal.rules import WORD_COUNT
@@ -15,7 +16,7 @@ async def stream(stage: Stage) -> str:
     await read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds)
     require_whole(answer, wanted)
     cuts = answer.connections - 1
-    times = f"was cut {cuts} times and went on where it was" if cuts else "came in one piece"
+    times = f"was cut {counted(cuts, 'time')} and went on where it was" if cuts else "came in one piece"
     return f"{len(wanted.split())} words; it {times}"
 
 
@@ -73,7 +74,7 @@ async def redeploy(stage: Stage) -> str:
     finally:
         reading.cancel()
     require_whole(answer, wanted)
-    whole = f"the answer that was being written is whole, after {answer.connections} connections"
+    whole = f"the answer that was being written is whole, after {counted(answer.connections, 'connection')}"
     return f"{_stop_described(stage, took)}; {whole}"
 
 

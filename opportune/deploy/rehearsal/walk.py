@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpx
 
+from opportune.data.doctor.results import counted
 from opportune.deploy.rehearsal.account_steps import first_superuser, sign_up, still_there, visitor_address
 from opportune.deploy.rehearsal.answer_steps import redeploy, require_ended, stream
 from opportune.deploy.rehearsal.page_steps import admin, upload
@@ -33,8 +34,8 @@ async def first_start(stage: Stage) -> str:
     if page.status >= 500:
         raise StepFailed(f"the first page is answered {page.status}", mend_for(stage.instance.said))
     stage.freeze(True)
-    slept = f", past a database that refused {stage.gate.refused} times" if stage.gate.refused else ""
-    again = f" after {stage.restarts} restarts" if stage.restarts else ""
+    slept = f", past a database that refused {counted(stage.gate.refused, 'time')}" if stage.gate.refused else ""
+    again = f" after {counted(stage.restarts, 'restart')}" if stage.restarts else ""
     return f"tables made and healthy after {took:.1f} s{again}{slept}"
 
 
@@ -53,7 +54,8 @@ async def sleep_and_wake(stage: Stage) -> str:
             if not page.path.endswith("/events"):
                 raise StepFailed("who was signed in is not after sleep", "set DATABASE_URL to PostgreSQL")
             who = "site and database" if stage.rules.host.sleeps_after_seconds else "the database"
-            friendly = f", after {len(statuses) - 1} pages that said to wait" if len(statuses) > 1 else ""
+            waits = counted(len(statuses) - 1, "page")
+            friendly = f", after {waits} that said to wait" if len(statuses) > 1 else ""
             return f"{who} slept, and the page came after {time.monotonic() - begun:.1f} s{friendly}"
         if page.status not in (502, 503, 504):
             break
