@@ -26,6 +26,8 @@ def check_base_url(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(f"BASE_URL is {settings.base_url}, your own machine: set the address that visitors see.")
     elif settings.base_url.startswith("http://"):
         yield Finding("BASE_URL begins with http://: links would lead past TLS, and forms be refused. Write https://.")
+    elif recipe.host.name == "compose" and deployment.values.get("BASE_URL", "").endswith("/"):
+        yield Finding("BASE_URL ends with /, by which Caddy would serve that one page alone: leave the / out.")
     elif "example." in settings.base_url:
         yield Finding(f"BASE_URL is {settings.base_url}, an example: set the address that visitors see.")
 

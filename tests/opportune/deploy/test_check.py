@@ -114,6 +114,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"BASE_URL": "http://localhost:8000"}, "BASE_URL is http://localhost:8000, your own machine"),
     ("fly", {"BASE_URL": "http://circle.lisbon.pt"}, "BASE_URL begins with http://"),
     ("linux", {"BASE_URL": "https://example.org"}, "an example"),
+    ("compose", {"BASE_URL": "https://circle.lisbon.pt/"}, "by which Caddy would serve that one page alone"),
     ("fly", {"ALLOWED_HOSTS": "lisbon.pt"}, "ALLOWED_HOSTS lacks circle.lisbon.pt"),
     ("koyeb", {"TRUSTED_PROXIES": ""}, "Set TRUSTED_PROXIES=*"),
     ("fly", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "leave it out, for Fly-Client-IP"),

@@ -72,7 +72,9 @@ async def test_this_site_goes_through_a_deployment(server: Server, asking: Askin
     found = await results(Rehearsal(Rules.of(HOSTS[host]), PROJECT, server, asking))
     assert [each for each in found.values() if each.outcome is Outcome.FAILED] == []
     assert "past a database that refused" in found["first start"].text
-    assert [each.text for each in found.values() if re.search(r"\b1 (times|restarts|pages|connections)\b", each.text)] == []
+    assert [
+        each.text for each in found.values() if re.search(r"\b1 (times|restarts|pages|connections)\b", each.text)
+    ] == []
     assert found["stop"].outcome is Outcome.PASSED
     without_stream = {"upload"} if asking else {"upload", "stream"}
     assert {name for name, each in found.items() if each.outcome is Outcome.LEFT_OUT} <= without_stream
