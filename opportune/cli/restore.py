@@ -1,6 +1,7 @@
 """`restore`: database and uploads as they were when a backup was made."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,9 +50,14 @@ def command(
 def rehearse(settings: Settings, name: str) -> None:
     from opportune.data.backup import jobs, rehearsal  # noqa: PLC0415 - for sites with a BACKUP_URL
 
-    graph = MigrationGraph(installed_names())
+    graph, tables = MigrationGraph(installed_names()), Model.metadata.tables.keys()
+    if is_file(settings, name):
+        with work_shown(), found(settings, name) as file:
+            said = str(rehearsal.rehearse_file(file, name, Target(settings, graph, tables), time.monotonic()))
+        say(f"Restored as a rehearsal. {said}.")
+        return
     with work_shown():
-        said = str(rehearsal.rehearse(settings, graph, Model.metadata.tables.keys(), name))
+        said = str(rehearsal.rehearse(settings, graph, tables, name))
     say(f"Restored as a rehearsal. {said}.")
     if not graph.pending(recorded_revisions_of(settings)):
         in_transaction(lambda session: note_run(session, jobs.REHEARSAL, said))
@@ -60,10 +66,8 @@ def rehearse(settings: Settings, name: str) -> None:
 @contextmanager
 def found(settings: Settings, name: str) -> Iterator[Path]:
     """The archive: a file of this machine, or one from BACKUP_URL that is here while the block runs."""
-    path = Path(name)
-    has_store = backup_location(settings) is not None
-    is_here = bool(name) and (path.exists() or not NAME.fullmatch(name) or not has_store)
-    if is_here and has_store and not path.exists():
+    path, is_here = Path(name), is_file(settings, name)
+    if is_here and backup_location(settings) is not None and not path.exists():
         raise OperatorError(f"There is no file {name}. Names at BACKUP_URL are shown by `backup --list`.")
     if is_here and path.suffix != SUFFIX:
         yield path
@@ -77,6 +81,11 @@ def found(settings: Settings, name: str) -> Iterator[Path]:
             say(f"Fetching {backup.name} from {store.label}.")
             store.fetch(backup, file)
         yield Path(file.name)
+
+
+def is_file(settings: Settings, name: str) -> bool:
+    """Whether that is one of this machine, and no name at BACKUP_URL."""
+    return bool(name) and (Path(name).exists() or not NAME.fullmatch(name) or backup_location(settings) is None)
 
 
 def decrypt_file(path: Path, file: BinaryIO, settings: Settings) -> None:

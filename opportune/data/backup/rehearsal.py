@@ -64,18 +64,28 @@ def rehearse(settings: Settings, graph: MigrationGraph, tables: Collection[str],
         path = folder / "backup.zip"
         with path.open("xb") as file:
             store.fetch(backup, file)
+        return rehearse_file(path, backup.name, Target(settings, graph, tables), began)
+
+
+def rehearse_file(path: Path, name: str, target: Target, began: float) -> Rehearsal:
+    """The same with a file of this machine.
+
+    Raises:
+        OperatorError: it could not be restored, or is not what it says.
+    """
+    with scratch_folder() as folder:
         try:
             with open_archive(path) as archive:
-                refuse_newer(graph, archive)
+                refuse_newer(target.graph, archive)
                 archive.check()
-                into, counts = _restored(archive, Target(settings, graph, tables), folder)
+                into, counts = _restored(archive, target, folder)
                 _compare(archive, counts)
                 uploads = len(archive.uploads)
         except OSError as error:
-            raise OperatorError(f"{backup.name} cannot be restored in {folder}: {error.strerror or error}.") from error
+            raise OperatorError(f"{name} cannot be restored in {folder}: {error.strerror or error}.") from error
         except OperatorError as error:
-            raise OperatorError(str(error).replace(str(path), backup.name)) from error
-    return Rehearsal(backup.name, len(counts), sum(counts.values()), uploads, time.monotonic() - began, into)
+            raise OperatorError(str(error).replace(str(path), name)) from error
+    return Rehearsal(name, len(counts), sum(counts.values()), uploads, time.monotonic() - began, into)
 
 
 def _restored(archive: Archive, target: Target, folder: Path) -> tuple[str, Mapping[str, int]]:

@@ -1,4 +1,5 @@
 import io
+import re
 import shutil
 import sqlite3
 import sys
@@ -94,6 +95,18 @@ def test_it_asks_before_it_replaces_all_data(
     result = oppman("restore", str(backup))
     assert (result.code, site.emails()) == (code, [email])
     assert "All data in sqlite" in result.out
+
+
+def test_a_file_of_this_machine_is_rehearsed_and_nothing_of_the_site_is_touched(
+    oppman: Oppman, site: Site, backup: Path
+) -> None:
+    result = oppman("restore", "--rehearse", str(backup))
+    assert (result.code, result.err) == (0, "")
+    assert re.fullmatch(rf"Restored as a rehearsal\. {re.escape(str(backup))}: \d+ tables with .*\n", result.out)
+    assert (site.emails(), site.upload.exists()) == (["bob@example.com"], False)
+    assert "none.zip cannot be read: No such file" in refused(
+        oppman, "restore", "--rehearse", f"{backup.parent}/none.zip"
+    )
 
 
 @only_sqlite
