@@ -83,5 +83,5 @@ def refuse_pointed_at(connection: Connection) -> None:
 
 
 def print_result(rows: int, url: DatabaseURL) -> None:
-    say(f"Deleted {rows:,} rows of {url.redacted}.")
+    say(f"Deleted {rows:,} {'row' if rows == 1 else 'rows'} of {url.redacted}.")
     say("Nobody can sign in any more: python3 oppman.py createsuperuser")

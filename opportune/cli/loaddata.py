@@ -32,7 +32,7 @@ def command(
     with progress("Loading", unit="rows") as bar, destination(url) as connection, explained_errors(url):
         rows = counted(every_object(files), bar)
         number = load(connection, tables_by_name(Model.metadata, installed_names()), models, rows)
-    say(f"Loaded {number:,} rows.")
+    say(f"Loaded {number:,} {'row' if number == 1 else 'rows'}.")
 
 
 def counted(rows: Iterator[FixtureObject], bar: Progress) -> Iterator[FixtureObject]:

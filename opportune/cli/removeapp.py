@@ -29,9 +29,10 @@ def command(
     removal = Removal(name, PROJECT)
     removal.refuse()
     tables = tables_of(name) if drop_tables is not False else []
-    print(f"This goes with {name}:")
+    tell = say if yes else print  # what a question is about is always told
+    tell(f"This goes with {name}:")
     for line in removal.summary():
-        print(f"  {line}")
+        tell(f"  {line}")
     if not yes and not typer.confirm("Delete it? What git does not have cannot be brought back."):
         raise typer.Abort
     if tables and (drop_tables or (not yes and typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?"))):

@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MIN_SIMILARITY = 0.65
+"""By difflib's own, 0.6, whoever writes books may have meant todos."""
+
 
 def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:
     """` Did you mean books?`, or nothing where no name is near; for the end of an error."""
-    near = get_close_matches(word, list(names), n=1)
+    near = get_close_matches(word, list(names), n=1, cutoff=MIN_SIMILARITY)
     return f" Did you mean {prefix}{near[0]}?" if near else ""
 
 

@@ -89,6 +89,8 @@ def new_model(project: Path, request: Request) -> NewModel:
         raise OperatorError("--read owner: who else may write what they cannot read? Leave --write out.")
     if write != "owner" and any(each.type == "team" for each in fields):
         raise OperatorError("team: its members write the rows. Leave --write out.")
+    if not re.fullmatch("[a-z0-9-]+", request.icon):
+        raise OperatorError(f"{request.icon!r} is no icon's name: take one of tabler.io/icons, as in --icon book.")
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(request.feature, request.name, fields, read, write, path, request.icon)
     if request.by_hand:

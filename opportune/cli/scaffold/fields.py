@@ -5,6 +5,7 @@ import keyword
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
 from opportune.cli.scaffold.models import KnownModel, KnownModels
@@ -201,6 +202,8 @@ def _with_options(found: Field, options: Sequence[str]) -> Field:
         found = _with_option(found, option)
     if found.type == "enum" and not found.choices:
         raise OperatorError(f"'{found.name}:enum' says no choices: write {found.name}:enum:draft,published.")
+    if found.minimum and found.maximum and Decimal(found.minimum) > Decimal(found.maximum):
+        raise OperatorError(f"{found.name}: no number is at least {found.minimum} and at most {found.maximum}.")
     if found.type == "decimal" and not found.digits[0]:
         found = replace(found, digits=(MAX_DIGITS, 2))
     if found.default and (found.type != "enum" or found.default not in found.choices):
@@ -225,10 +228,10 @@ def _with_option(found: Field, option: str) -> Field:
         return replace(found, options=found.options | {option})
     if changed := _of_type(found, option):
         return changed
-    raise OperatorError(
-        f"{found.name}: {found.type} has no option {option!r}.{did_you_mean(option, OPTIONS)} "
-        "`addmodel --help` has the table."
-    )
+    if equals and name in ("min", "max") and found.kind.is_number:
+        raise OperatorError(f"{found.name}: {value!r} is no number: write {name}=1.")
+    near = did_you_mean(option, [each for each in OPTIONS if each != f"{name}="])  # that one is not for this type
+    raise OperatorError(f"{found.name}: {found.type} has no option {option!r}.{near} `addmodel --help` has the table.")
 
 
 def _of_type(found: Field, option: str) -> Field | None:

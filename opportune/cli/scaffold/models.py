@@ -4,13 +4,13 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from opportune.cli.scaffold.source import bound_names
 from opportune.cli.scaffold.words import camel, snake
+from opportune.cli.suggestions import did_you_mean
 from opportune.errors import OperatorError
 from opportune.project import FRAMEWORK, PACKAGE
 
@@ -102,8 +102,8 @@ class KnownModels:
 
     def _near(self, called: str) -> str:
         names = {each.name for each in self.all} | {f"{each.feature}.{each.name}" for each in self.all}
-        near = get_close_matches(camel(called) if "." not in called else called, sorted(names), n=1)
-        return f" Did you mean {near[0]}?" if near else " Make it first: addmodel FEATURE MODEL FIELD…"
+        near = did_you_mean(camel(called) if "." not in called else called, sorted(names))
+        return near or " Make it first: addmodel FEATURE MODEL FIELD…"
 
 
 def _models_in(file: Path) -> Iterator[KnownModel]:

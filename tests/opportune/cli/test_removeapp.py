@@ -113,6 +113,12 @@ def test_whoever_mends_what_could_not_be_deleted_runs_it_again(
     assert not [name for name in files(project) if "books" in name]
 
 
+def test_quiet_says_only_what_is_left_to_do(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["removeapp", "books", "--yes", "--keep-tables", "--quiet"]) == 0
+    said = ["docs/guide.md:3 still names it.", "BOOKS_SHELF in .env means nothing any more."]
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == said
+
+
 def test_the_users_of_a_site_stay(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(project, {"app/users/models.py": ""})
     assert main(["removeapp", "users", "--yes"]) == 1
