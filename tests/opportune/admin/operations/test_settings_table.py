@@ -1,5 +1,6 @@
 """What superusers see of settings and database, and no secret."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from opportune.settings import BaseSettings, Settings
 from opportune.testing.plugin import settings_for
 from tests.opportune.admin.operations.pages import READ, on_sqlite
 
+TAG = re.compile("<[^>]*>")
 CANARY = "c4n4ry-of-a-secret"
 PROVIDERS = ("github", "google", "microsoft", "oidc")
 SECRETS = {
@@ -101,6 +103,8 @@ async def test_the_pages_show_settings_and_what_the_doctor_says(
     assert "<code>SECRET_KEY_FALLBACKS</code>" in page
     assert "Any Host is answered" in page
     assert settings.secret_key.get_secret_value() not in page
+    above = page.partition('<ol class="breadcrumb">')[2].partition("</ol>")[0]
+    assert TAG.sub("", above).split() == ["Overview", "Operations"], "the way back, and nothing twice"
     page = (await operator.get(READ[2])).text
     assert "SQLite file" in page if database_kind == "sqlite" else "PostgreSQL" in page
     assert "first connection" in page
