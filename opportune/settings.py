@@ -307,10 +307,11 @@ class Settings(BaseSettings):
     @classmethod
     def _is_an_origin(cls, value: str) -> str:
         parts = urlsplit(value)
-        if value and (
-            parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query
-        ):
+        is_address = parts.scheme in ("http", "https") and parts.hostname and " " not in parts.netloc
+        if value and (not is_address or parts.path.strip("/") or parts.query):
             raise ValueError("must be an address without a path, such as https://example.org")
+        if not parts.netloc.isascii():  # browsers ask for a name with letters such as ü by another, which hosts compare
+            value = value.replace(parts.netloc, parts.netloc.encode("idna").decode(), 1)
         return value.rstrip("/")
 
     @field_validator("llm_models", mode="before")

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def require_domain(domain: str) -> str:
         OperatorError: it is none.
     """
     bare = re.sub(r"^https?://|/+$", "", domain.strip())
+    with suppress(UnicodeError):  # as browsers and certificates have letters such as ü
+        bare = bare.encode("idna").decode()
     if not DOMAIN.fullmatch(bare):
         raise OperatorError(f"{domain[:60]!r} is no domain: write it as example.org.")
     return bare.lower()

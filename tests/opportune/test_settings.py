@@ -83,12 +83,24 @@ def test_the_public_address_comes_from_the_host(
     assert settings.hosts == [address.removeprefix("https://")]
 
 
+def test_an_address_with_letters_of_other_alphabets_is_the_one_that_browsers_ask_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("BASE_URL", "https://münchen.example:8443/")
+    settings = load_settings()
+    assert settings.base_url == "https://xn--mnchen-3ya.example:8443"
+    assert settings.hosts == ["xn--mnchen-3ya.example"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("PORT", "sesame-opens"),
         ("ENVIRONMENT", "sesame"),
         ("BASE_URL", "sesame/path"),
+        ("BASE_URL", "https://sesame opens"),
         ("SITE_NAME", "sesame\nBcc: all"),
         ("SITE_NAME", " "),
         ("LLM_BASE_URL", "sesame:11434/v1"),

@@ -102,6 +102,13 @@ def test_what_it_cannot_do_is_one_line(
     assert not (project / RECORD).exists()
 
 
+def test_a_domain_with_letters_of_other_alphabets_is_written_as_browsers_ask_for_it(
+    project: Path, oppman: Oppman
+) -> None:
+    assert oppman("deploy", "init", "linux", "--domain", "münchen.example").code == 0
+    assert "\nxn--mnchen-3ya.example {" in (project / "deploy/linux/Caddyfile").read_text()
+
+
 def test_a_place_that_is_taken_by_a_folder_is_one_line(project: Path, oppman: Oppman) -> None:
     (project / "fly.toml").mkdir()
     code, _, err = oppman("deploy", "init", "fly")
