@@ -29,7 +29,14 @@ from opportune.deploy.site_names import (
     require_name,
 )
 from opportune.deploy.traps import trap_lines
-from opportune.deploy.values import check_file, check_named, check_values, production_values, settings_from
+from opportune.deploy.values import (
+    check_domain,
+    check_file,
+    check_named,
+    check_values,
+    production_values,
+    settings_from,
+)
 from opportune.errors import OperatorError
 from opportune.project import PROJECT, display_path
 from opportune.settings import get_settings
@@ -180,5 +187,6 @@ def findings_for(recipe: Recipe, file: Path | None, answers: Answers, *, yes: bo
     settings, faults = settings_from(recipe, values)
     yield from faults
     if settings:
+        yield from check_domain(recipe, settings.base_url, PROJECT)
         deployment = Deployment(recipe, settings, values, answers)
         yield from check_deployment(replace(deployment, answers=answered(deployment, yes=yes)))

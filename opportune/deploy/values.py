@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from opportune.checks import Finding
 from opportune.deploy.env_production import asked_names, read_env, required_names
@@ -31,6 +32,8 @@ EXAMPLE = re.compile(r"://(?:(?:KEY|SERVER-TOKEN|ACCESS-KEY)(?=[:@]|$)|user:pass
 """What stands in our own examples where something of the owner's belongs."""
 NEXT_SETTING = re.compile(r"; (?=[A-Z][A-Z0-9_]+\b)")
 LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+DOMAIN_FILES = {"linux": "Caddyfile", "kubernetes": "ingress.yaml"}
+"""What says on those hosts which visitors come to the site."""
 NAMED = re.compile(r'- name: ([A-Z][A-Z0-9_]*)\n +value(?:From:|: *"?([^"\n]*))')
 """An entry of a service's environment with its value, which is empty where it is a secret."""
 REFERENCE = re.compile(r"\$\{\{.*\}\}")
@@ -93,17 +96,28 @@ def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
 
 def check_named(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:
     """Where the host's own file names each setting that the site gets: what is given here and not there."""
-    path = root / "deploy" / recipe.host.name / "service.yaml"
-    if not recipe.secrets or not path.exists():
+    file = f"deploy/{recipe.host.name}/service.yaml"
+    if not recipe.secrets or not (root / file).is_file():
         return
-    there = dict(NAMED.findall(path.read_text(encoding="utf-8")))
+    there = dict(NAMED.findall((root / file).read_text(encoding="utf-8", errors="replace")))
     for name, value in values.items():
         if name not in there and name != "ENVIRONMENT":
-            yield warning(
-                f"{name} does not reach the site: name it in {path.relative_to(root)}, as SECRET_KEY is there."
-            )
+            yield warning(f"{name} does not reach the site: name it in {file}, as SECRET_KEY is there.")
         elif there.get(name) not in (None, "", value):
-            yield warning(f"{name} is {there[name]} in {path.relative_to(root)}, which counts: change it there.")
+            yield warning(f"{name} is {there[name]} in {file}, which counts: change it there.")
+
+
+def check_domain(recipe: Recipe, base_url: str, root: Path) -> Iterator[Finding]:
+    """Whether the proxy's file is for the domain of the site."""
+    host, domain = recipe.host.name, urlsplit(base_url).hostname or ""
+    file = f"deploy/{host}/{DOMAIN_FILES.get(host, '')}"
+    if "." not in domain or not (root / file).is_file():
+        return
+    if domain not in (root / file).read_text(encoding="utf-8", errors="replace"):
+        yield Finding(
+            f"{file} does not name {domain}, the host of BASE_URL. Write it: "
+            f"python3 oppman.py deploy init {host} --domain {domain}"
+        )
 
 
 def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:

@@ -275,6 +275,21 @@ def test_a_setting_that_the_hosts_own_file_does_not_hand_on_is_told(
     assert "MAIL_URL" not in oppman("deploy", "check", "cloudrun", "--yes").out
 
 
+@pytest.mark.parametrize("host", ["linux", "kubernetes"])
+def test_a_proxys_file_for_another_domain_is_told(
+    project: Path, oppman: Oppman, write_env: WriteEnv, host: str
+) -> None:
+    write_env(host)
+    assert oppman("deploy", "init", host).code == 0
+    code, out, _ = oppman("deploy", "check", host, "--yes")
+    assert code == 1
+    assert (
+        f"does not name circle.lisbon.pt, the host of BASE_URL. Write it: python3 oppman.py deploy init {host}" in out
+    )
+    assert oppman("deploy", "init", host, "--domain", "circle.lisbon.pt").code == 0
+    assert oppman("deploy", "check", host, "--yes").code == 0
+
+
 def test_a_file_that_is_not_there_is_one_line(project: Path, oppman: Oppman) -> None:
     code, _, err = oppman("deploy", "check", "fly", "--env-file", str(project / "nothing"), "--yes")
     assert (code, err.count("\n")) == (1, 1)
