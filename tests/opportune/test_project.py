@@ -47,6 +47,9 @@ FRAMEWORK = "opportune"
 # Run there: the rest of the framework's tests know no feature, which import-linter sees to, or start processes.
 ASKED = ("accounts", "admin", "cli", "security")
 
+CODE_BLOCK = re.compile("^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
+
 NOT_OURS_TO_PRINT = re.compile(r"^\s*print\(", re.MULTILINE)
 
 
@@ -277,6 +280,27 @@ def test_every_command_is_in_the_docs_with_the_same_words() -> None:
     for commands in COMMANDS.values():
         for name, words in commands.items():
             assert f"| `{name}` | {words} |" in documented, name
+
+
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading_that_are_there() -> None:
+    pages = [PROJECT / name for name in project_files() if name.endswith(".md")]
+    texts = {page: CODE_BLOCK.sub("", page.read_text()) for page in pages}
+    headings = {
+        page: {anchor(each) for each in re.findall("^#+ (.*)", text, re.MULTILINE)} for page, text in texts.items()
+    }
+    dead = []
+    for page, text in texts.items():
+        for target in LINK.findall(text):
+            path, _, heading = target.partition("#")
+            linked = (page.parent / path).resolve() if path else page
+            if not linked.exists() or (heading and linked in texts and heading not in headings[linked]):
+                dead.append(f"{page.relative_to(PROJECT)}: {target}")
+    assert dead == []
+
+
+def anchor(heading: str) -> str:
+    """What GitHub calls it."""
+    return re.sub(r"[^\w -]", "", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower()).replace(" ", "-")
 
 
 def test_the_readme_is_short() -> None:

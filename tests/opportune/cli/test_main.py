@@ -192,9 +192,9 @@ def test_a_full_disk_is_no_bug(stand_in: Callable[[object], None], capsys: pytes
 def test_a_file_that_this_user_may_not_have_is_no_bug(
     stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_in(raising(PermissionError(errno.EACCES, "Permission denied", "/root/x.zip")))
+    stand_in(raising(PermissionError(errno.EACCES, "Permission denied", "/srv/x.zip")))
     assert main(["check"]) == 1
-    told = "/root/x.zip: Permission denied. Choose another place, or let this user in there.\n"
+    told = "/srv/x.zip: Permission denied. Choose another place, or let this user in there.\n"
     assert capsys.readouterr().err == told
 
 
