@@ -82,7 +82,7 @@ def backups_in(folder: Path) -> Iterator[Mapping[str, Any]]:
     Raises:
         OperatorError: there is no such folder.
     """
-    if not folder.is_dir() and folder != create.BACKUP_FOLDER:
+    if not folder.is_dir() and folder.resolve() != create.BACKUP_FOLDER.resolve():
         raise OperatorError(f"There is no folder {folder} to list the backups of.")
     for path in folder.glob("*.zip"):
         with suppress(OperatorError, OSError), open_archive(path) as archive:

@@ -105,7 +105,7 @@ def choose_destination(destination: Path | None, url: DatabaseURL) -> Path:
     Raises:
         OperatorError: something else is there, or no folder.
     """
-    if destination is None:
+    if destination is None or destination.resolve() == BACKUP_FOLDER.resolve():  # which the timer of a machine names
         destination = BACKUP_FOLDER
         try:
             BACKUP_FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)

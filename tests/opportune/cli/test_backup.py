@@ -71,6 +71,16 @@ def test_backups_are_listed_newest_first(oppman: Oppman, site: Site, tmp_path: P
 
 
 @only_sqlite
+def test_the_folder_of_backups_is_made_also_where_it_is_named(
+    oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site.folder)
+    assert oppman("backup", "backups", "--list") == (0, "There are no backups.\n", "")
+    assert oppman("backup", "backups", "--keep", "14").code == 0
+    assert len(backups(site)) == 1
+
+
+@only_sqlite
 def test_a_backup_tells_how_far_it_is(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
     said = oppman("backup").err.splitlines()

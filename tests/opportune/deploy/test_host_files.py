@@ -1,11 +1,13 @@
 """The files that hosts want: by their published formats, and by the hosts' own programs where there are some."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from opportune.data.backup.create import BACKUP_FOLDER
 from opportune.deploy.host_files import render_files, render_lines
 from opportune.deploy.recipes import RECIPES, Recipe
 from opportune.deploy.site_names import SiteNames
@@ -69,6 +71,12 @@ def test_on_railway_the_site_has_a_service_of_its_own_before_anything_is_sent_to
 def test_heroku_builds_with_a_python_that_the_tests_run_on() -> None:
     version = render_files(RECIPES["heroku"], SITE)[".python-version"].split()[-1]
     assert f'"{version}"' in (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+
+
+def test_the_timer_of_a_machine_backs_up_into_the_folder_that_a_backup_makes() -> None:
+    unit = render_files(RECIPES["linux"], SITE)["deploy/linux/reading-circle-backup.service"]
+    (folder,) = re.findall(r"oppman\.py backup (\S+) --keep", unit)
+    assert PROJECT / folder == BACKUP_FOLDER
 
 
 @pytest.mark.parametrize("host", ["linux", "compose"])
