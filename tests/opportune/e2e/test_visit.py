@@ -64,6 +64,8 @@ async def test_a_phone_shows_pages_without_scrolling_sideways_and_a_page_that_is
     for path in ("/accounts/profile", "/accounts/login", "/admin", "/admin/user/list", "/nothing"):
         await page.goto(path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        large = "links => links.every(link => Math.min(link.offsetWidth, link.offsetHeight) >= 24)"
+        assert await page.locator("thead a, .page-sizes > a").evaluate_all(large), f"{path}: a finger hits what sorts"
     await page.set_viewport_size({"width": 1280, "height": 720})
     await expect(page.get_by_role("link", name="Sign in")).to_have_count(0)
     await page.get_by_role("link", name="Account").click()

@@ -111,7 +111,8 @@ def test_the_list_shows_its_filter_its_order_and_its_pages(guide: SimpleNamespac
     assert '<option value="" selected>All</option>' in html
     assert '<input type="hidden" name="sort" value="-name">' in html
     assert '<input type="hidden" name="size" value="5">' in html
-    assert '<th scope="col" aria-sort="descending"><a class="text-nowrap" href="?q=a&amp;size=5&amp;sort=name">' in html
+    head = '<a class="sort text-nowrap" href="?q=a&amp;size=5&amp;sort=name">'
+    assert f'<th scope="col" aria-sort="descending">{head}' in html
     assert 'href="?q=a&amp;size=5&amp;sort=created_at">Newest</a>' in html
     assert 'href="?q=a&amp;sort=-name&amp;size=5&amp;page=3" aria-label="Page 3"' in html
     assert "Page 2 of 3" in html
