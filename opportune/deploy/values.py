@@ -30,6 +30,7 @@ TOLD_ELSEWHERE = ("BASE_URL", "DATABASE_URL", "STORAGE_URL")
 """Of what is missing, that of which rules of their own say more."""
 EXAMPLE = re.compile(r"://(?:(?:KEY|SERVER-TOKEN|ACCESS-KEY)(?=[:@]|$)|user:password@)|:SECRET@|@HOST(?=[:/]|$)")
 """What stands in our own examples where something of the owner's belongs."""
+URL_SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
 NEXT_SETTING = re.compile(r"; (?=[A-Z][A-Z0-9_]+\b)")
 LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 DOMAIN_FILES = {"linux": "Caddyfile", "kubernetes": "ingress.yaml"}
@@ -67,6 +68,8 @@ def check_values(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]
         yield Finding(f"ENVIRONMENT is missing, and {recipe.host.title} does not tell: set ENVIRONMENT=production.")
     elif values.get("ENVIRONMENT", "production") != "production":
         yield Finding(f"ENVIRONMENT is {values['ENVIRONMENT']}: set ENVIRONMENT=production.")
+    if not URL_SAFE.fullmatch(values.get("POSTGRES_PASSWORD", "")):
+        yield Finding("POSTGRES_PASSWORD stands in addresses as it is: make one of letters and digits.")
     for name, value in values.items():
         if found := EXAMPLE.search(value):
             yield Finding(f"{name} still holds {found[0].strip(':/@')}, as the example has it: put your own there.")
@@ -85,9 +88,14 @@ def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
     """Whether others can read it, and what becomes of lines that a host takes as they stand."""
     if sys.platform != "win32" and env_file.stat().st_mode & 0o077:
         yield Finding(f"Other users of this machine can read the secrets in {env_file.name}: run chmod 600 {env_file}.")
-    if recipe.takes_quotes:
-        return
     for name, value in LINE.findall(env_file.read_text(encoding="utf-8")):
+        if recipe.host.name == "compose" and "$" in value and not value.startswith("'"):
+            yield Finding(
+                f"{name} has a $, with which {recipe.host.title} begins a variable: write %24 in an address, or put "
+                "the value into single quotes."
+            )
+        if recipe.takes_quotes:
+            continue
         if value[:1] in ("'", '"'):
             yield Finding(f"{name} stands in quotes, which {recipe.host.title} takes for a part of it: leave them out.")
         elif " " in value.strip():

@@ -114,6 +114,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"BASE_URL": "http://localhost:8000"}, "BASE_URL is http://localhost:8000, your own machine"),
     ("fly", {"BASE_URL": "http://circle.lisbon.pt"}, "BASE_URL begins with http://"),
     ("linux", {"BASE_URL": "https://example.org"}, "an example"),
+    ("compose", {"POSTGRES_PASSWORD": "a/b@c"}, "make one of letters and digits"),
     ("compose", {"BASE_URL": "https://circle.lisbon.pt/"}, "by which Caddy would serve that one page alone"),
     ("fly", {"ALLOWED_HOSTS": "lisbon.pt"}, "ALLOWED_HOSTS lacks circle.lisbon.pt"),
     ("koyeb", {"TRUSTED_PROXIES": ""}, "Set TRUSTED_PROXIES=*"),
@@ -309,6 +310,15 @@ def test_quotes_and_spaces_are_only_wrong_where_lines_are_copied(tmp_path: Path)
     quotes, space = check_file(RECIPES["heroku"], path)
     assert "SITE_NAME stands in quotes" in quotes.text
     assert "MAIL_FROM has a space" in space.text
+
+
+def test_a_dollar_is_only_wrong_where_it_begins_a_variable(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    path.touch(mode=0o600)
+    path.write_text("LLM_API_KEY='a$b'\nMAIL_URL=smtp://u:pa$word@smtp.lisbon.pt\n")
+    assert [*check_file(RECIPES["fly"], path)] == []
+    (dollar,) = check_file(RECIPES["compose"], path)
+    assert "MAIL_URL has a $" in dollar.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="where files have no mode")
