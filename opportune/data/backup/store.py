@@ -82,7 +82,9 @@ class BackupStore:
         """The one of that name; without a name the newest that nobody without the passphrase can have put there."""
         backups = self.all()
         if not backups:
-            raise OperatorError(f"There is no backup of this site at {self.label}.")
+            raise OperatorError(
+                f"There is no backup of this site at {self.label}: by SITE_NAME their names begin with {self.site}-."
+            )
         genuine = [each for each in backups if name or each.is_encrypted or not self._passphrase]
         if found := next((each for each in genuine if name in ("", each.name)), None):
             return found

@@ -153,7 +153,8 @@ def test_what_to_restore_has_to_be_said_and_to_be_there(
     assert oppman("restore").code == 2
     assert oppman("restore", "x.zip", "--latest").code == 2
     assert oppman("backup", "--keep", "3").code == 2
-    assert refused(oppman, "restore", "--latest") == f"There is no backup of this site at {folder}.\n"
+    said = f"There is no backup of this site at {folder}: by SITE_NAME their names begin with opportune-.\n"
+    assert refused(oppman, "restore", "--latest") == said
     name = "opportune-20260101T000000Z-sqlite.zip"
     folder.mkdir(exist_ok=True)
     (folder / name).write_text("x")
