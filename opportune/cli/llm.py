@@ -56,7 +56,7 @@ class Trial:
 
     def __str__(self) -> str:
         if self.error and not self.text:
-            return f"{self.model}: {self.error}"
+            return f"{self.model}: {self.error}" if self.model else self.error  # none is set up
         pace = f", {self.tokens_per_second:.0f} tokens a second" if self.tokens_per_second else ""
         return (
             f"{self.model}: first words after {self.first_seconds or 0:.2f} s, all after {self.seconds:.2f} s{pace}, "
@@ -123,8 +123,9 @@ def ask(
         if as_json:
             print_json([vars(trial) for trial in trials])
         elif is_shown:
-            print()
-            if not is_quiet():
+            if trials[0].text:
+                print()
+            if trials[0].error or not is_quiet():
                 print(trials[0], file=sys.stderr)
         else:
             _print_trials(trials)

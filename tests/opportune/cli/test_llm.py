@@ -10,9 +10,11 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.cli import transaction
+from opportune.cli.llm import Trial
 from opportune.cli.main import main
 from opportune.db import Database
 from opportune.llm import Chunk, Done, LLMError, LlmModel, Message, Provider
+from opportune.llm.language_model import NOT_CONFIGURED
 from opportune.settings import Settings
 from tests.opportune.cli.conftest import Oppman
 
@@ -104,6 +106,11 @@ def test_programs_get_answers_as_json(run: Oppman) -> None:
 def test_what_is_wrong_is_one_line(run: Oppman, words: list[str], said: str) -> None:
     code, out, err = run("llm", *words)
     assert (code, out, err) == (1, "", f"{said}\n")
+
+
+def test_why_there_is_no_answer_is_one_line_for_the_quiet_too(run: Oppman) -> None:
+    assert run("llm", "ask", "Hello", "--model", "Mute", "--quiet") == (1, "", "Mute: The key is refused.\n")
+    assert str(Trial("", error=NOT_CONFIGURED)) == NOT_CONFIGURED
 
 
 QUESTIONS = """
