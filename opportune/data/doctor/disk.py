@@ -46,6 +46,9 @@ def check_permissions(path: Path, *, is_written: bool) -> Finding:
     if is_written and not _may(path.parent, os.W_OK | os.X_OK):
         fix = f"Run: chmod u+wx {path.parent}; SQLite keeps its log beside the file."
         return fault("permissions", f"this user may not write to the folder {path.parent}", fix, mode=mode)
+    for log in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if is_written and log.exists() and not _may(log, os.W_OK):  # made with the mode that the file had then
+            return fault("permissions", f"this user may not write to {log}", f"Run: chmod u+w {log}", mode=mode)
     if sys.platform != "win32" and path.stat().st_mode & 0o077:
         return notice("permissions", f"{mode}: other users may use it too", f"Run: chmod 600 {path}", mode=mode)
     return ok("permissions", f"{mode}, this user's alone", mode=mode)

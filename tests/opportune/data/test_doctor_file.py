@@ -77,6 +77,17 @@ def test_a_folder_that_cannot_be_written_is_a_fault(path: Path) -> None:
     assert "may not write to the folder" in only("permissions", findings).text
 
 
+def test_a_log_that_cannot_be_written_since_the_file_could_not_be_is_a_fault(path: Path) -> None:
+    path.chmod(0o666)
+    path.parent.chmod(0o777)
+    log = path.with_name(f"{path.name}-shm")
+    log.touch(mode=0o444)
+    with without_privileges():
+        findings = look_at(path)
+    found = only("permissions", findings)
+    assert (found.text, found.fix) == (f"this user may not write to {log}", f"Run: chmod u+w {log}")
+
+
 def test_a_file_that_others_can_read_is_a_notice(path: Path) -> None:
     path.chmod(0o644)
     found = only("permissions", look_at(path))
