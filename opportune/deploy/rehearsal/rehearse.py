@@ -75,7 +75,8 @@ class Rehearsal:
         await stack.enter_async_context(proxy.running(kind, front))
         await stack.enter_async_context(stage.visited(_visitor_address()))
         pooled = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
-        tell(f"{limits.description}; {launcher.tree_description}; {kind} with TLS; PostgreSQL {pooled}")
+        kept = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooled}"
+        tell(f"{limits.description}; {launcher.tree_description}; {kind} with TLS; {kept}")
         return stage
 
     def environment(

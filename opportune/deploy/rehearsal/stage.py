@@ -124,6 +124,10 @@ class Stage:
         self.instance = await self.start()
         return self.instance.port
 
+    @property
+    def is_on_sqlite(self) -> bool:
+        return self.launcher.environ["DATABASE_URL"].startswith("sqlite")
+
     def freeze(self, is_still: bool) -> None:
         if self.instance and not self.rules.host.runs_between_requests:
             self.instance.measure()

@@ -42,6 +42,8 @@ async def first_start(stage: Stage) -> str:
 async def sleep_and_wake(stage: Stage) -> str:
     """The site and its database fall asleep, and a visitor comes."""
     if stage.rules.host.sleeps_after_seconds is None:
+        if stage.is_on_sqlite:
+            raise StepLeftOut("the site runs on, and its database is a file")
         await stage.gate.sleep()
     else:
         await stage.sleep()
@@ -54,6 +56,7 @@ async def sleep_and_wake(stage: Stage) -> str:
             if not page.path.endswith("/events"):
                 raise StepFailed("who was signed in is not after sleep", "set DATABASE_URL to PostgreSQL")
             who = "site and database" if stage.rules.host.sleeps_after_seconds else "the database"
+            who = "the site" if stage.is_on_sqlite else who
             waits = counted(len(statuses) - 1, "page")
             friendly = f", after {waits} that said to wait" if len(statuses) > 1 else ""
             return f"{who} slept, and the page came after {time.monotonic() - begun:.1f} s{friendly}"

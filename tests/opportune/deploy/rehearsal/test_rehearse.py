@@ -120,6 +120,15 @@ async def test_each_proxy_tells_who_asks_and_cuts_a_silent_stream(tmp_path: Path
     assert cut.connections > 1
 
 
+async def test_a_site_on_sqlite_is_told_as_one_and_has_no_database_that_sleeps(server: Server) -> None:
+    told: list[str] = []
+    steps, settings = {"sleep and wake": STEPS["sleep and wake"]}, {"DATABASE_URL": "sqlite:///data/app.db"}
+    rehearsal = Rehearsal(Rules.of(HOSTS["linux"]), PROJECT, server, steps=steps, settings=settings)
+    (result,) = [each async for each in rehearsal.run(told.append)]
+    assert told[0].endswith("with TLS; SQLite")
+    assert (result.outcome, result.text) == (Outcome.LEFT_OUT, "the site runs on, and its database is a file")
+
+
 @pytest.mark.parametrize(
     ("fault", "words", "mend"),
     [
