@@ -117,6 +117,10 @@ IS_BROKEN = """cell => {
   range.selectNodeContents(cell)
   return new Set([...range.getClientRects()].map(part => part.top)).size > 1
 }"""
+SHOW_WIDE_TABLE = """field => {
+  const table = `<table><tr><td>${"W".repeat(200)}</td></tr></table>`
+  field.insertAdjacentHTML("beforeend", `<div class="table-responsive">${table}</div>`)
+}"""
 
 
 async def test_long_words_break_and_what_is_short_beside_them_does_not(page: Page, app: FastAPI) -> None:
@@ -137,3 +141,9 @@ async def test_long_words_break_and_what_is_short_beside_them_does_not(page: Pag
             await page.set_viewport_size({"width": width, "height": 900})
             await page.goto(path)
             assert not await page.evaluate(IS_TOO_WIDE), (path, width)
+    await page.goto("/volumes/long-1/edit")
+    await page.locator("form .d-grid > div").first.evaluate(SHOW_WIDE_TABLE)  # as a preview of Markdown does
+    assert not await page.evaluate(IS_TOO_WIDE), "it scrolls in its own box"
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator(".messages").get_by_role("status")).to_contain_text(LONG_WORD)
+    assert not await page.evaluate(IS_TOO_WIDE)
