@@ -33,7 +33,8 @@ FILES = (
 """What a project has of the starter."""
 STARTER_TESTS = "tests/opportune"
 LICENSE = "LICENSE.opportune"
-ONLY_STARTER = ("bench", "docs", "requirements-framework.lock", "CHANGELOG.md", "LICENSE", ".git")
+DEPLOYED = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
+ONLY_STARTER = ("bench", "docs", "requirements-framework.lock", "CHANGELOG.md", "LICENSE", *DEPLOYED, ".git")
 """What it has not, but for the tests of the framework."""
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")
 

@@ -38,7 +38,10 @@ QUICKLY = ("-qx", "-m", "not e2e and not model")
 COMMANDS = ("migrate", "check")
 """The last looks, too, whether the models have their migrations."""
 IMPORTED = ("app.main", "opportune.testing.fixtures", *(f"opportune.cli.{name}" for name in COMMANDS))
-ONLY_STARTER = ("bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements-framework.lock", "LICENSE")
+ONLY_STARTER = (
+    *("bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements-framework.lock", "LICENSE"),
+    *("render.yaml", ".opportune-deploy.json"),
+)
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", "data", ".env", ".hypothesis")
 WITH_MANY_FILES = ("bench", "docs", "opportune", "static", "templates", "tests", "tests/opportune")
 PROGRAM = ("cli", "teams")
