@@ -15,6 +15,8 @@ from itertools import takewhile
 from pathlib import Path
 from types import CodeType, FrameType
 
+from jinja2 import Environment
+
 from opportune.project import PROJECT, display_path
 
 logger = logging.getLogger(__name__)
@@ -28,8 +30,9 @@ REPORT_AFTER_SECONDS = 10
 REPEAT_AFTER_SECONDS = 60
 """Seconds until the same line is told of again."""
 
-# An import happens once; somebody who stands in a debugger knows.
+# An import happens once, and so does it that a template becomes code; somebody who stands in a debugger knows.
 IGNORED_MODULES = {"importlib", "bdb", "pdb", "debugpy", "pydevd", "_pydevd_bundle"}
+COMPILES_TEMPLATE = Environment.compile.__code__
 IDLE_MODULES = {"selectors", "asyncio.windows_events"}
 
 
@@ -95,6 +98,8 @@ class LoopMonitor:
         frames = list(takewhile(lambda frame: frame.f_code not in self.machinery, stack))
         names = [str(frame.f_globals.get("__name__")) for frame in frames]
         if not frames or names[0] in IDLE_MODULES or any(name.split(".")[0] in IGNORED_MODULES for name in names):
+            return ""
+        if any(frame.f_code is COMPILES_TEMPLATE for frame in frames):
             return ""
         own = next(filter(_is_own, frames), frames[0])
         inside = "" if own is frames[0] else f", inside {names[0]}.{frames[0].f_code.co_qualname}"

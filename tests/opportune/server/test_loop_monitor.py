@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import pytest
 import uvloop
+from jinja2 import Environment
 
 from opportune.application import create_app
 from opportune.project import PROJECT
@@ -128,6 +129,15 @@ async def test_a_first_import_is_excused(
     monkeypatch.setattr("builtins.seen", seen, raising=False)
     assert seen().startswith(HERE)
     assert import_module("slow_to_import").place == ""
+
+
+async def test_a_template_that_becomes_code_is_excused_and_its_rendering_is_not(seen: Callable[[], str]) -> None:
+    places = list[str]()
+    environment = Environment(autoescape=True)
+    environment.filters["look"] = lambda text: places.append(seen()) or text
+    environment.from_string("{{ 'what is known beforehand is asked once' | look }}")
+    environment.from_string("{{ name | look }}").render(name="")
+    assert (places[0], places[-1].startswith(HERE)) == ("", True)
 
 
 async def test_somebody_in_a_debugger_is_excused(seen: Callable[[], str]) -> None:
