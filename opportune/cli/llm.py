@@ -56,7 +56,7 @@ class Trial:
 
     def __str__(self) -> str:
         if self.error and not self.text:
-            return f"{self.model}: {self.error}" if self.model else self.error  # none is set up
+            return f"{self.model}: {self.error}"
         pace = f", {self.tokens_per_second:.0f} tokens a second" if self.tokens_per_second else ""
         return (
             f"{self.model}: first words after {self.first_seconds or 0:.2f} s, all after {self.seconds:.2f} s{pace}, "
@@ -236,6 +236,8 @@ def _short(text: str) -> str:
 
 
 def _chosen(llm: LanguageModel, names: Sequence[str] | None, every: bool) -> list[LanguageModel]:
+    if not (llm.models or llm.name):
+        raise OperatorError(NOT_CONFIGURED)
     names = [model.name for model in llm.models] if every else names
     return [llm.using(name) for name in names] if names else [llm]
 

@@ -10,11 +10,10 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.cli import transaction
-from opportune.cli.llm import Trial
 from opportune.cli.main import main
 from opportune.db import Database
 from opportune.llm import Chunk, Done, LLMError, LlmModel, Message, Provider
-from opportune.llm.language_model import NOT_CONFIGURED
+from opportune.llm.language_model import NOT_CONFIGURED, LanguageModel
 from opportune.settings import Settings
 from tests.opportune.cli.conftest import Oppman
 
@@ -110,7 +109,14 @@ def test_what_is_wrong_is_one_line(run: Oppman, words: list[str], said: str) -> 
 
 def test_why_there_is_no_answer_is_one_line_for_the_quiet_too(run: Oppman) -> None:
     assert run("llm", "ask", "Hello", "--model", "Mute", "--quiet") == (1, "", "Mute: The key is refused.\n")
-    assert str(Trial("", error=NOT_CONFIGURED)) == NOT_CONFIGURED
+
+
+@pytest.mark.parametrize("words", [["ask", "Hello"], ["evaluate"]])
+def test_without_a_model_nothing_is_asked_and_one_line_says_how_to_have_one(
+    oppman: Oppman, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LanguageModel, "name", "")
+    assert oppman("llm", *words) == (1, "", f"{NOT_CONFIGURED}\n")
 
 
 QUESTIONS = """
