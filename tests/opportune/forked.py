@@ -8,7 +8,7 @@ from multiprocessing import forkserver, get_context, resource_tracker
 from typing import Any
 
 from opportune.project import PACKAGE
-from tests.opportune.cli.command_server import server_of_processes
+from tests.opportune.cli.command_server import KEY, server_of_processes
 
 PROCESSES = get_context("forkserver")
 MODULES = ("tests.opportune.cli.processes", "tests.opportune.jobs.processes", f"{PACKAGE}.installed")
@@ -22,6 +22,7 @@ def _ensure_running() -> None:
     resource_tracker.ensure_running()
     if _THEIRS._forkserver_address is None:
         _THEIRS._forkserver_address = server_of_processes(*MODULES)
+        _THEIRS._forkserver_authkey = KEY
         _THEIRS._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # the program knows whether somebody is left
 
 

@@ -1,6 +1,7 @@
 """A real PgBouncer in transaction mode, as hosting providers put before their PostgreSQL."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -31,6 +32,8 @@ client_tls_sslmode = require
 client_tls_cert_file = {certificate}
 client_tls_key_file = {key}
 """
+NO_PREPARED_STATEMENTS = "max_prepared_statements = 0\n"
+"""As many hosts' poolers are. PgBouncer knows the option from 1.21 on, and keeps no statements before."""
 
 
 @contextmanager
@@ -47,10 +50,12 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
     password = str(url.password).replace("'", "''")
     certificate, key = make_certificate(folder)
     values = {"host": url.host, "port": url.port, "user": url.username, "password": password}
-    (folder / "pgbouncer.ini").write_text(
-        CONFIGURATION.format(**values, listen_port=port, connections=connections, certificate=certificate, key=key),
-        encoding="utf-8",
+    configuration = CONFIGURATION.format(
+        **values, listen_port=port, connections=connections, certificate=certificate, key=key
     )
+    if _version() >= (1, 21):
+        configuration += NO_PREPARED_STATEMENTS
+    (folder / "pgbouncer.ini").write_text(configuration, encoding="utf-8")
     is_root = sys.platform != "win32" and os.geteuid() == 0
     account = "nobody" if is_root else None  # PgBouncer refuses to run as root
     if account:
@@ -69,6 +74,12 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
         process.wait()
         log.close()
         shutil.rmtree(folder)
+
+
+def _version() -> tuple[int, ...]:
+    said = subprocess.run([str(PROGRAM), "--version"], capture_output=True, text=True, check=True, timeout=10).stdout
+    found = re.search(r"PgBouncer (\d+)\.(\d+)", said)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def _wait_until_it_answers(port: int, process: "subprocess.Popen[bytes]") -> None:

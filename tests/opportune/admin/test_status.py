@@ -130,7 +130,7 @@ async def test_machines_are_told_nobodys_address(settings: Settings) -> None:
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
             told = (await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})).text
     assert "550 […] no such user" in told
-    assert "ada" not in told
+    assert "ada@" not in told
 
 
 @pytest.mark.database("postgresql")

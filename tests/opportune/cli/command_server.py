@@ -48,6 +48,8 @@ RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
 """As `opportune.testing` calls it."""
 PROCESSES = "processes"
 """The server for other processes than commands, in the same folder."""
+KEY = bytes(32)
+"""What whoever asks that server for a process has to know; none but us reaches the folder."""
 MAX_ADDRESS_LENGTH = 90
 """Systems bear a hundred characters or so."""
 PROJECT = Path(__file__).parents[3]
@@ -207,7 +209,12 @@ def fork_processes(connection: socket.socket, listener: int, alive: int) -> None
 
     with connection, connection.makefile(encoding="utf-8") as stream:
         begin(stream)
-    forkserver.main(listener, alive, [])
+    keyed = {}
+    if hasattr(forkserver._forkserver, "_forkserver_authkey"):  # from Python 3.14 on
+        keyed["authkey_r"], writing = os.pipe()
+        os.write(writing, KEY)
+        os.close(writing)
+    forkserver.main(listener, alive, [], **keyed)
 
 
 def answer(words: list[str]) -> tuple[int, str]:
