@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 MIN_SIMILARITY = 0.65
-"""By difflib's own, 0.6, whoever writes books may have meant todos."""
+"""By difflib's own, 0.6, three letters of five are enough: whoever writes books would have meant tools."""
 
 
 def did_you_mean(word: str, names: Iterable[str], prefix: str = "") -> str:

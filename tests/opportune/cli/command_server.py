@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 MODULES = ("app.main", "opportune.cli.migrate", "opportune.cli.makemigrations", "opportune.data.backup.create")
 """What commands take longest to import, and nothing that a test changes."""
@@ -209,7 +209,7 @@ def fork_processes(connection: socket.socket, listener: int, alive: int) -> None
 
     with connection, connection.makefile(encoding="utf-8") as stream:
         begin(stream)
-    keyed = {}
+    keyed: dict[str, Any] = {}
     if hasattr(forkserver._forkserver, "_forkserver_authkey"):  # from Python 3.14 on
         keyed["authkey_r"], writing = os.pipe()
         os.write(writing, KEY)

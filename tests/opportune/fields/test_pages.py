@@ -136,4 +136,5 @@ async def test_markdown_is_shown_before_it_is_sent_and_nothing_of_it_runs(client
 
 def test_templates_show_markdown_and_money() -> None:
     shown = templates.environment.from_string("{{ text | markdown }}{{ price | money('EUR') }} {{ price | money }}")
-    assert shown.render(text="*a*", price=Decimal("1234.5")) == "<p><em>a</em></p>\nEUR 1,234.50 1,234.50"
+    html = '<div class="markdown"><p><em>a</em></p>\n</div>EUR 1,234.50 1,234.50'
+    assert shown.render(text="*a*", price=Decimal("1234.5")) == html
