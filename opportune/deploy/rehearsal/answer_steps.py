@@ -57,7 +57,11 @@ def require_whole(answer: StreamedAnswer, wanted: str) -> None:
 
 async def redeploy(stage: Stage) -> str:
     """A new version while an answer is being written: the old process gets its signal and its grace."""
-    old, new = running(stage), await stage.start()
+    old = running(stage)
+    stage.launcher.deploy_beside()
+    new = await stage.start()
+    if stage.loses_rows:
+        return f"{_stop_described(stage, await _replaced(stage, old, new))}; its rows on SQLite went with its disk"
     try:
         asked = await _asked(stage)
     except StepLeftOut:

@@ -124,16 +124,19 @@ class Launcher:
     has_worker: bool = False
     """Whether jobs are done by a process of their own."""
     instances: list[Instance] = field(default_factory=list)
+    trees: list[Path] = field(default_factory=list)
+    """The copies, the newest last."""
 
     def __post_init__(self) -> None:
         for name in ("tmp", "home"):
             (self.folder / name).mkdir()
         self.mounts = None if self.rules.keeps_all_writable else _way_to_mount()
+        self.trees.append(self.folder / "site")
         self.deploy()
 
     @property
     def tree(self) -> Path:
-        return self.folder / "site"
+        return self.trees[-1]
 
     @property
     def tree_description(self) -> str:
@@ -150,7 +153,7 @@ class Launcher:
                 shutil.rmtree(data)
                 data.mkdir()
                 for name in self.written():
-                    (self.tree / name).unlink()
+                    (self.tree / name).unlink(missing_ok=True)
             return
         shutil.copytree(self.source, self.tree, ignore=self._left_out, symlinks=True)
         compileall.compile_dir(self.tree, quiet=2)  # as the image is built; what is up to date stays
@@ -161,17 +164,28 @@ class Launcher:
                 if not path.is_symlink():
                     path.chmod(path.stat().st_mode & ~0o222)
 
+    def deploy_beside(self) -> None:
+        """The same for the next process, while the one before goes on with what it has written."""
+        if self.rules.host.keeps_disk or not self.rules.keeps_all_writable:
+            return
+        old, fresh = self.tree, self.folder / f"site-{len(self.trees)}"
+        shutil.copytree(old, fresh, ignore=lambda folder, _: {"data"} if Path(folder) == old else set(), symlinks=True)
+        self.trees.append(fresh)
+        (fresh / "data").mkdir()
+        self.deploy()
+
     def _left_out(self, folder: str, names: list[str]) -> set[str]:
         return CACHES(folder, names) | (LEFT_OUT if Path(folder) == self.source else set())
 
     def written(self) -> list[str]:
-        """What the site has written into its tree, beside `data`."""
-        found = []
-        for path in self.tree.rglob("*"):
-            name = path.relative_to(self.tree)
-            is_ours = name.parts[0] == "data" or "__pycache__" in name.parts
-            if path.is_file() and not is_ours and not (self.source / name).exists():
-                found.append(str(name))
+        """What the site has written into its trees, beside `data`."""
+        found = set()
+        for tree in self.trees:
+            for path in tree.rglob("*"):
+                name = path.relative_to(tree)
+                is_ours = name.parts[0] == "data" or "__pycache__" in name.parts
+                if path.is_file() and not is_ours and not (self.source / name).exists():
+                    found.add(str(name))
         return sorted(found)
 
     def start(self) -> Instance:

@@ -129,6 +129,17 @@ async def test_a_site_on_sqlite_is_told_as_one_and_has_no_database_that_sleeps(s
     assert (result.outcome, result.text) == (Outcome.LEFT_OUT, "the site runs on, and its database is a file")
 
 
+async def test_rows_that_a_deploy_throws_away_are_told_where_nothing_sleeps(server: Server) -> None:
+    """Railway's machines run on: what is lost there is lost by a deploy alone."""
+    steps = {name: STEPS[name] for name in ("first start", "sign-up by mail", "redeploy", "what is kept")}
+    rehearsal = Rehearsal(
+        Rules.of(HOSTS["railway"]), PROJECT, server, steps=steps, settings={"DATABASE_URL": "sqlite:///data/app.db"}
+    )
+    *_, redeployed, kept = [each async for each in rehearsal.run(lambda _: None)]
+    assert (redeployed.outcome, kept.outcome) == (Outcome.PASSED, Outcome.FAILED)
+    assert "set DATABASE_URL to PostgreSQL" in kept.mend
+
+
 @pytest.mark.parametrize(
     ("fault", "words", "mend"),
     [
@@ -200,6 +211,13 @@ def test_a_deploy_throws_away_what_was_written_where_the_host_keeps_no_disk(
     (launcher.tree / "data/app.db").touch()
     (launcher.tree / "visits.txt").touch()
     assert launcher.written() == ["visits.txt"]
+    first = launcher.tree
+    launcher.deploy_beside()
+    assert (launcher.tree / "data/app.db").exists() is is_kept
+    assert (launcher.tree / "visits.txt").exists() is is_kept
+    assert (first / "data/app.db").exists()  # where the process before goes on
+    assert launcher.written() == ["visits.txt"]
+    (launcher.tree / "data/app.db").touch()
     launcher.deploy()
     assert (launcher.tree / "data/app.db").exists() is is_kept
 
