@@ -72,9 +72,9 @@ class SMTPTransport(Transport):
             raise self._answered(error) from None
         except OSError as error:  # silence is one, too
             reason = str(error.__cause__ or "") or str(error) or "it takes too long"
-            raise self._fault(DeliveryError, f"does not answer: {reason}{await self._advice()}") from None
+            raise self._fault(DeliveryError, f"does not answer: {self._hidden(reason)}{await self._advice()}") from None
         except aiosmtplib.SMTPException as error:
-            raise self._fault(PermanentDeliveryError, f"cannot be used: {error}") from None
+            raise self._fault(PermanentDeliveryError, f"cannot be used: {self._hidden(str(error))}") from None
 
     async def _advice(self) -> str:
         """What helps where a host lets nothing through; the other port is knocked at."""
@@ -108,12 +108,14 @@ class SMTPTransport(Transport):
         if isinstance(error, SMTPAuthenticationError):  # the e-mails can wait for somebody who puts that right
             return self._fault(DeliveryError, f"does not accept the user and password of MAIL_URL ({error.code})")
         kind = PermanentDeliveryError if error.code >= 500 else DeliveryError
-        return self._fault(kind, f"refused the e-mail: {error.code} {error.message}")
+        return self._fault(kind, f"refused the e-mail: {error.code} {self._hidden(error.message)}")
+
+    def _hidden(self, said: str) -> str:
+        """What others said, without the password; our own words may hold a short one."""
+        return said.replace(self.password, "…") if self.password else said
 
     def _fault(self, kind: type[DeliveryError], words: str) -> DeliveryError:
-        """An error in one line, with the password out of whatever it quotes."""
-        if self.password:
-            words = words.replace(self.password, "…")
+        """An error in one line."""
         line = " ".join(f"The mail server {self.name} {words}".split())[:300].rstrip(".")
         return kind(f"{line}.")
 
