@@ -108,10 +108,10 @@ def check_named(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterat
     if not recipe.secrets or not (root / file).is_file():
         return
     there = dict(NAMED.findall((root / file).read_text(encoding="utf-8", errors="replace")))
+    if missing := ", ".join(name for name in values if name not in there and name != "ENVIRONMENT"):
+        yield warning(f"What {file} does not name does not reach the site: add {missing} as SECRET_KEY is there.")
     for name, value in values.items():
-        if name not in there and name != "ENVIRONMENT":
-            yield warning(f"{name} does not reach the site: name it in {file}, as SECRET_KEY is there.")
-        elif there.get(name) not in (None, "", value):
+        if there.get(name) not in (None, "", value):
             yield warning(f"{name} is {there[name]} in {file}, which counts: change it there.")
 
 
