@@ -60,7 +60,10 @@ async def demo_owner(session: AsyncSession, rows: str) -> User:
     """
     user = await session.scalar(select(User).where(col(User.is_superuser)).order_by(col(User.id)).limit(1))
     if user is None:
-        raise OperatorError(f"{rows} of the demo need an owner. Run: python3 oppman.py createsuperuser")
+        called = f"{rows[:1].lower()}{rows[1:]}"
+        raise OperatorError(
+            f"For {called} of the demo there has to be a superuser. Run: python3 oppman.py createsuperuser"
+        )
     return user
 
 

@@ -48,11 +48,17 @@ def plan_removal(project: Path, feature: str, name: str) -> ModelRemoval:
         OperatorError: there is no such model, or other code needs it.
     """
     known = KnownModels(project)
-    found = next((each for each in known.all if each.feature == feature and each.name == name), None)
+    there = [each for each in known.all if each.feature == feature]
+    found = next((each for each in there if each.name == name), None)
     if found is None or found.file.parent.parent != project / PACKAGE:
-        if not (names := ", ".join(each.name for each in known.all if each.feature == feature)):
+        if not there:
             refuse_unknown(feature, project)
-        raise OperatorError(f"{feature} has no model {name}. It has: {names or 'none'}.")
+        names = ", ".join(each.name for each in there) or "none"
+        raise OperatorError(f"{feature} has no model {name}. It has: {names}.")
+    if len(there) == 1:
+        raise OperatorError(
+            f"{name} is the only model of {feature}: delete that, python3 oppman.py removeapp {feature}"
+        )
     removal = ModelRemoval(project, found)
     _find_names(removal)
     _cut(removal)

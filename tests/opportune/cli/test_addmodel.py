@@ -14,8 +14,10 @@ from opportune.cli.main import main
 from opportune.cli.scaffold import adding
 from opportune.cli.scaffold.feature_file import with_model
 from opportune.cli.scaffold.module_imports import merged, with_imports
+from opportune.cli.scaffold.removing import plan_removal
 from opportune.cli.scaffold.source import NotAsExpected, Source, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
+from opportune.errors import OperatorError
 from opportune.project import PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
@@ -244,6 +246,11 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(
     assert told in error
     assert error.count("\n") == 1
     assert texts(project) == SAMPLE
+
+
+def test_the_only_model_of_a_feature_goes_with_that(project: Path) -> None:
+    with pytest.raises(OperatorError, match=r"Label is the only model of shop: .* removeapp shop$"):
+        plan_removal(project, "shop", "Label")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device", "there")])
