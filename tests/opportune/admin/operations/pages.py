@@ -30,5 +30,7 @@ async def entries(app: FastAPI) -> list[tuple[str, str]]:
 async def said(client: AsyncClient) -> str:
     """What the page answers to what was done."""
     page = (await client.get(PAGE)).text
-    found = re.findall(r'<div class="alert alert-\w+ alert-dismissible".*?<div>(.*?)</div>', page, re.DOTALL)
+    found = re.findall(
+        r'<div class="alert alert-\w+ alert-dismissible".*?<div class="text-break">(.*?)</div>', page, re.DOTALL
+    )
     return " ".join(word for text in found for word in text.split())
