@@ -311,7 +311,10 @@ class Settings(BaseSettings):
         if value and (not is_address or parts.path.strip("/") or parts.query):
             raise ValueError("must be an address without a path, such as https://example.org")
         if not parts.netloc.isascii():  # browsers ask for a name with letters such as ü by another, which hosts compare
-            value = value.replace(parts.netloc, parts.netloc.encode("idna").decode(), 1)
+            try:
+                value = value.replace(parts.netloc, parts.netloc.encode("idna").decode(), 1)
+            except UnicodeError:
+                raise ValueError("has a host that there cannot be") from None
         return value.rstrip("/")
 
     @field_validator("llm_models", mode="before")

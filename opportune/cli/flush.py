@@ -16,6 +16,7 @@ from opportune.db.migrations.post_migrate import bring_in_line
 from opportune.db.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.text import counted
 
 
 def command(
@@ -83,5 +84,5 @@ def refuse_pointed_at(connection: Connection) -> None:
 
 
 def print_result(rows: int, url: DatabaseURL) -> None:
-    say(f"Deleted {rows:,} {'row' if rows == 1 else 'rows'} of {url.redacted}.")
+    say(f"Deleted {counted(rows, 'row')} of {url.redacted}.")
     say("Nobody can sign in any more: python3 oppman.py createsuperuser")

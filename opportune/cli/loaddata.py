@@ -19,6 +19,7 @@ from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.errors import OperatorError
 from opportune.project import installed_features, installed_names
+from opportune.text import counted
 
 STDIN = "-"
 
@@ -30,12 +31,12 @@ def command(
     url = migration_url(migrated_settings())
     models = [model for feature in installed_features() for model in feature.models]
     with progress("Loading", unit="rows") as bar, destination(url) as connection, explained_errors(url):
-        rows = counted(every_object(files), bar)
+        rows = shown_by(bar, every_object(files))
         number = load(connection, tables_by_name(Model.metadata, installed_names()), models, rows)
-    say(f"Loaded {number:,} {'row' if number == 1 else 'rows'}.")
+    say(f"Loaded {counted(number, 'row')}.")
 
 
-def counted(rows: Iterator[FixtureObject], bar: Progress) -> Iterator[FixtureObject]:
+def shown_by(bar: Progress, rows: Iterator[FixtureObject]) -> Iterator[FixtureObject]:
     for row in rows:
         yield row
         bar.advance()

@@ -12,6 +12,7 @@ from opportune.cli.installed import INSTALLED, without_feature
 from opportune.cli.suggestions import did_you_mean
 from opportune.errors import OperatorError
 from opportune.project import FRAMEWORK, PACKAGE, USERS
+from opportune.text import counted
 
 FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
 """Where a feature has a folder of its own name."""
@@ -49,10 +50,10 @@ class Removal:
         """What goes, a line each."""
         for path in self.paths:
             files = [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
-            yield f"{self._shown(path)}/ ({_count(len(files), 'file')})" if path.is_dir() else self._shown(path)
+            yield f"{self._shown(path)}/ ({counted(len(files), 'file')})" if path.is_dir() else self._shown(path)
         for path, text in self.rewritten.items():
             lines = len(path.read_text(encoding="utf-8").splitlines()) - len(text.splitlines())
-            yield f"{_count(lines, 'line')} of {self._shown(path)}"
+            yield f"{counted(lines, 'line')} of {self._shown(path)}"
 
     def carry_out(self) -> None:
         """Write the texts without it, then delete its files.
@@ -182,7 +183,3 @@ def refuse_unknown(name: str, project: Path) -> None:
     else:
         hint = did_you_mean(name, folders) or f" What is installed stands in {INSTALLED}."
     raise OperatorError(f"There is no feature {PACKAGE}/{name}.{hint}")
-
-
-def _count(number: int, thing: str) -> str:
-    return f"1 {thing}" if number == 1 else f"{number} {thing}s"

@@ -19,6 +19,7 @@ from opportune.jobs.worker import Worker
 from opportune.settings import Settings
 from opportune.signing import derived_keys
 from opportune.tasks import cancel_and_wait
+from opportune.text import counted
 from opportune.web.rate_limit import Limiter, RateLimit
 
 AFTER_RESPONSE_SECONDS = 2.0
@@ -134,5 +135,4 @@ def _told(ended: Counter[str]) -> str:
     if not ended:
         return "Nothing was due."
     names = ", ".join(f"{name} ({number})" if number > 1 else name for name, number in sorted(ended.items()))
-    total = ended.total()
-    return f"{total} {'job' if total == 1 else 'jobs'} tried: {names}."
+    return f"{counted(ended.total(), 'job')} tried: {names}."

@@ -101,6 +101,7 @@ def test_an_address_with_letters_of_other_alphabets_is_the_one_that_browsers_ask
         ("ENVIRONMENT", "sesame"),
         ("BASE_URL", "sesame/path"),
         ("BASE_URL", "https://sesame opens"),
+        ("BASE_URL", "https://ü..sesame"),
         ("SITE_NAME", "sesame\nBcc: all"),
         ("SITE_NAME", " "),
         ("LLM_BASE_URL", "sesame:11434/v1"),

@@ -18,6 +18,7 @@ from opportune.errors import OperatorError
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.text import counted
 from opportune.web.rendering.flash import flash
 
 Act = Callable[[AsyncSession, int], Awaitable[None]]
@@ -102,7 +103,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
                     audit.record_row(session, request, custom_action(slug), self.identity, job, {})
         audit.mark_recorded(request)
         if count := len(numbers) - len(refusals):
-            flash(request, f"{count} {'job' if count == 1 else 'jobs'} {done}.")
+            flash(request, f"{counted(count, 'job')} {done}.")
         for line in refusals[:MAX_SHOWN_REFUSALS]:
             flash(request, line, "danger")
         if more := len(refusals[MAX_SHOWN_REFUSALS:]):

@@ -21,6 +21,7 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.transport import transport_for
+from opportune.text import counted
 from opportune.web.cache import ALL_TAGS, Cache
 
 IDENTITY = "operations"
@@ -77,17 +78,17 @@ async def record_operation(request: Request, name: str, said: str) -> None:
 
 async def retry_failed(session: AsyncSession, request: Request) -> str:
     jobs: DatabaseJobQueue = request.app.state.jobs
-    return f"{_counted(await jobs.retry_failed(session), 'failed job')} queued again."
+    return f"{counted(await jobs.retry_failed(session), 'failed job')} queued again."
 
 
 async def clear_jobs(request: Request, _sent: FormData) -> str:
-    return f"{_counted(await management.delete_ended(request.app.state.database), 'ended job')} cleared."
+    return f"{counted(await management.delete_ended(request.app.state.database), 'ended job')} cleared."
 
 
 async def clear_sessions(request: Request, _sent: FormData) -> str:
     ended = await delete_expired(request.app.state.database, request.app.state.settings)
     number = ended["sessions"] + ended["tokens"]
-    return f"{_counted(number, 'expired session and token', 'expired sessions and tokens')} cleared."
+    return f"{counted(number, 'expired session and token', 'expired sessions and tokens')} cleared."
 
 
 async def sign_everybody_out(request: Request, _sent: FormData) -> str:
@@ -95,7 +96,7 @@ async def sign_everybody_out(request: Request, _sent: FormData) -> str:
     database, others = request.app.state.database, col(Session.id) != request.state.session.id
     browsers = await delete_in_batches(database, Session, others, skip_locked=False)
     tokens = await delete_in_batches(database, ApiToken, true(), skip_locked=False)
-    return f"{_counted(browsers, 'session')} and {_counted(tokens, 'token')} ended. Only this browser is signed in."
+    return f"{counted(browsers, 'session')} and {counted(tokens, 'token')} ended. Only this browser is signed in."
 
 
 async def clear_cache(request: Request, _sent: FormData) -> str:
@@ -125,10 +126,6 @@ async def switch_llm_on(session: AsyncSession, request: Request) -> str:
     from opportune.answers.spending import switch  # noqa: PLC0415 - as above
 
     return "Answers of language models are on again." if await switch.switch_on(session) else "They were on already."
-
-
-def _counted(number: int, name: str, plural: str = "") -> str:
-    return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
 
 
 async def back_up_now(session: AsyncSession, request: Request) -> str:

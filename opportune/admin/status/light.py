@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from opportune.text import counted
+
 
 @dataclass(frozen=True)
 class HealthLight:
@@ -30,6 +32,5 @@ def lasted(seconds: float) -> str:
     """A span of time as people read it, in its largest unit."""
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= length:
-            number = int(seconds // length)
-            return f"{number} {unit}{'' if number == 1 else 's'}"
+            return counted(int(seconds // length), unit)
     return f"{seconds:.0f} s"

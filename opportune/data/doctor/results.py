@@ -64,7 +64,3 @@ def explained(check: str, line: str) -> Finding:
 def milliseconds_since(started: float) -> float:
     """Since a `time.perf_counter()`."""
     return round((time.perf_counter() - started) * 1000, 1)
-
-
-def counted(number: int, name: str, plural: str = "") -> str:
-    return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
