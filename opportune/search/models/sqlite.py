@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnClause,
     ColumnElement,
     Connection,
@@ -37,6 +38,15 @@ PRESENT = text("""
 """)
 
 
+def materialized(statement: Select[Any]) -> CTE:
+    """What SQLite works out once, where it may otherwise ask the index for each row of the rest of a query."""
+    made = statement.cte()
+    found = made.prefix_with("MATERIALIZED")
+    # Its name is the address of the object that was there before: no other CTE may come to lie there.
+    vars(found)["named_by"] = made
+    return found
+
+
 class SQLite(Dialect):
     def matching(
         self, statement: Select[Any], fields: Fields, typed: str
@@ -47,11 +57,10 @@ class SQLite(Dialect):
             literal_column(str(FACTORS[weight])) for weight in fields.weights.values()
         ]
         asked = Query.parse(typed, fold=str.lower).as_fts5  # FTS5 leaves accents away by itself
-        matching = (
-            select(index.c.rowid, func.bm25(literal_column(fields.index), *factors).label("place"))
-            .where(literal_column(fields.index).op("MATCH")(asked or '""'))
-            .cte()
-            .prefix_with("MATERIALIZED")  # else SQLite may ask the index for each row of the rest of the query
+        matching = materialized(
+            select(index.c.rowid, func.bm25(literal_column(fields.index), *factors).label("place")).where(
+                literal_column(fields.index).op("MATCH")(asked or '""')
+            )
         )
         best = self.newest(statement.join(matching, matching.c.rowid == key), key.label("id"), matching.c.place)
         return statement.join(best, best.c.id == key), (best.c.place, key)

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.llm.embeddings import Vector
 from opportune.search.models.indexes import Fields
+from opportune.search.models.sqlite import materialized
 from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, rows_among, slug_column
 from opportune.search.vectors import MAX_COMPARED, MAX_NEAREST, MAX_SCANNED, add_functions_for, signs
 
@@ -58,12 +59,8 @@ class SQLiteVectors(Vectors):
         differing = func.differing_signs(scanned.c.signs, signs(vector))
         alike = select(scanned.c.id).order_by(differing).limit(MAX_COMPARED).subquery()
         distance = func.cosine_distance(rows.c.embedding, vector.tobytes()).label("distance")
-        compared = (
-            select(rows.c.id, distance)
-            .join(alike, alike.c.id == rows.c.id)
-            .where(rows.c.edition == edition)
-            .cte()
-            .prefix_with("MATERIALIZED")
+        compared = materialized(
+            select(rows.c.id, distance).join(alike, alike.c.id == rows.c.id).where(rows.c.edition == edition)
         )
         found = select(compared.c.id, compared.c.distance).where(compared.c.distance <= most_distant)
         return found.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)

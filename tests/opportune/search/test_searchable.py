@@ -1,15 +1,19 @@
 """Rows of models that are found by their words, on both databases alike."""
 
+import gc
+import re
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import CTE, delete, select, text, update
 from sqlmodel import col
 
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import due
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
+from opportune.search.models.sqlite import materialized
 from tests.opportune.search.books import Book, Shelf, add, make_tables, migrated
 
 LIBRARY = [
@@ -85,6 +89,13 @@ async def test_a_query_of_its_own_is_searched_within_and_paginated(
         everything = await paginate(session, book_search.search(session, " ", long), Paging(size=1))
     assert ([book.title for book in page.items], page.total) == (["Café Müller"], 1)
     assert ([book.title for book in everything.items], everything.total) == (["Baking bread"], 3)
+
+
+def test_what_names_a_part_of_a_query_by_its_address_stays_there() -> None:
+    part = materialized(select(col(Book.id)))
+    found = re.fullmatch(r"%\((\d+) anon\)s", part.name)
+    assert found
+    assert int(found[1]) in {id(each) for each in gc.get_objects() if isinstance(each, CTE)}
 
 
 async def test_of_more_rows_than_are_ranked_the_newest_are_found(
