@@ -1,4 +1,4 @@
-"""Text from outside that any database can store, and counts in words."""
+"""Text from outside that any database can store."""
 
 from typing import Annotated
 
@@ -22,11 +22,6 @@ def storable(value: str) -> str:
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
         raise ValueError("must be valid Unicode") from None
     return value
-
-
-def counted(number: int, name: str, plural: str = "") -> str:
-    """A number of things, as `1 row` or `1,000 rows`; `plural` where that is not the name with an s."""
-    return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
 
 
 def made_storable(value: str) -> str:

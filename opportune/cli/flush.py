@@ -8,6 +8,7 @@ from sqlalchemy import Connection, inspect
 
 from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
+from opportune.counts import counted
 from opportune.data.copydb.checks import count, in_order
 from opportune.data.copydb.connections import destination, explained_errors, snapshot
 from opportune.data.copydb.writers import writer_for
@@ -16,7 +17,6 @@ from opportune.db.migrations.post_migrate import bring_in_line
 from opportune.db.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.text import counted
 
 
 def command(

@@ -11,6 +11,7 @@ import typer
 
 from opportune.cli.output import Progress, progress, say
 from opportune.cli.transaction import migrated_settings
+from opportune.counts import counted
 from opportune.data.copydb.connections import destination, explained_errors
 from opportune.data.fixtures.json_stream import read_objects
 from opportune.data.fixtures.load import FixtureObject, load
@@ -19,7 +20,6 @@ from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.errors import OperatorError
 from opportune.project import installed_features, installed_names
-from opportune.text import counted
 
 STDIN = "-"
 

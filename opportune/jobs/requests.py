@@ -13,13 +13,13 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from opportune.counts import counted
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.worker import Worker
 from opportune.settings import Settings
 from opportune.signing import derived_keys
 from opportune.tasks import cancel_and_wait
-from opportune.text import counted
 from opportune.web.rate_limit import Limiter, RateLimit
 
 AFTER_RESPONSE_SECONDS = 2.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from opportune.text import counted
+from opportune.counts import counted
 
 
 @dataclass(frozen=True)
