@@ -32,7 +32,7 @@ from opportune.deploy.traps import trap_lines
 from opportune.deploy.values import (
     check_domain,
     check_file,
-    check_named,
+    check_service_file,
     check_values,
     production_values,
     settings_from,
@@ -183,7 +183,7 @@ def findings_for(recipe: Recipe, file: Path | None, answers: Answers, *, yes: bo
     if file:
         yield from check_file(recipe, file)
         yield from check_git(file)
-    yield from check_named(recipe, values, PROJECT)
+    yield from check_service_file(recipe, values, PROJECT)
     settings, faults = settings_from(recipe, values)
     yield from faults
     if settings:

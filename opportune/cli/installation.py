@@ -19,7 +19,6 @@ PLAIN_PROGRESS_SECONDS = 10
 BAR_COLUMNS = 20
 MIN_SHOWN_BYTES = 1_000_000
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
-
 NOT_TRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")  # pip says the one, uv the other
 
 

@@ -35,7 +35,7 @@ NEXT_SETTING = re.compile(r"; (?=[A-Z][A-Z0-9_]+\b)")
 LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 DOMAIN_FILES = {"linux": "Caddyfile", "kubernetes": "ingress.yaml"}
 """What says on those hosts which visitors come to the site."""
-NAMED = re.compile(r'- name: ([A-Z][A-Z0-9_]*)\n +value(?:From:|: *"?([^"\n]*))')
+SERVICE_ENTRY = re.compile(r'- name: ([A-Z][A-Z0-9_]*)\n +value(?:From:|: *"?([^"\n]*))')
 """An entry of a service's environment with its value, which is empty where it is a secret."""
 REFERENCE = re.compile(r"\$\{\{.*\}\}")
 REFERENCES = {"DATABASE_URL": "postgresql://postgres:hidden@postgres.railway.internal:5432/railway"}
@@ -102,12 +102,12 @@ def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
             yield Finding(f"{name} has a space, where the commands for {recipe.host.title} end a value: set it there.")
 
 
-def check_named(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:
+def check_service_file(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:
     """Where the host's own file names each setting that the site gets: what is given here and not there."""
     file = f"deploy/{recipe.host.name}/service.yaml"
     if not recipe.secrets or not (root / file).is_file():
         return
-    there = dict(NAMED.findall((root / file).read_text(encoding="utf-8", errors="replace")))
+    there = dict(SERVICE_ENTRY.findall((root / file).read_text(encoding="utf-8", errors="replace")))
     if missing := ", ".join(name for name in values if name not in there and name != "ENVIRONMENT"):
         yield warning(f"What {file} does not name does not reach the site: add {missing} as SECRET_KEY is there.")
     for name, value in values.items():

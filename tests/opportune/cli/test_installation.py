@@ -154,7 +154,7 @@ def test_a_full_disk_is_said_to_be_full(venv: Path, words: str) -> None:
         "  Caused by: invalid peer certificate: UnknownIssuer",
     ],
 )
-def test_a_proxy_whose_certificate_is_not_trusted_is_told_from_no_network(venv: Path, words: str) -> None:
+def test_an_untrusted_certificate_of_a_proxy_is_named_and_not_the_network(venv: Path, words: str) -> None:
     with pytest.raises(InstallError, match="Name the file to trust in PIP_CERT") as caught:
         run(venv, "Installing", "requirements.lock", installer(venv, words, "ERROR: No matching distribution", code=1))
     assert "network" not in str(caught.value)

@@ -221,7 +221,7 @@ def test_the_starters_own_docs_tell_of_an_example_as_long_as_it_is_there(
     assert "docs/crud.md:2 still names it." in capsys.readouterr().out
 
 
-def test_a_feature_of_the_framework_is_told_to_be_no_more_than_a_line(
+def test_removing_a_feature_of_the_framework_names_its_line_in_installed(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["removeapp", "teams", "--yes"]) == 1

@@ -261,9 +261,7 @@ def test_somebody_at_a_terminal_is_asked_what_matters_on_that_host(
     assert "MAIL_URL" not in out
 
 
-def test_a_setting_that_the_hosts_own_file_does_not_hand_on_is_told(
-    project: Path, oppman: Oppman, write_env: WriteEnv
-) -> None:
+def test_a_setting_missing_from_service_yaml_is_a_warning(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("cloudrun")
     assert oppman("deploy", "init", "cloudrun").code == 0
     code, out, _ = oppman("deploy", "check", "cloudrun", "--yes", STORAGE_URL="s3://key:secret@bucket.lisbon.pt/site")
@@ -279,7 +277,7 @@ def test_a_setting_that_the_hosts_own_file_does_not_hand_on_is_told(
 
 
 @pytest.mark.parametrize("host", ["linux", "kubernetes"])
-def test_a_proxys_file_for_another_domain_is_told(
+def test_a_caddyfile_or_ingress_for_another_domain_is_an_error(
     project: Path, oppman: Oppman, write_env: WriteEnv, host: str
 ) -> None:
     write_env(host)

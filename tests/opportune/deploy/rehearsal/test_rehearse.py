@@ -120,7 +120,7 @@ async def test_each_proxy_tells_who_asks_and_cuts_a_silent_stream(tmp_path: Path
     assert cut.connections > 1
 
 
-async def test_a_site_on_sqlite_is_told_as_one_and_has_no_database_that_sleeps(server: Server) -> None:
+async def test_a_rehearsal_on_sqlite_names_it_and_lets_no_database_sleep(server: Server) -> None:
     told: list[str] = []
     steps, settings = {"sleep and wake": STEPS["sleep and wake"]}, {"DATABASE_URL": "sqlite:///data/app.db"}
     rehearsal = Rehearsal(Rules.of(HOSTS["linux"]), PROJECT, server, steps=steps, settings=settings)
@@ -129,7 +129,7 @@ async def test_a_site_on_sqlite_is_told_as_one_and_has_no_database_that_sleeps(s
     assert (result.outcome, result.text) == (Outcome.LEFT_OUT, "the site runs on, and its database is a file")
 
 
-async def test_rows_that_a_deploy_throws_away_are_told_where_nothing_sleeps(server: Server) -> None:
+async def test_sqlite_rows_that_a_deploy_loses_fail_the_rehearsal_where_nothing_sleeps(server: Server) -> None:
     """Railway's machines run on: what is lost there is lost by a deploy alone."""
     steps = {name: STEPS[name] for name in ("first start", "sign-up by mail", "redeploy", "what is kept")}
     rehearsal = Rehearsal(
