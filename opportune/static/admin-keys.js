@@ -7,7 +7,9 @@
   box.hidden = false;
   for (const part of document.querySelectorAll("[data-needs-keys]")) part.hidden = false;
 
-  menu.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  // Not by scrollIntoView: in some Chromium the Tab key goes on from there, past the link to the content.
+  const below = (menu.querySelector("[aria-current]")?.getBoundingClientRect().bottom ?? 0) - innerHeight;
+  if (below > 0) menu.closest("aside").scrollTop += below;
   const groups = [...menu.querySelectorAll("ul:not(.menu-end)")];
   const isHeading = (part) => part && part.classList.contains("menu-heading");
   filter.addEventListener("input", () => {
