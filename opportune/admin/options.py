@@ -1,7 +1,6 @@
 """What the options of a view name: each must be there, or a line says so before the site starts."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -10,6 +9,7 @@ from sqlalchemy.orm import Mapper
 
 from opportune.admin.paths import Path, column_of_relation, parse_path
 from opportune.db.columns import is_secret
+from opportune.suggestions import MIN_MISSPELT_SIMILARITY, did_you_mean, nearest
 
 SHOWN = ("column_list", "column_details_list", "column_export_list")
 ANY = (
@@ -41,8 +41,6 @@ FORM = (
     "readonly_after_create",
 )
 COLUMNS = ("file_columns", "prepopulated")
-MIN_SIMILARITY_RATIO = 0.85
-"""From which the name of an attribute is taken for that of an option that was meant."""
 
 
 def view_faults(views: Iterable[Any]) -> Iterator[str]:
@@ -170,11 +168,8 @@ def _path_fault(mapper: Mapper[Any], name: str, more: Callable[[str, Path], str]
 
 
 def _missing(mapper: Mapper[Any], missing: str, there: list[str], whole: str = "") -> str:
-    near = get_close_matches(missing, there, n=1)
-    advice = (
-        f'Did you mean "{near[0]}"?' if near else f"It has {', '.join(name for name in there if not is_secret(name))}."
-    )
-    return f'names "{whole or missing}", but {mapper.class_.__name__} has no "{missing}". {advice}'
+    advice = did_you_mean(missing, there) or f" It has {', '.join(name for name in there if not is_secret(name))}."
+    return f'names "{whole or missing}", but {mapper.class_.__name__} has no "{missing}".{advice}'
 
 
 def _many_fault(name: str, path: Path) -> str:
@@ -203,7 +198,7 @@ def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:
         if any(key.column.table is mapper.local_table for key in column.foreign_keys)
     ]
     if by not in pointing:
-        advice = f'Did you mean "{pointing[0]}"?' if pointing else f"No column of {model} does."
+        advice = f"Did you mean {pointing[0]}?" if pointing else f"No column of {model} does."
         yield f'names "{inline.by}" of {model}, which does not point at {mapper.class_.__name__}. {advice}'
     for name in inline.columns:
         if fault := _secret_fault(name) or _field_fault(there, name):
@@ -225,4 +220,4 @@ def _misspelt(view: Any, base: Any) -> Iterator[tuple[str, str]]:
 def _option_like(name: str, base: Hashable) -> str:
     """The same names come with each view, and comparing them would be a third of what a start takes."""
     options = [option for option in dir(base) if option.isidentifier() and not option.startswith("_")]
-    return next(iter(get_close_matches(name, options, n=1, cutoff=MIN_SIMILARITY_RATIO)), "")
+    return nearest(name, options, MIN_MISSPELT_SIMILARITY)

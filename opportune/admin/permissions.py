@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from difflib import get_close_matches
 from functools import cached_property
 from itertools import chain, starmap
 from typing import Any
@@ -15,6 +14,7 @@ from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of
 from opportune.accounts.groups.permissions import needs
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.suggestions import did_you_mean
 from opportune.web.routing import several
 
 MAX_GROUP_NAME = 150
@@ -111,9 +111,9 @@ class Permissions:
     def _fault(self, identity: str, action: str) -> str:
         known = self.actions.get(identity)
         if known is None:
-            return f"there is no model {identity!r} in an installed feature.{_nearest(identity, self.actions)}"
+            return f"there is no model {identity!r} in an installed feature.{did_you_mean(identity, self.actions)}"
         if action not in known and action != WILDCARD:
-            return f"{identity} has no action {action!r}: {', '.join(sorted(known))}.{_nearest(action, known)}"
+            return f"{identity} has no action {action!r}: {', '.join(sorted(known))}.{did_you_mean(action, known)}"
         return ""
 
 
@@ -135,8 +135,3 @@ def _needs_of(dependant: Dependant) -> Iterator[tuple[str, str]]:
         if need := getattr(each.call, "permission", None):
             yield need
         yield from _needs_of(each)
-
-
-def _nearest(name: str, known: Any) -> str:
-    near = get_close_matches(name.lower().replace("_", "-"), known, n=1, cutoff=0.7)
-    return f" Did you mean {near[0]}?" if near else ""

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +51,7 @@ from opportune.project import PACKAGE, PROJECT, display_path, installed_features
 from opportune.schemas import schema_faults
 from opportune.settings import Settings, get_settings, read_feature_settings, setting_names, settings_classes
 from opportune.storage import open_storage
+from opportune.suggestions import did_you_mean
 from opportune.web.rendering import icons
 from opportune.web.rendering.template_errors import calls_in_templates, template_errors
 
@@ -103,9 +103,8 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
     known = setting_names()
     for name in dotenv_values(PROJECT / ".env"):
         if name.upper() not in known:
-            near = get_close_matches(name.upper(), known, n=1)
-            advice = f"Did you mean {near[0]}?" if near else ".env.example lists all."
-            yield Finding(f"{name} in .env is no setting and has no effect. {advice}", is_error=False)
+            advice = did_you_mean(name, known) or " .env.example lists all."
+            yield Finding(f"{name} in .env is no setting and has no effect.{advice}", is_error=False)
 
 
 def check_addresses(settings: Settings) -> Iterator[Finding]:

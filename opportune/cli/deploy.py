@@ -13,7 +13,6 @@ from opportune.cli.deploy_questions import answered
 from opportune.cli.deploy_rehearse import rehearse
 from opportune.cli.git import Git
 from opportune.cli.output import print_json, say, warn
-from opportune.cli.suggestions import did_you_mean
 from opportune.cli.terminal import styled
 from opportune.deploy.check import check_deployment
 from opportune.deploy.env_production import ENV_PRODUCTION, write_env
@@ -40,6 +39,7 @@ from opportune.deploy.values import (
 from opportune.errors import OperatorError
 from opportune.project import PROJECT, display_path
 from opportune.settings import get_settings
+from opportune.suggestions import did_you_mean
 
 command = typer.Typer()
 command.command()(rehearse)
@@ -54,7 +54,7 @@ def recipe_of(name: str) -> Recipe:
     if recipe := RECIPES.get(name.lower()):
         return recipe
     raise typer.BadParameter(
-        f"There is no host {name[:40]!r}.{did_you_mean(name.lower(), RECIPES)} Known are {', '.join(RECIPES)}."
+        f"There is no host {name[:40]!r}.{did_you_mean(name, RECIPES)} Known are {', '.join(RECIPES)}."
     )
 
 

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from opportune.cli.output import say
-from opportune.cli.suggestions import did_you_mean
 from opportune.cli.terminal import styled
 from opportune.errors import OperatorError
 from opportune.hosts import HOSTS, Host
 from opportune.project import PROJECT, application
+from opportune.suggestions import did_you_mean
 
 COLOURS = {"PASSED": "green", "FAILED": "red", "LEFT_OUT": "dim"}
 

@@ -14,13 +14,13 @@ from opportune.cli.environment import DEV
 from opportune.cli.installed import INSTALLED, with_feature
 from opportune.cli.output import say, warn
 from opportune.cli.startapp import name_error
-from opportune.cli.suggestions import did_you_mean
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, PROJECT, feature_of_table, installed_names
 from opportune.settings import get_settings
+from opportune.suggestions import did_you_mean
 
 HEADINGS = {
     False: '"""Tables that were there before their feature, as `inspectdb` found them."""\n\n',

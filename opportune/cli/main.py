@@ -28,10 +28,11 @@ from opportune import __version__
 from opportune.cli import output
 from opportune.cli.completion_adapter import complete_after_python
 from opportune.cli.registry import HELPS, OPTIONS, PROGRAM, command_files, feature_commands, overview, reader_left
-from opportune.cli.suggestions import did_you_mean, no_such_option, wrong_usage
 from opportune.cli.terminal import printable, styled
+from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, PROJECT, display_path, env_file_value, import_without_gc
+from opportune.suggestions import did_you_mean
 
 if TYPE_CHECKING:  # Typer carries its own click and gives it no public name: nothing of it is wanted at run time
     from typer._click import Command, Context, HelpFormatter

@@ -19,13 +19,13 @@ from opportune.cli import demo, server, startup
 from opportune.cli.env_file import add_to_env, write_env
 from opportune.cli.nearby import NearbyServer, find_nearby
 from opportune.cli.runserver import Host, Port
-from opportune.cli.suggestions import did_you_mean
 from opportune.cli.transaction import in_transaction
 from opportune.errors import OperatorError
 from opportune.jobs import defer
 from opportune.llm import make_provider, missing_library
 from opportune.project import PROJECT, installed_features
 from opportune.settings import Settings, forget_settings, get_settings, load_settings
+from opportune.suggestions import did_you_mean
 
 DEFAULT_EMAIL = "admin@example.com"
 MAX_PORTS_TRIED = 20

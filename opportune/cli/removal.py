@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from opportune.cli.installed import INSTALLED, without_feature
-from opportune.cli.suggestions import did_you_mean
 from opportune.counts import counted
 from opportune.errors import OperatorError
 from opportune.project import FRAMEWORK, PACKAGE, USERS
+from opportune.suggestions import did_you_mean
 
 FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
 """Where a feature has a folder of its own name."""

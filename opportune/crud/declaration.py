@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import Column, Integer, inspect
@@ -10,6 +9,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, 
 
 from opportune.db.columns import foreign_keys_of, is_secret, is_text, many_to_many_of, type_of
 from opportune.errors import OperatorError
+from opportune.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,8 @@ class Declaration:
 
     def unknown(self, option: str, name: str, names: Iterable[str], noun: str = "") -> OperatorError:
         names = sorted(names)
-        near = get_close_matches(name, names, 1)
-        remedy = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
-        return self.fault(option, f"{noun or self.shape.model.__name__} has no {name!r}. {remedy}")
+        remedy = did_you_mean(name, names) or f" There are: {', '.join(names)}."
+        return self.fault(option, f"{noun or self.shape.model.__name__} has no {name!r}.{remedy}")
 
     def one_of(self, option: str, name: str, names: Iterable[str], noun: str = "") -> None:
         names = list(names)

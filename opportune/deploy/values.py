@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from opportune.settings import (
     setting_names,
     settings_classes,
 )
+from opportune.suggestions import MIN_MISSPELT_SIMILARITY, nearest
 
 STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
 """For the rules that come after the one of a missing key."""
@@ -79,9 +79,8 @@ def check_values(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]
 def _unknown(recipe: Recipe, values: Mapping[str, str]) -> Iterator[Finding]:
     known = [*setting_names(), *asked_names(recipe)]
     for name in values:
-        near = get_close_matches(name.upper(), known, n=1, cutoff=0.8)
-        if name.upper() not in known and near:
-            yield warning(f"{name} is no setting and has no effect. Did you mean {near[0]}?")
+        if name.upper() not in known and (near := nearest(name, known, MIN_MISSPELT_SIMILARITY)):
+            yield warning(f"{name} is no setting and has no effect. Did you mean {near}?")
 
 
 def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:

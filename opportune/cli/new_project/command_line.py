@@ -14,7 +14,7 @@ from opportune.cli.new_project import build, history
 from opportune.cli.new_project.examples import examples, named
 from opportune.cli.new_project.names import folder_name, name_error, site_name
 from opportune.cli.registry import reader_left
-from opportune.cli.suggestions import no_such_option, wrong_usage
+from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.errors import OperatorError
 from opportune.project import PROJECT
 

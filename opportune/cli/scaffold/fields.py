@@ -10,9 +10,9 @@ from decimal import Decimal
 from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
 from opportune.cli.scaffold.models import KnownModel, KnownModels
 from opportune.cli.scaffold.words import camel, label
-from opportune.cli.suggestions import did_you_mean
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, import_without_gc
+from opportune.suggestions import did_you_mean
 
 OPTIONS = ("unique", "index", "optional", "default=", "min=", "max=", "cascade")
 MAX_FIELD_LENGTH = 40

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from opportune.cli.scaffold.source import bound_names
-from opportune.cli.scaffold.words import camel, snake
-from opportune.cli.suggestions import did_you_mean
+from opportune.cli.scaffold.words import snake
 from opportune.errors import OperatorError
 from opportune.project import FRAMEWORK, PACKAGE
+from opportune.suggestions import did_you_mean
 
 FEATURES = "opportune.features"
 TEAM_COLUMN = "team_id"
@@ -102,7 +102,7 @@ class KnownModels:
 
     def _near(self, called: str) -> str:
         names = {each.name for each in self.all} | {f"{each.feature}.{each.name}" for each in self.all}
-        near = did_you_mean(camel(called) if "." not in called else called, sorted(names))
+        near = did_you_mean(called, sorted(names))
         return near or " Make it first: addmodel FEATURE MODEL FIELD…"
 
 

@@ -8,12 +8,12 @@ import re
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 from opportune.errors import OperatorError
 from opportune.project import FRAMEWORK, PROJECT, display_path
+from opportune.suggestions import did_you_mean
 
 VERSIONS = PROJECT / "migrations" / "versions"
 FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"
@@ -84,7 +84,7 @@ class MigrationGraph:
             OperatorError: no such feature is installed.
         """
         if feature not in self.features:
-            raise OperatorError(f"No feature '{feature}' is installed.{_did_you_mean(feature, self.features)}")
+            raise OperatorError(f"No feature '{feature}' is installed.{did_you_mean(feature, self.features)}")
         return [migration for migration in self.ordered if migration.feature == feature]
 
     def newest(self, feature: str) -> Migration | None:
@@ -119,7 +119,7 @@ class MigrationGraph:
             raise OperatorError(f"Several migrations of {feature} begin with '{target}': {names}. Name one of them.")
         names_known = [found.name for found in migrations]
         raise OperatorError(
-            f"{feature} has no migration '{target}'.{_did_you_mean(target, [*names_known, 'zero'])} "
+            f"{feature} has no migration '{target}'.{did_you_mean(target, [*names_known, 'zero'])} "
             f"List them: python3 oppman.py showmigrations {feature}"
         )
 
@@ -237,8 +237,3 @@ def _by_revision(migrations: Iterable[Migration]) -> dict[str, Migration]:
         if other is not migration:
             raise OperatorError(f"{migration} and {other} have the same revision '{migration.revision}'.")
     return found
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, [name for name in known if name != word], n=1)
-    return f" Did you mean {near[0]}?" if near else ""

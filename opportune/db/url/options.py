@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from opportune.db.url.parser import InvalidURL, ParsedURL
 from opportune.db.url.providers import is_local
+from opportune.suggestions import did_you_mean
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # asyncpg's, node's and JDBC's words for them
@@ -100,11 +100,8 @@ def _refuse_unknown(options: dict[str, str]) -> None:
     for name in options.keys() - known:
         if not re.fullmatch(r"[a-z_]{1,40}", name):
             raise InvalidURL("has an option that PostgreSQL does not know. Look at what follows the question mark.")
-        near = get_close_matches(name, known, n=1)
-        raise InvalidURL(
-            f"has the option '{name}', which PostgreSQL does not know. "
-            + (f"Did you mean {near[0]}?" if near else "Remove it.")
-        )
+        advice = did_you_mean(name, known) or " Remove it."
+        raise InvalidURL(f"has the option '{name}', which PostgreSQL does not know.{advice}")
 
 
 def _settle_tls(options: dict[str, str], address: ParsedURL) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Hints for the classic failures of this stack: the cause, and the change that mends it. For development alone."""
 
-import difflib
 import re
 import traceback
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.project import FRAMEWORK, PROJECT
+from opportune.suggestions import nearest
 from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 
 CONTEXT_LINES = 3
@@ -169,8 +169,8 @@ def _missing_template(error: BaseException) -> ErrorHint | None:
     name = str(error.name or "")
     files = ((folder, path) for folder in TEMPLATE_FOLDERS for path in folder.rglob("*") if path.is_file())
     there = dict.fromkeys(path.relative_to(folder).as_posix() for folder, path in files)
-    near = difflib.get_close_matches(name, there, n=1)
-    meant = f" There is templates/{near[0]}: is that the one?" if near else ""
+    near = nearest(name, there)
+    meant = f" There is templates/{near}: is that the one?" if near else ""
     return ErrorHint("There is no such template", f"templates/{name} is not there.{meant}", "Make it:", _template(name))
 
 

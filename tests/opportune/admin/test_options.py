@@ -51,7 +51,7 @@ def naming(option: str, name: str) -> Any:
 def test_a_name_that_the_model_does_not_have_is_a_line_with_the_nearest_right_one(option: str) -> None:
     value = naming(option, "pricce")
     is_made_by_it = option.startswith("column_formatters")  # such a name has what it shows from the formatter
-    line = f'BookAdmin: {option} names "pricce", but Book has no "pricce". Did you mean "price"?'
+    line = f'BookAdmin: {option} names "pricce", but Book has no "pricce". Did you mean price?'
     assert faults(**{option: value}) == ([] if is_made_by_it else [line])
     assert faults(**{option: naming(option, "price")}) == []
     if not is_made_by_it:
@@ -62,16 +62,16 @@ def test_a_name_that_the_model_does_not_have_is_a_line_with_the_nearest_right_on
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"column_list": ("author.nmae",)}, '"author.nmae", but Author has no "nmae". Did you mean "name"?'),
-        ({"column_filters": ("autor.name",)}, 'but Book has no "autor". Did you mean "author"?'),
+        ({"column_list": ("author.nmae",)}, '"author.nmae", but Author has no "nmae". Did you mean name?'),
+        ({"column_filters": ("autor.name",)}, 'but Book has no "autor". Did you mean author?'),
         ({"column_list": (Author.name,)}, '"name", but Book has no "name".'),
         ({"column_searchable_list": ("author",)}, "a row and not its words. Name a column of it, such as"),
         ({"column_sortable_list": ("tags",)}, "of which a row has many: nothing is sorted by these."),
         ({"column_default_sort": [("tags.name", True)]}, "of which a row has many"),
         ({"form_columns": ("author.name",)}, "forms hold what is the row's own."),
-        ({"prepopulated": {"slug": "titel"}}, 'Did you mean "title"?'),
-        ({"inlines": (Inline(Review, "bok_id", ()),)}, 'does not point at Book. Did you mean "book_id"?'),
-        ({"inlines": (Inline(Review, "critic_id", ()),)}, 'does not point at Book. Did you mean "book_id"?'),
+        ({"prepopulated": {"slug": "titel"}}, "Did you mean title?"),
+        ({"inlines": (Inline(Review, "bok_id", ()),)}, "does not point at Book. Did you mean book_id?"),
+        ({"inlines": (Inline(Review, "critic_id", ()),)}, "does not point at Book. Did you mean book_id?"),
         ({"inlines": (Inline(Review, "book_id", ("starrs",)),)}, 'of Review names "starrs", but'),
         ({"column_filter": ("price",)}, "has no option column_filter. Did you mean column_filters?"),
     ],
@@ -103,6 +103,6 @@ def test_an_inline_of_a_model_without_a_view_is_a_line_and_check_tells_all(monke
     monkeypatch.setattr("opportune.cli.check.installed_features", lambda: [broken])
     told = [finding.text for finding in check_admin(get_settings())]
     assert told == [
-        'BookAdmin: column_list names "pricce", but Book has no "pricce". Did you mean "price"?',
+        'BookAdmin: column_list names "pricce", but Book has no "pricce". Did you mean price?',
         "BookAdmin: inlines names Review, which has no view. Add ReviewAdmin(AdminView, model=Review).",
     ]

@@ -406,7 +406,7 @@ async def test_a_projects_template_replaces_a_block(own_templates: dict[str, str
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"columns": ("titel",)}, r"columns: Volume has no 'titel'. Did you mean 'title'"),
+        ({"columns": ("titel",)}, r"columns: Volume has no 'titel'. Did you mean title"),
         ({"columns": ("secret_note",)}, r"columns: 'secret_note' is a secret"),
         ({"fields": ("nothing",)}, r"fields: .*'nothing'"),
         ({"sections": (("", ("secret_note",)),)}, r"sections: .*'secret_note'"),
