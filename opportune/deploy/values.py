@@ -97,8 +97,11 @@ def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
             continue
         if value[:1] in ("'", '"'):
             yield Finding(f"{name} stands in quotes, which {recipe.host.title} takes for a part of it: leave them out.")
-        elif " " in value.strip():
-            yield Finding(f"{name} has a space, where the commands for {recipe.host.title} end a value: set it there.")
+        elif " #" in value:
+            yield Finding(
+                f"{name} has a comment behind it, which {recipe.host.title} takes for a part of it: give that a line "
+                "of its own."
+            )
 
 
 def check_service_file(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:

@@ -302,14 +302,14 @@ def test_a_file_that_is_not_there_is_one_line(project: Path, oppman: Oppman) -> 
     assert "broken.env cannot be understood at line 2" in err
 
 
-def test_quotes_and_spaces_are_only_wrong_where_lines_are_copied(tmp_path: Path) -> None:
+def test_quotes_and_comments_are_only_wrong_where_lines_are_copied(tmp_path: Path) -> None:
     path = tmp_path / "env"
     path.touch(mode=0o600)
-    path.write_text("SITE_NAME='Circle'\nMAIL_FROM=Circle <circle@lisbon.pt>\n")
+    path.write_text("SITE_NAME='Circle'\nMAIL_FROM=Circle <circle@lisbon.pt>\nMAIL_URL=resend://re_1 # the new key\n")
     assert [*check_file(RECIPES["fly"], path)] == []
-    quotes, space = check_file(RECIPES["heroku"], path)
+    quotes, comment = check_file(RECIPES["heroku"], path)
     assert "SITE_NAME stands in quotes" in quotes.text
-    assert "MAIL_FROM has a space" in space.text
+    assert "MAIL_URL has a comment behind it" in comment.text
 
 
 def test_a_dollar_is_only_wrong_where_it_begins_a_variable(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The files that hosts want: by their published formats, and by the hosts' own programs where there are some."""
 
+import csv
 import re
 import shutil
 import subprocess
@@ -40,7 +41,7 @@ def test_each_host_has_its_next_commands_and_its_traps(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("host", ["fly", "heroku", "koyeb", "kubernetes", "railway"])
 def test_the_next_commands_give_the_host_each_setting_as_it_is_written(host: str, tmp_path: Path) -> None:
-    settings = ["SITE_NAME=Reading circle, Lisbon", "DATABASE_URL=postgresql://u:p%20$a@h/d?x=1&y=*", "PORT=80"]
+    settings = ['SITE_NAME=Reading "circle", Lisbon', "DATABASE_URL=postgresql://u:p%20$a@h/d?x=1&y=*", "PORT=80"]
     (tmp_path / ".env.production").write_text("\n".join(["# Comment", "SECRET_KEY=", *settings]) + "\n")
     (tmp_path / "PORT=8000").touch()  # which a shell would write in the place of a pattern
     for program in ("fly", "heroku", "koyeb", "kubectl", "railway"):
@@ -57,8 +58,15 @@ def test_the_next_commands_give_the_host_each_setting_as_it_is_written(host: str
         text=True,
         timeout=60,
     ).stdout.splitlines()
-    assert [each for each in settings if not {each, f"--env={each}", f"--variables={each}"} & {*given}] == []
+    if host == "koyeb":  # which reads each value as a line of CSV
+        given = [each for line in given if line.startswith("--env=") for each in next(csv.reader([line[6:]]))]
+    assert [each for each in settings if not {each, f"--variables={each}"} & {*given}] == []
     assert not any("Comment" in each or "SECRET_KEY" in each for each in given)
+
+
+def test_koyeb_waits_for_a_start_at_a_tenth_of_a_core() -> None:
+    """Its own grace period is five seconds."""
+    assert "--checks-grace-period 8000=20" in "\n".join(render_lines("next", RECIPES["koyeb"], SITE))
 
 
 def test_on_railway_the_site_has_a_service_of_its_own_before_anything_is_sent_to_one() -> None:
