@@ -44,9 +44,9 @@
   // What is opened has the focus; Esc closes it, before it stops an answer.
   document.addEventListener("toggle", ({ target }) => {
     if (!target.open) return;
+    if (target.closest("#messages")) target.scrollIntoView({ block: "nearest" });
     if (target.matches(".chat-rename, .chat-edit > details")) target.querySelector("input, textarea").focus();
     if (target.matches(".answer-rating > details")) target.querySelector("[name=note]").focus();
-    if (target.closest("#messages")) target.scrollIntoView({ block: "nearest" });
   }, true);
   document.addEventListener("keydown", (event) => {
     const opened = event.key === "Escape" && !event.isComposing && event.target.closest("details[open]");
