@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import urlsplit
 
 from opportune.data.backup import age
 from opportune.data.backup.archive import Sink
+from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
 from opportune.settings import Settings
 from opportune.storage.location import Bucket, parse_backup_url
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 PART_BYTES = 8 * 1024 * 1024
 """Of which one is in memory and one is on its way: 10,000 of them, the most that S3 takes, make 80 GB."""
 RESPONSE_TIMEOUT, RETRY_TIMEOUT = timedelta(seconds=120), timedelta(seconds=30)
-NAME = re.compile(r"(?P<site>[a-z0-9-]+)-(?P<made>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)\.zip(?P<encrypted>\.age)?")
+NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<made>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)\.zip(?P<encrypted>\.age)?")
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 MISSING = "there is no such bucket, or no such file"
 UNREACHABLE = "error sending request"
@@ -36,6 +38,8 @@ class StoredBackup:
     """In UTC."""
     name: str
     bytes: int
+    site: str
+    """What its name begins with."""
 
     @property
     def is_encrypted(self) -> bool:
@@ -59,7 +63,7 @@ class BackupStore:
         if place is None:
             raise OperatorError(SWITCHED_OFF)
         self.place = place
-        self.site = re.sub(r"[^a-z0-9]+", "-", settings.site_name.lower()).strip("-") or "site"
+        self.site, self._named_by = _name_of(settings)
         self._passphrase = settings.backup_passphrase.get_secret_value()
         self._client: LocalStore | S3Store | None = None
 
@@ -73,27 +77,28 @@ class BackupStore:
 
     def all(self) -> list[StoredBackup]:
         """Those of this site, the newest first."""
-        with self._answering() as client:
-            objects = client.list_with_delimiter()["objects"]
-        found = (_parsed(str(each["path"]).rpartition("/")[2], each["size"], self.site) for each in objects)
-        return sorted(filter(None, found), reverse=True)
+        return [each for each in self._of_any_site() if each.site == self.site]
 
     def find(self, name: str = "") -> StoredBackup:
-        """The one of that name; without a name the newest that nobody without the passphrase can have put there."""
-        backups = self.all()
-        if not backups:
-            raise OperatorError(
-                f"There is no backup of this site at {self.label}: by SITE_NAME their names begin with {self.site}-."
-            )
-        genuine = [each for each in backups if name or each.is_encrypted or not self._passphrase]
-        if found := next((each for each in genuine if name in ("", each.name)), None):
+        """The one of that name; without one this site's newest that nobody else can have put there."""
+        there = self._of_any_site()
+        backups = [each for each in there if each.site == self.site]
+        if found := next((each for each in there if each.name == name), None):
             return found
-        if not name:
+        if not backups:
+            others = f" If {there[0].name} is this site's, give that name." if there else ""
             raise OperatorError(
-                f"None of the backups at {self.label} is encrypted by BACKUP_PASSPHRASE: to take one that anybody may "
-                "have put there, give its name."
+                f"There is no backup of this site at {self.label}: by {self._named_by} their names begin with "
+                f"{self.site}-.{others}"
             )
-        raise OperatorError(f"There is no backup {name} at {self.label}. The newest is {backups[0].name}.")
+        if name:
+            raise OperatorError(f"There is no backup {name} at {self.label}. The newest is {backups[0].name}.")
+        if found := next((each for each in backups if each.is_encrypted or not self._passphrase), None):
+            return found
+        raise OperatorError(
+            f"None of the backups at {self.label} is encrypted by BACKUP_PASSPHRASE: to take one that anybody may "
+            "have put there, give its name."
+        )
 
     def write(self, name: str, content: Callable[[Sink], object]) -> Written:
         """Store what `content` writes; there is nothing by that name until all of it is there."""
@@ -143,6 +148,12 @@ class BackupStore:
     def delete(self, backup: StoredBackup) -> None:
         with self._answering() as client:
             client.delete(backup.name)
+
+    def _of_any_site(self) -> list[StoredBackup]:
+        with self._answering() as client:
+            objects = client.list_with_delimiter()["objects"]
+        found = (_parsed(str(each["path"]).rpartition("/")[2], each["size"]) for each in objects)
+        return sorted(filter(None, found), reverse=True)
 
     def _parts(self, name: str) -> Iterator[bytes]:
         """Each by a request of its own: one for all of it would be cut after a while."""
@@ -231,15 +242,23 @@ class _Parts:
         return content[:size]
 
 
-def _parsed(name: str, size: int, site: str) -> StoredBackup | None:
+def _name_of(settings: Settings) -> tuple[str, str]:
+    """What the names of a site's backups begin with, and by which setting: its address, which no other site has."""
+    address = urlsplit(settings.base_url)
+    if address.hostname and not is_local(address.hostname):
+        return re.sub(r"[^a-z0-9.]+", "-", address.netloc.lower()), "BASE_URL"
+    return re.sub(r"[^a-z0-9]+", "-", settings.site_name.lower()).strip("-") or "site", "SITE_NAME"
+
+
+def _parsed(name: str, size: int) -> StoredBackup | None:
     found = NAME.fullmatch(name)
-    if not found or found["site"] != site:
+    if not found:
         return None
     try:
         made = datetime.strptime(found["made"], TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
         return None
-    return StoredBackup(made, name, size)
+    return StoredBackup(made, name, size, found["site"])
 
 
 def _tidy(folder: Path, name: str) -> None:

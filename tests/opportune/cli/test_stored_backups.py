@@ -123,6 +123,32 @@ def test_what_does_not_arrive_whole_is_told_and_takes_no_older_one_away(
 
 
 @only_sqlite
+def test_sites_of_one_name_that_share_a_place_keep_to_their_own_by_their_address(
+    oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a site and the one where its changes are tried are, where one has the other's settings."""
+    monkeypatch.setenv("BACKUP_KEEP", "1 daily")
+    folder.mkdir()
+    older = "books.example.org-20260101T000000Z-sqlite.zip"
+    (folder / older).write_text("x")
+    monkeypatch.setenv("BASE_URL", "https://tried.example.org:8443")
+    site.add("tried@example.com")
+    assert "Removed" not in oppman("backup").out
+    assert "tried@example.com" in site.emails()
+    monkeypatch.setenv("BASE_URL", "https://books.example.org")
+    assert [each["file"] for each in json.loads(oppman("backup", "--json").out)] == [older]
+    assert f"{older} is not a backup of this program" in refused(oppman, "restore", "--rehearse")
+    (theirs,) = [path.name for path in folder.iterdir() if path.name != older]
+    assert theirs.startswith("tried.example.org-8443-")
+    assert oppman("restore", theirs, "--no-input").code == 0, "whoever names one may have it"
+    (folder / older).unlink()
+    monkeypatch.delenv("BASE_URL")
+    assert f"begin with opportune-. If {theirs} is this site's, give that name." in refused(
+        oppman, "restore", "--latest", "--no-input"
+    )
+
+
+@only_sqlite
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
@@ -172,7 +198,7 @@ def test_what_to_restore_has_to_be_said_and_to_be_there(
 
 def at(day: int, hour: int = 3) -> StoredBackup:
     made = datetime(2026, 1, 1, hour, tzinfo=UTC) + timedelta(days=day - 1)
-    return StoredBackup(made, f"{made:%j-%H}", 1)
+    return StoredBackup(made, f"{made:%j-%H}", 1, "site")
 
 
 def test_the_newest_of_each_day_week_and_month_stay() -> None:
