@@ -21,7 +21,7 @@ from opportune.fields import File, Image, ImageColumn
 from opportune.fields.display import LINKS, display
 from opportune.fields.money import currency_of
 from opportune.storage.public_folders import is_public
-from opportune.web import format_datetime
+from opportune.web import format_date, format_datetime
 
 Format = Callable[[Any], str]
 """Text, or HTML that is safe as Markup."""
@@ -93,10 +93,6 @@ async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
 def naming_column(model: type[Any]) -> str:
     """The first short text that everybody may know, by which people tell rows apart; empty where there is none."""
     return next(iter(short_texts(shape_of(model))), "")
-
-
-def format_date(value: date) -> str:
-    return f"{value.day} {value:%b %Y}"
 
 
 def format_number(value: float) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoescape
 
 from opportune.mail.errors import InvalidEmailError
+from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
-from opportune.web.time_zone import format_datetime
+from opportune.web.time_zone import format_date, format_datetime, local
 
 SUBJECT_PREFIX = "Subject: "
 PRIMARY_COLOUR = re.compile(r"--tblr-primary:\s*([^;}]+)")
@@ -49,7 +50,7 @@ environment = Environment(
     keep_trailing_newline=True,
 )
 environment.globals["primary_colour"] = primary_colour
-environment.filters["datetime"] = format_datetime
+environment.filters |= {"date": format_date, "datetime": format_datetime, "local": local, "money": format_money}
 
 
 def render(name: str, context: Mapping[str, Any], *, needed: bool = True) -> str:

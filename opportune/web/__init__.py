@@ -20,7 +20,7 @@ from opportune.web.rendering.static_files import assets  # noqa: E402
 from opportune.web.rendering.templates import is_htmx, redirect, templates  # noqa: E402
 from opportune.web.settings import settings_of  # noqa: E402
 from opportune.web.streaming import EventStream, hx_partial, stream_markdown  # noqa: E402
-from opportune.web.time_zone import current_zone, format_datetime  # noqa: E402
+from opportune.web.time_zone import current_zone, format_date, format_datetime  # noqa: E402
 
 __all__ = [
     "HOUR_SECONDS",
@@ -42,6 +42,7 @@ __all__ = [
     "client_address",
     "current_zone",
     "flash",
+    "format_date",
     "format_datetime",
     "hx_partial",
     "icons",

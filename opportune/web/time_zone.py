@@ -2,7 +2,7 @@
 
 import re
 from contextvars import ContextVar
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -85,14 +85,21 @@ def moment_in(moment: datetime, zone: str = "") -> datetime:
     return found
 
 
+def format_date(day: date | None) -> str:
+    """Format a day for people: `{{ member.birthday | date }}` is 3 Nov 2026; of a moment, where they are."""
+    if not day:
+        return ""
+    there = local(day) if isinstance(day, datetime) else day
+    return f"{there.day} {MONTHS[there.month - 1]} {there.year}"
+
+
 def format_datetime(moment: datetime | None) -> str:
     """Format a time for people, where they are: 3 Nov 2026, 10:05 CET."""
     if not moment:
         return ""
     there = local(moment)
     zone = there.tzname() or ""
-    day = f"{there.day} {MONTHS[there.month - 1]} {there.year}"
-    return f"{day}, {there.hour:02}:{there.minute:02} {'UTC' if zone[:1] in '+-' else ''}{zone}"
+    return f"{format_date(there.date())}, {there.hour:02}:{there.minute:02} {'UTC' if zone[:1] in '+-' else ''}{zone}"
 
 
 def format_time(moment: datetime | None) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from opportune.web.time_zone import format_time
+from opportune.web.time_zone import format_date, format_time
 
 MAX_CELL_LENGTH = 80
 
@@ -17,7 +17,7 @@ FORMATTERS: dict[type[Any], Any] = {
     type(None): lambda _: EMPTY_CELL,
     bool: lambda value: YES if value else NO,
     datetime: format_time,
-    date: lambda value: f"{value.day} {value:%b %Y}",
+    date: format_date,
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
-from opportune.cli.scaffold.models import KnownModel, KnownModels
+from opportune.cli.scaffold.models import KnownModel, KnownModels, optional_person
 from opportune.cli.scaffold.words import camel, label
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, import_without_gc
@@ -272,6 +272,8 @@ def _refuse_option(found: Field, option: str) -> None:
         raise OperatorError(f"{found.name}: {found.type} cannot be unique here. Leave the option out.")
     if option == "index" and found.type in (*NEVER_GIVEN, "many", *OWNERS, "reference", "text", "markdown"):
         raise OperatorError(f"{found.name}: {found.type} takes no index of its own here. Leave the option out.")
+    if option == "optional" and found.type == "owner":
+        raise OperatorError(f"{found.name}: whoever adds a row owns it. {optional_person(found.column)}")
     if option == "optional" and not found.is_required:
         raise OperatorError(f"{found.name}: nobody has to give it as it is. Leave `optional` out.")
 

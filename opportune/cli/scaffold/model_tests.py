@@ -24,7 +24,7 @@ def tests_module(model: NewModel) -> str:
         "new": _new(model),
     }
     words["access"] = _access(model, words).strip()
-    words["team"] = _team(model, f"{words['new']}\n{words['access']}")
+    words["team"] = _team(model, words["new"])
     text = filled("test_model.py", words)
     imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
@@ -55,9 +55,9 @@ def _writer(model: NewModel) -> str:
     return "superuser" if model.write == "permitted" else "user"
 
 
-def _team(model: NewModel, code: str) -> str:
+def _team(model: NewModel, new: str) -> str:
     """The fixture of the team that whoever writes is in, where rows are a team's, or point at such."""
-    if not (model.is_of_team or re.search(r"\bteam\b", code)):
+    if not (model.is_of_team or "team: Team" in new):
         return ""
     autouse, person = "(autouse=True)" if model.is_of_team else "", _writer(model)
     start = f"@pytest.fixture{autouse}\nasync def team(database: Database, {person}: User) -> Team:"
@@ -129,7 +129,9 @@ def _new(model: NewModel) -> str:
     person = _writer(model)
     code = "\n".join([*made, inside])
     needs = {"make": "Make", person: "User", "team": "Team", "database": "Database"}
-    arguments = ", ".join(f"{name}: {kind}" for name, kind in needs.items() if re.search(rf"\b{name}\b", "".join(made)))
+    # What is made may have a fixture's name, as the row of a field `team: Team` of the project's own.
+    used = "\n".join(line.partition(" = ")[2] or line for line in made)
+    arguments = ", ".join(f"{name}: {kind}" for name, kind in needs.items() if re.search(rf"\b{name}\b", used))
     start = "async def" if made else "def"
     return f'{start} new({arguments}) -> dict[str, Any]:\n    """What a form and the API send for a new one."""\n{code}'
 

@@ -91,7 +91,8 @@ class KnownModels:
         fitting = [each for each in self.all if each.name == name and wanted_feature in ("", each.feature)]
         own = [each for each in fitting if each.feature == feature]
         if name == "User" and wanted_feature in ("", "accounts", "users"):
-            raise OperatorError(f"{called}: write owner, or NAME:owner, for the person whose a row is.")
+            told = optional_person("account_id")
+            raise OperatorError(f"{called}: write owner, or NAME:owner, for the person whose a row is. {told}")
         if len(own or fitting) > 1:
             places = " or ".join(f"{each.feature}.{each.name}" for each in fitting)
             raise OperatorError(f"{called}: several models are called so. Write {places}.")
@@ -104,6 +105,12 @@ class KnownModels:
         names = {each.name for each in self.all} | {f"{each.feature}.{each.name}" for each in self.all}
         near = did_you_mean(called, sorted(names))
         return near or " Make it first: addmodel FEATURE MODEL FIELD…"
+
+
+def optional_person(column: str) -> str:
+    """What to write where a row may have a person and need not, which no type stands for."""
+    field = 'Field(default=None, foreign_key="accounts_user.id", ondelete="SET NULL", index=True)'
+    return f"For one that a row may lack write into models.py {column}: int | None = {field}"
 
 
 def _models_in(file: Path) -> Iterator[KnownModel]:

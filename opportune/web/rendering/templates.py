@@ -16,7 +16,7 @@ from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
-from opportune.web.time_zone import format_datetime, format_time, local
+from opportune.web.time_zone import format_date, format_datetime, format_time, local
 
 BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 
@@ -35,6 +35,7 @@ class Templates:
         )
         self.environment.globals |= {"asset": assets.url, "flashed": flashed}
         self.environment.filters |= {
+            "date": format_date,
             "datetime": format_datetime,
             "highlight": highlight,
             "local": local,

@@ -197,6 +197,11 @@ def test_what_cannot_be_taken_out_stays(made: tuple[Path, RunCommand], words: st
         ("blog Post title:str title:text", "Two fields are called 'title'"),
         ("blog Post tag:Tag tag_id:int", "Two fields are called 'tag_id'"),
         ("blog Post owner user:owner", "A row has one owner"),
+        (
+            "blog Post user:owner:optional",
+            "For one that a row may lack write into models.py user_id: int | None = Field(",
+        ),
+        ("blog Post user:User", "write owner, or NAME:owner"),
         ("blog Post team", "this site has no teams: add `teams` of opportune.features to app/installed.py first"),
         ("blog Post crew:team", "the field of a row's team has one name. Write team."),
         ("blog Post author:Author", "There is no model Author."),
@@ -340,6 +345,18 @@ def test_a_quiet_one_says_nothing(
     assert main(["-q", "addmodel", "blog", "Post", "title:str"]) == 0
     assert "class Post" in (project / "app/blog/models.py").read_text()
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_model_of_the_name_of_the_frameworks_teams_is_tested_as_the_projects_own(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", lambda *_arguments: None)
+    assert main(["addmodel", "blog", "Team", "name:str"]) == 0
+    assert main(["addmodel", "blog", "Match", "title:str", "team:Team"]) == 0
+    text = (project / "tests/blog/test_matches.py").read_text()
+    assert ("from app.blog.models import Match, Team" in text, "async def new(make: Make)" in text) == (True, True)
+    assert ("opportune.teams" in text, "make_team" in text) == (False, False)
 
 
 FEATURE = '''\
