@@ -1,13 +1,15 @@
 """What migrations do to the version before them, which goes on serving while the new one starts."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from alembic.operations import ops
 
 from opportune.db.migrations.graph import Migration
 from opportune.db.migrations.locks import widens
+from opportune.db.migrations.naming import table_of
 from opportune.db.migrations.recording import record
 
 BREAKING_SQL = re.compile(
@@ -42,19 +44,42 @@ def incompatibilities(migrations: Sequence[Migration], kind: str) -> list[Incomp
     A migration that says `safety_assured = "why"` is taken at its word.
     """
     new: set[str] = set()
+    empty: set[str] = set()
     found: list[Incompatibility] = []
     for migration in migrations:
         operations = record(migration, kind=kind)
+        empty |= {f"{each.table_name}.{each.column.name}" for each in operations if _is_empty_column(each)}
         new |= {each.table_name for each in operations if isinstance(each, ops.CreateTableOp)}
         if migration.safety_assured:
             continue
         replaced = {str(each.constraint_name) for each in operations if isinstance(each, ops.DropConstraintOp)}
         for operation in operations:
-            table = str(getattr(operation, "table_name", "") or getattr(operation, "source_table", ""))
-            if table not in new:
+            table = table_of(operation)
+            if table not in new and not _is_of_empty_columns(operation, empty):
                 faults = _faults_of(operation, table, replaced)
                 found += [Incompatibility(migration, table, reason, safer) for reason, safer in faults]
     return list(dict.fromkeys(found))
+
+
+def _is_empty_column(operation: ops.MigrateOperation) -> TypeGuard[ops.AddColumnOp]:
+    """Whether rows of the old version, which does not know the column, have nothing in it."""
+    if not isinstance(operation, ops.AddColumnOp):
+        return False
+    column = operation.column
+    return bool(column.nullable) and not (column.server_default or column.computed or column.identity)
+
+
+def _is_of_empty_columns(operation: ops.MigrateOperation, empty: Set[str]) -> bool:
+    """Whether it asks something of such a column alone or with others: where one is NULL, it forbids nothing."""
+    match operation:
+        case ops.CreateForeignKeyOp(local_cols=columns):
+            pass
+        case ops.CreateUniqueConstraintOp(columns=columns) | ops.CreateIndexOp(columns=columns):
+            if operation.kw.get("postgresql_nulls_not_distinct"):
+                return False
+        case _:
+            return False
+    return any(f"{table_of(operation)}.{column}" in empty for column in columns)
 
 
 def _faults_of(operation: ops.MigrateOperation, table: str, replaced: set[str]) -> Iterator[tuple[str, str]]:

@@ -61,8 +61,13 @@ def slug(words: str) -> str:
     return "_".join(re.findall(r"[a-z0-9]+", words.lower()))[:MAX_NAME_LENGTH].strip("_")
 
 
+def table_of(operation: ops.MigrateOperation) -> str:
+    """The table that an operation is about; of a foreign key the one that points. Empty where it is about none."""
+    return str(getattr(operation, "table_name", "") or getattr(operation, "source_table", ""))
+
+
 def _change(operation: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:
-    table = str(getattr(operation, "table_name", ""))
+    table = table_of(operation)
     short = table.removeprefix(f"{feature}_")
     match operation:
         case ops.CreateTableOp():

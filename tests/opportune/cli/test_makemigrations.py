@@ -158,3 +158,17 @@ def test_migrations_are_squashed_when_somebody_says_so(library: Library, run: Ru
     assert code == 0, said
     assert "Created migrations/versions/library/0002_squashed.py in the place of 2 files.\n" in said
     assert run("makemigrations", "--check") == (0, "No changes detected\n")
+
+
+def test_a_foreign_key_of_a_column_that_may_be_empty_is_told_with_its_table_and_harms_no_old_version(
+    library: Library, run: RunCommand
+) -> None:
+    shelf = 'class Shelf(Model, table=True):\n    __tablename__ = "library_shelf"\n'
+    library.declare(f'{shelf}\n\nclass Badge(Model, table=True):\n    __tablename__ = "library_badge"\n')
+    run("makemigrations")
+    field = '    shelf_id: int | None = Field(default=None, foreign_key="library_shelf.id", unique=True)\n'
+    library.declare(f'{shelf}\n\nclass Badge(Model, table=True):\n    __tablename__ = "library_badge"\n{field}')
+    code, said = run("makemigrations", "-m", "shelves")
+    assert code == 0, said
+    assert "    + Add constraint fk_library_badge_shelf_id_library_shelf to library_badge\n" in said
+    assert "The old version may fail" not in said

@@ -42,6 +42,11 @@ def told(sample: SampleFeatures, *lines: str, kind: str = "sqlite") -> list[str]
             'drop_constraint("ck_a", type_="check")\n        batch_op.create_check_constraint("ck_a", "a IN (1, 2)")',
             "ck_a of library_book allows other values",
         ),
+        (
+            'add_column(sa.Column("a", sa.Integer(), nullable=False, server_default="0"))\n'
+            '        batch_op.create_unique_constraint("uq_a", ["a"])',
+            "may write to library_book what uq_a forbids",
+        ),
     ],
 )
 def test_a_step_that_the_old_version_does_not_survive_is_told_with_what_to_do(
@@ -72,6 +77,12 @@ def test_so_is_one_of_a_whole_table_and_sql(sample: SampleFeatures, line: str, w
         [BATCH + 'add_column(sa.Column("a", sa.Integer(), nullable=True))'],
         [BATCH + 'add_column(sa.Column("a", sa.Integer(), nullable=False, server_default="0"))'],
         [BATCH + 'alter_column("a", existing_type=sa.String(5), type_=sa.Text(), nullable=True)'],
+        [
+            BATCH + 'add_column(sa.Column("a", sa.Integer(), nullable=True))',
+            BATCH + 'create_foreign_key("fk_a", "library_shelf", ["a"], ["id"])',
+            BATCH + 'create_unique_constraint("uq_a", ["a", "b"])',
+            BATCH + 'create_index("ix_a", ["a"], unique=True)',
+        ],
         [BATCH + 'create_index("ix_a", ["a"])'],
         [BATCH + 'drop_constraint("uq_a", type_="unique")'],
         ['op.execute("UPDATE library_book SET a = 1")'],
