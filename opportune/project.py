@@ -85,8 +85,13 @@ def require_distinct(features: "Sequence[Feature]") -> None:
         OperatorError: with one line that names the file to change.
     """
     names = [feature.name for feature in features]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise OperatorError(f"{PACKAGE}/installed.py lists {twice} twice: take one of them out.")
+    if twice := next((feature for feature in features if names.count(feature.name) > 1), None):
+        if sum(feature is twice for feature in features) > 1:
+            raise OperatorError(f"{PACKAGE}/installed.py lists {twice.name} twice: take one of them out.")
+        raise OperatorError(
+            f"{PACKAGE}/installed.py lists two features that call themselves {twice.name}: "
+            f"let the name=… in the feature.py of one be that of its folder."
+        )
     _adopted.update(
         {str(model.__tablename__): each.name for each in features if each.adopts_tables for model in each.models}
     )
@@ -94,6 +99,11 @@ def require_distinct(features: "Sequence[Feature]") -> None:
         for model in feature.models:
             owner = feature_of_table(str(model.__tablename__), names)
             if owner not in (feature.name, None):  # one of nobody's is for makemigrations to tell
+                if origin(model) == owner:
+                    raise OperatorError(
+                        f"{PACKAGE}/{feature.name}/feature.py lists {model.__name__}, which is a model of {owner}: "
+                        "take it out of models=[…]."
+                    )
                 raise OperatorError(
                     f"{model.__module__.replace('.', '/')}.py: {model.__tablename__} would be a table of {owner}: "
                     f"let the name begin with {feature.name}_."

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache
 from itertools import count
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID, uuid4
 
@@ -76,7 +76,9 @@ async def _add(session: AsyncSession, model: type[M], given: Mapping[str, Any]) 
     for name, target in targets.items():
         if name not in values and model.model_fields[name].is_required():
             values[name] = (await _add(session, target, {})).id
-    row = model.model_validate({**_defaults(model), **_filled(model, values), **values})
+    # No dict, of which SQLModel would take `items` for a relationship of that name.
+    sent = SimpleNamespace(**{**_defaults(model), **_filled(model, values), **values})
+    row = model.model_validate(sent, from_attributes=True)
     for name, value in related.items():
         setattr(row, name, value)
     session.add(row)

@@ -16,13 +16,18 @@ def feature(name: str, *tables: str) -> Feature:
     return Feature(name=name, summary="", models=[model(table) for table in tables])
 
 
-def model(table: str) -> Any:
+def model(table: str, owner: str = "shelf") -> Any:
     """What is looked at of one in app/shelf/models.py."""
-    return type("Shelf", (), {"__tablename__": table, "__module__": "app.shelf.models"})
+    return type("Shelf", (), {"__tablename__": table, "__module__": f"app.{owner}.models"})
 
 
 def test_one_that_is_listed_twice_is_one_line() -> None:
     with pytest.raises(OperatorError, match=r"^app/installed\.py lists books twice: take one of them out\.$"):
+        require_distinct([books := feature("books"), feature("notes"), books])
+
+
+def test_two_of_one_name_are_told_from_one_that_is_listed_twice() -> None:
+    with pytest.raises(OperatorError, match="two features that call themselves books: let the name=… in the feature"):
         require_distinct([feature("books"), feature("notes"), feature("books")])
 
 
@@ -31,6 +36,15 @@ def test_a_table_of_anothers_is_one_line_with_the_file() -> None:
         require_distinct([feature("books"), feature("notes", "notes_note", "books_shelf")])
     assert str(caught.value) == (
         "app/shelf/models.py: books_shelf would be a table of books: let the name begin with notes_."
+    )
+
+
+def test_a_model_of_another_feature_is_one_line_with_the_file_that_lists_it() -> None:
+    notes = Feature(name="notes", summary="", models=[model("books_shelf", "books")])
+    with pytest.raises(OperatorError) as caught:
+        require_distinct([feature("books"), notes])
+    assert str(caught.value) == (
+        "app/notes/feature.py lists Shelf, which is a model of books: take it out of models=[…]."
     )
 
 
@@ -45,7 +59,7 @@ def test_a_table_that_two_models_claim_is_one_line_with_both() -> None:
 
 def test_no_site_is_made_of_such_a_list() -> None:
     with pytest.raises(OperatorError, match="lists books twice"):
-        create_app(settings_for("sqlite:///unused.db"), [feature("books"), feature("books")])
+        create_app(settings_for("sqlite:///unused.db"), [books := feature("books"), books])
 
 
 def test_the_longest_name_owns_a_table() -> None:

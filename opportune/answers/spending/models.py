@@ -58,7 +58,7 @@ class LlmReservation(Model, table=True):
 
 
 class LlmState(ModelBase, table=True):
-    """What all processes know: that answers are switched off, and which letters have been sent."""
+    """What all processes know: that answers are switched off, and which e-mails have been sent."""
 
     __tablename__ = "answers_state"
 

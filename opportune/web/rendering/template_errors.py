@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
-from jinja2.meta import find_referenced_templates
 
 from opportune.project import display_path
 from opportune.web.rendering.loader import TEMPLATE_FOLDERS
+from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates
 
 OF_LIBRARIES = "sqladmin/"
@@ -51,21 +52,38 @@ def _errors_in(environment: Environment, path: Path, name: str) -> Iterator[str]
     try:
         source = path.read_text(encoding="utf-8")
         tree = environment.parse(source, name, str(path))
-        missing = list(_missing(environment, tree))
+        missing = sorted({*_missing_templates(environment, tree), *_missing_assets(tree)})
         environment.compile(tree, name, str(path), raw=True)
     except UnicodeDecodeError:
         yield f"{display_path(path)} is no text in UTF-8: save it as such."
     except TemplateSyntaxError as error:
         yield f"{display_path(path)}:{error.lineno}: {error.message}"
     else:
-        yield from (f"{display_path(path)}: there is no template {other}." for other in missing)
+        yield from (f"{display_path(path)}:{line}: there is no {what}." for line, what in missing)
 
 
-def _missing(environment: Environment, tree: nodes.Template) -> Iterator[str]:
+def _missing_templates(environment: Environment, tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    references: Iterator[Any] = tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport))
+    for node in references:
+        with suppress(nodes.Impossible):  # the name is only known when it is rendered
+            choice = node.template.as_const()
+            names = [choice] if isinstance(choice, str) else choice  # of several the first that is there is taken
+            if not getattr(node, "ignore_missing", False) and not any(_is_there(environment, name) for name in names):
+                yield node.lineno, f"template {' or '.join(names)}"
+
+
+def _is_there(environment: Environment, name: str) -> bool:
     assert environment.loader  # noqa: S101 - templates have one
-    for name in find_referenced_templates(tree):
-        try:
-            if name and not name.startswith(OF_LIBRARIES):
-                environment.loader.get_source(environment, name)
-        except TemplateNotFound as error:
-            yield str(error.name)
+    with suppress(TemplateNotFound):
+        return name.startswith(OF_LIBRARIES) or bool(environment.loader.get_source(environment, name))
+    return False
+
+
+def _missing_assets(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    for call in tree.find_all(nodes.Call):
+        match call:
+            case nodes.Call(node=nodes.Name(name="asset"), args=[nodes.Const(value=str(name))]):
+                try:
+                    assets.url(name)
+                except FileNotFoundError:
+                    yield call.lineno, f"file static/{name}"

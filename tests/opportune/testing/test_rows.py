@@ -32,6 +32,9 @@ class Writer(PressTable, table=True):
 
     name: Line = Field(max_length=100, unique=True)
     email: str = Field(max_length=100, unique=True)
+    items: list["Story"] = Relationship(
+        back_populates="writer", sa_relationship_kwargs={"foreign_keys": "Story.writer_id"}
+    )
 
 
 class Story(PressTable, table=True):
@@ -48,7 +51,7 @@ class Story(PressTable, table=True):
     mood: Mood
     is_long: bool
     subtitle: str = "None"
-    writer: Writer = Relationship(sa_relationship_kwargs={"foreign_keys": "Story.writer_id"})
+    writer: Writer = Relationship(back_populates="items", sa_relationship_kwargs={"foreign_keys": "Story.writer_id"})
 
 
 def shelfmark(value: str) -> str:
@@ -88,6 +91,11 @@ async def test_what_is_given_is_taken_also_a_row_for_its_foreign_key(make: Make)
     writer = await make(Writer, name="Ann")
     story = await make(Story, title="Dune", writer=writer, editor_id=writer.id)
     assert (story.title, story.writer_id, story.writer.name) == ("Dune", writer.id, "Ann")
+
+
+async def test_a_relationship_may_be_called_as_a_method_of_mappings_is(make: Make) -> None:
+    story = await make(Story)
+    assert (await make(Writer, items=[story])).items == [story]
 
 
 async def test_unique_values_are_so_for_many(make: Make) -> None:

@@ -30,7 +30,9 @@ def write(templates: Path, name: str, text: str) -> None:
         ("{% block content %}\n{% endblok %}", ":2: Encountered unknown tag 'endblok'."),
         ("{{ user.name", ":1: unexpected end of template"),
         ("\n{{ 1 | roman }}", ":2: No filter named 'roman'."),
-        ("{% extends 'bsae.html' %}", ": there is no template bsae.html."),
+        ("{% extends 'bsae.html' %}", ":1: there is no template bsae.html."),
+        ("\n{% include ['a.html', 'b.html'] %}", ":2: there is no template a.html or b.html."),
+        ("\n{{ asset('books.css') }}", ":2: there is no file static/books.css."),
     ],
 )
 def test_a_mistake_is_one_line_with_its_file(templates: Path, text: str, said: str) -> None:
@@ -47,6 +49,8 @@ def test_what_is_no_text_is_one_line(templates: Path) -> None:
 def test_templates_without_mistakes_say_nothing(templates: Path) -> None:
     write(templates, "base.html", "{% extends 'opportune/base.html' %}{% block title %}Mine{% endblock %}")
     write(templates, "books/mail/due.txt", "{% include 'base.html' %} {{ now | datetime }}")
+    write(templates, "books/may_lack.html", "{% include 'nowhere.html' ignore missing %}{{ asset('site.css') }}")
+    write(templates, "books/first.html", "{% include ['nowhere.html', 'base.html'] %}{{ asset(name) }}")
     assert list(template_errors()) == []
 
 
