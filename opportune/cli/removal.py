@@ -125,11 +125,11 @@ class Removal:
                 yield f"{self._shown(file)}:{text.count(chr(10), 0, found.start()) + 1}"
 
     def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
-        """How Python imports it, points at its tables or waits for its migrations; and how templates read its own."""
+        """How Python imports it, points at its tables or waits for its migrations; how templates read its files."""
         package, name = re.escape(PACKAGE), re.escape(self.name)
-        imported = rf"^[ \t]*(?:from|import) {package}\.{name}\b|^[ \t]*from {package} import (?:.*\b)?{name}\b"
-        pointed_at = rf"""foreign_key=["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""
-        read = rf"""{{%-?\s*(?:extends|include|import|from)\s+["']{name}/"""
+        imported = rf"^[ \t]*(?:from|import) {package}\.{name}\b|^[ \t]*from {package} import (?:\([^)]*|.*)\b{name}\b"
+        pointed_at = rf"""(?:foreign_key=|\bForeignKey\(\s*)["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""
+        read = rf"""(?:{{%-?\s*(?:extends|include|import|from)\s+|\basset\(\s*)["']{name}/"""
         return re.compile(f"{imported}|{pointed_at}", re.MULTILINE), re.compile(read)
 
     @cached_property

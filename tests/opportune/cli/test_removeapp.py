@@ -179,11 +179,14 @@ def test_what_cannot_be_dropped_stays_whole(project: Path, monkeypatch: pytest.M
     [
         ("app/notes/pages.py", "\nfrom app.books.service import Books\n"),
         ("app/notes/pages.py", "\nfrom app import books\n"),
+        ("app/notes/pages.py", "\nfrom app import (\n    books,\n)\n"),
         ("app/main.py", "\nimport app.books.service\n"),
         ("app/notes/models.py", '\nbook_id: int = Field(foreign_key="books_book.id")\n'),
+        ("app/notes/models.py", '\nbook_id: int = Field(sa_column=Column(ForeignKey("books_book.id")))\n'),
         ("tests/notes/test_it.py", "\n    from app.books import models\n"),
         ("migrations/versions/notes/0002_book.py", "\ndepends_on = ('books_0001_ab12',)\n"),
         ("templates/notes/list.html", '\n{% include "books/list.html" %}\n'),
+        ("templates/base.html", '\n<link rel="stylesheet" href="{{ asset("books/books.css") }}">\n'),
     ],
 )
 def test_what_other_code_uses_stays_and_the_place_is_named(
