@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from opportune.errors import SettingsError
+from opportune.host_names import ascii_host
 from opportune.hosts import base_url_from_host, client_address_header_from_host, is_on_host
 from opportune.llm_models import EmbeddingModel, EndpointUrl, LlmModel, problem_of
 from opportune.project import PACKAGE, PROJECT, installed_features, settings_class
@@ -284,6 +285,14 @@ class Settings(BaseSettings):
     def _split_by_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: list[str]) -> list[str]:
+        names = [ascii_host(name) for name in value]
+        if not all(names) or any("*" in name.removeprefix("*.") for name in names if name != "*"):
+            raise ValueError("must be hosts such as example.org, or *.example.org for all below it")
+        return names
+
     @field_validator("site_name")
     @classmethod
     def _is_a_line(cls, value: str) -> str:
@@ -306,16 +315,15 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _is_an_origin(cls, value: str) -> str:
+        if not value:
+            return value
         parts = urlsplit(value)
         is_address = parts.scheme in ("http", "https") and parts.hostname and " " not in parts.netloc
-        if value and (not is_address or parts.path.strip("/") or parts.query):
+        if not is_address or parts.path.strip("/") or parts.query:
             raise ValueError("must be an address without a path, such as https://example.org")
-        if not parts.netloc.isascii():  # browsers ask for a name with letters such as ü by another, which hosts compare
-            try:
-                value = value.replace(parts.netloc, parts.netloc.encode("idna").decode(), 1)
-            except UnicodeError:
-                raise ValueError("has a host that there cannot be") from None
-        return value.rstrip("/")
+        if not (host := ascii_host(parts.netloc)):
+            raise ValueError("has a host that there cannot be")
+        return value.replace(parts.netloc, host, 1).rstrip("/")
 
     @field_validator("llm_models", mode="before")
     @classmethod

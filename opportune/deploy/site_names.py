@@ -2,12 +2,12 @@
 
 import re
 import tomllib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from opportune.errors import OperatorError
+from opportune.host_names import ascii_host
 
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?")
 """What every host takes for a site."""
@@ -56,9 +56,7 @@ def require_domain(domain: str) -> str:
     Raises:
         OperatorError: it is none.
     """
-    bare = re.sub(r"^https?://|/+$", "", domain.strip())
-    with suppress(UnicodeError):  # as browsers and certificates have letters such as ü
-        bare = bare.encode("idna").decode()
+    bare = ascii_host(re.sub(r"^https?://|/+$", "", domain.strip()))
     if not DOMAIN.fullmatch(bare):
         raise OperatorError(f"{domain[:60]!r} is no domain: write it as example.org.")
     return bare.lower()

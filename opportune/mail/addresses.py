@@ -76,5 +76,5 @@ def _domain(site: str) -> str:
     try:
         ip_address(host)
     except ValueError:
-        return host.encode("idna").decode()
+        return host
     return "localhost"

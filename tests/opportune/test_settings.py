@@ -92,6 +92,8 @@ def test_an_address_with_letters_of_other_alphabets_is_the_one_that_browsers_ask
     settings = load_settings()
     assert settings.base_url == "https://xn--mnchen-3ya.example:8443"
     assert settings.hosts == ["xn--mnchen-3ya.example"]
+    monkeypatch.setenv("ALLOWED_HOSTS", "münchen.example, *.münchen.example")
+    assert load_settings().hosts == ["xn--mnchen-3ya.example", "*.xn--mnchen-3ya.example"]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +104,9 @@ def test_an_address_with_letters_of_other_alphabets_is_the_one_that_browsers_ask
         ("BASE_URL", "sesame/path"),
         ("BASE_URL", "https://sesame opens"),
         ("BASE_URL", "https://ü..sesame"),
+        ("BASE_URL", "https://sesame..example"),
+        ("ALLOWED_HOSTS", ".sesame.example"),
+        ("ALLOWED_HOSTS", "sesame*.example"),
         ("SITE_NAME", "sesame\nBcc: all"),
         ("SITE_NAME", " "),
         ("LLM_BASE_URL", "sesame:11434/v1"),

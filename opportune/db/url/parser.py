@@ -6,6 +6,8 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from opportune.host_names import ascii_host
+
 MAX_PORT = 65535
 EXAMPLES = "Use sqlite:///./data/app.db or postgresql://user:password@host/name"
 ESCAPES = "In a user or password write %40 for @, %2F for /, %3F for ?, %3A for : and %25 for %."
@@ -184,7 +186,7 @@ def _checked(host: str) -> str:
     if not host or host.startswith(("/", "@")):
         return host
     try:
-        usable = ip_address(host) if ":" in host else HOST_NAME.fullmatch(host.encode("idna").decode())
+        usable = ip_address(host) if ":" in host else HOST_NAME.fullmatch(ascii_host(host))
     except ValueError:
         usable = None
     if not usable:
