@@ -1,7 +1,6 @@
 """`restore`: database and uploads as they were when a backup was made."""
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +52,7 @@ def rehearse(settings: Settings, name: str) -> None:
     graph, tables = MigrationGraph(installed_names()), Model.metadata.tables.keys()
     if is_file(settings, name):
         with work_shown(), found(settings, name) as file:
-            said = str(rehearsal.rehearse_file(file, name, Target(settings, graph, tables), time.monotonic()))
+            said = str(rehearsal.rehearse_file(file, name, Target(settings, graph, tables)))
         say(f"Restored as a rehearsal. {said}.")
         return
     with work_shown():

@@ -42,6 +42,7 @@ class Rehearsal:
     rows: int
     uploads: int
     seconds: float
+    """Of the restoring itself: how long the archive took to come is the network's."""
     into: str
 
     def __str__(self) -> str:
@@ -58,21 +59,22 @@ def rehearse(settings: Settings, graph: MigrationGraph, tables: Collection[str],
     Raises:
         OperatorError: it could not be restored, or is not what it says.
     """
-    began, store = time.monotonic(), BackupStore(settings)
+    store = BackupStore(settings)
     backup = store.find(name)
     with scratch_folder() as folder:
         path = folder / "backup.zip"
         with path.open("xb") as file:
             store.fetch(backup, file)
-        return rehearse_file(path, backup.name, Target(settings, graph, tables), began)
+        return rehearse_file(path, backup.name, Target(settings, graph, tables))
 
 
-def rehearse_file(path: Path, name: str, target: Target, began: float) -> Rehearsal:
+def rehearse_file(path: Path, name: str, target: Target) -> Rehearsal:
     """The same with a file of this machine.
 
     Raises:
         OperatorError: it could not be restored, or is not what it says.
     """
+    began = time.monotonic()
     with scratch_folder() as folder:
         try:
             with open_archive(path) as archive:
