@@ -34,7 +34,7 @@ def answered(deployment: Deployment, *, yes: bool) -> Answers:
     answers = deployment.answers
     for name in QUESTIONS:
         if getattr(answers, name) is None and _matters(name, deployment):
-            given: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name)}
+            given: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name, deployment)}
             answers = replace(answers, **given)
     return answers
 
@@ -55,12 +55,15 @@ def _pooler_is_unknown(url: DatabaseURL | None) -> bool:
     return bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
 
 
-def _ask(name: str) -> bool | str:
+def _ask(name: str, deployment: Deployment) -> bool | str:
+    question, plan = QUESTIONS[name], deployment.recipe.paid_from
+    if name == "is_paid" and plan:
+        question = f"Is it the plan {plan}, or a larger one?"
     if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{QUESTIONS[name]} Say {FLAGS[name]}, or --yes for no to all of them.")
+        raise typer.BadParameter(f"{question} Say {FLAGS[name]}, or --yes for no to all of them.")
     if name == "domain":
         domain: str = typer.prompt(
-            f"{QUESTIONS[name]} Its name, or nothing:", default="", show_default=False, prompt_suffix=" "
+            f"{question} Its name, or nothing:", default="", show_default=False, prompt_suffix=" "
         )
         return require_domain(domain) if domain.strip() else ""
-    return typer.confirm(QUESTIONS[name])
+    return typer.confirm(question)

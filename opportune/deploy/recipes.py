@@ -57,6 +57,8 @@ class Recipe:
     """Whether a disk that is kept may be added."""
     paid_lifts: tuple[str, ...] = ()
     """What a paid plan has not: fields of `Host`."""
+    paid_from: str = ""
+    """The first plan that lifts it. Empty: any that is paid."""
     processes: int = 1
     """Processes of the site with a pool of their own that our files start."""
     takes_quotes: bool = True
@@ -67,6 +69,11 @@ class Recipe:
     """Where its templates are. Empty: in the folder of its name."""
     secrets: tuple[str, ...] = ()
     """What its files name as secrets that are kept elsewhere."""
+
+    @property
+    def limited_plans(self) -> str:
+        """Where what `paid_lifts` names holds."""
+        return f"plans below {self.paid_from}" if self.paid_from else "free plans"
 
     @property
     def templates(self) -> Path:
@@ -115,6 +122,7 @@ RECIPES: dict[str, Recipe] = {
             stop_seconds=STOP_SECONDS,
             has_volumes=True,
             paid_lifts=("blocked_ports",),
+            paid_from="Pro",  # Hobby, which is paid, has no SMTP either
             takes_quotes=False,
         ),
         Recipe(

@@ -56,8 +56,8 @@ def _of_network(recipe: Recipe) -> Iterator[str]:
         yield f"Ports to the outside: {_list(host.open_ports)} alone{_mark('open_ports', recipe)}."
     elif host.blocked_ports:
         mail = " Mail goes over HTTPS (docs/mail.md)." if 587 in host.blocked_ports else ""
-        paid = ", on free plans" if "blocked_ports" in recipe.paid_lifts else ""
-        yield f"Ports that are shut{paid}: {_list(host.blocked_ports)}{_mark('blocked_ports', recipe)}.{mail}"
+        plans = f", on {recipe.limited_plans}" if "blocked_ports" in recipe.paid_lifts else ""
+        yield f"Ports that are shut{plans}: {_list(host.blocked_ports)}{_mark('blocked_ports', recipe)}.{mail}"
     yield f"Health: {host.health_path}."
 
 

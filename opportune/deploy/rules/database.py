@@ -94,7 +94,7 @@ def blocked(deployment: Deployment, port: int, name: str) -> Iterator[Finding]:
     elif port in host.blocked_ports:
         yield Finding(
             f"{name} wants port {port}, which {host.title} shuts"
-            + (" on free plans" if "blocked_ports" in deployment.recipe.paid_lifts else "")
+            + (f" on {deployment.recipe.limited_plans}" if "blocked_ports" in deployment.recipe.paid_lifts else "")
             + ": set a provider over HTTPS, such as resend://KEY, or a server with port 2525 (docs/mail.md).",
             is_error=deployment.is_plan_known,
         )

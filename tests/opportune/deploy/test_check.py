@@ -239,6 +239,20 @@ def test_what_no_setting_tells_is_asked_and_without_anybody_it_is_wrong_usage(
     assert "domain of your own? Say --domain" in oppman("deploy", "check", "render", "--free").err
 
 
+def test_on_railway_a_mail_server_wants_the_plan_pro_and_not_any_that_is_paid(
+    oppman: Oppman, write_env: WriteEnv
+) -> None:
+    write_env("railway")
+    mail = {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}
+    asked = oppman("deploy", "check", "railway", **mail)
+    assert asked.code == 2
+    assert "Is it the plan Pro, or a larger one? Say --paid or --free" in asked.err
+    code, out, _ = oppman("deploy", "check", "railway", "--free", **mail)
+    assert code == 1
+    assert "MAIL_URL wants port 587, which Railway shuts on plans below Pro" in out
+    assert "MAIL_URL" not in oppman("deploy", "check", "railway", "--paid", **mail).out
+
+
 def test_somebody_at_a_terminal_is_asked_what_matters_on_that_host(
     project: Path, oppman: Oppman, write_env: WriteEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
