@@ -27,7 +27,9 @@ SETTINGS = f"""
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
+    PRAGMA recursive_triggers = ON;
 """
+# The last has REPLACE tell the triggers, which keep indexes for search, of the row that it takes away.
 ONLY_READ = "PRAGMA query_only = ON;"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from sqlmodel import SQLModel
 from opportune.db.database import Database
 from opportune.db.hooks import after_change, after_create
 from opportune.db.migrations.post_migrate import VECTORS_PREFIX, post_migrate
+from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search.highlight import Highlighter
 from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
@@ -54,7 +56,7 @@ class Searchable(Generic[M]):
     by what they mean, too, where EMBEDDING_MODEL names a model: a job sends it their fields after each change.
 
     Raises:
-        ValueError: a field that is no text of the model, or a weight that is none.
+        OperatorError: a field that is no text of the model, a weight that is none, or an address of what it has not.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Searchable(Generic[M]):
         table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel's tables have it
         by_place = {name: WEIGHTS[min(place, len(WEIGHTS) - 1)] for place, name in enumerate(fields)}
         self.fields = Fields(table.name, {**by_place, **(weights or {})}, by_meaning)
-        _refuse(table, self.fields, fields)
+        _refuse(table, self.fields, fields, url)
         registered[table.name] = self.fields
         if by_meaning:
             for moment in (after_create, after_change):
@@ -153,15 +155,20 @@ class Searchable(Generic[M]):
         return DIALECTS[session.get_bind().dialect.name]
 
 
-def _refuse(table: Table, fields: Fields, given: Sequence[str]) -> None:
+def _refuse(table: Table, fields: Fields, given: Sequence[str], url: str) -> None:
     if not given:
-        raise ValueError(f"{table.name} has no fields to be searched by.")
+        raise OperatorError(f"{table.name} has no fields to be searched by.")
     texts = [column.name for column in table.columns if isinstance(getattr(column.type, "impl", column.type), String)]
     for name, weight in fields.weights.items():
         if name not in given or name not in texts:
-            raise ValueError(f"{table.name} cannot be searched by {name}: its texts are {', '.join(texts)}.")
+            raise OperatorError(f"{table.name} cannot be searched by {name}: its texts are {', '.join(texts)}.")
         if weight not in WEIGHTS:
-            raise ValueError(f"The weight of {name} in {table.name} is {weight}: it is one of A, B, C and D.")
+            raise OperatorError(f"The weight of {name} in {table.name} is {weight}: it is one of A, B, C and D.")
+    for _, part, _, _ in Formatter().parse(url):
+        if part is not None and part not in table.columns:
+            raise OperatorError(
+                f"The address {url} of {table.name} has a part {{{part}}}: name a column, such as {{id}}."
+            )
 
 
 @post_migrate

@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import due
+from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
 from opportune.search.models.sqlite import materialized
@@ -174,6 +175,15 @@ async def test_what_is_no_longer_searchable_loses_its_index(
         assert left.all() == []
 
 
+@pytest.mark.database("sqlite")
+async def test_what_replace_takes_away_is_found_no_more(database: Database, book_search: Searchable[Book]) -> None:
+    await add(database, ("Bread", ""))
+    async with database.writer() as session:
+        await session.execute(text("REPLACE INTO test_book (id, title, pages) VALUES (1, 'Tea', 0)"))
+    assert await titles(database, book_search, "bread") == []
+    assert await titles(database, book_search, "tea") == ["Tea"]
+
+
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.lists(st.sampled_from(["'", '"', "\\", "\0", "é", "NEAR(", "-", "or", " ", ":*"])).map("".join))
 async def test_no_text_is_an_error(database: Database, book_search: Searchable[Book], query: str) -> None:
@@ -194,5 +204,10 @@ async def test_no_text_is_an_error(database: Database, book_search: Searchable[B
 def test_what_cannot_be_searched_is_refused_in_words(
     fields: list[str], weights: dict[str, str] | None, words: str
 ) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(OperatorError, match=words):
         Searchable(Book, fields, weights)
+
+
+def test_an_address_of_what_a_row_has_not_is_refused_in_words() -> None:
+    with pytest.raises(OperatorError, match=r"/books/\{slug\} of test_book has a part \{slug\}: name a column"):
+        Searchable(Book, ["title"], url="/books/{slug}")
