@@ -33,6 +33,7 @@ from opportune.cli.loop import runner
 from opportune.cli.makemigrations import collect
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.transaction import in_transaction
+from opportune.data.backup.store import BackupStore
 from opportune.db.factory import open_database
 from opportune.db.migrations.compatibility import incompatibilities
 from opportune.db.migrations.connection import migration_url
@@ -61,7 +62,8 @@ SAMPLE_DOMAIN = "@example.com"
 def command(
     deploy: Annotated[bool, typer.Option("--deploy", help="Look at it as production would.")] = False,
     try_out: Annotated[
-        bool, typer.Option("--try", help="Knock at what the settings name, too: would the mail server let us in?")
+        bool,
+        typer.Option("--try", help="Knock at what the settings name, too: would the mail server let us in?"),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -198,6 +200,16 @@ def try_mail(settings: Settings) -> Iterator[Finding]:
                 yield Finding(str(error))
 
 
+def try_backups(settings: Settings) -> Iterator[Finding]:
+    """What BACKUP_URL names is asked for its list; nothing is sent there."""
+    with suppress(OperatorError):  # it is empty, or check_addresses tells
+        store = BackupStore(settings)
+        try:
+            store.all()
+        except OperatorError as error:
+            yield Finding(str(error))
+
+
 def check_database(settings: Settings) -> Iterator[Finding]:
     try:
         startup.require_file(DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled))
@@ -303,4 +315,4 @@ CHECKS: tuple[Check, ...] = (
 DEPLOY_CHECKS: tuple[Check, ...] = (*PRODUCTION_CHECKS, check_superusers)
 HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host, check_superusers)
 """The same where the site runs on a known host, by that one's rules."""
-TRIALS: tuple[Check, ...] = (try_mail,)
+TRIALS: tuple[Check, ...] = (try_mail, try_backups)

@@ -23,6 +23,7 @@ OPERATION_TIMEOUT_SECONDS = 15.0
 """Seconds for one operation with its repetitions."""
 CONNECT_TIMEOUT, RESPONSE_TIMEOUT = timedelta(seconds=3), timedelta(seconds=10)
 ERROR_MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
+UNREACHABLE = "error sending request"
 
 
 class BucketStorage(Storage):
@@ -137,5 +138,7 @@ def attributes(content_type: str) -> "Attributes":
 def summarize(error: BaseException | None) -> str:
     """What the service says, or the first of many lines: it names the bucket and the file, and no key."""
     words = str(error)
+    if UNREACHABLE in words:
+        return "nobody answers there"
     said = ERROR_MESSAGE.search(words)
     return (said[1] if said else words.partition("\n")[0]).rstrip(".") or type(error).__name__

@@ -26,7 +26,6 @@ RESPONSE_TIMEOUT, RETRY_TIMEOUT = timedelta(seconds=120), timedelta(seconds=30)
 NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<made>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)\.zip(?P<encrypted>\.age)?")
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 MISSING = "there is no such bucket, or no such file"
-UNREACHABLE = "error sending request"
 SWITCHED_OFF = "BACKUP_URL is empty: say where backups are (docs/backups.md)."
 
 
@@ -174,8 +173,6 @@ class BackupStore:
             yield self._opened()
         except (BaseError, OSError, ValueError) as error:
             reason = MISSING if isinstance(error, FileNotFoundError) else summarize(error)
-            if UNREACHABLE in reason:
-                reason = "nobody answers there"
             raise OperatorError(f"{self.label} does not take or give backups: {reason}.") from error
 
     def _opened(self) -> "LocalStore | S3Store":

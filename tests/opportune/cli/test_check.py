@@ -255,7 +255,7 @@ def test_a_place_of_files_that_takes_none_is_an_error(
     (tmp_path / "file").touch()
     for url, words in (
         (f"file:{tmp_path / 'file' / 'uploads'}", f"{tmp_path / 'file'} is no folder"),
-        (f"s3://AK:s3cr3t@127.0.0.1:{unused_tcp_port}/files?tls=false", "/files does not answer as it should: "),
+        (f"s3://AK:s3cr3t@127.0.0.1:{unused_tcp_port}/files?tls=false", "/files does not answer as it should: nobody"),
         ("s3://AK:s3cr3t@host", "STORAGE_URL lacks the host or the bucket"),
     ):
         code, out, err = oppman("check", DATABASE_URL=database_url, STORAGE_URL=url)
@@ -263,6 +263,17 @@ def test_a_place_of_files_that_takes_none_is_an_error(
         assert out.startswith("error: ")
         assert words in out
         assert "s3cr3t" not in out
+
+
+@pytest.mark.database("sqlite")
+def test_a_place_of_backups_that_is_away_is_found_by_trying(
+    oppman: Oppman, database_url: str, unused_tcp_port: int
+) -> None:
+    given = {"DATABASE_URL": database_url, "BACKUP_URL": f"s3://AK:s3cr3t@127.0.0.1:{unused_tcp_port}/b?tls=false"}
+    assert oppman("check", **given).code == 0
+    code, out, _ = oppman("check", "--try", **given)
+    assert code == 1
+    assert f"error: s3://127.0.0.1:{unused_tcp_port}/b does not take or give backups: nobody answers there.\n" in out
 
 
 @pytest.mark.database("sqlite")
