@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, func, select
 from sqlmodel import Field, SQLModel
 
 from opportune.db import hooks
@@ -30,7 +31,7 @@ class Table(SQLModel):
 @pytest.fixture(scope="module")
 def names() -> Iterator[dict[str, Any]]:
     names: dict[str, Any] = {"Table": Table, "__name__": __name__}
-    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))
     with hooks.temporary_hooks():
         exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - the guide's own
         yield names
@@ -57,6 +58,21 @@ async def test_the_example_queues_jobs_and_refuses(
         with pytest.raises(FieldErrors, match="Somebody has it"):
             await session.flush()
         await session.rollback()
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+async def test_no_more_copies_are_lent_than_there_are(names: dict[str, Any], database: Database, copies: int) -> None:
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Table.metadata.create_all)
+    async with database.writer() as session:
+        session.add(book := names["Book"](title="Emma", copies=copies))
+        await session.flush()
+        for loans in (2, 1, 1):
+            with suppress(FieldErrors):
+                async with session.begin_nested():
+                    session.add_all([names["Loan"](book_id=book.id) for _ in range(loans)])
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(names["Loan"])) == copies
 
 
 def test_a_feature_lists_what_the_guide_says(names: dict[str, Any]) -> None:

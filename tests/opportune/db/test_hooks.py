@@ -71,6 +71,13 @@ class Play(Table, table=True):
     tags: list[Tag] = Relationship(link_model=PlayTag)
 
 
+class Ticket(Table, table=True):
+    __tablename__ = "test_hook_ticket"
+
+    play_id: int | None = Field(default=None, foreign_key="test_hook_play.id")
+    play: Play | None = Relationship()
+
+
 class RefusedError(Exception):
     pass
 
@@ -175,6 +182,26 @@ async def test_what_changed_is_told_before_and_after(database: Database) -> None
 
 
 @pytest.mark.database("sqlite")
+async def test_a_row_that_is_given_another_has_its_key_before_it_is_written(database: Database) -> None:
+    keys: list[tuple[int | None, Any]] = []
+
+    async def note(_session: AsyncSession, ticket: Ticket) -> None:
+        keys.append((ticket.play_id, changes(ticket)["play_id"].after))
+
+    before_create(Ticket)(note)
+    before_change(Ticket)(note)
+    first, second = [(await add_play(database, title=title)).id for title in ("Hamlet", "Faust")]
+    async with database.writer() as session:
+        ticket = Ticket(play=await session.get_one(Play, first))
+        session.add(ticket)
+    async with database.writer() as session:
+        ticket = await session.get_one(Ticket, ticket.id)
+        for play in (await session.get_one(Play, second), None):
+            ticket.play = play
+            await session.flush()
+    assert keys == [(first, first), (second, second), (None, None)]
+
+
 async def test_changes_of_one_transaction_are_told_as_one(database: Database) -> None:
     seen: list[object] = []
 
