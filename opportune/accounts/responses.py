@@ -20,6 +20,7 @@ from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.social_sign_in.providers import configured_providers
 from opportune.accounts.two_factor.factors import has_second_factor
+from opportune.accounts.users import InvalidPasswordError
 from opportune.settings import Settings
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
@@ -128,6 +129,19 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
     if is_full:
         await _remember(context)
     return form.data
+
+
+async def name_weak_password(
+    request: Request, context: AccountContext, form: Form[Any], name: str, user: User | None = None
+) -> None:
+    """Say what is wrong with the new password in a form that is refused anyway: all of it is told at once."""
+    password = (await request.form()).get(name)
+    if name in form.errors or not isinstance(password, str):
+        return
+    try:
+        await context.manager.check_new_password(password, user.email if user else form.value("email"), user)
+    except InvalidPasswordError as error:
+        form.refuse(str(error), name)
 
 
 async def confirm_password(context: AccountContext, user: User, password: str) -> None:

@@ -25,14 +25,21 @@ def ask_email(no_input: bool, option: str) -> str:
 
 
 def ask_password(email: str, no_input: bool, option: str, check: EmailCheck) -> str:
-    """A password typed twice that keeps the rules; until then it asks again.
+    """A new password for somebody.
 
     The check of the e-mail comes first: whoever cannot have one is not asked to think of one.
     """
     _need_somebody(no_input, f"Give the password: {option}.")
     in_transaction(lambda session: check(session, email))
+    return type_password(email)
+
+
+def type_password(email: str, question: str = "Password", default: str | None = None) -> str:
+    """A password typed twice that keeps the rules; until then it asks again. The default is not asked for twice."""
     while True:
-        password: str = typer.prompt("Password", hide_input=True)
+        password: str = typer.prompt(question, default, hide_input=True, show_default=False)
+        if password == default:
+            return password
         if reason := passwords.password_problem(password, email):
             print(reason)
         elif typer.prompt("The same again", hide_input=True) == password:

@@ -18,6 +18,7 @@ from opportune.accounts.schemas import UserCreate
 from opportune.cli import demo, server, startup
 from opportune.cli.env_file import add_to_env, write_env
 from opportune.cli.nearby import NearbyServer, find_nearby
+from opportune.cli.prompts import type_password
 from opportune.cli.runserver import Host, Port
 from opportune.cli.transaction import in_transaction
 from opportune.errors import OperatorError
@@ -125,16 +126,13 @@ def asked(email: str | None, password: str | None) -> Superuser:
     """Ask for what was not given, until it is acceptable."""
     print("The first superuser, who may use the admin:")
     known = ""
-    while True:
+    while not known:
         try:
-            known = known or checked(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None).email
-            return checked(
-                known,
-                password or typer.prompt("Password (Enter: a random one)", "", hide_input=True, show_default=False),
-            )
+            known = checked(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None).email
         except OperatorError as error:
             print(error)
-            email = password = None
+            email = None
+    return checked(known, password or type_password(known, "Password (Enter: a random one)", default=""))
 
 
 async def first_superuser(session: AsyncSession) -> Superuser | None:

@@ -15,7 +15,7 @@ from opportune.accounts.profile.service import (
     request_email_change,
     update_profile,
 )
-from opportune.accounts.responses import done, invalid_link, reauthenticated, show
+from opportune.accounts.responses import done, invalid_link, name_weak_password, reauthenticated, show
 from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.trusted_devices import trust_device
@@ -137,7 +137,8 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
 async def _read_password(request: Request, user: User, context: AccountContext) -> Form[PasswordUpdate]:
     """Of somebody who has shown who they are."""
     form = await read_form(request, PasswordUpdate)
-    await reauthenticated(context, user, form)
+    if not await reauthenticated(context, user, form):
+        await name_weak_password(request, context, form, "new_password", user)
     return form
 
 

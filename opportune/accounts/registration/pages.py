@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.registration import service
-from opportune.accounts.responses import email_sent, refuse, show_form, signed_in, to_next
+from opportune.accounts.responses import email_sent, name_weak_password, refuse, show_form, signed_in, to_next
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users import EmailTakenError, InvalidPasswordError
 from opportune.web.forms.forms import Form, read_form
@@ -25,7 +25,9 @@ async def registration(request: Request, user: OptionalUser) -> Response:
 async def register(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, UserCreate)
     headers = None
-    if form.data:
+    if not form.data:
+        await name_weak_password(request, context, form, "password")
+    else:
         try:
             user = await service.register(context, form.data.email, form.data.password)
         except TooManyRequests as refusal:

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
+from opportune.accounts.responses import name_weak_password
 from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import confirm_sessions
@@ -46,6 +47,8 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
         await confirm_sessions(context.session, user)  # who has just chosen the password need not type it again
         flash(request, "You are this site's first superuser. Welcome!")
         return response
+    if not form.data:
+        await name_weak_password(request, context, form, "password")
     return _show(request, form)
 
 

@@ -180,6 +180,14 @@ async def test_a_bad_registration_is_refused(
     assert await emails(database) == []
 
 
+async def test_who_registers_is_told_of_a_bad_email_and_a_weak_password_at_once(client: AsyncClient) -> None:
+    answer = await client.post("/accounts/register", data={"email": "ada@", "password": "short"})
+
+    assert answer.status_code == 422
+    assert "Please give an e-mail address" in answer.text
+    assert "Please use at least 8 characters." in answer.text
+
+
 async def test_a_new_password_ends_every_other_session_and_token(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
@@ -209,6 +217,8 @@ async def test_a_new_password_ends_every_other_session_and_token(
         ({"current_password": "not it at all", "new_password": NEW}, "This is not your current password."),
         ({"current_password": PASSWORD, "new_password": "qwerty123"}, "Many people use this password"),
         ({"current_password": PASSWORD, "new_password": EMAIL}, "Please do not use your e-mail address."),
+        ({"current_password": "not it at all", "new_password": "qwerty123"}, "Many people use this password"),
+        ({"new_password": EMAIL}, "Please do not use your e-mail address."),
         ({"current_password": PASSWORD}, "Please fill this in."),
         ({"new_password": NEW}, "Please type your current password."),
     ],

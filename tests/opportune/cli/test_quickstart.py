@@ -168,10 +168,12 @@ def test_each_random_password_is_another() -> None:
 def test_questions_are_asked_again_until_the_answers_will_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers = iter(["Me@Example.org", "short", "correct horse"])
+    answers = iter(["Me@Example.org", "short", "correct horse", "a typing error", "correct horse", "correct horse"])
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
     assert asked(None, None).password == "correct horse"  # and whose it is has been said
-    assert "at least 8" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "at least 8" in told
+    assert "two different passwords" in told
 
 
 def test_an_empty_answer_gives_a_random_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,6 +251,6 @@ def test_where_nobody_is_asked_a_line_tells_what_could_answer(monkeypatch: pytes
 
 
 def test_an_address_that_is_none_is_asked_again_before_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter(["nobody", "me@example.org", "correct horse"])
+    answers = iter(["nobody", "me@example.org", "correct horse", "correct horse"])
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
     assert asked(None, None) == Superuser("me@example.org", "correct horse", is_generated=False)

@@ -116,6 +116,14 @@ async def test_what_is_wrong_is_said_and_the_link_stays(client: AsyncClient, dat
 
 
 @on_sqlite
+async def test_a_bad_email_and_a_weak_password_are_named_at_once(client: AsyncClient, token: str) -> None:
+    answer = await client.post(PAGE, data={"email": "ada@", "password": "short", "token": token})
+
+    assert "Please give an e-mail address" in answer.text
+    assert "Please use at least 8 characters." in answer.text
+
+
+@on_sqlite
 async def test_other_links_open_nothing(
     client: AsyncClient, database: Database, settings: Settings, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
