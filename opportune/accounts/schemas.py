@@ -22,6 +22,11 @@ TOKEN_LIFETIMES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A ye
 # What makes a good one is the manager's to say; this is what the browser can tell at once.
 NewPassword = Annotated[Password, FieldOptions(autocomplete="new-password", minlength=8, maxlength=1024)]
 ExistingPassword = Annotated[Password, FieldOptions(autocomplete="current-password")]
+SecondFactor = Annotated[
+    Line,
+    FieldOptions(autocomplete="one-time-code", maxlength=40),
+    Field(title="Code of your app, or a recovery code", max_length=100),
+]
 
 
 class UserCreate(Schema):
@@ -40,9 +45,7 @@ class SignIn(Schema):
 
 
 class SignInCode(Schema):
-    code: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
-        title="Code of your app, or a recovery code", max_length=100
-    )
+    code: SecondFactor
 
 
 class SocialSignIn(Schema):
@@ -68,9 +71,7 @@ class EmailSignInCode(Schema):
 
 
 class EmailConfirmationCode(EmailSignInCode):
-    second_factor: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
-        "", title="Code of your app, or a recovery code", max_length=100
-    )
+    second_factor: SecondFactor = ""
 
 
 class EmailSignInLink(Schema):
@@ -142,9 +143,7 @@ class Reauthentication(Schema):
 class Confirmation(Reauthentication):
     """All that it takes to show who they are."""
 
-    code: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
-        "", title="Code of your app, or a recovery code", max_length=100
-    )
+    code: SecondFactor = ""
 
 
 class LinkRequest(Reauthentication):
@@ -290,9 +289,7 @@ class TwoFactorEnable(Schema):
 
 
 class TwoFactorCredentials(TwoFactorStart):
-    code: Annotated[Line, FieldOptions(autocomplete="one-time-code", maxlength=40)] = Field(
-        "", title="Code of your app, or a recovery code"
-    )
+    code: SecondFactor = ""
 
 
 class TwoFactorRead(Schema):
