@@ -387,8 +387,8 @@ class AnswerManager:
 
     def _start(self, begun: AnswerProgress) -> None:
         model = self._model(begun.answer)
-        toolbox = self._some(self._make_toolbox, begun.answer) if model.calls_tools else None
-        retrieval = None if model.calls_tools else self._some(self._make_retrieval, begun.answer)
+        toolbox = self._toolbox_for(self._make_toolbox, begun.answer) if model.calls_tools else None
+        retrieval = None if model.calls_tools else self._toolbox_for(self._make_retrieval, begun.answer)
         answer_task = self._tasks[begun.answer.id] = AnswerTask(
             self._flusher, model, begun, toolbox, self._storage, retrieval
         )
@@ -399,7 +399,7 @@ class AnswerManager:
         if self._tasks.get(answer_task.live.id) is answer_task:  # it may have waited, and go on by now
             del self._tasks[answer_task.live.id]
 
-    def _some(self, make_toolbox: Callable[[], Toolbox] | None, answer: Answer) -> Toolbox | None:
+    def _toolbox_for(self, make_toolbox: Callable[[], Toolbox] | None, answer: Answer) -> Toolbox | None:
         """The tools that an answer may use."""
         if not (make_toolbox and answer.tool_scopes):
             return None

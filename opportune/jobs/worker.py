@@ -218,7 +218,7 @@ class Worker:
     async def _plan(self, names: Iterable[str]) -> None:
         """Queue the next run of those that have a schedule. What was missed while nothing ran is done once."""
         now = utc_now()
-        times = {name: time for name in set(names) if (time := self._next_time(name, now))}
+        times = {name: due_at for name in set(names) if (due_at := self._next_time(name, now))}
         if not times:
             return
         async with self.store.database.writer() as session:

@@ -248,14 +248,12 @@ async def find_members(session: AsyncSession, team_id: int, user: User, wanted: 
         .join(User, col(User.id) == col(TeamMember.user_id))
         .where(col(TeamMember.team_id) == team_id, *_has_words(wanted.q))
     )
-    total = await session.scalar(
-        select(func.count()).select_from(query.with_only_columns(col(TeamMember.id)).subquery())
-    )
+    counted = select(func.count()).select_from(query.with_only_columns(col(TeamMember.id)).subquery())
+    total = await session.scalar(counted) or 0
     columns: Mapping[str, Any] = {"email": col(User.email), "joined_at": col(TeamMember.joined_at)}
     ordered = query.order_by(*order(wanted.sort, columns, _rank(), col(User.email)), col(TeamMember.id))
     rows = await session.execute(ordered.offset((wanted.page - 1) * wanted.size).limit(wanted.size))
     items = [member_read(member, person, user) for member, person in rows]
-    total = total or 0
     return Page[MemberRead](items=items, total=total, page=wanted.page, pages=page_count(total, wanted.size))
 
 

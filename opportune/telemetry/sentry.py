@@ -98,9 +98,8 @@ def scrub(event: "Event", _hint: "Hint") -> "Event | None":
         frames = error.get("stacktrace", {}).get("frames", ())
         frames[:] = [{name: value for name, value in frame.items() if name in KEPT_OF_FRAMES} for frame in frames]
     if words := (event.get("logentry") or {}).get("message"):
-        told["logentry"] = {
-            "message": without_private(str(words))
-        }  # as it is written in the code, without what was put in
+        # As it is written in the code, without what was put in.
+        told["logentry"] = {"message": without_private(str(words))}
     scope = _scope.get()
     where = {"route": route_template(scope), "method": scope["method"]} if scope else {}
     numbers = {"request_id": request_id.get(), "trace_id": trace_id(), "job_id": str(job_id.get() or "")}

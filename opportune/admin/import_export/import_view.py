@@ -24,6 +24,7 @@ from opportune.admin.import_export.import_rows import ImportPlan, TooManyFaultsE
 from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
 from opportune.admin.protocols import View
+from opportune.counts import counted
 from opportune.db.columns import natural_key_of
 from opportune.signing import seal, unseal
 from opportune.web.forms.uploads import display_name
@@ -90,7 +91,7 @@ def _summary(plan: ImportPlan) -> str:
 
 
 def _amount(view: View, count: int) -> str:
-    return f"{count:,} {view.name if count == 1 else view.name_plural}"
+    return counted(count, view.name, view.name_plural)
 
 
 async def _show(request: Request, view: View, outcome: ImportResult | None) -> Response:

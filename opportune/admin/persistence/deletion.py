@@ -20,6 +20,7 @@ from opportune.admin.lists.actions import (
     selected_rows,
 )
 from opportune.admin.protocols import View
+from opportune.counts import counted
 from opportune.db.columns import title_of
 from opportune.db.deletion_impact import AffectedRows, DeletionImpact, find_deletion_impact
 from opportune.web.rendering.flash import flash
@@ -53,8 +54,7 @@ async def _delete(request: Request, view: View, choice: Selection) -> Response:
         await view.delete_rows(request, choice.pks)
     except ValidationRefused as refusal:
         return redirect_with_error(request, view, f"Nothing was deleted. {refusal}")
-    count = len(choice.pks)
-    flash(request, f"Deleted {count:,} {view.name if count == 1 else view.name_plural}.")
+    flash(request, f"Deleted {counted(len(choice.pks), view.name, view.name_plural)}.")
     return RedirectResponse(list_url(request, view), 303)
 
 

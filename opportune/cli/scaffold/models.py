@@ -103,8 +103,7 @@ class KnownModels:
 
     def _near(self, called: str) -> str:
         names = {each.name for each in self.all} | {f"{each.feature}.{each.name}" for each in self.all}
-        near = did_you_mean(called, sorted(names))
-        return near or " Make it first: addmodel FEATURE MODEL FIELD…"
+        return did_you_mean(called, sorted(names)) or " Make it first: addmodel FEATURE MODEL FIELD…"
 
 
 def optional_person(column: str) -> str:

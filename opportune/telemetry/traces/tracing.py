@@ -66,10 +66,8 @@ class Tracing(Observer):
     def llm_call(self, call: LlmCall) -> Iterator[None]:
         """Never the current span: it may be left by another task than entered."""
         attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": call.asked_model or call.model}
-        span, began = (
-            self.tracer.start_span(f"chat {call.model}", kind=SpanKind.CLIENT, attributes=attributes),
-            perf_counter(),
-        )
+        span = self.tracer.start_span(f"chat {call.model}", kind=SpanKind.CLIENT, attributes=attributes)
+        began = perf_counter()
         try:
             yield
         finally:
@@ -111,7 +109,8 @@ class TracingMiddleware:
         attributes: dict[str, Any] = {"http.request.method": method, "url.scheme": scope["scheme"]}
         parent = context_of(given_traceparent(scope) if self.trusts_traces else "")
         span = tracing.tracer.start_span(method, parent, SpanKind.SERVER, attributes)
-        token, header, began = attach(set_span_in_context(span)), traceparent.set(header_of(span)), perf_counter()
+        token, header = attach(set_span_in_context(span)), traceparent.set(header_of(span))
+        began = perf_counter()
         tracing.active.add(1, attributes)
         try:
             await self.app(scope, receive, send_and_note)

@@ -168,8 +168,7 @@ def _missing_template(error: BaseException) -> ErrorHint | None:
         return None
     name = str(error.name or "")
     files = ((folder, path) for folder in TEMPLATE_FOLDERS for path in folder.rglob("*") if path.is_file())
-    there = dict.fromkeys(path.relative_to(folder).as_posix() for folder, path in files)
-    near = nearest(name, there)
+    near = nearest(name, (path.relative_to(folder).as_posix() for folder, path in files))
     meant = f" There is templates/{near}: is that the one?" if near else ""
     return ErrorHint("There is no such template", f"templates/{name} is not there.{meant}", "Make it:", _template(name))
 
