@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from opportune.errors import OperatorError
+
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -154,6 +156,13 @@ class Feature:
     """Entered after the database is set up and left before it is disposed of."""
 
     def __post_init__(self) -> None:
+        for each in self.jobs:
+            if not hasattr(each, "name"):
+                word = getattr(each, "__name__", str(each))
+                raise OperatorError(
+                    f"Feature({self.name!r}, jobs=…) lists {word}, which is no job: "
+                    f'write @job("{self.name}.{word}") above it.'
+                )
         if self.hooks:
             from opportune.db.hooks import require_hooks  # noqa: PLC0415 - `removeapp` and others read features alone
 

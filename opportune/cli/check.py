@@ -54,7 +54,7 @@ from opportune.settings import Settings, get_settings, read_feature_settings, se
 from opportune.storage import open_storage
 from opportune.suggestions import did_you_mean
 from opportune.web.rendering import icons
-from opportune.web.rendering.template_errors import calls_in_templates, template_errors
+from opportune.web.rendering.template_errors import calls_in_templates, missing_parts, template_errors
 
 SAMPLE_DOMAIN = "@example.com"
 
@@ -163,7 +163,7 @@ def check_permissions(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_templates(_settings: Settings) -> Iterator[Finding]:
-    yield from map(Finding, template_errors())
+    yield from map(Finding, [*template_errors(), *missing_parts(installed_features())])
 
 
 def check_env_example(_settings: Settings) -> Iterator[Finding]:

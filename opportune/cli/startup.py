@@ -22,7 +22,7 @@ from opportune.project import installed_features, installed_names
 from opportune.settings import Settings, read_feature_settings
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
-from opportune.web.rendering.template_errors import template_errors
+from opportune.web.rendering.template_errors import missing_parts, template_errors
 
 RETRY_TIMEOUT_SECONDS = 4  # seconds in which a failed attempt is followed by another
 
@@ -114,6 +114,8 @@ def read_addresses(settings: Settings) -> None:
     read_feature_settings(settings, installed_features())
     if error := next(template_errors(only_overrides=True), None):
         raise OperatorError(f"{error} It stands in the place of one of the framework's: mend it, or delete it.")
+    if error := next(missing_parts(installed_features()), None):
+        raise OperatorError(error)
 
 
 def require_file(url: DatabaseURL) -> None:

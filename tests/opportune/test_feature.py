@@ -57,6 +57,17 @@ def test_a_table_that_two_models_claim_is_one_line_with_both() -> None:
     )
 
 
+def test_a_function_that_is_no_job_is_one_line_with_the_mend() -> None:
+    def remind() -> None: ...
+
+    jobs: Any = [remind]
+    with pytest.raises(OperatorError) as caught:
+        Feature(name="books", summary="", jobs=jobs)
+    assert str(caught.value) == (
+        "Feature('books', jobs=…) lists remind, which is no job: write @job(\"books.remind\") above it."
+    )
+
+
 def test_no_site_is_made_of_such_a_list() -> None:
     with pytest.raises(OperatorError, match="lists books twice"):
         create_app(settings_for("sqlite:///unused.db"), [books := feature("books"), books])

@@ -1,9 +1,9 @@
 """Mistakes in the project's templates, found before somebody asks for a page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
@@ -11,6 +11,9 @@ from opportune.project import display_path
 from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates
+
+if TYPE_CHECKING:
+    from opportune.feature import Feature
 
 OF_LIBRARIES = "sqladmin/"
 
@@ -25,6 +28,15 @@ def template_errors(*, only_overrides: bool = False) -> Iterator[str]:
     for path, name in _templates_of_project():
         if (framework / name).is_file() or not only_overrides:
             yield from _errors_in(templates.environment, path, name)
+
+
+def missing_parts(features: "Iterable[Feature]") -> Iterator[str]:
+    """A line for each template that a feature adds to the pages of others, and that is not there."""
+    for feature in features:
+        panels = [panel for panel in (feature.profile_panel, feature.home_card) if panel]
+        for name in (*(panel.template for panel in panels), feature.navigation_template):
+            if name and not _is_there(templates.environment, name):
+                yield f"Feature({feature.name!r}): there is no template {name}."
 
 
 def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:

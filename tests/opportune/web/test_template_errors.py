@@ -6,10 +6,11 @@ import pytest
 
 from opportune.cli import startup
 from opportune.errors import OperatorError
+from opportune.feature import Feature, Panel
 from opportune.project import FRAMEWORK
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors as module
-from opportune.web.rendering.template_errors import template_errors
+from opportune.web.rendering.template_errors import missing_parts, template_errors
 
 
 @pytest.fixture
@@ -67,3 +68,26 @@ def test_the_start_looks_at_those_that_all_pages_begin_with(templates: Path) -> 
     write(templates, "base.html", "{% broken %}")
     with pytest.raises(OperatorError, match=r"base\.html:1: Encountered unknown tag 'broken'\. .*mend it"):
         startup.read_addresses(settings)
+
+
+def test_a_template_that_a_feature_adds_to_all_pages_and_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = Feature(name="shop", summary="", navigation_template="shop/menu.html")
+    assert list(missing_parts([shop])) == ["Feature('shop'): there is no template shop/menu.html."]
+    monkeypatch.setattr(startup, "installed_features", lambda: [shop])
+    with pytest.raises(OperatorError, match=r"no template shop/menu\.html\.$"):
+        startup.read_addresses(settings_for("sqlite:///unused.db"))
+
+
+def test_a_panel_s_template_that_is_not_there_is_one_line() -> None:
+    async def context(_session: object, _user: object) -> dict[str, object]:
+        return {}
+
+    shop = Feature(
+        name="shop",
+        summary="",
+        profile_panel=Panel("shop/panel.html", context),
+        home_card=Panel("base.html", context),
+    )
+    assert list(missing_parts([shop])) == ["Feature('shop'): there is no template shop/panel.html."]
