@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import files, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from opportune.project import PROJECT
 from tests.opportune.cli.git_program import need_git
 
 SOURCES = ("opportune", "app", "migrations")
+SHARED = "opentelemetry"
+"""A package of which several distributions have a part."""
 TEXT_CALLS = {"read_text": 0, "write_text": 1}
 """Functions whose encoding is Windows' own unless it is named, and which argument that is."""
 
@@ -88,11 +90,15 @@ def test_no_file_has_a_name_that_another_system_cannot_have() -> None:
 
 
 def imported(code: str) -> set[str]:
-    """The packages that a module imports, wherever in it."""
+    """The modules that a module imports, wherever in it."""
     nodes = list(ast.walk(ast.parse(code)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-    return {name.partition(".")[0] for name in names}
+    return names | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
+def beginning(name: str) -> str:
+    """What tells whose a module is: of a namespace that packages share its first two names."""
+    return ".".join(name.split(".")[: 1 + name.startswith(SHARED)])
 
 
 def test_mypy_finds_in_a_projects_environment_what_the_framework_imports() -> None:
@@ -101,9 +107,12 @@ def test_mypy_finds_in_a_projects_environment_what_the_framework_imports() -> No
     optional = {name.removesuffix(".*") for each in config["overrides"] for name in each["module"]}
     locks = [(PROJECT / lock).read_text(encoding="utf-8") for lock in (BASE, DEV)]
     locked = {plain(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
-    distributions = packages_distributions()
-    found = {name for name, of_packages in distributions.items() if locked & set(map(plain, of_packages))}
-    found |= {*sys.stdlib_module_names, *SOURCES, "tests", *optional}
+    found = {*sys.stdlib_module_names, *SOURCES, "tests", *optional}
+    for name, packages in packages_distributions().items():
+        for package in {each for each in packages if plain(each) in locked}:
+            shared = [".".join(path.parts[:2]) for path in files(package) or () if path.parts[0] == name]
+            found |= {each.removesuffix(".py") for each in shared} if name == SHARED else {name}
     codes = [path.read_text(encoding="utf-8") for path in modules()]
-    names = set[str]().union(*(imported(code) for code in codes if not found.issuperset(IMPORTING.findall(code))))
-    assert names - found == set()
+    plainly = found - {SHARED}
+    names = set[str]().union(*(imported(code) for code in codes if not plainly.issuperset(IMPORTING.findall(code))))
+    assert {beginning(name) for name in names} - found - {SHARED} == set()
