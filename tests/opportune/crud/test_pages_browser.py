@@ -49,6 +49,15 @@ async def test_the_list_follows_what_is_typed_and_chosen(page: Page) -> None:
     await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Writer 012")
 
 
+async def test_a_list_is_sorted_on_a_phone_too(page: Page) -> None:
+    await page.set_viewport_size({"width": 390, "height": 780})
+    await page.goto("/volumes?q=book")
+    for sort in ("title", "-title"):
+        await page.locator("#found").get_by_role("link", name="Title").click()
+        await expect(page).to_have_url(f"/volumes?q=book&sort={sort}")
+    await expect(page.locator("tbody tr").first).to_contain_text("Book 30")
+
+
 async def test_a_form_is_filled_in_by_keys_alone_and_a_wrong_one_keeps_what_was_chosen(page: Page) -> None:
     await page.goto("/volumes/new")
     await page.get_by_label("Title").fill("Emma")
