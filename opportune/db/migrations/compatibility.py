@@ -93,8 +93,8 @@ def _faults_of(operation: ops.MigrateOperation, table: str, replaced: set[str]) 
         case ops.AddColumnOp(column=column):
             if not (column.nullable or column.server_default or column.computed or column.identity):
                 yield f"it adds rows to {table} without {column.name}, which may not be empty", FILL_FIRST
-        case ops.AlterColumnOp(column_name=column):
-            yield from _faults_of_change(operation, f"{table}.{column}")
+        case ops.AlterColumnOp():
+            yield from _faults_of_change(operation, f"{table}.{operation.column_name}")
         case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in replaced:
             yield f"{name} of {table} allows other values, which it writes or cannot read", MEMBERS
         case (
@@ -116,3 +116,6 @@ def _faults_of_change(operation: ops.AlterColumnOp, name: str) -> Iterator[tuple
         yield f"it reads and writes {name} as another type", EXPAND
     if operation.modify_nullable is False:
         yield f"it may leave {name} empty", WRITE_FIRST
+    elif operation.modify_server_default is None and not (operation.modify_nullable or operation.existing_nullable):
+        # As makemigrations does with a default of Python's: the rows that are there get it, and nobody else.
+        yield f"it adds rows without {name}, which may not be empty", FILL_FIRST

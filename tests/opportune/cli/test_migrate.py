@@ -161,7 +161,9 @@ def test_a_changed_model_is_made_migrated_and_taken_back(library: Library, run: 
     words = f"Migrations for 'library':\n  {path}\n    + Add column level to library_badge\n"
     assert run("makemigrations", "--check") == (1, words)
     assert run("makemigrations", "--dry-run") == (0, words)
-    assert run("makemigrations", "library", "-m", "A level!") == (0, words.replace("badge_level", "a_level"))
+    code, said = run("makemigrations", "library", "-m", "A level!")
+    assert (code, said.startswith(words.replace("badge_level", "a_level"))) == (0, True)
+    assert "The old version may fail: it adds rows without library_badge.level, which may not be empty." in said
     assert run("makemigrations") == (0, "No changes detected\n")
     code, said = run("migrate", "library")
     assert (code, said.splitlines()[-1]) == (0, "  Applying library.0002_a_level... OK")

@@ -34,6 +34,11 @@ def told(sample: SampleFeatures, *lines: str, kind: str = "sqlite") -> list[str]
         ('alter_column("a", new_column_name="b")', "library_book.a, which is called b then. Add the new one, write"),
         ('alter_column("a", existing_type=sa.Integer(), type_=sa.Text())', "library_book.a as another type"),
         ('alter_column("a", existing_type=sa.Integer(), nullable=False)', "may leave library_book.a empty. Deploy"),
+        (
+            'add_column(sa.Column("a", sa.Integer(), nullable=False, server_default="0"))\n'
+            '        batch_op.alter_column("a", server_default=None, existing_nullable=False)',
+            "adds rows without library_book.a, which may",
+        ),
         ('create_check_constraint("ck_a", "a > 0")', "may write to library_book what ck_a forbids"),
         ('create_unique_constraint("uq_a", ["a"])', "what uq_a forbids. Deploy code that keeps to it first"),
         ('create_foreign_key("fk_a", "library_shelf", ["a"], ["id"])', "what fk_a forbids"),
@@ -83,6 +88,7 @@ def test_so_is_one_of_a_whole_table_and_sql(sample: SampleFeatures, line: str, w
             BATCH + 'create_unique_constraint("uq_a", ["a", "b"])',
             BATCH + 'create_index("ix_a", ["a"], unique=True)',
         ],
+        [BATCH + 'alter_column("a", server_default=None, existing_nullable=True)'],
         [BATCH + 'create_index("ix_a", ["a"])'],
         [BATCH + 'drop_constraint("uq_a", type_="unique")'],
         ['op.execute("UPDATE library_book SET a = 1")'],
