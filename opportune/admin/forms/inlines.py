@@ -51,6 +51,8 @@ class InlineRow:
     is_deleted: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     """What is to be stored, if anything is."""
+    written: Any = None
+    """The row that was added, changed or deleted, if one was."""
     error: str = ""
 
     @property
@@ -213,7 +215,7 @@ async def _save(session: AsyncSession, request: Request, parent: Any, table: Inl
         return
     view, by = table.view, table.by
     if line.row is None:
-        await view.add_row(session, request, line.values, {by: parent.id})
+        line.written = await view.add_row(session, request, line.values, {by: parent.id})
         return
     is_this: Any = view.select_by_identifier(str(get_object_identifier(line.row))).whereclause
     mine = view.list_query(request).where(is_this, getattr(view.model, by) == parent.id)
@@ -225,3 +227,14 @@ async def _save(session: AsyncSession, request: Request, parent: Any, table: Inl
         await view.remove_rows(session, request, found)
     else:
         await view.change_row(session, request, found[0], line.values)
+    line.written = found[0]
+
+
+async def after_inlines(request: Request, tables: Iterable[InlineTable]) -> None:
+    """Call SQLAdmin's own hooks for when the transaction is over."""
+    for table in tables:
+        for line in table.lines:
+            if line.written is not None and line.is_deleted:
+                await table.view.after_model_delete(line.written, request)
+            elif line.written is not None:
+                await table.view.after_model_change(line.values, line.written, line.row is None, request)

@@ -192,12 +192,12 @@ class ImportPlan:
             try:
                 with translate_database_errors(new.view.table):
                     wishes = [(None, new.values[name]) for name in names]
-                    made = await new.view.save_rows(session, self.request, wishes)
+                    new.made = dict(zip(names, await new.view.save_rows(session, self.request, wishes), strict=True))
             except ValidationRefused as refusal:
                 raise ValidationRefused(
                     f"No new {new.view.name_plural} can be made of their names: {refusal}"
                 ) from None
-            numbers |= {new.placeholders[name]: row.id for name, row in zip(names, made, strict=True)}
+            numbers |= {new.placeholders[name]: row.id for name, row in new.made.items()}
         return numbers
 
     async def _preload(self, session: AsyncSession) -> None:

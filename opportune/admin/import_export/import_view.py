@@ -174,5 +174,8 @@ async def _store(request: Request, view: View, outcome: ImportResult, plan: Impo
             await session.rollback()
             return
         audit.record(session, request, "import", view.identity, title=f"{len(written):,} rows of {outcome.name}")
+    for new in plan.names.new.values():
+        for name, made in new.made.items():
+            await new.view.after_model_change(new.values[name], made, True, request)
     for planned, row in written:
         await view.after_model_change(planned.values, row, planned.stored is None, request)

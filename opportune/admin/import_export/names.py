@@ -95,6 +95,8 @@ class NewRows:
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By name what is to be stored."""
     placeholders: dict[str, int] = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict)
+    """By name the rows, once they are written."""
 
 
 class NameResolver:

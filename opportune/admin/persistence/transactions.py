@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import ValidationRefused, translate_database_errors
-from opportune.admin.forms.inlines import INLINES_KEY, InlineTable, save_inlines
+from opportune.admin.forms.inlines import INLINES_KEY, InlineTable, after_inlines, save_inlines
 from opportune.admin.forms.many_to_many import link_rows
 from opportune.admin.lists.actions import list_url, primary_key_in
 from opportune.admin.lists.display import DisplayMixin
@@ -62,18 +62,22 @@ class PersistenceMixin(RowRulesMixin, DisplayMixin):
     # Changes, each in a transaction of its own
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
+        tables = data.get(INLINES_KEY, ())
         with translate_database_errors(self.table):
             async with self.site.database.writer() as session:
                 row = await self.add_row(session, request, data)
         await self.after_model_change(data, row, True, request)
+        await after_inlines(request, tables)
         return row
 
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
+        tables = data.get(INLINES_KEY, ())
         with translate_database_errors(self.table):
             async with self.site.database.writer() as session:
                 row = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
                 await self.change_row(session, request, row, data)
         await self.after_model_change(data, row, False, request)
+        await after_inlines(request, tables)
         return row
 
     async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:

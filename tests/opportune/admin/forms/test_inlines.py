@@ -9,7 +9,7 @@ from sqlmodel import col
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.lists.test_related import grant
-from tests.opportune.admin.shelf_feature import Label, Shelf, meanwhile
+from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, meanwhile
 
 EDIT = "/admin/shelf/edit/1"
 SAVE = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
@@ -58,6 +58,29 @@ async def test_a_new_row_comes_with_its_lines(app: FastAPI, admin: AsyncClient) 
     new = {**SAVE, **BLANK, "title": "Plays", "label-new0-text": "gold"}
     assert (await admin.post("/admin/shelf/create", data=new)).status_code == 303
     assert await labels(app) == [*BEFORE, (3, "gold", 1, True)]
+
+
+async def test_lines_have_the_hooks_of_their_own_view_also_when_the_transaction_is_over(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    async def after_change(_self: object, _data: object, label: Label, is_created: bool, _request: object) -> None:
+        seen.append((label.text, is_created))
+
+    async def after_delete(_self: object, label: Label, _request: object) -> None:
+        seen.append((f"{label.text} is gone", False))
+
+    monkeypatch.setattr(LabelAdmin, "after_model_change", after_change)
+    monkeypatch.setattr(LabelAdmin, "after_model_delete", after_delete)
+    changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold"}
+    await admin.post(EDIT, data={**LINES, **changes})
+    assert seen == [("crimson", False), ("blue is gone", False), ("gold", True)]
+    seen.clear()
+    await admin.post(EDIT, data={**LINES, **changes, "label-1-text": ""})
+    assert seen == [], "nothing was saved"
+    await admin.post("/admin/shelf/create", data={**SAVE, **BLANK, "title": "Plays", "label-new0-text": "silver"})
+    assert seen == [("silver", True)]
 
 
 REFUSED = [

@@ -16,7 +16,7 @@ from sqlmodel import col
 from opportune.admin.import_export.names import join_names, split_names
 from opportune.testing import counted_statements
 from opportune.testing.factories import grant, make_user, signed_in_client
-from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Review, Tag
+from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Book, BookTag, Country, Review, Tag
 
 on_both = pytest.mark.database("sqlite", "postgresql")
 
@@ -95,6 +95,19 @@ async def test_who_is_not_there_is_made_and_told_before(app: FastAPI, admin: Asy
 
 
 @on_both
+async def test_who_is_made_has_the_hooks_of_their_own_view(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    async def after_change(_self: object, _data: object, author: Author, is_created: bool, _request: object) -> None:
+        seen.append((author.name, is_created))
+
+    monkeypatch.setattr(AuthorAdmin, "after_model_change", after_change)
+    shown = await send(admin, "title,slug,isbn,author\nEmma,emma,1,Jane\n")
+    assert seen == [], "it was only looked at"
+    await confirm(admin, shown)
+    assert seen == [("Jane", True)]
+
+
 async def test_seven_hundred_books_make_the_round_in_a_handful_of_statements(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         authors = [Author(name=f"Author {number}") for number in range(100)]
