@@ -524,6 +524,8 @@ def _refuse_broken_lines(file: object) -> None:
 
 def _in_words(error: ErrorDetails) -> str:
     name = str(error["loc"][0]).upper() if error["loc"] else ""
+    if error["type"] == "missing" and len(error["loc"]) == 1:
+        return f"{name} has no value: give it one in the environment or in .env."
     message = MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, "))
     if inside := [f"entry {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"][1:]]:
         message = f"{', '.join(inside)}: {message}"

@@ -98,6 +98,15 @@ def test_a_wrong_one_is_one_line_at_the_start(
     assert str(caught.value) == words
 
 
+def test_one_that_has_no_default_is_asked_for_at_the_start(env_file: Path) -> None:
+    class ShopSettings(BaseSettings):
+        shop_key: SecretStr
+
+    shop = Feature(name="shop", summary="A shop.", settings=ShopSettings)
+    with pytest.raises(SettingsError, match=r"^SHOP_KEY has no value: give it one in the environment or in \.env\.$"):
+        create_app(settings_for("sqlite:///unused.db"), [shop])
+
+
 def test_two_who_read_one_variable_are_told() -> None:
     class OtherSettings(BaseSettings):
         books_per_page: int = 1
