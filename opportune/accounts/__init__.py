@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from opportune.accounts.models import User, UserBase
     from opportune.accounts.passwords import hash_password
     from opportune.accounts.reauthentication.dependencies import ConfirmedUser
-    from opportune.accounts.schemas import Email, UserRead, UserUpdate
+    from opportune.accounts.responses import reauthenticated
+    from opportune.accounts.schemas import Email, Reauthentication, UserRead, UserUpdate
     from opportune.accounts.sessions.cookies import sign_in as start_session
     from opportune.accounts.tokens.service import create_access_token
 
@@ -39,6 +40,7 @@ __all__ = [
     "Email",
     "EventKind",
     "OptionalUser",
+    "Reauthentication",
     "User",
     "UserBase",
     "UserManager",
@@ -55,6 +57,7 @@ __all__ = [
     "may",
     "needs_scope",
     "read_grants",
+    "reauthenticated",
     "record_event",
     "start_session",
 ]
@@ -78,7 +81,8 @@ _PLACES = {
     "models": ("User", "UserBase"),
     "reauthentication.dependencies": ("ConfirmedUser",),
     "passwords": ("hash_password",),
-    "schemas": ("Email", "UserRead", "UserUpdate"),
+    "responses": ("reauthenticated",),
+    "schemas": ("Email", "Reauthentication", "UserRead", "UserUpdate"),
     "sessions.cookies": ("sign_in",),
     "tokens.service": ("create_access_token",),
 }

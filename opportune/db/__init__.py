@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         before_create,
         before_delete,
         changes,
+        has_hooks,
     )
     from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
     from opportune.db.partial_index import PartialIndex
@@ -64,6 +65,7 @@ __all__ = [
     "context_dependency",
     "delete_in_batches",
     "explain",
+    "has_hooks",
     "is_outage",
     "open_database",
     "utc_now",
@@ -91,6 +93,7 @@ _PLACES = {
         "before_create",
         "before_delete",
         "changes",
+        "has_hooks",
     ),
     "model": (
         "MAX_ID",
