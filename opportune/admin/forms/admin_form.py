@@ -31,7 +31,6 @@ from opportune.annotations import options_of
 from opportune.db.columns import choices_of, is_text, type_of
 from opportune.web.forms.error_messages import message_for
 
-ABOVE = "form"
 NUL = "This contains the character NUL, which cannot be stored."
 
 

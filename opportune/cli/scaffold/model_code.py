@@ -16,7 +16,7 @@ def models_module(feature: str, model: str, table: str, fields: Sequence[Field])
     """A `models.py` with this model, its choices and the tables between it and others."""
     parts = [_enum(each) for each in fields if each.type == "enum"]
     parts += [_link(each, feature, model, table) for each in fields if each.type == "many"]
-    parts.append(_model(feature, model, table, fields))
+    parts.append(_model(model, table, fields))
     imports: dict[str, set[str]] = {}
     for module, name in _imports(fields):
         imports.setdefault(module, set()).add(name)
@@ -49,7 +49,7 @@ def _link(field: Field, feature: str, model: str, table: str) -> str:
     return "\n".join(lines)
 
 
-def _model(feature: str, model: str, table: str, fields: Sequence[Field]) -> str:
+def _model(model: str, table: str, fields: Sequence[Field]) -> str:
     lines = [f"class {model}({_base(fields)[1]}, table=True):", f'    __tablename__ = "{table}"', ""]
     lines += [_column(each, table) for each in fields if each.type not in ("many", "team")]
     relations = [line for each in fields for line in _relation(each, model)]
