@@ -1,6 +1,5 @@
 import opportune.admin.shipped_groups  # noqa: F401 - which `migrate` makes
 from opportune.admin.models import AuditEntry
-from opportune.admin.persistence.file_cleanup import delete_files
 from opportune.feature import Feature
 from opportune.telemetry.heartbeat import report_late_jobs, watch_jobs
 
@@ -8,5 +7,5 @@ admin = Feature(
     name="admin",
     summary="The admin site and its log of changes.",
     models=(AuditEntry,),
-    jobs=(delete_files, watch_jobs, report_late_jobs),
+    jobs=(watch_jobs, report_late_jobs),
 )

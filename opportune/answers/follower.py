@@ -10,8 +10,7 @@ from time import monotonic
 from opportune.answers import store
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer
-from opportune.answers.store import AnswerProgress
-from opportune.answers.task import TRANSIENT_ERRORS
+from opportune.answers.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS, AnswerProgress
 from opportune.db import Database
 from opportune.tasks import cancel_and_wait
 
@@ -23,8 +22,6 @@ WAITING_POLL_INTERVAL_SECONDS = 1.0
 """The same where all of them wait for a person."""
 RETRY_DELAY_SECONDS = 1.0
 """Seconds before another look at a database that did not answer."""
-MAX_ANSWERS_PER_QUERY = 200
-"""Answers in one look, at most: SQLite reads no longer conditions."""
 
 
 class FollowedAnswer:

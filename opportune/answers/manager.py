@@ -26,8 +26,8 @@ from opportune.answers.follower import AnswerFollower
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer, AnswerStatus, as_prompt
 from opportune.answers.shown import ShownAnswer
-from opportune.answers.store import HANDED_OVER, STOPPED, AnswerProgress
-from opportune.answers.task import TRANSIENT_ERRORS, AnswerTask
+from opportune.answers.store import HANDED_OVER, MAX_ANSWERS_PER_QUERY, STOPPED, TRANSIENT_ERRORS, AnswerProgress
+from opportune.answers.task import AnswerTask
 from opportune.answers.tool_runs import ALLOWED, ALWAYS, REFUSED, decided, is_waiting, said_since
 from opportune.answers.worker_lock import WorkerLock
 from opportune.db.database import Database, after_commit
@@ -52,10 +52,6 @@ WATCH_INTERVAL_SECONDS = 1.0
 """Seconds between looks at the answers of other processes, from the start on as long as there are any."""
 MAX_TAKEOVERS = 20
 """Processes that go on with one answer, at most: it may be what ends them."""
-MAX_ANSWERS_PER_QUERY = 200
-"""Answers in one look, at most: SQLite reads no longer conditions."""
-
-
 ASKED = {"owner_id", "topic", "question", "prompt", "model", "tool_scopes", "temperature", "omitted"}
 """What is the same where something is asked once more."""
 

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -28,6 +29,10 @@ LEASE_DURATION = timedelta(seconds=15)
 APPROVAL_DURATION = timedelta(days=7)
 """How long an answer waits for somebody to say whether a tool may run; then that counts as a no."""
 RUNNING = (AnswerStatus.STREAMING, AnswerStatus.WAITING)
+TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
+"""What a database may answer instead of doing what it was asked, for a reason that may pass."""
+MAX_ANSWERS_PER_QUERY = 200
+"""Answers in one look, at most: SQLite reads no longer conditions."""
 MAX_ENDS_PER_STEP = 25
 """Answers that end between two looks at other requests: hundreds may end at once."""
 

@@ -7,8 +7,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from time import monotonic
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from opportune import llm
 from opportune.accounts.models import User
 from opportune.answers.flusher import AnswerFlusher
@@ -19,6 +17,7 @@ from opportune.answers.store import (
     INTERNAL_ERROR,
     INTERRUPTED,
     NOT_STORED,
+    TRANSIENT_ERRORS,
     AnswerEnd,
     AnswerProgress,
     Outcome,
@@ -42,9 +41,6 @@ OUTAGE_TIMEOUT_SECONDS = 600.0
 """Seconds that a database may be away until the end of an answer is given up."""
 
 CONTINUE = "Continue exactly where your answer broke off. Repeat nothing of it, and say nothing about that."
-
-TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
-"""What a database may answer instead of doing what it was asked, for a reason that may pass."""
 
 
 class AnswerTask:

@@ -12,8 +12,7 @@ from opportune.answers import store
 from opportune.answers.live import LiveAnswer
 from opportune.answers.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
-from opportune.answers.store import HANDED_OVER, AnswerProgress, Outcome
-from opportune.answers.task import TRANSIENT_ERRORS
+from opportune.answers.store import HANDED_OVER, TRANSIENT_ERRORS, AnswerProgress, Outcome
 from opportune.db import utc_now
 
 RETURN_DURATION = timedelta(minutes=1)

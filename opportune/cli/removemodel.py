@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from opportune.cli.installed import INSTALLED
 from opportune.cli.output import say
 from opportune.cli.scaffold.removing import ModelRemoval, plan_removal
 from opportune.project import PROJECT
@@ -32,8 +33,7 @@ def command(
 
 def carry_out(removal: ModelRemoval) -> None:
     """Change and delete the files, and write the migration, all or nothing."""
-    from opportune.cli.scaffold.adding import INSTALLED  # noqa: PLC0415 - takes long, and faults come first
-    from opportune.cli.scaffold.file_changes import written  # noqa: PLC0415
+    from opportune.cli.scaffold.file_changes import written  # noqa: PLC0415 - takes long, and faults come first
     from opportune.cli.scaffold.migration import draft_drop, feature_names  # noqa: PLC0415
     from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415
     from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415

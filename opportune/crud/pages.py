@@ -22,15 +22,15 @@ from opportune.fields.files import stored_uploads
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, read_form, redirect, templates
-from opportune.web.forms.forms import SEARCH_SUFFIX
+from opportune.web.forms.forms import FILTER_PREFIX, SEARCH_SUFFIX
 from opportune.web.rendering.blocks import is_replaced
 
 Context = dict[str, Any]
 
 DIALOG = "_dialog"
 """What the address of a form says that stands in the dialog of another one, beside whose field it was opened."""
-DIALOG_PREFIX, FILTER_PREFIX = "dialog-", "filter-"
-"""Of ids, as the form below the dialog, or beside the filters, may have a field of the same name."""
+DIALOG_PREFIX = "dialog-"
+"""Of ids, as the form below the dialog may have a field of the same name."""
 
 
 class CrudPages(PageOptions[M]):

@@ -35,7 +35,6 @@ Tools = Sequence[ToolSchema]
 NOT_CONFIGURED = "No model is set up. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL."
 QUEUE_FULL = "The model is busy with other answers. Try again in a moment."
 
-
 MAX_RETRY_WAIT_SECONDS = 10.0
 """Whoever asks looks at nothing meanwhile: what wants a longer wait is told instead."""
 CHOICE_INTERVAL_SECONDS = 5.0

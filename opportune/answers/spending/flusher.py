@@ -4,10 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from opportune.answers.spending import ledger
 from opportune.answers.spending.ledger import UsageKey
+from opportune.answers.store import TRANSIENT_ERRORS
 from opportune.db import Database
 from opportune.llm.guard import TokenUsage
 from opportune.tasks import cancel_and_wait
@@ -18,7 +17,6 @@ FLUSH_INTERVAL_SECONDS = 0.25
 """Seconds for which usage is collected; a crash forgets no more of what has ended."""
 RETRY_DELAY_SECONDS = 3.0
 """Seconds until it is tried again, while the database is away."""
-TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
 
 
 class UsageFlusher:

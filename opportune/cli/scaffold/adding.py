@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from opportune.cli.installed import INSTALLED
 from opportune.cli.scaffold.access import access_table, undeletable
 from opportune.cli.scaffold.addresses import address_error
 from opportune.cli.scaffold.by_hand import code_by_hand, refuse_by_hand, templates_by_hand, with_schemas
@@ -27,7 +28,6 @@ from opportune.cli.scaffold.words import plural, snake
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, import_without_gc
 
-INSTALLED = f"{PACKAGE}/installed.py"
 CODE = ("service.py", "pages.py", "api.py", "admin.py")
 MAX_NAME_LENGTH = 24
 OF_CODE = {

@@ -48,7 +48,7 @@ ZONE_SUFFIX = ".zone"
 CLEAR = "clear"
 """What the box of a file sends, by the name of its field, to have nothing in the place of what is stored."""
 FILTER_PREFIX = "filter-"
-"""Of forms whose fields make a query, in which moments are in UTC."""
+"""Of forms whose fields make a query, in which moments are in UTC; beside them may be a field of the same name."""
 # What browsers send of a datetime-local.
 WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 

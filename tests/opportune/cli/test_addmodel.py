@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from opportune.cli import addmodel, startapp
+from opportune.cli.installed import INSTALLED
 from opportune.cli.main import main
-from opportune.cli.scaffold import adding
 from opportune.cli.scaffold.feature_file import with_model
 from opportune.cli.scaffold.module_imports import merged, with_imports
 from opportune.cli.scaffold.removing import plan_removal
@@ -334,7 +334,7 @@ def test_a_model_that_nobody_asked_for_has_no_migration_yet(project: Path, capsy
     assert main(["startapp", "notes"]) == 0
     assert "python3 oppman.py makemigrations notes" in capsys.readouterr().out
     assert not (project / "migrations").exists()
-    assert adding.INSTALLED in texts(project)
+    assert INSTALLED in texts(project)
 
 
 def test_a_quiet_one_says_nothing(
