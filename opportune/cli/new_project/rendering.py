@@ -13,7 +13,7 @@ SKELETON = Path(__file__).parent.parent / "skeleton/project"
 FIRST_VERSION = "0.1.0"
 WRITTEN = ("README.md", "AGENTS.md", "tests/test_access.py")
 """What a project has in place of the starter's."""
-WITH_BLOCKS = ("pyproject.toml", ".ci/run")
+WITH_BLOCKS = ("pyproject.toml", ".ci/run", ".github/workflows/ci.yml")
 """Files with lines that a project does not get."""
 BLOCK = re.compile(r"^[ \t]*# startproject: leave out\n.*?^[ \t]*# startproject: go on\n", re.MULTILINE | re.DOTALL)
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 from ruamel.yaml import YAML
 
+from opportune.cli.new_project.rendering import BLOCK
 from opportune.cli.startup import read_addresses
 from opportune.project import PROJECT
 from opportune.testing.plugin import settings_for
@@ -68,6 +69,12 @@ def test_workflows_run_what_bash_understands_and_the_script_has(name: str) -> No
         subprocess.run(["bash", "-n"], input=step, text=True, check=True)
         assert set(re.sub(r".*\.ci/run", "", step).split()) <= parts() or ".ci/run" not in step
     assert any(".ci/run" in step for step in steps)
+
+
+def test_a_deployment_to_each_host_is_rehearsed_and_projects_do_without() -> None:
+    text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    assert "deploy rehearse --all" in text
+    assert "rehears" not in BLOCK.sub("", text)
 
 
 def test_what_compose_starts_is_what_the_settings_take() -> None:

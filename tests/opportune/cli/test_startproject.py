@@ -154,7 +154,8 @@ def test_it_has_what_is_asked_for_and_nothing_of_the_starter(shop: Path) -> None
     features = {path.parent.name for path in shop.glob("app/*/feature.py")}
     assert features & set(EXAMPLES) == set(SOME)
     assert [name for name in ONLY_STARTER if (shop / name).exists()] == []
-    assert "startproject: leave out" not in (shop / "pyproject.toml").read_text() + (shop / ".ci/run").read_text()
+    for name in ("pyproject.toml", ".ci/run", ".github/workflows/ci.yml"):
+        assert "startproject: leave out" not in (shop / name).read_text()
 
 
 @pytest.mark.parametrize(("wanted", "is_there"), [("teams", True), ("none", False)])
