@@ -45,9 +45,9 @@ class DisplayMixin(AdapterView):
         return self.has_permission(request, Action.LIST)
 
     def default_labels(self) -> dict[str, str]:
-        """What people call columns, relationships, and the paths that lists, details and the search name."""
-        paths = [name for name in (*self.list_names, *self.details_names, *self.search_names) if "." in name]
-        names = (*(attribute.key for attribute in self.mapper.attrs), *paths)
+        """What people call columns, relationships, and the paths and properties that lists, details and search name."""
+        named = (*self.list_names, *self.details_names, *self.search_names)
+        names = (*(attribute.key for attribute in self.mapper.attrs), *named)
         return {name: label_of(name) for name in names} | titles_of(self.model)
 
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:

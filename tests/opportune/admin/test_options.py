@@ -97,6 +97,17 @@ def test_relationships_paths_and_what_the_class_computes_may_be_named() -> None:
     assert [line for view in views_of(bookshelf) for line in view.option_faults()] == []
 
 
+def test_what_the_class_computes_has_a_heading_as_a_column_has() -> None:
+    view = view_of(Book, {"column_list": ("price", "model_extra", "model_computed_fields")})
+    view.column_labels = {"model_computed_fields": "Sums"}
+    labels = view().labels
+    assert [labels[name] for name in ("price", "model_extra", "model_computed_fields")] == [
+        "Price",
+        "Model extra",
+        "Sums",
+    ]
+
+
 def test_an_inline_of_a_model_without_a_view_is_a_line_and_check_tells_all(monkeypatch: pytest.MonkeyPatch) -> None:
     lonely = view_of(Book, {"inlines": (Inline(Review, "book_id", ()),), "column_list": ("pricce",)})
     broken = replace(bookshelf, admin=(lonely,))
