@@ -40,6 +40,7 @@ from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
 from opportune.db.migrations.locks import table_locks
+from opportune.db.migrations.questions import Answers
 from opportune.db.url.database_url import DatabaseURL
 from opportune.deploy.check import check_current_host
 from opportune.env_example import env_example
@@ -260,8 +261,9 @@ def notices(settings: Settings) -> Iterator[str]:
 
 
 def check_models(settings: Settings) -> Iterator[Finding]:
+    answers = Answers(may_drop=False)  # what is lost may have a new name, and that is asked first
     try:
-        drafts = collect(settings, MigrationGraph(installed_names()), None, None, make_empty=False)
+        drafts = collect(settings, MigrationGraph(installed_names()), None, None, answers, make_empty=False)
     except OperatorError as error:
         yield Finding(f"makemigrations would stop: {error}", is_error=False)
         return

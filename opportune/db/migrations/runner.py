@@ -10,7 +10,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.util import load_python_file
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from opportune.db.errors import is_full
 from opportune.db.migrations.connection import (
@@ -25,6 +25,12 @@ from opportune.db.migrations.options import OPTIONS, WithinTransaction, keep_tra
 from opportune.db.migrations.post_migrate import bring_in_line, due
 from opportune.errors import OperatorError
 from opportune.progress import Progress, work
+from opportune.project import display_path
+
+UNFILLED = "# FILL"
+"""Stands in a migration that makemigrations has left a place in, for what rows get."""
+SQLITE_COPY = "_alembic_tmp_"
+"""Before the name of a table that SQLite makes anew, which nobody has written."""
 
 # `alembic.op`, which migrations use, is one for the whole process.
 _op = threading.Lock()
@@ -208,7 +214,7 @@ def _take(
         _refuse_dangling_rows(connection, migration)
         record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
     except SQLAlchemyError as error:
-        advice = ". Free some space, then run this again." if is_full(error) else ""
+        advice = _advice(error, migration)
         end = "and was undone" if migration.is_atomic else "half-way: mend what is wrong, and run this again"
         raise OperatorError(f"{migration} failed {end}: {_reason(error)}{advice}") from error
 
@@ -224,10 +230,18 @@ def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:
         )
 
 
+def _advice(error: SQLAlchemyError, migration: Migration) -> str:
+    if is_full(error):
+        return ". Free some space, then run this again."
+    if isinstance(error, IntegrityError) and UNFILLED in migration.path.read_text(encoding="utf-8"):
+        return f". Say in {display_path(migration.path)}, where it says FILL, what rows that exist get."
+    return ""
+
+
 def _reason(error: SQLAlchemyError) -> str:
     # The driver's first line: those after it may quote a row.
     words = str(error.orig if isinstance(error, DBAPIError) else error)
-    return next(iter(words.splitlines()), type(error).__name__)
+    return next(iter(words.splitlines()), type(error).__name__).replace(SQLITE_COPY, "")
 
 
 def _needed(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Migration]:

@@ -57,6 +57,7 @@ def read(terminal: int) -> str:
 
 
 def test_without_a_terminal_it_does_not_guess_and_names_both_options(badges: Library, run: RunCommand) -> None:
+    assert run("migrate")[0] == 0
     badges.declare(BADGE.replace("name:", "label:"))
     before = badges.last_migration()
     code, said = run("makemigrations")
@@ -66,6 +67,7 @@ def test_without_a_terminal_it_does_not_guess_and_names_both_options(badges: Lib
         "--rename library_badge.name=label; if you mean to drop it, add --allow-drop.\n"
     )
     assert badges.last_migration() == before
+    assert f"makemigrations would stop: {said.strip()}" in run("check")[1]
     code, said = run("makemigrations", "--check")
     assert (code, "- Drop column name of library_badge" in said) == (1, True)
     code, said = run("makemigrations", "--rename", "name=label", "--dry-run")

@@ -1,5 +1,6 @@
 """Rows that are there when a column comes that may not be empty, or that is to be unique."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,10 @@ def test_somebody_is_asked(books: SampleFeatures) -> None:
 def test_code_of_the_owner_gives_each_row_its_own(books: SampleFeatures) -> None:
     declare(books, Column("code", String(60), nullable=False, unique=True))
     path = make(books, code=None)
-    with pytest.raises(OperatorError, match=r"library\.0002_book_code failed and was undone: .*code"):
+    with pytest.raises(OperatorError, match=r"library\.0002_book_code failed and was undone: .*code.*") as refused:
         books.migrate()
+    assert re.search(r"0002_book_code\.py, where it says FILL, what rows that exist get\.$", str(refused.value))
+    assert "_alembic_tmp_" not in str(refused.value)
     assert books.execute("SELECT * FROM library_book ORDER BY id")[0] == (1, "Emma"), "nothing of it has happened"
     write(path, NO_CODE, CODE)
     books.migrate()
