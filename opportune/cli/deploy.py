@@ -10,7 +10,7 @@ import typer
 from opportune.checks import Finding
 from opportune.cli.check_results import as_data, refuse_errors, tell
 from opportune.cli.deploy_questions import answered
-from opportune.cli.deploy_rehearse import rehearse
+from opportune.cli.deploy_rehearse import host_meant, rehearse
 from opportune.cli.git import Git
 from opportune.cli.output import print_json, say, warn
 from opportune.cli.terminal import styled
@@ -39,7 +39,6 @@ from opportune.deploy.values import (
 from opportune.errors import OperatorError
 from opportune.project import PROJECT, display_path
 from opportune.settings import get_settings
-from opportune.suggestions import did_you_mean
 
 command = typer.Typer()
 command.command()(rehearse)
@@ -53,9 +52,7 @@ def recipe_of(name: str) -> Recipe:
     """
     if recipe := RECIPES.get(name.lower()):
         return recipe
-    raise typer.BadParameter(
-        f"There is no host {name[:40]!r}.{did_you_mean(name, RECIPES)} Known are {', '.join(RECIPES)}."
-    )
+    raise typer.BadParameter(f"There is no host {name[:40]!r}.{host_meant(name)} Known are {', '.join(RECIPES)}.")
 
 
 HostName = Annotated[

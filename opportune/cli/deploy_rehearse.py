@@ -15,6 +15,15 @@ from opportune.hosts import HOSTS, Host
 from opportune.project import PROJECT, application
 from opportune.suggestions import did_you_mean
 
+ALSO_CALLED = {
+    **dict.fromkeys(("droplet", "digitalocean", "hetzner", "vps", "systemd", "debian", "ubuntu"), "linux"),
+    **dict.fromkeys(("docker", "docker-compose"), "compose"),
+    **dict.fromkeys(("procfile", "dokku"), "heroku"),
+    **dict.fromkeys(("gcp", "google", "google-cloud-run"), "cloudrun"),
+    **dict.fromkeys(("hf", "spaces"), "huggingface"),
+    "k8s": "kubernetes",
+}
+"""Other words for hosts, by which no likeness leads to them."""
 COLOURS = {"PASSED": "green", "FAILED": "red", "LEFT_OUT": "dim"}
 
 
@@ -47,9 +56,15 @@ def chosen(names: list[str], *, every: bool) -> list[Host]:
         raise typer.BadParameter(f"name a host ({', '.join(HOSTS)}), or --all.")
     for name in names:
         if name not in HOSTS:
-            known = did_you_mean(name, HOSTS) or f" Known are {', '.join(HOSTS)}."
+            known = host_meant(name) or f" Known are {', '.join(HOSTS)}."
             raise typer.BadParameter(f"There is no host {name[:40]!r}.{known}")
     return [HOSTS[name] for name in names]
+
+
+def host_meant(name: str) -> str:
+    """` Did you mean fly?`, or nothing."""
+    other = ALSO_CALLED.get(name.lower())
+    return f" Did you mean {other}?" if other else did_you_mean(name, HOSTS)
 
 
 async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:

@@ -89,6 +89,7 @@ def test_an_interrupted_one_leaves_no_half_file(project: Path, oppman: Oppman, m
     ("arguments", "expected", "words"),
     [
         (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? Known are fly, render, "),
+        (("droplet",), 2, "There is no host 'droplet'. Did you mean linux? Known are fly, render, "),
         (("fly", "--name", "My Site"), 1, "'My Site' is no name for a site"),
         (("linux", "--domain", "nowhere"), 1, "'nowhere' is no domain"),
     ],

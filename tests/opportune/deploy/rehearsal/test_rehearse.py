@@ -255,7 +255,13 @@ def test_every_host_has_rules_with_clocks_that_a_test_can_wait_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"), [((), "name a host (fly,"), (("flyy",), "Did you mean"), (("nowhere",), "Known are fly,")]
+    ("words", "told"),
+    [
+        ((), "name a host (fly,"),
+        (("flyy",), "Did you mean fly"),
+        (("k8s",), "Did you mean kubernetes"),
+        (("nowhere",), "Known are fly,"),
+    ],
 )
 def test_a_host_that_is_not_known_is_wrong_usage(oppman: Oppman, words: Sequence[str], told: str) -> None:
     code, _, err = oppman("deploy", "rehearse", *words)
