@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.db.advisory_lock import take_turn
 from opportune.db.database import Database
 from opportune.db.errors import explain
 from opportune.db.model import utc_now
@@ -31,8 +32,6 @@ PIECE_BYTES = 64 * 1024
 """Bytes of a row: `copydb` and backups hold 500 of them in memory."""
 PIECES_PER_STATEMENT = 8
 MAX_POSITION = 2**31 - 1
-LOCK_ID = 0x6F70_6669_6C65
-"""Of an advisory lock: any number will do, if it is the same in every process that keeps files."""
 
 
 class DatabaseStorage(Storage):
@@ -102,9 +101,7 @@ class DatabaseStorage(Storage):
         )
 
     async def _require_room(self, session: AsyncSession, more_bytes: int) -> None:
-        # Or two at once would both take the last room. On SQLite whoever writes is alone already.
-        if session.get_bind().dialect.name == "postgresql":
-            await session.execute(select(func.pg_advisory_xact_lock(LOCK_ID)))
+        await take_turn(session, "opfile")  # or two at once would both take the last room
         if await _total_bytes(session) + more_bytes > self.place.max_total_megabytes * MEGABYTE_BYTES:
             logger.error("storage: the files would take more than max_total_megabytes of STORAGE_URL")
             raise StorageFullError(self.place.max_total_megabytes)

@@ -16,13 +16,13 @@ from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.two_factor import totp
 from opportune.accounts.users import EmailTakenError, user_manager
 from opportune.accounts.ways_in import delete_ways_in
+from opportune.db.advisory_lock import take_turn
 from opportune.mail.email import site_url
 from opportune.settings import Settings
 from opportune.signing import signer
 
 LINK_LIFETIME_SECONDS = 24 * 60 * 60
 PURPOSE = "set up the first superuser"
-ADVISORY_LOCK_KEY = 0x7365747570  # any number will do, if it is the same in every process
 
 
 async def has_superuser(session: AsyncSession) -> bool:
@@ -54,7 +54,7 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
         EmailTakenError: somebody registered this e-mail at the same moment.
     """
     hashed_password = await user_manager(session).hashed(password, email)
-    await _take_lock(session)
+    await take_turn(session, "setup")
     if await has_superuser(session):
         return None
     found = select(User).where(func.lower(User.email) == email).with_for_update()
@@ -71,9 +71,3 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
     await delete_ways_in(session, user)
     await totp.disable(session, user)
     return user
-
-
-async def _take_lock(session: AsyncSession) -> None:
-    """Until the transaction ends nobody else sets up. With SQLite there is one that writes at a time anyway."""
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK_KEY)))

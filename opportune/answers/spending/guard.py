@@ -20,6 +20,7 @@ from opportune.answers.spending.models import LlmReservation
 from opportune.answers.spending.notices import Notices
 from opportune.answers.spending.switch import Switch, refusal
 from opportune.db import Database, is_outage, utc_now
+from opportune.db.advisory_lock import take_turn
 from opportune.llm.guard import Guard, GuardedCall, Payer, SpendingRefused
 from opportune.llm.provider import Chunk, LLMError
 from opportune.llm_models import LlmModel
@@ -110,7 +111,7 @@ class SpendingGuard(Guard):
             return
         try:
             async with self.database.writer() as session:
-                await ledger.lock(session)
+                await take_turn(session, "opllm$")  # or two at once would both set aside what is left
                 now = self.now()
                 standing = await ledger.standing(session, payer, now.date())
                 self.switch.note(is_off=standing.is_off)

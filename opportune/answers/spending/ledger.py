@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import Date, bindparam, delete, func, select, text
+from sqlalchemy import Date, bindparam, delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import UTCDateTime, col
 
@@ -75,8 +75,6 @@ def _sums_of(payer: Payer) -> Iterable[str]:
     return {"user": (TOTAL,), "visitor": (TOTAL, VISITORS, str(payer)), "site": (TOTAL, OWN)}[payer.kind]
 
 
-LOCK_ID = 0x6F70_6C6C_6D24
-"""Any number that nobody else locks."""
 _SUMS = """
     COALESCE(SUM(CASE WHEN day = :day THEN prompt_tokens + completion_tokens ELSE 0 END), 0) AS tokens_day,
     COALESCE(SUM(prompt_tokens + completion_tokens), 0) AS tokens_month,
@@ -107,12 +105,6 @@ class Standing(NamedTuple):
 
     def of(self, limit: Limit) -> Sums:
         return self.everybody if limit.scope == "site" else self.theirs
-
-
-async def lock(session: AsyncSession) -> None:
-    """Let nobody else set tokens aside until the transaction ends. On SQLite whoever writes is alone already."""
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(select(func.pg_advisory_xact_lock(LOCK_ID)))
 
 
 async def standing(session: AsyncSession, payer: Payer, day: date) -> Standing:
