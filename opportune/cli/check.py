@@ -32,6 +32,7 @@ from opportune.cli.check_vectors import check_vectors
 from opportune.cli.loop import runner
 from opportune.cli.makemigrations import collect
 from opportune.cli.output import Progress, print_json, progress, say
+from opportune.cli.registry import HELPS
 from opportune.cli.transaction import in_transaction
 from opportune.data.backup.store import BackupStore
 from opportune.db.factory import open_database
@@ -142,6 +143,17 @@ def check_hooks(_settings: Settings) -> Iterator[Finding]:
         if path.exists() and not feature.hooks:
             yield Finding(
                 f"{display_path(path)} has no effect: list its functions in Feature({feature.name!r}, …, hooks=[…])."
+            )
+
+
+def check_commands(_settings: Settings) -> Iterator[Finding]:
+    """A command of a feature has the feature's name, and those of oppman.py come first."""
+    for feature in installed_features():
+        path = PROJECT / PACKAGE / feature.name / "commands.py"
+        if feature.name in HELPS and path.exists():
+            yield Finding(
+                f"{display_path(path)} has no effect: oppman.py has a command {feature.name} of its own. "
+                "Put yours into a feature with another name."
             )
 
 
@@ -305,6 +317,7 @@ CHECKS: tuple[Check, ...] = (
     check_features,
     check_admin,
     check_hooks,
+    check_commands,
     check_schemas,
     check_permissions,
     check_templates,

@@ -145,6 +145,17 @@ def test_hooks_that_no_feature_lists_are_an_error(folder: Path, monkeypatch: pyt
     )
 
 
+def test_a_command_that_nobody_can_call_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("backup", "books"):
+        (folder / "app" / name).mkdir(parents=True)
+        (folder / "app" / name / "commands.py").touch()
+    monkeypatch.setattr(
+        check, "installed_features", lambda: [Feature(name=name, summary="") for name in ("backup", "books", "users")]
+    )
+    (finding,) = check.check_commands(settings_for("sqlite:///unused.db"))
+    assert "app/backup/commands.py has no effect: oppman.py has a command backup of its own." in finding.text
+
+
 def test_a_schema_that_cannot_be_built_is_an_error() -> None:
     class Shape:
         pass
