@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.atomic_files import put
 from opportune.db.drivers.sqlite import configure_sqlite
-from opportune.db.drivers.sqlite_file import discard_sidecars, make_private
+from opportune.db.drivers.sqlite_file import discard, make_private
 from opportune.db.drivers.sync_engines import postgresql_engine, sqlite_engine
 from opportune.db.errors import explain
 from opportune.db.migrations.connection import MIGRATION_LOCK_TIMEOUT_SECONDS, TABLE_LOCK_TIMEOUT_SECONDS
@@ -136,7 +136,7 @@ def _whole(path: Path) -> Iterator[Path]:
             raise OperatorError(f"{path} was made by somebody else meanwhile: it was left as it is.")
         put(new, path)
     finally:
-        _remove(new)
+        discard(new)
 
 
 def _remove_leftovers(path: Path) -> None:
@@ -148,9 +148,4 @@ def _remove_leftovers(path: Path) -> None:
             connection.close()
         except sqlite3.OperationalError:
             raise OperatorError(f"Another process is copying to {path}: wait for it.") from None
-        _remove(leftover)
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    discard_sidecars(path)
+        discard(leftover)

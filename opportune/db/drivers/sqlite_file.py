@@ -45,6 +45,12 @@ def make_private(path: Path, advice: str = "Set DATABASE_URL.") -> None:
         raise OperatorError(f"The file {path} cannot be made ({error.strerror}). {advice}") from error
 
 
+def discard(path: Path) -> None:
+    """Remove a database with what SQLite keeps beside it."""
+    path.unlink(missing_ok=True)
+    discard_sidecars(path)
+
+
 def discard_sidecars(path: Path) -> None:
     for suffix in SIDECARS:
         path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from opportune import progress
 from opportune.atomic_files import private_file
-from opportune.db.drivers.sqlite_file import make_private
+from opportune.db.drivers.sqlite_file import discard, make_private
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.search.documents.contents import Contents
 from opportune.search.documents.document import Source
 from opportune.search.documents.index import DocumentIndex
-from opportune.search.documents.spool import Spool, discard
+from opportune.search.documents.spool import Spool
 from opportune.search.documents.store import Store, store_of
 
 Progress = Callable[[str, int], AbstractContextManager[progress.Progress]]

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Self
 
-from opportune.db.drivers.sqlite_file import discard_sidecars, make_private
+from opportune.db.drivers.sqlite_file import discard, make_private
 from opportune.search.documents.document import Batch, Document, columns_of
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, mark TEXT NOT NULL, content TEXT NOT NULL)"
@@ -71,8 +71,3 @@ def _prepared(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def discard(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    discard_sidecars(path)
