@@ -29,17 +29,35 @@ from opportune.admin.forms.typed_fields import (
 from opportune.admin.sqladmin_adapter import AdapterConverter
 from opportune.annotations import options_of
 from opportune.db.columns import choices_of, is_text, type_of
-from opportune.web.forms.error_messages import message_for
+from opportune.web.forms.error_messages import A_DATE, A_MOMENT, A_NUMBER, A_TIME, WHOLE, message_for
 
 NUL = "This contains the character NUL, which cannot be stored."
 
 
+WORDS = {
+    "Not a valid date value.": A_DATE,
+    "Not a valid datetime value.": A_MOMENT,
+    "Not a valid time value.": A_TIME,
+    "Not a valid integer value.": WHOLE,
+    "Not a valid decimal value.": A_NUMBER,
+    "Not a valid float value.": A_NUMBER,
+}
+"""What pages of the site say in the place of WTForms' words."""
+
+
 class AdminForm(Form):  # type: ignore[misc]  # its base has no types
-    """Refuses what no database stores."""
+    """Refuses what no database stores, and says of what cannot be read what pages say, and that alone."""
+
+    class Meta:
+        def get_translations(self, _form: Form) -> SimpleNamespace:
+            plural = {"ngettext": lambda one, many, number: one if number == 1 else many}
+            return SimpleNamespace(gettext=lambda words: WORDS.get(words, words), **plural)
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)
         for field in self:
+            if field.process_errors:
+                field.errors = list(field.process_errors)
             if isinstance(field.data, str) and "\0" in field.data:
                 add_error(field, NUL)
                 valid = False

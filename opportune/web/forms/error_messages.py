@@ -7,7 +7,7 @@ from typing import Any
 A_DATE = "Please give a date, such as 2026-12-31."
 A_MOMENT = "Please give a date and a time, such as 2026-12-31 18:30."
 A_TIME = "Please give a time, such as 18:30."
-A_NUMBER = "Please give a number."
+A_NUMBER = "Please give a number, such as 12.50."
 WHOLE = "Please give a whole number."
 EMPTY = "Please fill this in."
 AN_EMAIL = "Please give an e-mail address, such as ada@example.com."

@@ -80,7 +80,7 @@ async def test_what_is_sent_is_stored_as_its_types_have_it(app: FastAPI, admin: 
 async def test_what_a_type_refuses_is_said_at_its_field(admin: AsyncClient) -> None:
     for name, value, words in (
         ("country", "XX", "Choose one of: , AF, "),
-        ("price", "many", "Not a valid decimal value."),
+        ("price", "many", "Please give a number, such as 12.50."),
         ("price", "1.234", "Please give at most 2 digits after the point."),
         ("home", "ftp://x", "Please give an address, such as https://example.com."),
         ("phone", "12", "Please give a phone number with the code of its country"),

@@ -32,7 +32,7 @@ EMAIL = "Please give an e-mail address, such as ada@example.com."
         ("size", "large", "large", "huge", "Please choose one of those on offer."),
         ("price", "1234.50", Decimal("1234.50"), "1.005", NUMBERS),
         ("price", "0", Decimal(0), "-0.01", "Please give 0 or more."),
-        ("discount", "0.10", Decimal("0.10"), "NaN", "Please give a number."),
+        ("discount", "0.10", Decimal("0.10"), "NaN", "Please give a number, such as 12.50."),
         (
             "email",
             "Ada@Example.com",

@@ -42,8 +42,9 @@ async def test_a_key_that_is_a_text_or_of_a_table_without_a_model_is_looked_for(
     for column, sent, words in (
         ("language", "xx", NOT_THERE),
         ("shelf_id", "7", NOT_THERE),
-        ("shelf_id", "A", "Not a valid integer"),
+        ("shelf_id", "A", "Please give a whole number."),
     ):
         for page in await answers(admin, "novel", {"title": "Emma", column: sent}):
             assert words in page, (column, sent)
+            assert "must be between" not in page, "what is no number is not too small for one"
     assert (await admin.post("/admin/novel/create", data={"title": "Emma", "save": "Save"})).status_code == 303
