@@ -26,7 +26,7 @@ from opportune.teams.schemas import (
     TeamHandOver,
     TeamUpdate,
 )
-from opportune.web.forms.forms import Form, read_form
+from opportune.web.forms.forms import FILTER_PREFIX, Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
@@ -125,7 +125,7 @@ async def members(
     context = {
         "page": await service.find_members(session, team_id, user, wanted),
         "wanted": wanted,
-        "filter": Form(MemberFilter, wanted, prefix="filter-"),
+        "filter": Form(MemberFilter, wanted, prefix=FILTER_PREFIX),
         "roles": [role for role in TeamRole if access.member.role.includes(role)],
     }
     return _show(request, "members", access, **context)
@@ -254,13 +254,8 @@ async def _show_invitations(
     request: Request, session: AsyncSession, team_id: int, user: User, form: Form[InvitationCreate]
 ) -> Response:
     access = await service.open_team(session, team_id, user, TeamRole.ADMIN)
-    form.offer(
-        {
-            "role": {
-                role.value: role.value.capitalize() for role in reversed(TeamRole) if access.member.role.includes(role)
-            }
-        }
-    )
+    allowed = (role.value for role in reversed(TeamRole) if access.member.role.includes(role))
+    form.offer({"role": {role: role.capitalize() for role in allowed}})
     open_ones = await invitations.find_invitations(session, team_id)
     return _show(request, "invitations", access, form.status, form=form, invitations=open_ones)
 
