@@ -325,6 +325,19 @@ class Settings(BaseSettings):
             raise ValueError("has a host that there cannot be")
         return value.replace(parts.netloc, host, 1).rstrip("/")
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        from ipaddress import ip_network  # noqa: PLC0415 - for sites behind a proxy, whose server has it
+
+        try:
+            for name in filter(None, map(str.strip, value.split(","))):
+                if name != "*":
+                    ip_network(name)
+        except ValueError:
+            raise ValueError("must be addresses or networks, such as 127.0.0.1,10.0.0.0/8, or *") from None
+        return value
+
     @field_validator("llm_models", mode="before")
     @classmethod
     def _is_a_table(cls, value: object) -> object:

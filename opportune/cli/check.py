@@ -48,7 +48,6 @@ from opportune.env_example import env_example
 from opportune.errors import OperatorError
 from opportune.hosts import current_host
 from opportune.mail import DeliveryError
-from opportune.mail.addresses import sender_address
 from opportune.mail.transport import transport_for
 from opportune.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
 from opportune.schemas import schema_faults
@@ -112,11 +111,7 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_addresses(settings: Settings) -> Iterator[Finding]:
-    for read in (*startup.ADDRESS_PARSERS, sender_address):
-        try:
-            read(settings)
-        except OperatorError as error:
-            yield Finding(str(error))
+    yield from map(Finding, startup.address_faults(settings))
 
 
 def check_features(settings: Settings) -> Iterator[Finding]:

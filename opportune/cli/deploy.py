@@ -13,6 +13,7 @@ from opportune.cli.deploy_questions import answered
 from opportune.cli.deploy_rehearse import host_meant, rehearse
 from opportune.cli.git import Git
 from opportune.cli.output import print_json, say, warn
+from opportune.cli.startup import address_faults
 from opportune.cli.terminal import styled
 from opportune.deploy.check import check_deployment
 from opportune.deploy.env_production import ENV_PRODUCTION, write_env
@@ -186,4 +187,7 @@ def findings_for(recipe: Recipe, file: Path | None, answers: Answers, *, yes: bo
     if settings:
         yield from check_domain(recipe, settings.base_url, PROJECT)
         deployment = Deployment(recipe, settings, values, answers)
-        yield from check_deployment(replace(deployment, answers=answered(deployment, yes=yes)))
+        told = [*check_deployment(replace(deployment, answers=answered(deployment, yes=yes)))]
+        yield from told
+        # What no rule of a host is about, and a start there would refuse: a schedule, the cache's address.
+        yield from (Finding(text) for text in address_faults(settings) if text not in {each.text for each in told})

@@ -17,6 +17,7 @@ from opportune.db.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.hosts import is_ephemeral
+from opportune.mail.addresses import sender_address
 from opportune.mail.transport import transport_for
 from opportune.project import installed_features, installed_names
 from opportune.settings import Settings, read_feature_settings
@@ -101,6 +102,15 @@ ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
     read_llm_models,
 )
 """Each understands the address of something that is not the database, or raises OperatorError."""
+
+
+def address_faults(settings: Settings) -> Iterator[str]:
+    """What is wrong with each of them, and with the address that e-mail comes from."""
+    for read in (*ADDRESS_PARSERS, sender_address):
+        try:
+            read(settings)
+        except OperatorError as error:
+            yield str(error)
 
 
 def read_addresses(settings: Settings) -> None:

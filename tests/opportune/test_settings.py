@@ -107,6 +107,8 @@ def test_an_address_with_letters_of_other_alphabets_is_the_one_that_browsers_ask
         ("BASE_URL", "https://sesame..example"),
         ("ALLOWED_HOSTS", ".sesame.example"),
         ("ALLOWED_HOSTS", "sesame*.example"),
+        ("TRUSTED_PROXIES", "127.0.0.1, sesame"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),  # a network ends with noughts, or it would be nobody's
         ("SITE_NAME", "sesame\nBcc: all"),
         ("SITE_NAME", " "),
         ("LLM_BASE_URL", "sesame:11434/v1"),

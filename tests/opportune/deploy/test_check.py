@@ -226,6 +226,16 @@ def test_the_file_is_read_and_the_environment_wins(project: Path, oppman: Oppman
     assert any("stands in quotes" in finding["text"] for finding in data["findings"])
 
 
+def test_what_a_start_there_would_refuse_is_told_once(oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("linux")
+    given = {"BACKUP_URL": "file:/mnt/backups", "BACKUP_KEEP": "some", "CACHE_URL": "tea", "STORAGE_URL": "attic"}
+    code, out, _ = oppman("deploy", "check", "linux", "--yes", **given)
+    assert code == 1
+    assert out.count("error: ") == 3
+    for words in ("BACKUP_KEEP is 'some'", "CACHE_URL must be memory: or", "STORAGE_URL names neither"):
+        assert out.count(words) == 1
+
+
 def test_what_no_setting_tells_is_asked_and_without_anybody_it_is_wrong_usage(
     project: Path, oppman: Oppman, write_env: WriteEnv
 ) -> None:
