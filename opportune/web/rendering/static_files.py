@@ -35,9 +35,6 @@ CHECK_INTERVAL_SECONDS = 1
 """Seconds until a changed file has another address."""
 BESIDE = re.compile(rb"""(url\(\s*["']?)(?!data:|[a-z]+:|/|#)([^"')?#]+)(?:\?[^"')#]*)?""")
 """What a style sheet names beside itself."""
-RULE = re.compile(rb"@[^{}]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}|([^{}]*\{[^{}]*\})")
-"""A rule; of what stands in a block of its own, such as `@media`, nothing."""
-DARK = re.compile(rb"""\[data-bs-theme=["']?dark["']?\]""")
 
 
 class Assets(StaticFiles):
@@ -111,7 +108,6 @@ class Assets(StaticFiles):
         content = Path(self._file(name)[0]).read_bytes()
         if not name.endswith(".css"):
             return content
-        content += dark_without_script(content)
         return BESIDE.sub(lambda found: found[1] + self._beside(name, found[2].decode()).encode(), content)
 
     def _beside(self, sheet: str, name: str) -> str:
@@ -127,12 +123,6 @@ class Assets(StaticFiles):
         if known is None or known[0] != digest:
             known = self._compressed[name] = digest, gzip.compress(self.content(name), mtime=0)
         return known[1]
-
-
-def dark_without_script(sheet: bytes) -> bytes:
-    """The rules of a style sheet for dark pages once more: where no script can ask for these, the system does."""
-    rules = b"".join(DARK.sub(b":root", rule) for rule in RULE.findall(sheet) if DARK.search(rule))
-    return b"\n@media (scripting: none) and (prefers-color-scheme: dark) {%s}\n" % rules if rules else b""
 
 
 assets = Assets()

@@ -1,10 +1,8 @@
 """What every site keeps, whichever features are deleted: accounts, admin and look, in Chromium."""
 
-from typing import Any
-
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
 
@@ -56,24 +54,6 @@ async def test_a_superuser_goes_to_the_admin_by_way_of_signing_in_and_it_follows
     for path in ("/accounts/profile", "/admin"):
         await page.goto(path)
         await expect(html).to_have_attribute("data-bs-theme", "dark")
-
-
-SHADES = """() => [document.body, ...document.querySelectorAll("main :is(.card, h1, p, a, label, input, button)")].map(
-  each => { const found = getComputedStyle(each); return [found.color, found.backgroundColor, found.borderColor] }
-)"""
-
-
-async def test_who_has_no_javascript_gets_the_same_dark_pages_of_a_dark_system(chromium: Browser, site: str) -> None:
-    shades = []
-    for scheme, has_scripts in (("dark", True), ("dark", False), ("light", False)):
-        options: Any = {"color_scheme": scheme, "java_script_enabled": has_scripts, "reduced_motion": "reduce"}
-        async with await chromium.new_context(base_url=site, **options) as context:
-            page = await context.new_page()
-            await page.goto("/accounts/forgot-password")
-            shades.append(await page.evaluate(SHADES))
-    with_scripts, without, light = shades
-    assert without == with_scripts
-    assert without[0] != light[0]
 
 
 async def test_a_phone_shows_pages_without_scrolling_sideways_and_a_page_that_is_not_there_knows_who_asks(

@@ -84,17 +84,6 @@ async def test_what_a_style_sheet_names_has_the_hash_of_its_content_too(client: 
     assert own.content("own/a.css").decode() == f'a {{ b: url("{png}#c") url({png}) {kept} }}'
 
 
-def test_the_dark_rules_of_a_style_sheet_are_those_of_a_dark_system_without_scripts(tmp_path: Path) -> None:
-    dark = """[data-bs-theme="dark"] .a { b: c } :root[data-bs-theme=dark], .d { e: f }"""
-    sheet = f"@font-face {{ g: h }} .a {{ b: d }} {dark} @media print {{ [data-bs-theme='dark'] .i {{ j: k }} }}"
-    (tmp_path / "a.css").write_text(sheet)
-
-    assert Assets(tmp_path).content("a.css").decode() == (
-        f"{sheet}\n@media (scripting: none) and (prefers-color-scheme: dark) {{"
-        " :root .a { b: c } :root:root, .d { e: f }}\n"
-    )
-
-
 async def test_what_is_no_file_here_is_not_found(client: AsyncClient) -> None:
     for path in (
         "nothing.css",
