@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 from sqlalchemy import inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from starlette.requests import Request
 from wtforms import Field  # type: ignore[import-untyped]  # has no types
 
@@ -42,7 +43,9 @@ class ManyToManyLookup(ForeignKeyLookup):
         """Those that it is linked with."""
         relation, view = getattr(self.model_admin.model, self.name), self.model_admin
         mine = view.pk_columns[0] == row.id
-        rows = await view.fetch_rows(select(self.model).select_from(view.model).join(relation).where(mine))
+        there: Any = aliased(self.model)  # it may be the same table
+        joined = select(there).select_from(view.model).join(relation.of_type(there))
+        rows = await view.fetch_rows(joined.where(mine))
         return sorted(rows, key=title_of)
 
     async def allowed(self, session: AsyncSession, request: Request, ids: Sequence[int]) -> list[Any]:

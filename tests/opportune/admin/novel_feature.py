@@ -65,6 +65,29 @@ class Copy(Table, table=True):
     label: str
 
 
+class Friendship(Table, table=True):
+    __tablename__ = "test_friendship"
+
+    reader_id: int = Field(foreign_key="test_reader.id")
+    friend_id: int = Field(foreign_key="test_reader.id")
+
+
+class Reader(Table, table=True):
+    __tablename__ = "test_reader"
+
+    name: str = Field(max_length=50, unique=True)
+    friends: list["Reader"] = Relationship(
+        link_model=Friendship,
+        sa_relationship_kwargs={
+            "primaryjoin": "Reader.id == Friendship.reader_id",
+            "secondaryjoin": "Reader.id == Friendship.friend_id",
+        },
+    )
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class GenreAdmin(AdminView, model=Genre):
     def list_query(self, request: Request) -> Select[Any]:
         return super().list_query(request).where(col(Genre.name) != BANNED)
@@ -101,9 +124,13 @@ class CopyAdmin(AdminView, model=Copy):
     can_import = True
 
 
+class ReaderAdmin(AdminView, model=Reader):
+    pass
+
+
 novels = Feature(
     name="novels",
     summary="For tests.",
-    models=(NovelGenre, Genre, Language, Novel, Copy),
-    admin=(GenreAdmin, NovelAdmin, CopyAdmin),
+    models=(NovelGenre, Genre, Language, Novel, Copy, Friendship, Reader),
+    admin=(GenreAdmin, NovelAdmin, CopyAdmin, ReaderAdmin),
 )

@@ -13,7 +13,7 @@ from sqlmodel import col
 from opportune.admin.forms.many_to_many import MAX_CHOSEN_ROWS
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import grant, make_user, signed_in_client
-from tests.opportune.admin.novel_feature import BANNED, Genre, Novel, NovelGenre
+from tests.opportune.admin.novel_feature import BANNED, Genre, Novel, NovelGenre, Reader
 
 pytestmark = pytest.mark.database("sqlite")
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -67,6 +67,19 @@ async def test_rows_are_linked_unlinked_shown_and_logged(app: FastAPI, admin: As
         told = [entry.changes.get("genres") for entry in entries]
     assert told == [[[], ["Crime", "Poetry"]], [["Crime", "Poetry"], ["Poetry"]], None, [["Poetry"], []]]
     assert "Crime, Poetry" in (await admin.get("/admin/novel/history/1")).text
+
+
+@on_both
+async def test_rows_are_linked_with_others_of_their_own_model(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all([Reader(name="Ada"), Reader(name="Bob")])
+    await admin.post("/admin/reader/create", data={"name": "Cy", "friends": ["", "1", "2"], "save": "Save"})
+    form = (await admin.get("/admin/reader/edit/3")).text
+    assert '<option value="1" selected>Ada</option><option value="2" selected>Bob</option>' in form
+    await admin.post("/admin/reader/edit/3", data={"name": "Cy", "friends": ["", "2"], "save": "Save"})
+    details = (await admin.get("/admin/reader/details/3")).text
+    assert "Bob" in details
+    assert "Ada" not in details
 
 
 @on_both
