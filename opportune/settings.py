@@ -3,6 +3,7 @@
 The site has one class of them, `Settings`, and each feature may have one of its own: `settings.of(BooksSettings)`.
 """
 
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 EXAMPLE_SECRET_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
 MIN_SECRET_KEY_LENGTH = 32
 MIN_METRICS_TOKEN_LENGTH = 20
+HOST_PATTERN = re.compile(r"\*|(\*\.)?[^*/:]+|\[.+\]")
+"""What a request can be for, without scheme, port or path; the last is an IPv6 address."""
 GENERATE_KEY_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 FILE_OWNER_HINT = "Run this as the user whose file it is, or give the file to this user (chown)."
@@ -288,8 +291,10 @@ class Settings(BaseSettings):
     @field_validator("allowed_hosts")
     @classmethod
     def _are_hosts(cls, value: list[str]) -> list[str]:
-        names = [ascii_host(name) for name in value]
-        if not all(names) or any("*" in name.removeprefix("*.") for name in names if name != "*"):
+        # As in Django, .example.org is that host and all below it.
+        given = [host for name in value for host in ((name[1:], f"*{name}") if name.startswith(".") else (name,))]
+        names = [ascii_host(name) for name in given]
+        if not all(HOST_PATTERN.fullmatch(name) for name in names):
             raise ValueError("must be hosts such as example.org, or *.example.org for all below it")
         return names
 

@@ -94,6 +94,8 @@ def test_an_address_with_letters_of_other_alphabets_is_the_one_that_browsers_ask
     assert settings.hosts == ["xn--mnchen-3ya.example"]
     monkeypatch.setenv("ALLOWED_HOSTS", "münchen.example, *.münchen.example")
     assert load_settings().hosts == ["xn--mnchen-3ya.example", "*.xn--mnchen-3ya.example"]
+    monkeypatch.setenv("ALLOWED_HOSTS", ".example.org,*,[::1]")  # the first as in Django
+    assert load_settings().hosts == ["example.org", "*.example.org", "*", "[::1]"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,9 @@ def test_an_address_with_letters_of_other_alphabets_is_the_one_that_browsers_ask
         ("BASE_URL", "https://sesame opens"),
         ("BASE_URL", "https://ü..sesame"),
         ("BASE_URL", "https://sesame..example"),
-        ("ALLOWED_HOSTS", ".sesame.example"),
+        ("ALLOWED_HOSTS", "sesame..example"),
+        ("ALLOWED_HOSTS", "https://sesame.example"),
+        ("ALLOWED_HOSTS", "sesame.example:8000"),
         ("ALLOWED_HOSTS", "sesame*.example"),
         ("TRUSTED_PROXIES", "127.0.0.1, sesame"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),  # a network ends with noughts, or it would be nobody's
