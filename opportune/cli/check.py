@@ -48,6 +48,7 @@ from opportune.env_example import env_example
 from opportune.errors import OperatorError
 from opportune.hosts import current_host
 from opportune.mail import DeliveryError
+from opportune.mail.templates import environment as mail_templates
 from opportune.mail.transport import transport_for
 from opportune.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
 from opportune.schemas import schema_faults
@@ -171,7 +172,7 @@ def check_permissions(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_templates(_settings: Settings) -> Iterator[Finding]:
-    yield from map(Finding, [*template_errors(), *missing_parts(installed_features())])
+    yield from map(Finding, [*template_errors(mails=mail_templates), *missing_parts(installed_features())])
 
 
 def check_env_example(_settings: Settings) -> Iterator[Finding]:

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 OF_LIBRARIES = "sqladmin/"
 
 
-def template_errors(*, only_overrides: bool = False) -> Iterator[str]:
+def template_errors(*, only_overrides: bool = False, mails: Environment | None = None) -> Iterator[str]:
     """A line for each template of the project that cannot be rendered, with its file.
 
     Args:
         only_overrides: Look at those alone that take the place of the framework's, as all pages depend on them.
+        mails: What renders e-mails, `<feature>/mail/…`, which have not all the filters of pages.
     """
     _, framework = TEMPLATE_FOLDERS
     for path, name in _templates_of_project():
         if (framework / name).is_file() or not only_overrides:
-            yield from _errors_in(templates.environment, path, name)
+            is_mail = "mail" in name.split("/")[1:-1]
+            yield from _errors_in(mails if mails and is_mail else templates.environment, path, name)
 
 
 def missing_parts(features: "Iterable[Feature]") -> Iterator[str]:

@@ -7,6 +7,7 @@ import pytest
 from opportune.cli import startup
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Panel
+from opportune.mail.templates import environment
 from opportune.project import FRAMEWORK
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors as module
@@ -40,6 +41,14 @@ def test_a_mistake_is_one_line_with_its_file(templates: Path, text: str, said: s
     write(templates, "books/list.html", text)
     (line,) = template_errors()
     assert line.startswith(f"{templates}/books/list.html{said}")
+
+
+def test_a_filter_of_pages_that_mails_do_not_have_is_one_line(templates: Path) -> None:
+    write(templates, "books/mail/due.html", "{{ price | money('EUR') }} {{ about | markdown }}")
+    write(templates, "books/mail.html", "{{ about | markdown }}")
+    write(templates, "mail/list.html", "{{ about | markdown }}")
+    lines = list(template_errors(mails=environment))
+    assert lines == [f"{templates}/books/mail/due.html:1: No filter named 'markdown'."]
 
 
 def test_what_is_no_text_is_one_line(templates: Path) -> None:
