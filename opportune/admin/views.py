@@ -23,6 +23,7 @@ from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.columns import (
     choices_of,
     foreign_keys_of,
+    incomplete_links_of,
     is_json,
     is_long,
     is_secret,
@@ -123,7 +124,8 @@ class AdminView(RowQueriesMixin):
         self._filters = [filter_for(self, wish) for wish in wishes if not is_secret(_parameter(wish))]
         self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
         self.wordy |= {name for name in self.list_names if name in linked or "." in name}
-        self.readonly_names = [name for name in map(self.name_of, self.readonly_columns) if self._is_shown(name)]
+        fixed = dict.fromkeys((*map(self.name_of, self.readonly_columns), *incomplete_links_of(self.mapper)))
+        self.readonly_names = [name for name in fixed if self._is_shown(name)]
 
     # Which columns
 
@@ -182,9 +184,11 @@ class AdminView(RowQueriesMixin):
         return self.choose_names(short, self.column_list, self.column_exclude_list)
 
     def get_form_columns(self) -> list[str]:
-        fixed = {column.key for column in self.pk_columns if column.key not in foreign_keys_of(self.mapper)} | {
-            self.name_of(wish) for wish in self.readonly_columns
-        }
+        fixed = (
+            {column.key for column in self.pk_columns if column.key not in foreign_keys_of(self.mapper)}
+            | {self.name_of(wish) for wish in self.readonly_columns}
+            | {*incomplete_links_of(self.mapper)}
+        )
         return [name for name in super().get_form_columns() if self._is_shown(name) and name not in fixed]
 
     def get_export_columns(self) -> list[str]:

@@ -101,6 +101,20 @@ def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     }
 
 
+def incomplete_links_of(mapper: Mapper[Any]) -> list[str]:
+    """The relationships of `many_to_many_of` whose table in between wants more than the keys of both rows."""
+    found = []
+    for name in many_to_many_of(mapper):
+        relation = mapper.relationships[name]
+        table: Any = relation.secondary
+        pairs = [*relation.synchronize_pairs, *(relation.secondary_synchronize_pairs or ())]
+        filled = {table.autoincrement_column, *(key for _, key in pairs)}
+        rest = [column for column in table.columns if column not in filled and not column.nullable]
+        if any(column.default is None and column.server_default is None for column in rest):
+            found.append(name)
+    return found
+
+
 def natural_key_of(model: type[Any]) -> str:
     """The column by whose value a person names a row, in imports, exports and fixtures. Empty if there is none.
 

@@ -72,6 +72,14 @@ class Friendship(Table, table=True):
     friend_id: int = Field(foreign_key="test_reader.id")
 
 
+class Loan(Table, table=True):
+    __tablename__ = "test_loan"
+
+    reader_id: int = Field(foreign_key="test_reader.id")
+    genre_id: int = Field(foreign_key="test_genre.id")
+    until: str
+
+
 class Reader(Table, table=True):
     __tablename__ = "test_reader"
 
@@ -83,6 +91,8 @@ class Reader(Table, table=True):
             "secondaryjoin": "Reader.id == Friendship.friend_id",
         },
     )
+    lent: list[Genre] = Relationship(link_model=Loan)
+    """A link needs more than the two: no picker can make one."""
 
     def __str__(self) -> str:
         return self.name
@@ -131,6 +141,6 @@ class ReaderAdmin(AdminView, model=Reader):
 novels = Feature(
     name="novels",
     summary="For tests.",
-    models=(NovelGenre, Genre, Language, Novel, Copy, Friendship, Reader),
+    models=(NovelGenre, Genre, Language, Novel, Copy, Friendship, Loan, Reader),
     admin=(GenreAdmin, NovelAdmin, CopyAdmin, ReaderAdmin),
 )

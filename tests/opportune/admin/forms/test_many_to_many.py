@@ -13,7 +13,7 @@ from sqlmodel import col
 from opportune.admin.forms.many_to_many import MAX_CHOSEN_ROWS
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import grant, make_user, signed_in_client
-from tests.opportune.admin.novel_feature import BANNED, Genre, Novel, NovelGenre, Reader
+from tests.opportune.admin.novel_feature import BANNED, Genre, Loan, Novel, NovelGenre, Reader
 
 pytestmark = pytest.mark.database("sqlite")
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -80,6 +80,17 @@ async def test_rows_are_linked_with_others_of_their_own_model(app: FastAPI, admi
     details = (await admin.get("/admin/reader/details/3")).text
     assert "Bob" in details
     assert "Ada" not in details
+
+
+async def test_links_that_need_more_than_both_rows_are_shown_and_not_chosen(app: FastAPI, admin: AsyncClient) -> None:
+    assert 'name="lent"' not in (await admin.get("/admin/reader/create")).text
+    await admin.post("/admin/reader/create", data={"name": "Ada", "lent": "1", "save": "Save"})
+    async with app.state.database.writer() as session:
+        assert list(await session.scalars(select(Loan))) == []
+        session.add(Loan(reader_id=1, genre_id=2, until="Monday"))
+    form = (await admin.get("/admin/reader/edit/1")).text
+    assert "Poetry" in form
+    assert 'name="lent"' not in form
 
 
 @on_both
