@@ -122,7 +122,7 @@ class NewModel:
         yield f'{icon}"{label(self.feature)}"'
 
     def _searched(self) -> list[str]:
-        return [each.name for each in self.fields if each.type in ("str", *LONG_TEXTS)]
+        return [each.name for each in self.fields if each.type in ("str", "email", *LONG_TEXTS)]
 
     def service_options(self) -> Iterator[str]:
         """The lines of its data layer."""

@@ -359,6 +359,14 @@ def test_a_model_of_the_name_of_the_frameworks_teams_is_tested_as_the_projects_o
     assert ("opportune.teams" in text, "make_team" in text) == (False, False)
 
 
+def test_people_are_found_by_their_email(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", lambda *_arguments: None)
+    assert main(["addmodel", "blog", "Person", "name:str", "contact:email"]) == 0
+    assert 'search = ("name", "contact")' in (project / "app/blog/service.py").read_text()
+    assert 'column_searchable_list = ("name", "contact")' in (project / "app/blog/admin.py").read_text()
+
+
 FEATURE = '''\
 """A blog."""
 
