@@ -34,6 +34,8 @@ def _folder() -> Path:
 
 USERS = "users"
 """The feature of the project that has its own user."""
+NEEDED = ("accounts", "admin", "jobs")
+"""The features of the framework that no site can be without."""
 USER_TABLE = "accounts_user"
 """As it was called before projects had it: foreign keys point there."""
 
@@ -55,11 +57,32 @@ def installed_features() -> "Sequence[Feature]":
     """The features that the project lists in `installed.py`, the framework's among them.
 
     Raises:
-        OperatorError: two of them have one name, or one table.
+        OperatorError: there is no such list, one that every site needs is not in it, or two have one name or table.
     """
-    features: Sequence[Feature] = import_without_gc(f"{PACKAGE}.installed").INSTALLED
+    features: Sequence[Feature] | None = getattr(import_without_gc(f"{PACKAGE}.installed"), "INSTALLED", None)
+    if features is None:
+        raise OperatorError(
+            f"{PACKAGE}/installed.py has no INSTALLED: begin it with INSTALLED: tuple[Feature, ...] = ("
+        )
     require_distinct(features)
+    require_needed([feature.name for feature in features])
     return features
+
+
+def require_needed(names: "Sequence[str]") -> None:
+    """See to it that a site has what it cannot be without.
+
+    Raises:
+        OperatorError: with one line that names the file to change.
+    """
+    places = dict.fromkeys(NEEDED, "opportune.features")
+    if has_own_users():
+        places[USERS] = f"{PACKAGE}.{USERS}.feature"
+    if missing := next((name for name in places if name not in names), None):
+        raise OperatorError(
+            f"{PACKAGE}/installed.py lacks {missing}, which a site cannot be without: "
+            f"from {places[missing]} import {missing}, and list it in INSTALLED."
+        )
 
 
 def import_without_gc(name: str) -> ModuleType:
@@ -84,6 +107,8 @@ def require_distinct(features: "Sequence[Feature]") -> None:
     Raises:
         OperatorError: with one line that names the file to change.
     """
+    if odd := next((repr(each) for each in features if not hasattr(each, "models")), ""):
+        raise OperatorError(f"{PACKAGE}/installed.py lists {odd}, which is no Feature: name what a feature.py makes.")
     names = [feature.name for feature in features]
     if twice := next((feature for feature in features if names.count(feature.name) > 1), None):
         if sum(feature is twice for feature in features) > 1:

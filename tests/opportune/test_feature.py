@@ -8,7 +8,7 @@ from opportune.application import create_app
 from opportune.db import Model
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.project import feature_of_table, require_distinct
+from opportune.project import feature_of_table, installed_features, require_distinct, require_needed
 from opportune.testing.plugin import settings_for
 
 
@@ -66,6 +66,32 @@ def test_a_function_that_is_no_job_is_one_line_with_the_mend() -> None:
     assert str(caught.value) == (
         "Feature('books', jobs=…) lists remind, which is no job: write @job(\"books.remind\") above it."
     )
+
+
+def test_what_is_no_feature_is_one_line_with_the_file() -> None:
+    odd: Any = [feature("books"), "notes"]
+    with pytest.raises(OperatorError, match=r"^app/installed\.py lists 'notes', which is no Feature"):
+        require_distinct(odd)
+
+
+@pytest.mark.parametrize(
+    ("missing", "place"),
+    [("accounts", "opportune.features"), ("jobs", "opportune.features"), ("users", "app.users.feature")],
+)
+def test_one_that_every_site_needs_is_asked_for_in_one_line(missing: str, place: str) -> None:
+    names = [name for name in ("accounts", "users", "admin", "jobs") if name != missing]
+    with pytest.raises(OperatorError) as caught:
+        require_needed(names)
+    assert str(caught.value) == (
+        f"app/installed.py lacks {missing}, which a site cannot be without: "
+        f"from {place} import {missing}, and list it in INSTALLED."
+    )
+
+
+def test_a_file_without_the_list_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("app.installed.INSTALLED")
+    with pytest.raises(OperatorError, match=r"^app/installed\.py has no INSTALLED: begin it with"):
+        installed_features()
 
 
 def test_no_site_is_made_of_such_a_list() -> None:
