@@ -34,7 +34,7 @@ from opportune.db.migrations.renaming import (
 from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import plan_for, refuse_newer, run_migrations
 from opportune.errors import OperatorError
-from opportune.project import USERS, display_path, feature_of_table
+from opportune.project import FRAMEWORK, PACKAGE, USERS, display_path, feature_of_table
 from opportune.settings import Settings
 
 Operations = list[ops.MigrateOperation]
@@ -148,6 +148,12 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
         OperatorError: a model's table is not named after an installed feature.
     """
     if strays := [name for name in metadata.tables if feature_of_table(name, features) is None]:
+        owner = strays[0].partition("_")[0]
+        if (FRAMEWORK / owner / "feature.py").is_file():
+            raise OperatorError(
+                f"What is installed uses {owner}, which {PACKAGE}/installed.py lacks: from opportune.features import "
+                f"{owner}, and list it in INSTALLED."
+            )
         raise OperatorError(
             f"No feature owns the table '{strays[0]}': let its __tablename__ begin with the name of an installed one, "
             f"as in '{features[-1]}_{strays[0]}', or, if it was there before, its Feature say adopts_tables=True."

@@ -303,6 +303,15 @@ def test_a_table_that_no_feature_owns_is_told(sample: SampleFeatures) -> None:
         refuse_unowned_tables(sample.features, sample.metadata)
 
 
+@on_one
+def test_a_table_of_a_framework_s_feature_that_is_not_listed_is_told_with_its_line(sample: SampleFeatures) -> None:
+    sample.table("answers_answer")
+    with pytest.raises(
+        OperatorError, match=r"installed\.py lacks: from opportune\.features import answers, and list it"
+    ):
+        refuse_unowned_tables(sample.features, sample.metadata)
+
+
 async def test_migrations_run_inside_a_running_loop(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.make()
