@@ -17,6 +17,7 @@ SENTENCES = (
     ("23505", "UNIQUE", "Another one already has this value."),
     ("23502", "NOT NULL", "Please fill this in."),
     ("23503", "FOREIGN KEY", NOT_THERE),
+    ("23001", "FOREIGN KEY", NOT_THERE),  # what PostgreSQL 18 calls it where the key says RESTRICT
     ("23514", "CHECK", "The database does not allow this value."),
 )
 STILL_IN_USE = "Something else still refers to it. Delete that first."

@@ -69,7 +69,7 @@ class Friendship(Table, table=True):
     __tablename__ = "test_friendship"
 
     reader_id: int = Field(foreign_key="test_reader.id")
-    friend_id: int = Field(foreign_key="test_reader.id")
+    friend_id: int = Field(foreign_key="test_reader.id", ondelete="RESTRICT")
 
 
 class Loan(Table, table=True):

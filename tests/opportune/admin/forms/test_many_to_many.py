@@ -80,6 +80,8 @@ async def test_rows_are_linked_with_others_of_their_own_model(app: FastAPI, admi
     details = (await admin.get("/admin/reader/details/3")).text
     assert "Bob" in details
     assert "Ada" not in details
+    await admin.post("/admin/reader/delete?pks=2", data={"confirmed": "yes"})
+    assert "Something else still refers to it" in (await admin.get("/admin/reader/list")).text
 
 
 async def test_links_that_need_more_than_both_rows_are_shown_and_not_chosen(app: FastAPI, admin: AsyncClient) -> None:
