@@ -56,7 +56,7 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)
         for field in self:
-            if field.process_errors:
+            if field.errors and field.process_errors:  # not where an empty field may be empty
                 field.errors = list(field.process_errors)
             if isinstance(field.data, str) and "\0" in field.data:
                 add_error(field, NUL)
