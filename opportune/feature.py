@@ -101,6 +101,14 @@ class Metric:
     at: Any
     """The column with the time of each row, such as `Message.created_at`."""
 
+    def __post_init__(self) -> None:
+        from sqlalchemy import DateTime  # noqa: PLC0415 - this module is read where nothing is installed yet
+
+        from opportune.db.columns import type_of  # noqa: PLC0415 - likewise
+
+        if not (hasattr(self.at, "type") and isinstance(type_of(self.at), DateTime)):
+            raise OperatorError(f"Metric({self.label!r}, …) wants a column of times, such as Message.created_at.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:

@@ -87,7 +87,7 @@ async def add_alone(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
 def _plain_values(kind: type[Crud[Any]], given: dict[str, Any]) -> dict[str, Any] | None:
     """What is stored of a row, by column; None where it has more than columns, or points at a row."""
     shape = kind.definition.shape
-    del given["_sa_instance_state"]
+    del given[shape.mapper.class_manager.STATE_ATTR]
     if given.keys() - shape.columns.keys():
         return None
     if any(given.get(name) is not None for name in shape.references.keys() - {kind.owner}):

@@ -23,7 +23,15 @@ from sqlmodel.main import FieldInfoMetadata
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.types import limits_of
-from opportune.db.columns import is_long, is_privilege, is_secret, is_text, label_of, natural_key_of
+from opportune.db.columns import (
+    incomplete_links_of,
+    is_long,
+    is_privilege,
+    is_secret,
+    is_text,
+    label_of,
+    natural_key_of,
+)
 from opportune.db.references import Reference
 
 STAMPS = {"created_at", "updated_at", "modified_at"}
@@ -56,7 +64,7 @@ def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     """The fields that whoever may write a row may set."""
     if options.write_fields:
         return list(options.write_fields)
-    left_out = {*options.exclude, *options.readonly, *STAMPS, "id", options.owner}
+    left_out = {*options.exclude, *options.readonly, *STAMPS, "id", options.owner, *incomplete_links_of(shape.mapper)}
     return [name for name in (*shape.columns, *shape.links) if name not in left_out and not _is_guarded(shape, name)]
 
 
@@ -84,6 +92,8 @@ def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
         declared.one_of("write_fields", name, writable)
         if name in ("id", options.owner):
             raise declared.fault("write_fields", f"{name!r} is set by the site. Leave it out.")
+        if name in incomplete_links_of(shape.mapper):
+            raise declared.fault("write_fields", f"the links of {name!r} need more than both rows. Leave it out.")
     for option in ("read_fields", "exclude", "readonly"):
         for name in getattr(options, option):
             declared.one_of(option, name, [*writable, *relations, *options.annotations])

@@ -243,7 +243,7 @@ async def test_what_is_being_written_stays_until_it_is_sent_or_its_writer_signs_
     await question.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # picks a word of an input method
     await question.press("Shift+Enter")
     await question.press_sequentially("lines")
-    await page.goto("/todos")
+    await page.goto("/")
     await page.goto("/chat")
     await expect(question).to_have_value("Two\nlines")
     await question.press("Enter")

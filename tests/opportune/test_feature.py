@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.db import Model
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Feature, Metric
 from opportune.project import feature_of_table, installed_features, require_distinct, require_needed
 from opportune.testing.plugin import settings_for
 
@@ -19,6 +20,13 @@ def feature(name: str, *tables: str) -> Feature:
 def model(table: str, owner: str = "shelf") -> Any:
     """What is looked at of one in app/shelf/models.py."""
     return type("Shelf", (), {"__tablename__": table, "__module__": f"app.{owner}.models"})
+
+
+def test_a_chart_by_what_is_no_time_is_refused() -> None:
+    assert Metric("Sign-ups", User.created_at)
+    for column in (User.email, User.id, None):
+        with pytest.raises(OperatorError, match=r"^Metric\('Sign-ups', …\) wants a column of times"):
+            Metric("Sign-ups", column)
 
 
 def test_one_that_is_listed_twice_is_one_line() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import ColumnElement, select
-from sqlmodel import Field, SQLModel, col
+from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.crud import Access, Crud, CrudApi, filter_by
 from opportune.crud.columns import list_columns
@@ -19,16 +19,32 @@ class Stamp(SQLModel, table=True):
     id: str = Field(primary_key=True)
 
 
+class Offer(SQLModel, table=True):
+    __tablename__ = "library_offer"
+    metadata = LibraryTable.metadata
+
+    shop_id: int = Field(foreign_key="library_shop.id", primary_key=True)
+    volume_id: int = Field(foreign_key="library_volume.id", primary_key=True)
+    price: int
+
+
+class Shop(LibraryTable, table=True):
+    __tablename__ = "library_shop"
+
+    name: str
+    volumes: list[Volume] = Relationship(link_model=Offer)
+
+
 class Odd(BaseModel):
     title: str
     mood: str
 
 
-def declared(model: type[Any], **options: Any) -> None:
+def declared(model: type[Any], **options: Any) -> Any:
     """Declare a class that nobody else is to meet."""
     before = dict(cruds)
     try:
-        type("Books", (Crud,), {"model": model, **options})
+        return type("Books", (Crud,), {"model": model, **options})
     finally:
         cruds.clear()
         cruds.update(before)
@@ -109,6 +125,14 @@ def test_a_class_without_a_model_and_an_api_without_such_a_route_are_mistakes() 
         type("Books", (Crud,), {})
     with pytest.raises(OperatorError, match=r"without=remove names no route\. There are: find, add"):
         CrudApi(Volumes, "/volumes", without=("remove",))
+
+
+def test_links_that_need_more_than_both_rows_are_read_and_not_written() -> None:
+    shops = declared(Shop)
+    assert (*shops.Create.model_fields, *shops.Update.model_fields) == ("name", "name")
+    assert "volumes" in shops.Read.model_fields
+    with pytest.raises(OperatorError, match=r"write_fields: the links of 'volumes' need more than both rows"):
+        declared(Shop, write_fields=("name", "volumes"))
 
 
 @pytest.mark.parametrize("stars", [0, 6, 2**40])
