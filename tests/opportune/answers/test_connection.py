@@ -5,14 +5,24 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Form, Request, Response
+from jinja2 import ChoiceLoader, DictLoader
 from playwright.async_api import Browser, Page, Route, expect
 
+from opportune.accounts import CurrentUser
 from opportune.answers import live
-from opportune.llm import FakeProvider
+from opportune.db import WriteSession
+from opportune.feature import Feature
+from opportune.features import accounts, answers, jobs
+from opportune.llm import Answers, FakeProvider, show_answer
+from opportune.settings import Settings
 from opportune.testing import make_user, sign_in_browser
+from opportune.testing.quiet_app import quiet_app
+from opportune.text import Line
+from opportune.web import templates
 
 # A browser shows the same with both kinds.
 pytestmark = pytest.mark.database("sqlite")
@@ -20,6 +30,24 @@ pytestmark = pytest.mark.database("sqlite")
 BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
 LOST = "Connection lost, trying again"
 STREAMS = "**/stream?after=*"
+TOPIC = "waves"
+PAGE = """{% extends "base.html" %}{% from "macros/answer.html" import question_form with context %}
+{% block content %}{{ question_form("/waves", answer, "Your question") }}{% endblock %}"""
+
+pages = APIRouter()
+
+
+@pages.get("/waves")
+async def waves(request: Request, user: CurrentUser, answers: Answers) -> Response:
+    return templates.render(request, "waves.html", {"answer": await answers.newest(TOPIC, user.id)})
+
+
+@pages.post("/waves")
+async def ask_of_waves(
+    request: Request, user: CurrentUser, session: WriteSession, answers: Answers, question: Annotated[Line, Form()]
+) -> Response:
+    answer = await answers.ask(session, question, owner_id=user.id, topic=TOPIC)
+    return await show_answer(request, answer, "/waves")
 
 
 class Router:
@@ -81,6 +109,16 @@ class Connection:
 
 
 @pytest.fixture
+async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    loader = ChoiceLoader([DictLoader({"waves.html": PAGE}), templates.environment.loader])  # type: ignore[list-item]
+    monkeypatch.setattr(templates.environment, "loader", loader)
+    feature = Feature(name="waves", summary="Waves.", pages=pages)
+    app = quiet_app(settings, [accounts, jobs, answers, feature])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
 async def router(site: str) -> AsyncIterator[Router]:
     router = Router(site)
     await router.start()
@@ -119,10 +157,10 @@ async def pass_time(page: Page, seconds: float, times: int = 1) -> None:
 
 async def begin(page: Page) -> None:
     """Ask, and wait for the first words and the stream."""
-    await page.goto("/chat")
+    await page.goto("/waves")
     async with page.expect_response(STREAMS):
         await ask(page)
-    await expect(page.locator("article").nth(1)).to_contain_text("The first part")
+    await expect(page.get_by_role("article", name="Answer")).to_contain_text("The first part")
 
 
 async def ask(page: Page) -> None:
@@ -131,7 +169,7 @@ async def ask(page: Page) -> None:
 
 
 async def expect_whole_answer(page: Page) -> None:
-    answer = page.locator("article").nth(1)
+    answer = page.get_by_role("article", name="Answer")
     await expect(answer.get_by_text("Stop")).to_have_count(0, timeout=30_000)
     await expect(answer.locator(".markdown").first).to_have_text("Title The first part goes on. a b The end.")
     await expect(answer.locator("h1, li")).to_have_text(["Title", "a", "b"])
@@ -201,7 +239,7 @@ async def test_a_stream_that_cannot_be_had_at_first_is_asked_for_again(page: Pag
     for fail in (come_to_nothing, meet_a_proxy):
         rest.clear()
         await page.route(STREAMS, fail, times=1)
-        await page.goto("/chat")
+        await page.goto("/waves")
         await ask(page)
         await expect(page.get_by_text(LOST)).to_be_visible()
         await expect(page.get_by_text("The server does not answer")).to_be_hidden()
@@ -217,10 +255,10 @@ async def test_a_script_that_comes_late_is_waited_for_and_a_server_that_is_resta
         await expect(page.get_by_label("Your question")).to_be_visible()
         await route.continue_()
 
-    await page.goto("/chat")
+    await page.goto("/waves")
     await page.route("**/hx-sse-*", come_late)
     await ask(page)
-    await expect(page.locator("article").nth(1)).to_contain_text("The first part")
+    await expect(page.get_by_role("article", name="Answer")).to_contain_text("The first part")
     rest.set()
     await expect_whole_answer(page)
 
