@@ -5,12 +5,9 @@ import asyncio
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from playwright.async_api import Page, expect
 
-from opportune.accounts import User
 from opportune.llm import FakeProvider
-from opportune.testing import make_user, sign_in_browser, signed_in_client
-from opportune.testing.services.accessibility import find_violations
+from opportune.testing import make_user, signed_in_client
 from tests.pydocs.fake_search import FakeSearch
 
 # What is asked of the database is asked of both kinds in the tests of answers.
@@ -49,25 +46,3 @@ async def test_a_question_about_nothing_and_no_question_are_refused(
 ) -> None:
     async with signed_in_client(app) as client:
         assert (await client.post(f"/pydocs?slug={slug}", data={"question": question})).status_code == status
-
-
-async def test_an_answer_grows_in_the_page_survives_a_reload_is_stopped_and_goes_on(
-    page: Page, app: FastAPI, site: str, user: User, fake_search: FakeSearch, fake_llm: FakeProvider
-) -> None:
-    await sign_in_browser(page, app, user, site)
-    fake_llm.script = ["The *first* part", asyncio.Event()]
-    await page.goto("/pydocs/os.path")
-    await page.get_by_label("Ask about os.path").fill("Why?")
-    await page.get_by_label("Ask about os.path").press("Enter")
-    answer = page.get_by_role("article", name="Answer")
-    await expect(answer.locator("em")).to_have_text("first")
-    await page.reload()
-    await expect(answer.locator("em")).to_have_text("first")
-    await answer.get_by_role("button", name="Stop").press("Enter")
-    await expect(answer.get_by_text("Stopped")).to_be_visible()
-    await expect(answer.get_by_role("button", name="Continue")).to_be_focused()
-    fake_llm.script = [" and the rest."]
-    await answer.get_by_role("button", name="Continue").click()
-    await expect(answer.locator(".markdown").first).to_have_text("The first part and the rest.")
-    await expect(answer.get_by_role("button", name="Continue")).to_have_count(0)
-    assert not await find_violations(page)

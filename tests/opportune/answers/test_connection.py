@@ -5,24 +5,17 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, FastAPI, Form, Request, Response
-from jinja2 import ChoiceLoader, DictLoader
+from fastapi import FastAPI
 from playwright.async_api import Browser, Page, Route, expect
 
-from opportune.accounts import CurrentUser
 from opportune.answers import live
-from opportune.db import WriteSession
-from opportune.feature import Feature
-from opportune.features import accounts, answers, jobs
-from opportune.llm import Answers, FakeProvider, show_answer
-from opportune.settings import Settings
+from opportune.llm import FakeProvider
 from opportune.testing import make_user, sign_in_browser
-from opportune.testing.quiet_app import quiet_app
-from opportune.text import Line
-from opportune.web import templates
+from tests.opportune.answers.question_page import app
+
+__all__ = ["app"]  # a fixture
 
 # A browser shows the same with both kinds.
 pytestmark = pytest.mark.database("sqlite")
@@ -30,24 +23,6 @@ pytestmark = pytest.mark.database("sqlite")
 BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
 LOST = "Connection lost, trying again"
 STREAMS = "**/stream?after=*"
-TOPIC = "waves"
-PAGE = """{% extends "base.html" %}{% from "macros/answer.html" import question_form with context %}
-{% block content %}{{ question_form("/waves", answer, "Your question") }}{% endblock %}"""
-
-pages = APIRouter()
-
-
-@pages.get("/waves")
-async def waves(request: Request, user: CurrentUser, answers: Answers) -> Response:
-    return templates.render(request, "waves.html", {"answer": await answers.newest(TOPIC, user.id)})
-
-
-@pages.post("/waves")
-async def ask_of_waves(
-    request: Request, user: CurrentUser, session: WriteSession, answers: Answers, question: Annotated[Line, Form()]
-) -> Response:
-    answer = await answers.ask(session, question, owner_id=user.id, topic=TOPIC)
-    return await show_answer(request, answer, "/waves")
 
 
 class Router:
@@ -106,16 +81,6 @@ class Connection:
                     writer.write(data)
         if not self.is_forgotten:
             writer.close()
-
-
-@pytest.fixture
-async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    loader = ChoiceLoader([DictLoader({"waves.html": PAGE}), templates.environment.loader])  # type: ignore[list-item]
-    monkeypatch.setattr(templates.environment, "loader", loader)
-    feature = Feature(name="waves", summary="Waves.", pages=pages)
-    app = quiet_app(settings, [accounts, jobs, answers, feature])
-    async with app.router.lifespan_context(app):
-        yield app
 
 
 @pytest.fixture
