@@ -1,6 +1,5 @@
 """An index of a few entries that no database has, for tests of what is around it."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,8 +28,6 @@ class FakeSearch(DocumentSearch[SearchHit]):
         self.database = None
         self.is_empty = False
         self.fragments = FragmentCache()
-        self.later: dict[str, asyncio.Event] = {}
-        """Queries that are answered only after their event."""
         self.asked: list[str] = []
 
     async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[SearchHit]:
@@ -38,8 +35,6 @@ class FakeSearch(DocumentSearch[SearchHit]):
             raise python_docs.missing
         query = query.replace("\0", "").strip()[:MAX_QUERY_LENGTH]
         self.asked.append(query)
-        if query in self.later:
-            await self.later[query].wait()
         corrected = "json" if query == "jsno" else ""
         names = [name for name in BODIES if query and name.startswith(corrected or query.lower())]
         shown = names[(page - 1) * limit : page * limit]

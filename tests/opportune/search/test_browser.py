@@ -1,0 +1,134 @@
+"""A search as one types in Chromium, on a page that the macros make."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from jinja2 import ChoiceLoader, DictLoader
+from markupsafe import Markup
+from playwright.async_api import Page, expect
+
+from opportune.feature import Feature
+from opportune.features import accounts, jobs
+from opportune.search import SearchQuery, SearchResults
+from opportune.settings import Settings
+from opportune.testing.quiet_app import quiet_app
+from opportune.testing.services.accessibility import find_violations
+from opportune.web import is_htmx, templates
+
+# One is enough: what is asked here is no database.
+pytestmark = pytest.mark.database("sqlite")
+
+WAVES = ("sea", "sea breeze", "sea breeze at dawn", "sea breezes", "tide")
+SEARCH = """{% extends "base.html" %}{% from "macros/search.html" import search_box, search_head %}
+{% block head %}{{ super() }}{{ search_head() }}{% endblock %}
+{% block content %}<h1>Waves</h1>{{ search_box("/waves", results.query, "Search the waves") }}
+{% block found %}{% from "macros/search.html" import search_results %}
+{{ search_results(results, request.url, hint="Type a beginning") }}{% endblock %}{% endblock %}"""
+WAVE = '{% extends "base.html" %}{% block content %}<h1>{{ name }}</h1>{% endblock %}'
+
+router = APIRouter(prefix="/waves")
+pending: dict[str, asyncio.Event] = {}
+"""Queries that are answered only after their event."""
+
+
+@dataclass
+class Hit:
+    name: str
+    query: str
+
+    @property
+    def url(self) -> str:
+        return f"/waves/{WAVES.index(self.name)}"
+
+    @property
+    def name_html(self) -> Markup:
+        return Markup("<mark>{}</mark>{}").format(self.query, self.name.removeprefix(self.query))
+
+    snippet_html = Markup("")
+
+
+@router.get("")
+async def search(request: Request, asked: Annotated[SearchQuery, Query()]) -> Response:
+    if asked.q in pending:
+        await pending[asked.q].wait()
+    found = [Hit(name, asked.q) for name in WAVES if asked.q and name.startswith(asked.q)]
+    context: dict[str, Any] = {"results": SearchResults(items=found, total=len(found), page=1, pages=1, query=asked.q)}
+    if is_htmx(request):
+        return templates.render_block(request, "waves/search.html", "found", context)
+    return templates.render(request, "waves/search.html", context)
+
+
+@router.get("/{number}")
+async def wave(request: Request, number: int) -> Response:
+    return templates.render(request, "waves/wave.html", {"name": WAVES[number]})
+
+
+@pytest.fixture
+async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    pages = DictLoader({"waves/search.html": SEARCH, "waves/wave.html": WAVE})
+    monkeypatch.setattr(templates.environment, "loader", ChoiceLoader([pages, templates.environment.loader]))  # type: ignore[list-item]
+    app = quiet_app(settings, [accounts, jobs, Feature(name="waves", summary="Waves.", pages=router)])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_an_older_answer_never_takes_the_place_of_a_newer(
+    page: Page, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, hits = page.get_by_role("status"), page.locator(".search-hit")
+    await page.goto("/waves")
+    for words in ("s", "se"):  # two, since htmx itself stops only the first
+        monkeypatch.setitem(pending, words, asyncio.Event())
+        async with page.expect_request(f"**/waves?q={words}"):
+            await page.get_by_role("searchbox").fill(words)
+    await page.get_by_role("searchbox").fill("tid")
+    await expect(count).to_have_text("1 result")
+
+    for event in pending.values():
+        event.set()
+    await page.evaluate("fetch('/waves?q=sea').then(() => new Promise(requestAnimationFrame))")
+
+    await expect(hits).to_have_text([re.compile("tide")])
+    await expect(hits.locator("mark")).to_have_text("tid")
+    assert not await find_violations(page)
+    assert page.url == f"{site}/waves?q=tid"
+
+
+async def test_keys_search_walk_open_and_clear(page: Page, site: str) -> None:
+    box, hits = page.get_by_role("searchbox"), page.locator(".search-hit")
+    await page.goto("/waves?q=tide")
+    await page.keyboard.press("/")
+    await expect(box).to_be_focused()
+    await page.keyboard.type("sea b")
+    await expect(hits).to_have_count(3)
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("ArrowDown")
+    await expect(hits.nth(1)).to_be_focused()
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("ArrowUp")
+    await expect(box).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("sea breeze at dawn")
+
+    await page.go_back()
+    await expect(box).to_have_value("sea b")
+    await expect(hits).to_have_count(3)
+    await page.go_back()
+    await expect(box).to_have_value("tide")
+    await expect(hits).to_have_count(1)
+
+    await box.focus()
+    await page.keyboard.press("Escape")
+    await expect(box).to_have_value("")
+    await expect(page.get_by_text("Type a beginning")).to_be_visible()
+    await box.fill("sea breeze a")
+    await expect(hits).to_have_count(1)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"{site}/waves/2")
