@@ -64,8 +64,7 @@ SAMPLE_DOMAIN = "@example.com"
 def command(
     deploy: Annotated[bool, typer.Option("--deploy", help="Look at it as production would.")] = False,
     try_out: Annotated[
-        bool,
-        typer.Option("--try", help="Knock at what the settings name, too: would the mail server let us in?"),
+        bool, typer.Option("--try", help="Knock at what the settings name, too: would the mail server let us in?")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:

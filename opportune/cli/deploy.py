@@ -190,4 +190,5 @@ def findings_for(recipe: Recipe, file: Path | None, answers: Answers, *, yes: bo
         told = [*check_deployment(replace(deployment, answers=answered(deployment, yes=yes)))]
         yield from told
         # What no rule of a host is about, and a start there would refuse: a schedule, the cache's address.
-        yield from (Finding(text) for text in address_faults(settings) if text not in {each.text for each in told})
+        known = {each.text for each in told}
+        yield from (Finding(text) for text in address_faults(settings) if text not in known)

@@ -86,13 +86,14 @@ def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
     """Raise OperatorError for names that there are not, or that nobody may write."""
     shape = declared.shape
     writable, relations = [*shape.columns, *shape.links], [*shape.to_one, *shape.links]
+    incomplete = incomplete_links_of(shape.mapper)
     for name in options.nested:
         declared.one_of("nested", name, relations)
     for name in options.write_fields:
         declared.one_of("write_fields", name, writable)
         if name in ("id", options.owner):
             raise declared.fault("write_fields", f"{name!r} is set by the site. Leave it out.")
-        if name in incomplete_links_of(shape.mapper):
+        if name in incomplete:
             raise declared.fault("write_fields", f"the links of {name!r} need more than both rows. Leave it out.")
     for option in ("read_fields", "exclude", "readonly"):
         for name in getattr(options, option):

@@ -13,7 +13,7 @@ from opportune.testing import make_user, sign_in_browser
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_stream_that_is_lost_is_told_and_asked_for_again(chromium: Browser, app: FastAPI, site: str) -> None:
+async def test_a_lost_stream_shows_a_warning_and_reconnects(chromium: Browser, app: FastAPI, site: str) -> None:
     rest = asyncio.Event()
     app.state.llm.provider = FakeProvider("The first part", rest, " goes on.")
 

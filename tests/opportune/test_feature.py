@@ -34,7 +34,7 @@ def test_one_that_is_listed_twice_is_one_line() -> None:
         require_distinct([books := feature("books"), feature("notes"), books])
 
 
-def test_two_of_one_name_are_told_from_one_that_is_listed_twice() -> None:
+def test_two_features_of_one_name_are_distinguished_from_one_listed_twice() -> None:
     with pytest.raises(OperatorError, match="two features that call themselves books: let the name=… in the feature"):
         require_distinct([feature("books"), feature("notes"), feature("books")])
 

@@ -43,6 +43,10 @@ WORDS = {
     "Not a valid float value.": A_NUMBER,
 }
 """What pages of the site say in the place of WTForms' words."""
+TRANSLATIONS = SimpleNamespace(
+    gettext=lambda words: WORDS.get(words, words),
+    ngettext=lambda one, many, number: one if number == 1 else many,
+)
 
 
 class AdminForm(Form):  # type: ignore[misc]  # its base has no types
@@ -50,8 +54,7 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
 
     class Meta:
         def get_translations(self, _form: Form) -> SimpleNamespace:
-            plural = {"ngettext": lambda one, many, number: one if number == 1 else many}
-            return SimpleNamespace(gettext=lambda words: WORDS.get(words, words), **plural)
+            return TRANSLATIONS
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)

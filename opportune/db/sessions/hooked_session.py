@@ -89,8 +89,9 @@ def _give_keys(row: SQLModel) -> None:
     """Give a row the keys of what its relationships were set to, as the flush does: hooks look at `book.author_id`."""
     state = state_of(row)
     for relation in state.mapper.relationships:
-        added = state.attrs[relation.key].history.added
-        if relation.direction is not RelationshipDirection.MANYTOONE or relation.viewonly or not added:
+        if relation.direction is not RelationshipDirection.MANYTOONE or relation.viewonly:
+            continue
+        if not (added := state.attrs[relation.key].history.added):
             continue
         target = None if added[0] is None else state_of(added[0])
         known = dict(zip(relation.mapper.primary_key, target.identity or (), strict=False)) if target else {}

@@ -180,7 +180,7 @@ async def test_a_bad_registration_is_refused(
     assert await emails(database) == []
 
 
-async def test_who_registers_is_told_of_a_bad_email_and_a_weak_password_at_once(client: AsyncClient) -> None:
+async def test_registering_shows_a_bad_email_and_a_weak_password_at_once(client: AsyncClient) -> None:
     answer = await client.post("/accounts/register", data={"email": "ada@", "password": "short"})
 
     assert answer.status_code == 422

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import pytest
 from fastapi import APIRouter, FastAPI, Form, Request, Response
-from jinja2 import ChoiceLoader, DictLoader
 
 from opportune.accounts import CurrentUser
 from opportune.db import WriteSession
@@ -16,6 +15,7 @@ from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.text import Line
 from opportune.web import templates
+from tests.opportune.page_templates import add_templates
 
 TOPIC = "waves"
 PAGE = """{% extends "base.html" %}{% from "macros/answer.html" import question_form with context %}
@@ -39,8 +39,7 @@ async def ask_of_waves(
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    loader = ChoiceLoader([DictLoader({"waves.html": PAGE}), templates.environment.loader])  # type: ignore[list-item]
-    monkeypatch.setattr(templates.environment, "loader", loader)
+    add_templates(monkeypatch, {"waves.html": PAGE})
     feature = Feature(name="waves", summary="Waves.", pages=pages)
     app = quiet_app(settings, [accounts, jobs, answers, feature])
     async with app.router.lifespan_context(app):

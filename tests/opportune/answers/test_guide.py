@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI
 from httpx import AsyncClient
-from jinja2 import ChoiceLoader, DictLoader
 
 from opportune.db import RowId
 from opportune.db.hooks import temporary_hooks
@@ -21,7 +20,7 @@ from opportune.project import PROJECT
 from opportune.settings import Settings
 from opportune.testing import RecordedJobs
 from opportune.testing.quiet_app import quiet_app
-from opportune.web import templates
+from tests.opportune.page_templates import add_templates
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -45,8 +44,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     dependencies = ModuleType("app.books.dependencies")
     vars(dependencies)["CurrentBook"] = Annotated[Book, Depends(get_book)]
     monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
-    loader = ChoiceLoader([DictLoader({"books/detail.html": PAGE}), templates.environment.loader])  # type: ignore[list-item]
-    monkeypatch.setattr(templates.environment, "loader", loader)
+    add_templates(monkeypatch, {"books/detail.html": PAGE})
     names: dict[str, Any] = {}
     for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
         exec(code, names)  # noqa: S102 - the guide's own

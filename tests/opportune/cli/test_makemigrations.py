@@ -162,7 +162,7 @@ def test_migrations_are_squashed_when_somebody_says_so(library: Library, run: Ru
     assert run("makemigrations", "--check") == (0, "No changes detected\n")
 
 
-def test_a_foreign_key_of_a_column_that_may_be_empty_is_told_with_its_table_and_harms_no_old_version(
+def test_a_foreign_key_of_a_nullable_column_is_listed_with_its_table_and_safe_for_the_old_version(
     library: Library, run: RunCommand
 ) -> None:
     shelf = 'class Shelf(Model, table=True):\n    __tablename__ = "library_shelf"\n'

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from jinja2 import ChoiceLoader, DictLoader
 from markupsafe import escape
 from sqlalchemy import Engine, event, select
 from sqlmodel import col
@@ -19,8 +18,8 @@ from opportune.crud.columns import escaped
 from opportune.crud.display import format_all, format_value
 from opportune.errors import OperatorError
 from opportune.testing import grant, make_user, signed_in_client
-from opportune.web import templates
 from tests.opportune.crud.library import BookStatus, Note, Opinion, Topic, Volume, Volumes, Writer
+from tests.opportune.page_templates import add_templates
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -383,8 +382,7 @@ async def statements(client: AsyncClient, path: str) -> int:
 def own_templates(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Templates of the project, by their names."""
     texts: dict[str, str] = {}
-    loader = ChoiceLoader([DictLoader(texts), *filter(None, [templates.environment.loader])])
-    monkeypatch.setattr(templates.environment, "loader", loader)
+    add_templates(monkeypatch, texts)
     return texts
 
 

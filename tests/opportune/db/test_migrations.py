@@ -304,7 +304,7 @@ def test_a_table_that_no_feature_owns_is_told(sample: SampleFeatures) -> None:
 
 
 @on_one
-def test_a_table_of_a_framework_s_feature_that_is_not_listed_is_told_with_its_line(sample: SampleFeatures) -> None:
+def test_a_table_of_an_uninstalled_framework_feature_names_the_import_to_add(sample: SampleFeatures) -> None:
     sample.table("answers_answer")
     with pytest.raises(
         OperatorError, match=r"installed\.py lacks: from opportune\.features import answers, and list it"

@@ -226,7 +226,7 @@ def test_the_file_is_read_and_the_environment_wins(project: Path, oppman: Oppman
     assert any("stands in quotes" in finding["text"] for finding in data["findings"])
 
 
-def test_what_a_start_there_would_refuse_is_told_once(oppman: Oppman, write_env: WriteEnv) -> None:
+def test_a_setting_that_a_start_would_refuse_is_reported_once(oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("linux")
     given = {"BACKUP_URL": "file:/mnt/backups", "BACKUP_KEEP": "some", "CACHE_URL": "tea", "STORAGE_URL": "attic"}
     code, out, _ = oppman("deploy", "check", "linux", "--yes", **given)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Query, Request, Response
-from jinja2 import ChoiceLoader, DictLoader
 from markupsafe import Markup
 from playwright.async_api import Page, expect
 
@@ -19,6 +18,7 @@ from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.testing.services.accessibility import find_violations
 from opportune.web import is_htmx, templates
+from tests.opportune.page_templates import add_templates
 
 # One is enough: what is asked here is no database.
 pytestmark = pytest.mark.database("sqlite")
@@ -70,8 +70,7 @@ async def wave(request: Request, number: int) -> Response:
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    pages = DictLoader({"waves/search.html": SEARCH, "waves/wave.html": WAVE})
-    monkeypatch.setattr(templates.environment, "loader", ChoiceLoader([pages, templates.environment.loader]))  # type: ignore[list-item]
+    add_templates(monkeypatch, {"waves/search.html": SEARCH, "waves/wave.html": WAVE})
     app = quiet_app(settings, [accounts, jobs, Feature(name="waves", summary="Waves.", pages=router)])
     async with app.router.lifespan_context(app):
         yield app

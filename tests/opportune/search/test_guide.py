@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
-from jinja2 import DictLoader
-from jinja2.loaders import ChoiceLoader
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -23,7 +21,7 @@ from opportune.search import DocumentHit, DocumentIndex, DocumentSearch, SearchQ
 from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
-from opportune.web import templates
+from tests.opportune.page_templates import add_templates
 from tests.opportune.search.books import Book, add, make_tables, migrated
 from tests.opportune.search.shelf_index import unseen
 
@@ -45,8 +43,7 @@ def example(searchables_of_the_test: None) -> Iterator[dict[str, Any]]:
 async def app(example: dict[str, Any], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     """The site with the guide's feature."""
     router: APIRouter = example["router"]
-    loader = ChoiceLoader([DictLoader({"books/search.html": HTML[0]}), templates.environment.loader])  # type: ignore[list-item]
-    monkeypatch.setattr(templates.environment, "loader", loader)
+    add_templates(monkeypatch, {"books/search.html": HTML[0]})
     books = Feature(name="books", summary="", pages=router)
     app = quiet_app(settings, (*installed_features(), books))
     async with app.router.lifespan_context(app):

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from jinja2 import ChoiceLoader, DictLoader
 from playwright.async_api import Page, expect
 from starlette.datastructures import URL
 
@@ -17,6 +16,7 @@ from opportune.project import PROJECT
 from opportune.storage import StorageError
 from opportune.web.forms.forms import Form
 from opportune.web.rendering.templates import templates
+from tests.opportune.page_templates import add_templates
 from tests.opportune.storage.pictures import photo
 
 pytestmark = pytest.mark.database("sqlite")
@@ -36,9 +36,7 @@ def guide(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     names: dict[str, Any] = {}
     exec("".join(blocks("python")), names)  # noqa: S102 - the guide's own
     form, list_ = blocks("jinja")
-    environment, guides = templates.environment, DictLoader({"enquiries/ask.html": form, "enquiries/list.html": list_})
-    assert environment.loader
-    monkeypatch.setattr(environment, "loader", ChoiceLoader([guides, environment.loader]))
+    add_templates(monkeypatch, {"enquiries/ask.html": form, "enquiries/list.html": list_})
     return SimpleNamespace(**names)
 
 

@@ -12,7 +12,6 @@ import pytest
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 from httpx import AsyncClient
-from jinja2 import ChoiceLoader, DictLoader
 from playwright.async_api import Page, expect
 from sqlalchemy import text
 from starlette.types import Message
@@ -25,6 +24,7 @@ from opportune.settings import Settings
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.quiet_app import quiet_app
 from opportune.web import streaming, templates
+from tests.opportune.page_templates import add_templates
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -61,10 +61,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     names: dict[str, Any] = {}
     exec(PYTHON, names)  # noqa: S102 - the guide's own
     names["pages"].add_api_route("/{book_id}", detail)
-    environment = templates.environment
-    assert environment.loader
-    book_page = DictLoader({"books/detail.html": PAGE})
-    monkeypatch.setattr(environment, "loader", ChoiceLoader([book_page, environment.loader]))
+    add_templates(monkeypatch, {"books/detail.html": PAGE})
     app = quiet_app(settings, [Feature(name="books", summary="Books.", pages=names["pages"])])
     async with app.router.lifespan_context(app):
         yield app
