@@ -1,14 +1,16 @@
-from fastapi import APIRouter
+from typing import Annotated
 
-from app.pydocs.dependencies import Asked, Index
+from fastapi import APIRouter, Query
+
+from app.pydocs.documents import Index
 from app.pydocs.schemas import EntryRead, SearchHit
-from opportune.search import SearchResults
+from opportune.search import SearchQuery, SearchResults
 
 router = APIRouter(prefix="/pydocs", tags=["pydocs"])
 
 
 @router.get("/search")
-async def search(index: Index, asked: Asked) -> SearchResults[SearchHit]:
+async def search(index: Index, asked: Annotated[SearchQuery, Query()]) -> SearchResults[SearchHit]:
     """Symbols and sections, the best first; the last word may be unfinished. A long query is cut."""
     return await index.find(asked.q, limit=asked.size, page=asked.page)
 

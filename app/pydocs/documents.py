@@ -1,11 +1,13 @@
 """What is indexed, and where the index is."""
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
+
+from fastapi import Depends
 
 from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
-from opportune.search import Document, DocumentIndex
+from opportune.search import MAX_TEXT_LENGTH, Document, DocumentIndex, DocumentSearch
 
 # What is worth the most is what most questions are about.
 RANKS = dict(zip(get_args(Kind), (0, 1, 2, 1, 3, 4, 4, 4, 5, 2, 5, 0, 1), strict=True))
@@ -22,6 +24,9 @@ class Piece(Document):
     """Safe HTML."""
     source: str = ""
 
+    def __post_init__(self) -> None:
+        self.text = " ".join(self.text.split())[:MAX_TEXT_LENGTH]
+
     @property
     def is_dotted(self) -> bool:
         return self.kind not in ("section", "term", "other", "topic")
@@ -33,3 +38,5 @@ class Piece(Document):
 
 
 python_docs = DocumentIndex("pydocs", "the documentation", Piece, SearchHit, PydocsSettings, by_meaning=True)
+
+Index = Annotated[DocumentSearch[SearchHit], Depends(python_docs.search)]

@@ -1,8 +1,10 @@
-from fastapi import APIRouter, Request, Response
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.pydocs.dependencies import Asked, Index
-from app.pydocs.documents import python_docs
+from app.pydocs.documents import Index, python_docs
 from app.pydocs.questions import topic_of
 from app.pydocs.schemas import EntryRead
 from opportune.accounts import OptionalUser
@@ -14,11 +16,12 @@ router = APIRouter(prefix="/pydocs")
 
 
 @router.get("")
-async def search(request: Request, index: Index, asked: Asked) -> Response:
+async def search(request: Request, index: Index, asked: Annotated[SearchQuery, Query()]) -> Response:
     results = status = None
     try:
         if is_htmx(request):
-            return templates.partial(await _found(request, index, asked))
+            made = partial(_found, request, index, asked)
+            return templates.partial(await index.fragment(request.scope["query_string"], made))
         results = await index.find(asked.q, limit=asked.size, page=asked.page)
         status = await index.status()
     except IndexMissing:
@@ -30,23 +33,15 @@ async def search(request: Request, index: Index, asked: Asked) -> Response:
 
 async def _found(request: Request, index: Index, asked: SearchQuery) -> str:
     """The results alone, which depend on nothing but the address and the index."""
-    edition, query = await index.edition(), request.scope["query_string"]
-    part = index.fragments.get(edition, query)
-    if part is None:
-        results = await index.find(asked.q, limit=asked.size, page=asked.page)
-        context = {"results": results, "max_hits": MAX_RANKED_HITS}
-        part = templates.render_block_to_string(request, "pydocs/search.html", "found", context)
-        index.fragments.set(edition, query, part)
-    return part
-
-
-@router.get("/")
-async def elsewhere() -> Response:
-    return RedirectResponse("/pydocs", 308)
+    results = await index.find(asked.q, limit=asked.size, page=asked.page)
+    context = {"results": results, "max_hits": MAX_RANKED_HITS}
+    return templates.render_block_to_string(request, "pydocs/search.html", "found", context)
 
 
 @router.get("/{slug:path}")
 async def entry(request: Request, index: Index, slug: str, user: OptionalUser, answers: Answers) -> Response:
+    if not slug:
+        return RedirectResponse("/pydocs", 308)
     entry = EntryRead.of(await index.get(slug))
     answer = await answers.newest(topic_of(slug), user.id) if user else None
     return templates.render(request, "pydocs/entry.html", {"entry": entry, "answer": answer})

@@ -3,9 +3,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
-from markupsafe import Markup
 
-from app.pydocs.dependencies import Index
+from app.pydocs.documents import Index
 from app.pydocs.schemas import EntryRead
 from opportune.accounts import CurrentUser
 from opportune.db import WriteSession
@@ -30,9 +29,7 @@ async def ask(
     question: Annotated[Line, Form(min_length=1, max_length=500)],
 ) -> Response:
     entry = EntryRead.of(await index.get(slug))
-    body = Markup(entry.body_html).striptags()  # noqa: S704 - cleaned when it was indexed
-    text = f"{entry.name} {entry.signature}\n{body}"
-    system = RULES + text[: CHARACTERS_PER_TOKEN * answers.llm.context_budget]
+    system = RULES + entry.text[: CHARACTERS_PER_TOKEN * answers.llm.context_budget]
     answer = await answers.ask(session, question, system=system, owner_id=user.id, topic=topic_of(slug))
     return await show_answer(request, answer, entry.url)
 

@@ -3,6 +3,7 @@
 from typing import Literal, Self
 from urllib.parse import quote
 
+from markupsafe import Markup
 from pydantic import computed_field
 
 from opportune.search import DocumentHit, DocumentRead
@@ -47,7 +48,11 @@ class EntryRead(EntryLink):
     parent: EntryLink | None
     children: list[EntryLink]
 
+    @property
+    def text(self) -> str:
+        """All of it as plain text."""
+        return f"{self.name} {self.signature}\n{Markup(self.body_html).striptags()}"  # noqa: S704 - cleaned before
+
     @classmethod
     def of(cls, found: DocumentRead) -> Self:
-        around = {"parent": found.parent, "children": found.children}
-        return cls.model_validate({**found.document, **around, "body_html": found.document["body"]})
+        return cls.model_validate({**found.document, **found._asdict(), "body_html": found.document["body"]})

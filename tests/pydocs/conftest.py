@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from app.pydocs.dependencies import index
+from app.pydocs.documents import python_docs
 from opportune.search.documents import index as place
 from tests.pydocs.fake_search import FakeSearch
 
@@ -16,7 +16,7 @@ def fake_search(app: FastAPI) -> FakeSearch:
     async def instead() -> FakeSearch:
         return fake_search
 
-    app.dependency_overrides[index] = instead
+    app.dependency_overrides[python_docs.search] = instead
     return fake_search
 
 

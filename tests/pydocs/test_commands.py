@@ -46,7 +46,7 @@ def test_a_folder_is_indexed_and_what_is_left_out_is_named(oppman: Oppman, tmp_p
     done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
     assert done.code == 0
     assert done.out.startswith("9 entries of Shelf 1.2 in ")
-    assert done.err == "Left out missing.html: there is no such file\n"
+    assert done.err == "Left out missing.html: it cannot be read (No such file or directory)\n"
     assert "that were left out: 1." in oppman("pydocs", "status").out
 
 
@@ -75,7 +75,7 @@ def test_ctrl_c_says_how_to_go_on(
     [
         (["status"], "sqlite:///{folder}/none.db", "There is no index of the documentation yet. Run: "),
         (["index", "{folder}/none"], "sqlite:///{folder}/x.db", "There is no folder "),
-        (["index", "{folder}"], "sqlite:///{folder}/x.db", "has no objects.inv"),
+        (["index", "{folder}"], "sqlite:///{folder}/x.db", "give the folder of HTML pages"),
         (["index"], "sqlite:///{folder}/file/x.db", "cannot be made"),
         (["index"], "mysql://u:hidden@h/x", "PYDOCS_DATABASE_URL begins with mysql://"),
         (["index"], "postgresql://u:hidden@127.0.0.1:1/x", "Nothing answers at 127.0.0.1:1."),

@@ -74,7 +74,8 @@ def test_only_harmless_html_is_kept_and_links_lead_to_entries(folder: Path) -> N
 def test_pages_that_cannot_be_read_are_named_and_the_others_are_indexed(folder: Path) -> None:
     (folder / "glossary.html").write_text("<p>no section at all")
     pieces, left_out = read(folder)
-    assert left_out == {"missing.html": "there is no such file", "glossary.html": "it has no sections"}
+    missing = "it cannot be read (No such file or directory)"
+    assert left_out == {"missing.html": missing, "glossary.html": "it has no sections"}
     assert "shelf.path.join" in pieces
 
 
@@ -94,11 +95,11 @@ def test_a_changed_page_has_another_mark(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "has no objects.inv"),
+        (None, "give the folder of HTML pages"),
         (b"", "is no inventory of Sphinx"),
         (b"# Sphinx inventory version 1\n# a\n# b\n# c\n", "is no inventory of Sphinx"),
         (HEAD + b"rubbish", "is damaged"),
-        (inventory()[:-9], "is cut off"),
+        (inventory()[:-9], "is damaged"),
         (inventory("x py:function\n\n\xff\n"), "names no HTML pages"),
     ],
 )

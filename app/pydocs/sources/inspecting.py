@@ -1,10 +1,11 @@
 """Describes modules of the standard library: a program of its own, run by `python.py`, that imports nothing of ours.
 
-What it imports may print, hang, or take the process with it. It reads names of modules and answers each with one line
-of JSON: a list of objects, or the reason why there is none.
+What it imports may print, hang, or take the process with it. Its arguments are the seconds that each module may take,
+and names of modules; it answers each with one line of JSON: a list of objects, or the reason why there is none.
 """
 
 import enum
+import faulthandler
 import importlib
 import inspect
 import json
@@ -18,15 +19,9 @@ from typing import Any
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 DESCRIPTORS = types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType
 ROUTINES = types.FunctionType, types.BuiltinFunctionType, *DESCRIPTORS
-PROPERTIES = property, types.GetSetDescriptorType, types.MemberDescriptorType
 
 seen: set[tuple[int, str]] = set()
 classes: set[type] = set()
-
-
-def describe_module(name: str) -> list[dict[str, str]]:
-    module = importlib.import_module(name)
-    return [entry(name, "module", doc=documentation(module)), *members(module, name)]
 
 
 def members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
@@ -48,11 +43,9 @@ def public(module: types.ModuleType) -> list[str]:
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return sorted(listed)
-    return sorted(label for label, value in vars(module).items() if label[:1] != "_" and is_shown(module, value))
-
-
-def is_shown(module: types.ModuleType, value: object) -> bool:
-    return is_own(module, value) or (module.__name__ == "builtins" and inspect.isroutine(value))
+    shown = ((label, value) for label, value in vars(module).items() if label[:1] != "_")
+    is_builtin = module.__name__ == "builtins"  # which shows open of io
+    return sorted(label for label, value in shown if is_own(module, value) or (is_builtin and inspect.isroutine(value)))
 
 
 def is_own(module: types.ModuleType, value: object) -> bool:
@@ -84,7 +77,7 @@ def member(label: str, value: Any, cls: type, parent: str) -> dict[str, str]:
     if isinstance(inner, ROUTINES):
         bound = inspect.getattr_static(cls, label) if isinstance(value, types.ClassMethodDescriptorType) else inner
         return entry(full, "method", parent, documentation(inner), signature_of(bound, label))
-    if isinstance(value, PROPERTIES):
+    if inspect.isdatadescriptor(value):
         return entry(full, "property", parent, documentation(value))
     return entry(full, "attribute", parent, "" if isinstance(value, enum.Enum) else described(value))
 
@@ -109,12 +102,14 @@ def signature_of(value: Any, label: str) -> str:
 
 
 def entry(name: str, kind: str, parent: str = "", doc: str = "", signature: str = "") -> dict[str, str]:
+    parent = parent or name.rpartition(".")[0]
     return {"name": name, "kind": kind, "parent": parent, "doc": doc, "signature": signature}
 
 
 def answer(name: str) -> list[dict[str, str]] | str:
     try:
-        return describe_module(name)
+        module = importlib.import_module(name)
+        return [entry(name, "module", doc=documentation(module)), *members(module, name)]
     except ImportError:
         return []  # it is for another system
     except BaseException as error:  # noqa: BLE001 - whatever a module does when it is imported, the others follow
@@ -125,6 +120,8 @@ if __name__ == "__main__":
     # What modules print goes nowhere; the answers have the real output to themselves.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    for line in sys.stdin:
-        out.write(json.dumps(answer(line.strip())) + "\n")
-        out.flush()
+    for name in sys.argv[2:]:
+        faulthandler.dump_traceback_later(float(sys.argv[1]), exit=True)
+        said = json.dumps(answer(name))
+        faulthandler.cancel_dump_traceback_later()
+        print(said, file=out, flush=True)

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +25,7 @@ class Inventory:
     modules: set[str] = field(default_factory=set)
 
     def add(self, line: str) -> None:
-        match = LINE.match(line)
-        if not match:
+        if not (match := LINE.match(line)):
             return
         name, role = match["name"], f"{match['domain']}:{match['role']}"
         uri = match["uri"].removesuffix("$") + (name if match["uri"].endswith("$") else "")
@@ -41,10 +41,9 @@ def read_inventory(folder: Path) -> Inventory:
     path = folder / "objects.inv"
     try:
         head = path.read_bytes().split(b"\n", 4)
-    except FileNotFoundError:
-        raise OperatorError(f"{folder} has no objects.inv: give the folder of HTML pages that Sphinx made.") from None
     except OSError as error:
-        raise OperatorError(f"{path} cannot be read ({error.strerror}).") from error
+        advice = "give the folder of HTML pages that Sphinx made"
+        raise OperatorError(f"{path} cannot be read ({error.strerror}): {advice}.") from error
     if len(head) < 5 or head[0].strip() != HEADER:
         raise OperatorError(f"{path} is no inventory of Sphinx, or one of before 2010: make the pages again.")
     named = [line.decode(errors="replace").partition(":")[2].strip()[:100] for line in head[1:3]]
@@ -56,10 +55,8 @@ def read_inventory(folder: Path) -> Inventory:
 
 def _unpacked(packed: bytes, path: Path) -> str:
     unpacker = zlib.decompressobj()
-    try:
+    with suppress(zlib.error):
         content = unpacker.decompress(packed, MAX_INVENTORY_BYTES)
-    except zlib.error:
-        raise OperatorError(f"{path} is damaged: make the pages again.") from None
-    if not unpacker.eof:
-        raise OperatorError(f"{path} is cut off or larger than {MAX_INVENTORY_BYTES >> 20} MiB: make the pages again.")
-    return content.decode(errors="replace")
+        if unpacker.eof:
+            return content.decode(errors="replace")
+    raise OperatorError(f"{path} is damaged, or larger than {MAX_INVENTORY_BYTES >> 20} MiB: make the pages again.")

@@ -8,8 +8,6 @@ from opportune.search import HtmlElement, parse_main
 
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 SILENT_CLASSES = {"headerlink", "toctree-wrapper", "linenos"}
-MAX_BODY_LENGTH = 200_000
-"""Characters of HTML in one part; the rest is left out."""
 
 
 @dataclass(eq=False)
@@ -26,12 +24,6 @@ class Part:
     text: list[str] = field(default_factory=list)
     anchors: list[str] = field(default_factory=list)
     """Other names of the same."""
-    size: int = 0
-
-    def add(self, html: str) -> None:
-        self.size += len(html)
-        if self.size < MAX_BODY_LENGTH:
-            self.body.append(html)
 
 
 @dataclass
@@ -46,7 +38,7 @@ class PartReader:
             if not isinstance(child, str):
                 self._read(child, part)
             elif part:
-                part.add(escape(child, quote=False))
+                part.body.append(escape(child, quote=False))
                 part.text.append(child)
 
     def _read(self, element: HtmlElement, part: Part | None) -> None:
@@ -61,9 +53,9 @@ class PartReader:
         elif part is None or element.tag == "span":  # by which code is coloured
             self.read(element, part)
         else:
-            part.add(self._opening(element))
+            part.body.append(self._opening(element))
             self.read(element, part)
-            part.add("" if element.is_void else f"</{element.tag}>")
+            part.body.append("" if element.is_void else f"</{element.tag}>")
 
     def _read_descriptions(self, described: HtmlElement, group: str, around: Part | None) -> None:
         part: Part | None = None
@@ -109,11 +101,7 @@ def title_of(child: HtmlElement | str) -> str:
 
 
 def read_parts(page: str, address: Callable[[str], str]) -> list[Part]:
-    """The parts of a page, in their order.
-
-    Raises:
-        ValueError: it cannot be understood, or is nested too deeply.
-    """
+    """The parts of a page, in their order. Raises ValueError: it cannot be understood, or is nested too deeply."""
     reader = PartReader(address)
     try:
         reader.read(parse_main(page), None)

@@ -3,6 +3,8 @@
 import posixpath
 import re
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urldefrag
 
@@ -13,13 +15,15 @@ from app.pydocs.schemas import Kind
 from app.pydocs.sources.inventory import Inventory, read_inventory
 from app.pydocs.sources.pages import Part, read_parts
 from opportune.errors import OperatorError
-from opportune.search import MAX_TEXT_LENGTH, Batch
+from opportune.search import Batch
 
 # Lists of everything that is elsewhere.
 NO_TEXT = re.compile(r"(?:.*/)?(?:genindex.*|py-modindex|modindex|search|contents)\.html")
 TAGS = nh3.ALLOWED_TAGS - {"area", "img", "map", "span"}
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}}
 CLEANER = nh3.Cleaner(tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https"})
+MAX_BODY_LENGTH = 200_000
+"""Characters of HTML in one part; the rest is left out."""
 FIRST_SENTENCE = re.compile(r"(?<=[.!?])\s")
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(("py function", "py decorator", "c function", "c macro"), "function"),
@@ -59,11 +63,10 @@ class SphinxSource:
             yield batch, self._page(batch.name)
 
     def _mark(self, page: str) -> str:
-        try:
+        with suppress(OSError, ValueError):
             status = (self.folder / page).stat()
-        except (OSError, ValueError):
-            return "missing"
-        return f"{self.title} {status.st_mtime_ns} {status.st_size}"
+            return f"{self.title} {status.st_mtime_ns} {status.st_size}"
+        return "missing"
 
     def _page(self, page: str) -> list[Piece] | str:
         path = self.folder / page
@@ -72,23 +75,21 @@ class SphinxSource:
                 return "it is outside the folder"
             text = path.read_text(encoding="utf-8", errors="replace")
             return PageReader(page, self.inventory).read(text) or "it has no sections"
-        except FileNotFoundError:
-            return "there is no such file"
         except OSError as error:
             return f"it cannot be read ({error.strerror})"
         except ValueError as error:
             return str(error)
 
 
+@dataclass
 class PageReader:
     """Turns the parts of one page into pieces."""
 
-    def __init__(self, page: str, inventory: Inventory) -> None:
-        self.page = page
-        self.inventory = inventory
-        self.first = ""
-        """The anchor of the whole page."""
-        self.module = ""
+    page: str
+    inventory: Inventory
+    first: str = ""
+    """The anchor of the whole page."""
+    module: str = ""
 
     def read(self, text: str) -> list[Piece]:
         """Raises ValueError: it cannot be understood."""
@@ -99,20 +100,19 @@ class PageReader:
     def _pieces(self, part: Part) -> Iterator[Piece]:
         """The part, and what else has the same description."""
         headings = [" ".join(title.split()) for title in part.titles or [""]]
-        text = " ".join("".join(part.text).split())[:MAX_TEXT_LENGTH]
-        body = CLEANER.clean("".join(part.body)).strip()
+        body = CLEANER.clean("".join(part.body)[:MAX_BODY_LENGTH]).strip()
         for number, anchor in enumerate([part.anchor, *part.anchors]):
             own = headings[number : number + 1] or headings[-1:]
-            yield self._piece(part, anchor, "\n".join(own if part.anchors else headings), text, body)
+            yield self._piece(part, anchor, "\n".join(own if part.anchors else headings), body)
 
-    def _piece(self, part: Part, anchor: str, heading: str, text: str, body: str) -> Piece:
+    def _piece(self, part: Part, anchor: str, heading: str, body: str) -> Piece:
         name, role = self.inventory.symbols.get(f"{self.page}#{anchor}", ("", ""))
         kind: Kind = "module" if role == "py:module" else KINDS.get(part.group, "other")
         if kind == "module":
             self.module = name
         name = (name if kind != "section" else "") or heading or anchor or self.page
-        piece = Piece(self._slug(anchor), name, kind, body=body, text=text)
-        piece.title = heading if kind == "module" else FIRST_SENTENCE.split(text[:200], maxsplit=1)[0]
+        piece = Piece(self._slug(anchor), name, kind, body=body, text="".join(part.text))
+        piece.title = heading if kind == "module" else FIRST_SENTENCE.split(piece.text[:200], maxsplit=1)[0]
         piece.signature = heading if piece.is_dotted and kind != "module" else ""
         piece.module = self._module(piece)
         piece.parent = self._slug(part.parent.anchor) if part.parent else ""
@@ -124,8 +124,7 @@ class PageReader:
             return ""
         if not piece.is_dotted:
             return self.module or self.page.removesuffix(".html")
-        parts = piece.name.split(".")
-        above = (".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1))
+        above = (piece.name.rsplit(".", cut)[0] for cut in range(1, piece.name.count(".") + 1))
         return next((name for name in above if name in self.inventory.modules), "")
 
     def _slug(self, anchor: str) -> str:

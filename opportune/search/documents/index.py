@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, SecretStr, ValidationInfo
+from starlette.requests import Request
 
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import PROJECT
@@ -97,6 +98,11 @@ class DocumentIndex(Generic[H]):
         from opportune.search.documents.search import DocumentSearch, engine_for  # noqa: PLC0415 - not for a command
 
         return DocumentSearch(self, engine_for(self, settings, database), database)
+
+    async def search(self, request: Request) -> "DocumentSearch[H]":
+        """A dependency: `Annotated[DocumentSearch[Hit], Depends(index.search)]`. The feature has its `lifespan`."""
+        search: DocumentSearch[H] = getattr(request.app.state, self.name)
+        return search
 
     def store(self, url: DatabaseURL) -> "Store":
         """Where it is written."""

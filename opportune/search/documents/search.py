@@ -1,6 +1,6 @@
 """Searching an index of documents, wherever it is. One statement for most questions; it knows no HTTP."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
@@ -114,6 +114,15 @@ class DocumentSearch(Generic[H]):
     async def edition(self) -> int | None:
         """What is made of the answers may be kept until this grows; None: not at all."""
         return await self.engine.edition()
+
+    async def fragment(self, query: bytes, make: Callable[[], Awaitable[str]]) -> str:
+        """A part of a page that depends on nothing but the query of its address and the index: made once for both."""
+        edition = await self.edition()
+        part = self.fragments.get(edition, query)
+        if part is None:
+            part = await make()
+            self.fragments.set(edition, query, part)
+        return part
 
     async def refresh(self) -> None:
         """Look for a newer index now. It is done by itself, at most a second after one was made and is asked for."""
