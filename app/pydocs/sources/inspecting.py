@@ -118,10 +118,10 @@ def answer(name: str) -> list[dict[str, str]] | str:
 
 if __name__ == "__main__":
     # What modules print goes nowhere; the answers have the real output to themselves.
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     for name in sys.argv[2:]:
         faulthandler.dump_traceback_later(float(sys.argv[1]), exit=True)
         said = json.dumps(answer(name))
         faulthandler.cancel_dump_traceback_later()
-        print(said, file=out, flush=True)
+        out.write(f"{said}\n")
