@@ -44,7 +44,7 @@ async def test_a_long_list_shows_the_conversation_that_is_open_and_leaves_it_in_
     page: Page, conversations: list[int]
 ) -> None:
     for size in (DESKTOP, PHONE):
-        for number in (3, 25, 59):
+        for number in (3, 59):
             await show(page, size, conversations[number])
             await expect(page.get_by_role("heading", name=f"Number {number}")).to_be_in_viewport()
             await expect(page.get_by_label("Your question")).to_be_in_viewport()
