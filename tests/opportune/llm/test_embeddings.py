@@ -44,8 +44,8 @@ class CountingGuard:
 
 
 @pytest.fixture
-async def endpoint() -> AsyncIterator[EmbeddingEndpoint]:
-    async with serve_embeddings() as endpoint:
+async def endpoint(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddingEndpoint]:
+    async with serve_embeddings(monkeypatch) as endpoint:
         yield endpoint
 
 

@@ -61,21 +61,18 @@ class Library:
 
 
 @pytest.fixture
-async def library(searchables_of_the_test: None, database: Database, settings: Settings) -> AsyncIterator[Library]:
+async def library(
+    searchables_of_the_test: None, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Library]:
     await make_tables(database)
     with temporary_hooks():
         books = Searchable(Book, fields=["title", "summary"], url="/books/{id}", by_meaning=True)
         await migrated(database)
-        async for each in _with_endpoint(books, database, settings):
-            yield each
-
-
-async def _with_endpoint(books: Searchable[Book], database: Database, settings: Settings) -> AsyncIterator[Library]:
-    async with serve_embeddings() as endpoint:
-        library = Library(books, database, endpoint, None, settings)  # type: ignore[arg-type]  # `use` sets them
-        library.use()
-        yield library
-        await library.llm.close()
+        async with serve_embeddings(monkeypatch) as endpoint:
+            library = Library(books, database, endpoint, None, settings)  # type: ignore[arg-type]  # `use` sets them
+            library.use()
+            yield library
+            await library.llm.close()
 
 
 async def test_rows_are_found_by_what_they_mean_once_the_job_has_run(library: Library) -> None:

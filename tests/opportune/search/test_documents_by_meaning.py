@@ -54,7 +54,7 @@ class Shelf:
 @pytest.fixture
 async def shelf(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shelf]:
     monkeypatch.setattr(indexes, "by_meaning", {})
-    async with serve_embeddings() as endpoint:
+    async with serve_embeddings(monkeypatch) as endpoint:
         shelf = Shelf(settings, database, endpoint)
         yield shelf
         await shelf.search.close()
