@@ -35,7 +35,6 @@ async def test_nobody_signs_in_as_one_of_them(client: AsyncClient, database: Dat
     assert (await client.post("/api/v1/auth/login", data=form)).status_code in (401, 422)
 
 
-@on_both
 async def test_loading_again_adds_only_who_is_missing(database: Database) -> None:
     async with database.writer() as session:
         await load(session)
@@ -49,7 +48,6 @@ async def test_loading_again_adds_only_who_is_missing(database: Database) -> Non
         assert await load(session) == 0
 
 
-@on_both
 async def test_clearing_leaves_everybody_else_also_with_a_name_of_the_demo(database: Database) -> None:
     await make_user(database, EMAILS[0])
     async with database.writer() as session:

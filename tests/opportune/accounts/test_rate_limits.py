@@ -94,6 +94,7 @@ async def test_guesses_at_once_do_not_slip_past(client: AsyncClient, database: D
     assert sorted(answer.status_code for answer in answers) == [422] * 10 + [429] * 15
 
 
+@pytest.mark.database("sqlite")
 async def test_a_sign_in_does_not_count(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
@@ -121,6 +122,7 @@ async def test_a_sign_in_of_ones_own_does_not_forgive_what_an_address_has_guesse
     assert (await guess(client, "bob@example.com")).status_code == 429
 
 
+@pytest.mark.database("sqlite")
 async def test_the_lock_ends_by_itself(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await lock(client)

@@ -65,7 +65,6 @@ async def test_a_user_who_is_no_staff_is_refused(app: FastAPI) -> None:
             assert "for staff" in response.text, path
 
 
-@on_both
 async def test_a_superuser_gets_every_page_which_no_cache_keeps(admin: AsyncClient) -> None:
     for path in PAGES + DATA:
         response = await admin.get(path, follow_redirects=True)
@@ -99,7 +98,6 @@ async def test_nobody_and_users_change_nothing(app: FastAPI, client: AsyncClient
             assert (await user.request(method, path)).status_code == 403
 
 
-@on_both
 @pytest.mark.parametrize("change", [{"is_superuser": False}, {"is_active": False}])
 async def test_who_is_demoted_is_out_at_the_next_request(
     app: FastAPI, admin: AsyncClient, superuser: User, change: dict[str, bool]

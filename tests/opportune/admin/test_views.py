@@ -239,7 +239,6 @@ async def test_an_action_runs_by_post_alone_and_not_from_other_sites(app: FastAP
     assert (await only_gadget(app)).notes == "polished"
 
 
-@on_both
 async def test_what_only_reads_does_not_wait_for_a_writer(app: FastAPI, admin: AsyncClient) -> None:
     await create(admin)
     async with app.state.database.writer() as session:

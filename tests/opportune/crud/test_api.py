@@ -144,6 +144,7 @@ async def test_a_row_is_added_read_changed_and_deleted(librarian: AsyncClient, c
     assert (await client.get(f"{API}/volumes/emma")).status_code == 404
 
 
+@pytest.mark.database("sqlite")
 async def test_what_is_pointed_at_is_answered_as_objects(
     librarian: AsyncClient, client: AsyncClient, database: Database
 ) -> None:
@@ -242,6 +243,7 @@ async def test_what_the_database_refuses_is_told_by_field(librarian: AsyncClient
         assert [error["field"] for error in response.json()["errors"]] == [[field]]
 
 
+@pytest.mark.database("sqlite")
 async def test_more_rows_and_more_relations_are_no_more_statements(
     client: AsyncClient, librarian: AsyncClient, database: Database
 ) -> None:
@@ -258,6 +260,7 @@ async def test_more_rows_and_more_relations_are_no_more_statements(
     assert counts == [5, 5]
 
 
+@pytest.mark.database("sqlite")
 async def test_the_list_reads_only_what_it_answers(client: AsyncClient, database: Database) -> None:
     with statements(database) as asked:
         await client.get(f"{API}/nested")
@@ -314,6 +317,7 @@ QUERIES = [
 ]
 
 
+@pytest.mark.database("sqlite")
 async def test_the_short_way_to_a_list_answers_as_fastapi(
     app: FastAPI, librarian: AsyncClient, client: AsyncClient
 ) -> None:
@@ -348,6 +352,7 @@ async def test_the_short_way_to_a_new_row_answers_as_fastapi(app: FastAPI, libra
         assert short == usual, (body[:40], kind)
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_lists_and_new_rows_take_the_short_way(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_fastapi(monkeypatch)
@@ -382,6 +387,7 @@ async def test_what_the_database_refuses_of_one_statement_is_of_the_field(
     assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a queue has it
 
 
+@pytest.mark.database("sqlite")
 async def test_hooks_are_told_of_a_new_row_and_may_refuse_it(
     librarian: AsyncClient, database: Database, ann: User
 ) -> None:
@@ -412,6 +418,7 @@ def test_who_listens_to_a_model_hears_of_each_row() -> None:
     event.remove(Note.text, "set", shorten)
 
 
+@pytest.mark.database("sqlite")
 async def test_an_add_of_their_own_is_one_transaction_with_the_row(settings: Settings) -> None:
     class Refusing(CrudApi[Note]):
         async def add(self, crud: Crud[Note], new: BaseModel) -> Response:

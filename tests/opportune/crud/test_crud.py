@@ -43,6 +43,7 @@ async def volumes(session: AsyncSession, root: User) -> Volumes:
     return Volumes(session, root)
 
 
+@pytest.mark.database("sqlite")
 async def test_what_was_added_is_got_by_key_and_by_number(volumes: Volumes) -> None:
     emma = await volumes.add({**VOLUME, "topics": [2, 1]})
     found = await volumes.get("emma")
@@ -52,6 +53,7 @@ async def test_what_was_added_is_got_by_key_and_by_number(volumes: Volumes) -> N
     assert await volumes.get(emma.id) is found
 
 
+@pytest.mark.database("sqlite")
 async def test_a_key_that_no_row_has_is_not_found(volumes: Volumes) -> None:
     for crud in (volumes, Writers(volumes.session, volumes.user)):
         for key in (0, -1, 2**63, 10**30, "nothing", "", "\0", "٣"):
@@ -62,6 +64,7 @@ async def test_a_key_that_no_row_has_is_not_found(volumes: Volumes) -> None:
             pytest.fail(f"{key!r} is found")
 
 
+@pytest.mark.database("sqlite")
 async def test_a_change_leaves_what_is_not_given(volumes: Volumes) -> None:
     emma = await volumes.add({**VOLUME, "topics": [1]})
     changed = await volumes.change("emma", {"price": "3", "topics": [2]})
@@ -99,6 +102,7 @@ async def test_a_list_is_filtered_sorted_and_counted(volumes: Volumes) -> None:
     assert (page.items, page.total, page.pages) == ([], 3, 2)
 
 
+@pytest.mark.database("sqlite")
 async def test_what_is_computed_comes_with_each_row(volumes: Volumes, ann: User, bob: User) -> None:
     emma = await volumes.add(VOLUME)
     await volumes.add({**VOLUME, "slug": "other"})
@@ -110,6 +114,7 @@ async def test_what_is_computed_comes_with_each_row(volumes: Volumes, ann: User,
     assert vars(await volumes.get("emma"))["rating"] == 4.5
 
 
+@pytest.mark.database("sqlite")
 async def test_a_rule_says_what_is_there_for_whom(volumes: Volumes, ann: User) -> None:
     await volumes.add({**VOLUME, "status": "draft"})
     for theirs in (Volumes(volumes.session), Volumes(volumes.session, ann)):
@@ -124,6 +129,7 @@ async def test_a_rule_says_what_is_there_for_whom(volumes: Volumes, ann: User) -
         await granted.delete("emma")
 
 
+@pytest.mark.database("sqlite")
 async def test_anothers_row_is_not_there(session: AsyncSession, ann: User, bob: User) -> None:
     anns, bobs = Notes(session, ann), Notes(session, bob)
     note = await anns.add({"text": "Buy milk"})
@@ -140,6 +146,7 @@ async def test_anothers_row_is_not_there(session: AsyncSession, ann: User, bob: 
         await Notes(session).find()
 
 
+@pytest.mark.database("sqlite")
 async def test_what_everybody_reads_only_its_owner_changes(volumes: Volumes, ann: User, bob: User) -> None:
     emma = await volumes.add(VOLUME)
     anns, bobs = Opinions(volumes.session, ann), Opinions(volumes.session, bob)
@@ -206,6 +213,7 @@ async def test_a_first_change_that_is_refused_takes_no_savepoint_and_leaves_a_se
     assert (await volumes.find()).total == 1
 
 
+@pytest.mark.database("sqlite")
 async def test_topics_that_are_hidden_stay_where_they_are(volumes: Volumes) -> None:
     emma = await volumes.add({**VOLUME, "topics": [1]})
     emma.topics.append(await Topics(volumes.session).session.get_one(Topic, 3))

@@ -132,6 +132,7 @@ def test_a_unique_column_whose_default_is_one_for_all_gets_a_place_for_code(book
     assert "# FILL" in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.database("sqlite")
 def test_a_value_that_others_make_unique_may_be_one_for_all(books: SampleFeatures) -> None:
     declare(books, Column("place", Integer, nullable=False), UniqueConstraint("title", "place"))
     make(books, place="1")
@@ -140,6 +141,7 @@ def test_a_value_that_others_make_unique_may_be_one_for_all(books: SampleFeature
     assert books.drafts() == []
 
 
+@pytest.mark.database("sqlite")
 def test_a_unique_column_that_may_be_empty_needs_nothing(books: SampleFeatures) -> None:
     declare(books, Column("code", String(9), unique=True))
     assert "FILL" not in make(books).read_text(encoding="utf-8")

@@ -90,6 +90,7 @@ def test_nothing_is_renamed_in_the_database_before_it_is_migrated(books: SampleF
     assert books.execute("SELECT name FROM library_book") == [("Emma",)]
 
 
+@pytest.mark.database("sqlite")
 def test_nothing_is_guessed_and_somebody_is_asked_once_where_it_may_be_a_rename(books: SampleFeatures) -> None:
     declare(books, name="title")
     books.answers = Answers(may_drop=False)
@@ -129,12 +130,14 @@ def test_somebody_is_asked_about_a_table_of_the_same_columns(books: SampleFeatur
     assert asked == ["Was the table library_book renamed to library_volume?"]
 
 
+@pytest.mark.database("sqlite")
 def test_a_column_of_another_type_is_not_asked_about(books: SampleFeatures) -> None:
     books.table("library_book", Column("pages", Integer), Column("code", String(9), nullable=False, unique=True))
     books.answers = Answers(confirm=pytest.fail)
     assert books.drafts()
 
 
+@pytest.mark.database("sqlite")
 def test_a_name_that_two_tables_have_lost_wants_its_table(books: SampleFeatures) -> None:
     for table in ("library_page", "library_shelf"):
         books.table(table, Column("name", String(9)))

@@ -64,6 +64,7 @@ def test_every_foreign_key_of_the_models_begins_an_index() -> None:
             assert begun(columns, key.column_keys), f"{key.name}: index=True is missing"
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
 def test_every_foreign_key_of_the_database_begins_an_index(settings: Settings) -> None:
     with connect(settings) as connection:
@@ -90,6 +91,7 @@ def test_each_feature_goes_to_zero_and_back(settings: Settings) -> None:
         assert tables_in(settings) == before, feature
 
 
+@pytest.mark.database("sqlite")
 async def test_an_open_database_tells_what_it_lacks(database: Database) -> None:
     assert await pending_migrations_in(database, FEATURES) == []
 

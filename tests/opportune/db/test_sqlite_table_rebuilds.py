@@ -9,6 +9,8 @@ from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.sample_features import ID, SampleFeatures
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 @pytest.fixture
 def library(empty_database_url: str, tmp_path: Path) -> SampleFeatures:

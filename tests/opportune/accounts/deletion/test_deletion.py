@@ -138,7 +138,6 @@ async def test_features_are_asked_to_forget_and_told_an_email_only_if_it_is_prov
     assert await kept(database, user.id) == {}
 
 
-@on_both
 async def test_an_export_tells_all_but_what_opens_the_account(ada: AsyncClient, user: User) -> None:
     answer = await ada.get("/accounts/data/export")
 

@@ -63,9 +63,6 @@ async def shown(request: Request) -> Response:
     return templates.render(request, "cakes/shown.html")
 
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
-
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The site with a route that needs a right, as a page and in the API."""
@@ -116,7 +113,6 @@ async def test_superusers_may_do_everything(app: FastAPI, database: Database) ->
     assert await statuses(app, await make_user(database, is_superuser=True)) == (200, 200)
 
 
-@on_both
 @pytest.mark.parametrize("model", [Grant, Membership])
 async def test_a_right_that_is_taken_ends_at_the_next_request(
     app: FastAPI, database: Database, model: type[Grant | Membership]
@@ -157,7 +153,6 @@ def template(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return texts
 
 
-@on_both
 @pytest.mark.usefixtures("template")
 async def test_a_template_asks_what_somebody_may(app: FastAPI, database: Database) -> None:
     stranger = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")

@@ -30,7 +30,6 @@ __all__ = ["settings"]  # a fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 BOSS, ADA = "boss@example.com", "ada@example.com"
 REASON = "She asked why her list is empty"
@@ -68,7 +67,6 @@ async def events(app: FastAPI, user: User) -> list[AccountEvent]:
         return list(await session.scalars(mine))
 
 
-@on_both
 async def test_a_superuser_is_somebody_else_and_goes_back(app: FastAPI, boss: AsyncClient, ada: User) -> None:
     assert "Sign in as …" in (await boss.get(f"/admin/user/details/{ada.id}")).text
     assert REASON not in (await boss.get(f"/admin/user/impersonate/{ada.id}")).text

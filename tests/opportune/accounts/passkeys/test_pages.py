@@ -98,7 +98,6 @@ async def test_who_has_not_confirmed_adds_and_removes_none(app: FastAPI, user: U
     assert len(await passkeys_of(app.state.database, user)) == 1
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_the_first_is_a_second_factor_and_ends_what_began_with_less(
     app: FastAPI, client: AsyncClient, ada: AsyncClient, user: User, database: Database
 ) -> None:

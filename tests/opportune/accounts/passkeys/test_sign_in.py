@@ -43,7 +43,6 @@ async def refused(client: AsyncClient, answer: str, words: str, path: str = SIGN
     assert not await is_signed_in(client)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_a_passkey_alone_signs_in_and_leads_on(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:

@@ -27,6 +27,7 @@ __all__ = ["settings"]  # a fixture
 on_sqlite = pytest.mark.database("sqlite")
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("way", ["page", "api"])
 async def test_a_forgotten_password_is_replaced_once_by_a_link_of_an_hour(
     app: FastAPI, client: AsyncClient, database: Database, way: str

@@ -22,9 +22,6 @@ ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}
 
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
-
 @pytest.fixture
 async def eve(app: FastAPI) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app) as client:
@@ -52,7 +49,6 @@ async def test_strangers_are_told_of_no_device(client: AsyncClient) -> None:
     assert (await make(client)).status_code == 401
 
 
-@on_both
 async def test_one_sees_where_one_is_signed_in(ada: AsyncClient, other: AsyncClient, database: Database) -> None:
     async with database.writer() as session:
         row = (await session.scalars(select(Session).order_by(col(Session.id)))).first()
@@ -137,7 +133,6 @@ async def test_anothers_token_is_not_found(ada: AsyncClient, eve: AsyncClient) -
     assert (await ada.get(TOKENS)).json() == []
 
 
-@on_both
 async def test_what_is_over_is_not_listed(ada: AsyncClient, other: AsyncClient, database: Database) -> None:
     await make(ada)
     await age(database, ApiToken, expires_at=utc_now() - timedelta(seconds=1))

@@ -127,6 +127,7 @@ async def test_a_step_that_has_begun_ends_with_the_password(
     assert await sessions(database) == 0
 
 
+@pytest.mark.database("sqlite")
 async def test_codes_are_limited_and_right_ones_do_not_count(client: AsyncClient, owner: Owner) -> None:
     ways: list[Callable[[AsyncClient, str], Awaitable[Response]]] = [give_code, sign_in_program]
     await give_password(client)

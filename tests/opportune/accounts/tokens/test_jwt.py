@@ -92,6 +92,7 @@ async def test_what_is_no_jwt_of_ours_is_refused(client: AsyncClient, user: User
     assert [await status(client, token) for token in wrong] == [401] * len(wrong)
 
 
+@pytest.mark.database("sqlite")
 async def test_it_ends_with_the_password_the_rights_and_the_account(
     client: AsyncClient, database: Database, user: User
 ) -> None:

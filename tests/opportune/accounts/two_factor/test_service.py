@@ -24,6 +24,8 @@ from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 
+pytestmark = pytest.mark.database("sqlite")
+
 PAGE = "/accounts/two-factor"
 API = "/api/v1/users/me/two-factor"
 FORMS = (PAGE, f"{PAGE}/confirm", f"{PAGE}/codes", f"{PAGE}/off")

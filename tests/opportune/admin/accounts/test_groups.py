@@ -51,7 +51,6 @@ async def fresh(database: Database, user: User) -> User:
         return await session.get_one(User, user.id)
 
 
-@on_both
 async def test_a_superuser_makes_a_group_and_gives_it_to_somebody(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
     sent = {"name": "Editors", "permissions": ["user:list", "user:details"], "save": "Save"}
@@ -74,7 +73,6 @@ async def test_a_superuser_makes_a_group_and_gives_it_to_somebody(app: FastAPI, 
         assert (await client.get("/admin/")).status_code == 403
 
 
-@on_both
 async def test_members_are_added_and_removed_with_the_group_too(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database)
     await admin.post("/admin/group/create", data={"name": "Editors", "permissions": "user:list"})
@@ -107,7 +105,6 @@ async def test_staff_leave_alone_what_a_group_may_beyond_them(app: FastAPI, help
     assert await granted(database, "Renamed") == {"todo:delete", "user:list"}
 
 
-@on_both
 async def test_staff_see_no_rights_in_the_form_and_give_none_by_forging_it(
     app: FastAPI, helper: AsyncClient, staff: User
 ) -> None:
@@ -152,7 +149,6 @@ async def test_staff_touch_no_superuser_no_colleague_and_not_themselves(
         assert "staff@example.com" not in (await root.get("/admin/audit-entry/list?identity=user")).text
 
 
-@on_both
 async def test_staff_do_not_take_over_a_member_of_a_group(app: FastAPI, helper: AsyncClient) -> None:
     database = app.state.database
     member = await make_user(database, "member@example.com")
@@ -166,7 +162,6 @@ async def test_staff_do_not_take_over_a_member_of_a_group(app: FastAPI, helper: 
     assert (await fresh(database, member)).hashed_password == member.hashed_password
 
 
-@on_both
 async def test_staff_put_people_into_groups_that_may_nothing_beyond_themselves(
     app: FastAPI, helper: AsyncClient, staff: User
 ) -> None:
@@ -281,7 +276,6 @@ async def test_staff_help_users_without_rights(app: FastAPI, helper: AsyncClient
     assert "sealed" not in (await helper.get(f"/admin/user/details/{user.id}")).text
 
 
-@on_both
 async def test_a_superuser_deactivates_several_or_none(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     users = [await make_user(app.state.database) for _ in range(2)]
     mine = f"{users[0].id},{users[1].id},{superuser.id}"

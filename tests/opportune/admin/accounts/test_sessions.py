@@ -1,5 +1,6 @@
 """The pages of sessions, and the look-ups and filters by the user that a session belongs to."""
 
+import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import select
@@ -20,12 +21,14 @@ async def test_deleting_a_session_signs_that_browser_out(app: FastAPI, admin: As
         assert (await browser.get("/accounts/profile")).status_code == 303
 
 
+@pytest.mark.database("sqlite")
 async def test_sessions_can_be_neither_made_nor_edited(admin: AsyncClient) -> None:
     for path in ("create", "edit/1"):
         assert (await admin.get(f"/admin/session/{path}")).status_code == 403
         assert (await admin.post(f"/admin/session/{path}")).status_code == 403
 
 
+@pytest.mark.database("sqlite")
 async def test_look_ups_find_users_by_what_may_be_seen(admin: AsyncClient) -> None:
     for term, found in (("roo", 1), ("ROOT example", 1), ("%", 0), ("\0", 1), ("argon2", 0)):
         response = await admin.get("/admin/session/ajax/lookup", params={"name": "user_id", "term": term})

@@ -9,6 +9,8 @@ from opportune.accounts.models import Session
 from opportune.feature import Feature, UserColumn
 from opportune.testing.factories import grant, make_user, signed_in_client
 
+pytestmark = pytest.mark.database("sqlite")
+
 COLUMNS = [
     UserColumn("Browsers", Session.user_id),
     UserColumn("Seen", Session.user_id, func.max(Session.seen_at)),
@@ -30,14 +32,12 @@ async def test_they_are_on_the_page_of_a_user(app: FastAPI, admin: AsyncClient) 
     assert " UTC</dd>" in page.partition("Seen</dt>")[2]
 
 
-@pytest.mark.database("sqlite")
 async def test_of_nobody_s_rows_there_is_nothing_to_tell(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database)
     page = (await admin.get(f"/admin/user/details/{user.id}")).text
     assert '<dt class="col-sm-3">Browsers</dt>\n    <dd class="col-sm-9 details-value">0</dd>' in page
 
 
-@pytest.mark.database("sqlite")
 async def test_who_may_not_list_the_rows_is_told_nothing_of_them(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     for action in ("list", "details"):

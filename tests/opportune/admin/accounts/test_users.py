@@ -140,7 +140,6 @@ async def test_an_empty_result_says_so(admin: AsyncClient) -> None:
     assert "1 to 0" not in page
 
 
-@on_both
 async def test_filters_and_sorting(app: FastAPI, admin: AsyncClient) -> None:
     await make_user(app.state.database, "b@example.com", is_active=False)
     await make_user(app.state.database, "a@example.com", is_verified=True)
@@ -186,7 +185,6 @@ async def test_no_address_breaks_a_list(admin: AsyncClient) -> None:
         assert (await admin.get(f"/admin/user/list?{query}")).status_code == status, query
 
 
-@on_both
 async def test_an_export_has_what_is_filtered_and_no_formulas(app: FastAPI, admin: AsyncClient) -> None:
     await make_user(app.state.database, "=1+1@example.com")
     await make_user(app.state.database, "other@example.com")
@@ -212,7 +210,6 @@ async def test_no_page_and_no_export_shows_a_hash(app: FastAPI, admin: AsyncClie
         assert await listed(admin, search=words) == []
 
 
-@on_both
 async def test_deleting_several_is_all_or_nothing(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     first, second = [await make_user(app.state.database) for _ in range(2)]
     response = await admin.post(f"/admin/user/delete?pks={first.id},{second.id},{superuser.id}", data=YES)

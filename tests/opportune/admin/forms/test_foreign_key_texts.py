@@ -26,6 +26,7 @@ async def answers(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[s
     return [unescape(page.text) if page.status_code == 400 else str(page.status_code) for page in (form, file)]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_number_is_asked_for_where_the_key_is_one(admin: AsyncClient) -> None:
     for sent, words in {
         "Emma": NO_NUMBER,

@@ -20,8 +20,6 @@ pytestmark = pytest.mark.database("sqlite")
 
 CREATE, EDIT, DETAILS = "/admin/shelf/create", "/admin/shelf/edit/1", "/admin/shelf/details/1"
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 
 @pytest.fixture
 def app(app_with_shelves: FastAPI) -> FastAPI:
@@ -51,7 +49,6 @@ async def kept(app: FastAPI, tmp_path: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-@on_both
 async def test_files_are_kept_replaced_and_cleared(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
     assert (await save(admin, sent=files(photo=picture(), plan=b"<html>plan"))).status_code == 303
     (first,) = await shelves(app)

@@ -15,7 +15,6 @@ from opportune.testing import counted_statements, picture
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Mood, Review, Tag
 
 pytestmark = pytest.mark.database("sqlite")
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 EDIT = "/admin/book/edit/1"
 BOOK = {"title": "Kristin", "slug": "k", "isbn": "1", "author_id": "1", "price": "0", "status": "draft", "save": "Save"}
@@ -53,7 +52,6 @@ async def reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[
 BEFORE = [(4, 1, "glad", ["Epic"], False)]
 
 
-@on_both
 async def test_a_line_has_its_references_choices_files_and_links(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get(EDIT)).text
     for shown in (
@@ -75,7 +73,6 @@ async def test_a_line_has_its_references_choices_files_and_links(app: FastAPI, a
     assert await reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
 
 
-@on_both
 async def test_a_file_of_a_line_is_kept_shown_and_cleared(app: FastAPI, admin: AsyncClient) -> None:
     files = {
         "review-1-photo": ("a.png", picture(), "image/png"),
@@ -119,7 +116,6 @@ async def test_more_lines_ask_no_more_of_the_database(app: FastAPI, admin: Async
     assert len(many) == len(few)
 
 
-@on_both
 async def test_links_are_lines_of_either_end(app: FastAPI, admin: AsyncClient) -> None:
     address, tag = "/admin/tag/edit/1", {"name": "Epic", "save": "Save"}
     linked = {"book-tag-new0-book_id": "1", "book-tag-new0-note": "of course"}

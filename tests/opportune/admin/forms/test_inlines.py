@@ -40,6 +40,7 @@ async def labels(app: FastAPI) -> list[tuple[int, str, int, bool]]:
 BEFORE = [(1, "red", 1, True), (1, "blue", 2, True), (2, "green", 3, True)]
 
 
+@pytest.mark.database("sqlite")
 async def test_lines_are_changed_deleted_and_added_with_their_row(app: FastAPI, admin: AsyncClient) -> None:
     changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold", "label-new0-size": "9"}
     answer = await admin.post(EDIT, data={**LINES, **changes})
@@ -54,12 +55,14 @@ async def test_lines_are_changed_deleted_and_added_with_their_row(app: FastAPI, 
         ], "what nobody has changed is not told of"
 
 
+@pytest.mark.database("sqlite")
 async def test_a_new_row_comes_with_its_lines(app: FastAPI, admin: AsyncClient) -> None:
     new = {**SAVE, **BLANK, "title": "Plays", "label-new0-text": "gold"}
     assert (await admin.post("/admin/shelf/create", data=new)).status_code == 303
     assert await labels(app) == [*BEFORE, (3, "gold", 1, True)]
 
 
+@pytest.mark.database("sqlite")
 async def test_lines_have_the_hooks_of_their_own_view_also_when_the_transaction_is_over(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

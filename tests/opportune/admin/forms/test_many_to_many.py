@@ -16,7 +16,6 @@ from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import BANNED, Genre, Loan, Novel, NovelGenre, Reader
 
 pytestmark = pytest.mark.database("sqlite")
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 SAGA = {"title": "Saga", "save": "Save"}
 CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
@@ -69,7 +68,6 @@ async def test_rows_are_linked_unlinked_shown_and_logged(app: FastAPI, admin: As
     assert "Crime, Poetry" in (await admin.get("/admin/novel/history/1")).text
 
 
-@on_both
 async def test_rows_are_linked_with_others_of_their_own_model(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Reader(name="Ada"), Reader(name="Bob")])
@@ -95,7 +93,6 @@ async def test_links_that_need_more_than_both_rows_are_shown_and_not_chosen(app:
     assert 'name="lent"' not in form
 
 
-@on_both
 async def test_a_list_is_filtered_by_what_its_rows_are_linked_with_and_exported_with_names(
     app: FastAPI, admin: AsyncClient
 ) -> None:
@@ -115,7 +112,6 @@ async def test_a_list_is_filtered_by_what_its_rows_are_linked_with_and_exported_
     assert 'data-url="/admin/novel/ajax/lookup"' in (await admin.get("/admin/novel/list")).text
 
 
-@on_both
 async def test_deleting_either_end_is_told_and_leaves_no_link_behind(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post(CREATE, data=SAGA | {"genres": "1"})
     page = (await admin.get("/admin/novel/delete?pks=1")).text

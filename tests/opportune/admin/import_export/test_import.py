@@ -63,7 +63,6 @@ async def test_a_file_is_shown_and_stored_when_that_is_confirmed(app: FastAPI, a
     assert [action for action, _ in told].count("create") == 2
 
 
-@on_both
 @pytest.mark.parametrize("kind", ["csv", "json"])
 async def test_what_an_export_wrote_can_be_imported(app: FastAPI, admin: AsyncClient, kind: str) -> None:
     full = {"weight": "12.50", "ratio": "0.5", "made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
@@ -173,7 +172,6 @@ async def test_a_file_that_does_not_fit_is_refused_in_one_sentence(
     assert await stored(app) == []
 
 
-@on_both
 async def test_hostile_cells_are_refused_like_those_of_a_form(app: FastAPI, admin: AsyncClient) -> None:
     base = {"name": "a", "maker_id": 1, "colour": "red", "state": "new", "size": 2}
     for name, value in (

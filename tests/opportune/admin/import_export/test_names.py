@@ -18,8 +18,6 @@ from opportune.testing import counted_statements
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Book, BookTag, Country, Review, Tag
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 HEADER = "title,slug,isbn,author,tags,price"
 MAX_STATEMENTS = 40
 
@@ -76,7 +74,7 @@ ONE = ("Kristin", "Sigrid", ["Epic", "a|b\\c, d"], Decimal("9.50"))
 TWO = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
 
 
-@on_both
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("kind", ["csv", "json"])
 async def test_who_is_not_there_is_made_and_told_before(app: FastAPI, admin: AsyncClient, kind: str) -> None:
     csv = f'{HEADER}\nKristin,k,1,Sigrid,"Epic|a\\|b\\\\c, d",9.50\nSalka,s,2,Halldór, Saga | Epic ,0\n'
@@ -94,7 +92,7 @@ async def test_who_is_not_there_is_made_and_told_before(app: FastAPI, admin: Asy
     assert (await names(app, Author), (await names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
 
 
-@on_both
+@pytest.mark.database("sqlite")
 async def test_who_is_made_has_the_hooks_of_their_own_view(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, bool]] = []
 
@@ -129,7 +127,7 @@ async def test_seven_hundred_books_make_the_round_in_a_handful_of_statements(app
     assert len(more) < 2 * MAX_STATEMENTS, "once to look, and once to store"
 
 
-@on_both
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("kind", ["csv", "json"])
 async def test_what_an_export_tells_by_name_is_imported(app: FastAPI, admin: AsyncClient, kind: str) -> None:
     lines = 'Kristin,k,1,Sigrid,"a\\|b\\\\c, d|Epic",9.50\n=Salka,s,2,-Halldór,,0\n'
@@ -150,7 +148,7 @@ async def empty(app: FastAPI) -> None:
             await session.execute(delete(model))
 
 
-@on_both
+@pytest.mark.database("sqlite")
 async def test_rows_that_are_there_change_only_where_that_is_asked_and_after_it_was_shown(
     app: FastAPI, admin: AsyncClient
 ) -> None:
@@ -207,6 +205,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.database("sqlite")
 async def test_names_that_stand_for_no_one_row_are_told_with_line_and_column(app: FastAPI, admin: AsyncClient) -> None:
     for model, file, words in FAULTS:
         page = await send(admin, file, model=model)
@@ -241,6 +240,7 @@ async def test_a_fault_of_the_database_is_told_with_its_line_and_leaves_no_autho
     assert (await names(app, Author), await stored(app)) == (["Sigrid"], [])
 
 
+@pytest.mark.database("sqlite")
 async def test_a_new_row_keeps_the_defaults_of_what_a_file_does_not_tell(app: FastAPI, admin: AsyncClient) -> None:
     await confirm(admin, await send(admin, f"{HEADER}\nA,a,1,Sigrid,,1\n"))
     await confirm(admin, await send(admin, "book,critic\n1,Sigrid\n", model="review"))

@@ -72,7 +72,6 @@ async def test_chosen_rows_are_named_before_anything_is_done_to_them(
     assert {entry.row_id for entry in told} == {"1", "2"}
 
 
-@on_both
 async def test_all_that_match_are_chosen_and_not_only_the_page(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
     address = f"{POLISH}?size=10&size_op=greater_than&page=2"
     page = (await admin.post(address, data={"all": "1", "pk": "60"})).text
@@ -110,7 +109,6 @@ async def test_nothing_is_deleted_by_a_link_a_fetch_or_from_elsewhere(
         assert await session.scalar(select(func.count()).select_from(Gadget)) == 60
 
 
-@on_both
 async def test_a_deletion_tells_what_goes_along_counted_and_what_it_leaves(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "many@example.com")
     async with app.state.database.writer() as session:
@@ -126,7 +124,6 @@ async def test_a_deletion_tells_what_goes_along_counted_and_what_it_leaves(app: 
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
 
 
-@on_both
 async def test_what_is_still_needed_is_not_offered_for_deletion(admin: AsyncClient, gadgets: None) -> None:
     page = (await admin.get("/admin/maker/delete?pks=1,2")).text
     assert "These still refer to it." in page
@@ -183,7 +180,6 @@ async def test_the_last_page_is_one_click_away(admin: AsyncClient, gadgets: None
     assert "Last page" not in last
 
 
-@on_both
 async def test_an_export_keeps_the_order_and_is_told_in_the_log(
     app: FastAPI, admin: AsyncClient, superuser: User, gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ async def titles(admin: AsyncClient, query: str) -> list[str]:
     return re.findall(r'href="/admin/book/details/\d[^"]*">([^<]+)<', page.text)
 
 
-@on_both
+@pytest.mark.database("sqlite")
 async def test_a_list_shows_names_at_the_ends_of_paths(admin: AsyncClient, app: FastAPI) -> None:
     page = unescape((await admin.get(f"{LIST}?search=Kristin")).text)
     assert '<a href="/admin/author/details/1">Sigrid</a>' in page
@@ -92,6 +92,7 @@ async def test_a_list_is_searched_and_filtered_by_paths(admin: AsyncClient, app:
         assert sorted(row["title"] for row in rows) == sorted(found), query
 
 
+@pytest.mark.database("sqlite")
 async def test_a_filter_by_a_path_is_looked_up_and_told_by_name(admin: AsyncClient, app: FastAPI) -> None:
     found = (await admin.get("/admin/book/ajax/lookup?name=author.country&term=nor")).json()
     assert found == {"results": [{"id": "1", "text": "Norway"}]}
@@ -100,7 +101,7 @@ async def test_a_filter_by_a_path_is_looked_up_and_told_by_name(admin: AsyncClie
     assert "Author: Sigrid" in page
 
 
-@on_both
+@pytest.mark.database("sqlite")
 async def test_a_list_of_more_rows_asks_no_more_of_the_database(admin: AsyncClient, app: FastAPI) -> None:
     with counted_statements("test_bookshelf", "admin_audit") as few:
         await admin.get(f"{LIST}?pageSize=1")
@@ -109,5 +110,6 @@ async def test_a_list_of_more_rows_asks_no_more_of_the_database(admin: AsyncClie
     assert len(all_of_them) == len(few)
 
 
+@pytest.mark.database("sqlite")
 async def test_statuses_are_filters_by_their_values(admin: AsyncClient, app: FastAPI) -> None:
     assert await titles(admin, f"status={Status.PUBLISHED}") == []

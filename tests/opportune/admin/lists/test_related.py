@@ -11,6 +11,8 @@ from opportune.accounts.models import Grant, Group, Membership
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.shelf_feature import Book, Shelf
 
+pytestmark = pytest.mark.database("sqlite")
+
 PAGES = ("/admin/shelf/details/1", "/admin/shelf/edit/1")
 
 
@@ -48,7 +50,6 @@ async def test_the_form_for_one_more_has_its_parent_and_leads_back_to_the_list(a
     assert answer.headers["location"] == "/admin/book/list?shelf_id=1"
 
 
-@pytest.mark.database("sqlite")
 async def test_only_who_may_list_them_sees_them(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
     steps = ((("shelf", "details"), False, False), (("book", "list"), True, False), (("book", "create"), True, True))

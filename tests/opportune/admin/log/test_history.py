@@ -23,15 +23,11 @@ NEW_PASSWORD = "an altogether new one"
 GADGET = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
-
 async def entries(app: FastAPI) -> list[AuditEntry]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id))))
 
 
-@on_both
 async def test_a_row_s_life_is_told_with_what_was_before_and_after(app_with_gadgets: FastAPI) -> None:
     app = app_with_gadgets
     root = await make_user(app.state.database, "root@example.com", is_superuser=True)
@@ -154,7 +150,6 @@ async def test_nobody_changes_the_log(admin: AsyncClient) -> None:
         assert (await admin.post(f"/admin/audit-entry/{path}", data={"confirmed": "y"})).status_code in (403, 405), path
 
 
-@on_both
 async def test_the_log_is_filtered_by_who_what_and_when(app: FastAPI, admin: AsyncClient) -> None:
     for name in ("First", "Second"):
         await admin.post("/admin/group/create", data={"name": name})
@@ -172,7 +167,6 @@ async def test_the_log_is_filtered_by_who_what_and_when(app: FastAPI, admin: Asy
     assert await found("identity=group&at_op=today") == ["create First", "create Second", "delete First"]
 
 
-@on_both
 async def test_staff_read_only_the_history_of_what_they_may_open(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
     await admin.post("/admin/group/create", data={"name": "Hidden"})

@@ -17,6 +17,7 @@ def names_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_backup_is_downloaded_whole_and_not_kept(
     app: FastAPI, operator: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

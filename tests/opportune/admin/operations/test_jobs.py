@@ -45,7 +45,6 @@ async def test_only_superusers_see_and_touch_jobs(app: FastAPI, client: AsyncCli
         assert (await visitor.post("/admin/job/action/cancel?pks=1")).status_code == 403
 
 
-@on_both
 async def test_the_list_tells_state_tries_progress_and_why_in_one_line(admin: AsyncClient, rows: None) -> None:
     text = (await admin.get(LIST)).text
     assert "3 of 10: thumbnails" in text
@@ -63,7 +62,6 @@ async def test_jobs_are_not_made_changed_or_deleted_by_hand(admin: AsyncClient, 
         assert response.status_code == 403, path
 
 
-@on_both
 async def test_what_failed_is_queued_again_and_what_waits_is_cancelled(
     app: FastAPI, admin: AsyncClient, rows: None
 ) -> None:

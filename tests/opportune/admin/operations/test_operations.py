@@ -20,6 +20,8 @@ from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 def names_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
@@ -93,7 +95,6 @@ async def count_stars(_run: JobContext) -> None:
     """Work that a feature offers as a button."""
 
 
-@pytest.mark.database("sqlite")
 async def test_a_job_that_a_feature_offers_is_queued_by_its_button(app: FastAPI, operator: AsyncClient) -> None:
     feature = Feature(name="stars", summary="", jobs=[count_stars], operations={"Count the stars": count_stars()})
     app.state.features = [*app.state.features, feature]

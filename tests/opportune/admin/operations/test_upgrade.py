@@ -19,6 +19,8 @@ MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
+pytestmark = pytest.mark.database("sqlite")
+
 revision = "parcels_0001_abcd"
 down_revision = None
 branch_labels = ("parcels",)

@@ -33,6 +33,7 @@ async def labels(app: FastAPI) -> list[str]:
         return list(await session.scalars(select(col(Copy.label)).order_by(col(Copy.id))))
 
 
+@pytest.mark.database("sqlite")
 async def test_a_new_row_is_filled_in_before_it_is_written_and_has_its_number_after(
     app: FastAPI, admin: AsyncClient
 ) -> None:
@@ -63,6 +64,7 @@ async def test_a_hook_that_refuses_undoes_the_change_and_its_sentence_stands_bes
         assert list(await session.scalars(select(col(Novel.title)))) == ["Taken"]
 
 
+@pytest.mark.database("sqlite")
 async def test_rows_are_looked_at_before_they_are_deleted_and_gone_after(app: FastAPI, admin: AsyncClient) -> None:
     for title in ("Saga", "Keep"):
         await admin.post("/admin/novel/create", data=SAGA | {"title": title})
@@ -115,6 +117,7 @@ async def test_hooks_of_the_model_run_between_those_of_the_view_and_refuse_too(
     assert "Title: Not this title." in (await admin.post("/admin/novel/import", files=file)).text
 
 
+@pytest.mark.database("sqlite")
 async def test_imported_rows_go_through_the_same_hooks(app: FastAPI, admin: AsyncClient) -> None:
     shown = await admin.post("/admin/novel/import", files={"file": ("rows.csv", "title\nOne\nTwo\n")})
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
@@ -123,6 +126,7 @@ async def test_imported_rows_go_through_the_same_hooks(app: FastAPI, admin: Asyn
     assert await labels(app) == ["new: "] * 2
 
 
+@pytest.mark.database("sqlite")
 async def test_sqladmin_s_own_hook_has_the_filled_row_in_its_transaction_and_may_change_what_is_stored(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
