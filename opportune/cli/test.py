@@ -36,7 +36,7 @@ def command(
 ) -> None:
     """Run the tests; further arguments and options are pytest's (its own help: test -- --help).
 
-    `-n 4` runs them in so many processes; `-n` alone, or no arguments, in one more than there are cores.
+    `-n 4` runs them in so many processes; `-n` alone, or no arguments, on all cores.
     """
     words = [*([ONLY_PROJECT] if project else []), *(arguments or [])]
     for one, other in {"project": "framework", "sqlite": "postgres"}.items():
@@ -52,7 +52,9 @@ def command(
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if sqlite or postgres:
         environ[ONLY_DATABASE] = "sqlite" if sqlite else "postgresql"
-    exec_process([sys.executable, "-m", "pytest", *folders, *marks, *in_processes(arguments or ["-n"])], environ)
+    processes = count_processes(is_whole=FRAMEWORK_TESTS.is_dir() and not project)
+    given = in_processes(arguments or ["-n"], processes)
+    exec_process([sys.executable, "-m", "pytest", *folders, *marks, *given], environ)
 
 
 def require_installed(words: list[str]) -> None:
@@ -66,13 +68,17 @@ def require_installed(words: list[str]) -> None:
         raise OperatorError(f"These tests need more than is installed here: python3 -m pip install --no-deps {install}")
 
 
-def in_processes(words: Sequence[str]) -> Iterator[str]:
-    """The words, with a number behind an `-n` that has none.
+def count_processes(*, is_whole: bool) -> int:
+    """One for each core. With the framework's tests one more, since each now and then waits for a server.
 
-    The whole suite takes every core, and one process more, since each now and then waits for a server. A part of it
-    would wait longer for them than it runs.
+    The project's own are done in less time than another process would take to begin, with a browser of its own.
     """
+    return (os.cpu_count() or 1) + is_whole
+
+
+def in_processes(words: Sequence[str], processes: int) -> Iterator[str]:
+    """The words, with a number behind an `-n` that has none."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         yield word
         if word == "-n" and not re.fullmatch(r"\d+|auto|logical", following):
-            yield str((os.cpu_count() or 1) + 1)
+            yield str(processes)

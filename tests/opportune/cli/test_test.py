@@ -54,10 +54,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], s
 
 
 def test_parts_of_the_suite_have_options(started: Callable[..., tuple[list[str], str]]) -> None:
-    tests, number = str(PROJECT / "tests"), str((os.cpu_count() or 1) + 1)
+    tests, cores = str(PROJECT / "tests"), os.cpu_count() or 1
+    number = str(cores + 1)
     in_parallel = ["-n", number]
     assert started() == (in_parallel, "")
-    assert started("--project") == ([tests, f"--ignore={tests}/opportune", *in_parallel], "")
+    assert started("--project") == ([tests, f"--ignore={tests}/opportune", "-n", str(cores)], "")
     assert started("--framework", "-x") == ([f"{tests}/opportune", "-x"], "")
     assert started("--browser", "--sqlite") == (["-m", "e2e", *in_parallel], "sqlite")
     assert started("tests/users", "--postgres") == (["tests/users"], "postgresql")
