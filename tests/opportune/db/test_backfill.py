@@ -1,7 +1,6 @@
 """Rows that are there when a column comes that may not be empty, or that is to be unique."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -42,23 +41,14 @@ def write(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("column", "given", "stored"),
-    [
-        (lambda: Column("pages", Integer, nullable=False), "7", 7),
-        (lambda: Column("pages", String(9), nullable=False), "", ""),
-        (lambda: Column("pages", String(9), nullable=False), "it's 50%", "it's 50%"),
-    ],
-)
-def test_one_value_for_all_rows(
-    books: SampleFeatures, column: Callable[[], Column[Any]], given: str, stored: object
-) -> None:
-    declare(books, column())
-    make(books, pages=given)
+def test_one_value_for_all_rows(books: SampleFeatures) -> None:
+    texts = (Column(name, String(9), nullable=False) for name in ("isbn", "mood"))
+    declare(books, Column("pages", Integer, nullable=False), *texts)
+    make(books, pages="7", isbn="", mood="it's 50%")
     books.migrate()
-    assert books.execute("SELECT pages FROM library_book") == [(stored,), (stored,)]
+    assert books.execute("SELECT pages, isbn, mood FROM library_book") == [(7, "", "it's 50%")] * 2
     assert books.drafts() == []
-    assert books.migrate("library", "1") == ["downgrade library.0002_book_pages"]
+    assert books.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
 
 
 def test_a_value_that_is_none_of_the_column_is_refused(books: SampleFeatures) -> None:

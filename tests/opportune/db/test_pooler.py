@@ -14,7 +14,7 @@ from opportune.testing.services.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.database("postgresql")
 
-TASKS, ROUNDS = 16, 21  # of six statements: 2,016
+TASKS, ROUNDS = 16, 8  # of six statements: 768
 
 ADD = insert(User).values(email=bindparam("email"), hashed_password="none", is_active=True, is_superuser=False)
 COUNT = select(func.count()).select_from(User)

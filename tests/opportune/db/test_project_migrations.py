@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, inspect
+from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, inspect
 
 from opportune.db.database import Database
 from opportune.db.migrations.autogenerate import changed_features, draft_migration, up_to_date
@@ -26,6 +26,11 @@ FEATURES = installed_names()
 
 def tables_in(settings: Settings) -> set[str]:
     with connect(settings) as connection:
+        return tables_of(connection)
+
+
+def tables_of(connection: Connection) -> set[str]:
+    with connection.begin():
         names = set(inspect(connection).get_table_names()) - {"alembic_version"}
     return {name for name in names if not is_derived(name)}
 
@@ -82,13 +87,12 @@ def test_every_foreign_key_of_the_database_begins_an_index(settings: Settings) -
 def test_each_feature_goes_to_zero_and_back(settings: Settings) -> None:
     graph = MigrationGraph(FEATURES)
     before = tables_in(settings)
-    for feature in FEATURES:
-        with connect(settings) as connection:
+    with connect(settings) as connection:
+        for feature in FEATURES:
             run_migrations(connection, graph, plan_for(graph, feature, "zero"))
-        assert not {name for name in tables_in(settings) if name.startswith(f"{feature}_")}
-        with connect(settings) as connection:
+            assert not {name for name in tables_of(connection) if name.startswith(f"{feature}_")}
             run_migrations(connection, graph, plan_for(graph))
-        assert tables_in(settings) == before, feature
+            assert tables_of(connection) == before, feature
 
 
 @pytest.mark.database("sqlite")
@@ -102,23 +106,28 @@ def test_an_empty_database_lacks_everything(empty_database_url: str) -> None:
     ]
 
 
-async def test_alembics_own_command_works_inside_a_running_loop(
+async def test_alembics_command_and_ours_go_on_where_the_other_stopped_also_inside_a_running_loop(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", empty_database_url)
     settings = settings_for(empty_database_url)
     said = io.StringIO()
     config = Config(PROJECT / "alembic.ini", stdout=said)
+    graph = MigrationGraph(FEATURES)
+    with connect(settings) as connection:
+        run_migrations(connection, graph, plan_for(graph, "accounts"))
     command.upgrade(config, "heads")
     assert pending_migrations(settings, FEATURES) == []
     await asyncio.to_thread(command.current, config)
     assert "(head)" in said.getvalue()
     assert changes_of(settings) == [], "its index on an expression survives the copy of its table"
     assert tables_in(settings) == set(Model.metadata.tables)
-    command.downgrade(config, "base")
-    assert tables_in(settings) == set()
+    with connect(settings) as connection:
+        run_migrations(connection, graph, plan_for(graph, "accounts", "zero"))
     command.upgrade(config, "heads")
     assert pending_migrations(settings, FEATURES) == []
+    command.downgrade(config, "base")
+    assert tables_in(settings) == set()
 
 
 @pytest.mark.database("postgresql")  # SQLite's tables cannot be altered unseen: sqlmigrate does it
@@ -128,20 +137,3 @@ def test_alembic_writes_sql_for_a_reader(
     monkeypatch.setenv("DATABASE_URL", empty_database_url)
     command.upgrade(Config(PROJECT / "alembic.ini"), "heads", sql=True)
     assert "CREATE TABLE accounts_user" in capsys.readouterr().out
-
-
-def test_alembics_command_and_ours_go_on_where_the_other_stopped(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", empty_database_url)
-    settings = settings_for(empty_database_url)
-    config = Config(PROJECT / "alembic.ini")
-    graph = MigrationGraph(FEATURES)
-    with connect(settings) as connection:
-        run_migrations(connection, graph, plan_for(graph, "accounts"))
-    command.upgrade(config, "heads")
-    assert pending_migrations(settings, FEATURES) == []
-    with connect(settings) as connection:
-        run_migrations(connection, graph, plan_for(graph, "accounts", "zero"))
-    command.upgrade(config, "heads")
-    assert pending_migrations(settings, FEATURES) == []
