@@ -1,7 +1,7 @@
 """`deploy rehearse`: the site goes through a deployment under a host's rules, and what goes wrong there is told.
 
-The hosts that differ most: `.ci/run rehearsals`. All: `python3 oppman.py deploy rehearse --all`,
-`--full` with their own clocks.
+Here it takes some of the steps under one. It takes all of them, under the hosts that differ most, in
+`.ci/run rehearsals`, and under every host in `python3 oppman.py deploy rehearse --all`; `--full` has their own clocks.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from opportune.deploy.rehearsal.rehearse import Rehearsal
 from opportune.deploy.rehearsal.router import Router
 from opportune.deploy.rehearsal.rules import Rules
 from opportune.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
-from opportune.deploy.rehearsal.stage import Outcome, Result, StepFailed
+from opportune.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
 from opportune.deploy.rehearsal.visitor import Visitor
 from opportune.deploy.rehearsal.walk import STEPS
@@ -66,28 +66,19 @@ async def results(rehearsal: Rehearsal) -> dict[str, Result]:
     return found
 
 
-@pytest.mark.parametrize("host", ["fly"])
-async def test_this_site_goes_through_a_deployment(server: Server, asking: Asking | None, host: str) -> None:
-    """Fly has a signal and a header of its own, and cuts streams for their silence."""
-    found = await results(Rehearsal(Rules.of(HOSTS[host]), PROJECT, server, asking))
+async def test_this_site_goes_through_a_deployment_where_nothing_runs_between_requests(
+    server: Server, asking: Asking | None
+) -> None:
+    """Leapcell's serverless mode has a tree that nobody may write to, too, and cuts streams for their length."""
+    taken = ("first start", "sign-up by mail", "visitor's address", "stream", "stop")
+    steps = {name: STEPS[name] for name in taken}
+    found = await results(Rehearsal(Rules.of(HOSTS["leapcell"]), PROJECT, server, asking, steps=steps))
     assert [each for each in found.values() if each.outcome is Outcome.FAILED] == []
+    assert {name for name, each in found.items() if each.outcome is Outcome.LEFT_OUT} <= {"" if asking else "stream"}
     assert "past a database that refused" in found["first start"].text
     assert [
         each.text for each in found.values() if re.search(r"\b1 (times|restarts|pages|connections)\b", each.text)
     ] == []
-    assert found["stop"].outcome is Outcome.PASSED
-    without_stream = {"upload"} if asking else {"upload", "stream"}
-    assert {name for name, each in found.items() if each.outcome is Outcome.LEFT_OUT} <= without_stream
-
-
-async def test_a_tree_that_nobody_may_write_to_and_a_process_that_stands_still_between_requests_will_do(
-    server: Server, asking: Asking | None
-) -> None:
-    """Leapcell's serverless mode, as far as Fly's walk has not been there."""
-    taken = ("first start", "sign-up by mail", "stream", "stop")
-    steps = {name: STEPS[name] for name in taken}
-    found = await results(Rehearsal(Rules.of(HOSTS["leapcell"]), PROJECT, server, asking, steps=steps))
-    assert [each for each in found.values() if each.outcome is Outcome.FAILED] == []
 
 
 @pytest.mark.parametrize("name", PROXIES)
@@ -129,15 +120,25 @@ async def test_a_rehearsal_on_sqlite_names_it_and_lets_no_database_sleep(server:
     assert (result.outcome, result.text) == (Outcome.LEFT_OUT, "the site runs on, and its database is a file")
 
 
-async def test_sqlite_rows_that_a_deploy_loses_fail_the_rehearsal_where_nothing_sleeps(server: Server) -> None:
+@pytest.mark.parametrize(("host", "outcome"), [("railway", Outcome.FAILED), ("linux", Outcome.PASSED)])
+async def test_sqlite_rows_that_a_deploy_loses_fail_the_rehearsal_where_nothing_sleeps(
+    server: Server, tmp_path: Path, host: str, outcome: Outcome
+) -> None:
     """Railway's machines run on: what is lost there is lost by a deploy alone."""
-    steps = {name: STEPS[name] for name in ("first start", "sign-up by mail", "redeploy", "what is kept")}
-    rehearsal = Rehearsal(
-        Rules.of(HOSTS["railway"]), PROJECT, server, steps=steps, settings={"DATABASE_URL": "sqlite:///data/app.db"}
-    )
-    *_, redeployed, kept = [each async for each in rehearsal.run(lambda _: None)]
-    assert (redeployed.outcome, kept.outcome) == (Outcome.PASSED, Outcome.FAILED)
-    assert "set DATABASE_URL to PostgreSQL" in kept.mend
+
+    async def register(stage: Stage) -> str:
+        return (await stage.visitor.client.post("/accounts/register", content=stage.email)).text
+
+    (tmp_path / "site.py").write_bytes(BAD_SITE.read_bytes())
+    first, second, kept = "first start", "redeploy", "what is kept"
+    steps = {first: STEPS[first], "sign-up": register, second: STEPS[second], kept: STEPS[kept]}
+    settings, command = {"DATABASE_URL": "sqlite:///data/app.db"}, (sys.executable, "site.py", "file")
+    rehearsal = Rehearsal(Rules.of(HOSTS[host]), tmp_path, server, steps=steps, settings=settings, command=command)
+    found = {each.step: each async for each in rehearsal.run(lambda _: None)}
+    assert {name: each.outcome for name, each in found.items()} == dict.fromkeys(steps, Outcome.PASSED) | {
+        kept: outcome
+    }
+    assert ("set DATABASE_URL to PostgreSQL" in found[kept].mend) is (outcome is Outcome.FAILED)
 
 
 @pytest.mark.parametrize(
