@@ -20,11 +20,13 @@ from starlette.routing import Mount, Route
 
 from opportune.application import create_app
 from opportune.cli.environment import FRAMEWORK_TESTS
+from opportune.cli.installed import INSTALLED
 from opportune.cli.registry import COMMANDS
 from opportune.cli.removal import FOLDERS, Removal
 from opportune.project import PROJECT, USERS
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
+from tests.opportune.cli.command_server import FEATURES as OF_FRAMEWORK
 from tests.opportune.cli.command_server import RunCommand, command_server, link
 
 FEATURES = sorted(path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS)
@@ -35,8 +37,11 @@ NAMED_BY_WORD = [name for name in FEATURES if name not in ("chat", "events", "ho
 # On one kind of database and without programs of their own: this is about what refers to what.
 QUICKLY = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql")
 
-IMPORTED = ("opportune.testing.fixtures", "opportune.testing.access", "opportune.features", "opportune.cli.main")
-"""What takes longest when tests start, and knows no feature."""
+IMPORTED = (
+    *("opportune.testing.fixtures", "opportune.testing.access", "opportune.features", "opportune.cli.main"),
+    *(*OF_FRAMEWORK, f"app.{USERS}.feature"),
+)
+"""What takes longest when tests start, and knows no feature that can be deleted."""
 
 # Reads every page of what is left: a template that wants what is gone fails there.
 WALK = "tests/opportune/security/test_reading.py"
@@ -130,7 +135,7 @@ def put_back(copy: Path) -> None:
     """Give a copy of the project what it does not have (any more), and the texts that lines were taken out of."""
     for name in project_files():
         is_ours = name.startswith(f"{FRAMEWORK}/")  # where nothing is written into, or taken out
-        is_text = name in ("app/installed.py", ".env.example") or (name.endswith(".md") and not is_ours)
+        is_text = name in (INSTALLED, ".env.example") or (name.endswith(".md") and not is_ours)
         if is_text or not (copy / name).exists():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             # A copy is of the same age, too, as what is compiled wants it.
@@ -164,7 +169,7 @@ def test_each_feature_is_deleted_while_each_other_one_is_there() -> None:
 def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], copy_of_project: Copy) -> None:
     copy_of_project.delete(deleted)
     project, run = copy_of_project.folder, copy_of_project.run
-    run_tool(project, "ruff", "check")
+    run_tool(project, "ruff", "check", INSTALLED)  # the one file of code that is another
     if deleted == FEATURES:
         run_tool(project, "lint-imports", "--no-cache")  # that others know none of them, it says of the whole project
     # The framework's pages are read when all are gone: that some are makes no other page of them.

@@ -47,7 +47,7 @@ async def test_users_are_listed_with_what_they_are(
     database: Database, ada: User, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bob = await make_user(database, BOB, is_active=False, is_verified=True, totp_secret="sealed")
-    group = await grant(database, bob, "todo", "list")
+    group = await grant(database, bob, "team", "list")
 
     code, out, err = await run(capsys, "list")
 
@@ -126,16 +126,16 @@ async def test_a_second_factor_is_reset(database: Database, ada: User, capsys: p
 @pytest.mark.database("sqlite")
 async def test_groups_are_listed_with_what_they_may_do(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     assert (await run(capsys, "groups"))[1] == "There are no groups. Make one in the admin.\n"
-    group = await grant(database, await make_user(database), "todo", "list")
+    group = await grant(database, await make_user(database), "team", "list")
     async with database.writer() as session:
-        session.add_all([Group(name="Cooks"), Grant(group_id=group.id, identity="event", action="*")])
+        session.add_all([Group(name="Cooks"), Grant(group_id=group.id, identity="membership", action="*")])
 
     _, out, _ = await run(capsys, "groups")
 
     assert [line.split() for line in out.splitlines()] == [
         ["GROUP", "MEMBERS", "MAY"],
         ["Cooks", "0", "nothing", "yet"],
-        [*group.name.split(), "1", "event:*,", "todo:list"],
+        [*group.name.split(), "1", "membership:*,", "team:list"],
     ]
     assert json.loads((await run(capsys, "groups", "--json"))[1])[0] == {"name": "Cooks", "members": 0, "grants": []}
 

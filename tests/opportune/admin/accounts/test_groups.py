@@ -96,13 +96,13 @@ async def test_staff_grant_nothing_that_they_do_not_hold(app: FastAPI, helper: A
 
 async def test_staff_leave_alone_what_a_group_may_beyond_them(app: FastAPI, helper: AsyncClient, staff: User) -> None:
     database = app.state.database
-    group = await grant(database, await make_user(database), "todo", "delete")
+    group = await grant(database, await make_user(database), "team", "delete")
     sent = {"name": "Renamed", "permissions": ["user:list"], "save": "Save"}
     assert (await helper.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
-    assert await granted(database, "Renamed") == {"todo:delete", "user:list"}
+    assert await granted(database, "Renamed") == {"team:delete", "user:list"}
     await helper.post(f"/admin/group/delete?pks={group.id}", data={"confirmed": "yes"})
     assert "This group may do more than you may." in (await helper.get("/admin/group/list")).text
-    assert await granted(database, "Renamed") == {"todo:delete", "user:list"}
+    assert await granted(database, "Renamed") == {"team:delete", "user:list"}
 
 
 async def test_staff_see_no_rights_in_the_form_and_give_none_by_forging_it(
@@ -152,7 +152,7 @@ async def test_staff_touch_no_superuser_no_colleague_and_not_themselves(
 async def test_staff_do_not_take_over_a_member_of_a_group(app: FastAPI, helper: AsyncClient) -> None:
     database = app.state.database
     member = await make_user(database, "member@example.com")
-    await grant(database, member, "todo", "export")
+    await grant(database, member, "team", "export")
     sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
     response = await helper.post(f"/admin/user/password/{member.id}", data=sent)
     assert response.status_code == 400
@@ -166,7 +166,7 @@ async def test_staff_put_people_into_groups_that_may_nothing_beyond_themselves(
     app: FastAPI, helper: AsyncClient, staff: User
 ) -> None:
     database = app.state.database
-    beyond = await grant(database, await make_user(database), "todo", "list")
+    beyond = await grant(database, await make_user(database), "team", "list")
     mine = await grant(database, staff, "user", "list")
     user = await make_user(database, "user@example.com")
     sent = {"email": user.email, "is_active": "y", "save": "Save"}
