@@ -13,6 +13,7 @@ from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.util import greenlet_spawn
 
 import opportune.db.fastapi_first  # noqa: F401 - before others import FastAPI
+from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replica, reads_fresh
 from opportune.db.errors import explain
 from opportune.db.sessions.context import Context
@@ -201,8 +202,8 @@ class Database(ABC):
     async def dispose(self) -> None:
         if self.replica:
             await self.replica.dispose()
-        await self.reading_engine.dispose()
-        await self.engine.dispose()
+        for engine in (self.reading_engine, self.engine):
+            await dispose(engine)
 
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[AsyncSession]:

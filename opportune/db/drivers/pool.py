@@ -1,6 +1,10 @@
-"""The size of a pool, and how long its users wait."""
+"""The size of a pool, how long its users wait, and its end."""
 
 from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from opportune.settings import Settings
 
@@ -15,3 +19,11 @@ def pool_options(settings: Settings) -> dict[str, Any]:
         "max_overflow": settings.database_max_overflow,
         "pool_timeout": POOL_TIMEOUT_SHARE * settings.database_pool_timeout,
     }
+
+
+async def dispose(engine: AsyncEngine) -> None:
+    """Close its connections, and what a session has yet when that session ends: its pool is nobody's by then."""
+    pool = engine.sync_engine.pool
+    await engine.dispose()
+    event.listen(pool, "checkin", lambda _, record: record.close())
+    await greenlet_spawn(pool.dispose)  # what has come back meanwhile

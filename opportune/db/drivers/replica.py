@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from opportune.db.drivers.pool import dispose
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.tasks import cancel_and_wait
@@ -67,7 +68,7 @@ class Replica:
 
     async def dispose(self) -> None:
         await cancel_and_wait(self._coming_back)
-        await self.engine.dispose()
+        await dispose(self.engine)
 
     def _miss(self, error: Exception) -> None:
         if not self.is_away:  # several requests may find out together

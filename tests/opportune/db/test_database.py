@@ -4,7 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
@@ -99,6 +99,20 @@ async def test_no_read_modify_write_is_lost_among_many_writers(database: Databas
     await asyncio.gather(*(increment() for _ in range(5)))
     async with database.reader() as session:
         assert (await session.scalars(select(User.email))).one() == "50"  # type: ignore[call-overload]  # a column here
+
+
+async def test_a_session_that_outlives_its_database_leaves_no_connection_open(settings: Settings) -> None:
+    database = open_database(settings)
+    is_open: list[object] = []
+    for engine in (database.reading_engine, database.engine):
+        event.listen(engine.sync_engine.pool, "connect", lambda connection, _: is_open.append(connection))
+        event.listen(engine.sync_engine.pool, "close", lambda connection, _: is_open.remove(connection))
+    async with database.reader() as reader, database.writer() as writer:
+        for session in (reader, writer):
+            await session.execute(select(func.count()).select_from(User))
+        await database.dispose()
+        assert len(is_open) == 2
+    assert is_open == []
 
 
 async def test_a_ping_needs_no_write_lock(database: Database) -> None:
