@@ -62,7 +62,10 @@ class Closing(Protocol):
 
 class RunCommand(Protocol):
     def __call__(self, *words: str) -> tuple[int, str]:
-        """Run a command, and give its exit code and what it said. Words such as `NAME=value` may come before it."""
+        """Run a command, and give its exit code and what it said. Words such as `NAME=value` may come before it.
+
+        After `&&` comes another one, as in a shell, but in the same process: what it imports is as the first has it.
+        """
 
 
 @contextmanager
@@ -229,6 +232,9 @@ def answer(words: list[str]) -> tuple[int, str]:
 
 
 def carry_out(words: list[str]) -> int:
+    if "&&" in words:
+        end = words.index("&&")
+        return carry_out(words[:end]) or carry_out(words[end + 1 :])
     while "=" in words[0]:  # as in a shell, for this command alone
         name, _, value = words.pop(0).partition("=")
         os.environ[name] = value

@@ -2,14 +2,11 @@
 
 import os
 import pty
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.opportune.cli.command_server import RunCommand
-from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Library
+from tests.opportune.cli.conftest import Library, Oppman
 
 BADGE = """
 
@@ -17,13 +14,6 @@ class Badge(Model, table=True):
     __tablename__ = "library_badge"
 
     name: str = Field(max_length=50)
-"""
-MOOD = """
-
-class Mood(StrEnum):
-    GOOD = "good"
-    BAD = "bad"
-
 """
 
 
@@ -35,18 +25,20 @@ def badges(library: Library, run: RunCommand) -> Library:
     return library
 
 
-def answered(folder: Path, answers: str) -> tuple[int, str]:
+def answered(run: RunCommand, answers: str) -> tuple[int, str]:
     """Run makemigrations on a terminal, where somebody types this as soon as there are questions."""
     ours, theirs = pty.openpty()
-    environ = {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/data/app.db", "ENVIRONMENT": "test"}
-    command = [sys.executable, "oppman.py", "makemigrations"]
-    with subprocess.Popen(
-        command, cwd=folder, env=environ, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    ) as process:
-        os.close(theirs)
-        os.write(ours, answers.encode())
-        said = "".join(iter(lambda: read(ours), ""))
-        return process.wait(TIMEOUT_SECONDS), said
+    os.write(ours, answers.encode())
+    program = (
+        f"import os; terminal = os.open({os.ttyname(theirs)!r}, os.O_RDWR)\n"
+        "for number in range(3): os.dup2(terminal, number)\n"
+        "from opportune.cli.main import main; print('Ended with', main(['makemigrations']))"
+    )
+    run("-c", program)
+    os.close(theirs)
+    said = "".join(iter(lambda: read(ours), ""))
+    os.close(ours)
+    return int(said.rpartition("Ended with ")[2]), said
 
 
 def read(terminal: int) -> str:
@@ -56,8 +48,14 @@ def read(terminal: int) -> str:
         return ""
 
 
+FINDINGS = """
+from opportune.cli.check import check_models
+from opportune.settings import get_settings
+print(*check_models(get_settings()))
+"""
+
+
 def test_without_a_terminal_it_does_not_guess_and_names_both_options(badges: Library, run: RunCommand) -> None:
-    assert run("migrate")[0] == 0
     badges.declare(BADGE.replace("name:", "label:"))
     before = badges.last_migration()
     code, said = run("makemigrations")
@@ -66,42 +64,31 @@ def test_without_a_terminal_it_does_not_guess_and_names_both_options(badges: Lib
         "No model has library_badge.name any more, and what is in it would be lost. If it has a new name, add "
         "--rename library_badge.name=label; if you mean to drop it, add --allow-drop.\n"
     )
-    assert badges.last_migration() == before
-    assert f"makemigrations would stop: {said.strip()}" in run("check")[1]
+    assert f"makemigrations would stop: {said.strip()}" in run("-c", FINDINGS)[1]
     code, said = run("makemigrations", "--check")
     assert (code, "- Drop column name of library_badge" in said) == (1, True)
-    code, said = run("makemigrations", "--rename", "name=label", "--dry-run")
-    assert (code, "~ Rename column name of library_badge to label" in said) == (0, True)
+    code, said = run("makemigrations", "--allow-drop", "--fill", "label=x", "--fill", "title=x")
+    assert (code, "--fill title is about nothing" in said) == (1, True)
     assert badges.last_migration() == before
     assert run("makemigrations", "--rename", "badge.name=label")[0] == 0
     assert 'op.alter_column("library_badge", "name", new_column_name="label")' in badges.last_migration()
-    assert run("migrate")[0] == 0
-    assert run("makemigrations", "--check") == (0, "No changes detected\n")
-    assert run("migrate", "library", "1")[0] == 0
 
 
-def test_an_option_that_means_nothing_is_told_and_a_column_goes_when_that_is_said(
-    badges: Library, run: RunCommand
-) -> None:
-    badges.declare(BADGE.replace("    name: str = Field(max_length=50)", "    label: str | None = None"))
-    before = badges.last_migration()
-    for options, words in {
-        ("--rename", "nmae=label", "--allow-drop"): "--rename nmae=label is about nothing",
-        ("--allow-drop", "--fill", "title=x"): "--fill title is about nothing",
-        ("--rename", "name"): "A rename is OLD=NEW",
-        ("--rename", "name=label", "--rename", "name=title"): "each old name once",
-    }.items():
-        code, said = run("makemigrations", *options)
-        assert code in (1, 2)
-        assert words in said
-    assert badges.last_migration() == before
-    assert run("makemigrations", "--allow-drop")[0] == 0
-    assert 'batch_op.drop_column("name")' in badges.last_migration()
+@pytest.mark.parametrize(
+    ("renames", "words"),
+    [
+        (["--rename", "name"], "A rename is OLD=NEW"),
+        (["--rename", "name=label", "--rename", "name=title"], "each old name once"),
+    ],
+)
+def test_a_rename_that_is_none_is_one_line(oppman: Oppman, renames: list[str], words: str) -> None:
+    code, _, said = oppman("makemigrations", *renames)
+    assert (code, said.count("\n"), words in said) == (2, 1, True)
 
 
-def test_on_a_terminal_it_asks(badges: Library) -> None:
+def test_on_a_terminal_it_asks(badges: Library, run: RunCommand) -> None:
     badges.declare(BADGE.replace("name:", "label:") + "    level: int\n")
-    code, said = answered(badges.folder, "y\n7\n")
+    code, said = answered(run, "y\n7\n")
     assert "Was badge.name renamed to badge.label (a VARCHAR(50))? [y/N]: " in said
     assert "library_badge.level may not be empty and has no default. What do rows that exist get?" in said
     assert code == 0
@@ -109,68 +96,37 @@ def test_on_a_terminal_it_asks(badges: Library) -> None:
     assert 'server_default="7"' in badges.last_migration()
 
 
-def test_a_field_of_an_enum_is_written_as_its_type_and_nothing_else(badges: Library, run: RunCommand) -> None:
-    badges.declare(MOOD + BADGE + "    mood: Mood = Mood.GOOD\n")
-    assert run("makemigrations")[0] == 0
-    assert run("migrate")[0] == 0
-    badges.declare(MOOD.replace('BAD = "bad"', 'SAD = "sad"') + BADGE + "    mood: Mood = Mood.GOOD\n")
-    code, said = run("makemigrations", "--rename", "bad=sad")
-    assert (code, "~ Alter constraint ck_library_badge_mood of library_badge" in said) == (0, True)
-    assert "UPDATE library_badge SET mood = 'sad' WHERE mood = 'bad'" in badges.last_migration()
-    assert run("migrate")[0] == 0
-    assert run("makemigrations", "--check") == (0, "No changes detected\n")
-    assert run("migrate", "library", "zero")[0] == 0
-    assert run("migrate")[0] == 0
-
-
-INDEXED = """
+SHELF = 'class Shelf(Model, table=True):\n    __tablename__ = "library_shelf"\n\n\n'
+PLAIN = """
 class Badge(Model, table=True):
     __tablename__ = "library_badge"
+"""
+INDEXED = f"""{PLAIN}
     level: int = Field(default=1, index=True)
     name: str = Field(default="", unique=True)
 """
+POINTING = '    shelf_id: int | None = Field(default=None, foreign_key="library_shelf.id", unique=True)\n'
 
 
-def test_an_index_of_a_table_with_rows_is_a_migration_of_its_own_where_that_is_asked_for(
+def test_indexes_are_a_migration_of_their_own_where_that_is_asked_for_and_squashed_when_somebody_says_so(
     library: Library, run: RunCommand
 ) -> None:
-    library.declare('class Badge(Model, table=True):\n    __tablename__ = "library_badge"\n')
+    library.declare(SHELF + PLAIN)
     run("makemigrations")
-    library.declare(INDEXED)
+    library.declare(SHELF + INDEXED + POINTING)
     code, said = run("makemigrations", "--concurrently", "-m", "levels")
     assert code == 0, said
     assert "  migrations/versions/library/0002_levels.py\n    + Add column level to library_badge\n" in said
+    assert "    + Add constraint fk_library_badge_shelf_id_library_shelf to library_badge\n" in said
     assert (
         "  migrations/versions/library/0003_levels_indexes.py\n"
         "    + Create index ix_library_badge_level on library_badge, concurrently\n" in said
     )
-    assert run("migrate")[0] == 0
-    assert run("makemigrations", "--check")[0] == 0
-
-
-def test_migrations_are_squashed_when_somebody_says_so(library: Library, run: RunCommand) -> None:
-    library.declare(INDEXED.replace("level: int = Field(default=1, index=True)", "pass"))
-    run("makemigrations")
-    library.declare(INDEXED)
-    run("makemigrations")
-    code, said = run("squashmigrations", "library")
-    assert (code, "Will squash the following migrations:\n" in said) == (2, True)
+    assert [line for line in said.splitlines() if "old version" in line and "shelf_id" in line] == []
+    code, said = run("migrate", "&&", "makemigrations", "--check", "&&", "squashmigrations", "library")
+    assert (code, "Will squash the following migrations:\n" in said) == (2, True), said
     assert "Nobody can be asked: say so by --yes." in said
-    code, said = run("squashmigrations", "library", "1", "2", "--yes")
+    code, said = run("squashmigrations", "library", "1", "3", "--yes", "&&", "makemigrations", "--check")
     assert code == 0, said
-    assert "Created migrations/versions/library/0002_squashed.py in the place of 2 files.\n" in said
-    assert run("makemigrations", "--check") == (0, "No changes detected\n")
-
-
-def test_a_foreign_key_of_a_nullable_column_is_listed_with_its_table_and_safe_for_the_old_version(
-    library: Library, run: RunCommand
-) -> None:
-    shelf = 'class Shelf(Model, table=True):\n    __tablename__ = "library_shelf"\n'
-    library.declare(f'{shelf}\n\nclass Badge(Model, table=True):\n    __tablename__ = "library_badge"\n')
-    run("makemigrations")
-    field = '    shelf_id: int | None = Field(default=None, foreign_key="library_shelf.id", unique=True)\n'
-    library.declare(f'{shelf}\n\nclass Badge(Model, table=True):\n    __tablename__ = "library_badge"\n{field}')
-    code, said = run("makemigrations", "-m", "shelves")
-    assert code == 0, said
-    assert "    + Add constraint fk_library_badge_shelf_id_library_shelf to library_badge\n" in said
-    assert "The old version may fail" not in said
+    assert "Created migrations/versions/library/0003_squashed.py in the place of 3 files.\n" in said
+    assert said.endswith("No changes detected\n")

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import chain
 
 from opportune.project import PROJECT
 from tests.opportune.cli.command_server import RunCommand
@@ -19,10 +20,10 @@ def test_every_command_of_the_guide_works_in_its_order(shared_copy: tuple[Copy, 
         if language == "python":
             write(copy, text)
             continue
-        for words in commands(text):
-            code, said = run(*words)
-            assert code == 0, f"{words}: {said}"
-            done.append(words[0])
+        block = list(commands(text))
+        code, said = run(*list(chain.from_iterable(("&&", *words) for words in block))[1:])
+        assert code == 0, f"{block}: {said}"
+        done += [words[0] for words in block]
     assert {"makemigrations", "migrate", "showmigrations", "sqlmigrate", "backup", "squashmigrations"} <= set(done)
     names = sorted(path.name for path in (copy.folder / "migrations/versions/notes").glob("*.py"))
     assert names == ["0007_squashed.py"]
