@@ -1,11 +1,13 @@
 """`inspectdb`: models of tables that are there already, to look at or as a feature of the project."""
 
+import importlib
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection, inspect
@@ -71,7 +73,8 @@ def code_of(wanted: Sequence[str], *, views: bool) -> str:
     Raises:
         OperatorError: there is nothing of that name, or nothing at all.
     """
-    from opportune.cli.inspected_models import model_code, view_code  # noqa: PLC0415 - sqlacodegen may not be there
+    with _calls_unchecked():
+        from opportune.cli.inspected_models import model_code, view_code  # noqa: PLC0415 - sqlacodegen may not be there
 
     with connect(get_settings()) as connection:
         with_key, others = found(connection)
@@ -86,6 +89,20 @@ def code_of(wanted: Sequence[str], *, views: bool) -> str:
             for name in set(others) & set(inspect(connection).get_table_names()):
                 warn(f"Left out: {name}, which has no primary key. To ask it: inspectdb --views {name}")
         return formatted(HEADINGS[views] + (view_code if views else model_code)(connection, chosen))
+
+
+@contextmanager
+def _calls_unchecked() -> Iterator[None]:
+    """Import inflect, which knows plurals, without what typeguard adds: it compiles inflect 23 times, in seconds."""
+    if importlib.util.find_spec("typeguard") is None:
+        yield
+        return
+    typeguard: Any = importlib.import_module("typeguard")
+    checked, typeguard.typechecked = typeguard.typechecked, lambda function: function
+    try:
+        yield
+    finally:
+        typeguard.typechecked = checked
 
 
 def found(connection: Connection) -> tuple[list[str], list[str]]:
