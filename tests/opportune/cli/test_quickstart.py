@@ -1,4 +1,5 @@
 import re
+import socket
 import stat
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from opportune.project import settings_class
 from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.unreadable import unreadable
-from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, read_until
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, install_only, read_until
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +41,12 @@ def site_in(said: str) -> str:
     return site
 
 
-def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
-    with copy.running(*UNATTENDED, environ={"PORT": "0", "JOBS": "off"}) as process:
+def test_it_sets_up_a_site_once_and_serves_it_each_time(
+    copy: Copy, oppman: Oppman, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_only(copy.folder)
+    # In development a second process would import the site once more, to watch it.
+    with copy.running(*UNATTENDED, environ={"PORT": "0", "JOBS": "off", "ENVIRONMENT": "test"}) as process:
         said = read_until(process, "Ctrl-C")
         assert f"Listening on {site_in(said)} (Ctrl-C stops it)" in said
         (password,) = re.findall(r"admin@example\.com +password (\S+)", said)
@@ -51,14 +56,19 @@ def test_it_sets_up_a_site_once_and_serves_it_each_time(copy: Copy) -> None:
         assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=TIMEOUT_SECONDS).status_code == 200
     assert stat.S_IMODE(copy.env_file.stat().st_mode) == 0o600
     settings = copy.env_file.read_text()
-    again = (*UNATTENDED, "--email", "other@example.org")
-    # Outside development nothing is watched, for which a second process would import the site once more.
-    with copy.running(*again, environ={"PORT": "0", "JOBS": "off", "ENVIRONMENT": "test"}) as process:
-        said = read_until(process, "Ctrl-C")
-        assert "There is a superuser already: --email and --password were not used." in said
-        assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in said
-        assert "shown only now" not in said
-        assert httpx.get(f"{site_in(said)}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
+    served: list[tuple[str, bool]] = []
+
+    def serve(listener: socket.socket, _settings: object, *, reload: bool) -> None:
+        served.append((server.url(listener), reload))
+
+    monkeypatch.setattr(quickstart, "PROJECT", copy.folder)
+    monkeypatch.setattr(server, "serve", serve)
+    environ = {"DATABASE_URL": f"sqlite:///{copy.folder}/data/app.db", "ENVIRONMENT": "development", "PORT": "0"}
+    said = oppman(*UNATTENDED, "--email", "other@example.org", **environ).out
+    assert "There is a superuser already: --email and --password were not used." in said
+    assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in said
+    assert "shown only now" not in said
+    assert served == [(site_in(said), True)]
     assert copy.env_file.read_text() == settings
 
 
@@ -67,6 +77,7 @@ async def late_work(_run: JobContext) -> None:
     pass
 
 
+@pytest.mark.database("sqlite")
 async def test_what_takes_long_is_queued_for_when_the_site_is_up(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     late = Feature(name="late", summary="For tests.", jobs=[late_work], first_jobs=[late_work()])
     monkeypatch.setattr(quickstart, "installed_features", lambda: [late])
