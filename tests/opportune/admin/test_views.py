@@ -92,7 +92,6 @@ async def test_an_edit_keeps_what_it_does_not_send_and_empties_what_it_sends_emp
 INVALID = [
     ("name", "x" * 21),
     ("name", ""),
-    ("name", "gizmo"),
     ("name", "nul \0"),
     ("maker_id", ""),
     ("maker_id", "abc"),
@@ -100,29 +99,44 @@ INVALID = [
     ("spare_id", "-1"),
     ("colour", "green"),
     ("state", "broken"),
-    ("size", "-1"),
     ("size", "9" * 30),
     ("size", "9" * 5000),
     ("size", "2147483648"),
     ("size", "many"),
-    ("weight", "99999999"),
-    ("weight", "NaN"),
-    ("weight", "1e999"),
-    ("weight", "1.234"),
     ("made_on", "2026-02-30"),
     ("made_on", "soon"),
     ("seen_at", "yesterday"),
     ("notes", "nul \0"),
     ("story", "x" * 2001),
 ]
+LATER = [  # once the rest is right
+    ("name", "gizmo"),
+    ("size", "-1"),
+    ("weight", "99999999"),
+    ("weight", "NaN"),
+    ("weight", "1e999"),
+    ("weight", "1.234"),
+]
+
+
+def at_once(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
+    """As few forms as have each of these values, no field twice."""
+    forms: list[dict[str, str]] = []
+    for field, value in pairs:
+        form = next((form for form in forms if field not in form), None)
+        if form is None:
+            forms.append(form := {})
+        form[field] = value
+    return forms
 
 
 async def test_what_is_not_valid_stands_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
-    for field, value in INVALID:
-        response = await create(admin, **{field: value})
-        assert error_of(response, field), (field, value)
+    for wrong in (*at_once(INVALID), *({field: value} for field, value in LATER)):
+        response = await create(admin, **wrong)
+        for field in wrong:
+            assert error_of(response, field), (field, wrong)
         for leak in ("INSERT", "constraint failed", "violates", "sqlalchemy", "Traceback"):
-            assert leak not in response.text, (field, value)
+            assert leak not in response.text, wrong
     async with app.state.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(Gadget)) == 0
 
