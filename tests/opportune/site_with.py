@@ -10,12 +10,12 @@ from opportune.feature import Feature
 from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
+from tests.opportune.tables import make_tables
 
 
 @asynccontextmanager
 async def site_with(feature: Feature, tables: MetaData, settings: Settings) -> AsyncIterator[FastAPI]:
     app = quiet_app(settings, (*installed_features(), feature))
     async with app.router.lifespan_context(app):
-        async with app.state.database.engine.begin() as connection:
-            await connection.run_sync(tables.create_all)
+        await make_tables(tables, app.state.database)
         yield app

@@ -11,13 +11,13 @@ from opportune.testing import make_user
 from tests.opportune.crud import pages_feature
 from tests.opportune.crud.library import LibraryTable
 from tests.opportune.site_with import site_with
+from tests.opportune.tables import make_tables
 
 
 @pytest.fixture
 async def library(database: Database) -> Database:
     """A database with the tables of the library."""
-    async with database.engine.begin() as connection:
-        await connection.run_sync(LibraryTable.metadata.create_all)
+    await make_tables(LibraryTable.metadata, database)
     return database
 
 

@@ -8,6 +8,7 @@ from sqlmodel import Field, SQLModel
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import bring_in_line
 from opportune.db.model import NAMING_CONVENTION, BigId
+from tests.opportune import tables
 
 
 class Table(SQLModel):
@@ -33,8 +34,7 @@ class Book(Table, table=True):
 
 
 async def make_tables(database: Database) -> None:
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Table.metadata.create_all)
+    await tables.make_tables(Table.metadata, database)
 
 
 async def migrated(database: Database) -> None:
