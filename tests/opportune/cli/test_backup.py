@@ -237,33 +237,38 @@ def test_a_dump_holds_what_was_there_when_it_began(site: Site, tmp_path: Path) -
     assert (b"ada@example.com" in dumped, b"later@example.com" in dumped) == (True, False)
 
 
-@only_postgresql
-@pytest.mark.parametrize(
-    ("version", "pooled", "words"),
-    [
-        ("pg_dump (PostgreSQL) 9.6.1", "auto", "it is of version 9, older than the server's"),
-        ("", "auto", "it is not installed"),
-        ("", "true", "set DATABASE_DIRECT_URL"),
-    ],
-)
-def test_without_a_pg_dump_of_the_servers_age_the_copy_is_a_sqlite_file(
-    oppman: Oppman, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, pooled: str, words: str
-) -> None:
+@pytest.fixture
+def old_pg_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only one that there is."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    if version:
-        (programs / "pg_dump").write_text(f"#!/bin/sh\necho '{version}'\n")
-        (programs / "pg_dump").chmod(0o700)
+    (programs / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.1'\n")
+    (programs / "pg_dump").chmod(0o700)
     monkeypatch.setenv("PATH", str(programs))
-    result = oppman("backup", str(tmp_path / "b.zip"), DATABASE_POOLED=pooled)
+    return programs / "pg_dump"
+
+
+@only_postgresql
+@pytest.mark.usefixtures("old_pg_dump")
+def test_without_a_pg_dump_of_the_servers_age_the_copy_is_a_sqlite_file(
+    oppman: Oppman, site: Site, tmp_path: Path
+) -> None:
+    result = oppman("backup", str(tmp_path / "b.zip"))
     assert (result.code, result.err.count("\n")) == (0, 1), result
-    assert result.err.startswith("Notice: pg_dump is not used: ")
-    assert words in result.err
+    assert result.err.startswith("Notice: pg_dump is not used: it is of version 9, older than the server's")
     with open_archive(tmp_path / "b.zip") as archive:
         assert archive.manifest.database == "database.sqlite3"
     site.execute("UPDATE accounts_user SET email = 'changed@example.com'")
     assert oppman("restore", "--no-input", str(tmp_path / "b.zip")).code == 0
     assert site.emails() == ["ada@example.com"]
+
+
+@only_postgresql
+def test_a_pg_dump_that_is_missing_or_would_go_through_a_pooler_is_not_used(old_pg_dump: Path, site: Site) -> None:
+    old_pg_dump.unlink()
+    assert "it is not installed" in postgresql.why_no_dump(site.settings)
+    pooled = site.settings.model_copy(update={"database_pooled": "true"})
+    assert "set DATABASE_DIRECT_URL" in postgresql.why_no_dump(pooled)
 
 
 @only_sqlite

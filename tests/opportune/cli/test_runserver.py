@@ -61,14 +61,15 @@ def test_it_names_pending_migrations_and_serves_https_if_asked(copy: Copy) -> No
         assert process.wait(TIMEOUT_SECONDS) == 0
 
 
-def test_it_migrates_first_if_asked(copy: Copy) -> None:
-    with copy.running("runserver", "--port", "0", "--workers", "2", "--migrate", environ=PRODUCTION) as process:
-        said = read_until(process, "Listening on")
-        assert "Applying accounts.0001_initial... OK" in said
-        assert "not applied" not in said
-        assert "(all addresses of this machine; here: http://127.0.0.1:" in said
-        answer = httpx.get(f"{address_in(said)}/health/ready", timeout=TIMEOUT_SECONDS)
-        assert (answer.status_code, answer.headers.get("server")) == (200, None)
+def test_it_migrates_first_if_asked_and_serves_by_as_many_workers_as_asked_for(
+    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    served: list[dict[str, object]] = []
+    monkeypatch.setattr(server, "serve", lambda *_, **options: served.append(options))
+    words = ("runserver", "--port", "0", "--workers", "2", "--migrate")
+    code, out, err = oppman(*words, DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
+    assert (code, "Applying accounts.0001_initial... OK" in out, "not applied" in out + err) == (0, True, False)
+    assert served == [{"workers": 2, "reload": False}]
 
 
 def test_production_says_at_its_start_what_visitors_will_miss(
@@ -204,8 +205,12 @@ def test_it_runs_from_a_tree_that_nobody_may_write(
     url = postgres_server.create_database("read_only_tree")
     environ = {**PRODUCTION, "DATABASE_URL": url}
     with read_only.running("runserver", "--port", "0", "--migrate", environ=environ, before=powerless) as process:
-        address = address_in(read_until(process, "Listening on"))
-        assert httpx.get(f"{address}/health/ready", timeout=TIMEOUT_SECONDS).status_code == 200
+        said = read_until(process, "Listening on")
+        assert "Applying accounts.0001_initial... OK" in said
+        assert "(all addresses of this machine; here: http://127.0.0.1:" in said
+        address = address_in(said)
+        answer = httpx.get(f"{address}/health/ready", timeout=TIMEOUT_SECONDS)
+        assert (answer.status_code, answer.headers.get("server")) == (200, None)
         assert httpx.get(f"{address}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
     postgres_server.drop_database("read_only_tree")
 
