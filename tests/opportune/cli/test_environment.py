@@ -121,18 +121,34 @@ def test_the_first_command_installs_and_runs_in_the_new_environment(machine: Mac
     assert f"--python {machine.venv}/bin/python --no-deps --require-hashes -r" in installed
 
 
-def test_what_is_installed_is_not_installed_again(machine: Machine) -> None:
+def test_what_is_installed_is_installed_again_when_it_has_changed_or_its_python_is_gone(machine: Machine) -> None:
     machine.run("migrate")
-    code, output, errors = machine.run("migrate")
-    assert (code, output, errors) == (0, "ran migrate\n", [])
+    assert machine.run("migrate") == (0, "ran migrate\n", [])
     assert machine.installed() == [BASE]
-
-
-def test_a_changed_lock_is_installed_again(machine: Machine) -> None:
-    machine.run("migrate")
     (machine.project / BASE).write_text("another version\n")
     assert machine.run("migrate")[0] == 0
-    assert machine.installed() == [BASE, BASE]
+    assert machine.installed() == [BASE] * 2
+    (machine.venv / "bin/python").unlink()
+    (machine.venv / "bin/python").symlink_to("/nowhere/python3")
+    assert machine.run("migrate")[:2] == (0, "ran migrate\n")
+    assert machine.installed() == [BASE] * 3
+
+
+@pytest.fixture
+def prepared(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The locks that are asked for when this process prepares the machine's environment."""
+    asked: list[str] = []
+    places = {"PROJECT": "", "VENV": ".venv", "PYTHON": ".venv/bin/python", "SHIM": "oppman.py", "TESTS": "tests"}
+    for name, path in {**places, "FRAMEWORK_TESTS": "tests/opportune"}.items():
+        monkeypatch.setattr(environment, name, machine.project / path)
+    monkeypatch.setattr(project, "PROJECT", machine.project)
+    for name in ("SECRETS_FROM", *environment.ASKING_TELEMETRY):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("install", "install_if_possible"):
+        monkeypatch.setattr(environment, name, asked.append)
+    for name in ("make_environment", "tell_missing_wheels"):
+        monkeypatch.setattr(environment, name, lambda *_arguments: None)
+    return asked
 
 
 @pytest.mark.parametrize(
@@ -149,32 +165,35 @@ def test_a_changed_lock_is_installed_again(machine: Machine) -> None:
         (["test", "--project"], [BASE, DEV, MODEL]),
         (["lock"], [BASE, DEV]),
         (["--version"], [BASE]),
-        (["--help"], []),
     ],
 )
-def test_a_command_installs_the_locks_that_it_needs(machine: Machine, arguments: list[str], locks: list[str]) -> None:
-    assert machine.run(*arguments)[0] == 0
-    assert machine.installed() == locks
+def test_a_command_installs_the_locks_that_it_needs(
+    prepared: list[str], arguments: list[str], locks: list[str]
+) -> None:
+    assert environment.prepare(arguments)
+    assert prepared == locks
+
+
+def test_to_help_nothing_is_installed(machine: Machine) -> None:
+    assert machine.run("--help")[0] == 0
+    assert machine.installed() == []
 
 
 @pytest.mark.parametrize(
-    ("line", "locks"),
+    ("lines", "locks"),
     [
         ("SENTRY_DSN=https://key@127.0.0.1/1", [BASE, TELEMETRY]),
         ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", [BASE, TELEMETRY]),
         ("SENTRY_DSN=", [BASE]),
+        ("PORT=1\nexport SECRETS_FROM='aws:site'", [BASE, AWS]),
     ],
 )
-def test_settings_of_telemetry_bring_its_lock(machine: Machine, line: str, locks: list[str]) -> None:
-    (machine.project / ".env").write_text(f"{line}\n")
-    assert machine.run("migrate")[0] == 0
-    assert machine.installed() == locks
-
-
-def test_settings_kept_at_aws_bring_its_lock(machine: Machine) -> None:
-    (machine.project / ".env").write_text("PORT=1\nexport SECRETS_FROM='aws:site'\n")
-    assert machine.run("migrate")[0] == 0
-    assert machine.installed() == [BASE, AWS]
+def test_settings_of_telemetry_and_of_aws_bring_their_locks(
+    machine: Machine, prepared: list[str], lines: str, locks: list[str]
+) -> None:
+    (machine.project / ".env").write_text(f"{lines}\n")
+    assert environment.prepare(["migrate"])
+    assert prepared == locks
 
 
 @pytest.mark.parametrize(
@@ -246,14 +265,6 @@ def test_ctrl_c_while_installing_is_quiet_and_the_next_command_begins_anew(machi
     assert "Traceback" not in errors
     assert (machine.venv / "unfinished").exists()
     assert machine.run("migrate")[0] == 0
-
-
-def test_an_environment_whose_python_is_gone_is_made_anew(machine: Machine) -> None:
-    machine.run("migrate")
-    (machine.venv / "bin/python").unlink()
-    (machine.venv / "bin/python").symlink_to("/nowhere/python3")
-    assert machine.run("migrate")[:2] == (0, "ran migrate\n")
-    assert machine.installed() == [BASE, BASE]
 
 
 def test_two_at_once_install_once(machine: Machine) -> None:
