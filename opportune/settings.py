@@ -88,7 +88,11 @@ class BaseSettings(pydantic_settings.BaseSettings):
         """What is given, the environment, the secrets that any of them asks for, `.env`: the first to know wins."""
         del file_secret_settings  # reads a folder that we do not have
         usual = init_settings, env_settings, dotenv_settings
-        asked = [value for source in usual if (value := source().get("secrets_from")) is not None]
+        # Of this one alone: to read all of them here, too, would take as long again.
+        found = (
+            source.get_field_value(settings_cls.model_fields["secrets_from"], "secrets_from")[0] for source in usual
+        )
+        asked = [value for value in (init_settings().get("secrets_from"), *found) if value is not None]
         if not any(asked[:1]):
             return usual
         from opportune.aws_secrets import settings_in  # noqa: PLC0415 - most sites have none

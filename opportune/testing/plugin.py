@@ -95,7 +95,7 @@ def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
 
     from opportune.project import settings_class  # noqa: PLC0415 - see above
 
-    environ = frozenset(item for item in os.environ.items() if item[0] != "PYTEST_CURRENT_TEST")
+    environ = frozenset(item for item in os.environ.items() if item[0] not in ("DATABASE_URL", "PYTEST_CURRENT_TEST"))
     settings = _read_settings(settings_class(), environ)
     return settings.model_copy(update={"database_url": SecretStr(database_url)}).having(*of_features)
 
@@ -105,7 +105,9 @@ def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]])
     """Read once for all tests with this environment: reading takes longer than many of them."""
     from pydantic import SecretStr  # noqa: PLC0415 - see above
 
-    return kind(_env_file=None, environment="test", secret_key=SecretStr(SECRET_KEY))
+    return kind(
+        _env_file=None, environment="test", secret_key=SecretStr(SECRET_KEY), database_url=SecretStr("sqlite://")
+    )
 
 
 def migrate(database_url: str) -> None:
