@@ -17,13 +17,14 @@ People = Sequence[Mapping[str, str]]
 """The headers of each who asks."""
 
 
-def faults(app: FastAPI, people: People, examples: int) -> Iterator[str]:
+def faults(app: FastAPI, people: People, examples: int, *, right_alone: bool = False) -> Iterator[str]:
     """Each request that the site could not answer, as a command, among so many for each operation.
 
     Args:
         app: The site, which has not begun.
         people: Who asks each.
         examples: Of requests that are right, and as many that are wrong.
+        right_alone: Whether none is wrong.
     """
     import schemathesis  # noqa: PLC0415 - takes long, and only this needs it
     from schemathesis.core.result import Err  # noqa: PLC0415 - as above
@@ -36,7 +37,7 @@ def faults(app: FastAPI, people: People, examples: int) -> Iterator[str]:
         for result in schema.get_all_operations():
             if isinstance(result, Err):
                 raise result.err()
-            for mode in GenerationMode:
+            for mode in (GenerationMode.POSITIVE,) if right_alone else GenerationMode:
                 yield from _faults_of(result.ok().as_strategy(mode), people, examples)
 
 

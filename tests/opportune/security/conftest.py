@@ -5,6 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.testing.access import copy, site_on
+from tests.opportune.security.visit import Visit, read_all
 
 
 @pytest.fixture
@@ -21,3 +22,11 @@ async def quiet(file: Path) -> AsyncIterator[FastAPI]:
     app = site_on(file)
     async with app.router.lifespan_context(app):
         yield app
+
+
+@pytest.fixture(scope="session")
+async def visit(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Visit:
+    """All pages as they were read."""
+    file = tmp_path_factory.mktemp("visit") / "site.db"
+    copy(sqlite_template, file)
+    return await read_all(file)

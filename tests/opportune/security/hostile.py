@@ -1,7 +1,7 @@
 """What somebody sends who means harm, made from the API's document and from the forms of the pages."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -47,9 +47,9 @@ VALUES = (
 """JSON as it is written, valid or nearly so."""
 BODIES = (
     b"",
-    b"{",
     b"null",
     b"[]",
+    b"{",
     b'"x"',
     b"[" * NESTING_DEPTH,
     b"[" * NESTING_DEPTH + b"]" * NESTING_DEPTH,
@@ -58,6 +58,11 @@ BODIES = (
     b"\x00",
     b'{"\\ud800": 1}',
 )
+NOTHING_SAID = 3
+"""So many of them come first, which an operation might do without."""
+STORED_NUMBERS = ("%00", str(2**63), "%ED%A0%80")
+STORED_VALUES = (str(2**63), '"\\u0000"', '"\\ud800"', f'"{CANARY}"', f'"{"x" * 100_000}"')
+"""Those that may come as far as a database."""
 WORST = ("%00", str(2**63))
 TEXTS = (*WORST, "%ED%A0%80", DIGITS, CANARY)
 """For the fields of a form or a query, written as in an address."""
@@ -70,35 +75,42 @@ class Sent(NamedTuple):
     kind: str = "application/json"
 
 
-def of_document(document: Mapping[str, Any]) -> Iterator[Sent]:
-    """Every operation of the API with each of these in its path, its query and its body."""
+def of_document(document: Mapping[str, Any], *, stored_alone: bool) -> Iterator[Sent]:
+    """Every operation of the API with each of these in its path, its query and its body.
+
+    Args:
+        document: What describes the API.
+        stored_alone: Whether what no operation gives to a database is left out.
+    """
+    numbers, values = (STORED_NUMBERS, STORED_VALUES) if stored_alone else (NUMBERS, VALUES)
+    bodies: Sequence[bytes] = () if stored_alone else BODIES
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            yield from _of_path(method.upper(), path)
+            yield from _of_path(method.upper(), path, numbers)
             yield from _of_query(method.upper(), example(path), operation.get("parameters", ()))
             for kind, content in operation.get("requestBody", {}).get("content", {}).items():
                 names = _properties(document, content["schema"])
-                yield from _of_body(method.upper(), example(path), kind, names)
+                sent = Sent(method.upper(), example(path), kind=kind)
+                if kind != "application/json":
+                    yield from (sent._replace(body=in_a_form(dict.fromkeys(names, text)).encode()) for text in TEXTS)
+                    continue
+                yield from (sent._replace(body=body) for body in bodies)
+                bodies = bodies[:NOTHING_SAID]  # one parser reads the JSON of all: one operation has shown the rest
+                for value in values:
+                    yield sent._replace(
+                        body=f"{{{','.join(f'{json.dumps(name)}:{value}' for name in names)}}}".encode()
+                    )
 
 
-def _of_path(method: str, path: str) -> Iterator[Sent]:
+def _of_path(method: str, path: str, numbers: Sequence[str]) -> Iterator[Sent]:
     if PARAMETER.search(path):
-        yield from (Sent(method, PARAMETER.sub(number, path)) for number in NUMBERS)
+        yield from (Sent(method, PARAMETER.sub(number, path)) for number in numbers)
 
 
 def _of_query(method: str, address: str, parameters: Any) -> Iterator[Sent]:
     for parameter in parameters:
         if parameter["in"] == "query":
             yield from (Sent(method, f"{address}?{in_a_form({parameter['name']: text})}") for text in TEXTS)
-
-
-def _of_body(method: str, address: str, kind: str, names: list[str]) -> Iterator[Sent]:
-    if kind != "application/json":
-        yield from (Sent(method, address, in_a_form(dict.fromkeys(names, text)).encode(), kind) for text in TEXTS)
-        return
-    yield from (Sent(method, address, body) for body in BODIES)
-    for value in VALUES:
-        yield Sent(method, address, f"{{{','.join(f'{json.dumps(name)}:{value}' for name in names)}}}".encode())
 
 
 def _properties(document: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:

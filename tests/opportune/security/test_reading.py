@@ -2,31 +2,16 @@
 
 import os
 import re
-import sqlite3
-from contextlib import closing
 from html.parser import HTMLParser
-from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 
-from opportune.testing.access import addresses, copy, everyone, example, is_of_project, site_on
-from opportune.testing.asgi_requests import Response, send_request
+from opportune.testing.asgi_requests import Response
+from tests.opportune.security.visit import ONLY_PROJECT, Visit
 
-NOTES = {"admin_audit_entry", "accounts_event"}
-"""Who looked at what may be written down."""
-ONLY_PROJECT = "ONLY_PROJECT"
-"""Where this is set, what the framework answers is left out: `test_project.py` runs this once for each feature."""
 STYLED_BY_OTHERS = ("/admin", "/api/docs")
 LEADS = {"href", "src", "action", "formaction", "data"}
-
-
-class Visit(NamedTuple):
-    answers: dict[str, Response]
-    pages: "dict[str, Page]"
-    before: list[str]
-    after: list[str]
 
 
 class Page(HTMLParser):
@@ -60,29 +45,10 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-async def visit(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Visit:
-    """All that can be read, by an owner outside the admin and by a superuser in it."""
-    file = tmp_path_factory.mktemp("visit") / "site.db"
-    copy(sqlite_template, file)
-    app = site_on(file)
-    async with app.router.lifespan_context(app):
-        people, before = await everyone(app), rows(file)
-        answers = {
-            path: await send_request(
-                app, "GET", example(path), people["superuser" if path.startswith("/admin") else "owner"]
-            )
-            for source, method, path in addresses(app)
-            if method == "GET" and (is_of_project(source) or ONLY_PROJECT not in os.environ)
-        }
-        after = rows(file)
-    pages = {path: Page(answer.text) for path, answer in answers.items() if is_page(answer)}
-    assert len(pages) > (20 if ONLY_PROJECT not in os.environ else 5)
-    return Visit(answers, pages, before, after)
-
-
-def rows(file: Path) -> list[str]:
-    with closing(sqlite3.connect(file)) as connection:
-        return [line for line in connection.iterdump() if not any(f'"{name}"' in line for name in NOTES)]
+def pages(visit: Visit) -> dict[str, Page]:
+    found = {path: Page(answer.text) for path, answer in visit.answers.items() if is_page(answer)}
+    assert len(found) > (20 if ONLY_PROJECT not in os.environ else 5)
+    return found
 
 
 def is_page(answer: Response) -> bool:
@@ -94,17 +60,17 @@ def test_reading_changes_nothing(visit: Visit) -> None:
     assert visit.after == visit.before
 
 
-def test_no_page_holds_a_script_of_its_own(visit: Visit) -> None:
-    assert {path: page.scripts for path, page in visit.pages.items() if page.scripts} == {}
+def test_no_page_holds_a_script_of_its_own(pages: dict[str, Page]) -> None:
+    assert {path: page.scripts for path, page in pages.items() if page.scripts} == {}
 
 
-def test_no_page_holds_a_style_of_its_own_but_those_that_others_have_made(visit: Visit) -> None:
-    ours = {path: page for path, page in visit.pages.items() if not path.startswith(STYLED_BY_OTHERS)}
+def test_no_page_holds_a_style_of_its_own_but_those_that_others_have_made(pages: dict[str, Page]) -> None:
+    ours = {path: page for path, page in pages.items() if not path.startswith(STYLED_BY_OTHERS)}
     assert {path: page.styles for path, page in ours.items() if page.styles} == {}
 
 
-def test_no_page_fetches_anything_from_elsewhere(visit: Visit) -> None:
-    assert {path: page.elsewhere for path, page in visit.pages.items() if page.elsewhere} == {}
+def test_no_page_fetches_anything_from_elsewhere(pages: dict[str, Page]) -> None:
+    assert {path: page.elsewhere for path, page in pages.items() if page.elsewhere} == {}
 
 
 def test_no_answer_allows_scripts_of_others_or_of_a_page(visit: Visit) -> None:
