@@ -24,6 +24,7 @@ async def run(*arguments: str) -> int:
 
 
 @pytest.mark.parametrize("by_environment", [True, False])
+@pytest.mark.database("sqlite")
 async def test_the_new_password_opens_the_account(
     client: AsyncClient,
     database: Database,
@@ -52,6 +53,7 @@ async def test_the_new_password_opens_the_account(
         (["--no-input", "--password", NEW], 2, "changepassword EMAIL"),
     ],
 )
+@pytest.mark.database("sqlite")
 async def test_what_cannot_be_done_is_one_line(
     database: Database, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str
 ) -> None:

@@ -41,19 +41,20 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def _what_no_test_changes() -> Iterator[None]:
-    """Templates are looked at once here, and models where SQLite is what they are compared on: most of each check."""
-    compared: dict[frozenset[str], Sequence[NewMigration]] = {}
+    """Templates, icons and, on each kind of database, models are looked at once here: most of each check."""
+    compared: dict[tuple[str, frozenset[str]], Sequence[NewMigration]] = {}
+    faults = icons.faults
+    faults_in = cache(lambda *_folders: [*faults()])
 
     def collect_once(settings: Settings, *arguments: Any, **options: Any) -> Sequence[NewMigration]:
-        if migration_url(settings).kind == "postgresql":
-            return collect(settings, *arguments, **options)
-        tables = frozenset(Model.metadata.tables)
-        if tables not in compared:
-            compared[tables] = collect(settings, *arguments, **options)
-        return compared[tables]
+        key = migration_url(settings).kind, frozenset(Model.metadata.tables)
+        if key not in compared:
+            compared[key] = collect(settings, *arguments, **options)
+        return compared[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check, "collect", collect_once)
+        patch.setattr(icons, "faults", lambda: iter(faults_in(*icons.SOURCE_FOLDERS)))
         patch.setattr(check, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
         patch.setattr(check, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))
         yield
@@ -180,6 +181,7 @@ def test_an_icon_that_nobody_would_see_is_a_warning(monkeypatch: pytest.MonkeyPa
     assert not finding.is_error
 
 
+@pytest.mark.database("sqlite")
 def test_development_is_not_for_deployment(oppman: Oppman, database_url: str) -> None:
     oppman("createsuperuser", DATABASE_URL=database_url, SUPERUSER_EMAIL=EMAIL, SUPERUSER_PASSWORD=PASSWORD)
     code, out, _ = oppman("check", "--deploy", DATABASE_URL=database_url)
@@ -188,6 +190,7 @@ def test_development_is_not_for_deployment(oppman: Oppman, database_url: str) ->
         assert words in out
 
 
+@pytest.mark.database("postgresql")
 def test_a_site_that_is_ready_has_no_errors(oppman: Oppman, database_url: str) -> None:
     code, out, _ = oppman(
         "check",
@@ -203,7 +206,7 @@ def test_a_site_that_is_ready_has_no_errors(oppman: Oppman, database_url: str) -
         LLM_MODEL="small",
     )
     assert code == 0
-    meant_so = ("warning: SQLite is for one machine", "warning: STORAGE_URL is a folder")
+    meant_so = "warning: STORAGE_URL is a folder"
     assert [line for line in out.splitlines() if not line.startswith(meant_so)] == ["No errors found."]
 
 
@@ -320,6 +323,7 @@ def test_an_example_of_settings_that_is_behind_them_is_a_warning(
     assert (code, "warning: .env.example differs from the settings: .venv/bin/python -m" in out) == (0, True)
 
 
+@pytest.mark.database("sqlite")
 def test_models_ahead_of_their_migrations_are_a_warning(oppman: Oppman, database_url: str) -> None:
     table = Table("accounts_extra", Model.metadata, Column("id", Integer, primary_key=True))
     try:

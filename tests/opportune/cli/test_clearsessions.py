@@ -13,6 +13,7 @@ from opportune.settings import Settings
 from opportune.testing.factories import make_user
 
 
+@pytest.mark.database("sqlite")
 async def test_what_is_over_goes_and_the_rest_stays(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

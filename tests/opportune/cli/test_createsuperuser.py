@@ -44,6 +44,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
 
 
 @pytest.mark.usefixtures("_configured")
+@pytest.mark.database("sqlite")
 async def test_options_make_a_superuser(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = await run(capsys, "--email", "Ada@example.com", "--password", PASSWORD, "--no-input")
 
@@ -52,6 +53,7 @@ async def test_options_make_a_superuser(database: Database, capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("_configured")
+@pytest.mark.database("sqlite")
 async def test_the_environment_makes_a_superuser(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +65,7 @@ async def test_the_environment_makes_a_superuser(
 
 
 @pytest.mark.usefixtures("_configured")
+@pytest.mark.database("sqlite")
 async def test_a_password_is_asked_for_twice_until_it_is_good(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +89,7 @@ async def test_a_password_is_asked_for_twice_until_it_is_good(
         ("eve@example.com", "Short!", "at least 8 characters"),
     ],
 )
+@pytest.mark.database("sqlite")
 async def test_what_cannot_be_done_is_one_line(
     database: Database, capsys: pytest.CaptureFixture[str], email: str, password: str, words: str
 ) -> None:
@@ -100,6 +104,7 @@ async def test_what_cannot_be_done_is_one_line(
 
 
 @pytest.mark.usefixtures("_configured")
+@pytest.mark.database("sqlite")
 async def test_an_e_mail_that_cannot_be_is_refused_before_a_password_is_asked_for(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +123,7 @@ async def test_an_e_mail_that_cannot_be_is_refused_before_a_password_is_asked_fo
 
 
 @pytest.mark.usefixtures("_configured")
+@pytest.mark.database("sqlite")
 async def test_an_e_mail_that_is_none_is_asked_for_again(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def test_a_fault_is_crossed_and_exits_with_1(oppman: Oppman, tmp_path: Path) -> 
     assert not path.exists()
 
 
+@pytest.mark.database("sqlite")
 def test_the_address_that_is_given_is_the_one_to_look_at(oppman: Oppman, database_url: str, tmp_path: Path) -> None:
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/other.db", "DATABASE_DIRECT_URL": UNREACHABLE}
     code, out, _ = oppman("doctor", database_url, **settings)
@@ -44,6 +45,7 @@ def test_the_address_that_is_given_is_the_one_to_look_at(oppman: Oppman, databas
     assert "DATABASE_DIRECT_URL" not in out
 
 
+@pytest.mark.database("sqlite")
 def test_json_says_the_same_to_programs(oppman: Oppman, database_url: str) -> None:
     code, out, _ = oppman("doctor", "--json", DATABASE_URL=database_url)
     told = json.loads(out)
@@ -56,6 +58,7 @@ def test_json_says_the_same_to_programs(oppman: Oppman, database_url: str) -> No
         assert check["status"] in ("ok", "notice", "fault")
 
 
+@pytest.mark.database("sqlite")
 def test_a_library_that_the_local_model_lacks_is_told_below(
     oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def test_the_second_look_imports_nothing_and_says_the_same(migrated: Settings) -
         "DELETE FROM accounts_shipped_grant",
     ],
 )
+@pytest.mark.database("sqlite")
 def test_what_the_database_has_otherwise_is_looked_at(migrated: Settings, statement: str) -> None:
     with connect(migrated) as connection:
         changed = connection.execute(text(statement)).rowcount
@@ -87,6 +88,7 @@ print(first == again != unchanged.fingerprint(), {{'alembic', 'fastapi', 'sqlmod
     assert done.stdout == "True set()\n"
 
 
+@pytest.mark.database("sqlite")
 def test_a_project_that_cannot_be_written_in_is_migrated_all_the_same(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,29 +23,34 @@ def _its_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "get_settings", lambda: settings)
 
 
+@pytest.mark.database("sqlite")
 def test_code_may_await_and_has_everything_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shell", "-c", "await asyncio.sleep(0)\nprint(await session.scalar(select(41 + 1)))"]) == 0
     assert capsys.readouterr().out == "42\n"
 
 
+@pytest.mark.database("sqlite")
 def test_every_installed_model_is_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
     models = [model.__name__ for feature in installed_features() for model in feature.models]
     assert main(["shell", "-c", f"print({', '.join(models)})"]) == 0
     assert capsys.readouterr().out.count("<class") == len(models)
 
 
+@pytest.mark.database("sqlite")
 def test_code_on_standard_input_is_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("for x in range(2):\n    print(await asyncio.sleep(0, x))\n"))
     assert main(["shell"]) == 0
     assert capsys.readouterr().out == "0\n1\n"
 
 
+@pytest.mark.database("sqlite")
 def test_only_what_is_committed_is_saved() -> None:
     assert main(["shell", "-c", CREATE]) == 0
     assert main(["shell", "-c", f"{CREATE}; await session.commit()"]) == 0
     assert main(["shell", "-c", CREATE]) == 1
 
 
+@pytest.mark.database("sqlite")
 def test_what_is_committed_may_queue_jobs_as_hooks_do(capsys: pytest.CaptureFixture[str]) -> None:
     queue = "from opportune.jobs import defer; from opportune.jobs.stored_files import delete_files"
     assert main(["shell", "-c", f"{queue}; defer(session, delete_files([])); await session.commit()"]) == 0
@@ -54,6 +59,7 @@ def test_what_is_committed_may_queue_jobs_as_hooks_do(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(("arguments", "prompt"), [([], "IPython"), (["--plain"], "Python")])
+@pytest.mark.database("sqlite")
 def test_who_has_ipython_gets_its_prompt_which_awaits_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], prompt: str
 ) -> None:
@@ -80,6 +86,7 @@ def test_who_has_ipython_gets_its_prompt_which_awaits_too(
         ("def", "SyntaxError: invalid syntax"),
     ],
 )
+@pytest.mark.database("sqlite")
 def test_code_that_fails_shows_its_own_lines_and_is_exit_1(
     code: str, last: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +97,7 @@ def test_code_that_fails_shows_its_own_lines_and_is_exit_1(
     assert "cli/shell.py" not in error
 
 
+@pytest.mark.database("sqlite")
 def test_code_may_choose_the_exit_code() -> None:
     with pytest.raises(SystemExit) as left:
         main(["shell", "-c", "exit(3)"])
@@ -107,6 +115,7 @@ def test_a_database_out_of_reach_is_one_line(
     assert "sesame" not in error
 
 
+@pytest.mark.database("sqlite")
 def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     examples = re.findall(r"^python3 oppman\.py (shell .+)$", (PROJECT / "docs/commands.md").read_text(), re.MULTILINE)
     assert examples

@@ -43,6 +43,7 @@ async def stored(database: Database, email: str) -> User:
         return (await session.scalars(select(User).where(col(User.email) == email))).one()
 
 
+@pytest.mark.database("sqlite")
 async def test_users_are_listed_with_what_they_are(
     database: Database, ada: User, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,6 +206,7 @@ async def test_an_e_mail_is_changed_and_vouched_for(
         assert words in err
 
 
+@pytest.mark.database("sqlite")
 async def test_somebody_is_signed_out_everywhere(
     database: Database, ada: User, capsys: pytest.CaptureFixture[str]
 ) -> None:
