@@ -29,7 +29,6 @@ def completed(*words: str) -> list[str]:
 @pytest.mark.skipif(not shutil.which("bash"), reason="There is no bash here.")
 def test_bash_completes_after_oppman_and_after_python() -> None:
     assert completed(sys.executable, "oppman.py", "showm") == ["showmigrations"]
-    assert completed(sys.executable, "oppman.py", "test", "--sq") == ["--sqlite"]
     assert completed(sys.executable, "script.py", "m") == []
 
 
@@ -46,6 +45,7 @@ def test_commands_options_and_choices_are_completed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "migrate" in complete(monkeypatch, capsys, "oppman.py ")
+    assert complete(monkeypatch, capsys, "oppman.py test --sq") == ["--sqlite"]
     assert complete(monkeypatch, capsys, "oppman.py jobs l") == ["list"]
     assert complete(monkeypatch, capsys, "oppman.py jobs list --st") == ["--state"]
     assert complete(monkeypatch, capsys, "oppman.py jobs list --state w") == ["waiting"]
