@@ -64,7 +64,7 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
     give_users_a_bio(copy / "app/users")
     for name in EXAMPLES:
         Removal(name, copy).carry_out()
-    with command_server(copy, *TESTING, *FEATURES) as run:
+    with command_server(copy, *TESTING, *FEATURES, f"app.{USERS}.feature") as run:
         for part in ("app", "templates", "tests"):
             shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)
         installed = copy / "app/installed.py"
