@@ -41,7 +41,14 @@ from opportune.testing.plugin import migrate, settings_for
 from opportune.testing.quiet_app import quiet_app
 from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
 from opportune.testing.rows import Make
-from opportune.testing.services.browser import chromium, page, site
+from opportune.testing.services.browser import (
+    chromium,
+    contexts,
+    listener,
+    page,
+    plain_page,
+    site,
+)
 from opportune.testing.services.postgres import Postgres, postgres_of_run
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
@@ -49,10 +56,13 @@ from opportune.testing.services.spare_databases import SpareDatabases
 
 __all__ = [  # fixtures too
     "chromium",
+    "contexts",
     "garbage_that_is_looked_for_seldom",
+    "listener",
     "migrations_that_are_read_once",
     "needs_that_are_looked_at_once",
     "page",
+    "plain_page",
     "routes_that_are_analysed_once",
     "run_folder",
     "servers_that_are_asked_once",

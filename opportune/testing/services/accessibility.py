@@ -2,7 +2,7 @@
 
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 import pytest
 from playwright.async_api import Page
@@ -13,8 +13,10 @@ STANDARDS = {
 }
 COLOUR_RULES = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
-SEEN: WeakKeyDictionary[Page, dict[str, list[int]]] = WeakKeyDictionary()
-"""By page and theme, the looks of texts that were found readable: rows and the frame of a site repeat them."""
+SEEN: dict[str, str] = {}
+"""By theme, as JSON, the looks of texts that were found readable: rows, pages and the frames of sites repeat them."""
+
+LOOKED_AT: WeakSet[Page] = WeakSet()
 
 STATE = """() => [matchMedia("(prefers-color-scheme: dark)").matches, "axe" in window]"""
 
@@ -26,7 +28,7 @@ LOOK = """async ({ theme, seen, ...wanted }) => {
   }
   // Most of the work are contrasts. Texts of one look are on what looks alike up to the root of the page, and what has
   // left the flow, and so may lie above or below others, is at the same place.
-  const readable = new Set(seen), looks = new Map();
+  const readable = new Set(JSON.parse(seen)), looks = new Map();
   const hash = (text) => {
     let [a, b] = [0xdeadbeef, 0x41c6ce57];
     for (let at = 0; at < text.length; at++) {
@@ -73,7 +75,7 @@ LOOK = """async ({ theme, seen, ...wanted }) => {
     colour(getComputedStyle(field).backgroundColor), colour(getComputedStyle(field, "::placeholder").color)) < 4.5;
   const shown = [...document.querySelectorAll(":placeholder-shown")].filter((field) => field.checkVisibility());
   const dim = shown.filter((field) => field.placeholder && isDim(field));
-  return [[...found, ...dim.map((field) => `dim placeholder: ${field.outerHTML}`)], [...readable]];
+  return [[...found, ...dim.map((field) => `dim placeholder: ${field.outerHTML}`)], JSON.stringify([...readable])];
 }"""
 
 
@@ -83,8 +85,11 @@ async def find_violations(page: Page) -> list[str]:
     is_dark, has_axe = await page.evaluate(STATE)
     if not has_axe:
         await page.evaluate(_script())
-        if page in SEEN:  # looked at more than once: its next documents have axe from their start, which is less work
+        if (
+            page in LOOKED_AT
+        ):  # looked at more than once: its next documents have axe from their start, which is less work
             await page.add_init_script(_script())
+    LOOKED_AT.add(page)
     first, second = ("dark", "light") if is_dark else ("light", "dark")
     found = await _look(page, first, STANDARDS)
     await page.emulate_media(color_scheme="light" if is_dark else "dark", reduced_motion="reduce")
@@ -92,8 +97,7 @@ async def find_violations(page: Page) -> list[str]:
 
 
 async def _look(page: Page, theme: str, wanted: dict[str, Any]) -> list[str]:
-    seen = SEEN.setdefault(page, {})
-    found, seen[theme] = await page.evaluate(LOOK, {**wanted, "theme": theme, "seen": seen.get(theme, [])})
+    found, SEEN[theme] = await page.evaluate(LOOK, {**wanted, "theme": theme, "seen": SEEN.get(theme, "[]")})
     return [f"{theme}: {text}" for text in found]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
@@ -35,19 +35,3 @@ async def test_a_password_is_shown_until_it_is_sent_and_a_token_is_copied(app: F
 
     await page.goto("/admin/user/create")
     await expect(page.get_by_role("button", name="Show Password")).to_be_visible()
-
-
-async def test_without_javascript_there_are_no_buttons_that_do_nothing(
-    chromium: Browser, app: FastAPI, site: str
-) -> None:
-    async with await chromium.new_context(base_url=site, java_script_enabled=False) as context:
-        page = await context.new_page()
-        page.set_default_timeout(15_000)
-        await sign_in_browser(page, app, await make_user(app.state.database), site)
-        await page.goto("/accounts/tokens")
-        await page.get_by_label("Name").fill("Script")
-        await page.get_by_label("Current password").fill(PASSWORD)
-        await page.get_by_role("button", name="Make token").click()
-        await expect(page.locator("copy-secret code")).to_contain_text("opp_")
-        await expect(page.get_by_role("button", name="Copy")).to_have_count(0)
-        await expect(page.get_by_role("button", name="Show")).to_have_count(0)

@@ -76,7 +76,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield app
 
 
-async def test_an_older_answer_never_takes_the_place_of_a_newer(
+async def test_an_older_answer_never_takes_the_place_of_a_newer_and_keys_search_walk_open_and_clear(
     page: Page, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count, hits = page.get_by_role("status"), page.locator(".search-hit")
@@ -96,9 +96,10 @@ async def test_an_older_answer_never_takes_the_place_of_a_newer(
     await expect(hits.locator("mark")).to_have_text("tid")
     assert not await find_violations(page)
     assert page.url == f"{site}/waves?q=tid"
+    await press_keys_that_search_walk_open_and_clear(page, site)
 
 
-async def test_keys_search_walk_open_and_clear(page: Page, site: str) -> None:
+async def press_keys_that_search_walk_open_and_clear(page: Page, site: str) -> None:
     box, hits = page.get_by_role("searchbox"), page.locator(".search-hit")
     await page.goto("/waves?q=tide")
     await page.keyboard.press("/")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from opportune.settings import Settings
 from opportune.testing.factories import make_user
@@ -30,23 +30,20 @@ async def ask(page: Page) -> None:
 
 
 async def test_a_link_signs_in_one_browser_and_a_code_the_one_that_asked(
-    chromium: Browser, app: FastAPI, page: Page, site: str
+    app: FastAPI, page: Page, plain_page: Page, site: str
 ) -> None:
     await make_user(app.state.database, EMAIL, is_verified=True)
-    async with await chromium.new_context(base_url=site, java_script_enabled=False) as context:
-        plain = await context.new_page()
-        plain.set_default_timeout(15_000)
-        await ask(plain)
-        await page.goto(f"{PATH}/link?token={await newest_token(app)}")
-        await expect(page.get_by_text("asked for in another browser")).to_be_visible()
-        assert not await find_violations(page)
-        await page.get_by_role("button", name="Yes, sign in here").click()
-        await expect(page).to_have_url(f"{site}/accounts/tokens")
+    await ask(plain_page)
+    await page.goto(f"{PATH}/link?token={await newest_token(app)}")
+    await expect(page.get_by_text("asked for in another browser")).to_be_visible()
+    assert not await find_violations(page)
+    await page.get_by_role("button", name="Yes, sign in here").click()
+    await expect(page).to_have_url(f"{site}/accounts/tokens")
 
-        await plain.get_by_role("button", name="Send another one").click()
-        await plain.get_by_label("Code from the e-mail").fill(await newest_code(app))
-        await plain.get_by_role("button", name="Sign in").click()
-        await expect(plain).to_have_url(f"{site}/accounts/tokens")
+    await plain_page.get_by_role("button", name="Send another one").click()
+    await plain_page.get_by_label("Code from the e-mail").fill(await newest_code(app))
+    await plain_page.get_by_role("button", name="Sign in").click()
+    await expect(plain_page).to_have_url(f"{site}/accounts/tokens")
 
     await page.context.clear_cookies()
     await ask(page)

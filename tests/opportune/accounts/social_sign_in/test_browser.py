@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, expect
+from playwright.async_api import Page, expect
 from pydantic import SecretStr
 
 from opportune.settings import Settings
@@ -22,7 +22,7 @@ def settings(database_url: str) -> Settings:
 
 
 async def test_somebody_without_javascript_registers_and_signs_in_by_a_provider(
-    chromium: Browser, app: FastAPI, site: str
+    plain_page: Page, app: FastAPI, site: str
 ) -> None:
     with warnings.catch_warnings(record=True):  # of its own libraries
         from oidc_provider_mock import User, run_server_in_thread  # noqa: PLC0415 - half a second
@@ -32,12 +32,9 @@ async def test_somebody_without_javascript_registers_and_signs_in_by_a_provider(
         ours = {"base_url": site, "oidc_url": f"http://localhost:{provider.server_port}", "oidc_label": "Keycloak"}
         secret = {"oidc_client_id": "the-site", "oidc_client_secret": SecretStr("secret")}
         app.state.settings = app.state.settings.model_copy(update={**ours, **secret})
-        async with await chromium.new_context(base_url=site, java_script_enabled=False) as context:
-            page = await context.new_page()
-            page.set_default_timeout(15_000)
-            await page.goto("/accounts/login?next=/accounts/profile")
-            await page.get_by_role("button", name="Continue with Keycloak").click()
-            await page.get_by_role("button", name="ada").click()
-            await expect(page).to_have_url(f"{site}/accounts/profile")
-            await expect(page.get_by_role("region", name="Ways to sign in")).to_contain_text("ada@example.com")
-            await expect(page.get_by_text("Verified", exact=True)).to_be_visible()
+        await plain_page.goto("/accounts/login?next=/accounts/profile")
+        await plain_page.get_by_role("button", name="Continue with Keycloak").click()
+        await plain_page.get_by_role("button", name="ada").click()
+        await expect(plain_page).to_have_url(f"{site}/accounts/profile")
+        await expect(plain_page.get_by_role("region", name="Ways to sign in")).to_contain_text("ada@example.com")
+        await expect(plain_page.get_by_text("Verified", exact=True)).to_be_visible()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Page, expect
 
-from opportune.accounts.models import User
+from opportune.accounts.models import Session, User
+from opportune.db.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser
 from tests.opportune.admin.gadget_feature import Colour, Gadget
 
@@ -77,23 +78,37 @@ async def test_a_list_is_narrowed_exported_imported_and_acted_on(
     await expect(page.get_by_role("status")).to_contain_text(re.compile("Deleted 26 "))
 
 
-async def test_an_email_has_the_room_that_an_empty_column_does_not_need_and_a_phone_without_javascript_the_menu(
-    app: FastAPI, chromium: Browser, page: Page, superuser: User, site: str
+async def test_an_email_has_its_room_long_words_push_no_action_away_and_a_phone_without_javascript_has_the_menu(
+    app: FastAPI, page: Page, plain_page: Page, superuser: User, site: str
 ) -> None:
     email = "somebody.with.a.long.name@post.example.org"
     await make_user(app.state.database, email)
     await sign_in_browser(page, app, superuser, site)
+    await page.goto("/admin/user/list")
     for width in (1280, 390):
         await page.set_viewport_size({"width": width, "height": 800})
-        await page.goto("/admin/user/list")
         cell = page.get_by_role("cell", name=email)
         assert not await cell.evaluate(IS_CUT), width
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await see_long_words_push_no_action_away(app, page, superuser)
 
-    phone: ViewportSize = {"width": 390, "height": 780}
-    async with await chromium.new_context(base_url=site, java_script_enabled=False, viewport=phone) as context:
-        page = await context.new_page()
-        await sign_in_browser(page, app, superuser, site)
-        await page.goto("/admin/")
-        await page.get_by_label("Admin").get_by_role("link", name="Users").click()
-        await page.wait_for_url("**/admin/user/list")
+    await plain_page.set_viewport_size({"width": 390, "height": 780})
+    await sign_in_browser(plain_page, app, superuser, site)
+    await plain_page.goto("/admin/")
+    await plain_page.get_by_label("Admin").get_by_role("link", name="Users").click()
+    await plain_page.wait_for_url("**/admin/user/list")
+
+
+async def see_long_words_push_no_action_away(app: FastAPI, page: Page, superuser: User) -> None:
+    async with app.state.database.writer() as session:
+        agent = "Mozilla/5.0 (X11; Linux x86_64) " * 8
+        session.add(Session(user_id=superuser.id, token_hash="0", agent=agent, address="::1", expires_at=utc_now()))
+        (await session.get_one(User, superuser.id)).email = f"{'long' * 15}@{'name' * 10}.example.com"
+    await page.set_viewport_size({"width": 1280, "height": 700})
+    await page.goto("/admin/session/list")
+    actions = page.get_by_title("Delete", exact=True).first
+    await expect(actions).to_be_in_viewport(ratio=1)
+    await page.set_viewport_size({"width": 500, "height": 700})
+    assert await page.evaluate("document.documentElement.scrollWidth") == 500
+    await actions.scroll_into_view_if_needed()
+    await expect(actions).to_be_in_viewport(ratio=1)

@@ -1,0 +1,42 @@
+"""Visits share a browser that keeps files: nothing else of one is there in the next."""
+
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from playwright.async_api import Page
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    app = FastAPI()
+    app.add_api_route("/", lambda: "<!doctype html><title>Home</title>", response_class=HTMLResponse)
+    return app
+
+
+KEPT = """async () => [
+    document.cookie, localStorage.length, sessionStorage.length, (await caches.keys()).length, innerWidth,
+    (await navigator.permissions.query({ name: "notifications" })).state, Date.now() > Date.UTC(2001),
+]"""
+LEAVE = """async () => {
+    document.cookie = "name=Ada";
+    localStorage.theme = sessionStorage.theme = "dark";
+    await caches.open("mine");
+}"""
+
+
+@pytest.mark.parametrize("visit", ["first", "second", "third"])
+async def test_a_visit_finds_nothing_of_the_one_before(page: Page, plain_page: Page, visit: str) -> None:
+    for visitor in (page, plain_page):
+        await visitor.goto("/")
+        assert await visitor.context.cookies() == []
+    assert await page.evaluate(KEPT) == ["", 0, 0, 0, 1280, "prompt", True]
+    for visitor in (page, plain_page):
+        await visitor.evaluate(LEAVE)
+        await visitor.context.add_cookies([{"name": "elsewhere", "value": "Ada", "url": "http://localhost"}])
+    await page.context.grant_permissions(["notifications"])
+    await page.set_viewport_size({"width": 390, "height": 780})
+    await page.context.new_page()
+    if visit == "second":
+        await page.clock.install(time=0)
+        await page.reload()
+        assert not await page.evaluate("Date.now() > Date.UTC(2001)")
