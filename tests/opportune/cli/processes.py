@@ -21,8 +21,9 @@ from opportune.data.backup.restore import Target, restore_backup
 from opportune.data.copydb import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
-from opportune.project import installed_names, settings_class
+from opportune.project import settings_class
 from opportune.settings import Settings, forget_settings, get_settings
+from tests.opportune.data.two_databases import tables_of
 from tests.opportune.forked import PROCESSES
 
 TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
@@ -81,11 +82,14 @@ def migrate_at_once(url: str, number: int) -> list[int]:
 
 
 @contextmanager
-def copying_to(source: str, *targets: str) -> Iterator[BaseProcess]:
-    """A process that copies a database into others, which are all in the middle. It copies on when the block ends."""
+def copying_to(names: Sequence[str], source: str, *targets: str) -> Iterator[BaseProcess]:
+    """A process that copies what these features have in a database into others, which are all in the middle of it.
+
+    It copies on when the block ends.
+    """
     ours, theirs = PROCESSES.Pipe()
     with ours, theirs:
-        process = PROCESSES.Process(target=_copy, args=(theirs, source, targets))
+        process = PROCESSES.Process(target=_copy, args=(theirs, names, source, targets))
         process.start()
         theirs.close()
         for _ in targets:
@@ -107,9 +111,9 @@ def _migrate(url: str) -> None:
     sys.exit(main(["migrate"]))
 
 
-def _copy(waiting: Connection, source: str, targets: Sequence[str]) -> None:
+def _copy(waiting: Connection, names: Sequence[str], source: str, targets: Sequence[str]) -> None:
     os.setsid()
-    speaking, names = Lock(), installed_names()
+    speaking = Lock()
 
     def stop(_rows: int) -> None:
         with speaking:
@@ -118,7 +122,7 @@ def _copy(waiting: Connection, source: str, targets: Sequence[str]) -> None:
 
     def copy_to(target: str) -> None:
         addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
-        copy(*addresses, MigrationGraph(names), force=True, progress=stop)
+        copy(*addresses, MigrationGraph(names), force=True, progress=stop, metadata=tables_of(names))
 
     for target in targets:
         Thread(target=copy_to, args=(target,)).start()

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, MetaData, String
+from sqlalchemy import Column, String
 
-from opportune.data.copydb import copy, examine, rows, writers
+from opportune.data.copydb import TableReport, copy, examine, rows, writers
 from opportune.db.migrations.connection import ADVISORY_LOCK_ID, connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
-from opportune.db.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.project import USERS, feature_of_table, installed_names
+from opportune.project import USERS
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from tests.opportune.cli.processes import copying_to
@@ -24,16 +23,13 @@ from tests.opportune.data.two_databases import (
     ADD_USER,
     KINDS,
     Databases,
-    databases,
     databases_of,
     emails,
     execute,
     has_tables,
-    run,
+    tables_of,
 )
 from tests.opportune.db.sample_features import SampleFeatures
-
-__all__ = ["databases"]  # a fixture
 
 
 class FewTables(Databases):
@@ -41,12 +37,8 @@ class FewTables(Databases):
 
     def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         super().__init__(request, folder)
-        names = installed_names()
-        self.graph = MigrationGraph(["accounts", USERS])
-        self.metadata = MetaData(naming_convention=NAMING_CONVENTION)
-        for table in Model.metadata.sorted_tables:
-            if feature_of_table(table.name, names) in self.graph.features:
-                table.to_metadata(self.metadata)
+        self.names = ("accounts", USERS)
+        self.graph, self.metadata = MigrationGraph(self.names), tables_of(self.names)
 
     def migrated(self, kind: str) -> str:
         address = self.missing(kind)
@@ -54,9 +46,9 @@ class FewTables(Databases):
             run_migrations(connection, self.graph, plan_for(self.graph), derive=False)
         return address
 
-    def run(self, source: str, target: str, *, force: bool = False) -> None:
+    def run(self, source: str, target: str, *, force: bool = False) -> list[TableReport]:
         addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
-        copy(*addresses, self.graph, force=force, metadata=self.metadata)
+        return copy(*addresses, self.graph, force=force, metadata=self.metadata)
 
     def refusal(self, source: str, target: str) -> str:
         with pytest.raises(OperatorError) as raised:
@@ -69,18 +61,18 @@ def few(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FewTables]:
     yield from databases_of(FewTables, request, tmp_path)
 
 
-def test_everything_goes_from_kind_to_kind_and_comes_back_the_same(databases: Databases) -> None:
-    start = databases.filled("sqlite", "ü@example.com", "b@example.com")
+def test_everything_goes_from_kind_to_kind_and_comes_back_the_same(few: FewTables) -> None:
+    start = few.filled("sqlite", "ü@example.com", "b@example.com")
     execute(start, ADD_SESSION, id=7)
-    server, other, back, again = (databases.missing(kind) for kind in ("postgresql", "postgresql", "sqlite", "sqlite"))
-    reports = run(start, server)
+    server, other, back, again = (few.missing(kind) for kind in ("postgresql", "postgresql", "sqlite", "sqlite"))
+    reports = few.run(start, server)
     assert {report.name: report.rows for report in reports if report.rows} == {
         "accounts_user": 2,
         "accounts_session": 1,
     }
-    assert run(server, other) == reports, "the same rows have the same checksums"
-    assert run(other, back) == reports
-    run(back, again)
+    assert few.run(server, other) == reports, "the same rows have the same checksums"
+    assert few.run(other, back) == reports
+    few.run(back, again)
     for statement in ("SELECT * FROM accounts_user ORDER BY id", "SELECT * FROM accounts_session"):
         assert execute(server, statement) == execute(other, statement)
         assert execute(back, statement) == execute(again, statement)
@@ -252,16 +244,16 @@ def test_until_all_is_compared_the_destination_is_as_it_was(few: FewTables, kind
     assert emails(target) == ["old@x.org"]
 
 
-def test_a_copy_that_is_killed_leaves_the_destination_as_it_was(databases: Databases) -> None:
-    source = databases.filled("sqlite", "new@example.com")
-    old = [databases.filled(kind, "old@example.com") for kind in KINDS]
-    absent = [databases.missing(kind) for kind in KINDS]
-    with copying_to(source, *old, *absent) as process:
+def test_a_copy_that_is_killed_leaves_the_destination_as_it_was(few: FewTables) -> None:
+    source = few.filled("sqlite", "new@example.com")
+    old = [few.filled(kind, "old@example.com") for kind in KINDS]
+    absent = [few.missing(kind) for kind in KINDS]
+    with copying_to(few.names, source, *old, *absent) as process:
         assert process.pid
         os.killpg(process.pid, signal.SIGKILL)
     assert [emails(address) for address in old] == [["old@example.com"]] * 2
     assert not any(map(has_tables, absent))
     for target in (*old, *absent):
-        run(source, target, force=True)
+        few.run(source, target, force=True)
         assert emails(target) == ["new@example.com"]
-    assert not list(databases.folder.glob(".*")), "what the killed one has left is gone"
+    assert not list(few.folder.glob(".*")), "what the killed one has left is gone"

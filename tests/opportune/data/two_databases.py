@@ -1,20 +1,18 @@
 """Databases to copy between, of either kind, and rows to see in them."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import MetaData, text
 
-from opportune.data.copydb import TableReport, copy
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseURL
-from opportune.errors import OperatorError
-from opportune.project import installed_names
+from opportune.project import feature_of_table, installed_names
 from opportune.testing.plugin import settings_for
 
 KINDS = ("sqlite", "postgresql")
@@ -85,6 +83,15 @@ def databases_of(kind: type[D], request: pytest.FixtureRequest, tmp_path: Path) 
     databases.drop()
 
 
+def tables_of(names: Sequence[str]) -> MetaData:
+    """What these features have among the tables of all."""
+    metadata, installed = MetaData(naming_convention=NAMING_CONVENTION), installed_names()
+    for table in Model.metadata.sorted_tables:
+        if feature_of_table(table.name, installed) in names:
+            table.to_metadata(metadata)
+    return metadata
+
+
 def execute(address: str, statement: str, **values: object) -> list[tuple[object, ...]]:
     with connect(settings_for(address)) as connection, connection.begin():
         result = connection.execute(text(statement), values)
@@ -100,13 +107,3 @@ def has_tables(address: str) -> bool:
     if url.kind == "sqlite":
         return url.path.exists()
     return execute(address, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != [(0,)]
-
-
-def run(source: str, target: str, *, force: bool = False) -> list[TableReport]:
-    return copy(DatabaseURL.parse(source), DatabaseURL.parse(target), MigrationGraph(installed_names()), force=force)
-
-
-def refusal(source: str, target: str) -> str:
-    with pytest.raises(OperatorError) as raised:
-        run(source, target)
-    return str(raised.value)
