@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,16 @@ import pytest
 from opportune.cli import addmodel, startapp
 from opportune.cli.installed import INSTALLED
 from opportune.cli.main import main
+from opportune.cli.scaffold import models
 from opportune.cli.scaffold.feature_file import with_model
+from opportune.cli.scaffold.models import KnownModel
+from opportune.cli.scaffold.models import _models_in as models_in
 from opportune.cli.scaffold.module_imports import merged, with_imports
 from opportune.cli.scaffold.removing import plan_removal
 from opportune.cli.scaffold.source import NotAsExpected, Source, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
 from opportune.errors import OperatorError
-from opportune.project import PROJECT
+from opportune.project import FRAMEWORK, PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy, install_only
@@ -66,6 +70,12 @@ SAMPLE = {
 }
 
 
+@cache
+def models_of_the_framework(file: Path) -> list[KnownModel]:
+    """Read once for all tests, which read them all each time."""
+    return [*models_in(file)]
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a feature, as far as addmodel reads it."""
@@ -74,6 +84,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(addmodel, "PROJECT", tmp_path)
     monkeypatch.setattr(startapp, "PROJECT", tmp_path)
+    monkeypatch.setattr(
+        models,
+        "_models_in",
+        lambda file: (models_of_the_framework if file.is_relative_to(FRAMEWORK) else models_in)(file),
+    )
     return tmp_path
 
 

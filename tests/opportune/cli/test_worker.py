@@ -3,11 +3,12 @@ import subprocess
 from pathlib import Path
 
 from opportune.testing.plugin import migrate
-from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, read_until
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, install_only, read_until
 from tests.opportune.cli.test_jobs import EMAIL, queue
 
 
 def test_a_worker_does_what_is_queued_until_it_is_told_to_stop(copy: Copy, tmp_path: Path) -> None:
+    install_only(copy.folder)
     path = tmp_path / "app.db"
     migrate(f"sqlite:///{path}")
     environ = {"DATABASE_URL": f"sqlite:///{path}", "JOBS": "worker", "ENVIRONMENT": "development"}
