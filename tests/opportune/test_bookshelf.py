@@ -1,6 +1,7 @@
 """A small product as its owner writes it: a bookshop, made from the starter, tested there on both databases.
 
-Its files are in `bookshelf/`, beside this one. What they take in lines is what the starter asks of its owner.
+Its files are in `bookshelf/`, beside this one. What they take in lines is what the starter asks of its owner. Its tests
+migrate; `migrate` and `check` are run for the shop of `test_tutorial.py`.
 """
 
 import shutil
@@ -69,10 +70,8 @@ def test_it_works_on_both_databases(tmp_path: Path) -> None:
             shutil.copytree(BOOKSHELF / part, copy / part, dirs_exist_ok=True)
         installed = copy / "app/installed.py"
         installed.write_text(with_feature(installed.read_text(), "books"))
-        for words in (["makemigrations"], ["migrate"], ["check"]):
-            code, output = run(*words)
-            assert code == 0, output
-        assert "ahead of their migrations" not in output
+        code, output = run("makemigrations")
+        assert code == 0, output
         code, output = run("pytest", "-q", "-k", f"not postgresql or {ASKED_DIFFERENTLY}", "tests/books")
     assert code == 0, output[-5000:]
     assert " passed" in output
