@@ -15,11 +15,11 @@ from opportune.db.migrations.graph import VERSIONS, MigrationGraph
 from opportune.feature import Feature
 from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
 
+pytestmark = pytest.mark.database("sqlite")
+
 MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
-
-pytestmark = pytest.mark.database("sqlite")
 
 revision = "parcels_0001_abcd"
 down_revision = None
