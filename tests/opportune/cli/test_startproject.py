@@ -170,9 +170,9 @@ def test_one_with_all_examples_is_to_linters_mypy_and_tests_what_the_starter_is(
 
 def texts_in(folder: Path) -> dict[str, bytes]:
     """What a project has of the starter's folders."""
-    files = [path for part in build.FOLDERS for path in (folder / part).rglob("*") if path.suffix != ".pyc"]
-    names = {path.relative_to(folder).as_posix(): path for path in files if path.is_file()}
-    return {name: path.read_bytes() for name, path in names.items() if not name.startswith(build.STARTER_TESTS)}
+    paths = [path for part in build.FOLDERS for path in (folder / part).rglob("*") if path.is_file()]
+    files = {path.relative_to(folder).as_posix(): path for path in paths if not build.NOT_COPIED("", [*path.parts])}
+    return {name: path.read_bytes() for name, path in files.items() if not name.startswith(build.STARTER_TESTS)}
 
 
 def test_it_has_what_is_asked_for_and_nothing_of_the_starter(shop: Path) -> None:
