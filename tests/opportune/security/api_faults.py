@@ -1,6 +1,6 @@
 """What schemathesis makes of an API's document: requests that are right and wrong, and those that crash the site."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,14 @@ People = Sequence[Mapping[str, str]]
 """The headers of each who asks."""
 
 
-def faults(app: FastAPI, people: People, examples: int, *, right_alone: bool = False) -> Iterator[str]:
+def faults(
+    app: FastAPI,
+    people: People,
+    examples: int,
+    *,
+    right_alone: bool = False,
+    begin_anew: Callable[[], None] = lambda: None,
+) -> Iterator[str]:
     """Each request that the site could not answer, as a command, among so many for each operation.
 
     Args:
@@ -25,6 +32,7 @@ def faults(app: FastAPI, people: People, examples: int, *, right_alone: bool = F
         people: Who asks each.
         examples: Of requests that are right, and as many that are wrong.
         right_alone: Whether none is wrong.
+        begin_anew: Called before each operation: some sign out who asks, who would be a stranger to the next ones.
     """
     import schemathesis  # noqa: PLC0415 - takes long, and only this needs it
     from schemathesis.core.result import Err  # noqa: PLC0415 - as above
@@ -38,6 +46,7 @@ def faults(app: FastAPI, people: People, examples: int, *, right_alone: bool = F
             if isinstance(result, Err):
                 raise result.err()
             for mode in (GenerationMode.POSITIVE,) if right_alone else GenerationMode:
+                begin_anew()
                 yield from _faults_of(result.ok().as_strategy(mode), people, examples)
 
 
