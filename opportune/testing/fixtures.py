@@ -42,12 +42,12 @@ from opportune.testing.quiet_app import quiet_app
 from opportune.testing.recorded_jobs import ForgottenJobs, RecordedJobs
 from opportune.testing.rows import Make
 from opportune.testing.services.browser import (
+    browser_contexts,
     chromium,
-    contexts,
-    listener,
     page,
     plain_page,
     site,
+    site_listener,
 )
 from opportune.testing.services.postgres import Postgres, postgres_of_run
 from opportune.testing.services.redis import redis
@@ -55,10 +55,9 @@ from opportune.testing.services.scratch import scratch
 from opportune.testing.services.spare_databases import SpareDatabases
 
 __all__ = [  # fixtures too
+    "browser_contexts",
     "chromium",
-    "contexts",
     "garbage_that_is_looked_for_seldom",
-    "listener",
     "migrations_that_are_read_once",
     "needs_that_are_looked_at_once",
     "page",
@@ -68,6 +67,7 @@ __all__ = [  # fixtures too
     "servers_that_are_asked_once",
     "settings_of_features_that_are_read_once",
     "site",
+    "site_listener",
     "statements_that_are_compiled_once",
     "templates_that_are_compiled_once",
 ]

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from opportune.testing import make_user, sign_in_browser
 
@@ -13,14 +13,11 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_one_todo_after_another_is_added_from_the_keyboard_and_shown_whatever_was_asked_before(
-    chromium: Browser, page: Page, app: FastAPI, site: str
+    page: Page, plain_page: Page, app: FastAPI, site: str
 ) -> None:
-    await sign_in_browser(page, app, await make_user(app.state.database), site)
-    await add_two_todos(page)
-    async with await chromium.new_context(base_url=site, java_script_enabled=False) as context:
-        page = await context.new_page()
-        await sign_in_browser(page, app, await make_user(app.state.database), site)
-        await add_two_todos(page)
+    for visit in (page, plain_page):
+        await sign_in_browser(visit, app, await make_user(app.state.database), site)
+        await add_two_todos(visit)
 
 
 async def add_two_todos(page: Page) -> None:

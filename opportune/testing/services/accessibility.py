@@ -17,6 +17,7 @@ SEEN: dict[str, str] = {}
 """By theme, as JSON, the looks of texts that were found readable: rows, pages and the frames of sites repeat them."""
 
 LOOKED_AT: WeakSet[Page] = WeakSet()
+"""Pages that may be looked at again."""
 
 STATE = """() => [matchMedia("(prefers-color-scheme: dark)").matches, "axe" in window]"""
 
@@ -85,9 +86,7 @@ async def find_violations(page: Page) -> list[str]:
     is_dark, has_axe = await page.evaluate(STATE)
     if not has_axe:
         await page.evaluate(_script())
-        if (
-            page in LOOKED_AT
-        ):  # looked at more than once: its next documents have axe from their start, which is less work
+        if page in LOOKED_AT:  # its next documents have axe from their start, which is less work
             await page.add_init_script(_script())
     LOOKED_AT.add(page)
     first, second = ("dark", "light") if is_dark else ("light", "dark")

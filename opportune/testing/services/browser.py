@@ -88,16 +88,16 @@ def _address(listener: socket.socket) -> str:
 
 
 @pytest.fixture(scope="session")
-def listener() -> Iterator[socket.socket]:
+def site_listener() -> Iterator[socket.socket]:
     """One port for the sites of all tests: what Chromium keeps of one it need not fetch and compile for the next."""
     with _listening() as listener:
         yield listener
 
 
 @pytest.fixture
-async def site(app: FastAPI, listener: socket.socket) -> AsyncIterator[str]:
+async def site(app: FastAPI, site_listener: socket.socket) -> AsyncIterator[str]:
     """The address of the site, on each kind of database."""
-    async with serve(app, listener) as address:
+    async with serve(app, site_listener) as address:
         yield address
 
 
@@ -114,7 +114,7 @@ async def chromium() -> AsyncIterator["Browser"]:
 
 
 @pytest.fixture(scope="session")
-async def contexts(chromium: "Browser") -> AsyncIterator[dict[bool, "BrowserContext"]]:
+async def browser_contexts(chromium: "Browser") -> AsyncIterator[dict[bool, "BrowserContext"]]:
     """Those that visits have had so far, by whether they run JavaScript."""
     contexts: dict[bool, BrowserContext] = {}
     yield contexts
@@ -123,10 +123,10 @@ async def contexts(chromium: "Browser") -> AsyncIterator[dict[bool, "BrowserCont
 
 
 @pytest.fixture
-async def page(chromium: "Browser", contexts: dict[bool, "BrowserContext"], site: str) -> AsyncIterator["Page"]:
+async def page(chromium: "Browser", browser_contexts: dict[bool, "BrowserContext"], site: str) -> AsyncIterator["Page"]:
     """A visitor's page. The test fails if the browser's console shows an error or a refusal of the site's policy."""
     complaints: list[str] = []
-    async with _visit(chromium, contexts, site, runs_javascript=True) as page:
+    async with _visit(chromium, browser_contexts, site, runs_javascript=True) as page:
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         yield page
@@ -135,9 +135,11 @@ async def page(chromium: "Browser", contexts: dict[bool, "BrowserContext"], site
 
 
 @pytest.fixture
-async def plain_page(chromium: "Browser", contexts: dict[bool, "BrowserContext"], site: str) -> AsyncIterator["Page"]:
+async def plain_page(
+    chromium: "Browser", browser_contexts: dict[bool, "BrowserContext"], site: str
+) -> AsyncIterator["Page"]:
     """The page of a visitor whose browser runs no JavaScript, and shares nothing with that of `page`."""
-    async with _visit(chromium, contexts, site, runs_javascript=False) as page:
+    async with _visit(chromium, browser_contexts, site, runs_javascript=False) as page:
         yield page
 
 
