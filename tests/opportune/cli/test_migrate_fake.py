@@ -97,7 +97,9 @@ def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_d
     )
 
 
-def test_locks_are_told_on_postgresql_alone(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_lock_is_shown_on_postgresql_alone(
+    oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     oppman("migrate", "mcp", "zero", DATABASE_URL=database_url)
     lock = TableLock(MigrationGraph(installed_names()).of("mcp")[0], "mcp_client", "SHARE", "It is built", "Do not.")
     for module in (locks, check, sqlmigrate):

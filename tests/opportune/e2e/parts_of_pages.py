@@ -5,19 +5,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
+from opportune.search import HtmlElement
+from opportune.search.html_parser import TreeParser
+
 Key = TypeVar("Key")
 
-UNSEEN = re.compile(r"<!--.*?-->|(?<=>)[^<]*(?=</(?:script|style)>)", re.DOTALL)
-TAG = re.compile(r"""<(/?)([a-z][\w-]*)((?:"[^"]*"|'[^']*'|[^>"'])*)>""", re.IGNORECASE)
-ATTRIBUTE = re.compile(r"""([\w:@.-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"']+)))?""")
-VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 LANDMARKS = {"aside", "footer", "form", "header", "main", "nav", "section"}
 FIELDS = {"input", "select", "textarea"}
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 NAMED_BY_CONTENT = {"a", "button", "label", "legend", "option", "summary", "th", *HEADINGS}
 ICON = re.compile(r"ti-[\w-]+")
 
-UNTOLD = re.compile(
+IGNORED = re.compile(
     r"hx-.*|accept|action|autofocus|class|cols|content|enctype|form|formaction|formmethod|formnovalidate|id|inputmode"
     r"|max|maxlength|method|min|minlength|name|pattern|required|rows|selected|spellcheck|step|value"
 )
@@ -43,24 +42,17 @@ def with_all_parts(pages: Mapping[Key, str]) -> list[Key]:
 
 def _parts(html: str) -> Iterator[int]:
     """A number for each element as it looks and is read out, with the looks of all that it stands in."""
-    html = UNSEEN.sub("", html)
-    ids = Counter(re.findall(r'\sid="([^"]*)"', html))
-    labelled = set(re.findall(r'<label\b[^>]*\sfor="([^"]*)"', html))
+    parser = TreeParser()
+    parser.feed(html)
+    parser.close()
+    found = [*_below(parser.open[0], 0)]
+    ids = Counter(element.attributes["id"] for element, _ in found if "id" in element.attributes)
+    labelled = {element.attributes.get("for") for element, _ in found if element.tag == "label"}
     landmarks: Counter[tuple[str, str | None]] = Counter()
-    open_tags, places = [""], [0]
     heading = "h0"
-    for found in TAG.finditer(html):
-        closing, name, told = found.groups()
-        tag = name.lower()
-        if closing:
-            if tag in open_tags:
-                at = len(open_tags) - open_tags[::-1].index(tag) - 1
-                del open_tags[at:], places[at:]
-            continue
-        attributes = {key.lower(): a or b or c for key, a, b, c in ATTRIBUTE.findall(told)}
-        looks = frozenset(look for look in attributes.get("class", "").split() if not ICON.fullmatch(look))
-        place = hash((places[-1], tag, looks))
-        label, words = attributes.get("aria-label", ""), _words(html, found.end(), tag)
+    for element, place in found:
+        tag, attributes = element.tag, element.attributes
+        label, words = attributes.get("aria-label", ""), _words(element).strip()
         facts = [bool(words), words.casefold() in label.casefold(), ids[attributes.get("id", "")] > 1]
         if tag in FIELDS:
             facts.append(attributes.get("id") in labelled)
@@ -70,23 +62,35 @@ def _parts(html: str) -> Iterator[int]:
         after = heading if tag in HEADINGS else ""
         heading = tag if after else heading
         if tag != "script":
-            yield hash((place, after, *facts, *_told(attributes, ids)))
-        if tag not in VOID and not told.endswith("/"):
-            open_tags.append(tag)
-            places.append(place)
+            yield hash((place, after, *facts, *_spoken(attributes, ids)))
 
 
-def _words(html: str, start: int, tag: str) -> str:
+def _below(around: HtmlElement, place: int) -> Iterator[tuple[HtmlElement, int]]:
+    """Each element in its order, and a number for its looks with those of all that it stands in."""
+    for element in around.children:
+        if not isinstance(element, str):
+            looks = frozenset(look for look in element.classes if not ICON.fullmatch(look))
+            yield element, (own := hash((place, element.tag, looks)))
+            yield from _below(element, own)
+
+
+def _words(element: HtmlElement) -> str:
     """Of a link, a button or a heading all that it says, of others what stands before their first part."""
-    end = html.find(f"</{tag}" if tag in NAMED_BY_CONTENT else "<", start)
-    return TAG.sub("", html[start:end]).strip()
+    if element.tag in NAMED_BY_CONTENT:
+        return _all_words(element)
+    first = next(iter(element.children), "")
+    return first if isinstance(first, str) and not element.is_silent else ""
 
 
-def _told(attributes: Mapping[str, str], ids: Counter[str]) -> Iterator[tuple[str, str | bool]]:
+def _all_words(element: HtmlElement) -> str:
+    return "".join(child if isinstance(child, str) else _all_words(child) for child in element.children)
+
+
+def _spoken(attributes: Mapping[str, str], ids: Counter[str]) -> Iterator[tuple[str, str | bool]]:
     for name, value in sorted(attributes.items()):
         if name in REFERENCES:
             yield name, all(each in ids for each in value.split())
         elif WORDS.fullmatch(name):
             yield name, bool(value.strip())
-        elif not UNTOLD.fullmatch(name):
+        elif not IGNORED.fullmatch(name):
             yield name, value

@@ -50,7 +50,7 @@ async def found(people: Searchable[User], url: str, query: str = "example ada") 
         await database.dispose()
 
 
-def test_a_missing_index_is_told_until_migrate_has_made_it_and_no_command_wants_a_migration_of_it(
+def test_check_names_a_missing_index_until_migrate_has_made_it_and_no_command_wants_a_migration_of_it(
     oppman: Oppman, database_url: str, people: Searchable[User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
