@@ -188,7 +188,7 @@ def _once_a_server(ask: Callable[[Any, Connection], None]) -> Callable[[Any, Con
 
     def initialize(dialect: Any, connection: Connection) -> None:
         isolation = getattr(dialect, "_on_connect_isolation_level", None)  # what a server calls its default by then
-        server = type(dialect), connection.engine.url.set(database=None), isolation
+        server = type(dialect), connection.engine.url._replace(database=None), isolation
         if server in told:
             vars(dialect).update(told[server])
             return

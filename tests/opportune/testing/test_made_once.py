@@ -1,0 +1,28 @@
+"""What sites of one process have in common is made once."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy.dialects.postgresql.base import PGDialect
+
+from opportune.db.factory import open_database
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.postgres import Postgres
+
+
+@pytest.mark.database("postgresql")
+async def test_a_server_is_not_asked_for_its_version_by_each_of_its_databases(
+    postgres_server: Postgres, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def connect(url: str) -> None:
+        database = open_database(settings_for(url))
+        async with database.engine.connect():
+            pass
+        await database.dispose()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("it is asked again")
+
+    await connect(postgres_server.url("postgres"))
+    monkeypatch.setattr(PGDialect, "_get_server_version_info", refuse)
+    await connect(empty_database_url)
