@@ -79,6 +79,7 @@ def detail(line: str) -> None:
 
 def warn(line: str) -> None:
     """Tell on standard error what somebody should know."""
+    sys.stdout.flush()  # where both go into one file, it comes below what it is about
     print(styled(printable(line), "yellow", sys.stderr), file=sys.stderr)
 
 

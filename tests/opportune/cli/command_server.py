@@ -78,6 +78,7 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
         "PYTHONPATH": str(folder),
         # Two versions of a file in one second and of one length would be the same to what Python has compiled.
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "",  # as on most machines: what is said comes in another order
     }
     _bring_compiled(folder)
     ours, theirs = socket.socketpair()

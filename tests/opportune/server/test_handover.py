@@ -68,7 +68,8 @@ async def test_the_next_version_takes_the_place_of_the_last_without_a_lost_reque
 @asynccontextmanager
 async def running(script: Path, broken: Path) -> AsyncIterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        production = {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
+        secret = {"SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
+        production = {"ENVIRONMENT": "production", "DEBUG": "false", **secret}  # quickstart's .env has it on
         passed_on = {handover.LISTENER_VARIABLE: str(listener.fileno()), "PYTHONPATH": str(PROJECT)}
         process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would wait for the pipe, which the next one has too
             [sys.executable, script, broken],
