@@ -154,7 +154,7 @@ async def _visit(
             base_url=site, java_script_enabled=runs_javascript, reduced_motion="reduce"
         )
         # The first stays: Chromium ends a process that has no page, and begins one for the next.
-        await (await contexts[runs_javascript].new_page()).goto("/healthz")
+        await (await contexts[runs_javascript].new_page()).goto("/robots.txt")
     context = contexts[runs_javascript]
     page = await context.new_page()
     page.set_default_timeout(15_000)

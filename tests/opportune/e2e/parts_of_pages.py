@@ -62,7 +62,7 @@ def _parts(html: str) -> Iterator[int]:
         after = heading if tag in HEADINGS else ""
         heading = tag if after else heading
         if tag != "script":
-            yield hash((place, after, *facts, *_spoken(attributes, ids)))
+            yield hash((place, after, *facts, *_compared_attributes(attributes, ids)))
 
 
 def _below(around: HtmlElement, place: int) -> Iterator[tuple[HtmlElement, int]]:
@@ -86,7 +86,7 @@ def _all_words(element: HtmlElement) -> str:
     return "".join(child if isinstance(child, str) else _all_words(child) for child in element.children)
 
 
-def _spoken(attributes: Mapping[str, str], ids: Counter[str]) -> Iterator[tuple[str, str | bool]]:
+def _compared_attributes(attributes: Mapping[str, str], ids: Counter[str]) -> Iterator[tuple[str, str | bool]]:
     for name, value in sorted(attributes.items()):
         if name in REFERENCES:
             yield name, all(each in ids for each in value.split())
