@@ -52,6 +52,13 @@ class Protocol(ConnectionLimits, HttpToolsProtocol):
         self._without_news = max(0, self._without_news - len(body) - MAX_CHUNK_OVERHEAD_BYTES)
         super().on_body(body)
 
+    def on_message_complete(self) -> None:
+        """What of the trailers was read together with the headers has been counted with those."""
+        if bytes_of(self.headers[self._before_body :]) > MAX_HEADER_BYTES:
+            self.refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise ValueError("trailers too large")
+        super().on_message_complete()
+
     def has_begun_headers(self) -> bool:
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 

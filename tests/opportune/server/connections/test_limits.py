@@ -130,6 +130,16 @@ def test_more_than_anybody_has_to_say_before_a_body_or_around_it_is_refused(
         assert client.status() == 0
 
 
+def test_too_many_trailers_are_refused_however_they_are_divided_into_what_the_server_reads(
+    address: tuple[str, int],
+) -> None:
+    with Client(address) as client:
+        begun = HEAD.replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n0\r\n"
+        assert client.send(begun + MANY * 7).status() == 100  # those of the same read are behind the headers
+        assert client.send(MANY * 2 + b"\r\n").status() == 431
+        assert client.status() == 0
+
+
 @pytest.mark.parametrize(
     ("pieces", "size"),
     [
