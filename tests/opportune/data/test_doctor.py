@@ -44,21 +44,15 @@ def only(check: str, findings: tuple[Finding, ...]) -> Finding:
     return found
 
 
-async def test_a_healthy_database_has_no_fault(settings: Settings) -> None:
+async def test_a_healthy_database_has_no_fault_is_told_of_in_json_and_stays_as_it_was(settings: Settings) -> None:
     diagnosis = await examine(settings)
     assert diagnosis.faults == []
     assert only("writes", diagnosis.findings).values["possible"]
     assert only("migrations", diagnosis.findings).values["pending"] == []
+    assert all(json.dumps(finding.values) for finding in diagnosis.findings)
 
-
-async def test_what_was_found_can_be_told_in_json(settings: Settings) -> None:
-    assert all(json.dumps(finding.values) for finding in (await examine(settings)).findings)
-
-
-async def test_the_database_stays_as_it_was(settings: Settings) -> None:
-    before = await examine(settings)
     after = await examine(settings)
-    assert [finding.status for finding in after.findings] == [finding.status for finding in before.findings]
+    assert [finding.status for finding in after.findings] == [finding.status for finding in diagnosis.findings]
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
     if url.kind == "sqlite":
         with closing(sqlite3.connect(url.path)) as connection:
@@ -155,22 +149,17 @@ def weak_settings(postgres_server: Postgres, settings: Settings) -> Iterator[Set
 
 
 @on_postgresql
-async def test_a_user_without_rights_is_a_fault(weak_settings: Settings) -> None:
+async def test_a_user_without_rights_or_who_only_reads_is_a_fault(
+    weak_settings: Settings, postgres_server: Postgres
+) -> None:
     diagnosis = await examine(weak_settings)
     assert [fault.check for fault in diagnosis.faults] == ["writes", "migrations"]
     assert diagnosis.faults[0].fix == "Its owner grants it: GRANT CREATE ON SCHEMA public TO weak"
-
-
-@on_postgresql
-async def test_another_user_may_be_the_one_who_migrates(weak_settings: Settings) -> None:
+    # Another user may be the one who migrates.
     direct = {"database_direct_url": weak_settings.database_url}
     writer, migrator = await diagnose(DoctorContext(weak_settings.model_copy(update=direct), installed_names()))
     assert only("writes", writer.findings).status == Status.NOTICE
     assert only("writes", migrator.findings).status == Status.FAULT
-
-
-@on_postgresql
-async def test_a_user_who_only_reads_is_a_fault(weak_settings: Settings, postgres_server: Postgres) -> None:
     postgres_server.connection.execute("ALTER ROLE weak SET default_transaction_read_only = on")
     found = await finding("writes", weak_settings)
     assert found.status == Status.FAULT
@@ -256,6 +245,7 @@ async def test_a_server_that_falls_silent_is_not_waited_for(
     assert "in time" in diagnosis.faults[0].text
 
 
+@on_sqlite
 async def test_every_address_of_the_settings_is_looked_at(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psycopg_timeouts, "RETRY_DELAYS_SECONDS", ())
     direct = settings.model_copy(update={"database_direct_url": SecretStr("postgresql://ann:sesame@127.0.0.1:1/x")})

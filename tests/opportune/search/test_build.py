@@ -62,17 +62,15 @@ async def names(url: str, query: str) -> list[str]:
         await search.close()
 
 
-async def test_an_index_is_made_of_all_that_could_be_read(source: Batches, empty_database_url: str) -> None:
+async def test_an_index_is_made_of_all_that_could_be_read_and_a_second_one_takes_its_place(
+    source: Batches, empty_database_url: str
+) -> None:
     assert built(source, empty_database_url) == Built(2, {"b": "it is broken"}, 0)
     search = search_in(empty_database_url)
     status = await search.status()
     await search.close()
     assert (status.entries, status.skipped, status.source) == (2, 1, "Batches 1.0")
     assert status.mends_typos
-
-
-async def test_a_second_index_takes_the_place_of_the_first(source: Batches, empty_database_url: str) -> None:
-    built(source, empty_database_url)
     built(Batches({"d": [piece("delta")]}), empty_database_url)
     assert await names(empty_database_url, "delta") == ["delta"]
     assert await names(empty_database_url, "alpha") == []

@@ -77,7 +77,9 @@ async def library(
             await library.llm.close()
 
 
-async def test_rows_are_found_by_what_they_mean_once_the_job_has_run(library: Library) -> None:
+async def test_rows_are_found_by_what_they_mean_once_the_job_has_run_and_who_says_which_words_gets_these_alone(
+    library: Library,
+) -> None:
     await library.add(LIBRARY)
     assert set(library.jobs.names) == {"jobs.embed_rows"}
     assert await library.titles("loaf") == []
@@ -89,6 +91,8 @@ async def test_rows_are_found_by_what_they_mean_once_the_job_has_run(library: Li
     asked = len(library.endpoint.bodies)
     assert await library.titles("a  fresh loaf") == ["Baguette"]
     assert len(library.endpoint.bodies) == asked, "a question is asked for once"
+    for query in ('"loaf"', "loaf -zebra", "loaf or zebra"):
+        assert await library.titles(query) == [], query
 
 
 async def test_what_has_the_words_comes_before_what_means_the_like_and_both_before_all(library: Library) -> None:
@@ -102,13 +106,6 @@ async def test_what_has_the_words_comes_before_what_means_the_like_and_both_befo
         own = await paginate(session, listed, Paging(size=1))
     assert (page.total, page.pages, hit.url, hit.name_html) == (3, 3, f"/books/{hit.row.id}", "Money")
     assert ([book.title for book in own.items], own.total) == (["Invoice"], 2)
-
-
-async def test_who_says_which_words_gets_these_alone(library: Library) -> None:
-    await library.add(LIBRARY)
-    await library.jobs.work()
-    for query in ('"loaf"', "loaf -zebra", "loaf or zebra"):
-        assert await library.titles(query) == [], query
 
 
 async def test_only_rows_of_within_are_compared_so_nobody_finds_anothers(
@@ -173,6 +170,7 @@ async def test_a_text_that_the_endpoint_does_not_take_keeps_no_other_waiting(lib
         await library.jobs.work()
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("changes", [{"name": "other"}, {"dimensions": 8}])
 async def test_another_model_takes_over_when_it_has_made_all(library: Library, changes: dict[str, Any]) -> None:
     await library.add(LIBRARY)
@@ -189,6 +187,7 @@ async def test_another_model_takes_over_when_it_has_made_all(library: Library, c
     assert await library.number_of_vectors() == len(LIBRARY)
 
 
+@pytest.mark.database("sqlite")
 async def test_without_an_answer_in_time_the_search_is_by_words_and_says_so_once(
     library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -210,6 +209,7 @@ async def test_without_an_answer_in_time_the_search_is_by_words_and_says_so_once
     assert await library.titles("bread") == ["Bread", "Loaf"]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_that_is_refused_leaves_what_it_has_made_and_goes_on_later(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +249,7 @@ async def test_what_is_no_longer_searched_by_meaning_loses_its_vectors_and_lost_
         assert (await Searchable(Book, fields=["title"]).find(session, "bread")).total == 3
 
 
+@pytest.mark.database("sqlite")
 async def test_without_a_model_nothing_is_sent_and_words_find(library: Library) -> None:
     library.database.info.pop("embed_later")
     library.database.reading_info.clear()

@@ -81,29 +81,29 @@ async def names(search: DocumentSearch[Hit], query: str, limit: int = 20, page: 
     return [hit.name for hit in (await search.find(query, limit=limit, page=page)).items]
 
 
-@pytest.mark.parametrize(
-    ("query", "first"),
-    [
-        ("os.pa", ["os.path", "os.pathconf", "os.path.join"]),
-        ("OS.Path", ["os.path", "os.pathconf"]),
-        ("os path jo", ["os.path.join"]),
-        ("join", ["os.path.join", "str.join"]),
-        ("path.jo", ["os.path.join"]),
-        ("dict", ["dict", "collections.OrderedDict"]),
-        ("ordereddict", ["collections.OrderedDict"]),
-        ("ordered dict", ["collections.OrderedDict"]),
-        ("event loop", ["asyncio.get_event_loop"]),
-        ("working dir", ["os.getcwd"]),
-        ('"working directory"', ["os.getcwd"]),
-        ("reading csv", ["Reading CSV files"]),
-        ("cafe", ["collections.Counter"]),
-        ("asyncio.g", ["asyncio.gather", "asyncio.get_event_loop"]),
-        ("getcwd or gather", ["asyncio.gather", "os.getcwd"]),
-    ],
-)
-async def test_what_is_looked_for_comes_first(search: DocumentSearch[Hit], query: str, first: list[str]) -> None:
-    found = await names(search, query)
-    assert sorted(found[: len(first)]) == sorted(first) if " or " in query else found[: len(first)] == first
+FIRST = [
+    ("os.pa", ["os.path", "os.pathconf", "os.path.join"]),
+    ("OS.Path", ["os.path", "os.pathconf"]),
+    ("os path jo", ["os.path.join"]),
+    ("join", ["os.path.join", "str.join"]),
+    ("path.jo", ["os.path.join"]),
+    ("dict", ["dict", "collections.OrderedDict"]),
+    ("ordereddict", ["collections.OrderedDict"]),
+    ("ordered dict", ["collections.OrderedDict"]),
+    ("event loop", ["asyncio.get_event_loop"]),
+    ("working dir", ["os.getcwd"]),
+    ('"working directory"', ["os.getcwd"]),
+    ("reading csv", ["Reading CSV files"]),
+    ("cafe", ["collections.Counter"]),
+    ("asyncio.g", ["asyncio.gather", "asyncio.get_event_loop"]),
+    ("getcwd or gather", ["asyncio.gather", "os.getcwd"]),
+]
+
+
+async def test_what_is_looked_for_comes_first(search: DocumentSearch[Hit]) -> None:
+    for query, first in FIRST:
+        found = (await names(search, query))[: len(first)]
+        assert (sorted(found) if " or " in query else found) == first, query
 
 
 async def test_words_may_be_required_together_and_excluded(search: DocumentSearch[Hit]) -> None:
@@ -119,22 +119,17 @@ async def test_two_letters_after_a_word_do_not_empty_the_list(search: DocumentSe
     assert await names(search, "event l") == await names(search, "event loo") == ["asyncio.get_event_loop"]
 
 
-@pytest.mark.parametrize(
-    ("query", "mended", "first"),
-    [
+async def test_typing_errors_are_mended_and_told(search: DocumentSearch[Hit]) -> None:
+    for query, mended, first in (
         ("dictonary", "dictionary", "collections.OrderedDict"),
         ("os.pth", "os.path", "os.path"),
         ("asycio.gather", "asyncio.gather", "asyncio.gather"),
         ("asyncio.gahter", "asyncio.gather", "asyncio.gather"),
         ("Evnt loop", "event loop", "asyncio.get_event_loop"),
-    ],
-)
-async def test_typing_errors_are_mended_and_told(
-    search: DocumentSearch[Hit], query: str, mended: str, first: str
-) -> None:
-    found = await search.find(query)
-    assert (found.query, found.corrected) == (query, mended)
-    assert first in [hit.name for hit in found.items]
+    ):
+        found = await search.find(query)
+        assert (found.query, found.corrected) == (query, mended)
+        assert first in [hit.name for hit in found.items]
 
 
 async def test_what_is_found_is_not_mended(search: DocumentSearch[Hit]) -> None:
@@ -158,15 +153,15 @@ async def test_long_lists_come_in_pages_up_to_an_end(search: DocumentSearch[Hit]
     assert await names(search, "many", 100, 5) == await names(search, "many", 100, 10**6) == []
 
 
-@pytest.mark.parametrize("query", ["", "  ", *HOSTILE])
-async def test_any_text_gives_results_or_none(search: DocumentSearch[Hit], query: str) -> None:
-    found = await search.find(query)
-    assert len(found.query) <= MAX_QUERY_LENGTH
-    assert "\0" not in found.query
-    assert found.query.encode() is not None
+async def test_any_text_gives_results_or_none(search: DocumentSearch[Hit]) -> None:
+    for query in ("", "  ", *HOSTILE):
+        found = await search.find(query)
+        assert len(found.query) <= MAX_QUERY_LENGTH
+        assert "\0" not in found.query
+        assert found.query.encode() is not None
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=12)
 @example("name : os")
 @given(st.text() | st.lists(st.sampled_from([*HOSTILE, "os", "path", ".", " ", "or", "-", "é"])).map("".join))
 async def test_no_text_is_an_error(search: DocumentSearch[Hit], query: str) -> None:
@@ -186,15 +181,13 @@ async def test_a_document_has_its_text_and_its_neighbours(search: DocumentSearch
 async def test_a_place_on_a_page_leads_to_the_page(search: DocumentSearch[Hit]) -> None:
     assert (await search.get("library/intro.html#reading")).document["name"] == "Reading CSV files"
     assert (await search.get("library/intro.html#elsewhere")).document["name"] == "Introduction"
+    assert (await search.get("os#path")).document["name"] == "os"
 
 
-@pytest.mark.parametrize("slug", ["", "os.pat", "OS", "os#path", "\0", "\ud800", "x" * 10_000, "' or 1=1 --"])
-async def test_what_is_no_document_is_not_found(search: DocumentSearch[Hit], slug: str) -> None:
-    if slug == "os#path":
-        assert (await search.get(slug)).document["name"] == "os"
-        return
-    with pytest.raises(NotFound):
-        await search.get(slug)
+async def test_what_is_no_document_is_not_found(search: DocumentSearch[Hit]) -> None:
+    for slug in ("", "os.pat", "OS", "\0", "\ud800", "x" * 10_000, "' or 1=1 --"):
+        with pytest.raises(NotFound):
+            await search.get(slug)
 
 
 async def test_an_index_is_replaced_while_many_ask(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,9 @@ async def shelf(database: Database, settings: Settings, monkeypatch: pytest.Monk
         await shelf.llm.close()
 
 
-async def test_documents_are_found_by_meaning_and_only_what_has_changed_is_sent_again(shelf: Shelf) -> None:
+async def test_documents_are_found_by_meaning_a_question_tells_how_alike_and_only_what_has_changed_is_sent_again(
+    shelf: Shelf,
+) -> None:
     await shelf.jobs.run(embed_all())
     assert shelf.endpoint.bodies == [], "there is no index yet"
     shelf.write(ENTRIES)
@@ -72,6 +74,14 @@ async def test_documents_are_found_by_meaning_and_only_what_has_changed_is_sent_
     assert await shelf.names("loaf") == ["Loaf", "Baguette"], "what is called so comes first"
     assert await shelf.names('"sailing"') == []
 
+    first, *_ = await shelf.search.find_related("Where do people go sailing with their own ship?")
+    assert first.name == "Harbour"
+    assert first.similarity is not None
+    assert 0.5 <= first.similarity <= 1
+    assert "similarity" not in first.model_dump_json()
+    assert "similarity" not in DocumentHit.model_json_schema(mode="serialization")["properties"]
+    assert [hit.name for hit in await shelf.search.find_related("Is `Kitten` like a loaf?", limit=1)] == ["Kitten"]
+
     shelf.write({**ENTRIES, "Harbour": "Closed.", "Invoice": "A price."})
     await shelf.search.refresh()
     sent = len(shelf.endpoint.texts)
@@ -81,6 +91,7 @@ async def test_documents_are_found_by_meaning_and_only_what_has_changed_is_sent_
     assert await shelf.names("cheap") == ["Invoice"]
 
 
+@pytest.mark.database("sqlite")
 async def test_an_index_that_another_process_has_written_gets_its_vectors_once(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,18 +113,6 @@ async def test_pages_are_of_one_order_and_lose_nothing(shelf: Shelf, monkeypatch
     results = await shelf.search.find("price", limit=2)
     assert results.total >= 8
     assert {f"Page {number}" for number in range(3)} <= {*found}
-
-
-async def test_a_question_finds_what_means_the_like_and_tells_how_alike(shelf: Shelf) -> None:
-    shelf.write(ENTRIES)
-    await shelf.jobs.run(embed_all())
-    first, *_ = await shelf.search.find_related("Where do people go sailing with their own ship?")
-    assert first.name == "Harbour"
-    assert first.similarity is not None
-    assert 0.5 <= first.similarity <= 1
-    assert "similarity" not in first.model_dump_json()
-    assert "similarity" not in DocumentHit.model_json_schema(mode="serialization")["properties"]
-    assert [hit.name for hit in await shelf.search.find_related("Is `Kitten` like a loaf?", limit=1)] == ["Kitten"]
 
 
 async def test_an_index_that_is_no_longer_searched_by_meaning_loses_its_vectors(

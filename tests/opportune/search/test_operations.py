@@ -50,7 +50,7 @@ async def found(people: Searchable[User], url: str, query: str = "example ada") 
         await database.dispose()
 
 
-def test_check_names_a_missing_index_until_migrate_has_made_it_and_no_command_wants_a_migration_of_it(
+def test_check_names_a_missing_index_until_migrate_has_made_it_no_command_wants_a_migration_of_it_and_it_comes_back(
     oppman: Oppman, database_url: str, people: Searchable[User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
@@ -58,19 +58,16 @@ def test_check_names_a_missing_index_until_migrate_has_made_it_and_no_command_wa
     assert oppman("migrate").code == 0
     assert "Indexes for search" not in oppman("check").out
     assert oppman("makemigrations", "--check").code == 0
-
-
-def test_an_index_goes_with_its_table_and_comes_back(oppman: Oppman, site: str, people: Searchable[User]) -> None:
-    assert oppman("migrate", "accounts", "zero").code == 0
+    assert oppman("migrate", "accounts", "zero").code == 0, "it goes with its table"
     assert oppman("migrate").code == 0
-    add(site, "bobby@example.com")
+    add(database_url, "bobby@example.com")
 
 
+@pytest.mark.database("sqlite")
 async def test_a_copied_table_keeps_its_index(
-    oppman: Oppman, site: str, people: Searchable[User], tmp_path: Path, postgres_server: Postgres
+    oppman: Oppman, site: str, people: Searchable[User], postgres_server: Postgres
 ) -> None:
-    kind = "sqlite" if site.startswith("postgresql") else "postgresql"
-    target = f"sqlite:///{tmp_path / 'copy.db'}" if kind == "sqlite" else postgres_server.create_database("search_copy")
+    target = postgres_server.create_database("search_copy")
     result = oppman("copydb", site, target)
     assert (result.code, result.err) == (0, "")
     assert await found(people, target) == ["ada@example.com"]

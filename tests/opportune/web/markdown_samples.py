@@ -17,9 +17,9 @@ FRAGMENTS = [
 
 documents = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
 
-FENCE = "```py\n" + "".join(f"value_{i} = compute({i})\n" for i in range(1_000)) + "```\n"
-TABLE = "|a|b|\n|-|-:|\n" + "".join(f"| row {i} | some text |\n" for i in range(500))
-LIST = "".join(f"{i}. item with **strong** words\n" for i in range(1, 301))
+FENCE = "```py\n" + "".join(f"value_{i} = compute({i})\n" for i in range(400)) + "```\n"
+TABLE = "|a|b|\n|-|-:|\n" + "".join(f"| row {i} | some text |\n" for i in range(250))
+LIST = "".join(f"{i}. item with **strong** words\n" for i in range(1, 201))
 LOOSE_LIST = LIST.replace("\n", "\n\n")
-PROSE = "A paragraph of *some* words with `code` in it.\nAnd a second line.\n\n" * 300
+PROSE = "A paragraph of *some* words with `code` in it.\nAnd a second line.\n\n" * 100
 LONG_DOCUMENTS = [FENCE, TABLE, LIST, LOOSE_LIST, PROSE]
