@@ -6,4 +6,4 @@ from opportune.settings import BaseSettings
 
 class PydocsSettings(BaseSettings):
     pydocs_database_url: IndexURL = SecretStr("")
-    """Where the index of Python's documentation is. Empty: DATABASE_URL if PostgreSQL, else sqlite:///./data/pydocs.db"""
+    """Where the index of Python's documentation is. Empty: DATABASE_URL if PostgreSQL, else beside its file"""

@@ -32,7 +32,7 @@ class DocumentIndex(Generic[H]):
     """What is elsewhere, such as the pages of a folder, made searchable: by a command or a job, and again in its place.
 
     It is a file that each process reads into memory, or a schema of PostgreSQL: where its setting says, else in the
-    site's own PostgreSQL, else in `data/<name>.db`.
+    site's own PostgreSQL, else in `<name>.db` beside the site's SQLite file.
     """
 
     name: str
@@ -87,7 +87,8 @@ class DocumentIndex(Generic[H]):
         main = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
         if main.kind == "postgresql":
             return main
-        return DatabaseURL.parse(f"sqlite:///./data/{self.name}.db", name=self.setting)
+        beside = main.url.set(database=str(main.path.with_name(f"{self.name}.db")))
+        return DatabaseURL("sqlite", beside, name=self.setting)
 
     def open(self, settings: Settings, database: "Database | None" = None) -> "DocumentSearch[H]":
         """The index, not read yet. `database` is used if that is where it is.

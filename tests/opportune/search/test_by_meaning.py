@@ -16,7 +16,6 @@ from opportune.llm import LanguageModel, LLMError
 from opportune.llm_models import EmbeddingModel
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
-from opportune.search.documents import index as indexes
 from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
@@ -69,7 +68,6 @@ async def library(
     with temporary_hooks():
         books = Searchable(Book, fields=["title", "summary"], url="/books/{id}", by_meaning=True)
         await migrated(database)
-        monkeypatch.setattr(indexes, "by_meaning", {})  # that of an example may be here: quickstart makes it
         async with serve_embeddings(monkeypatch) as endpoint:
             library = Library(books, database, endpoint, None, settings)  # type: ignore[arg-type]  # `use` sets them
             library.use()

@@ -265,7 +265,8 @@ async def test_a_server_without_trigrams_finds_what_is_spelt_right(postgres_serv
 
 def test_the_index_is_where_the_settings_say() -> None:
     index = DocumentIndex("shelf", "the shelf", Piece, Hit)
-    assert index.url(settings_for("sqlite:///x.db")).path.name == "shelf.db"
+    beside = index.url(settings_for("sqlite:////srv/a%20site/x.db"))
+    assert (beside.kind, beside.path, beside.name) == ("sqlite", Path("/srv/a%20site/shelf.db"), "DATABASE_URL")
     assert index.url(settings_for("postgresql://u@127.0.0.1/x")).database == "x"
 
 
