@@ -15,7 +15,7 @@ from tests.opportune.jobs.tasks import register
 
 pytestmark = pytest.mark.database("postgresql")
 
-EMAILS = [f"{number}@example.com" for number in range(12)]
+EMAILS = [f"{number}@example.com" for number in range(6)]
 
 
 @pytest.fixture
