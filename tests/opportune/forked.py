@@ -11,7 +11,10 @@ from opportune.project import PACKAGE
 from tests.opportune.cli.command_server import KEY, server_of_processes
 
 PROCESSES = get_context("forkserver")
-MODULES = ("tests.opportune.cli.processes", "tests.opportune.jobs.processes", f"{PACKAGE}.installed")
+MODULES = (
+    *(f"tests.opportune.{folder}.processes" for folder in ("answers", "cli", "jobs")),
+    f"{PACKAGE}.installed",
+)
 """There is one server, so it has to know all modules whose functions run there."""
 
 _THEIRS: Any = forkserver._forkserver

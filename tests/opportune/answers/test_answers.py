@@ -28,6 +28,7 @@ async def test_a_question_and_its_whole_answer_are_stored(
     assert answer.prompt == [], "nobody needs it again"
 
 
+@pytest.mark.database("sqlite")
 async def test_what_is_not_committed_is_not_asked(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -126,6 +127,7 @@ async def test_what_no_database_can_store_is_cleaned(
     assert (await wait_until_ended(manager, answer)).text == "ab?c"
 
 
+@pytest.mark.database("sqlite")
 async def test_one_person_has_no_more_than_so_many_answers_running(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:

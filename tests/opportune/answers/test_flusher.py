@@ -91,6 +91,7 @@ def counted(database: Database, what: str) -> Iterator[list[int]]:
     event.remove(engine, what, note)
 
 
+@pytest.mark.database("sqlite")
 async def test_many_answers_take_few_transactions_and_one_connection(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ async def test_many_answers_take_few_transactions_and_one_connection(
     assert max(in_use) == 1
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("tells_hooks", [True, False])
 async def test_hundreds_that_end_at_once_end_in_one_transaction_and_in_steps(
     database: Database, monkeypatch: pytest.MonkeyPatch, *, tells_hooks: bool
@@ -181,6 +183,7 @@ async def test_a_row_that_another_transaction_holds_keeps_no_other_answer_waitin
     assert (await wait_until_ended(manager, held)).text == "held held "
 
 
+@pytest.mark.database("sqlite")
 async def test_viewers_see_an_answer_grow_while_the_database_does_not_answer(
     manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +210,7 @@ async def test_viewers_see_an_answer_grow_while_the_database_does_not_answer(
     assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, "word word ")
 
 
+@pytest.mark.database("sqlite")
 async def test_an_answer_that_cannot_be_saved_for_long_is_given_up(
     manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +224,7 @@ async def test_an_answer_that_cannot_be_saved_for_long_is_given_up(
     assert (await wait_until_ended(manager, answer)).error_code == "database"
 
 
+@pytest.mark.database("sqlite")
 async def test_while_nothing_is_written_nothing_is_done(manager: AnswerManager, model: Parrot) -> None:
     for gate in model.gates:
         gate.set()
@@ -230,6 +235,7 @@ async def test_while_nothing_is_written_nothing_is_done(manager: AnswerManager, 
         await asyncio.gather(*mine)
 
 
+@pytest.mark.database("sqlite")
 async def test_one_look_at_the_database_serves_all_that_is_followed(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +263,7 @@ async def test_one_look_at_the_database_serves_all_that_is_followed(
     assert len(looks) < MANY
 
 
+@pytest.mark.database("sqlite")
 async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_them(
     manager: AnswerManager, owner_id: int, model: Parrot, database: Database
 ) -> None:

@@ -50,6 +50,7 @@ async def test_a_job_is_queued_with_the_end_of_an_answer_on_the_features_topics(
     assert arguments(queued) == [(answer.id, "done")]
 
 
+@pytest.mark.database("sqlite")
 async def test_the_end_that_another_process_finds_is_told_too(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, queued: RecordedJobs
 ) -> None:
@@ -73,6 +74,7 @@ async def test_a_hook_that_fails_takes_nothing_with_it(
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.database("sqlite")
 async def test_a_person_takes_along_what_they_asked(
     manager: AnswerManager, owner_id: int, database: Database, queued: RecordedJobs
 ) -> None:

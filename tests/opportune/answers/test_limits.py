@@ -135,7 +135,6 @@ async def test_many_at_once_in_two_processes_use_no_more_than_there_is(make_guar
         assert await session.scalar(select(func.count()).select_from(LlmReservation)) == 0
 
 
-@on_both
 async def test_what_a_dead_process_has_set_aside_ends_by_itself(make_guard: MakeGuard, user: User) -> None:
     guard = make_guard(llm_max_tokens_per_person_per_day=550)
     stream = asking(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?")
@@ -213,7 +212,6 @@ async def test_programs_are_told_by_429_with_a_code_and_when_to_ask_again(
     assert response.status_code == 429  # which is looked at first
 
 
-@on_both
 async def test_switched_off_all_that_runs_is_stopped_and_nothing_begins_until_it_is_on_again(
     make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

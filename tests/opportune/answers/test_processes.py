@@ -31,6 +31,7 @@ from tests.opportune.answers.questions import (
 )
 
 
+@pytest.mark.database("sqlite")
 async def test_another_process_can_stop_an_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -60,6 +61,7 @@ async def test_another_process_shows_the_answer_as_it_grows(
     assert live.answer.status == AnswerStatus.DONE
 
 
+@pytest.mark.database("sqlite")
 async def test_one_who_was_sent_away_takes_nobody_along_who_has_come_since(
     manager: AnswerManager,
     owner_id: int,
@@ -83,6 +85,7 @@ async def test_one_who_was_sent_away_takes_nobody_along_who_has_come_since(
     assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
 
 
+@pytest.mark.database("sqlite")
 async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     gate = asyncio.Event()
     model.script = ["One, ", gate, "two."]
@@ -97,6 +100,7 @@ async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id:
         assert set(await asyncio.gather(*viewers)) == {"One, two."}
 
 
+@pytest.mark.database("sqlite")
 async def test_the_answer_of_a_dead_process_is_ended_by_whoever_reads_it(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -124,6 +128,7 @@ async def test_a_process_that_lost_its_answer_does_not_write_it_any_more(
     assert (await shown(manager, answer)).status == AnswerStatus.STREAMING
 
 
+@pytest.mark.database("sqlite")
 async def test_answers_of_dead_processes_keep_nobody_from_asking(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -137,6 +142,7 @@ async def test_answers_of_dead_processes_keep_nobody_from_asking(
     assert (await wait_until_ended(restarted, answer)).status == AnswerStatus.DONE
 
 
+@pytest.mark.database("sqlite")
 async def test_an_answer_of_this_process_is_alive_however_late_its_lease(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -173,6 +179,7 @@ async def test_a_lease_that_is_renewed_in_the_last_moment_keeps_the_answer(
     assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
 
 
+@pytest.mark.database("sqlite")
 async def test_a_process_that_closes_does_not_wait_for_a_database_that_is_away(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +201,7 @@ async def test_a_process_that_closes_does_not_wait_for_a_database_that_is_away(
     stuck.set()
 
 
+@pytest.mark.database("sqlite")
 async def test_a_page_that_is_opened_again_at_another_process_gets_no_block_twice(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:

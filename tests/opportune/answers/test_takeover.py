@@ -1,7 +1,6 @@
 """Answers that outlive their process: handed over by one that stops, taken over from one that died."""
 
 import asyncio
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -19,7 +18,7 @@ from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.answers.worker_lock import WorkerLock
 from opportune.db import Database, utc_now
 from opportune.llm import FakeProvider, LanguageModel
-from opportune.project import PROJECT
+from tests.opportune.answers.processes import hold_lock
 from tests.opportune.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
@@ -29,6 +28,7 @@ from tests.opportune.answers.questions import (
     wait_until_ended,
     wait_until_saved,
 )
+from tests.opportune.forked import PROCESSES
 
 STORY = "Once upon a time, 🐍 there was an answer.\n\n- It was long.\n- Its process was not.\n"
 
@@ -243,33 +243,22 @@ async def test_who_was_taken_for_dead_and_has_the_whole_answer_stores_it(
     assert (found.status, found.text, found.error) == (AnswerStatus.DONE, STORY, "")
 
 
-HOLD = """
-import sys
-from opportune.answers.worker_lock import WorkerLock
-lock = WorkerLock(sys.argv[1], "other")
-lock.hold()
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 async def test_the_death_of_a_process_is_seen_at_once(
     manager: AnswerManager, owner_id: int, database: Database, sibling: AnswerManager
 ) -> None:
     address = str(database.url.sync_url)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HOLD, address), cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdout
-    assert await process.stdout.readline() == b"held\n"
+    here, there = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=hold_lock, args=(address, "other", there))
+    process.start()
+    assert await asyncio.to_thread(here.poll, TIMEOUT_SECONDS), "it holds it"
     answer = await half_told(manager, owner_id)
     await kill_process(manager, database, answer)
     await set_values(database, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
     assert WorkerLock(address, "").is_dead("other") is False
     assert (await shown(sibling, answer)).takeovers == 0
     process.kill()
-    await process.communicate()
+    await asyncio.to_thread(process.join, TIMEOUT_SECONDS)
     assert (await shown(sibling, answer)).is_running
     stored = await wait_until_ended(sibling, answer)
     assert (stored.text, stored.takeovers) == (STORY, 1)

@@ -34,6 +34,7 @@ async def test_an_answer_is_stored_while_it_grows(
         assert await session.scalar(select(func.count()).select_from(AnswerChunk)) == 0
 
 
+@pytest.mark.database("sqlite")
 async def test_no_session_is_held_while_the_model_thinks(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -48,6 +49,7 @@ async def test_no_session_is_held_while_the_model_thinks(
     await wait_until_ended(manager, answer)
 
 
+@pytest.mark.database("sqlite")
 async def test_stopping_keeps_the_text_and_closes_the_model(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -61,6 +63,7 @@ async def test_stopping_keeps_the_text_and_closes_the_model(
     assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "So far")
 
 
+@pytest.mark.database("sqlite")
 async def test_stopping_before_the_first_word_leaves_an_empty_stopped_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -71,6 +74,7 @@ async def test_stopping_before_the_first_word_leaves_an_empty_stopped_answer(
     assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "")
 
 
+@pytest.mark.database("sqlite")
 async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +93,7 @@ async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
     assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
 
 
+@pytest.mark.database("sqlite")
 async def test_the_end_of_an_answer_waits_for_a_database_that_is_away_for_long(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +115,7 @@ async def test_the_end_of_an_answer_waits_for_a_database_that_is_away_for_long(
     assert flusher.SAVE_TIMEOUT_SECONDS >= 600
 
 
+@pytest.mark.database("sqlite")
 async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -144,6 +150,7 @@ async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
     assert (await wait_until_ended(manager, answer)).text == "One, two."
 
 
+@pytest.mark.database("sqlite")
 async def test_an_end_that_cannot_be_stored_is_told_to_the_viewers(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ async def test_of_much_that_goes_with_a_row_most_goes_before_it_in_small_transac
     assert sorted(kept) == [staying.id] * 5 + [poor.id] * 3
 
 
+@pytest.mark.database("sqlite")
 async def test_nothing_goes_before_a_row_whose_deletion_could_be_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ async def test_a_writer_commits_when_its_block_ends(database: Database) -> None:
     assert await count(database) == 1
 
 
+@pytest.mark.database("sqlite")
 async def test_a_writer_takes_everything_back_when_its_block_raises(database: Database) -> None:
     async def fail() -> None:
         async with database.writer() as session:

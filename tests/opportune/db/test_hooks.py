@@ -160,6 +160,7 @@ async def test_a_row_that_is_loaded_and_given_what_it_has_is_not_changed(databas
     assert told == []
 
 
+@pytest.mark.database("sqlite")
 async def test_what_changed_is_told_before_and_after(database: Database) -> None:
     seen: list[object] = []
 
@@ -202,6 +203,7 @@ async def test_a_row_that_is_given_another_has_its_key_before_it_is_written(data
     assert keys == [(first, first), (second, second), (None, None)]
 
 
+@pytest.mark.database("sqlite")
 async def test_changes_of_one_transaction_are_told_as_one(database: Database) -> None:
     seen: list[object] = []
 
@@ -291,6 +293,7 @@ async def test_a_before_hook_that_adds_rows_without_end_is_told_so(database: Dat
         await add_play(database, title="Hamlet")
 
 
+@pytest.mark.database("sqlite")
 async def test_a_hook_that_raises_undoes_the_change(database: Database) -> None:
     @before_create(Play)
     async def refuse(session: AsyncSession, play: Play) -> None:

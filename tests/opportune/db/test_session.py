@@ -60,11 +60,13 @@ async def test_what_a_request_writes_is_there_when_it_is_answered(visitors: Asyn
     assert (await visitors.get("/api/count")).json() == 1
 
 
+@pytest.mark.database("sqlite")
 async def test_a_request_that_fails_leaves_nothing(visitors: AsyncClient) -> None:
     assert (await visitors.post("/api/fail")).status_code == 500
     assert (await visitors.get("/api/count")).json() == 0
 
 
+@pytest.mark.database("sqlite")
 async def test_a_commit_that_fails_is_an_error_and_not_a_success(visitors: AsyncClient) -> None:
     def refuse(_: SyncSession) -> None:
         raise RuntimeError("the disk went away")
@@ -86,6 +88,7 @@ async def test_a_row_that_is_there_already_is_a_conflict(visitors: AsyncClient) 
     assert "accounts_user" not in response.text
 
 
+@pytest.mark.database("sqlite")
 async def test_one_request_gets_one_session(app: FastAPI, client: AsyncClient) -> None:
     @app.post("/api/same")
     async def same(first: WriteSession, second: WriteSession) -> bool:
@@ -127,11 +130,13 @@ async def test_a_context_reads_what_was_there_and_commits_before_the_answer(cont
     assert (await contexts.get("/api/count-readonly")).json() == 1
 
 
+@pytest.mark.database("sqlite")
 async def test_a_context_of_a_request_that_fails_leaves_nothing(contexts: AsyncClient) -> None:
     assert (await contexts.post("/api/broken")).status_code == 500
     assert (await contexts.get("/api/count-readonly")).json() == 0
 
 
+@pytest.mark.database("sqlite")
 async def test_a_commit_of_a_context_that_fails_is_a_conflict(contexts: AsyncClient) -> None:
     await contexts.post("/api/before-and-after")
     assert (await contexts.post("/api/registration?email=a@example.com")).status_code == 409
@@ -176,6 +181,7 @@ async def test_a_database_without_tables_is_unavailable_and_the_log_says_what_to
     assert "python3 oppman.py migrate" in caplog.text
 
 
+@pytest.mark.database("sqlite")
 async def test_the_guides_example_of_a_context_works(app: FastAPI, client: AsyncClient) -> None:
     guide = (PROJECT / "docs" / "databases.md").read_text(encoding="utf-8")
     section = guide.partition("\n## Readers and writers\n")[2]

@@ -56,15 +56,15 @@ async def fetch(database: Database, statement: Executable, values: Mapping[str, 
     return await statement_adapter.fetch(database.reading_engine.sync_engine, statement, values)
 
 
-@pytest.mark.parametrize("name", VALUES)
-async def test_values_are_those_of_a_connection(database: Database, name: str) -> None:
-    kind, value = VALUES[name]
-    statement = select(bindparam("given", type_=kind).label("given"))
-    async with database.reading_engine.connect() as connection:
-        usual = (await connection.execute(statement, {"given": value})).all()
-    assert [tuple(row) for row in await fetch(database, statement, {"given": value})] == [tuple(row) for row in usual]
+async def test_values_are_those_of_a_connection(database: Database) -> None:
+    for name, (kind, value) in VALUES.items():
+        statement = select(bindparam("given", type_=kind).label("given"))
+        async with database.reading_engine.connect() as connection:
+            (usual,) = (await connection.execute(statement, {"given": value})).all()
+        assert [tuple(row) for row in await fetch(database, statement, {"given": value})] == [tuple(usual)], name
 
 
+@pytest.mark.database("sqlite")
 async def test_statements_that_are_alike_have_values_of_their_own(database: Database) -> None:
     await make_user(database, "ada@example.com")
     for email, count in (("ada@example.com", 1), ("bob@example.com", 0)):
@@ -97,6 +97,7 @@ def only_young_garbage() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("only_young_garbage")
+@pytest.mark.database("sqlite")
 async def test_statements_that_are_gone_are_not_kept(database: Database) -> None:
     compiled: dict[Any, Any] = {}
     database.reading_engine.sync_engine.update_execution_options(compiled_cache=compiled)  # not that of all tests
@@ -112,6 +113,7 @@ async def test_statements_that_are_gone_are_not_kept(database: Database) -> None
     assert gone() is None
 
 
+@pytest.mark.database("sqlite")
 async def test_who_listens_to_the_engine_hears_each_statement(database: Database) -> None:
     heard: list[str] = []
     event.listen(database.reading_engine.sync_engine, "before_cursor_execute", lambda *given: heard.append(given[2]))

@@ -20,6 +20,7 @@ async def test_a_job_that_waits_is_cancelled_at_once_and_can_be_tried_again(
     assert await emails() == ["ann@example.com"]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_that_runs_ends_at_its_next_step(jobs: DatabaseJobQueue, emails: Emails) -> None:
     job_id = await jobs.enqueue(wait())
     await gate.begun.wait()
@@ -29,6 +30,7 @@ async def test_a_job_that_runs_ends_at_its_next_step(jobs: DatabaseJobQueue, ema
     assert await emails() == ["first@example.com"]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_that_takes_no_step_ends_as_well(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await jobs.enqueue(wait())
     await gate.begun.wait()
@@ -38,6 +40,7 @@ async def test_a_job_that_takes_no_step_ends_as_well(jobs: DatabaseJobQueue, mon
     assert await jobs.finished(job_id) == JobState.CANCELLED
 
 
+@pytest.mark.database("sqlite")
 async def test_a_cancelled_job_of_a_dead_process_is_not_begun_again(
     idle_queue: DatabaseJobQueue, find: Find, emails: Emails, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ async def test_what_is_deferred_is_done_after_the_commit(
     assert await emails() == ["ann@example.com"]
 
 
+@pytest.mark.database("sqlite")
 async def test_what_is_deferred_is_gone_with_its_transaction(idle_queue: DatabaseJobQueue, database: Database) -> None:
     async with database.writer() as session:
         defer(session, register("ann@example.com"))
@@ -46,12 +47,14 @@ async def test_the_same_key_is_the_same_job(jobs: DatabaseJobQueue, database: Da
     assert await emails() == ["ann@example.com", "dan@example.com"]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_for_later_waits(jobs: DatabaseJobQueue, find: Find) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"), delay=3600)
     assert await jobs.worker.look() == pytest.approx(3600, abs=60)
     assert (await find(job_id)).state == JobState.WAITING
 
 
+@pytest.mark.database("sqlite")
 async def test_what_no_feature_lists_cannot_be_queued(idle_queue: DatabaseJobQueue, database: Database) -> None:
     with pytest.raises(LookupError, match=r"test\.hourly is no job of an installed feature"):
         await idle_queue.enqueue(hourly())
@@ -60,6 +63,7 @@ async def test_what_no_feature_lists_cannot_be_queued(idle_queue: DatabaseJobQue
             defer(session, hourly())
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_whose_feature_is_gone_waits_for_it(jobs: DatabaseJobQueue, database: Database, find: Find) -> None:
     long_due = utc_now() - timedelta(days=1)
     async with database.writer() as session:

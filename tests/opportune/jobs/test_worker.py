@@ -92,6 +92,7 @@ def test_the_reason_is_storable_whatever_an_error_says() -> None:
     assert worker.error_summary(ValueError("half a \ud800 pair\0\nand more")) == "ValueError: half a   pair"
 
 
+@pytest.mark.database("sqlite")
 async def test_what_the_end_of_the_site_cuts_short_is_done_after_its_next_start(
     make_queue: MakeQueue, find: Find, emails: Emails
 ) -> None:
@@ -107,6 +108,7 @@ async def test_what_the_end_of_the_site_cuts_short_is_done_after_its_next_start(
     assert await emails() == BOTH
 
 
+@pytest.mark.database("sqlite")
 async def test_what_ends_long_after_it_was_cut_short_has_not_failed(
     make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +154,7 @@ async def test_who_was_taken_for_dead_and_lives_writes_nothing_more(
     assert (job.state, job.claim, job.attempt) == (JobState.RUNNING, taken.claim, 2)
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_whose_process_dies_each_time_has_failed(
     idle_queue: DatabaseJobQueue, database: Database, find: Find
 ) -> None:
@@ -163,11 +166,13 @@ async def test_a_job_whose_process_dies_each_time_has_failed(
     assert (job.state, job.error) == (JobState.FAILED, "The process that did it ended in its midst, time after time.")
 
 
+@pytest.mark.database("sqlite")
 async def test_after_the_last_job_it_sleeps_until_it_is_woken(jobs: DatabaseJobQueue) -> None:
     assert await jobs.finished(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
     assert await jobs.worker.look() is None
 
 
+@pytest.mark.database("sqlite")
 async def test_while_nothing_is_to_be_done_it_does_not_look_whatever_time_passes(
     jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +223,7 @@ async def test_however_many_plan_a_scheduled_job_one_does_it_and_then_the_next_i
     assert states == [JobState.DONE, JobState.WAITING]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_schedule_goes_on_after_the_run_that_was_cancelled(make_queue: MakeQueue, database: Database) -> None:
     site = make_queue(hourly)
     await site.worker.look()
@@ -229,6 +235,7 @@ async def test_a_schedule_goes_on_after_the_run_that_was_cancelled(make_queue: M
         assert list(await session.scalars(waiting)) == [planned.due_at + timedelta(hours=1)]
 
 
+@pytest.mark.database("sqlite")
 async def test_without_its_tables_it_says_so_and_looks_again_later(
     empty_database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -243,6 +250,7 @@ async def test_without_its_tables_it_says_so_and_looks_again_later(
     assert "Run: python3 oppman.py migrate" in caplog.text
 
 
+@pytest.mark.database("sqlite")
 async def test_what_ended_long_ago_is_forgotten_with_its_steps(
     idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +321,7 @@ async def test_a_job_that_cancels_itself_has_failed(jobs: DatabaseJobQueue, find
     assert (await find(job_id)).error == "It has cancelled itself."
 
 
+@pytest.mark.database("sqlite")
 async def test_what_another_transaction_holds_is_asked_for_again_soon_and_not_without_a_pause(
     make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

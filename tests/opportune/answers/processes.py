@@ -1,0 +1,13 @@
+"""Processes of a site that answer until they die."""
+
+from multiprocessing.connection import Connection
+
+from opportune.answers.worker_lock import WorkerLock
+
+
+def hold_lock(address: str, worker: str, told: Connection) -> None:
+    """Live as this worker, and say so."""
+    lock = WorkerLock(address, worker)
+    lock.hold()
+    told.send("held")
+    told.recv()  # which nobody sends
