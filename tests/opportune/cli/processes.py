@@ -12,7 +12,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Lock, Thread
-from typing import IO, Any
+from typing import IO, Any, cast
+
+from uvicorn import _subprocess
 
 from opportune.cli.main import main
 from opportune.cli.server import serve
@@ -98,11 +100,12 @@ def copying_to(names: Sequence[str], source: str, *targets: str) -> Iterator[Bas
     process.join()
 
 
-def serve_site(listener: socket.socket, app: str, environ: dict[str, str]) -> None:
-    """Serve it until a signal comes, with these settings."""
+def serve_site(listener: socket.socket, app: str, environ: dict[str, str], options: dict[str, Any]) -> None:
+    """Serve it until a signal comes, with these settings; what reloads or has workers starts them in no time, too."""
     os.environ.update(environ)
     forget_settings()
-    serve(listener, get_settings(), app=app)
+    cast("Any", _subprocess).spawn = PROCESSES
+    serve(listener, get_settings(), app=app, **options)
 
 
 def _migrate(url: str) -> None:

@@ -3,12 +3,12 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import httpx
@@ -17,7 +17,7 @@ import pytest
 from opportune.cli import server
 from opportune.errors import OperatorError
 from opportune.mail.email import site_url
-from opportune.project import PROJECT, settings_class
+from opportune.project import settings_class
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
 from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
@@ -26,40 +26,32 @@ from tests.opportune.cli.processes import serve_site
 from tests.opportune.forked import PROCESSES
 
 SITE = "tests.opportune.streaming_site"
-SERVE = """
-import socket, sys
-from opportune.cli.server import serve
-from opportune.settings import get_settings
-if __name__ == "__main__":
-    listener = socket.socket(fileno=int(sys.argv[1]))
-    serve(listener, get_settings(), **{"app": "tests.opportune.streaming_site:create_app", **eval(sys.argv[2])})
-"""
 
 
 class Server(NamedTuple):
     """A process that serves."""
 
-    process: "subprocess.Popen[bytes] | BaseProcess"
+    process: BaseProcess
     address: str
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal, and give the exit code."""
         assert self.process.pid
         os.kill(self.process.pid, number)
-        if isinstance(self.process, subprocess.Popen):
-            return self.process.wait(TIMEOUT_SECONDS)
         self.process.join(TIMEOUT_SECONDS)
         assert self.process.exitcode is not None
         return self.process.exitcode
 
 
 @contextmanager
-def serving(folder: Path, app: str = "create_app", **environ: str) -> Iterator[Server]:
-    """A server in a process of its own, which has imported most of what it needs."""
+def serving(
+    folder: Path, app: str = "create_app", options: Mapping[str, object] = MappingProxyType({}), **environ: str
+) -> Iterator[Server]:
+    """A server in a process of its own, which has imported most of what it needs, as have those that it starts."""
     environ = {"ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db", **environ}
     with server.reserve("127.0.0.1", 0) as listener:
         listener.listen()
-        process = PROCESSES.Process(target=serve_site, args=(listener, f"{SITE}:{app}", environ))
+        process = PROCESSES.Process(target=serve_site, args=(listener, f"{SITE}:{app}", environ, {**options}))
         process.start()
         address = server.url(listener)
     try:
@@ -69,42 +61,20 @@ def serving(folder: Path, app: str = "create_app", **environ: str) -> Iterator[S
         process.join()
 
 
-@contextmanager
-def serving_with_children(folder: Path, options: str) -> Iterator[Server]:
-    """A server which starts others, and so a program of its own."""
-    with server.reserve("127.0.0.1", 0) as listener:
-        listener.listen()
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(listener.fileno()), options],
-            cwd=PROJECT,
-            env={**os.environ, "ENVIRONMENT": "test", "DATABASE_URL": f"sqlite:///{folder}/app.db"},
-            pass_fds=[listener.fileno()],
-        )
-        address = server.url(listener)
-    with process:
-        try:
-            yield Server(process, address)
-        finally:
-            process.kill()
-
-
-Serve = Callable[[Path, str], AbstractContextManager[Server]]
-
-
 @pytest.mark.parametrize(
-    ("serve", "options", "number"),
+    ("app", "options", "number"),
     [
-        (serving, "create_site", signal.SIGTERM),
-        (serving, "create_app", signal.SIGINT),
-        (serving_with_children, "{'workers': 2}", signal.SIGTERM),
-        (serving_with_children, "{'reload': True}", signal.SIGINT),
+        ("create_site", {}, signal.SIGTERM),
+        ("create_app", {}, signal.SIGINT),
+        ("create_app", {"workers": 2}, signal.SIGTERM),
+        ("create_app", {"reload": True}, signal.SIGINT),
     ],
 )
 def test_a_signal_ends_open_streams_and_then_the_server(
-    tmp_path: Path, serve: Serve, options: str, number: signal.Signals
+    tmp_path: Path, app: str, options: dict[str, object], number: signal.Signals
 ) -> None:
     with (
-        serve(tmp_path, options) as site,
+        serving(tmp_path, app, options) as site,
         httpx.stream("GET", f"{site.address}/endless", timeout=TIMEOUT_SECONDS) as answer,
     ):
         lines = answer.iter_lines()
