@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -76,11 +77,6 @@ class Copy:
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)  # a supervisor that is killed leaves its workers behind
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path / "copy")
 
 
 def install_only(folder: Path, *names: str) -> None:
@@ -183,11 +179,10 @@ def library(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> Library:
     return Library(shared_copy[0].folder)
 
 
-def read_until(process: subprocess.Popen[str], words: str) -> str:
+def read_until(output: IO[str], words: str) -> str:
     """What a process says, up to the line that holds these words."""
-    assert process.stdout
     said = ""
-    for line in process.stdout:
+    for line in output:
         said += line
         if words in line:
             return said

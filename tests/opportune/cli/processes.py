@@ -8,14 +8,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Lock, Thread
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 from uvicorn import _subprocess
 
+from opportune.cli import certificate, quickstart
 from opportune.cli.main import main
 from opportune.cli.server import serve
 from opportune.data.backup import create, postgresql
@@ -29,6 +31,7 @@ from tests.opportune.data.two_databases import tables_of
 from tests.opportune.forked import PROCESSES
 
 TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
+TIMEOUT_SECONDS = 60
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -106,6 +109,46 @@ def serve_site(listener: socket.socket, app: str, environ: dict[str, str], optio
     forget_settings()
     cast("Any", _subprocess).spawn = PROCESSES
     serve(listener, get_settings(), app=app, **options)
+
+
+class Running(NamedTuple):
+    """A command that goes on until a signal ends it."""
+
+    process: BaseProcess
+    output: IO[str]
+
+    def end(self) -> tuple[int | None, str]:
+        """Its exit code at SIGTERM, and what it has said meanwhile."""
+        assert self.process.pid
+        os.kill(self.process.pid, signal.SIGTERM)
+        self.process.join(TIMEOUT_SECONDS)
+        return self.process.exitcode, self.output.read()
+
+
+@contextmanager
+def running(folder: Path, *words: str, **environ: str) -> Iterator[Running]:
+    """Run a command until the block ends, for which `.env` and a certificate are in that folder."""
+    ours, theirs = PROCESSES.Pipe(duplex=False)
+    with ours, os.fdopen(os.dup(ours.fileno()), encoding="utf-8") as output:
+        process = PROCESSES.Process(target=_run, args=(theirs, folder, words, environ))
+        process.start()
+        theirs.close()
+        try:
+            yield Running(process, output)
+        finally:
+            process.kill()
+            process.join()
+
+
+def _run(output: Connection, folder: Path, words: Sequence[str], environ: dict[str, str]) -> None:
+    for number in (1, 2):
+        os.dup2(output.fileno(), number)
+    os.environ.update(environ)
+    output.close()
+    settings_class().model_config["env_file"] = folder / ".env"
+    quickstart.PROJECT = folder
+    certificate.certificate_for = partial(certificate.certificate_for, path=folder / "https.pem")
+    sys.exit(main([*words]))
 
 
 def _migrate(url: str) -> None:

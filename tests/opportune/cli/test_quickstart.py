@@ -23,7 +23,8 @@ from opportune.project import settings_class
 from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.unreadable import unreadable
-from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, install_only, read_until
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until
+from tests.opportune.cli.processes import running
 
 
 @pytest.fixture(autouse=True)
@@ -42,34 +43,34 @@ def site_in(said: str) -> str:
 
 
 def test_it_sets_up_a_site_once_and_serves_it_each_time(
-    copy: Copy, oppman: Oppman, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install_only(copy.folder)
+    env_file, places = tmp_path / ".env", {"STORAGE_URL": f"file:{tmp_path}/uploads", "PORT": "0"}
+    places["DATABASE_URL"] = f"sqlite:///{tmp_path}/data/app.db"
     # In development a second process would import the site once more, to watch it.
-    with copy.running(*UNATTENDED, environ={"PORT": "0", "JOBS": "off", "ENVIRONMENT": "test"}) as process:
-        said = read_until(process, "Ctrl-C")
+    with running(tmp_path, *UNATTENDED, **places, JOBS="off", ENVIRONMENT="test") as site_process:
+        said = read_until(site_process.output, "Ctrl-C")
         assert f"Listening on {site_in(said)} (Ctrl-C stops it)" in said
         (password,) = re.findall(r"admin@example\.com +password (\S+)", said)
         site = site_in(said)
         assert httpx.get(f"{site}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
         credentials = {"username": "admin@example.com", "password": password}
         assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=TIMEOUT_SECONDS).status_code == 200
-    assert stat.S_IMODE(copy.env_file.stat().st_mode) == 0o600
-    settings = copy.env_file.read_text()
+    assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
+    settings = env_file.read_text()
     served: list[tuple[str, bool]] = []
 
     def serve(listener: socket.socket, _settings: object, *, reload: bool) -> None:
         served.append((server.url(listener), reload))
 
-    monkeypatch.setattr(quickstart, "PROJECT", copy.folder)
+    monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
     monkeypatch.setattr(server, "serve", serve)
-    environ = {"DATABASE_URL": f"sqlite:///{copy.folder}/data/app.db", "ENVIRONMENT": "development", "PORT": "0"}
-    said = oppman(*UNATTENDED, "--email", "other@example.org", **environ).out
+    said = oppman(*UNATTENDED, "--email", "other@example.org", **places, ENVIRONMENT="development").out
     assert "There is a superuser already: --email and --password were not used." in said
     assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in said
     assert "shown only now" not in said
     assert served == [(site_in(said), True)]
-    assert copy.env_file.read_text() == settings
+    assert env_file.read_text() == settings
 
 
 @job("late.work")
