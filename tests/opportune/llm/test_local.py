@@ -17,6 +17,8 @@ from opportune.llm import Done, LLMError, Message, Timeouts, libraries, local_pr
 from opportune.llm.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
 from opportune.llm.local_process import SERVER_PROGRAM, _try_lock, make_private, shared_folder
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
+from tests.opportune.forked import PROCESSES
+from tests.opportune.llm.processes import use_model
 
 pytestmark = pytest.mark.model
 
@@ -54,8 +56,11 @@ async def model(stand_in: Path) -> AsyncIterator[LocalModel]:
 
 @pytest.fixture(scope="module")
 async def asked(weights: Path) -> AsyncIterator[LocalModel]:
-    """A model that is only asked: no test of it ends its process."""
+    """A model that is only asked: no test of it ends its process. It runs on a system without OpenMP."""
     model = LocalModel(weights, Timeouts())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(libraries, "is_installed", lambda _: False)
+        await model.setup()
     yield model
     await model.close()
 
@@ -100,30 +105,27 @@ async def tokens_held(model: LocalModel) -> int:
                 return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
 
 
-async def test_the_model_answers_and_counts_its_tokens(asked: LocalModel) -> None:
-    words, finish = await read(asked, CAPITAL)
-    assert words.strip()
-    assert finish.prompt_tokens
-    assert finish.completion_tokens
-    assert not finish.truncated
-
-
-async def test_closing_an_answer_stops_the_model(asked: LocalModel) -> None:
-    async with aclosing(asked.stream(LONG)) as chunks:
-        assert await anext(chunks)
+async def test_two_people_are_answered_at_once_with_their_tokens_counted_and_closing_an_answer_stops_the_model(
+    asked: LocalModel,
+) -> None:
+    async with aclosing(asked.stream(LONG)) as first:
+        assert await anext(first)
+        words, finish = await read(asked, CAPITAL)
+        assert words.strip()
+        assert finish.prompt_tokens
+        assert finish.completion_tokens
+        assert not finish.truncated
+        assert isinstance(await anext(first), str)
     assert await tokens_held(asked) < MAX_ANSWER_TOKENS / 2
 
 
-async def test_two_people_are_answered_at_once(asked: LocalModel) -> None:
-    async with aclosing(asked.stream(LONG)) as first:
-        assert await anext(first)
-        words, _ = await read(asked, CAPITAL)
-        assert words
-        assert isinstance(await anext(first), str)
+@pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
+async def test_a_system_without_openmp_gets_it_from_a_wheel(asked: LocalModel) -> None:
+    mapped = await asyncio.to_thread(Path(f"/proc/{program_of(asked).pid}/maps").read_text)
+    assert "/pykdtree.libs/libgomp" in mapped
 
 
 async def test_whoever_has_not_the_key_is_not_answered(asked: LocalModel) -> None:
-    await asked.setup()
     assert (await slots(asked)).status_code == httpx.codes.UNAUTHORIZED
 
 
@@ -161,16 +163,6 @@ async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
     process = program_of(model)
     await model.close()
     assert process.returncode is not None
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
-async def test_a_system_without_openmp_gets_it_from_a_wheel(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "is_installed", lambda _: False)
-    model = LocalModel(weights, Timeouts())
-    await model.setup()
-    mapped = await asyncio.to_thread(Path(f"/proc/{program_of(model).pid}/maps").read_text)
-    await model.close()
-    assert "/pykdtree.libs/libgomp" in mapped
 
 
 async def test_what_ends_the_process_is_in_the_log_and_told_to_whoever_runs_the_site(
@@ -308,24 +300,16 @@ async def test_a_shared_model_that_died_is_started_again_by_whoever_asks_next(st
 
 async def test_a_shared_model_outlives_no_process_that_is_killed(stand_in: Path, folder: Path) -> None:
     """As `kill -9` does, which runs nothing of ours: the kernel closes what it held."""
-    code = f"""
-import sys
-from pathlib import Path
-from opportune.llm.local_process import LocalProcess
-used = LocalProcess(Path({str(stand_in)!r}), Path({str(folder)!r}))
-used.open()
-print(used.process.pid, flush=True)
-sys.stdin.read()
-"""
-    command = (sys.executable, "-c", code)
-    site = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert site.stdout
+    here, there = PROCESSES.Pipe()
+    site = PROCESSES.Process(target=use_model, args=(stand_in, folder, there))
+    site.start()
     model = LocalModel(stand_in, Timeouts(), folder)
     async with asyncio.timeout(60):
-        program = int(await site.stdout.readline())
+        assert await asyncio.to_thread(here.poll, 30)
+        program = here.recv()
         await model.setup()
         site.kill()
-        await site.wait()
+        await asyncio.to_thread(site.join, 30)
         assert (await read(model, CAPITAL))[0], "it has not died with whoever started it"
         await model.close()
         while is_running(program):

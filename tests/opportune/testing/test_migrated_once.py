@@ -29,18 +29,14 @@ def states(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_file_is_as_one_that_was_migrated_alone(tmp_path: Path, states: Path) -> None:
-    migrate(f"sqlite:///{tmp_path}/alone.db")
-    for name in ("first.db", "second.db"):
-        migrate_file(tmp_path / name, states)
-        assert schema(tmp_path / name) == schema(tmp_path / "alone.db")
-
-
-def test_a_project_without_some_features_begins_with_what_it_has_in_common(
+def test_a_file_is_as_one_that_was_migrated_alone_and_one_of_fewer_features_begins_with_what_they_have_in_common(
     tmp_path: Path, states: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migrate_file(tmp_path / "all.db", states)
-    everything = schema(tmp_path / "all.db")
+    migrate(f"sqlite:///{tmp_path}/alone.db")
+    everything = schema(tmp_path / "alone.db")
+    for name in ("first.db", "second.db"):
+        migrate_file(tmp_path / name, states)
+        assert schema(tmp_path / name) == everything
     for state in states.iterdir():
         with closing(sqlite3.connect(state)) as database:
             database.execute("CREATE TABLE was_here (id int)")
