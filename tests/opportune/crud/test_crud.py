@@ -179,6 +179,7 @@ async def test_nobody_gives_a_row_to_somebody_else(volumes: Volumes, ann: User, 
         await Opinions(volumes.session, ann).add({"volume_id": emma.id, "stars": 1, "user_id": bob.id})
 
 
+@pytest.mark.database("sqlite")
 async def test_what_points_at_a_row_that_is_not_there_is_refused(volumes: Volumes, ann: User) -> None:
     granted = Volumes(volumes.session, ann, {("volume", "*")})
     for wrong in ({"writer_id": 2}, {"writer_id": 99}, {"topics": [1, 3]}, {"topics": [99]}):
@@ -226,6 +227,7 @@ async def test_topics_that_are_hidden_stay_where_they_are(volumes: Volumes) -> N
     assert sorted(topic.id for topic in stored.topics) == [2, 3]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_list_that_is_one_statement_shows_nobody_what_another_sees_of_rows_that_are_pointed_at(
     volumes: Volumes,
 ) -> None:

@@ -68,7 +68,9 @@ async def stored(app: FastAPI, slug: str) -> Volume | None:
         return found
 
 
-async def test_the_list_shows_what_one_may_see_and_nothing_to_change_it_by(client: AsyncClient) -> None:
+async def test_the_list_shows_what_one_may_see_and_offers_to_add_to_who_may_and_htmx_gets_what_follows_the_words_alone(
+    client: AsyncClient, root: AsyncClient
+) -> None:
     answer = await client.get("/volumes")
     assert answer.status_code == 200
     assert '<a href="/volumes/emma">Emma &lt;b&gt;</a>' in answer.text
@@ -77,6 +79,17 @@ async def test_the_list_shows_what_one_may_see_and_nothing_to_change_it_by(clien
     assert "Love, Money" in answer.text
     assert "/volumes/draft" not in answer.text
     assert "/volumes/new" not in answer.text
+
+    text = (await root.get("/volumes")).text
+    assert 'href="/volumes/new"' in text
+    assert "/volumes/draft" in text
+
+    answer = await client.get("/volumes?q=emma", headers=HTMX)
+    assert answer.text.strip().startswith('<section id="found"')
+    assert "1 volume found" in answer.text
+    assert "<h1>" not in answer.text
+
+    assert (await client.get("/volumes/newest")).text == "the newest"
 
 
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
@@ -106,20 +119,9 @@ def test_the_values_of_a_column_are_shown_and_escaped_together_as_each_alone(
     assert [str(escape(format_value(value))) for value in values] == shown
 
 
-async def test_who_may_add_is_offered_it(root: AsyncClient) -> None:
-    text = (await root.get("/volumes")).text
-    assert 'href="/volumes/new"' in text
-    assert "/volumes/draft" in text
-
-
-async def test_htmx_is_answered_with_what_follows_the_words_alone(client: AsyncClient) -> None:
-    answer = await client.get("/volumes?q=emma", headers=HTMX)
-    assert answer.text.strip().startswith('<section id="found"')
-    assert "1 volume found" in answer.text
-    assert "<h1>" not in answer.text
-
-
-async def test_the_list_is_filtered_by_its_address(client: AsyncClient) -> None:
+async def test_the_list_is_filtered_by_its_address_and_its_form_has_what_was_chosen(
+    client: AsyncClient, root: AsyncClient
+) -> None:
     for query, finds in (
         ("q=nothing", False),
         ("topics=1", True),
@@ -136,20 +138,14 @@ async def test_the_list_is_filtered_by_its_address(client: AsyncClient) -> None:
         assert answer.status_code == 200, query
         assert ("Emma" in answer.text) is finds, query
 
-
-async def test_what_the_list_cannot_be_asked_is_refused(client: AsyncClient) -> None:
     for query in ("sort=secret_note", "secret_note=x", "price__nearly=1", "price__gte=x", "slug=emma"):
         assert (await client.get(f"/volumes?{query}")).status_code == 422
 
-
-async def test_an_empty_list_says_whether_something_was_looked_for(root: AsyncClient, client: AsyncClient) -> None:
     assert "Add the first" in (await root.get("/opinions")).text
     empty = (await client.get("/opinions")).text
     assert ("Nothing here yet" in empty, "Add the first" in empty) == (True, False)
     assert "Nothing matches" in (await client.get("/volumes?q=nothing")).text
 
-
-async def test_the_filters_are_a_form_with_what_was_chosen(client: AsyncClient) -> None:
     text = (await client.get("/volumes?writer=1&price__gte=0&price__in=0")).text
     assert '<option value="1" selected>Jane &lt;b&gt;</option>' in text
     assert "Nobody" not in text
@@ -159,7 +155,9 @@ async def test_the_filters_are_a_form_with_what_was_chosen(client: AsyncClient) 
     assert " open>" in text
 
 
-async def test_a_row_has_a_page_with_what_it_points_at(client: AsyncClient, root: AsyncClient) -> None:
+async def test_a_row_has_a_page_with_what_it_points_at_and_what_is_not_to_be_seen_is_not_found(
+    client: AsyncClient, root: AsyncClient
+) -> None:
     text = (await client.get("/volumes/emma")).text
     assert '<a href="/writers/1">Jane &lt;b&gt;</a>' in text
     assert "Love" in text
@@ -169,17 +167,18 @@ async def test_a_row_has_a_page_with_what_it_points_at(client: AsyncClient, root
     assert "/volumes/emma/edit" in ours
     assert "/volumes/emma/delete" in ours
 
-
-async def test_what_is_not_there_or_not_to_be_seen_is_not_found(client: AsyncClient) -> None:
     for path in ("/volumes/draft", "/volumes/nothing", "/writers/2", "/writers/words", f"/writers/{2**63}"):
         assert (await client.get(path)).status_code == 404
+
+    assert (await root.post("/topics/1/delete")).status_code == 404
+    assert "/topics/1/delete" not in (await root.get("/topics/1")).text
 
 
 ASKING_WHO = [("GET", "/new"), ("POST", "/new"), ("GET", "/emma/edit"), ("POST", "/emma/edit"), ("GET", "/emma/delete")]
 
 
-async def test_strangers_are_asked_who_they_are_and_others_are_refused(
-    app: FastAPI, client: AsyncClient, browser: AsyncClient
+async def test_strangers_are_asked_who_they_are_others_are_refused_and_whom_a_group_grants_it_may(
+    app: FastAPI, client: AsyncClient, browser: AsyncClient, ann: User
 ) -> None:
     for method, path in (*ASKING_WHO, ("POST", "/emma/delete")):
         data = VOLUME if method == "POST" else None
@@ -190,13 +189,14 @@ async def test_strangers_are_asked_who_they_are_and_others_are_refused(
         assert await stored(app, "emma"), method
         assert not await stored(app, "persuasion"), method
 
-
-async def test_whom_a_group_grants_it_may(app: FastAPI, ann: User, browser: AsyncClient) -> None:
     await grant(app.state.database, ann, "volume", "edit")
     assert (await browser.get("/volumes/emma/edit")).status_code == 200
     assert (await browser.get("/volumes/emma/delete")).status_code == 403
     text = (await browser.get("/volumes/emma")).text
     assert ("/emma/edit" in text, "/emma/delete" in text) == (True, False)
+
+    await grant(app.state.database, ann, "volume", "create")
+    assert "/writers/new" not in (await browser.get("/volumes/new")).text
 
 
 async def test_one_is_added_with_what_it_points_at(app: FastAPI, root: AsyncClient) -> None:
@@ -215,7 +215,9 @@ async def test_one_is_added_with_what_it_points_at(app: FastAPI, root: AsyncClie
     assert "Money" in shown
 
 
-async def test_htmx_goes_on_after_a_form_and_gets_it_again_alone_when_it_is_wrong(root: AsyncClient) -> None:
+async def test_one_is_changed_what_is_emptied_is_empty_and_htmx_gets_a_wrong_form_again_alone(
+    root: AsyncClient, app: FastAPI
+) -> None:
     answer = await root.post("/volumes/new", data=VOLUME, headers=HTMX)
     assert answer.headers["HX-Redirect"] == "/volumes/persuasion"
     again = await root.post("/volumes/new", data=VOLUME, headers=HTMX)
@@ -224,34 +226,6 @@ async def test_htmx_goes_on_after_a_form_and_gets_it_again_alone_when_it_is_wron
     assert "Another one already has this value." in again.text
     assert 'value="Persuasion"' in again.text
 
-
-async def test_what_is_not_valid_is_shown_again_with_what_was_typed(app: FastAPI, root: AsyncClient) -> None:
-    for sent, words in (
-        ({"title": ""}, "Please fill this in."),
-        ({"price": "-1"}, "Please give 0 or more."),
-        ({"writer_id": ""}, "Please choose one."),
-        ({"writer_id": "2"}, "What this points at is not there"),
-        ({"writer_id": "77"}, "What this points at is not there"),
-        ({"topics": ["1", "3"]}, "What this points at is not there"),
-        ({"slug": "emma"}, "Another one already has this value."),
-        ({"pages": "0"}, "does not allow this value"),
-    ):
-        # The superuser sees hidden writers, a librarian does not.
-        async with signed_in_client(app, ann := await make_user(app.state.database)) as librarian:
-            await grant(app.state.database, ann, "volume", "create")
-            for path in ("/volumes/new", "/volumes/emma/edit"):
-                browser = librarian if path.endswith("new") else root
-                if (browser is root and sent.get("writer_id") == "2") or (
-                    browser is root and sent.get("slug") == "emma"
-                ):
-                    continue
-                answer = await browser.post(path, data={**VOLUME, "blurb": "typed <i>", **sent})
-                assert (answer.status_code, words in answer.text) == (422, True), (path, answer.text)
-                assert 'value="99"' in answer.text or "pages" in sent
-        assert not await stored(app, "persuasion"), sent
-
-
-async def test_one_is_changed_and_what_is_emptied_is_empty(app: FastAPI, root: AsyncClient) -> None:
     form = (await root.get("/volumes/emma/edit")).text
     assert 'value="Emma &lt;b&gt;"' in form
     assert 'value="1" checked' in form or "checked" in form
@@ -261,9 +235,40 @@ async def test_one_is_changed_and_what_is_emptied_is_empty(app: FastAPI, root: A
     assert ("Love" in shown, "Money" in shown, "“Persuasion” is saved." in shown) == (False, True, True)
 
 
-async def test_before_one_is_deleted_it_is_asked_and_what_goes_with_it_is_said(
+async def test_what_is_not_valid_is_shown_again_with_what_was_typed(
+    app: FastAPI, root: AsyncClient, ann: User, browser: AsyncClient
+) -> None:
+    both = ("/volumes/new", "/volumes/emma/edit")
+    await grant(app.state.database, ann, "volume", "create")
+    for sent, words, paths in (
+        ({"title": ""}, "Please fill this in.", both),
+        ({"price": "-1"}, "Please give 0 or more.", both),
+        ({"writer_id": ""}, "Please choose one.", both),
+        ({"writer_id": "2"}, "What this points at is not there", both[:1]),
+        ({"writer_id": "77"}, "What this points at is not there", both),
+        ({"topics": ["1", "3"]}, "What this points at is not there", both),
+        ({"slug": "emma"}, "Another one already has this value.", both[:1]),
+        ({"pages": "0"}, "does not allow this value", both),
+    ):
+        for path in paths:
+            # The superuser sees hidden writers, a librarian does not.
+            sender = browser if path.endswith("new") else root
+            answer = await sender.post(path, data={**VOLUME, "blurb": "typed <i>", **sent})
+            assert (answer.status_code, words in answer.text) == (422, True), (path, answer.text)
+            assert 'value="99"' in answer.text or "pages" in sent
+        assert not await stored(app, "persuasion"), sent
+
+
+async def test_before_one_is_deleted_it_is_asked_what_goes_with_it_is_said_and_what_others_need_stays(
     app: FastAPI, root: AsyncClient, ann: User
 ) -> None:
+    asked = (await root.get("/writers/1/delete")).text
+    assert "cannot be deleted now" in asked
+    assert "Yes, delete" not in asked
+    assert "Emma" in asked
+    answer = await root.post("/writers/1/delete")
+    assert (answer.status_code, "Something else still refers to it" in answer.text) == (422, True)
+
     async with app.state.database.writer() as session:
         session.add_all([Opinion(volume_id=1, user_id=ann.id, stars=5)])
     asked = (await root.get("/volumes/emma/delete")).text
@@ -273,15 +278,6 @@ async def test_before_one_is_deleted_it_is_asked_and_what_goes_with_it_is_said(
     assert (answer.status_code, answer.headers["location"]) == (303, "/volumes")
     assert "“Emma &lt;b&gt;” is deleted." in (await root.get("/volumes")).text
     assert (await root.get("/volumes/emma")).status_code == 404
-
-
-async def test_what_others_need_is_not_deleted(app: FastAPI, root: AsyncClient) -> None:
-    asked = (await root.get("/writers/1/delete")).text
-    assert "cannot be deleted now" in asked
-    assert "Yes, delete" not in asked
-    assert "Emma" in asked
-    answer = await root.post("/writers/1/delete")
-    assert (answer.status_code, "Something else still refers to it" in answer.text) == (422, True)
 
 
 async def test_anothers_is_not_there(app: FastAPI, browser: AsyncClient, root: AsyncClient, ann: User) -> None:
@@ -298,15 +294,6 @@ async def test_anothers_is_not_there(app: FastAPI, browser: AsyncClient, root: A
     assert (await browser.get("/notes/5")).status_code == 404
 
 
-async def test_a_route_that_is_left_out_is_not_there(root: AsyncClient) -> None:
-    assert (await root.post("/topics/1/delete")).status_code == 404
-    assert "/topics/1/delete" not in (await root.get("/topics/1")).text
-
-
-async def test_routes_of_ones_own_come_first(client: AsyncClient) -> None:
-    assert (await client.get("/volumes/newest")).text == "the newest"
-
-
 async def test_a_new_row_to_point_at_is_made_in_a_dialog(root: AsyncClient) -> None:
     assert 'href="/writers/new?_dialog=1"' in (await root.get("/volumes/new")).text
     form = (await root.get("/writers/new?_dialog=1", headers=HTMX)).text
@@ -320,14 +307,7 @@ async def test_a_new_row_to_point_at_is_made_in_a_dialog(root: AsyncClient) -> N
     assert ("You can close this" in plain, "<h1" in plain) == (True, False)
 
 
-async def test_who_may_not_add_what_is_pointed_at_is_not_offered_it(
-    app: FastAPI, ann: User, browser: AsyncClient
-) -> None:
-    await grant(app.state.database, ann, "volume", "create")
-    assert "/writers/new" not in (await browser.get("/volumes/new")).text
-
-
-async def test_many_rows_are_looked_up_by_who_may_see_them(
+async def test_many_rows_are_looked_up_by_who_may_see_them_or_searched_by_saving(
     app: FastAPI, root: AsyncClient, client: AsyncClient
 ) -> None:
     async with app.state.database.writer() as session:
@@ -341,10 +321,6 @@ async def test_many_rows_are_looked_up_by_who_may_see_them(
     assert (await client.get("/volumes/new/choices?name=writer_id&term=a")).status_code == 404
     assert (await client.get("/volumes/new/choices")).status_code == 404
 
-
-async def test_without_javascript_many_rows_are_searched_by_saving(app: FastAPI, root: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all([Writer(name=f"Writer {number:03}") for number in range(100)])
     answer = await root.post("/volumes/new", data={**VOLUME, "writer_id.search": "097"})
     assert answer.status_code == 422
     assert ">Writer 097</option>" in answer.text
@@ -386,12 +362,12 @@ def own_templates(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return texts
 
 
-async def test_a_projects_template_takes_the_place_of_one(own_templates: dict[str, str], client: AsyncClient) -> None:
+async def test_a_projects_template_takes_the_place_of_one_or_replaces_a_block(
+    own_templates: dict[str, str], client: AsyncClient
+) -> None:
     own_templates["crud/volume_detail.html"] = "{{ row.title }} on {{ shelf }} at {{ address }}"
     assert (await client.get("/volumes/emma")).text == "Emma &lt;b&gt; on Shelf E at /volumes/emma"
 
-
-async def test_a_projects_template_replaces_a_block(own_templates: dict[str, str], client: AsyncClient) -> None:
     own_templates["crud/volume_list.html"] = (
         '{% extends "crud/list.html" %}{% block row %}<tr><td>Book {{ row.title }}</td></tr>{% endblock %}'
     )

@@ -31,12 +31,15 @@ FORM = {
 }
 
 
+SUMMER = {"starts_at": "2026-07-01 14:00:00", "starts_at.zone": "Europe/Vienna"}
+
+
 async def stored(app: FastAPI) -> list[Sample]:
     async with app.state.database.reader() as session:
         return list(await session.scalars(select(Sample).order_by(Sample.id)))  # type: ignore[arg-type]  # a column
 
 
-async def test_a_form_has_a_box_for_each_type(admin: AsyncClient) -> None:
+async def test_a_form_has_a_box_for_each_type_and_what_it_refuses_is_said_at_its_field(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/sample/create")).text
     assert "Its name" in page
     assert "As it is on the cover." in page
@@ -51,6 +54,30 @@ async def test_a_form_has_a_box_for_each_type(admin: AsyncClient) -> None:
     assert '<markdown-preview data-for="about">' in page
     assert re.search(r'<input[^>]*id="cover"[^>]*type="file"', page)
     assert 'enctype="multipart/form-data"' in page
+
+    answer = await admin.post("/admin/sample/create", data=FORM, files={"cover": ("a.jpg", b"text")})
+    assert (answer.status_code, "This is not a picture that we can read" in answer.text) == (400, True)
+
+    answer = await admin.post("/admin/sample/create", data=FORM | SUMMER | {"starts_at": "2026-03-29 02:30:00"})
+    assert (answer.status_code, "There is no such time" in answer.text) == (400, True)
+
+    for name, value, words in (
+        ("country", "XX", "Choose one of: , AF, "),
+        ("price", "many", "Please give a number, such as 12.50."),
+        ("price", "1.234", "Please give at most 2 digits after the point."),
+        ("home", "ftp://x", "Please give an address, such as https://example.com."),
+        ("phone", "12", "Please give a phone number with the code of its country"),
+        ("email", "x", "Please give an e-mail address"),
+        ("facts", "{", "Please write this as JSON"),
+        ("slug", "!!", "Please write some letters from a to z, or digits."),
+        ("keywords", "x" * 10_000, ""),
+    ):
+        answer = await admin.post("/admin/sample/create", data=FORM | {name: value})
+        if words:
+            assert answer.status_code == 400, name
+            assert words in answer.text.replace("&#39;", "'"), name
+        else:
+            assert answer.status_code == 303, name
 
 
 async def test_what_is_sent_is_stored_as_its_types_have_it(app: FastAPI, admin: AsyncClient) -> None:
@@ -77,31 +104,6 @@ async def test_what_is_sent_is_stored_as_its_types_have_it(app: FastAPI, admin: 
     assert (again.slug, again.cover) == (row.slug, row.cover)
 
 
-async def test_what_a_type_refuses_is_said_at_its_field(admin: AsyncClient) -> None:
-    for name, value, words in (
-        ("country", "XX", "Choose one of: , AF, "),
-        ("price", "many", "Please give a number, such as 12.50."),
-        ("price", "1.234", "Please give at most 2 digits after the point."),
-        ("home", "ftp://x", "Please give an address, such as https://example.com."),
-        ("phone", "12", "Please give a phone number with the code of its country"),
-        ("email", "x", "Please give an e-mail address"),
-        ("facts", "{", "Please write this as JSON"),
-        ("slug", "!!", "Please write some letters from a to z, or digits."),
-        ("keywords", "x" * 10_000, ""),
-    ):
-        answer = await admin.post("/admin/sample/create", data=FORM | {name: value})
-        if words:
-            assert answer.status_code == 400, name
-            assert words in answer.text.replace("&#39;", "'"), name
-        else:
-            assert answer.status_code == 303, name
-
-
-async def test_a_picture_that_is_none_is_said_at_its_field(admin: AsyncClient) -> None:
-    answer = await admin.post("/admin/sample/create", data=FORM, files={"cover": ("a.jpg", b"text")})
-    assert (answer.status_code, "This is not a picture that we can read" in answer.text) == (400, True)
-
-
 @pytest.mark.parametrize("kind", ["csv", "json"])
 async def test_what_is_exported_can_be_imported(app: FastAPI, admin: AsyncClient, kind: str) -> None:
     await admin.post("/admin/sample/create", data=FORM)
@@ -122,40 +124,30 @@ async def test_what_is_exported_can_be_imported(app: FastAPI, admin: AsyncClient
     )
 
 
-SUMMER = {"starts_at": "2026-07-01 14:00:00", "starts_at.zone": "Europe/Vienna"}
+MOMENTS = [
+    (SUMMER, datetime(2026, 7, 1, 12, tzinfo=UTC)),
+    (SUMMER | {"starts_at.zone": "UTC"}, datetime(2026, 7, 1, 14, tzinfo=UTC)),
+    ({"starts_at": "2026-07-01 14:00:00"}, datetime(2026, 7, 1, 12, tzinfo=UTC)),
+    (SUMMER | {"starts_at": "2026-10-25 02:30:00"}, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+    (
+        {"starts_at": "2026-10-25 02:30:00", "starts_at.zone": "Europe/Vienna again"},
+        datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("sent", "stored_at"),
-    [
-        (SUMMER, datetime(2026, 7, 1, 12, tzinfo=UTC)),
-        (SUMMER | {"starts_at.zone": "UTC"}, datetime(2026, 7, 1, 14, tzinfo=UTC)),
-        ({"starts_at": "2026-07-01 14:00:00"}, datetime(2026, 7, 1, 12, tzinfo=UTC)),
-        (SUMMER | {"starts_at": "2026-10-25 02:30:00"}, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
-        (
-            {"starts_at": "2026-10-25 02:30:00", "starts_at.zone": "Europe/Vienna again"},
-            datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
-        ),
-    ],
-)
-async def test_a_moment_is_read_and_shown_where_somebody_is(
-    app: FastAPI, admin: AsyncClient, sent: dict[str, str], stored_at: datetime
-) -> None:
+async def test_a_moment_is_read_and_shown_where_somebody_is(app: FastAPI, admin: AsyncClient) -> None:
     admin.cookies.set("time_zone", "Europe/Vienna")
-    await admin.post("/admin/sample/create", data=FORM | sent)
-    [row] = await stored(app)
-    assert row.starts_at == stored_at
-    page = (await admin.get(f"/admin/sample/edit/{row.id}")).text
-    assert f'value="{stored_at.astimezone(ZoneInfo("Europe/Vienna")):%Y-%m-%d %H:%M:%S}"' in page
-    shown = re.findall(r'name="starts_at.zone" value="([^"]+)"', page)
-    kept = {"starts_at": re.findall(r'name="starts_at"[^>]* value="([^"]+)"', page)[0], "starts_at.zone": shown[0]}
-    await admin.post(f"/admin/sample/edit/{row.id}", data=FORM | kept)
-    assert (await stored(app))[0].starts_at == stored_at
-
-
-async def test_a_time_that_clocks_skip_is_said_at_its_field(admin: AsyncClient) -> None:
-    answer = await admin.post("/admin/sample/create", data=FORM | SUMMER | {"starts_at": "2026-03-29 02:30:00"})
-    assert (answer.status_code, "There is no such time" in answer.text) == (400, True)
+    for sent, stored_at in MOMENTS:
+        await admin.post("/admin/sample/create", data=FORM | sent)
+        [*_, row] = await stored(app)
+        assert row.starts_at == stored_at
+        page = (await admin.get(f"/admin/sample/edit/{row.id}")).text
+        assert f'value="{stored_at.astimezone(ZoneInfo("Europe/Vienna")):%Y-%m-%d %H:%M:%S}"' in page
+        shown = re.findall(r'name="starts_at.zone" value="([^"]+)"', page)
+        kept = {"starts_at": re.findall(r'name="starts_at"[^>]* value="([^"]+)"', page)[0], "starts_at.zone": shown[0]}
+        await admin.post(f"/admin/sample/edit/{row.id}", data=FORM | kept)
+        assert (await stored(app))[-1].starts_at == stored_at
 
 
 async def test_a_file_has_moments_in_utc_whoever_imports_it(app: FastAPI, admin: AsyncClient) -> None:

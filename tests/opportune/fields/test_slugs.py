@@ -51,12 +51,14 @@ async def test_an_empty_slug_is_made_of_the_title_with_a_number_where_it_is_take
     ]
 
 
+@pytest.mark.database("sqlite")
 async def test_it_is_never_the_address_of_the_form_of_a_new_row(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Sample(title="New"), Sample(title="Mine", slug="new")])
     assert await slugs(app) == ["new-2", "new-3"]
 
 
+@pytest.mark.database("sqlite")
 async def test_it_stays_when_the_title_changes_and_is_made_anew_when_it_is_cleared(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add(Sample(title="One"))
@@ -70,6 +72,7 @@ async def test_it_stays_when_the_title_changes_and_is_made_anew_when_it_is_clear
     assert await slugs(app) == ["two"]
 
 
+@pytest.mark.database("sqlite")
 async def test_one_that_follows_changes_with_the_title_unless_it_is_changed_itself(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Follower(name="One"), Follower(name="Three")])
