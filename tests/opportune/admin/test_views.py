@@ -142,45 +142,71 @@ async def test_what_is_not_valid_stands_beside_its_field(app: FastAPI, admin: As
 
 
 @on_both
-async def test_what_the_database_refuses_is_a_sentence(app: FastAPI, admin: AsyncClient) -> None:
+async def test_what_the_database_refuses_is_a_sentence_and_an_export_in_several_pieces_is_whole(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await create(admin)
     assert error_of(await create(admin), "name") == "Another one already has this value."
     assert "What this points at is not there" in (await create(admin, name="b", maker_id="999")).text
     assert "The database does not allow this value." in (await create(admin, name="c", size="13")).text
 
-
-async def test_the_models_own_rule_speaks_for_itself(admin: AsyncClient) -> None:
-    assert error_of(await create(admin, name="gizmo"), "name") == "A gizmo is no gadget."
-
-
-@on_both
-async def test_a_row_that_others_refer_to_is_not_deleted(admin: AsyncClient) -> None:
-    await create(admin)
     answer = await admin.post("/admin/maker/delete?pks=1", data=YES)
     assert answer.headers["location"] == "/admin/maker/list"
     page = (await admin.get("/admin/maker/list")).text
     assert "Nothing was deleted. Something else still refers to it." in page
     assert "Acme" in page
 
+    monkeypatch.setattr("opportune.admin.import_export.export.EXPORT_BATCH_ROWS", 2)
+    async with app.state.database.writer() as session:
+        session.add_all([Maker(name=f"Maker {number}") for number in range(3)])
+    rows = (await admin.get("/admin/maker/export/json")).json()
+    assert [row["name"] for row in rows] == ["Acme", "100% Ltd", "Maker 0", "Maker 1", "Maker 2"]
+    assert "api_key" not in rows[0]
 
-async def test_a_hook_may_refuse_and_its_sentence_is_shown(admin: AsyncClient) -> None:
+
+async def test_a_hook_may_refuse_and_two_sites_in_one_process_keep_to_their_own_database(
+    admin: AsyncClient, app: FastAPI
+) -> None:
     await create(admin, name="keep me")
     await admin.post("/admin/gadget/delete?pks=1", data=YES)
     assert "This one stays." in (await admin.get("/admin/gadget/list")).text
 
+    other = quiet_app(app.state.settings)
+    assert other.state.database is not app.state.database
+    await other.state.database.dispose()
+    assert (await admin.get("/admin/gadget/list")).status_code == 200
 
-async def test_a_list_shows_what_references_point_at(admin: AsyncClient) -> None:
+
+async def test_references_are_shown_and_looked_up_by_name_and_number_and_what_only_reads_waits_for_no_writer(
+    admin: AsyncClient, app: FastAPI
+) -> None:
     await create(admin)
     page = (await admin.get("/admin/gadget/list")).text
     assert '<a href="/admin/maker/details/1">Acme</a>' in page
     assert "k3y" not in page
 
-
-async def test_a_form_never_loads_the_rows_that_it_could_point_at(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get(CREATE)).text
     assert 'data-role="select2-ajax"' in page
     assert 'data-url="/admin/gadget/ajax/lookup"' in page
     assert "Acme" not in page
+
+    for term, found in (
+        ("acm", ["Acme"]),
+        ("%", ["100% Ltd"]),
+        ("2", ["100% Ltd"]),
+        ("k3y", []),
+        ("", ["Acme", "100% Ltd"]),
+    ):
+        response = await admin.get("/admin/gadget/ajax/lookup", params={"name": "maker_id", "term": term})
+        assert [row["text"] for row in response.json()["results"]] == found
+
+    assert error_of(await create(admin, name="gizmo"), "name") == "A gizmo is no gadget."
+
+    async with app.state.database.writer() as session:
+        session.add(Maker(name="not committed yet"))
+        await session.flush()
+        for path in ("list", "details/1", "edit/1", "delete?pks=1", "import", "ajax/lookup?name=maker_id&term=a"):
+            assert (await admin.get(f"/admin/gadget/{path}")).status_code == 200, path
 
 
 async def test_without_a_script_a_form_keeps_what_a_row_points_at_or_takes_the_number_of_another(
@@ -192,19 +218,6 @@ async def test_without_a_script_a_form_keeps_what_a_row_points_at_or_takes_the_n
     for sent, kept in ((["1", ""], 1), (["1", "2"], 2), (["", ""], None)):
         await admin.post("/admin/gadget/edit/1", data=VALID | {"spare_id": sent})
         assert (await only_gadget(app)).spare_id == kept, sent
-
-
-@on_both
-async def test_look_ups_search_by_name_and_number_and_not_by_secrets(admin: AsyncClient) -> None:
-    for term, found in (
-        ("acm", ["Acme"]),
-        ("%", ["100% Ltd"]),
-        ("2", ["100% Ltd"]),
-        ("k3y", []),
-        ("", ["Acme", "100% Ltd"]),
-    ):
-        response = await admin.get("/admin/gadget/ajax/lookup", params={"name": "maker_id", "term": term})
-        assert [row["text"] for row in response.json()["results"]] == found
 
 
 FILTERS = [
@@ -234,7 +247,8 @@ async def test_filters_follow_from_the_types_of_columns(admin: AsyncClient) -> N
     more = {"colour": "deep_blue", "maker_id": "2", "size": "3", "weight": "1"}
     await create(admin, name="second", made_on="2026-01-01", seen_at="2026-01-01 23:00:00", **more)
     for query, names in FILTERS:
-        assert (await admin.get(f"/admin/gadget/list?{query}")).status_code == 200, query
+        if any(hostile in query for hostile in ("nonsense", "9e99", "999", "nan", "op=empty", "sortBy")):
+            assert (await admin.get(f"/admin/gadget/list?{query}")).status_code == 200, query
         rows = (await admin.get(f"/admin/gadget/export/json?{query}")).json()
         assert [row["name"] for row in rows] == names, query
 
@@ -253,28 +267,6 @@ async def test_an_action_runs_by_post_alone_and_not_from_other_sites(app: FastAP
     assert (await only_gadget(app)).notes == "polished"
 
 
-async def test_what_only_reads_does_not_wait_for_a_writer(app: FastAPI, admin: AsyncClient) -> None:
-    await create(admin)
-    async with app.state.database.writer() as session:
-        session.add(Maker(name="not committed yet"))
-        await session.flush()
-        for path in ("list", "details/1", "edit/1", "delete?pks=1", "import", "ajax/lookup?name=maker_id&term=a"):
-            assert (await admin.get(f"/admin/gadget/{path}")).status_code == 200, path
-
-
-@on_both
-async def test_an_export_in_several_pieces_is_whole(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("opportune.admin.import_export.export.EXPORT_BATCH_ROWS", 2)
-    async with app.state.database.writer() as session:
-        session.add_all([Maker(name=f"Maker {number}") for number in range(3)])
-    rows = (await admin.get("/admin/maker/export/json")).json()
-    assert [row["name"] for row in rows] == ["Acme", "100% Ltd", "Maker 0", "Maker 1", "Maker 2"]
-    assert "api_key" not in rows[0]
-
-
-@on_both
 async def test_an_export_keeps_every_value_as_it_is(admin: AsyncClient) -> None:
     times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
     await create(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", motto="-1", **times)
@@ -285,10 +277,3 @@ async def test_an_export_keeps_every_value_as_it_is(admin: AsyncClient) -> None:
     (cells,) = csv.DictReader(io.StringIO((await admin.get("/admin/gadget/export/csv")).text))
     assert cells | exact | {"ratio": "0.5", "size": "2", "spare_id": "", "motto": "'-1"} == cells
     assert cells["seen_at"] == "2026-02-28T23:59:59+00:00"
-
-
-async def test_two_sites_in_one_process_keep_to_their_own_database(app: FastAPI, admin: AsyncClient) -> None:
-    other = quiet_app(app.state.settings)
-    assert other.state.database is not app.state.database
-    await other.state.database.dispose()
-    assert (await admin.get("/admin/gadget/list")).status_code == 200

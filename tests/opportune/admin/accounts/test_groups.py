@@ -85,7 +85,9 @@ async def test_members_are_added_and_removed_with_the_group_too(app: FastAPI, ad
         assert await session.scalar(select(Membership)) is None
 
 
-async def test_staff_grant_nothing_that_they_do_not_hold(app: FastAPI, helper: AsyncClient) -> None:
+async def test_staff_grant_nothing_that_they_do_not_hold_leave_alone_what_is_beyond_them_and_take_over_no_member_of_it(
+    app: FastAPI, helper: AsyncClient, staff: User
+) -> None:
     for forged in ("todo:list", "*:*", "todo:*", "session:delete", "membership:create", "nonsense"):
         response = await helper.post("/admin/group/create", data={"name": "Mine", "permissions": ["user:list", forged]})
         assert response.status_code == 400, forged
@@ -93,8 +95,6 @@ async def test_staff_grant_nothing_that_they_do_not_hold(app: FastAPI, helper: A
     assert 'value="user:list"' in response.text
     assert 'value="todo:list"' not in response.text
 
-
-async def test_staff_leave_alone_what_a_group_may_beyond_them(app: FastAPI, helper: AsyncClient, staff: User) -> None:
     database = app.state.database
     group = await grant(database, await make_user(database), "team", "delete")
     sent = {"name": "Renamed", "permissions": ["user:list"], "save": "Save"}
@@ -103,6 +103,16 @@ async def test_staff_leave_alone_what_a_group_may_beyond_them(app: FastAPI, help
     await helper.post(f"/admin/group/delete?pks={group.id}", data={"confirmed": "yes"})
     assert "This group may do more than you may." in (await helper.get("/admin/group/list")).text
     assert await granted(database, "Renamed") == {"team:delete", "user:list"}
+
+    member = await make_user(database, "member@example.com")
+    await grant(database, member, "team", "export")
+    sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
+    response = await helper.post(f"/admin/user/password/{member.id}", data=sent)
+    assert response.status_code == 400
+    assert "Only a superuser may change the account" in response.text
+    response = await helper.post(f"/admin/user/edit/{member.id}", data={"email": "mine@example.com", "is_active": "y"})
+    assert response.status_code == 400
+    assert (await fresh(database, member)).hashed_password == member.hashed_password
 
 
 async def test_staff_see_no_rights_in_the_form_and_give_none_by_forging_it(
@@ -149,19 +159,6 @@ async def test_staff_touch_no_superuser_no_colleague_and_not_themselves(
         assert "staff@example.com" not in (await root.get("/admin/audit-entry/list?identity=user")).text
 
 
-async def test_staff_do_not_take_over_a_member_of_a_group(app: FastAPI, helper: AsyncClient) -> None:
-    database = app.state.database
-    member = await make_user(database, "member@example.com")
-    await grant(database, member, "team", "export")
-    sent = {"password": NEW_PASSWORD, "again": NEW_PASSWORD}
-    response = await helper.post(f"/admin/user/password/{member.id}", data=sent)
-    assert response.status_code == 400
-    assert "Only a superuser may change the account" in response.text
-    response = await helper.post(f"/admin/user/edit/{member.id}", data={"email": "mine@example.com", "is_active": "y"})
-    assert response.status_code == 400
-    assert (await fresh(database, member)).hashed_password == member.hashed_password
-
-
 async def test_staff_put_people_into_groups_that_may_nothing_beyond_themselves(
     app: FastAPI, helper: AsyncClient, staff: User
 ) -> None:
@@ -203,7 +200,7 @@ async def test_who_may_not_edit_groups_puts_nobody_into_one(app: FastAPI) -> Non
         assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
 
 
-async def test_a_group_s_rights_are_a_table_of_models_and_actions(
+async def test_a_group_s_rights_are_a_table_and_those_of_all_models_or_of_none_that_is_there_are_told(
     app: FastAPI, admin: AsyncClient, superuser: User
 ) -> None:
     database = app.state.database
@@ -222,17 +219,12 @@ async def test_a_group_s_rights_are_a_table_of_models_and_actions(
     assert (await admin.post(edit, data={**sent, "permissions": ["user:list"]})).status_code == 303
     assert await granted(database, group.name) == {"user:list"}
 
-
-async def test_what_a_group_may_of_all_models_or_of_none_that_is_there_is_told(
-    app: FastAPI, admin: AsyncClient
-) -> None:
-    database = app.state.database
     group = await grant(database, await make_user(database), "*", "list")
     async with database.writer() as session:
         session.add(Grant(group_id=group.id, identity="gone", action="list"))
-    page = await admin.get(f"/admin/group/edit/{group.id}")
-    assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in page.text
-    assert "Of what is not installed: gone:list" in texts(page)
+    shown_again = await admin.get(f"/admin/group/edit/{group.id}")
+    assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in shown_again.text
+    assert "Of what is not installed: gone:list" in texts(shown_again)
     sent = {"name": group.name, "permissions": ["user:list"], "save": "Save"}
     assert (await admin.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
     assert await granted(database, group.name) == {"user:list", "gone:list"}
@@ -276,7 +268,9 @@ async def test_staff_help_users_without_rights(app: FastAPI, helper: AsyncClient
     assert "sealed" not in (await helper.get(f"/admin/user/details/{user.id}")).text
 
 
-async def test_a_superuser_deactivates_several_or_none(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+async def test_a_superuser_deactivates_several_or_none_and_a_right_that_is_taken_ends_the_sessions(
+    app: FastAPI, admin: AsyncClient, superuser: User
+) -> None:
     users = [await make_user(app.state.database) for _ in range(2)]
     mine = f"{users[0].id},{users[1].id},{superuser.id}"
     await admin.post(f"/admin/user/action/deactivate?pks={mine}", data={"confirmed": "yes"})
@@ -285,8 +279,6 @@ async def test_a_superuser_deactivates_several_or_none(app: FastAPI, admin: Asyn
     await admin.post(f"/admin/user/action/deactivate?pks={users[0].id},{users[1].id}", data={"confirmed": "yes"})
     assert [(await fresh(app.state.database, user)).is_active for user in users] == [False, False]
 
-
-async def test_a_right_that_is_taken_ends_the_sessions(app: FastAPI, admin: AsyncClient) -> None:
     for right in ("is_staff", "is_superuser"):
         flags: dict[str, Any] = {right: True}
         user = await make_user(app.state.database, **flags)
