@@ -61,9 +61,9 @@ async def test_nobody_is_sent_to_the_sign_in_page_and_back_and_a_user_who_is_no_
     )
     assert response.status_code == 401
 
-    async with signed_in_client(app) as client:
+    async with signed_in_client(app) as user:
         for path in PAGES + DATA + NOTHING:
-            response = await client.get(path)
+            response = await user.get(path)
             assert response.status_code == 403, path
             assert "for staff" in response.text, path
 

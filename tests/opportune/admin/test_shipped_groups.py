@@ -116,23 +116,22 @@ def test_actions_of_the_admin_can_be_granted() -> None:
     assert list(Permissions([gadgets, ours]).faults()) == []
 
 
-@pytest.mark.parametrize(
-    ("given", "line"),
-    [
-        ({"Staff": {"bok": "*"}}, "there is no model 'bok' in an installed feature. Did you mean book?"),
-        ({"Staff": {"Book": "*"}}, "there is no model 'Book' in an installed feature. Did you mean book?"),
-        ({"Staff": {"*": "*"}}, "there is no model '*' in an installed feature."),
-        ({"Staff": {"book": ["list", "edti"]}}, f"book has no action 'edti': {ACTIONS}. Did you mean edit?"),
-        ({"Staff": {"book": ["read"]}}, f"book has no action 'read': {ACTIONS}."),
-        ({"Staff": {"book": []}}, f"book has no action '': {ACTIONS}."),
-        ({"Staff": {"membership": "*"}}, "membership is for superusers alone."),
-        ({"Staff": {}}, "a group has a name of at most 150 characters, and a model."),
-    ],
-)
-def test_names_of_nothing_are_one_line_at_the_start_and_in_check(
-    given: dict[str, Any], line: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    features = [*installed_features(), books(given)]
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"Staff": {"bok": "*"}}, "there is no model 'bok' in an installed feature. Did you mean book?"),
+    ({"Staff": {"Book": "*"}}, "there is no model 'Book' in an installed feature. Did you mean book?"),
+    ({"Staff": {"*": "*"}}, "there is no model '*' in an installed feature."),
+    ({"Staff": {"book": ["list", "edti"]}}, f"book has no action 'edti': {ACTIONS}. Did you mean edit?"),
+    ({"Staff": {"book": ["read"]}}, f"book has no action 'read': {ACTIONS}."),
+    ({"Staff": {"book": []}}, f"book has no action '': {ACTIONS}."),
+    ({"Staff": {"membership": "*"}}, "membership is for superusers alone."),
+    ({"Staff": {}}, "a group has a name of at most 150 characters, and a model."),
+]
+
+
+def test_names_of_nothing_are_one_line_at_the_start_and_in_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, line in FAULTS:
+        features = [*installed_features(), books(given)]
+        assert f"Feature('books', groups=…): Staff: {line}" in Permissions(features).faults()
     with pytest.raises(OperatorError) as refused:
         create_app(settings_for("sqlite:///unused.db"), features)
     assert str(refused.value) == f"Feature('books', groups=…): Staff: {line}"

@@ -38,7 +38,9 @@ async def test_it_is_for_superusers(app: FastAPI, client: AsyncClient) -> None:
 
 
 @on_sqlite
-async def test_a_site_that_is_well_says_so_part_by_part(app: FastAPI, admin: AsyncClient) -> None:
+async def test_a_site_that_is_well_says_so_part_by_part_and_what_is_near_its_limit_or_out_of_reach_is_told(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
     page = (await admin.get("/admin/status")).text
     assert "All is well." in page
     kind = "SQLite" if app.state.database.url.kind == "sqlite" else "PostgreSQL"
@@ -52,6 +54,21 @@ async def test_a_site_that_is_well_says_so_part_by_part(app: FastAPI, admin: Asy
     assert line(page, "Today").startswith("0 answers, 0 tokens")
     assert "BACKUP_URL is empty" in line(page, "Backups")
     assert line(page, "Last e-mail sent") == "none in the last days"
+
+    monkeypatch.setattr(server, "memory_limit_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(server, "FULL_DISK_BYTES", 2**80)
+    page = (await admin.get("/admin/status")).text
+    assert "beyond it the host ends the site" in line(page, "Memory")
+    assert "a full disk takes no change" in line(page, "Disk")
+
+    model = LlmModel(name="Fast", base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
+    app.state.settings = app.state.settings.model_copy(update={"llm_models": [model]})
+    page = (await admin.get("/admin/status")).text
+    assert line(page, "127.0.0.1").startswith(f"fault: cannot be reached at port {unused_tcp_port}")
+    app.state.settings = app.state.settings.model_copy(update={"llm_models": []})
+    app.state.llm.models = [model]
+    page = (await admin.get("/admin/status")).text
+    assert "cannot be reached" in line(page, "127.0.0.1"), "what was chosen in the browser, too"
 
 
 @on_sqlite
@@ -80,31 +97,6 @@ async def test_what_is_late_or_failed_is_red_with_a_word_on_what_to_do(app: Fast
     app.state.settings = app.state.settings.model_copy(update={"jobs": "request"})
     page = (await admin.get("/admin/status")).text
     assert line(page, "Due jobs").startswith("notice: "), "where nothing runs between requests that is as it should be"
-
-
-@on_sqlite
-async def test_a_model_that_nobody_can_reach_is_told_without_being_asked(
-    app: FastAPI, admin: AsyncClient, unused_tcp_port: int
-) -> None:
-    model = LlmModel(name="Fast", base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
-    app.state.settings = app.state.settings.model_copy(update={"llm_models": [model]})
-    page = (await admin.get("/admin/status")).text
-    assert line(page, "127.0.0.1").startswith(f"fault: cannot be reached at port {unused_tcp_port}")
-    app.state.settings = app.state.settings.model_copy(update={"llm_models": []})
-    app.state.llm.models = [model]
-    page = (await admin.get("/admin/status")).text
-    assert "cannot be reached" in line(page, "127.0.0.1"), "what was chosen in the browser, too"
-
-
-@on_sqlite
-async def test_memory_near_the_hosts_limit_and_a_full_disk_are_told(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "memory_limit_bytes", lambda: 1_000_000)
-    monkeypatch.setattr(server, "FULL_DISK_BYTES", 2**80)
-    page = (await admin.get("/admin/status")).text
-    assert "beyond it the host ends the site" in line(page, "Memory")
-    assert "a full disk takes no change" in line(page, "Disk")
 
 
 @on_sqlite

@@ -124,29 +124,25 @@ async def test_a_page_names_the_cause_the_line_and_the_change(faulty: AsyncClien
             assert words in page.text, path
 
 
-async def test_a_lock_is_explained_also_as_the_cause_of_another_error(faulty: AsyncClient) -> None:
+async def test_a_lock_a_missing_template_and_a_form_from_another_address_are_explained_to_people_and_programs(
+    faulty: AsyncClient,
+) -> None:
     page = await faulty.get("/locked", headers={"Accept": "text/html"})
     assert "SQLite is locked by another writer" in page.text
 
-
-async def test_a_template_that_is_not_there_is_named_with_the_one_that_was_meant(faulty: AsyncClient) -> None:
     page = await faulty.get("/template", headers={"Accept": "text/html"})
     assert "There is templates/accounts/login.html: is that the one?" in page.text
 
-
-async def test_programs_get_the_hint_as_the_detail(faulty: AsyncClient) -> None:
     problem = (await faulty.get("/template", headers={"Accept": "application/json"})).json()
     assert problem["detail"].startswith("There is no such template.")
 
-
-async def test_a_form_from_another_address_of_this_machine_is_told_which(faulty: AsyncClient) -> None:
     page = await faulty.post("/accounts/login", headers={"Origin": "http://localhost:8000", "Accept": "text/html"})
     assert page.status_code == 403
     assert "sent from http://localhost:8000; this site is asked for at http://127.0.0.1." in page.text
     assert "BASE_URL=http://localhost:8000" in page.text
 
 
-@pytest.mark.parametrize("environment", ["test", "production"])
+@pytest.mark.parametrize("environment", ["production"])
 async def test_elsewhere_nothing_is_told(faulty: AsyncClient) -> None:
     for path in (*LESSONS, "/template"):
         for kind in ("text/html", "application/json"):

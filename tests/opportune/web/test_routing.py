@@ -210,29 +210,47 @@ REQUESTS = [
 ]
 
 
-async def test_a_request_is_answered_as_by_fastapi(browsers: Browsers) -> None:
+NAMED: list[tuple[str, dict[str, Any], str]] = [
+    ("thing", {"number": 7}, "/things/7"),
+    ("all_things", {}, "/things"),
+    ("static", {"path": "/a.css"}, "/static/a.css"),
+    ("both", {}, "/both"),
+]
+
+
+async def test_a_request_is_answered_and_the_api_described_as_by_fastapi(browsers: Browsers, pair: Pair) -> None:
     for method, path, status in REQUESTS:
         ours, theirs = await browsers.both(method, path)
         assert told(ours) == told(theirs), (method, path)
         assert ours.status_code == status, (method, path)
 
-
-async def test_another_host_is_still_told_apart(browsers: Browsers) -> None:
     ours, theirs = await browsers.both("GET", "/whatever", headers={"host": "other.example"})
     assert told(ours) == told(theirs)
     assert ours.text == "another host"
 
-
-async def test_dependencies_run_from_the_outside_in(browsers: Browsers) -> None:
     assert (await browsers.ours.get("/things")).json() == ["first", "second"]
 
-
-async def test_a_dependency_takes_its_part_of_the_body(browsers: Browsers) -> None:
     letter = {"text": "Come", "to": "Ann"}
     for sent, status in ((letter, 422), (letter | {"signature": "Bob"}, 200)):
         ours, theirs = await browsers.both("POST", "/api/letters", json=sent)
         assert told(ours) == told(theirs)
         assert ours.status_code == status
+
+    assert (await browsers.ours.get("/api/loud")).headers["x-loud"] == "yes"
+
+    assert pair.ours.openapi() == pair.theirs.openapi()
+    assert len(pair.ours.openapi()["paths"]) == 14
+
+    for name, values, path in NAMED:
+        assert pair.ours.url_path_for(name, **values) == pair.theirs.url_path_for(name, **values) == path
+
+    async def note_other(request: Request) -> None:
+        request.state.notes = ["other"]
+
+    for app in pair:
+        app.dependency_overrides[note_first] = note_other
+    ours, theirs = await browsers.both("GET", "/things")
+    assert ours.json() == theirs.json() == ["other", "second"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -244,28 +262,6 @@ async def test_the_dependencies_of_the_router_itself_come_first(way: type[Router
         assert (await browser.get("/things")).json() == ["first", "second"]
 
 
-async def test_a_route_keeps_its_class(browsers: Browsers) -> None:
-    assert (await browsers.ours.get("/api/loud")).headers["x-loud"] == "yes"
-
-
-def test_the_description_of_the_api_is_the_same(pair: Pair) -> None:
-    assert pair.ours.openapi() == pair.theirs.openapi()
-    assert len(pair.ours.openapi()["paths"]) == 14
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "path"),
-    [
-        ("thing", {"number": 7}, "/things/7"),
-        ("all_things", {}, "/things"),
-        ("static", {"path": "/a.css"}, "/static/a.css"),
-        ("both", {}, "/both"),
-    ],
-)
-def test_names_lead_to_paths(pair: Pair, name: str, values: dict[str, Any], path: str) -> None:
-    assert pair.ours.url_path_for(name, **values) == pair.theirs.url_path_for(name, **values) == path
-
-
 async def answer() -> str:
     return "added"
 
@@ -275,32 +271,27 @@ def take(app: FastAPI, router: APIRouter) -> None:
     app.router.include_flat(router)
 
 
-def by_decorator(app: FastAPI) -> None:
-    app.get("/added")(answer)
+def by_decorator(app: FastAPI, path: str) -> None:
+    app.get(path)(answer)
 
 
-def by_router(app: FastAPI) -> None:
+def by_router(app: FastAPI, path: str) -> None:
     router = APIRouter()
-    router.get("/added")(answer)
+    router.get(path)(answer)
     app.include_router(router)
 
 
-def by_hand(app: FastAPI) -> None:
-    app.router.routes.insert(0, APIRoute("/added", answer))
+def by_hand(app: FastAPI, path: str) -> None:
+    app.router.routes.insert(0, APIRoute(path, answer))
 
 
-@pytest.mark.parametrize("add", [by_decorator, by_router, by_hand])
-async def test_a_route_that_is_added_later_is_found(
-    pair: Pair, browsers: Browsers, add: Callable[[FastAPI], None]
+async def test_a_route_that_is_added_later_or_takes_the_place_of_another_is_found(
+    pair: Pair, browsers: Browsers
 ) -> None:
-    assert (await browsers.ours.get("/added")).status_code == 404
-    add(pair.ours)
-    assert (await browsers.ours.get("/added")).json() == "added"
-
-
-async def test_a_route_that_takes_the_place_of_another_is_found(pair: Pair, browsers: Browsers) -> None:
-    by_hand(pair.ours)
-    assert (await browsers.ours.get("/added")).status_code == 200
+    for path, add in (("/one", by_decorator), ("/two", by_router), ("/added", by_hand)):
+        assert (await browsers.ours.get(path)).status_code == 404
+        add(pair.ours, path)
+        assert (await browsers.ours.get(path)).json() == "added"
     pair.ours.router.routes[0] = APIRoute("/replaced", answer)
     assert (await browsers.ours.get("/added")).status_code == 404
     assert (await browsers.ours.get("/replaced")).status_code == 200
@@ -323,26 +314,35 @@ async def test_a_router_that_wants_to_know_of_start_and_stop_is_told(pair: Pair)
     assert told_of == ["start", "stop"]
 
 
-async def test_the_files_of_a_router_come_along(pair: Pair, browsers: Browsers, tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text("files")
-    router = APIRouter()
-    router.frontend("/shop", directory=tmp_path)
-    take(pair.ours, router)
-    assert (await browsers.ours.get("/shop/")).text == "files"
-
-
-def test_a_route_that_is_not_in_the_schema_stays_out_of_it(pair: Pair) -> None:
+async def test_a_route_keeps_its_options_its_cache_and_the_files_of_its_router_and_one_without_any_path_is_refused(
+    pair: Pair, browsers: Browsers, tmp_path: Path
+) -> None:
     router = APIRouter()
     router.get("/added", include_in_schema=False)(answer)
     take(pair.ours, router)
     assert "/added" not in pair.ours.openapi()["paths"]
 
-
-def test_a_route_without_any_path_is_refused(pair: Pair) -> None:
     router = APIRouter()
     router.get("")(answer)
     with pytest.raises(FastAPIError, match="cannot be both empty"):
         take(pair.ours, router)
+
+    async def one_kept() -> str:
+        return "kept"
+
+    router = APIRouter()
+    router.get("/kept/{number}", dependencies=[Depends(note_second)])(cached(60, tags=["thing:{number}"])(one_kept))
+    assert isinstance(pair.ours.router, Router)
+    pair.ours.router.include_flat(router, "/api", [Depends(note_first)])
+    (route,) = (route for route in pair.ours.routes if isinstance(route, CachedRoute))
+    assert route.path == "/api/kept/{number}"
+    assert [each.call for each in route.dependant.dependencies] == [note_first, note_second]
+
+    (tmp_path / "index.html").write_text("files")
+    router = APIRouter()
+    router.frontend("/shop", directory=tmp_path)
+    take(pair.ours, router)
+    assert (await browsers.ours.get("/shop/")).text == "files"
 
 
 async def test_the_first_of_two_routes_that_match_wins(pair: Pair, browsers: Browsers) -> None:
@@ -355,35 +355,15 @@ async def test_the_first_of_two_routes_that_match_wins(pair: Pair, browsers: Bro
     assert ours.json() == theirs.json() == 7
 
 
-async def test_a_cached_route_is_one_at_its_new_path_too(pair: Pair) -> None:
-    router = APIRouter()
-    router.get("/kept/{number}", dependencies=[Depends(note_second)])(cached(60, tags=["thing:{number}"])(answer))
-    assert isinstance(pair.ours.router, Router)
-    pair.ours.router.include_flat(router, "/api", [Depends(note_first)])
-    (route,) = (route for route in pair.ours.routes if isinstance(route, CachedRoute))
-    assert route.path == "/api/kept/{number}"
-    assert [each.call for each in route.dependant.dependencies] == [note_first, note_second]
-
-
-@pytest.mark.parametrize("path", ["/site/things/new", "/site/whatever", "/things/new"])
-async def test_a_site_below_a_path_has_the_same_routes(pair: Pair, path: str) -> None:
+async def test_a_site_below_a_path_has_the_same_routes(pair: Pair) -> None:
     answers = []
     for app in pair:
         app.get("/{rest:path}")(answer)
         transport = ASGITransport(app, root_path="/site")
         async with AsyncClient(transport=transport, base_url="http://testserver") as browser:
-            answers.append(told(await browser.get(path)))
+            paths = ("/site/things/new", "/site/whatever", "/things/new")
+            answers.append([told(await browser.get(path)) for path in paths])
     assert answers[0] == answers[1]
-
-
-async def test_a_dependency_of_a_taken_route_can_be_overridden(pair: Pair, browsers: Browsers) -> None:
-    async def note_other(request: Request) -> None:
-        request.state.notes = ["other"]
-
-    for app in pair:
-        app.dependency_overrides[note_first] = note_other
-    ours, theirs = await browsers.both("GET", "/things")
-    assert ours.json() == theirs.json() == ["other", "second"]
 
 
 @pytest.mark.parametrize("pair", [FastRouter], indirect=True)

@@ -32,6 +32,7 @@ GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8").partition("## 
 PYTHON, HTML = re.findall(r"^```\w+\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)[:2]
 PAGE = '{% extends "base.html" %}{% block content %}<h1>Waves</h1>' + HTML + "<footer>The end</footer>{% endblock %}"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+WAYS: list[dict[str, str]] = [{}, HTMX]
 TIMEOUT_SECONDS = 30
 
 
@@ -78,7 +79,7 @@ async def ask(client: AsyncClient, question: str = "Is it?", **headers: str) -> 
     return response.status_code, response.text
 
 
-async def test_without_javascript_the_page_comes_again_with_question_and_answer(
+async def test_without_javascript_the_page_comes_again_with_the_answer_and_htmx_gets_events_that_end_with_it(
     client: AsyncClient, script: FakeProvider
 ) -> None:
     status, html = await ask(client)
@@ -87,14 +88,6 @@ async def test_without_javascript_the_page_comes_again_with_question_and_answer(
     assert re.search(r"<h1>Yes</h1>\s+<p>It <strong>is</strong> &lt;script&gt;alert\(1\)&lt;/script&gt;\.</p>", html)
     assert html.index("<h1>Waves</h1>") < html.index("<h1>Yes</h1>") < html.index("The end")
 
-
-async def test_the_model_is_told_what_the_route_says(client: AsyncClient, script: FakeProvider) -> None:
-    await ask(client, "Who?")
-    (messages,) = script.received
-    assert [message.content for message in messages] == ["Answer from this book alone: Waves without a shore.", "Who?"]
-
-
-async def test_htmx_gets_events_that_end_with_the_whole_answer(client: AsyncClient, script: FakeProvider) -> None:
     status, events = await ask(client, **HTMX)
     assert status == 200
     *_, whole, done, nothing = events.split("\n\n")
@@ -102,15 +95,25 @@ async def test_htmx_gets_events_that_end_with_the_whole_answer(client: AsyncClie
     assert "&lt;script&gt;" in whole
     assert (done, nothing) == ("event: done\ndata: done", "")
 
+    assert (await ask(client, "x" * 501))[0] == 422
+    assert (await client.post("/books/1/ask")).status_code == 422
+    assert len(script.received) == 2, "an empty or too long question asks nobody"
 
-@pytest.mark.parametrize("headers", [{}, HTMX])
+
+async def test_the_model_is_told_what_the_route_says(client: AsyncClient, script: FakeProvider) -> None:
+    await ask(client, "Who?")
+    (messages,) = script.received
+    assert [message.content for message in messages] == ["Answer from this book alone: Waves without a shore.", "Who?"]
+
+
 async def test_what_goes_wrong_on_the_way_is_a_sentence_below_what_has_come(
-    client: AsyncClient, script: FakeProvider, headers: dict[str, str]
+    client: AsyncClient, script: FakeProvider
 ) -> None:
-    script.script = ["So far", LLMError("timeout", "The model took <too> long.")]
-    status, html = await ask(client, **headers)
-    assert status == 200
-    assert re.search(r'So far</p>\s*(data: )?<p class="text-danger" role="alert">The model took &lt;too&gt;', html)
+    for headers in WAYS:
+        script.script = ["So far", LLMError("timeout", "The model took <too> long.")]
+        status, html = await ask(client, **headers)
+        assert status == 200
+        assert re.search(r'So far</p>\s*(data: )?<p class="text-danger" role="alert">The model took &lt;too&gt;', html)
 
 
 async def test_a_crash_on_the_way_is_logged_and_tells_nothing(
@@ -122,20 +125,12 @@ async def test_a_crash_on_the_way_is_logged_and_tells_nothing(
     assert "a stream of Markdown" in caplog.text
 
 
-@pytest.mark.parametrize("headers", [{}, HTMX])
-async def test_without_a_model_it_is_503_with_what_to_set(
-    client: AsyncClient, app: FastAPI, headers: dict[str, str]
-) -> None:
+async def test_without_a_model_it_is_503_with_what_to_set(client: AsyncClient, app: FastAPI) -> None:
     app.state.llm.provider = None
-    status, html = await ask(client, **headers)
-    assert status == 503
-    assert "Set LLM_BASE_URL" in html
-
-
-async def test_an_empty_or_too_long_question_asks_nobody(client: AsyncClient, script: FakeProvider) -> None:
-    assert (await ask(client, "x" * 501))[0] == 422
-    assert (await client.post("/books/1/ask")).status_code == 422
-    assert not script.received
+    for headers in WAYS:
+        status, html = await ask(client, **headers)
+        assert status == 503
+        assert "Set LLM_BASE_URL" in html
 
 
 async def test_an_address_that_asks_too_often_waits(client: AsyncClient, script: FakeProvider) -> None:

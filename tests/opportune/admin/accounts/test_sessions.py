@@ -10,6 +10,7 @@ from opportune.accounts.models import Session
 from opportune.testing.factories import make_user, signed_in_client
 
 
+@pytest.mark.database("sqlite")
 async def test_deleting_a_session_signs_that_browser_out(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "user@example.com")
     async with signed_in_client(app, user) as browser:
@@ -22,14 +23,13 @@ async def test_deleting_a_session_signs_that_browser_out(app: FastAPI, admin: As
 
 
 @pytest.mark.database("sqlite")
-async def test_sessions_can_be_neither_made_nor_edited(admin: AsyncClient) -> None:
+async def test_sessions_can_be_neither_made_nor_edited_and_look_ups_find_users_by_what_may_be_seen(
+    admin: AsyncClient,
+) -> None:
     for path in ("create", "edit/1"):
         assert (await admin.get(f"/admin/session/{path}")).status_code == 403
         assert (await admin.post(f"/admin/session/{path}")).status_code == 403
 
-
-@pytest.mark.database("sqlite")
-async def test_look_ups_find_users_by_what_may_be_seen(admin: AsyncClient) -> None:
     for term, found in (("roo", 1), ("ROOT example", 1), ("%", 0), ("\0", 1), ("argon2", 0)):
         response = await admin.get("/admin/session/ajax/lookup", params={"name": "user_id", "term": term})
         assert len(response.json()["results"]) == found, term

@@ -55,13 +55,9 @@ async def test_days_are_those_of_utc_and_the_edges_count_where_they_belong(app: 
 
 
 @on_sqlite
-async def test_without_anything_before_there_is_no_change(app: FastAPI) -> None:
-    async with app.state.database.reader() as session:
-        chart = await chart_of(session, SIGN_UPS)
-    assert (chart.total, chart.max_per_day, chart.change) == (0, 0, None)
-
-
-async def test_it_counts_rows_and_draws_what_features_declare(app: FastAPI, admin: AsyncClient) -> None:
+async def test_it_counts_rows_draws_what_features_declare_and_tells_what_waits_or_failed(
+    app: FastAPI, admin: AsyncClient
+) -> None:
     page = (await admin.get("/admin/")).text
     assert re.search(r'href="/admin/user/list">Users</a>\s*<span[^>]*>1</span>', page)
     assert 'href="/admin/user/create"' in page
@@ -71,6 +67,21 @@ async def test_it_counts_rows_and_draws_what_features_declare(app: FastAPI, admi
         assert f'aria-label="{label} by day: ' in page, label
     assert page.count("<title>") == 1 + len(labels) * CHART_DAYS
     assert f" {__version__}, Python " in page
+
+    async with app.state.database.reader() as session:
+        chart = await chart_of(session, SIGN_UPS)
+    assert (chart.total, chart.max_per_day, chart.change) == (1, 1, None), "nothing was before"
+
+    async with app.state.database.writer() as session:
+        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED)])
+    page = (await admin.get("/admin/")).text
+    assert re.search(r'<a href="/admin/job/list\?state=failed">\d waiting, 1 failed</a>', page)
+    assert "all applied" in page
+    assert "no e-mail leaves" in page
+
+    async with app.state.database.writer() as session:
+        await session.execute(text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))
+    assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', (await admin.get("/admin/")).text)
 
 
 @on_sqlite
@@ -89,7 +100,9 @@ async def test_figures_are_counted_once_a_minute(
 
 
 @on_sqlite
-async def test_staff_see_what_they_may_list_and_nothing_of_the_rest(app: FastAPI, staff: User) -> None:
+async def test_staff_see_what_they_may_list_and_nothing_of_the_rest_and_who_may_nothing_is_told_so(
+    app: FastAPI, staff: User
+) -> None:
     async with signed_in_client(app, staff) as client:
         page = (await client.get("/admin/")).text
     assert "/admin/group/list" in page
@@ -105,15 +118,10 @@ async def test_staff_see_what_they_may_list_and_nothing_of_the_rest(app: FastAPI
     ):
         assert hidden not in page, hidden
 
-
-@on_sqlite
-async def test_what_waits_or_failed_is_told(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
-        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED)])
-    page = (await admin.get("/admin/")).text
-    assert re.search(r'<a href="/admin/job/list\?state=failed">\d waiting, 1 failed</a>', page)
-    assert "all applied" in page
-    assert "no e-mail leaves" in page
+        await session.execute(delete(Membership).where(col(Membership.user_id) == staff.id))
+    async with signed_in_client(app, staff) as client:
+        assert (await client.get("/admin/")).status_code == 403
 
 
 @on_sqlite
@@ -133,13 +141,6 @@ async def test_what_was_done_last_is_told_to_those_who_may_list_it(
         assert "Recent actions" not in (await client.get("/admin/")).text
 
 
-@on_sqlite
-async def test_pending_migrations_lead_to_operations(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))
-    assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', (await admin.get("/admin/")).text)
-
-
 async def test_a_part_that_is_broken_is_named_and_the_others_are_told(app: FastAPI) -> None:
     changed = {"mail_url": SecretStr("pigeon:s3cret"), "jobs": "off"}
     app.state.settings = app.state.settings.model_copy(update=changed)
@@ -150,11 +151,3 @@ async def test_a_part_that_is_broken_is_named_and_the_others_are_told(app: FastA
     assert (signs["Mail"].state, signs["Tables"].state) == ("fault", "fault")
     assert "s3cret" not in signs["Mail"].words
     assert "oppman.py migrate" in signs["Tables"].words
-
-
-@on_sqlite
-async def test_who_may_nothing_is_told_so(app: FastAPI, staff: User) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(delete(Membership).where(col(Membership.user_id) == staff.id))
-    async with signed_in_client(app, staff) as client:
-        assert (await client.get("/admin/")).status_code == 403

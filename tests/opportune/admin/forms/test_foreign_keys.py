@@ -60,13 +60,13 @@ async def send_file(client: AsyncClient, maker_id: int) -> str:
     return unescape((await client.post("/admin/gadget/import", files={"file": ("a.csv", row)})).text)
 
 
-async def test_a_picker_searches_for_nobody_who_may_not_list(staff: AsyncClient) -> None:
+async def test_a_form_names_what_is_stored_and_nobody_learns_another_name_by_searching_for_it_or_pointing_at_it(
+    staff: AsyncClient, app: FastAPI
+) -> None:
     answer = await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")
     assert answer.status_code == 403
     assert SECRET not in answer.text
 
-
-async def test_a_form_names_what_is_stored_and_nothing_that_is_asked_for(staff: AsyncClient) -> None:
     stored = (await staff.get("/admin/gadget/edit/1")).text
     assert f'<option value="1" selected>{KNOWN}</option>' in stored
     assert 'data-role="select2-ajax"' not in stored
@@ -79,8 +79,6 @@ async def test_a_form_names_what_is_stored_and_nothing_that_is_asked_for(staff: 
         assert SECRET not in page.text
         assert '<option value="3" selected>3</option>' in page.text
 
-
-async def test_nobody_learns_a_name_by_pointing_at_it(app: FastAPI, staff: AsyncClient) -> None:
     for number in (3, 999):  # one answer, whether or not it is there
         sent = ANVIL | {"maker_id": str(number), "name": "Other"}
         for address in ("/admin/gadget/edit/1", "/admin/gadget/create"):
@@ -90,8 +88,6 @@ async def test_nobody_learns_a_name_by_pointing_at_it(app: FastAPI, staff: Async
         assert f"Line 2: Maker: {REFUSED}" in await send_file(staff, number)
     assert await makers(app) == [1]
 
-
-async def test_what_is_stored_already_stays_where_it_is(app: FastAPI, staff: AsyncClient) -> None:
     assert (await staff.post("/admin/gadget/edit/1", data=ANVIL | {"size": "7"})).status_code == 303
     assert await makers(app) == [1]
 
@@ -128,7 +124,7 @@ async def test_rows_that_a_view_does_not_give_are_not_named_chosen_or_imported(
     assert await makers(app) == [1]
 
 
-async def test_who_may_only_do_something_to_rows_sees_their_numbers(
+async def test_who_may_only_do_something_to_rows_sees_their_numbers_and_in_the_log_the_models_that_one_may_open(
     app: FastAPI, group: Group, staff: AsyncClient
 ) -> None:
     user = await make_user(app.state.database, "telltale@example.com")
@@ -147,6 +143,10 @@ async def test_who_may_only_do_something_to_rows_sees_their_numbers(
     for address in ("user/action/sign-out?search=telltale", "maker/delete?search=Secret"):
         assert (await staff.post(f"/admin/{address}", data={"all": "1"})).status_code == 403
 
+    await hold(app, group, ("audit-entry", "list"), ("gadget", "details"), ("maker", "list"))
+    page = (await staff.get("/admin/audit-entry/list")).text
+    assert ('value="gadget"' in page, 'value="maker"' in page) == (True, False)
+
 
 async def test_what_goes_along_is_counted_and_named_as_its_list_gives_it(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
@@ -161,11 +161,3 @@ async def test_what_goes_along_is_counted_and_named_as_its_list_gives_it(
     page = (await admin.get("/admin/maker/delete?pks=1")).text
     assert "2 Gadgets" in page
     assert ("Gadget 1" in page, "Gadget 2" in page) == (True, False)
-
-
-async def test_filters_of_the_log_name_the_models_that_one_may_open(
-    app: FastAPI, group: Group, staff: AsyncClient
-) -> None:
-    await hold(app, group, ("audit-entry", "list"), ("gadget", "details"), ("maker", "list"))
-    page = (await staff.get("/admin/audit-entry/list")).text
-    assert ('value="gadget"' in page, 'value="maker"' in page) == (True, False)

@@ -71,7 +71,9 @@ async def test_files_are_kept_replaced_and_cleared(app: FastAPI, admin: AsyncCli
     assert await kept(app, tmp_path) == set()
 
 
-async def test_a_stored_file_is_shown_by_a_signed_address(app: FastAPI, admin: AsyncClient) -> None:
+async def test_a_stored_file_has_a_signed_address_a_row_leads_to_its_page_and_what_may_only_be_chosen_at_first_stays(
+    app: FastAPI, admin: AsyncClient
+) -> None:
     await save(admin, sent=files(photo=picture(), plan=b"<html>plan"))
     for page in (EDIT, DETAILS):
         text = (await admin.get(page)).text
@@ -79,6 +81,16 @@ async def test_a_stored_file_is_shown_by_a_signed_address(app: FastAPI, admin: A
         answers = [await admin.get(f"/files/{address}") for address in addresses]
         assert [answer.headers["content-type"] for answer in answers] == ["image/webp", "application/octet-stream"]
         assert answers[1].headers["content-disposition"].startswith("attachment")
+
+    for address in (EDIT, DETAILS):
+        assert 'href="/shelves/novels"' in (await admin.get(address)).text
+
+    page = (await admin.get(EDIT)).text
+    assert 'name="code"' not in page
+    assert "N1" in page
+    await save(admin, EDIT, title="Forged", code="X")
+    (after,) = await shelves(app)
+    assert (after.title, after.code) == ("Forged", "N1")
 
 
 REFUSED = [
@@ -89,8 +101,8 @@ REFUSED = [
 ]
 
 
-async def test_a_file_that_is_no_picture_is_refused_beside_its_field(
-    app: FastAPI, admin: AsyncClient, tmp_path: Path
+async def test_a_file_that_is_no_picture_or_cannot_be_kept_is_refused_beside_its_field_and_the_rest_is_kept(
+    app: FastAPI, admin: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for content, words in REFUSED:
         answer = await save(admin, sent=files(photo=content, plan=b"plan"), title="Kept title")
@@ -101,19 +113,6 @@ async def test_a_file_that_is_no_picture_is_refused_beside_its_field(
     assert await shelves(app) == []
     assert await kept(app, tmp_path) == set()
 
-
-async def test_no_name_of_a_file_is_taken_from_a_text(app: FastAPI, admin: AsyncClient) -> None:
-    await save(admin, sent=files(photo=picture()))
-    before = (await shelves(app))[0].photo
-    data = {"title": "Forged", "photo": "shelves/another.webp", "plan": "../../.env"}
-    assert (await admin.post(EDIT, data=data)).status_code == 303
-    (after,) = await shelves(app)
-    assert (after.title, after.photo, after.plan) == ("Forged", before, None)
-
-
-async def test_where_files_cannot_be_kept_the_form_says_so_and_keeps_the_rest(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
     async def refuse(*_: object) -> str:
         raise StorageError
 
@@ -138,12 +137,20 @@ async def test_a_file_that_the_database_does_not_take_is_refused_beside_its_fiel
     assert len(await app.state.storage.read(shelf.plan)) == 900_000
 
 
-async def test_a_change_that_is_refused_leaves_no_file_behind(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
+async def test_a_change_that_is_refused_leaves_no_file_behind_and_no_name_of_a_file_is_taken_from_a_text(
+    app: FastAPI, admin: AsyncClient, tmp_path: Path
+) -> None:
     await save(admin, sent=files(photo=picture()))
     before = await kept(app, tmp_path)
     answer = await save(admin, sent=files(photo=picture(colour="red"), plan=b"plan"))  # the title is taken
     assert "Another one already has this value." in answer.text
     assert await kept(app, tmp_path) == before
+
+    photo = (await shelves(app))[0].photo
+    data = {"title": "Forged", "photo": "shelves/another.webp", "plan": "../../.env"}
+    assert (await admin.post(EDIT, data=data)).status_code == 303
+    (after,) = await shelves(app)
+    assert (after.title, after.photo, after.plan) == ("Forged", photo, None)
 
 
 async def test_a_file_that_a_job_replaces_meanwhile_stays(
@@ -159,21 +166,6 @@ async def test_a_file_that_a_job_replaces_meanwhile_stays(
     await save(admin, EDIT, title="Other")
     (after,) = await shelves(app)
     assert (after.title, after.photo) == ("Other", "shelves/smaller.webp")
-
-
-async def test_a_model_without_files_takes_none(admin: AsyncClient) -> None:
-    large = {"title": ("a.txt", b"x" * 3_000_000)}
-    assert (await admin.post("/admin/book/create", data={"shelf_id": "1"}, files=large)).status_code == 413
-
-
-async def test_what_may_only_be_chosen_at_first_stays(app: FastAPI, admin: AsyncClient) -> None:
-    await save(admin, code="N1")
-    page = (await admin.get(EDIT)).text
-    assert 'name="code"' not in page
-    assert "N1" in page
-    await save(admin, EDIT, title="Forged", code="X")
-    (after,) = await shelves(app)
-    assert (after.title, after.code) == ("Forged", "N1")
 
 
 async def test_what_is_read_only_for_some_is_neither_shown_as_a_field_nor_read(
@@ -199,9 +191,21 @@ async def test_a_form_has_titles_hints_and_what_its_address_says(admin: AsyncCli
         'enctype="multipart/form-data"',
     ):
         assert shown in page
+    assert "they are lost at the next deploy" not in page, "this machine keeps files"
     assert page.index(">Name</legend>") < page.index('name="slug"') < page.index(">Looks</legend>")
     assert page.index('name="plan"') < page.index('name="price"'), "what is in no group comes last"
     assert (await admin.get(f"{CREATE}?price=many")).status_code == 200
+
+    large = {"title": ("a.txt", b"x" * 3_000_000)}
+    assert (await admin.post("/admin/book/create", data={"shelf_id": "1"}, files=large)).status_code == 413
+
+
+async def test_a_form_with_files_says_that_the_host_will_lose_them(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RENDER", "true")
+    assert "they are lost at the next deploy" in (await admin.get(CREATE)).text
+    assert "they are lost" not in (await admin.get("/admin/group/create")).text, "a form without files"
 
 
 async def test_a_copy_is_a_row_of_its_own_without_the_files(app: FastAPI, admin: AsyncClient) -> None:
@@ -219,18 +223,3 @@ async def test_what_was_saved_is_named_and_linked(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/shelf/list")).text
     assert "Shelf “&lt;b&gt;Bold&lt;/b&gt;” was saved." in page
     assert 'href="/admin/shelf/edit/1">Open it again</a>' in page
-
-
-async def test_a_row_leads_to_its_page_on_the_site(admin: AsyncClient) -> None:
-    await save(admin)
-    for address in (EDIT, DETAILS):
-        assert 'href="/shelves/novels"' in (await admin.get(address)).text
-
-
-@pytest.mark.parametrize("host", ["", "RENDER"])
-async def test_a_form_with_files_says_that_the_host_will_lose_them(
-    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, host: str
-) -> None:
-    monkeypatch.setenv(host or "AT_HOME", "true")
-    assert ("they are lost at the next deploy" in (await admin.get(CREATE)).text) == bool(host)
-    assert "they are lost" not in (await admin.get("/admin/group/create")).text, "a form without files"

@@ -52,27 +52,6 @@ async def reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[
 BEFORE = [(4, 1, "glad", ["Epic"], False)]
 
 
-async def test_a_line_has_its_references_choices_files_and_links(app: FastAPI, admin: AsyncClient) -> None:
-    page = (await admin.get(EDIT)).text
-    for shown in (
-        '<option value="1" selected>Sigrid</option>',
-        '<option value="1" selected>Epic</option>',
-        '<option selected value="glad">Glad</option>',
-        'data-add-for="review-1-critic_id"',
-        'data-add-for="review-new0-tags"',
-        'enctype="multipart/form-data"',
-    ):
-        assert shown in page, shown
-    assert (await admin.post(EDIT, data=BOOK | line("1", FIRST))).status_code == 303
-    assert await reviews(app) == BEFORE
-    async with app.state.database.reader(fresh=True) as session:
-        assert (await session.scalars(select(AuditEntry))).all() == [], "what nobody changed is not told of"
-    changed = {"stars": "2", "critic_id": "2", "mood": "sad", "tags": ["", "2", "1"]}
-    new = {"stars": "5", "critic_id": "", "mood": "__None", "tags": ["", "2"]}
-    assert (await admin.post(EDIT, data=BOOK | line("1", changed) | line("new0", new))).status_code == 303
-    assert await reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
-
-
 async def test_a_file_of_a_line_is_kept_shown_and_cleared(app: FastAPI, admin: AsyncClient) -> None:
     files = {
         "review-1-photo": ("a.png", picture(), "image/png"),
@@ -97,12 +76,33 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-async def test_where_a_line_is_wrong_it_says_so_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
+async def test_a_line_has_its_references_choices_files_and_links_and_where_it_is_wrong_it_says_so_beside_its_field(
+    app: FastAPI, admin: AsyncClient
+) -> None:
     for changes, field, words in REFUSED:
         answer = await admin.post(EDIT, data=BOOK | line("1", FIRST | changes))
         assert answer.status_code == 400, changes
         assert words in answer.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0], changes
         assert await reviews(app) == BEFORE, changes
+
+    page = (await admin.get(EDIT)).text
+    for shown in (
+        '<option value="1" selected>Sigrid</option>',
+        '<option value="1" selected>Epic</option>',
+        '<option selected value="glad">Glad</option>',
+        'data-add-for="review-1-critic_id"',
+        'data-add-for="review-new0-tags"',
+        'enctype="multipart/form-data"',
+    ):
+        assert shown in page, shown
+    assert (await admin.post(EDIT, data=BOOK | line("1", FIRST))).status_code == 303
+    assert await reviews(app) == BEFORE
+    async with app.state.database.reader(fresh=True) as session:
+        assert (await session.scalars(select(AuditEntry))).all() == [], "what nobody changed is not told of"
+    changed = {"stars": "2", "critic_id": "2", "mood": "sad", "tags": ["", "2", "1"]}
+    new = {"stars": "5", "critic_id": "", "mood": "__None", "tags": ["", "2"]}
+    assert (await admin.post(EDIT, data=BOOK | line("1", changed) | line("new0", new))).status_code == 303
+    assert await reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
 
 
 async def test_more_lines_ask_no_more_of_the_database(app: FastAPI, admin: AsyncClient) -> None:

@@ -93,7 +93,10 @@ REFUSED = [
 ]
 
 
-async def test_where_a_line_is_wrong_nothing_is_saved_and_it_says_why(app: FastAPI, admin: AsyncClient) -> None:
+@pytest.mark.database("sqlite")
+async def test_where_a_line_is_wrong_nothing_is_saved_it_says_why_and_no_line_of_another_row_is_touched(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for changes, field, words in REFUSED:
         answer = await admin.post(EDIT, data={**LINES, "title": "Kept", "label-2-size": "7", **changes})
         assert answer.status_code == 400
@@ -104,12 +107,18 @@ async def test_where_a_line_is_wrong_nothing_is_saved_and_it_says_why(app: FastA
     async with app.state.database.reader() as session:
         assert (await session.get_one(Shelf, 1)).title == "Novels"
 
-
-@pytest.mark.database("sqlite")
-async def test_no_line_of_another_row_is_touched(app: FastAPI, admin: AsyncClient) -> None:
     forged = {"label-3-text": "stolen", "label-3-size": "1", "label-3-delete": "1", "label-1-shelf_id": "2"}
     assert (await admin.post(EDIT, data={**LINES, **forged})).status_code == 303
     assert await labels(app) == BEFORE
+
+    assert (await admin.post(EDIT, data=SAVE)).status_code == 303
+    assert await labels(app) == BEFORE
+
+    assert 'name="label-1-text"' in (await admin.get(EDIT)).text
+    monkeypatch.setattr("opportune.admin.forms.inlines.MAX_INLINE_ROWS", 1)
+    page = (await admin.get(EDIT)).text
+    assert 'name="label-1-text"' not in page
+    assert 'href="/admin/label/list?shelf_id=1"' in page
 
 
 @pytest.mark.database("sqlite")
@@ -125,12 +134,6 @@ async def test_a_line_that_moves_elsewhere_meanwhile_is_left_there(
     assert answer.status_code == 400
     assert "This row was deleted or moved meanwhile." in answer.text
     assert await labels(app) == [(2, "red", 1, True), *BEFORE[1:]]
-
-
-@pytest.mark.database("sqlite")
-async def test_a_form_that_sends_no_lines_changes_none(app: FastAPI, admin: AsyncClient) -> None:
-    assert (await admin.post(EDIT, data=SAVE)).status_code == 303
-    assert await labels(app) == BEFORE
 
 
 @pytest.mark.database("sqlite")
@@ -152,12 +155,3 @@ async def test_who_may_not_edit_the_lines_neither_sees_nor_sends_them(app: FastA
         assert "label-new0-text" not in page
         await staff.post(EDIT, data=changes)
     assert await labels(app) == [(1, "forged", 1, True), *BEFORE[1:]]
-
-
-@pytest.mark.database("sqlite")
-async def test_many_rows_are_shown_below_the_form_instead(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 'name="label-1-text"' in (await admin.get(EDIT)).text
-    monkeypatch.setattr("opportune.admin.forms.inlines.MAX_INLINE_ROWS", 1)
-    page = (await admin.get(EDIT)).text
-    assert 'name="label-1-text"' not in page
-    assert 'href="/admin/label/list?shelf_id=1"' in page

@@ -45,7 +45,9 @@ async def test_only_superusers_see_and_touch_jobs(app: FastAPI, client: AsyncCli
         assert (await visitor.post("/admin/job/action/cancel?pks=1")).status_code == 403
 
 
-async def test_the_list_tells_state_tries_progress_and_why_in_one_line(admin: AsyncClient, rows: None) -> None:
+async def test_the_list_tells_state_tries_progress_and_why_in_one_line_and_a_job_offers_what_its_state_allows(
+    admin: AsyncClient, rows: None
+) -> None:
     text = (await admin.get(LIST)).text
     assert "3 of 10: thumbnails" in text
     assert "&lt;b&gt;Nobody&lt;/b&gt; answers." in text
@@ -55,11 +57,13 @@ async def test_the_list_tells_state_tries_progress_and_why_in_one_line(admin: As
     assert details.status_code == 200
     assert "gone.fail" in details.text
 
-
-async def test_jobs_are_not_made_changed_or_deleted_by_hand(admin: AsyncClient, rows: None) -> None:
     for path in ("create", f"edit/{DONE}", f"delete?pks={DONE}"):
         response = await admin.get(f"/admin/job/{path}")
         assert response.status_code == 403, path
+
+    pages = [(await admin.get(DETAILS.format(number))).text for number in (FAILED, RUNNING, WAITING, DONE)]
+    offered = [re.findall(r"/action/(\w+)", page) for page in pages]
+    assert offered == [["retry"], ["cancel"], ["cancel"], []]
 
 
 async def test_what_failed_is_queued_again_and_what_waits_is_cancelled(
@@ -73,13 +77,7 @@ async def test_what_failed_is_queued_again_and_what_waits_is_cancelled(
         assert (await session.get_one(Job, FAILED)).state == JobState.CANCELLED
 
 
-async def test_a_job_offers_what_its_state_allows(admin: AsyncClient, rows: None) -> None:
-    pages = [(await admin.get(DETAILS.format(number))).text for number in (FAILED, RUNNING, WAITING, DONE)]
-    offered = [re.findall(r"/action/(\w+)", page) for page in pages]
-    assert offered == [["retry"], ["cancel"], ["cancel"], []]
-
-
-async def test_what_cannot_be_done_is_said_and_the_rest_is_done(admin: AsyncClient, rows: None) -> None:
+async def test_what_cannot_be_done_is_said_of_the_first_and_the_rest_is_done(admin: AsyncClient, rows: None) -> None:
     await admin.post(f"/admin/job/action/cancel?pks={WAITING},{DONE},99,x,{'9' * 5000}", data=YES)
     text = (await admin.get(LIST)).text
     for line in ("1 job cancelled.", f"Job {DONE} is done: there is nothing to cancel.", "There is no job 99."):
@@ -88,8 +86,6 @@ async def test_what_cannot_be_done_is_said_and_the_rest_is_done(admin: AsyncClie
     assert [(entry["action"], entry["row_id"]) for entry in log] == [("action:cancel", str(WAITING))]
     assert (await admin.get("/admin/job/action/cancel?pks=1")).status_code == 405
 
-
-async def test_of_many_refusals_the_first_are_said(admin: AsyncClient) -> None:
     await admin.post(f"/admin/job/action/retry?pks={','.join(map(str, range(1001, 1101)))}", data=YES)
     text = (await admin.get(LIST)).text
     assert text.count("There is no job ") == 5

@@ -80,7 +80,7 @@ async def test_a_model_is_tried_kept_sealed_used_by_all_processes_and_removed(
 
 
 @on_sqlite
-async def test_what_does_not_answer_is_not_kept_and_its_reason_is_told(
+async def test_what_does_not_answer_is_not_kept_and_a_key_goes_to_no_other_address_and_not_in_the_open(
     operator: AsyncClient, database: Database
 ) -> None:
     for status, words in (
@@ -97,9 +97,6 @@ async def test_what_does_not_answer_is_not_kept_and_its_reason_is_told(
         async with database.reader() as session:
             assert (await session.scalars(select(ChosenModel))).all() == [], status
 
-
-@on_sqlite
-async def test_a_key_is_asked_for_and_goes_to_no_other_address_and_not_in_the_open(operator: AsyncClient) -> None:
     refusals = {
         "Write the address": sent("nowhere"),
         "write the ADDRESS": sent("https://[llm.example.org/v1"),
@@ -141,20 +138,18 @@ async def test_only_superusers_who_have_confirmed_choose(
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [("sealed_key", "of another SECRET_KEY"), ("base_url", "https://of-whoever-writes-into-the-database.example/v1")],
-)
-async def test_a_key_that_cannot_be_read_any_more_is_asked_for_again(
-    operator: AsyncClient, app: FastAPI, column: str, value: str
-) -> None:
-    async with serve_endpoint(*ANSWER) as endpoint:
-        await operator.post(PAGE, data=sent(endpoint.address))
-    async with app.state.database.writer() as session:
-        setattr(await session.get(ChosenModel, "site"), column, value)
-    assert "cannot be read any more" in (await operator.get(PAGE)).text
-    await app.state.llm.refresh(at_once=True)
-    assert app.state.llm.model.api_key.get_secret_value() == ""
+async def test_a_key_that_cannot_be_read_any_more_is_asked_for_again(operator: AsyncClient, app: FastAPI) -> None:
+    for column, value in (
+        ("sealed_key", "of another SECRET_KEY"),
+        ("base_url", "https://of-whoever-writes-into-the-database.example/v1"),
+    ):
+        async with serve_endpoint(*ANSWER) as endpoint:
+            await operator.post(PAGE, data=sent(endpoint.address))
+        async with app.state.database.writer() as session:
+            setattr(await session.get(ChosenModel, "site"), column, value)
+        assert "cannot be read any more" in (await operator.get(PAGE)).text
+        await app.state.llm.refresh(at_once=True)
+        assert app.state.llm.model.api_key.get_secret_value() == ""
 
 
 @on_sqlite

@@ -95,7 +95,9 @@ async def count_stars(_run: JobContext) -> None:
     """Work that a feature offers as a button."""
 
 
-async def test_a_job_that_a_feature_offers_is_queued_by_its_button(app: FastAPI, operator: AsyncClient) -> None:
+async def test_a_job_that_a_feature_offers_is_queued_by_its_button_and_the_address_for_a_cron_service_is_shown(
+    app: FastAPI, operator: AsyncClient
+) -> None:
     feature = Feature(name="stars", summary="", jobs=[count_stars], operations={"Count the stars": count_stars()})
     app.state.features = [*app.state.features, feature]
     app.state.jobs.jobs["tests.count_stars"] = count_stars
@@ -105,11 +107,6 @@ async def test_a_job_that_a_feature_offers_is_queued_by_its_button(app: FastAPI,
     assert ("tests.count_stars", "Queued: Count the stars.") in await entries(app)
     assert (await operator.post(f"{PAGE}/do/tests.count_sheep")).status_code == 404
 
-
-@on_sqlite
-async def test_the_address_for_a_cron_service_is_shown_where_jobs_are_done_by_requests(
-    app: FastAPI, operator: AsyncClient
-) -> None:
     assert "/jobs/run" not in (await operator.get(PAGE)).text
     for base_url, words in (("https://site.example", "https://site.example/jobs/run?signature="), ("", "BASE_URL is")):
         app.state.settings = app.state.settings.model_copy(update={"jobs": "request", "base_url": base_url})

@@ -46,6 +46,7 @@ async def test_a_new_row_is_filled_in_before_it_is_written_and_has_its_number_af
     assert await labels(app) == ["new: Crime", "changed: Crime, Poetry"]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_hook_that_refuses_undoes_the_change_and_its_sentence_stands_beside_the_field(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
