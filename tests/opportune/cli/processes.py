@@ -146,8 +146,8 @@ def _run(output: Connection, folder: Path, words: Sequence[str], environ: dict[s
     os.environ.update(environ)
     output.close()
     settings_class().model_config["env_file"] = folder / ".env"
-    quickstart.PROJECT = folder
-    certificate.certificate_for = partial(certificate.certificate_for, path=folder / "https.pem")
+    cast("Any", quickstart).PROJECT = folder
+    cast("Any", certificate).certificate_for = partial(certificate.certificate_for, path=folder / "https.pem")
     sys.exit(main([*words]))
 
 
