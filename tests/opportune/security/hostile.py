@@ -1,10 +1,11 @@
 """What somebody sends who means harm, made from the API's document and from the forms of the pages."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from html.parser import HTMLParser
+from itertools import cycle, islice
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from opportune.testing.access import PARAMETER, example
 
@@ -58,14 +59,17 @@ BODIES = (
     b"\x00",
     b'{"\\ud800": 1}',
 )
-NOTHING_SAID = 3
-"""So many of them come first, which an operation might do without."""
-STORED_NUMBERS = ("%00", str(2**63), "%ED%A0%80")
-STORED_VALUES = (str(2**63), '"\\u0000"', '"\\ud800"', f'"{CANARY}"', f'"{"x" * 100_000}"')
-"""Those that may come as far as a database."""
-WORST = ("%00", str(2**63))
-TEXTS = (*WORST, "%ED%A0%80", DIGITS, CANARY)
+ON_SQLITE, ON_POSTGRESQL = (str(2**63), "%ED%A0%80"), ("%00",)
+"""What must not come as far as the one, and as the other: for the fields of an address, a query or a form."""
+VALUES_ON_SQLITE = (str(2**63), '"\\ud800"')
+VALUES_ON_POSTGRESQL = ('"\\u0000"', f'"{"x" * 100_000}"')
+"""The same for JSON; only PostgreSQL minds how long a text is."""
+WORST = (*ON_POSTGRESQL, str(2**63))
+TEXTS = (*ON_POSTGRESQL, *ON_SQLITE, DIGITS, CANARY)
 """For the fields of a form or a query, written as in an address."""
+RIGHT_TEXTS = {"email": "new@example.com", "password": "correct horse battery", "date": "2030-02-28"}
+"""By their format; any other text has signs that mean something to SQL, HTML and JSON."""
+RIGHT_TEXT, RIGHT_WORD = "O'Brien; %_ <b> \\ \u00e9 \U0001f600", "o-brien"
 
 
 class Sent(NamedTuple):
@@ -75,48 +79,91 @@ class Sent(NamedTuple):
     kind: str = "application/json"
 
 
-def of_document(document: Mapping[str, Any], *, stored_alone: bool) -> Iterator[Sent]:
-    """Every operation of the API with each of these in its path, its query and its body.
+def of_document(document: Mapping[str, Any], *, kind: str) -> Iterator[Sent]:
+    """Every operation of the API with what is wrong in its path, its query and its body.
+
+    Each is sent what a database of this kind could not take. What no operation gives to a database is sent to SQLite's
+    site alone, and one after the other takes the next two of it: the same parsers read the requests of all.
 
     Args:
         document: What describes the API.
-        stored_alone: Whether what no operation gives to a database is left out.
+        kind: Of the site's database.
     """
-    numbers, values = (STORED_NUMBERS, STORED_VALUES) if stored_alone else (NUMBERS, VALUES)
-    bodies: Sequence[bytes] = () if stored_alone else BODIES
+    on_sqlite = kind == "sqlite"
+    texts, values = (ON_SQLITE, VALUES_ON_SQLITE) if on_sqlite else (ON_POSTGRESQL, VALUES_ON_POSTGRESQL)
+    more_numbers, more_texts, more_values, more_bodies = cycle(NUMBERS), cycle(TEXTS), cycle(VALUES), cycle(BODIES[:3])
+    all_bodies: Iterable[bytes] = BODIES if on_sqlite else ()  # one parser reads the JSON of all: one shows these
     for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            yield from _of_path(method.upper(), path, numbers)
-            yield from _of_query(method.upper(), example(path), operation.get("parameters", ()))
-            for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-                names = _properties(document, content["schema"])
-                sent = Sent(method.upper(), example(path), kind=kind)
-                if kind != "application/json":
+        for verb, operation in operations.items():
+            method = verb.upper()
+            if PARAMETER.search(path):
+                more = islice(more_numbers, 2 if on_sqlite else 0)
+                yield from (Sent(method, PARAMETER.sub(number, path)) for number in (*texts, *more))
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "query":
+                    for text in (*texts[:1], *islice(more_texts, 1 if on_sqlite else 0)):
+                        yield Sent(method, f"{example(path)}?{in_a_form({parameter['name']: text})}")
+            for content_type, content in operation.get("requestBody", {}).get("content", {}).items():
+                names = _schema(document, content["schema"]).get("properties", ())
+                sent = Sent(method, example(path), kind=content_type)
+                if content_type != "application/json":
                     yield from (sent._replace(body=in_a_form(dict.fromkeys(names, text)).encode()) for text in TEXTS)
                     continue
-                yield from (sent._replace(body=body) for body in bodies)
-                bodies = bodies[:NOTHING_SAID]  # one parser reads the JSON of all: one operation has shown the rest
-                for value in values:
+                yield from (sent._replace(body=body) for body in (*all_bodies, *islice(more_bodies, int(on_sqlite))))
+                all_bodies = ()
+                for value in (*values, *islice(more_values, 2 if on_sqlite else 0)):
                     yield sent._replace(
                         body=f"{{{','.join(f'{json.dumps(name)}:{value}' for name in names)}}}".encode()
                     )
 
 
-def _of_path(method: str, path: str, numbers: Sequence[str]) -> Iterator[Sent]:
-    if PARAMETER.search(path):
-        yield from (Sent(method, PARAMETER.sub(number, path)) for number in numbers)
+def right_by_document(document: Mapping[str, Any]) -> list[Sent]:
+    """Every operation of the API with a value for all that it has to be given; for all that it takes if it need not.
+
+    Those that delete come last, and after all of them the one that deletes who asks.
+    """
+    found = []
+    for path, operations in document["paths"].items():
+        for verb, operation in operations.items():
+            query = {
+                each["name"]: quote(str(_right(document, each["schema"])))
+                for each in operation.get("parameters", ())
+                if each["in"] == "query"
+            }
+            sent = Sent(verb.upper(), f"{example(path)}?{in_a_form(query)}")
+            for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+                fields = _right(document, content["schema"])
+                if kind != "application/json":
+                    sent = sent._replace(body=urlencode(fields).encode(), kind=kind)
+                else:
+                    sent = sent._replace(body=json.dumps(fields).encode())
+            found.append(sent)
+    return sorted(found, key=lambda sent: (sent.method == "DELETE", "/users/me?" in sent.address))
 
 
-def _of_query(method: str, address: str, parameters: Any) -> Iterator[Sent]:
-    for parameter in parameters:
-        if parameter["in"] == "query":
-            yield from (Sent(method, f"{address}?{in_a_form({parameter['name']: text})}") for text in TEXTS)
+def _right(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
+    schema = _schema(document, schema)
+    for name in ("anyOf", "oneOf"):
+        if name in schema:
+            return _right(document, schema[name][0])
+    if "const" in schema or "enum" in schema:
+        return schema["const"] if "const" in schema else schema["enum"][0]
+    if schema.get("type") == "object":
+        of = schema.get("properties", {})
+        return {name: _right(document, of[name]) for name in schema.get("required", of)}
+    if schema.get("type") == "array":
+        return [_right(document, schema["items"])]
+    if schema.get("type") != "string":
+        return schema.get("minimum", 1) if schema.get("type") in ("integer", "number") else True
+    word = RIGHT_WORD if "a-z" in schema.get("pattern", "") else RIGHT_TEXT
+    return RIGHT_TEXTS.get(schema.get("format", ""), word)[: schema.get("maxLength")]
 
 
-def _properties(document: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    if "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    return list(schema.get("properties", ()))
+def _schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    referred: Mapping[str, Any] = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return referred
 
 
 def in_a_form(fields: Mapping[str, str]) -> str:
