@@ -72,6 +72,7 @@ async def test_of_many_questions_at_once_one_is_taken(
     assert len(await shown_messages(manager, owner_id, conversation_id)) == 4
 
 
+@pytest.mark.database("sqlite")
 async def test_the_same_key_sent_twice_is_one_question(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -99,6 +100,7 @@ async def test_a_retry_answers_the_same_question_and_replaces_the_failed_answer(
     assert [turn.content for turn in model.received[1][1:]] == ["Why?"]
 
 
+@pytest.mark.database("postgresql")
 @pytest.mark.parametrize("is_first", [True, False])
 async def test_the_same_key_sent_at_the_same_moment_is_one_question(
     manager: AnswerManager, owner_id: int, model: FakeProvider, is_first: bool

@@ -55,7 +55,6 @@ async def test_anonymous_is_refused_everywhere(client: AsyncClient) -> None:
         assert response.headers["content-type"] == "application/problem+json"
 
 
-@on_both
 async def test_asking_gives_the_question_and_where_its_answer_streams(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         asked = await client.post(CONVERSATIONS, json={"content": "  Why?  "})
@@ -110,7 +109,6 @@ async def test_a_model_that_fails_is_one_error_event(app: FastAPI, script: FakeP
     assert events[-1]["data"]["message"] == "The model took too long."
 
 
-@on_both
 async def test_a_running_answer_can_be_read_and_stopped(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
@@ -158,7 +156,6 @@ async def test_an_invalid_question_is_refused_and_stores_nothing(app: FastAPI, s
         assert (await client.get(CONVERSATIONS)).json()["total"] == 0
 
 
-@on_both
 async def test_half_a_surrogate_pair_is_refused(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         headers = {"Content-Type": "application/json"}
@@ -183,7 +180,6 @@ async def test_owner_and_status_cannot_be_sent(app: FastAPI, script: FakeProvide
         assert (await client.get(CONVERSATIONS)).json()["total"] == 1
 
 
-@on_both
 async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI) -> None:
     owner, other = await make_user(app.state.database), await make_user(app.state.database)
     async with app.state.database.writer() as session:

@@ -60,6 +60,7 @@ async def test_an_edited_question_begins_a_branch_that_alone_is_shown_and_sent(
     assert (await texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
 
 
+@pytest.mark.database("sqlite")
 async def test_another_answer_keeps_the_one_there_is_and_what_followed_it(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -126,6 +127,7 @@ async def test_branches_are_walked_without_javascript_and_with_htmx(app: FastAPI
         assert (refused.status_code, 'hx-target="#messages"' in refused.text) == (422, False)
 
 
+@pytest.mark.database("sqlite")
 async def test_programs_edit_retry_and_show_branches_of_their_own(app: FastAPI, fake_llm: FakeProvider) -> None:
     async with signed_in_client(app) as client, signed_in_client(app, await make_user(app.state.database)) as stranger:
         asked = (await client.post(CONVERSATIONS, json={"content": "One?"})).json()

@@ -46,6 +46,7 @@ async def test_without_a_superuser_the_next_step_is_named(database: Database, ow
             await load(session)
 
 
+@pytest.mark.database("sqlite")
 async def test_loading_again_adds_only_what_is_missing(database: Database, admin: User) -> None:
     async with database.writer() as session:
         await load(session)
@@ -59,6 +60,7 @@ async def test_loading_again_adds_only_what_is_missing(database: Database, admin
         assert await rows(session) == ROWS
 
 
+@pytest.mark.database("sqlite")
 async def test_clearing_takes_what_was_made_of_the_demo_and_no_conversation_of_a_users_own(
     database: Database, admin: User
 ) -> None:

@@ -35,6 +35,7 @@ async def test_a_persons_conversations_are_told_with_their_messages_and_nobody_e
     ]
 
 
+@pytest.mark.database("sqlite")
 async def test_very_many_messages_go_before_their_owner(
     database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from tests.chat.conversations import answer_of, make_conversation
 API = "/api/v1/conversations"
 
 
+@pytest.mark.database("sqlite")
 async def test_a_link_shows_what_was_there_to_anybody_until_it_is_taken_back(app: FastAPI, client: AsyncClient) -> None:
     owner = await make_user(app.state.database, display_name="Ada Lovelace")
     number = await make_conversation(app.state.database, owner.id, 1)

@@ -26,7 +26,6 @@ INVALID = [
 
 
 # What differs between the databases is the views' own statements; the rest is tested with the admin itself.
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 async def test_attendees_are_for_staff_alone(app: FastAPI, client: AsyncClient) -> None:
@@ -59,7 +58,6 @@ async def test_an_event_that_cannot_be_is_refused(admin: AsyncClient, database: 
         assert len((await session.scalars(select(Event))).all()) == 1
 
 
-@on_both
 async def test_attendees_are_filtered_by_event_group_and_presence(
     admin: AsyncClient, database: Database, tea: Event, make_event: MakeEvent
 ) -> None:
@@ -78,7 +76,6 @@ async def test_attendees_are_filtered_by_event_group_and_presence(
     assert await found("search=bob@example") == "B"
 
 
-@on_both
 async def test_who_is_here_is_marked_by_a_click_or_many_at_once(
     admin: AsyncClient, database: Database, tea: Event
 ) -> None:
@@ -147,7 +144,6 @@ async def test_the_export_has_what_staff_know_and_no_formula(
     assert "photo" not in row
 
 
-@on_both
 @pytest.mark.parametrize("what", ["event", "registration"])
 async def test_photos_go_with_the_event_or_the_registration(
     admin: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event, what: str

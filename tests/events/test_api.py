@@ -87,7 +87,6 @@ async def test_what_is_not_there_is_not_found(
         assert (await client.post(f"{EVENTS}/{slug}/registrations", json=ADA)).status_code == 404, slug
 
 
-@on_both
 async def test_whether_an_address_is_registered_is_told_to_its_mailbox_only(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:

@@ -1,3 +1,4 @@
+import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -21,6 +22,7 @@ async def cleared(database: Database) -> int:
         return await clear(session)
 
 
+@pytest.mark.database("sqlite")
 async def test_the_demo_has_events_to_come_and_people_who_say_that_they_are_made_up(database: Database) -> None:
     assert await loaded(database) == ALL
 
@@ -33,6 +35,7 @@ async def test_the_demo_has_events_to_come_and_people_who_say_that_they_are_made
     assert all(event.ends_at > event.starts_at for event in events)
 
 
+@pytest.mark.database("sqlite")
 async def test_loading_again_adds_only_the_events_that_are_missing(database: Database) -> None:
     await loaded(database)
     async with database.writer() as session:
@@ -51,6 +54,7 @@ async def test_clearing_takes_the_demo_and_nobody_elses_events(database: Databas
     assert await cleared(database) == 0
 
 
+@pytest.mark.database("sqlite")
 async def test_clearing_takes_the_photos_of_those_who_came_to_the_demo(
     recorded_jobs: RecordedJobs, database: Database, settings: Settings
 ) -> None:

@@ -1,3 +1,5 @@
+import pytest
+
 from app.events.models import Event
 from app.events.personal import files, forget, read
 from opportune.db import Database
@@ -8,6 +10,7 @@ from tests.events.conftest import add_registration, registrations
 ADA, UNPROVEN = Person(1, "ada@example.com"), Person(1, "")
 
 
+@pytest.mark.database("sqlite")
 async def test_registrations_are_told_to_the_owner_of_the_email(database: Database, tea: Event) -> None:
     await add_registration(database, tea, photo="events/one.webp", notes="Vegetarian")
     await add_registration(database, tea, "Bob")
@@ -20,6 +23,7 @@ async def test_registrations_are_told_to_the_owner_of_the_email(database: Databa
         assert (await read(session, UNPROVEN))["registrations"] == []
 
 
+@pytest.mark.database("sqlite")
 async def test_who_leaves_gives_the_seats_back_and_takes_the_photos_along(
     database: Database, tea: Event, recorded_jobs: RecordedJobs
 ) -> None:

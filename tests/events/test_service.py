@@ -51,12 +51,14 @@ async def test_an_address_is_the_same_in_capitals(database: Database, tea: Event
     assert await register(database, "tea", email="ada@example.COM") == "known"
 
 
+@pytest.mark.database("sqlite")
 async def test_one_address_can_come_to_two_events(database: Database, tea: Event, make_event: MakeEvent) -> None:
     await make_event("cake")
 
     assert [await register(database, slug) for slug in ("tea", "cake")] == ["new", "new"]
 
 
+@pytest.mark.database("sqlite")
 async def test_nobody_registers_for_what_has_begun_or_is_not_there(database: Database, make_event: MakeEvent) -> None:
     await make_event("running", days=-0.01)
     await make_event("draft", is_published=False)
@@ -67,6 +69,7 @@ async def test_nobody_registers_for_what_has_begun_or_is_not_there(database: Dat
             await register(database, slug)
 
 
+@pytest.mark.database("sqlite")
 async def test_the_next_event_comes_first_and_of_the_past_the_last(database: Database, make_event: MakeEvent) -> None:
     for slug, days in [("later", 9), ("next", 1), ("old", -9), ("recent", -1), ("running", -0.01)]:
         await make_event(slug, days=days)
@@ -86,6 +89,7 @@ async def test_events_are_found_by_what_they_say(database: Database, make_event:
     assert await titles(database, q="t_a") == []
 
 
+@pytest.mark.database("sqlite")
 async def test_what_is_left_is_counted_for_each_event(database: Database, make_event: MakeEvent) -> None:
     tea, soup = await make_event("tea", capacity=2), await make_event("soup", capacity=1)
     await add_registration(database, tea, "Ada")
@@ -101,6 +105,7 @@ async def test_what_is_left_is_counted_for_each_event(database: Database, make_e
     ]
 
 
+@pytest.mark.database("sqlite")
 async def test_who_cancels_is_told_of_the_photo_that_a_job_has_just_put_there(database: Database, tea: Event) -> None:
     ada = await add_registration(database, tea, photo="events/original.jpg")
     async with database.writer() as session:
@@ -111,6 +116,7 @@ async def test_who_cancels_is_told_of_the_photo_that_a_job_has_just_put_there(da
         assert await use_photo(session, ada.id, "events/small.webp", "events/smaller.webp") == ""
 
 
+@pytest.mark.database("sqlite")
 async def test_a_registration_is_found_by_its_number_and_moment_only(database: Database, tea: Event) -> None:
     ada = await add_registration(database, tea)
     async with database.reader() as session:

@@ -31,6 +31,7 @@ def small_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PythonSource, "batches", lambda self: [Batch("json", ""), Batch("os.path", "")])
 
 
+@pytest.mark.database("sqlite")
 def test_python_is_indexed_told_of_and_cleared(oppman: Oppman, empty_database_url: str, small_python: None) -> None:
     done = oppman("pydocs", "index", PYDOCS_DATABASE_URL=empty_database_url)
     assert (done.code, done.err) == (0, "")

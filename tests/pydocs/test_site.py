@@ -18,6 +18,7 @@ def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings
     return settings.having(index_at(url))
 
 
+@pytest.mark.database("sqlite")
 async def test_an_index_is_found_as_soon_as_it_is_there(settings: Settings) -> None:
     app = create_app(settings)
     async with (

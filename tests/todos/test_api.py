@@ -111,7 +111,6 @@ async def test_nobody_chooses_the_owner_or_the_id(browser: AsyncClient, bob: Use
     assert await titles(browser) == ["Mine"]
 
 
-@on_both
 async def test_a_change_names_only_what_is_different(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, "Buy milk", notes="2 litres", due_on=utc_now().date())
 
@@ -138,7 +137,6 @@ async def test_a_deleted_todo_is_gone(browser: AsyncClient, ann: User, make_todo
     assert (await browser.get(f"{TODOS}/{todo.id}")).status_code == 404
 
 
-@on_both
 async def test_what_is_not_there_is_not_found(browser: AsyncClient) -> None:
     for todo_id in IDS_OF_NOTHING:
         assert await statuses(browser, f"{TODOS}/{todo_id}") == [404, 404, 404], todo_id
@@ -151,7 +149,6 @@ async def test_another_users_todo_is_not_found(browser: AsyncClient, bob: User, 
     assert await titles(browser) == []
 
 
-@on_both
 async def test_the_list_is_filtered_and_comes_in_pages(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     today = utc_now().date()
     for days in range(5):
@@ -169,7 +166,6 @@ async def test_an_invalid_filter_is_refused(browser: AsyncClient) -> None:
         assert (await browser.get(f"{TODOS}?{query}")).status_code == 422, query
 
 
-@on_both
 async def test_overdue_is_what_was_due_before_today(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     long_ago = utc_now().date() - timedelta(30)
     await make_todo(ann, "Late", due_on=long_ago)

@@ -21,6 +21,7 @@ async def rows(database: Database) -> list[Todo]:
         return list(await session.scalars(select(Todo).order_by(col(Todo.id))))
 
 
+@pytest.mark.database("sqlite")
 async def test_the_first_superuser_owns_the_demo(database: Database, admin: User) -> None:
     await make_user(database, is_superuser=True)
 
@@ -39,6 +40,7 @@ async def test_without_a_superuser_the_next_step_is_named(database: Database, an
             await load(session)
 
 
+@pytest.mark.database("sqlite")
 async def test_loading_again_adds_only_what_is_missing(database: Database, admin: User) -> None:
     async with database.writer() as session:
         await load(session)

@@ -64,6 +64,7 @@ async def titles(todos: Todos, **wanted: object) -> list[str]:
     return [todo.title for todo in page.items]
 
 
+@pytest.mark.database("sqlite")
 async def test_a_new_todo_is_open_and_its_owners(todos: Todos, ann: User) -> None:
     todo = await todos.add(TodoCreate(title="  Buy milk ", notes="2 litres\nfresh", due_on=TOMORROW))
 
@@ -77,6 +78,7 @@ async def test_open_ones_come_first_and_the_most_urgent_at_the_top(todos: Todos)
     assert await titles(todos) == ["Call the bank", "Pay the Rent", "Sleep", "Pay taxes"]
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("five")
 async def test_the_filter_narrows_the_list(todos: Todos) -> None:
     for wanted, expected in FILTERS:
@@ -92,6 +94,7 @@ async def test_a_long_list_comes_in_pages(todos: Todos) -> None:
     assert (page.total, page.page, page.pages) == (4, 2, 2)
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("five")
 async def test_a_page_past_the_end_is_empty(todos: Todos) -> None:
     page = await todos.find(TodoFilter(page=1_000_000, size=100))
@@ -99,6 +102,7 @@ async def test_a_page_past_the_end_is_empty(todos: Todos) -> None:
     assert (list(page.items), page.total, page.pages) == ([], 4, 1)
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("five")
 async def test_statistics_count_the_owners_only(todos: Todos) -> None:
     assert await todos.statistics() == TodoStatistics(total=4, open=3, done=1, overdue=1)
@@ -109,6 +113,7 @@ async def test_statistics_of_nothing_are_zeros(todos: Todos) -> None:
     assert await todos.statistics() == TodoStatistics(total=0, open=0, done=0, overdue=0)
 
 
+@pytest.mark.database("sqlite")
 async def test_a_change_leaves_alone_what_it_does_not_name(todos: Todos) -> None:
     todo = await todos.add(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
 
@@ -119,6 +124,7 @@ async def test_a_change_leaves_alone_what_it_does_not_name(todos: Todos) -> None
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", None)
 
 
+@pytest.mark.database("sqlite")
 async def test_what_is_done_twice_was_done_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, done_at=NOON)
 
@@ -146,6 +152,7 @@ async def test_another_users_todo_is_not_found(todos: Todos, bob: User, make_tod
             await attempt
 
 
+@pytest.mark.database("sqlite")
 async def test_nothing_is_kept_when_the_session_is_not_committed(database: Database, ann: User) -> None:
     async with database.writer() as session:
         await Todos(session, ann).add(TodoCreate(title="Buy milk"))
@@ -155,6 +162,7 @@ async def test_nothing_is_kept_when_the_session_is_not_committed(database: Datab
         assert await session.scalar(select(func.count()).select_from(Todo)) == 0
 
 
+@pytest.mark.database("sqlite")
 async def test_the_todos_of_a_deleted_user_go_too(session: AsyncSession, todos: Todos, ann: User) -> None:
     await todos.add(TodoCreate(title="Buy milk"))
 

@@ -69,7 +69,6 @@ async def test_registering_gives_nobody_privileges(client: AsyncClient, database
     assert user.created_at.year > 2001
 
 
-@on_both
 async def test_a_taken_email_is_a_conflict(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
@@ -79,7 +78,6 @@ async def test_a_taken_email_is_a_conflict(client: AsyncClient, database: Databa
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@on_both
 async def test_registrations_at_once_make_one_user(client: AsyncClient, database: Database) -> None:
     body = {"email": EMAIL, "password": PASSWORD}
 
@@ -163,7 +161,7 @@ async def test_every_sign_in_hashes_once_whether_or_not_the_user_exists(
     assert hashed == ["verify", "hash"]
 
 
-@on_both
+@pytest.mark.database("postgresql")
 async def test_a_name_with_nul_is_no_crash(client: AsyncClient) -> None:
     assert (await login(client, email="ada\0")).status_code in (401, 422)
 
@@ -290,7 +288,7 @@ async def test_white_space_around_a_new_password_counts(ada: AsyncClient) -> Non
     assert (await ada.patch(ME, json=wanted)).status_code == 202
 
 
-@on_both
+@pytest.mark.database("postgresql")
 async def test_a_sign_in_with_what_nobody_can_have_is_invalid(client: AsyncClient) -> None:
     for kind in ("username", "password"):
         answer = await client.post(LOGIN, data={"username": EMAIL, "password": PASSWORD, kind: "nul\0"})

@@ -103,7 +103,6 @@ async def test_an_open_page_knows_who_is_there(app: FastAPI, client: AsyncClient
         assert (await known.get("/open")).json() == user.email
 
 
-@on_both
 async def test_the_user_is_read_once_a_request_by_one_query(app: FastAPI) -> None:
     async with signed_in_client(app) as client:
         with counted_statements("accounts_") as statements:
@@ -112,7 +111,6 @@ async def test_the_user_is_read_once_a_request_by_one_query(app: FastAPI) -> Non
     assert len([text for text in statements if "SELECT" in text]) == 1
 
 
-@on_both
 async def test_the_user_can_be_changed_in_a_session_that_writes(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
 

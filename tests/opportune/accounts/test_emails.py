@@ -68,6 +68,7 @@ async def test_a_broken_link_says_so(client: AsyncClient) -> None:
             assert "<script>" not in shown.text + sent.text
 
 
+@pytest.mark.database("sqlite")
 async def test_a_new_password_and_the_email_about_it_are_stored_together_or_not_at_all(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,6 @@ on_both = pytest.mark.database("sqlite", "postgresql")
 EMAIL = "ada@example.com"
 
 
-@on_both
 async def test_a_migrated_database_has_no_account(database: Database) -> None:
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(User)) == 0

@@ -97,6 +97,7 @@ async def test_a_sign_in_fails(
     assert (await stored(database))[1] == 0
 
 
+@pytest.mark.database("sqlite")
 async def test_a_better_hash_of_the_old_password_does_not_replace_the_new_one(
     client: AsyncClient, database: Database, held: Held
 ) -> None:
@@ -110,6 +111,7 @@ async def test_a_better_hash_of_the_old_password_does_not_replace_the_new_one(
     assert (await passwords.verify_password(NEW, (await stored(database))[0]))[0]
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("way", ["page", "api"])
 async def test_who_knows_the_old_password_cannot_set_another(
     app: FastAPI, database: Database, held: Held, way: str
@@ -130,6 +132,7 @@ async def test_who_knows_the_old_password_cannot_set_another(
     assert count == 0
 
 
+@pytest.mark.database("sqlite")
 async def test_who_knows_the_old_password_cannot_delete_the_account(
     app: FastAPI, database: Database, held: Held
 ) -> None:
@@ -141,6 +144,7 @@ async def test_who_knows_the_old_password_cannot_delete_the_account(
     assert (await passwords.verify_password(NEW, (await stored(database))[0]))[0]
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("address", "kind"), [("/accounts/tokens", "data"), ("/api/v1/users/me/tokens", "json")], ids=["page", "api"]
 )
@@ -193,6 +197,7 @@ async def someone_waits(database: Database) -> bool:
         return bool(await session.scalar(waiting))
 
 
+@pytest.mark.database("sqlite")
 async def test_a_link_proves_no_address_that_the_account_gets_meanwhile(
     client: AsyncClient, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +219,7 @@ async def readdress(database: Database) -> None:
         await session.execute(update(User).values(email="stranger@example.com"))
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("address", "name"), [("/accounts/login", "email"), ("/api/v1/auth/login", "username")])
 async def test_who_signs_in_without_a_code_while_the_owner_begins_to_need_one_stays_out(
     client: AsyncClient, database: Database, settings: Settings, held: Held, address: str, name: str

@@ -162,6 +162,7 @@ async def test_a_known_browser_is_limited_too_and_known_for_no_other_account(
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 303
 
 
+@pytest.mark.database("sqlite")
 async def test_two_processes_count_together(app: FastAPI, settings: Settings, client: AsyncClient) -> None:
     other = quiet_app(settings)
     async with other.router.lifespan_context(other), client_of(other) as there:
@@ -183,6 +184,7 @@ async def test_the_table_tells_neither_who_nor_whence(client: AsyncClient, datab
     assert "127.0.0.1" not in stored
 
 
+@pytest.mark.database("sqlite")
 async def test_what_is_over_is_swept_out_and_what_is_not_stays(client: AsyncClient, database: Database) -> None:
     await guess(client)
     async with database.writer() as session:
@@ -210,6 +212,7 @@ async def test_counting_sweeps_now_and_then(
         assert "old" not in set(await session.scalars(select(col(Attempt.key))))
 
 
+@pytest.mark.database("sqlite")
 async def test_what_is_refunded_never_gets_below_nothing(database: Database, settings: Settings) -> None:
     storage, hit = DatabaseStorage(database, settings), RateLimit("a test", 1).by("ada")
     async with database.writer() as session:

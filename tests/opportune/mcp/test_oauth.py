@@ -262,7 +262,7 @@ async def test_a_superuser_who_is_signed_in_as_somebody_lets_nothing_in_for_them
         assert (await disguised.post(asking(client_id), data=allowing())).status_code == 403
 
 
-@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.database("postgresql")
 async def test_a_code_that_is_sent_twice_at_once_leaves_nothing(
     program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
 ) -> None:

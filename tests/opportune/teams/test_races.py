@@ -67,6 +67,7 @@ async def test_of_the_last_two_owners_who_leave_at_once_one_stays(database: Data
     assert list((await roles_in(database, team)).values()) == ["owner"]
 
 
+@pytest.mark.database("postgresql")
 async def test_of_the_last_two_owners_who_go_at_once_one_stays_when_the_other_deletes_the_account(
     database: Database,
 ) -> None:
@@ -86,6 +87,7 @@ async def test_of_the_last_two_owners_who_go_at_once_one_stays_when_the_other_de
     assert list((await roles_in(database, team)).values()).count("owner") == 1
 
 
+@pytest.mark.database("postgresql")
 async def test_an_invitation_that_is_accepted_twice_at_once_makes_one_member(database: Database) -> None:
     ann, bob = await people(database)
     team = await make_team(database, ann)
@@ -100,6 +102,7 @@ async def test_an_invitation_that_is_accepted_twice_at_once_makes_one_member(dat
     assert await roles_in(database, team) == {"ann": "owner", "bob": "admin"}
 
 
+@pytest.mark.database("postgresql")
 async def test_whoever_loses_a_role_while_a_request_runs_does_nothing_with_it(database: Database) -> None:
     ann, bob = await people(database)
     team = await owned_by_both(database, ann, bob)
@@ -121,6 +124,7 @@ async def test_whoever_loses_a_role_while_a_request_runs_does_nothing_with_it(da
         assert (await session.scalars(select(col(Team.name)))).all() == ["Crew"]
 
 
+@pytest.mark.database("postgresql")
 async def test_an_invitation_is_worthless_as_soon_as_its_inviter_is_removed(database: Database) -> None:
     ann, bob = await people(database)
     team = await owned_by_both(database, ann, bob)
@@ -144,6 +148,7 @@ async def test_an_invitation_is_worthless_as_soon_as_its_inviter_is_removed(data
     assert await roles_in(database, team) == {"ann": "owner"}
 
 
+@pytest.mark.database("postgresql")
 async def test_nobody_comes_into_more_teams_than_they_may_by_accepting_and_making_some_at_once(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

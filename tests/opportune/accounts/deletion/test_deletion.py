@@ -191,7 +191,6 @@ async def test_an_account_is_not_deleted_by_mistake(ada: AsyncClient, recorded: 
     assert "Your account is deleted" not in [subject for _, subject in told(recorded)]
 
 
-@on_both
 async def test_an_account_with_very_much_is_deleted_and_one_that_must_stay_keeps_it(
     app: FastAPI,
     ada: AsyncClient,
@@ -226,7 +225,7 @@ async def test_the_last_superuser_stays(app: FastAPI, database: Database, record
         assert (await client.get(ME)).status_code == 200
 
 
-@on_both
+@pytest.mark.database("postgresql")
 async def test_of_two_superusers_who_leave_at_once_one_stays(
     app: FastAPI, database: Database, recorded: RecordedJobs
 ) -> None:

@@ -34,8 +34,6 @@ __all__ = ["settings"]  # a fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 
 async def sessions(database: Database) -> int:
     async with database.reader() as session:
@@ -69,7 +67,7 @@ async def test_an_email_counts_once_by_link_or_by_code(app: FastAPI, client: Asy
     assert not await is_signed_in(client)
 
 
-@on_both
+@pytest.mark.database("postgresql")
 async def test_of_two_at_once_one_gets_in(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, is_verified=True)
     await ask(client)

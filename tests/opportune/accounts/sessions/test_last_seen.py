@@ -40,6 +40,7 @@ def is_now(moment: datetime) -> bool:
     return abs(utc_now() - moment) < timedelta(minutes=1)
 
 
+@pytest.mark.database("sqlite")
 async def test_a_session_is_seen_and_lasts_a_day_from_then(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
         await age(database, 6)
@@ -104,6 +105,7 @@ async def test_who_was_not_seen_for_a_day_has_to_sign_in(app: FastAPI, database:
         assert (await client.get(PROFILE)).status_code == 303
 
 
+@pytest.mark.database("sqlite")
 async def test_a_token_is_seen_too(app: FastAPI, client: AsyncClient, database: Database) -> None:
     token = await make_token(database, await make_user(database))
 

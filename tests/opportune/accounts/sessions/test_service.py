@@ -144,7 +144,6 @@ async def test_another_site_can_sign_nobody_in_or_out(app: FastAPI, user: User) 
         assert (await client.get(PROFILE)).status_code == 200
 
 
-@on_both
 async def test_an_expired_session_is_over_and_swept_out_at_the_next_sign_in(
     app: FastAPI, user: User, client: AsyncClient, database: Database
 ) -> None:

@@ -79,6 +79,7 @@ async def test_the_link_makes_a_superuser_and_signs_in(client: AsyncClient, data
     assert (await client.get(PAGE)).status_code == 404
 
 
+@pytest.mark.database("sqlite")
 async def test_who_has_the_email_already_becomes_it_and_nobody_else_gets_in(
     app: FastAPI, client: AsyncClient, database: Database, token: str
 ) -> None:
@@ -95,6 +96,7 @@ async def test_who_has_the_email_already_becomes_it_and_nobody_else_gets_in(
         assert len((await session.scalars(select(Session))).all()) == 1
 
 
+@pytest.mark.database("postgresql")
 async def test_two_at_once_make_one_superuser(client: AsyncClient, database: Database, token: str) -> None:
     forms = [{"email": f"user{n}@example.com", "password": PASSWORD, "token": token} for n in range(4)]
 

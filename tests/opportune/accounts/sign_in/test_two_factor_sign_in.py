@@ -163,6 +163,7 @@ async def test_a_program_that_only_lacks_the_code_has_guessed_nothing(app: FastA
     assert {(await sign_in_program(client)).status_code for _ in range(12)} == {401}
 
 
+@pytest.mark.database("sqlite")
 async def test_a_password_that_changes_before_the_code_is_looked_at_lets_nobody_in(
     client: AsyncClient, database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,8 +17,6 @@ from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
 pytestmark = pytest.mark.database("sqlite")
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 NOT_OURS = "This sign-in did not begin in this browser"
 GITHUB = [
     {"email": "other@example.com", "primary": False, "verified": True},
@@ -160,7 +158,7 @@ async def test_whoever_says_no_at_the_provider_is_told_so_and_none_of_its_words(
     assert "0900" not in words
 
 
-@on_both
+@pytest.mark.database("postgresql")
 async def test_two_first_sign_ins_at_once_make_one_account(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:

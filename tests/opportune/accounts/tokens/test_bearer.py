@@ -17,8 +17,6 @@ pytestmark = pytest.mark.database("sqlite")
 
 ME, LOGIN, LOGOUT = "/api/v1/users/me", "/api/v1/auth/login", "/api/v1/auth/logout"
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 
 @pytest.fixture
 async def user(database: Database) -> User:
@@ -60,7 +58,6 @@ async def test_signing_in_gives_a_token_of_an_hour(client: AsyncClient, database
     assert abs(stored.expires_at - utc_now() - timedelta(hours=1)) < timedelta(minutes=1)
 
 
-@on_both
 async def test_a_token_whose_time_is_over_is_refused_and_swept_out_with_the_next(
     client: AsyncClient, database: Database, user: User, token: str
 ) -> None:
@@ -80,7 +77,6 @@ async def test_nonsense_is_refused(client: AsyncClient) -> None:
         assert answer.status_code == 401, token
 
 
-@on_both
 async def test_a_deactivated_users_token_is_refused(
     client: AsyncClient, user: User, token: str, database: Database
 ) -> None:
@@ -103,7 +99,6 @@ async def test_pages_take_no_token(client: AsyncClient, token: str) -> None:
     assert (await client.get("/accounts/profile", headers=headers)).status_code == 303
 
 
-@on_both
 async def test_signing_out_ends_the_token_it_came_with_and_no_other(
     app: FastAPI, client: AsyncClient, database: Database, user: User, token: str
 ) -> None:

@@ -121,6 +121,7 @@ async def test_signing_out_ends_both_also_when_the_jwt_is_over(
     assert (await client.post(LOGOUT, headers={"authorization": "Bearer a.b.c"})).status_code == 204
 
 
+@pytest.mark.database("postgresql")
 async def test_a_client_that_asks_twice_at_once_is_given_the_same_refresh_token(
     client: AsyncClient, user: User
 ) -> None:
@@ -134,6 +135,7 @@ async def test_a_client_that_asks_twice_at_once_is_given_the_same_refresh_token(
     assert (await refresh(client, following)).status_code == 200
 
 
+@pytest.mark.database("sqlite")
 async def test_a_refresh_token_that_is_used_twice_ends_its_sign_in_and_its_owner_is_told(
     client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
 ) -> None:

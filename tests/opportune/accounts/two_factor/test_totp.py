@@ -52,6 +52,7 @@ def code_of(app: pyotp.TOTP, periods: int) -> str:
     return app.at(time.time() + periods * PERIOD)
 
 
+@pytest.mark.database("sqlite")
 async def test_a_code_of_the_app_counts_once(database: Database, settings: Settings) -> None:
     user = await make_user(database)
     app, _ = await turned_on(database, settings, user)
@@ -62,6 +63,7 @@ async def test_a_code_of_the_app_counts_once(database: Database, settings: Setti
     assert not await verify(database, settings, user, app.now())
 
 
+@pytest.mark.database("postgresql")
 async def test_of_two_requests_at_once_with_one_code_one_gets_in(database: Database, settings: Settings) -> None:
     user = await make_user(database)
     app, codes = await turned_on(database, settings, user)
@@ -99,6 +101,7 @@ async def test_a_user_without_the_factor_has_no_right_code(database: Database, s
         assert not await verify(database, settings, user, code)
 
 
+@pytest.mark.database("sqlite")
 async def test_each_recovery_code_counts_once_and_for_its_owner(database: Database, settings: Settings) -> None:
     user, other = await make_user(database), await make_user(database)
     _, codes = await turned_on(database, settings, user)
