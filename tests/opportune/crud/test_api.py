@@ -336,8 +336,8 @@ async def test_the_short_ways_to_a_list_and_a_new_row_answer_as_fastapi(
         answers = [await librarian.post(f"{API}/notes", content=body, headers={"Content-Type": kind})]
         with long_way(app):
             answers.append(await librarian.post(f"{API}/notes", content=body, headers={"Content-Type": kind}))
-        short, usual = ({"status": each.status_code, **each.json(), "id": 0, "created_at": ""} for each in answers)
-        assert short == usual, (body[:40], kind)
+        ours, fastapis = ({"status": each.status_code, **each.json(), "id": 0, "created_at": ""} for each in answers)
+        assert ours == fastapis, (body[:40], kind)
 
 
 BODIES = [

@@ -20,7 +20,7 @@ EVERYWHERE = {
 }
 
 
-async def test_every_answer_has_the_security_headers(client: AsyncClient) -> None:
+async def test_every_answer_has_the_security_headers_and_a_strange_number_is_replaced(client: AsyncClient) -> None:
     for path in (
         "/accounts/login",
         "/nothing",
@@ -36,10 +36,15 @@ async def test_every_answer_has_the_security_headers(client: AsyncClient) -> Non
         script = next(part for part in headers["content-security-policy"].split("; ") if part.startswith("script-src"))
         assert script == "script-src 'self'", path
 
-
-async def test_a_refusal_has_them_too(client: AsyncClient) -> None:
     response = await client.post("/", headers={"Origin": "https://evil.example"})
     assert EVERYWHERE.items() <= dict(response.headers).items()
+
+    for number in ("short", "x" * 65, "with space in it", "line\\nbreak-here"):
+        response = await client.get("/health/live", headers={"X-Request-ID": number})
+        assert response.headers["x-request-id"] != number
+
+    """By the same browser it may be after signing in, and by others of the same cache."""
+    assert (await client.get("/accounts/login")).headers["cache-control"] == "private, no-cache"
 
 
 async def test_strict_transport_is_asked_for_in_production_over_tls_alone(settings: Settings) -> None:
@@ -73,23 +78,12 @@ async def test_a_request_has_a_number_in_its_answer_and_its_log_line(
     assert "hidden" not in caplog.text, "the query may hold a token"
 
 
-async def test_a_strange_number_is_replaced(client: AsyncClient) -> None:
-    for number in ("short", "x" * 65, "with space in it", "line\\nbreak-here"):
-        response = await client.get("/health/live", headers={"X-Request-ID": number})
-        assert response.headers["x-request-id"] != number
-
-
-@pytest.mark.parametrize("path", ["/accounts/login", "/accounts/profile", "/api/v1/users/me", "/api/v1/nothing"])
-async def test_what_people_who_are_signed_in_get_is_not_stored(app: FastAPI, client: AsyncClient, path: str) -> None:
+async def test_what_people_who_are_signed_in_get_is_not_stored(app: FastAPI, client: AsyncClient) -> None:
     async with signed_in_client(app) as browser:
-        assert (await browser.get(path)).headers["cache-control"] == "no-store"
-    program = await client.get(path, headers={"Authorization": "Bearer x"})
-    assert program.headers["cache-control"] == "no-store"
-
-
-async def test_what_strangers_get_is_asked_for_again(client: AsyncClient) -> None:
-    """By the same browser it may be after signing in, and by others of the same cache."""
-    assert (await client.get("/accounts/login")).headers["cache-control"] == "private, no-cache"
+        for path in ("/accounts/login", "/accounts/profile", "/api/v1/users/me", "/api/v1/nothing"):
+            assert (await browser.get(path)).headers["cache-control"] == "no-store", path
+            program = await client.get(path, headers={"Authorization": "Bearer x"})
+            assert program.headers["cache-control"] == "no-store", path
 
 
 async def test_what_a_route_says_about_caches_stays(app: FastAPI) -> None:

@@ -13,78 +13,28 @@ pytestmark = pytest.mark.database("sqlite")
 STYLE = "css/tabler.min.css"
 
 
-@pytest.mark.parametrize("name", ["site.css", STYLE, "js/tabler.min.js", "django_htmx/htmx-4.min.js", "swagger-ui.css"])
-async def test_files_of_the_project_and_of_wheels_are_served(client: AsyncClient, name: str) -> None:
-    response = await client.get(assets.url(name))
-    assert response.status_code == 200
-    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+async def test_files_of_the_project_and_of_wheels_are_served_and_what_is_no_file_here_is_not_found(
+    client: AsyncClient,
+) -> None:
+    for name in ("site.css", STYLE, "js/tabler.min.js", "django_htmx/htmx-4.min.js", "swagger-ui.css"):
+        response = await client.get(assets.url(name))
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
 
-
-async def test_without_the_right_version_a_file_is_asked_for_again(client: AsyncClient) -> None:
     for url in ("/static/site.css", "/static/site.css?v=old"):
         response = await client.get(url)
         assert response.headers["cache-control"] == "public, no-cache"
         again = await client.get(url, headers={"If-None-Match": response.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
 
-
-async def test_text_is_compressed_for_those_who_take_it(client: AsyncClient) -> None:
-    plain = await client.get(assets.url(STYLE), headers={"Accept-Encoding": "gzip;q=0, identity"})
-    packed = await client.get(assets.url(STYLE), headers={"Accept-Encoding": "br, gzip;q=0.8"})
-    assert "content-encoding" not in plain.headers
-    assert packed.headers["content-encoding"] == "gzip"
-    assert plain.content == packed.content, "the client unpacks it"
-    assert int(packed.headers["content-length"]) < len(plain.content) / 4
-    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
-
-
-async def test_compressed_and_plain_are_told_apart_when_they_are_asked_for_again(client: AsyncClient) -> None:
-    tags = {}
-    for encoding in ("gzip", "identity"):
-        answer = await client.get("/static/site.css", headers={"Accept-Encoding": encoding})
-        tags[encoding] = answer.headers["etag"]
-    assert tags["gzip"] != tags["identity"]
-    for encoding, tag in tags.items():
-        for asked, status in ((encoding, 304), ("gzip, identity;q=0" if encoding == "identity" else "identity", 200)):
-            headers = {"Accept-Encoding": asked, "If-None-Match": f'"other", W/{tag}'}
-            answer = await client.get("/static/site.css", headers=headers)
-            assert (answer.status_code, answer.headers["vary"]) == (status, "Accept-Encoding")
-
-
-async def test_a_part_of_a_picture_is_sent_and_it_is_not_compressed(client: AsyncClient) -> None:
-    url = "/static/webfonts/fa-solid-900.woff2"
-    part = await client.get(url, headers={"Range": "bytes=0-9"})
-    assert (part.status_code, len(part.content)) == (206, 10)
-    whole = await client.get(url)
-    assert "content-encoding" not in whole.headers
-    assert "vary" not in whole.headers
-
-
-async def test_head_tells_what_get_would(client: AsyncClient) -> None:
     for url in ("/static/site.css", "/static/icons.css", "/static/webfonts/fa-solid-900.woff2"):
         told, sent = await client.head(url), await client.get(url)
         assert told.content == b""
         for name in ("content-length", "content-type", "content-encoding", "etag", "vary", "cache-control"):
             assert told.headers.get(name) == sent.headers.get(name), name
 
+    assert (await client.post("/static/site.css")).status_code == 405
 
-async def test_what_a_style_sheet_names_has_the_hash_of_its_content_too(client: AsyncClient, tmp_path: Path) -> None:
-    style = (await client.get(assets.url("css/fontawesome-all.min.css"))).text
-    fonts = re.findall(r"url\([\"']?([^)\"']+woff2[^)\"']*)", style)
-    assert fonts
-    for font in fonts:
-        if "v4compatibility" not in font:  # which SQLAdmin does not bring
-            assert (await client.get(font)).headers["cache-control"] == "public, max-age=31536000, immutable"
-    (tmp_path / "own").mkdir()
-    (tmp_path / "a.png").touch()
-    kept = "url(b.png) url('data:image/png;a') url(https://b.example/a.png) url(/a.png) url(#a)"
-    (tmp_path / "own/a.css").write_text(f'a {{ b: url("../a.png?v1#c") url(../a.png) {kept} }}')
-    own = Assets(tmp_path)
-    png = own.url("a.png")
-    assert own.content("own/a.css").decode() == f'a {{ b: url("{png}#c") url({png}) {kept} }}'
-
-
-async def test_what_is_no_file_here_is_not_found(client: AsyncClient) -> None:
     for path in (
         "nothing.css",
         "",
@@ -101,8 +51,50 @@ async def test_what_is_no_file_here_is_not_found(client: AsyncClient) -> None:
         assert "SECRET_KEY" not in response.text, path
 
 
-async def test_nothing_is_posted_to_files(client: AsyncClient) -> None:
-    assert (await client.post("/static/site.css")).status_code == 405
+async def test_text_is_compressed_for_those_who_take_it_and_told_apart_when_it_is_asked_for_again(
+    client: AsyncClient,
+) -> None:
+    plain = await client.get(assets.url(STYLE), headers={"Accept-Encoding": "gzip;q=0, identity"})
+    packed = await client.get(assets.url(STYLE), headers={"Accept-Encoding": "br, gzip;q=0.8"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert plain.content == packed.content, "the client unpacks it"
+    assert int(packed.headers["content-length"]) < len(plain.content) / 4
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+
+    tags = {}
+    for encoding in ("gzip", "identity"):
+        answer = await client.get("/static/site.css", headers={"Accept-Encoding": encoding})
+        tags[encoding] = answer.headers["etag"]
+    assert tags["gzip"] != tags["identity"]
+    for encoding, tag in tags.items():
+        for asked, status in ((encoding, 304), ("gzip, identity;q=0" if encoding == "identity" else "identity", 200)):
+            headers = {"Accept-Encoding": asked, "If-None-Match": f'"other", W/{tag}'}
+            answer = await client.get("/static/site.css", headers=headers)
+            assert (answer.status_code, answer.headers["vary"]) == (status, "Accept-Encoding")
+
+    url = "/static/webfonts/fa-solid-900.woff2"
+    part = await client.get(url, headers={"Range": "bytes=0-9"})
+    assert (part.status_code, len(part.content)) == (206, 10)
+    whole = await client.get(url)
+    assert "content-encoding" not in whole.headers
+    assert "vary" not in whole.headers
+
+
+async def test_what_a_style_sheet_names_has_the_hash_of_its_content_too(client: AsyncClient, tmp_path: Path) -> None:
+    style = (await client.get(assets.url("css/fontawesome-all.min.css"))).text
+    fonts = re.findall(r"url\([\"']?([^)\"']+woff2[^)\"']*)", style)
+    assert fonts
+    for font in fonts:
+        if "v4compatibility" not in font:  # which SQLAdmin does not bring
+            assert (await client.get(font)).headers["cache-control"] == "public, max-age=31536000, immutable"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "a.png").touch()
+    kept = "url(b.png) url('data:image/png;a') url(https://b.example/a.png) url(/a.png) url(#a)"
+    (tmp_path / "own/a.css").write_text(f'a {{ b: url("../a.png?v1#c") url(../a.png) {kept} }}')
+    own = Assets(tmp_path)
+    png = own.url("a.png")
+    assert own.content("own/a.css").decode() == f'a {{ b: url("{png}#c") url({png}) {kept} }}'
 
 
 def test_a_changed_file_has_another_address_a_second_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,9 +227,9 @@ async def test_names_that_stand_for_no_one_row_and_faults_of_the_database_are_to
             assert page.status_code == 400, (name, value)
             assert f"Row 1: {name.capitalize()}: Please give" in told(page)
 
-    page = told(await send(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
-    assert "Line 2: Author: There is no “Nobody”, and to make it takes the right to add one." in page
-    assert "Tags: To choose another one takes the right to list what there is." in page
+    refused = told(await send(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
+    assert "Line 2: Author: There is no “Nobody”, and to make it takes the right to add one." in refused
+    assert "Tags: To choose another one takes the right to list what there is." in refused
     assert await names(app, Author) == ["Sigrid"]
 
     page = await send(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")

@@ -31,6 +31,10 @@ async def shop(store: Store) -> AsyncIterator[Shop]:
     await shop.cache.close()
 
 
+in_memory = pytest.mark.parametrize("cache_url", ["memory"], indirect=True)
+"""For what no store is asked differently about."""
+
+
 class Clock:
     late = 0.0
 

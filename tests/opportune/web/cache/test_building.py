@@ -8,7 +8,7 @@ import pytest
 
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.store import Store
-from tests.opportune.web.cache.conftest import Clock
+from tests.opportune.web.cache.conftest import Clock, in_memory
 from tests.opportune.web.cache.shop import Shop, ask_at_once, until
 
 
@@ -66,6 +66,7 @@ async def test_a_crash_is_everybodys_who_waited_and_the_next_one_tries_again(sho
         assert (await client.get("/things")).status_code == 200
 
 
+@in_memory
 async def test_an_error_is_everybodys_who_waited(shop: Shop) -> None:
     shop.status = 404
     async with shop.client() as client:
@@ -93,6 +94,7 @@ async def test_a_builder_that_is_cancelled_lets_another_build(shop: Shop) -> Non
     assert shop.builds == 2
 
 
+@in_memory
 async def test_one_who_waits_and_leaves_takes_nothing_from_the_others(shop: Shop) -> None:
     async with shop.client() as client:
         shop.open.clear()
@@ -108,6 +110,7 @@ async def test_one_who_waits_and_leaves_takes_nothing_from_the_others(shop: Shop
         assert (await first).status_code == 200
 
 
+@in_memory
 async def test_a_private_answer_is_not_shared_with_those_who_waited(shop: Shop) -> None:
     shop.headers = {"set-cookie": "basket=1"}
     async with shop.client() as client:
@@ -133,6 +136,7 @@ async def test_a_stale_answer_is_given_at_once_and_built_anew_once(shop: Shop, c
     assert (shop.builds, shop.route.counts.stale) == (2, 10)
 
 
+@in_memory
 async def test_an_answer_past_its_time_is_built_before_it_is_given(shop: Shop, clock: Clock) -> None:
     async with shop.client(seconds=60, stale=300) as client:
         await client.get("/things")
@@ -142,6 +146,7 @@ async def test_an_answer_past_its_time_is_built_before_it_is_given(shop: Shop, c
     assert answer.text.startswith("second")
 
 
+@in_memory
 async def test_a_stale_answer_stays_while_it_cannot_be_built_anew(
     shop: Shop, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,6 +161,7 @@ async def test_a_stale_answer_stays_while_it_cannot_be_built_anew(
     assert shop.builds == 2  # not again at once
 
 
+@in_memory
 async def test_what_is_gone_when_it_is_built_anew_is_kept_no_longer(shop: Shop, clock: Clock) -> None:
     async with shop.client(stale=300) as client:
         await client.get("/things")
@@ -165,6 +171,7 @@ async def test_what_is_gone_when_it_is_built_anew_is_kept_no_longer(shop: Shop, 
         assert (await client.get("/things")).status_code == 404
 
 
+@in_memory
 async def test_background_work_has_a_bound_and_ends_with_the_site(
     shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
