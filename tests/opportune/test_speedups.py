@@ -42,7 +42,8 @@ PLAINLY_DEFINED = re.compile(
 )
 """What begins a line with its definition. What it does not find is parsed."""
 
-CORE_TESTS = ("-q", "-x", "@tests/opportune/core.txt")
+CORE_TESTS = ("-q", "-x", "@tests/opportune/core.txt", "-k", "not at_once and not named and not flash")
+"""Without those of races, of addresses that are wrong and of cookies, which ask no adapter."""
 
 
 @pytest.fixture

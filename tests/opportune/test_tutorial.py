@@ -22,17 +22,28 @@ TUTORIAL = PROJECT / "docs/tutorial.md"
 TEXT = TUTORIAL.read_text(encoding="utf-8")
 # What installs, serves, tests or needs a release is for the reader; tests are run below.
 NOT_RUN = ("startproject", "quickstart", "runserver", "test", "upgrade")
+WRITING = ("startapp", "addmodel")
+"""What these write, a process that has imported the project does not find."""
 
 
 def steps() -> list[list[str]]:
-    """The words of the commands after the project is there; an empty list stands for the edits."""
+    """The words of the commands after the project is there; an empty list stands for the edits.
+
+    Those that write no code are one step with the one before them, as a shell has them with `&&`.
+    """
     found: list[list[str]] = []
     for kind, block in re.findall(r"^```(sh|diff)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
         if kind == "diff":
             found += [[]] if [] not in found else []
             continue
         lines = [shlex.split(line) for line in block.splitlines() if line.startswith("python3 oppman.py ")]
-        found += [words[2:] for words in lines if words[2] not in NOT_RUN]
+        for _, _, *words in lines:
+            if words[0] in NOT_RUN:
+                continue
+            if words[0] in WRITING or not found or not found[-1] or found[-1][0] in WRITING:
+                found.append(words)
+            else:
+                found[-1] += ["&&", *words]
     return found
 
 

@@ -42,19 +42,6 @@ def test_a_missing_file_is_not_made(oppman: Oppman, tmp_path: Path) -> None:
     assert (code, err.count("\n"), list(tmp_path.iterdir())) == (1, 1, [])
 
 
-def test_check_tells_of_it(oppman: Oppman, path: Path, line: str) -> None:
-    code, out, err = oppman("check", DATABASE_URL=f"sqlite+memory:///{path}")
-    assert code == 0, out + err
-    assert f"note: {line}\n" in out
-
-
-def test_check_names_a_file_that_is_missing(oppman: Oppman, tmp_path: Path) -> None:
-    path = tmp_path / "none.db"
-    code, out, _ = oppman("check", DATABASE_URL=f"sqlite+memory:///{path}")
-    assert code == 1
-    assert f"error: There is no file {path}. Check DATABASE_URL.\n" in out
-
-
 def test_the_server_tells_of_it_and_serves(path: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     look_at_database(settings_for(f"sqlite+memory:///{path}"), migrate=False)
     assert capsys.readouterr().err == f"{line}\n"

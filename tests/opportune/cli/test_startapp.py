@@ -52,10 +52,10 @@ def test_a_new_feature_is_made_and_installed(project: Path, capsys: pytest.Captu
     assert "python3 oppman.py makemigrations notes" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["notes", "links", "book_reviews", "address", "zoo", "a" * 24])
-def test_what_is_made_passes_the_linter(project: Path, name: str) -> None:
+def test_what_is_made_passes_the_linter(project: Path) -> None:
     shutil.copy(PROJECT / "pyproject.toml", project)
-    assert main(["startapp", name]) == 0
+    for name in ("notes", "links", "book_reviews", "address", "zoo", "a" * 24):
+        assert main(["startapp", name]) == 0
     # Most of both is not in this folder.
     options = ["--no-cache", "--config", "lint.isort.known-first-party = ['app', 'opportune', 'tests']"]
     for task in (["check"], ["format", "--check"]):

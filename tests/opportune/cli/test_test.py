@@ -16,7 +16,7 @@ from opportune.cli.installation import plain
 from opportune.cli.main import main
 from opportune.project import PROJECT
 from opportune.testing import plugin
-from tests.opportune.cli.command_server import PYTEST_OPTIONS, command_server
+from tests.opportune.cli.command_server import FEATURES, PYTEST_OPTIONS, command_server
 
 
 def test_arguments_and_options_go_to_pytest_in_the_projects_folder(
@@ -126,7 +126,7 @@ def test_the_tests_of_features_need_nothing_that_only_the_frameworks_have() -> N
     assert {"moto", "boto3", "schemathesis"} < set(modules)
     options = [*PYTEST_OPTIONS, "--collect-only", "-q", "tests", "--ignore=tests/opportune"]
     program = "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[2:])); print(int(pytest.main(%s)))"
-    with command_server(PROJECT) as run:
+    with command_server(PROJECT, "app.main", *FEATURES) as run:  # which need none of them: a site runs without
         code, output = run("-c", program % options, *modules)
     assert (code, output.splitlines()[-1]) == (0, "0"), output[-5000:]
 

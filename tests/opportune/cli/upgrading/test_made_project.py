@@ -1,9 +1,6 @@
 """A project that `startproject` has made, with work of its own, takes a release of the framework, and goes back."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +12,9 @@ from opportune.cli.new_project.examples import examples
 from opportune.cli.release import read_record
 from opportune.project import PROJECT
 from tests.opportune.cli.command_server import command_server, link
+from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.upgrading.releases import commit, git
 
-TIMEOUT_SECONDS = 120
 NOTES = "## Unreleased\n\n## 99.0\n\n### Breaking\n\n- Questions are asked elsewhere.\n\n"
 
 
@@ -26,15 +23,6 @@ def edit(file: Path, old: str, new: str) -> None:
     assert old in text
     file.unlink()  # which may be the starter's own, too
     file.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def oppman(site: Path, *arguments: str) -> tuple[int, str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE")}
-    command = [sys.executable, "oppman.py", *arguments]
-    done = subprocess.run(
-        command, cwd=site, env=environ, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -58,7 +46,9 @@ def starter(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_project_with_work_of_its_own_is_upgraded_resolved_and_goes_back(tmp_path: Path, starter: Path) -> None:
+def test_a_project_with_work_of_its_own_is_upgraded_resolved_and_goes_back(
+    tmp_path: Path, starter: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site, example = tmp_path / "site", next(iter(examples()), "")
     assert startproject(["Reading Circle", str(site), "--with", example]) == 0
     edit(site / "opportune/cli/prompts.py", "two different passwords", "not the same")
@@ -67,7 +57,9 @@ def test_a_project_with_work_of_its_own_is_upgraded_resolved_and_goes_back(tmp_p
     (site / "app/own.py").write_text("MINE = True\n")
     commit(site, "Work of its own")
 
-    code, told = oppman(site, "upgrade", str(starter), "--yes")
+    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", site)
+    code, *said = oppman("upgrade", str(starter), "--yes")
+    told = "".join(said)
     assert (code, git(site, "branch", "--show-current")) == (1, "upgrade-99.0"), told
     assert "  Breaking\n    - Questions are asked elsewhere.\n" in told
     assert "To be resolved:\n  opportune/cli/startapp.py: line " in told
