@@ -38,39 +38,26 @@ async def test_two_tabs_are_in_step_and_a_question_during_an_answer_to_the_other
     await page.goto("/chat")
     await ask(page, "One?")
     await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
-    end = asyncio.Event()
-    script.script = ["So far", end, " and the rest."]
+    script.script = ["So far", asyncio.Event()]
     other = await page.context.new_page()
     await other.goto(page.url)
     await page.evaluate("window.same = true")
     await ask(other, "Two?")
     await expect(other.locator("article").nth(3)).to_contain_text("So far")
-    await other.reload()
-    await expect(other.locator("article").nth(3)).to_contain_text("So far")
     await page.bring_to_front()
     await ask(page, "Three?")
     await expect(page.get_by_text("still being written")).to_be_visible()
     await expect(page.locator("article").nth(3)).to_contain_text("So far")
-    end.set()
-    for tab in (page, other):
-        await expect(tab.locator("article").nth(3).locator(".markdown").first).to_have_text("So far and the rest.")
-    await expect(page.get_by_text("still being written")).to_have_count(0)
-    script.script = ["An answer to stop", asyncio.Event()]
-    await ask(other, "Three?")
-    await expect(page.locator("article").nth(5)).to_contain_text("An answer to stop")
-    await expect(page.get_by_label("Stop")).to_be_visible()
     await page.get_by_label("Stop").click()
     for tab in (page, other):
         await expect(tab.get_by_text("Stopped")).to_be_visible()
+    await expect(page.get_by_text("still being written")).to_have_count(0)
     script.script = ["Another."]
     await other.get_by_role("button", name="Try again").click()
     for tab in (page, other):
-        await expect(tab.locator("article")).to_have_count(6)
-        await expect(tab.locator("article").nth(5)).to_contain_text("Another.")
+        await expect(tab.locator("article").nth(3)).to_contain_text("Another.")
         await expect(tab.get_by_label("Send")).to_be_visible()
-    await ask(page, "Four?")
-    for tab in (page, other):
-        await expect(tab.locator(".chat-question")).to_have_text(["One?", "Two?", "Three?", "Four?"])
+    await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?"])
     assert await page.evaluate("window.same"), "the page was not loaded again"
     other.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
     await other.get_by_label("Delete this conversation").click()

@@ -1,4 +1,4 @@
-"""A visitor's way from the list to a seat and back, in Chromium."""
+"""A visitor's way from the list to a seat, in Chromium."""
 
 import re
 from pathlib import Path
@@ -9,13 +9,13 @@ from playwright.async_api import Page, expect
 from opportune.db import Database
 from opportune.testing import RecordedJobs
 from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE
-from tests.events.conftest import MakeEvent, cancel_link, picture, registrations
+from tests.events.conftest import MakeEvent, picture, registrations
 
 # What is looked at is the browser's part: one kind is enough.
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_visitor_registers_with_a_photo_and_cancels(
+async def test_a_visitor_finds_an_event_and_registers_with_a_photo(
     page: Page, recorded_jobs: RecordedJobs, database: Database, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     words = {"place": "P" * 150, "summary": "S" * 200, "description": "```python\nimport tea\n```"}
@@ -52,9 +52,3 @@ async def test_a_visitor_registers_with_a_photo_and_cancels(
     await expect(page.get_by_role("heading", name="Look into your mailbox")).to_be_visible()
     await recorded_jobs.work()
     assert [registration.photo[-5:] for registration in await registrations(database)] == [".webp"]
-
-    await page.goto(cancel_link(recorded_jobs.outbox[0]))
-    await page.get_by_role("button", name="Cancel my registration").click()
-    await expect(page.get_by_role("heading", name="This registration is cancelled.")).to_be_visible()
-    await page.get_by_role("link", name="To the event").click()
-    await expect(page.get_by_text("3 seats left")).to_be_visible()

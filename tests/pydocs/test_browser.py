@@ -1,7 +1,7 @@
 """Searching as its visitor sees it, in Chromium."""
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
 from opportune.testing.services.accessibility import find_violations
 from tests.pydocs.fake_search import FakeSearch
@@ -18,17 +18,3 @@ async def test_what_is_typed_is_found_and_opens_by_the_keyboard(page: Page, fake
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("os.path.join")
     assert not await find_violations(page)
-
-
-async def test_without_javascript_a_phone_searches_and_opens(
-    chromium: Browser, fake_search: FakeSearch, site: str
-) -> None:
-    async with await chromium.new_context(
-        base_url=site, java_script_enabled=False, viewport={"width": 390, "height": 780}
-    ) as context:
-        page = await context.new_page()
-        await page.goto("/pydocs")
-        await page.get_by_role("searchbox").fill("os.path.j")
-        await page.get_by_role("button", name="Search").click()
-        await page.get_by_role("link", name="os.path.join").click()
-        await expect(page.get_by_role("heading", level=1)).to_have_text("os.path.join")

@@ -35,6 +35,7 @@ async def page(app: FastAPI, page: Page, site: str) -> Page:
 
 
 async def test_the_list_follows_what_is_typed_and_chosen_and_is_sorted_on_a_phone_too(page: Page) -> None:
+    """Everybody can use it, there and on the pages it leads to."""
     await page.goto("/volumes")
     await page.get_by_role("searchbox", name="Search volumes").fill("book 1")
     await expect(page.locator("#found [role=status]")).to_have_text("12 volumes found")
@@ -45,11 +46,14 @@ async def test_the_list_follows_what_is_typed_and_chosen_and_is_sorted_on_a_phon
     await expect(page.locator("#found [role=status]")).to_have_text("1 volume found")
     await page.get_by_role("link", name="Book 12").click()
     await expect(page.get_by_role("heading", name="Book 12")).to_be_visible()
+    assert await find_violations(page) == []
     await page.go_back()
     await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Writer 012")
+    assert await find_violations(page) == []
 
     await page.set_viewport_size({"width": 390, "height": 780})
     await page.goto("/volumes?q=book")
+    assert await find_violations(page) == []
     for sort in ("title", "-title"):
         await page.locator("#found").get_by_role("link", name="Title").click()
         await expect(page).to_have_url(f"/volumes?q=book&sort={sort}")
@@ -109,15 +113,6 @@ async def test_what_is_pointed_at_is_made_beside_the_field_and_everybody_can_do_
     await expect(page.get_by_label("Title")).to_have_value("Persuasion")
 
 
-async def test_everybody_can_use_the_pages(page: Page) -> None:
-    for path in ("?price__gte=0", "?q=nothing", "/book-3", "/book-3/edit", "/book-3/delete"):
-        await page.goto(f"/volumes{path}")
-        for width in (1280, 390):
-            await page.set_viewport_size({"width": width, "height": 900})
-            assert await find_violations(page) == [], path
-            assert not await page.evaluate(IS_TOO_WIDE), path
-
-
 LONG_WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk"
 IS_BROKEN = """cell => {
   const range = document.createRange()
@@ -137,17 +132,18 @@ async def test_long_words_break_and_what_is_short_beside_them_does_not(page: Pag
         fields: dict[str, Any] = {"writer_id": 100, "price": 123, "status": BookStatus.PUBLISHED}
         for number in range(3):
             session.add(Volume(title=f"{LONG_WORD * 3} {number}", slug=f"long-{number}", **fields))
-    await page.set_viewport_size({"width": 1280, "height": 900})
     await page.goto("/volumes?q=donau")
     price = page.get_by_role("cell", name="€ 123")
     await expect(price).to_have_count(3)
     assert not await price.first.evaluate(IS_BROKEN)
     assert await page.get_by_role("cell", name=LONG_WORD).first.evaluate(IS_BROKEN)
-    for path in ("/volumes?q=donau", "/volumes/long-1", "/volumes/long-1/delete", "/writers/100/delete"):
-        await page.goto(path)
+    for path in ("/volumes?q=donau", "/volumes/long-1", "/volumes/long-1/delete"):
+        if not page.url.endswith(path):
+            await page.goto(path)
         for width in (1280, 600, 390):
             await page.set_viewport_size({"width": width, "height": 900})
             assert not await page.evaluate(IS_TOO_WIDE), (path, width)
+    assert await find_violations(page) == []
     await page.goto("/volumes/long-1/edit")
     await page.locator("form .d-grid > div").first.evaluate(SHOW_WIDE_TABLE)  # as a preview of Markdown does
     assert not await page.evaluate(IS_TOO_WIDE), "it scrolls in its own box"

@@ -14,16 +14,33 @@ LANDMARKS = {"aside", "footer", "form", "header", "main", "nav", "section"}
 FIELDS = {"input", "select", "textarea"}
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 NAMED_BY_CONTENT = {"a", "button", "label", "legend", "option", "summary", "th", *HEADINGS}
+UNSEEN = {"head", "link", "meta", "noscript", "script", "title"}
 ICON = re.compile(r"ti-[\w-]+")
 
+PLACE_AND_SPACE = re.compile(
+    r"(m|p)[xytbse]?-.*|d-.*|(col|row|g[xy]?|(column-|row-)?gap|[wh]|align|justify|flex|float|order|min|max)(-.*)?"
+    r"|text-(\w\w-)?(end|start|center|nowrap|break|wrap)|(position|overflow|container|page|btn-list|fs)(-.*)?"
+    r"|list-unstyled|collapse|show|narrow|visually-hidden"
+)
+"""Classes that change nobody's colours."""
+BARE = re.compile(
+    r"card(-(body|title|table|link|actions))?|list-group(-(flush|numbered|item))?|empty(-.*)?|datagrid(-.*)?"
+    r"|table(-(vcenter|sm|hover|responsive))?|breadcrumb(-item)?|navbar-nav|nav(-item)?|form-(label|check|hint|switch)"
+    r"|hr-text|required|(picker|flowing|fields|all|others|permission-table|chat-panel|pydocs)"
+)
+"""Classes with which an element gives what stands in it neither ground nor colour of its own."""
+
 IGNORED = re.compile(
-    r"hx-.*|accept|action|autofocus|class|cols|content|enctype|form|formaction|formmethod|formnovalidate|id|inputmode"
-    r"|max|maxlength|method|min|minlength|name|pattern|required|rows|selected|spellcheck|step|value"
+    r"hx-.*|accept|action|autofocus|checked|class|cols|content|download|enctype|for|form|formaction|formmethod"
+    r"|formnovalidate|id|inputmode|list|max|maxlength|method|min|minlength|name|open|pattern|rel|required|rows|selected"
+    r"|size|spellcheck|step|target|value"
 )
 """Attributes that change neither the look nor what is read out."""
+TYPED_INTO = {"text", "email", "password", "number", "search", "tel", "url"}
+"""Types of fields that look alike."""
 WORDS = re.compile(r"alt|aria-label|aria-valuetext|data-.*|datetime|href|placeholder|src|srcset|title")
 """Attributes with words of each page's own: what counts is whether there are any."""
-REFERENCES = {"aria-controls", "aria-describedby", "aria-labelledby", "for"}
+REFERENCES = {"aria-controls", "aria-describedby", "aria-labelledby"}
 """Attributes that name ids: what counts is whether these are there."""
 
 
@@ -41,37 +58,41 @@ def with_all_parts(pages: Mapping[Key, str]) -> list[Key]:
 
 
 def _parts(html: str) -> Iterator[int]:
-    """A number for each element as it looks and is read out, with the looks of all that it stands in."""
+    """A number for each element that says something, as it looks and is read out where it stands."""
     parser = TreeParser()
     parser.feed(html)
     parser.close()
-    found = [*_below(parser.open[0], 0)]
+    found = [*_below(parser.open[0], frozenset())]
     ids = Counter(element.attributes["id"] for element, _ in found if "id" in element.attributes)
     labelled = {element.attributes.get("for") for element, _ in found if element.tag == "label"}
     landmarks: Counter[tuple[str, str | None]] = Counter()
     heading = "h0"
-    for element, place in found:
+    for element, looks in found:
         tag, attributes = element.tag, element.attributes
-        label, words = attributes.get("aria-label", ""), _words(element).strip()
-        facts = [bool(words), words.casefold() in label.casefold(), ids[attributes.get("id", "")] > 1]
-        if tag in FIELDS:
-            facts.append(attributes.get("id") in labelled)
-        if tag in LANDMARKS:
-            landmarks[tag, label] += 1
-            facts.append(landmarks[tag, label] > 1)
+        label, words = attributes.get("aria-label"), _words(element).strip()
+        landmarks[tag, label] += tag in LANDMARKS
         after = heading if tag in HEADINGS else ""
         heading = tag if after else heading
-        if tag != "script":
-            yield hash((place, after, *facts, *_compared_attributes(attributes, ids)))
+        is_odd = ids[attributes.get("id", "")] > 1 or landmarks[tag, label] > 1
+        says = [
+            bool(words),
+            label is not None and words.casefold() in label.casefold(),
+            tag in FIELDS and (bool(label) or attributes.get("id") in labelled),
+        ]
+        compared = [*_compared_attributes(attributes, ids)]
+        if is_odd or words or compared or tag in FIELDS or tag in NAMED_BY_CONTENT:
+            yield hash((looks, after, is_odd, *says, *compared))
 
 
-def _below(around: HtmlElement, place: int) -> Iterator[tuple[HtmlElement, int]]:
-    """Each element in its order, and a number for its looks with those of all that it stands in."""
+def _below(around: HtmlElement, grounds: frozenset[str]) -> Iterator[tuple[HtmlElement, int]]:
+    """Each element that is seen in its order, and a number for its own looks and what it stands on."""
     for element in around.children:
-        if not isinstance(element, str):
-            looks = frozenset(look for look in element.classes if not ICON.fullmatch(look))
-            yield element, (own := hash((place, element.tag, looks)))
-            yield from _below(element, own)
+        if not isinstance(element, str) and element.tag not in UNSEEN and element.attributes.get("type") != "hidden":
+            looks = frozenset(
+                look for look in element.classes if not ICON.fullmatch(look) and not PLACE_AND_SPACE.fullmatch(look)
+            )
+            yield element, hash((element.tag, looks, grounds))
+            yield from _below(element, grounds.union(look for look in looks if not BARE.fullmatch(look)))
 
 
 def _words(element: HtmlElement) -> str:
@@ -92,5 +113,7 @@ def _compared_attributes(attributes: Mapping[str, str], ids: Counter[str]) -> It
             yield name, all(each in ids for each in value.split())
         elif WORDS.fullmatch(name):
             yield name, bool(value.strip())
+        elif name == "type":
+            yield name, "text" if value in TYPED_INTO else value
         elif not IGNORED.fullmatch(name):
             yield name, value

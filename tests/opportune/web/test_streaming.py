@@ -220,9 +220,10 @@ async def test_in_a_browser_an_answer_grows_below_the_question_is_stopped_and_gi
 
 async def stop_and_leave_what_has_come(page: Page, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
-    await page.goto("/books/1")
-    await page.get_by_label("Ask about this book").fill("Is it?")
+    script.stopped.clear()
+    await page.get_by_label("Ask about this book").fill("Is it so?")
     await page.get_by_label("Ask about this book").press("Enter")
+    await expect(page.locator("#ask-answer")).to_have_text("So far")
     await page.get_by_role("button", name="Stop").click()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await script.stopped.wait()
@@ -235,8 +236,6 @@ async def ask_another_question(page: Page, script: FakeProvider) -> None:
     """Its answer takes the place of the one that is being written."""
     script.stopped.clear()
     script.script = ["First", asyncio.Event()]
-    await page.goto("/books/1")
-    await page.get_by_label("Ask about this book").fill("Is it?")
     await page.get_by_role("button", name="Ask").click()
     await expect(page.locator("#ask-answer")).to_have_text("First")
     script.script = ["Second"]

@@ -1,12 +1,10 @@
-"""A list as who works with it all day uses it: narrowed, exported, imported and acted on."""
-
-import asyncio
-import re
-from pathlib import Path
+"""A list as who works with it all day uses it, and on a phone."""
 
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
+from sqlalchemy import select
+from sqlmodel import col
 
 from opportune.accounts.models import Session, User
 from opportune.db.model import utc_now
@@ -27,39 +25,20 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def test_a_list_is_narrowed_exported_imported_and_acted_on(
-    app: FastAPI, page: Page, superuser: User, site: str, tmp_path: Path
+async def test_a_key_saves_back_to_the_narrow_list_and_all_that_match_are_chosen_at_once(
+    app: FastAPI, page: Page, superuser: User, site: str
 ) -> None:
     await sign_in_browser(page, app, superuser, site)
-    await page.goto("/admin/gadget/list")
-    await page.get_by_text("Filters").click()
-    await page.get_by_label("Deep blue").check()
-    await page.get_by_role("button", name="Apply").click()
-    await expect(page.get_by_role("link", name="Colour: Deep blue")).to_be_visible()
-    await expect(page.locator("tbody tr")).to_have_count(1)
-
-    async with page.expect_download() as download:
-        await page.get_by_role("link", name="Export CSV").click()
-    file = tmp_path / "gadgets.csv"
-    await (await download.value).save_as(file)
-    assert (await asyncio.to_thread(file.read_text)).count("blue") == 2, "its name and its colour"
-
-    await page.get_by_role("link", name="Import").click()
-    await page.get_by_label("File").set_input_files({"name": "a.csv", "mimeType": "", "buffer": b"x" * 1_000_001})
-    await expect(page.get_by_role("alert")).to_have_text("Please choose a file of at most 1000 kB.")
-    sent = (await asyncio.to_thread(file.read_text)).replace("blue,", "azure,", 1).encode()
-    await page.get_by_label("File").set_input_files({"name": "a.csv", "mimeType": "", "buffer": sent})
-    await page.get_by_role("button", name="Show what is in it").click()
-    await page.get_by_role("button", name="Import 1 Gadget").click()
-    await expect(page.get_by_role("status")).to_contain_text("Imported 1 Gadget")
-
-    await page.get_by_role("cell").get_by_role("link", name="azure").click()
-    await page.get_by_role("link", name="Edit").click()
+    await page.goto("/admin/gadget/list?search=blue")
+    await page.get_by_title("Edit").first.click()
     await page.get_by_label("Seen at").fill("2026-11-20 16:05:00")
     await page.keyboard.press("Control+s")
-    await expect(page.locator("tbody tr"), "the list is as narrow as before").to_have_count(2)
-    await page.get_by_title("Edit").first.click()
-    await expect(page.get_by_label("Seen at")).to_have_value("2026-11-20 16:05:00")
+    await expect(page.get_by_role("status")).to_contain_text("was saved")
+    await expect(page.locator("tbody tr"), "the list is as narrow as before").to_have_count(1)
+    async with app.state.database.reader() as session:
+        saved = (await session.scalars(select(Gadget).where(col(Gadget.name) == "blue"))).one()
+    assert saved.seen_at
+    assert saved.seen_at.isoformat() == "2026-11-20T16:05:00+00:00"
 
     await page.goto("/admin/gadget/list?colour=red&maker_id=1&maker_id=2")
     await page.get_by_role("button", name="Apply").click()
@@ -68,35 +47,30 @@ async def test_a_list_is_narrowed_exported_imported_and_acted_on(
     await page.get_by_label("Choose all of this page").check()
     await expect(page.get_by_text("25 chosen:")).to_be_visible()
     await page.get_by_label("All 26 that match").check()
-    await page.get_by_role("button", name="Polish").click()
-    await page.get_by_role("button", name="Yes").click()
-    await expect(page.get_by_role("heading", name="Gadgets")).to_be_visible()
-    await page.goto("/admin/gadget/list?colour=red")
-    await page.get_by_label("All 26 that match").check()
     await page.get_by_role("button", name="Delete", exact=True).click()
     await page.get_by_role("button", name="Yes, delete").click()
-    await expect(page.get_by_role("status")).to_contain_text(re.compile("Deleted 26 "))
+    await expect(page.get_by_role("status")).to_contain_text("Deleted 26 ")
 
 
-async def test_an_email_has_its_room_long_words_push_no_action_away_and_a_phone_without_javascript_has_the_menu(
-    app: FastAPI, page: Page, plain_page: Page, superuser: User, site: str
+async def test_a_file_that_is_too_large_is_refused_before_it_is_sent_and_lists_fit_a_phone(
+    app: FastAPI, page: Page, superuser: User, site: str
 ) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto("/admin/gadget/import")
+    await page.get_by_label("File").set_input_files({"name": "a.csv", "mimeType": "", "buffer": b"x" * 1_000_001})
+    await expect(page.get_by_role("alert")).to_have_text("Please choose a file of at most 1000 kB.")
+
     email = "somebody.with.a.long.name@post.example.org"
     await make_user(app.state.database, email)
-    await sign_in_browser(page, app, superuser, site)
     await page.goto("/admin/user/list")
     for width in (1280, 390):
         await page.set_viewport_size({"width": width, "height": 800})
         cell = page.get_by_role("cell", name=email)
         assert not await cell.evaluate(IS_CUT), width
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    large = "links => links.every(link => Math.min(link.offsetWidth, link.offsetHeight) >= 24)"
+    assert await page.locator("thead a, .page-sizes > a").evaluate_all(large), "a finger hits what sorts"
     await see_long_words_push_no_action_away(app, page, superuser)
-
-    await plain_page.set_viewport_size({"width": 390, "height": 780})
-    await sign_in_browser(plain_page, app, superuser, site)
-    await plain_page.goto("/admin/")
-    await plain_page.get_by_label("Admin").get_by_role("link", name="Users").click()
-    await plain_page.wait_for_url("**/admin/user/list")
 
 
 async def see_long_words_push_no_action_away(app: FastAPI, page: Page, superuser: User) -> None:
