@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -31,6 +32,7 @@ def path(database_url: str) -> Path:
 def hurry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite, "BUSY_TIMEOUT_MS", 100)
+        patch.setattr(sqlite, "SETTINGS", re.sub("busy_timeout = [0-9]+", "busy_timeout = 100", sqlite.SETTINGS))
         yield
 
 

@@ -61,12 +61,6 @@ def test_a_database_that_has_some_of_them_is_refused_with_the_way_on(books: Samp
 
 
 @pytest.mark.database("sqlite")
-def test_those_that_write_rows_are_named(books: SampleFeatures) -> None:
-    planned = plan_squash(books.graph, "library", books.metadata)
-    assert [migration.name for migration in planned.with_code] == ["0003_by_hand"]
-
-
-@pytest.mark.database("sqlite")
 def test_what_comes_between_is_named(books: SampleFeatures) -> None:
     books.table("library_shelf", books.pointing_at("shop_offer", "offer_id"))
     books.migrate()
@@ -76,7 +70,11 @@ def test_what_comes_between_is_named(books: SampleFeatures) -> None:
 
 
 @pytest.mark.database("sqlite")
-def test_all_or_none_are_squashed(books: SampleFeatures) -> None:
+def test_all_or_none_are_squashed_those_that_write_rows_are_named_and_one_alone_and_the_frameworks_are_left(
+    books: SampleFeatures,
+) -> None:
+    planned = plan_squash(books.graph, "library", books.metadata)
+    assert [migration.name for migration in planned.with_code] == ["0003_by_hand"]
     for ends in ([], ["3"], ["1", "3"], ["0001_initial", "0003_by_hand"]):
         refuse_parts(books.graph, "library", ends)
     for ends in (["2"], ["1", "2"], ["2", "3"]):
@@ -84,20 +82,16 @@ def test_all_or_none_are_squashed(books: SampleFeatures) -> None:
             refuse_parts(books.graph, "library", ends)
     with pytest.raises(OperatorError, match="library has no migration '9'"):
         refuse_parts(books.graph, "library", ["9"])
+    with pytest.raises(OperatorError, match="shop has fewer than two migrations: there is nothing to squash"):
+        plan_squash(books.graph, "shop", books.metadata)
+    with pytest.raises(OperatorError, match="The migrations of jobs are the framework's"):
+        plan_squash(MigrationGraph(["jobs"]), "jobs", books.metadata)
 
 
 def test_models_that_are_ahead_are_not_squashed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(squashmigrations, "collect", lambda *_arguments, **_options: ["a draft"])
     with pytest.raises(OperatorError, match="The models of jobs are ahead of their migrations"):
         squashmigrations.command("jobs")
-
-
-@pytest.mark.database("sqlite")
-def test_one_alone_and_those_of_the_framework_are_left(books: SampleFeatures) -> None:
-    with pytest.raises(OperatorError, match="shop has fewer than two migrations: there is nothing to squash"):
-        plan_squash(books.graph, "shop", books.metadata)
-    with pytest.raises(OperatorError, match="The migrations of jobs are the framework's"):
-        plan_squash(MigrationGraph(["jobs"]), "jobs", books.metadata)
 
 
 @pytest.mark.database("sqlite")

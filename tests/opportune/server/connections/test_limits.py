@@ -190,8 +190,9 @@ def test_headers_that_take_too_long_are_waited_for_no_more(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_empty_lines_do_not_keep_a_connection() -> None:
-    with serving("httptools") as address, Client(address) as client:  # h11 refuses them
+@pytest.mark.parametrize("parser", ["httptools"], indirect=True)  # h11 refuses them
+def test_empty_lines_do_not_keep_a_connection(address: tuple[str, int]) -> None:
+    with Client(address) as client:
         assert client.send(HEAD + b"\r\n").status() == 200
         assert client.send(b"\r\n").status() == 0
 
@@ -204,9 +205,10 @@ def test_a_body_may_take_longer_than_headers(address: tuple[str, int]) -> None:
         assert client.send(b"x").status() == 200
 
 
-def test_many_requests_at_once_do_not_queue_without_end() -> None:
+@pytest.mark.parametrize("parser", ["httptools"], indirect=True)  # h11 looks at one after the other
+def test_many_requests_at_once_do_not_queue_without_end(address: tuple[str, int]) -> None:
     count = with_httptools.MAX_PIPELINED_REQUESTS * 4
-    with serving("httptools") as address, Client(address) as client:  # h11 looks at one after the other
+    with Client(address) as client:
         client.send((HEAD + b"\r\n") * count)
         assert 0 in [client.status() for _ in range(count)]
 
