@@ -58,6 +58,7 @@ async def groups(database: Database) -> dict[str, list[str]]:
         return {name: grants for name, _, grants in await list_groups(session)}
 
 
+@pytest.mark.database("sqlite")
 async def test_migrate_makes_the_groups_of_features_and_two_that_name_one_add_up(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,8 @@ async def test_a_healthy_database_has_no_fault_is_told_of_in_json_and_stays_as_i
         with closing(sqlite3.connect(url.path)) as connection:
             tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
     else:
+        prepared = only("prepared", diagnosis.findings)
+        assert (prepared.status, prepared.values["survive"]) == (Status.OK, True), "without a pooler"
         with psycopg.connect(settings.database_url.get_secret_value()) as server:
             tables = [name for (name,) in server.execute("SELECT tablename FROM pg_tables")]
     assert "alembic_version" in tables
@@ -88,12 +90,6 @@ def test_migrations_of_removed_features_are_a_notice() -> None:
     assert found.values["removed"] == ["gone_0001_abcd"]
 
 
-@on_postgresql
-async def test_prepared_statements_survive_without_a_pooler(settings: Settings) -> None:
-    found = await finding("prepared", settings)
-    assert (found.status, found.values["survive"]) == (Status.OK, True)
-
-
 @pytest.fixture
 def pooled_url(postgres_server: Postgres, postgres_template: str) -> Iterator[str]:
     url = postgres_server.create_database("doctor_pooled", postgres_template)
@@ -104,7 +100,9 @@ def pooled_url(postgres_server: Postgres, postgres_template: str) -> Iterator[st
         postgres_server.drop_database("doctor_pooled")
 
 
-async def test_a_pooler_loses_prepared_statements_and_nothing_is_left_on_it(pooled_url: str) -> None:
+async def test_a_pooler_loses_prepared_statements_nothing_is_left_on_it_and_to_deny_it_is_a_fault(
+    pooled_url: str,
+) -> None:
     settings = settings_for(pooled_url).model_copy(update={"database_pooled": "true"})
     for _ in range(2):  # what the first leaves behind would stop the second
         found = await finding("prepared", settings)
@@ -117,6 +115,9 @@ async def test_a_pooler_loses_prepared_statements_and_nothing_is_left_on_it(pool
     ):
         left = [link.execute("SELECT name FROM pg_prepared_statements").fetchall() for link in (one, other)]
     assert left == [[], []]
+    denied = settings.model_copy(update={"database_pooled": "false"})
+    found = await finding("prepared", denied)
+    assert (found.status, found.fix) == (Status.FAULT, "Remove DATABASE_POOLED=false.")
 
 
 @on_postgresql
@@ -129,13 +130,6 @@ async def test_nothing_is_left_on_the_single_connection_of_a_pooler(
         parts = DatabaseURL.parse(url).url.translate_connect_args(username="user", database="dbname")
         with psycopg.connect(**parts, prepare_threshold=None) as link:
             assert link.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
-
-
-async def test_a_pooler_that_the_settings_deny_is_a_fault(pooled_url: str) -> None:
-    settings = settings_for(pooled_url).model_copy(update={"database_pooled": "false"})
-    found = await finding("prepared", settings)
-    assert found.status == Status.FAULT
-    assert found.fix == "Remove DATABASE_POOLED=false."
 
 
 @pytest.fixture
@@ -176,14 +170,6 @@ async def test_a_reader_that_is_no_replica_is_a_notice(settings: Settings) -> No
 
 
 @on_postgresql
-async def test_more_connections_than_the_server_has_are_a_fault(settings: Settings) -> None:
-    found = await finding("connections", settings, processes=50)
-    assert found.status == Status.FAULT
-    assert found.values["needed"] == 50 * 20
-    assert "DATABASE_POOL_SIZE" in found.fix
-
-
-@on_postgresql
 async def test_a_database_of_few_connections_is_a_fault(settings: Settings, postgres_server: Postgres) -> None:
     name = DatabaseURL.parse(settings.database_url.get_secret_value()).url.database
     postgres_server.connection.execute(
@@ -194,19 +180,22 @@ async def test_a_database_of_few_connections_is_a_fault(settings: Settings, post
 
 
 @on_postgresql
-async def test_an_old_server_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_old_server_clocks_that_differ_and_more_connections_than_it_has_are_faults(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "MIN_SERVER_VERSION", 99)
-    found = await finding("server", settings)
-    assert (found.status, found.fix) == (Status.FAULT, "Use PostgreSQL 99 or newer.")
-
-
-@on_postgresql
-async def test_clocks_that_differ_are_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "MAX_CLOCK_DRIFT_SECONDS", 0)
-    found = await finding("clock", settings)
-    assert found.status == Status.FAULT
-    assert found.values["time_zone"] == "Asia/Kathmandu"
-    assert abs(found.values["difference_seconds"]) < 60
+    found = (await examine(settings, processes=50)).findings
+    old = only("server", found)
+    assert (old.status, old.fix) == (Status.FAULT, "Use PostgreSQL 99 or newer.")
+    clock = only("clock", found)
+    assert clock.status == Status.FAULT
+    assert clock.values["time_zone"] == "Asia/Kathmandu"
+    assert abs(clock.values["difference_seconds"]) < 60
+    connections = only("connections", found)
+    assert connections.status == Status.FAULT
+    assert connections.values["needed"] == 50 * 20
+    assert "DATABASE_POOL_SIZE" in connections.fix
 
 
 @on_postgresql

@@ -88,16 +88,12 @@ async def test_a_certificate_that_ends_soon_is_a_notice(
     assert found.fix.startswith("Renew the certificate")
 
 
-async def test_no_tls_is_in_order_on_this_machine(
+async def test_no_tls_is_in_order_on_this_machine_and_a_notice_elsewhere(
     database_url: str, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await examine(database_url, postgres_server.port, "disable")
     assert (found.status, found.values["in_use"]) == (Status.OK, False)
 
-
-async def test_no_tls_is_a_notice_elsewhere(
-    database_url: str, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(DatabaseURL, "is_local", False)
     found = await examine(database_url, postgres_server.port, "disable")
     assert found.status == Status.NOTICE

@@ -104,6 +104,7 @@ async def test_an_index_that_another_process_has_written_gets_its_vectors_once(
     assert await shelf.names("sailing ship") == ["Harbour"]
 
 
+@pytest.mark.database("sqlite")
 async def test_pages_are_of_one_order_and_lose_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.search.documents.search.MAX_FUSED", 3)
     shelf.write({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})

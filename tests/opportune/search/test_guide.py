@@ -60,7 +60,9 @@ async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.mark.database("sqlite")
-async def test_the_page_searches_without_javascript(client: AsyncClient) -> None:
+async def test_the_page_searches_without_javascript_in_pages_and_htmx_gets_the_results_alone(
+    client: AsyncClient,
+) -> None:
     page = (await client.get("/books/search?q=bre")).text
     assert 'name="q" value="bre"' in page
     assert "2 results" in page
@@ -69,7 +71,22 @@ async def test_the_page_searches_without_javascript(client: AsyncClient) -> None
     assert "&lt;b&gt;Café" in page
     assert "More results" not in page
 
+    part = (await client.get("/books/search?q=cafe", headers=HTMX)).text
+    assert part.lstrip().startswith('<section id="search-results" data-query="cafe"')
+    assert "&lt;b&gt;<mark>Café</mark>&lt;/b&gt;" in part
 
+    assert 'href="?q=tea&amp;page=2">More results</a>' in (await client.get("/books/search?q=tea")).text
+    assert 'aria-label="Pages"' in (await client.get("/books/search?q=tea&page=2")).text
+
+    assert "Nothing matches “zebra”" in (await client.get("/books/search?q=zebra")).text
+    for query in ("", "<b>", "\0", "' OR 1=1", "x" * 5000):
+        answer = await client.get("/books/search", params={"q": query})
+        assert answer.status_code == 200
+        assert "<b>" not in answer.text
+    assert (await client.get("/books/search?page=0")).status_code == 422
+
+
+@pytest.mark.database("sqlite")
 async def test_a_list_of_ones_own_is_searched(app: FastAPI, example: dict[str, Any]) -> None:
     exec(PYTHON[1], example)  # noqa: S102 - the guide's own code
     async with app.state.database.reader() as session:
@@ -95,25 +112,3 @@ async def test_a_folder_is_indexed_and_searched(settings: Settings, tmp_path: Pa
         assert (await search.get("leave")).document["name"] == "Sick leave"
     finally:
         await search.close()
-
-
-@pytest.mark.database("sqlite")
-async def test_htmx_gets_the_results_alone(client: AsyncClient) -> None:
-    part = (await client.get("/books/search?q=cafe", headers=HTMX)).text
-    assert part.lstrip().startswith('<section id="search-results" data-query="cafe"')
-    assert "&lt;b&gt;<mark>Café</mark>&lt;/b&gt;" in part
-
-
-async def test_long_lists_come_in_pages(client: AsyncClient) -> None:
-    assert 'href="?q=tea&amp;page=2">More results</a>' in (await client.get("/books/search?q=tea")).text
-    assert 'aria-label="Pages"' in (await client.get("/books/search?q=tea&page=2")).text
-
-
-@pytest.mark.database("sqlite")
-async def test_any_text_is_answered(client: AsyncClient) -> None:
-    assert "Nothing matches “zebra”" in (await client.get("/books/search?q=zebra")).text
-    for query in ("", "<b>", "\0", "' OR 1=1", "x" * 5000):
-        answer = await client.get("/books/search", params={"q": query})
-        assert answer.status_code == 200
-        assert "<b>" not in answer.text
-    assert (await client.get("/books/search?page=0")).status_code == 422

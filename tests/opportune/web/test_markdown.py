@@ -200,9 +200,9 @@ HOSTILE_BLOCKS = [
 
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_no_text_takes_more_than_its_length_allows(unit: str) -> None:
-    half, whole = (work(unit * (length // len(unit))) for length in (500, 1_000))
-    assert whole < 1_000 * 450
-    assert whole < 2.5 * half, "what grows with the square of the length takes four times as much"
+    third, whole = (work(unit * (length // len(unit))) for length in (250, 750))
+    assert whole < 750 * 450
+    assert whole < 4.5 * third, "what grows with the square of the length takes nine times as much"
 
 
 @pytest.mark.parametrize("unit", HOSTILE_BLOCKS)

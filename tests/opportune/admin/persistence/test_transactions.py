@@ -121,7 +121,6 @@ async def test_a_filter_names_nobody_to_whom_one_may_not_look_up(app: FastAPI) -
         assert "Maker: Acme" in (await client.get(address)).text
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_a_hook_of_a_new_row_has_its_transaction_and_asks_the_database_before_the_row_is_whole(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
