@@ -80,7 +80,7 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "",  # as on most machines: what is said comes in another order
     }
-    _bring_compiled(folder)
+    bring_compiled(folder)
     ours, theirs = socket.socketpair()
     with theirs:
         # What goes wrong there is to be said here, whichever process of this run has started the program.
@@ -116,7 +116,7 @@ def server_of_processes(*modules: str) -> str:
     return address
 
 
-def _bring_compiled(folder: Path) -> None:
+def bring_compiled(folder: Path) -> None:
     """Let Python find there what it has compiled here: it is good for files of the same age and length."""
     for part in ("app", "opportune", "tests"):
         for compiled in (PROJECT / part).rglob("__pycache__"):

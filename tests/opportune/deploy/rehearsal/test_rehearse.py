@@ -111,10 +111,10 @@ async def test_each_proxy_tells_who_asks_and_cuts_a_silent_stream(tmp_path: Path
     assert cut.connections > 1
 
 
-async def test_a_rehearsal_on_sqlite_names_it_and_lets_no_database_sleep(server: Server) -> None:
+async def test_a_rehearsal_on_sqlite_names_it_and_lets_no_database_sleep(server: Server, tmp_path: Path) -> None:
     told: list[str] = []
     steps, settings = {"sleep and wake": STEPS["sleep and wake"]}, {"DATABASE_URL": "sqlite:///data/app.db"}
-    rehearsal = Rehearsal(Rules.of(HOSTS["linux"]), PROJECT, server, steps=steps, settings=settings)
+    rehearsal = Rehearsal(Rules.of(HOSTS["linux"]), tmp_path, server, steps=steps, settings=settings)
     (result,) = [each async for each in rehearsal.run(told.append)]
     assert told[0].endswith("with TLS; SQLite")
     assert (result.outcome, result.text) == (Outcome.LEFT_OUT, "the site runs on, and its database is a file")
