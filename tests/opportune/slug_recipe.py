@@ -35,9 +35,8 @@ def follow(project: Path, run: RunCommand) -> None:
     _replace(migration, "from alembic import op\n", f"from alembic import op\n\n{imported}")
     (loop,) = LOOP.findall(migration.read_text())
     _replace(migration, loop, fill)
-    for words in (["migrate"], ["makemigrations", "--check"]):
-        code, output = run(*words)
-        assert code == 0, output
+    code, output = run("migrate", "&&", "makemigrations", "--check")
+    assert code == 0, output
     with closing(sqlite3.connect(project / "data/app.db")) as database:
         slugs = [slug for (slug,) in database.execute("SELECT slug FROM books_tag ORDER BY id")]
     assert slugs == ["sea-sky", "sea-sky-2", "arzte"]

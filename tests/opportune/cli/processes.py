@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from uvicorn import _subprocess
 
-from opportune.cli import certificate, quickstart
+from opportune.cli import certificate, demo, quickstart
 from opportune.cli.main import main
 from opportune.cli.server import serve
 from opportune.data.backup import create, postgresql
@@ -147,6 +147,8 @@ def _run(output: Connection, folder: Path, words: Sequence[str], environ: dict[s
     output.close()
     settings_class().model_config["env_file"] = folder / ".env"
     cast("Any", quickstart).PROJECT = folder
+    for module in (quickstart, demo):
+        cast("Any", module).installed_features = list  # whose demonstration data takes longer than all else
     cast("Any", certificate).certificate_for = partial(certificate.certificate_for, path=folder / "https.pem")
     sys.exit(main([*words]))
 

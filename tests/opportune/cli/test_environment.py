@@ -114,15 +114,11 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_the_first_command_installs_and_runs_in_the_new_environment(machine: Machine) -> None:
+def test_the_first_command_installs_and_others_do_when_that_has_changed_or_its_python_is_gone(machine: Machine) -> None:
     assert machine.run("migrate", "books")[:2] == (0, "ran migrate books\n")
     made, installed = machine.asked.read_text().splitlines()
     assert made.endswith(str(machine.venv))
     assert f"--python {machine.venv}/bin/python --no-deps --require-hashes -r" in installed
-
-
-def test_what_is_installed_is_installed_again_when_it_has_changed_or_its_python_is_gone(machine: Machine) -> None:
-    machine.run("migrate")
     assert machine.run("migrate") == (0, "ran migrate\n", [])
     assert machine.installed() == [BASE]
     (machine.project / BASE).write_text("another version\n")
