@@ -55,7 +55,9 @@ async def test_anonymous_is_refused_everywhere(client: AsyncClient) -> None:
         assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_asking_gives_the_question_and_where_its_answer_streams(app: FastAPI, script: FakeProvider) -> None:
+async def test_asking_gives_the_question_and_a_stream_that_goes_on_from_any_event_and_the_next_question_continues(
+    app: FastAPI, script: FakeProvider
+) -> None:
     async with signed_in_client(app) as client:
         asked = await client.post(CONVERSATIONS, json={"content": "  Why?  "})
         assert asked.status_code == 202
@@ -67,10 +69,6 @@ async def test_asking_gives_the_question_and_where_its_answer_streams(app: FastA
     assert "".join(event["data"].get("text", "") for event in events) == "A scripted answer."
     assert events[-1]["id"] == f"{body['answer']['id']}:{len('A scripted answer.')}"
 
-
-async def test_a_conversation_shows_its_messages_and_the_next_question_continues_it(
-    app: FastAPI, script: FakeProvider
-) -> None:
     async with signed_in_client(app) as client:
         first = (await client.post(CONVERSATIONS, json={"content": "One?"})).json()
         await read_events(client, first["stream_url"])
@@ -88,8 +86,6 @@ async def test_a_conversation_shows_its_messages_and_the_next_question_continues
     ]
     assert (listed["total"], listed["items"][0]["title"]) == (1, "One?")
 
-
-async def test_a_stream_goes_on_from_the_last_event(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
         await read_events(client, asked["stream_url"])
@@ -99,7 +95,9 @@ async def test_a_stream_goes_on_from_the_last_event(app: FastAPI, script: FakePr
             assert text == "A scripted answer."[offset:]
 
 
-async def test_a_model_that_fails_is_one_error_event(app: FastAPI, script: FakeProvider) -> None:
+async def test_a_model_that_fails_is_one_error_event_and_a_running_answer_can_be_read_and_stopped(
+    app: FastAPI, script: FakeProvider
+) -> None:
     script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:
         asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
@@ -108,8 +106,6 @@ async def test_a_model_that_fails_is_one_error_event(app: FastAPI, script: FakeP
     assert events[-1]["data"]["code"] == "timeout"
     assert events[-1]["data"]["message"] == "The model took too long."
 
-
-async def test_a_running_answer_can_be_read_and_stopped(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
         asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
@@ -149,18 +145,25 @@ INVALID: list[Any] = [
 ]
 
 
-async def test_an_invalid_question_is_refused_and_stores_nothing(app: FastAPI, script: FakeProvider) -> None:
+async def test_an_invalid_question_is_refused_and_stores_nothing_and_owner_and_status_cannot_be_sent(
+    app: FastAPI, script: FakeProvider
+) -> None:
     async with signed_in_client(app) as client:
         for body in INVALID:
             assert (await client.post(CONVERSATIONS, json=body)).status_code == 422, body
         assert (await client.get(CONVERSATIONS)).json()["total"] == 0
 
-
-async def test_half_a_surrogate_pair_is_refused(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         headers = {"Content-Type": "application/json"}
         response = await client.post(CONVERSATIONS, content=b'{"content": "\\ud800"}', headers=headers)
     assert response.status_code == 422
+
+    other = await make_user(app.state.database)
+    async with signed_in_client(app) as client:
+        body = {"content": "hi", "owner_id": other.id, "role": "assistant", "status": "failed"}
+        asked = (await client.post(CONVERSATIONS, json=body)).json()
+        assert asked["message"]["role"] == "user"
+        assert (await client.get(CONVERSATIONS)).json()["total"] == 1
 
 
 @on_both
@@ -169,15 +172,6 @@ async def test_an_id_that_no_row_can_have_is_not_found(app: FastAPI) -> None:
         for number in ("0", "-1", "9223372036854775808", "9" * 40, "x", "1.5"):
             assert (await client.get(f"{CONVERSATIONS}/{number}")).status_code == 404, number
             assert (await client.get(f"{CONVERSATIONS}/{number}/stream")).status_code == 404, number
-
-
-async def test_owner_and_status_cannot_be_sent(app: FastAPI, script: FakeProvider) -> None:
-    other = await make_user(app.state.database)
-    async with signed_in_client(app) as client:
-        body = {"content": "hi", "owner_id": other.id, "role": "assistant", "status": "failed"}
-        asked = (await client.post(CONVERSATIONS, json=body)).json()
-        assert asked["message"]["role"] == "user"
-        assert (await client.get(CONVERSATIONS)).json()["total"] == 1
 
 
 async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI) -> None:

@@ -39,10 +39,17 @@ async def stream(client: AsyncClient, page: str) -> str:
     return (await client.get(f"{page}/stream")).text
 
 
-async def test_anonymous_is_sent_to_sign_in(client: AsyncClient) -> None:
+async def test_strangers_are_sent_to_sign_in_and_a_stream_that_is_no_longer_theirs_ends_for_good(
+    client: AsyncClient, app: FastAPI
+) -> None:
     response = await client.get("/chat")
     assert response.status_code == 303
     assert response.headers["location"] == "/accounts/login?next=%2Fchat"
+
+    # htmx opens a stream again after every other answer, for ever.
+    response = await client.get("/chat/1/stream")
+    assert response.status_code == 200
+    assert "event: done" in response.text
 
 
 async def test_a_stream_is_compressed_for_a_page_of_ours_and_says_the_same(app: FastAPI, script: FakeProvider) -> None:
@@ -58,7 +65,7 @@ async def test_a_stream_is_compressed_for_a_page_of_ours_and_says_the_same(app: 
     assert "A <em>scripted</em> answer." in packed.text
 
 
-async def test_a_question_without_javascript_shows_its_answer_after_a_reload(
+async def test_a_question_without_javascript_shows_its_answer_after_a_reload_and_is_kept_where_its_conversation_is_gone(
     app: FastAPI, script: FakeProvider
 ) -> None:
     async with signed_in_client(app) as client:
@@ -68,6 +75,16 @@ async def test_a_question_without_javascript_shows_its_answer_after_a_reload(
     assert "&lt;b&gt;Why?&lt;/b&gt;" in html
     assert "A <em>scripted</em> answer." in html
     assert "hx-sse:connect" not in html, "nothing runs, so nothing is to be streamed"
+
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        await client.post(f"{page}/delete")
+        plain = await client.post(f"{page}/messages", data={"content": "Still there?"})
+        part = await client.post(f"{page}/messages", data={"content": "Still there?"}, headers=HTMX)
+    assert plain.status_code == part.status_code == 404
+    assert "Still there?</textarea>" in plain.text
+    assert "has been deleted" in plain.text
+    assert 'hx-target="#refusal"' in part.text
 
 
 async def test_a_reload_in_the_middle_shows_what_is_there_and_where_to_go_on(
@@ -90,19 +107,9 @@ async def test_a_reload_in_the_middle_shows_what_is_there_and_where_to_go_on(
     assert "The first half and the second." in events
 
 
-async def test_asking_with_htmx_gives_both_messages_and_the_stream(app: FastAPI, script: FakeProvider) -> None:
-    async with signed_in_client(app) as client:
-        page = await begin(client)
-        await stream(client, page)
-        script.script = [asyncio.Event()]  # not answered before it is shown
-        response = await client.post(f"{page}/messages", data={"content": "Next?"}, headers=HTMX)
-    assert response.status_code == 200
-    assert "<html" not in response.text
-    assert "Next?" in response.text
-    assert f'hx-sse:connect="{page}/stream?after=' in response.text
-
-
-async def test_a_tab_that_was_left_behind_gets_what_another_one_did(app: FastAPI, script: FakeProvider) -> None:
+async def test_htmx_gets_both_messages_and_the_stream_and_what_another_tab_did(
+    app: FastAPI, script: FakeProvider
+) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client)
         await stream(client, page)
@@ -116,26 +123,41 @@ async def test_a_tab_that_was_left_behind_gets_what_another_one_did(app: FastAPI
     assert "Why?" not in response.text
     assert response.text.index("In the other tab?") < response.text.index("In this one?")
 
-
-async def test_a_question_for_a_conversation_that_is_gone_is_kept(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client)
-        await client.post(f"{page}/delete")
-        plain = await client.post(f"{page}/messages", data={"content": "Still there?"})
-        part = await client.post(f"{page}/messages", data={"content": "Still there?"}, headers=HTMX)
-    assert plain.status_code == part.status_code == 404
-    assert "Still there?</textarea>" in plain.text
-    assert "has been deleted" in plain.text
-    assert 'hx-target="#refusal"' in part.text
+        await stream(client, page)
+        script.script = [asyncio.Event()]  # not answered before it is shown
+        response = await client.post(f"{page}/messages", data={"content": "Next?"}, headers=HTMX)
+    assert response.status_code == 200
+    assert "<html" not in response.text
+    assert "Next?" in response.text
+    assert f'hx-sse:connect="{page}/stream?after=' in response.text
 
 
-async def test_what_the_model_cannot_read_at_a_time_is_refused_at_once(app: FastAPI, script: FakeProvider) -> None:
+async def test_a_question_that_is_empty_too_long_or_tampered_with_is_refused_in_words(
+    app: FastAPI, script: FakeProvider
+) -> None:
     async with signed_in_client(app) as client:
         assert 'maxlength="4000"' in (await client.get("/chat")).text
         response = await client.post("/chat", data={"content": "x" * 4_001})
     assert response.status_code == 422
     assert "at most 4000 characters" in response.text
     assert script.received == []
+
+    async with signed_in_client(app) as client:
+        response = await client.post("/chat", data={"content": "  "})
+        assert response.status_code == 422
+        assert "Please fill this in." in response.text
+        assert "Nothing asked yet." in response.text
+
+    async with signed_in_client(app) as client:
+        response = await client.post("/chat", data={"content": "Why?", "client_key": "x" * 65})
+    assert (response.status_code, "Please ask again." in response.text) == (422, True)
+    assert "Why?</textarea>" in response.text
+
+    for before in ["0", "-1", "x", "9" * 30]:
+        async with signed_in_client(app) as client:
+            assert (await client.get(f"/chat/1?before={before}")).status_code == 422
 
 
 async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, script: FakeProvider) -> None:
@@ -148,21 +170,6 @@ async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, scr
     assert "And &lt;this&gt;?</textarea>" in plain.text
     assert "still being written" in plain.text
     assert 'hx-target="#refusal"' in part.text
-
-
-async def test_an_empty_question_is_refused(app: FastAPI, script: FakeProvider) -> None:
-    async with signed_in_client(app) as client:
-        response = await client.post("/chat", data={"content": "  "})
-        assert response.status_code == 422
-        assert "Please fill this in." in response.text
-        assert "Nothing asked yet." in response.text
-
-
-async def test_a_form_that_was_tampered_with_is_refused_in_words(app: FastAPI, script: FakeProvider) -> None:
-    async with signed_in_client(app) as client:
-        response = await client.post("/chat", data={"content": "Why?", "client_key": "x" * 65})
-    assert (response.status_code, "Please ask again." in response.text) == (422, True)
-    assert "Why?</textarea>" in response.text
 
 
 async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(
@@ -230,13 +237,6 @@ async def test_anothers_conversation_is_not_found(app: FastAPI, script: FakeProv
         assert "Private" not in (await stranger.get("/chat")).text
 
 
-async def test_a_stream_that_is_no_longer_theirs_ends_for_good(app: FastAPI, client: AsyncClient) -> None:
-    # htmx opens a stream again after every other answer, for ever.
-    response = await client.get("/chat/1/stream")
-    assert response.status_code == 200
-    assert "event: done" in response.text
-
-
 async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     async with signed_in_client(app) as client:
@@ -247,7 +247,9 @@ async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI,
         assert "Delete me?" not in (await client.get("/chat")).text
 
 
-async def test_a_long_conversation_is_read_by_its_links_without_javascript(app: FastAPI) -> None:
+async def test_a_long_conversation_is_read_by_its_links_without_javascript_and_a_question_sends_what_is_new(
+    app: FastAPI, script: FakeProvider
+) -> None:
     owner = await make_user(app.state.database)
     page = f"/chat/{await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 2)}"
     async with signed_in_client(app, owner) as client:
@@ -263,8 +265,6 @@ async def test_a_long_conversation_is_read_by_its_links_without_javascript(app: 
         part = (await client.get(earlier[1], headers=HTMX)).text
         assert ("Answer 1." in part, "<html" in part) == (True, False)
 
-
-async def test_a_question_in_a_long_conversation_sends_only_what_is_new(app: FastAPI, script: FakeProvider) -> None:
     owner = await make_user(app.state.database)
     page = f"/chat/{await make_conversation(app.state.database, owner.id, 2)}"
     async with signed_in_client(app, owner) as client:
@@ -272,12 +272,6 @@ async def test_a_question_in_a_long_conversation_sends_only_what_is_new(app: Fas
         assert last
         response = await client.post(f"{page}/messages", data={"content": "Next?", "last": last[1]}, headers=HTMX)
     assert ("Next?" in response.text, "Question 1?" in response.text) == (True, False)
-
-
-@pytest.mark.parametrize("before", ["0", "-1", "x", "9" * 30])
-async def test_messages_before_what_is_no_message_are_refused(app: FastAPI, before: str) -> None:
-    async with signed_in_client(app) as client:
-        assert (await client.get(f"/chat/1?before={before}")).status_code == 422
 
 
 async def test_the_form_says_that_most_of_a_limit_is_used_and_then_all_of_it(app: FastAPI) -> None:

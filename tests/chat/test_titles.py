@@ -71,7 +71,6 @@ async def test_the_first_answer_brings_a_title_that_the_page_fetches(
 @pytest.mark.parametrize(
     "script",
     [
-        ["Because of\nmany things."],
         [TOO_LONG],
         ["on and on " * 50, asyncio.Event()],
         [llm.LLMError("timeout", "Too slow.")],

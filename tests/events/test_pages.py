@@ -59,8 +59,25 @@ async def test_the_list_is_searched_sorted_and_paged(client: AsyncClient, make_e
     assert (await client.get("/events?sort=capacity")).status_code == 422
 
 
-async def test_htmx_gets_the_list_alone(client: AsyncClient, tea: Event) -> None:
+async def test_an_error_stands_beside_its_field_what_was_typed_stays_and_no_photo_is_needed(
+    client: AsyncClient, tea: Event, recorded_jobs: RecordedJobs
+) -> None:
     assert (await client.get("/events?q=t", headers=HTMX)).text.lstrip().startswith('<section id="found"')
+
+    sent = {"name": "<Ada>", "email": "nobody", "question": "Milk\nand sugar?"}
+
+    answer = await client.post("/events/tea", data=sent)
+
+    assert answer.status_code == 422
+    assert 'value="&lt;Ada&gt;"' in answer.text
+    assert "Milk\nand sugar?</textarea>" in answer.text
+    assert 'id="email-error"' in answer.text
+    part = await client.post("/events/tea", data=sent, headers=HTMX)
+    assert part.text.lstrip().startswith("<form")
+    assert recorded_jobs.calls == []
+
+    assert (await client.post("/events/tea", data=ADA, files={"photo": ("", b"")})).status_code == 303
+    assert recorded_jobs.names == ["mail.send"]
 
 
 async def test_an_event_is_shown_with_safe_markdown_and_without_its_link(
@@ -127,11 +144,6 @@ async def test_registering_takes_a_seat_keeps_the_photo_and_writes_an_email(
     assert (await registrations(database))[0].photo.endswith(".webp")
 
 
-async def test_a_form_without_a_photo_is_enough(client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event) -> None:
-    assert (await client.post("/events/tea", data=ADA, files={"photo": ("", b"")})).status_code == 303
-    assert recorded_jobs.names == ["mail.send"]
-
-
 async def test_who_is_registered_already_gets_the_same_page_and_an_email(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
@@ -144,22 +156,6 @@ async def test_who_is_registered_already_gets_the_same_page_and_an_email(
     assert [email.subject for email in recorded_jobs.outbox] == ["You were registered already: Tea"]
     await recorded_jobs.work()
     assert files_in(settings) == []
-
-
-async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
-    client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event
-) -> None:
-    sent = {"name": "<Ada>", "email": "nobody", "question": "Milk\nand sugar?"}
-
-    answer = await client.post("/events/tea", data=sent)
-
-    assert answer.status_code == 422
-    assert 'value="&lt;Ada&gt;"' in answer.text
-    assert "Milk\nand sugar?</textarea>" in answer.text
-    assert 'id="email-error"' in answer.text
-    part = await client.post("/events/tea", data=sent, headers=HTMX)
-    assert part.text.lstrip().startswith("<form")
-    assert recorded_jobs.calls == []
 
 
 async def test_what_fills_the_field_that_nobody_sees_is_thanked_and_ignored(

@@ -31,9 +31,21 @@ def with_metadata() -> bytes:
     return picture(exif=exif)
 
 
-async def test_a_photo_becomes_small_upright_and_silent(
-    recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
+async def test_a_photo_becomes_small_upright_and_silent_and_those_that_nobody_needs_are_deleted(
+    recorded_jobs: RecordedJobs, settings: Settings, tea: Event, database: Database
 ) -> None:
+    await shrink_photo.function(recorded_jobs.context, 7, await kept(recorded_jobs, picture()))
+
+    assert files_in(settings) == []
+
+    names = [await kept(recorded_jobs, picture((9, 9))) for _ in range(2)]
+    await recorded_jobs.context.storage.delete(names[0])
+
+    await delete_photos.function(recorded_jobs.context, names)
+
+    with pytest.raises(MissingFileError):
+        await recorded_jobs.context.storage.read(names[1])
+
     content = with_metadata()
     assert b"Mill Lane" in content
     ada = await add_registration(database, tea, photo=await kept(recorded_jobs, content))
@@ -72,14 +84,6 @@ async def test_a_photo_is_shrunk_once_however_often_it_is_tried(
     assert [path.name for path in files_in(settings)] == [Path(after.photo).name]
 
 
-async def test_the_photo_of_who_has_cancelled_is_not_kept(
-    recorded_jobs: RecordedJobs, settings: Settings, tea: Event
-) -> None:
-    await shrink_photo.function(recorded_jobs.context, 7, await kept(recorded_jobs, picture()))
-
-    assert files_in(settings) == []
-
-
 async def test_a_photo_whose_place_is_away_is_tried_again(
     recorded_jobs: RecordedJobs, database: Database, tea: Event, tmp_path: Path
 ) -> None:
@@ -106,17 +110,7 @@ async def test_what_cannot_be_drawn_is_dropped(
     assert files_in(settings) == []
 
 
-async def test_photos_are_deleted_even_if_some_are_gone(recorded_jobs: RecordedJobs) -> None:
-    names = [await kept(recorded_jobs, picture((9, 9))) for _ in range(2)]
-    await recorded_jobs.context.storage.delete(names[0])
-
-    await delete_photos.function(recorded_jobs.context, names)
-
-    with pytest.raises(MissingFileError):
-        await recorded_jobs.context.storage.read(names[1])
-
-
-async def test_a_hostile_file_is_refused_in_one_line_beside_the_field(
+async def test_a_hostile_file_or_one_that_is_too_large_is_refused_in_one_line_beside_the_field(
     client: AsyncClient, recorded_jobs: RecordedJobs, settings: Settings, tea: Event
 ) -> None:
     page, drawing = (
@@ -132,10 +126,6 @@ async def test_a_hostile_file_is_refused_in_one_line_beside_the_field(
     assert recorded_jobs.calls == []
     assert files_in(settings) == []
 
-
-async def test_a_file_that_is_too_large_is_refused(
-    client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event
-) -> None:
     answer = await client.post("/events/tea", data=ADA, files=photo(b"\xff\xd8\xff" + bytes(10_000_001)))
 
     assert answer.status_code == 422

@@ -106,7 +106,9 @@ async def test_what_is_left_is_counted_for_each_event(database: Database, make_e
 
 
 @pytest.mark.database("sqlite")
-async def test_who_cancels_is_told_of_the_photo_that_a_job_has_just_put_there(database: Database, tea: Event) -> None:
+async def test_who_cancels_is_told_of_the_photo_of_a_job_and_a_registration_is_found_by_number_and_moment_only(
+    database: Database, tea: Event
+) -> None:
     ada = await add_registration(database, tea, photo="events/original.jpg")
     async with database.writer() as session:
         assert await use_photo(session, ada.id, "events/original.jpg", "events/small.webp") == "events/small.webp"
@@ -115,9 +117,6 @@ async def test_who_cancels_is_told_of_the_photo_that_a_job_has_just_put_there(da
         assert await Events(session).delete(ada) == "events/small.webp"
         assert await use_photo(session, ada.id, "events/small.webp", "events/smaller.webp") == ""
 
-
-@pytest.mark.database("sqlite")
-async def test_a_registration_is_found_by_its_number_and_moment_only(database: Database, tea: Event) -> None:
     ada = await add_registration(database, tea)
     async with database.reader() as session:
         found, event = await Events(session).registration(ada.id, ada.created_at)

@@ -91,7 +91,9 @@ async def test_a_todo_is_created_and_read_back(browser: AsyncClient) -> None:
     assert found.json().items() >= {"title": "Buy milk", "due_on": "2026-03-10", "done_at": None}.items()
 
 
-async def test_an_invalid_todo_is_refused(browser: AsyncClient) -> None:
+async def test_what_is_invalid_or_not_there_is_refused_and_nobody_chooses_the_owner_or_the_id(
+    browser: AsyncClient, bob: User
+) -> None:
     for body in INVALID:
         # Not json=body: httpx would not send half a character.
         answer = await browser.post(TODOS, content=json.dumps(body), headers={"Content-Type": "application/json"})
@@ -99,8 +101,12 @@ async def test_an_invalid_todo_is_refused(browser: AsyncClient) -> None:
         assert answer.status_code == 422, body
     assert await titles(browser) == []
 
+    for todo_id in IDS_OF_NOTHING:
+        assert await statuses(browser, f"{TODOS}/{todo_id}") == [404, 404, 404], todo_id
 
-async def test_nobody_chooses_the_owner_or_the_id(browser: AsyncClient, bob: User) -> None:
+    for query in INVALID_FILTERS:
+        assert (await browser.get(f"{TODOS}?{query}")).status_code == 422, query
+
     sent = {"title": "Mine", "id": 99, "owner_id": bob.id, "created_at": "2000-01-01T00:00:00Z"}
     made = (await browser.post(TODOS, json=sent)).json()
     assert made["id"] != 99
@@ -111,7 +117,20 @@ async def test_nobody_chooses_the_owner_or_the_id(browser: AsyncClient, bob: Use
     assert await titles(browser) == ["Mine"]
 
 
-async def test_a_change_names_only_what_is_different(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+async def test_a_change_names_only_what_is_different_an_invalid_one_is_refused_and_what_is_deleted_is_gone(
+    browser: AsyncClient, ann: User, make_todo: MakeTodo
+) -> None:
+    todo = await make_todo(ann, "Buy milk")
+
+    for body in INVALID_CHANGES:
+        assert (await browser.patch(f"{TODOS}/{todo.id}", json=body)).status_code == 422, body
+    assert await titles(browser) == ["Buy milk"]
+
+    todo = await make_todo(ann)
+
+    assert (await browser.delete(f"{TODOS}/{todo.id}")).status_code == 204
+    assert (await browser.get(f"{TODOS}/{todo.id}")).status_code == 404
+
     todo = await make_todo(ann, "Buy milk", notes="2 litres", due_on=utc_now().date())
 
     answer = await browser.patch(f"{TODOS}/{todo.id}", json={"done": True, "due_on": None})
@@ -120,26 +139,6 @@ async def test_a_change_names_only_what_is_different(browser: AsyncClient, ann: 
     assert answer.json()["done_at"]
     assert answer.json().items() >= {"title": "Buy milk", "notes": "2 litres", "due_on": None}.items()
     assert (await browser.patch(f"{TODOS}/{todo.id}", json={"done": False})).json()["done_at"] is None
-
-
-async def test_an_invalid_change_is_refused(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann, "Buy milk")
-
-    for body in INVALID_CHANGES:
-        assert (await browser.patch(f"{TODOS}/{todo.id}", json=body)).status_code == 422, body
-    assert await titles(browser) == ["Buy milk"]
-
-
-async def test_a_deleted_todo_is_gone(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann)
-
-    assert (await browser.delete(f"{TODOS}/{todo.id}")).status_code == 204
-    assert (await browser.get(f"{TODOS}/{todo.id}")).status_code == 404
-
-
-async def test_what_is_not_there_is_not_found(browser: AsyncClient) -> None:
-    for todo_id in IDS_OF_NOTHING:
-        assert await statuses(browser, f"{TODOS}/{todo_id}") == [404, 404, 404], todo_id
 
 
 async def test_another_users_todo_is_not_found(browser: AsyncClient, bob: User, make_todo: MakeTodo) -> None:
@@ -159,11 +158,6 @@ async def test_the_list_is_filtered_and_comes_in_pages(browser: AsyncClient, ann
     assert [item["title"] for item in answer["items"]] == ["Day 4"]
     assert (answer["total"], answer["page"], answer["pages"]) == (4, 2, 2)
     assert await titles(browser, "q=day 3") == ["Day 3"]
-
-
-async def test_an_invalid_filter_is_refused(browser: AsyncClient) -> None:
-    for query in INVALID_FILTERS:
-        assert (await browser.get(f"{TODOS}?{query}")).status_code == 422, query
 
 
 async def test_overdue_is_what_was_due_before_today(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:

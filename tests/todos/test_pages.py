@@ -51,8 +51,29 @@ async def test_the_page_shows_the_owners_todos_only(
     assert "1 in total, 1 open, 0 done" in answer.text
 
 
-async def test_an_empty_list_says_what_to_do(browser: AsyncClient) -> None:
+async def test_an_empty_list_says_what_to_do_and_what_is_invalid_or_not_there_is_refused(browser: AsyncClient) -> None:
     assert "add your first" in (await browser.get("/todos")).text
+
+    answer = await browser.get("/todos", headers={"HX-Request": "true", "HX-Request-Type": "full"})
+
+    assert answer.text.startswith("<!doctype html>")
+
+    for query in ["state=lost", "due_to=32", "page=0", "q=%00", f"q={'a' * 10_000}", "sort=notes"]:
+        assert (await browser.get(f"/todos?{query}")).status_code == 422, query
+
+    for sent, said in INVALID:
+        answer = await browser.post("/todos", data=sent)
+
+        assert answer.status_code == 422, sent
+        assert said.lower() in answer.text.lower()
+        assert f'value="{sent.get("title", "")}"' in answer.text
+        assert "0 in total" in answer.text
+
+    for method, path in ON_ONE:
+        for todo_id in ["1", "0", 2**63, "milk"]:
+            answer = await browser.request(method, f"/todos/{todo_id}{path}", data=SAVED if method == "POST" else None)
+
+            assert answer.status_code == 404, (method, todo_id, path)
 
 
 async def test_a_todo_is_added_without_javascript(browser: AsyncClient) -> None:
@@ -62,17 +83,7 @@ async def test_a_todo_is_added_without_javascript(browser: AsyncClient) -> None:
     assert "Buy milk" in (await browser.get("/todos")).text
 
 
-async def test_an_invalid_todo_is_shown_again(browser: AsyncClient) -> None:
-    for sent, said in INVALID:
-        answer = await browser.post("/todos", data=sent)
-
-        assert answer.status_code == 422, sent
-        assert said.lower() in answer.text.lower()
-        assert f'value="{sent.get("title", "")}"' in answer.text
-        assert "0 in total" in answer.text
-
-
-async def test_a_todo_is_edited_on_its_page(
+async def test_a_todo_is_edited_on_its_page_done_open_again_and_deleted_and_an_invalid_edit_saves_nothing(
     browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo
 ) -> None:
     todo = await make_todo(ann, "Buy milk", notes="\n2 litres", due_on=date(2026, 3, 10))
@@ -88,10 +99,6 @@ async def test_a_todo_is_edited_on_its_page(
     assert saved is not None
     assert (saved.title, saved.notes, saved.due_on) == ("Buy oat milk", "", None)
 
-
-async def test_an_invalid_edit_keeps_what_was_typed_and_saves_nothing(
-    browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo
-) -> None:
     todo = await make_todo(ann, "Buy milk")
 
     answer = await browser.post(f"/todos/{todo.id}", data={"title": "", "notes": "typed"})
@@ -102,10 +109,6 @@ async def test_an_invalid_edit_keeps_what_was_typed_and_saves_nothing(
     assert (saved := await stored(database, todo)) is not None
     assert (saved.title, saved.notes) == ("Buy milk", "")
 
-
-async def test_a_todo_is_done_and_open_again_and_the_filter_stays(
-    browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo
-) -> None:
     todo = await make_todo(ann)
 
     answer = await browser.post(f"/todos/{todo.id}/done?q=write&page=1", data={"done": "true"})
@@ -117,15 +120,6 @@ async def test_a_todo_is_done_and_open_again_and_the_filter_stays(
     assert (saved := await stored(database, todo)) is not None
     assert saved.done_at is None
 
-
-async def test_done_is_yes_or_no(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann)
-
-    for done in ("", "perhaps"):
-        assert (await browser.post(f"/todos/{todo.id}/done", data={"done": done})).status_code == 422
-
-
-async def test_a_deleted_todo_is_gone(browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann)
 
     answer = await browser.post(f"/todos/{todo.id}/delete")
@@ -134,12 +128,34 @@ async def test_a_deleted_todo_is_gone(browser: AsyncClient, database: Database, 
     assert await stored(database, todo) is None
 
 
-async def test_what_is_not_there_is_not_found(browser: AsyncClient) -> None:
-    for method, path in ON_ONE:
-        for todo_id in ["1", "0", 2**63, "milk"]:
-            answer = await browser.request(method, f"/todos/{todo_id}{path}", data=SAVED if method == "POST" else None)
+async def test_htmx_gets_the_board_alone_or_the_form_with_its_errors_and_done_is_yes_or_no(
+    browser: AsyncClient, ann: User, make_todo: MakeTodo
+) -> None:
+    todo = await make_todo(ann)
 
-            assert answer.status_code == 404, (method, todo_id, path)
+    answer = await browser.post(
+        f"/todos/{todo.id}/done?state=done", data={"done": "true"}, headers=HTMX, follow_redirects=True
+    )
+
+    assert answer.text.lstrip().startswith('<section id="board"')
+    assert "1 in total, 0 open, 1 done" in answer.text
+    assert f'action="/todos/{todo.id}/done?state=done"' in answer.text
+
+    todo = await make_todo(ann)
+
+    for done in ("", "perhaps"):
+        assert (await browser.post(f"/todos/{todo.id}/done", data={"done": done})).status_code == 422
+
+    todo = await make_todo(ann)
+
+    for path in ("/todos", f"/todos/{todo.id}"):
+        answer = await browser.post(path, data={"title": ""}, headers=HTMX)
+        assert (answer.status_code, answer.text.count("<form")) == (422, 1)
+        assert "Please fill this in." in answer.text
+
+        answer = await browser.post(path, data={"title": "Buy milk"}, headers=HTMX)
+        went_to = answer.headers["HX-Replace-Url" if path == "/todos" else "HX-Redirect"]
+        assert (answer.status_code, went_to) == (200, "/todos")
 
 
 async def test_another_users_todo_is_not_found(
@@ -156,7 +172,9 @@ async def test_another_users_todo_is_not_found(
     assert (saved.title, saved.done_at) == ("Secret", None)
 
 
-async def test_the_filter_finds_and_is_filled_in_again(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+async def test_the_filter_finds_and_is_filled_in_again_and_the_list_is_paged_sorted_and_turned_round(
+    browser: AsyncClient, ann: User, make_todo: MakeTodo
+) -> None:
     await make_todo(ann, "Buy milk")
     await make_todo(ann, "Buy bread", done_at=utc_now())
 
@@ -168,13 +186,6 @@ async def test_the_filter_finds_and_is_filled_in_again(browser: AsyncClient, ann
     assert 'value="BUY"' in answer.text
     assert '<option value="done" selected>' in answer.text
 
-
-async def test_an_invalid_filter_is_refused(browser: AsyncClient) -> None:
-    for query in ["state=lost", "due_to=32", "page=0", "q=%00", f"q={'a' * 10_000}", "sort=notes"]:
-        assert (await browser.get(f"/todos?{query}")).status_code == 422, query
-
-
-async def test_the_pages_of_a_long_list_keep_the_filter(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     for number in range(3):
         await make_todo(ann, f"Task {number}")
 
@@ -184,18 +195,6 @@ async def test_the_pages_of_a_long_list_keep_the_filter(browser: AsyncClient, an
     assert 'href="?q=task&amp;size=1&amp;page=1"' in answer.text
     assert 'href="?q=task&amp;size=1&amp;page=3"' in answer.text
 
-
-async def test_a_list_of_thousands_is_counted_as_people_write_it(
-    browser: AsyncClient, database: Database, ann: User
-) -> None:
-    async with database.writer() as session:
-        row = {"owner_id": ann.id, "title": "Tea", "notes": "", "created_at": utc_now(), "due_on": date(2020, 1, 1)}
-        await session.execute(insert(Todo), [row] * 1001)
-    text = (await browser.get("/todos")).text
-    assert ("1,001 in total, 1,001 open, 0 done" in text, "1,001 overdue" in text) == (True, True)
-
-
-async def test_the_list_is_sorted_and_turned_round(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     for title in ("Apples", "bread", "Cheese"):
         await make_todo(ann, title)
 
@@ -207,32 +206,11 @@ async def test_the_list_is_sorted_and_turned_round(browser: AsyncClient, ann: Us
     assert '<input type="hidden" name="sort" value="-title">' in answer.text
 
 
-async def test_htmx_gets_the_form_with_its_errors_alone(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann)
-
-    for path in ("/todos", f"/todos/{todo.id}"):
-        answer = await browser.post(path, data={"title": ""}, headers=HTMX)
-        assert (answer.status_code, answer.text.count("<form")) == (422, 1)
-        assert "Please fill this in." in answer.text
-
-        answer = await browser.post(path, data={"title": "Buy milk"}, headers=HTMX)
-        went_to = answer.headers["HX-Replace-Url" if path == "/todos" else "HX-Redirect"]
-        assert (answer.status_code, went_to) == (200, "/todos")
-
-
-async def test_htmx_gets_the_board_alone(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann)
-
-    answer = await browser.post(
-        f"/todos/{todo.id}/done?state=done", data={"done": "true"}, headers=HTMX, follow_redirects=True
-    )
-
-    assert answer.text.lstrip().startswith('<section id="board"')
-    assert "1 in total, 0 open, 1 done" in answer.text
-    assert f'action="/todos/{todo.id}/done?state=done"' in answer.text
-
-
-async def test_the_back_button_gets_the_whole_page(browser: AsyncClient) -> None:
-    answer = await browser.get("/todos", headers={"HX-Request": "true", "HX-Request-Type": "full"})
-
-    assert answer.text.startswith("<!doctype html>")
+async def test_a_list_of_thousands_is_counted_as_people_write_it(
+    browser: AsyncClient, database: Database, ann: User
+) -> None:
+    async with database.writer() as session:
+        row = {"owner_id": ann.id, "title": "Tea", "notes": "", "created_at": utc_now(), "due_on": date(2020, 1, 1)}
+        await session.execute(insert(Todo), [row] * 1001)
+    text = (await browser.get("/todos")).text
+    assert ("1,001 in total, 1,001 open, 0 done" in text, "1,001 overdue" in text) == (True, True)

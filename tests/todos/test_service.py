@@ -65,12 +65,31 @@ async def titles(todos: Todos, **wanted: object) -> list[str]:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_new_todo_is_open_and_its_owners(todos: Todos, ann: User) -> None:
+async def test_a_new_todo_is_open_and_its_owners_a_change_leaves_alone_what_it_does_not_name_and_a_deleted_one_is_gone(
+    todos: Todos, ann: User
+) -> None:
+    assert await todos.statistics() == TodoStatistics(total=0, open=0, done=0, overdue=0)
+
     todo = await todos.add(TodoCreate(title="  Buy milk ", notes="2 litres\nfresh", due_on=TOMORROW))
 
     found = await todos.get(todo.id)
     assert (found.title, found.notes, found.due_on) == ("Buy milk", "2 litres\nfresh", TOMORROW)
     assert (found.owner_id, found.done_at) == (ann.id, None)
+
+    todo = await todos.add(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
+
+    await todos.change(todo.id, TodoUpdate(title="Buy oat milk"))
+    assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", TODAY)
+
+    await todos.change(todo.id, TodoUpdate(due_on=None))
+    assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", None)
+
+    todo = await todos.add(TodoCreate(title="Buy milk"))
+
+    await todos.delete(todo.id)
+
+    with pytest.raises(NotFound):
+        await todos.get(todo.id)
 
 
 @pytest.mark.usefixtures("five")
@@ -80,74 +99,35 @@ async def test_open_ones_come_first_and_the_most_urgent_at_the_top(todos: Todos)
 
 @pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("five")
-async def test_the_filter_narrows_the_list(todos: Todos) -> None:
+async def test_the_filter_narrows_the_list_which_comes_in_pages_and_statistics_count_the_owners_only(
+    todos: Todos,
+) -> None:
     for wanted, expected in FILTERS:
         assert await titles(todos, **wanted) == expected, wanted
 
-
-@pytest.mark.database("sqlite")
-@pytest.mark.usefixtures("five")
-async def test_a_long_list_comes_in_pages(todos: Todos) -> None:
     page = await todos.find(TodoFilter(page=2, size=3))
 
     assert [todo.title for todo in page.items] == ["Pay taxes"]
     assert (page.total, page.page, page.pages) == (4, 2, 2)
 
-
-@pytest.mark.database("sqlite")
-@pytest.mark.usefixtures("five")
-async def test_a_page_past_the_end_is_empty(todos: Todos) -> None:
     page = await todos.find(TodoFilter(page=1_000_000, size=100))
 
     assert (list(page.items), page.total, page.pages) == ([], 4, 1)
 
-
-@pytest.mark.database("sqlite")
-@pytest.mark.usefixtures("five")
-async def test_statistics_count_the_owners_only(todos: Todos) -> None:
     assert await todos.statistics() == TodoStatistics(total=4, open=3, done=1, overdue=1)
 
 
 @pytest.mark.database("sqlite")
-async def test_statistics_of_nothing_are_zeros(todos: Todos) -> None:
-    assert await todos.statistics() == TodoStatistics(total=0, open=0, done=0, overdue=0)
-
-
-@pytest.mark.database("sqlite")
-async def test_a_change_leaves_alone_what_it_does_not_name(todos: Todos) -> None:
-    todo = await todos.add(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
-
-    await todos.change(todo.id, TodoUpdate(title="Buy oat milk"))
-    assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", TODAY)
-
-    await todos.change(todo.id, TodoUpdate(due_on=None))
-    assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", None)
-
-
-@pytest.mark.database("sqlite")
-async def test_what_is_done_twice_was_done_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(ann, done_at=NOON)
+async def test_what_is_done_twice_was_done_the_first_time_and_another_users_todo_is_not_found(
+    todos: Todos, ann: User, make_todo: MakeTodo, bob: User
+) -> None:
+    todo, theirs = await make_todo(ann, done_at=NOON), await make_todo(bob)
 
     assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at == NOON
     assert (await todos.change(todo.id, TodoUpdate(done=False))).done_at is None
     assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at is not None
 
-
-@pytest.mark.database("sqlite")
-async def test_a_deleted_todo_is_gone(todos: Todos) -> None:
-    todo = await todos.add(TodoCreate(title="Buy milk"))
-
-    await todos.delete(todo.id)
-
-    with pytest.raises(NotFound):
-        await todos.get(todo.id)
-
-
-@pytest.mark.database("sqlite")
-async def test_another_users_todo_is_not_found(todos: Todos, bob: User, make_todo: MakeTodo) -> None:
-    todo = await make_todo(bob)
-
-    for attempt in (todos.get(todo.id), todos.change(todo.id, TodoUpdate(done=True)), todos.delete(todo.id)):
+    for attempt in (todos.get(theirs.id), todos.change(theirs.id, TodoUpdate(done=True)), todos.delete(theirs.id)):
         with pytest.raises(NotFound):
             await attempt
 

@@ -51,7 +51,9 @@ def fields(answer: Response) -> list[list[str]]:
     return [error["field"] for error in answer.json()["errors"]]
 
 
-async def test_registering_shows_the_user_without_secrets(client: AsyncClient) -> None:
+async def test_registering_shows_the_user_without_secrets_and_gives_nobody_privileges(
+    client: AsyncClient, database: Database
+) -> None:
     answer = await client.post(REGISTER, json={"email": "Ada@Example.com", "password": PASSWORD})
 
     assert answer.status_code == 201
@@ -59,8 +61,6 @@ async def test_registering_shows_the_user_without_secrets(client: AsyncClient) -
     assert answer.json()["email"] == EMAIL
     assert "set-cookie" not in answer.headers
 
-
-async def test_registering_gives_nobody_privileges(client: AsyncClient, database: Database) -> None:
     await client.post(REGISTER, json={**PRIVILEGES, "email": EMAIL, "password": PASSWORD})
 
     user = await stored(database)
@@ -98,20 +98,26 @@ INVALID: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_an_invalid_registration_names_the_field_and_repeats_no_password(client: AsyncClient) -> None:
+async def test_an_invalid_registration_or_sign_in_names_the_field_and_repeats_no_password(client: AsyncClient) -> None:
     for body, field in INVALID:
         answer = await client.post(REGISTER, json=body)
 
         assert fields(answer) == [[field]], body
         assert "Sh0rt!!" not in answer.text
 
-
-async def test_a_password_that_is_no_text_is_refused(client: AsyncClient) -> None:
     content = b'{"email": "ada@example.com", "password": "\\ud800 and more"}'
 
     answer = await client.post(REGISTER, content=content, headers={"Content-Type": "application/json"})
 
     assert answer.status_code == 422
+
+    answer = await client.post(LOGIN, data={"password": "Sh0rt!!"})
+
+    assert fields(answer) == [["username"]]
+    assert "Sh0rt!!" not in answer.text
+
+    assert (await client.get(ME)).status_code == 401
+    assert (await client.patch(ME, json={"email": EMAIL})).status_code == 401
 
 
 async def test_signing_in_gives_a_bearer_token(client: AsyncClient, database: Database) -> None:
@@ -162,20 +168,15 @@ async def test_every_sign_in_hashes_once_whether_or_not_the_user_exists(
 
 
 @pytest.mark.database("postgresql")
-async def test_a_name_with_nul_is_no_crash(client: AsyncClient) -> None:
+async def test_what_nobody_can_have_is_invalid_at_a_sign_in_and_a_name_with_nul_is_no_crash(
+    client: AsyncClient,
+) -> None:
+    for kind in ("username", "password"):
+        answer = await client.post(LOGIN, data={"username": EMAIL, "password": PASSWORD, kind: "nul\0"})
+
+        assert fields(answer) == [[kind]]
+
     assert (await login(client, email="ada\0")).status_code in (401, 422)
-
-
-async def test_an_invalid_sign_in_repeats_no_password(client: AsyncClient) -> None:
-    answer = await client.post(LOGIN, data={"password": "Sh0rt!!"})
-
-    assert fields(answer) == [["username"]]
-    assert "Sh0rt!!" not in answer.text
-
-
-async def test_strangers_have_no_profile(client: AsyncClient) -> None:
-    assert (await client.get(ME)).status_code == 401
-    assert (await client.patch(ME, json={"email": EMAIL})).status_code == 401
 
 
 @pytest.fixture
@@ -186,7 +187,9 @@ async def ada(client: AsyncClient, database: Database) -> AsyncClient:
     return client
 
 
-async def test_nobody_gives_themselves_privileges(ada: AsyncClient, database: Database) -> None:
+async def test_nobody_gives_themselves_privileges_and_a_new_password_needs_the_current_one(
+    ada: AsyncClient, database: Database
+) -> None:
     before = await stored(database)
 
     forged = {**PRIVILEGES, "is_verified": False, "current_password": PASSWORD}
@@ -195,8 +198,6 @@ async def test_nobody_gives_themselves_privileges(ada: AsyncClient, database: Da
     assert answer.status_code == 200
     assert await stored(database) == before
 
-
-async def test_a_new_password_needs_the_current_one(ada: AsyncClient, database: Database) -> None:
     before = await stored(database)
 
     for current in ({}, {"current_password": ""}, {"current_password": "not the password"}):
@@ -217,9 +218,14 @@ async def test_a_new_password_ends_tokens_and_sessions(ada: AsyncClient, app: Fa
     assert (await login(ada, NEW)).status_code == 200
 
 
-async def test_a_weak_new_password_is_refused(ada: AsyncClient) -> None:
+async def test_a_weak_new_password_is_refused_and_the_same_email_in_another_case_is_no_change(ada: AsyncClient) -> None:
     assert fields(await ada.patch(ME, json={"password": "password", "current_password": PASSWORD})) == [["password"]]
     assert (await ada.get(ME)).status_code == 200
+
+    answer = await ada.patch(ME, json={"email": "ADA@example.com"})
+
+    assert answer.status_code == 200
+    assert answer.json()["is_verified"]
 
 
 async def test_a_new_email_needs_the_password_and_waits_for_a_link(ada: AsyncClient, database: Database) -> None:
@@ -247,13 +253,6 @@ async def test_a_new_email_counts_at_once_and_unverified_where_no_emails_leave(
     assert answer.status_code == 200
     user = await stored(database)
     assert (user.email, user.is_verified) == ("new@example.com", False)
-
-
-async def test_the_same_email_in_another_case_is_no_change(ada: AsyncClient) -> None:
-    answer = await ada.patch(ME, json={"email": "ADA@example.com"})
-
-    assert answer.status_code == 200
-    assert answer.json()["is_verified"]
 
 
 @on_both
@@ -286,14 +285,6 @@ async def test_white_space_around_a_new_password_counts(ada: AsyncClient) -> Non
 
     assert (await ada.patch(ME, json={**wanted, "current_password": SPACED.strip()})).status_code == 422
     assert (await ada.patch(ME, json=wanted)).status_code == 202
-
-
-@pytest.mark.database("postgresql")
-async def test_a_sign_in_with_what_nobody_can_have_is_invalid(client: AsyncClient) -> None:
-    for kind in ("username", "password"):
-        answer = await client.post(LOGIN, data={"username": EMAIL, "password": PASSWORD, kind: "nul\0"})
-
-        assert fields(answer) == [[kind]]
 
 
 async def test_when_too_many_sign_in_programs_are_told_to_come_back(

@@ -104,17 +104,13 @@ async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatc
     assert await passwords.hash_password("a long password")
 
 
-@pytest.mark.parametrize(
-    ("memory", "costs"),
-    [(512_000_000, "m=33792,t=2,p=1"), (4_000_000_000, "m=65536,t=3,p=4"), (None, "m=65536,t=3,p=4")],
-)
 def test_a_hash_takes_less_memory_on_a_small_machine_and_one_of_other_measures_is_replaced(
-    monkeypatch: pytest.MonkeyPatch, memory: int | None, costs: str
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(passwords, "total_memory_bytes", lambda: memory)
-    helper = passwords._PasswordHelper()
-    stored = helper.hash("a long password")
-    assert f"${costs}$" in stored
-    assert helper.verify_and_update("a long password", stored) == (True, None)
     other = Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1).hash("a long password")
-    assert costs in (helper.verify_and_update("a long password", other)[1] or "")
+    for memory, costs in ((512_000_000, "m=33792,t=2,p=1"), (None, "m=65536,t=3,p=4")):
+        monkeypatch.setattr(passwords, "total_memory_bytes", lambda memory=memory: memory)
+        helper = passwords._PasswordHelper()
+        better = helper.verify_and_update("a long password", other)[1] or ""
+        assert f"${costs}$" in better
+        assert helper.verify_and_update("a long password", better) == (True, None)

@@ -212,9 +212,10 @@ async def test_the_sdks_client_signs_in_by_itself_and_is_listed_told_of_and_ende
         assert (await session.scalar(select(func.count()).select_from(McpGrant))) == 0, "it went with the token"
 
 
-async def test_somebody_is_asked_in_words_and_may_allow_less(
+async def test_somebody_is_asked_in_words_and_a_request_that_is_wrong_or_of_another_site_sends_nobody_anywhere(
     program: AsyncClient, browser: AsyncClient, client_id: str
 ) -> None:
+    """A redirect without a click would lead any link to this site to whatever address somebody registers."""
     page = await browser.get(asking(client_id))
     text = " ".join(re.sub(r"<[^>]*>", " ", page.text).split())
     for words in ("Assistant", "assistant.example", "ada@example.com", "Library: look at what you can see", "Crashing"):
@@ -226,6 +227,32 @@ async def test_somebody_is_asked_in_words_and_may_allow_less(
     assert narrow.status_code == 422, "what the program has not asked for cannot be allowed"
     for form in (allowing() | {"scopes": ()}, allowing("accounts:manage")):
         assert (await browser.post(asking(client_id), data=form)).status_code == 422
+
+    foreign = (
+        {"Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Referer": "https://evil.example"},
+    )
+    for headers in foreign:
+        assert (await browser.post(asking(client_id), data=allowing(), headers=headers)).status_code == 403
+
+    for other in UNTRUSTED:
+        address = asking(client_id, **other)
+        for answer in (await browser.get(address), await browser.post(address, data=allowing())):
+            assert answer.status_code == 400, other
+            assert "Location" not in answer.headers
+            assert "evil" not in answer.text
+            assert "http-equiv" not in answer.text
+
+    for other, error in WRONG:
+        answer = await browser.post(asking(client_id, **other), data=allowing())
+        assert answer.status_code == 400
+        assert "http-equiv" not in answer.text
+        link = re.search(r'href="(https://assistant[^"]*)"', answer.text)
+        assert link
+        told = dict(parse_qsl(urlsplit(unescape(link[1])).query))
+        assert (told["error"], told["state"], told["iss"]) == (error, "xyz", SITE)
+    assert (await browser.get(f"{asking(client_id)}&state=second")).status_code == 400, "which one would it be?"
 
 
 async def test_it_takes_who_is_signed_in_and_their_password(
@@ -273,16 +300,6 @@ async def test_a_code_that_is_sent_twice_at_once_leaves_nothing(
         assert not (await session.scalars(select(ApiToken))).all()
 
 
-async def test_another_site_cannot_say_yes(browser: AsyncClient, client_id: str) -> None:
-    foreign = (
-        {"Origin": "https://evil.example"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Referer": "https://evil.example"},
-    )
-    for headers in foreign:
-        assert (await browser.post(asking(client_id), data=allowing(), headers=headers)).status_code == 403
-
-
 UNTRUSTED: list[dict[str, Any]] = [
     {"client_id": "nobody"},
     {"client_id": "a\0b"},
@@ -294,16 +311,6 @@ UNTRUSTED: list[dict[str, Any]] = [
     {"redirect_uri": "javascript:alert(1)"},
     {"redirect_uri": "//evil.example"},
 ]
-
-
-async def test_nobody_is_sent_where_the_program_has_not_registered(browser: AsyncClient, client_id: str) -> None:
-    for other in UNTRUSTED:
-        address = asking(client_id, **other)
-        for answer in (await browser.get(address), await browser.post(address, data=allowing())):
-            assert answer.status_code == 400, other
-            assert "Location" not in answer.headers
-            assert "evil" not in answer.text
-            assert "http-equiv" not in answer.text
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -318,21 +325,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_wrong_request_is_told_to_the_person_who_may_pass_it_on(browser: AsyncClient, client_id: str) -> None:
-    """A redirect without a click would lead any link to this site to whatever address somebody registers."""
-    for other, error in WRONG:
-        answer = await browser.post(asking(client_id, **other), data=allowing())
-        assert answer.status_code == 400
-        assert "http-equiv" not in answer.text
-        link = re.search(r'href="(https://assistant[^"]*)"', answer.text)
-        assert link
-        told = dict(parse_qsl(urlsplit(unescape(link[1])).query))
-        assert (told["error"], told["state"], told["iss"]) == (error, "xyz", SITE)
-    assert (await browser.get(f"{asking(client_id)}&state=second")).status_code == 400, "which one would it be?"
-
-
-async def test_a_code_counts_once_and_what_came_of_it_ends_with_the_second_time(
-    program: AsyncClient, browser: AsyncClient, client_id: str
+async def test_codes_and_refresh_tokens_count_once_never_widen_and_used_twice_end_all(
+    program: AsyncClient, browser: AsyncClient, client_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = await code_for(browser, asking(client_id))
     granted = (await exchange(program, client_id, code)).json()
@@ -343,62 +337,6 @@ async def test_a_code_counts_once_and_what_came_of_it_ends_with_the_second_time(
     assert (await refresh(program, client_id, granted["refresh_token"])).json()["error"] == "invalid_grant"
     assert "Assistant was signed out" in (await browser.get("/accounts/events")).text
 
-
-WORTHLESS: list[tuple[dict[str, Any], str]] = [
-    ({"code_verifier": "b" * 50}, "invalid_grant"),
-    ({"code_verifier": None}, "invalid_request"),
-    ({"redirect_uri": "https://evil.example/callback"}, "invalid_request"),
-    ({"redirect_uri": None}, "invalid_request"),
-    ({"resource": "https://other.example/mcp"}, "invalid_target"),
-    ({"code": "nonsense"}, "invalid_grant"),
-    ({"grant_type": "password"}, "invalid_request"),
-    ({"client_id": "nobody"}, "invalid_client"),
-]
-
-
-async def test_a_code_is_worth_nothing_without_all_that_it_was_given_for(
-    program: AsyncClient, browser: AsyncClient, client_id: str
-) -> None:
-    code = await code_for(browser, asking(client_id))
-    for other, error in WORTHLESS:
-        answer = await exchange(program, client_id, code, **other)
-        assert (answer.status_code, answer.json()["error"]) == (401 if error == "invalid_client" else 400, error)
-
-
-async def test_codes_and_tokens_are_one_programs_alone(
-    program: AsyncClient, browser: AsyncClient, client_id: str
-) -> None:
-    other = (await register(program, client_name="Other"))["client_id"]
-    code = await code_for(browser, asking(client_id))
-    assert (await exchange(program, other, code)).json()["error"] == "invalid_grant"
-    granted = (await exchange(program, client_id, code)).json()
-    assert (await refresh(program, other, granted["refresh_token"])).json()["error"] == "invalid_grant"
-    await program.post("/accounts/oauth/revoke", data={"client_id": other, "token": granted["access_token"]})
-    assert await status_of(program, granted["access_token"]) == 200, "what another one tries ends nothing"
-    said = {"client_id": client_id, "token": granted["access_token"]}
-    assert (await program.post("/accounts/oauth/revoke", data=said)).status_code == 200
-    assert await status_of(program, granted["access_token"]) == 401
-    assert (await program.post("/accounts/oauth/revoke", data={"token": "x"})).status_code == 401
-
-
-async def test_a_program_with_a_secret_has_to_know_it(
-    program: AsyncClient, browser: AsyncClient, database: Database
-) -> None:
-    made = await register(program, token_endpoint_auth_method="client_secret_post")
-    async with database.reader(fresh=True) as session:
-        kept = (await session.scalars(select(McpClient))).one()
-    assert made["client_secret"] not in kept.sealed_secret
-    code = await code_for(browser, asking(made["client_id"]))
-    for secret in (None, "wrong"):
-        answer = await exchange(program, made["client_id"], code, client_secret=secret)
-        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
-    answer = await exchange(program, made["client_id"], code, client_secret=made["client_secret"])
-    assert answer.status_code == 200
-
-
-async def test_refreshing_rotates_never_widens_and_a_token_used_twice_ends_all(
-    program: AsyncClient, browser: AsyncClient, client_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
     first = await connect(program, browser, client_id, "library:read")
     wide = await refresh(program, client_id, first["refresh_token"], scope="library:read library:write")
     assert wide.json()["error"] == "invalid_scope"
@@ -415,18 +353,43 @@ async def test_refreshing_rotates_never_widens_and_a_token_used_twice_ends_all(
     assert "A program was signed out" in (await browser.get("/accounts/events")).text
 
 
-async def test_a_refreshed_token_may_ask_for_less(
-    site: FastAPI, program: AsyncClient, browser: AsyncClient, client_id: str
+WORTHLESS: list[tuple[dict[str, Any], str]] = [
+    ({"code_verifier": "b" * 50}, "invalid_grant"),
+    ({"code_verifier": None}, "invalid_request"),
+    ({"redirect_uri": "https://evil.example/callback"}, "invalid_request"),
+    ({"redirect_uri": None}, "invalid_request"),
+    ({"resource": "https://other.example/mcp"}, "invalid_target"),
+    ({"code": "nonsense"}, "invalid_grant"),
+    ({"grant_type": "password"}, "invalid_request"),
+    ({"client_id": "nobody"}, "invalid_client"),
+]
+
+
+async def test_codes_and_tokens_are_worth_nothing_elsewhere_nor_without_all_that_they_were_given_for(
+    program: AsyncClient, browser: AsyncClient, client_id: str, site: FastAPI, database: Database, ada: User
 ) -> None:
+    code = await code_for(browser, asking(client_id))
+    for other, error in WORTHLESS:
+        answer = await exchange(program, client_id, code, **other)
+        assert (answer.status_code, answer.json()["error"]) == (401 if error == "invalid_client" else 400, error)
+
+    other = (await register(program, client_name="Other"))["client_id"]
+    code = await code_for(browser, asking(client_id))
+    assert (await exchange(program, other, code)).json()["error"] == "invalid_grant"
+    granted = (await exchange(program, client_id, code)).json()
+    assert (await refresh(program, other, granted["refresh_token"])).json()["error"] == "invalid_grant"
+    await program.post("/accounts/oauth/revoke", data={"client_id": other, "token": granted["access_token"]})
+    assert await status_of(program, granted["access_token"]) == 200, "what another one tries ends nothing"
+    said = {"client_id": client_id, "token": granted["access_token"]}
+    assert (await program.post("/accounts/oauth/revoke", data=said)).status_code == 200
+    assert await status_of(program, granted["access_token"]) == 401
+    assert (await program.post("/accounts/oauth/revoke", data={"token": "x"})).status_code == 401
+
     first = await connect(program, browser, client_id)
     less = (await refresh(program, client_id, first["refresh_token"], scope="library:read")).json()
     async with mcp_client(site, headers={"Authorization": f"Bearer {less['access_token']}"}) as client:
         assert [each.name for each in (await client.list_tools()).tools] == ["whoami", "crash"]
 
-
-async def test_its_token_opens_mcp_alone_and_no_other_token_of_ours_is_one(
-    site: FastAPI, program: AsyncClient, browser: AsyncClient, client_id: str, database: Database, ada: User
-) -> None:
     granted = await connect(program, browser, client_id)
     for token in (granted["access_token"], granted["refresh_token"]):
         answer = await program.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
@@ -437,6 +400,21 @@ async def test_its_token_opens_mcp_alone_and_no_other_token_of_ours_is_one(
     moved.state.settings = moved.state.settings.model_copy(update={"base_url": "http://other.example"})
     async with AsyncClient(transport=ASGITransport(moved), base_url=SITE) as elsewhere:
         assert await status_of(elsewhere, granted["access_token"]) == 401, "it is for another resource"
+
+
+async def test_a_program_with_a_secret_has_to_know_it(
+    program: AsyncClient, browser: AsyncClient, database: Database
+) -> None:
+    made = await register(program, token_endpoint_auth_method="client_secret_post")
+    async with database.reader(fresh=True) as session:
+        kept = (await session.scalars(select(McpClient))).one()
+    assert made["client_secret"] not in kept.sealed_secret
+    code = await code_for(browser, asking(made["client_id"]))
+    for secret in (None, "wrong"):
+        answer = await exchange(program, made["client_id"], code, client_secret=secret)
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    answer = await exchange(program, made["client_id"], code, client_secret=made["client_secret"])
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("what", ["deactivated", "new password", "signed out everywhere"])
@@ -458,17 +436,7 @@ async def test_it_ends_with_what_ends_the_tokens_of_its_person(
     assert (await exchange(program, client_id, code)).json()["error"] == "invalid_grant"
 
 
-async def test_a_program_that_is_deleted_loses_its_tokens(
-    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
-) -> None:
-    granted = await connect(program, browser, client_id)
-    async with database.writer() as session:
-        await session.delete((await session.scalars(select(McpClient))).one())
-    assert await status_of(program, granted["access_token"]) == 401
-    assert (await refresh(program, client_id, granted["refresh_token"])).json()["error"] == "invalid_client"
-
-
-async def test_a_code_is_over_after_two_minutes(
+async def test_a_code_is_over_after_two_minutes_and_a_program_that_is_deleted_loses_its_tokens(
     program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
 ) -> None:
     code = await code_for(browser, asking(client_id))
@@ -479,6 +447,12 @@ async def test_a_code_is_over_after_two_minutes(
     async with database.reader(fresh=True) as session:
         assert not (await session.scalars(select(McpGrant))).all()
         assert (await session.scalars(select(McpClient))).all(), "it was let in: it stays for a while"
+
+    granted = await connect(program, browser, client_id)
+    async with database.writer() as session:
+        await session.delete((await session.scalars(select(McpClient))).one())
+    assert await status_of(program, granted["access_token"]) == 401
+    assert (await refresh(program, client_id, granted["refresh_token"])).json()["error"] == "invalid_client"
 
 
 UNFIT: list[tuple[dict[str, Any], str]] = [
@@ -498,7 +472,22 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_program_with_a_bad_address_is_not_registered(program: AsyncClient, database: Database) -> None:
+async def test_the_metadata_names_all_that_a_program_needs_and_one_with_a_bad_address_is_not_registered(
+    program: AsyncClient, database: Database
+) -> None:
+    refused = await program.post("/mcp", json=INITIALIZE, headers=ACCEPT | {"Authorization": "Bearer nonsense"})
+    assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
+    resource = (await program.get("/.well-known/oauth-protected-resource/mcp")).json()
+    assert resource["resource"] == f"{SITE}/mcp"
+    assert resource["authorization_servers"] == [SITE]
+    assert resource["scopes_supported"] == ["library:read", "library:write"]
+    server = (await program.get("/.well-known/oauth-authorization-server")).json()
+    assert server["issuer"] == SITE
+    assert server["code_challenge_methods_supported"] == ["S256"]
+    assert {server[f"{name}_endpoint"] for name in ("authorization", "token", "registration", "revocation")} == {
+        f"{SITE}/accounts/oauth/{name}" for name in ("authorize", "token", "register", "revoke")
+    }
+
     for said, error in UNFIT:
         whole = {"client_name": "Assistant", "redirect_uris": [BACK]} | said
         answer = await program.post("/accounts/oauth/register", json=whole)
@@ -528,17 +517,15 @@ EDITORS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", EDITORS)
-async def test_an_editor_registers_as_it_does_and_is_sent_back_to(
-    program: AsyncClient, browser: AsyncClient, name: str
-) -> None:
-    made = await register(program, client_name=name, **EDITORS[name])
-    back = EDITORS[name]["redirect_uris"][0]
-    page = await browser.post(asking(made["client_id"], redirect_uri=back), data=allowing())
-    assert sent_to(page).startswith(f"{back}?code=")
-    denied = await browser.post(asking(made["client_id"], redirect_uri=back), data={"decision": "deny"})
-    assert f'href="{back}?error=access_denied' in denied.text
-    assert ('http-equiv="refresh"' in denied.text) is back.startswith("https:"), "who says no opens no program"
+async def test_an_editor_registers_as_it_does_and_is_sent_back_to(program: AsyncClient, browser: AsyncClient) -> None:
+    for name, said in EDITORS.items():
+        made = await register(program, client_name=name, **said)
+        back = said["redirect_uris"][0]
+        page = await browser.post(asking(made["client_id"], redirect_uri=back), data=allowing())
+        assert sent_to(page).startswith(f"{back}?code=")
+        denied = await browser.post(asking(made["client_id"], redirect_uri=back), data={"decision": "deny"})
+        assert f'href="{back}?error=access_denied' in denied.text
+        assert ('http-equiv="refresh"' in denied.text) is back.startswith("https:"), "who says no opens no program"
 
 
 async def test_who_registers_in_masses_fills_nothing_and_is_stopped(
@@ -587,21 +574,6 @@ async def test_who_registers_in_masses_fills_nothing_and_is_stopped(
 def test_only_the_port_of_ones_own_computer_does_not_count(registered: str, asked: str, *, found: bool) -> None:
     assert parse_redirect(registered)
     assert (find_redirect([registered], asked) is not None) is found
-
-
-async def test_the_metadata_names_all_that_a_program_needs(program: AsyncClient) -> None:
-    refused = await program.post("/mcp", json=INITIALIZE, headers=ACCEPT | {"Authorization": "Bearer nonsense"})
-    assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
-    resource = (await program.get("/.well-known/oauth-protected-resource/mcp")).json()
-    assert resource["resource"] == f"{SITE}/mcp"
-    assert resource["authorization_servers"] == [SITE]
-    assert resource["scopes_supported"] == ["library:read", "library:write"]
-    server = (await program.get("/.well-known/oauth-authorization-server")).json()
-    assert server["issuer"] == SITE
-    assert server["code_challenge_methods_supported"] == ["S256"]
-    assert {server[f"{name}_endpoint"] for name in ("authorization", "token", "registration", "revocation")} == {
-        f"{SITE}/accounts/oauth/{name}" for name in ("authorize", "token", "register", "revoke")
-    }
 
 
 async def test_what_a_program_was_let_do_is_told_by_mail(

@@ -172,10 +172,6 @@ async def remove(clients: Clients, crew: Crew, database: Database) -> None:
     await clients["owner"].delete(f"/api/v1/teams/{crew.team.id}/members/{number}")
 
 
-async def leave(clients: Clients, crew: Crew, database: Database) -> None:
-    await clients["admin"].post(f"/api/v1/teams/{crew.team.id}/leave")
-
-
 async def demote(clients: Clients, crew: Crew, database: Database) -> None:
     number = await member_id(database, crew.team, crew.people["admin"])
     await clients["owner"].patch(f"/api/v1/teams/{crew.team.id}/members/{number}", json={"role": "member"})
@@ -190,7 +186,7 @@ async def delete_account(clients: Clients, crew: Crew, database: Database) -> No
     await clients["admin"].request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
 
 
-@pytest.mark.parametrize("lose_rights", [remove, leave, demote, deactivate, delete_account])
+@pytest.mark.parametrize("lose_rights", [remove, demote, deactivate, delete_account])
 async def test_an_invitation_is_worthless_once_its_inviter_could_not_send_it(
     app: FastAPI,
     client: AsyncClient,

@@ -21,7 +21,9 @@ async def stored(database: Database, team: Team) -> Team | None:
         return await session.get(Team, team.id)
 
 
-async def test_each_page_is_for_those_who_may(client: AsyncClient, clients: Clients, crew: Crew) -> None:
+async def test_each_page_is_for_those_who_may_and_nobody_below_the_role_changes_anything(
+    client: AsyncClient, clients: Clients, crew: Crew, database: Database
+) -> None:
     mine, foreign, nowhere = f"/teams/{crew.team.id}", f"/teams/{crew.foreign.id}", "/teams/999"
     for path, role in (("", TeamRole.MEMBER), ("/invitations", TeamRole.ADMIN), ("/settings", TeamRole.MEMBER)):
         assert (await client.get(mine + path)).headers["location"].startswith("/accounts/login?next=")
@@ -31,10 +33,6 @@ async def test_each_page_is_for_those_who_may(client: AsyncClient, clients: Clie
             assert (await clients[name].get(foreign + path)).status_code == 404, (name, path)
             assert (await clients[name].get(nowhere + path)).status_code == 404, (name, path)
 
-
-async def test_nobody_below_the_role_changes_anything(
-    client: AsyncClient, clients: Clients, crew: Crew, database: Database
-) -> None:
     number = await member_id(database, crew.team, crew.people["owner"])
     changes = {
         "settings": ({"name": "Taken"}, "admin"),
@@ -45,15 +43,18 @@ async def test_nobody_below_the_role_changes_anything(
         "delete": ({"name": "Crew", "current_password": PASSWORD}, "owner"),
     }
     before = await roles_in(database, crew.team)
-    for path, (data, role) in changes.items():
+    for path, (data, needed) in changes.items():
         address = f"/teams/{crew.team.id}/{path}"
         assert (await client.post(address, data=data)).headers["location"].startswith("/accounts/login"), path
         assert (await clients["stranger"].post(address, data=data)).status_code == 404, path
-        for name in ("member", "admin"):
-            if not TeamRole(name).includes(role):
-                assert (await clients[name].post(address, data=data)).status_code == 403, (name, path)
+        for below in ("member", "admin"):
+            if not TeamRole(below).includes(needed):
+                assert (await clients[below].post(address, data=data)).status_code == 403, (below, path)
     found = await stored(database, crew.team)
     assert (found and found.name, await roles_in(database, crew.team)) == ("Crew", before)
+
+    assert 'href="/teams' not in (await client.get("/")).text
+    assert (await clients["owner"].get("/no-such-page")).status_code == 404
 
 
 async def test_whoever_makes_a_team_owns_it_and_is_in_it(user_client: AsyncClient, database: Database) -> None:
@@ -108,7 +109,9 @@ async def test_roles_are_given_up_to_ones_own(clients: Clients, crew: Crew, data
     assert (await clients["admin"].post(f"/teams/{crew.team.id}/members/{foreign}/remove")).status_code == 404
 
 
-async def test_the_only_owner_is_told_why_they_stay(clients: Clients, crew: Crew, database: Database) -> None:
+async def test_the_only_owner_is_told_why_they_stay_and_members_leave_and_are_removed(
+    clients: Clients, crew: Crew, database: Database
+) -> None:
     browser, number = clients["owner"], await member_id(database, crew.team, crew.people["owner"])
     for path, data in (
         ("leave", {}),
@@ -121,8 +124,6 @@ async def test_the_only_owner_is_told_why_they_stay(clients: Clients, crew: Crew
     assert "delete it instead" in (await clients["stranger"].get("/teams")).text
     assert (await roles_in(database, crew.team))["owner"] == "owner"
 
-
-async def test_members_leave_and_are_removed(clients: Clients, crew: Crew, database: Database) -> None:
     number = await member_id(database, crew.team, crew.people["admin"])
     await clients["member"].post(f"/teams/{crew.team.id}/leave")
     await clients["owner"].post(f"/teams/{crew.team.id}/members/{number}/remove")
@@ -150,7 +151,19 @@ async def test_an_owner_hands_over_to_a_member_with_the_password(
     assert await told(app) == [("member@example.com", "Crew is yours")]
 
 
-async def test_an_admin_renames_and_an_owner_deletes(clients: Clients, crew: Crew, database: Database) -> None:
+async def test_many_members_are_found_by_page_and_by_words_and_an_admin_renames_and_an_owner_deletes(
+    clients: Clients, crew: Crew, database: Database
+) -> None:
+    people = [await make_user(database, f"person{number:02}@example.com") for number in range(30)]
+    async with database.writer() as session:
+        session.add_all(TeamMember(team_id=crew.team.id, user_id=each.id, role=TeamRole.MEMBER) for each in people)
+
+    first = await clients["member"].get(f"/teams/{crew.team.id}")
+    assert "Page 1 of 2" in first.text
+    assert first.text.index("owner@example.com") < first.text.index("admin@example.com")
+    found = await clients["member"].get(f"/teams/{crew.team.id}?q=person07")
+    assert ("person07@" in found.text, "person08@" in found.text) == (True, False)
+
     path = f"/teams/{crew.team.id}"
     assert (await clients["admin"].post(f"{path}/settings", data={"name": ""})).status_code == 422
     assert (await clients["admin"].post(f"{path}/settings", data={"name": "Gang"})).status_code == 303
@@ -163,20 +176,3 @@ async def test_an_admin_renames_and_an_owner_deletes(clients: Clients, crew: Cre
     assert answer.headers["location"] == "/teams"
     assert await stored(database, crew.team) is None
     assert await roles_in(database, crew.team) == {}
-
-
-async def test_many_members_are_found_by_page_and_by_words(clients: Clients, crew: Crew, database: Database) -> None:
-    people = [await make_user(database, f"person{number:02}@example.com") for number in range(30)]
-    async with database.writer() as session:
-        session.add_all(TeamMember(team_id=crew.team.id, user_id=each.id, role=TeamRole.MEMBER) for each in people)
-
-    first = await clients["member"].get(f"/teams/{crew.team.id}")
-    assert "Page 1 of 2" in first.text
-    assert first.text.index("owner@example.com") < first.text.index("admin@example.com")
-    found = await clients["member"].get(f"/teams/{crew.team.id}?q=person07")
-    assert ("person07@" in found.text, "person08@" in found.text) == (True, False)
-
-
-async def test_strangers_and_error_pages_have_no_switcher(client: AsyncClient, clients: Clients) -> None:
-    assert 'href="/teams' not in (await client.get("/")).text
-    assert (await clients["owner"].get("/no-such-page")).status_code == 404

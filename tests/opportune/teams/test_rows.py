@@ -63,7 +63,9 @@ async def test_each_sees_and_writes_the_rows_of_their_team(
 
 
 @sqlite
-async def test_a_role_may_be_needed_for_an_action(clients: Clients, make: Make, crew: Crew) -> None:
+async def test_a_role_may_be_needed_rows_point_at_rows_of_their_team_and_routes_by_hand_ask_for_both(
+    clients: Clients, make: Make, crew: Crew, client: AsyncClient
+) -> None:
     row = await make(Project, team_id=crew.team.id)
     for path in (f"/projects/{row.id}/delete", f"{API}/{row.id}"):
         method = "DELETE" if path.startswith("/api") else "POST"
@@ -72,9 +74,6 @@ async def test_a_role_may_be_needed_for_an_action(clients: Clients, make: Make, 
     assert "Delete" in (await clients["admin"].get(f"/projects/{row.id}")).text
     assert (await clients["admin"].delete(f"{API}/{row.id}")).status_code == 204
 
-
-@sqlite
-async def test_a_row_points_at_rows_of_its_own_team(clients: Clients, make: Make, crew: Crew) -> None:
     mine, foreign = await make(Project, team_id=crew.team.id), await make(Project, team_id=crew.foreign.id)
     refused = await clients["member"].post("/api/v1/tasks", json={"title": "Mow", "project_id": foreign.id})
     assert (refused.status_code, "project_id" in refused.text) == (422, True)
@@ -83,6 +82,13 @@ async def test_a_row_points_at_rows_of_its_own_team(clients: Clients, make: Make
     ).status_code == 201
     form = (await clients["member"].get("/tasks/new")).text
     assert (f'<option value="{mine.id}"' in form, f'<option value="{foreign.id}"' in form) == (True, False)
+
+    assert (await clients["admin"].get("/board")).json() == {"team": "Crew", "role": "admin"}
+    answers = [(await clients[name].get("/board/figures")).status_code for name in TeamRole]
+    assert answers == [200, 200, 403]
+    assert (await client.get("/board")).headers["location"].startswith("/accounts/login")
+    assert (await client.get("/board/greeting")).json() == "nobody's"
+    assert (await clients["member"].get("/board/greeting")).json() == "Crew"
 
 
 @sqlite
@@ -99,16 +105,6 @@ async def test_whoever_has_no_team_makes_one_first(app: FastAPI) -> None:
         made = await browser.post("/teams/new", data={"name": "Mine", "next": "/projects?q=oak"})
         assert made.headers["location"] == "/projects?q=oak"
         assert (await browser.get("/projects")).status_code == 200
-
-
-@sqlite
-async def test_routes_by_hand_ask_for_the_team_and_the_role(client: AsyncClient, clients: Clients) -> None:
-    assert (await clients["admin"].get("/board")).json() == {"team": "Crew", "role": "admin"}
-    answers = [(await clients[name].get("/board/figures")).status_code for name in TeamRole]
-    assert answers == [200, 200, 403]
-    assert (await client.get("/board")).headers["location"].startswith("/accounts/login")
-    assert (await client.get("/board/greeting")).json() == "nobody's"
-    assert (await clients["member"].get("/board/greeting")).json() == "Crew"
 
 
 @sqlite

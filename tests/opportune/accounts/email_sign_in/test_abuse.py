@@ -95,7 +95,7 @@ async def test_it_ends_after_a_quarter_of_an_hour(
     assert await sessions(database) == 0
 
 
-async def test_a_code_is_good_for_nothing_in_another_browser_nor_for_another_request(
+async def test_a_code_is_good_for_nothing_in_another_browser_nor_for_another_request_and_ends_after_five_wrong_ones(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL)
@@ -112,11 +112,6 @@ async def test_a_code_is_good_for_nothing_in_another_browser_nor_for_another_req
         assert "This is not the code" in (await type_code(eves, own)).text
     assert await sessions(database) == 0
 
-
-async def test_five_wrong_codes_end_an_email_and_its_code(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
-    await make_user(database, EMAIL)
     await ask(client)
     code = await newest_code(app)
     cookies = dict(client.cookies)
@@ -226,15 +221,15 @@ async def test_asking_tells_nobody_who_has_an_account_and_who_is_closed_out_gets
     assert {to for to, _ in await told(app)} == {EMAIL}
 
 
-async def test_next_leads_to_this_site_alone(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_next_leads_to_this_site_alone_and_what_is_no_request_of_ours_is_refused_in_a_line(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
     await make_user(database, EMAIL)
     for outside in ("//evil.example", "https://evil.example/", "/\\evil.example"):
         await ask(client, next=outside)
         assert (await press(client, await newest_token(app))).headers["location"] == "/"
         client.cookies.clear()
 
-
-async def test_what_is_no_request_of_ours_is_refused_in_a_line(client: AsyncClient) -> None:
     for request in ("", "x" * 50, "gAAAAA\u00e9", "a" * 3000):
         answer = await client.post(f"{API}/code", json={"request": request, "code": "123456"})
         assert answer.status_code in (410, 422)

@@ -50,7 +50,9 @@ async def happen(app: FastAPI, user: User, number: int) -> None:
             record_event(session, user, "token_revoked", name=f"number {each} <b>")
 
 
-async def test_one_sees_ones_own_events_the_newest_first_and_a_page_at_a_time(app: FastAPI, database: Database) -> None:
+async def test_one_sees_ones_own_events_the_newest_first_and_a_page_at_a_time_and_strangers_none(
+    app: FastAPI, database: Database, client: AsyncClient
+) -> None:
     ada, bob = await make_user(database, EMAIL), await make_user(database, "bob@example.com")
     await happen(app, ada, 25)
     async with signed_in_client(app, ada) as browser, signed_in_client(app, bob) as other:
@@ -68,8 +70,6 @@ async def test_one_sees_ones_own_events_the_newest_first_and_a_page_at_a_time(ap
     assert "Nothing yet." in empty.text
     assert wrong.status_code == 422
 
-
-async def test_strangers_are_asked_to_sign_in(client: AsyncClient) -> None:
     page, api = await client.get(EVENTS), await client.get(f"{ME}/events")
     assert (page.status_code, api.status_code) == (303, 401)
 

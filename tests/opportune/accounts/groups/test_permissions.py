@@ -86,14 +86,14 @@ async def program(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def test_strangers_are_asked_to_sign_in(client: AsyncClient) -> None:
+async def test_a_grant_of_a_group_opens_it_superusers_may_do_everything_and_others_are_refused(
+    client: AsyncClient, app: FastAPI, database: Database
+) -> None:
     page, program = await client.get(PAGE), await client.get(API)
 
     assert (page.status_code, page.headers["location"]) == (303, f"/accounts/login?next={PAGE.replace('/', '%2F')}")
     assert (program.status_code, program.headers["www-authenticate"]) == (401, "Bearer")
 
-
-async def test_whoever_is_not_granted_it_is_refused(app: FastAPI, database: Database) -> None:
     user, staff = await make_user(database), await make_user(database, is_staff=True)
     for identity, action in [("cake", "list"), ("pie-crust", "export"), ("pie-crust", "*"), ("*", "list")]:
         await grant(database, staff, identity, action)
@@ -101,15 +101,11 @@ async def test_whoever_is_not_granted_it_is_refused(app: FastAPI, database: Data
     assert await statuses(app, user) == (403, 403)
     assert await statuses(app, staff) == (403, 403)
 
-
-async def test_a_grant_of_a_group_opens_it(app: FastAPI, database: Database) -> None:
     for identity, action in [("cake", "export"), ("cake", "*"), ("*", "export"), ("*", "*")]:
         user = await make_user(database)
         await grant(database, user, identity, action)
         assert await statuses(app, user) == (200, 200), (identity, action)
 
-
-async def test_superusers_may_do_everything(app: FastAPI, database: Database) -> None:
     assert await statuses(app, await make_user(database, is_superuser=True)) == (200, 200)
 
 

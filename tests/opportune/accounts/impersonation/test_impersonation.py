@@ -109,7 +109,14 @@ async def test_the_person_the_admin_and_the_log_are_told_with_the_reason(
     assert BOSS not in caplog.text
 
 
-async def test_it_asks_for_a_reason_and_who_it_is(app: FastAPI, boss: AsyncClient, ada: User) -> None:
+async def test_it_asks_for_a_reason_and_who_it_is_and_going_back_without_having_left_does_nothing(
+    app: FastAPI, boss: AsyncClient, client: AsyncClient, ada: User
+) -> None:
+    for browser in (boss, client):
+        answer = await browser.post(END)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/login")
+    assert await who(boss) == BOSS
+
     for wrong in ("", "   ", "x" * 201, "a \0 b"):
         answer = await impersonate(boss, ada, wrong)
         assert answer.status_code == 400, wrong
@@ -292,12 +299,3 @@ async def test_nothing_is_confirmed_for_the_person_who_has_no_password_by_having
     await impersonate(boss, person)
     assert (await boss.post("/pay")).headers["location"].startswith("/accounts/confirm")
     assert dependencies.PERSONAL in (await boss.get("/accounts/confirm")).text
-
-
-async def test_going_back_without_having_left_does_nothing(
-    app: FastAPI, boss: AsyncClient, client: AsyncClient
-) -> None:
-    for browser in (boss, client):
-        answer = await browser.post(END)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/login")
-    assert await who(boss) == BOSS

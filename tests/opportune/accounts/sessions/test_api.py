@@ -49,7 +49,9 @@ async def test_strangers_are_told_of_no_device(client: AsyncClient) -> None:
     assert (await make(client)).status_code == 401
 
 
-async def test_one_sees_where_one_is_signed_in(ada: AsyncClient, other: AsyncClient, database: Database) -> None:
+async def test_one_sees_where_one_is_signed_in_and_signs_out_one_or_all(
+    ada: AsyncClient, other: AsyncClient, database: Database, eve: AsyncClient
+) -> None:
     async with database.writer() as session:
         row = (await session.scalars(select(Session).order_by(col(Session.id)))).first()
         assert row
@@ -66,8 +68,6 @@ async def test_one_sees_where_one_is_signed_in(ada: AsyncClient, other: AsyncCli
     assert not second["is_current"]
     assert "hash" not in str(first)
 
-
-async def test_one_signs_out_one_or_all(ada: AsyncClient, other: AsyncClient, eve: AsyncClient) -> None:
     ids = {row["is_current"]: row["id"] for row in (await ada.get(SESSIONS)).json()}
 
     assert (await eve.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
@@ -103,7 +103,7 @@ async def test_a_token_is_shown_once_and_opens_the_api(
     assert not await is_in(client)
 
 
-async def test_a_token_wants_the_password_a_name_and_an_end(ada: AsyncClient) -> None:
+async def test_a_token_wants_the_password_as_often_as_it_takes_a_name_and_an_end(ada: AsyncClient) -> None:
     for wrong in (
         {"current_password": "not the password"},
         {"name": ""},
@@ -117,8 +117,6 @@ async def test_a_token_wants_the_password_a_name_and_an_end(ada: AsyncClient) ->
         assert [error["field"] for error in answer.json()["errors"]] == [list(wrong)], answer.text
     assert (await ada.get(TOKENS)).json() == []
 
-
-async def test_the_right_password_is_asked_as_often_as_it_takes(ada: AsyncClient) -> None:
     assert [(await make(ada)).status_code for _ in range(11)] == [201] * 11
 
 

@@ -46,7 +46,9 @@ async def count(database: Database) -> int:
 
 
 @pytest.mark.usefixtures("user")
-async def test_the_cookie_is_for_this_site_and_no_script(client: AsyncClient) -> None:
+async def test_the_cookie_is_for_this_site_and_no_script_and_the_database_does_not_know_its_token(
+    client: AsyncClient, database: Database
+) -> None:
     cookie = await enter(client)
 
     name, _, attributes = cookie.partition("=")
@@ -55,33 +57,28 @@ async def test_the_cookie_is_for_this_site_and_no_script(client: AsyncClient) ->
     assert "Domain" not in cookie
     assert "Max-Age" not in attributes.partition(", ")[0]  # the browser forgets it when it is closed
 
-
-@pytest.mark.usefixtures("user")
-@pytest.mark.parametrize("given", [{"environment": "production"}, {"local_https": True}])
-async def test_in_production_and_with_runserver_https_the_cookie_needs_tls(
-    settings: Settings, given: dict[str, object]
-) -> None:
-    app = create_app(settings.model_copy(update=given))
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client,
-    ):
-        cookie = await enter(client)
-        inside = await client.get(PROFILE)
-
-    assert cookie.startswith("__Host-session=")
-    assert "Secure" in cookie.split("; ")
-    assert inside.status_code == 200
-
-
-@pytest.mark.usefixtures("user")
-async def test_the_database_does_not_know_the_token(client: AsyncClient, database: Database) -> None:
     await enter(client)
 
     async with database.reader() as session:
         stored = (await session.scalars(select(Session))).one()
     assert client.cookies["session"] not in stored.model_dump_json()
     assert stored.agent.startswith("python-httpx")
+
+
+@pytest.mark.usefixtures("user")
+async def test_in_production_and_with_runserver_https_the_cookie_needs_tls(settings: Settings) -> None:
+    for name, value in (("environment", "production"), ("local_https", True)):
+        app = create_app(settings.model_copy(update={name: value}))
+        async with (
+            app.router.lifespan_context(app),
+            AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client,
+        ):
+            cookie = await enter(client)
+            inside = await client.get(PROFILE)
+
+        assert cookie.startswith("__Host-session=")
+        assert "Secure" in cookie.split("; ")
+        assert inside.status_code == 200
 
 
 @pytest.mark.usefixtures("user")
@@ -108,7 +105,7 @@ async def test_signing_in_again_ends_the_browsers_old_session(
     assert await count(database) == 1
 
 
-async def test_signing_out_ends_the_session_for_copies_of_the_cookie_too(
+async def test_signing_out_ends_the_session_for_copies_of_the_cookie_too_and_no_other_browsers(
     app: FastAPI, user: User, database: Database
 ) -> None:
     async with signed_in_client(app, user) as client:
@@ -121,21 +118,17 @@ async def test_signing_out_ends_the_session_for_copies_of_the_cookie_too(
         assert (await client.get(PROFILE, headers={"Cookie": f"session={copy['session']}"})).status_code == 303
     assert await count(database) == 0
 
-
-async def test_signing_out_leaves_other_browsers_signed_in(app: FastAPI, user: User) -> None:
     async with signed_in_client(app, user) as one, signed_in_client(app, user) as other:
         await one.post("/accounts/logout")
 
         assert (await other.get(PROFILE)).status_code == 200
 
 
-async def test_a_link_cannot_sign_anybody_out(app: FastAPI, user: User) -> None:
+async def test_neither_a_link_nor_another_site_signs_anybody_in_or_out(app: FastAPI, user: User) -> None:
     async with signed_in_client(app, user) as client:
         assert (await client.get("/accounts/logout")).status_code == 405
         assert (await client.get(PROFILE)).status_code == 200
 
-
-async def test_another_site_can_sign_nobody_in_or_out(app: FastAPI, user: User) -> None:
     foreign = {"Origin": "https://evil.example"}
     async with signed_in_client(app, user) as client:
         assert (await client.post("/accounts/logout", headers=foreign)).status_code == 403

@@ -107,7 +107,9 @@ async def test_two_at_once_make_one_superuser(client: AsyncClient, database: Dat
 
 
 @on_sqlite
-async def test_what_is_wrong_is_said_and_the_link_stays(client: AsyncClient, database: Database, token: str) -> None:
+async def test_what_is_wrong_is_said_the_link_stays_and_other_links_open_nothing(
+    client: AsyncClient, database: Database, token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for email, password in (("nonsense", PASSWORD), (ADA, "short"), (ADA, ADA), ("", PASSWORD), (ADA, "")):
         answer = await client.post(PAGE, data={"email": email, "password": password, "token": token})
 
@@ -116,19 +118,11 @@ async def test_what_is_wrong_is_said_and_the_link_stays(client: AsyncClient, dat
         assert token in answer.text, email
         assert await superusers(database) == [], email
 
-
-@on_sqlite
-async def test_a_bad_email_and_a_weak_password_are_named_at_once(client: AsyncClient, token: str) -> None:
     answer = await client.post(PAGE, data={"email": "ada@", "password": "short", "token": token})
 
     assert "Please give an e-mail address" in answer.text
     assert "Please use at least 8 characters." in answer.text
 
-
-@on_sqlite
-async def test_other_links_open_nothing(
-    client: AsyncClient, database: Database, settings: Settings, token: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
     foreign = settings.model_copy(update={"secret_key": SecretStr("the key of some other site, not of ours")})
     others = [
         "",

@@ -74,17 +74,15 @@ async def test_whoever_is_signed_in_adds_an_account_with_any_address_and_removes
     ]
 
 
-async def test_the_password_is_asked_before_an_account_is_added(bob: AsyncClient, client: AsyncClient) -> None:
+async def test_the_password_is_asked_before_one_is_added_and_another_in_the_same_browser_does_not_end_it(
+    bob: AsyncClient, client: AsyncClient, app: FastAPI, database: Database, provider: FakeProvider
+) -> None:
     refused = await ask_to_link(bob, "wrong password")
     assert refused.status_code == 422
     assert "This is not your current password." in refused.text
     assert (await ask_to_link(bob, provider="google")).status_code == 404
     assert (await ask_to_link(client)).headers["location"].startswith("/accounts/login")
 
-
-async def test_what_was_begun_by_one_is_not_ended_by_another_in_the_same_browser(
-    app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
     address = provider.come(onward(await ask_to_link(bob)))
     await sign_in(bob, app, await make_user(database, "eve@example.com"))
     assert "did not begin in this browser" in await told(bob, await bob.get(address))
@@ -216,28 +214,19 @@ async def test_nobody_signs_in_with_the_password_that_an_account_has_not(
         assert refused.status_code == 422
 
 
-@pytest.mark.parametrize(("is_verified", "left"), [(False, 0), (True, 1)])
 async def test_a_new_password_by_mail_ends_what_a_stranger_has_linked_to_an_address_that_was_not_theirs(
-    is_verified: bool, left: int, app: FastAPI, client: AsyncClient, database: Database
+    app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
-    user = await make_user(database, is_verified=is_verified)
-    async with database.writer() as session:
-        session.add(LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
-    token = signed_links.make_link_token(app.state.settings, "reset", user)
-    await client.post("/accounts/reset-password", data={"token": token, "password": NEW})
-    assert len(await links(database)) == left
+    for is_verified, left in [(False, 0), (True, 1)]:
+        user = await make_user(database, is_verified=is_verified)
+        async with database.writer() as session:
+            session.add(LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
+        token = signed_links.make_link_token(app.state.settings, "reset", user)
+        await client.post("/accounts/reset-password", data={"token": token, "password": NEW})
+        assert len(await links(database)) == left
 
 
-async def test_what_was_linked_goes_with_the_account(
-    bob: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
-    await add(bob, provider)
-    await bob.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
-    assert await people(database) == []
-    assert await links(database) == []
-
-
-async def test_superusers_see_what_is_linked_and_change_nothing(
+async def test_superusers_see_what_is_linked_and_change_nothing_and_it_goes_with_the_account(
     app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await add(bob, provider)
@@ -247,6 +236,10 @@ async def test_superusers_see_what_is_linked_and_change_nothing(
             assert (await admin.get(f"/admin/linked-account/{action}")).status_code == 403, action
     async with signed_in_client(app) as other:
         assert (await other.get("/admin/linked-account/list")).status_code == 403
+
+    await bob.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
+    assert "bob@example.com" not in {email for email, *_ in await people(database)}
+    assert await links(database) == []
 
 
 async def test_without_providers_there_is_nothing_of_it(app: FastAPI, client: AsyncClient, bob: AsyncClient) -> None:

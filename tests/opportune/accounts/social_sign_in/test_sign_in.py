@@ -59,7 +59,7 @@ async def test_github_vouches_for_the_primary_address_if_it_is_verified(
     assert await links(database) == [("https://github.com", "583231")]
 
 
-async def test_an_address_that_nobody_has_verified_makes_no_account(
+async def test_an_address_that_nobody_has_verified_makes_no_account_nor_does_a_no_at_the_provider(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.emails = [{**GITHUB[1], "verified": False}]
@@ -69,6 +69,11 @@ async def test_an_address_that_nobody_has_verified_makes_no_account(
         words = await told(client, await come_back(client, provider))
         assert "Keycloak does not say that ada@example.com is yours." in words
     assert await people(database) == []
+
+    provider.answer = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
+    words = await told(client, await come_back(client, provider))
+    assert "You were not signed in at Keycloak." in words
+    assert "0900" not in words
 
 
 async def test_an_address_is_read_from_the_profile_where_the_token_has_none_and_not_from_somebody_elses(
@@ -81,7 +86,7 @@ async def test_an_address_is_read_from_the_profile_where_the_token_has_none_and_
     assert "could not tell us who you are" in await told(client, await come_back(client, provider))
 
 
-async def test_an_address_that_has_an_account_is_taken_until_that_account_is_signed_in_to(
+async def test_an_address_that_has_an_account_is_taken_and_one_that_is_closed_stays_so(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await make_user(database, "ada@example.com")
@@ -90,10 +95,6 @@ async def test_an_address_that_has_an_account_is_taken_until_that_account_is_sig
     assert not await is_signed_in(client)
     assert await links(database) == []
 
-
-async def test_an_account_that_is_closed_stays_so(
-    client: AsyncClient, database: Database, provider: FakeProvider
-) -> None:
     closed = await make_user(database, is_active=False)
     await link(database, closed.id, provider)
     assert "This account is closed." in await told(client, await come_back(client, provider))
@@ -149,15 +150,6 @@ async def test_a_foreign_callback_is_refused_before_the_provider_is_asked(
     assert provider.asked == []
 
 
-async def test_whoever_says_no_at_the_provider_is_told_so_and_none_of_its_words(
-    client: AsyncClient, provider: FakeProvider
-) -> None:
-    provider.answer = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
-    words = await told(client, await come_back(client, provider))
-    assert "You were not signed in at Keycloak." in words
-    assert "0900" not in words
-
-
 @pytest.mark.database("postgresql")
 async def test_two_first_sign_ins_at_once_make_one_account(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
@@ -177,24 +169,22 @@ async def test_two_first_sign_ins_at_once_make_one_account(
     assert await links(database) == [(provider.url, "1")]
 
 
-async def test_who_is_led_elsewhere_stays_here(client: AsyncClient, provider: FakeProvider) -> None:
-    arrived = await come_back(client, provider, next="//evil.example/")
-    assert arrived.headers["location"] == "/"
+async def test_the_buttons_stand_on_the_pages_of_strangers_only_a_form_begins_it_and_leads_nowhere_else(
+    client: AsyncClient, provider: FakeProvider
+) -> None:
+    for page in ("login", "register"):
+        text = (await client.get(f"/accounts/{page}")).text
+        assert 'formaction="/accounts/social/github"' in text
+        assert "Continue with Keycloak" in text
 
-
-async def test_only_a_form_of_this_site_begins_it(client: AsyncClient) -> None:
     assert (await client.get("/accounts/social/oidc")).status_code == 405
     foreign = await client.post("/accounts/social/oidc", headers={"Origin": "https://evil.example"})
     assert foreign.status_code == 403
     assert (await client.post("/accounts/social/google")).status_code == 404  # not configured
     assert (await client.get("/accounts/social/google/callback")).status_code == 404
 
-
-async def test_the_buttons_stand_on_the_pages_of_strangers(client: AsyncClient) -> None:
-    for page in ("login", "register"):
-        text = (await client.get(f"/accounts/{page}")).text
-        assert 'formaction="/accounts/social/github"' in text
-        assert "Continue with Keycloak" in text
+    arrived = await come_back(client, provider, next="//evil.example/")
+    assert arrived.headers["location"] == "/"
 
 
 async def test_failures_are_counted_by_address_and_successes_are_not(

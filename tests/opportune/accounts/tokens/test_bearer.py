@@ -1,5 +1,4 @@
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -32,20 +31,34 @@ async def status_of(client: AsyncClient, token: str) -> int:
     return (await client.get(ME, headers={"Authorization": f"Bearer {token}"})).status_code
 
 
-async def test_a_token_tells_who_it_is(client: AsyncClient, user: User, token: str) -> None:
+async def test_a_token_tells_who_it_is_to_the_api_alone_and_nonsense_or_one_of_who_is_deactivated_is_refused(
+    client: AsyncClient, user: User, token: str, database: Database
+) -> None:
     answer = await client.get(ME, headers={"Authorization": f"bearer {token}"})
 
     assert answer.status_code == 200
     assert answer.json()["email"] == user.email
 
-
-async def test_the_database_does_not_know_the_token(database: Database, token: str) -> None:
     async with database.reader() as session:
         stored = (await session.scalars(select(ApiToken))).one()
 
     assert token not in stored.model_dump_json()
     assert token.startswith(stored.hint)
     assert len(stored.hint) < len(token) / 4
+
+    headers = {"Authorization": f"Bearer {token}"}
+
+    assert (await client.get("/accounts/profile", headers=headers)).status_code == 303
+
+    for nonsense in ("", "x", "a.b.c", "ü", "Bearer"):
+        answer = await client.get(ME, headers={b"Authorization": f"Bearer {nonsense}".encode()})
+
+        assert answer.status_code == 401, nonsense
+
+    async with database.writer() as session:
+        await session.execute(update(User).values(is_active=False))
+
+    assert await status_of(client, token) == 401
 
 
 async def test_signing_in_gives_a_token_of_an_hour(client: AsyncClient, database: Database, user: User) -> None:
@@ -70,38 +83,14 @@ async def test_a_token_whose_time_is_over_is_refused_and_swept_out_with_the_next
         assert [row.hint for row in await session.scalars(select(ApiToken))] == [newer[:HINT_LENGTH]]
 
 
-async def test_nonsense_is_refused(client: AsyncClient) -> None:
-    for token in ("", "x", "a.b.c", "ü", "Bearer"):
-        answer = await client.get(ME, headers={b"Authorization": f"Bearer {token}".encode()})
-
-        assert answer.status_code == 401, token
-
-
-async def test_a_deactivated_users_token_is_refused(
-    client: AsyncClient, user: User, token: str, database: Database
+async def test_a_bad_token_is_not_saved_by_a_good_cookie_and_signing_out_ends_the_one_it_came_with_alone(
+    app: FastAPI, user: User, client: AsyncClient, database: Database, token: str
 ) -> None:
-    async with database.writer() as session:
-        await session.execute(update(User).values(is_active=False))
+    async with signed_in_client(app, user) as browser:
+        assert (await browser.get(ME)).status_code == 200
+        assert await status_of(browser, "x") == 401
+        assert await status_of(browser, "") == 401
 
-    assert await status_of(client, token) == 401
-
-
-async def test_a_bad_token_is_not_saved_by_a_good_cookie(app: Any, user: User) -> None:
-    async with signed_in_client(app, user) as client:
-        assert (await client.get(ME)).status_code == 200
-        assert await status_of(client, "x") == 401
-        assert await status_of(client, "") == 401
-
-
-async def test_pages_take_no_token(client: AsyncClient, token: str) -> None:
-    headers = {"Authorization": f"Bearer {token}"}
-
-    assert (await client.get("/accounts/profile", headers=headers)).status_code == 303
-
-
-async def test_signing_out_ends_the_token_it_came_with_and_no_other(
-    app: FastAPI, client: AsyncClient, database: Database, user: User, token: str
-) -> None:
     other = await make_token(database, user)
 
     answer = await client.post(LOGOUT, headers={"Authorization": f"Bearer {token}"})

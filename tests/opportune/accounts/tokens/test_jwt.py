@@ -52,16 +52,43 @@ async def refresh(client: AsyncClient, token: str) -> Any:
 
 
 @pytest.mark.database("sqlite")
-async def test_signing_in_gives_a_jwt_of_minutes(client: AsyncClient, user: User, settings: Settings) -> None:
+async def test_signing_in_gives_a_jwt_of_minutes_that_says_its_scopes_and_never_comes_back(
+    client: AsyncClient, user: User, settings: Settings, database: Database
+) -> None:
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["exp"] - claims["iat"], granted["expires_in"]) == (str(user.id), 300, 300)
     assert await status(client, granted["access_token"]) == 200
     assert await status(client, granted["refresh_token"]) == 401, "it opens nothing itself"
 
+    granted = await login(client, user, scope="accounts:read")
+    for each in (granted, (await refresh(client, granted["refresh_token"])).json()):
+        claims = jwt.decode(each["access_token"], options={"verify_signature": False})
+        assert (claims["scope"], each["scope"]) == ("accounts:read", "accounts:read")
+        assert await status(client, each["access_token"]) == 200
+        headers = {"authorization": f"Bearer {each['access_token']}"}
+        assert (await client.get(f"{ME}/sessions", headers=headers)).status_code == 403
+
+    old = (await login(client, user))["access_token"]
+    await client.post(LOGOUT, headers={"authorization": f"Bearer {old}"})
+    new = (await login(client, user))["access_token"]
+    assert await status(client, old) == 401
+    await client.post(LOGOUT, headers={"authorization": f"Bearer {old}"})
+    assert await status(client, new) == 200
+
+    assert await status(client, await make_token(database, user)) == 200
+
+    first = await login(client, user)
+    second = (await refresh(client, first["refresh_token"])).json()
+    third = (await refresh(client, second["refresh_token"])).json()
+    assert (await refresh(client, first["refresh_token"])).status_code == 401
+    assert (await refresh(client, third["refresh_token"])).status_code == 401
+
 
 @pytest.mark.database("sqlite")
-async def test_what_is_no_jwt_of_ours_is_refused(client: AsyncClient, user: User, settings: Settings) -> None:
+async def test_what_is_no_jwt_or_no_refresh_token_of_ours_is_refused_and_ends_nothing(
+    client: AsyncClient, user: User, settings: Settings, database: Database
+) -> None:
     real = (await login(client, user))["access_token"]
     claims = jwt.decode(real, options={"verify_signature": False})
     key = derived_key(settings, "accounts: jwt")
@@ -91,6 +118,15 @@ async def test_what_is_no_jwt_of_ours_is_refused(client: AsyncClient, user: User
     ]
     assert [await status(client, token) for token in wrong] == [401] * len(wrong)
 
+    ended, granted = await login(client, user), None
+    await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})
+    granted = await login(client, user)  # SQLite gives it the number of the row that is gone
+    real = granted["refresh_token"]
+    forged = real[:-4] + ("AAAA" if real[-4:] != "AAAA" else "BBBB")
+    for nonsense in ("", "x", "ü", granted["access_token"][:200], forged, ended["refresh_token"]):
+        assert (await refresh(client, nonsense)).status_code == 401
+    assert (await refresh(client, real)).status_code == 200
+
 
 @pytest.mark.database("sqlite")
 async def test_it_ends_with_the_password_the_rights_and_the_account(
@@ -108,7 +144,7 @@ async def test_it_ends_with_the_password_the_rights_and_the_account(
 
 
 @pytest.mark.database("sqlite")
-async def test_signing_out_ends_both_also_when_the_jwt_is_over(
+async def test_it_ends_where_the_sign_in_ends_and_signing_out_ends_both_also_when_the_jwt_is_over(
     client: AsyncClient, user: User, settings: Settings, database: Database
 ) -> None:
     granted = await login(client, user)
@@ -119,6 +155,12 @@ async def test_signing_out_ends_both_also_when_the_jwt_is_over(
     assert await status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
     assert (await client.post(LOGOUT, headers={"authorization": "Bearer a.b.c"})).status_code == 204
+
+    granted = await login(client, user)
+    async with database.writer() as session:
+        await session.execute(update(ApiToken).values(expires_at=utc_now()))
+    assert await status(client, granted["access_token"]) == 401
+    assert (await refresh(client, granted["refresh_token"])).status_code == 401
 
 
 @pytest.mark.database("postgresql")
@@ -155,29 +197,6 @@ async def test_a_refresh_token_that_is_used_twice_ends_its_sign_in_and_its_owner
 
 
 @pytest.mark.database("sqlite")
-async def test_one_that_is_older_than_the_last_ends_it_at_once(client: AsyncClient, user: User) -> None:
-    first = await login(client, user)
-    second = (await refresh(client, first["refresh_token"])).json()
-    third = (await refresh(client, second["refresh_token"])).json()
-    assert (await refresh(client, first["refresh_token"])).status_code == 401
-    assert (await refresh(client, third["refresh_token"])).status_code == 401
-
-
-@pytest.mark.database("sqlite")
-async def test_what_is_no_refresh_token_of_ours_ends_nothing(
-    client: AsyncClient, user: User, database: Database
-) -> None:
-    ended, granted = await login(client, user), None
-    await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})
-    granted = await login(client, user)  # SQLite gives it the number of the row that is gone
-    real = granted["refresh_token"]
-    forged = real[:-4] + ("AAAA" if real[-4:] != "AAAA" else "BBBB")
-    for nonsense in ("", "x", "ü", granted["access_token"][:200], forged, ended["refresh_token"]):
-        assert (await refresh(client, nonsense)).status_code == 401
-    assert (await refresh(client, real)).status_code == 200
-
-
-@pytest.mark.database("sqlite")
 async def test_one_that_was_given_before_they_told_whose_they_are_counts_once(
     client: AsyncClient, user: User, database: Database, settings: Settings
 ) -> None:
@@ -193,29 +212,9 @@ async def test_one_that_was_given_before_they_told_whose_they_are_counts_once(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_jwt_says_its_scopes_and_has_no_others_also_when_it_is_refreshed(
-    client: AsyncClient, user: User
+async def test_what_an_older_secret_key_signed_still_counts_and_a_row_has_nothing_to_refresh(
+    app: FastAPI, client: AsyncClient, user: User
 ) -> None:
-    granted = await login(client, user, scope="accounts:read")
-    for each in (granted, (await refresh(client, granted["refresh_token"])).json()):
-        claims = jwt.decode(each["access_token"], options={"verify_signature": False})
-        assert (claims["scope"], each["scope"]) == ("accounts:read", "accounts:read")
-        assert await status(client, each["access_token"]) == 200
-        headers = {"authorization": f"Bearer {each['access_token']}"}
-        assert (await client.get(f"{ME}/sessions", headers=headers)).status_code == 403
-
-
-@pytest.mark.database("sqlite")
-async def test_it_ends_where_the_sign_in_ends(client: AsyncClient, user: User, database: Database) -> None:
-    granted = await login(client, user)
-    async with database.writer() as session:
-        await session.execute(update(ApiToken).values(expires_at=utc_now()))
-    assert await status(client, granted["access_token"]) == 401
-    assert (await refresh(client, granted["refresh_token"])).status_code == 401
-
-
-@pytest.mark.database("sqlite")
-async def test_what_an_older_secret_key_signed_still_counts(app: FastAPI, client: AsyncClient, user: User) -> None:
     granted = await login(client, user)
     settings: Settings = app.state.settings
     older = SecretStr(settings.secret_keys[0])
@@ -227,10 +226,10 @@ async def test_what_an_older_secret_key_signed_still_counts(app: FastAPI, client
     assert await status(client, granted["access_token"]) == 401
     assert await status(client, newer["access_token"]) == 200
 
-
-@pytest.mark.database("sqlite")
-async def test_tokens_with_a_name_stay_what_they_are(client: AsyncClient, user: User, database: Database) -> None:
-    assert await status(client, await make_token(database, user)) == 200
+    app.state.settings = app.state.settings.model_copy(update={"bearer": "token"})
+    granted = await login(client, user)
+    assert granted.keys() == {"access_token", "token_type"}
+    assert (await refresh(client, granted["access_token"])).status_code == 404
 
 
 @pytest.mark.database("sqlite")
@@ -246,16 +245,6 @@ async def test_turning_on_a_second_factor_ends_the_others_and_not_the_one_that_d
 
 
 @pytest.mark.database("sqlite")
-async def test_it_does_not_come_back_with_the_next_row_of_the_same_number(client: AsyncClient, user: User) -> None:
-    old = (await login(client, user))["access_token"]
-    await client.post(LOGOUT, headers={"authorization": f"Bearer {old}"})
-    new = (await login(client, user))["access_token"]
-    assert await status(client, old) == 401
-    await client.post(LOGOUT, headers={"authorization": f"Bearer {old}"})
-    assert await status(client, new) == 200
-
-
-@pytest.mark.database("sqlite")
 async def test_it_does_not_open_the_account_that_gets_the_number_of_a_deleted_one(
     client: AsyncClient, user: User, database: Database
 ) -> None:
@@ -265,13 +254,3 @@ async def test_it_does_not_open_the_account_that_gets_the_number_of_a_deleted_on
     heir = await make_user(database, "eve@example.com", is_verified=True)
     new = (await login(client, heir))["access_token"]
     assert (heir.id, await status(client, new), await status(client, old)) == (number, 200, 401)
-
-
-@pytest.mark.database("sqlite")
-async def test_where_signing_in_gives_a_row_there_is_nothing_to_refresh(
-    app: FastAPI, client: AsyncClient, user: User
-) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"bearer": "token"})
-    granted = await login(client, user)
-    assert granted.keys() == {"access_token", "token_type"}
-    assert (await refresh(client, granted["access_token"])).status_code == 404

@@ -125,7 +125,9 @@ def test_scopes_stand_for_others(held: str, needed: str, opens: bool) -> None:
     assert has_scope(held.split(), needed) is opens
 
 
-async def test_a_route_that_says_nothing_needs_to_read_or_to_write_in_its_feature(ask: Any) -> None:
+async def test_a_route_needs_to_read_or_to_write_in_its_feature_also_where_it_is_included_and_is_refused_in_words(
+    ask: Any,
+) -> None:
     for scopes, read, written in [
         ("books:read", 200, 403),
         ("books:write", 403, 200),
@@ -139,14 +141,43 @@ async def test_a_route_that_says_nothing_needs_to_read_or_to_write_in_its_featur
         sent = await ask(scopes, "POST", f"{BOOKS}/upload", files={"file": b"abc"})
         assert sent.status_code == written, scopes
 
-
-async def test_the_refusal_names_what_is_lacking(ask: Any) -> None:
     answer = await ask("books:read", "PUT", BOOKS)
     assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books:write"'
     assert answer.json()["detail"] == "This token may not do this: it lacks the scope books:write."
 
+    for path in ("/api/nobodys", "/api/by-fastapi-users"):
+        assert (await ask("read", "GET", path)).status_code == 200, path
+        assert (await ask("books:read write", "GET", path)).status_code == 403, path
 
-async def test_the_account_is_managed_by_its_own_scope_alone(ask: Any) -> None:
+    path = "/api/included/books"
+    assert (await ask("books:read", "GET", path)).status_code == 403
+    assert (await ask("books:read books:loan", "GET", path)).status_code == 200
+
+    assert (await ask("*", "GET", "/admin/user/list")).status_code in (303, 401)
+
+
+async def test_a_token_makes_none_that_may_do_more_and_the_account_is_managed_by_its_own_scope_alone(
+    ask: Any, app: FastAPI, user: User
+) -> None:
+    wanted = {"name": "Backup", "current_password": PASSWORD}
+    usual = await ask("*", "POST", TOKENS, json=wanted)
+    assert (usual.status_code, usual.json()["scopes"]) == (201, ["read", "write"])
+    chosen = await ask("accounts:manage books:read", "POST", TOKENS, json={**wanted, "scopes": ["books:read"]})
+    assert (chosen.status_code, chosen.json()["scopes"]) == (201, ["books:read"])
+    assert (await ask("accounts:manage books:read", "POST", TOKENS, json=wanted)).status_code == 403
+    assert (await ask("read write", "POST", TOKENS, json=wanted)).status_code == 403
+    for wrong in ([], ["nonsense"], ["*"]):
+        assert (await ask("*", "POST", TOKENS, json={**wanted, "scopes": wrong})).status_code == 422, wrong
+
+    assert (await ask("books:read", "POST", f"{BOOKS}/search")).json() == user.id
+    assert (await ask("write", "POST", f"{BOOKS}/search")).status_code == 403
+    for path in ("export", "native"):
+        assert (await ask("read write", "GET", f"{BOOKS}/{path}")).status_code == 403
+        assert (await ask("books:export", "GET", f"{BOOKS}/{path}")).json() == user.id
+    async with signed_in_client(app, user) as browser:
+        assert (await browser.get(f"{BOOKS}/export")).json() == user.id
+    assert (await ask("write", "GET", f"{BOOKS}/open")).status_code == 200, "it asks nobody who they are"
+
     managing = [
         ("GET", TOKENS), ("DELETE", TOKENS), ("DELETE", f"{TOKENS}/9"), ("DELETE", ME), ("GET", f"{ME}/sessions"),
         ("POST", f"{ME}/two-factor"), ("GET", f"{ME}/export"), ("GET", f"{ME}/linked-accounts"),
@@ -162,14 +193,14 @@ async def test_the_account_is_managed_by_its_own_scope_alone(ask: Any) -> None:
         assert (answer.status_code, "accounts:manage" in answer.text) == (403, True)
 
 
-async def test_sessions_and_who_signs_in_have_all(app: FastAPI, client: AsyncClient, user: User) -> None:
+async def test_sessions_and_who_signs_in_have_all_or_what_they_ask_for_by_the_query_that_finds_the_token(
+    app: FastAPI, client: AsyncClient, user: User, database: Database
+) -> None:
     token = (await client.post(LOGIN, data={"username": user.email, "password": PASSWORD})).json()["access_token"]
     assert (await client.get(TOKENS, headers={"authorization": f"Bearer {token}"})).json()[0]["scopes"] == ["*"]
     async with signed_in_client(app, user) as browser:
         assert (await browser.get(TOKENS)).status_code == 200
 
-
-async def test_who_signs_in_may_ask_for_less(client: AsyncClient, user: User) -> None:
     given = {"username": user.email, "password": PASSWORD, "scope": "books:read  read"}
     granted = (await client.post(LOGIN, data=given)).json()
     assert granted["scope"] == "books:read read"
@@ -179,17 +210,10 @@ async def test_who_signs_in_may_ask_for_less(client: AsyncClient, user: User) ->
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, ["scope"])
     assert "There is no such scope. There are: read, write, " in unknown.text
 
-
-async def test_a_token_makes_none_that_may_do_more(ask: Any) -> None:
-    wanted = {"name": "Backup", "current_password": PASSWORD}
-    usual = await ask("*", "POST", TOKENS, json=wanted)
-    assert (usual.status_code, usual.json()["scopes"]) == (201, ["read", "write"])
-    chosen = await ask("accounts:manage books:read", "POST", TOKENS, json={**wanted, "scopes": ["books:read"]})
-    assert (chosen.status_code, chosen.json()["scopes"]) == (201, ["books:read"])
-    assert (await ask("accounts:manage books:read", "POST", TOKENS, json=wanted)).status_code == 403
-    assert (await ask("read write", "POST", TOKENS, json=wanted)).status_code == 403
-    for wrong in ([], ["nonsense"], ["*"]):
-        assert (await ask("*", "POST", TOKENS, json={**wanted, "scopes": wrong})).status_code == 422, wrong
+    headers = {"authorization": f"Bearer {await make_token(database, user, 'accounts:read')}"}
+    with counted_statements("SELECT") as seen:
+        assert (await client.get(ME, headers=headers)).status_code == 200
+    assert len(seen) == 1
 
 
 async def test_somebody_chooses_them_on_the_page(user_client: AsyncClient, client: AsyncClient) -> None:
@@ -206,30 +230,22 @@ async def test_somebody_chooses_them_on_the_page(user_client: AsyncClient, clien
         assert (await user_client.post("/accounts/tokens", data={**given, **wrong})).status_code == 422
 
 
-async def test_a_route_says_in_a_word_what_it_needs_instead(ask: Any, app: FastAPI, user: User) -> None:
-    assert (await ask("books:read", "POST", f"{BOOKS}/search")).json() == user.id
-    assert (await ask("write", "POST", f"{BOOKS}/search")).status_code == 403
-    for path in ("export", "native"):
-        assert (await ask("read write", "GET", f"{BOOKS}/{path}")).status_code == 403
-        assert (await ask("books:export", "GET", f"{BOOKS}/{path}")).json() == user.id
-    async with signed_in_client(app, user) as browser:
-        assert (await browser.get(f"{BOOKS}/export")).json() == user.id
-    assert (await ask("write", "GET", f"{BOOKS}/open")).status_code == 200, "it asks nobody who they are"
+async def test_the_guide_is_true_and_the_openapi_document_says_what_each_address_needs(
+    app: FastAPI, ask: Any, client: AsyncClient
+) -> None:
+    guide = (PROJECT / "docs/tokens.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - the guide's own
+    app.include_router(names["router"], prefix="/api")
+    assert (await ask("stock:read", "POST", "/api/stock/search")).json() == []
+    refused = await ask("read write", "GET", "/api/stock/export")
+    assert f"`WWW-Authenticate: {refused.headers['www-authenticate']}`" in guide
+    page = (await client.get("/api/openapi.json")).json()["components"]["securitySchemes"]
+    offered = page["OAuth2PasswordBearer"]["flows"]["password"]["scopes"]
+    assert {name for name in re.findall(r"`([a-z]+:[a-z]+)`", guide) if "stock" not in name} <= offered.keys()
+    assert {"stock:read", "stock:export"} <= offered.keys()
 
-
-async def test_routes_of_no_feature_and_those_of_fastapi_users_are_guarded_too(ask: Any) -> None:
-    for path in ("/api/nobodys", "/api/by-fastapi-users"):
-        assert (await ask("read", "GET", path)).status_code == 200, path
-        assert (await ask("books:read write", "GET", path)).status_code == 403, path
-
-
-async def test_what_a_router_needs_where_it_is_included_counts(ask: Any) -> None:
-    path = "/api/included/books"
-    assert (await ask("books:read", "GET", path)).status_code == 403
-    assert (await ask("books:read books:loan", "GET", path)).status_code == 200
-
-
-async def test_the_openapi_document_says_what_each_address_needs(client: AsyncClient) -> None:
     document = (await client.get("/api/openapi.json")).json()
     scheme = "OAuth2PasswordBearer"
     offered = document["components"]["securitySchemes"][scheme]["flows"]["password"]["scopes"]
@@ -252,35 +268,7 @@ async def test_the_openapi_document_says_what_each_address_needs(client: AsyncCl
     assert "403" in document["paths"][BOOKS]["put"]["responses"]
 
 
-async def test_the_admin_takes_no_token(ask: Any) -> None:
-    assert (await ask("*", "GET", "/admin/user/list")).status_code in (303, 401)
-
-
-async def test_the_guide_is_true(app: FastAPI, ask: Any, client: AsyncClient) -> None:
-    guide = (PROJECT / "docs/tokens.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - the guide's own
-    app.include_router(names["router"], prefix="/api")
-    assert (await ask("stock:read", "POST", "/api/stock/search")).json() == []
-    refused = await ask("read write", "GET", "/api/stock/export")
-    assert f"`WWW-Authenticate: {refused.headers['www-authenticate']}`" in guide
-    page = (await client.get("/api/openapi.json")).json()["components"]["securitySchemes"]
-    offered = page["OAuth2PasswordBearer"]["flows"]["password"]["scopes"]
-    assert {name for name in re.findall(r"`([a-z]+:[a-z]+)`", guide) if "stock" not in name} <= offered.keys()
-    assert {"stock:read", "stock:export"} <= offered.keys()
-
-
 def test_a_scope_says_of_what_it_is() -> None:
     for wrong in ("export", "books:", "books export", 'a:"b'):
         with pytest.raises(OperatorError, match="such as needs_scope"):
             needs_scope(wrong)
-
-
-async def test_they_come_with_the_token_by_the_query_that_finds_it(
-    client: AsyncClient, database: Database, user: User
-) -> None:
-    headers = {"authorization": f"Bearer {await make_token(database, user, 'accounts:read')}"}
-    with counted_statements("SELECT") as seen:
-        assert (await client.get(ME, headers=headers)).status_code == 200
-    assert len(seen) == 1

@@ -120,8 +120,8 @@ async def test_turning_it_on_asks_the_password_and_a_code_and_shows_codes_once(
 
 
 @on_sqlite
-async def test_a_wrong_first_code_turns_nothing_on_and_shows_the_same_key_again(
-    app: FastAPI, database: Database
+async def test_a_wrong_first_code_turns_nothing_on_and_a_key_of_somebody_else_or_of_long_ago_begins_again(
+    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
@@ -133,11 +133,6 @@ async def test_a_wrong_first_code_turns_nothing_on_and_shows_the_same_key_again(
             assert key_in(answer.text) == key_in(begun)
     assert not (await stored(database, user)).has_two_factor
 
-
-@on_sqlite
-async def test_a_key_of_somebody_else_or_of_long_ago_begins_again(
-    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
     thief = await make_user(database)
     async with signed_in_client(app) as owner, signed_in_client(app, thief) as client:
         begun = (await owner.post(PAGE, data={"password": PASSWORD})).text
@@ -171,27 +166,31 @@ async def test_renewing_codes_and_turning_off_ask_password_and_code(app: FastAPI
 
 
 @on_sqlite
-@pytest.mark.parametrize("path", ["codes", "off"])
-async def test_neither_password_nor_code_alone_is_enough(app: FastAPI, database: Database, path: str) -> None:
-    user = await make_user(database)
-    async with signed_in_client(app, user) as client:
-        key, codes = await turn_on(client)
-        for sent in (
-            {"password": "not it", "code": code_of(key, 1)},
-            {"password": PASSWORD, "code": code_of(key, -3)},
-            {"password": PASSWORD},
-            {"code": codes[0]},
-        ):
-            answer = await client.post(f"{PAGE}/{path}", data=sent)
-            assert answer.status_code == 422
-            assert not codes_in(answer.text)
-            assert "not it" not in answer.text
-        # What was sent with a wrong password is not used up.
-        assert (await client.post(f"{PAGE}/{path}", data={"password": PASSWORD, "code": codes[0]})).status_code < 400
+async def test_neither_password_nor_code_alone_is_enough(app: FastAPI, database: Database) -> None:
+    for path in ["codes", "off"]:
+        user = await make_user(database)
+        async with signed_in_client(app, user) as client:
+            key, codes = await turn_on(client)
+            for sent in (
+                {"password": "not it", "code": code_of(key, 1)},
+                {"password": PASSWORD, "code": code_of(key, -3)},
+                {"password": PASSWORD},
+                {"code": codes[0]},
+            ):
+                answer = await client.post(f"{PAGE}/{path}", data=sent)
+                assert answer.status_code == 422
+                assert not codes_in(answer.text)
+                assert "not it" not in answer.text
+            # What was sent with a wrong password is not used up.
+            assert (
+                await client.post(f"{PAGE}/{path}", data={"password": PASSWORD, "code": codes[0]})
+            ).status_code < 400
 
 
 @on_sqlite
-async def test_pages_that_do_not_fit_go_back_to_how_it_is(app: FastAPI) -> None:
+async def test_pages_that_do_not_fit_go_back_to_how_it_is_and_the_api_names_the_field_that_is_wrong(
+    app: FastAPI,
+) -> None:
     proof = {"password": PASSWORD, "code": "000000"}
     async with signed_in_client(app) as client:
         for path in (f"{PAGE}/codes", f"{PAGE}/off"):
@@ -201,6 +200,17 @@ async def test_pages_that_do_not_fit_go_back_to_how_it_is(app: FastAPI) -> None:
         for path in (f"{PAGE}/codes", f"{PAGE}/off"):
             assert (await client.get(path)).status_code == 200
         assert (await client.post(PAGE, data=proof)).headers["location"] == PAGE
+
+    async with signed_in_client(app) as client:
+        refused = await client.post(API, json={"password": "not it"})
+        assert refused.status_code == 422
+        assert ("password" in refused.text, "not it" in refused.text) == (True, False)
+        assert (await client.request("DELETE", API, json={"password": PASSWORD, "code": "1"})).status_code == 409
+        begun = (await client.post(API, json={"password": PASSWORD})).json()
+        wrong = await client.put(API, json={"sealed": begun["sealed"], "code": "1"})
+        assert (wrong.status_code, "code" in wrong.text) == (422, True)
+        await turn_on(client)
+        assert (await client.post(API, json={"password": PASSWORD})).status_code == 409
 
 
 @on_sqlite
@@ -257,29 +267,30 @@ async def test_the_api_turns_it_on_and_off(app: FastAPI, database: Database) -> 
         assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
 
 
-@pytest.mark.parametrize("way", ["page", "api"])
+@on_sqlite
 async def test_what_signing_in_without_a_code_gave_ends_and_what_has_a_name_stays(
-    app: FastAPI, database: Database, way: str
+    app: FastAPI, database: Database
 ) -> None:
-    user = await make_user(database)
-    others = [await make_token(database, user), await make_token(database, await make_user(database))]
-    async with database.writer() as session:
-        others.append(await create_token(session, user, "Backup", timedelta(days=7)))
-    mine = await make_token(database, user)
-    async with signed_in_client(app, user) as client:
-        if way == "api":
-            client.cookies.clear()
-            client.headers["Authorization"] = f"Bearer {mine}"
-        begun = (await client.post(API, json={"password": PASSWORD})).json()
-        sent = {"sealed": begun["sealed"], "code": code_of(begun["key"])}
-        if way == "page":
-            page = (await client.post(f"{PAGE}/confirm", data=sent)).text
-            assert "Tokens that you\n      have made stay" in page
-            assert 'href="/accounts/tokens"' in page
-        else:
-            assert (await client.put(API, json=sent)).status_code == 200
-    assert [await works(app, token) for token in others] == [False, True, True]
-    assert await works(app, mine) == (way == "api"), "it has shown the code"
+    for way in ["page", "api"]:
+        user = await make_user(database)
+        others = [await make_token(database, user), await make_token(database, await make_user(database))]
+        async with database.writer() as session:
+            others.append(await create_token(session, user, "Backup", timedelta(days=7)))
+        mine = await make_token(database, user)
+        async with signed_in_client(app, user) as client:
+            if way == "api":
+                client.cookies.clear()
+                client.headers["Authorization"] = f"Bearer {mine}"
+            begun = (await client.post(API, json={"password": PASSWORD})).json()
+            sent = {"sealed": begun["sealed"], "code": code_of(begun["key"])}
+            if way == "page":
+                page = (await client.post(f"{PAGE}/confirm", data=sent)).text
+                assert "Tokens that you\n      have made stay" in page
+                assert 'href="/accounts/tokens"' in page
+            else:
+                assert (await client.put(API, json=sent)).status_code == 200
+        assert [await works(app, token) for token in others] == [False, True, True]
+        assert await works(app, mine) == (way == "api"), "it has shown the code"
 
 
 @on_sqlite
@@ -296,17 +307,3 @@ async def works(app: FastAPI, token: str) -> bool:
     headers = {"Authorization": f"Bearer {token}"}
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=headers) as program:
         return (await program.get("/api/v1/users/me")).status_code == 200
-
-
-@on_sqlite
-async def test_the_api_names_the_field_that_is_wrong(app: FastAPI) -> None:
-    async with signed_in_client(app) as client:
-        refused = await client.post(API, json={"password": "not it"})
-        assert refused.status_code == 422
-        assert ("password" in refused.text, "not it" in refused.text) == (True, False)
-        assert (await client.request("DELETE", API, json={"password": PASSWORD, "code": "1"})).status_code == 409
-        begun = (await client.post(API, json={"password": PASSWORD})).json()
-        wrong = await client.put(API, json={"sealed": begun["sealed"], "code": "1"})
-        assert (wrong.status_code, "code" in wrong.text) == (422, True)
-        await turn_on(client)
-        assert (await client.post(API, json={"password": PASSWORD})).status_code == 409
