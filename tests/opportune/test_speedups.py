@@ -1,6 +1,7 @@
 """Private parts of libraries are used in adapters alone, and the site runs without these."""
 
 import ast
+import json
 import logging
 import re
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from opportune import project, speedups
+from opportune.application import create_app
 from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.project import FRAMEWORK, PROJECT, env_file_value
 from opportune.speedups import are_on, module_of, require, speedup
@@ -42,6 +44,14 @@ PLAINLY_DEFINED = re.compile(
 )
 """What begins a line with its definition. What it does not find is parsed."""
 
+WITHOUT_THEM = """
+import json, sys, pytest
+code = int(pytest.main(sys.argv[2:]))
+from opportune.application import create_app
+from opportune.testing.plugin import settings_for
+print(json.dumps(create_app(settings_for("sqlite:///unused.db")).openapi()))
+print(code, *sys.modules)
+"""
 CORE_TESTS = ("-q", "-x", "@tests/opportune/core.txt", "-k", "not at_once and not named and not flash")
 """Without those of races, of addresses that are wrong and of cookies, which ask no adapter."""
 
@@ -122,15 +132,17 @@ def test_without_them_a_database_of_sqlite_speaks_by_sqlalchemys_own_driver(
 
 
 @pytest.mark.usefixtures("postgres_server")  # which its tests find
-def test_the_core_of_the_suite_passes_without_them() -> None:
+def test_the_core_of_the_suite_passes_without_them_and_the_api_describes_itself_alike() -> None:
     """The public ways are what is left when a newer release has moved what an adapter needs."""
-    program = "import sys, pytest; print(int(pytest.main(sys.argv[2:])), *sys.modules)"
     with command_server(PROJECT) as run:  # whose processes have imported nothing that would have asked for adapters
-        code, output = run("SPEEDUPS=off", "-c", program, *PYTEST_OPTIONS, *CORE_TESTS)
-    said, _, last = output.rstrip().rpartition("\n")
+        code, output = run("SPEEDUPS=off", "-c", WITHOUT_THEM, *PYTEST_OPTIONS, *CORE_TESTS)
+    said, described, last = output.rstrip().rsplit("\n", 2)
     assert (code, last.partition(" ")[0]) == (0, "0"), said[-7000:]
     assert " passed" in said
     assert set(ADAPTERS).isdisjoint(last.split())
+    here = create_app(settings_for("sqlite:///unused.db")).openapi()
+    assert here["paths"]
+    assert described == json.dumps(here)
 
 
 def nodes(text: str) -> list[ast.AST]:

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from opportune.project import PROJECT
-from tests.opportune.cli.command_server import command_server
 
-PRODUCTION = """create_app(
-    Settings(_env_file=None, environment="production", secret_key="k3y of nobody " * 4, llm_model="none")
-)"""
 STEPS = """
 import json, sys
 from importlib import import_module
@@ -25,7 +21,9 @@ from opportune.application import create_app  # as whatever serves it does, befo
 from opportune.settings import Settings
 import_module("app.main")
 done("list")
-site = PRODUCTION
+site = create_app(
+    Settings(_env_file=None, environment="production", secret_key="k3y of nobody " * 4, llm_model="none")
+)
 done("production")
 print(site.url_path_for("admin:list", identity="team"))
 done("admin")
@@ -40,13 +38,6 @@ done("sign-in")
 from opportune.accounts import fastapi_users_without_redis
 print(len(fastapi_users_without_redis.generate_jwt({}, "k" * 40).split(".")))
 print(json.dumps(modules))
-print(json.dumps(site.openapi()))
-""".replace("PRODUCTION", PRODUCTION)
-WITHOUT_SPEEDUPS = f"""
-import json
-from opportune.application import create_app
-from opportune.settings import Settings
-print(json.dumps({PRODUCTION}.openapi()))
 """
 
 
@@ -60,8 +51,6 @@ class Start:
     token_parts: int
     modules: dict[str, set[str]]
     """After each step."""
-    description: str
-    """Of the API."""
 
     def has(self, step: str, *names: str) -> set[str]:
         """Those of these modules that are there after a step."""
@@ -73,10 +62,10 @@ def start() -> Start:
     command = [sys.executable, "-c", STEPS]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    address, built, parts, modules, description = done.stdout.splitlines()
+    address, built, parts, modules = done.stdout.splitlines()
     number, *names = built.split()
     after = {step: {*names} for step, names in json.loads(modules).items()}
-    return Start(address, int(number), names, int(parts), after, description)
+    return Start(address, int(number), names, int(parts), after)
 
 
 def test_what_is_installed_imports_the_dialect_of_no_other_database(start: Start) -> None:
@@ -121,9 +110,3 @@ def test_no_start_waits_for_fastapi_users_nor_a_sign_in_for_redis_or_signatures(
     assert start.has("sign-in", "fastapi_users.manager")
     assert start.has("sign-in", "jwt", "cryptography", "httpx_oauth", "redis", "redis.asyncio") == set()
     assert start.token_parts == 3
-
-
-def test_the_description_of_the_api_is_the_same_with_all_speedups_off(start: Start) -> None:
-    assert json.loads(start.description)["paths"]
-    with command_server(PROJECT) as run:  # whose processes have asked for no adapter
-        assert run("SPEEDUPS=off", "-c", WITHOUT_SPEEDUPS) == (0, f"{start.description}\n")

@@ -21,6 +21,7 @@ def test_pending_migrations_are_named_in_one_line(empty_database_url: str) -> No
     assert line.endswith("run python3 oppman.py migrate.")
 
 
+@pytest.mark.database("sqlite")
 def test_applying_leaves_nothing_pending(empty_database_url: str) -> None:
     settings = settings_for(empty_database_url)
     startup.apply_migrations(settings)

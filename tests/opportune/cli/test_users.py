@@ -227,6 +227,7 @@ async def test_a_password_is_set(
     assert (await passwords.verify_password("another correct horse", hashed))[0]
 
 
+@pytest.mark.database("sqlite")
 async def test_somebody_is_deleted_with_what_is_theirs(
     database: Database, ada: User, capsys: pytest.CaptureFixture[str]
 ) -> None:
