@@ -17,7 +17,6 @@ from opportune.db import MAX_ID, Database, after_create
 from opportune.db.hooks import temporary_hooks
 from opportune.errors import FieldErrors
 from opportune.feature import Feature
-from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing import grant, make_token, make_user, signed_in_client
 from opportune.testing.quiet_app import quiet_app
@@ -439,7 +438,7 @@ async def test_an_add_of_their_own_is_one_transaction_with_the_row(settings: Set
 @pytest.mark.database("sqlite")
 async def test_without_speed_ups_fastapi_answers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speedups, "are_on", lambda: False)
-    app = quiet_app(settings, (*installed_features(), library_feature))
+    app = quiet_app(settings, [library_feature])
     refuse_fastapi(monkeypatch)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
         assert (await client.get(f"{API}/volumes")).status_code == 500
@@ -460,7 +459,7 @@ async def test_what_is_put_around_a_route_runs_before_it(settings: Settings) -> 
     guarded = APIRouter(dependencies=[Depends(refuse)])
     guarded.include_router(CrudApi(NestedVolumes, "/guarded").router)
     around = Feature(name="around", summary="Guards.", models=[Volume], api=guarded)
-    app = quiet_app(settings, (*installed_features(), around))
+    app = quiet_app(settings, [around])
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as guarded_client:
         assert (await guarded_client.get(f"{API}/guarded")).status_code == 418
 

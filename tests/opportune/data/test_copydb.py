@@ -1,9 +1,11 @@
 """Copies between both kinds of database, on real ones."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Column, String
@@ -17,6 +19,7 @@ from opportune.errors import OperatorError
 from opportune.project import USERS
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
+from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.processes import copying_to
 from tests.opportune.data.two_databases import (
     ADD_SESSION,
@@ -31,19 +34,42 @@ from tests.opportune.data.two_databases import (
 )
 from tests.opportune.db.sample_features import SampleFeatures
 
+NAMES = ("accounts", USERS)
+
+
+def migrate_few(address: str) -> None:
+    graph = MigrationGraph(NAMES)
+    with connect(settings_for(address)) as connection:
+        run_migrations(connection, graph, plan_for(graph), derive=False)
+
+
+@pytest.fixture(scope="session")
+def few_in_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("few") / "template.db"
+    migrate_few(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def few_in_postgres(postgres_server: Postgres) -> str:
+    name = f"few_{uuid4().hex}"  # the server may be another run's, too
+    migrate_few(postgres_server.create_database(name))
+    return name
+
 
 class FewTables(Databases):
     """Those of accounts alone: with all, nearly all of a copy's time is that of migrations."""
 
     def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         super().__init__(request, folder)
-        self.names = ("accounts", USERS)
+        self.names = NAMES
         self.graph, self.metadata = MigrationGraph(self.names), tables_of(self.names)
 
     def migrated(self, kind: str) -> str:
+        if kind == "postgresql":
+            return self._create(self.request.getfixturevalue("few_in_postgres"))
         address = self.missing(kind)
-        with connect(settings_for(address)) as connection:
-            run_migrations(connection, self.graph, plan_for(self.graph), derive=False)
+        shutil.copyfile(self.request.getfixturevalue("few_in_sqlite"), DatabaseURL.parse(address).path)
         return address
 
     def run(self, source: str, target: str, *, force: bool = False) -> list[TableReport]:

@@ -1,7 +1,6 @@
 """Rows that the site's own migrations insert are not somebody's data: a copy brings those of its source instead."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, MetaData, String
@@ -23,10 +22,14 @@ __all__ = ["databases"]  # a fixture
 INSERT = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'), (2, 'poem')\")"
 
 
-@pytest.fixture
-def source(databases: Databases, tmp_path: Path) -> SampleFeatures:
-    """A SQLite file whose second migration has inserted two genres, of which one was renamed and one is new since."""
-    sample = SampleFeatures(settings_for(databases.missing("sqlite")), tmp_path / "versions")
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> SampleFeatures:
+    """A SQLite file whose second migration has inserted two genres, of which one was renamed and one is new since.
+
+    The tests only read it.
+    """
+    folder = tmp_path_factory.mktemp("source")
+    sample = SampleFeatures(settings_for(f"sqlite:///{folder}/source.db"), folder / "versions")
     sample.table("library_genre", Column("name", String(50), unique=True))
     sample.table("library_book", sample.pointing_at("library_genre", "genre_id"))
     sample.make()
