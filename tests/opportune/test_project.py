@@ -231,28 +231,19 @@ def test_the_files_of_the_project_are_the_same_without_git(monkeypatch: pytest.M
     assert project_files() == listed
 
 
-def run_tests(folder: Path, code: str, more: str = "", **environ: str) -> "subprocess.CompletedProcess[str]":
+def run_tests(copy: Copy, folder: Path, code: str, *options: str) -> tuple[int, str]:
     """Run tests of their own with the project's configuration and these options."""
     (folder / "test_it.py").write_text(code)
-    options = f"-c {PROJECT}/pyproject.toml --rootdir={folder} -p pytest_asyncio.plugin -p no:cacheprovider {more}"
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", str(folder)],
-        cwd=PROJECT,
-        env={**os.environ, "PYTEST_ADDOPTS": options, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    configured = ("-c", f"{PROJECT}/pyproject.toml", f"--rootdir={folder}")
+    return copy.run("CI=", "pytest", *configured, *options, str(folder))
 
 
-def test_no_test_waits_for_ever(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_no_test_waits_for_ever(tmp_path: Path, pytestconfig: pytest.Config, copy_of_project: Copy) -> None:
     assert float(pytestconfig.getini("faulthandler_timeout")) == 300
-    result = run_tests(
-        tmp_path, "import threading\ndef test_it(): threading.Event().wait()\n", "-o faulthandler_timeout=0.5"
-    )
-    assert result.returncode == 1
-    assert "test_it.py" in result.stderr
+    waiting = "import threading\ndef test_it(): threading.Event().wait()\n"
+    code, output = run_tests(copy_of_project, tmp_path, waiting, "-o", "faulthandler_timeout=0.5")
+    assert code == 1
+    assert "test_it.py" in output.partition("Timeout")[2]
 
 
 SKIPPED = """
@@ -264,9 +255,9 @@ def test_it(program): skip_for_missing(program, f"apt install {program.lower()}"
 """
 
 
-def test_what_is_skipped_is_counted_at_the_end_with_what_brings_it(tmp_path: Path) -> None:
-    result = run_tests(tmp_path, SKIPPED, "-p opportune.testing.services.missing_programs", CI="")
-    *_, total, first, second, last = result.stdout.splitlines()
+def test_what_is_skipped_is_counted_at_the_end_with_what_brings_it(tmp_path: Path, copy_of_project: Copy) -> None:
+    _, output = run_tests(copy_of_project, tmp_path, SKIPPED, "-p", "opportune.testing.services.missing_programs")
+    *_, total, first, second, last = output.splitlines()
     assert total == "3 tests were skipped:"
     assert first == "     2  PgBouncer is missing: apt install pgbouncer"
     assert second == "     1  Redis is missing: apt install redis"

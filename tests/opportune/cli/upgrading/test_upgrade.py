@@ -156,15 +156,6 @@ def test_the_release_after_next_finds_what_the_last_one_was(oppman: Oppman, shop
     assert "1.1.0" in (cloned / "pyproject.toml").read_text()
 
 
-def test_a_dry_run_shows_all_of_it_and_changes_nothing(oppman: Oppman, shop: Path, second: str) -> None:
-    before = snapshot(shop)
-    outcome = oppman("upgrade", second, "--dry-run")
-    assert outcome.code == 0
-    assert "-FROM python:3.11-slim\n+FROM python:3.14-slim" in outcome.out
-    assert outcome.out.endswith("Nothing was changed (--dry-run).\n")
-    assert snapshot(shop) == before
-
-
 def test_shared_files_are_asked_for_one_by_one(
     oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,9 +170,25 @@ def test_shared_files_are_asked_for_one_by_one(
     assert (shop / "requirements.lock").read_text() == FIRST["requirements.lock"]
 
 
-def test_without_anybody_to_ask_it_wants_an_option_and_changes_nothing(oppman: Oppman, shop: Path, second: str) -> None:
+def test_a_dry_run_shows_all_of_it_and_nothing_is_changed_either_by_what_is_interrupted_or_asks_nobody(
+    oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_text: str) -> str:
+        raise KeyboardInterrupt
+
+    before = snapshot(shop)
+    outcome = oppman("upgrade", second, "--dry-run")
+    assert outcome.code == 0
+    assert "-FROM python:3.11-slim\n+FROM python:3.14-slim" in outcome.out
+    assert outcome.out.endswith("Nothing was changed (--dry-run).\n")
+    assert snapshot(shop) == before
     words = "The release changes Dockerfile, pyproject.toml, requirements.lock too: --yes takes that, --keep does not"
     is_refused(oppman("upgrade", second), words, shop)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(typer, "prompt", interrupt)
+    assert oppman("upgrade", second).code == 130
+    assert git(shop, "status", "--porcelain", "--branch") == "## main"
+    assert git(shop, "branch", "--list", "upgrade*") == ""
 
 
 def test_an_example_that_the_release_has_no_more_is_not_asked_for(tmp_path: Path) -> None:
@@ -197,19 +204,6 @@ def test_a_lock_that_both_changed_is_the_releases_and_to_be_made_again(oppman: O
     assert outcome.code == 0
     assert (shop / "requirements.lock").read_text() == SECOND["requirements.lock"]
     assert "python3 oppman.py lock adds them" in outcome.out
-
-
-def test_an_interrupted_run_leaves_the_project_as_it_was(
-    oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(_text: str) -> str:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
-    monkeypatch.setattr(typer, "prompt", interrupt)
-    assert oppman("upgrade", second).code == 130
-    assert git(shop, "status", "--porcelain", "--branch") == "## main"
-    assert git(shop, "branch", "--list", "upgrade*") == ""
 
 
 def test_without_a_source_it_takes_the_newest_release_from_where_the_last_one_came_from(
