@@ -53,7 +53,6 @@ async def test_the_list_follows_what_is_typed_and_chosen_and_is_sorted_on_a_phon
 
     await page.set_viewport_size({"width": 390, "height": 780})
     await page.goto("/volumes?q=book")
-    assert await find_violations(page) == []
     for sort in ("title", "-title"):
         await page.locator("#found").get_by_role("link", name="Title").click()
         await expect(page).to_have_url(f"/volumes?q=book&sort={sort}")
