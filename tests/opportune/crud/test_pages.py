@@ -199,7 +199,9 @@ async def test_strangers_are_asked_who_they_are_others_are_refused_and_whom_a_gr
     assert "/writers/new" not in (await browser.get("/volumes/new")).text
 
 
-async def test_one_is_added_with_what_it_points_at(app: FastAPI, root: AsyncClient) -> None:
+async def test_one_is_added_with_what_it_points_at_and_a_new_row_to_point_at_is_made_in_a_dialog(
+    app: FastAPI, root: AsyncClient
+) -> None:
     form = (await root.get("/volumes/new")).text
     assert '<option value="1">Jane &lt;b&gt;</option>' in form
     assert "Hidden" not in form
@@ -213,6 +215,17 @@ async def test_one_is_added_with_what_it_points_at(app: FastAPI, root: AsyncClie
     shown = (await root.get("/volumes/persuasion")).text
     assert "“Persuasion” is added." in shown
     assert "Money" in shown
+
+    assert 'href="/writers/new?_dialog=1"' in (await root.get("/volumes/new")).text
+    form = (await root.get("/writers/new?_dialog=1", headers=HTMX)).text
+    assert form.strip().startswith("<form")
+    assert 'id="dialog-name"' in form
+    wrong = await root.post("/writers/new?_dialog=1", data={"name": ""}, headers=HTMX)
+    assert (wrong.status_code, 'id="dialog-name-error"' in wrong.text) == (422, True)
+    made = (await root.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
+    assert 'data-title="Ada"' in made
+    plain = (await root.post("/writers/new?_dialog=1", data={"name": "Eve"})).text
+    assert ("You can close this" in plain, "<h1" in plain) == (True, False)
 
 
 async def test_one_is_changed_what_is_emptied_is_empty_and_htmx_gets_a_wrong_form_again_alone(
@@ -292,19 +305,6 @@ async def test_anothers_is_not_there(app: FastAPI, browser: AsyncClient, root: A
     answer = await browser.post("/notes/5/edit", data={"text": "Changed"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/notes?q=Changed")
     assert (await browser.get("/notes/5")).status_code == 404
-
-
-async def test_a_new_row_to_point_at_is_made_in_a_dialog(root: AsyncClient) -> None:
-    assert 'href="/writers/new?_dialog=1"' in (await root.get("/volumes/new")).text
-    form = (await root.get("/writers/new?_dialog=1", headers=HTMX)).text
-    assert form.strip().startswith("<form")
-    assert 'id="dialog-name"' in form
-    wrong = await root.post("/writers/new?_dialog=1", data={"name": ""}, headers=HTMX)
-    assert (wrong.status_code, 'id="dialog-name-error"' in wrong.text) == (422, True)
-    made = (await root.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
-    assert 'data-title="Ada"' in made
-    plain = (await root.post("/writers/new?_dialog=1", data={"name": "Eve"})).text
-    assert ("You can close this" in plain, "<h1" in plain) == (True, False)
 
 
 async def test_many_rows_are_looked_up_by_who_may_see_them_or_searched_by_saving(
