@@ -222,8 +222,8 @@ async def test_one_is_added_with_what_it_points_at_and_a_new_row_to_point_at_is_
     assert 'id="dialog-name"' in form
     wrong = await root.post("/writers/new?_dialog=1", data={"name": ""}, headers=HTMX)
     assert (wrong.status_code, 'id="dialog-name-error"' in wrong.text) == (422, True)
-    made = (await root.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
-    assert 'data-title="Ada"' in made
+    answered = (await root.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
+    assert 'data-title="Ada"' in answered
     plain = (await root.post("/writers/new?_dialog=1", data={"name": "Eve"})).text
     assert ("You can close this" in plain, "<h1" in plain) == (True, False)
 
