@@ -8,10 +8,7 @@ from httpx import AsyncClient
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import signed_in_client
 
-# What differs between the databases is marked `on_both`.
 pytestmark = pytest.mark.database("sqlite")
-
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 LIST = "/admin/job/list"
 DETAILS = "/admin/job/details/{}"

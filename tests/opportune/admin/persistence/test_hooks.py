@@ -18,7 +18,7 @@ from opportune.db.hooks import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
+pytestmark = pytest.mark.database("sqlite")
 
 SAGA = {"title": "Saga", "genres": "1", "save": "Save"}
 
@@ -33,7 +33,6 @@ async def labels(app: FastAPI) -> list[str]:
         return list(await session.scalars(select(col(Copy.label)).order_by(col(Copy.id))))
 
 
-@pytest.mark.database("sqlite")
 async def test_a_new_row_is_filled_in_before_it_is_written_and_has_its_number_after(
     app: FastAPI, admin: AsyncClient
 ) -> None:
@@ -46,7 +45,6 @@ async def test_a_new_row_is_filled_in_before_it_is_written_and_has_its_number_af
     assert await labels(app) == ["new: Crime", "changed: Crime, Poetry"]
 
 
-@pytest.mark.database("sqlite")
 async def test_a_hook_that_refuses_undoes_the_change_and_its_sentence_stands_beside_the_field(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +63,6 @@ async def test_a_hook_that_refuses_undoes_the_change_and_its_sentence_stands_bes
         assert list(await session.scalars(select(col(Novel.title)))) == ["Taken"]
 
 
-@pytest.mark.database("sqlite")
 async def test_rows_are_looked_at_before_they_are_deleted_and_gone_after(app: FastAPI, admin: AsyncClient) -> None:
     for title in ("Saga", "Keep"):
         await admin.post("/admin/novel/create", data=SAGA | {"title": title})
@@ -83,7 +80,6 @@ def hooks_of_this_test() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hooks_of_this_test")
-@pytest.mark.database("sqlite")
 async def test_hooks_of_the_model_run_between_those_of_the_view_and_refuse_too(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +114,6 @@ async def test_hooks_of_the_model_run_between_those_of_the_view_and_refuse_too(
     assert "Title: Not this title." in (await admin.post("/admin/novel/import", files=file)).text
 
 
-@pytest.mark.database("sqlite")
 async def test_imported_rows_go_through_the_same_hooks(app: FastAPI, admin: AsyncClient) -> None:
     shown = await admin.post("/admin/novel/import", files={"file": ("rows.csv", "title\nOne\nTwo\n")})
     (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
@@ -127,7 +122,6 @@ async def test_imported_rows_go_through_the_same_hooks(app: FastAPI, admin: Asyn
     assert await labels(app) == ["new: "] * 2
 
 
-@pytest.mark.database("sqlite")
 async def test_sqladmin_s_own_hook_has_the_filled_row_in_its_transaction_and_may_change_what_is_stored(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
