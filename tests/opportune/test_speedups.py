@@ -53,7 +53,7 @@ print(json.dumps(create_app(settings_for("sqlite:///unused.db")).openapi()))
 print(code, *sys.modules)
 """
 CORE_TESTS = ("-q", "-x", "@tests/opportune/core.txt", "-k", "not at_once and not named and not flash")
-"""Without those of races, of addresses that are wrong and of cookies, which ask no adapter."""
+"""Without wrong addresses and cookies, which ask no adapter; of races that of many writers is enough."""
 
 
 @pytest.fixture
