@@ -58,6 +58,7 @@ async def linked(app: FastAPI, client: AsyncClient) -> dict[str, str]:
     """One page of each kind that the links of pages lead to, from the first one and the admin's on."""
     todo, pages = ["/", "/admin/"], {}
     seen = {kind_of(app, start) for start in todo}
+    links = set(todo)
     while todo:
         address = todo.pop(0)
         answer = await client.get(address)
@@ -65,8 +66,10 @@ async def linked(app: FastAPI, client: AsyncClient) -> dict[str, str]:
             continue
         pages[address] = answer.text
         for link in map(unescape, LINK.findall(answer.text)):
-            kind = kind_of(app, link)
-            if kind not in seen and not NO_PAGES.search(link):
+            if link in links or NO_PAGES.search(link):
+                continue
+            links.add(link)
+            if (kind := kind_of(app, link)) not in seen:
                 seen.add(kind)
                 todo.append(link)
     return pages
