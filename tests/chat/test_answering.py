@@ -27,7 +27,7 @@ async def test_a_question_and_its_whole_answer_are_stored(
 
 
 @pytest.mark.database("sqlite")
-async def test_who_looks_at_an_answer_keeps_its_message_and_no_row_of_the_answer(
+async def test_who_looks_at_an_answer_keeps_its_message_alone_and_a_second_question_waits_for_it(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = [asyncio.Event()]
@@ -37,9 +37,15 @@ async def test_who_looks_at_an_answer_keeps_its_message_and_no_row_of_the_answer
     assert stream.message.model_dump() == answer.model_dump()
     assert stream.message.answer is None
 
+    model.script = [asyncio.Event()]
+    conversation_id, _ = await start_conversation(manager, owner_id)
+    with pytest.raises(AnswerRunning):
+        await answering.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
+    assert len(await shown_messages(manager, owner_id, conversation_id)) == 2
+
 
 @pytest.mark.database("sqlite")
-async def test_the_history_is_sent_with_the_next_question(
+async def test_the_history_is_sent_with_the_next_question_and_the_same_key_sent_twice_is_one(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id, "First?")
@@ -48,16 +54,14 @@ async def test_the_history_is_sent_with_the_next_question(
     await wait_until_ended(manager, answer)
     assert [turn.content for turn in model.received[1][1:]] == ["First?", "An answer.", "Second?"]
 
-
-@pytest.mark.database("sqlite")
-async def test_a_second_question_waits_for_the_first_answer(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
-    model.script = [asyncio.Event()]
-    conversation_id, _ = await start_conversation(manager, owner_id)
-    with pytest.raises(AnswerRunning):
-        await answering.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
-    assert len(await shown_messages(manager, owner_id, conversation_id)) == 2
+    conversation_id, answer = await start_conversation(manager, owner_id)
+    await wait_until_ended(manager, answer)
+    ask = MessageCreate(content="Again?", client_key="k1")
+    first = await answering.ask(manager, owner_id, conversation_id, ask)
+    second = await answering.ask(manager, owner_id, conversation_id, ask)
+    assert [message.id for message in first] == [message.id for message in second]
+    await wait_until_ended(manager, second[1])
+    assert len(model.received) == 4
 
 
 async def test_of_many_questions_at_once_one_is_taken(
@@ -70,20 +74,6 @@ async def test_of_many_questions_at_once_one_is_taken(
     results = await asyncio.gather(*asks, return_exceptions=True)
     assert sum(isinstance(result, AnswerRunning) for result in results) == 7
     assert len(await shown_messages(manager, owner_id, conversation_id)) == 4
-
-
-@pytest.mark.database("sqlite")
-async def test_the_same_key_sent_twice_is_one_question(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
-    conversation_id, answer = await start_conversation(manager, owner_id)
-    await wait_until_ended(manager, answer)
-    ask = MessageCreate(content="Again?", client_key="k1")
-    first = await answering.ask(manager, owner_id, conversation_id, ask)
-    second = await answering.ask(manager, owner_id, conversation_id, ask)
-    assert [message.id for message in first] == [message.id for message in second]
-    await wait_until_ended(manager, second[1])
-    assert len(model.received) == 2
 
 
 @pytest.mark.database("sqlite")

@@ -197,7 +197,7 @@ async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI
 
 async def test_a_long_conversation_is_read_from_its_end(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
-    questions = 2 * MAX_QUESTIONS_PER_PAGE
+    questions = MAX_QUESTIONS_PER_PAGE + 2
     conversation_id = await make_conversation(app.state.database, owner.id, questions)
     await make_conversation(app.state.database, owner.id, 1)  # in another conversation
     async with signed_in_client(app, owner) as client:

@@ -160,7 +160,9 @@ async def test_a_question_that_is_empty_too_long_or_tampered_with_is_refused_in_
             assert (await client.get(f"/chat/1?before={before}")).status_code == 422
 
 
-async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, script: FakeProvider) -> None:
+async def test_a_question_during_an_answer_is_refused_and_kept_until_its_button_stops_it_or_it_is_deleted(
+    app: FastAPI, script: FakeProvider
+) -> None:
     script.script = [asyncio.Event()]
     async with signed_in_client(app) as client:
         page = await begin(client)
@@ -170,6 +172,22 @@ async def test_a_question_during_an_answer_is_refused_and_kept(app: FastAPI, scr
     assert "And &lt;this&gt;?</textarea>" in plain.text
     assert "still being written" in plain.text
     assert 'hx-target="#refusal"' in part.text
+
+    script.script = ["So far", asyncio.Event()]
+    async with signed_in_client(app) as client:
+        page = await begin(client)
+        stop = re.search(r'action="(/chat/messages/\d+/stop)"', (await client.get(page)).text)
+        assert stop
+        assert (await client.post(stop[1])).status_code == 303
+        assert "Stopped" in (await client.get(page)).text
+
+    script.script = ["So far", asyncio.Event()]
+    async with signed_in_client(app) as client:
+        page = await begin(client, "Delete me?")
+        assert (await client.post(f"{page}/delete")).headers["location"] == "/chat"
+        assert "The conversation “Delete me?” is deleted." in (await client.get("/chat")).text
+        assert (await client.get(page)).status_code == 404
+        assert "Delete me?" not in (await client.get("/chat")).text
 
 
 async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(
@@ -195,24 +213,7 @@ async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(
     assert "The model took too long." not in html
 
 
-async def test_a_running_answer_is_stopped_by_its_button(app: FastAPI, script: FakeProvider) -> None:
-    script.script = ["So far", asyncio.Event()]
-    async with signed_in_client(app) as client:
-        page = await begin(client)
-        stop = re.search(r'action="(/chat/messages/\d+/stop)"', (await client.get(page)).text)
-        assert stop
-        assert (await client.post(stop[1])).status_code == 303
-        assert "Stopped" in (await client.get(page)).text
-
-
-async def test_without_a_model_the_page_names_the_settings(app: FastAPI) -> None:
-    app.state.llm.provider = None
-    async with signed_in_client(app) as client:
-        html = (await client.get("/chat")).text
-    assert all(name in html for name in ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL"))
-
-
-async def test_what_keeps_the_model_from_answering_is_told_to_superusers_alone(
+async def test_without_a_model_the_page_names_the_settings_and_what_keeps_it_from_answering_is_for_superusers_alone(
     app: FastAPI, script: FakeProvider
 ) -> None:
     script.fault = "The local model needs <libgomp>: apt install libgomp1."
@@ -220,6 +221,11 @@ async def test_what_keeps_the_model_from_answering_is_told_to_superusers_alone(
     async with signed_in_client(app, boss) as superuser, signed_in_client(app) as client:
         assert "needs &lt;libgomp&gt;: apt install libgomp1." in (await superuser.get("/chat")).text
         assert "libgomp" not in (await client.get("/chat")).text
+
+    app.state.llm.provider = None
+    async with signed_in_client(app) as client:
+        html = (await client.get("/chat")).text
+    assert all(name in html for name in ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL"))
 
 
 async def test_anothers_conversation_is_not_found(app: FastAPI, script: FakeProvider) -> None:
@@ -235,16 +241,6 @@ async def test_anothers_conversation_is_not_found(app: FastAPI, script: FakeProv
         assert (await stranger.post(f"/chat/messages/{answer[1]}/retry")).status_code == 404
         assert "scripted" not in await stream(stranger, page)
         assert "Private" not in (await stranger.get("/chat")).text
-
-
-async def test_a_deleted_conversation_is_gone_and_its_answer_stops(app: FastAPI, script: FakeProvider) -> None:
-    script.script = ["So far", asyncio.Event()]
-    async with signed_in_client(app) as client:
-        page = await begin(client, "Delete me?")
-        assert (await client.post(f"{page}/delete")).headers["location"] == "/chat"
-        assert "The conversation “Delete me?” is deleted." in (await client.get("/chat")).text
-        assert (await client.get(page)).status_code == 404
-        assert "Delete me?" not in (await client.get("/chat")).text
 
 
 async def test_a_long_conversation_is_read_by_its_links_without_javascript_and_a_question_sends_what_is_new(

@@ -35,14 +35,14 @@ async def test_attendees_are_for_staff_alone(app: FastAPI, client: AsyncClient) 
         assert (await visitor.post("/admin/registration/action/check-in?pks=1")).status_code == 403
 
 
-async def test_a_new_event_gets_an_address_from_its_title(admin: AsyncClient, database: Database) -> None:
+async def test_an_event_gets_an_address_from_its_title_also_without_plain_letters(
+    admin: AsyncClient, database: Database
+) -> None:
     answer = await admin.post("/admin/event/create", data={**SENT, "is_published": "y"})
 
     assert answer.status_code == 303
     assert (await admin.get("/events/cay-python")).status_code == 200
 
-
-async def test_an_event_whose_title_has_no_plain_letters_has_an_address_all_the_same(admin: AsyncClient) -> None:
     await admin.post("/admin/event/create", data={**SENT, "title": "茶", "is_published": "y"})
 
     assert (await admin.get("/events/event")).status_code == 200

@@ -36,6 +36,17 @@ async def elsewhere(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many guesses as a test needs: others count up to those of the site."""
+    for limit, count in (
+        (service.PASSWORDS_PER_ACCOUNT, 3),
+        (service.PASSWORDS_PER_DEVICE, 3),
+        (service.PASSWORDS_PER_ADDRESS, 8),
+    ):
+        monkeypatch.setattr(limit, "limit", count)
+
+
 async def guess(client: AsyncClient, email: str = EMAIL, password: str = WRONG) -> Response:
     return await client.post(PAGE, data={"email": email, "password": password})
 
@@ -67,6 +78,7 @@ async def test_pages_and_programs_guess_at_an_account_ten_times_and_are_told_whe
 
 
 @on_sqlite
+@pytest.mark.usefixtures("few")
 async def test_accounts_that_do_not_exist_are_limited_alike_and_the_table_tells_neither_who_nor_whence(
     client: AsyncClient, database: Database
 ) -> None:
@@ -117,6 +129,7 @@ async def test_a_sign_in_does_not_count(client: AsyncClient, database: Database)
 
 
 @on_sqlite
+@pytest.mark.usefixtures("few")
 async def test_a_sign_in_of_ones_own_does_not_forgive_what_an_address_has_guessed(
     client: AsyncClient, database: Database
 ) -> None:
@@ -132,6 +145,7 @@ async def test_a_sign_in_of_ones_own_does_not_forgive_what_an_address_has_guesse
 
 
 @pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("few")
 async def test_the_lock_ends_by_itself(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await lock(client)
@@ -142,6 +156,7 @@ async def test_the_lock_ends_by_itself(client: AsyncClient, database: Database) 
 
 
 @on_sqlite
+@pytest.mark.usefixtures("few")
 async def test_a_browser_that_has_signed_in_before_gets_in_while_strangers_keep_the_account_locked(
     client: AsyncClient, elsewhere: AsyncClient, database: Database
 ) -> None:
@@ -155,6 +170,7 @@ async def test_a_browser_that_has_signed_in_before_gets_in_while_strangers_keep_
 
 
 @on_sqlite
+@pytest.mark.usefixtures("few")
 async def test_a_known_browser_is_limited_too_and_known_for_no_other_account(
     client: AsyncClient, elsewhere: AsyncClient, database: Database
 ) -> None:

@@ -35,7 +35,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_program_lists_the_tools_and_has_them_called_for_its_person(
+async def test_a_program_lists_the_tools_has_them_called_for_its_person_and_faults_say_nothing_of_the_inside(
     site: FastAPI, database: Database, ada: User
 ) -> None:
     async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
@@ -50,8 +50,6 @@ async def test_a_program_lists_the_tools_and_has_them_called_for_its_person(
         assert text_of(await client.call_tool("whoami")) == "ada@example.com"
         assert text_of(await client.call_tool("sign_out_everywhere")) == "Changed for ada@example.com."
 
-
-async def test_faults_are_results_without_a_word_of_the_inside(site: FastAPI, database: Database, ada: User) -> None:
     async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
         for name, arguments, said in (
             ("crash", {}, "The tool failed."),
@@ -99,17 +97,17 @@ INITIALIZE = {
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
-@pytest.mark.parametrize("header", [None, "Bearer ", "Bearer nonsense", "Basic YTpi"])
-async def test_who_has_no_token_is_told_where_to_learn_of_one(client: AsyncClient, header: str | None) -> None:
-    headers = ACCEPT | ({"Authorization": header} if header else {})
-    answer = await client.post("/mcp", json=INITIALIZE, headers=headers)
-    assert answer.status_code == 401
-    challenge = answer.headers["WWW-Authenticate"]
-    assert "resource_metadata=" in challenge
-    address = challenge.partition('"')[2].rstrip('"')
-    told = (await client.get(address.partition("://")[2].partition("/")[2].join(("/", "")))).json()
-    assert told["resource"].endswith("/mcp")
-    assert told["bearer_methods_supported"] == ["header"]
+async def test_who_has_no_token_is_told_where_to_learn_of_one(client: AsyncClient) -> None:
+    for header in [None, "Bearer ", "Bearer nonsense", "Basic YTpi"]:
+        headers = ACCEPT | ({"Authorization": header} if header else {})
+        answer = await client.post("/mcp", json=INITIALIZE, headers=headers)
+        assert answer.status_code == 401
+        challenge = answer.headers["WWW-Authenticate"]
+        assert "resource_metadata=" in challenge
+        address = challenge.partition('"')[2].rstrip('"')
+        told = (await client.get(address.partition("://")[2].partition("/")[2].join(("/", "")))).json()
+        assert told["resource"].endswith("/mcp")
+        assert told["bearer_methods_supported"] == ["header"]
 
 
 async def test_a_browser_that_is_signed_in_is_no_program(app: FastAPI, ada: User) -> None:

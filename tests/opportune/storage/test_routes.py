@@ -23,20 +23,18 @@ async def test_who_has_the_address_sees_the_file_and_nobody_else(
     assert changed.status_code == (200 if storage_kind == "bucket" else 403), "moto compares no signatures"
 
 
-async def test_a_file_for_keeping_has_the_name_that_it_came_with(storage: Storage, visitor: AsyncClient) -> None:
+async def test_what_is_no_picture_is_kept_by_its_name_and_never_shown_and_an_address_says_how_long_it_works(
+    storage: Storage, visitor: AsyncClient, storage_kind: str
+) -> None:
     name = await storage.save(*PAGE)
     answer = await visitor.get(await storage.url(name, download_as='Räder; "x"\r\n.html'))
     assert (answer.status_code, answer.content) == (200, PAGE[2])
     assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''R%C3%A4der%3B%20%22x%22%0D%0A.html"
     assert answer.headers["content-type"] == "application/octet-stream"
 
-
-async def test_what_is_no_picture_is_never_shown_in_the_browser(storage: Storage, visitor: AsyncClient) -> None:
     answer = await visitor.get(await storage.url(await storage.save(*PAGE)))
     assert answer.headers["content-disposition"] == "attachment"
 
-
-async def test_an_address_says_how_long_it_works(storage: Storage, storage_kind: str) -> None:
     query = parse_qs(urlsplit(await storage.url(await storage.save(*PICTURE), seconds=60)).query)
     assert query["X-Amz-Expires"] == ["60"] if storage_kind == "bucket" else "until" in query
 

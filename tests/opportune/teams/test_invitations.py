@@ -135,7 +135,9 @@ async def test_an_invitation_that_is_over_withdrawn_declined_or_sent_anew_opens_
     assert await stored(database) == []
 
 
-async def test_what_cannot_be_an_invitation_is_refused(clients: Clients, crew: Crew, database: Database) -> None:
+async def test_what_cannot_be_an_invitation_is_refused_and_they_are_counted_by_person_team_and_address(
+    clients: Clients, crew: Crew, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = f"/teams/{crew.team.id}/invitations"
     for sent, words in (
         ({}, "Please fill this in."),
@@ -149,10 +151,6 @@ async def test_what_cannot_be_an_invitation_is_refused(clients: Clients, crew: C
         assert words in answer.text
     assert await stored(database) == []
 
-
-async def test_invitations_are_counted_by_person_team_and_address(
-    clients: Clients, crew: Crew, monkeypatch: pytest.MonkeyPatch
-) -> None:
     path = f"/teams/{crew.team.id}/invitations"
 
     async def answers(count: int) -> list[int]:

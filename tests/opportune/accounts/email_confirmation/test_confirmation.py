@@ -43,7 +43,7 @@ async def confirmed(client: AsyncClient) -> bool:
     return (await client.get("/accounts/confirm", params={"next": BACK})).status_code == 303
 
 
-async def test_who_has_no_password_confirms_by_the_code_of_an_email_once(
+async def test_who_has_no_password_confirms_by_the_code_of_an_email_once_and_a_script_of_a_page_alike(
     app: FastAPI, database: Database, ada: User
 ) -> None:
     async with signed_in_client(app, ada) as client:
@@ -59,8 +59,6 @@ async def test_who_has_no_password_confirms_by_the_code_of_an_email_once(
         assert await confirmed(client)
         assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 422
 
-
-async def test_a_script_of_a_page_confirms_alike(app: FastAPI, database: Database, ada: User) -> None:
     async with signed_in_client(app, ada) as client:
         await signed_in_an_hour_ago(database)
         assert (await client.post(API)).status_code == 202

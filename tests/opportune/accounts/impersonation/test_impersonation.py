@@ -129,9 +129,18 @@ async def test_it_asks_for_a_reason_and_who_it_is_and_going_back_without_having_
     assert (await who(boss), await events(app, ada)) == (BOSS, [])
 
 
-async def test_nobody_signs_in_as_a_superuser_as_who_is_inactive_or_as_who_is_not_there(
-    app: FastAPI, boss: AsyncClient, database: Database
+async def test_it_is_for_superusers_alone_and_of_nobody_who_is_one_inactive_or_not_there(
+    app: FastAPI, client: AsyncClient, ada: User, database: Database, boss: AsyncClient
 ) -> None:
+    assert (await impersonate(client, ada)).status_code == 303  # to the sign-in page
+    support = await make_user(database, is_staff=True)
+    await grant(database, support, "user", "*")
+    async with signed_in_client(app, support) as staff:
+        page = await staff.get(f"/admin/user/details/{ada.id}")
+        assert (page.status_code, "Sign in as …" in page.text) == (200, False)
+        assert (await impersonate(staff, ada)).status_code == 403
+    assert await events(app, ada) == []
+
     other = await make_user(database, is_superuser=True)
     closed = await make_user(database, is_active=False)
     async with database.reader() as session:
@@ -143,17 +152,6 @@ async def test_nobody_signs_in_as_a_superuser_as_who_is_inactive_or_as_who_is_no
     for pk in (9999, "x", 2**63):
         assert (await boss.post(f"/admin/user/impersonate/{pk}", data={"reason": REASON})).status_code == 404
     assert await who(boss) == BOSS
-
-
-async def test_it_is_for_superusers_alone(app: FastAPI, client: AsyncClient, ada: User, database: Database) -> None:
-    assert (await impersonate(client, ada)).status_code == 303  # to the sign-in page
-    support = await make_user(database, is_staff=True)
-    await grant(database, support, "user", "*")
-    async with signed_in_client(app, support) as staff:
-        page = await staff.get(f"/admin/user/details/{ada.id}")
-        assert (page.status_code, "Sign in as …" in page.text) == (200, False)
-        assert (await impersonate(staff, ada)).status_code == 403
-    assert await events(app, ada) == []
 
 
 async def test_what_is_the_persons_alone_is_refused_in_words_and_the_admin_too(

@@ -85,7 +85,9 @@ async def test_strangers_have_no_passkeys_and_nobody_touches_anothers(
     assert (await passkeys_of(app.state.database, other))[0].name == "Phone"
 
 
-async def test_who_has_not_confirmed_adds_and_removes_none(app: FastAPI, user: User) -> None:
+async def test_who_has_not_confirmed_adds_and_removes_none_and_the_password_alone_confirms_no_more(
+    app: FastAPI, user: User, database: Database
+) -> None:
     await add(app, user)
     number = await number_of(app.state.database, user, "Phone")
     async with signed_in_client(app, user) as client:
@@ -96,6 +98,15 @@ async def test_who_has_not_confirmed_adds_and_removes_none(app: FastAPI, user: U
             assert asked.headers["location"].startswith("/accounts/confirm?next="), path
         assert (await client.request("DELETE", f"{API}/{number}", json={})).status_code == 422
     assert len(await passkeys_of(app.state.database, user)) == 1
+
+    await add(app, user)
+    async with signed_in_client(app, user) as client:
+        assert 'name="code"' in (await client.get("/accounts/confirm")).text
+        assert (await client.post("/accounts/confirm", data={"current_password": PASSWORD})).status_code == 422
+        await client.post(
+            "/accounts/tokens", data={"name": "x", "days": "30", "scopes": "read", "current_password": PASSWORD}
+        )
+        assert (await client.get(f"{PASSKEYS}/add")).status_code == 303
 
 
 async def test_the_first_is_a_second_factor_and_ends_what_began_with_less(
@@ -227,19 +238,6 @@ async def test_a_passkey_confirms_that_it_is_you_in_any_form_and_for_a_while(
 async def say_nothing(database: Database) -> None:
     async with database.writer() as session:
         await session.execute(update(Session).values(confirmed_at=None))
-
-
-async def test_the_password_alone_confirms_no_more_where_there_is_a_passkey(
-    app: FastAPI, user: User, database: Database
-) -> None:
-    await add(app, user)
-    async with signed_in_client(app, user) as client:
-        assert 'name="code"' in (await client.get("/accounts/confirm")).text
-        assert (await client.post("/accounts/confirm", data={"current_password": PASSWORD})).status_code == 422
-        await client.post(
-            "/accounts/tokens", data={"name": "x", "days": "30", "scopes": "read", "current_password": PASSWORD}
-        )
-        assert (await client.get(f"{PASSKEYS}/add")).status_code == 303
 
 
 async def test_a_passkey_is_the_second_factor_that_staff_need(

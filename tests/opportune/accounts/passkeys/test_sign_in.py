@@ -60,15 +60,13 @@ async def test_a_passkey_alone_signs_in_and_leads_on(
     assert away.headers["location"] == "/"
 
 
-async def test_a_synced_passkey_that_counts_nothing_signs_in_again_and_again(
+async def test_an_answer_counts_once_and_a_synced_passkey_that_counts_nothing_signs_in_again_and_again(
     app: FastAPI, client: AsyncClient, user: User
 ) -> None:
     device = await add(app, user, Authenticator(counts=False))
     for _ in range(2):
         assert (await sign_in(client, device)).headers["location"] == "/"
 
-
-async def test_an_answer_counts_once(app: FastAPI, client: AsyncClient, user: User) -> None:
     device = await add(app, user, Authenticator(counts=False))
     answer = device.show(await ask(client, "sign-in"))
     assert (await client.post(SIGN_IN, data={"passkey": answer})).headers["location"] == "/"
@@ -91,7 +89,7 @@ async def test_an_answer_counts_in_the_browser_and_for_what_it_was_asked(
     await refused(client, device.show(question), NOT_OURS)
 
 
-async def test_another_site_origin_challenge_or_signature_is_not_believed(
+async def test_another_site_origin_challenge_signature_or_person_is_not_believed(
     app: FastAPI, client: AsyncClient, user: User
 ) -> None:
     device = await add(app, user)
@@ -106,12 +104,7 @@ async def test_another_site_origin_challenge_or_signature_is_not_believed(
     forged = Authenticator(number=device.number, handle=device.handle)
     await refused(client, forged.show(await ask(client, "sign-in")), NOT_BELIEVED)
 
-
-async def test_somebody_elses_passkey_with_ones_own_handle_is_not_believed(
-    app: FastAPI, client: AsyncClient, user: User
-) -> None:
-    device, other = await add(app, user), await add(app, await make_user(app.state.database))
-    device.handle = other.handle
+    device.handle = (await add(app, await make_user(app.state.database))).handle
     for lie in ({}, {"userHandle": None}):
         await refused(client, device.show(await ask(client, "sign-in"), **lie), NOT_BELIEVED)
 
@@ -155,16 +148,19 @@ async def test_the_second_step_takes_no_passkey_of_others_and_none_that_was_aske
     await refused(client, device.show(await ask(client, "second-step")), NOT_OURS, SIGN_IN)
 
 
-async def test_programs_send_a_recovery_code_where_there_is_a_passkey(
+async def test_a_passkey_has_to_come_from_a_form_of_this_site_and_programs_send_a_code_and_who_is_gone_stays_out(
     app: FastAPI, client: AsyncClient, user: User
 ) -> None:
+    answer = (await add(app, user)).show(await ask(client, "sign-in"))
+    for path in (SIGN_IN, f"{SIGN_IN}/options", f"{PASSKEYS}/add"):
+        sent = await client.post(path, data={"passkey": answer}, headers={"origin": "https://evil.example"})
+        assert sent.status_code == 403, path
+
     await add(app, user)
     form = {"username": EMAIL, "password": PASSWORD}
     for code in ("", "123456"):
         assert (await client.post("/api/v1/auth/login", data={**form, "code": code})).status_code == 401
 
-
-async def test_who_is_deactivated_or_gone_stays_out(app: FastAPI, client: AsyncClient, user: User) -> None:
     device, database = await add(app, user), app.state.database
     async with database.writer() as session:
         await session.execute(update(User).values(is_active=False))
@@ -186,13 +182,6 @@ async def test_failures_are_counted_and_success_is_not(
         assert (await client.post(SIGN_IN, data={"passkey": "x"})).status_code == 303
     late = await sign_in(client, device)
     assert (late.status_code, int(late.headers["retry-after"]) > 0) == (429, True)
-
-
-async def test_a_passkey_has_to_come_from_a_form_of_this_site(app: FastAPI, client: AsyncClient, user: User) -> None:
-    answer = (await add(app, user)).show(await ask(client, "sign-in"))
-    for path in (SIGN_IN, f"{SIGN_IN}/options", f"{PASSKEYS}/add"):
-        sent = await client.post(path, data={"passkey": answer}, headers={"origin": "https://evil.example"})
-        assert sent.status_code == 403, path
 
 
 HOSTILE: list[Any] = [None, 7, "", "é", "\x00", "\ud800", [], {"a": 1}]

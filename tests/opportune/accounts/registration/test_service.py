@@ -47,7 +47,15 @@ async def test_registering_ends_with_an_email(app: FastAPI, client: AsyncClient,
 
 
 @on_sqlite
-async def test_a_link_registers_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_a_weak_password_is_refused_before_any_email_and_a_link_registers_once(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    answer = await register(client, password="password")
+
+    assert answer.status_code == 422
+    assert "Many people use this password" in answer.text
+    assert await told(app) == []
+
     await register(client)
     path, token = await newest_link(app)
     proof = {"token": token, "password": PASSWORD}
@@ -136,15 +144,6 @@ async def test_taken_and_free_addresses_take_the_same_work(
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email})
 
     assert done == ["hash", send_registration_email.name, send_password_reset_email.name] * 2
-
-
-@on_sqlite
-async def test_a_weak_password_is_refused_before_any_email(app: FastAPI, client: AsyncClient) -> None:
-    answer = await register(client, password="password")
-
-    assert answer.status_code == 422
-    assert "Many people use this password" in answer.text
-    assert await told(app) == []
 
 
 @on_sqlite

@@ -152,7 +152,7 @@ async def test_a_link_lasts_a_day(settings: Settings, monkeypatch: pytest.Monkey
 
 
 @on_sqlite
-async def test_a_visit_without_a_link_puts_one_into_the_log_once_a_minute(
+async def test_a_visit_without_a_link_puts_one_into_the_log_once_a_minute_until_there_is_a_superuser(
     client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers = [await client.get(PAGE) for _ in range(3)]

@@ -89,24 +89,21 @@ async def test_a_recovery_code_does_too_once(client: AsyncClient, owner: Owner) 
 
 
 @on_sqlite
-async def test_a_wrong_code_leads_nowhere(client: AsyncClient, database: Database, owner: Owner) -> None:
-    await give_password(client)
-
-    for code in ("000000", "", "x" * 200, "\0"):
-        answer = await give_code(client, code)
-        assert answer.status_code == 422, code
-    assert await sessions(database) == 0
-
-
-@on_sqlite
 @pytest.mark.usefixtures("owner")
-async def test_nobody_gets_to_the_code_without_the_password(
+async def test_nobody_gets_to_the_code_without_the_password_and_a_wrong_code_leads_nowhere(
     client: AsyncClient, database: Database, settings: Settings, owner: Owner
 ) -> None:
     for cookie in ("", "x", signed_links.make_link_token(settings, "reset", await stored(database))):
         client.cookies.set("pending", cookie)
         for answer in (await client.get(CODE), await give_code(client, owner.code)):
             assert (answer.status_code, answer.headers["location"]) == (303, LOGIN)
+
+    client.cookies.clear()
+    await give_password(client)
+    for code in ("000000", "", "x" * 200, "\0"):
+        answer = await give_code(client, code)
+        assert answer.status_code == 422, code
+    assert await sessions(database) == 0
 
 
 async def stored(database: Database) -> User:

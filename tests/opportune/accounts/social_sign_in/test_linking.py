@@ -99,9 +99,15 @@ async def test_an_account_signs_in_one_person_alone(
     assert len(await links(database)) == 1
 
 
-async def test_the_last_way_in_stays_until_there_is_a_password(
-    client: AsyncClient, database: Database, provider: FakeProvider
+async def test_the_last_way_in_stays_until_there_is_a_password_and_the_one_that_there_is_not_signs_nobody_in(
+    client: AsyncClient, provider: FakeProvider, database: Database
 ) -> None:
+    await come_back(client, provider)
+    await client.post("/accounts/logout")
+    for password in ("x", "!"):
+        refused = await client.post("/accounts/login", data={"email": "ada@example.com", "password": password})
+        assert refused.status_code == 422
+
     await come_back(client, provider)
     (number,) = await linked_ids(client)
     assert "This is your only way in." in await told(client, await remove(client, number))
@@ -202,16 +208,6 @@ async def test_without_a_password_a_fresh_sign_in_stands_in_for_it(
         assert answer.status_code == 422
         assert "Sign out and in again" in answer.text
     assert await people(database) == [("ada@example.com", True, False)]
-
-
-async def test_nobody_signs_in_with_the_password_that_an_account_has_not(
-    client: AsyncClient, provider: FakeProvider
-) -> None:
-    await come_back(client, provider)
-    await client.post("/accounts/logout")
-    for password in ("x", "!"):
-        refused = await client.post("/accounts/login", data={"email": "ada@example.com", "password": password})
-        assert refused.status_code == 422
 
 
 async def test_a_new_password_by_mail_ends_what_a_stranger_has_linked_to_an_address_that_was_not_theirs(

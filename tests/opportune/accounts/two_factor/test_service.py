@@ -214,7 +214,18 @@ async def test_pages_that_do_not_fit_go_back_to_how_it_is_and_the_api_names_the_
 
 
 @on_sqlite
-async def test_guesses_end(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_staff_are_told_why_they_are_here_and_guesses_end(
+    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"staff_needs_two_factor": True})
+    words = "Here staff need a second factor"
+    async with signed_in_client(app, await make_user(database, is_staff=True)) as client:
+        assert words in (await client.get(PAGE)).text
+        await turn_on(client)
+        assert words not in (await client.get(PAGE)).text
+    async with signed_in_client(app, await make_user(database)) as client:
+        assert words not in (await client.get(PAGE)).text
+
     monkeypatch.setattr(CODES_PER_USER, "limit", 3)
     async with signed_in_client(app, await make_user(database)) as client:
         key, _ = await turn_on(client)
@@ -229,19 +240,9 @@ async def test_guesses_end(app: FastAPI, database: Database, monkeypatch: pytest
 
 
 @on_sqlite
-async def test_staff_are_told_why_they_are_here(app: FastAPI, database: Database) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"staff_needs_two_factor": True})
-    words = "Here staff need a second factor"
-    async with signed_in_client(app, await make_user(database, is_staff=True)) as client:
-        assert words in (await client.get(PAGE)).text
-        await turn_on(client)
-        assert words not in (await client.get(PAGE)).text
-    async with signed_in_client(app, await make_user(database)) as client:
-        assert words not in (await client.get(PAGE)).text
-
-
-@on_sqlite
-async def test_the_api_turns_it_on_and_off(app: FastAPI, database: Database) -> None:
+async def test_the_api_turns_it_on_and_off_and_no_token_is_kept_by_showing_it_to_a_page(
+    app: FastAPI, database: Database
+) -> None:
     user = await make_user(database)
     async with database.writer() as session:
         token = await create_token(session, user, "a program", timedelta(hours=1), ["accounts:manage"])
@@ -265,6 +266,12 @@ async def test_the_api_turns_it_on_and_off(app: FastAPI, database: Database) -> 
         proof["code"] = renewed[0]
         assert (await client.request("DELETE", API, json=proof)).status_code == 204
         assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
+
+    thiefs = await make_token(database, user)
+    async with signed_in_client(app, user) as client:
+        client.headers["Authorization"] = f"Bearer {thiefs}"
+        await turn_on(client)
+    assert not await works(app, thiefs)
 
 
 @on_sqlite
@@ -291,16 +298,6 @@ async def test_what_signing_in_without_a_code_gave_ends_and_what_has_a_name_stay
                 assert (await client.put(API, json=sent)).status_code == 200
         assert [await works(app, token) for token in others] == [False, True, True]
         assert await works(app, mine) == (way == "api"), "it has shown the code"
-
-
-@on_sqlite
-async def test_no_token_is_kept_by_showing_it_to_a_page(app: FastAPI, database: Database) -> None:
-    user = await make_user(database)
-    thiefs = await make_token(database, user)
-    async with signed_in_client(app, user) as client:
-        client.headers["Authorization"] = f"Bearer {thiefs}"
-        await turn_on(client)
-    assert not await works(app, thiefs)
 
 
 async def works(app: FastAPI, token: str) -> bool:
