@@ -126,8 +126,8 @@ def test_the_environment_wins_over_the_secret_and_the_secret_over_the_file(
     assert load_settings().llm_model == "of the file"
 
 
-def test_what_rds_keeps_becomes_the_database_and_not_the_address_to_listen_on(keep: Keep) -> None:
-    settings = read(keep(RDS))
+def test_what_rds_keeps_becomes_the_database_and_not_the_address_to_listen_on(answer: Answer) -> None:
+    settings = read(answer(RDS))
     url = DatabaseURL.parse(settings.database_url.get_secret_value()).url
     assert (url.host, url.port, url.database) == (RDS["host"], 5433, "site")
     assert (url.username, url.password, url.query["sslmode"]) == ("site user", PASSWORD, "require")

@@ -203,6 +203,7 @@ def test_a_backup_that_reads_back_otherwise_is_not_kept(
     assert not list(tmp_path.glob("b.zip*"))
 
 
+@only_sqlite
 def test_there_is_nothing_to_back_up_before_the_first_migration(oppman: Oppman, empty_database_url: str) -> None:
     oppman("showmigrations", DATABASE_URL=empty_database_url)
     assert "There is nothing to back up" in refused(oppman, "backup")

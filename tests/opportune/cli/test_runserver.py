@@ -58,6 +58,7 @@ def test_it_migrates_first_if_asked_and_serves_by_as_many_workers_as_asked_for(
     assert served == [{"workers": 2, "reload": False}]
 
 
+@pytest.mark.database("sqlite")
 def test_production_says_at_its_start_what_visitors_will_miss(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

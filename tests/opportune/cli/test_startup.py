@@ -11,6 +11,7 @@ from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
 
+@pytest.mark.database("sqlite")
 def test_an_up_to_date_database_has_no_faults(settings: Settings) -> None:
     assert list(startup.inspect_schema(settings).faults) == []
 
@@ -28,6 +29,7 @@ def test_applying_leaves_nothing_pending(empty_database_url: str) -> None:
     assert list(startup.inspect_schema(settings).faults) == []
 
 
+@pytest.mark.database("sqlite")
 def test_a_database_of_newer_code_is_told(settings: Settings) -> None:
     with connect(settings) as connection:
         connection.execute(VERSION_TABLE.insert().values(version_num="accounts_0099_beef"))
