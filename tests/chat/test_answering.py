@@ -64,6 +64,7 @@ async def test_the_history_is_sent_with_the_next_question_and_the_same_key_sent_
     assert len(model.received) == 4
 
 
+@pytest.mark.database("postgresql")
 async def test_of_many_questions_at_once_one_is_taken(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:

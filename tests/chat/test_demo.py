@@ -27,6 +27,7 @@ async def rows(session: AsyncSession) -> int:
     return sum(count or 0 for count in counts)
 
 
+@pytest.mark.database("sqlite")
 async def test_the_first_superuser_can_read_the_demo(app: FastAPI, admin: User) -> None:
     async with app.state.database.writer() as session:
         assert await load(session) == ROWS

@@ -45,6 +45,7 @@ async def test_loading_again_adds_only_the_events_that_are_missing(database: Dat
     assert await loaded(database) == 0
 
 
+@pytest.mark.database("sqlite")
 async def test_clearing_takes_the_demo_and_nobody_elses_events(database: Database, make_event: MakeEvent) -> None:
     await add_registration(database, await make_event(SAMPLES[0].slug + "-2"), photo="events/adas.webp")
     await loaded(database)

@@ -29,6 +29,7 @@ async def register(database: Database, slug: str, **fields: str) -> str:
     return "new" if done.is_new else "known"
 
 
+@pytest.mark.database("postgresql")
 async def test_fifty_at_once_never_take_more_seats_than_there_are(database: Database, make_event: MakeEvent) -> None:
     event = await make_event("tea", capacity=20)
 
@@ -39,6 +40,7 @@ async def test_fifty_at_once_never_take_more_seats_than_there_are(database: Data
     assert len(await registrations(database)) == event.capacity
 
 
+@pytest.mark.database("postgresql")
 async def test_one_address_has_one_seat_however_often_it_asks_at_once(database: Database, tea: Event) -> None:
     outcomes = await asyncio.gather(*(register(database, "tea") for _ in range(5)))
 

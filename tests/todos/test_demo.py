@@ -51,6 +51,7 @@ async def test_loading_again_adds_only_what_is_missing(database: Database, admin
     assert len(await rows(database)) == len(SAMPLES)
 
 
+@pytest.mark.database("sqlite")
 async def test_clearing_never_takes_a_users_own(database: Database, admin: User, make_todo: MakeTodo) -> None:
     own = await make_todo(admin, SAMPLES[0][0])
     async with database.writer() as session:

@@ -107,6 +107,7 @@ async def test_an_address_guesses_at_many_accounts_twenty_times_whatever_it_says
     assert (await guess(elsewhere, password=PASSWORD)).status_code == 303
 
 
+@pytest.mark.database("postgresql")
 async def test_guesses_at_once_do_not_slip_past(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 

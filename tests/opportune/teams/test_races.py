@@ -55,6 +55,7 @@ def invitation_of(team: Team, by: User, email: str, role: TeamRole) -> TeamInvit
     )
 
 
+@pytest.mark.database("postgresql")
 async def test_of_the_last_two_owners_who_leave_at_once_one_stays(database: Database) -> None:
     ann, bob = await people(database)
     team = await owned_by_both(database, ann, bob)

@@ -39,6 +39,7 @@ def database(app: FastAPI) -> Database:
     return database
 
 
+@pytest.mark.database("sqlite")
 async def test_each_sees_and_writes_the_rows_of_their_team(
     client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
@@ -126,6 +127,7 @@ async def test_a_program_says_which_of_many_teams_it_means(app: FastAPI, crew: C
         assert "X-Team" in [each["name"] for each in described]
 
 
+@pytest.mark.database("postgresql")
 async def test_whoever_is_removed_while_a_request_runs_writes_nothing_more(
     clients: Clients, crew: Crew, database: Database
 ) -> None:

@@ -34,9 +34,6 @@ LEAVE = {"email": "ADA@example.com ", "current_password": PASSWORD}
 SECRETS = ("hashed_password", "token_hash", "totp_secret", "code_hash", "argon2")
 
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
-
 @pytest.fixture
 async def user(database: Database) -> User:
     user = await make_user(database, EMAIL, is_verified=True)
@@ -95,7 +92,7 @@ def test_each_feature_that_keeps_rows_of_users_tells_them() -> None:
     assert silent == set()
 
 
-@on_both
+@pytest.mark.database("postgresql")
 async def test_a_deleted_account_leaves_nothing_behind(
     ada: AsyncClient, user: User, database: Database, recorded: RecordedJobs
 ) -> None:
