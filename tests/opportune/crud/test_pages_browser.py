@@ -46,13 +46,15 @@ async def test_the_list_follows_what_is_typed_and_chosen_and_is_sorted_on_a_phon
     await expect(page.locator("#found [role=status]")).to_have_text("1 volume found")
     await page.get_by_role("link", name="Book 12").click()
     await expect(page.get_by_role("heading", name="Book 12")).to_be_visible()
-    assert await find_violations(page) == []
     await page.go_back()
     await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Writer 012")
-    assert await find_violations(page) == []
 
     await page.set_viewport_size({"width": 390, "height": 780})
+    await page.goto("/volumes/book-3")
+    assert await find_violations(page) == []
     await page.goto("/volumes?q=book")
+    await page.get_by_text("Filters").click()
+    assert await find_violations(page) == []
     for sort in ("title", "-title"):
         await page.locator("#found").get_by_role("link", name="Title").click()
         await expect(page).to_have_url(f"/volumes?q=book&sort={sort}")
