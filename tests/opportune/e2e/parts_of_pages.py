@@ -26,7 +26,7 @@ PLACE_AND_SPACE = re.compile(
 BARE = re.compile(
     r"card(-(body|title|table|link|actions))?|list-group(-(flush|numbered|item))?|empty(-.*)?|datagrid(-.*)?"
     r"|table(-(vcenter|sm|hover|responsive))?|breadcrumb(-item)?|navbar-nav|nav(-item)?|form-(label|check|hint|switch)"
-    r"|hr-text|required|(picker|flowing|fields|all|others|permission-table|chat-panel|pydocs)"
+    r"|hr-text|required|(picker|flowing|fields|all|others|permission-table)"
 )
 """Classes with which an element gives what stands in it neither ground nor colour of its own."""
 
