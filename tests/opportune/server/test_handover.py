@@ -21,7 +21,7 @@ from opportune.server.shutdown import shutting_down, watch_signals
 from opportune.web import health
 
 WAIT_SECONDS = 60
-PAUSE_SECONDS = 0.03
+PAUSE_SECONDS = 0.1
 """Between two requests of a visitor: without it they would take the processor from the version that starts."""
 
 SITE = """
