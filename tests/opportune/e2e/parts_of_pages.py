@@ -11,35 +11,43 @@ from opportune.search.html_parser import TreeParser
 Key = TypeVar("Key")
 
 LANDMARKS = {"aside", "footer", "form", "header", "main", "nav", "section"}
+NO_LANDMARKS_WITHOUT_A_NAME = {"form", "section"}
+NAMES_OR_ROLES = {"aria-label", "aria-labelledby", "role"}
 FIELDS = {"input", "select", "textarea"}
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 NAMED_BY_CONTENT = {"a", "button", "label", "legend", "option", "summary", "th", *HEADINGS}
+PLAIN = {"dd", "div", "dt", "label", "legend", "li", "p", "span", "td", "time", *HEADINGS}
+"""What has the colour of what it stands in, unless by a class."""
 UNSEEN = {"head", "link", "meta", "noscript", "script", "title"}
 ICON = re.compile(r"ti-[\w-]+")
 
 PLACE_AND_SPACE = re.compile(
     r"(m|p)[xytbse]?-.*|d-.*|(col|row|g[xy]?|(column-|row-)?gap|[wh]|align|justify|flex|float|order|min|max)(-.*)?"
     r"|text-(\w\w-)?(end|start|center|nowrap|break|wrap)|(position|overflow|container|page|btn-list|fs)(-.*)?"
-    r"|list-unstyled|collapse|show|narrow|visually-hidden"
+    r"|list-unstyled|collapse|show|narrow|visually-hidden|small|h[1-6]|fw-.*|stretched-link"
+    r"|details-value|form-check-(label|inline)"
 )
 """Classes that change nobody's colours."""
 BARE = re.compile(
     r"card(-(body|title|table|link|actions))?|list-group(-(flush|numbered|item))?|empty(-.*)?|datagrid(-.*)?"
     r"|table(-(vcenter|sm|hover|responsive))?|breadcrumb(-item)?|navbar-nav|nav(-item)?|form-(label|check|hint|switch)"
     r"|hr-text|required|(picker|flowing|fields|all|others|permission-table)"
+    r"|card-md|listed|usage|without-script|chat(-.*)?"
 )
 """Classes with which an element gives what stands in it neither ground nor colour of its own."""
 
 IGNORED = re.compile(
-    r"hx-.*|accept|action|autofocus|checked|class|cols|content|download|enctype|for|form|formaction|formmethod"
-    r"|formnovalidate|id|inputmode|list|max|maxlength|method|min|minlength|name|open|pattern|rel|required|rows|selected"
-    r"|size|spellcheck|step|target|value"
+    r"hx-.*|accept|action|autocomplete|autofocus|checked|class|cols|colspan|content|download|enctype|for|form"
+    r"|formaction|formmethod|formnovalidate|height|id|inputmode|list|max|maxlength|method|min|minlength|name|novalidate"
+    r"|open|pattern|rel|required|rows|selected|size|spellcheck|step|target|value|width|x|y"
 )
 """Attributes that change neither the look nor what is read out."""
 TYPED_INTO = {"text", "email", "password", "number", "search", "tel", "url"}
 """Types of fields that look alike."""
 WORDS = re.compile(r"alt|aria-label|aria-valuetext|data-.*|datetime|href|placeholder|src|srcset|title")
 """Attributes with words of each page's own: what counts is whether there are any."""
+OF_COLOURS = {"aria-disabled", "aria-hidden", "disabled", "hidden", "placeholder", "style", "type"}
+"""Attributes with which a text need not be readable, or that have looks of their own."""
 REFERENCES = {"aria-controls", "aria-describedby", "aria-labelledby"}
 """Attributes that name ids: what counts is whether these are there."""
 
@@ -58,7 +66,10 @@ def with_all_parts(pages: Mapping[Key, str]) -> list[Key]:
 
 
 def _parts(html: str) -> Iterator[int]:
-    """A number for each element that says something, as it looks and is read out where it stands."""
+    """Numbers of each element that says something: one for how it is read out, one for its looks where it stands.
+
+    No rule of axe's asks for both.
+    """
     parser = TreeParser()
     parser.feed(html)
     parser.close()
@@ -73,7 +84,8 @@ def _parts(html: str) -> Iterator[int]:
         landmarks[tag, label] += tag in LANDMARKS
         after = heading if tag in HEADINGS else ""
         heading = tag if after else heading
-        is_odd = ids[attributes.get("id", "")] > 1 or landmarks[tag, label] > 1
+        is_landmark = tag not in NO_LANDMARKS_WITHOUT_A_NAME or not NAMES_OR_ROLES.isdisjoint(attributes)
+        is_odd = ids[attributes.get("id", "")] > 1 or (is_landmark and landmarks[tag, label] > 1)
         says = [
             bool(words),
             label is not None and words.casefold() in label.casefold(),
@@ -81,7 +93,11 @@ def _parts(html: str) -> Iterator[int]:
         ]
         compared = [*_compared_attributes(attributes, ids)]
         if is_odd or words or compared or tag in FIELDS or tag in NAMED_BY_CONTENT:
-            yield hash((looks, after, is_odd, *says, *compared))
+            yield hash((tag, after, is_odd, *says, *compared))
+            if words or tag in FIELDS:
+                yield hash((looks, *((name, value) for name, value in compared if name in OF_COLOURS)))
+            if "autocomplete" in attributes:
+                yield hash((tag, "autocomplete", attributes["autocomplete"]))
 
 
 def _below(around: HtmlElement, grounds: frozenset[str]) -> Iterator[tuple[HtmlElement, int]]:
@@ -91,7 +107,7 @@ def _below(around: HtmlElement, grounds: frozenset[str]) -> Iterator[tuple[HtmlE
             looks = frozenset(
                 look for look in element.classes if not ICON.fullmatch(look) and not PLACE_AND_SPACE.fullmatch(look)
             )
-            yield element, hash((element.tag, looks, grounds))
+            yield element, hash(("" if element.tag in PLAIN else element.tag, looks, grounds))
             yield from _below(element, grounds.union(look for look in looks if not BARE.fullmatch(look)))
 
 

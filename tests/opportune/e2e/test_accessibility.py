@@ -32,13 +32,25 @@ OF_OPERATIONS = [
 ]
 SHEET = re.compile(r'<link[^>]*href="([^"]+\.css[^"]*)"')
 SCRIPT = re.compile(r'<script[^>]*src="([^"]+)"')
-CHANGED_BY_SCRIPTS = re.compile(r"<(input|select|textarea)[^>]*\sdata-")
+CHANGED_BY_SCRIPTS = re.compile(r"<(input|select|textarea)[^>]*\sdata-(?!largest|too-large)")
 """Fields that look otherwise once the scripts of a page have run. What is an element of our own does so by itself."""
-PUT = """(html) => {
-  const made = new DOMParser().parseFromString(html, "text/html");
+SHOW = r"""(html) => {
+  const made = html ? new DOMParser().parseFromString(html, "text/html") : document;
+  const withoutWords = (element) =>
+    element.outerHTML.replace(/>[^<]+</g, ">…<").replace(/ (?!class|type|role)([a-z-]+)="[^"]+"/g, " $1");
+  for (const around of made.body.querySelectorAll(":scope, *")) {
+    const known = new Map();
+    for (const element of [...around.children]) {
+      const shape = withoutWords(element);
+      known.set(shape, (known.get(shape) ?? 0) + 1);
+      if (known.get(shape) > 2) element.remove();
+    }
+  }
+  if (!html) return;
   document.title = made.title;
   document.body.replaceWith(document.adoptNode(made.body));
 }"""
+"""Of what is beside each other and made of the same elements two are left: rows of a table, boxes to tick."""
 AS_A_BROWSER = {"Accept": "text/html"}
 OF_STRANGERS = [
     "/",
@@ -103,9 +115,10 @@ async def show(page: Page, path: str, html: str, loaded: str) -> str:
     """The page that is loaded from now on: this one, or the former with this one's body, where that is the same."""
     is_alike = SHEET.findall(html) == SHEET.findall(loaded) and {*SCRIPT.findall(html)} <= {*SCRIPT.findall(loaded)}
     if is_alike and not CHANGED_BY_SCRIPTS.search(html):
-        await page.evaluate(PUT, html)
+        await page.evaluate(SHOW, html)
         return loaded
     await page.goto(path)
+    await page.evaluate(SHOW)
     return html
 
 
