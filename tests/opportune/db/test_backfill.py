@@ -43,7 +43,7 @@ def write(path: Path, old: str, new: str) -> None:
 
 def test_one_value_for_all_rows_and_what_a_default_makes_anew_is_each_rows_own(books: SampleFeatures) -> None:
     texts = (Column(name, String(9), nullable=False) for name in ("isbn", "mood"))
-    moment = Column("read_at", UTCDateTime(), nullable=False)
+    moment: Column[Any] = Column("read_at", UTCDateTime(), nullable=False)
     key = Column("key", Uuid, nullable=False, default=uuid4, unique=True)
     declare(books, Column("pages", Integer, nullable=False), *texts, moment, key)
     path = make(books, pages="7", isbn="", mood="it's 50%", read_at="2026-11-20 10:00")
