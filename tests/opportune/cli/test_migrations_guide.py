@@ -3,7 +3,8 @@
 import re
 import shlex
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 
 from opportune.project import PROJECT
 from tests.opportune.cli.command_server import RunCommand
@@ -16,11 +17,13 @@ BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 def test_every_command_of_the_guide_works_in_its_order(shared_copy: tuple[Copy, RunCommand], run: RunCommand) -> None:
     copy, _ = shared_copy
     done = []
-    for language, text in BLOCK.findall(GUIDE):
+    for language, blocks in groupby(BLOCK.findall(GUIDE), itemgetter(0)):
+        texts = [text for _, text in blocks]
         if language == "python":
-            write(copy, text)
+            for text in texts:
+                write(copy, text)
             continue
-        block = list(commands(text))
+        block = list(chain.from_iterable(map(commands, texts)))  # one process, until the code is another
         code, said = run(*list(chain.from_iterable(("&&", *words) for words in block))[1:])
         assert code == 0, f"{block}: {said}"
         done += [words[0] for words in block]

@@ -1,17 +1,36 @@
-"""A site of a few lines that does what some hosts do not bear, with the standard library alone: it starts in no time.
+"""A site of a few lines that does what some hosts do not bear, or waits for its database.
+
+It takes the standard library alone, and so starts in no time.
 
 python bad_site.py FAULT
 """
 
 import os
+import socket
 import sqlite3
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 DATABASE = Path("data/app.db")
 FORM = '<form method="post"><input name="email"><input name="password"></form>'
+
+
+ASKED_FOR_TLS = (8).to_bytes(4) + (80877103).to_bytes(4)
+"""What a client of PostgreSQL says first, and is answered with a letter."""
+
+
+def is_awake() -> bool:
+    """Whether the database answers: one that sleeps hangs up."""
+    address = urlsplit(os.environ["DATABASE_URL"])
+    try:
+        with socket.create_connection((address.hostname, address.port), 5) as connection:
+            connection.sendall(ASKED_FOR_TLS)
+            return connection.recv(1) != b""
+    except OSError:
+        return False
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -37,6 +56,8 @@ class Answer(BaseHTTPRequestHandler):
 
 if sys.argv[1] == "sqlite":
     sqlite3.connect(DATABASE)
+while sys.argv[1] == "waits" and not is_awake():
+    time.sleep(0.05)
 if sys.argv[1] == "slow":
     time.sleep(30)
 HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
