@@ -78,7 +78,7 @@ async def test_another_answer_keeps_the_one_there_is_and_what_followed_it(
     assert (await texts(manager, owner_id, conversation_id))[1:3] == ["An answer.", "And?"]
 
 
-@pytest.mark.database("postgresql")
+@pytest.mark.database("sqlite")
 async def test_only_the_way_that_is_asked_for_is_read_of_a_long_conversation(database: Database, owner_id: int) -> None:
     conversation_id = await make_conversation(database, owner_id, MAX_QUESTIONS_PER_PAGE + 5)
     async with database.reader() as session:

@@ -117,10 +117,12 @@ def test_each_keyword_has_its_page_of_the_language_reference() -> None:
     assert "*****" not in pieces["with"].body
 
 
-async def test_built_ins_and_keywords_come_before_lookalikes(empty_database_url: str) -> None:
-    described = next(found for _, found in PythonSource().read([Batch("builtins", "")]) if isinstance(found, list))
+async def test_built_ins_and_keywords_come_before_lookalikes(
+    empty_database_url: str, described: dict[str, Piece]
+) -> None:
+    built_in = [found for found in described.values() if found.module == "builtins"]
     lookalikes = [piece("webbrowser.open"), piece("io.open"), piece("for_each", "module"), piece("withdraw", "module")]
-    fill(empty_database_url, [*lookalikes, *language_pieces(), *described])
+    fill(empty_database_url, [*lookalikes, *language_pieces(), *built_in])
     search = search_in(empty_database_url)
     for word, kind in {"open": "function", "for": "keyword", "with": "keyword", "yield": "keyword"}.items():
         first = (await search.find(word)).items[0]

@@ -9,7 +9,7 @@ from opportune.db.url.database_url import POSTGRESQL, DatabaseURL
 from opportune.errors import OperatorError
 from tests.opportune.db.bad_urls import MALFORMED, SECRET
 
-quickly = settings(max_examples=30, deadline=None)
+quickly = settings(max_examples=20, deadline=None)
 
 # What can be in a name or a password: everything that UTF-8 and PostgreSQL can hold.
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="<>[]{}"), min_size=1, max_size=12)
