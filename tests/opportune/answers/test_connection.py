@@ -141,7 +141,9 @@ async def expect_whole_answer(page: Page) -> None:
     await expect(page.get_by_text(LOST)).to_be_hidden()
 
 
-async def test_a_connection_that_has_gone_silent_is_made_anew(page: Page, router: Router, rest: asyncio.Event) -> None:
+async def test_a_connection_gone_silent_is_made_anew_and_a_laptop_that_slept_or_was_offline_asks_at_once(
+    page: Page, router: Router, rest: asyncio.Event
+) -> None:
     await begin(page)
     router.forget()
     rest.set()
@@ -150,6 +152,8 @@ async def test_a_connection_that_has_gone_silent_is_made_anew(page: Page, router
     router.is_silent = False
     await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may try all that it has first
     await expect_whole_answer(page)
+    rest.clear()
+    await sleep_and_be_offline(page, router, rest)
 
 
 async def test_a_model_that_thinks_long_is_no_lost_connection(
@@ -171,9 +175,7 @@ async def test_a_model_that_thinks_long_is_no_lost_connection(
     await expect_whole_answer(page)
 
 
-async def test_a_laptop_that_slept_and_a_page_that_was_offline_ask_at_once(
-    page: Page, router: Router, rest: asyncio.Event
-) -> None:
+async def sleep_and_be_offline(page: Page, router: Router, rest: asyncio.Event) -> None:
     await begin(page)
     router.forget()
     router.close_idle()
@@ -194,7 +196,7 @@ async def test_a_laptop_that_slept_and_a_page_that_was_offline_ask_at_once(
     await expect_whole_answer(page)
 
 
-async def test_a_stream_that_cannot_be_had_at_first_is_asked_for_again(page: Page, rest: asyncio.Event) -> None:
+async def fail_to_have_a_stream_at_first(page: Page, rest: asyncio.Event) -> None:
     async def come_to_nothing(route: Route) -> None:
         await route.abort()
 
@@ -213,7 +215,7 @@ async def test_a_stream_that_cannot_be_had_at_first_is_asked_for_again(page: Pag
         await expect_whole_answer(page)
 
 
-async def test_a_script_that_comes_late_is_waited_for_and_a_server_that_is_restarted_is_found_again(
+async def test_a_script_is_waited_for_and_a_stream_that_fails_at_first_or_a_restarted_server_is_asked_again(
     page: Page, router: Router, rest: asyncio.Event
 ) -> None:
     async def come_late(route: Route) -> None:
@@ -227,8 +229,10 @@ async def test_a_script_that_comes_late_is_waited_for_and_a_server_that_is_resta
     rest.set()
     await expect_whole_answer(page)
 
-    rest.clear()
     await page.unroute_all()
+    await fail_to_have_a_stream_at_first(page, rest)
+
+    rest.clear()
     await begin(page)
     await router.stop()
     await expect(page.get_by_text(LOST)).to_be_visible()

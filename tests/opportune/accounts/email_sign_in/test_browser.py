@@ -25,11 +25,9 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 async def test_everybody_asks_for_a_link_and_opens_it_in_another_browser(app: FastAPI, page: Page) -> None:
     await make_user(app.state.database, EMAIL, is_verified=True)
     await page.goto(PATH)
-    assert not await find_violations(page)
     await page.get_by_label("E-mail", exact=True).fill(EMAIL)
     await page.get_by_label("E-mail", exact=True).press("Enter")
     await expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
-    assert not await find_violations(page)
     await page.context.clear_cookies()
     await page.goto(f"{PATH}/link?token={await newest_token(app)}")
     await expect(page.get_by_text("asked for in another browser")).to_be_visible()

@@ -17,7 +17,6 @@ async def test_the_first_superuser_sets_up_a_second_factor_by_its_picture_and_is
 ) -> None:
     await send_invitation(app)
     await page.goto("/accounts/setup" + caplog.records[-1].getMessage().rpartition("/accounts/setup")[2])
-    assert not await find_violations(page)
     await page.get_by_label("E-mail").fill("ada@example.com")
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Become superuser").click(no_wait_after=True)
@@ -31,7 +30,6 @@ async def test_the_first_superuser_sets_up_a_second_factor_by_its_picture_and_is
     await page.get_by_label("Code that the app shows").fill(pyotp.TOTP(key).now())
     await page.get_by_role("button", name="Turn on").click()
     await expect(page.get_by_role("link", name="I have kept them")).to_be_visible()
-    assert not await find_violations(page)
 
     await page.context.clear_cookies()
     await page.goto("/accounts/login")
@@ -39,4 +37,3 @@ async def test_the_first_superuser_sets_up_a_second_factor_by_its_picture_and_is
     await page.get_by_label("Password").fill(PASSWORD)
     await page.locator("main").get_by_role("button", name="Sign in").click()
     await expect(page.locator("main [name=code]")).to_be_visible()
-    assert not await find_violations(page)
