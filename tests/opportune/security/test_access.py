@@ -7,6 +7,7 @@ from opportune.admin.mount import ADMIN_PATH
 from opportune.project import installed_names
 from opportune.testing.access import (
     HEADING,
+    IN_A_LINE,
     ROLES,
     TABLE,
     UNCHANGED,
@@ -56,6 +57,6 @@ async def test_no_address_takes_a_method_that_it_does_not_name(quiet: FastAPI) -
         (method, address)
         for address in alike.values()
         for method in METHODS - named[address]
-        if in_a_word(await send_request(quiet, method, address)) not in UNCHANGED
+        if in_a_word(await send_request(quiet, method, address, IN_A_LINE)) not in UNCHANGED
     ]
     assert taken == []

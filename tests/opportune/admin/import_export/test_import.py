@@ -144,7 +144,8 @@ async def test_what_no_field_can_read_is_told_in_our_words(app: FastAPI, admin: 
     columns = ("maker_id", "spare_id", "size", "weight", "made_on")
     at_once = [dict.fromkeys(columns, value) for value in GARBAGE]
     # What a model says of its fields comes once each of them could be read.
-    alone = [{column: value} for column in ("size", "weight") for value in ("1.5", "nan", "-1", "9" * 30, "1e999999")]
+    alone = [{"size": value} for value in ("1.5", "-1", "9" * 30)]
+    alone += [{"weight": value} for value in ("nan", "9" * 30, "1e999999")]
     for wrong in (*at_once, *alone):
         sent = row | wrong
         form = await admin.post("/admin/gadget/create", data={**sent, "colour": "red", "state": "new"})
