@@ -14,6 +14,7 @@ from opportune import llm
 from opportune.accounts import User
 from opportune.llm import FakeProvider
 from opportune.testing import sign_in_browser
+from tests.chat.conversations import make_conversation
 
 # A browser shows the same with both kinds.
 pytestmark = pytest.mark.database("sqlite")
@@ -33,11 +34,9 @@ async def ask(page: Page, question: str) -> None:
 
 
 async def test_two_tabs_are_in_step_and_a_question_during_an_answer_to_the_other_is_refused_until_its_end(
-    page: Page, script: FakeProvider
+    page: Page, app: FastAPI, user: User, script: FakeProvider
 ) -> None:
-    await page.goto("/chat")
-    await ask(page, "One?")
-    await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
+    await page.goto(f"/chat/{await make_conversation(app.state.database, user.id, 1)}")
     script.script = ["So far", asyncio.Event()]
     other = await page.context.new_page()
     await other.goto(page.url)
@@ -58,7 +57,7 @@ async def test_two_tabs_are_in_step_and_a_question_during_an_answer_to_the_other
     for tab in (page, other):
         await expect(tab.locator("article").nth(3)).to_contain_text("Another.")
         await expect(tab.get_by_label("Send")).to_be_visible()
-    await expect(page.locator(".chat-question")).to_have_text(["One?", "Two?"])
+    await expect(page.locator(".chat-question")).to_have_text(["Question 0?", "Two?"])
     assert await page.evaluate("window.same"), "the page was not loaded again"
     other.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
     await other.get_by_label("Delete this conversation").click()
@@ -194,20 +193,20 @@ async def test_what_is_being_written_stays_until_it_is_sent_or_its_writer_signs_
 ) -> None:
     question = page.get_by_label("Your question")
     await page.goto("/chat")
-    await question.press_sequentially("Two")
+    await question.fill("Two")
     await question.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # picks a word of an input method
     await question.press("Shift+Enter")
-    await question.press_sequentially("lines")
+    await page.keyboard.insert_text("lines")
     await page.goto("/chat")
     await expect(question).to_have_value("Two\nlines")
     await question.press("Enter")
     await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
     await expect(question).to_have_value("")
-    await question.press_sequentially("A secret")
+    await question.fill("A secret")
+    conversation = page.url
     await page.goto("/chat")
     await expect(question).to_have_value("")
-    await page.go_back()
-    await page.reload()
+    await page.goto(conversation)
     await expect(question).to_have_value("A secret")
     await page.get_by_role("button", name="Account").click()
     await page.get_by_role("button", name="Sign out").click()

@@ -26,7 +26,7 @@ async def test_a_visitor_finds_an_event_and_registers_with_a_photo(
     bad.write_bytes(b"<!doctype html>")
 
     await page.goto("/events")
-    await page.get_by_label("Search").press_sequentially("tea")
+    await page.get_by_label("Search").fill("tea")
     await expect(page.get_by_text("Soup")).to_have_count(0)
     await page.get_by_role("link", name="Tea for all").click()
     await expect(page.locator(".markdown pre")).to_have_text("import tea")
