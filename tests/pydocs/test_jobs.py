@@ -2,12 +2,14 @@
 
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 
+from app.pydocs import jobs
 from app.pydocs.feature import pydocs
 from app.pydocs.jobs import index_python
-from opportune.errors import OperatorError
+from opportune.db import DatabaseURL
 from opportune.settings import Settings
 from tests.pydocs.search_index import index_at
 
@@ -19,13 +21,18 @@ class Run:
         self.settings = settings
 
 
-async def test_what_the_command_complains_of_is_why_the_job_failed(settings: Settings, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    url = f"sqlite:///{tmp_path}/file/pydocs.db"
-    run: Any = Run(settings.having(index_at(url)))
+async def test_the_command_makes_the_index_that_the_settings_name(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_command = AsyncMock()
+    monkeypatch.setattr(jobs, "run_command", run_command)
+    run: Any = Run(settings.having(index_at(f"sqlite:///{tmp_path}/pydocs.db")))
 
-    with pytest.raises(OperatorError, match=r"PYDOCS_DATABASE_URL"):
-        await index_python.function(cast("Any", run))
+    await index_python.function(cast("Any", run))
+
+    asked: Any = run_command.await_args
+    assert asked.args == ("pydocs", "index")
+    assert DatabaseURL.parse(asked.kwargs["environ"]["PYDOCS_DATABASE_URL"]).path == tmp_path / "pydocs.db"
 
 
 def test_quickstart_queues_it() -> None:

@@ -76,6 +76,7 @@ async def test_an_index_is_made_of_all_that_could_be_read_and_a_second_one_takes
     assert await names(empty_database_url, "alpha") == []
 
 
+@pytest.mark.database("sqlite")
 async def test_an_interrupted_run_leaves_the_old_index_and_is_gone_on_with(
     source: Batches, empty_database_url: str
 ) -> None:

@@ -22,9 +22,6 @@ NEW_PASSWORD = "an altogether new one"
 ACTIONS = ("activate", "deactivate", "sign-out", "reset-two-factor")
 
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
-
 @pytest.fixture
 async def staff(app: FastAPI) -> User:
     """Somebody who may do everything with users and groups."""
@@ -307,7 +304,7 @@ async def test_tokens_are_listed_and_revoked_and_their_hashes_not_shown(
         assert (await program.get("/api/v1/users/me", headers=bearer)).status_code == 401
 
 
-@on_both
+@pytest.mark.database("postgresql")
 async def test_two_superusers_who_demote_each_other_at_once_leave_one(app: FastAPI, superuser: User) -> None:
     other = await make_user(app.state.database, "other@example.com", is_superuser=True)
     async with signed_in_client(app, superuser) as one, signed_in_client(app, other) as two:
