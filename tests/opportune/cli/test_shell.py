@@ -104,6 +104,7 @@ def test_code_may_choose_the_exit_code() -> None:
     assert left.value.code == 3
 
 
+@pytest.mark.database("sqlite")
 def test_a_database_out_of_reach_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
