@@ -37,7 +37,7 @@ async def elsewhere(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
+def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many guesses as a test needs: others count up to those of the site."""
     for limit, count in (
         (service.PASSWORDS_PER_ACCOUNT, 3),
@@ -78,7 +78,7 @@ async def test_pages_and_programs_guess_at_an_account_ten_times_and_are_told_whe
 
 
 @on_sqlite
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("low_limits")
 async def test_accounts_that_do_not_exist_are_limited_alike_and_the_table_tells_neither_who_nor_whence(
     client: AsyncClient, database: Database
 ) -> None:
@@ -95,7 +95,7 @@ async def test_accounts_that_do_not_exist_are_limited_alike_and_the_table_tells_
 
 
 @on_sqlite
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("low_limits")
 async def test_an_address_guesses_at_many_accounts_for_a_while_whatever_it_says_of_itself(
     client: AsyncClient, elsewhere: AsyncClient, database: Database
 ) -> None:
@@ -109,7 +109,7 @@ async def test_an_address_guesses_at_many_accounts_for_a_while_whatever_it_says_
 
 
 @pytest.mark.database("postgresql")
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("low_limits")
 async def test_guesses_at_once_do_not_slip_past(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
@@ -132,7 +132,7 @@ async def test_a_sign_in_does_not_count(client: AsyncClient, database: Database)
 
 
 @on_sqlite
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("low_limits")
 async def test_a_sign_in_of_ones_own_does_not_forgive_what_an_address_has_guessed(
     client: AsyncClient, database: Database
 ) -> None:
@@ -148,7 +148,7 @@ async def test_a_sign_in_of_ones_own_does_not_forgive_what_an_address_has_guesse
 
 
 @pytest.mark.database("sqlite")
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("low_limits")
 async def test_the_lock_ends_by_itself(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await lock(client)
@@ -159,7 +159,7 @@ async def test_the_lock_ends_by_itself(client: AsyncClient, database: Database) 
 
 
 @on_sqlite
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("low_limits")
 async def test_a_browser_that_has_signed_in_before_gets_in_while_strangers_keep_the_account_locked(
     client: AsyncClient, elsewhere: AsyncClient, database: Database
 ) -> None:
@@ -173,7 +173,7 @@ async def test_a_browser_that_has_signed_in_before_gets_in_while_strangers_keep_
 
 
 @on_sqlite
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("low_limits")
 async def test_a_known_browser_is_limited_too_and_known_for_no_other_account(
     client: AsyncClient, elsewhere: AsyncClient, database: Database
 ) -> None:

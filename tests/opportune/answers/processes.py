@@ -5,9 +5,9 @@ from multiprocessing.connection import Connection
 from opportune.answers.worker_lock import WorkerLock
 
 
-def hold_lock(address: str, worker: str, told: Connection) -> None:
+def hold_lock(address: str, worker: str, parent: Connection) -> None:
     """Live as this worker, and say so."""
     lock = WorkerLock(address, worker)
     lock.hold()
-    told.send("held")
-    told.recv()  # which nobody sends
+    parent.send("held")
+    parent.recv()  # which nobody sends

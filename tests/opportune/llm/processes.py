@@ -7,11 +7,11 @@ from pathlib import Path
 from opportune.llm.local_process import LocalProcess
 
 
-def use_model(weights: Path, folder: Path, told: Connection) -> None:
+def use_model(weights: Path, folder: Path, parent: Connection) -> None:
     """Start it, or use the one that others have started, and say which program it is."""
     os.environ["PYTHONPATH"] = str(weights.parent)  # the stand-in is there
     used = LocalProcess(weights, folder)
     used.open()
     assert used.process
-    told.send(used.process.pid)
-    told.recv()  # which nobody sends
+    parent.send(used.process.pid)
+    parent.recv()  # which nobody sends
