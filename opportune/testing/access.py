@@ -113,7 +113,7 @@ async def walk(
         answer_of: The answer where it need not be asked for, or nothing.
     """
     people = await everyone(app)
-    refused_in_admin = {role: {**people[role], **IN_A_LINE} for role in REFUSED_IN_ADMIN}
+    in_admin = people | {role: {**people[role], **IN_A_LINE} for role in REFUSED_IN_ADMIN}
     filled = file.with_suffix(".filled")
     copy(file, filled)
     table: Table = {}
@@ -123,7 +123,7 @@ async def walk(
             if not is_asked(source):
                 continue
             answers = []
-            asking = people | refused_in_admin if path.startswith(ADMIN_PATH) else people
+            asking = in_admin if path.startswith(ADMIN_PATH) else people
             for role in ROLES:
                 if known := answer_of((method, path, role)):
                     answers.append(known)
