@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html.parser import HTMLParser
 from itertools import cycle, islice
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from opportune.testing.access import PARAMETER, example
 
@@ -67,9 +67,6 @@ VALUES_ON_POSTGRESQL = ('"\\u0000"', f'"{"x" * 100_000}"')
 WORST = (*ON_POSTGRESQL, str(2**63))
 TEXTS = (*ON_POSTGRESQL, *ON_SQLITE, DIGITS, CANARY)
 """For the fields of a form or a query, written as in an address."""
-RIGHT_TEXTS = {"email": "new@example.com", "password": "correct horse battery", "date": "2030-02-28"}
-"""By their format; any other text has signs that mean something to SQL, HTML and JSON."""
-RIGHT_TEXT, RIGHT_WORD = "O'Brien; %_ <b> \\ \u00e9 \U0001f600", "o-brien"
 
 
 class Sent(NamedTuple):
@@ -115,48 +112,6 @@ def of_document(document: Mapping[str, Any], *, kind: str) -> Iterator[Sent]:
                     yield sent._replace(
                         body=f"{{{','.join(f'{json.dumps(name)}:{value}' for name in names)}}}".encode()
                     )
-
-
-def right_by_document(document: Mapping[str, Any]) -> list[Sent]:
-    """Every operation of the API with a value for all that it has to be given; for all that it takes if it need not.
-
-    Those that delete come last, and after all of them the one that deletes who asks.
-    """
-    found = []
-    for path, operations in document["paths"].items():
-        for verb, operation in operations.items():
-            query = {
-                each["name"]: quote(str(_right(document, each["schema"])))
-                for each in operation.get("parameters", ())
-                if each["in"] == "query"
-            }
-            sent = Sent(verb.upper(), f"{example(path)}?{in_a_form(query)}")
-            for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-                fields = _right(document, content["schema"])
-                if kind != "application/json":
-                    sent = sent._replace(body=urlencode(fields).encode(), kind=kind)
-                else:
-                    sent = sent._replace(body=json.dumps(fields).encode())
-            found.append(sent)
-    return sorted(found, key=lambda sent: (sent.method == "DELETE", "/users/me?" in sent.address))
-
-
-def _right(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
-    schema = _schema(document, schema)
-    for name in ("anyOf", "oneOf"):
-        if name in schema:
-            return _right(document, schema[name][0])
-    if "const" in schema or "enum" in schema:
-        return schema["const"] if "const" in schema else schema["enum"][0]
-    if schema.get("type") == "object":
-        of = schema.get("properties", {})
-        return {name: _right(document, of[name]) for name in schema.get("required", of)}
-    if schema.get("type") == "array":
-        return [_right(document, schema["items"])]
-    if schema.get("type") != "string":
-        return schema.get("minimum", 1) if schema.get("type") in ("integer", "number") else True
-    word = RIGHT_WORD if "a-z" in schema.get("pattern", "") else RIGHT_TEXT
-    return RIGHT_TEXTS.get(schema.get("format", ""), word)[: schema.get("maxLength")]
 
 
 def _schema(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

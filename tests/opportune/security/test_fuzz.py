@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from opportune.testing.access import copy, site_on
+from tests.opportune.security.api_faults import People, faults
+from tests.opportune.security.fuzz import people_of
+
+
+@pytest.fixture
+async def people(file: Path) -> People:
+    return await people_of(site_on(file))
+
+
+def test_no_request_that_is_right_by_the_document_of_the_api_is_a_crash(people: People, file: Path) -> None:
+    """Those that are wrong are worse in `test_hostile.py`."""
+    copy(file, filled := file.with_suffix(".filled"))
+    site = site_on(file)
+    assert list(faults(site, people, examples=1, right_alone=True, begin_anew=lambda: copy(filled, file))) == []
