@@ -16,15 +16,15 @@ NAMES_OR_ROLES = {"aria-label", "aria-labelledby", "role"}
 FIELDS = {"input", "select", "textarea"}
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 NAMED_BY_CONTENT = {"a", "button", "label", "legend", "option", "summary", "th", *HEADINGS}
-PLAIN = {"dd", "div", "dt", "label", "legend", "li", "p", "span", "td", "time", *HEADINGS}
+PLAIN = {"dd", "div", "dt", "label", "legend", "li", "p", "span", "td", "time"}
 """What has the colour of what it stands in, unless by a class."""
 UNSEEN = {"head", "link", "meta", "noscript", "script", "title"}
 ICON = re.compile(r"ti-[\w-]+")
 
 PLACE_AND_SPACE = re.compile(
     r"(m|p)[xytbse]?-.*|d-.*|(col|row|g[xy]?|(column-|row-)?gap|[wh]|align|justify|flex|float|order|min|max)(-.*)?"
-    r"|text-(\w\w-)?(end|start|center|nowrap|break|wrap)|(position|overflow|container|page|btn-list|fs)(-.*)?"
-    r"|list-unstyled|collapse|show|narrow|visually-hidden|small|h[1-6]|fw-.*|stretched-link"
+    r"|text-(\w\w-)?(end|start|center|nowrap|break|wrap)|(position|overflow|container|page|btn-list)(-.*)?"
+    r"|list-unstyled|collapse|show|narrow|visually-hidden|stretched-link"
     r"|details-value|form-check-(label|inline)"
 )
 """Classes that change nobody's colours."""
@@ -32,7 +32,7 @@ BARE = re.compile(
     r"card(-(body|title|table|link|actions))?|list-group(-(flush|numbered|item))?|empty(-.*)?|datagrid(-.*)?"
     r"|table(-(vcenter|sm|hover|responsive))?|breadcrumb(-item)?|navbar-nav|nav(-item)?|form-(label|check|hint|switch)"
     r"|hr-text|required|(picker|flowing|fields|all|others|permission-table)"
-    r"|card-md|listed|usage|without-script|chat(-.*)?"
+    r"|card-md|listed|usage|without-script"
 )
 """Classes with which an element gives what stands in it neither ground nor colour of its own."""
 

@@ -33,6 +33,7 @@ def test_other_words_icons_and_places_make_no_page_another(old: str, new: str) -
     ("old", "new"),
     [
         ('class="hint"', 'class="hint pale"'),
+        ('class="hint"', 'class="hint fs-1"'),  # what is large may be paler
         ('class="page"', 'class="page dark"'),
         ('type="text"', 'type="date"'),
         ('autocomplete="off"', 'autocomplete="odd"'),
