@@ -54,7 +54,8 @@ class Protocol(ConnectionLimits, HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """What of the trailers was read together with the headers has been counted with those."""
-        if bytes_of(self.headers[self._before_body :]) > MAX_HEADER_BYTES:
+        has_trailers = len(self.headers) > self._before_body
+        if has_trailers and bytes_of(self.headers[self._before_body :]) > MAX_HEADER_BYTES:
             self.refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("trailers too large")
         super().on_message_complete()
