@@ -14,6 +14,7 @@ from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemBytecodeCache
 from jinja2.bccache import Bucket
+from jinja2.nodes import EvalContext
 from sqlalchemy import Connection, Dialect, Engine, create_engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.default import DefaultDialect
@@ -45,8 +46,10 @@ class CompiledTemplates(FileSystemBytecodeCache):
         self.codes: dict[str, Any] = {}
 
     def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
-        """Not by its path, which is another in each copy of a project."""
-        made_of = (name, environment.is_async, *sorted(environment.extensions), source)
+        """By all that it is compiled with; not by its path, which is another in each copy of a project."""
+        options = {option: value for option, value in vars(environment).items() if isinstance(value, bool | str | None)}
+        options["autoescape"] = EvalContext(environment, name).autoescape
+        made_of = (name, *sorted(options.items()), *sorted(environment.extensions), source)
         return super().get_bucket(environment, repr(made_of), None, source)
 
     def load_bytecode(self, bucket: Bucket) -> None:

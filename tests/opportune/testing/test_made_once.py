@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from jinja2 import DictLoader, Environment
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from opportune.db.factory import open_database
@@ -26,3 +27,21 @@ async def test_a_server_is_not_asked_for_its_version_by_each_of_its_databases(
     await connect(postgres_server.url("postgres"))
     monkeypatch.setattr(PGDialect, "_get_server_version_info", refuse)
     await connect(empty_database_url)
+
+
+@pytest.mark.parametrize(
+    ("options", "rendered"),
+    [
+        ({"autoescape": True}, "\n&lt;a&gt;"),
+        ({"autoescape": lambda name: name == "row.html"}, "\n&lt;a&gt;"),
+        ({"autoescape": lambda name: name != "row.html"}, "\n<a>"),
+        ({"trim_blocks": True}, "<a>"),
+    ],
+)
+def test_a_template_compiled_for_one_environment_is_not_taken_by_another(
+    options: dict[str, Any], rendered: str
+) -> None:
+    texts = DictLoader({"row.html": "{% if True %}\n{{ row }}{% endif %}"})
+    for given, expected in [({}, "\n<a>"), (options, rendered)]:
+        environment = Environment(loader=texts, **given)  # noqa: S701 - nothing is shown
+        assert environment.get_template("row.html").render(row="<a>") == expected
