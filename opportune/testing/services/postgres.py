@@ -157,7 +157,8 @@ def _guarded(server: Postgres, words: list[str]) -> Iterator[None]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=server.folder,
-        env={**os.environ, "PGPASSWORD": PASSWORD},
+        # The first test that asks for a server of all may have a PATH of its own.
+        env={**os.environ, "PATH": f"{os.defpath}:{os.environ.get('PATH', '')}", "PGPASSWORD": PASSWORD},
         start_new_session=True,  # Ctrl-C is for us: the server goes when we close the pipe
         **_account(),
     ) as guard:
