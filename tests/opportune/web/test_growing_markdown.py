@@ -14,6 +14,8 @@ from opportune.web.rendering.markdown_blocks import MAX_PIECE_CHARS
 from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, LOOSE_LIST, PROSE, TABLE, documents
 from tests.opportune.web.test_markdown import VECTORS, assert_harmless
 
+pytestmark = pytest.mark.usefixtures("code_has_colours_however_long_it_takes")
+
 
 def in_parts(text: str, size: int) -> Iterator[str]:
     return (text[start : start + size] for start in range(0, len(text), size))

@@ -16,6 +16,8 @@ from opportune.web.rendering.markdown_blocks import (
 )
 from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, TABLE, documents
 
+pytestmark = pytest.mark.usefixtures("code_has_colours_however_long_it_takes")
+
 
 def split(*parts: str) -> list[MarkdownPiece]:
     splitter = Splitter()
