@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.context import AccountContext
+from opportune.accounts.emails import EMAILS_PER_ADDRESS, EMAILS_PER_RECIPIENT
 from opportune.accounts.events import service as events
 from opportune.accounts.models import User
 from opportune.accounts.profile.service import change_password
@@ -32,34 +33,41 @@ async def test_links_lead_to_the_site_whatever_a_request_calls_it(app: FastAPI, 
 
 
 @on_sqlite
-async def test_nobody_fills_a_strangers_mailbox(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_nobody_fills_a_strangers_mailbox(
+    app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await make_user(database, EMAIL)
+    monkeypatch.setattr(EMAILS_PER_RECIPIENT, "limit", 2)
     for email in (EMAIL, "nobody@example.com"):
-        answers = [await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email}) for _ in range(6)]
+        answers = [await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email}) for _ in range(3)]
 
-        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+        assert [answer.status_code for answer in answers] == [200] * 2 + [429]
         assert "Try again in 60 minutes" in answers[-1].text
-    assert len(await told(app)) == 5
+    assert len(await told(app)) == 2
 
 
 @on_sqlite
-async def test_an_address_asks_for_twenty_emails_and_then_waits(client: AsyncClient) -> None:
+async def test_an_address_asks_for_so_many_emails_by_any_page_and_then_waits(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert EMAILS_PER_ADDRESS.limit == 20
+    monkeypatch.setattr(EMAILS_PER_ADDRESS, "limit", 3)
     pages = ("register", "forgot-password", "verify/again")
     answers = [
         await client.post(
             f"{ACCOUNTS}/{pages[number % 3]}", data={"email": f"user{number}@example.com", "password": PASSWORD}
         )
-        for number in range(23)
+        for number in range(6)
     ]
 
-    assert [answer.status_code for answer in answers] == [200] * 20 + [429] * 3
-    assert all("retry-after" in answer.headers for answer in answers[20:])
+    assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 3
+    assert all("retry-after" in answer.headers for answer in answers[3:])
 
 
 @on_sqlite
 async def test_a_broken_link_says_so(client: AsyncClient) -> None:
     for page in ("verify", "reset-password"):
-        for token in ("x", "a.b.c", "\0", "ü" * 100, "<script>"):
+        for token in ("a.b.c", "\0", "<script>ü"):
             shown = await client.get(f"{ACCOUNTS}/{page}", params={"token": token})
             sent = await client.post(f"{ACCOUNTS}/{page}", data={"token": token, "password": PASSWORD})
 
