@@ -18,12 +18,14 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
 
+from opportune.admin.mount import ADMIN_PATH
 from opportune.application import create_app
-from opportune.cli.environment import FRAMEWORK_TESTS
 from opportune.cli.installed import INSTALLED
 from opportune.cli.registry import COMMANDS
 from opportune.cli.removal import FOLDERS, Removal
-from opportune.project import PROJECT, USERS
+from opportune.project import PROJECT, USERS, installed_features
+from opportune.testing.access import addresses, everyone, example, is_of_project, of_features
+from opportune.testing.asgi_requests import send_request
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.cli.command_server import FEATURES as OF_FRAMEWORK
@@ -34,23 +36,29 @@ FEATURES = sorted(path.parent.name for path in (PROJECT / "app").glob("*/feature
 NAMED_BY_WORD = [name for name in FEATURES if name not in ("chat", "events", "home")]
 """Those whose name means nothing else: of the others only their paths and modules are looked for."""
 
-# On one kind of database and without programs of their own: this is about what refers to what.
-QUICKLY = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql")
+IMPORTED = ("opportune.testing.fixtures", "opportune.testing.access", *OF_FRAMEWORK, f"app.{USERS}.feature")
+"""What takes longest when pages are read and tests start, and knows no feature that can be deleted."""
 
-IMPORTED = (
-    *("opportune.testing.fixtures", "opportune.testing.access", "opportune.features", "opportune.cli.main"),
-    *(*OF_FRAMEWORK, f"app.{USERS}.feature"),
-)
-"""What takes longest when tests start, and knows no feature that can be deleted."""
+MIGRATE = """
+from opportune.testing.plugin import migrate
+import app.main
+migrate("sqlite:///data/new.db")
+"""
+"""And builds the site, before."""
 
-# Reads every page of what is left: a template that wants what is gone fails there.
-WALK = "tests/opportune/security/test_reading.py"
-NEW_ENVIRONMENTS = "tests/opportune/cli/test_environment.py"
-
+CODE_FOLDERS, CODE_ENDS = ("app", "templates", "static", "tests"), (".css", ".html", ".js", ".py", ".txt")
+USER = f"{ADMIN_PATH}/user/details/1"
 FRAMEWORK = "opportune"
+THIS_FILE = Path(__file__).relative_to(PROJECT).as_posix()
 
-# Run there: the rest of the framework's tests know no feature, which import-linter sees to, or start processes.
-ASKED = ("accounts", "admin", "cli", "security")
+# Of its tests: the others know no feature, which import-linter sees to, or have some of such names.
+ASKED = tuple(f"tests/{FRAMEWORK}/{part}/" for part in ("accounts", "admin", "cli", "security"))
+
+SINGULAR = "|".join(f"{name.removesuffix('s')}" for name in FEATURES)
+# Neither of a stream's events, nor what comes below an address of the framework's, as in f"{ACCOUNTS}/events".
+NAMED = re.compile(
+    rf'\bapp\.({SINGULAR})|(?<!\w)(?<![A-Z]\}})/({SINGULAR})s?\b|(?<![]\w]\[)"({SINGULAR})"|["\']({SINGULAR})s?/'
+)
 
 CODE_BLOCK = re.compile("^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
@@ -86,23 +94,6 @@ def remove(feature: str, project: Path) -> None:
     removal.refuse()
     removal.carry_out()
     assert list(removal.leftovers()) == []
-
-
-def naming(features: list[str], project: Path) -> Iterator[str]:
-    """The modules of tests that are left and name one of these by package, address or model: others cannot want it.
-
-    What is not a feature's own is asked when all are gone, and not for each again.
-    """
-    names = "|".join(name.removesuffix("s") for name in features)
-    # Neither of a stream's events, nor what comes below an address of the framework's, as in f"{ACCOUNTS}/events".
-    named = re.compile(rf'\bapp\.(?:{names})|(?<!\w)(?<![A-Z]\}})/(?:{names})s?\b|(?<![]\w]\[)"(?:{names})"')
-    of_framework = FRAMEWORK_TESTS.relative_to(PROJECT).as_posix()
-    asked = tuple(f"{of_framework}/{part}/" for part in ASKED) if features == FEATURES else ()
-    for path in sorted((project / "tests").rglob("test_*.py")):
-        name = path.relative_to(project).as_posix()
-        counts = name.startswith(asked) if name.startswith(of_framework) else True
-        if counts and name not in (WALK, NEW_ENVIRONMENTS) and named.search(path.read_text()):
-            yield name
 
 
 class Copy:
@@ -150,7 +141,7 @@ def run_tool(project: Path, tool: str, *arguments: str) -> None:
 
 
 def rounds() -> list[list[str]]:
-    """Features to be deleted at once, so that each is gone once while another is there, whichever two one takes.
+    """Features to be left out at once, so that each is once while another is there, whichever two one takes.
 
     Each is there in other rounds than any other, and in as many: no feature's rounds are all among another's.
     """
@@ -159,23 +150,63 @@ def rounds() -> list[list[str]]:
     return [[name for name in FEATURES if each not in there[name]] for each in range(number)]
 
 
-def test_each_feature_is_deleted_while_each_other_one_is_there() -> None:
-    deleted = rounds()
+def test_each_feature_is_left_out_while_each_other_one_is_there() -> None:
+    left_out = rounds()
     for one, other in permutations(FEATURES, 2):
-        assert any(one in names and other not in names for names in deleted), f"{one} without {other}"
+        assert any(one in names and other not in names for names in left_out), f"{one} without {other}"
 
 
-@pytest.mark.parametrize("deleted", [*rounds(), FEATURES], ids="-".join)
-def test_a_feature_can_be_deleted_and_the_rest_goes_on(deleted: list[str], copy_of_project: Copy) -> None:
-    copy_of_project.delete(deleted)
+async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_path: Path) -> None:
+    """By an owner, as the framework's are in a copy without any feature: there this test is run, too."""
+    for number, left_out in enumerate(rounds()):
+        file = tmp_path / f"{number}.db"
+        shutil.copyfile(sqlite_template, file)
+        there = [feature for feature in installed_features() if feature.name not in left_out]
+        settings = settings_for(f"sqlite:///{file}", *of_features()).model_copy(update={"jobs": "off"})
+        site = create_app(settings, there)
+        async with site.router.lifespan_context(site):
+            people = await everyone(site)
+            answers = {
+                path: await send_request(site, "GET", example(path), people["owner"])
+                for source, method, path in addresses(site)
+                if method == "GET" and (is_of_project(source) or not FEATURES) and not path.startswith(ADMIN_PATH)
+            }
+            answers[USER] = await send_request(site, "GET", USER, people["superuser"])  # where features have a line
+        assert {path: answer.status for path, answer in answers.items() if answer.is_crash} == {}
+        own = {name for name in FEATURES if any(path.startswith(f"/{name}") for path in answers)}
+        assert (own & {*left_out}, bool(own), answers[USER].status) == (set(), bool(FEATURES), 200)
+
+
+def test_no_file_of_others_uses_a_feature() -> None:
+    """No code and no template wants its modules, tables, migrations or files, and no test its addresses and models."""
+    used = {name: list(Removal(name, PROJECT).uses()) for name in FEATURES}
+    assert {name: places for name, places in used.items() if places} == {}
+    files = (path for folder in CODE_FOLDERS for path in (PROJECT / folder).rglob("*.*") if path.suffix in CODE_ENDS)
+    names = sorted(path.relative_to(PROJECT).as_posix() for path in files if path != PROJECT / INSTALLED)
+    assert [found for name in names for found in others_named_in(name)] == []
+
+
+def others_named_in(name: str) -> Iterator[str]:
+    """The features that a file names by package, address, file or model, and is not of."""
+    if name.startswith(f"tests/{FRAMEWORK}/") and not name.startswith(ASKED):
+        return
+    owner = name.split("/")[1].removesuffix("s")
+    for found in NAMED.finditer((PROJECT / name).read_text()):
+        if owner not in found.groups():
+            yield f"{name}: {found[0]}"
+
+
+def test_features_can_be_deleted_and_the_rest_goes_on(copy_of_project: Copy) -> None:
+    """Some while others stay, and all; of any two one without the other is asked above."""
     project, run = copy_of_project.folder, copy_of_project.run
+    copy_of_project.delete(FEATURES[::2])
+    assert run("-c", MIGRATE) == (0, "")
+    copy_of_project.delete(FEATURES)
     run_tool(project, "ruff", "check", INSTALLED)  # the one file of code that is another
-    if deleted == FEATURES:
-        run_tool(project, "lint-imports", "--no-cache")  # that others know none of them, it says of the whole project
-    # The framework's pages are read when all are gone: that some are makes no other page of them.
-    environ = ["ONLY_PROJECT=1"] if deleted != FEATURES else []
-    code, output = run(*environ, "pytest", *QUICKLY, WALK, *naming(deleted, project))
+    run_tool(project, "lint-imports", "--no-cache")  # that others know none of them, it says of the whole project
+    code, output = run("pytest", "-qx", "-k", test_pages_are_read_without_other_features.__name__, THIS_FILE)
     assert code == 0, output[-7000:]
+    assert "1 passed" in output
 
 
 def test_nothing_of_a_deleted_feature_is_left(copy_of_project: Copy) -> None:

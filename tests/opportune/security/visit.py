@@ -1,19 +1,16 @@
 """A visit to every address of the site by whoever may read all of it."""
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from opportune.admin.mount import ADMIN_PATH
-from opportune.testing.access import addresses, everyone, example, is_of_project, site_on
+from opportune.testing.access import addresses, everyone, example, site_on
 from opportune.testing.asgi_requests import Response, send_request
 
 NOTES = {"admin_audit_entry", "accounts_event"}
 """Who looked at what may be written down."""
-ONLY_PROJECT = "ONLY_PROJECT"
-"""Where this is set, what the framework answers is left out: `test_project.py` has it so once for each feature."""
 
 
 class Visit(NamedTuple):
@@ -32,8 +29,8 @@ async def read_all(file: Path) -> Visit:
             path: await send_request(
                 app, "GET", example(path), people["superuser" if path.startswith(ADMIN_PATH) else "owner"]
             )
-            for source, method, path in addresses(app)
-            if method == "GET" and (is_of_project(source) or ONLY_PROJECT not in os.environ)
+            for _, method, path in addresses(app)
+            if method == "GET"
         }
         return Visit(answers, before, rows(file))
 
