@@ -132,10 +132,15 @@ async def test_a_look_up_is_for_forms_and_for_filters_of_what_one_may_list(
 async def test_what_somebody_may_not_do_is_not_shown_in_lists_in_the_menu_and_on_the_first_page(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group
 ) -> None:
-    for action in ("details", "create", "edit", "delete", "export", "action:polish"):
-        await hold(app_with_gadgets, group, ("gadget", "list"), ("gadget", action))
+    # Of any two actions, one is there in one of these and the other is not.
+    for actions in (
+        ("details", "edit", "export"),
+        ("create", "edit", "action:polish"),
+        ("delete", "export", "action:polish"),
+    ):
+        await hold(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
         page = (await ask(client, "GET gadget/list")).text
-        assert {name for name, mark in BUTTONS.items() if mark in page} == {"list", action}
+        assert {name for name, mark in BUTTONS.items() if mark in page} == {"list", *actions}
         assert "/admin/maker/" not in page
 
     await hold(app_with_gadgets, group, ("maker", "list"), ("gadget", "details"))

@@ -112,8 +112,8 @@ async def test_an_edit_changes_the_row_and_nothing_that_is_read_only_and_takes_n
 
 
 async def test_a_number_that_no_user_has_is_not_found(admin: AsyncClient) -> None:
-    numbers = ["999", "0", "-1", "abc", "9" * 30, "1;2", "%00", "../1", "1e3"]
-    pages = [("details", number) for number in numbers] + [("edit", "999"), ("password", "999"), ("edit", "abc")]
+    numbers = ["999", "-1", "abc", "9" * 30, "%00", "../1"]
+    pages = [("details", number) for number in numbers] + [("edit", "999"), ("password", "999")]
     for page, number in pages:
         assert (await admin.get(f"/admin/user/{page}/{number}")).status_code == 404, (page, number)
 
@@ -152,17 +152,12 @@ HOSTILE = [
     ("page=abc", 400),
     ("page=-5", 302),
     (f"page={'9' * 30}", 302),
-    ("pageSize=abc", 400),
     ("pageSize=0", 200),
     ("pageSize=999999", 200),
     ("sortBy=hashed_password", 400),
-    ("sortBy=nothing&sort=x", 400),
-    ("is_active=perhaps", 200),
-    ("created_at=nonsense&created_at_op=equals", 200),
+    ("is_active=perhaps&created_at=nonsense&created_at_op=equals", 200),
     ("created_at=9999-12-31&created_at_op=equals", 200),
-    ("created_at=2001-01-01&created_at_op=nonsense", 200),
-    ("created_at_op=empty", 200),
-    ("search=%00%ff", 200),
+    ("created_at=2001-01-01&created_at_op=nonsense&search=%00%ff", 200),
     (f"search={'word+' * 500}", 200),
     ("hashed_password=x", 200),
 ]

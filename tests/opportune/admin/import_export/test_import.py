@@ -23,9 +23,6 @@ IMPORT = "/admin/gadget/import"
 HEADER = "name,maker_id,colour,state,size"
 
 
-on_both = pytest.mark.database("sqlite", "postgresql")
-
-
 @pytest.fixture
 def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
@@ -102,7 +99,7 @@ async def test_every_wrong_line_or_file_is_told_in_words_and_nothing_is_stored(
     assert await stored(app) == []
 
     base = {"name": "a", "maker_id": 1, "colour": "red", "state": "new", "size": 2}
-    for name, value in (
+    wrong: list[tuple[str, object]] = [
         ("notes", "nul \0"),
         ("notes", "\ud800"),
         ("maker_id", {"a": 1}),
@@ -113,10 +110,11 @@ async def test_every_wrong_line_or_file_is_told_in_words_and_nothing_is_stored(
         ("seen_at", "yesterday"),
         ("made_on", "9999-99-99"),
         ("name", "x" * 21),
-    ):
-        page = await send(admin, json.dumps([base | {name: value}]), "rows.json")
-        assert page.status_code == 400, (name, value)
-        assert "Row 1: " in page.text, (name, value)
+    ]
+    page = await send(admin, json.dumps([base | {name: value} for name, value in wrong]), "rows.json")
+    assert page.status_code == 400
+    for number, (name, value) in enumerate(wrong, 1):
+        assert f"Row {number}: {name.partition('_id')[0].replace('_', ' ').capitalize()}: " in page.text, (name, value)
     assert await stored(app) == []
 
     monkeypatch.setattr("tests.opportune.admin.gadget_feature.GadgetAdmin.max_import_file_size", 150)
@@ -136,7 +134,7 @@ async def test_every_wrong_line_or_file_is_told_in_words_and_nothing_is_stored(
 
 
 PYTHONS = ("invalid literal", "Exceeds the limit", "Input should", "Decimal input", "Not a valid", "Traceback")
-GARBAGE = ("abc", "1.5", "nan", "-1", "9" * 30, "9" * 5000, "[]", "1e999999")
+GARBAGE = ("abc", "1.5", "nan", "9" * 5000, "1e999999")
 
 
 async def test_what_no_field_can_read_is_told_in_our_words(app: FastAPI, admin: AsyncClient) -> None:
@@ -147,15 +145,16 @@ async def test_what_no_field_can_read_is_told_in_our_words(app: FastAPI, admin: 
     alone = [{"size": value} for value in ("1.5", "-1", "9" * 30)]
     alone += [{"weight": value} for value in ("nan", "9" * 30, "1e999999")]
     for wrong in (*at_once, *alone):
-        sent = row | wrong
-        form = await admin.post("/admin/gadget/create", data={**sent, "colour": "red", "state": "new"})
-        file = await send(admin, f"{','.join(sent)}\n{','.join(sent.values())}\n")
-        for page in (form, file):
-            assert page.status_code in (200, 303, 400), wrong
-            assert not [words for words in PYTHONS if words in page.text], wrong
+        form = await admin.post("/admin/gadget/create", data={**row, **wrong, "colour": "red", "state": "new"})
+        assert form.status_code in (303, 400), wrong
+        assert not [words for words in PYTHONS if words in form.text], wrong
+    lines = [",".join((row | wrong).values()) for wrong in (*at_once, *alone)]
+    file = await send(admin, "\n".join([",".join(row), *lines]))
+    assert file.status_code == 400
+    assert f"Line {len(lines)}: " in file.text
+    assert not [words for words in PYTHONS if words in file.text]
 
 
-@on_both
 async def test_what_the_database_refuses_in_between_leaves_nothing_behind(app: FastAPI, admin: AsyncClient) -> None:
     shown = await send(admin, f"{HEADER}\nfirst,1,red,new,2\ntaken,1,red,new,2\n")
     async with app.state.database.writer() as session:
