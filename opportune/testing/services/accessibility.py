@@ -80,7 +80,7 @@ LOOK = """async ({ theme, seen, ...wanted }) => {
 }"""
 
 
-async def find_violations(page: Page) -> list[str]:
+async def find_violations(page: Page, *, of_colours_alone: bool = False) -> list[str]:
     """Violations that axe finds in the page that is shown, by theme. What has no colour is the same in both."""
     await page.wait_for_load_state()  # a click may have led to it a moment ago
     is_dark, has_axe = await page.evaluate(STATE)
@@ -90,7 +90,7 @@ async def find_violations(page: Page) -> list[str]:
             await page.add_init_script(_script())
     LOOKED_AT.add(page)
     first, second = ("dark", "light") if is_dark else ("light", "dark")
-    found = await _look(page, first, STANDARDS)
+    found = await _look(page, first, COLOUR_RULES if of_colours_alone else STANDARDS)
     await page.emulate_media(color_scheme="light" if is_dark else "dark", reduced_motion="reduce")
     return [*found, *await _look(page, second, COLOUR_RULES)]
 

@@ -52,23 +52,27 @@ REFERENCES = {"aria-controls", "aria-describedby", "aria-labelledby"}
 """Attributes that name ids: what counts is whether these are there."""
 
 
-def with_all_parts(pages: Mapping[Key, str]) -> list[Key]:
-    """Pages that have all parts of all pages, those with most that is new first."""
+def with_all_parts(pages: Mapping[Key, str]) -> dict[Key, bool]:
+    """Pages that have all parts of all pages, those with most that is new first.
+
+    Each with whether it needs a look of its own; of others only what has colours is new, which can be seen anywhere.
+    """
     parts = {key: set(_parts(html)) for key, html in pages.items()}
-    chosen: list[Key] = []
+    chosen: dict[Key, bool] = {}
     while parts:
         key = max(parts, key=lambda key: len(parts[key]))
         if not (new := parts.pop(key)):
             break
-        chosen.append(key)
+        chosen[key] = any(is_of_page for is_of_page, _ in new)
         parts = {key: others - new for key, others in parts.items()}
     return chosen
 
 
-def _parts(html: str) -> Iterator[int]:
+def _parts(html: str) -> Iterator[tuple[bool, int]]:
     """Numbers of each element that says something: one for how it is read out, one for its looks where it stands.
 
-    No rule of axe's asks for both.
+    Each with whether it is seen on the page alone: how it is read out, and a field, which a script may change. No rule
+    of axe's asks for both.
     """
     parser = TreeParser()
     parser.feed(html)
@@ -93,11 +97,12 @@ def _parts(html: str) -> Iterator[int]:
         ]
         compared = [*_compared_attributes(attributes, ids)]
         if is_odd or words or compared or tag in FIELDS or tag in NAMED_BY_CONTENT:
-            yield hash((tag, after, is_odd, *says, *compared))
-            if words or tag in FIELDS:
-                yield hash((looks, *((name, value) for name, value in compared if name in OF_COLOURS)))
+            yield True, hash((tag, after, is_odd, *says, *compared))
+            if tag in FIELDS or (words and tag != "option"):  # axe looks at a list's field, and at no choice in it
+                of_colours = ((name, value) for name, value in compared if name in OF_COLOURS)
+                yield tag in FIELDS, hash((looks, *of_colours))
             if "autocomplete" in attributes:
-                yield hash((tag, "autocomplete", attributes["autocomplete"]))
+                yield True, hash((tag, "autocomplete", attributes["autocomplete"]))
 
 
 def _below(around: HtmlElement, grounds: frozenset[str]) -> Iterator[tuple[HtmlElement, int]]:

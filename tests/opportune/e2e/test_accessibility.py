@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from itertools import pairwise
 
 import pytest
 from fastapi import FastAPI
@@ -34,23 +35,44 @@ SHEET = re.compile(r'<link[^>]*href="([^"]+\.css[^"]*)"')
 SCRIPT = re.compile(r'<script[^>]*src="([^"]+)"')
 CHANGED_BY_SCRIPTS = re.compile(r"<(input|select|textarea)[^>]*\sdata-(?!largest|too-large)")
 """Fields that look otherwise once the scripts of a page have run. What is an element of our own does so by itself."""
-SHOW = r"""(html) => {
-  const made = html ? new DOMParser().parseFromString(html, "text/html") : document;
+SHOW = r"""(pages) => {
   const withoutWords = (element) =>
     element.outerHTML.replace(/>[^<]+</g, ">…<").replace(/ (?!class|type|role)([a-z-]+)="[^"]+"/g, " $1");
-  for (const around of made.body.querySelectorAll(":scope, *")) {
-    const known = new Map();
-    for (const element of [...around.children]) {
-      const shape = withoutWords(element);
-      known.set(shape, (known.get(shape) ?? 0) + 1);
-      if (known.get(shape) > 2) element.remove();
+  const numbers = (window.numbersOfPaths ??= new Map());
+  const numberOf = (element) => {
+    const path = (element.parentElement ? numberOf(element.parentElement) : "") + withoutWords(element.cloneNode());
+    if (!numbers.has(path)) numbers.set(path, numbers.size);
+    return numbers.get(path);
+  };
+  const removeKnown = (element, before) => {
+    for (const child of [...element.children]) removeKnown(child, before);
+    if (!element.children.length && numberOf(element) < before) element.remove();
+  };
+  const made = pages.map((html) => new DOMParser().parseFromString(html, "text/html"));
+  for (const { body } of made.length ? made : [document]) {
+    for (const around of body.querySelectorAll(":scope, *")) {
+      const known = new Map();
+      for (const element of [...around.children]) {
+        const shape = withoutWords(element);
+        known.set(shape, (known.get(shape) ?? 0) + 1);
+        if (known.get(shape) > 2) element.remove();
+      }
     }
+    const before = numbers.size;
+    [...body.querySelectorAll("*")].forEach(numberOf);
+    const frames = [...body.querySelectorAll("header, aside, footer")].filter((frame) => !frame.closest("main"));
+    if (made.length) (made.length > 1 ? [...body.children] : frames).forEach((part) => removeKnown(part, before));
   }
-  if (!html) return;
-  document.title = made.title;
-  document.body.replaceWith(document.adoptNode(made.body));
+  if (!made.length) return;
+  document.title = made[0].title;
+  document.body.replaceWith(document.adoptNode(made[0].body));
+  for (const { body } of made.slice(1)) document.body.append(...body.children);
 }"""
-"""Of what is beside each other and made of the same elements two are left: rows of a table, boxes to tick."""
+"""Shows one page, or of several what is new.
+
+Of what is beside each other and made of the same elements two are left: rows of a table, boxes to tick. What is around
+all pages is left out where it was there before.
+"""
 AS_A_BROWSER = {"Accept": "text/html"}
 OF_STRANGERS = [
     "/",
@@ -115,15 +137,18 @@ async def show(page: Page, path: str, html: str, loaded: str) -> str:
     """The page that is loaded from now on: this one, or the former with this one's body, where that is the same."""
     is_alike = SHEET.findall(html) == SHEET.findall(loaded) and {*SCRIPT.findall(html)} <= {*SCRIPT.findall(loaded)}
     if is_alike and not CHANGED_BY_SCRIPTS.search(html):
-        await page.evaluate(SHOW, html)
+        await page.evaluate(SHOW, [html])
         return loaded
     await page.goto(path)
-    await page.evaluate(SHOW)
+    await page.evaluate(SHOW, [])
     return html
 
 
 async def test_pages_keep_nobody_out(page: Page, app: FastAPI, client: AsyncClient, superuser: User, site: str) -> None:
-    """Of pages that are made of the same parts one is looked at, and of those with the same frame one is loaded."""
+    """Of pages that are made of the same parts one is looked at, and of those with the same frame one is loaded.
+
+    What has other colours and no more is seen together, below pages with the same sheets.
+    """
     reset = signed_links.make_link_token(app.state.settings, "reset", superuser)
     of_strangers = [*OF_STRANGERS, f"/accounts/reset-password?token={reset}"]
     pages = {(False, path): (await client.get(path, headers=AS_A_BROWSER)).text for path in of_strangers}
@@ -135,9 +160,12 @@ async def test_pages_keep_nobody_out(page: Page, app: FastAPI, client: AsyncClie
     pages |= {(True, path): html for path, html in found.items()}
     assert len(pages) > 20
 
+    chosen = with_all_parts(pages)
+    alone = sorted((key for key in chosen if chosen[key]), key=lambda key: (key[0], *in_order(pages[key]), key[1]))
+    together = [pages[key] for key in chosen if not chosen[key]]
     faults = []
     is_signed_in, loaded = False, ""
-    for is_members, path in sorted(with_all_parts(pages), key=lambda key: (key[0], *in_order(pages[key]), key[1])):
+    for (is_members, path), after in pairwise([*alone, None]):
         if is_members and not is_signed_in:
             await sign_in_browser(page, app, superuser, site)
             async with app.state.database.writer() as session:
@@ -145,4 +173,11 @@ async def test_pages_keep_nobody_out(page: Page, app: FastAPI, client: AsyncClie
             is_signed_in = True
         loaded = await show(page, path, pages[is_members, path], loaded)
         faults += [f"{path}: {text}" for text in await find_violations(page)]
+        sheets = SHEET.findall(loaded)
+        others = [html for html in together if SHEET.findall(html) == sheets]
+        if others and (after is None or SHEET.findall(pages[after]) != sheets):
+            await page.evaluate(SHOW, ["", *others])  # with an empty one: of each what is new
+            faults += await find_violations(page, of_colours_alone=True)
+            together = [html for html in together if html not in others]
+    assert not together, "whose sheets another page has"
     assert not faults

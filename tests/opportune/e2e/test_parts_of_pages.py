@@ -26,7 +26,7 @@ AMONG_OTHERS = FORM.replace("</main>", '<nav aria-label="More"><a href="/more">M
 )
 def test_other_words_icons_and_places_make_no_page_another(old: str, new: str) -> None:
     assert old in FORM
-    assert with_all_parts({"same": FORM.replace(old, new), "more": AMONG_OTHERS}) == ["more"]
+    assert with_all_parts({"same": FORM.replace(old, new), "more": AMONG_OTHERS}) == {"more": True}
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,17 @@ def test_other_words_icons_and_places_make_no_page_another(old: str, new: str) -
 def test_what_looks_or_is_read_out_otherwise_does(old: str, new: str) -> None:
     assert old in FORM
     other = FORM.replace(old, new)
-    assert with_all_parts({"other": other, "more": AMONG_OTHERS}) == ["more", "other"]
+    assert [*with_all_parts({"other": other, "more": AMONG_OTHERS})] == ["more", "other"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_of_page"),
+    [
+        ('class="hint"', 'class="hint pale"', False),
+        ('<p class="hint">Any.</p>', '<div class="dark"><p class="hint">Any.</p></div>', False),
+        ('type="text"', 'type="date"', True),  # which a script may change
+        ("<h2>New</h2>", "<h3>New</h3>", True),
+    ],
+)
+def test_what_has_other_colours_alone_can_be_seen_on_any_page(old: str, new: str, *, is_of_page: bool) -> None:
+    assert with_all_parts({"other": FORM.replace(old, new), "more": AMONG_OTHERS})["other"] is is_of_page
