@@ -254,6 +254,7 @@ def carry_out(words: list[str]) -> int:
 
 
 def main() -> None:
+    gc.disable()  # imports leave no garbage, commands end soon, and a site that is served collects its own
     for name in THIRD_PARTY:
         import_module(name)
     with (

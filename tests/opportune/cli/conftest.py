@@ -31,6 +31,26 @@ from sqlmodel import Field
 
 from opportune.db.model import Model
 """
+MIGRATION = """import sqlalchemy as sa
+from alembic import op
+
+revision = "library_0001"
+down_revision = None
+branch_labels = ("library",)
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "library_badge",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        {columns}sa.PrimaryKeyConstraint("id", name=op.f("pk_library_badge")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("library_badge")
+"""
 NEEDED = ("accounts", USERS, "admin", "jobs")
 PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 COMPILED = "__pycache__"
@@ -168,6 +188,12 @@ class Library:
     def declare(self, code: str = "") -> None:
         """Let these be its models."""
         (self._package / "models.py").write_text(f"{IMPORTS}\n{code}", encoding="utf-8")
+
+    def begin(self, code: str, columns: str = "") -> None:
+        """Let this, a `Badge`, be its model, with the migration that makemigrations would write."""
+        self.declare(code)
+        self.migrations.mkdir()
+        (self.migrations / "0001_initial.py").write_text(MIGRATION.format(columns=columns), encoding="utf-8")
 
     def last_migration(self) -> str:
         return max(self.migrations.glob("*.py")).read_text(encoding="utf-8")

@@ -42,8 +42,7 @@ BY_HAND = tuple(
     if word.partition(":")[0] not in ("starts_at", "cover", "script", "category", "parent", "tags", "topics")
 )
 COMMANDS = (
-    ("startapp", "notes"),
-    ("makemigrations", "notes"),
+    ("startapp", "notes", "&&", "makemigrations", "notes"),
     ("startapp", "blog", "Category", "name:str:50:unique", "--read", "anyone", "--no-navigation"),
     ("addmodel", "blog", "Tag", "name:str:50:unique", "--read", "signed-in", "--write", "signed-in"),
     ("addmodel", "blog", "Post", *EVERY_TYPE, "--group", "Editors"),
@@ -56,8 +55,8 @@ COMMANDS = (
     ("addmodel", "works", "Hint", "owner", "work:Work:cascade", "text:text"),
     ("addmodel", "notes", "Bookmark", "owner", "post:blog.Post", "label:str:optional:unique", "--icon", "bookmark"),
 )
-TESTED = "test_posts or test_bookmarks or others_read_them or who_reads"
-"""A model with every kind of field and one that is its owner's alone; what others have otherwise is who reads them."""
+TESTED = "test_posts and not added_read or test_bookmarks and (nobody or anothers or pages) or others_read or who_reads"
+"""A model with every kind of field, and what others have otherwise: their owner, and who reads them."""
 SAMPLE = {
     "app/installed.py": "from app.blog.feature import blog\nfrom opportune.feature import Feature\n\n"
     "INSTALLED: tuple[Feature, ...] = (blog,)\n",
@@ -169,7 +168,7 @@ def test_a_model_that_is_taken_out_again_leaves_what_was_there(made: tuple[Path,
     assert "  once you run migrate: notes_label, notes_label_note with all rows\n" in output
     assert sources(folder) == before
     # All models that are left are in their migrations, too; and the last one goes there, and back.
-    code, output = run("makemigrations", "--check", "&&", "migrate", "&&", "migrate", "notes", "3")
+    code, output = run("makemigrations", "--check", "&&", "migrate", "notes", "&&", "migrate", "notes", "3")
     assert (code, output.startswith("No changes detected\n")) == (0, True), output
     assert (folder / "migrations/versions/notes/0004_drop_label.py").is_file()
 

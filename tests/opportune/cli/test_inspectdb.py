@@ -67,7 +67,6 @@ def test_tables_are_adopted_as_a_feature(
         assert code == 0, said
         return said
 
-    succeed("migrate")
     make_tables(settings_for(empty_database_url))
     # In this process, which has imported what it needs: that takes a second.
     monkeypatch.setattr(inspectdb, "PROJECT", folder)
@@ -78,14 +77,11 @@ def test_tables_are_adopted_as_a_feature(
     assert "class Book" in code
     assert "    title: str = Field(max_length=200)\n" in code
     assert "    class_: str | None = Field(" in code
-    adopt = ("makemigrations", "legacy", "&&", "migrate", "--fake-initial", "&&", "makemigrations", "--check", "legacy")
-    done = succeed(*adopt)
-    assert done.endswith("  Applying legacy.0001_initial... FAKED\nNo changes detected\n")
-    assert "Notice" not in done
-    if "JSONB" not in code:  # the other database tells enough
-        return
+    adopt = "migrate && makemigrations legacy && migrate --fake-initial && makemigrations --check legacy && shell -c"
     asked = "print((await session.scalars(select(Book))).all(), session.add(Tag(code='new')), await session.flush())"
-    assert succeed("shell", "-c", asked) == "[] None None\n"
+    done = succeed(*adopt.split(), asked)
+    assert done.endswith("  Applying legacy.0001_initial... FAKED\nNo changes detected\n[] None None\n")
+    assert "Notice" not in done
 
 
 @pytest.mark.database("sqlite")

@@ -1,7 +1,15 @@
 """The user is the project's: a field more is a line in its model, and one in its schemas."""
 
+import runpy
+from datetime import date
 from pathlib import Path
 
+import pytest
+from pydantic import create_model
+
+from opportune.accounts.profile import schemas as profile
+from opportune.errors import OperatorError
+from opportune.project import users_module
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server
 from tests.opportune.cli.conftest import Copy, install_only
 
@@ -10,7 +18,7 @@ FIELDS = """
     birthday: date | None = None
     newsletter: bool = False
 """
-NO_COLUMN = "app/users/schemas.py: UserUpdate has birthday, which no column of User can keep.\n"
+NO_COLUMN = r"/users/schemas\.py: UserUpdate has birthday, which no column of User can keep\."
 IMPORTS = "from datetime import date\nfrom opportune.fields import Phone\n"
 TEST = """
 import pytest
@@ -54,12 +62,18 @@ def test_fields_of_ones_own_are_shown_and_stored_everywhere(tmp_path: Path) -> N
     (copy / "tests").mkdir()
     (copy / "tests/conftest.py").write_text('pytest_plugins = ["opportune.testing.plugin"]\n')
     (copy / "tests/test_fields.py").write_text(TEST)
-    with command_server(copy) as run:
-        code, output = run("routes")
-        assert (code, output) == (1, NO_COLUMN)
     declare(copy / "app/users/models.py", FIELDS, '{"small": 96}, default="")\n')
     with command_server(copy, *TESTING, *NEEDED_FEATURES) as run:  # which import the user
         code, output = run("makemigrations", "&&", "makemigrations", "--check")
         assert (code, output.count("+ Add column")) == (0, 3)
         code, output = run("pytest", "-q", "-o", "asyncio_mode=auto", "tests")
     assert code == 0, output[-5000:]
+
+
+def test_a_field_that_no_column_keeps_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    schemas = users_module("schemas")
+    update = create_model("UserUpdate", __base__=schemas.UserUpdate, birthday=(date | None, None))
+    monkeypatch.setattr(schemas, "UserUpdate", update)
+    assert profile.__file__
+    with pytest.raises(OperatorError, match=NO_COLUMN):
+        runpy.run_path(profile.__file__)

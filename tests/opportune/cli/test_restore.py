@@ -49,6 +49,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     monkeypatch.setattr(sys, "stdin", stdin)
 
 
+@only_sqlite
 def test_database_and_uploads_are_as_they_were(oppman: Oppman, site: Site, backup: Path) -> None:
     result = oppman("restore", "--no-input", str(backup))
     assert (result.code, result.err) == (0, "")

@@ -57,6 +57,8 @@ def test_a_bucket_gets_an_encrypted_backup_that_is_rehearsed_and_brought_back(
     assert oppman("restore", "--latest", "--no-input").code == 0
     assert site.emails() == ["ada@example.com"]
     assert site.upload.read_bytes() == b"picture"
+    site.add("next@example.com")  # numbers go on where they were
+    assert oppman("migrate", "--check").code == 0
     monkeypatch.setenv("BACKUP_PASSPHRASE", "another")
     assert "encrypted with another passphrase" in refused(oppman, "restore", "--latest", "--no-input")
     monkeypatch.delenv("BACKUP_PASSPHRASE")

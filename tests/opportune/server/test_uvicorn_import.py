@@ -1,12 +1,13 @@
 """A server imports what it serves with, and uvicorn's command line when somebody asks for it."""
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from opportune.project import PROJECT
+from tests.opportune.cli.command_server import RunCommand, command_server
 
 NEEDLESS = ["click", "multiprocessing", "uvicorn.main", "uvicorn.supervisors"]
 IS_IMPORTED = f"told = [name for name in {NEEDLESS} if name in sys.modules]"
@@ -28,9 +29,12 @@ ALL = [True, True, True, "main", "uvicorn.main", 3]
 PROGRAM = """
 import json, os, sys
 import importlib
-importlib.import_module(sys.argv[1])
+assert "uvicorn" not in sys.modules
+for name in [name for name in sys.modules if name.partition(".")[0] == "click"]:
+    del sys.modules[name]  # httpx has it where its command line could run
+importlib.import_module(sys.argv[2])
 import uvicorn
-for look in sys.argv[2:]:
+for look in sys.argv[3:]:
     if child := os.fork():
         assert os.waitpid(child, 0)[1] == 0
         continue
@@ -41,24 +45,25 @@ for look in sys.argv[2:]:
 """Each look finds what a server has imported, and nothing of what another one has asked for."""
 
 
-def run_looks(speedups: str, module: str, *looks: str) -> list[Any]:
+@pytest.fixture(scope="module")
+def run() -> Iterator[RunCommand]:
+    """Runs code in processes that have imported nothing of ours, and no uvicorn."""
+    with command_server(PROJECT) as run:
+        yield run
+
+
+def look(run: RunCommand, speedups: str, module: str, *looks: str) -> list[Any]:
     """What each look finds in a new process that has imported this module."""
-    run = subprocess.run(
-        [sys.executable, "-c", PROGRAM, module, *looks],
-        cwd=PROJECT,
-        env={**os.environ, "SPEEDUPS": speedups},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert not run.stderr
-    return [json.loads(line) for line in run.stdout.splitlines()]
+    code, said = run(f"SPEEDUPS={speedups}", "-c", PROGRAM, module, *looks)
+    assert code == 0, said
+    return [json.loads(line) for line in said.splitlines()]
 
 
-def test_with_speedups_one_worker_imports_what_it_serves_with_and_all_of_uvicorn_is_there_for_whoever_asks() -> None:
-    assert run_looks("on", "opportune.cli.server", IS_IMPORTED, IS_THERE, COMMAND_LINE) == [[], ALL, ["call", "main"]]
+def test_with_speedups_one_worker_imports_what_it_serves_with_and_all_of_uvicorn_is_there_for_whoever_asks(
+    run: RunCommand,
+) -> None:
+    assert look(run, "on", "opportune.cli.server", IS_IMPORTED, IS_THERE, COMMAND_LINE) == [[], ALL, ["call", "main"]]
 
 
-def test_without_them_uvicorn_imports_all_by_itself() -> None:
-    assert run_looks("off", "opportune.server.uvicorn_first", IS_IMPORTED, IS_THERE) == [NEEDLESS, ALL]
+def test_without_them_uvicorn_imports_all_by_itself(run: RunCommand) -> None:
+    assert look(run, "off", "opportune.server.uvicorn_first", IS_IMPORTED, IS_THERE) == [NEEDLESS, ALL]
