@@ -38,7 +38,6 @@ def test_a_day_is_called_as_people_call_it(day: date, period: str) -> None:
     assert period_of(day, date(2026, 3, 20)) == period
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_the_list_goes_by_last_use_in_the_zone_of_who_looks(app: FastAPI, fake_llm: FakeProvider) -> None:
     owner = await make_user(app.state.database)
     old = await make_conversation(app.state.database, owner.id, 1)

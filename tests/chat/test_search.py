@@ -1,3 +1,4 @@
+import pytest
 from fastapi import FastAPI
 
 from app.chat.models import Conversation
@@ -9,6 +10,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 API = "/api/v1/conversations"
 
 
+@pytest.mark.database("sqlite")  # both kinds are asked by the tests of searching
 async def test_titles_questions_and_answers_of_ones_own_are_found_and_stay_fresh(app: FastAPI) -> None:
     owner, other = await make_user(app.state.database), await make_user(app.state.database)
     ids: dict[str, int] = {}

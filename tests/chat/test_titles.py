@@ -68,31 +68,37 @@ async def test_the_first_answer_brings_a_title_that_the_page_fetches(
         assert recorded_jobs.names == [], "only the first"
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        [TOO_LONG],
-        ["on and on " * 50, asyncio.Event()],
-        [llm.LLMError("timeout", "Too slow.")],
-    ],
-)
+NONSENSE: list[list[Any]] = [[TOO_LONG], ["on and on " * 50, asyncio.Event()], [llm.LLMError("timeout", "Too slow.")]]
+
+
 async def test_nonsense_leaves_the_first_words_and_nobody_is_asked_for_what_has_a_title_or_is_gone(
-    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs, script: list[Any]
+    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
     async with signed_in_client(app) as client:
-        urls = []
-        for question in ("One?", "Two?", "Three?"):
+
+        async def ask(question: str) -> str:
+            """The first answer of a conversation, whose title is still to be made; its address."""
+            fake_llm.script = ["An answer."]
             asked = (await client.post(API, json={"content": question})).json()
             await client.get(asked["stream_url"])
-            urls.append(asked["stream_url"].removesuffix("/stream"))
-        fake_llm.script, fake_llm.received = script, []
-        await client.patch(urls[1], json={"title": "Mine"})
-        await client.post(f"/chat/{urls[2].rpartition('/')[2]}/delete")
-        async with asyncio.timeout(5):
-            await recorded_jobs.work()
-        assert len(fake_llm.received) == 1
-        assert [(await client.get(url)).json()["title"] for url in urls[:2]] == ["One?", "Mine"]
-        assert "?tries=2" in (await client.get(f"/chat/{urls[0].rpartition('/')[2]}/title?tries=1")).text
+            fake_llm.received = []
+            return str(asked["stream_url"]).removesuffix("/stream")
+
+        for script in NONSENSE:
+            url = await ask("One?")
+            fake_llm.script = script
+            async with asyncio.timeout(5):
+                await recorded_jobs.work()
+            assert len(fake_llm.received) == 1
+            assert (await client.get(url)).json()["title"] == "One?", script
+        assert "?tries=2" in (await client.get(f"/chat/{url.rpartition('/')[2]}/title?tries=1")).text
+
+        named, gone = await ask("Two?"), await ask("Three?")
+        await client.patch(named, json={"title": "Mine"})
+        await client.post(f"/chat/{gone.rpartition('/')[2]}/delete")
+        await recorded_jobs.work()
+        assert fake_llm.received == []
+        assert (await client.get(named)).json()["title"] == "Mine"
 
 
 async def test_what_a_person_writes_while_the_model_thinks_stays(

@@ -70,7 +70,7 @@ async def test_an_empty_list_says_what_to_do_and_what_is_invalid_or_not_there_is
         assert "0 in total" in answer.text
 
     for method, path in ON_ONE:
-        for todo_id in ["1", "0", 2**63, "milk"]:
+        for todo_id in ["1", 2**63, "milk"]:
             answer = await browser.request(method, f"/todos/{todo_id}{path}", data=SAVED if method == "POST" else None)
 
             assert answer.status_code == 404, (method, todo_id, path)

@@ -50,7 +50,6 @@ async def test_a_program_lists_the_tools_has_them_called_for_its_person_and_faul
         assert text_of(await client.call_tool("whoami")) == "ada@example.com"
         assert text_of(await client.call_tool("sign_out_everywhere")) == "Changed for ada@example.com."
 
-    async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
         for name, arguments, said in (
             ("crash", {}, "The tool failed."),
             ("whoami", {"more": 1}, "more: Extra inputs are not permitted"),

@@ -162,10 +162,10 @@ class Memory:
         self.client = client_info
 
 
-@pytest.mark.parametrize("method", ["none", "client_secret_basic"])
 async def test_the_sdks_client_signs_in_by_itself_and_is_listed_told_of_and_ended(
-    site: FastAPI, browser: AsyncClient, database: Database, method: Any
+    site: FastAPI, browser: AsyncClient, database: Database
 ) -> None:
+    """With a secret; those of the other tests have none."""
     from mcp.client.auth import OAuthClientProvider  # noqa: PLC0415 - as in `mcp_client`
     from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata  # noqa: PLC0415 - as in `mcp_client`
 
@@ -180,7 +180,8 @@ async def test_the_sdks_client_signs_in_by_itself_and_is_listed_told_of_and_ende
         assert answer.startswith(f"{back}?")
         return AuthorizationCodeResult(**dict(parse_qsl(urlsplit(answer).query)))
 
-    said = OAuthClientMetadata(client_name="Claude", redirect_uris=[AnyUrl(back)], token_endpoint_auth_method=method)
+    basic: Any = {"token_endpoint_auth_method": "client_secret_basic"}
+    said = OAuthClientMetadata(client_name="Claude", redirect_uris=[AnyUrl(back)], **basic)
     auth = OAuthClientProvider(f"{SITE}/mcp", said, memory, go_there, come_back)
     async with mcp_client(site, auth=auth) as client:
         assert [each.name for each in (await client.list_tools()).tools] == ["whoami", "crash"]

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from opportune.crud import Crud
+from opportune.crud import Crud, CrudApi
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.settings import Settings
@@ -123,8 +123,10 @@ async def test_a_program_says_which_of_many_teams_it_means(app: FastAPI, crew: C
         for nobodys in ("999", "x", "-1", "9" * 30, ""):
             assert (await program.get(API, headers={"X-Team": nobodys})).status_code == 404, nobodys
         assert (await program.get("/api/v1/board", headers={"X-Team": str(crew.team.id)})).json()["team"] == "Crew"
-        described = (await program.get("/api/openapi.json")).json()["paths"][API]["get"]["parameters"]
-        assert "X-Team" in [each["name"] for each in described]
+    alone = FastAPI()  # the whole site's description takes a quarter of a second
+    alone.include_router(CrudApi(Projects, "/projects").router, prefix="/api/v1")
+    described = alone.openapi()["paths"][API]["get"]["parameters"]
+    assert "X-Team" in [each["name"] for each in described]
 
 
 @pytest.mark.database("postgresql")

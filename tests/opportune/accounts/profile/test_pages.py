@@ -6,6 +6,8 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from opportune.accounts.models import User
+from opportune.accounts.profile.service import EMAIL_CHANGES_PER_USER
+from opportune.accounts.reauthentication.service import PASSWORDS_PER_USER
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
@@ -144,8 +146,10 @@ async def test_an_email_that_is_taken_in_the_meantime_stays_with_whoever_has_it(
 
 
 async def test_refused_emails_and_guesses_at_the_password_have_nobody_written_to_and_end(
-    ada: AsyncClient, recorded: RecordedJobs
+    ada: AsyncClient, recorded: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert PASSWORDS_PER_USER.limit == 10
+    monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 3)
     for email, password, words in (
         (NEW, "not the password", "This is not your current password."),
         (NEW, "", "Please type your current password."),
@@ -159,7 +163,7 @@ async def test_refused_emails_and_guesses_at_the_password_have_nobody_written_to
         assert not password or password not in answer.text
     assert recorded.names == []
 
-    answers = [await ask(ada, password=f"guess {number}") for number in range(9)]  # and one was above
+    answers = [await ask(ada, password=f"guess {number}") for number in range(2)]  # and one was above
     locked = [
         await ask(ada),
         await ada.post(
@@ -173,12 +177,16 @@ async def test_refused_emails_and_guesses_at_the_password_have_nobody_written_to
     assert recorded.names == []
 
 
-async def test_nobody_has_emails_written_without_end(ada: AsyncClient, recorded: RecordedJobs) -> None:
-    answers = [await ask(ada, f"new{number}@example.com") for number in range(6)]
+async def test_nobody_has_emails_written_without_end(
+    ada: AsyncClient, recorded: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert EMAIL_CHANGES_PER_USER.limit == 5
+    monkeypatch.setattr(EMAIL_CHANGES_PER_USER, "limit", 2)
+    answers = [await ask(ada, f"new{number}@example.com") for number in range(3)]
 
-    assert [answer.status_code for answer in answers] == [303] * 5 + [429]
+    assert [answer.status_code for answer in answers] == [303] * 2 + [429]
     assert "That was too often." in answers[-1].text
-    assert len(recorded.outbox) == 5
+    assert len(recorded.outbox) == 2
 
 
 async def test_the_owner_is_told_of_a_new_password_and_its_browser_stays_known_as_before(

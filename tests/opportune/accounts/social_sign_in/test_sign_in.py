@@ -129,25 +129,27 @@ async def test_a_callback_counts_once(client: AsyncClient, database: Database, p
     assert provider.asked == []
 
 
-@pytest.mark.parametrize("whose", ["another browser", "another provider", "another sign-in", "nobody", "garbage"])
-async def test_a_foreign_callback_is_refused_before_the_provider_is_asked(
-    whose: str, app: FastAPI, client: AsyncClient, provider: FakeProvider
-) -> None:
+async def test_a_foreign_callback_is_refused_before_the_provider_is_asked(app: FastAPI, provider: FakeProvider) -> None:
     provider.emails = GITHUB
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other:
-        address = provider.come(await set_out(client if whose == "another provider" else other))
-        if whose in ("another sign-in", "garbage"):
-            await set_out(client)
-        if whose == "another provider":
-            address = address.replace("/oidc/callback", "/github/callback")
-        if whose == "nobody":
-            client.cookies.clear()
-        if whose == "garbage":
-            address = re.sub(r"state=[^&]+", "state=%ff%00%ed%a0%80", address)
-        provider.asked.clear()
-        assert NOT_OURS in await told(client, await client.get(address))
-    assert not await is_signed_in(client)
-    assert provider.asked == []
+
+    def browser() -> AsyncClient:
+        return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
+
+    for whose in ("another browser", "another provider", "another sign-in", "nobody", "garbage"):
+        async with browser() as client, browser() as other:
+            address = provider.come(await set_out(client if whose == "another provider" else other))
+            if whose in ("another sign-in", "garbage"):
+                await set_out(client)
+            if whose == "another provider":
+                address = address.replace("/oidc/callback", "/github/callback")
+            if whose == "nobody":
+                client.cookies.clear()
+            if whose == "garbage":
+                address = re.sub(r"state=[^&]+", "state=%ff%00%ed%a0%80", address)
+            provider.asked.clear()
+            assert NOT_OURS in await told(client, await client.get(address)), whose
+            assert not await is_signed_in(client), whose
+        assert provider.asked == [], whose
 
 
 @pytest.mark.database("postgresql")

@@ -221,6 +221,7 @@ async def test_names_that_stand_for_no_one_row_and_faults_of_the_database_are_to
         assert (await stored(app), await names(app, Author)) == ([], ["Sigrid"])
 
     row = {"title": "A", "slug": "a", "isbn": "1", "author": "Sigrid", "tags": []}
+    faults: list[tuple[str, object]]
     faults = [(name, value) for value in ({"name": "Ann"}, [["Ann"]], True, 1.5) for name in ("author", "tags")]
     faults.append(("author", ["Ann", "Ben"]))
     page = await send(admin, json.dumps([row | {name: value} for name, value in faults]), "books.json")
