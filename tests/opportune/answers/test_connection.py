@@ -141,10 +141,18 @@ async def expect_whole_answer(page: Page) -> None:
     await expect(page.get_by_text(LOST)).to_be_hidden()
 
 
-async def test_a_connection_gone_silent_is_made_anew_and_a_laptop_that_slept_or_was_offline_asks_at_once(
-    page: Page, router: Router, rest: asyncio.Event
+async def test_only_a_connection_gone_silent_is_made_anew_and_a_laptop_that_slept_or_was_offline_asks_at_once(
+    page: Page, router: Router, rest: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_INTERVAL_SECONDS", 0.1)
+    await page.add_init_script(
+        "let n = 0; addEventListener('ping', () => { document.documentElement.dataset.n = ++n; })"
+    )
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/stream" in request.url else None)
     await begin(page)
+    await think_long(page)
+    assert len(asked) == 1
     router.forget()
     rest.set()
     await pass_time(page, live.SILENCE_TIMEOUT_SECONDS + 1)
@@ -156,23 +164,12 @@ async def test_a_connection_gone_silent_is_made_anew_and_a_laptop_that_slept_or_
     await sleep_and_be_offline(page, router, rest)
 
 
-async def test_a_model_that_thinks_long_is_no_lost_connection(
-    page: Page, rest: asyncio.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "HEARTBEAT_INTERVAL_SECONDS", 0.1)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/stream" in request.url else None)
-    await page.add_init_script(
-        "let n = 0; addEventListener('ping', () => { document.documentElement.dataset.n = ++n; })"
-    )
-    await begin(page)
-    for _ in range(3):  # longer than a page that hears nothing would wait
+async def think_long(page: Page) -> None:
+    """Let pass more time than a page that hears nothing would wait, while the server says that it is there."""
+    for _ in range(3):
         await page.evaluate("document.documentElement.dataset.n = n = 0")
         await expect(page.locator("html")).to_have_attribute("data-n", re.compile(r"[1-9]"))
         await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 2)
-    assert len(asked) == 1
-    rest.set()
-    await expect_whole_answer(page)
 
 
 async def sleep_and_be_offline(page: Page, router: Router, rest: asyncio.Event) -> None:

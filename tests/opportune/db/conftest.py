@@ -4,7 +4,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from opportune.db.migrations import connection as connections
 from opportune.settings import Settings
+from tests.opportune.db.kept_engines import KeptEngines
 from tests.opportune.db.sample_features import Beginnings, SampleFeatures
 
 Begin = Callable[..., SampleFeatures]
@@ -22,8 +24,17 @@ def beginnings(tmp_path_factory: pytest.TempPathFactory) -> Beginnings:
 
 
 @pytest.fixture
+def kept_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One step after the other has the connection of the one before, on PostgreSQL."""
+    engines = KeptEngines()
+    monkeypatch.setattr(connections, "postgresql_engine", engines.of)
+    yield
+    engines.dispose()
+
+
+@pytest.fixture
 def begin(
-    database_kind: str, beginnings: Beginnings, request: pytest.FixtureRequest, tmp_path: Path
+    kept_engines: None, database_kind: str, beginnings: Beginnings, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Begin]:
     """Gives features with the tables that a function declares, and with the rows of statements; both as migrated."""
     server = request.getfixturevalue("postgres_server") if database_kind == "postgresql" else None

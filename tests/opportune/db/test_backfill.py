@@ -131,6 +131,7 @@ def test_a_unique_column_that_may_be_empty_needs_nothing(books: SampleFeatures) 
     assert books.drafts() == []
 
 
+@pytest.mark.database("sqlite")
 def test_a_column_that_may_be_empty_no_longer(begin: Begin) -> None:
     """Filled by code, and after a way back by one value."""
     books = begin(declare_emptiable, "INSERT INTO library_book (title) VALUES ('Emma'), (NULL)")

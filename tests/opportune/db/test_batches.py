@@ -89,6 +89,7 @@ async def test_a_row_that_is_in_use_is_left_for_the_next_time(database: Database
     assert await delete_in_batches(database, Attempt, over) == 1
 
 
+@pytest.mark.database("sqlite")
 async def test_of_much_that_goes_with_a_row_most_goes_before_it_in_small_transactions(database: Database) -> None:
     leaving, staying, poor = [await make_user(database) for _ in range(3)]
     for user, number in ((leaving, 5), (staying, 5), (poor, 3)):

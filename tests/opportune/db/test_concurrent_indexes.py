@@ -39,10 +39,16 @@ def indexes(books: SampleFeatures) -> set[str]:
         return {name for name in connection.scalars(text(query)) if name.startswith("ix_")}
 
 
-def test_they_come_in_a_migration_of_their_own_and_go_again(books: SampleFeatures) -> None:
+def test_they_come_in_a_migration_of_their_own_before_which_a_script_ends_its_transaction_and_go_again(
+    books: SampleFeatures,
+) -> None:
     assert books.make(concurrently=True) == ["library/0002_book_pages.py", "library/0003_book_pages_index_and_more.py"]
     first, second = (read_migration(path) for path in sorted((books.versions / "library").glob("000[23]*.py")))
     assert (first.is_atomic, second.is_atomic) == (True, False)
+    script = migration_sql(books.graph, Step(books.graph.find("library", "3"), "upgrade"), "postgresql")
+    begin, rest = script.split("COMMIT;", 1)
+    assert "INDEX" not in begin
+    assert "CREATE INDEX CONCURRENTLY ix_library_book_title ON library_book (title)" in rest.split("BEGIN;")[0]
     assert len(books.migrate()) == 2
     assert indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
     assert books.drafts() == []
@@ -98,15 +104,6 @@ def test_what_a_try_has_left_goes_before_the_next(books: SampleFeatures) -> None
     with connect(books.settings) as connection:
         made = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_library_book_title'"
         assert "(title)" in str(connection.scalar(text(made)))
-
-
-@pytest.mark.database("postgresql")
-def test_the_script_ends_its_transaction_before_them(books: SampleFeatures) -> None:
-    books.make(concurrently=True)
-    script = migration_sql(books.graph, Step(books.graph.find("library", "3"), "upgrade"), "postgresql")
-    begin, rest = script.split("COMMIT;", 1)
-    assert "INDEX" not in begin
-    assert "CREATE INDEX CONCURRENTLY ix_library_book_title ON library_book (title)" in rest.split("BEGIN;")[0]
 
 
 def test_inside_a_transaction_of_somebody_elses_they_are_plain_ones(books: SampleFeatures) -> None:

@@ -108,7 +108,7 @@ def refuse(connection: Connection, table: Table) -> None:
 
 
 @pytest.fixture
-def sample(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
+def sample(empty_database_url: str, kept_engines: None, tmp_path: Path) -> SampleFeatures:
     return SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
 
 
@@ -184,6 +184,7 @@ def test_a_renamed_member_keeps_its_rows_there_and_back(books: SampleFeatures) -
     assert statuses(books) == ["draft", "published"]
 
 
+@pytest.mark.database("postgresql")  # whose constraints keep their names
 def test_table_column_and_member_may_be_renamed_at_once(books: SampleFeatures) -> None:
     books.metadata.clear()
     declare(books, {"DRAFT": "draft", "LIVE": "live"}, name="state", table="library_volume")
@@ -225,6 +226,7 @@ def test_the_order_of_members_is_nobodys_business_and_the_database_has_no_type_o
         assert inspect(connection).get_enums() == []  # type: ignore[attr-defined]  # PostgreSQL's inspector
 
 
+@pytest.mark.database("sqlite")
 def test_a_column_becomes_one_of_an_enum_and_a_plain_one_again(books: SampleFeatures) -> None:
     books.table("library_book", Column("status", String(64), nullable=False), Column("was", String(64)))
     assert "batch_op.drop_constraint(" in make(books)

@@ -22,7 +22,7 @@ on_one = pytest.mark.database("sqlite")
 
 
 @pytest.fixture
-def sample(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
+def sample(empty_database_url: str, kept_engines: None, tmp_path: Path) -> SampleFeatures:
     return SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
 
 
@@ -57,6 +57,7 @@ def test_features_whose_models_ask_for_nothing_are_compared_all_at_once(
     assert len(compared) == 1
 
 
+@on_one
 def test_a_migration_goes_back_and_forth_and_then_nothing_is_left_to_do(books: SampleFeatures) -> None:
     assert [path.name for path in (books.versions / "library").glob("0*.py")] == ["0001_initial.py"]
     assert books.tables() == {"library_book"}
@@ -132,6 +133,7 @@ def test_a_table_that_points_at_another_feature_waits_for_it(sample: SampleFeatu
     assert sample.migrate("library", "zero") == ["downgrade shop.0001_initial", "downgrade library.0001_initial"]
 
 
+@on_one
 def test_a_later_column_that_points_at_another_feature_waits_for_it(books: SampleFeatures) -> None:
     books.table("shop_offer")
     books.make()
@@ -179,6 +181,7 @@ def test_a_feature_whose_name_begins_like_anothers_keeps_its_tables(sample: Samp
     assert sample.make() == ["shop_cart/0001_initial.py"]
 
 
+@on_one
 def test_a_new_column_gives_existing_rows_its_default(books: SampleFeatures) -> None:
     books.execute("INSERT INTO library_book (title) VALUES ('Emma')")
     title = Column("title", String(50), nullable=False)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -106,18 +107,12 @@ async def test_requests_are_answered_503_while_the_server_is_silent_and_as_usual
     assert (await visitor.get("/health")).status_code == 200
 
 
-async def test_connections_that_were_cut_are_replaced_before_they_are_used(
-    visitor: AsyncClient, gateway: FaultyProxy
+async def test_connections_that_were_cut_are_replaced_before_they_are_used_and_it_is_503_while_nobody_listens(
+    visitor: AsyncClient, gateway: FaultyProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     usual = statuses(await visit(visitor))
     gateway.cut()
     assert statuses(await visit(visitor)) == usual
-
-
-async def test_requests_are_answered_503_while_nobody_listens_and_as_usual_afterwards(
-    visitor: AsyncClient, gateway: FaultyProxy, caplog: pytest.LogCaptureFixture
-) -> None:
-    usual = statuses(await visit(visitor))
     gateway.refuse()
     assert statuses(await visit(visitor)) == [503] * 4
     assert f"Nothing answers at 127.0.0.1:{gateway.port}." in caplog.text
@@ -282,7 +277,11 @@ async def test_a_server_that_does_not_even_greet_is_unavailable(settings: Settin
         assert (await client.post("/accounts/login", data={"email": "a", "password": "b"})).status_code == 503
 
 
-async def test_a_server_that_restarts_is_used_again(laboratory: AsyncClient, app: FastAPI) -> None:
+async def test_a_server_that_restarts_is_used_again(
+    laboratory: AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that was started where no programs are on the PATH, as the first test that asks for the shared one may."""
+    monkeypatch.setenv("PATH", str(tmp_path))
     with postgres() as server:
         other = create_app(settings_for(server.url("postgres")))
         other.router.routes.extend(app.router.routes[-2:])

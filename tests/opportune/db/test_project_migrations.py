@@ -76,6 +76,7 @@ def test_every_foreign_key_of_the_database_begins_an_index(settings: Settings) -
                 assert begun(columns, key["constrained_columns"]), (table, key["constrained_columns"])
 
 
+@pytest.mark.usefixtures("kept_engines")
 def test_each_feature_goes_to_zero_and_takes_no_table_of_another_along_and_all_come_back(settings: Settings) -> None:
     """One after another, what others point at after them: going back is read backwards."""
     graph = MigrationGraph(FEATURES)
@@ -88,6 +89,7 @@ def test_each_feature_goes_to_zero_and_takes_no_table_of_another_along_and_all_c
             assert tables_of(connection) == left, feature
         run_migrations(connection, graph, plan_for(graph))
         assert tables_of(connection) == before
+    assert changes_of(settings) == [], "the models ask for nothing more"
 
 
 @pytest.mark.database("sqlite")
@@ -101,6 +103,7 @@ def test_an_empty_database_lacks_everything(empty_database_url: str) -> None:
     ]
 
 
+@pytest.mark.database("sqlite")
 async def test_alembics_command_and_ours_go_on_where_the_other_stopped_also_inside_a_running_loop(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

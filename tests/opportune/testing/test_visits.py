@@ -24,19 +24,20 @@ LEAVE = """async () => {
 }"""
 
 
-@pytest.mark.parametrize("visit", ["first", "second", "third"])
+@pytest.mark.parametrize("visit", ["first", "second"])
 async def test_a_visit_finds_nothing_of_the_one_before(page: Page, plain_page: Page, visit: str) -> None:
     for visitor in (page, plain_page):
         await visitor.goto("/")
         assert await visitor.context.cookies() == []
     assert await page.evaluate(KEPT) == ["", 0, 0, 0, 1280, "prompt", True]
+    if visit == "second":
+        return
     for visitor in (page, plain_page):
         await visitor.evaluate(LEAVE)
         await visitor.context.add_cookies([{"name": "elsewhere", "value": "Ada", "url": "http://localhost"}])
     await page.context.grant_permissions(["notifications"])
     await page.set_viewport_size({"width": 390, "height": 780})
     await page.context.new_page()
-    if visit == "second":
-        await page.clock.install(time=0)
-        await page.reload()
-        assert not await page.evaluate("Date.now() > Date.UTC(2001)")
+    await page.clock.install(time=0)
+    await page.reload()
+    assert not await page.evaluate("Date.now() > Date.UTC(2001)")
