@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -48,6 +49,16 @@ def manager(endpoint: str) -> Any:
 
     session = Session("testing", "testing", region_name=REGION)
     return session.client("secretsmanager", endpoint_url=endpoint)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _services_that_are_read_once() -> Iterator[None]:
+    """What boto3 knows of AWS: each session would read it anew, which takes longer than a test."""
+    from botocore import session  # noqa: PLC0415 - as above
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "create_loader", cache(session.create_loader))
+        yield
 
 
 @pytest.fixture(autouse=True)
