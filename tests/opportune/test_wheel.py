@@ -20,6 +20,12 @@ TIMEOUT_SECONDS = 120
 AS_THEY_ARE = ("oppman.py", "pyproject.toml", "migrations/script.py.mako", "tests/__init__.py", "tests/conftest.py")
 """What a project has of the starter, beside `app`."""
 
+WRITE_BOOKS = """
+from opportune.cli.main import main
+raise SystemExit(main(["startapp", "books"]) or main(["makemigrations", "books"]))
+"""
+"""In one process, which takes half the time of two; `oppman.py` runs the tests."""
+
 OWN_FILES = {
     "app/__init__.py": "",
     "app/installed.py": """\
@@ -121,8 +127,7 @@ def test_a_project_in_an_empty_folder_runs_on_it(python: Path, tmp_path: Path) -
     for name in AS_THEY_ARE:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, project / name)
-    run(project, python, "oppman.py", "startapp", "books")
-    assert "0001_initial.py" in run(project, python, "oppman.py", "makemigrations", "books")
+    assert "0001_initial.py" in run(project, python, "-c", WRITE_BOOKS)
     told = run(project, python, "oppman.py", "test", "tests/test_site.py", "tests/books", "-q", "-k", "not postgresql")
     assert (passed := re.search(r"(\d+) passed", told)), told
     assert int(passed[1]) > 3
