@@ -8,6 +8,8 @@ from threading import Thread
 
 import pytest
 
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import Oppman, Outcome
 from tests.opportune.db.bad_urls import MALFORMED, SECRET, UNREACHABLE
@@ -67,7 +69,18 @@ def test_there_are_forty_of_them_at_least() -> None:
 
 
 def test_a_malformed_address_gives_one_line(oppman: Oppman) -> None:
+    """A command says what the parser does: of the addresses it is given every tenth."""
     for address, words in MALFORMED:
+        with pytest.raises(OperatorError) as refused:
+            DatabaseURL.parse(address)
+        line = str(refused.value)
+        assert (words in line, line.startswith("DATABASE_URL "), "\n" in line, SECRET in line) == (
+            True,
+            True,
+            False,
+            False,
+        )
+    for address, words in MALFORMED[::10]:
         outcome = oppman("migrate", DATABASE_URL=address)
         assert_one_line(outcome, words)
         assert (outcome.err.startswith("DATABASE_URL "), outcome.out) == (True, ""), address

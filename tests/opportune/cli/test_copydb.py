@@ -6,12 +6,14 @@ import pytest
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import PROJECT
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.data.two_databases import Databases, databases, emails, has_tables
+from tests.opportune.data.two_databases import Databases, databases, emails, execute, has_tables
 
 __all__ = ["databases"]  # a fixture
 
 
-def test_it_shows_each_table_with_what_both_sides_hold(oppman: Oppman, databases: Databases) -> None:
+def test_it_shows_each_table_with_what_both_sides_hold_and_force_replaces_what_is_there(
+    oppman: Oppman, databases: Databases
+) -> None:
     source, target = databases.filled("sqlite", "a@example.com"), databases.missing("postgresql")
     dry = oppman("copydb", source, target, "--dry-run")
     assert (dry.code, has_tables(target)) == (0, False)
@@ -25,20 +27,17 @@ def test_it_shows_each_table_with_what_both_sides_hold(oppman: Oppman, databases
     assert len(user[2]) == 16
     assert lines[-1].startswith("Copied 1 rows of ")
     assert emails(target) == ["a@example.com"]
+    execute(source, "UPDATE accounts_user SET email = 'new@example.com'")
+    refused = oppman("copydb", source, target)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert oppman("copydb", source, target, "--force").code == 0
+    assert emails(target) == ["new@example.com"]
 
 
 def test_a_dry_run_makes_no_file(oppman: Oppman, databases: Databases) -> None:
     target = databases.missing("sqlite")
     assert oppman("copydb", databases.filled("sqlite"), target, "--dry-run").code == 0
     assert not has_tables(target)
-
-
-def test_force_replaces_what_is_there(oppman: Oppman, databases: Databases) -> None:
-    source, target = databases.filled("sqlite", "new@example.com"), databases.filled("sqlite", "old@example.com")
-    refused = oppman("copydb", source, target)
-    assert (refused.code, refused.err.count("\n")) == (1, 1)
-    assert oppman("copydb", source, target, "--force").code == 0
-    assert emails(target) == ["new@example.com"]
 
 
 @pytest.mark.parametrize(

@@ -170,11 +170,6 @@ def test_a_command_installs_the_locks_that_it_needs(
     assert prepared == locks
 
 
-def test_to_help_nothing_is_installed(machine: Machine) -> None:
-    assert machine.run("--help")[0] == 0
-    assert machine.installed() == []
-
-
 @pytest.mark.parametrize(
     ("lines", "locks"),
     [
@@ -216,16 +211,12 @@ def test_the_environment_says_before_the_file_whether_settings_are_kept_at_aws(
     assert environment.asks_aws() is asked
 
 
-def test_a_model_that_cannot_be_had_is_one_line_and_the_command_runs(machine: Machine) -> None:
+def test_a_model_that_cannot_be_had_or_written_is_one_line_and_the_command_runs(machine: Machine) -> None:
     code, output, errors = machine.run("quickstart", FAILS=MODEL)
     assert (code, output) == (0, "ran quickstart\n")
     assert [line for line in errors if not line.endswith("...")] == errors[-1:]
     assert "LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in errors[-1]
     assert machine.installed() == [BASE, MODEL]
-
-
-def test_a_model_that_cannot_be_written_is_one_line_and_the_command_runs(machine: Machine) -> None:
-    machine.run("migrate")
     (machine.venv / "install.log").unlink()
     (machine.venv / "install.log").mkdir()
     code, output, errors = machine.run("quickstart")
@@ -233,7 +224,9 @@ def test_a_model_that_cannot_be_written_is_one_line_and_the_command_runs(machine
     assert errors[0].startswith(f"Cannot install into {machine.venv}: Is a directory. Going on without a local model")
 
 
-def test_dependencies_that_cannot_be_had_are_one_line_and_exit_1(machine: Machine) -> None:
+def test_to_help_nothing_is_installed_and_dependencies_that_cannot_be_had_are_one_line(machine: Machine) -> None:
+    assert machine.run("--help")[0] == 0
+    assert machine.installed() == []
     code, output, errors = machine.run("migrate", FAILS=BASE)
     assert (code, output) == (1, "")
     assert errors[-1].startswith(f"Installing {BASE} failed: error: nobody answers. Is the network there?")

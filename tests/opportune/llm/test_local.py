@@ -1,5 +1,6 @@
 import asyncio
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -106,7 +107,7 @@ async def tokens_held(model: LocalModel) -> int:
 
 
 async def test_two_people_are_answered_at_once_with_their_tokens_counted_and_closing_an_answer_stops_the_model(
-    asked: LocalModel,
+    asked: LocalModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with aclosing(asked.stream(LONG)) as first:
         assert await anext(first)
@@ -117,6 +118,11 @@ async def test_two_people_are_answered_at_once_with_their_tokens_counted_and_clo
         assert not finish.truncated
         assert isinstance(await anext(first), str)
     assert await tokens_held(asked) < MAX_ANSWER_TOKENS / 2
+    # And its program prints nothing beside its address, which the library that it imports would.
+    (output,) = select.select([program_of(asked).stdout], [], [], 0)[0]
+    assert os.read(output.fileno(), 1) == b"", "it has closed it"
+    said = [record.message for phase in ("setup", "call") for record in caplog.get_records(phase)]
+    assert [line for line in said if line.startswith("the local model: ")] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
@@ -194,8 +200,8 @@ async def test_a_broken_file_is_one_error_each_time(tmp_path: Path, caplog: pyte
     assert "Failed to init server" in caplog.text
 
 
-def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(weights: Path) -> None:
-    command = [sys.executable, "-P", str(SERVER_PROGRAM), str(weights)]
+def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(stand_in: Path) -> None:
+    command = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)]
     with libraries.environment() as environ:
         ended = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
     assert ended.returncode == 0
