@@ -189,10 +189,8 @@ REFUSED = [
     ("shop_item", "name", "'a' || char(0)", "shop_item, row 7: PostgreSQL text fields cannot contain NUL"),
     ("shop_item", "name", "'123456789'", "shop_item.name, row 7: value too long for type character varying(8)"),
     ("shop_item", "words", "CAST(X'41ff' AS TEXT)", "shop_item.words, row 7: bytes that is no TEXT"),
-    ("shop_item", "words", "X'41'", "shop_item.words, row 7: bytes that is no TEXT"),
     ("shop_item", "day", "'soon'", "shop_item.day, row 7: str that is no DATE"),
     ("shop_item", "number", "3000000000", 'shop_item.number, row 7: value "3000000000" is out of range'),
-    ("shop_item", "number", "1.5", "shop_item.number, row 7: float that is no INTEGER"),
     ("shop_item", "more", "'{'", "shop_item.more, row 7: str that is no JSON"),
     ("shop_item", "shelf_id", "99", 'shop_item: Key (shelf_id)=(99) is not present in table "shop_shelf"'),
     # No value of this table needs a conversion.

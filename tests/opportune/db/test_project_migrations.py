@@ -89,7 +89,9 @@ def test_each_feature_goes_to_zero_and_takes_no_table_of_another_along_and_all_c
             assert tables_of(connection) == left, feature
         run_migrations(connection, graph, plan_for(graph))
         assert tables_of(connection) == before
-    assert changes_of(settings) == [], "the models ask for nothing more"
+    assert changes_of(settings) == [], (
+        "the models ask for nothing more; an index on an expression survives the copy of its table"
+    )
 
 
 @pytest.mark.database("sqlite")
@@ -118,9 +120,6 @@ async def test_alembics_command_and_ours_go_on_where_the_other_stopped_also_insi
     assert pending_migrations(settings, FEATURES) == []
     await asyncio.to_thread(command.current, config)
     assert "(head)" in said.getvalue()
-    assert changes_of(settings) == [], (
-        "the models ask for nothing more; an index on an expression survives the copy of its table"
-    )
     assert tables_in(settings) == set(Model.metadata.tables)
     with connect(settings) as connection:
         run_migrations(connection, graph, plan_for(graph, "accounts", "zero"))

@@ -75,6 +75,7 @@ async def library(
             await library.llm.close()
 
 
+@pytest.mark.database("sqlite")
 async def test_rows_are_found_by_what_they_mean_once_the_job_has_run_and_who_says_which_words_gets_these_alone(
     library: Library,
 ) -> None:

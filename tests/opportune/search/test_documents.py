@@ -270,6 +270,7 @@ def test_the_index_is_where_the_settings_say() -> None:
     assert index.url(settings_for("postgresql://u@127.0.0.1/x")).database == "x"
 
 
+@pytest.mark.database("postgresql")  # where it is written into the tables of the older one
 async def test_an_index_with_other_fields_takes_the_place_of_an_older_one(empty_database_url: str) -> None:
     fill(empty_database_url, [piece("before.it")])
     wider = Shelf("shelf", "the shelf", Wider, Hit)

@@ -116,6 +116,7 @@ async def test_pages_are_of_one_order_and_lose_nothing(shelf: Shelf, monkeypatch
     assert {f"Page {number}" for number in range(3)} <= {*found}
 
 
+@pytest.mark.database("sqlite")
 async def test_an_index_that_is_no_longer_searched_by_meaning_loses_its_vectors(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
