@@ -119,7 +119,9 @@ async def test_two_people_are_answered_at_once_with_their_tokens_counted_and_clo
         assert isinstance(await anext(first), str)
     assert await tokens_held(asked) < MAX_ANSWER_TOKENS / 2
     # And its program prints nothing beside its address, which the library that it imports would.
-    (output,) = select.select([program_of(asked).stdout], [], [], 0)[0]
+    output = program_of(asked).stdout
+    assert output
+    assert select.select([output], [], [], 0)[0] == [output]
     assert os.read(output.fileno(), 1) == b"", "it has closed it"
     said = [record.message for phase in ("setup", "call") for record in caplog.get_records(phase)]
     assert [line for line in said if line.startswith("the local model: ")] == []
