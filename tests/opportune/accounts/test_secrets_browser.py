@@ -5,7 +5,6 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
-from opportune.testing.services.accessibility import find_violations
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -20,7 +19,6 @@ async def test_a_password_is_shown_until_it_is_sent_and_a_token_is_copied(app: F
     await show.click()
     await expect(password).to_have_attribute("type", "text")
     await expect(show).to_have_attribute("aria-pressed", "true")
-    assert not await find_violations(page)
     await expect(password).to_have_attribute("autocomplete", "current-password")
     await page.get_by_label("Name").fill("Script")
     await page.evaluate("addEventListener('submit', (event) => event.preventDefault(), { once: true })")

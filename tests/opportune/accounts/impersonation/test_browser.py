@@ -1,4 +1,4 @@
-"""Being signed in as somebody, as one sees it, and going back."""
+"""Being signed in as somebody, as one sees it; what going back does is asked without a browser."""
 
 import pytest
 from fastapi import FastAPI
@@ -29,6 +29,3 @@ async def test_a_superuser_who_is_somebody_else_has_the_way_back_in_view_on_a_ph
     await expect(banner.get_by_role("button")).to_be_in_viewport(ratio=1)
     await expect(page.get_by_role("listitem").filter(has_text="A superuser signed in as you")).to_be_visible()
     assert not await find_violations(page)
-    await banner.get_by_role("button", name="Back to my account").click()
-    await expect(page.get_by_role("heading", name="ada@example.com")).to_be_visible()
-    await expect(banner).to_have_count(0)

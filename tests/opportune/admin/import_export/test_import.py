@@ -43,7 +43,9 @@ async def stored(app: FastAPI) -> list[Gadget]:
 
 
 async def test_a_file_is_shown_and_stored_when_that_is_confirmed(app: FastAPI, admin: AsyncClient) -> None:
-    assert "CSV or JSON" in (await admin.get(IMPORT)).text
+    form = (await admin.get(IMPORT)).text
+    assert "CSV or JSON" in form
+    assert 'data-largest="1000000" data-too-large="Please choose a file of at most 1000 kB."' in form, "as in all forms"
     shown = await send(admin, f'\ufeff{HEADER},notes\nfirst,1,red,new,2,"two\nlines"\nsecond,2,deep_blue,used,3,\n')
     assert shown.status_code == 200
     assert "rows.csv has 2 new Gadgets." in shown.text
