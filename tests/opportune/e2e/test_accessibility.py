@@ -2,7 +2,7 @@
 
 import re
 from html import unescape
-from itertools import pairwise
+from itertools import zip_longest
 
 import pytest
 from fastapi import FastAPI
@@ -165,13 +165,14 @@ async def test_pages_keep_nobody_out(page: Page, app: FastAPI, client: AsyncClie
     together = [pages[key] for key in chosen if not chosen[key]]
     faults = []
     is_signed_in, loaded = False, ""
-    for (is_members, path), after in pairwise([*alone, None]):
+    for key, after in zip_longest(alone, alone[1:]):
+        is_members, path = key
         if is_members and not is_signed_in:
             await sign_in_browser(page, app, superuser, site)
             async with app.state.database.writer() as session:
                 await session.execute(update(Session).values(confirmed_at=utc_now()))
             is_signed_in = True
-        loaded = await show(page, path, pages[is_members, path], loaded)
+        loaded = await show(page, path, pages[key], loaded)
         faults += [f"{path}: {text}" for text in await find_violations(page)]
         sheets = SHEET.findall(loaded)
         others = [html for html in together if SHEET.findall(html) == sheets]
