@@ -8,6 +8,7 @@ from opportune.project import installed_names
 from opportune.testing.access import (
     HEADING,
     IN_A_LINE,
+    ROLES,
     TABLE,
     UNCHANGED,
     Asked,
@@ -26,13 +27,26 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
 async def test_every_address_answers_each_role_as_the_table_says(quiet: FastAPI, file: Path, visit: Visit) -> None:
-    """A visit has read the admin as a superuser, and all else as an owner."""
+    """A visit has read the admin as a superuser, and all else as an owner.
+
+    The admin's door refuses all who are not staff: users and owners ask there for one model, staff for all. Outside the
+    admin staff and superusers ask where the table answers users and owners otherwise, or them.
+    """
     committed = read()
+    of_one_model = {OF_A_MODEL.sub(rf"{ADMIN_PATH}/x\1", path): path for _, _, path in addresses(quiet)}.values()
 
     def answer_of(asked: Asked) -> str | None:
         method, path, role = asked
-        visitor = "superuser" if path.startswith(ADMIN_PATH) else "owner"
-        return in_a_word(visit.answers[path]) if (method, role) == ("GET", visitor) and path in visit.answers else None
+        is_in_admin = path.startswith(ADMIN_PATH)
+        if (method, role) == ("GET", "superuser" if is_in_admin else "owner") and path in visit.answers:
+            return in_a_word(visit.answers[path])
+        if line := committed.get((method, path)):
+            answers = dict(zip(ROLES, line.answers, strict=True))
+            signed_in = {answer for each, answer in answers.items() if each != "anonymous"}
+            is_left_out = path not in of_one_model if is_in_admin else len(signed_in) == 1
+            if is_left_out and role in (("user", "owner") if is_in_admin else ("staff", "superuser")):
+                return answers[role]
+        return None
 
     found = await walk(quiet, file, answer_of=answer_of)
     lines = [str(line) for key, line in found.items() if committed.get(key) != line]
