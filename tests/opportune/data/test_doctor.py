@@ -34,9 +34,16 @@ async def examine(settings: Settings, processes: int = 1) -> Diagnosis:
     return (await diagnose(DoctorContext(settings, installed_names(), processes)))[0]
 
 
-async def finding(check: str, settings: Settings, processes: int = 1) -> Finding:
-    """What was found by the check of that name."""
-    return only(check, (await examine(settings, processes)).findings)
+async def finding(check: str, settings: Settings) -> Finding:
+    """What was found by the check of that name, which is the only one that a server is asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diagnose_module, "CHECKS", {check: server.CHECKS[check]})
+        return only(check, (await examine(settings)).findings)
+
+
+async def prepared(settings: Settings) -> Finding:
+    """What was found of prepared statements amid all checks, as a pooler meets them."""
+    return only("prepared", (await examine(settings)).findings)
 
 
 def only(check: str, findings: tuple[Finding, ...]) -> Finding:
@@ -105,7 +112,7 @@ async def test_a_pooler_loses_prepared_statements_nothing_is_left_on_it_and_to_d
 ) -> None:
     settings = settings_for(pooled_url).model_copy(update={"database_pooled": "true"})
     for _ in range(2):  # what the first leaves behind would stop the second
-        found = await finding("prepared", settings)
+        found = await prepared(settings)
         assert (found.status, found.values["survive"]) == (Status.OK, False)
         assert "does not need them" in found.text
     parts = DatabaseURL.parse(pooled_url).url.translate_connect_args(username="user", database="dbname")
@@ -116,7 +123,7 @@ async def test_a_pooler_loses_prepared_statements_nothing_is_left_on_it_and_to_d
         left = [link.execute("SELECT name FROM pg_prepared_statements").fetchall() for link in (one, other)]
     assert left == [[], []]
     denied = settings.model_copy(update={"database_pooled": "false"})
-    found = await finding("prepared", denied)
+    found = await prepared(denied)
     assert (found.status, found.fix) == (Status.FAULT, "Remove DATABASE_POOLED=false.")
 
 
@@ -126,7 +133,7 @@ async def test_nothing_is_left_on_the_single_connection_of_a_pooler(
 ) -> None:
     monkeypatch.setattr(prepared_statements, "RIVAL_TIMEOUT_SECONDS", 0.01)  # nobody else gives that connection back
     with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
-        assert (await finding("prepared", settings_for(url))).values["survive"]
+        assert (await prepared(settings_for(url))).values["survive"]
         parts = DatabaseURL.parse(url).url.translate_connect_args(username="user", database="dbname")
         with psycopg.connect(**parts, prepare_threshold=None) as link:
             assert link.execute("SELECT name FROM pg_prepared_statements").fetchall() == []

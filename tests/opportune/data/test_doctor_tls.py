@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from opportune.data.doctor import diagnose as diagnose_module
 from opportune.data.doctor.context import DoctorContext
 from opportune.data.doctor.diagnose import diagnose
 from opportune.data.doctor.results import Finding, Status
+from opportune.data.doctor.server import CHECKS
 from opportune.data.doctor.tls import shake_hands
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project import installed_names
@@ -65,7 +67,9 @@ async def hand_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) ->
 async def examine(database_url: str, port: int, sslmode: str) -> Finding:
     url = DatabaseURL.parse(database_url).url.set(port=port, query={"sslmode": sslmode})
     settings = settings_for(url.render_as_string(hide_password=False))
-    (diagnosis,) = await diagnose(DoctorContext(settings, installed_names()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diagnose_module, "CHECKS", {"tls": CHECKS["tls"]})
+        (diagnosis,) = await diagnose(DoctorContext(settings, installed_names()))
     (found,) = (finding for finding in diagnosis.findings if finding.check == "tls")
     return found
 

@@ -28,63 +28,57 @@ def locks(sample: SampleFeatures, *lines: str) -> list[TableLock]:
     return table_locks(sample.graph.ordered)
 
 
-@pytest.mark.parametrize(
-    ("line", "lock", "words"),
-    [
-        ('create_index("ix_a", ["a"])', "SHARE", "Index ix_a is built: writes of library_book wait meanwhile"),
-        (
-            'create_foreign_key("fk_a", "library_shelf", ["a"], ["id"])',
-            "SHARE ROW EXCLUSIVE",
-            "Each row is held against fk_a: writes of library_book and library_shelf wait",
-        ),
-        ('create_check_constraint("ck_a", "a > 0")', "ACCESS EXCLUSIVE", "reads and writes of library_book wait"),
-        ('create_unique_constraint("uq_a", ["a"])', "ACCESS EXCLUSIVE", "The index of uq_a is built"),
-        (
-            'alter_column("a", existing_type=sa.Integer(), nullable=False)',
-            "ACCESS EXCLUSIVE",
-            "Each row is looked at for an empty a",
-        ),
-        (
-            'alter_column("a", existing_type=sa.String(9), type_=sa.String(5))',
-            "ACCESS EXCLUSIVE",
-            "a gets another type",
-        ),
-        (
-            'alter_column("a", existing_type=sa.Integer(), type_=sa.BigInteger())',
-            "ACCESS EXCLUSIVE",
-            "each row is written",
-        ),
-        (
-            'add_column(sa.Column("a", sa.Uuid(), server_default=sa.text("gen_random_uuid()")))',
-            "ACCESS EXCLUSIVE",
-            "A a of its own is written into each row",
-        ),
-        ('add_column(sa.Column("a", sa.Integer(), sa.Computed("1 + 1")))', "ACCESS EXCLUSIVE", "of its own"),
-    ],
-)
-def test_a_step_that_looks_at_every_row_is_told(sample: SampleFeatures, line: str, lock: str, words: str) -> None:
-    (found,) = locks(sample, BATCH + line)
-    assert found.lock == lock
-    assert words in str(found)
+HELD = [
+    ('create_index("ix_a", ["a"])', "SHARE", "Index ix_a is built: writes of library_book wait meanwhile"),
+    (
+        'create_foreign_key("fk_a", "library_shelf", ["a"], ["id"])',
+        "SHARE ROW EXCLUSIVE",
+        "Each row is held against fk_a: writes of library_book and library_shelf wait",
+    ),
+    ('create_check_constraint("ck_a", "a > 0")', "ACCESS EXCLUSIVE", "reads and writes of library_book wait"),
+    ('create_unique_constraint("uq_a", ["a"])', "ACCESS EXCLUSIVE", "The index of uq_a is built"),
+    (
+        'alter_column("a", existing_type=sa.Integer(), nullable=False)',
+        "ACCESS EXCLUSIVE",
+        "Each row is looked at for an empty a",
+    ),
+    (
+        'alter_column("a", existing_type=sa.String(9), type_=sa.String(5))',
+        "ACCESS EXCLUSIVE",
+        "a gets another type",
+    ),
+    (
+        'alter_column("a", existing_type=sa.Integer(), type_=sa.BigInteger())',
+        "ACCESS EXCLUSIVE",
+        "each row is written",
+    ),
+    (
+        'add_column(sa.Column("a", sa.Uuid(), server_default=sa.text("gen_random_uuid()")))',
+        "ACCESS EXCLUSIVE",
+        "A a of its own is written into each row",
+    ),
+    ('add_column(sa.Column("a", sa.Integer(), sa.Computed("1 + 1")))', "ACCESS EXCLUSIVE", "of its own"),
+]
+FREE = [
+    'create_index("ix_a", ["a"], postgresql_concurrently=True)',
+    'create_foreign_key("fk_a", "library_shelf", ["a"], ["id"], postgresql_not_valid=True)',
+    'create_check_constraint("ck_a", "a > 0", postgresql_not_valid=True)',
+    'create_unique_constraint("uq_a", ["a"], postgresql_using_index="ix_a")',
+    'alter_column("a", existing_type=sa.String(5), type_=sa.String(9))',
+    'alter_column("a", existing_type=sa.String(5), type_=sa.Text())',
+    'alter_column("a", existing_type=sa.Integer(), nullable=True)',
+    'add_column(sa.Column("a", sa.DateTime(), server_default=sa.text("now()"), nullable=False))',
+    'add_column(sa.Column("a", sa.String(), server_default="f(x)", nullable=False))',
+    'drop_column("a")',
+]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        'create_index("ix_a", ["a"], postgresql_concurrently=True)',
-        'create_foreign_key("fk_a", "library_shelf", ["a"], ["id"], postgresql_not_valid=True)',
-        'create_check_constraint("ck_a", "a > 0", postgresql_not_valid=True)',
-        'create_unique_constraint("uq_a", ["a"], postgresql_using_index="ix_a")',
-        'alter_column("a", existing_type=sa.String(5), type_=sa.String(9))',
-        'alter_column("a", existing_type=sa.String(5), type_=sa.Text())',
-        'alter_column("a", existing_type=sa.Integer(), nullable=True)',
-        'add_column(sa.Column("a", sa.DateTime(), server_default=sa.text("now()"), nullable=False))',
-        'add_column(sa.Column("a", sa.String(), server_default="f(x)", nullable=False))',
-        'drop_column("a")',
-    ],
-)
-def test_a_step_that_does_not_is_not(sample: SampleFeatures, line: str) -> None:
-    assert locks(sample, BATCH + line) == []
+def test_a_step_that_looks_at_every_row_is_told_and_one_that_does_not_is_not(sample: SampleFeatures) -> None:
+    found = locks(sample, *(BATCH + line for line in (*FREE, *(line for line, _, _ in HELD))))
+    assert len(found) == len(HELD)
+    for told, (line, lock, words) in zip(found, HELD, strict=True):
+        assert told.lock == lock, line
+        assert words in str(told), line
 
 
 def test_tables_that_are_made_on_the_way_have_no_rows(sample: SampleFeatures) -> None:
