@@ -59,7 +59,6 @@ def test_all_of_them_work(tmp_path: Path) -> None:
         installed = copy / "app/installed.py"
         for feature in FEATURES:
             installed.write_text(with_feature(installed.read_text(), feature))
-        assert run("makemigrations")[0] == 0
-        code, output = run("pytest", "-qx", "-k", "not postgresql", *tests)
+        code, output = run("makemigrations", "&&", "pytest", "-qx", "-k", "not postgresql", *tests)
     assert code == 0, output[-5000:]
     assert f"{len(tests)} passed" in output
