@@ -16,16 +16,17 @@ GRAPH = MigrationGraph(installed_names())
 APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in GRAPH.ordered)
 
 
-@pytest.mark.database("sqlite")
 def test_it_tells_each_migration_of_the_direct_address_and_then_that_there_is_none(
-    oppman: Oppman, empty_database_url: str
+    oppman: Oppman, tmp_path: Path
 ) -> None:
-    nowhere = "postgresql://me@127.0.0.1:1/name"
-    first = oppman("migrate", DATABASE_URL=nowhere, DATABASE_DIRECT_URL=empty_database_url)
+    nowhere, path = "postgresql://me@127.0.0.1:1/name", tmp_path / "data/app.db"
+    first = oppman("migrate", DATABASE_URL=nowhere, DATABASE_DIRECT_URL=f"sqlite:///{path}")
     assert first.code == 0
     assert first.out.startswith("Operations to perform:\n  Apply all migrations: accounts")
     assert first.out.endswith(f"Running migrations:\n{APPLYING}")
     assert oppman("migrate").out.endswith("Running migrations:\n  No migrations to apply.\n")
+    # The folder and the file are their owner's alone.
+    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
 def test_processes_at_once_all_end_well(oppman: Oppman, empty_database_url: str) -> None:
@@ -60,9 +61,10 @@ def test_a_plan_changes_nothing(oppman: Oppman, empty_database_url: str, databas
     assert oppman("migrate", "--check").code == 0
 
 
-def test_looking_makes_no_file(oppman: Oppman, tmp_path: Path) -> None:
+def test_looking_makes_no_file_and_models_without_changes_ask_for_nothing(oppman: Oppman, tmp_path: Path) -> None:
     for command in (["showmigrations"], ["migrate", "--plan"], ["makemigrations", "--check"]):
-        oppman(*command, DATABASE_URL=f"sqlite:///{tmp_path}/new/app.db")
+        outcome = oppman(*command, DATABASE_URL=f"sqlite:///{tmp_path}/new/app.db")
+    assert outcome[:2] == (0, "No changes detected\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -119,12 +121,6 @@ def test_a_wrong_password_is_one_line_without_it(oppman: Oppman, postgres_server
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert "refuses the password of user 'postgres'" in result.err
     assert "s3cret" not in result.err
-
-
-@pytest.mark.database("sqlite")
-def test_models_without_changes_ask_for_nothing(oppman: Oppman, database_url: str) -> None:
-    result = oppman("makemigrations", "--check", DATABASE_URL=database_url)
-    assert (result.code, result.out) == (0, "No changes detected\n")
 
 
 @pytest.mark.database("postgresql")  # a SQLite of its own is made for that
@@ -191,9 +187,3 @@ def remove_line(path: Path, feature: str) -> None:
 def test_the_working_directory_does_not_matter(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert oppman("showmigrations", DATABASE_URL=f"sqlite:///{tmp_path}/app.db").out.startswith("accounts\n [ ] 0001")
-
-
-def test_the_folder_and_the_file_are_made_for_their_owner_alone(oppman: Oppman, tmp_path: Path) -> None:
-    path = tmp_path / "data/app.db"
-    assert oppman("migrate", DATABASE_URL=f"sqlite:///{path}").code == 0
-    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)

@@ -181,13 +181,13 @@ def test_it_has_what_is_asked_for_and_nothing_of_the_starter(shop: Path) -> None
         assert "startproject: leave out" not in (shop / name).read_text()
 
 
-@pytest.mark.parametrize(("wanted", "is_there"), [("teams", True), ("none", False)])
 @pytest.mark.usefixtures("small_starter")
-def test_teams_are_a_name_in_the_list_of_what_is_installed(tmp_path: Path, wanted: str, is_there: bool) -> None:
-    assert main(["Shop", "--with", wanted, str(tmp_path / "shop")]) == 0
-    installed = (tmp_path / "shop/app/installed.py").read_text()
-    assert ("\n    teams,\n" in installed, ", teams\n" in installed) == (is_there, is_there)
-    assert ast.parse(installed)
+def test_teams_are_a_name_in_the_list_of_what_is_installed(tmp_path: Path, projects: dict[str, Path]) -> None:
+    assert main(["Shop", "--with", "teams", str(tmp_path / "shop")]) == 0
+    for project, is_there in ((tmp_path / "shop", True), (projects["none"], False)):
+        installed = (project / "app/installed.py").read_text()
+        assert ("\n    teams,\n" in installed, ", teams\n" in installed) == (is_there, is_there)
+        assert ast.parse(installed)
 
 
 def test_it_has_its_name_where_somebody_sees_one(shop: Path) -> None:
@@ -317,11 +317,12 @@ def test_a_folder_that_nobody_may_write_in_or_look_into_is_named(
     assert capsys.readouterr().err == f"{tmp_path}/shop cannot be made (Permission denied); nothing was changed.\n"
 
 
-@pytest.mark.parametrize("exists", [False, True])
-@pytest.mark.parametrize(("failure", "code"), [(KeyboardInterrupt(), 130), (OSError(28, "No space left"), 1)])
+@pytest.mark.parametrize(
+    ("failure", "code", "exists"), [(KeyboardInterrupt(), 130, False), (OSError(28, "No space left"), 1, True)]
+)
 @pytest.mark.usefixtures("small_starter")
 def test_whoever_stops_it_finds_nothing_new(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool, failure: BaseException, code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, code: int, exists: bool
 ) -> None:
     def stop(*_arguments: object, **_options: object) -> None:
         raise failure
