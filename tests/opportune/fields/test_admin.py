@@ -106,29 +106,24 @@ async def test_what_is_sent_is_stored_as_its_types_have_it(app: FastAPI, admin: 
     assert (again.slug, again.cover) == (row.slug, row.cover)
 
 
-@pytest.mark.parametrize("kind", ["csv", "json"])
-async def test_what_is_exported_can_be_imported(app: FastAPI, admin: AsyncClient, kind: str) -> None:
+async def test_what_is_exported_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post("/admin/sample/create", data=FORM)
-    exported = (await admin.get(f"/admin/sample/export/{kind}")).text
-    changed = exported.replace("one-book", "another").replace("One Book", "Another")
-    shown = await admin.post("/admin/sample/import", files={"file": (f"a.{kind}", changed)})
-    assert "1 new Sample" in shown.text
-    [sealed] = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
-    await admin.post("/admin/sample/import", data={"sealed": sealed})
-    first, second = await stored(app)
-    assert (second.slug, second.title) == ("another", "Another")
-    assert (second.keywords, second.facts, second.price, second.country, second.phone) == (
-        first.keywords,
-        first.facts,
-        first.price,
-        first.country,
-        first.phone,
-    )
+    for kind in ("csv", "json"):
+        exported = (await admin.get(f"/admin/sample/export/{kind}?search=one-book")).text
+        changed = exported.replace("one-book", f"another-{kind}").replace("One Book", "Another")
+        shown = await admin.post("/admin/sample/import", files={"file": (f"a.{kind}", changed)})
+        assert "1 new Sample" in shown.text
+        [sealed] = re.findall(r'name="sealed" value="([^"]+)"', shown.text)
+        await admin.post("/admin/sample/import", data={"sealed": sealed})
+    first, *others = await stored(app)
+    assert [(row.slug, row.title) for row in others] == [("another-csv", "Another"), ("another-json", "Another")]
+    kept = ("keywords", "facts", "price", "country", "phone")
+    for row in others:
+        assert [getattr(row, name) for name in kept] == [getattr(first, name) for name in kept]
 
 
 MOMENTS = [
     (SUMMER, datetime(2026, 7, 1, 12, tzinfo=UTC)),
-    (SUMMER | {"starts_at.zone": "UTC"}, datetime(2026, 7, 1, 14, tzinfo=UTC)),
     ({"starts_at": "2026-07-01 14:00:00"}, datetime(2026, 7, 1, 12, tzinfo=UTC)),
     (SUMMER | {"starts_at": "2026-10-25 02:30:00"}, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
     (

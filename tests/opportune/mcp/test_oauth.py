@@ -418,23 +418,26 @@ async def test_a_program_with_a_secret_has_to_know_it(
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("what", ["deactivated", "new password", "signed out everywhere"])
 async def test_it_ends_with_what_ends_the_tokens_of_its_person(
-    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database, ada: User, what: str
+    program: AsyncClient, client_id: str, site: FastAPI, database: Database, ada: User
 ) -> None:
-    granted = await connect(program, browser, client_id)
-    code = await code_for(browser, asking(client_id))
-    async with database.writer() as session:
-        user = await session.get_one(User, ada.id)
-        if what == "signed out everywhere":
-            await delete_all_sessions(session, user)
-        elif what == "deactivated":
-            user.is_active = False
-        else:
-            user.hashed_password = "another"
-    assert await status_of(program, granted["access_token"]) == 401
-    assert (await refresh(program, client_id, granted["refresh_token"])).status_code == 400
-    assert (await exchange(program, client_id, code)).json()["error"] == "invalid_grant"
+    for what in ("new password", "signed out everywhere", "deactivated"):
+        async with signed_in_client(site, ada) as here:
+            granted = await connect(program, here, client_id)
+            code = await code_for(here, asking(client_id))
+        async with database.writer() as session:
+            user = await session.get_one(User, ada.id)
+            if what == "signed out everywhere":
+                await delete_all_sessions(session, user)
+            elif what == "deactivated":
+                user.is_active = False
+            else:
+                user.hashed_password = "another"
+        assert await status_of(program, granted["access_token"]) == 401, what
+        assert (await refresh(program, client_id, granted["refresh_token"])).status_code == 400, what
+        assert (await exchange(program, client_id, code)).json()["error"] == "invalid_grant", what
+        async with database.writer() as session:
+            await session.execute(update(User).values(hashed_password=ada.hashed_password))
 
 
 async def test_a_code_is_over_after_two_minutes_and_a_program_that_is_deleted_loses_its_tokens(

@@ -150,31 +150,30 @@ async def test_an_expired_session_is_over_and_swept_out_at_the_next_sign_in(
     assert await count(database) == 1
 
 
-@pytest.mark.parametrize(
-    ("change", "status"),
-    [
+async def test_what_was_given_out_for_rights_or_a_password_ends_with_them(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    changes: list[tuple[dict[str, object], int]] = [
         ({"is_staff": True}, 303),
         ({"is_superuser": True}, 303),
         ({"is_active": False}, 303),
         ({"hashed_password": "x"}, 303),
         ({"is_verified": True}, 200),
-    ],
-)
-async def test_what_was_given_out_for_rights_or_a_password_ends_with_them(
-    app: FastAPI, client: AsyncClient, user: User, database: Database, change: dict[str, object], status: int
-) -> None:
-    token = await make_token(database, user)
-    async with signed_in_client(app, user) as browser:
-        async with database.writer() as session:
-            session.add(user)
-            for name, value in change.items():
-                setattr(user, name, value)
-        async with database.writer() as session:  # back again, by a statement that ends nothing
-            await session.execute(update(User).values(is_active=True))
+    ]
+    for change, status in changes:
+        user = await make_user(database)
+        token = await make_token(database, user)
+        async with signed_in_client(app, user) as browser:
+            async with database.writer() as session:
+                session.add(user)
+                for name, value in change.items():
+                    setattr(user, name, value)
+            async with database.writer() as session:  # back again, by a statement that ends nothing
+                await session.execute(update(User).values(is_active=True))
 
-        assert (await browser.get(PROFILE)).status_code == status
-        answer = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
-        assert answer.status_code == (200 if status == 200 else 401)
+            assert (await browser.get(PROFILE)).status_code == status, change
+            answer = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == (200 if status == 200 else 401), change
 
 
 @pytest.mark.usefixtures("user")

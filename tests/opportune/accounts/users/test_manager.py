@@ -214,11 +214,12 @@ async def test_it_is_fastapi_users_manager(database: Database) -> None:
             await user_manager(session).create(UserCreate(email=EMAIL.upper(), password=NEW))
 
 
-@pytest.mark.parametrize("value", ["", "x", "-1", "0", "1.0", "9" * 30, "²", None])
-async def test_what_is_no_number_of_a_user_is_refused(database: Database, value: object) -> None:
+async def test_what_is_no_number_of_a_user_is_refused(database: Database) -> None:
     async with database.writer() as session:
-        with pytest.raises(exceptions.InvalidID):
-            user_manager(session).parse_id(value)
+        manager = user_manager(session)
+        for value in ("", "x", "-1", "0", "1.0", "9" * 30, "²", None):
+            with pytest.raises(exceptions.InvalidID):
+                manager.parse_id(value)
 
 
 async def test_nobody_gives_themselves_what_is_guarded(database: Database) -> None:

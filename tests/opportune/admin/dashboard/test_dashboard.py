@@ -55,10 +55,16 @@ async def test_days_are_those_of_utc_and_the_edges_count_where_they_belong(app: 
 
 
 @on_sqlite
-async def test_it_counts_rows_draws_what_features_declare_and_tells_what_waits_or_failed(
-    app: FastAPI, admin: AsyncClient
+async def test_it_counts_rows_draws_what_features_declare_once_a_minute_and_tells_what_waits_failed_or_was_done(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def signed_up() -> str:
+        found = re.search(r"Sign-ups by day: (\d+)", page)
+        return found[1] if found else ""
+
     page = (await admin.get("/admin/")).text
+    assert "Recent actions" not in page
+    assert signed_up() == "1"
     assert re.search(r'href="/admin/user/list">Users</a>\s*<span[^>]*>1</span>', page)
     assert 'href="/admin/user/create"' in page
     labels = [figure.label for feature in app.state.features for figure in feature.metrics]
@@ -72,42 +78,39 @@ async def test_it_counts_rows_draws_what_features_declare_and_tells_what_waits_o
         chart = await chart_of(session, SIGN_UPS)
     assert (chart.total, chart.max_per_day, chart.change) == (1, 1, None), "nothing was before"
 
+    await make_user(app.state.database)
+    done = AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
     async with app.state.database.writer() as session:
-        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED)])
+        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED), done])
     page = (await admin.get("/admin/")).text
+    assert signed_up() == "1", "it was counted within this minute"
+    assert "<strong>Give back</strong> User: " in page
+    assert "&lt;b&gt;Tea&lt;/b&gt;" in page
+    assert 'href="/admin/audit-entry/list">All of them' in page
     assert re.search(r'<a href="/admin/job/list\?state=failed">\d waiting, 1 failed</a>', page)
     assert "all applied" in page
     assert "no e-mail leaves" in page
 
     async with app.state.database.writer() as session:
         await session.execute(text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))
-    assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', (await admin.get("/admin/")).text)
-
-
-@on_sqlite
-async def test_figures_are_counted_once_a_minute(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def signed_up() -> str:
-        found = re.search(r"Sign-ups by day: (\d+)", (await admin.get("/admin/")).text)
-        return found[1] if found else ""
-
-    assert await signed_up() == "1"
-    await make_user(app.state.database)
-    assert await signed_up() == "1"
     monkeypatch.setattr(ttl_cache, "TTL_SECONDS", -1)
-    assert await signed_up() == "2"
+    page = (await admin.get("/admin/")).text
+    assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', page)
+    assert signed_up() == "2"
 
 
 @on_sqlite
 async def test_staff_see_what_they_may_list_and_nothing_of_the_rest_and_who_may_nothing_is_told_so(
     app: FastAPI, staff: User
 ) -> None:
+    async with app.state.database.writer() as session:
+        session.add(AuditEntry(actor="root@example.com", action="edit", identity="user", title="Tea"))
     async with signed_in_client(app, staff) as client:
         page = (await client.get("/admin/")).text
     assert "/admin/group/list" in page
     for hidden in (
         "Sign-ups",
+        "Recent actions",
         "/admin/job",
         "/admin/user/",
         "<svg",
@@ -122,23 +125,6 @@ async def test_staff_see_what_they_may_list_and_nothing_of_the_rest_and_who_may_
         await session.execute(delete(Membership).where(col(Membership.user_id) == staff.id))
     async with signed_in_client(app, staff) as client:
         assert (await client.get("/admin/")).status_code == 403
-
-
-@on_sqlite
-async def test_what_was_done_last_is_told_to_those_who_may_list_it(
-    app: FastAPI, admin: AsyncClient, staff: User
-) -> None:
-    assert "Recent actions" not in (await admin.get("/admin/")).text
-    async with app.state.database.writer() as session:
-        session.add(
-            AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
-        )
-    page = (await admin.get("/admin/")).text
-    assert "<strong>Give back</strong> User: " in page
-    assert "&lt;b&gt;Tea&lt;/b&gt;" in page
-    assert 'href="/admin/audit-entry/list">All of them' in page
-    async with signed_in_client(app, staff) as client:
-        assert "Recent actions" not in (await client.get("/admin/")).text
 
 
 async def test_a_part_that_is_broken_is_named_and_the_others_are_told(app: FastAPI) -> None:

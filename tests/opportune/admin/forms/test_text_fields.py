@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from sqladmin.forms import get_model_form
-from sqlalchemy import JSON, Column, Integer, Interval, Uuid
+from sqlalchemy import JSON, Column, Integer, Interval, Uuid, update
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import declarative_base
 from starlette.datastructures import FormData
@@ -41,15 +41,15 @@ async def boxes(admin: AsyncClient) -> set[str]:
     return set(re.findall(r'<textarea [^>]*name="(\w+)"', page))
 
 
-async def test_texts_with_room_for_lines_have_a_box_and_short_ones_a_line(app: FastAPI, admin: AsyncClient) -> None:
+async def test_texts_with_room_for_lines_have_a_box_and_short_ones_a_line_unless_they_have_more(
+    app: FastAPI, admin: AsyncClient
+) -> None:
     await store(app, nickname="short")
     assert await boxes(admin) == {"notes", "story", "motto"}
-
-
-@pytest.mark.parametrize("text", ["two\nlines", "two\rlines"])
-async def test_a_short_text_that_has_lines_gets_a_box_too(app: FastAPI, admin: AsyncClient, text: str) -> None:
-    await store(app, nickname=text)
-    assert "nickname" in await boxes(admin)
+    for text in ("two\nlines", "two\rlines"):
+        async with app.state.database.writer() as session:
+            await session.execute(update(Gadget).values(nickname=text))
+        assert "nickname" in await boxes(admin), text
 
 
 async def test_line_breaks_are_stored_as_one_character(app: FastAPI, admin: AsyncClient) -> None:

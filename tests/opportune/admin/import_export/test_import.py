@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlmodel import col
 
 from opportune.admin.errors import ValidationRefused
@@ -62,19 +62,20 @@ async def test_a_file_is_shown_and_stored_when_that_is_confirmed(app: FastAPI, a
     assert [action for action, _ in told].count("create") == 2
 
 
-@pytest.mark.parametrize("kind", ["csv", "json"])
-async def test_what_an_export_wrote_can_be_imported(app: FastAPI, admin: AsyncClient, kind: str) -> None:
+async def test_what_an_export_wrote_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
     full = {"weight": "12.50", "ratio": "0.5", "made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
     values = {"name": "=formula", "maker_id": "1", "colour": "deep_blue", "state": "new", "size": "2", "spare_id": "2"}
     await admin.post("/admin/gadget/create", data=values | full | {"motto": "-1", "save": "Save"})
     (before,) = await stored(app)
-    exported = (await admin.get(f"/admin/gadget/export/{kind}")).content
-    await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
-    shown = await send(admin, exported, f"gadgets.{kind}")
-    assert "the site sets these itself: id, created_at." in shown.text
-    await confirm(admin, shown)
-    (after,) = await stored(app)
-    assert after.model_dump(exclude={"id", "created_at"}) == before.model_dump(exclude={"id", "created_at"})
+    for kind in ("csv", "json"):
+        exported = (await admin.get(f"/admin/gadget/export/{kind}")).content
+        async with app.state.database.writer() as session:
+            await session.execute(delete(Gadget))
+        shown = await send(admin, exported, f"gadgets.{kind}")
+        assert "the site sets these itself: id, created_at." in shown.text
+        await confirm(admin, shown)
+        (after,) = await stored(app)
+        assert after.model_dump(exclude={"id", "created_at"}) == before.model_dump(exclude={"id", "created_at"}), kind
 
 
 async def test_every_wrong_line_or_file_is_told_in_words_and_nothing_is_stored(
