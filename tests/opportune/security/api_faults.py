@@ -23,6 +23,7 @@ def faults(
     examples: int,
     *,
     right_alone: bool = False,
+    with_constants: bool = True,
     begin_anew: Callable[[], None] = lambda: None,
 ) -> Iterator[str]:
     """Each request that the site could not answer, as a command, among so many for each operation.
@@ -32,6 +33,7 @@ def faults(
         people: Who asks each.
         examples: Of requests that are right, and as many that are wrong.
         right_alone: Whether none is wrong.
+        with_constants: Whether to send what stands in the code of the site's modules, which takes long to read.
         begin_anew: Called before each operation: some sign out who asks, who would be a stranger to the next ones.
     """
     import schemathesis  # noqa: PLC0415 - takes long, and only this needs it
@@ -42,6 +44,7 @@ def faults(
     with ExitStack() as stack:
         stack.callback(shutdown_lifespans)
         schema: Any = schemathesis.openapi.from_asgi(OPENAPI, app)
+        schema.config.analysis.constants.enabled = with_constants
         for result in schema.get_all_operations():
             if isinstance(result, Err):
                 raise result.err()

@@ -80,7 +80,7 @@ def of_document(document: Mapping[str, Any], *, kind: str) -> Iterator[Sent]:
     """Every operation of the API with what is wrong in its path, its query and its body.
 
     Each is sent what a database of this kind could not take. What no operation gives to a database is sent to SQLite's
-    site alone, and one after the other takes the next two of it: the same parsers read the requests of all.
+    site alone, and one after the other takes the next of it: the same parsers read the requests of all.
 
     Args:
         document: What describes the API.
@@ -94,11 +94,11 @@ def of_document(document: Mapping[str, Any], *, kind: str) -> Iterator[Sent]:
         for verb, operation in operations.items():
             method = verb.upper()
             if PARAMETER.search(path):
-                more = islice(more_numbers, 2 if on_sqlite else 0)
+                more = islice(more_numbers, int(on_sqlite))
                 yield from (Sent(method, PARAMETER.sub(number, path)) for number in (*texts, *more))
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "query":
-                    for text in (*texts[:1], *islice(more_texts, 1 if on_sqlite else 0)):
+                    for text in (*texts[:1], *islice(more_texts, int(on_sqlite))):
                         yield Sent(method, f"{example(path)}?{in_a_form({parameter['name']: text})}")
             for content_type, content in operation.get("requestBody", {}).get("content", {}).items():
                 names = _schema(document, content["schema"]).get("properties", ())
@@ -108,7 +108,7 @@ def of_document(document: Mapping[str, Any], *, kind: str) -> Iterator[Sent]:
                     continue
                 yield from (sent._replace(body=body) for body in (*all_bodies, *islice(more_bodies, int(on_sqlite))))
                 all_bodies = ()
-                for value in (*values, *islice(more_values, 2 if on_sqlite else 0)):
+                for value in (*values, *islice(more_values, int(on_sqlite))):
                     yield sent._replace(
                         body=f"{{{','.join(f'{json.dumps(name)}:{value}' for name in names)}}}".encode()
                     )
