@@ -24,6 +24,13 @@ from opportune.web.rendering.templates import templates
 GUIDE = (PROJECT / "docs/make-it-yours.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"`((?:static|templates)/[\w./-]+)`[^\n]*\n(?:[^\n`]+\n)*\n```\w+\n(.*?)```", GUIDE, re.DOTALL))
 NAME = "Reading Circle"
+TITLES = {
+    "/accounts/login": f"Sign in · {NAME}",
+    "/accounts/register": f"Register · {NAME}",
+    "/nothing": f"404 Not Found · {NAME}",
+    "/mailbox": f"403 Forbidden · {NAME}",
+    "/api/docs": f"API · {NAME}",
+}
 SEEN = """(element, property) => {
   const canvas = document.createElement("canvas").getContext("2d");
   canvas.fillStyle = getComputedStyle(element)[property];
@@ -61,30 +68,31 @@ def title_of(page: str) -> str:
     return unescape(re.findall(r"<title>(.*?)</title>", page)[0])
 
 
-async def test_a_block_of_the_base_page_is_changed_on_every_page(client: AsyncClient) -> None:
-    for path in ("/accounts/login", "/accounts/register", "/nothing"):
-        page = (await client.get(path)).text
+async def test_a_block_of_the_base_page_and_the_name_are_changed_on_every_page(client: AsyncClient) -> None:
+    pages = {path: (await client.get(path)).text for path in TITLES}
+    assert {path: title_of(page) for path, page in pages.items()} == TITLES
+    for page in (pages[path] for path in ("/accounts/login", "/accounts/register", "/nothing")):
         assert "Reading Circle, Lisbon</footer>" in page
         assert f'<link rel="stylesheet" href="{assets.url("own.css")}">' in page
         assert '<nav class="collapse navbar-collapse" id="menu"' in page, "the rest is the framework's"
     assert "letter-spacing" in (await client.get(assets.url("own.css"))).text
+    assert (await client.get("/api/openapi.json")).json()["info"]["title"] == NAME
 
 
-async def test_the_sign_in_page_is_changed_and_works(client: AsyncClient) -> None:
+async def test_the_pages_of_a_sign_in_and_of_an_error_are_changed(client: AsyncClient) -> None:
     page = (await client.get("/accounts/login")).text
     assert page.index("Members only") < page.index('name="password"')
-
-
-async def test_the_page_of_an_error_is_changed(client: AsyncClient) -> None:
     answer = await client.get("/nothing", headers={"Accept": "text/html"})
     assert (answer.status_code, "Lost a book?" in answer.text, "Back to the start" in answer.text) == (404, True, True)
 
 
-async def test_the_admins_pages_are_changed(app: FastAPI) -> None:
+async def test_the_admins_pages_are_changed_and_have_the_name(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_superuser=True)
+    titles = {"/admin/": f"Overview · {NAME} admin", "/admin/user/list": f"Users · {NAME} admin"}
     async with signed_in_client(app, user) as browser:
-        for path in ("/admin/", "/admin/user/list"):
-            assert f'href="{assets.url("own.css")}"' in (await browser.get(path)).text
+        for path, title in titles.items():
+            page = (await browser.get(path)).text
+            assert (title_of(page), f'href="{assets.url("own.css")}"' in page) == (title, True)
 
 
 def test_emails_are_changed_and_have_the_colour_of_the_site(settings: Settings) -> None:
@@ -108,28 +116,6 @@ async def test_the_colour_is_seen_on_what_is_pressed_and_followed(site: str, pag
     await page.emulate_media(color_scheme="dark")
     await page.reload()
     assert await link.evaluate(SEEN, "color") == [94, 234, 212]
-
-
-@pytest.mark.parametrize(
-    ("path", "title"),
-    [
-        ("/accounts/login", f"Sign in · {NAME}"),
-        ("/accounts/register", f"Register · {NAME}"),
-        ("/nothing", f"404 Not Found · {NAME}"),
-        ("/mailbox", f"403 Forbidden · {NAME}"),
-        ("/api/docs", f"API · {NAME}"),
-    ],
-)
-async def test_titles_agree(client: AsyncClient, path: str, title: str) -> None:
-    assert title_of((await client.get(path)).text) == title
-
-
-async def test_the_admin_and_the_api_have_the_name(app: FastAPI, client: AsyncClient) -> None:
-    user = await make_user(app.state.database, is_superuser=True)
-    async with signed_in_client(app, user) as browser:
-        assert title_of((await browser.get("/admin/")).text) == f"Overview · {NAME} admin"
-        assert title_of((await browser.get("/admin/user/list")).text) == f"Users · {NAME} admin"
-    assert (await client.get("/api/openapi.json")).json()["info"]["title"] == NAME
 
 
 def test_emails_say_who_they_are_from(settings: Settings) -> None:

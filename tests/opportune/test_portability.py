@@ -29,7 +29,7 @@ def modules() -> Iterator[Path]:
         yield from (PROJECT / folder).rglob("*.py")
 
 
-OPENING = re.compile(rf"\b(?:open|{'|'.join(TEXT_CALLS)})\b")
+OPENING = re.compile(rf"(?<![.\w])open\(|\.(?:{'|'.join(TEXT_CALLS)})\((?!encoding=)")
 IMPORTING = re.compile(r"^\s*(?:from|import)\s+(\w+)", re.MULTILINE)
 """What code has to be parsed for: words may read like imports, and no import reads otherwise."""
 
