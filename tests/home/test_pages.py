@@ -18,42 +18,27 @@ from opportune.web.rendering.loader import TemplateLoader
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_the_page_says_what_is_installed_and_where_its_code_is(client: AsyncClient) -> None:
+async def test_a_visitor_is_told_what_is_installed_and_where_its_code_is_and_is_asked_to_sign_in(
+    app: FastAPI, client: AsyncClient
+) -> None:
     answer = await client.get("/")
 
     assert answer.status_code == 200
     for feature in installed_features():
         assert feature.summary in answer.text.replace("&#39;", "'")
         assert re.search(rf"<code>(app|opportune)/{feature.name}/</code>", answer.text)
-
-
-async def test_its_title_is_the_name_of_the_site_alone(app: FastAPI, client: AsyncClient) -> None:
-    assert f"<title>{escape(app.state.settings.site_name)}</title>" in (await client.get("/")).text
-
-
-async def test_only_folders_that_are_there_are_named(client: AsyncClient) -> None:
-    named = re.findall(r"<code>(\w[\w/]*)/</code>", (await client.get("/")).text)
-
+    named = re.findall(r"<code>(\w[\w/]*)/</code>", answer.text)
     assert "app/home" in named
     assert [folder for folder in named if not (PROJECT / folder).is_dir()] == []
-
-
-async def test_a_visitor_is_asked_to_sign_in(client: AsyncClient) -> None:
-    answer = await client.get("/")
-
+    assert f"<title>{escape(app.state.settings.site_name)}</title>" in answer.text, "the name of the site alone"
     assert 'href="/accounts/login"' in answer.text
     assert "Sign out" not in answer.text
+    assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", answer.text)
+    assert "FastAPI 0." not in answer.text, "addresses and versions are for developers only"
 
-
-async def test_who_is_signed_in_sees_it(app: FastAPI) -> None:
-    user = await make_user(app.state.database, "ada@example.com")
-
-    async with signed_in_client(app, user) as browser:
-        answer = await browser.get("/")
-
-    assert "You are signed in as" in answer.text
-    assert "ada@example.com" in answer.text
-    assert 'action="/accounts/logout"' in answer.text
+    again = await client.get("/", headers={"if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"] == answer.headers["content-security-policy"]
 
 
 async def test_any_set_of_features_will_do(app: FastAPI, client: AsyncClient) -> None:
@@ -67,16 +52,6 @@ async def test_any_set_of_features_will_do(app: FastAPI, client: AsyncClient) ->
     assert "Something else." in text
 
 
-async def test_the_page_holds_no_inline_script_or_style(client: AsyncClient) -> None:
-    text = (await client.get("/")).text
-
-    assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", text)
-
-
-async def test_addresses_and_versions_are_for_developers_only(client: AsyncClient) -> None:
-    assert "FastAPI 0." not in (await client.get("/")).text
-
-
 async def test_it_is_built_once_for_visitors_and_for_each_who_is_signed_in(app: FastAPI, client: AsyncClient) -> None:
     user = await make_user(app.state.database, "ada@example.com")
     async with signed_in_client(app, user) as browser:
@@ -84,20 +59,14 @@ async def test_it_is_built_once_for_visitors_and_for_each_who_is_signed_in(app: 
         public = [await client.get("/?utm_source=a"), await client.get("/")]
         hers_again = await browser.get("/")
 
+    assert "You are signed in as" in hers.text
     assert "ada@example.com" in hers.text
+    assert 'action="/accounts/logout"' in hers.text
     assert "ada@example.com" in hers_again.text
     assert hers.headers["cache-control"] == "no-store"
     assert public[0].text == public[1].text
     assert "ada@example.com" not in public[1].text
     assert public[1].headers["cache-control"] == "no-cache"
-
-
-async def test_a_browser_that_has_the_page_does_not_get_it_again(client: AsyncClient) -> None:
-    first = await client.get("/")
-    again = await client.get("/", headers={"if-none-match": first.headers["etag"]})
-
-    assert (again.status_code, again.content) == (304, b"")
-    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
 
 
 async def test_cards_of_features_are_shown_and_blank_ones_left_out(

@@ -14,25 +14,22 @@ pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 QUERIES = [
-    "",
     "  ",
-    "\0",
     "os\0.pa",
     "x" * 10_000,
     '"',
     "' OR 1=1 --",
     "*",
     "NEAR(",
-    "AND",
     "name:",
-    "🐍",
-    "שלום",
-    "<b>",
-    "%",
+    "🐍 שלום",
+    "<b>%",
 ]
 
 
-async def test_anybody_searches_without_javascript(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_anybody_searches_without_javascript_and_what_matches_nothing_is_said(
+    client: AsyncClient, fake_search: FakeSearch
+) -> None:
     answer = await client.get("/pydocs", params={"q": "os.pa"})
 
     assert answer.status_code == 200
@@ -42,24 +39,19 @@ async def test_anybody_searches_without_javascript(client: AsyncClient, fake_sea
     assert 'name="q" value="os.pa"' in answer.text
     assert "json" not in answer.text
 
-
-async def test_an_empty_box_says_what_to_type(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get("/pydocs")
-
     assert "Type the beginning of a name" in answer.text
     assert "5 entries from Python 3.11.7" in answer.text
 
-
-async def test_what_nothing_matches_is_said(client: AsyncClient, fake_search: FakeSearch) -> None:
     assert "Nothing matches “zebra”" in (await client.get("/pydocs?q=zebra")).text
-
-
-async def test_what_was_searched_instead_is_said(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get("/pydocs?q=jsno")
-
     assert "Nothing matches “jsno”." in answer.text
-    assert re.search(r"1 result for <strong[^>]*>json</strong>", answer.text)
+    assert re.search(r"1 result for <strong[^>]*>json</strong>", answer.text), "what was searched instead"
     assert 'name="q" value="jsno"' in answer.text
+
+    assert (await client.get("/pydocs/")).headers["location"] == "/pydocs"
+    for query in ("page=0", "page=first", "size=101"):
+        assert (await client.get(f"/pydocs?q=os&{query}")).status_code == 422, query
 
 
 async def test_htmx_gets_the_results_alone(client: AsyncClient, fake_search: FakeSearch) -> None:
@@ -87,11 +79,6 @@ async def test_any_query_is_answered_with_a_page_that_escapes_it(client: AsyncCl
             assert "x" * (MAX_QUERY_LENGTH + 1) not in answer.text
 
 
-async def test_a_page_that_no_list_has_is_refused(client: AsyncClient, fake_search: FakeSearch) -> None:
-    for query in ("page=0", "page=first", "size=101"):
-        assert (await client.get(f"/pydocs?q=os&{query}")).status_code == 422, query
-
-
 async def test_an_entry_shows_its_signature_its_parent_and_what_is_in_it(
     client: AsyncClient, fake_search: FakeSearch
 ) -> None:
@@ -110,10 +97,6 @@ async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, fake_s
 
         assert answer.status_code == 404, slug[:20]
         assert "<b>" not in answer.text
-
-
-async def test_a_slash_too_many_leads_to_the_search(client: AsyncClient, fake_search: FakeSearch) -> None:
-    assert (await client.get("/pydocs/")).headers["location"] == "/pydocs"
 
 
 async def test_without_an_index_the_page_of_a_developer_says_which_command_makes_one(

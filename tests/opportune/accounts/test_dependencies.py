@@ -59,40 +59,25 @@ async def test_after_a_form_people_come_back_to_the_page_that_holds_it(client: A
     assert next_of(answer.headers["location"]) == ["/accounts/tokens?page=2"]
 
 
-async def test_a_malformed_address_leads_to_the_start(client: AsyncClient) -> None:
-    headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Current-URL": "http://["}
+async def test_htmx_is_told_to_leave_the_page_and_by_a_malformed_address_for_the_start(client: AsyncClient) -> None:
+    for address, next_address in (("http://testserver/accounts/tokens", "/accounts/tokens"), ("http://[", "/")):
+        headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Current-URL": address}
 
-    answer = await client.get("/private", headers=headers)
+        answer = await client.get("/private", headers=headers)
 
-    assert next_of(answer.headers["hx-redirect"]) == ["/"]
-
-
-async def test_htmx_is_told_to_leave_the_page(client: AsyncClient) -> None:
-    headers = {
-        "HX-Request": "true",
-        "HX-Request-Type": "partial",
-        "HX-Current-URL": "http://testserver/accounts/tokens",
-    }
-
-    answer = await client.get("/private", headers=headers)
-
-    assert answer.status_code == 401
-    assert next_of(answer.headers["hx-redirect"]) == ["/accounts/tokens"]
+        assert answer.status_code == 401
+        assert next_of(answer.headers["hx-redirect"]) == [next_address]
 
 
-async def test_the_api_answers_401_with_a_problem(client: AsyncClient) -> None:
+async def test_the_api_answers_401_with_a_problem_and_takes_the_cookie_too(app: FastAPI, client: AsyncClient) -> None:
     answer = await client.get("/api/private")
 
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["www-authenticate"] == "Bearer"
-
-
-async def test_the_api_takes_the_cookie_too(app: FastAPI) -> None:
     user = await make_user(app.state.database)
-
-    async with signed_in_client(app, user) as client:
-        assert (await client.get("/api/private")).json() == user.email
+    async with signed_in_client(app, user) as known:
+        assert (await known.get("/api/private")).json() == user.email
 
 
 async def test_an_open_page_knows_who_is_there(app: FastAPI, client: AsyncClient) -> None:

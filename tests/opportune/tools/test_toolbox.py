@@ -127,9 +127,9 @@ async def test_who_was_deactivated_meanwhile_is_nobody(app: FastAPI, database: D
     assert await Toolbox(app, [greet]).call(call("greet"), ada) == ToolResult("Hello stranger")
 
 
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
+async def test_a_call_that_makes_no_sense_is_told_to_the_model(app: FastAPI) -> None:
+    box = Toolbox(app, [rename])
+    for asked, said in (
         (ToolCall("1", "drop_tables", "{}"), "There is no tool drop_tables. There are: rename."),
         (ToolCall("1", "rename", "{"), "Invalid JSON"),
         (ToolCall("1", "rename", "[]"), "Input should be an object"),
@@ -137,12 +137,10 @@ async def test_who_was_deactivated_meanwhile_is_nobody(app: FastAPI, database: D
         (call("rename", name="x" * 11), "name: String should have at most 10 characters"),
         (call("rename", name="Ada", is_superuser=True), "is_superuser: Extra inputs are not permitted"),
         (call("rename", name="Ada", user={"id": 1}), "user: Extra inputs are not permitted"),
-    ],
-)
-async def test_a_call_that_makes_no_sense_is_told_to_the_model(app: FastAPI, asked: ToolCall, said: str) -> None:
-    result = await Toolbox(app, [rename]).call(asked, None)
-    assert result.is_error
-    assert said in result.text
+    ):
+        result = await box.call(asked, None)
+        assert result.is_error, asked
+        assert said in result.text, asked
 
 
 async def test_arguments_are_validated_once(app: FastAPI, ada: User) -> None:

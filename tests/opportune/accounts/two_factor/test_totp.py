@@ -74,31 +74,21 @@ async def test_of_two_requests_at_once_with_one_code_one_gets_in(database: Datab
 
 
 @on_sqlite
-async def test_codes_of_other_times_and_keys_do_not_count(database: Database, settings: Settings) -> None:
-    user = await make_user(database)
-    app, _ = await turned_on(database, settings, user)
+async def test_codes_of_other_times_and_keys_do_not_count_and_right_ones_may_be_written_as_apps_show_them(
+    database: Database, settings: Settings
+) -> None:
+    user, without = await make_user(database), await make_user(database)
+    app, codes = await turned_on(database, settings, user)
     other = pyotp.TOTP(pyotp.random_base32())
 
-    for code in (code_of(app, 3), code_of(app, -3), code_of(other, 1), "", "000", "no code", "\ud800", "1" * 5000):
+    for code in (code_of(app, 3), code_of(app, -3), code_of(other, 1), "", "000", "\ud800", "1" * 5000):
         assert not await verify(database, settings, user, code)
+    for code in ("", "000000", "2345-6789-abcd-efgh"):
+        assert not await verify(database, settings, without, code)
 
-
-@on_sqlite
-async def test_a_code_may_be_written_as_apps_show_it(database: Database, settings: Settings) -> None:
-    user = await make_user(database)
-    app, codes = await turned_on(database, settings, user)
     code = code_of(app, 1)
-
     assert await verify(database, settings, user, f" {code[:3]} {code[3:]} ")
     assert await verify(database, settings, user, codes[0].upper().replace("-", " "))
-
-
-@on_sqlite
-async def test_a_user_without_the_factor_has_no_right_code(database: Database, settings: Settings) -> None:
-    user = await make_user(database)
-
-    for code in ("", "000000", "2345-6789-abcd-efgh"):
-        assert not await verify(database, settings, user, code)
 
 
 @pytest.mark.database("sqlite")
@@ -114,16 +104,9 @@ async def test_each_recovery_code_counts_once_and_for_its_owner(database: Databa
     async with database.reader() as session:
         assert await count_recovery_codes(session, user) == RECOVERY_CODE_COUNT - 1
 
-
-@on_sqlite
-async def test_new_recovery_codes_end_the_old_ones(database: Database, settings: Settings) -> None:
-    user = await make_user(database)
-    _, old = await turned_on(database, settings, user)
-
     async with database.writer() as session:
         new = await renew_recovery_codes(session, user)
-
-    assert not await verify(database, settings, user, old[0])
+    assert not await verify(database, settings, user, codes[1]), "new ones end the old ones"
     assert await verify(database, settings, user, new[0])
 
 
@@ -175,8 +158,10 @@ async def test_turning_on_twice_leaves_the_first_key(database: Database, setting
 
 
 @on_sqlite
-async def test_neither_key_nor_codes_are_stored_readable(database: Database, settings: Settings) -> None:
-    user = await make_user(database)
+async def test_neither_key_nor_codes_are_stored_readable_and_a_sealed_key_opens_nothing_in_another_row(
+    database: Database, settings: Settings
+) -> None:
+    user, thief = await make_user(database), await make_user(database)
     app, codes = await turned_on(database, settings, user)
 
     stored = (await fresh(database, user)).totp_secret
@@ -186,14 +171,8 @@ async def test_neither_key_nor_codes_are_stored_readable(database: Database, set
     assert app.secret not in stored
     assert not any(part in hashes for code in codes for part in (code, code.replace("-", "")))
 
-
-@on_sqlite
-async def test_a_sealed_key_opens_nothing_in_another_row(database: Database, settings: Settings) -> None:
-    user, thief = await make_user(database), await make_user(database)
-    app, _ = await turned_on(database, settings, user)
-
     async with database.writer() as session:
-        (await session.get_one(User, thief.id)).totp_secret = (await fresh(database, user)).totp_secret
+        (await session.get_one(User, thief.id)).totp_secret = stored
 
     assert not await verify(database, settings, thief, code_of(app, 1))
 
