@@ -157,6 +157,7 @@ async def test_an_answer_that_the_database_refuses_takes_no_other_with_it(
     assert [(await wait_until_ended(manager, answer)).status for answer in good] == [AnswerStatus.DONE] * 3
 
 
+@pytest.mark.database("sqlite")
 async def test_an_end_that_the_database_refuses_takes_no_other_with_it(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

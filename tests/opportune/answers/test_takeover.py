@@ -81,7 +81,6 @@ async def half_told(manager: AnswerManager, owner_id: int) -> Answer:
     return answer
 
 
-@on_both
 async def test_a_process_that_stops_hands_over_and_the_viewers_page_goes_on(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int
 ) -> None:

@@ -21,6 +21,7 @@ from tests.opportune.answers.questions import (
 )
 
 
+@pytest.mark.database("sqlite")
 async def test_an_answer_is_stored_while_it_grows(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:

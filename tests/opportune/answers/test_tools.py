@@ -180,7 +180,7 @@ async def test_an_answer_without_tools_calls_none(app: FastAPI, owner: User, lib
     assert (stored.text, stored.tool_runs) == ("One moment. ", [])
 
 
-@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.database("postgresql")  # whose integers end
 async def test_an_endpoint_that_tells_too_many_tokens_in_each_round_loses_no_answer(
     app: FastAPI, owner: User, librarian: FakeProvider
 ) -> None:

@@ -236,6 +236,7 @@ async def test_a_many_to_many_relationship_that_changes_is_a_change_of_its_row(d
     assert seen == [[["sad"], ["sad", "long"]]]
 
 
+@pytest.mark.database("sqlite")
 async def test_after_hooks_have_the_id_and_write_in_the_same_transaction(database: Database) -> None:
     @after_create(Play)
     async def count(session: AsyncSession, play: Play) -> None:

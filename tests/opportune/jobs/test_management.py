@@ -9,6 +9,7 @@ from tests.opportune.jobs.conftest import Emails, Find, cancel, retry
 from tests.opportune.jobs.tasks import gate, register, wait
 
 
+@pytest.mark.database("sqlite")
 async def test_a_job_that_waits_is_cancelled_at_once_and_can_be_tried_again(
     jobs: DatabaseJobQueue, find: Find, emails: Emails
 ) -> None:
@@ -53,6 +54,7 @@ async def test_a_cancelled_job_of_a_dead_process_is_not_begun_again(
     assert await emails() == []
 
 
+@pytest.mark.database("sqlite")
 async def test_what_cannot_be_done_is_said_in_one_line(jobs: DatabaseJobQueue) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"))
     await jobs.finished(job_id)

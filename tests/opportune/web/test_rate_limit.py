@@ -101,6 +101,7 @@ async def test_each_limit_is_counted_in_its_own_storage(app: FastAPI, database: 
     assert await counted(limiter, "ada", 3) == 2
 
 
+@pytest.mark.database("sqlite")
 async def test_a_limit_is_a_dependency_that_counts_each_address(app: FastAPI, client: AsyncClient) -> None:
     @app.get("/once", dependencies=[Depends(RateLimit("once", 1, storage="cache"))])
     async def once() -> None: ...
