@@ -164,9 +164,8 @@ def test_a_prompt_with_passages_keeps_its_budget_the_system_and_the_question() -
     assert turns[1].content.endswith("And Dune?")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+def test_only_addresses_of_pages_are_sources() -> None:
+    for url in (
         "//evil.example/",
         "javascript:alert(1)",
         "/a\\b",
@@ -175,28 +174,23 @@ def test_a_prompt_with_passages_keeps_its_budget_the_system_and_the_question() -
         "/a\nb",
         "/a>)[x](",
         "http://[",
-    ],
-)
-def test_only_addresses_of_pages_are_sources(url: str) -> None:
-    with pytest.raises(ValidationError):
-        Source(title="", url=url)
+    ):
+        with pytest.raises(ValidationError):
+            Source(title="", url=url)
 
 
-@pytest.mark.parametrize(
-    ("html", "shown"),
-    [
+def test_a_number_is_a_link_where_there_is_a_source() -> None:
+    for html, shown in (
         ("<p>So [1].</p>", "<p>So LINK.</p>"),
         ('<p><a href="https://evil.example/" title="a>b">[1]</a></p>', "<p>LINK</p>"),
         ('<p><a href="https://evil.example/">see [1]</a></p>', None),
         ("<pre><code>a[1]</code></pre>", None),
         ("<p>[0] [2] [1234] [1, 2]</p>", None),
         ('<p><a href="https://evil.example/">1</a>, [1, 1]</p>', "<p>LINK, LINKLINK</p>"),
-    ],
-)
-def test_a_number_is_a_link_where_there_is_a_source(html: str, shown: str | None) -> None:
-    link = '<a class="citation" href="/b" title="B&#34;" rel="noopener noreferrer nofollow">[1]</a>'
-    clean = Markup(html)  # noqa: S704 - as written here
-    assert cite(clean, [{"title": 'B"', "url": "/b"}]) == (shown or html).replace("LINK", link)
+    ):
+        link = '<a class="citation" href="/b" title="B&#34;" rel="noopener noreferrer nofollow">[1]</a>'
+        clean = Markup(html)  # noqa: S704 - as written here
+        assert cite(clean, [{"title": 'B"', "url": "/b"}]) == (shown or html).replace("LINK", link), html
 
 
 def test_a_question_is_searched_by_its_names_and_by_what_it_is_about() -> None:

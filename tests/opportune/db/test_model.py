@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, Literal
 
-import pytest
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Numeric, SmallInteger, Table
 from sqlmodel import Field
 
@@ -48,9 +47,8 @@ class OfItsOwnKeys(ModelBase, table=True):
     words: list[str] = Field(default_factory=list)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "nullable"),
-    [
+def test_a_column_has_the_type_that_its_annotation_stands_for() -> None:
+    for name, kind, nullable in (
         ("ratio", "NUMERIC(8, 3)", False),
         ("best", "NUMERIC(8, 3)", True),
         ("rough", "INTEGER", False),
@@ -62,11 +60,9 @@ class OfItsOwnKeys(ModelBase, table=True):
         ("story", "TEXT", False),
         ("remark", "TEXT", True),
         ("notes", "VARCHAR(2000)", False),
-    ],
-)
-def test_a_column_has_the_type_that_its_annotation_stands_for(name: str, kind: str, nullable: bool) -> None:
-    column = Thing.metadata.tables["test_thing"].columns[name]
-    assert (str(column.type), column.nullable) == (kind, nullable)
+    ):
+        column = Thing.metadata.tables["test_thing"].columns[name]
+        assert (str(column.type), column.nullable) == (kind, nullable), name
 
 
 def test_a_table_with_keys_of_its_own_has_the_types_too() -> None:

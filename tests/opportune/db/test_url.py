@@ -36,9 +36,8 @@ def test_options_of_sqlite_are_left_out_with_a_notice() -> None:
     assert len(url.notices) == 1
 
 
-@pytest.mark.parametrize(
-    "scheme",
-    [
+def test_every_spelling_of_postgresql_gets_our_driver() -> None:
+    for scheme in (
         "postgres",
         "postgresql",
         "pgsql",
@@ -49,19 +48,21 @@ def test_options_of_sqlite_are_left_out_with_a_notice() -> None:
         "postgresql+psycopg2",
         "POSTGRES",
         "jdbc:postgresql",
-    ],
-)
-def test_every_spelling_of_postgresql_gets_our_driver(scheme: str) -> None:
-    url = DatabaseURL.parse(f"{scheme}://me:p%40ss@db.example.org:5433/site?sslmode=require")
-    assert (url.kind, url.url.drivername) == ("postgresql", "postgresql+psycopg")
-    assert (url.url.username, url.url.password, url.url.host, url.url.port) == ("me", "p@ss", "db.example.org", 5433)
-    assert (url.database, url.server) == ("site", "db.example.org:5433")
-    assert url.url.query == {"sslmode": "require"}
+    ):
+        url = DatabaseURL.parse(f"{scheme}://me:p%40ss@db.example.org:5433/site?sslmode=require")
+        assert (url.kind, url.url.drivername) == ("postgresql", "postgresql+psycopg"), scheme
+        assert (url.url.username, url.url.password, url.url.host, url.url.port) == (
+            "me",
+            "p@ss",
+            "db.example.org",
+            5433,
+        ), scheme
+        assert (url.database, url.server) == ("site", "db.example.org:5433"), scheme
+        assert url.url.query == {"sslmode": "require"}, scheme
 
 
-@pytest.mark.parametrize(
-    "pasted",
-    [
+def test_what_is_copied_along_with_an_address_does_no_harm() -> None:
+    for pasted in (
         "  postgresql://u:p@h/d\n",
         "'postgresql://u:p@h/d'",
         'DATABASE_URL="postgresql://u:p@h/d"',
@@ -69,15 +70,12 @@ def test_every_spelling_of_postgresql_gets_our_driver(scheme: str) -> None:
         "psql 'postgresql://u:p@h/d'",
         "psql -d postgresql://u:p@h/d",
         "\ufeffpostgresql://u:p@h/d",
-    ],
-)
-def test_what_is_copied_along_with_an_address_does_no_harm(pasted: str) -> None:
-    assert DatabaseURL.parse(pasted) == DatabaseURL.parse("postgresql://u:p@h/d")
+    ):
+        assert DatabaseURL.parse(pasted) == DatabaseURL.parse("postgresql://u:p@h/d"), pasted
 
 
-@pytest.mark.parametrize(
-    ("address", "password"),
-    [
+def test_a_raw_password_is_taken_where_it_has_one_reading() -> None:
+    for address, password in (
         ("u:p@ss@h/d", "p@ss"),
         ("u:p@ss@h", "p@ss"),
         ("u:p:ss@h/d", "p:ss"),
@@ -91,16 +89,14 @@ def test_what_is_copied_along_with_an_address_does_no_harm(pasted: str) -> None:
         ("u:a+b c@h/d", "a+b c"),
         ("u:%2F%3F%40%25@h/d", "/?@%"),
         ("h/d?user=u&password=a+b", "a+b"),
-    ],
-)
-def test_a_raw_password_is_taken_where_it_has_one_reading(address: str, password: str) -> None:
-    url = DatabaseURL.parse(f"postgresql://{address}").url
-    assert (url.username, url.password, url.host, url.database) == (
-        "u",
-        password,
-        "h",
-        "d" if "/d" in address else None,
-    )
+    ):
+        url = DatabaseURL.parse(f"postgresql://{address}").url
+        assert (url.username, url.password, url.host, url.database) == (
+            "u",
+            password,
+            "h",
+            "d" if "/d" in address else None,
+        ), address
 
 
 def test_a_raw_password_is_said_to_be_one() -> None:
@@ -108,9 +104,8 @@ def test_a_raw_password_is_said_to_be_one() -> None:
     assert DatabaseURL.parse("postgresql://u:p%40ss@h/d").notices == ()
 
 
-@pytest.mark.parametrize(
-    ("address", "query", "server"),
-    [
+def test_sockets_ipv6_and_several_hosts_are_understood() -> None:
+    for address, query, server in (
         ("/d?host=/run/postgresql", {"host": "/run/postgresql"}, "/run/postgresql:5432"),
         ("%2Frun%2Fpostgresql:5433/d", {"host": "/run/postgresql", "port": "5433"}, "/run/postgresql:5433"),
         ("u:p@/d?host=/cloudsql/P:R:I", {"host": "/cloudsql/P:R:I"}, "/cloudsql/P:R:I:5432"),
@@ -126,21 +121,18 @@ def test_a_raw_password_is_said_to_be_one() -> None:
         ("/?service=mine", {"service": "mine"}, "service mine"),
         ("/d?host=h&port=7", {}, "h:7"),
         ("ignored:6/d?host=h", {}, "h:5432"),
-    ],
-)
-def test_sockets_ipv6_and_several_hosts_are_understood(address: str, query: dict[str, str], server: str) -> None:
-    url = DatabaseURL.parse(f"postgresql://{address}")
-    query = query | ({"target_session_attrs": "any"} if "target_session_attrs" in address else {})
-    assert (dict(url.url.query), url.server) == (query, server)
+    ):
+        url = DatabaseURL.parse(f"postgresql://{address}")
+        more = {"target_session_attrs": "any"} if "target_session_attrs" in address else {}
+        assert (dict(url.url.query), url.server) == (query | more, server), address
 
 
 def test_several_hosts_without_a_way_to_tell_the_writer_get_a_notice() -> None:
     assert "read-write finds the writer" in " ".join(DatabaseURL.parse("postgresql://u@h1,h2/d").notices)
 
 
-@pytest.mark.parametrize(
-    ("query", "mode"),
-    [
+def test_other_clients_words_for_tls_become_libpqs() -> None:
+    for query, mode in (
         ("ssl=require", "require"),
         ("ssl=true", "require"),
         ("ssl=no-verify", "require"),
@@ -148,15 +140,12 @@ def test_several_hosts_without_a_way_to_tell_the_writer_get_a_notice() -> None:
         ("sslmode=no-verify", "require"),
         ("sslMode=VERIFY-FULL", "verify-full"),
         ("ssl=false&sslmode=require", "require"),
-    ],
-)
-def test_other_clients_words_for_tls_become_libpqs(query: str, mode: str) -> None:
-    assert options(f"postgresql://u:p@h/d?{query}") == {"sslmode": mode}
+    ):
+        assert options(f"postgresql://u:p@h/d?{query}") == {"sslmode": mode}, query
 
 
-@pytest.mark.parametrize(
-    ("host", "mode"),
-    [
+def test_tls_is_asked_for_where_the_host_is_public() -> None:
+    for host, mode in (
         ("db.example.org", "require"),
         ("8.8.8.8", "require"),
         ("[2606:4700::1111]", "require"),
@@ -172,19 +161,23 @@ def test_other_clients_words_for_tls_become_libpqs(query: str, mode: str) -> Non
         ("postgres.railway.internal", None),
         ("db.local", None),
         ("app.flycast", None),
-    ],
-)
-def test_tls_is_asked_for_where_the_host_is_public(host: str, mode: str | None) -> None:
-    url = DatabaseURL.parse(f"postgresql://u:p@{host}/d?target_session_attrs=any")
-    assert url.url.query.get("sslmode") == mode
-    assert any("TLS" in notice for notice in url.notices) is (mode is not None)
+    ):
+        url = DatabaseURL.parse(f"postgresql://u:p@{host}/d?target_session_attrs=any")
+        assert url.url.query.get("sslmode") == mode, host
+        assert any("TLS" in notice for notice in url.notices) is (mode is not None), host
 
 
-@pytest.mark.parametrize("mode", ["disable", "prefer", "require", "verify-ca", "verify-full"])
-def test_the_sslmode_of_the_address_is_obeyed(mode: str) -> None:
-    url = DatabaseURL.parse(f"postgresql://u:p@db.example.org/d?sslmode={mode}&sslrootcert=/ca.pem")
-    assert url.url.query["sslmode"] == mode
-    assert any("in the open" in notice for notice in url.notices) is (mode in ("disable", "prefer"))
+def test_the_sslmode_of_the_address_is_obeyed() -> None:
+    for mode in (
+        "disable",
+        "prefer",
+        "require",
+        "verify-ca",
+        "verify-full",
+    ):
+        url = DatabaseURL.parse(f"postgresql://u:p@db.example.org/d?sslmode={mode}&sslrootcert=/ca.pem")
+        assert url.url.query["sslmode"] == mode, mode
+        assert any("in the open" in notice for notice in url.notices) is (mode in ("disable", "prefer")), mode
 
 
 def test_verifying_without_authorities_gets_a_notice_and_the_systems_are_enough() -> None:
@@ -195,31 +188,27 @@ def test_verifying_without_authorities_gets_a_notice_and_the_systems_are_enough(
     }
 
 
-@pytest.mark.parametrize(
-    ("query", "words"),
-    [
+def test_options_of_other_clients_are_left_out_with_a_notice() -> None:
+    for query, words in (
         ("pgbouncer=true", "DATABASE_POOLED"),
         ("connection_limit=1", "DATABASE_POOL_SIZE"),
         ("pool_timeout=1", "DATABASE_POOL_TIMEOUT"),
         ("prepared_statement_cache_size=0", "DATABASE_POOLED"),
         ("supa=base-pooler.x", "no such option"),
         ("schema=mine", 'ALTER ROLE "u" SET search_path = "mine"'),
-    ],
-)
-def test_options_of_other_clients_are_left_out_with_a_notice(query: str, words: str) -> None:
-    url = DatabaseURL.parse(f"postgresql://u:p@h/d?{query}&application_name=x")
-    assert url.url.query == {"application_name": "x"}
-    (notice,) = url.notices
-    assert words in notice
+    ):
+        url = DatabaseURL.parse(f"postgresql://u:p@h/d?{query}&application_name=x")
+        assert url.url.query == {"application_name": "x"}, query
+        (notice,) = url.notices
+        assert words in notice, query
 
 
 def test_the_usual_schema_needs_no_notice() -> None:
     assert DatabaseURL.parse("postgresql://u:p@h/d?schema=public").notices == ()
 
 
-@pytest.mark.parametrize(
-    ("address", "provider", "pooled"),
-    [
+def test_provider_and_pooler_are_known_by_host_port_and_options() -> None:
+    for address, provider, pooled in (
         ("u:p@ep-x-pooler.us-east-2.aws.neon.tech/d", "Neon", True),
         ("u:p@ep-x.us-east-2.aws.neon.tech/d", "Neon", False),
         ("u:p@aws-0-eu.pooler.supabase.com:6543/d", "Supabase", True),
@@ -243,29 +232,23 @@ def test_the_usual_schema_needs_no_notice() -> None:
         ("u:p@h/d?pgbouncer=true", "", True),
         ("u:p@h/d", "", False),
         ("u:p@notneon.technology/d", "", False),
-    ],
-)
-def test_provider_and_pooler_are_known_by_host_port_and_options(address: str, provider: str, pooled: bool) -> None:
-    url = DatabaseURL.parse(f"postgresql://{address}")
-    assert (url.provider, url.pooled, url.prepares) == (provider, pooled, False)
+    ):
+        url = DatabaseURL.parse(f"postgresql://{address}")
+        assert (url.provider, url.pooled, url.prepares) == (provider, pooled, False), address
 
 
-@pytest.mark.parametrize(
-    ("address", "setting", "pooled", "prepares"),
-    [
+def test_the_setting_wins_and_it_alone_lets_statements_be_prepared() -> None:
+    cases: list[tuple[str, Pooled, bool, bool]] = [
         ("postgresql://u:p@h:6432/d", "auto", True, False),
         ("postgresql://u:p@h:6432/d", "false", False, True),
         ("postgresql://u:p@h/d", "true", True, False),
         ("postgresql://u:p@h/d", "auto", False, False),
         ("postgresql://u:p@h/d", "false", False, True),
-    ],
-)
-def test_the_setting_wins_and_it_alone_lets_statements_be_prepared(
-    address: str, setting: Pooled, pooled: bool, prepares: bool
-) -> None:
-    url = DatabaseURL.parse(address, setting)
-    assert (url.pooled, url.prepares) == (pooled, prepares)
-    assert url.arguments.get("prepare_threshold", "psycopg's") == ("psycopg's" if prepares else None)
+    ]
+    for address, setting, pooled, prepares in cases:
+        url = DatabaseURL.parse(address, setting)
+        assert (url.pooled, url.prepares) == (pooled, prepares), address
+        assert url.arguments.get("prepare_threshold", "psycopg's") == ("psycopg's" if prepares else None), address
 
 
 def test_arguments_of_the_address_win() -> None:
@@ -274,9 +257,8 @@ def test_arguments_of_the_address_win() -> None:
     assert arguments["application_name"] == "opportune"
 
 
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
+def test_what_is_likely_to_hurt_is_said() -> None:
+    for address, words in (
         (
             "u:p@ep-x-pooler.us-east-2.aws.neon.tech/d?sslmode=require&channel_binding=require",
             "channel_binding=require",
@@ -285,11 +267,9 @@ def test_arguments_of_the_address_win() -> None:
         ("u:p@h:6432/d?options=-c%20statement_timeout%3D9", "ALTER ROLE"),
         ("u:p@x.cockroachlabs.cloud:26257/d?sslmode=require", "CockroachDB"),
         ("u:p@h", "names no database"),
-    ],
-)
-def test_what_is_likely_to_hurt_is_said(address: str, words: str) -> None:
-    (notice,) = DatabaseURL.parse(f"postgresql://{address}").notices
-    assert words in notice
+    ):
+        (notice,) = DatabaseURL.parse(f"postgresql://{address}").notices
+        assert words in notice, address
 
 
 def test_a_driver_that_is_not_ours_is_said() -> None:
@@ -297,34 +277,28 @@ def test_a_driver_that_is_not_ours_is_said() -> None:
     assert "asyncpg" in notice
 
 
-@pytest.mark.parametrize(
-    ("host", "words"),
-    [
+def test_a_host_that_not_everybody_can_reach_says_what_to_take_instead() -> None:
+    for host, words in (
         ("db.abc.supabase.co", "IPv6"),
         ("postgres.railway.internal", "DATABASE_PUBLIC_URL"),
         ("dpg-abc123-a", "External Database URL"),
         ("pgbouncer.x.flympg.net", "private network"),
-    ],
-)
-def test_a_host_that_not_everybody_can_reach_says_what_to_take_instead(host: str, words: str) -> None:
-    assert words in DatabaseURL.parse(f"postgresql://u:p@{host}/d").advice_if_unreachable
-    assert DatabaseURL.parse("postgresql://u:p@db.example.org/d").advice_if_unreachable == ""
+    ):
+        assert words in DatabaseURL.parse(f"postgresql://u:p@{host}/d").advice_if_unreachable, host
+        assert DatabaseURL.parse("postgresql://u:p@db.example.org/d").advice_if_unreachable == "", host
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
+def test_what_is_shown_holds_no_password() -> None:
+    for address in (
         "postgresql://me:hidden@h/d",
         "postgres://me@h/d?password=hidden",
         "postgres://me@h/d?sslmode=require&sslpassword=hidden",
         "postgres://me@h/d?oauth_client_secret=hidden",
-    ],
-)
-def test_what_is_shown_holds_no_password(address: str) -> None:
-    url = DatabaseURL.parse(address)
-    assert "hidden" not in f"{url.redacted} {url!r} {url} {url.notices}"
-    assert "hidden" in url.url.render_as_string(hide_password=False)
-    assert "hidden" not in repr(parse_postgresql_url(address.partition("://")[2]))
+    ):
+        url = DatabaseURL.parse(address)
+        assert "hidden" not in f"{url.redacted} {url!r} {url} {url.notices}", address
+        assert "hidden" in url.url.render_as_string(hide_password=False), address
+        assert "hidden" not in repr(parse_postgresql_url(address.partition("://")[2])), address
 
 
 def test_messages_name_the_setting_that_they_are_about() -> None:

@@ -1,7 +1,5 @@
 """How a question is understood, and what is marked in an answer."""
 
-import pytest
-
 from opportune.search import highlight, snippet
 from opportune.search.highlight import MAX_SNIPPET_CHARS, Highlighter
 from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query
@@ -13,9 +11,8 @@ def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]
     return [(choice.wanted, choice.unwanted) for choice in Query.parse(text).choices]
 
 
-@pytest.mark.parametrize(
-    ("text", "understood", "last"),
-    [
+def test_words_phrases_and_choices_are_told_apart() -> None:
+    for text, understood, last in (
         ("event loop", [([("event",)], [])], "loop"),
         ("os.path.jo", [([("os",), ("path",)], [])], "jo"),
         ('"event loop" policy', [([("event", "loop")], [])], "policy"),
@@ -28,18 +25,25 @@ def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]
         ("csv or", [([("csv",)], [])], "or"),
         ("Café", [([], [])], "cafe"),
         ("- * ' NEAR(", [([], [])], "near"),
-    ],
-)
-def test_words_phrases_and_choices_are_told_apart(
-    text: str, understood: list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]], last: str
-) -> None:
-    assert choices(text) == understood
-    assert Query.parse(text).last == last
+    ):
+        assert choices(text) == understood, text
+        assert Query.parse(text).last == last, text
 
 
-@pytest.mark.parametrize("text", ["", " ", "*", "“”", "🐍", "\0", "\ud800", "-", '""', "..."])
-def test_what_holds_no_word_asks_for_nothing(text: str) -> None:
-    assert Query.parse(text).is_blank
+def test_what_holds_no_word_asks_for_nothing() -> None:
+    for text in (
+        "",
+        " ",
+        "*",
+        "“”",
+        "🐍",
+        "\0",
+        "\ud800",
+        "-",
+        '""',
+        "...",
+    ):
+        assert Query.parse(text).is_blank, text
 
 
 def test_what_no_database_takes_is_left_out_and_what_is_too_long_is_cut() -> None:
@@ -61,12 +65,15 @@ def test_a_name_is_known_by_its_words_and_by_its_ends() -> None:
     assert list(keys("What is new in 3.11", dotted=False)) == [("what is new in 3.11", 0)]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "slips"),
-    [("path", "path", 0), ("pth", "path", 1), ("gahter", "gather", 1), ("dictonary", "dictionary", 1), ("", "abc", 3)],
-)
-def test_a_slip_is_a_letter_too_many_too_few_wrong_or_swapped(one: str, other: str, slips: int) -> None:
-    assert distance(one, other) == distance(other, one) == slips
+def test_a_slip_is_a_letter_too_many_too_few_wrong_or_swapped() -> None:
+    for one, other, slips in (
+        ("path", "path", 0),
+        ("pth", "path", 1),
+        ("gahter", "gather", 1),
+        ("dictonary", "dictionary", 1),
+        ("", "abc", 3),
+    ):
+        assert distance(one, other) == distance(other, one) == slips, one
 
 
 def test_the_nearest_word_is_the_one_that_is_used_most() -> None:
@@ -96,17 +103,14 @@ def test_marks_are_found_whatever_their_accents_and_capitals() -> None:
     assert highlight("<b>", "") == "&lt;b&gt;"
 
 
-@pytest.mark.parametrize(
-    ("text", "fts5", "tsquery"),
-    [
+def test_each_database_is_asked_in_its_own_language() -> None:
+    for text, fts5, tsquery in (
         ("milk bread", '("milk" AND "bread" *)', "(('milk') & 'bread':*)"),
         ('"rye bread" -milk', '("rye bread" NOT "milk")', "(('rye' <-> 'bread') & !('milk'))"),
         ("milk or tea", '("milk") OR ("tea" *)', "(('milk')) | ('tea':*)"),
         ("bread mi", '("bread")', "(('bread'))"),
         ("-milk", "", ""),
         ("' NEAR(", '("near" *)', "('near':*)"),
-    ],
-)
-def test_each_database_is_asked_in_its_own_language(text: str, fts5: str, tsquery: str) -> None:
-    query = Query.parse(text)
-    assert (query.as_fts5, query.as_tsquery) == (fts5, tsquery)
+    ):
+        query = Query.parse(text)
+        assert (query.as_fts5, query.as_tsquery) == (fts5, tsquery), text

@@ -10,18 +10,15 @@ from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
 from tests.opportune.storage.conftest import with_files_at
 
 
-@pytest.mark.parametrize(
-    ("url", "folder"),
-    [
+def test_a_folder() -> None:
+    for url, folder in (
         ("file:./data/uploads", PROJECT / "data" / "uploads"),
         ("file:data/my%20files", PROJECT / "data" / "my files"),
         ("file:/srv/files", Path("/srv/files")),
         ("file:///srv/files", Path("/srv/files")),
         ("file://localhost/srv/files", Path("/srv/files")),
-    ],
-)
-def test_a_folder(url: str, folder: Path) -> None:
-    assert parse_storage_url(with_files_at(url)) == folder.resolve()
+    ):
+        assert parse_storage_url(with_files_at(url)) == folder.resolve(), url
 
 
 @pytest.mark.parametrize(
@@ -54,9 +51,8 @@ def test_the_database(url: str, place: DatabaseFiles) -> None:
     assert parse_storage_url(with_files_at(url)) == place
 
 
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
+def test_an_address_that_is_malformed_stops_the_start_with_one_line() -> None:
+    for url, words in (
         ("database:other", "names another database"),
         ("database:?max_file_megabytes=many", "has no number of megabytes in max_file_megabytes"),
         ("database:?max_total_megabytes=0", "has no number of megabytes in max_total_megabytes"),
@@ -81,17 +77,15 @@ def test_the_database(url: str, place: DatabaseFiles) -> None:
         ("s3://:s3cr3t@host/bucket", "or a secret without a key"),
         ("s3://AK:s3cr3t@host/bucket?tls=maybe", "says neither tls=true nor tls=false"),
         ("s3://AK:s3cr3t@host/bucket?zone=x", "has an option that is not known: 'zone'"),
-    ],
-)
-def test_an_address_that_is_malformed_stops_the_start_with_one_line(url: str, words: str) -> None:
-    with pytest.raises(OperatorError) as refusal:
-        create_app(with_files_at(url))
-    line = str(refusal.value)
-    assert line.startswith("STORAGE_URL ")
-    assert words in line
-    assert "docs/files.md" in line
-    assert "\n" not in line
-    assert "s3cr3t" not in line
+    ):
+        with pytest.raises(OperatorError) as refusal:
+            create_app(with_files_at(url))
+        line = str(refusal.value)
+        assert line.startswith("STORAGE_URL "), url
+        assert words in line, url
+        assert "docs/files.md" in line, url
+        assert "\n" not in line, url
+        assert "s3cr3t" not in line, url
 
 
 def test_a_secret_is_not_in_what_is_shown() -> None:

@@ -27,9 +27,8 @@ def control(annotation: Any, default: Any = ..., name: str = "one") -> Control:
     return controls_of(create_model("Asked", **fields))[name]
 
 
-@pytest.mark.parametrize(
-    ("annotation", "type"),
-    [
+def test_the_type_of_a_field_tells_how_it_is_asked_for() -> None:
+    for annotation, kind in (
         (str, "text"),
         (Line, "text"),
         (Text, "textarea"),
@@ -57,10 +56,8 @@ def control(annotation: Any, default: Any = ..., name: str = "one") -> Control:
         (ImageUpload | None, "file"),
         (list[Upload], "file"),
         (Annotated[Line, FieldOptions(type="search")], "search"),
-    ],
-)
-def test_the_type_of_a_field_tells_how_it_is_asked_for(annotation: Any, type: str) -> None:  # noqa: A002 - HTML's own name
-    assert control(annotation).type == type
+    ):
+        assert control(annotation).type == kind, annotation
 
 
 def test_a_text_is_a_password_by_its_name() -> None:
@@ -118,9 +115,8 @@ def test_a_model_within_a_model_is_refused_by_name() -> None:
         control(Inner)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
+def test_values_are_written_as_html_wants_them() -> None:
+    for value, text in (
         (None, ""),
         (True, "true"),
         (0, "0"),
@@ -128,7 +124,5 @@ def test_a_model_within_a_model_is_refused_by_name() -> None:
         (date(2026, 3, 10), "2026-03-10"),
         (datetime(2026, 3, 10, 18, 30, tzinfo=UTC), "2026-03-10T18:30"),
         (datetime.fromisoformat("2026-03-10T18:30:05.5+02:00"), "2026-03-10T16:30:05"),
-    ],
-)
-def test_values_are_written_as_html_wants_them(value: object, text: str) -> None:
-    assert as_text(value) == text
+    ):
+        assert as_text(value) == text, value

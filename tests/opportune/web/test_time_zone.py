@@ -89,9 +89,16 @@ async def test_the_browser_is_told_where_the_site_is(client: AsyncClient) -> Non
     assert "/time-zone.js" in page
 
 
-@pytest.mark.parametrize("name", ["", "a" * 200, "Europe/../Vienna", "/etc/passwd", "Europe/Vienna\0", "Nowhere/There"])
-def test_what_is_no_zone_is_none(name: str) -> None:
-    assert find_zone(name) is None
+def test_what_is_no_zone_is_none() -> None:
+    for name in (
+        "",
+        "a" * 200,
+        "Europe/../Vienna",
+        "/etc/passwd",
+        "Europe/Vienna\0",
+        "Nowhere/There",
+    ):
+        assert find_zone(name) is None, name
 
 
 def test_a_setting_that_is_no_zone_is_one_line() -> None:

@@ -131,9 +131,8 @@ async def test_tags_that_were_cleared_do_not_fill_memory() -> None:
     assert (await store.find("a", ("tag:0",))).answer is None
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+def test_a_bad_address_is_refused_in_one_line_without_its_secret() -> None:
+    for url in (
         "redis:",
         "redis://",
         "redis://host:port",
@@ -144,12 +143,10 @@ async def test_tags_that_were_cleared_do_not_fill_memory() -> None:
         "redis://[secret",
         "http://secret/",
         "memory:secret",
-    ],
-)
-def test_a_bad_address_is_refused_in_one_line_without_its_secret(url: str) -> None:
-    with pytest.raises(OperatorError, match=r"^CACHE_URL must be memory: or redis://[^\n]*$") as refusal:
-        open_store(url)
-    assert "secret" not in str(refusal.value)
+    ):
+        with pytest.raises(OperatorError, match=r"^CACHE_URL must be memory: or redis://[^\n]*$") as refusal:
+            open_store(url)
+        assert "secret" not in str(refusal.value), url
 
 
 @pytest.mark.parametrize("url", ["redis://user:secret@host/1", " rediss://:secret@host:6380/1?ssl_cert_reqs=none"])

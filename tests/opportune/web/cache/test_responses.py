@@ -190,7 +190,14 @@ def test_what_is_written_down_is_read_as_it_was() -> None:
     assert unpack(answer.packed()) == answer
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"[1]\nx", b"[1, null, []]\n", b'["x", "", []]\n', b"\x80\x04pickle"])
-def test_what_is_no_answer_of_ours_is_not_read(text: bytes) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        unpack(text)
+def test_what_is_no_answer_of_ours_is_not_read() -> None:
+    for text in (
+        b"",
+        b"{}",
+        b"[1]\nx",
+        b"[1, null, []]\n",
+        b'["x", "", []]\n',
+        b"\x80\x04pickle",
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            unpack(text)
