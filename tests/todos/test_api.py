@@ -34,16 +34,13 @@ INVALID: list[Any] = [
     {"title": ""},
     {"title": "  "},
     {"title": "a" * 201},
-    {"title": "a" * 10_000},
     {"title": "two\nlines"},
     {"title": "NUL \0"},
     {"title": "half \ud800"},
     {"title": ["Buy milk"]},
     {"title": "Buy milk", "notes": "a" * 2001},
     {"title": "Buy milk", "notes": "NUL \0"},
-    {"title": "Buy milk", "due_on": "tomorrow"},
     {"title": "Buy milk", "due_on": "2026-02-30"},
-    {"title": "Buy milk", "due_on": "99999-01-01"},
     ["Buy milk"],
     None,
 ]
@@ -52,16 +49,13 @@ INVALID_FILTERS = [
     "state=lost",
     "due_from=soon",
     "page=0",
-    "page=-1",
     f"page={2**63}",
-    "size=0",
     "size=101",
     "q=%00",
-    f"q={'a' * 10_000}",
     "sort=owner_id",
     "sort=--title",
 ]
-IDS_OF_NOTHING = ["1", "0", "-1", 2**63 - 1, 2**63, 10**30, "1.5", "milk", "%00"]
+IDS_OF_NOTHING = ["1", "-1", 2**63, "milk", "%00"]
 
 
 async def titles(browser: AsyncClient, query: str = "") -> list[str]:

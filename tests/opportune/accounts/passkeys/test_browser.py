@@ -11,7 +11,7 @@ from sqlalchemy import update
 from opportune.accounts.models import Session, User
 from opportune.db.database import Database
 from opportune.db.model import utc_now
-from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
+from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 
 pytestmark = pytest.mark.database("sqlite")
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.database("sqlite")
 EMAIL = "ada@example.com"
 
 
-async def test_a_passkey_is_added_signs_in_in_every_way_and_confirms(
+async def test_a_passkey_is_added_signs_in_by_list_and_button_and_confirms(
     chromium: Browser, app: FastAPI, site: str
 ) -> None:
     user = await make_user(app.state.database, EMAIL, is_verified=True)
@@ -35,7 +35,6 @@ async def test_a_passkey_is_added_signs_in_in_every_way_and_confirms(
         await sign_in_by_the_browsers_own_list(page)
         await device.answers(by_itself=False)
         await sign_in_by_the_button(page, device)
-        await sign_in_by_password_and_passkey(page, device)
         await confirm_in_a_form(page)
         await confirm_without_a_password(page, app.state.database)
 
@@ -85,26 +84,12 @@ async def sign_in_by_the_browsers_own_list(page: Page) -> None:
 
 
 async def sign_in_by_the_button(page: Page, device: Device) -> None:
+    """The one of the second step does the same."""
     await sign_out(page)
-    await page.goto("/accounts/login?next=/accounts/passkeys")
+    await page.goto("/accounts/login?next=/accounts/profile")
     button = page.get_by_role("button", name="Sign in with a passkey")
     await expect(button).to_be_visible()
     await device.answers(by_itself=True)
-    await button.click()
-    await arrived(page)
-    await device.answers(by_itself=False)
-
-
-async def sign_in_by_password_and_passkey(page: Page, device: Device) -> None:
-    await sign_out(page)
-    await page.goto("/accounts/login?next=/accounts/profile")
-    await page.get_by_label("E-mail").fill(EMAIL)
-    await page.get_by_label("Password", exact=True).fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in", exact=True).click()
-    await expect(page.get_by_role("heading", name="Your passkey")).to_be_visible()
-    await device.answers(by_itself=True)
-    button = page.get_by_role("button", name="Use a passkey")
-    await expect(button).to_be_visible()
     await button.click()
     await page.wait_for_url("**/accounts/profile")
 
