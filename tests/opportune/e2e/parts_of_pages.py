@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from enum import IntEnum
 from typing import TypeVar
 
 from opportune.search import HtmlElement
@@ -14,6 +15,8 @@ LANDMARKS = {"aside", "footer", "form", "header", "main", "nav", "section"}
 NO_LANDMARKS_WITHOUT_A_NAME = {"form", "section"}
 NAMES_OR_ROLES = {"aria-label", "aria-labelledby", "role"}
 FIELDS = {"input", "select", "textarea"}
+CHANGED_BY_SCRIPTS = re.compile(r"data-(?!largest|too-large)")
+"""Attributes of fields that look otherwise once the scripts of a page have run."""
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 NAMED_BY_CONTENT = {"a", "button", "label", "legend", "option", "summary", "th", *HEADINGS}
 PLAIN = {"dd", "div", "dt", "label", "legend", "li", "p", "span", "td", "time"}
@@ -52,27 +55,38 @@ REFERENCES = {"aria-controls", "aria-describedby", "aria-labelledby"}
 """Attributes that name ids: what counts is whether these are there."""
 
 
-def with_all_parts(pages: Mapping[Key, str]) -> dict[Key, bool]:
-    """Pages that have all parts of all pages, those with most that is new first.
+class Seen(IntEnum):
+    """Where a part is seen as it is."""
 
-    Each with whether it needs a look of its own; of others only what has colours is new, which can be seen anywhere.
+    ANYWHERE = 0
+    """What has colours and no more."""
+    ON_ITS_PAGE = 1
+    """How something is read out, and a field."""
+    ONCE_LOADED = 2
+    """A field that the scripts of its page change. What is an element of our own changes by itself."""
+
+
+def with_all_parts(pages: Mapping[Key, str]) -> dict[Key, Seen]:
+    """Pages that have all parts of all pages, each with where it has to be seen for what is new on it.
+
+    Those that have to be loaded come first, and of these those with most that is new.
     """
     parts = {key: set(_parts(html)) for key, html in pages.items()}
-    chosen: dict[Key, bool] = {}
+    chosen: dict[Key, Seen] = {}
     while parts:
-        key = max(parts, key=lambda key: len(parts[key]))
+        loaded = {key: sum(seen is Seen.ONCE_LOADED for seen, _ in new) for key, new in parts.items()}
+        key = max(parts, key=lambda key: (loaded[key], len(parts[key])))
         if not (new := parts.pop(key)):
             break
-        chosen[key] = any(is_of_page for is_of_page, _ in new)
+        chosen[key] = max(seen for seen, _ in new)
         parts = {key: others - new for key, others in parts.items()}
     return chosen
 
 
-def _parts(html: str) -> Iterator[tuple[bool, int]]:
+def _parts(html: str) -> Iterator[tuple[Seen, int]]:
     """Numbers of each element that says something: one for how it is read out, one for its looks where it stands.
 
-    Each with whether it is seen on the page alone: how it is read out, and a field, which a script may change. No rule
-    of axe's asks for both.
+    No rule of axe's asks for both.
     """
     parser = TreeParser()
     parser.feed(html)
@@ -97,12 +111,14 @@ def _parts(html: str) -> Iterator[tuple[bool, int]]:
         ]
         compared = [*_compared_attributes(attributes, ids)]
         if is_odd or words or compared or tag in FIELDS or tag in NAMED_BY_CONTENT:
-            yield True, hash((tag, after, is_odd, *says, *compared))
+            is_changed = tag in FIELDS and any(CHANGED_BY_SCRIPTS.match(name) for name in attributes)
+            seen = Seen.ONCE_LOADED if is_changed else Seen.ON_ITS_PAGE
+            yield seen, hash((tag, after, is_odd, *says, *compared))
             if tag in FIELDS or (words and tag != "option"):  # axe looks at a list's field, and at no choice in it
                 of_colours = ((name, value) for name, value in compared if name in OF_COLOURS)
-                yield tag in FIELDS, hash((looks, *of_colours))
+                yield seen if tag in FIELDS else Seen.ANYWHERE, hash((looks, *of_colours))
             if "autocomplete" in attributes:
-                yield True, hash((tag, "autocomplete", attributes["autocomplete"]))
+                yield Seen.ON_ITS_PAGE, hash((tag, "autocomplete", attributes["autocomplete"]))
 
 
 def _below(around: HtmlElement, grounds: frozenset[str]) -> Iterator[tuple[HtmlElement, int]]:

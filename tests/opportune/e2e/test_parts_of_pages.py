@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.opportune.e2e.parts_of_pages import with_all_parts
+from tests.opportune.e2e.parts_of_pages import Seen, with_all_parts
 
 FORM = """<body><main class="page"><h1>Book</h1><h2>New</h2><form method="post" action="/books">
 <label for="title">Title</label><input type="text" autocomplete="off" id="title" name="title" value="">
@@ -26,7 +26,7 @@ AMONG_OTHERS = FORM.replace("</main>", '<nav aria-label="More"><a href="/more">M
 )
 def test_other_words_icons_and_places_make_no_page_another(old: str, new: str) -> None:
     assert old in FORM
-    assert with_all_parts({"same": FORM.replace(old, new), "more": AMONG_OTHERS}) == {"more": True}
+    assert with_all_parts({"same": FORM.replace(old, new), "more": AMONG_OTHERS}) == {"more": Seen.ON_ITS_PAGE}
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,16 @@ def test_what_looks_or_is_read_out_otherwise_does(old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "is_of_page"),
+    ("old", "new", "seen"),
     [
-        ('class="hint"', 'class="hint pale"', False),
-        ('<p class="hint">Any.</p>', '<div class="dark"><p class="hint">Any.</p></div>', False),
-        ('type="text"', 'type="date"', True),  # which a script may change
-        ("<h2>New</h2>", "<h3>New</h3>", True),
+        ('class="hint"', 'class="hint pale"', Seen.ANYWHERE),
+        ('<p class="hint">Any.</p>', '<div class="dark"><p class="hint">Any.</p></div>', Seen.ANYWHERE),
+        ('type="text"', 'type="date"', Seen.ON_ITS_PAGE),
+        ('type="text"', 'type="text" data-role="date"', Seen.ONCE_LOADED),
+        ("<h2>New</h2>", "<h3>New</h3>", Seen.ON_ITS_PAGE),
     ],
 )
-def test_what_has_other_colours_alone_can_be_seen_on_any_page(old: str, new: str, *, is_of_page: bool) -> None:
-    assert with_all_parts({"other": FORM.replace(old, new), "more": AMONG_OTHERS})["other"] is is_of_page
+def test_what_has_other_colours_alone_can_be_seen_on_any_page_and_what_scripts_change_once_it_is_loaded(
+    old: str, new: str, seen: Seen
+) -> None:
+    assert with_all_parts({"other": FORM.replace(old, new), "more": AMONG_OTHERS})["other"] is seen
