@@ -59,20 +59,19 @@ TIMEOUT_SECONDS = 60
 
 
 class Copy:
-    """The project in another folder. The framework's files are those here, unless all are to be copies."""
+    """The project in another folder. The framework's files are those here."""
 
-    def __init__(self, folder: Path, *, is_linked: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.env_file = folder / ".env"
         for part in PARTS:
             if (PROJECT / part).is_dir():
-                bring = link if part == "opportune" else link_compiled
                 # What is compiled need not be compiled again, but for what somebody is writing just now.
                 shutil.copytree(
                     PROJECT / part,
                     folder / part,
                     ignore=shutil.ignore_patterns("*.pyc.*"),
-                    copy_function=bring if is_linked else shutil.copy2,
+                    copy_function=link if part == "opportune" else link_compiled,
                 )
             else:
                 shutil.copyfile(PROJECT / part, folder / part)

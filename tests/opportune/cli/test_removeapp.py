@@ -174,28 +174,28 @@ def test_what_cannot_be_dropped_stays_whole(project: Path, monkeypatch: pytest.M
     assert files(project) == set(FILES)
 
 
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("app/notes/pages.py", "\nfrom app.books.service import Books\n"),
-        ("app/notes/pages.py", "\nfrom app import books\n"),
-        ("app/notes/pages.py", "\nfrom app import (\n    books,\n)\n"),
-        ("app/main.py", "\nimport app.books.service\n"),
-        ("app/notes/models.py", '\nbook_id: int = Field(foreign_key="books_book.id")\n'),
-        ("app/notes/models.py", '\nbook_id: int = Field(sa_column=Column(ForeignKey("books_book.id")))\n'),
-        ("tests/notes/test_it.py", "\n    from app.books import models\n"),
-        ("migrations/versions/notes/0002_book.py", "\ndepends_on = ('books_0001_ab12',)\n"),
-        ("templates/notes/list.html", '\n{% include "books/list.html" %}\n'),
-        ("templates/base.html", '\n<link rel="stylesheet" href="{{ asset("books/books.css") }}">\n'),
-    ],
+USES = (
+    ("app/notes/pages.py", "\nfrom app.books.service import Books\n"),
+    ("app/notes/pages.py", "\nfrom app import books\n"),
+    ("app/notes/pages.py", "\nfrom app import (\n    books,\n)\n"),
+    ("app/main.py", "\nimport app.books.service\n"),
+    ("app/notes/models.py", '\nbook_id: int = Field(foreign_key="books_book.id")\n'),
+    ("app/notes/models.py", '\nbook_id: int = Field(sa_column=Column(ForeignKey("books_book.id")))\n'),
+    ("tests/notes/test_it.py", "\n    from app.books import models\n"),
+    ("migrations/versions/notes/0002_book.py", "\ndepends_on = ('books_0001_ab12',)\n"),
+    ("templates/notes/list.html", '\n{% include "books/list.html" %}\n'),
+    ("templates/base.html", '\n<link rel="stylesheet" href="{{ asset("books/books.css") }}">\n'),
 )
-def test_what_other_code_uses_stays_and_the_place_is_named(
-    project: Path, path: str, text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write(project, {path: text})
-    assert main(["removeapp", "books", "--yes"]) == 1
-    assert capsys.readouterr().err == f"books is used by {path}:2: change that first.\n"
-    assert set(FILES) <= files(project)
+
+
+def test_what_other_code_uses_stays_and_the_place_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path, text in USES:
+        write(project, {path: text})
+        assert main(["removeapp", "books", "--yes"]) == 1
+        assert capsys.readouterr().err == f"books is used by {path}:2: change that first.\n"
+        assert files(project) == {*FILES, path}
+        (project / path).unlink()
+        write(project, {path: FILES[path]} if path in FILES else {})
 
 
 def test_the_starters_own_docs_and_tests_of_other_books_neither_change_nor_keep_them(
@@ -233,13 +233,11 @@ def test_removing_a_feature_of_the_framework_names_its_line_in_installed(
     assert files(project) == set(FILES)
 
 
-@pytest.mark.parametrize("name", ["gone", "accounts", "../app", "", "installed"])
-def test_what_is_no_feature_of_the_project_is_one_line(
-    project: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["removeapp", name, "--yes"]) == 1
-    assert capsys.readouterr().err.startswith("There is no feature ")
-    assert files(project) == set(FILES)
+def test_what_is_no_feature_of_the_project_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("gone", "accounts", "../app", "", "installed"):
+        assert main(["removeapp", name, "--yes"]) == 1
+        assert capsys.readouterr().err.startswith("There is no feature ")
+        assert files(project) == set(FILES)
 
 
 @pytest.mark.parametrize(

@@ -177,10 +177,10 @@ def powerless() -> tuple[str, ...]:
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Copy]:
-    """A project without examples, whose permissions are its own."""
-    copy = Copy(tmp_path / "copy", is_linked=False)
+    """A project without examples, into which nothing can be put; the framework's files are those here."""
+    copy = Copy(tmp_path / "copy")
     install_only(copy.folder)
-    paths = [copy.folder, *copy.folder.rglob("*")]
+    paths = [copy.folder, *(path for path in copy.folder.rglob("*") if path.is_dir() or path.stat().st_nlink == 1)]
     for path in paths:
         path.chmod(path.stat().st_mode & ~0o222)
     yield copy

@@ -414,16 +414,20 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def here(clone: Path, *arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
-    """Turn a clone into a project, after some lines of Python."""
-    call = "import sys; from opportune.cli.new_project.command_line import main; sys.exit(main(sys.argv[1:]))"
-    program = f"{code}\n{call}"
+def here(clone: Path, *arguments: str, before: str = "", after: str = "") -> subprocess.CompletedProcess[str]:
+    """Turn a clone into a project, between some lines of Python."""
+    program = (
+        "import sys; from opportune.cli.new_project.command_line import main\n"
+        f"{before}\ncode = main(sys.argv[1:])\n{after}\nsys.exit(code)"
+    )
     command = [sys.executable, "-S", "-c", program, "Shop", "--here", "--with", "none", *arguments]
     return subprocess.run(
         command, cwd=clone, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
     )
 
 
+UNASKED = "assert main(sys.argv[1:-1]) == 1"
+"""Without the last word, which is --yes."""
 HALFWAY = """
 from opportune.cli.new_project import build
 move, moves = build._move, []
@@ -442,19 +446,19 @@ def test_the_clone_itself_becomes_the_project_or_stays_as_it_is(clone: Path) -> 
     assert dirty.returncode == 1
     assert " has changes that are not committed (README.md): commit them, or make the project else" in dirty.stderr
     output_of(clone, "git", "checkout", "-q", "README.md")
-    assert here(clone).stderr.endswith("nobody can be asked: add --yes.\n")
-    assert here(clone, "--yes", code=HALFWAY).returncode == 130
+    stopped = here(clone, "--yes", before=f"{UNASKED}\n{HALFWAY}")
+    assert stopped.returncode == 130
+    assert "nobody can be asked: add --yes.\n" in stopped.stderr
     assert not output_of(clone, "git", "status", "--porcelain")
-    done = here(clone, "--yes")
-    assert done.stderr == ""
+    done = here(clone, "--yes", after="assert main(sys.argv[1:]) == 1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("startproject needs a clone of the starter, and ")
+    assert done.stderr.count("\n") == 1
     assert done.stdout.startswith("Shop is in ")
     assert output_of(clone, "git", "log", "--format=%s").startswith(f"Shop begins, on {PRODUCT}")
     assert [name for name in ONLY_STARTER if (clone / name).exists()] == []
     assert (clone / ".env").read_text() == "SECRET_KEY=mine\n"
     assert not list(clone.glob(".startproject-*"))
-    again = here(clone, "--yes")
-    assert again.returncode == 1
-    assert again.stderr.startswith("startproject needs a clone of the starter, and ")
 
 
 def test_commits_that_no_other_place_has_are_not_thrown_away(tmp_path: Path) -> None:
