@@ -28,8 +28,8 @@ async def entries(app: FastAPI) -> list[tuple[str, str]]:
 
 
 async def said(client: AsyncClient) -> str:
-    """What the page answers to what was done."""
-    page = (await client.get(PAGE)).text
+    """What the next page answers to what was done."""
+    page = (await client.get(f"{PAGE}/backups")).text  # it says it like any other, and has least to look up
     found = re.findall(
         r'<div class="alert alert-\w+ alert-dismissible".*?<div class="text-break">(.*?)</div>', page, re.DOTALL
     )
