@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from jinja2.utils import LRUCache
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from opportune.mail import templates as email_templates
 from opportune.mail.addresses import sender_address
@@ -114,7 +114,7 @@ async def test_the_colour_is_seen_on_what_is_pressed_and_followed(site: str, pag
     assert await button.evaluate(SEEN, "backgroundColor") == [15, 118, 110]
     assert await link.evaluate(SEEN, "color") == [15, 118, 110]
     await page.emulate_media(color_scheme="dark")
-    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     assert await link.evaluate(SEEN, "color") == [94, 234, 212]
 
 
