@@ -1,14 +1,13 @@
 from pathlib import Path
 
-from opportune.testing.plugin import migrate
 from tests.opportune.cli.conftest import Oppman, read_until
 from tests.opportune.cli.processes import running
 from tests.opportune.cli.test_jobs import EMAIL, queue
 
 
-def test_a_worker_does_what_is_queued_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_a_worker_does_what_is_queued_until_it_is_told_to_stop(tmp_path: Path, sqlite_template: Path) -> None:
     path = tmp_path / "app.db"
-    migrate(f"sqlite:///{path}")
+    path.write_bytes(sqlite_template.read_bytes())
     environ = {"DATABASE_URL": f"sqlite:///{path}", "JOBS": "worker", "ENVIRONMENT": "development"}
     with running(tmp_path, "worker", "--concurrency", "3", **environ) as worker:
         assert read_until(worker.output, "Ctrl-C") == "Doing jobs, 3 at a time (Ctrl-C stops it).\n"
