@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, inspect
 from sqlalchemy.sql.schema import SchemaItem
 
+from opportune.db.migrations import rendering
 from opportune.db.migrations.autogenerate import (
     NewMigration,
     changed_features,
@@ -40,6 +42,8 @@ class SampleFeatures:
     features: Sequence[str] = ("library", "shop")
     metadata: MetaData = field(default_factory=lambda: MetaData(naming_convention=NAMING_CONVENTION))
     answers: Answers = field(default_factory=Answers)
+    formats: bool = False
+    """Whether what is written is formatted, by a process for each file."""
 
     @property
     def graph(self) -> MigrationGraph:
@@ -73,17 +77,23 @@ class SampleFeatures:
         drafts = self.drafts()
         if concurrently:
             drafts = [part for draft in drafts for part in split_indexes(draft)]
-        return [f"{found.feature}/{write_migration(self.graph, found).name}" for found in drafts]
+        return [f"{found.feature}/{self._write(found).name}" for found in drafts]
 
     def make_by_hand(self, feature: str, upgrade: str, downgrade: str = "pass") -> Path:
         """Write a migration with these lines."""
-        path = write_migration(self.graph, empty_migration(self.graph, feature, "by hand"))
+        path = self._write(empty_migration(self.graph, feature, "by hand"))
         head, _, _ = path.read_text(encoding="utf-8").partition("def upgrade()")
         path.write_text(
             f"{head}def upgrade() -> None:\n    {upgrade}\n\n\ndef downgrade() -> None:\n    {downgrade}\n",
             encoding="utf-8",
         )
         return path
+
+    def _write(self, migration: NewMigration) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            if not self.formats:
+                patch.setattr(rendering, "_format", lambda _path: None)
+            return write_migration(self.graph, migration)
 
     def migrate(self, feature: str | None = None, target: str | None = None) -> list[str]:
         """Run `migrate` and give the steps that it took."""

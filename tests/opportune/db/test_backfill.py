@@ -30,6 +30,7 @@ def declare(sample: SampleFeatures, *columns: Any, title: bool = True) -> None:
 
 def make(sample: SampleFeatures, **fills: str | None) -> Path:
     sample.answers = Answers(fills=fills)
+    sample.formats = None in fills.values()  # then somebody writes in the file
     (name,) = sample.make()
     sample.answers.refuse_unused()
     return sample.versions / name

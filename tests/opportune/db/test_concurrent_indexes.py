@@ -135,6 +135,7 @@ def test_unique_ones_those_of_new_tables_and_changed_ones_stay_where_they_are(bo
 
 @pytest.mark.database("postgresql")
 def test_a_failure_says_that_it_stopped_half_way(books: SampleFeatures) -> None:
+    books.formats = True
     books.make(concurrently=True)
     path = max((books.versions / "library").glob("*.py"))
     path.write_text(path.read_text().replace('["pages"]', '["sides"]'))
