@@ -161,7 +161,7 @@ async def test_any_text_gives_results_or_none(search: DocumentSearch[Hit]) -> No
         assert found.query.encode() is not None
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 @example("name : os")
 @given(st.text() | st.lists(st.sampled_from([*HOSTILE, "os", "path", ".", " ", "or", "-", "é"])).map("".join))
 async def test_no_text_is_an_error(search: DocumentSearch[Hit], query: str) -> None:

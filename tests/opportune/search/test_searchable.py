@@ -177,7 +177,7 @@ async def test_what_replace_takes_away_is_found_no_more(database: Database, book
     assert await titles(database, book_search, "tea") == ["Tea"]
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.lists(st.sampled_from(["'", '"', "\\", "\0", "é", "NEAR(", "-", "or", " ", ":*"])).map("".join))
 async def test_no_text_is_an_error(database: Database, book_search: Searchable[Book], query: str) -> None:
     async with database.reader() as session:

@@ -15,6 +15,7 @@ from sqlalchemy.schema import ForeignKey
 
 from opportune.accounts.models import User
 from opportune.cli import development
+from opportune.llm import local
 from opportune.project import FRAMEWORK
 from opportune.settings import Settings
 from opportune.testing.factories import make_user
@@ -95,7 +96,8 @@ def environment() -> str:
 
 
 @pytest.fixture
-async def faulty(settings: Settings, environment: str) -> AsyncIterator[AsyncClient]:
+async def faulty(settings: Settings, environment: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncClient]:
+    monkeypatch.setattr(local, "find_weights", lambda: None)  # a process with a model, which nobody asks
     app = quiet_app(settings.model_copy(update={"environment": environment, "jobs": "off"}))
     add_faults(app)
     async with app.router.lifespan_context(app):

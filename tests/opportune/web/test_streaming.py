@@ -134,7 +134,7 @@ async def test_without_a_model_it_is_503_with_what_to_set(client: AsyncClient, a
 
 
 async def test_an_address_that_asks_too_often_waits(client: AsyncClient, script: FakeProvider) -> None:
-    statuses = [(await ask(client))[0] for _ in range(21)]
+    statuses = [(await ask(client, **HTMX))[0] for _ in range(21)]
     assert statuses == [200] * 20 + [429]
 
 
