@@ -1,9 +1,8 @@
-"""The pages of setting up, in a browser that holds them to their policy; what they do is asked without one."""
+"""The page of setting up, in a browser that holds it to its policy; what it does is asked without one."""
 
-import pyotp
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Page
 from sqlalchemy import update
 
 from opportune.accounts.models import Session
@@ -14,7 +13,7 @@ from opportune.testing.services.accessibility import find_violations
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_second_factor_is_set_up_by_its_picture(app: FastAPI, page: Page, site: str) -> None:
+async def test_the_policy_lets_the_picture_of_a_key_be_seen(app: FastAPI, page: Page, site: str) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database), site)
     async with app.state.database.writer() as session:  # the password was typed just now
         await session.execute(update(Session).values(confirmed_at=utc_now()))
@@ -22,7 +21,3 @@ async def test_a_second_factor_is_set_up_by_its_picture(app: FastAPI, page: Page
     await page.get_by_role("button", name="Set up").click()
     assert await page.get_by_alt_text("The key as a QR code").evaluate("image => image.naturalWidth") > 100
     assert not await find_violations(page)
-    key = (await page.locator("main code").inner_text()).replace(" ", "")
-    await page.get_by_label("Code that the app shows").fill(pyotp.TOTP(key).now())
-    await page.get_by_role("button", name="Turn on").click()
-    await expect(page.get_by_role("link", name="I have kept them")).to_be_visible()
