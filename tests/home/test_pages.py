@@ -18,7 +18,7 @@ from opportune.web.rendering.loader import TemplateLoader
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_visitor_is_told_what_is_installed_and_where_its_code_is_and_is_asked_to_sign_in(
+async def test_a_visitor_sees_what_is_installed_and_where_its_code_is_and_is_asked_to_sign_in(
     app: FastAPI, client: AsyncClient
 ) -> None:
     answer = await client.get("/")

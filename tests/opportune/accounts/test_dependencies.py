@@ -59,7 +59,7 @@ async def test_after_a_form_people_come_back_to_the_page_that_holds_it(client: A
     assert next_of(answer.headers["location"]) == ["/accounts/tokens?page=2"]
 
 
-async def test_htmx_is_told_to_leave_the_page_and_by_a_malformed_address_for_the_start(client: AsyncClient) -> None:
+async def test_htmx_leaves_the_page_to_sign_in_and_by_a_malformed_address_for_the_start(client: AsyncClient) -> None:
     for address, next_address in (("http://testserver/accounts/tokens", "/accounts/tokens"), ("http://[", "/")):
         headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Current-URL": address}
 

@@ -5,7 +5,7 @@ from tests.opportune.cli.processes import running
 from tests.opportune.cli.test_jobs import EMAIL, queue
 
 
-def test_a_worker_does_what_is_queued_until_it_is_told_to_stop(tmp_path: Path, sqlite_template: Path) -> None:
+def test_a_worker_does_what_is_queued_until_it_is_stopped(tmp_path: Path, sqlite_template: Path) -> None:
     path = tmp_path / "app.db"
     path.write_bytes(sqlite_template.read_bytes())
     environ = {"DATABASE_URL": f"sqlite:///{path}", "JOBS": "worker", "ENVIRONMENT": "development"}

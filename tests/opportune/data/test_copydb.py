@@ -106,7 +106,7 @@ def test_everything_goes_from_kind_to_kind_and_comes_back_the_same(few: FewTable
     assert DatabaseURL.parse(again).path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_filled_destination_is_replaced_when_told_to_and_not_before_all_is_compared(few: FewTables) -> None:
+def test_a_filled_destination_is_replaced_by_force_and_not_before_all_is_compared(few: FewTables) -> None:
     source, target = few.migrated("sqlite"), few.filled("postgresql", "old@example.com")
     execute(source, ADD_USER, id=41, email="new@example.com")
     assert few.refusal(source, target) == "The destination has rows in accounts_user. To replace them: --force"

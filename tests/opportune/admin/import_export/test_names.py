@@ -76,7 +76,7 @@ TWO = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
 
 
 @pytest.mark.database("sqlite")
-async def test_who_is_not_there_is_made_and_told_before(app: FastAPI, admin: AsyncClient) -> None:
+async def test_who_is_not_there_is_made_and_named_before(app: FastAPI, admin: AsyncClient) -> None:
     csv = f'{HEADER}\nKristin,k,1,Sigrid,"Epic|a\\|b\\\\c, d",9.50\nSalka,s,2,Halldór, Saga | Epic ,0\n'
     rows = [
         {"title": "Kristin", "slug": "k", "isbn": "1", "author": "Sigrid", "tags": ["Epic", "a|b\\c, d"], "price": 9.5},

@@ -62,7 +62,7 @@ async def test_a_confirmation_leads_back_and_lasts_a_quarter_of_an_hour(app: Fas
 
 
 @on_sqlite
-async def test_a_wrong_password_is_told_and_too_many_are_not_even_looked_at(
+async def test_a_wrong_password_is_refused_in_words_and_too_many_are_not_even_looked_at(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 2)
