@@ -1,36 +1,93 @@
-"""`.env.example`: each setting with its words and its default, as a line to uncomment.
+"""`.env.example`: each setting with its description and its default, as a line to uncomment.
 
-`python -m opportune.env_example` writes it anew, from the settings of the project and of its features.
+`python -m opportune.env_example` writes it from the settings of the project and of its features.
 """
 
 import ast
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from opportune.settings import BaseSettings
+from opportune.project import origin
+from opportune.settings import BaseSettings, Settings
 
 HEADING = "# Copy the lines that you change to .env, without the # before them.\n"
+COMMON_SETTINGS = ("site_name", "base_url", "time_zone", "admin_email", "database_url", "mail_url", "mail_from")
+AREAS = {
+    "secrets_from": "General",
+    "host": "Server",
+    "admin_email": "Accounts",
+    "google_client_id": "Sign-in with other providers",
+    "database_url": "Database",
+    "llm_base_url": "Language models",
+    "mail_url": "E-mail",
+    "storage_url": "Uploaded files",
+    "backup_url": "Backups",
+    "cache_url": "Cache and speed",
+    "jobs": "Jobs",
+    "log_format": "Logs and monitoring",
+    "answer_grace_seconds": "Limits and costs of language models",
+    "mcp_servers": "MCP",
+}
+"""Headings by the first setting of each area. The settings of an area follow each other in their class."""
 
 
-def env_example(kinds: Sequence[type[BaseSettings]]) -> str:
-    """The text for these classes, the site's own first; what two of them read stands there once."""
+def env_example(classes: Sequence[type[BaseSettings]]) -> str:
+    """Return the text for these classes, with the site's class first. Settings of several classes appear once."""
     entries: dict[str, str] = {}
-    for kind in kinds:
-        for name, entry in _entries(kind):
-            entries.setdefault(name, entry)
-    return "\n".join([HEADING, *entries.values()])
+    areas: dict[str, list[str]] = {"Most sites change these": list(COMMON_SETTINGS)}
+    for settings_class in classes:
+        new = [name for name in settings_class.model_fields if name not in entries]
+        entries |= _entries(settings_class, new)
+        for area, name in _with_areas(settings_class, new):
+            areas.setdefault(area, []).append(name)
+    blocks = [HEADING]
+    for area, names in areas.items():
+        blocks += [f"# ===== {area} =====\n"] if any(name in entries for name in names) else []
+        blocks += [entries.pop(name) for name in names if name in entries]
+    return "\n".join(blocks)
 
 
-def _entries(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
-    words = docstrings(kind)
-    for name, field in kind.model_fields.items():
-        default = setting_text(field.get_default(call_default_factory=True, validated_data={}))
-        yield name, "".join(f"# {line}\n" for line in (words.get(name, ""), f"{name.upper()}={default}") if line)
+def _entries(settings_class: type[BaseSettings], names: Iterable[str]) -> dict[str, str]:
+    descriptions = docstrings(settings_class)
+    defaults = {
+        name: settings_class.model_fields[name].get_default(call_default_factory=True, validated_data={})
+        for name in names
+    }
+    return {name: _entry(name, descriptions.get(name, ""), setting_text(value)) for name, value in defaults.items()}
+
+
+def _with_areas(settings_class: type[BaseSettings], names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each name after its heading. The settings of a project and of its features have headings of their own."""
+    area = ""
+    for name in names:
+        module = _defining_class(settings_class, name).__module__
+        if module.startswith("opportune."):
+            area = AREAS.get(name, area)
+        else:
+            area = f"Settings of {'this project' if issubclass(settings_class, Settings) else origin(settings_class)}"
+        yield area, name
+
+
+def _defining_class(settings_class: type[BaseSettings], name: str) -> type:
+    return next(each for each in reversed(settings_class.__mro__) if name in getattr(each, "__annotations__", {}))
+
+
+def _entry(name: str, description: str, default: str) -> str:
+    lines = [*map(str.strip, description.splitlines()), f"{name.upper()}={_quoted_if_needed(default)}"]
+    return "".join(f"# {line}\n" for line in lines if line)
+
+
+def _quoted_if_needed(value: str) -> str:
+    """Return a value so that `.env` holds it in one line and gives it back unchanged."""
+    if value == value.strip() and not any(mark in value for mark in ("\n", " #", "'", '"')):
+        return value
+    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'"{escaped}"'
 
 
 def docstrings(kind: type[BaseSettings]) -> dict[str, str]:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 import pydantic_settings
-from dotenv.parser import parse_stream
 from pydantic import Field, PrivateAttr, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from opportune.env_lines import unreadable_line
 from opportune.errors import SettingsError
 from opportune.host_names import ascii_host
 from opportune.hosts import base_url_from_host, client_address_header_from_host, is_on_host
@@ -243,13 +243,13 @@ class Settings(BaseSettings):
     """When the newest one is restored into a database that is thrown away, to see that it can be. Empty: never."""
     cache_url: SecretStr = SecretStr("memory:")
     """Where finished pages are kept: memory: for each process, redis://host:6379/0 for all of them."""
+    speedups: Literal["on", "off"] = "on"
+    """off: no private parts of libraries, which a newer release might break; the site is slower (docs/speedups.md)."""
     jobs: Literal["inline", "worker", "request", "off"] = "inline"
     """Who does the jobs: inline, this process; worker, `oppman.py worker`; request, this process while it answers
     requests, for hosts on which nothing runs in between; off, nobody for now, and they wait."""
     jobs_call_minutes: int = Field(default=5, ge=0, le=24 * 60)
     """Minutes between two calls of the cron service that JOBS=request needs; 0: there is none. For `check` alone."""
-    speedups: Literal["on", "off"] = "on"
-    """off: no private parts of libraries, which a newer release might break; the site is slower (docs/speedups.md)."""
     log_format: Literal["text", "json"] = "text"
     """text for people, json for log collectors."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -519,7 +519,7 @@ def load_kind(kind: type[S], **given: Any) -> S:
         SettingsError: as `load_settings`.
     """
     try:
-        _refuse_broken_lines(given.get("_env_file", kind.model_config.get("env_file")))
+        _refuse_unreadable_lines(given.get("_env_file", kind.model_config.get("env_file")))
         return kind(**given)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_in_words, error.errors()))) from None
@@ -531,17 +531,11 @@ def load_kind(kind: type[S], **given: Any) -> S:
         raise SettingsError(f"{PROJECT / '.env'} cannot be read: {error.strerror or error}.") from None
 
 
-def _refuse_broken_lines(file: object) -> None:
-    """What would be left out with a warning: a site whose DATABASE_URL is not read would run on an empty SQLite."""
+def _refuse_unreadable_lines(file: object) -> None:
     if not (isinstance(file, Path) and file.is_file()):
         return
-    with file.open(encoding="utf-8") as stream:
-        broken = next((statement.original.line for statement in parse_stream(stream) if statement.error), None)
-    if broken:
-        raise SettingsError(
-            f"{file} cannot be understood at line {broken}: write NAME='value', with no such quote inside; "
-            "in a database's address %27 stands for ' and %22 for \"."
-        )
+    if fault := unreadable_line(file.read_text(encoding="utf-8")):
+        raise SettingsError(f"{file}: {fault}")
 
 
 def _in_words(error: ErrorDetails) -> str:

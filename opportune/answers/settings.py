@@ -15,12 +15,16 @@ def _zero_if_empty(value: object) -> object:
     return 0 if isinstance(value, str) and not value.strip() else value
 
 
+def _none_if_empty(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 TokenLimit = Annotated[int, BeforeValidator(_zero_if_empty), Field(ge=0)]
 CostLimit = Annotated[Decimal, BeforeValidator(_zero_if_empty), Field(ge=0, le=1_000_000_000)]
 
 
 class AnswersSettings(BaseSettings):
-    answer_grace_seconds: float | None = Field(default=None, ge=0)
+    answer_grace_seconds: Annotated[float | None, BeforeValidator(_none_if_empty)] = Field(default=None, ge=0)
     """Seconds for answers to end after SIGTERM; then another process goes on. Empty: what the host gives, less 2."""
 
     llm_max_tokens_per_person_per_day: TokenLimit = 0

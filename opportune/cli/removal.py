@@ -21,6 +21,7 @@ CODE = (PACKAGE, "tests", "bench", "migrations")
 FRAMEWORK_TESTS = "tests/opportune"
 """They need no feature of the project, and have projects of their own; only the starter has them."""
 EXAMPLE = ".env.example"
+AREA_MARK = "# ====="
 DOCS = ("README.md", "docs/*.md")
 ENTRY = re.compile(r"\s*([-*|!]|\d+\.) ?")
 """How a line begins that is an entry of a list or a table, or a picture."""
@@ -160,10 +161,16 @@ class Removal:
         return "".join(kept)
 
     def _without_settings(self, text: str) -> str:
-        """Without the paragraphs of its settings."""
+        """Return the text without the feature's settings, and without the headings of emptied areas."""
         ends = tuple(f"\n# {name}=" for name in self.settings)
-        kept = [each for each in text.split("\n\n") if not any(end in f"\n{each}" for end in ends)]
-        return "\n\n".join(kept).rstrip("\n") + "\n"
+        kept = [each for each in text.rstrip("\n").split("\n\n") if not any(end in f"\n{each}" for end in ends)]
+        following = [*kept[1:], AREA_MARK]
+        headed = [
+            each
+            for each, after in zip(kept, following, strict=True)
+            if not (each.startswith(AREA_MARK) and after.startswith(AREA_MARK))
+        ]
+        return "\n\n".join(headed) + "\n"
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.project).as_posix()

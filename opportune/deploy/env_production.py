@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dotenv import dotenv_values
-from dotenv.parser import parse_stream
 
 from opportune.deploy.host_files import write_text
 from opportune.deploy.recipes import OPTIONAL, WHERE, Recipe
 from opportune.deploy.site_names import EXAMPLE_DOMAIN, SiteNames
+from opportune.env_lines import unreadable_line
 from opportune.errors import OperatorError
 
 ENV_PRODUCTION = ".env.production"
@@ -78,8 +78,8 @@ def read_env(path: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OperatorError(f"{path} cannot be read ({getattr(error, 'strerror', 'no UTF-8')}).") from None
-    if line := next((each.original.line for each in parse_stream(io.StringIO(text)) if each.error), None):
-        raise OperatorError(f"{path} cannot be understood at line {line}: write NAME=value.")
+    if fault := unreadable_line(text):
+        raise OperatorError(f"{path}: {fault}")
     return {name: value for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items() if value}
 
 

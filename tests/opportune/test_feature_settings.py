@@ -1,8 +1,10 @@
 """The settings that a feature brings along: where they come from, and what is said of wrong ones."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 from pydantic import SecretStr, field_validator
 
 from opportune import aws_secrets
@@ -129,6 +131,36 @@ def test_the_example_has_them_after_the_sites_with_their_words() -> None:
     assert text.endswith(
         "\n\n# How many books a page shows.\n# BOOKS_PER_PAGE=20\n\n# BOOKS_KEY=\n\n# BOOKS_SHELVES=\n"
     )
+
+
+class ShelfSettings(BaseSettings):
+    shelf_kind: str = "small"
+    """Where books stand: small, one wall;
+    large, a room."""
+    shelf_label: str = 'the "best" # of\nall'
+    shelf_width: str = " 1 "
+
+
+def test_example_comments_every_line_of_a_description() -> None:
+    text = env_example([ShelfSettings])
+    assert "\n# Where books stand: small, one wall;\n# large, a room.\n# SHELF_KIND=small\n" in text
+
+
+def test_example_gives_back_defaults_with_quotes_and_line_ends() -> None:
+    text = env_example([ShelfSettings]).replace("# SHELF_", "SHELF_")
+    values = dotenv_values(stream=StringIO(text))
+    assert {name.lower(): values[name] for name in values} == {
+        name: field.default for name, field in ShelfSettings.model_fields.items() if name.startswith("shelf")
+    }
+
+
+def test_example_has_a_heading_for_settings_of_the_project() -> None:
+    class SiteSettings(Settings):
+        shelf_key: SecretStr = SecretStr("")
+
+    text = env_example([SiteSettings, ShelfSettings])
+    assert "\n# ===== Settings of this project =====\n\n# SHELF_KEY=\n" in text
+    assert "\n# ===== Settings of tests =====\n\n# Where books stand" in text
 
 
 def test_a_class_that_drops_settings_of_the_framework_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

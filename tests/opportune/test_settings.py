@@ -1,13 +1,14 @@
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from opportune.env_example import env_example
+from opportune.env_example import AREAS, COMMON_SETTINGS, env_example
 from opportune.errors import SettingsError
 from opportune.hosts import HOST_VARIABLES
-from opportune.project import PROJECT, settings_class
-from opportune.settings import load_settings, setting_names, settings_classes
+from opportune.project import PROJECT, installed_features, settings_class
+from opportune.settings import load_settings, read_feature_settings, setting_names, settings_classes
 from opportune.testing.services.unreadable import unreadable
 
 GOOD_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
@@ -22,8 +23,35 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def example() -> str:
+    return (PROJECT / ".env.example").read_text(encoding="utf-8")
+
+
 def test_the_example_names_every_setting_with_its_words_and_its_default() -> None:
-    assert (PROJECT / ".env.example").read_text(encoding="utf-8") == env_example(settings_classes())
+    assert example() == env_example(settings_classes())
+
+
+def test_example_loads_as_env_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(example(), encoding="utf-8")
+    assert load_settings().port == 8000
+
+
+def test_example_loads_with_every_setting_uncommented(tmp_path: Path) -> None:
+    text, count = re.subn(r"^# ([A-Z][A-Z0-9_]*=)", r"\1", example(), flags=re.MULTILINE)
+    assert count == len(setting_names())
+    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    read_feature_settings(load_settings(), installed_features())
+
+
+def test_example_begins_with_the_settings_most_sites_change() -> None:
+    first, second = re.findall(r"^# ===== (.+) =====$", example(), re.MULTILINE)[:2]
+    assert (first, second) == ("Most sites change these", "General")
+    beginning = example().partition(f"= {second} =")[0]
+    assert re.findall(r"^# ([A-Z_]+)=", beginning, re.MULTILINE) == [name.upper() for name in COMMON_SETTINGS]
+
+
+def test_every_area_of_the_example_begins_with_a_setting() -> None:
+    assert not {name.upper() for name in AREAS} - set(setting_names())
 
 
 @pytest.mark.parametrize("key", ["", "changeme", "CHANGE-ME", "x" * 64, GOOD_KEY[:31]])
@@ -154,9 +182,23 @@ def test_a_file_of_another_user_is_one_line_that_says_so(monkeypatch: pytest.Mon
 )
 def test_a_line_that_would_be_skipped_is_named_and_not_shown(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(f"PORT=1\n{line}\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"\.env cannot be understood at line 2: ") as caught:
+    with pytest.raises(SettingsError, match=r"\.env: line 2 has a quote that does not end its value: ") as caught:
         load_settings()
     assert "me:" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["sesame, for hosts", "sesame", "MY PORT=1", "=1", "    sesame opens"])
+def test_line_without_name_and_value_is_reported_by_number(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"PORT=1\n\n# words\n\n\n{line}\nDEBUG=true\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"\.env: line 6 has no NAME=value: ") as caught:
+        load_settings()
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["export PORT=1", "export PATH", "PORT = 1 # words", "PORT='1'", "PORT=1\r"])
+def test_lines_of_a_shell_script_are_read(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"SITE_NAME=Shelf\n{line}\n", encoding="utf-8")
+    assert load_settings().site_name == "Shelf"
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -107,6 +107,12 @@ def test_a_first_env_is_the_example_with_a_key(project: Path, oppman: Oppman) ->
     assert stat.S_IMODE((project / ".env").stat().st_mode) == 0o600
 
 
+def test_env_init_writes_a_file_that_commands_can_read(project: Path, reading: Oppman) -> None:
+    (project / ".env.example").write_text((PROJECT / ".env.example").read_text(encoding="utf-8"), encoding="utf-8")
+    assert reading("env", "init").code == 0
+    assert reading("env").code == 0
+
+
 def test_without_an_example_it_is_made_of_the_settings(project: Path, oppman: Oppman) -> None:
     assert oppman("env", "init")[0] == 0
     values = dotenv_values(project / ".env")

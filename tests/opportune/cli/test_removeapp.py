@@ -40,7 +40,11 @@ INSTALLED: tuple[Feature, ...] = (
     "docs/images/books.png": "",
     "docs/guide.md": "- [Books](books.md)\n- [Notes](notes.md)\n\nIn `app/books/` and `app/notes/` there is\nmore.\n",
     "README.md": "# A site\n\n| Where | What |\n| --- | --- |\n| `app/books/` | books |\n| `app/notes/` | notes |\n",
-    ".env.example": "# Copy.\n\n# SITE_NAME=\n\n# Where.\n# BOOKS_SHELF=\n\n# BOOKS_ROWS=2\n\n# A port.\n# PORT=80\n",
+    ".env.example": (
+        "# Copy.\n\n# ===== General =====\n\n# SITE_NAME=\n\n"
+        "# ===== Settings of books =====\n\n# Where.\n# BOOKS_SHELF=\n\n# BOOKS_ROWS=2\n\n"
+        "# ===== Settings of notes =====\n\n# A port.\n# PORT=80\n"
+    ),
     ".env": "BOOKS_SHELF=a secret\nPORT=1\n",
 }
 
@@ -92,7 +96,9 @@ def test_nothing_of_a_feature_is_left(project: Path, capsys: pytest.CaptureFixtu
     assert "2 lines of app/installed.py" in out
     assert not list(project.rglob("*books*"))
     assert "books" not in (project / "app/installed.py").read_text() + (project / "README.md").read_text()
-    assert (project / ".env.example").read_text() == "# Copy.\n\n# SITE_NAME=\n\n# A port.\n# PORT=80\n"
+    assert (project / ".env.example").read_text() == (
+        "# Copy.\n\n# ===== General =====\n\n# SITE_NAME=\n\n# ===== Settings of notes =====\n\n# A port.\n# PORT=80\n"
+    )
 
 
 def test_whoever_mends_what_could_not_be_deleted_runs_it_again(

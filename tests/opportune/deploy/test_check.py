@@ -323,7 +323,7 @@ def test_a_file_that_is_not_there_is_one_line(project: Path, oppman: Oppman) -> 
     broken.write_text("SECRET_KEY=x\nDATABASE_URL='postgresql://\n")
     code, _, err = oppman("deploy", "check", "fly", "--env-file", str(broken), "--yes")
     assert (code, err.count("\n")) == (1, 1)
-    assert "broken.env cannot be understood at line 2" in err
+    assert "broken.env: line 2 has a quote that does not end its value" in err
 
 
 def test_quotes_and_comments_are_only_wrong_where_lines_are_copied(tmp_path: Path) -> None:

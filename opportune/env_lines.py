@@ -1,0 +1,36 @@
+"""Lines of `.env` files that python-dotenv cannot read, or would skip with a warning."""
+
+from io import StringIO
+from itertools import takewhile
+
+from dotenv.parser import Binding, parse_stream
+
+QUOTE_HINT = (
+    "has a quote that does not end its value: write NAME='value' without that quote inside; "
+    "in the address of a database write %27 for ' and %22 for \"."
+)
+
+
+def unreadable_line(text: str) -> str:
+    """Return what is wrong with the first unreadable line and its number, without its content; empty if all are fine.
+
+    A skipped line is dangerous: without its DATABASE_URL a site would start on an empty SQLite database.
+    """
+    return next((_fault(each) for each in parse_stream(StringIO(text)) if each.error or _is_bare_word(each)), "")
+
+
+def _is_bare_word(binding: Binding) -> bool:
+    """Whether a line is a word without `=`. Only the shell's `export NAME` may be one."""
+    is_export = binding.original.string.lstrip().startswith("export ")
+    return binding.key is not None and binding.value is None and not is_export
+
+
+def _fault(binding: Binding) -> str:
+    string = binding.original.string
+    # The parser counts empty lines above a statement as its own.
+    blank = "".join(takewhile(str.isspace, string))
+    number = binding.original.line + blank.count("\n")
+    name, equals, _ = string.strip().partition("=")
+    is_setting = bool(equals and name.strip() and len(name.removeprefix("export ").split()) == 1)
+    hint = QUOTE_HINT if is_setting else "has no NAME=value: write it so, or begin the line with # if it is a comment."
+    return f"line {number} {hint}"
