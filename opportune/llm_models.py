@@ -1,9 +1,10 @@
 """What is known of a language model before anybody asks it: a line of the setting LLM_MODELS."""
 
 import json
+import re
 from decimal import Decimal
 from math import ceil
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -29,6 +30,27 @@ def _require_http(value: str) -> str:
 
 EndpointUrl = Annotated[str, AfterValidator(_require_http)]
 """Where a model answers; empty for none."""
+
+OWN_PARAMETERS = frozenset({"messages", "model", "stream", "tools"})
+"""Parameters of a request that `extra_body` may not replace: the site writes and reads them itself."""
+OWN_HEADERS = frozenset({"accept", "accept-encoding", "content-length", "content-type", "host", "transfer-encoding"})
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"[ -~]*")
+
+
+def _require_free_parameters(value: dict[str, Any]) -> dict[str, Any]:
+    if names := sorted(OWN_PARAMETERS & value.keys()):
+        raise ValueError(f"extra_body may not contain {' or '.join(names)}")
+    return value
+
+
+def _require_headers(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not (HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(text)):
+            raise ValueError(f"headers: {name!r} is not a valid header, or its value is not plain ASCII")
+        if name.lower() in OWN_HEADERS:
+            raise ValueError(f"headers may not contain {name}")
+    return value
 
 
 class LlmModel(BaseModel):
@@ -63,6 +85,14 @@ class LlmModel(BaseModel):
     """Whether it goes on with a last turn of the assistant's, word for word: an answer then survives any restart."""
     fallback: str = ""
     """The name of another that answers where this one cannot even begin."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Nucleus sampling: the share of probability the next token is chosen from. None leaves it to the endpoint."""
+    reasoning_effort: str = Field(default="", max_length=20)
+    """How much a reasoning model thinks: `minimal`, `low`, `medium`, `high`, or another word of its endpoint."""
+    extra_body: Annotated[dict[str, Any], AfterValidator(_require_free_parameters)] = {}
+    """More parameters of each request, as the endpoint names them: `{"safe_prompt": true}`."""
+    headers: Annotated[dict[str, str], AfterValidator(_require_headers)] = Field(default={}, repr=False)
+    """More headers of each request. They may hold a key, so they are never shown."""
 
     def __str__(self) -> str:
         return self.name
@@ -72,6 +102,12 @@ class LlmModel(BaseModel):
         if self.max_answer_tokens >= self.context_tokens:
             raise ValueError("max_answer_tokens leaves no room in context_tokens for a question")
         return self
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The request parameters that this model is given besides the conversation."""
+        named = {"top_p": self.top_p, "reasoning_effort": self.reasoning_effort or None}
+        return {name: value for name, value in named.items() if value is not None} | self.extra_body
 
     @property
     def max_prompt_tokens(self) -> int:

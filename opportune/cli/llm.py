@@ -86,7 +86,7 @@ def list_models(as_json: AsJson = False) -> None:
 def _without_secrets(model: LlmModel) -> dict[str, object]:
     parts = urlsplit(model.base_url)
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return model.model_dump(exclude={"api_key"}) | {"base_url": address}
+    return model.model_dump(exclude={"api_key", "headers"}) | {"base_url": address}
 
 
 def _row(model: LlmModel) -> tuple[object, ...]:

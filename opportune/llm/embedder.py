@@ -49,7 +49,7 @@ class OpenAIEmbedder(Embedder):
         body: dict[str, object] = {"model": self._model.model or self._model.name, "input": [*texts]}
         if self._model.dimensions:
             body["dimensions"] = self._model.dimensions
-        answer = await (await self._open()).ask(body)
+        answer = await (await self._open()).ask(body | self._model.extra_body)
         try:
             data = sorted(answer["data"], key=lambda each: each["index"])
             vectors = [[float(number) for number in each["embedding"]] for each in data]
@@ -73,4 +73,6 @@ class OpenAIEmbedder(Embedder):
     def _make_client(self) -> "EmbeddingsClient":
         from opportune.llm.embeddings_client import EmbeddingsClient  # noqa: PLC0415 - httpx takes 0.2 s
 
-        return EmbeddingsClient(self._model.base_url, self._model.api_key.get_secret_value().strip(), self._limits)
+        return EmbeddingsClient(
+            *(self._model.base_url, self._model.api_key.get_secret_value().strip(), self._limits), self._model.headers
+        )

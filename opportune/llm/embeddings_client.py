@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 class EmbeddingsClient:
     """Client of one endpoint, with its pool of connections."""
 
-    def __init__(self, base_url: str, api_key: str, limits: Timeouts) -> None:
+    def __init__(self, base_url: str, api_key: str, limits: Timeouts, headers: Mapping[str, str] | None = None) -> None:
         self._url = f"{base_url.rstrip('/')}/embeddings"
         self._limits = limits
         self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            headers=({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers or {}),
             timeout=httpx.Timeout(limits.first, connect=limits.connect, pool=limits.connect),
             verify=self._url.startswith("https:"),  # reading the certificates takes 80 ms
         )

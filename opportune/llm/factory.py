@@ -74,6 +74,7 @@ def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
     )
     provider.name, provider.continues = model.name, model.continues
     provider.sees_images = model.sees_images
+    provider.headers, provider.parameters = model.headers, model.parameters
     return provider
 
 

@@ -5,18 +5,26 @@ Importing httpx takes 0.2 s, so nothing imports this module before the first que
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
 import httpx
 
 from opportune.llm.errors import error_for_status
 from opportune.llm.provider import LLMError, Timeouts
+from opportune.response_body import read_body
 
 logger = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 1_000_000
+MAX_REFUSAL_BYTES = 100_000
+REFUSAL_STATUSES = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
+USAGE_OPTION = "stream_options"
+"""The parameter that asks for token counts. Some endpoints, such as Mistral's, report them anyway and refuse it."""
+TAKES_USAGE_OPTION: dict[str, bool] = {}
+"""By the address of an endpoint that has been asked: whether it takes that parameter."""
 Body = Mapping[str, object]
 T = TypeVar("T")
 
@@ -24,10 +32,21 @@ T = TypeVar("T")
 class ChatCompletionsClient:
     """Client of one chat completions endpoint, with its pool of connections."""
 
-    def __init__(self, url: str, api_key: str, limits: Timeouts, *, through_proxy: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        limits: Timeouts,
+        *,
+        through_proxy: bool = True,
+        headers: Mapping[str, str] | None = None,
+        optional: Sequence[str] = (),
+    ) -> None:
+        """`optional`: parameters to name in the error if the endpoint refuses one of them."""
         self._url = url
-        self._api_key = api_key
+        self._headers = ({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers or {})
         self._limits = limits
+        self._optional = optional
         self._client = httpx.AsyncClient(
             headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(None, connect=limits.connect, pool=limits.connect),
@@ -58,14 +77,52 @@ class ChatCompletionsClient:
 
     @asynccontextmanager
     async def _response(self, body: Body, wait: "_Deadline") -> AsyncIterator[httpx.Response]:
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
-        request = self._client.build_request("POST", self._url, json=body, headers=headers)
-        response = await wait.over(self._client.send(request, stream=True))
+        response = await self._ask(body, wait)
         try:
             _refuse_unless_events(response)
             yield response
         finally:
             await response.aclose()
+
+    async def _ask(self, body: Body, wait: "_Deadline") -> httpx.Response:
+        """Send a request, and send it again without `stream_options` if the endpoint refuses that."""
+        plain = {name: value for name, value in body.items() if name != USAGE_OPTION}
+        takes_option = TAKES_USAGE_OPTION.get(self._url)
+        response = await self._send(plain if takes_option is False else body, wait)
+        if response.status_code not in REFUSAL_STATUSES:
+            if response.is_success:
+                TAKES_USAGE_OPTION.setdefault(self._url, True)
+            return response
+        refusal = await self._read_refusal(response, wait)
+        if takes_option is False or not (takes_option is None or USAGE_OPTION in refusal):
+            raise self._refused(response, refusal)
+        response = await self._send(plain, wait)
+        if response.status_code in REFUSAL_STATUSES:
+            raise self._refused(response, await self._read_refusal(response, wait))
+        if response.is_success:
+            logger.info("the LLM endpoint refuses %s: it is asked without from now on", USAGE_OPTION)
+            TAKES_USAGE_OPTION[self._url] = False
+        return response
+
+    async def _send(self, body: Body, wait: "_Deadline") -> httpx.Response:
+        request = self._client.build_request("POST", self._url, json=body, headers=self._headers)
+        return await wait.over(self._client.send(request, stream=True))
+
+    async def _read_refusal(self, response: httpx.Response, wait: "_Deadline") -> str:
+        content: bytes | None = None
+        try:
+            with suppress(httpx.HTTPError):  # the status alone says enough
+                content = await wait.over(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES))
+        finally:
+            await response.aclose()
+        return (content or b"").decode(errors="replace")
+
+    def _refused(self, response: httpx.Response, refusal: str) -> LLMError:
+        name = next((each for each in self._optional if re.search(rf"\b{re.escape(each)}\b", refusal)), "")
+        logger.warning("the LLM endpoint answered %s%s", response.status_code, name and f" and refuses {name}")
+        if name:
+            return LLMError("rejected", f"The model's endpoint refuses the parameter {name}.")
+        return error_for_status(response.status_code)
 
 
 class _Deadline:

@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 class OpenAICompatible(Provider):
-    """Provider for one endpoint and model. Nothing is asked twice: that is up to whoever waits for the answer."""
+    """Provider for one endpoint and model. Retries are up to the caller."""
+
+    headers: Mapping[str, str] = {}
+    """Headers that each request also has."""
+    parameters: Mapping[str, object] = {}
+    """Parameters that each request also has. They replace those of the same name."""
 
     def __init__(
         self,
@@ -79,7 +84,10 @@ class OpenAICompatible(Provider):
         from opportune.llm.http_client import ChatCompletionsClient  # noqa: PLC0415 - takes 0.2 s; see there
 
         return ChatCompletionsClient(
-            self._url, self._api_key.get_secret_value().strip(), self._limits, through_proxy=self._through_proxy
+            *(self._url, self._api_key.get_secret_value().strip(), self._limits),
+            through_proxy=self._through_proxy,
+            headers=self.headers,
+            optional=[*self.parameters, "temperature"],
         )
 
     def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None) -> "Body":
@@ -95,7 +103,7 @@ class OpenAICompatible(Provider):
             body["tools"] = [{"type": "function", "function": asdict(each)} for each in tools]
         if temperature is not None:
             body["temperature"] = temperature
-        return body | ({"model": self._model} if self._model else {})
+        return body | ({"model": self._model} if self._model else {}) | dict(self.parameters)
 
 
 def _as_json(message: Message) -> dict[str, object]:

@@ -22,9 +22,9 @@ def provider_at(address: str, limits: Timeouts = LONG_TIMEOUTS, key: str = KEY) 
 
 @asynccontextmanager
 async def provider_of(
-    *steps: Step, limits: Timeouts = LONG_TIMEOUTS
+    *steps: Step, limits: Timeouts = LONG_TIMEOUTS, refused_parameter: str = ""
 ) -> AsyncIterator[tuple[OpenAICompatible, FakeEndpoint]]:
-    async with serve_endpoint(*steps) as endpoint:
+    async with serve_endpoint(*steps, refused_parameter=refused_parameter) as endpoint:
         provider = provider_at(endpoint.address, limits)
         try:
             yield provider, endpoint

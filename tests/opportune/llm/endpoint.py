@@ -20,8 +20,10 @@ Step = bytes | asyncio.Event | Literal["hang"]
 class FakeEndpoint:
     """Plays its steps, in order, for every request."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, refused_parameter: str = "") -> None:
+        """`refused_parameter`: requests that have it are answered 422, as Mistral's API does."""
         self.steps = steps
+        self.refused_parameter = refused_parameter
         self.headers: list[bytes] = []
         self.bodies: list[dict[str, Any]] = []
         self.asked = asyncio.Event()
@@ -35,7 +37,8 @@ class FakeEndpoint:
             self.headers.append(head)
             self.bodies.append(json.loads(await reader.readexactly(_length(head))))
             self.asked.set()
-            for step in self.steps:
+            refuses = self.refused_parameter in self.bodies[-1]
+            for step in (extra_forbidden(self.refused_parameter),) if refuses else self.steps:
                 await self._play(step, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):  # also a client that left before it had asked
             self.hung_up.set()
@@ -71,9 +74,16 @@ def response(status: str, body: bytes = b"", *fields: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+def extra_forbidden(parameter: str) -> bytes:
+    """The refusal of a parameter, as Mistral's API words it."""
+    detail = [{"type": "extra_forbidden", "loc": ["body", parameter], "msg": "Extra inputs are not permitted"}]
+    body = {"object": "error", "message": {"detail": detail}, "type": "invalid_request_error"}
+    return response("422 Unprocessable Entity", json.dumps(body).encode())
+
+
 @asynccontextmanager
-async def serve_endpoint(*steps: Step) -> AsyncIterator[FakeEndpoint]:
-    endpoint = FakeEndpoint(*steps)
+async def serve_endpoint(*steps: Step, refused_parameter: str = "") -> AsyncIterator[FakeEndpoint]:
+    endpoint = FakeEndpoint(*steps, refused_parameter=refused_parameter)
     async with await asyncio.start_server(endpoint.answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         endpoint.address = f"http://127.0.0.1:{port}/v1"

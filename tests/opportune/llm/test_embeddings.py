@@ -193,3 +193,12 @@ def test_a_setting_that_makes_no_sense_is_refused_in_words(value: object, words:
 def test_without_the_setting_there_is_none() -> None:
     assert settings_with("").embedding_model is None
     assert LanguageModel.of(settings_with("")).embeddings is None
+
+
+async def test_embedding_model_sends_its_own_parameters_and_headers(endpoint: EmbeddingEndpoint) -> None:
+    model = {"name": "m", "base_url": endpoint.address, "headers": {"X-Title": "Clinic"}, "extra_body": {"user": "a"}}
+    embeddings = embeddings_of(settings_with(model))
+    await embeddings.of_texts(["bread"])
+    await embeddings.close()
+    assert endpoint.bodies[0]["user"] == "a"
+    assert b"X-Title: Clinic" in endpoint.heads[0]
