@@ -1,9 +1,10 @@
 """Long lists, a page at a time, in an order that the reader chooses."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field, GetCoreSchemaHandler, model_validator
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 from sqlalchemy import Select, SQLColumnExpression, func
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,11 @@ T = TypeVar("T")
 
 NEIGHBOURING_PAGES = 2
 """Pages on each side of the one that is shown, whose numbers are shown too."""
+TRACKING_PARAMETER = re.compile(
+    r"(utm|mtm|pk|hsa)_\w+|mc_[ce]id|_hs(enc|mi)|_g[al]|(fb|g|dc|ms|tt|tw|y)clid|[gw]braid"
+    r"|igshid|li_fat_id|mkt_tok|srsltid"
+)
+"""Parameters that newsletters, search engines and social networks append to links."""
 
 
 class SortBy:
@@ -27,7 +33,12 @@ class SortBy:
 
 
 class Paging(Schema):
-    """The query of a list, for pages and the API: `Annotated[Paging, Query()]`. Filters and `sort` are added to it."""
+    """The query of a list, for pages and the API: `Annotated[Paging, Query()]`. Subclasses add filters and `sort`.
+
+    An unknown parameter is an error: ignoring a misspelt filter would return too many rows.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     page: int = Field(1, ge=1, le=1_000_000)
     size: int = Field(20, ge=1, le=100)
@@ -35,12 +46,18 @@ class Paging(Schema):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_what_is_empty(cls, sent: Any) -> Any:
-        """Browsers send what nobody filled in."""
+    def _drop_ignored_parameters(cls, sent: Any) -> Any:
+        """Remove filters that the user left empty, which browsers also send, and tracking parameters."""
         if not isinstance(sent, dict):
             return sent
         several = {name: [one for one in value if one != ""] for name, value in sent.items() if isinstance(value, list)}
-        return {name: value for name, value in (sent | several).items() if value not in ("", [])}
+        return {name: value for name, value in (sent | several).items() if not cls._is_ignored(name, value)}
+
+    @classmethod
+    def _is_ignored(cls, name: str, value: Any) -> bool:
+        if name in cls.model_fields:
+            return value in ("", [])
+        return TRACKING_PARAMETER.fullmatch(name) is not None
 
 
 class Page(Schema, Generic[T]):

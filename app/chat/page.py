@@ -43,7 +43,11 @@ class ChatPage:
         wanted = wanted or ConversationFilter()
         async with self.answers.database.reader() as session:
             chat = Chat(session, self.user_id)
-            if view and wanted.model_fields_set <= {"size"}:  # the list opens where the conversation stands
+            if view and wanted.model_fields_set <= {
+                "size",
+                "before",
+                "at",
+            }:  # the list opens where the conversation stands
                 wanted = wanted.model_copy(update={"page": await chat.page_of(view.conversation, wanted.size)})
             context["conversations"] = listed = await chat.conversations(wanted)
         # Grouped by the column by which they are sorted.

@@ -17,7 +17,13 @@ from app.chat.dependencies import (
 )
 from app.chat.jobs import gives_title
 from app.chat.page import CurrentPage
-from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
+from app.chat.schemas import (
+    ConversationFilter,
+    ConversationForm,
+    ConversationPageFilter,
+    ConversationSettings,
+    MessageForm,
+)
 from app.chat.service import Chat, QuestionTooLongError
 from app.chat.shown import ShownMessage
 from opportune.accounts import CurrentUser
@@ -38,6 +44,7 @@ from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect
 router = APIRouter(prefix="/chat")
 
 Wanted = Annotated[ConversationFilter, Query()]
+WantedBesideConversation = Annotated[ConversationPageFilter, Query()]
 
 DELETED = "This conversation has been deleted meanwhile. Start a new one with this question."
 
@@ -73,7 +80,11 @@ async def begin(request: Request, user: CurrentUser, answers: Answers, page: Cur
 
 @router.get("/{conversation_id}")
 async def conversation(
-    request: Request, user: CurrentUser, page: CurrentPage, view: CurrentConversationView, wanted: Wanted
+    request: Request,
+    user: CurrentUser,
+    page: CurrentPage,
+    view: CurrentConversationView,
+    wanted: WantedBesideConversation,
 ) -> HTMLResponse:
     return await (page.show_earlier(view) if is_htmx(request) else page.show(view, wanted=wanted))
 

@@ -152,3 +152,11 @@ class ConversationFilter(Paging):
     q: Annotated[Line, FieldOptions(type="search")] = Field("", max_length=200, title="Search")
     size: int = Field(50, ge=1, le=100)
     sort: Annotated[str, SortBy("title", "created_at", "used_at")] = ""
+
+
+class ConversationPageFilter(ConversationFilter):
+    """Query of a conversation's page, which also lists the conversations."""
+
+    before: int | None = None
+    """The message before which messages are shown; read by `get_conversation_view`, like `at`."""
+    at: int | None = None

@@ -37,8 +37,8 @@ class TodoRead(Schema):
 class TodoFilter(Paging):
     q: Annotated[Line, FieldOptions(type="search")] = Field("", max_length=200, title="Search")
     state: Annotated[State, FieldOptions({"": "All"})] = ""
-    due_from: date | None = None
-    due_to: date | None = Field(None, title="Due until")
+    due_on__gte: date | None = Field(None, title="Due from")
+    due_on__lte: date | None = Field(None, title="Due until")
     sort: Annotated[str, SortBy("due_on", "title", "created_at")] = ""
 
 

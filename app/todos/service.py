@@ -19,6 +19,7 @@ class Todos(Crud[Todo]):
 
     owner = "owner_id"
     search = ("title", "notes")
+    filters = ("due_on",)
     sort = ("due_on", "title", "created_at")
     create_schema, update_schema, read_schema, filter_schema = TodoCreate, TodoUpdate, TodoRead, TodoFilter
 
@@ -46,14 +47,6 @@ class Todos(Crud[Todo]):
     def state(self, state: State) -> ColumnElement[bool]:
         done_at = col(Todo.done_at)
         return {"open": done_at.is_(None), "done": done_at.is_not(None), "overdue": self._overdue()}[state]
-
-    @filter_by
-    def due_from(self, day: date) -> ColumnElement[bool]:
-        return col(Todo.due_on) >= day
-
-    @filter_by
-    def due_to(self, day: date) -> ColumnElement[bool]:
-        return col(Todo.due_on) <= day
 
     def _overdue(self) -> ColumnElement[bool]:
         return and_(col(Todo.done_at).is_(None), col(Todo.due_on) < self.today)

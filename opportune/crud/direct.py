@@ -50,7 +50,7 @@ def read_wanted(kind: type[Crud[Any]], sent: QueryParams) -> Paging | None:
         for name in sent:
             found[name] = sent.getlist(name) if name in filters and filters[name].takes_many else sent[name]
     try:
-        return kind.Filter.model_validate(found)
+        return kind.definition.filter_schema.model_validate(found)
     except ValidationError:
         return None
 

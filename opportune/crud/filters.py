@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, Field, create_model
+from pydantic import Field, create_model
 from sqlalchemy import ColumnElement, and_, inspect, not_, select
 from sqlalchemy.sql.elements import True_
 
@@ -200,17 +200,11 @@ def own_filter_field(declared: Declaration, name: str, method: Callable[..., Any
     return kind, Field(parameter.default)
 
 
-class StrictPaging(Paging):
-    """Refuses parameters that it does not know: what is misspelt would find too much."""
-
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-
 def filter_schema(
     called: str, fields: Mapping[str, tuple[Any, Any]], sort: Sequence[str], *, searched: bool
 ) -> type[Paging]:
-    """The query of a list: what is looked for, filters, sort and paging."""
+    """Schema of a list's query: search, filters, sort and paging."""
     searching = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
     asked: dict[str, Any] = {**({"q": searching} if searched else {}), **fields}
     asked["sort"] = Annotated[str, SortBy(*sort)], ""
-    return create_model(f"{called}Filter", __base__=StrictPaging, __module__=__name__, **asked)
+    return create_model(f"{called}Filter", __base__=Paging, __module__=__name__, **asked)

@@ -44,9 +44,9 @@ class SchemaOf:
 
 
 class FilterOf:
-    """The query of the list of the class that it is asked of, made once."""
+    """The query schema of the class's list. Its fields are derived, so type checkers take any argument."""
 
-    def __get__(self, instance: object, kind: "type[CrudOptions[Any]]") -> type[Paging]:
+    def __get__(self, instance: object, kind: "type[CrudOptions[Any]]") -> type[Any]:
         return kind.definition.filter_schema
 
 

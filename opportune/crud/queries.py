@@ -10,29 +10,25 @@ from starlette.datastructures import QueryParams
 from opportune.crud.crud import Crud
 from opportune.pagination import Paging
 
-UNKNOWN = {"type": "extra_forbidden", "msg": "The list cannot be asked this.", "input": None}
-
 
 def read_query(crud: Crud[Any], sent: QueryParams) -> Paging:
-    """What is looked for. What others add to addresses, such as `utm_source`, is not looked at.
+    """Read the query of a list.
 
     Raises:
-        RequestValidationError: a value that does not fit, or a column by which nobody may filter.
+        RequestValidationError: a parameter is unknown or its value is not valid.
     """
-    fields, shape = crud.Filter.model_fields, crud.definition.shape
-    known = {*shape.columns, *shape.mapper.relationships.keys(), *crud.definition.annotations}
-    found: dict[str, Any] = {}
+    fields = crud.Filter.model_fields
+    values: dict[str, Any] = {}
     for name in sent:
-        if name in fields:
-            values = [value for value in sent.getlist(name) if value]
-            found[name] = values if is_list(fields[name].annotation) else (values or [""])[-1]
-        elif name.partition("__")[0] in known:
-            raise RequestValidationError([UNKNOWN | {"loc": ("query", name)}])
+        filled = [value for value in sent.getlist(name) if value]
+        is_several = name in fields and is_list(fields[name].annotation)
+        values[name] = filled if is_several else (filled or [""])[-1]
     try:
-        return crud.Filter.model_validate(found)
+        query: Paging = crud.Filter.model_validate(values)
     except ValidationError as error:
         faults = [{**fault, "loc": ("query", *fault["loc"])} for fault in error.errors()]
         raise RequestValidationError(faults) from error
+    return query
 
 
 def is_list(annotation: Any) -> bool:

@@ -42,7 +42,7 @@ async def test_events_are_listed_for_anybody(client: AsyncClient, make_event: Ma
 
     assert ([event["slug"] for event in answer["items"]], answer["total"], answer["pages"]) == (["cake"], 2, 2)
     assert [event["slug"] for event in (await client.get(f"{EVENTS}?when=past")).json()["items"]] == ["soup"]
-    for query in ("when=never", "page=0", "size=101", "q=%00"):
+    for query in ("when=never", "page=0", "size=101", "q=%00", "nonsense=1"):
         assert (await client.get(f"{EVENTS}?{query}")).status_code == 422, query
 
 

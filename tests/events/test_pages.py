@@ -46,6 +46,13 @@ async def test_the_list_shows_what_comes_and_apart_what_was(client: AsyncClient,
     assert "Registration is closed" in past.text
 
 
+async def test_list_page_refuses_unknown_parameter(client: AsyncClient) -> None:
+    page = await client.get("/events?nonsense=1")
+
+    assert page.status_code == 422
+    assert "nonsense" in page.text
+
+
 async def test_the_list_is_searched_sorted_and_paged(client: AsyncClient, make_event: MakeEvent) -> None:
     for number, slug in enumerate(("tea-b", "tea-a", "soup"), start=1):
         await make_event(slug, days=number)

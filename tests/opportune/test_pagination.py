@@ -51,6 +51,18 @@ def test_what_nobody_filled_in_counts_as_left_out() -> None:
     assert People.model_validate({"page": "", "size": "", "sort": ""}) == People()
 
 
+@pytest.mark.parametrize("name", ["nonsense", "sizes", "utm"])
+def test_paging_refuses_unknown_parameters(name: str) -> None:
+    for value in ("1", "", ["1"]):
+        with pytest.raises(ValidationError, match=name):
+            People.model_validate({"size": "5", name: value})
+
+
+@pytest.mark.parametrize("name", ["utm_source", "fbclid", "gclid", "mc_eid", "_gl"])
+def test_paging_ignores_tracking_parameters(name: str) -> None:
+    assert People.model_validate({"size": "5", name: "x"}) == People(size=5)
+
+
 async def test_the_chosen_order_goes_before_the_usual_one_and_nothing_comes_last(database: Database) -> None:
     rows = [(1, 50), (2, 30), (3, None), (4, 30)]
     people = union_all(

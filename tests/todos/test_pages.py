@@ -58,7 +58,7 @@ async def test_an_empty_list_says_what_to_do_and_what_is_invalid_or_not_there_is
 
     assert answer.text.startswith("<!doctype html>")
 
-    for query in ["state=lost", "due_to=32", "page=0", "q=%00", f"q={'a' * 10_000}", "sort=notes"]:
+    for query in ["state=lost", "nonsense=1", "due_on__lte=32", "page=0", "q=%00", f"q={'a' * 10_000}", "sort=notes"]:
         assert (await browser.get(f"/todos?{query}")).status_code == 422, query
 
     for sent, said in INVALID:
@@ -179,7 +179,7 @@ async def test_the_filter_finds_and_is_filled_in_again_and_the_list_is_paged_sor
     await make_todo(ann, "Buy bread", done_at=utc_now())
 
     # As a browser sends it: with the fields that nobody filled in.
-    answer = await browser.get("/todos?q=BUY&state=done&due_from=&due_to=")
+    answer = await browser.get("/todos?q=BUY&state=done&due_on__gte=&due_on__lte=")
 
     assert "Buy bread" in answer.text
     assert "Buy milk" not in answer.text

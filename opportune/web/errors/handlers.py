@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_HEADERS = {"Retry-After": "2"}
+MAX_ERRORS = 10
+"""Invalid fields that a page names."""
 RELOAD_SECONDS = 5
 """How long a page waits that asks again by itself: no site should have to bear more than that from each visitor."""
 
@@ -63,7 +65,17 @@ def problem(
     headers: Mapping[str, str] | None = None,
     hint: "ErrorHint | None" = None,
 ) -> Response:
-    """The response for an error; `detail` is for a person, `code` for a program, and `hint` for who writes the site."""
+    """Return the response for an error.
+
+    Args:
+        request: The request that failed.
+        status: The HTTP status.
+        detail: A sentence for the user.
+        errors: The invalid fields, each with `field` and `message`.
+        code: A name of the error for programs.
+        headers: Headers to add.
+        hint: Advice for the developer.
+    """
     title = HTTPStatus(status).phrase
     detail = detail if detail and detail != title else STATUS_MESSAGES.get(status, title)
     if hint:
@@ -75,7 +87,15 @@ def problem(
         if code:
             body["code"] = code
         return JSONResponse(body, status, headers, media_type="application/problem+json")
-    context = {"status": status, "title": title, "detail": detail, "report": None, "hint": hint}
+    context = {
+        "status": status,
+        "title": title,
+        "detail": detail,
+        "errors": [(".".join(each["field"]), each["message"]) for each in errors or []][:MAX_ERRORS],
+        "retry_url": _url_without(request, errors or []),
+        "report": None,
+        "hint": hint,
+    }
     page = templates.render(request, "error.html", context, status)
     page.headers.update(headers or {})
     return page
@@ -112,6 +132,14 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
     if any(item["loc"][0] == "path" for item in error.errors()):
         return problem(request, 404)
     return problem(request, 422, errors=jsonable_encoder(errors))
+
+
+def _url_without(request: Request, errors: list[dict[str, Any]]) -> str:
+    """The page's address without its invalid parameters; empty if it has none."""
+    invalid = [each["field"][0] for each in errors if each["field"] and each["field"][0] in request.query_params]
+    if request.method != "GET" or not invalid:
+        return ""
+    return f"?{request.url.remove_query_params(invalid).query}"
 
 
 def _field(item: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ JSON_WANTED = 'Please write this as JSON, such as {"colour": "red"}.'
 YES_OR_NO = "Please choose yes or no."
 
 MESSAGES = {
+    "extra_forbidden": "There is no field or parameter of this name.",
     "missing": EMPTY,
     "string_too_short": "Please write at least {min_length} characters.",
     "string_too_long": "Please write at most {max_length} characters.",

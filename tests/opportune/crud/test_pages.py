@@ -101,6 +101,15 @@ async def test_the_list_takes_the_short_way(client: AsyncClient, monkeypatch: py
     assert (await client.get("/volumes?q=emma")).status_code == 200
 
 
+async def test_invalid_parameter_page_names_it_and_links_back(client: AsyncClient) -> None:
+    page = await client.get("/volumes?q=emma&nonsense=1&price__gte=x")
+
+    assert page.status_code == 422
+    assert "<dt>nonsense</dt>" in page.text
+    assert "<dt>price__gte</dt>" in page.text
+    assert '<a href="?q=emma" class="btn btn-primary">Open this page without them</a>' in page.text
+
+
 @pytest.mark.parametrize(
     ("values", "shown"),
     [
@@ -132,13 +141,14 @@ async def test_the_list_is_filtered_by_its_address_and_its_form_has_what_was_cho
         ("title__icontains=mm", True),
         ("status=published&page=&sort=-price", True),
         ("utm_source=mail", True),
+        ("utm_source=mail&fbclid=x", True),
         ("page=2", False),
     ):
         answer = await client.get(f"/volumes?{query}")
         assert answer.status_code == 200, query
         assert ("Emma" in answer.text) is finds, query
 
-    for query in ("sort=secret_note", "secret_note=x", "price__nearly=1", "price__gte=x", "slug=emma"):
+    for query in ("sort=secret_note", "secret_note=x", "price__nearly=1", "price__gte=x", "slug=emma", "nonsense=1"):
         assert (await client.get(f"/volumes?{query}")).status_code == 422
 
     assert "Add the first" in (await root.get("/opinions")).text
