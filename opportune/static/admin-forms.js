@@ -1,8 +1,5 @@
 // Forms of the admin: changes are not lost by accident, files that are too large are not sent.
 (() => {
-  // SQLAdmin's own format leaves out a zero: 16:00:0.
-  for (const input of document.querySelectorAll("[data-role=datetimepicker]")) input._flatpickr?.set("dateFormat", "Y-m-d H:i:S");
-
   // Select2 gives a select of several neither a name nor a role that its search may have.
   for (const select of document.querySelectorAll("select[multiple][data-role=select2-ajax]")) {
     for (const part of select.nextElementSibling?.querySelectorAll("[role=combobox], [role=searchbox]") ?? []) {
@@ -26,14 +23,22 @@
 
   const form = document.querySelector("form[data-unsaved]");
   if (!form) return;
-  const faulty = form.querySelector("[aria-invalid=true]");
-  faulty?.focus();
-  faulty?._flatpickr?.close(); // it would cover what is wrong
+  form.querySelector("[aria-invalid=true]")?.focus();
+
+  // The server checks the values and says what is wrong beside the fields. It never sees a text that the browser could not
+  // read, such as half a date: the browser would send an empty value instead.
+  form.noValidate = true;
+  form.addEventListener("submit", (event) => {
+    const unreadable = [...form.elements].find(({ validity }) => validity?.badInput);
+    if (!unreadable) return;
+    event.preventDefault();
+    unreadable.reportValidity();
+  });
 
   // What a script fills in at the start, such as what a picker shows, is no change of the visitor's.
   let changed = Boolean(form.querySelector(".is-invalid"));
   for (const kind of ["input", "change"]) form.addEventListener(kind, (event) => { changed = changed || event.isTrusted; });
   jQuery(form).on("select2:select select2:clear", () => { changed = true; });
-  form.addEventListener("submit", () => { changed = false; });
+  form.addEventListener("submit", (event) => { changed = changed && event.defaultPrevented; });
   if (window === window.top) window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
 })();

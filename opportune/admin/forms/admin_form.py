@@ -5,18 +5,23 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from sqladmin.fields import IntervalField, UuidField
+from sqladmin.fields import DateField, DateTimeField, IntervalField, TimezoneAwareDateTimeField, UuidField
 from sqladmin.forms import converts
 from sqlalchemy import BigInteger, Column, SmallInteger
 from sqlalchemy.orm import ColumnProperty
 from sqlmodel import SQLModel
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from wtforms import Field, Form, IntegerField  # type: ignore[import-untyped]  # has no types
+from wtforms import Field, Form, IntegerField, TimeField  # type: ignore[import-untyped]  # has no types
 from wtforms.validators import NumberRange  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.moments import MomentField
+from opportune.admin.forms.date_fields import (
+    NativeDateField,
+    NativeDateTimeField,
+    NativeTimeField,
+    ZonedDateTimeField,
+)
 from opportune.admin.forms.text_fields import TextField, is_multiline
 from opportune.admin.forms.typed_fields import (
     FIELDS,
@@ -80,10 +85,15 @@ def _worded(kind: type[Field], words: str) -> type[Field]:
     return type(kind.__name__, (kind,), {"process_formdata": process_formdata})
 
 
-WORDED = {
+FIELD_CLASSES = {
+    DateField: NativeDateField,
+    DateTimeField: NativeDateTimeField,
+    TimeField: NativeTimeField,
+    TimezoneAwareDateTimeField: ZonedDateTimeField,
     UuidField: _worded(UuidField, "Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000."),
     IntervalField: _worded(IntervalField, "Please give a span of time, such as 1 day 1:25:33."),
 }
+"""Fields used instead of SQLAdmin's, also where `form_overrides` names SQLAdmin's."""
 
 
 class AdminConverter(AdapterConverter):
@@ -105,7 +115,7 @@ class AdminConverter(AdapterConverter):
             options["field_args"] = {"allow_blank": True, **options["field_args"]}
         field = await super().convert(model, prop, *args, **options)
         if field is not None:
-            field.field_class = WORDED.get(field.field_class, field.field_class)
+            field.field_class = FIELD_CLASSES.get(field.field_class, field.field_class)
         return field
 
     def _as_described(self, info: FieldInfo, values: tuple[Any, ...], prop: Any, options: dict[str, Any]) -> Any:
@@ -133,11 +143,6 @@ class AdminConverter(AdapterConverter):
         return TextField(**{"lines": is_multiline(prop.columns[0]), **kwargs})
 
     conv_text = conv_string
-
-    @converts("DateTime")  # type: ignore[untyped-decorator]  # as below
-    def conv_datetime(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:
-        has_zone = getattr(prop.columns[0].type, "timezone", False)
-        return MomentField(**kwargs) if has_zone else super().conv_datetime(model, prop, kwargs)
 
     @converts("JSON", "JSONB")  # type: ignore[untyped-decorator]  # as below
     def conv_json(self, model: type[Any], prop: ColumnProperty[Any], kwargs: dict[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from enum import Enum
 from functools import cache
 
@@ -33,6 +33,8 @@ TYPES_BY_FORMAT = {
     "time": "time",
     "uri": "url",
 }
+LATEST = {"date": "9999-12-31", "datetime-local": "9999-12-31T23:59"}
+"""Largest value by type of input. Without it browsers expect years of six digits, and typing a date goes wrong."""
 ATTRIBUTES = {
     "contentMediaType": "accept",
     "maxLength": "maxlength",
@@ -105,7 +107,7 @@ def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
 
 
 def as_text(value: object) -> str:
-    """A value as HTML writes it. Moments are where who asks is."""
+    """A value as HTML writes it. Datetimes are converted to the visitor's time zone."""
     match value:
         case None:
             return ""
@@ -116,6 +118,8 @@ def as_text(value: object) -> str:
         case datetime():
             moment = (local(value) if value.tzinfo else value).replace(tzinfo=None)
             return moment.isoformat(timespec="seconds" if moment.second else "minutes")
+        case time():
+            return value.isoformat(timespec="seconds" if value.second else "minutes")
     return str(value)
 
 
@@ -187,7 +191,8 @@ def _type(name: str, shape: JsonSchemaValue) -> str:
 def _attributes(shape: JsonSchemaValue, kind: str) -> dict[str, Attribute]:
     if kind in (PICKER, *WRITTEN, "select", "checkboxes", "checkbox", "radio"):
         return {}
-    found: dict[str, Attribute] = {html: shape[name] for name, html in ATTRIBUTES.items() if name in shape}
+    found: dict[str, Attribute] = {"max": LATEST[kind]} if kind in LATEST else {}
+    found |= {html: shape[name] for name, html in ATTRIBUTES.items() if name in shape}
     if found.get("pattern") == ONE_LINE or kind in ("textarea", "markdown"):
         found.pop("pattern", None)
     if found.get("minlength") == 1:  # that is what `required` says

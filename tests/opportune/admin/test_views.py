@@ -72,7 +72,7 @@ async def test_every_kind_of_value_is_stored_and_shown(app: FastAPI, admin: Asyn
     ):
         assert shown in details
     edit = (await admin.get(f"/admin/gadget/edit/{gadget.id}")).text
-    for shown in ('value="2026-02-28 23:59:59"', 'value="12.50"', "100% Ltd", "&lt;b&gt;bold"):
+    for shown in ('value="2026-02-28T23:59:59"', 'value="12.50"', "100% Ltd", "&lt;b&gt;bold"):
         assert shown in edit
 
 
