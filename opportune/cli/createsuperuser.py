@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from opportune.accounts.management import check_new, create_superuser
+from opportune.cli.no_input import NoInput
 from opportune.cli.output import say
 from opportune.cli.prompts import ask_email, ask_password
 from opportune.cli.transaction import in_transaction
@@ -16,7 +17,7 @@ def command(
         str | None,
         typer.Option(envvar="SUPERUSER_PASSWORD", help="Better in the environment: lists of processes show options."),
     ] = None,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
+    no_input: NoInput = False,
 ) -> None:
     email = email or ask_email(no_input, "--email or SUPERUSER_EMAIL")
     password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password", check_new)

@@ -137,7 +137,9 @@ def check(  # noqa: PLR0913, PLR0917 - an option for each question
     env_file: Annotated[
         Path | None, typer.Option("--env-file", help=f"The settings. [default: {ENV_PRODUCTION}, if there is one]")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: no paid plan, no volume, no pooler.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "--no-input", help="Ask nothing: no paid plan, no volume, no pooler.")
+    ] = False,
     paid: Annotated[bool | None, typer.Option("--paid/--free", help="The plan.", show_default=False)] = None,
     volume: Annotated[
         bool | None, typer.Option("--volume/--no-volume", help="A disk that is kept is at data/.", show_default=False)

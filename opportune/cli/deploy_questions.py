@@ -26,17 +26,18 @@ QUESTIONS = {
 
 
 def answered(deployment: Deployment, *, yes: bool) -> Answers:
-    """The answers with those that were missing: asked for, or with `yes` taken as no.
+    """Return the answers with the missing ones: asked for, or with `yes` taken as no.
 
     Raises:
-        typer.BadParameter: there is nobody to ask.
+        typer.BadParameter: there is no terminal. It names the options of all open questions.
     """
     answers = deployment.answers
-    for name in QUESTIONS:
-        if getattr(answers, name) is None and _matters(name, deployment):
-            given: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name, deployment)}
-            answers = replace(answers, **given)
-    return answers
+    names = [name for name in QUESTIONS if getattr(answers, name) is None and _matters(name, deployment)]
+    if names and not yes and not sys.stdin.isatty():
+        questions = " ".join(f"{_question(name, deployment)} Say {FLAGS[name]}." for name in names)
+        raise typer.BadParameter(f"{questions} Or say --yes for no to all of them.")
+    given: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name, deployment) for name in names}
+    return replace(answers, **given)
 
 
 def _matters(name: str, deployment: Deployment) -> bool:
@@ -55,12 +56,13 @@ def _pooler_is_unknown(url: DatabaseURL | None) -> bool:
     return bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
 
 
+def _question(name: str, deployment: Deployment) -> str:
+    plan = deployment.recipe.paid_from
+    return f"Is it the plan {plan}, or a larger one?" if name == "is_paid" and plan else QUESTIONS[name]
+
+
 def _ask(name: str, deployment: Deployment) -> bool | str:
-    question, plan = QUESTIONS[name], deployment.recipe.paid_from
-    if name == "is_paid" and plan:
-        question = f"Is it the plan {plan}, or a larger one?"
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{question} Say {FLAGS[name]}, or --yes for no to all of them.")
+    question = _question(name, deployment)
     if name == "domain":
         domain: str = typer.prompt(
             f"{question} Its name, or nothing:", default="", show_default=False, prompt_suffix=" "

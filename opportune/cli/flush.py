@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection, inspect
 
+from opportune.cli.no_input import NoInput
 from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
 from opportune.counts import counted
@@ -20,7 +21,7 @@ from opportune.errors import OperatorError
 
 
 def command(
-    yes: Annotated[bool, typer.Option("--yes", "--no-input", help="Do not ask.")] = False,
+    yes: NoInput = False,
     force: Annotated[bool, typer.Option("--force", help="In production, too.")] = False,
 ) -> None:
     """Delete all rows, those of users too. Tables and the record of migrations stay; numbering begins again.

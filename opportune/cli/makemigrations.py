@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from opportune.cli.no_input import NoInput
 from opportune.cli.output import say, warn
 from opportune.db.migrations.autogenerate import (
     NewMigration,
@@ -45,6 +46,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
         list[str] | None,
         typer.Option(metavar="COLUMN[=VALUE]", help="What rows that exist get; without =VALUE code of yours says it."),
     ] = None,
+    no_input: NoInput = False,
     concurrently: Annotated[
         bool | None,
         typer.Option(
@@ -59,7 +61,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     answers.may_drop = allow_drop or check
     if check:
         answers.prompt = lambda _question: ""  # what there is to do can be told without
-    elif sys.stdin.isatty():
+    elif sys.stdin.isatty() and not no_input:
         answers.confirm, answers.prompt = typer.confirm, ask_value
     settings = get_settings()
     drafts = collect(settings, graph, feature, message, answers, make_empty=make_empty)

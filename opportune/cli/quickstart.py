@@ -18,6 +18,7 @@ from opportune.accounts.schemas import UserCreate
 from opportune.cli import demo, server, startup
 from opportune.cli.env_file import add_to_env, write_env
 from opportune.cli.nearby import NearbyServer, find_nearby
+from opportune.cli.no_input import NoInput
 from opportune.cli.prompts import type_password
 from opportune.cli.runserver import Host, Port
 from opportune.cli.transaction import in_transaction
@@ -48,7 +49,7 @@ def command(
     password: Annotated[
         str | None, typer.Option(envvar="SUPERUSER_PASSWORD", help="Their password. [default: random, shown once]")
     ] = None,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
+    no_input: NoInput = False,
     no_model: Annotated[bool, typer.Option("--no-model", help="Leave out the local model (127 MB).")] = False,
 ) -> None:
     """Set up everything and run the site. Harmless to repeat."""

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.migrate import command as migrate
+from opportune.cli.no_input import NoInput
 from opportune.cli.output import say
 from opportune.cli.removal import Removal
 from opportune.db.migrations.graph import feature_of_revision
@@ -16,7 +17,7 @@ from opportune.settings import get_settings
 
 def command(
     name: Annotated[str, typer.Argument(help="Its name, as in app/installed.py.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: NoInput = False,
     drop_tables: Annotated[
         bool | None,
         typer.Option("--drop-tables/--keep-tables", help="Whether its rows go too. [default: ask; with --yes keep]"),

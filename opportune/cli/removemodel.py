@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.installed import INSTALLED
+from opportune.cli.no_input import NoInput
 from opportune.cli.output import say
 from opportune.cli.scaffold.removing import ModelRemoval, plan_removal
 from opportune.project import PROJECT
@@ -13,7 +14,7 @@ from opportune.project import PROJECT
 def command(
     feature: Annotated[str, typer.Argument(help="The feature that it is a part of.")],
     name: Annotated[str, typer.Argument(help="Its class in models.py, such as Book.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: NoInput = False,
 ) -> None:
     """Take a model out: its classes, routers, tests and entries, with a migration that drops its table.
 

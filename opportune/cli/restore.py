@@ -8,6 +8,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from opportune.cli.no_input import NoInput
 from opportune.cli.output import say, work_shown
 from opportune.cli.transaction import in_transaction
 from opportune.data.backup.age import SUFFIX
@@ -30,7 +31,7 @@ def command(
         str, typer.Argument(metavar="FILE|NAME", help="A file that `backup` has written, or one at BACKUP_URL.")
     ] = "",
     latest: Annotated[bool, typer.Option("--latest", help="Take the newest one at BACKUP_URL.")] = False,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Do not ask before all data is replaced.")] = False,
+    no_input: NoInput = False,
     is_rehearsal: Annotated[
         bool,
         typer.Option("--rehearse", help="Restore it into a database that is thrown away, to see whether it can be."),

@@ -10,7 +10,8 @@ import typer
 
 from opportune.checks import START_CHECKS
 from opportune.cli import server, startup
-from opportune.cli.output import warn
+from opportune.cli.no_input import NoInput
+from opportune.cli.output import say, warn
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.settings import Settings, forget_settings, get_settings
@@ -28,7 +29,7 @@ Address = Annotated[
 ]
 
 
-def command(
+def command(  # noqa: PLR0913, PLR0917 - the options of a command
     address: Address = None,
     host: Host = None,
     port: Port = None,
@@ -41,6 +42,7 @@ def command(
     https: Annotated[
         bool | None, typer.Option(help="Serve HTTPS, with a certificate made on the spot. [default: LOCAL_HTTPS]")
     ] = None,
+    no_input: NoInput = False,
 ) -> None:
     """Run the site until Ctrl-C; in development it reloads itself."""
     if address is not None:
@@ -51,7 +53,11 @@ def command(
         reload = settings.environment == "development" and workers == 1
     elif reload and workers > 1:
         raise typer.BadParameter("a server that reloads has one worker.", param_hint="--reload")
-    with reserve(host or server.address(settings), settings.port if port is None else port) as listener:
+    # A supervisor in production must learn that its port is taken: another one would get no requests.
+    use_free_port = not settings.is_production if no_input else None
+    with reserve(
+        host or server.address(settings), settings.port if port is None else port, use_free_port=use_free_port
+    ) as listener:
         look_at_database(settings, migrate)
         server.serve(listener, settings, workers=workers, reload=reload)
 
@@ -79,11 +85,11 @@ def settings_with_https(https: bool | None) -> Settings:
     return get_settings()
 
 
-def reserve(host: str, port: int) -> socket.socket:
-    """The port; where it is taken and somebody sits there, perhaps the next free one.
+def reserve(host: str, port: int, *, use_free_port: bool | None = None) -> socket.socket:
+    """Open the port, or the next free one if it is taken and the user agrees; None asks a user at a terminal.
 
     Raises:
-        OperatorError: it cannot be had.
+        OperatorError: the port cannot be opened.
     """
     try:
         return server.reserve(host, port)
@@ -91,7 +97,11 @@ def reserve(host: str, port: int) -> socket.socket:
         free = server.next_free_port(host, port)
         if free is None:
             raise
-        if sys.stdin.isatty() and typer.confirm(f"Port {port} is taken. Use {free}?", default=True):
+        if use_free_port:
+            say(f"Port {port} is taken: using {free}.")
+        elif use_free_port is None and sys.stdin.isatty():
+            use_free_port = typer.confirm(f"Port {port} is taken. Use {free}?", default=True)
+        if use_free_port:
             return server.reserve(host, free)
         raise OperatorError(f"Port {port} is taken. Free is: python3 oppman.py runserver {free}") from error
 

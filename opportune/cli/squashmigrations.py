@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.makemigrations import collect
+from opportune.cli.no_input import NoInput
 from opportune.cli.output import say, warn
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.squashing import Squash, plan_squash, write_squash
@@ -24,7 +25,7 @@ ONLY_ALL = (
 def command(
     feature: Annotated[str, typer.Argument(help="Whose migrations.")],
     ends: Annotated[list[str] | None, typer.Argument(metavar="START END", help="The first and the newest.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "--no-input", help="Do not ask.")] = False,
+    yes: NoInput = False,
 ) -> None:
     """Put one migration in the place of all of a feature's, made from its models.
 

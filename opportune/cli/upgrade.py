@@ -37,7 +37,9 @@ def command(
         ),
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would do.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Take all changes of shared files, such as locks.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "--no-input", help="Ask nothing: take all changes of shared files, such as locks.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Take none of them.")] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Do not run the project's tests afterwards.")] = False,
 ) -> None:

@@ -16,6 +16,7 @@ from opportune.accounts.models import User
 from opportune.accounts.passkeys import service as passkeys
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.cli import changepassword
+from opportune.cli.no_input import NoInput
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.prompts import ask_password
 from opportune.cli.transaction import in_transaction, with_jobs
@@ -68,7 +69,7 @@ def add(  # noqa: PLR0913, PLR0917 - an option each
         str | None,
         typer.Option(envvar="NEW_PASSWORD", help="Better in the environment: lists of processes show options."),
     ] = None,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Ask nothing.")] = False,
+    no_input: NoInput = False,
     active: Active = None,
     staff: Staff = None,
     superuser: Superuser = None,
@@ -138,7 +139,7 @@ def sign_out(email: Email) -> None:
 
 
 @command.command()
-def delete(email: Email, yes: Annotated[bool, typer.Option("--yes", "--no-input", help="Do not ask.")] = False) -> None:
+def delete(email: Email, yes: NoInput = False) -> None:
     """Delete somebody with all that features keep of the person. Nobody is told."""
     if not yes:
         ask_before_deletion(in_transaction(lambda session: management.find_user(session, email)))

@@ -28,7 +28,7 @@ class Wishes(NamedTuple):
     folder: str
     examples: str | None
     here: bool
-    yes: bool
+    no_input: bool
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -73,10 +73,14 @@ def read(arguments: Sequence[str]) -> Wishes:
     parser.add_argument("folder", metavar="DIR", nargs="?", default="", help="where it goes [default: a new folder]")
     parser.add_argument("--with", dest="examples", metavar="NAMES", help="examples, with commas; all, or none")
     parser.add_argument("--here", action="store_true", help="turn this clone itself into the project")
-    parser.add_argument("--yes", action="store_true", help="do not ask before that")
+    parser.add_argument(
+        *("--no-input", "--yes"),
+        action="store_true",
+        help="ask nothing: no examples without --with, and --here is confirmed",
+    )
     wishes, unknown = parser.parse_known_intermixed_args(list(arguments))
     if option := next((each for each in unknown if each.startswith("-")), ""):
-        parser.error(no_such_option(option.partition("=")[0], re.findall(r"--\w+", parser.format_usage())))
+        parser.error(no_such_option(option.partition("=")[0], re.findall(r"--[\w-]+", parser.format_usage())))
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return Wishes(**vars(wishes))
@@ -97,8 +101,8 @@ def start(wishes: Wishes) -> None:
         refuse_here(wishes) if wishes.here else refuse_folder(target)
     except OSError as error:
         raise not_made(target, error) from error
-    wanted = asked() if wishes.examples is None else named(wishes.examples)
-    if wishes.here and not wishes.yes:
+    wanted = chosen_examples(wishes)
+    if wishes.here and not wishes.no_input:
         confirm()
     try:
         note = build.make(target, site_name(wishes.name), slug, wanted)
@@ -150,7 +154,7 @@ def refuse_here(wishes: Wishes) -> None:
         raise OperatorError("Either --here or a folder, not both.")
     if fault := history.unsaved_work(PROJECT):
         raise OperatorError(f"{PROJECT} {fault}, or make the project elsewhere: python3 {PROGRAM} NAME FOLDER")
-    if not wishes.yes and not sys.stdin.isatty():
+    if not wishes.no_input and not sys.stdin.isatty():
         raise OperatorError("--here replaces the starter in its own folder, and nobody can be asked: add --yes.")
 
 
@@ -160,10 +164,14 @@ def confirm() -> None:
         raise KeyboardInterrupt
 
 
+def chosen_examples(wishes: Wishes) -> list[str]:
+    """Return the examples of --with, or those a user at a terminal selects; none if nothing may be asked."""
+    if wishes.examples is not None:
+        return named(wishes.examples)
+    return asked() if sys.stdin.isatty() and not wishes.no_input else []
+
+
 def asked() -> list[str]:
-    """The examples that somebody at a terminal chooses; none where nobody is."""
-    if not sys.stdin.isatty():
-        return []
     print("Examples to begin with; removeapp deletes them again:")
     print("\n".join(described(examples())))
     while True:

@@ -57,6 +57,15 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
 
 
+@pytest.mark.parametrize("name", HELPS)
+def test_yes_and_no_input_are_one_option(name: str) -> None:
+    """Of a command and of its subcommands."""
+    command = load(name)
+    for each in (command, *getattr(command, "commands", {}).values()):
+        for option in each.params:
+            assert len({"--yes", "--no-input"}.intersection(option.opts)) != 1, f"{each.name} {option.name}"
+
+
 def test_help_lists_every_command_in_its_group() -> None:
     result = run(str(OPPMAN), "--help")
     assert result.returncode == 0

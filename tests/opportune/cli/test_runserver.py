@@ -96,6 +96,22 @@ def test_who_sits_there_is_asked_for_the_next_port(monkeypatch: pytest.MonkeyPat
         assert asked == [f"Port {taken_port} is taken. Use {listener.getsockname()[1]}?"]
 
 
+def test_no_input_takes_the_next_free_port(taken_port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with runserver.reserve("127.0.0.1", int(taken_port), use_free_port=True) as listener:
+        port = listener.getsockname()[1]
+    assert capsys.readouterr().out == f"Port {taken_port} is taken: using {port}.\n"
+
+
+def test_no_input_in_production_refuses_a_taken_port(
+    oppman: Oppman, taken_port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    production = {"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"}
+    code, _, err = oppman("runserver", "--no-input", PORT=taken_port, **production)
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"Port {taken_port} is taken. Free is:" in err
+
+
 @pytest.mark.parametrize(
     ("words", "place"),
     [
@@ -110,7 +126,7 @@ def test_who_sits_there_is_asked_for_the_next_port(monkeypatch: pytest.MonkeyPat
 def test_an_address_may_be_given_as_in_django(
     oppman: Oppman, monkeypatch: pytest.MonkeyPatch, words: list[str], place: tuple[str | None, int]
 ) -> None:
-    def reserve(*asked: object) -> None:
+    def reserve(*asked: object, **_: object) -> None:
         raise OperatorError(str(asked))
 
     monkeypatch.setattr(runserver, "reserve", reserve)

@@ -404,6 +404,16 @@ def test_where_nobody_can_be_asked_there_are_no_examples(tmp_path: Path, capsys:
     assert capsys.readouterr().out.startswith(f"Shop is in {tmp_path}/shop, without examples.\n")
 
 
+@pytest.mark.usefixtures("small_starter")
+@pytest.mark.parametrize("option", ["--no-input", "--yes"])
+def test_no_input_asks_nothing_at_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], terminal: Callable[..., None], option: str
+) -> None:
+    terminal()
+    assert main(["Shop", str(tmp_path / "shop"), option]) == 0
+    assert capsys.readouterr().out.startswith(f"Shop is in {tmp_path}/shop, without examples.\n")
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A clone of a starter with few files, whose history is one commit."""

@@ -244,9 +244,21 @@ def test_what_no_setting_tells_is_asked_and_without_anybody_it_is_wrong_usage(
     assert (code, err.count("\n")) == (2, 1)
     assert "--paid or --free" in err
     assert oppman("deploy", "check", "render", "--yes").code == 0
+    assert oppman("deploy", "check", "render", "--no-input").code == 0
     path = project / ENV_PRODUCTION
     path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
     assert "domain of your own? Say --domain" in oppman("deploy", "check", "render", "--free").err
+
+
+def test_all_open_questions_are_reported_in_one_run(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("render")
+    path = project / ENV_PRODUCTION
+    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
+    own = {"DATABASE_URL": "postgresql://site:hidden@db.lisbon.pt/site"}
+    code, _, err = oppman("deploy", "check", "render", **own)
+    assert (code, err.count("\n")) == (2, 1)
+    for option in ("--paid or --free", "--pooler or --no-pooler", "--domain example.org", "--yes"):
+        assert option in err
 
 
 def test_on_railway_a_mail_server_wants_the_plan_pro_and_not_any_that_is_paid(
