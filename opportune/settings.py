@@ -144,6 +144,11 @@ class Settings(BaseSettings):
     staff_needs_two_factor: bool = False
     """Let staff and superusers into the admin only with an authenticator app."""
 
+    min_password_length: int = Field(default=8, ge=8, le=64)
+    """Least number of characters of a new password. 15 is recommended where no second factor is needed."""
+    breached_passwords_url: EndpointUrl = ""
+    """Refuse passwords that are known from data breaches: https://api.pwnedpasswords.com/range (docs/accounts.md)."""
+
     bearer: Literal["token", "jwt"] = "token"
     """What signing in gives programs: a token (a row), or a JWT of JWT_MINUTES with a token to refresh it."""
     jwt_minutes: int = Field(default=15, ge=1, le=60)

@@ -20,6 +20,7 @@ from opportune.accounts.fastapi_users_without_redis import (
     exceptions,
 )
 from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, RecoveryCode, Session, User, UserBase
+from opportune.accounts.password_rules import find_password_problem
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users import (
     CHANGED_MEANWHILE,
@@ -335,8 +336,9 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     # Passwords
 
     async def validate_password(self, password: str, user: Any) -> None:
-        """Look at a new password; `user` has the `email`. Raises InvalidPasswordException with a sentence."""
-        if reason := passwords.password_problem(password, user.email):
+        """Check a new password; `user` has the `email`. Raises InvalidPasswordException with a sentence."""
+        name = user.get_short_name() if isinstance(user, UserBase) else ""
+        if reason := await find_password_problem(password, user.email, self.settings, name):
             raise PasswordRefused(reason)
 
     async def check_new_password(self, password: str, email: str, user: U | None = None) -> None:

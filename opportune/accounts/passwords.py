@@ -1,4 +1,4 @@
-"""What a password must be, and its hash. Hashing takes a tenth of a second of all cores: never on the event loop."""
+"""Hashes of passwords. Hashing takes a tenth of a second of all cores: never on the event loop."""
 
 import asyncio
 import os
@@ -12,27 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from opportune.errors import Busy
 from opportune.memory import total_memory_bytes
-from opportune.text import storable
 
 if TYPE_CHECKING:
     from pwdlib import PasswordHash
 
 T = TypeVar("T")
 
-MIN_PASSWORD_LENGTH = 8
 MAX_PASSWORD_LENGTH = 1024
-
-# The most frequent ones of published leaks that are long enough.
-_COMMON_PASSWORDS = """
-00000000 11111111 11223344 12341234 12344321 123123123 12345678 123456789 1234567890 1234qwer 123qweasd 147258369
-1q2w3e4r 1q2w3e4r5t 1qaz2wsx 66666666 87654321 88888888 987654321 999999999 a1b2c3d4 aa123456 abc12345 abcd1234
-abcdefgh administrator asdf1234 asdfasdf asdfghjk asdfghjkl baseball basketball changeme computer football iloveyou
-internet jennifer letmein1 liverpool login123 master123 michelle p@ssw0rd p@ssword passw0rd password password1
-password12 password123 password1234 passwort pokemon1 princess princess1 q1w2e3r4 qazwsxedc qwer1234 qwerty12 qwerty123
-qwerty1234 qwertyui qwertyuiop samsung1 starwars sunshine superman trustno1 welcome1 welcome123 whatever zaq12wsx
-zxcvbnm1 zxcvbnm123
-"""
-COMMON_PASSWORDS = frozenset(_COMMON_PASSWORDS.split())
 
 # The last in line waits some five seconds on a small machine, which is as long as people wait.
 MAX_WAITING_HASHES = 32
@@ -100,23 +86,6 @@ class _HashQueue:
 
 
 _hash_queue = _HashQueue()
-
-
-def password_problem(password: str, email: str) -> str | None:
-    """What is wrong with a new password, as a sentence for its owner."""
-    try:
-        storable(password)
-    except ValueError as error:
-        return f"It {error}."
-    if len(password) < MIN_PASSWORD_LENGTH:
-        return f"Please use at least {MIN_PASSWORD_LENGTH} characters."
-    if len(password) > MAX_PASSWORD_LENGTH:
-        return f"Please use at most {MAX_PASSWORD_LENGTH} characters."
-    if password.lower() == email.lower():
-        return "Please do not use your e-mail address."
-    if password.lower() in COMMON_PASSWORDS:
-        return "Many people use this password: it would be among the first to be tried."
-    return None
 
 
 async def hash_password(password: str) -> str:

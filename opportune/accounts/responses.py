@@ -1,6 +1,7 @@
 """What the pages and the API of accounts answer alike."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
@@ -15,13 +16,14 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.passkeys.ceremonies import PasskeyRefused
 from opportune.accounts.passkeys.dependencies import passkey_ceremonies
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password, is_confirmed
-from opportune.accounts.schemas import Confirmation, EmailRequest, Reauthentication
+from opportune.accounts.schemas import NEW_PASSWORD, Confirmation, EmailRequest, Reauthentication
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.social_sign_in.providers import configured_providers
 from opportune.accounts.two_factor.factors import has_second_factor
 from opportune.accounts.users import InvalidPasswordError
 from opportune.settings import Settings
+from opportune.web.forms.fields import Control
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import TooManyRequests
@@ -41,8 +43,25 @@ INVALID_LINK = "This link is not ours, too old, or has been used."
 
 def show(request: Request, name: str, status: int = 200, /, **context: Any) -> Response:
     """A page of accounts, which knows whether mail leaves."""
-    context = {**context, "email_is_enabled": email_is_enabled(request.app.state.settings)}
+    settings: Settings = request.app.state.settings
+    if isinstance(form := context.get("form"), Form):
+        form.controls = with_password_length(form.controls, settings.min_password_length)
+    context = {**context, "email_is_enabled": email_is_enabled(settings)}
     return templates.render(request, f"accounts/{name}.html", context, status)
+
+
+def with_password_length(controls: Mapping[str, Control], min_length: int) -> dict[str, Control]:
+    """Tell the user and the browser how long a new password has to be."""
+    return {
+        name: replace(
+            control,
+            label=f"{control.label} (at least {min_length} characters)",
+            attributes={**control.attributes, "minlength": min_length},
+        )
+        if control.attributes.get("autocomplete") == NEW_PASSWORD
+        else control
+        for name, control in controls.items()
+    }
 
 
 def show_form(

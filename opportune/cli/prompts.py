@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts import passwords
 from opportune.accounts.management import valid_email
+from opportune.accounts.password_rules import password_problem
 from opportune.cli.transaction import in_transaction
 from opportune.errors import OperatorError
+from opportune.settings import get_settings
 
 EmailCheck = Callable[[AsyncSession, str], Awaitable[object]]
 """Refuses an e-mail by an OperatorError."""
@@ -40,7 +41,7 @@ def type_password(email: str, question: str = "Password", default: str | None = 
         password: str = typer.prompt(question, default, hide_input=True, show_default=False)
         if password == default:
             return password
-        if reason := passwords.password_problem(password, email):
+        if reason := password_problem(password, email, get_settings()):
             print(reason)
         elif typer.prompt("The same again", hide_input=True) == password:
             return password

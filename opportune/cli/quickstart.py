@@ -11,9 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts import passwords
 from opportune.accounts.management import create_superuser
 from opportune.accounts.models import User
+from opportune.accounts.password_rules import password_problem
 from opportune.accounts.schemas import UserCreate
 from opportune.cli import demo, server, startup
 from opportune.cli.env_file import add_to_env, write_env
@@ -57,7 +57,7 @@ def command(
     refuse_production(settings)
     startup.read_addresses(settings)
     interactive = sys.stdin.isatty() and not no_input
-    given = checked(email or DEFAULT_EMAIL, password)
+    given = checked(email or DEFAULT_EMAIL, password, settings)
     with reserve(host or server.address(settings), settings.port, port) as listener:
         if write_env(PROJECT / ".env"):
             print("Wrote a new SECRET_KEY into .env.")
@@ -68,7 +68,7 @@ def command(
             if password or (email and given.email.lower() != superuser.email.lower()):
                 print("There is a superuser already: --email and --password were not used.")
         else:
-            superuser = add(asked(email, password) if interactive and not (email and password) else given)
+            superuser = add(asked(email, password, settings) if interactive and not (email and password) else given)
             if interactive:
                 settings = offer_models(settings)
             in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
@@ -107,33 +107,34 @@ def reserve(host: str, first: int, wanted: int | None) -> socket.socket:
     return server.reserve(host, first)
 
 
-def checked(email: str, password: str | None) -> Superuser:
-    """Complete what was given with a random password.
+def checked(email: str, password: str | None, settings: Settings) -> Superuser:
+    """Return the first superuser, with a random password where none is given.
 
     Raises:
-        OperatorError: the e-mail is none, or the password too weak.
+        OperatorError: the e-mail is invalid, or the password too weak.
     """
     random = "" if password else secrets.token_urlsafe(12)
     try:
         email = UserCreate(email=email, password=password or random).email
     except ValidationError:
         raise OperatorError(f"{email} is no e-mail address.") from None
-    if password and (reason := passwords.password_problem(password, email)):
+    if password and (reason := password_problem(password, email, settings)):
         raise OperatorError(f"The password is not accepted. {reason}")
     return Superuser(email, password or random, is_generated=not password)
 
 
-def asked(email: str | None, password: str | None) -> Superuser:
-    """Ask for what was not given, until it is acceptable."""
+def asked(email: str | None, password: str | None, settings: Settings) -> Superuser:
+    """Ask for a missing e-mail or password, until it is acceptable."""
     print("The first superuser, who may use the admin:")
     known = ""
     while not known:
         try:
-            known = checked(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None).email
+            known = checked(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None, settings).email
         except OperatorError as error:
             print(error)
             email = None
-    return checked(known, password or type_password(known, "Password (Enter: a random one)", default=""))
+    typed = password or type_password(known, "Password (Enter: a random one)", default="")
+    return checked(known, typed, settings)
 
 
 async def first_superuser(session: AsyncSession) -> Superuser | None:

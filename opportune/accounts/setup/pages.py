@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
-from opportune.accounts.responses import name_weak_password
+from opportune.accounts.responses import name_weak_password, show
 from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import confirm_sessions
@@ -86,6 +86,6 @@ async def _without_link(request: Request) -> Response:
 
 
 def _show(request: Request, form: Form[FirstSuperuserCreate]) -> Response:
-    response = templates.render(request, "accounts/setup.html", {"form": form}, form.status)
+    response = show(request, "setup", form.status, form=form)
     response.headers.update(SECRET_HEADERS)
     return response

@@ -35,7 +35,7 @@ async def test_a_superuser_that_cannot_be_made_is_explained_in_one_line(database
     await make_user(database, EMAIL)
     for email, password, words in (
         ("nonsense", PASSWORD, "nonsense is no e-mail address"),
-        (EMAIL, "qwerty123", "Many people"),
+        (EMAIL, "qwerty123", "too easy to guess"),
         (EMAIL, "half a character: \ud800", "no text"),
         ("ADA@example.com", PASSWORD, "has an account already"),
     ):

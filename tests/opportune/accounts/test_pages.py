@@ -204,12 +204,12 @@ async def test_a_refused_password_change_changes_nothing(app: FastAPI, database:
     async with signed_in_client(app, user) as client, signed_in_client(app, user) as other:
         for form, message in [
             ({"current_password": "not it at all", "new_password": NEW}, "This is not your current password."),
-            ({"current_password": "not it at all", "new_password": "qwerty123"}, "Many people use this password"),
-            ({"new_password": EMAIL}, "Please do not use your e-mail address."),
+            ({"current_password": "not it at all", "new_password": "qwerty123"}, "too easy to guess"),
+            ({"new_password": EMAIL}, "too close to your name"),
             ({"new_password": NEW}, "Please type your current password."),
             # Whoever has typed it is not asked for it again.
             ({"current_password": PASSWORD}, "Please fill this in."),
-            ({"current_password": PASSWORD, "new_password": EMAIL}, "Please do not use your e-mail address."),
+            ({"current_password": PASSWORD, "new_password": EMAIL}, "too close to your name"),
         ]:
             answer = await client.post("/accounts/password", data=form)
 

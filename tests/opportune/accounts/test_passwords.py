@@ -11,32 +11,6 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from opportune.accounts import passwords
 from opportune.errors import Busy
 
-EMAIL = "ada@example.com"
-
-
-@pytest.mark.parametrize(
-    ("password", "words"),
-    [
-        ("1234567", "at least 8"),
-        ("x" * 1025, "at most 1024"),
-        ("ADA@example.com", "e-mail"),
-        ("Password123", "Many people"),
-        ("nul\0 is no character", "NUL"),
-        ("half a character: \ud800", "Unicode"),
-    ],
-)
-def test_a_weak_password_is_named(password: str, words: str) -> None:
-    assert words in (passwords.password_problem(password, EMAIL) or "")
-
-
-@pytest.mark.parametrize("password", ["eight ch", "x" * 1024, "пароль из слов", "  spaces around  "])
-def test_any_other_password_is_fine(password: str) -> None:
-    assert passwords.password_problem(password, EMAIL) is None
-
-
-def test_common_passwords_that_are_too_short_are_not_listed() -> None:
-    assert all(len(password) >= passwords.MIN_PASSWORD_LENGTH for password in passwords.COMMON_PASSWORDS)
-
 
 async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []

@@ -171,7 +171,8 @@ def test_a_file_in_another_encoding_is_left_to_who_reads_the_settings(tmp_path: 
 
 
 def test_each_random_password_is_another() -> None:
-    first, second = checked("me@example.org", None), checked("me@example.org", None)
+    settings = settings_for("sqlite://")
+    first, second = checked("me@example.org", None, settings), checked("me@example.org", None, settings)
     assert first.is_generated
     assert len(first.password) >= 16
     assert first.password != second.password
@@ -182,7 +183,7 @@ def test_questions_are_asked_again_until_the_answers_will_do(
 ) -> None:
     answers = iter(["Me@Example.org", "short", "correct horse", "a typing error", "correct horse", "correct horse"])
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
-    assert asked(None, None).password == "correct horse"  # and whose it is has been said
+    assert asked(None, None, settings_for("sqlite://")).password == "correct horse"  # and whose it is has been said
     told = capsys.readouterr().out
     assert "at least 8" in told
     assert "two different passwords" in told
@@ -190,7 +191,7 @@ def test_questions_are_asked_again_until_the_answers_will_do(
 
 def test_an_empty_answer_gives_a_random_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: "")
-    assert asked("me@example.org", None).is_generated
+    assert asked("me@example.org", None, settings_for("sqlite://")).is_generated
 
 
 def test_the_summary_begins_with_the_name_of_the_site() -> None:
@@ -265,4 +266,6 @@ def test_where_nobody_is_asked_a_line_tells_what_could_answer(monkeypatch: pytes
 def test_an_address_that_is_none_is_asked_again_before_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["nobody", "me@example.org", "correct horse", "correct horse"])
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
-    assert asked(None, None) == Superuser("me@example.org", "correct horse", is_generated=False)
+    assert asked(None, None, settings_for("sqlite://")) == Superuser(
+        "me@example.org", "correct horse", is_generated=False
+    )

@@ -68,7 +68,7 @@ INVALID = [
     ({"email": "ROOT@example.com"}, "Another one already has this value."),
     ({"password": ""}, "This field is required."),
     ({"password": "short"}, "at least 8 characters"),
-    ({"password": "password123"}, "Many people use this password"),
+    ({"password": "password123"}, "too easy to guess"),
     ({"password": "NUL \0 inside it"}, "NUL"),
 ]
 

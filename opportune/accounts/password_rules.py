@@ -1,0 +1,92 @@
+"""Rules for new passwords, as in ASVS 5.0 6.2: length, guessability and words that an attacker would try first."""
+
+import asyncio
+import re
+import threading
+from typing import Any
+
+from opportune.accounts.breached_passwords import is_breached
+from opportune.accounts.passwords import MAX_PASSWORD_LENGTH
+from opportune.settings import Settings
+from opportune.text import storable
+
+MIN_GUESSES = 10**8
+"""zxcvbn's estimate for eight characters without any pattern: the least that the minimum length is meant to give."""
+MAX_ESTIMATED_CHARACTERS = 72
+"""Of a password: zxcvbn takes no more, and needs up to 60 ms for these."""
+MIN_WORD_LENGTH = 3
+
+TOO_EASY = "This password is too easy to guess. Use a longer one, such as four unrelated words."
+TOO_PERSONAL = "This password is too close to your name, your e-mail address or the name of this site."
+BREACHED = "This password is known from a data breach at another site. Please choose another one."
+
+
+_estimate_lock = threading.Lock()
+"""zxcvbn keeps the words of its caller in a global variable."""
+
+
+async def find_password_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:
+    """Return what is wrong with a new password, also where only the breach lookup knows it."""
+    problem = await asyncio.to_thread(password_problem, password, email, settings, name)
+    if problem or not settings.breached_passwords_url:
+        return problem
+    return BREACHED if await is_breached(settings.breached_passwords_url, password) else None
+
+
+def password_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:
+    """Return what is wrong with a new password, as a sentence for the user.
+
+    Takes up to 60 ms, so requests use `find_password_problem`.
+    """
+    return _length_problem(password, settings.min_password_length) or _guessing_problem(
+        password, [email.lower(), *context_words(email, settings.site_name, name)]
+    )
+
+
+def _length_problem(password: str, min_length: int) -> str | None:
+    try:
+        storable(password)
+    except ValueError as error:
+        return f"It {error}."
+    if len(password) < min_length:
+        return f"Please use at least {min_length} characters."
+    if len(password) > MAX_PASSWORD_LENGTH:
+        return f"Please use at most {MAX_PASSWORD_LENGTH} characters."
+    return None
+
+
+def _guessing_problem(password: str, words: list[str]) -> str | None:
+    whole = password.lower()
+    if {whole, *_words(whole)[:1]} & set(words):
+        return TOO_PERSONAL
+    estimate = _estimate(password, words)
+    if estimate["guesses"] >= MIN_GUESSES:
+        return None
+    is_personal = any(match.get("dictionary_name") == "user_inputs" for match in estimate["sequence"])
+    return TOO_PERSONAL if is_personal else TOO_EASY
+
+
+def _estimate(password: str, words: list[str]) -> dict[str, Any]:
+    """Estimate how many guesses an attacker needs who knows these words.
+
+    zxcvbn knows 30,000 leaked passwords, 60,000 words and names, the usual ways to vary them (`P@ssw0rd1`, `abcabc`),
+    keyboards and dates. Its lists take 13 MB: they are loaded by the first password that a user chooses.
+    """
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - as just said
+
+    with _estimate_lock:
+        estimate: dict[str, Any] = zxcvbn(password[:MAX_ESTIMATED_CHARACTERS], words)
+    return estimate
+
+
+def context_words(email: str, site_name: str, name: str) -> list[str]:
+    """Return the words that belong to this user and this site: parts of the address, the name, the site's name."""
+    local, _, domain = email.partition("@")
+    sources = (local, domain.rpartition(".")[0], name, site_name)
+    return list(dict.fromkeys(word for source in sources for word in _words(source.lower())))
+
+
+def _words(text: str) -> list[str]:
+    """The text without its separators, and each of its parts: `john.smith` is `johnsmith`, `john` and `smith`."""
+    parts = re.findall(r"[^\W_]+", text)
+    return [word for word in ("".join(parts), *parts) if len(word) >= MIN_WORD_LENGTH]

@@ -1,0 +1,138 @@
+"""The breach lookup, against a service on this machine."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+from pydantic import ValidationError
+
+from opportune.accounts import breached_passwords
+from opportune.accounts.breached_passwords import is_breached
+from opportune.accounts.password_rules import BREACHED, find_password_problem
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+
+PASSWORD = "rX7#pQ2zuW5"
+EMAIL = "ada@example.com"
+DIGEST = hashlib.sha1(PASSWORD.encode(), usedforsecurity=False).hexdigest().upper()
+LISTED = f"{'0' * 35}:7\r\n{DIGEST[5:]}:3\r\n{'F' * 35}:0"
+
+
+@dataclass
+class BreachService:
+    """Stands in for api.pwnedpasswords.com."""
+
+    body: str = LISTED
+    status: int = 200
+    heads: list[str] = field(default_factory=list)
+    port: int = 0
+    stalls: bool = False
+    trickles: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/range/"
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        head = f"HTTP/1.1 {self.status} X\r\ncontent-length: {len(self.body)}\r\nconnection: close\r\n\r\n"
+        if self.stalls:
+            await reader.read()  # until the client gives up
+        elif self.trickles:
+            await self._trickle(writer)
+        else:
+            writer.write((head + self.body).encode())
+            await writer.drain()
+        writer.close()
+
+    async def _trickle(self, writer: asyncio.StreamWriter) -> None:
+        """Send lines until the client gives up."""
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(f"{'0' * 35}:7\r\n".encode())
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[BreachService]:
+    service = BreachService()
+    async with await asyncio.start_server(service.answer, "127.0.0.1", 0) as server:
+        service.port = server.sockets[0].getsockname()[1]
+        yield service
+
+
+def with_lookup(url: str) -> Settings:
+    return settings_for("sqlite://").model_copy(update={"breached_passwords_url": url})
+
+
+async def test_breached_password_is_refused(service: BreachService) -> None:
+    assert await find_password_problem(PASSWORD, EMAIL, with_lookup(service.url)) == BREACHED
+
+
+async def test_lookup_sends_five_characters_of_the_hash(service: BreachService) -> None:
+    await is_breached(service.url, PASSWORD)
+    (head,) = service.heads
+    assert head.startswith(f"GET /range/{DIGEST[:5]} HTTP")
+    assert "add-padding: true" in head.lower()
+    assert DIGEST[5:10] not in head
+    assert PASSWORD not in head
+
+
+@pytest.mark.parametrize("body", ["", f"{'0' * 35}:7", f"{DIGEST[5:]}:0"])
+async def test_password_without_a_breach_is_accepted(service: BreachService, body: str) -> None:
+    service.body = body
+    assert await find_password_problem(PASSWORD, EMAIL, with_lookup(service.url)) is None
+    assert len(service.heads) == 1
+
+
+async def test_lookup_is_off_by_default(service: BreachService) -> None:
+    assert settings_for("sqlite://").breached_passwords_url == ""
+    assert await find_password_problem(PASSWORD, EMAIL, with_lookup("")) is None
+    assert service.heads == []
+
+
+async def test_weak_password_is_not_looked_up(service: BreachService) -> None:
+    assert await find_password_problem("password1", EMAIL, with_lookup(service.url))
+    assert service.heads == []
+
+
+async def test_failing_service_is_logged_and_accepts(service: BreachService, caplog: pytest.LogCaptureFixture) -> None:
+    service.status = 503
+    with caplog.at_level(logging.WARNING):
+        assert not await is_breached(service.url, PASSWORD)
+    assert "127.0.0.1: status 503" in caplog.text
+    assert DIGEST[:5] not in caplog.text
+
+
+async def test_silent_service_is_given_up(
+    service: BreachService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(breached_passwords, "BREACH_LOOKUP_SECONDS", 0.05)
+    service.stalls = True
+    assert not await asyncio.wait_for(is_breached(service.url, PASSWORD), 30)
+    assert "ReadTimeout" in caplog.text
+
+
+async def test_slow_lines_are_given_up(
+    service: BreachService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(breached_passwords, "BREACH_LOOKUP_SECONDS", 0.2)
+    service.trickles = True
+    assert not await asyncio.wait_for(is_breached(service.url, PASSWORD), 30)
+    assert "took too long" in caplog.text
+
+
+async def test_unreachable_service_accepts(caplog: pytest.LogCaptureFixture) -> None:
+    assert not await is_breached("http://127.0.0.1:9/range", PASSWORD)
+    assert "ConnectError" in caplog.text
+
+
+def test_breach_service_needs_an_address() -> None:
+    with pytest.raises(ValidationError, match="must be an address"):
+        Settings(_env_file=None, environment="test", breached_passwords_url="pwnedpasswords")

@@ -1,0 +1,89 @@
+import gzip
+import hashlib
+import subprocess
+import sys
+from importlib.resources import files
+
+import pytest
+
+from opportune.accounts.password_rules import find_password_problem, password_problem
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+
+LONG = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(16))
+EMAIL = "john.smith@analytical-engines.co.uk"
+
+
+@pytest.fixture
+def site() -> Settings:
+    return settings_for("sqlite://").model_copy(update={"site_name": "Kraftwerk Bauhof"})
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("1234567", "at least 8"),
+        ("x" * 1025, "at most 1024"),
+        ("nul\0 is no character", "NUL"),
+        ("half a character: \ud800", "Unicode"),
+        ("Password123", "easy to guess"),
+        ("basketball", "easy to guess"),
+        ("qwertzuiop", "easy to guess"),
+        ("abcabcabcabc", "easy to guess"),
+        ("24.12.2026", "easy to guess"),
+        ("P@ssw0rd!!", "easy to guess"),
+        ("x" * 1024, "easy to guess"),
+    ],
+)
+def test_weak_password_is_refused(site: Settings, password: str, words: str) -> None:
+    assert words in (password_problem(password, EMAIL, site) or "")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        EMAIL.upper(),
+        "johnsmith1",
+        "4n4lytic4l",
+        "kraftwerk-bauhof",
+        "BauhofKraftwerk",
+        "kraftwerk1",
+        "ada.lovelace",
+        "lovelace1815",
+    ],
+)
+def test_password_made_of_names_is_refused(site: Settings, password: str) -> None:
+    assert "name" in (password_problem(password, EMAIL, site, "Ada Lovelace") or "")
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["rX7#pQ2z", "vkzpmtwq", "correct-horse", "пароль из слов", "  spaces around  ", LONG],
+)
+def test_strong_password_is_accepted(site: Settings, password: str) -> None:
+    assert password_problem(password, EMAIL, site) is None
+
+
+def test_min_password_length_is_a_setting(site: Settings) -> None:
+    longer = site.model_copy(update={"min_password_length": 15})
+    assert "at least 15" in (password_problem("rX7#pQ2zuW5§wM", EMAIL, longer) or "")
+    assert password_problem("rX7#pQ2zuW5§wMv", EMAIL, longer) is None
+
+
+def test_most_of_django_common_passwords_are_refused(site: Settings) -> None:
+    packed = files("django.contrib.auth").joinpath("common-passwords.txt.gz").read_bytes()
+    # Every tenth of the 8,354 that are long enough: all of them take 4 s.
+    common = [line for line in gzip.decompress(packed).decode().split() if len(line) >= 8][::10]
+    accepted = [password for password in common if not password_problem(password, EMAIL, site)]
+    assert len(accepted) < len(common) * 0.06
+
+
+async def test_words_of_one_user_are_not_used_for_another(site: Settings) -> None:
+    assert await find_password_problem("lovelace1815", EMAIL, site, "Ada Lovelace")
+    assert await find_password_problem("zarquon-bleem", "zarquon.bleem@example.com", site)
+    assert await find_password_problem("zarquon-bleem", EMAIL, site) is None
+
+
+def test_word_lists_are_loaded_by_the_first_password() -> None:
+    code = "import sys, opportune.accounts.manager; sys.exit('zxcvbn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
