@@ -14,10 +14,10 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 os.environ.setdefault("OPPORTUNE_PROJECT", "app")  # the package of the project, beside this file
 
-from opportune.cli.registry import asks_for_overview, show_overview
-
 
 def main() -> int:
+    from opportune.cli.registry import asks_for_overview, show_overview  # noqa: PLC0415 - may hold conflict markers
+
     if asks_for_overview(sys.argv[1:]):  # needs nothing that is not there
         return show_overview()
     if sys.argv[1:2] == ["startproject"]:  # nor does this
@@ -33,8 +33,19 @@ def main() -> int:
     return command_line()
 
 
+def has_conflict(path: str) -> bool:
+    from pathlib import Path  # noqa: PLC0415 - rarely wanted
+
+    return any(line.startswith("<<<<<<< ") for line in Path(path).read_text("utf-8", "replace").splitlines())
+
+
 if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
+    except SyntaxError as error:
+        if not (error.filename and has_conflict(error.filename)):
+            raise
+        # This file cannot ask the framework for the other files: its own modules are among them.
+        sys.exit(f"Conflict markers in {error.filename}: keep what is right there, delete the markers, then again.")

@@ -29,6 +29,7 @@ from opportune.checks import (
 from opportune.cli import startup
 from opportune.cli.check_results import as_data, refuse_errors, tell
 from opportune.cli.check_vectors import check_vectors
+from opportune.cli.conflict_markers import ADVICE, conflicting_files
 from opportune.cli.loop import runner
 from opportune.cli.makemigrations import collect
 from opportune.cli.output import Progress, print_json, progress, say
@@ -90,6 +91,11 @@ def carried_out(checks: Sequence[Check], settings: Settings, bar: Progress) -> I
     for check in checks:
         yield from check(settings)
         bar.advance()
+
+
+def check_conflicts(_settings: Settings) -> Iterator[Finding]:
+    for place in conflicting_files(PROJECT):
+        yield Finding(f"Conflict markers in {place}: {ADVICE}")
 
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
@@ -303,6 +309,7 @@ async def sample_superusers(session: AsyncSession) -> list[str]:
 
 
 CHECKS: tuple[Check, ...] = (
+    check_conflicts,
     check_env_file,
     check_names,
     check_secret_key,

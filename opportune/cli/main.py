@@ -27,6 +27,7 @@ from typer.core import TyperCommand, TyperGroup
 from opportune import __version__
 from opportune.cli import output
 from opportune.cli.completion_adapter import complete_after_python
+from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
 from opportune.cli.registry import HELPS, OPTIONS, PROGRAM, command_files, feature_commands, overview, reader_left
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, wrong_usage
@@ -222,6 +223,8 @@ def unexpected(error: Exception) -> int:
     if output.is_verbose() or os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
         traceback.print_exception(error)
         return 1
+    if isinstance(error, SyntaxError) and error.filename and first_marker(Path(error.filename)):
+        return print_error(f"Conflict markers in {', '.join(conflicting_files(PROJECT))}: {ADVICE}", 1)
     words = error.msg if isinstance(error, SyntaxError) else str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return print_error(f"The disk of {error.filename or 'the output'} is full: make room, then run this again.", 1)

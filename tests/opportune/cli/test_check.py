@@ -327,6 +327,16 @@ def test_what_a_feature_looks_at_is_told(oppman: Oppman, database_url: str, monk
 
 
 @pytest.mark.database("sqlite")
+def test_conflict_markers_are_an_error(oppman: Oppman, database_url: str, folder: Path) -> None:
+    (folder / "templates").mkdir()
+    (folder / "templates/base.html").write_text("<p>\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> upgrade\n</p>\n")
+    (folder / "notes.md").write_text("Heading\n=======\n")
+    code, out, _ = oppman("check", DATABASE_URL=database_url)
+    assert (code, out.count("Conflict markers")) == (1, 1)
+    assert "error: Conflict markers in templates/base.html:2: keep what is right there" in out
+
+
+@pytest.mark.database("sqlite")
 def test_an_example_of_settings_that_is_behind_them_is_a_warning(
     oppman: Oppman, database_url: str, folder: Path
 ) -> None:

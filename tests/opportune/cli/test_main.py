@@ -2,9 +2,11 @@ import errno
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -18,6 +20,7 @@ from opportune.errors import OperatorError
 from opportune.project import PROJECT
 
 OPPMAN = PROJECT / "oppman.py"
+CONFLICT = "<<<<<<< HEAD\ny = 1\n=======\ny = 2\n>>>>>>> upgrade\n"
 HEAVY = [
     "alembic",
     "fastapi",
@@ -214,6 +217,37 @@ def test_code_that_python_cannot_read_is_named_with_its_file_and_line(
     stand_in(lambda: compile("x = 1\ndef (", file, "exec"))
     assert main(["check"]) == 1
     assert capsys.readouterr().err.startswith("Unexpected SyntaxError: invalid syntax (app/books/pages.py:2)")
+
+
+def test_unexpected_syntax_error_names_files_with_conflict_markers(
+    stand_in: Callable[[object], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr("opportune.cli.main.PROJECT", tmp_path)
+    for name in ("app/books/pages.py", "opportune/data/web.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(f"x = 1\n{CONFLICT}")
+    file = tmp_path / "app/books/pages.py"
+    stand_in(lambda: compile(file.read_text(), file, "exec"))
+    assert main(["check"]) == 1
+    told = "Conflict markers in app/books/pages.py:2, opportune/data/web.py:2: keep what is right there and delete"
+    assert capsys.readouterr().err.startswith(told)
+
+
+@pytest.mark.parametrize("name", ["opportune/cli/registry.py", "opportune/cli/main.py"])
+def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: str) -> None:
+    shutil.copy2(OPPMAN, tmp_path)
+    shutil.copytree(PROJECT / "opportune/cli", tmp_path / "opportune/cli", ignore=shutil.ignore_patterns("*.pyc"))
+    for path in ("opportune/__init__.py", "opportune/errors.py", "opportune/project.py", "opportune/suggestions.py"):
+        shutil.copy2(PROJECT / path, tmp_path / path)
+    (tmp_path / "app").mkdir()
+    with (tmp_path / name).open("a") as file:
+        file.write(CONFLICT)
+    result = run(str(tmp_path / "oppman.py"), "check")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert f"Conflict markers in {tmp_path}/{name}: keep what is right there" in result.stderr
 
 
 def test_verbose_shows_the_traceback_of_an_unexpected_error(
