@@ -15,7 +15,8 @@ from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.display import Format, format_all, format_for, names_of, naming_column
 from opportune.crud.reader import linked
 from opportune.crud.schemas import writable_names
-from opportune.db.columns import choices_of, is_long, is_text, label_of, type_of
+from opportune.db.columns import choices_of, is_long, label_of, type_of
+from opportune.fields.display import LINKS
 from opportune.fields.files import file_columns_of
 from opportune.pagination import Page, Paging
 
@@ -76,12 +77,13 @@ def cells_of(columns: Sequence[ListColumn], address: Address) -> Cells:
 
 
 def _texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """What the cells of a column say, escaped."""
+    """Return the escaped contents of a column's cells. An empty cell that links to its row shows the row's number."""
     texts = escaped(format_all([row[column.path] for row in rows], column.format))
     if not column.leads:
         return texts
     addresses = escaped([address(row) for row in rows])
-    return [f'<a href="{there}">{text}</a>' for there, text in zip(addresses, texts, strict=True)]
+    named = [text or f"#{row['id']}" for text, row in zip(texts, rows, strict=True)]
+    return [f'<a href="{there}">{text}</a>' for there, text in zip(addresses, named, strict=True)]
 
 
 def escaped(texts: Sequence[str]) -> Sequence[str]:
@@ -94,14 +96,14 @@ def escaped(texts: Sequence[str]) -> Sequence[str]:
 
 
 def list_columns(kind: type[Crud[Any]], names: Sequence[str], formats: Mapping[str, Format]) -> list[ListColumn]:
-    """The columns that are shown, or where none are named the first that are short.
+    """Return the named columns, or by default the first short ones. The first column links to the row's page.
 
     Raises:
         OperatorError: there is no such column.
     """
     shape = kind.definition.shape
     columns = [_column(kind, shape, name, formats) for name in names or default_columns(kind)]
-    leading = next((each for each in columns if _is_words(shape, each.path)), columns[0])
+    leading = next((each for each in columns if not _has_own_link(shape, each.path)), columns[0])
     return [replace(each, leads=each is leading) for each in columns]
 
 
@@ -164,9 +166,11 @@ def _owner(shape: Shape, path: str) -> tuple[Shape, str]:
     return (shape_of(shape.to_one[name].mapper.class_), rest) if rest else (shape, name)
 
 
-def _is_words(shape: Shape, path: str) -> bool:
-    """Whether there is something to read, and to click on: a picture may not be there."""
-    return path in shape.columns and is_text(shape.columns[path]) and path not in file_columns_of(shape.model)
+def _has_own_link(shape: Shape, path: str) -> bool:
+    """Whether a column holds files, which may be missing, or values that are links themselves."""
+    owner, name = _owner(shape, path)
+    info = owner.model.model_fields.get(name)
+    return name in file_columns_of(owner.model) or (info is not None and options_of(info).type in LINKS)
 
 
 def _is_whole(shape: Shape, name: str) -> bool:

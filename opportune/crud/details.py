@@ -8,7 +8,7 @@ from markupsafe import Markup
 from opportune.annotations import options_of
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Shape
-from opportune.crud.display import Format, format_file, format_for, name_of, naming_column
+from opportune.crud.display import Format, format_file, format_for, name_of
 from opportune.db.columns import label_of
 from opportune.fields import File
 from opportune.storage import Storage
@@ -23,8 +23,8 @@ AddressOf = Callable[[Any], str]
 
 
 def default_fields(kind: type[Crud[Any]]) -> list[str]:
-    """What is answered and says something of the row to people, but what stands above it as its title."""
-    return [name for name in kind.definition.answers.names if name not in ("id", kind.owner, naming_column(kind.model))]
+    """The fields of the API's response, without the row's number and its owner."""
+    return [name for name in kind.definition.answers.names if name not in ("id", kind.owner)]
 
 
 async def detail_fields(
@@ -35,13 +35,15 @@ async def detail_fields(
     address_of: AddressOf,
     storage: Storage,
 ) -> list[tuple[str, str]]:
-    """Labels and what is shown below them. What is empty is left out."""
-    kind = type(crud)
-    shape, wanted = kind.definition.shape, names or default_fields(kind)
-    values = await crud.session.run_sync(  # names of rows may be made of others
-        lambda _: {name: _shown(shape, row, name, formats.get(name), address_of) for name in wanted}
-    )
-    for name in wanted:
+    """Return labels and values. Empty fields are left out, and by default the one that the title repeats."""
+    shape = type(crud).definition.shape
+
+    def render(_: object) -> dict[str, str]:
+        shown = names or _without_title(row, default_fields(type(crud)))
+        return {name: _shown(shape, row, name, formats.get(name), address_of) for name in shown}
+
+    values = await crud.session.run_sync(render)  # the name of a row may load other rows
+    for name in values:
         value = getattr(row, name)
         if name in formats or not value:
             continue
@@ -51,6 +53,12 @@ async def detail_fields(
             await markdown.rendered(value)  # in a thread: it may take long
             values[name] = markdown.shown(value)
     return [(_label(shape, name), shown) for name, shown in values.items() if shown != ""]
+
+
+def _without_title(row: Any, names: Sequence[str]) -> list[str]:
+    """The fields whose value is not already the page's title."""
+    title = name_of(row)
+    return [name for name in names if getattr(row, name) != title]
 
 
 def _label(shape: Shape, name: str) -> str:

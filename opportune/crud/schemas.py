@@ -24,6 +24,7 @@ from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.types import limits_of
 from opportune.db.columns import (
+    choices_of,
     incomplete_links_of,
     is_long,
     is_privilege,
@@ -33,6 +34,7 @@ from opportune.db.columns import (
     natural_key_of,
 )
 from opportune.db.references import Reference
+from opportune.fields.files import file_columns_of
 
 STAMPS = {"created_at", "updated_at", "modified_at"}
 # What tells who somebody is to those who only want to know what a row is called.
@@ -215,6 +217,7 @@ def nested_names(shape: Shape) -> list[str]:
 
 
 def short_texts(shape: Shape) -> list[str]:
-    """The texts by which people tell rows apart, and that everybody may know."""
+    """Columns that can name a row for anyone: short texts without choices, files, secrets and personal data."""
     texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
-    return [name for name in texts if not is_secret(name) and not PERSONAL.search(name)]
+    named = [name for name in texts if not choices_of(shape.model, name) and name not in file_columns_of(shape.model)]
+    return [name for name in named if not is_secret(name) and not PERSONAL.search(name)]

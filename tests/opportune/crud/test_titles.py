@@ -1,0 +1,133 @@
+"""The title of a row's page, and the column of a list that links to it."""
+
+from collections.abc import AsyncIterator
+from enum import StrEnum
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import MetaData
+from sqlmodel import Field
+
+from opportune.crud import Access, Crud, CrudPages
+from opportune.crud.columns import list_columns
+from opportune.db import Model
+from opportune.db.model import NAMING_CONVENTION
+from opportune.feature import Feature
+from opportune.fields import Image, Url, image_field
+from opportune.settings import Settings
+from opportune.testing import Make
+from tests.opportune.site_with import site_with
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+class ClinicTable(Model):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class State(StrEnum):
+    BOOKED = "booked"
+    DONE = "done"
+
+
+class Visit(ClinicTable, table=True):
+    __tablename__ = "clinic_visit"
+
+    state: State = State.BOOKED
+    room: str = Field(default="", max_length=20)
+
+    def __str__(self) -> str:
+        return f"Visit to {self.room}" if self.room != "Lab" else self.room
+
+
+class Slot(ClinicTable, table=True):
+    """A row without a text that could name it."""
+
+    __tablename__ = "clinic_slot"
+
+    state: State = State.BOOKED
+
+
+class Doctor(ClinicTable, table=True):
+    __tablename__ = "clinic_doctor"
+
+    portrait: Image = image_field("portraits", {"thumb": 20}, default="")
+    website: Url = Field(default="", max_length=100)
+    level: int = 1
+    name: str = Field(default="", max_length=20)
+
+
+class Visits(Crud[Visit]):
+    read_access = Access.ANYONE
+
+
+class Slots(Crud[Slot]):
+    read_access = Access.ANYONE
+
+
+class Doctors(Crud[Doctor]):
+    read_access = Access.ANYONE
+
+
+clinic = Feature(
+    name="clinic",
+    summary="Visits.",
+    pages=[
+        CrudPages(Visits, "/visits", columns=("room", "state")).router,
+        CrudPages(Slots, "/slots").router,
+        CrudPages(Doctors, "/doctors").router,
+    ],
+)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(clinic, ClinicTable.metadata, settings) as app:
+        yield app
+
+
+async def test_detail_shows_the_fields_that_the_title_is_made_of(client: AsyncClient, make: Make) -> None:
+    visit = await make(Visit, room="Ward 3", state=State.DONE)
+
+    text = (await client.get(f"/visits/{visit.id}")).text
+
+    assert "Visit to Ward 3</h1>" in text
+    assert '<dd class="col-sm-9 text-break">Ward 3</dd>' in text
+    assert '<dd class="col-sm-9 text-break">Done</dd>' in text
+
+
+async def test_detail_omits_the_field_that_is_the_title(client: AsyncClient, make: Make) -> None:
+    visit = await make(Visit, room="Lab")
+
+    text = (await client.get(f"/visits/{visit.id}")).text
+
+    assert "Lab</h1>" in text
+    assert '<dd class="col-sm-9 text-break">Lab</dd>' not in text
+
+
+async def test_enum_is_not_the_title_of_a_row(client: AsyncClient, make: Make) -> None:
+    slot = await make(Slot, state=State.DONE)
+
+    text = (await client.get(f"/slots/{slot.id}")).text
+
+    assert f"Slot {slot.id}</h1>" in text
+    assert '<dd class="col-sm-9 text-break">Done</dd>' in text
+
+
+async def test_list_links_its_first_column(client: AsyncClient, make: Make) -> None:
+    slot = await make(Slot)
+
+    assert f'<a href="/slots/{slot.id}">Booked</a>' in (await client.get("/slots")).text
+
+
+async def test_list_links_the_number_of_a_row_if_its_first_cell_is_empty(client: AsyncClient, make: Make) -> None:
+    visit = await make(Visit)
+
+    assert f'<a href="/visits/{visit.id}">#{visit.id}</a>' in (await client.get("/visits")).text
+
+
+def test_list_does_not_link_files_and_links() -> None:
+    columns = list_columns(Doctors, (), {})
+
+    assert [column.name for column in columns if column.leads] == ["level"]
