@@ -137,6 +137,8 @@ class Feature:
     home_card: "Panel[User | None] | None" = None
     """On the landing page, for whoever looks at it; None is a stranger."""
     user_columns: Sequence[UserColumn] = ()
+    is_invited: "Callable[[AsyncSession, str], Awaitable[bool]] | None" = None
+    """Return whether an address may register although REGISTRATION=invited."""
     demo: Demo | None = None
     personal_data: PersonalData | None = None
     jobs: "Sequence[JobDefinition[Any]]" = ()

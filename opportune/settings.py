@@ -144,6 +144,8 @@ class Settings(BaseSettings):
     staff_needs_two_factor: bool = False
     """Let staff and superusers into the admin only with an authenticator app."""
 
+    registration: Literal["open", "invited", "closed"] = "open"
+    """Who may register: open, everybody; invited, addresses with an invitation to a team; closed, nobody."""
     min_password_length: int = Field(default=8, ge=8, le=64)
     """Least number of characters of a new password. 15 is recommended where no second factor is needed."""
     breached_passwords_url: EndpointUrl = ""

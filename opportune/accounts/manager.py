@@ -32,6 +32,7 @@ from opportune.accounts.users import (
     find_by_email,
 )
 from opportune.db.model import MAX_ID
+from opportune.project import installed_features
 from opportune.settings import Settings, get_settings
 
 U = TypeVar("U", bound=UserBase)
@@ -165,6 +166,13 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """
         fields = _fields(user_create, safe=safe)
         return await self.register(fields.pop("email"), fields.pop("password"), **fields)
+
+    async def may_register(self, email: str) -> bool:
+        """Return whether a visitor may make an account with this address. Superusers and commands do not ask."""
+        if self.settings.registration != "invited":
+            return self.settings.registration == "open"
+        checks = (feature.is_invited for feature in installed_features() if feature.is_invited)
+        return any([await is_invited(self.session, email.lower()) for is_invited in checks])
 
     async def register(self, email: str, password: str, **fields: Any) -> U:
         """Make a user.

@@ -25,6 +25,10 @@ class InvalidPasswordError(Exception):
     """A password that is not taken; the message tells its owner why."""
 
 
+class RegistrationClosedError(Exception):
+    """This address may not register; the message tells the visitor what to do."""
+
+
 class EmailTakenError(Exception):
     """There is an account with this e-mail, whatever its case."""
 

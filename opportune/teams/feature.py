@@ -1,6 +1,7 @@
 from opportune.feature import Demo, Feature
 from opportune.teams import api, cleanup, demo, pages
 from opportune.teams.dependencies import TEAM_HEADER
+from opportune.teams.invitations import is_invited
 from opportune.teams.models import Team, TeamInvitation, TeamMember
 from opportune.teams.personal_data import keep_owners, personal_data
 
@@ -13,6 +14,7 @@ teams = Feature(
     tool_headers=(TEAM_HEADER,),
     admin="opportune.teams.admin",
     navigation_template="teams/navigation.html",
+    is_invited=is_invited,
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
     jobs=(cleanup.delete_expired_daily,),

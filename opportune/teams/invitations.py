@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -100,6 +100,12 @@ async def read_link(session: AsyncSession, token: str) -> tuple[TeamInvitation, 
         )
     ).first()
     return (found[0], found[1]) if found else None
+
+
+async def is_invited(session: AsyncSession, email: str) -> bool:
+    """Return whether an open invitation waits for this address."""
+    query = select(exists().where(col(TeamInvitation.email) == email, TeamInvitation.is_open()))
+    return bool(await session.scalar(query))
 
 
 async def find_own_invitations(session: AsyncSession, user: User) -> Sequence[tuple[TeamInvitation, Team]]:

@@ -8,14 +8,16 @@ from fastapi.responses import JSONResponse
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.profile.schemas import UserRead
 from opportune.accounts.registration import service
+from opportune.accounts.registration.service import REGISTRATION_IS_CLOSED
 from opportune.accounts.responses import EMAIL_REQUESTED, invalid_field
 from opportune.accounts.schemas import UserCreate
-from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
+from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError, RegistrationClosedError
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     202: {"description": EMAIL_REQUESTED},
+    403: {"description": REGISTRATION_IS_CLOSED},
     409: {"description": EMAIL_TAKEN},
 }
 
@@ -30,6 +32,8 @@ async def register(new: UserCreate, context: AccountCtx) -> Any:
     """
     try:
         user = await service.register(context, new.email, new.password)
+    except RegistrationClosedError as refusal:
+        raise HTTPException(403, str(refusal)) from None
     except EmailTakenError:
         raise HTTPException(409, EMAIL_TAKEN) from None
     except InvalidPasswordError as error:

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.registration import service
-from opportune.accounts.responses import email_sent, name_weak_password, refuse, show_form, signed_in, to_next
+from opportune.accounts.responses import email_sent, name_weak_password, refuse, show, show_form, signed_in, to_next
 from opportune.accounts.schemas import UserCreate
-from opportune.accounts.users import EmailTakenError, InvalidPasswordError
+from opportune.accounts.users import EmailTakenError, InvalidPasswordError, RegistrationClosedError
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
@@ -18,11 +18,17 @@ PERHAPS_TAKEN = "There is no new account with this address. If it is yours and y
 
 @router.get("/register")
 async def registration(request: Request, user: OptionalUser) -> Response:
-    return to_next(request) if user else show_form(request, "register", Form(UserCreate))
+    if user:
+        return to_next(request)
+    if request.app.state.settings.registration == "closed":
+        return show(request, "registration_closed", 403)
+    return show_form(request, "register", Form(UserCreate))
 
 
 @router.post("/register")
 async def register(request: Request, context: AccountCtx) -> Response:
+    if context.settings.registration == "closed":
+        return show(request, "registration_closed", 403)
     form = await read_form(request, UserCreate)
     headers = None
     if not form.data:
@@ -32,6 +38,8 @@ async def register(request: Request, context: AccountCtx) -> Response:
             user = await service.register(context, form.data.email, form.data.password)
         except TooManyRequests as refusal:
             headers = refuse(form, refusal)
+        except RegistrationClosedError as refusal:
+            form.refuse(str(refusal), "email", 403)
         except EmailTakenError:
             form.refuse(PERHAPS_TAKEN, "email")
         except InvalidPasswordError as error:

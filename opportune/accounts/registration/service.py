@@ -8,6 +8,7 @@ from opportune.accounts.emails import count_email, email_is_delivered
 from opportune.accounts.models import User
 from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.signed_links import LIFETIMES
+from opportune.accounts.users import RegistrationClosedError
 from opportune.jobs import defer
 from opportune.settings import Settings
 from opportune.signing import seal, unseal
@@ -18,6 +19,9 @@ FAILED_REGISTRATIONS_PER_ADDRESS = RateLimit("accounts.failed_registrations_per_
 
 REGISTRATION_PURPOSE = "accounts: register"
 
+REGISTRATION_IS_CLOSED = "This site takes no new registrations. Sign in if you have an account."
+INVITATION_NEEDED = "You need an invitation to register. Use the address that it was sent to."
+
 
 async def register(context: AccountContext, email: str, password: str) -> User | None:
     """Make an account and give it, or None where the rest is up to an e-mail.
@@ -26,10 +30,13 @@ async def register(context: AccountContext, email: str, password: str) -> User |
     not (MAIL_URL is `console:`), this tells of a taken address; how often it does is limited.
 
     Raises:
+        RegistrationClosedError: registration is closed; or, where no e-mails arrive, the address has no invitation.
         TooManyRequests: there were too many before.
-        InvalidPasswordError: with a sentence for its owner.
+        InvalidPasswordError: with a sentence for the user.
         EmailTakenError: only where no e-mails arrive.
     """
+    if context.settings.registration == "closed":
+        raise RegistrationClosedError(REGISTRATION_IS_CLOSED)
     if not email_is_delivered(context.settings):
         return await _register_now(context, email, password)
     await context.manager.check_new_password(password, email)
@@ -48,10 +55,18 @@ def read_registration(settings: Settings, token: str) -> tuple[str, str] | None:
     return email, hashed_password
 
 
+async def require_registration(context: AccountContext, email: str) -> None:
+    """Raise RegistrationClosedError if this address may not register."""
+    if not await context.manager.may_register(email):
+        is_closed = context.settings.registration == "closed"
+        raise RegistrationClosedError(REGISTRATION_IS_CLOSED if is_closed else INVITATION_NEEDED)
+
+
 async def _register_now(context: AccountContext, email: str, password: str) -> User:
     made = REGISTRATIONS_PER_ADDRESS.by(context.client.address)
     failed = FAILED_REGISTRATIONS_PER_ADDRESS.by(context.client.address)
     await context.limiter.hit(made, failed)
+    await require_registration(context, email)
     user = await context.manager.register(email, password)
     await context.limiter.refund(context.session, failed)
     await context.manager.request_verify(user)

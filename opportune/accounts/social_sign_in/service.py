@@ -9,14 +9,14 @@ from sqlmodel import col
 from opportune.accounts.context import AccountContext
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import LinkedAccount, User
-from opportune.accounts.registration.service import REGISTRATIONS_PER_ADDRESS
+from opportune.accounts.registration.service import REGISTRATIONS_PER_ADDRESS, require_registration
 from opportune.accounts.social_sign_in.providers import (
     Identity,
     Provider,
     SocialSignInRefused,
     configured_providers,
 )
-from opportune.accounts.users import CHANGED_MEANWHILE, EmailTakenError
+from opportune.accounts.users import CHANGED_MEANWHILE, EmailTakenError, RegistrationClosedError
 from opportune.accounts.ways_in import count_ways_in
 from opportune.db.database import Database
 from opportune.errors import NotFound
@@ -56,7 +56,10 @@ async def _register(context: AccountContext, provider: Provider, who: Identity) 
         )
     await context.limiter.hit(REGISTRATIONS_PER_ADDRESS.by(context.client.address))
     try:
+        await require_registration(context, who.email)
         return await context.manager.oauth_callback(who.issuer, "", who.subject, who.email, is_verified_by_default=True)
+    except RegistrationClosedError as refusal:
+        raise SocialSignInRefused(str(refusal)) from None
     except EmailTakenError:
         raise SocialSignInRefused(
             f"There is an account with {who.email} already. Sign in to it, then add {label} on your profile."

@@ -8,7 +8,7 @@ from opportune.accounts.emails import request_email
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.registration.service import read_registration
-from opportune.accounts.users import EmailTakenError, InvalidPasswordError, find_by_email
+from opportune.accounts.users import EmailTakenError, InvalidPasswordError, find_by_email, user_manager
 from opportune.accounts.verification.emails import send_verification_email
 from opportune.settings import Settings
 from opportune.web.rate_limit import RateLimit
@@ -28,7 +28,9 @@ async def can_verify(session: AsyncSession, settings: Settings, token: str) -> b
     if found := await signed_links.read_link_token(session, settings, "verify", token):
         return not found[0].is_verified
     new = read_registration(settings, token)
-    return new is not None and await find_by_email(session, new[0]) is None
+    if new is None or not await user_manager(session, settings).may_register(new[0]):
+        return False
+    return await find_by_email(session, new[0]) is None
 
 
 async def verify_email(context: AccountContext, token: str, password: str) -> User | None:
@@ -53,6 +55,8 @@ async def verify_email(context: AccountContext, token: str, password: str) -> Us
         raise InvalidPasswordError(REGISTRATION_NOT_PROVED)
     if user:
         return await _verify_now(context, user)
+    if not await context.manager.may_register(email):  # since the e-mail was sent
+        return None
     try:
         made: User = await context.manager.add(email, hashed_password, is_verified=True)
     except EmailTakenError:

@@ -48,6 +48,22 @@ async def test_whoever_is_new_gets_an_account_without_a_password_and_next_time_c
     assert await people(database) == [("ada@example.com", True, False)]
 
 
+async def test_closed_registration_refuses_new_accounts_only(
+    app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
+) -> None:
+    user = await make_user(database)
+    await link(database, user.id, provider, "7")
+    app.state.settings = app.state.settings.model_copy(update={"registration": "closed"})
+
+    words = await told(client, await come_back(client, provider))
+    assert "This site takes no new registrations." in words
+    assert await people(database) == [(user.email, False, True)]
+
+    provider.person = {"sub": "7", "email": "a@b.example", "email_verified": True}
+    await come_back(client, provider)
+    assert await is_signed_in(client)
+
+
 async def test_github_vouches_for_the_primary_address_if_it_is_verified(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:

@@ -1,0 +1,56 @@
+"""A site with REGISTRATION=closed."""
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.accounts.passwords import hash_password
+from opportune.accounts.registration.service import REGISTRATION_PURPOSE
+from opportune.db.database import Database
+from opportune.settings import Settings
+from opportune.signing import seal
+from opportune.testing.factories import PASSWORD
+from opportune.testing.plugin import settings_for
+from tests.opportune.accounts.sent_emails import AUTH, EMAIL, register, told, users, with_mail
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return with_mail(settings_for(database_url), tmp_path / "mail").model_copy(update={"registration": "closed"})
+
+
+async def test_page_says_registration_is_closed(client: AsyncClient) -> None:
+    page = await client.get("/accounts/register")
+    assert page.status_code == 403
+    assert "Registration is closed" in page.text
+    assert "<input" not in page.text
+
+
+async def test_form_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    answer = await register(client)
+    assert (answer.status_code, "Registration is closed" in answer.text) == (403, True)
+    assert (await users(database), await told(app)) == ([], [])
+
+
+async def test_api_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    answer = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    assert answer.status_code == 403
+    assert "takes no new registrations" in answer.json()["detail"]
+    assert (await users(database), await told(app)) == ([], [])
+
+
+async def test_link_sent_before_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    token = seal(app.state.settings, REGISTRATION_PURPOSE, f'["{EMAIL}", "{await hash_password(PASSWORD)}"]')
+    assert (await client.get("/accounts/verify", params={"token": token})).status_code == 410
+    form = {"token": token, "password": PASSWORD}
+    assert (await client.post("/accounts/verify", data=form)).status_code == 410
+    assert await users(database) == []
+
+
+@pytest.mark.parametrize("path", ["/", "/accounts/login", "/accounts/verify", "/accounts/register", "/nothing"])
+async def test_pages_do_not_link_to_registration(client: AsyncClient, path: str) -> None:
+    assert 'href="/accounts/register' not in (await client.get(path)).text
