@@ -29,9 +29,9 @@ from opportune.answers.shown import ShownAnswer
 from opportune.answers.store import HANDED_OVER, MAX_ANSWERS_PER_QUERY, STOPPED, TRANSIENT_ERRORS, AnswerProgress
 from opportune.answers.task import AnswerTask
 from opportune.answers.tool_runs import ALLOWED, ALWAYS, REFUSED, decided, is_waiting, said_since
-from opportune.answers.worker_lock import WorkerLock
 from opportune.db.database import Database, after_commit
 from opportune.db.model import utc_now
+from opportune.jobs.worker_lock import WorkerLock
 from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.llm.guard import Payer
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of

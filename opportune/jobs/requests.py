@@ -14,7 +14,6 @@ from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.counts import counted
-from opportune.db.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.worker import Worker
 from opportune.settings import Settings
@@ -83,8 +82,8 @@ class RequestWork:
     async def _work(self, seconds: float) -> Counter[str]:
         self._look_at = monotonic() + LOOK_INTERVAL_SECONDS
         ended = await self.worker.work_for(seconds)
-        if ended and (due := await self.worker.store.next_due()):
-            self._look_at = min(self._look_at, monotonic() + (due - utc_now()).total_seconds())
+        if ended and (seconds_to_next := await self.worker.store.seconds_to_next()) is not None:
+            self._look_at = min(self._look_at, monotonic() + seconds_to_next)
         return ended
 
 

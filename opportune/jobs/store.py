@@ -1,29 +1,47 @@
 """Stores jobs in the database: insert, claim, renew, end.
 
-Every change of a running job has one winner: the row must still have the claim of the attempt that asks. Reads are
-fresh: to a replica that lags, a new job would be missing and a living process dead.
+Every change of a running job has one winner: the row must still have the claim of its attempt. Reads are fresh: a
+replica that lags misses new jobs and renewed leases. The database's clock decides about leases, because the clocks of
+workers differ.
 """
 
 import secrets
-from asyncio import CancelledError
+from asyncio import CancelledError, to_thread
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Update,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
+from sqlmodel import UTCDateTime, col
 
 from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
+from opportune.db.drivers.sync_engines import writing_engine
 from opportune.db.model import utc_now
 from opportune.db.upsert import upsert
 from opportune.jobs.models import ENDED, Job, JobState
+from opportune.jobs.worker_lock import WorkerLock
 from opportune.observers import traceparent
 
 LEASE_DURATION = timedelta(seconds=15)
-"""Without a sign of life for so long a process is dead, and what it did is taken over."""
+"""A running job whose lease was not renewed for so long is taken over, unless its process is alive on this machine."""
+WORKER_ID_LENGTH = 16
+"""Characters of a claim that name its worker; the others name the attempt."""
 RETENTION = {
     JobState.DONE: timedelta(days=7),
     JobState.CANCELLED: timedelta(days=7),
@@ -56,14 +74,14 @@ async def insert_job(session: AsyncSession, name: str, arguments: Sequence[Any],
 
 
 async def hold_lease(session: AsyncSession, job: Job) -> None:
-    """Renew the lease; until this transaction ends, nobody else can take the job over.
+    """Renew the lease; until this transaction ends, no other worker can take the job over.
 
     Raises:
-        JobCancelled: the job is no longer of this attempt, or is to end.
+        JobCancelled: another worker has taken the job over, or a user has cancelled it.
     """
-    renewal = update(Job).where(_held(job)).values(lease_until=utc_now() + LEASE_DURATION)
-    asked = (await session.execute(renewal.returning(col(Job.cancel_asked)))).scalar_one_or_none()
-    if asked is not False:
+    renewal = update(Job).where(_held(job)).values(lease_until=_clock(session.get_bind().dialect.name, LEASE_DURATION))
+    cancelled = (await session.execute(renewal.returning(col(Job.cancel_asked)))).scalar_one_or_none()
+    if cancelled is not False:
         raise JobCancelled
 
 
@@ -71,65 +89,97 @@ def _held(*jobs: Job) -> ColumnElement[bool]:
     return tuple_(col(Job.id), col(Job.claim)).in_([(job.id, job.claim) for job in jobs])
 
 
+def _clock(dialect: str, after: timedelta = timedelta()) -> ColumnElement[datetime]:
+    """Return the time of PostgreSQL's server. The workers of a SQLite file share one machine, and so its clock."""
+    if dialect == "postgresql":
+        return func.clock_timestamp(type_=DateTime(timezone=True)) + after
+    return literal(utc_now() + after, UTCDateTime)
+
+
+def _renewal(dialect: str, jobs: Collection[Job]) -> Update:
+    """Renew the leases of these jobs. A locked row is skipped: its own job's transaction has renewed it."""
+    free = select(col(Job.id)).where(_held(*jobs)).with_for_update(skip_locked=True)
+    return update(Job).where(col(Job.id).in_(free)).values(lease_until=_clock(dialect, LEASE_DURATION))
+
+
 class JobStore:
-    """Jobs of these names, for a process that does them. Others wait for a process that knows them."""
+    """The jobs of these names, for a worker. Jobs of other names wait for a worker that knows them."""
 
     def __init__(self, database: Database, names: Collection[str]) -> None:
         self.database = database
         self.names = names
+        self.lock = WorkerLock(str(database.url.sync_url), secrets.token_hex(WORKER_ID_LENGTH // 2))
+        """Shows other workers of this machine that this one is alive: they leave its jobs alone."""
+        self._dialect = database.engine.dialect.name
 
     @cached_property
     def _known(self) -> ColumnElement[bool]:
         return col(Job.name).in_(sorted(self.names))
 
-    async def claim(self, most: int) -> list[Job]:
-        """Take what is due, and what dead processes have left: the longest due first."""
-        now = utc_now()
-        found = select(col(Job.id)).where(self._known, self._free(now)).order_by(col(Job.due_at)).limit(most)
-        async with self.database.reader(fresh=True) as session:
-            ids = (await session.scalars(found)).all()
-        if not ids:  # looking has taken no lock
+    async def claim(self, most: int, running: Collection[Job] = ()) -> list[Job]:
+        """Take jobs that are due, and those of dead processes, the longest due first; `running` are this worker's."""
+        ids = await self._claimable(most, self._free(running, ()))
+        alive: Sequence[str] = ()
+        if any(ids.values()) and (alive := await to_thread(self.lock.living)):
+            ids = await self._claimable(most, self._free(running, alive))
+        if not ids:  # the reads took no lock
             return []
+        self.lock.hold()
         changes = {
             "state": JobState.RUNNING,
             "attempt": col(Job.attempt) + 1,
-            "claim": secrets.token_hex(16),
-            "lease_until": now + LEASE_DURATION,
-            "started_at": now,
+            "claim": self.lock.worker + secrets.token_hex(16 - WORKER_ID_LENGTH // 2),
+            "lease_until": _clock(self._dialect, LEASE_DURATION),
+            "started_at": utc_now(),
         }
-        still_free = select(col(Job.id)).where(col(Job.id).in_(ids), self._free(now))
+        still_free = select(col(Job.id)).where(col(Job.id).in_(ids), self._free(running, alive))
         unlocked = col(Job.id).in_(still_free.with_for_update(skip_locked=True))
         taking = update(Job).where(unlocked).values(changes).returning(Job)
         async with self.database.writer() as session:
             taken = (await session.scalars(taking, execution_options={"synchronize_session": False})).all()
         return sorted(taken, key=lambda job: job.due_at)
 
-    @staticmethod
-    def _free(now: datetime) -> ColumnElement[bool]:
-        state = col(Job.state)
+    async def _claimable(self, most: int, free: ColumnElement[bool]) -> dict[int | None, str | None]:
+        """Return the ids of jobs to take. Those that another worker began have its claim."""
+        due = select(col(Job.id), col(Job.claim)).where(self._known, free).order_by(col(Job.due_at)).limit(most)
+        async with self.database.reader(fresh=True) as session:
+            return {row.id: row.claim for row in await session.execute(due)}
+
+    def _free(self, running: Collection[Job], alive: Collection[str]) -> ColumnElement[bool]:
+        state, claim = col(Job.state), col(Job.claim)
         return or_(
-            and_(state == JobState.WAITING, col(Job.due_at) <= now),
-            and_(state == JobState.RUNNING, col(Job.lease_until) < now),
+            and_(state == JobState.WAITING, col(Job.due_at) <= utc_now()),
+            and_(
+                state == JobState.RUNNING,
+                col(Job.lease_until) < _clock(self._dialect),
+                claim.not_in([job.claim for job in running]),
+                func.substr(claim, 1, WORKER_ID_LENGTH).not_in(alive),
+            ),
         )
 
-    async def next_due(self) -> datetime | None:
-        """The moment when there will be something to claim, as far as is known."""
+    async def seconds_to_next(self) -> float | None:
+        """Return the seconds until a job is due or a lease ends; None if no job waits or runs."""
         state = col(Job.state)
         waiting = select(func.min(col(Job.due_at))).where(self._known, state == JobState.WAITING)
-        running = select(func.min(col(Job.lease_until))).where(self._known, state == JobState.RUNNING)
+        leases = select(func.min(col(Job.lease_until)), _clock(self._dialect))
         async with self.database.reader(fresh=True) as session:
-            times = [await session.scalar(query) for query in (waiting, running)]
-        return min(filter(None, times), default=None)
+            due_at = await session.scalar(waiting)
+            lease_until, now = (await session.execute(leases.where(self._known, state == JobState.RUNNING))).one()
+        times = [(due_at, utc_now()), (lease_until, now)]
+        return min(((at - now).total_seconds() for at, now in times if at), default=None)
 
     async def renew(self, jobs: Collection[Job]) -> set[int]:
-        """Renew the leases of these, and give the ids of those that somebody has cancelled."""
-        # A row that is locked is in a transaction of its own job, which has renewed it.
-        free = select(col(Job.id)).where(_held(*jobs)).with_for_update(skip_locked=True)
+        """Renew the leases of these jobs and return the ids of those that a user has cancelled."""
+        renewal = _renewal(self._dialect, jobs).returning(col(Job.id), col(Job.cancel_asked))
         async with self.database.writer() as session:
-            ids = (await session.scalars(free)).all()
-            renewal = update(Job).where(col(Job.id).in_(ids)).values(lease_until=utc_now() + LEASE_DURATION)
-            rows = await session.execute(renewal.returning(col(Job.id), col(Job.cancel_asked)))
-            return {job_id for job_id, cancel_asked in rows if cancel_asked}
+            rows = await session.execute(renewal, execution_options={"synchronize_session": False})
+            return {job_id for job_id, cancelled in rows if cancelled}
+
+    def renew_from_thread(self, jobs: Collection[Job]) -> None:
+        """Renew the leases on a connection of its own, for a thread that cannot use the event loop's connections."""
+        engine = writing_engine(self.database.url)
+        with engine.begin() as connection:
+            connection.execute(_renewal(self._dialect, jobs))
 
     async def end(self, job: Job, state: JobState, error: str = "") -> None:
         # What is done is never done again: the links and addresses of an e-mail need not lie about any longer.

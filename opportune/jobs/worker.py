@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,16 +22,16 @@ from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.context import DatabaseJobContext
 from opportune.jobs.heartbeat import send_heartbeat
 from opportune.jobs.last_runs import note_run
+from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, Attempt, LeaseKeeper
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedule import next_run_time, schedule_key
-from opportune.jobs.store import LEASE_DURATION, JobCancelled, JobStore, insert_job
+from opportune.jobs.store import JobCancelled, JobStore, insert_job
 from opportune.llm import LanguageModel
 from opportune.observers import JobAttempt, observed_job
 from opportune.settings import Settings
 from opportune.storage import Storage
 from opportune.tasks import cancel_and_wait
 
-LEASE_RENEWAL_SECONDS = LEASE_DURATION.total_seconds() / 3
 BATCHING_DELAY_SECONDS = 0.01
 """Seconds in which jobs that are queued or end are taken together: looking for each alone costs as much as doing it."""
 LOCKED_RETRY_SECONDS = 0.2
@@ -52,15 +51,6 @@ SELF_EXPLANATORY_ERRORS = (OperatorError, PermanentFailure, RetryLater)
 """Their message says it all to a person."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Attempt:
-    """A job that runs here, and the task that does it."""
-
-    job: Job
-    act: asyncio.Task[None]
-    is_cancelled: bool = False
 
 
 class Worker:
@@ -86,8 +76,9 @@ class Worker:
         """Set, and replaced by another one, at the end of each try."""
         self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], Attempt] = {}
+        self._lease_keeper = LeaseKeeper(store, self._running)
         self._stops = False
-        self._renewed = self._pruned = time.monotonic()
+        self._pruned = time.monotonic()
         self._pruning: asyncio.Task[None] | None = None
         self._planned = False
 
@@ -175,15 +166,20 @@ class Worker:
 
     async def _start_due(self) -> int:
         free = self.concurrency - len(self._running)
-        due = await self.store.claim(free) if free else []
+        due = await self.store.claim(free, self._running_jobs()) if free else []
         for job in due:
             context = copy_context()  # one for both: how it ended is logged with its number and its trace
             attempt = Attempt(job, asyncio.create_task(self._act(job), context=context))
             task = asyncio.create_task(self._record_outcome(attempt), context=context)
             self._running[task] = attempt
             task.add_done_callback(self._note_end)
+        if due:
+            self._lease_keeper.start()
         await self._plan(job.name for job in due)
         return len(due)
+
+    def _running_jobs(self) -> list[Job]:
+        return [attempt.job for attempt in self._running.values()]
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
@@ -194,17 +190,14 @@ class Worker:
     async def _seconds_to_next(self) -> float | None:
         if len(self._running) >= self.concurrency:
             return None  # the end of one of them wakes us
-        due = await self.store.next_due()
-        if due is None:
-            return None
-        seconds = (due - utc_now()).total_seconds()
-        return seconds if seconds > 0 else LOCKED_RETRY_SECONDS
+        seconds = await self.store.seconds_to_next()
+        return seconds if seconds is None or seconds > 0 else LOCKED_RETRY_SECONDS
 
     async def _renew(self) -> None:
-        if not self._running or time.monotonic() - self._renewed < LEASE_RENEWAL_SECONDS / 2:
+        if not self._running or time.monotonic() - self._lease_keeper.renewed < LEASE_RENEWAL_SECONDS / 2:
             return
-        cancelled = await self.store.renew([attempt.job for attempt in self._running.values()])
-        self._renewed = time.monotonic()
+        cancelled = await self.store.renew(self._running_jobs())
+        self._lease_keeper.renewed = time.monotonic()
         for attempt in self._running.values():
             if attempt.job.id in cancelled:
                 attempt.is_cancelled = True
@@ -256,7 +249,7 @@ class Worker:
         if job.cancel_asked:
             raise JobCancelled  # its process died before it could heed that
         if job.attempt > declared.attempts:
-            raise PermanentFailure("The process that did it ended in its midst, time after time.")
+            raise PermanentFailure("The worker process ended during each attempt of this job.")
         await self.llm.refresh()
         context = DatabaseJobContext(job, self.store, self.settings, self.storage, self.llm)
         with observed_job(JobAttempt(job.id or 0, job.name, job.attempt, job.traceparent or "")):
@@ -315,6 +308,8 @@ class Worker:
         if self._running:
             await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_SECONDS)
         await cancel_and_wait(self._pruning)
+        await self._lease_keeper.stop()
+        self.store.lock.release()
         self._stops = bool(self._running)  # what ends later has been cut short as well
 
 

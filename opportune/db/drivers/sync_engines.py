@@ -22,5 +22,16 @@ def postgresql_engine(url: DatabaseURL, **options: Any) -> Engine:
     return create_engine(url.sync_url, poolclass=NullPool, connect_args=url.arguments, hide_parameters=True, **options)
 
 
+def writing_engine(url: DatabaseURL) -> Engine:
+    """Make an engine for short transactions of a thread beside the event loop."""
+    from opportune.db.drivers.sqlite import configure_sqlite  # noqa: PLC0415 - brings SQLAlchemy's asyncio along
+
+    if url.kind == "postgresql":
+        return postgresql_engine(url)
+    engine = sqlite_engine(url.sync_url, "BEGIN IMMEDIATE", connect_args={"isolation_level": None})
+    event.listen(engine, "connect", configure_sqlite)
+    return engine
+
+
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options()["sqlite_begin"])

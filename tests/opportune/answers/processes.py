@@ -2,7 +2,7 @@
 
 from multiprocessing.connection import Connection
 
-from opportune.answers.worker_lock import WorkerLock
+from opportune.jobs.worker_lock import WorkerLock
 
 
 def hold_lock(address: str, worker: str, parent: Connection) -> None:

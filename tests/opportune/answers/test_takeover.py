@@ -11,12 +11,12 @@ import pytest
 
 from opportune import llm
 from opportune.answers import manager as manager_module
-from opportune.answers import worker_lock
 from opportune.answers.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.answers.settings import AnswersSettings, grace_seconds
-from opportune.answers.worker_lock import WorkerLock
 from opportune.db import Database, utc_now
+from opportune.jobs import worker_lock
+from opportune.jobs.worker_lock import WorkerLock
 from opportune.llm import FakeProvider, LanguageModel
 from tests.opportune.answers.processes import hold_lock
 from tests.opportune.answers.questions import (

@@ -12,6 +12,7 @@ from opportune.db.database import Database
 from opportune.jobs import JobDefinition, management
 from opportune.jobs.models import Job
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.jobs.worker_lock import WorkerLock
 from opportune.settings import Settings
 from opportune.storage import open_storage
 from tests.opportune.jobs.tasks import TASKS, gate
@@ -35,6 +36,12 @@ def make_queue(settings: Settings, database: Database) -> MakeQueue:
         return DatabaseJobQueue(settings, database, open_storage(settings), tasks or TASKS)
 
     return make
+
+
+@pytest.fixture
+def separate_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that do not see each other's locks, as on several machines: leases alone decide."""
+    monkeypatch.setattr(WorkerLock, "living", lambda _lock: [])
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
-"""Processes of a site that die while they do a job."""
+"""Worker processes of a site."""
 
 import asyncio
+import logging
 import signal
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 
 from opportune.db.factory import open_database
-from opportune.jobs import store
+from opportune.jobs import lease_keeper, store
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.settings import Settings
 from opportune.storage import open_storage
@@ -29,3 +32,19 @@ def _work(settings: Settings) -> None:
 async def _drain(settings: Settings) -> None:
     database = open_database(settings)
     await DatabaseJobQueue(settings, database, open_storage(settings), TASKS).worker.drain()
+
+
+def work_on_machine(settings: Settings, machine: Path) -> None:
+    """Do jobs with short leases until killed. The folder `machine` has the temporary files and the log."""
+    tempfile.tempdir = str(machine)
+    logging.basicConfig(filename=machine / "log", level=logging.WARNING)
+    store.LEASE_DURATION = timedelta(seconds=1)
+    lease_keeper.LEASE_RENEWAL_SECONDS = 0.3
+    lease_keeper.LATE_RENEWAL_SECONDS = 0.5
+    lease_keeper.CHECK_INTERVAL_SECONDS = 0.05
+    asyncio.run(_poll(settings))
+
+
+async def _poll(settings: Settings) -> None:
+    database = open_database(settings)
+    await DatabaseJobQueue(settings, database, open_storage(settings), TASKS).worker.work(poll=0.05)

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -93,8 +94,20 @@ async def die(run: JobContext) -> None:
     await run.write(add_user, "second@example.com")
 
 
+@job("test.block")
+async def block(run: JobContext, pipe: str) -> None:
+    """Hold the event loop until the named pipe is written, and note each run beside it."""
+    _note_run_and_wait(pipe)
+
+
+def _note_run_and_wait(pipe: str) -> None:
+    with Path(f"{pipe}.runs").open("a") as runs:
+        runs.write("run\n")
+    Path(pipe).read_text()
+
+
 @job("test.hourly", schedule="0 * * * *")
 async def hourly(run: JobContext) -> None: ...
 
 
-TASKS = (register, stumble, refuse, break_down, quit_work, wait, linger, die)
+TASKS = (register, stumble, refuse, break_down, quit_work, wait, linger, die, block)

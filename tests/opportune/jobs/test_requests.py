@@ -106,6 +106,7 @@ async def test_only_this_mode_has_such_an_address(settings: Settings) -> None:
         run_url(settings.model_copy(update={"base_url": ""}))
 
 
+@pytest.mark.usefixtures("separate_machines")
 async def test_what_a_frozen_process_began_is_taken_up_by_another_and_written_once(
     make_queue: MakeQueue, database: Database, find: Find, emails: Emails
 ) -> None:

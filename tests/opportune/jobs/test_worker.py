@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -129,6 +130,7 @@ async def test_no_job_is_taken_from_a_living_process(make_queue: MakeQueue) -> N
     assert await other.claim(9) == []
 
 
+@pytest.mark.usefixtures("separate_machines")
 async def test_who_was_taken_for_dead_and_lives_writes_nothing_more(
     jobs: DatabaseJobQueue,
     make_queue: MakeQueue,
@@ -163,7 +165,7 @@ async def test_a_job_whose_process_dies_each_time_has_failed(
         await session.execute(update(Job).values(attempt=3))
     await idle_queue.worker.drain()
     job = await find(job_id)
-    assert (job.state, job.error) == (JobState.FAILED, "The process that did it ended in its midst, time after time.")
+    assert (job.state, job.error) == (JobState.FAILED, "The worker process ended during each attempt of this job.")
 
 
 @pytest.mark.database("sqlite")
@@ -330,7 +332,7 @@ async def test_what_another_transaction_holds_is_asked_for_again_soon_and_not_wi
     await site.enqueue(wait())
     await site.worker.store.claim(9)  # dead at once
 
-    async def nothing(most: int) -> list[Job]:
+    async def nothing(most: int, running: Collection[Job]) -> list[Job]:
         return []
 
     monkeypatch.setattr(site.worker.store, "claim", nothing)

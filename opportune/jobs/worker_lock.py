@@ -1,6 +1,6 @@
-"""Tells at once which processes of this machine have died: each holds a lock that the system lets go of with it.
+"""Liveness of the worker processes on this machine: each holds a file lock, which the system releases when it dies.
 
-Elsewhere, and where there are no such locks, the leases of answers tell it after some seconds.
+For processes on other machines, and on Windows, the leases of jobs and answers decide after some seconds.
 """
 
 import hashlib
@@ -11,14 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 
 MAX_ATTEMPTS = 5
-"""How often it is tried to have a lock that whoever goes at that moment takes away."""
+"""Attempts to take a lock whose file another process is removing."""
 
 
 class WorkerLock:
-    """A lock of this process, until `release`, and a look at those of others."""
+    """The lock of this process, from `hold` to `release`, and checks of the locks of other processes."""
 
     def __init__(self, address: str, worker: str) -> None:
-        """`address`: the database's, which all workers of a site share."""
+        """`address` is that of the database, which all workers of a site share; `worker` is unique to this one."""
         self.worker = worker
         self._address = address
         self._descriptor: int | None = None
@@ -27,11 +27,11 @@ class WorkerLock:
     def _folder(self) -> Path:
         name = hashlib.sha256(self._address.encode()).hexdigest()[:16]
         if sys.platform == "win32":
-            return Path(tempfile.gettempdir(), f"opportune-answers-{name}")
-        return Path(tempfile.gettempdir(), f"opportune-answers-{os.getuid()}-{name}")
+            return Path(tempfile.gettempdir(), f"opportune-workers-{name}")
+        return Path(tempfile.gettempdir(), f"opportune-workers-{os.getuid()}-{name}")
 
     def hold(self) -> None:
-        """Have others see that this process lives, from now on."""
+        """Show other processes that this one is alive, from now on."""
         from opportune.llm.local_process import make_private  # noqa: PLC0415 - the start need not wait for it
 
         path = self._folder / self.worker
@@ -45,19 +45,27 @@ class WorkerLock:
                     self._descriptor = None
 
     def release(self) -> None:
-        """Let go of it, and leave nothing behind: neither of this process nor of others that have died."""
+        """Release the lock and remove the files of this process and of dead ones."""
         if self._descriptor is None:
             return
         (self._folder / self.worker).unlink(missing_ok=True)
         os.close(self._descriptor)
         self._descriptor = None
-        with suppress(OSError):  # somebody else holds theirs there
+        with suppress(OSError):  # another process holds its lock there
             for other in self._folder.iterdir():
                 self.is_dead(other.name)
             self._folder.rmdir()
 
+    def living(self) -> list[str]:
+        """Return the workers of other processes on this machine that are alive."""
+        try:
+            names = [path.name for path in self._folder.iterdir() if path.name != self.worker]
+        except OSError:  # no worker holds a lock here
+            return []
+        return [name for name in names if self.is_dead(name) is False]
+
     def is_dead(self, worker: str) -> bool | None:
-        """Whether the process of this machine has gone; None of one that is not known here."""
+        """Whether a process of this machine has died; None if the worker is unknown here."""
         if sys.platform == "win32":
             return None
         path = self._folder / worker
@@ -73,7 +81,7 @@ class WorkerLock:
 
 
 def _locked(path: Path, flags: int = 0) -> int | None:
-    """An open file that is locked by us; None where it is by another."""
+    """Open and lock a file; None if another process has locked it."""
     if sys.platform == "win32":
         raise OSError("Windows has no such locks")
     import fcntl  # noqa: PLC0415 - Windows has no such module

@@ -1,0 +1,198 @@
+"""Leases of jobs: who may take a job over, and when."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
+
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.jobs import lease_keeper, store
+from opportune.jobs.lease_keeper import LoopWatch
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.settings import Settings
+from tests.opportune.forked import PROCESSES
+from tests.opportune.jobs.conftest import Find, MakeQueue
+from tests.opportune.jobs.processes import work_on_machine
+from tests.opportune.jobs.tasks import block, gate, register, wait
+
+TIMEOUT_SECONDS = 30
+
+
+async def until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+@contextmanager
+def workers(settings: Settings, *machines: Path) -> Iterator[None]:
+    """Run one worker process in each folder."""
+    processes = [PROCESSES.Process(target=work_on_machine, args=(settings, machine)) for machine in machines]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def runs_of(pipe: Path) -> int:
+    return Path(f"{pipe}.runs").read_text().count("run\n")
+
+
+@pytest.fixture
+async def blocked(
+    idle_queue: DatabaseJobQueue, settings: Settings, tmp_path: Path, find: Find
+) -> AsyncIterator[tuple[str, Path]]:
+    """A job that holds the event loop of one of two workers on separate machines, and its named pipe."""
+    machines = tmp_path / "one", tmp_path / "two"
+    for machine in machines:
+        machine.mkdir()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    job_id = await idle_queue.enqueue(block(str(pipe)))
+    with workers(settings, *machines):
+
+        async def runs() -> bool:
+            return (await find(job_id)).state == JobState.RUNNING
+
+        await until(runs)
+        yield job_id, pipe
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+async def test_a_job_that_blocks_its_loop_runs_once_beside_a_second_worker(
+    blocked: tuple[str, Path], idle_queue: DatabaseJobQueue, find: Find, tmp_path: Path
+) -> None:
+    job_id, pipe = blocked
+    lease_until = (await find(job_id)).lease_until
+    assert lease_until
+
+    async def has_outlived_three_leases() -> bool:
+        renewed = (await find(job_id)).lease_until
+        return renewed is not None and renewed > lease_until + 3 * timedelta(seconds=1)
+
+    await until(has_outlived_three_leases)
+    other = await idle_queue.enqueue(register("ann@example.com"))  # only the second worker can do it
+    assert await asyncio.wait_for(idle_queue.finished(other), TIMEOUT_SECONDS) == JobState.DONE
+
+    await asyncio.to_thread(pipe.write_text, "")
+    assert await asyncio.wait_for(idle_queue.finished(job_id), TIMEOUT_SECONDS) == JobState.DONE
+    assert (await find(job_id)).attempt == 1
+    assert runs_of(pipe) == 1
+
+    async def is_reported() -> bool:
+        logs = "".join((tmp_path / machine / "log").read_text() for machine in ("one", "two"))
+        return f"Job test.block {job_id} at " in logs and "held the event loop for" in logs and "to_thread" in logs
+
+    await until(is_reported)
+
+
+async def end_lease(database: Database) -> None:
+    async with database.writer() as session:
+        await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+async def test_a_job_of_a_process_alive_on_this_machine_is_left_alone(
+    make_queue: MakeQueue, database: Database
+) -> None:
+    one, other = make_queue().worker.store, make_queue().worker.store
+    await make_queue().enqueue(wait())
+    assert await one.claim(9)
+    await end_lease(database)
+    try:
+        assert await other.claim(9) == []
+    finally:
+        one.lock.release()
+    assert len(await other.claim(9)) == 1
+    other.lock.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+async def test_jobs_left_alone_do_not_hide_jobs_that_are_due(make_queue: MakeQueue, database: Database) -> None:
+    one, other, site = make_queue().worker.store, make_queue().worker.store, make_queue()
+    await site.enqueue(wait())
+    assert await one.claim(9)
+    await end_lease(database)
+    due = await site.enqueue(register("ann@example.com"))
+    assert [str(job.id) for job in await other.claim(1)] == [due]
+    one.lock.release()
+    other.lock.release()
+
+
+@pytest.mark.database("postgresql")
+@pytest.mark.usefixtures("separate_machines")
+async def test_a_worker_whose_clock_is_ahead_takes_no_running_job(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, ahead = make_queue().worker.store, make_queue().worker.store
+    await make_queue().enqueue(wait())
+    assert len(await one.claim(9)) == 1
+    monkeypatch.setattr(store, "utc_now", lambda: utc_now() + timedelta(seconds=20))
+    assert await ahead.claim(9) == []
+    seconds = await ahead.seconds_to_next()
+    assert seconds is not None
+    assert seconds > 0
+    one.lock.release()
+
+
+@pytest.mark.usefixtures("separate_machines")
+async def test_leases_are_renewed_from_a_thread(make_queue: MakeQueue, database: Database) -> None:
+    one, other = make_queue().worker.store, make_queue().worker.store
+    await make_queue().enqueue(wait())
+    claimed = await one.claim(9)
+    await end_lease(database)
+    await asyncio.to_thread(one.renew_from_thread, claimed)
+    assert await other.claim(9) == []
+    one.lock.release()
+
+
+@pytest.mark.database("sqlite")
+async def test_a_lease_that_cannot_be_renewed_is_one_line_in_the_log(
+    jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_jobs: object) -> None:
+        raise OperationalError("", None, Exception("database is locked"))
+
+    monkeypatch.setattr(lease_keeper, "LATE_RENEWAL_SECONDS", 0)
+    monkeypatch.setattr(lease_keeper, "CHECK_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(jobs.worker.store, "renew_from_thread", fail)
+    await jobs.enqueue(wait())
+    await gate.begun.wait()
+
+    async def is_reported() -> bool:
+        return "The leases of running jobs could not be renewed:" in caplog.text
+
+    await until(is_reported)
+    assert "is locked by another process" in caplog.text
+
+
+async def test_a_loop_that_is_never_released_is_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease_keeper, "MAX_UNREPORTED_CHECKS", 7)
+    watch = LoopWatch(asyncio.get_running_loop())
+    for _ in range(8):  # without an await the loop cannot answer
+        watch.check([])
+    assert "holds the event loop, 0 s so far. Give blocking work to a thread: use asyncio.to_thread" in caplog.text
+
+
+async def test_a_loop_that_answers_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+    watch = LoopWatch(asyncio.get_running_loop())
+    for _ in range(8):
+        watch.check([])
+        await asyncio.sleep(0)
+    assert caplog.text == ""
