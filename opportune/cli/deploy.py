@@ -16,7 +16,7 @@ from opportune.cli.output import print_json, say, warn
 from opportune.cli.startup import address_faults
 from opportune.cli.terminal import styled
 from opportune.deploy.check import check_deployment
-from opportune.deploy.env_production import ENV_PRODUCTION, write_env
+from opportune.deploy.env_production import ENV_PRODUCTION, GENERATED, asked_names, write_env
 from opportune.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
 from opportune.deploy.recipes import RECIPES, Recipe
 from opportune.deploy.rules.deployment import Answers, Deployment
@@ -74,7 +74,7 @@ def init(
     results = [*write_files(render_files(recipe, site), PROJECT, force=force)]
     for result in results:
         tell_file(result)
-    tell_env(write_env(PROJECT / ENV_PRODUCTION, recipe, site))
+    tell_env(write_env(PROJECT / ENV_PRODUCTION, recipe, site), recipe)
     keep_out_of_git()
     tell_lines(f"What to know of {recipe.host.title}", [f"- {line}" for line in trap_lines(recipe, site)])
     tell_lines("What comes next", [*first_commands(recipe.host.name), *render_lines("next", recipe, site)])
@@ -107,9 +107,10 @@ def tell_file(result: FileResult) -> None:
         say(f"  {styled(line, {'-': 'red', '+': 'green'}.get(line[:1], 'bold'))}")
 
 
-def tell_env(added: list[str] | None) -> None:
+def tell_env(added: list[str] | None, recipe: Recipe) -> None:
     if added is None:
-        say(f"Wrote {ENV_PRODUCTION}")
+        generated = [name for name in asked_names(recipe) if name in GENERATED]
+        say(f"Wrote {ENV_PRODUCTION}" + (f", with a new {' and '.join(generated)}" if generated else ""))
     elif added:
         say(f"Added {', '.join(added)} to {ENV_PRODUCTION}")
     else:

@@ -31,8 +31,8 @@ def list_jobs(
     if as_json:
         print_json([_as_data(job) for job in jobs])
     elif jobs:
-        rows = ((job.id, job.state, _time(job.created_at), job.name, _remark(job)) for job in jobs)
-        print_table(("ID", "STATE", "QUEUED", "JOB", "REMARK"), rows, right=("ID",))
+        rows = ((job.id, job.state, _time(job.created_at), _due(job), job.name, _remark(job)) for job in jobs)
+        print_table(("ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"), rows, right=("ID",))
     else:
         say(f"No job is {state}." if state else "There are no jobs.")
 
@@ -91,6 +91,10 @@ def _facts(job: Job) -> Iterator[tuple[str, object]]:
 
 def _time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def _due(job: Job) -> str:
+    return _time(job.due_at) if job.state == JobState.WAITING else ""
 
 
 def _remark(job: Job) -> str:

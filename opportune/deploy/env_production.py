@@ -1,8 +1,9 @@
-"""`.env.production`: production's settings without secrets, for their owner to fill in and to copy to the host."""
+"""`.env.production`: production's settings with generated secrets, for their owner to complete and copy to the host."""
 
 import io
 import re
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -14,6 +15,14 @@ from opportune.env_lines import unreadable_line
 from opportune.errors import OperatorError
 
 ENV_PRODUCTION = ".env.production"
+GENERATED: dict[str, tuple[Callable[[], str], str]] = {
+    "SECRET_KEY": (lambda: secrets.token_urlsafe(48), "Signs tokens. It was made for this site alone."),
+    "POSTGRES_PASSWORD": (
+        lambda: secrets.token_hex(24),
+        "The database takes it at its first start. It was made for this site alone.",
+    ),
+}
+"""Secrets that nobody has to look up, each with the comment above it."""
 
 
 def asked_names(recipe: Recipe) -> dict[str, str]:
@@ -35,21 +44,21 @@ def is_optional(name: str, recipe: Recipe) -> bool:
 
 
 def render_env(recipe: Recipe, site: SiteNames) -> str:
-    """The text of a first one."""
+    """Return the text of a new file."""
     head = (
         f"# Production's settings for {recipe.host.title}. Neither git nor the image takes this file.\n"
-        "# Fill in what is empty, without quotes, and take the # away before what you set besides; .env.example lists\n"
-        "# all. Then:\n"
+        "# Fill in what is empty, without quotes, and remove the # before other lines that you set; .env.example\n"
+        "# lists all settings. Then:\n"
         f"# python3 oppman.py deploy check {recipe.host.name}\n"
     )
     return head + "".join(_entries(recipe, site, without=frozenset()))
 
 
 def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
-    """Write the file, or add to one that is there the names that it lacks; what stands in it stays.
+    """Write the file with generated secrets, or add the names that an existing file lacks.
 
     Returns:
-        The names that were added; None where there was no file.
+        The added names; None if there was no file.
 
     Raises:
         OperatorError: it cannot be read or written.
@@ -87,8 +96,13 @@ def _entries(recipe: Recipe, site: SiteNames, without: frozenset[str]) -> Iterat
     known = {"BASE_URL": f"https://{site.domain}"} if site.domain != EXAMPLE_DOMAIN else {}
     values = {**known, **recipe.asks}
     for name, words in asked_names(recipe).items():
-        if name not in without:
-            mark = "# " if is_optional(name, recipe) and name not in values else ""
-            yield f"\n# {words}\n{mark}{name}={values.get(name, '')}\n"
+        if name in without:
+            continue
+        if name in GENERATED:
+            generate, comment = GENERATED[name]
+            yield f"\n# {comment}\n{name}={generate()}\n"
+            continue
+        mark = "# " if is_optional(name, recipe) and name not in values else ""
+        yield f"\n# {words}\n{mark}{name}={values.get(name, '')}\n"
     if rest := [name for name in recipe.asks if name not in {*without, *asked_names(recipe)}]:
         yield f"\n# As {recipe.host.title} wants them.\n" + "".join(f"{name}={recipe.asks[name]}\n" for name in rest)

@@ -228,7 +228,7 @@ RECIPES: dict[str, Recipe] = {
             },
             asks={"STORAGE_URL": "database:"},
             has_volumes=True,
-            processes=3,
+            processes=5,
             takes_quotes=False,
         ),
     )

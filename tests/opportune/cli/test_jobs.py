@@ -1,4 +1,5 @@
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ WAITING = ("gone.wait", "waiting", "[]", 0, "")
 EMAIL = ("mail.send", "waiting", "[{}]", 0, "")
 INSERT = """
     INSERT INTO jobs_job (name, state, arguments, attempt, error, due_at, created_at, cancel_asked, done, total, note)
-    VALUES (?, ?, ?, ?, ?, '2026-01-02 03:04:05', '2026-01-02 03:04:05', 0, 0, 0, '')
+    VALUES (?, ?, ?, ?, ?, '2026-01-03 04:05:06', '2026-01-02 03:04:05', 0, 0, 0, '')
 """
 
 
@@ -32,13 +33,12 @@ def queue(path: Path, *jobs: tuple[str, str, str, int, str]) -> None:
 def test_jobs_are_listed_newest_first_and_by_state(oppman: Oppman, url: str) -> None:
     result = oppman("jobs", "list", DATABASE_URL=url)
     heading, waiting, failed = result.out.splitlines()
-    assert heading.split() == ["ID", "STATE", "QUEUED", "JOB", "REMARK"]
-    assert waiting.split(maxsplit=2) == [
-        "2",
-        "waiting",
-        "2026-01-02 03:04:05  gone.wait  no installed feature has this job: it waits until one does",
+    assert heading.split() == ["ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"]
+    assert re.split("  +", waiting.strip()) == [
+        *("2", "waiting", "2026-01-02 03:04:05", "2026-01-03 04:05:06", "gone.wait"),
+        "no installed feature has this job: it waits until one does",
     ]
-    assert failed.endswith("2026-01-02 03:04:05  gone.fail  Nobody answers.")
+    assert re.search(r"2026-01-02 03:04:05  +gone\.fail  Nobody answers\.$", failed), "without a time: nothing is due"
     assert oppman("jobs", "list", "--state", "failed").out.count("\n") == 2
     assert oppman("jobs", "list", "--state", "done").out == "No job is done.\n"
     assert oppman("jobs", "list", "--state", "lost").code == 2

@@ -213,6 +213,7 @@ KINDS = {
     "Service": "v1",
     "Ingress": "networking.k8s.io/v1",
     "PodDisruptionBudget": "policy/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
 }
 
 
@@ -231,8 +232,11 @@ def check_kubernetes(text: str) -> None:
 def require_pod(spec: Any) -> None:
     require_keys(
         spec,
-        "terminationGracePeriodSeconds automountServiceAccountToken securityContext initContainers containers volumes",
+        "terminationGracePeriodSeconds automountServiceAccountToken securityContext topologySpreadConstraints "
+        "initContainers containers volumes",
     )
+    for constraint in spec.get("topologySpreadConstraints", []):
+        require_keys(constraint, "maxSkew topologyKey whenUnsatisfiable labelSelector matchLabelKeys")
     volumes = {volume["name"] for volume in spec["volumes"]}
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
         require_keys(
@@ -270,5 +274,8 @@ FORMATS: dict[str, Callable[[str], None]] = {
     "deploy/compose/compose.yaml": check_compose,
     "deploy/compose/pgbouncer.ini": check_pgbouncer,
     "deploy/kubernetes/kustomization.yaml": check_kustomization,
-    **{f"deploy/kubernetes/{name}.yaml": check_kubernetes for name in ("web", "worker", "service", "ingress")},
+    **{
+        f"deploy/kubernetes/{name}.yaml": check_kubernetes
+        for name in ("web", "worker", "service", "ingress", "autoscaler")
+    },
 }

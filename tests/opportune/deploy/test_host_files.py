@@ -15,7 +15,7 @@ from opportune.deploy.site_names import SiteNames
 from opportune.deploy.traps import trap_lines
 from opportune.project import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
-from tests.opportune.deploy.published_formats import FORMATS, yaml
+from tests.opportune.deploy.published_formats import FORMATS, yaml, yaml_documents
 
 SITE = SiteNames("reading-circle", 'Reading "Circle": 100 % Lisbon', "books.example.org", "lisbon/circle")
 UNITS = (".service", ".timer")
@@ -135,4 +135,38 @@ def test_kubectl_builds_the_kustomization(tmp_path: Path) -> None:
         (tmp_path / Path(path).name).write_text(text, encoding="utf-8")
     result = subprocess.run([kubectl, "kustomize", tmp_path], check=False, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("image: registry.example.org/reading-circle:latest") == 3
+    assert result.stdout.count("image: registry.example.org/reading-circle:TAG") == 3
+
+
+def test_kubernetes_web_scales_and_spreads() -> None:
+    files = render_files(RECIPES["kubernetes"], SITE)
+    web, budget = yaml_documents(files["deploy/kubernetes/web.yaml"])
+    scaler = yaml(files["deploy/kubernetes/autoscaler.yaml"])["spec"]
+    assert (web["kind"], budget["kind"]) == ("Deployment", "PodDisruptionBudget")
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 4)
+    assert scaler["scaleTargetRef"]["name"] == web["metadata"]["name"]
+    assert "replicas" not in web["spec"], "the autoscaler says how many"
+    spread = web["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    labels = web["spec"]["template"]["metadata"]["labels"]
+    for each in (budget["spec"]["selector"], *(each["labelSelector"] for each in spread)):
+        assert each["matchLabels"] == labels
+
+
+def test_kubernetes_deploys_the_commit_and_never_latest(tmp_path: Path) -> None:
+    files = render_files(RECIPES["kubernetes"], SITE)
+    assert not [path for path, text in files.items() if re.search(r"(newTag: |:)latest", text)]
+    path = tmp_path / "deploy/kubernetes/kustomization.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(files["deploy/kubernetes/kustomization.yaml"])
+    (tmp_path / "git").write_text("#!/bin/sh\necho 1234e10\n")  # which YAML would read as a number
+    (tmp_path / "git").chmod(0o755)
+    lines = render_lines("next", RECIPES["kubernetes"], SITE)
+    script = "\n".join(line for line in lines if line.startswith(("TAG=", "sed ")))
+    for _ in range(2):
+        subprocess.run(["sh", "-ec", script], cwd=tmp_path, env={"PATH": f"{tmp_path}:{PATH}"}, check=True, timeout=60)
+        assert yaml(path.read_text())["images"][0]["newTag"] == "1234e10"
+
+
+def test_both_modes_of_leapcell_share_one_file() -> None:
+    assert render_files(RECIPES["leapcell"], SITE) == render_files(RECIPES["leapcell-persistent"], SITE)

@@ -9,8 +9,10 @@ from dotenv import dotenv_values
 
 from opportune import atomic_files
 from opportune.cli import deploy
+from opportune.deploy.env_production import required_names
 from opportune.deploy.host_files import RECORD
 from opportune.deploy.recipes import RECIPES
+from opportune.settings import is_weak
 from opportune.testing.commands import Oppman
 
 
@@ -29,16 +31,40 @@ def test_the_files_are_there_with_the_projects_name_and_the_settings_wait_to_be_
 ) -> None:
     code, out, err = oppman("deploy", "init", host, SITE_NAME="Reading circle")
     assert code == 0, err
-    assert "Wrote .env.production\n" in out
+    assert "Wrote .env.production" in out
     assert "What comes next" in out
     text = "".join(path.read_text() for path in project.rglob("*") if path.is_file())
     assert "reading-circle" in text
     settings = dotenv_values(project / ".env.production")
-    assert not settings.get("SECRET_KEY")
     assert {**RECIPES[host].sets, **settings}["TRUSTED_PROXIES"]
     assert ".env.production\n" in (project / ".gitignore").read_text()
     if sys.platform != "win32":
         assert stat.S_IMODE((project / ".env.production").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("host", RECIPES)
+def test_needed_secrets_are_generated_once(project: Path, oppman: Oppman, host: str) -> None:
+    recipe, path = RECIPES[host], project / ".env.production"
+    out = oppman("deploy", "init", host).out
+    first = dotenv_values(path)
+    needed = [name for name in ("SECRET_KEY", "POSTGRES_PASSWORD") if name in required_names(recipe)]
+    assert [name for name in needed if is_weak(first[name] or "")] == []
+    assert ("SECRET_KEY" in first) is ("SECRET_KEY" not in recipe.sets)
+    assert f"Wrote .env.production{', with a new ' if needed else ''}{' and '.join(needed)}\n" in out
+    assert oppman("deploy", "init", host).code == 0
+    assert dotenv_values(path) == first
+    path.unlink()
+    assert oppman("deploy", "init", host).code == 0
+    assert [name for name in needed if dotenv_values(path)[name] == first[name]] == []
+
+
+def test_the_modes_of_leapcell_leave_each_others_file(project: Path, oppman: Oppman) -> None:
+    assert oppman("deploy", "init", "leapcell").code == 0
+    before = (project / "leapcell.yaml").read_bytes()
+    code, out, _ = oppman("deploy", "init", "leapcell-persistent")
+    assert (code, "Unchanged leapcell.yaml" in out) == (0, True)
+    assert (project / "leapcell.yaml").read_bytes() == before
+    assert oppman("deploy", "init", "leapcell").code == 0
 
 
 def test_once_more_changes_nothing_and_what_is_edited_stays_until_it_is_forced(project: Path, oppman: Oppman) -> None:
