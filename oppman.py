@@ -14,6 +14,9 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 os.environ.setdefault("OPPORTUNE_PROJECT", "app")  # the package of the project, beside this file
 
+if sys.flags.safe_path:  # `-P`, `-I` and PYTHONSAFEPATH leave out the folder of this file
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - pathlib takes longer to import
+
 
 def main() -> int:
     from opportune.cli.registry import asks_for_overview, show_overview  # noqa: PLC0415 - may hold conflict markers

@@ -45,18 +45,15 @@ PREPARED = "OPPMAN_PREPARED"
 
 
 def enter(arguments: list[str]) -> None:
-    """Come back only in an environment that has what the command needs; otherwise exit with one line."""
+    """Return in an environment that has what the command needs, restart in `.venv`, or exit with one line."""
     inside = Path(sys.prefix).resolve() == VENV
     ours = inside and (VENV / BASE).exists()
     if os.environ.pop(PREPARED, "") or (not ours and all(map(importlib.util.find_spec, MARKER_PACKAGES))):
         return
-    if sys.prefix != sys.base_prefix and not inside:
-        sys.exit(
-            "The active environment lacks the dependencies. "
-            f"Install them (python3 -m pip install --no-deps -r {BASE}), or deactivate it and run this again."
-        )
     if COMPLETING in os.environ and not (VENV / BASE).exists():
         sys.exit(1)  # Tab installs nothing
+    if sys.prefix != sys.base_prefix and not inside and not (VENV / BASE).exists():
+        echo(f"The active environment ({sys.prefix}) lacks the dependencies. They are installed into {VENV} instead.")
     try:
         installed = prepare(arguments)
     except OSError as error:
@@ -68,8 +65,9 @@ def enter(arguments: list[str]) -> None:
 
 
 def restart(arguments: list[str]) -> Never:
-    """Do the same with the Python of .venv."""
-    exec_process([str(PYTHON), str(SHIM), *arguments], {**os.environ, PREPARED: "1"})
+    """Run the same command with the Python of `.venv`."""
+    isolated = ["-I"] if sys.flags.isolated else []
+    exec_process([str(PYTHON), *isolated, str(SHIM), *arguments], {**os.environ, PREPARED: "1"})
 
 
 def prepare(arguments: list[str]) -> bool:
@@ -187,14 +185,20 @@ def runs(python: Path) -> bool:
 
 def install(lock: str) -> None:
     uv = shutil.which("uv")
-    command = (
-        [uv, "pip", "install", "--compile-bytecode", "--python", str(PYTHON)]  # as pip does without being asked
-        if uv
-        else [str(PYTHON), "-m", "pip", "install"]
-    )
+    command = uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # PIP_USER asks for another
     (VENV / lock).unlink(missing_ok=True)
     run(VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
     shutil.copyfile(PROJECT / lock, VENV / lock)
+
+
+def uv_install(uv: str) -> list[str]:
+    """Install into `.venv` with uv, which compiles only on request.
+
+    Constraints in the `[tool.uv]` of our pyproject.toml are for `lock`: uv would refuse them beside hashes. It looks
+    for that file from `--project` upwards, and still reads the user's own settings, such as a company's index.
+    """
+    elsewhere = ["--project", PROJECT.anchor]
+    return [uv, "pip", "install", *elsewhere, "--compile-bytecode", "--python", str(PYTHON)]
 
 
 def tell_missing_wheels(locks: list[str]) -> None:

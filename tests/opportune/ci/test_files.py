@@ -77,6 +77,15 @@ def test_a_deployment_to_each_host_is_rehearsed_and_projects_do_without() -> Non
     assert "rehears" not in BLOCK.sub("", text)
 
 
+def test_setup_is_tried_with_uv_and_with_pip() -> None:
+    text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    assert ".ci/run setups" in text
+    assert "setups" not in BLOCK.sub("", text)
+    setups = SCRIPT.read_text(encoding="utf-8").partition("\nsetups() {\n")[2].partition("\n}\n")[0]
+    paths = re.findall(r'^  first_command "\$folder" "(\S+)"', setups, re.MULTILINE)
+    assert set(paths) == {"$folder/uv", "$folder/pip", "$folder/uv:$PATH"}
+
+
 def test_what_compose_starts_is_what_the_settings_take() -> None:
     services = read("compose.yaml")["services"]
     workspace = read(".devcontainer/compose.yaml")["services"]["workspace"]
@@ -144,4 +153,4 @@ def test_the_script_runs_the_parts_that_are_named(tmp_path: Path) -> None:
         return subprocess.run(["bash", script, *words], capture_output=True, text=True, check=True).stdout.split()
 
     assert said("lint", "audit") == ["lint", "audit"]
-    assert said() == ["services", "lint", "tests", "rehearsals", "benchmarks"]
+    assert said() == ["services", "lint", "tests", "setups", "rehearsals", "benchmarks"]

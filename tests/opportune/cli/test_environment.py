@@ -18,95 +18,7 @@ from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETR
 from opportune.cli.installation import InstallError
 from opportune.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
-
-# The Python below ours, without its site-packages: a machine that has nothing yet.
-BARE = [getattr(sys, "_base_executable", sys.executable), "-S"]
-UV = f"""\
-#!/bin/sh
-PATH=/usr/bin:/bin
-for last; do :; done
-task=${{last##*/}}
-echo "$@" >>"$ASKED"
-if [ "$1" = venv ]; then mkdir -p "$last/bin" && ln -sf '{BARE[0]}' "$last/bin/python"; fi
-case $task in
-"$FAILS") echo "error: nobody answers" >&2; exit 1 ;;
-"$DIES") kill -KILL $$ ;;
-"$WAITS") : >"$BEGUN"; exec sleep 60 ;;
-esac
-"""
-COMMAND_LINE = """\
-import sys
-def main():
-    print("ran", *sys.argv[1:])
-    return 0
-"""
-
-
-def bring(name: str, project: Path) -> None:
-    """Copy a file of ours with what Python has compiled of it, which is good for files of the same age and length."""
-    shutil.copy2(PROJECT / name, project / name)
-    compiled = Path(importlib.util.cache_from_source(name))
-    if (PROJECT / compiled).exists():
-        (project / compiled).parent.mkdir(exist_ok=True)
-        shutil.copyfile(PROJECT / compiled, project / compiled)
-
-
-class Machine:
-    """The project's copy in a folder, and the stand-in for uv on the PATH."""
-
-    def __init__(self, folder: Path) -> None:
-        self.project = folder / "project"
-        self.venv = self.project / ".venv"
-        self.asked = folder / "asked"
-        self.begun = folder / "begun"
-        self.environ = {"PATH": str(folder), "ASKED": str(self.asked), "BEGUN": str(self.begun)}
-        (self.project / "opportune/cli").mkdir(parents=True)
-        (self.project / "app").mkdir()
-        for name in (
-            "oppman.py",
-            "app/__init__.py",
-            "opportune/__init__.py",
-            "opportune/errors.py",
-            "opportune/project.py",
-            "opportune/cli/__init__.py",
-            "opportune/cli/environment.py",
-            "opportune/cli/installation.py",
-            "opportune/cli/wheels.py",
-            "opportune/cli/process.py",
-            "opportune/cli/registry.py",
-            "opportune/cli/terminal.py",
-        ):
-            bring(name, self.project)
-        (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
-        for lock in (BASE, MODEL, AWS, TELEMETRY, DEV, FRAMEWORK):
-            (self.project / lock).write_text(f"{lock} 1\n")
-        for test, text in {
-            "books/test_pages.py": "",
-            "talks/test_answers.py": "pytestmark = pytest.mark.model\n",
-            "opportune/test_settings.py": "",
-        }.items():
-            (self.project / "tests" / test).parent.mkdir(parents=True)
-            (self.project / "tests" / test).write_text(text)
-        (folder / "uv").write_text(UV)
-        (folder / "uv").chmod(0o755)
-
-    def start(self, *arguments: str, python: list[str] = BARE, **environ: str) -> subprocess.Popen[str]:
-        command = [*python, str(self.project / "oppman.py"), *arguments]
-        environ = {**self.environ, **environ}
-        return subprocess.Popen(
-            command, env=environ, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def run(self, *arguments: str, python: list[str] = BARE, **environ: str) -> tuple[int, str, list[str]]:
-        """Its exit code, its output and the lines of its stderr."""
-        with self.start(*arguments, python=python, **environ) as process:
-            output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
-        return process.returncode, output, errors.splitlines()
-
-    def installed(self) -> list[str]:
-        """The locks that were asked for so far, in their order."""
-        lines = self.asked.read_text().splitlines() if self.asked.exists() else []
-        return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip")]
+from tests.opportune.cli.fresh_machine import BARE, Machine
 
 
 @pytest.fixture
@@ -267,15 +179,41 @@ def test_an_environment_that_has_the_dependencies_is_used_as_it_is(machine: Mach
     assert not machine.venv.exists()
 
 
-def test_an_active_environment_without_the_dependencies_is_left_alone(machine: Machine, tmp_path: Path) -> None:
+def test_active_environment_without_dependencies_stays_unused(machine: Machine, tmp_path: Path) -> None:
     python = tmp_path / "own/bin/python"
     python.parent.mkdir(parents=True)
     python.symlink_to(BARE[0])
     (tmp_path / "own/pyvenv.cfg").write_text(f"home = {Path(BARE[0]).parent}\n")
-    code, _, errors = machine.run("migrate", python=[str(python)])
-    assert (code, len(errors)) == (1, 1)
-    assert f"python3 -m pip install --no-deps -r {BASE}" in errors[0]
-    assert not machine.venv.exists()
+    code, output, errors = machine.run("migrate", python=[str(python)], VIRTUAL_ENV=str(tmp_path / "own"))
+    assert (code, output) == (0, "ran migrate\n")
+    assert errors[0].startswith(f"The active environment ({tmp_path / 'own'}) lacks the dependencies.")
+    assert machine.run("migrate", python=[str(python)]) == (0, "ran migrate\n", [])
+
+
+FOREIGN = 'raise RuntimeError("the app package of another project")\n'
+LOCATE = """\
+import sys
+from opportune.cli.registry import features_folder
+from opportune.project import PROJECT
+def main():
+    print(PROJECT, features_folder(), sys.flags.isolated)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "environ"),
+    [([], {}), (["-P"], {}), (["-I"], {}), ([], {"PYTHONSAFEPATH": "1"})],
+    ids=["plain", "-P", "-I", "PYTHONSAFEPATH"],
+)
+def test_project_is_found_beside_foreign_app_package(
+    machine: Machine, tmp_path: Path, options: list[str], environ: dict[str, str]
+) -> None:
+    (tmp_path / "foreign/app").mkdir(parents=True)
+    (tmp_path / "foreign/app/__init__.py").write_text(FOREIGN)
+    (machine.project / "opportune/cli/main.py").write_text(LOCATE)
+    environ = {**environ, "PYTHONPATH": str(tmp_path / "foreign"), "CONDA_PREFIX": str(tmp_path / "conda")}
+    code, output, _ = machine.run("migrate", python=[*BARE, *options], **environ)
+    assert (code, output) == (0, f"{machine.project} {machine.project / 'app'} {int('-I' in options)}\n")
 
 
 def test_a_folder_that_takes_no_environment_is_one_line_and_exit_1(machine: Machine) -> None:

@@ -1,0 +1,101 @@
+"""A copy of oppman.py in a folder of its own, with a chosen PATH. Its commands only print their arguments."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.project import PROJECT
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS
+
+# The Python below ours, without its site-packages: a machine that has nothing yet.
+BARE = [getattr(sys, "_base_executable", sys.executable), "-S"]
+UV = f"""\
+#!/bin/sh
+PATH=/usr/bin:/bin
+for last; do :; done
+task=${{last##*/}}
+echo "$@" >>"$ASKED"
+if [ "$1" = venv ]; then mkdir -p "$last/bin" && ln -sf '{BARE[0]}' "$last/bin/python"; fi
+case $task in
+"$FAILS") echo "error: nobody answers" >&2; exit 1 ;;
+"$DIES") kill -KILL $$ ;;
+"$WAITS") : >"$BEGUN"; exec sleep 60 ;;
+esac
+"""
+COMMAND_LINE = """\
+import sys
+def main():
+    print("ran", *sys.argv[1:])
+    return 0
+"""
+
+
+def bring(name: str, project: Path) -> None:
+    """Copy a file of the project with its bytecode, which stays valid for the same age and length."""
+    shutil.copy2(PROJECT / name, project / name)
+    compiled = Path(importlib.util.cache_from_source(name))
+    if (PROJECT / compiled).exists():
+        (project / compiled).parent.mkdir(exist_ok=True)
+        shutil.copyfile(PROJECT / compiled, project / compiled)
+
+
+class Machine:
+    """Copy of the project, with a stand-in for uv on the PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        self.venv = self.project / ".venv"
+        self.asked = folder / "asked"
+        self.begun = folder / "begun"
+        self.cwd = Path("/")
+        self.environ = {"PATH": str(folder), "ASKED": str(self.asked), "BEGUN": str(self.begun)}
+        (self.project / "opportune/cli").mkdir(parents=True)
+        (self.project / "app").mkdir()
+        for name in (
+            "oppman.py",
+            "app/__init__.py",
+            "opportune/__init__.py",
+            "opportune/errors.py",
+            "opportune/project.py",
+            "opportune/cli/__init__.py",
+            "opportune/cli/environment.py",
+            "opportune/cli/installation.py",
+            "opportune/cli/wheels.py",
+            "opportune/cli/process.py",
+            "opportune/cli/registry.py",
+            "opportune/cli/terminal.py",
+        ):
+            bring(name, self.project)
+        (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
+        for lock in (BASE, MODEL, AWS, TELEMETRY, DEV, FRAMEWORK):
+            (self.project / lock).write_text(f"{lock} 1\n")
+        for test, text in {
+            "books/test_pages.py": "",
+            "talks/test_answers.py": "pytestmark = pytest.mark.model\n",
+            "opportune/test_settings.py": "",
+        }.items():
+            (self.project / "tests" / test).parent.mkdir(parents=True)
+            (self.project / "tests" / test).write_text(text)
+        (folder / "uv").write_text(UV)
+        (folder / "uv").chmod(0o755)
+
+    def start(self, *arguments: str, python: list[str] = BARE, **environ: str) -> subprocess.Popen[str]:
+        command = [*python, str(self.project / "oppman.py"), *arguments]
+        environ = {**self.environ, **environ}
+        return subprocess.Popen(
+            command, env=environ, cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def run(self, *arguments: str, python: list[str] = BARE, **environ: str) -> tuple[int, str, list[str]]:
+        """Return the exit code, the output and the lines of stderr."""
+        with self.start(*arguments, python=python, **environ) as process:
+            output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+        return process.returncode, output, errors.splitlines()
+
+    def installed(self) -> list[str]:
+        """Locks that the stand-in for uv was called with, in order."""
+        lines = self.asked.read_text().splitlines() if self.asked.exists() else []
+        return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip")]
