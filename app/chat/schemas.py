@@ -73,6 +73,8 @@ class MessageRead(Schema):
     """What there is in its place, itself among it, in order."""
     role: Role
     text: str
+    reasoning: str
+    """What the model thought, which is not part of the answer."""
     sources: list[dict[str, str]]
     """What an answer may cite, each with `title` and `url`: the first as [1]."""
     status: AnswerStatus
@@ -81,6 +83,7 @@ class MessageRead(Schema):
     model: str
     prompt_tokens: int
     completion_tokens: int
+    reasoning_tokens: int
     usage_estimated: bool
     created_at: datetime
     finished_at: datetime | None

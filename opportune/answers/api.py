@@ -41,6 +41,8 @@ class AnswerRead(Schema):
     topic: str
     question: str
     text: str
+    reasoning: str
+    """What the model thought, which is not part of the answer."""
     tool_runs: list[ToolRunRead]
     """What the model had called; those that wait are approved and refused by their place, from 0."""
     sources: list[SourceRead]
@@ -53,6 +55,8 @@ class AnswerRead(Schema):
     model: str
     prompt_tokens: int
     completion_tokens: int
+    reasoning_tokens: int
+    """Those of `completion_tokens` that went into reasoning."""
     usage_estimated: bool
     created_at: datetime
     finished_at: datetime | None

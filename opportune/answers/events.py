@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from opportune.answers.citations import cite
 from opportune.answers.live import LiveAnswer
@@ -20,6 +20,8 @@ from opportune.web import MarkdownBlocks, hx_partial, templates
 
 HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
 
+REASONING_LABEL = "Reasoning"
+"""What the fold of the reasoning says when the model has begun to write."""
 MAX_CLOSING_LENGTH = 16
 """Characters of tags that mostly end a block, which stand elsewhere when it has grown."""
 
@@ -39,6 +41,14 @@ def tools_html(live: LiveAnswer) -> Markup:
     """The calls of an answer, as pages show them."""
     template = templates.environment.get_template("answers/tools.html")
     return Markup(template.render(row=live.answer, runs=live.tool_runs))  # noqa: S704 - of our template
+
+
+def _reasoning_html(element: str, live: LiveAnswer, seen: int) -> Markup:
+    """The reasoning that a page has not seen: all of it replaces what is there, and the rest is appended."""
+    html = hx_partial(f"{element}-reasoning", escape(live.reasoning[seen:]), "beforeend" if seen else "innerHTML")
+    if live.text:
+        html += hx_partial(f"{element}-reasoning-label", escape(REASONING_LABEL))
+    return html
 
 
 def _difference(before: str, after: str) -> tuple[int, str]:
@@ -85,12 +95,17 @@ class AnswerStream:
         offset, seen = self.offset, -1
         async with self.view as live:
             tools_seen = -1 if live.tool_runs else 0  # the page may be older than they are
-            shown = ""
+            shown, reasoned, is_labelled = "", 0, False
             async for text in live.growth(offset):
+                news = Markup()
                 if live.tools_seen > tools_seen:
                     tools_seen = live.tools_seen
-                    html = hx_partial(f"{prefix}{self.id}-tools", tools_html(live))
-                    yield format_sse_event(data_str=html, id=f"{self.id}:{offset}")
+                    news += hx_partial(f"{prefix}{self.id}-tools", tools_html(live))
+                if len(live.reasoning) > reasoned or (reasoned and text and not is_labelled):
+                    news += _reasoning_html(f"{prefix}{self.id}", live, reasoned)
+                    reasoned, is_labelled = len(live.reasoning), bool(text)
+                if news:
+                    yield format_sse_event(data_str=news, id=f"{self.id}:{offset}")
                 elif len(text) <= offset:
                     yield PING
                 if len(text) <= offset:
@@ -113,9 +128,10 @@ class AnswerStream:
     async def json(self, key: str = "answer_id") -> AsyncGenerator[bytes, None]:
         """Events for programs: `status`, then `delta` with `text`, then one `done` or one `error`.
 
-        A `status` of "waiting" has `tools` of which a person has to allow some; it goes on when they have.
+        A `status` of "waiting" has `tools` of which the owner has to allow some; it goes on when they have. Reasoning
+        comes as `reasoning` of a `status`, to be put at `reasoning_offset`: a resumed stream begins with all of it.
         """
-        offset = self.offset
+        offset, reasoned = self.offset, 0
         async with self.view as live:
             tools_seen = -1 if live.tool_runs else 0
 
@@ -127,8 +143,11 @@ class AnswerStream:
                 if live.tools_seen > tools_seen:
                     tools_seen = live.tools_seen
                     yield event("status", status=live.answer.status, tools=live.tool_runs)
-                elif len(text) <= offset:
+                elif len(text) <= offset and len(live.reasoning) <= reasoned:
                     yield KEEPALIVE_COMMENT
+                if reasoning := live.reasoning[reasoned:]:
+                    yield event("status", status=live.answer.status, reasoning=reasoning, reasoning_offset=reasoned)
+                    reasoned += len(reasoning)
                 if len(text) > offset:
                     new, offset = text[offset:], len(text)
                     yield event("delta", text=new)

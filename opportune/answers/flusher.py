@@ -42,18 +42,22 @@ class UnsavedAnswer:
         self.cut = cut
         self._seq = live.begun.last_seq + 1
         self._saved = len(live.begun.text)
-        self._unsaved = ""
+        self._saved_reasoning = len(live.begun.reasoning)
+        self._unsaved = AnswerDelta(live.id, self._seq, "")
         self._saved_at = monotonic()
 
     def delta(self) -> AnswerDelta:
-        # One that failed is sent again as it was: it may be there, and only the answer to it was lost.
-        self._unsaved = self._unsaved or self.live.text[self._saved :]
-        return AnswerDelta(self.live.id, self._seq, self._unsaved)
+        # A failed save is repeated unchanged: the chunk may be stored, and only the response was lost.
+        if self._unsaved.is_empty:
+            text, reasoning = self.live.text[self._saved :], self.live.reasoning[self._saved_reasoning :]
+            self._unsaved = AnswerDelta(self.live.id, self._seq, text, reasoning)
+        return self._unsaved
 
     def note_saved(self, stop: bool | None) -> None:
-        self._seq += bool(self._unsaved)
-        self._saved += len(self._unsaved)
-        self._unsaved = ""
+        self._seq += not self._unsaved.is_empty
+        self._saved += len(self._unsaved.text)
+        self._saved_reasoning += len(self._unsaved.reasoning)
+        self._unsaved = AnswerDelta(self.live.id, self._seq, "")
         self._saved_at = monotonic()
         if stop is not False:  # somebody asked to, or the answer is gone
             self.cut(STOPPED)
@@ -123,7 +127,7 @@ class AnswerFlusher:
         renew = monotonic() - self._renewed >= LEASE_RENEWAL_SECONDS
         if renew:
             self._renewed = monotonic()
-        growing = {answer_id: each for answer_id, each in self._growing.items() if renew or each.delta().text}
+        growing = {answer_id: each for answer_id, each in self._growing.items() if renew or not each.delta().is_empty}
         save = partial(store.save, self.database, self.worker, renew=renew)
         for answer_id, stop in (await _write(save, [each.delta() for each in growing.values()])).items():
             if isinstance(stop, Exception):

@@ -39,7 +39,7 @@ class FollowedAnswer:
             self.live.answer = progress.answer
             self.last_seq = progress.last_seq
             self.live.note_tool_runs(progress.answer.tool_runs)
-            self.live.add(progress.text)
+            self.live.add(progress.text, progress.reasoning)
         else:
             self.live.end(progress.answer)
 

@@ -27,6 +27,7 @@ class LiveAnswer:
         self.tools_seen = 0
         """How often these have changed."""
         self._parts = [begun.text]
+        self._reasoning_parts = [begun.reasoning]
         self._blocks = MarkdownBlocks()
         self._fed = 0
         self._rendering: asyncio.Future[None] | None = None
@@ -52,6 +53,13 @@ class LiveAnswer:
         return self._parts[0]
 
     @property
+    def reasoning(self) -> str:
+        """What the model has thought so far."""
+        if len(self._reasoning_parts) > 1:
+            self._reasoning_parts = ["".join(self._reasoning_parts)]
+        return self._reasoning_parts[0]
+
+    @property
     def ended(self) -> bool:
         return not self.answer.is_running
 
@@ -73,9 +81,12 @@ class LiveAnswer:
         while self._rendering and not self._rendering.done():
             await asyncio.shield(self._rendering)  # a viewer who leaves does not stop it for the others
 
-    def add(self, text: str) -> None:
+    def add(self, text: str, reasoning: str = "") -> None:
         if text:
             self._parts.append(text)
+        if reasoning:
+            self._reasoning_parts.append(reasoning)
+        if text or reasoning:
             self._notify()
 
     def note_tool_runs(self, runs: Sequence[dict[str, Any]]) -> None:
@@ -93,7 +104,7 @@ class LiveAnswer:
     def end(self, answer: Answer) -> None:
         """End with the answer as it is stored."""
         self.answer = answer
-        self._parts = [answer.text]
+        self._parts, self._reasoning_parts = [answer.text], [answer.reasoning]
         self._notify()
 
     def leave(self) -> None:
@@ -104,16 +115,18 @@ class LiveAnswer:
     async def growth(self, offset: int) -> AsyncIterator[str]:
         """Yield the text each time it is longer than what the viewer has, at a bounded pace, until the answer ends.
 
-        After a tool has been called, and at most `HEARTBEAT_INTERVAL_SECONDS` without growth, it comes as it was.
+        Yield it unchanged when the reasoning has grown, when a tool has been called, and after
+        `HEARTBEAT_INTERVAL_SECONDS` without news.
         """
+        reasoned = 0
         tools_seen = -1 if self.tool_runs else 0  # the viewer may know of none: one may be what a person has to allow
         clock = asyncio.get_running_loop().time
         due = clock()
         while True:
-            if len(self.text) > offset or self.tools_seen > tools_seen:
+            if len(self.text) > offset or self.tools_seen > tools_seen or len(self.reasoning) > reasoned:
                 if not self.ended and (pause_seconds := due - clock()) > 0:
                     await asyncio.sleep(pause_seconds)
-                offset, tools_seen = len(self.text), self.tools_seen
+                offset, tools_seen, reasoned = len(self.text), self.tools_seen, len(self.reasoning)
                 due = clock() + UPDATE_INTERVAL_SECONDS
                 yield self.text
             elif self.ended or self._left:

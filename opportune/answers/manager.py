@@ -268,18 +268,19 @@ class AnswerManager:
         elsewhere = dict.fromkeys(running.keys() - self._tasks.keys(), -1)
         for answer_id, found in (await store.read(self.database, elsewhere) if elsewhere else {}).items():
             values = {name: getattr(found.answer, name) for name in Answer.model_fields}
-            running[answer_id].sqlmodel_update({**values, "text": found.text})
+            running[answer_id].sqlmodel_update({**values, "text": found.text, "reasoning": found.reasoning})
         for answer_id in running.keys() & self._tasks.keys():
             live = self._tasks[answer_id].live
             now = {name: getattr(live.answer, name) for name in ("status", "sources")}
-            running[answer_id].sqlmodel_update({**now, "text": live.text, "tool_runs": live.tool_runs})
+            grown = {name: getattr(live, name) for name in ("text", "reasoning", "tool_runs")}
+            running[answer_id].sqlmodel_update(now | grown)
 
     def view(self, answer: Answer) -> AbstractAsyncContextManager[LiveAnswer]:
         """The answer as it grows, whichever process writes it."""
         if answer_task := self._tasks.get(answer.id):
             return answer_task.live  # and nothing of this row, nor of the manager: hundreds may look
         if not answer.is_running:
-            return LiveAnswer(AnswerProgress(answer, answer.text))
+            return LiveAnswer(AnswerProgress.of(answer))
         return self._followers.follow(answer)
 
     async def take_over(self, answers: Iterable[Answer]) -> None:
@@ -356,7 +357,7 @@ class AnswerManager:
         except IntegrityError:  # a running answer that our own look-up did not count
             raise AnswerRunning from None
 
-        self._start_after_commit(session, AnswerProgress(answer, answer.text))
+        self._start_after_commit(session, AnswerProgress.of(answer))
         return answer
 
     def _start_after_commit(self, session: AsyncSession, begun: AnswerProgress) -> None:

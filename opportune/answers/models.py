@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field
 
 from opportune.db.model import Model, ModelBase, utc_now
@@ -17,6 +17,10 @@ from opportune.llm.guard import Payer
 from opportune.llm.provider import Message, Picture
 from opportune.storage.images import CONTENT_TYPES
 from opportune.text import Text
+
+# During a deploy, processes of the version before insert rows without these columns.
+EMPTY_BY_DEFAULT = {"server_default": text("''")}
+ZERO_BY_DEFAULT = {"server_default": text("0")}
 
 
 class AnswerStatus(StrEnum):
@@ -78,6 +82,8 @@ class Answer(Model, table=True):
     """What was read for it, `title` and `url` each: the first is what it cites as [1]."""
     text: Text = ""
     """The answer; while it is written, what it began with: the rest is in chunks."""
+    reasoning: Text = Field(default="", sa_column_kwargs=EMPTY_BY_DEFAULT)
+    """What the model thought, which is not part of the answer; while it is written, the rest is in chunks."""
     status: AnswerStatus = AnswerStatus.STREAMING
     model: str = Field(default="", max_length=200)
     error_code: str = Field(default="", max_length=40)
@@ -85,6 +91,8 @@ class Answer(Model, table=True):
     """One sentence for the person who asked."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = Field(default=0, sa_column_kwargs=ZERO_BY_DEFAULT)
+    """Those of `completion_tokens` that went into reasoning."""
     usage_estimated: bool = True
     cost_micro: int = Field(default=0, sa_type=BigInteger)
     """Millionths of the currency, by the prices of LLM_MODELS at that time."""
@@ -148,6 +156,7 @@ class AnswerChunk(ModelBase, table=True):
     answer_id: int = Field(foreign_key="answers_answer.id", ondelete="CASCADE", primary_key=True)
     seq: int = Field(primary_key=True)
     text: Text
+    reasoning: Text = Field(default="", sa_column_kwargs=EMPTY_BY_DEFAULT)
 
 
 class AnswerAttachment(Model, table=True):

@@ -12,7 +12,18 @@ from opportune.answers.spending.models import LlmUsage
 from opportune.feature import Person, PersonalData
 
 EXPORTED_FILE_FIELDS = {"topic", "filename", "content_type", "size_bytes", "stored_as", "created_at"}
-EXPORTED_FIELDS = {"topic", "question", "text", "sources", "status", "model", "rating", "rating_note", "created_at"}
+EXPORTED_FIELDS = {
+    "topic",
+    "question",
+    "text",
+    "reasoning",
+    "sources",
+    "status",
+    "model",
+    "rating",
+    "rating_note",
+    "created_at",
+}
 
 EXPORTED_RATING_FIELDS = {"topic", "rating", "rating_note", "created_at"}
 

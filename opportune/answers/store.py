@@ -6,11 +6,11 @@ transaction holds: one answer would keep up all the others.
 Reads are fresh: to a replica that lags, a new answer would be deleted and a living process dead.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -46,6 +46,7 @@ class Outcome:
     error: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
     usage_estimated: bool = True
     cost_micro: int = 0
     model: str = ""
@@ -64,11 +65,16 @@ INTERNAL_ERROR = Outcome(AnswerStatus.FAILED, "internal", "Something went wrong 
 
 @dataclass(frozen=True)
 class AnswerDelta:
-    """Text by which an answer has grown since the last save; that may be nothing."""
+    """Text and reasoning that an answer has gained since the last save; both may be empty."""
 
     answer_id: int
     seq: int
     text: str
+    reasoning: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.text or self.reasoning)
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class AnswerEnd:
     """What it has had called; None where that is stored already."""
     sources: Sequence[dict[str, Any]] = ()
     tells_hooks: bool = True
+    reasoning: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,12 @@ class AnswerProgress:
     answer: Answer
     text: str = ""
     last_seq: int = -1
+    reasoning: str = ""
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        """The progress of an answer without chunks."""
+        return cls(answer, answer.text, reasoning=answer.reasoning)
 
 
 async def save(
@@ -109,7 +122,7 @@ async def save(
         if renew:
             renewal = update(Answer).where(_is_one_of(held)).values(lease_until=utc_now() + LEASE_DURATION)
             await session.execute(renewal, execution_options={"synchronize_session": False})
-        if rows := [vars(delta) for delta in deltas if delta.text and delta.answer_id in held]:
+        if rows := [vars(delta) for delta in deltas if not delta.is_empty and delta.answer_id in held]:
             await _append(session, rows)
         return stops
 
@@ -147,7 +160,7 @@ def _stopped(end: AnswerEnd) -> AnswerEnd:
 
 async def _hand_over(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
     """Leave them to another process: at once, or when a person has allowed something."""
-    if rows := [vars(end.unsaved) for end in ends if end.unsaved and end.unsaved.text]:
+    if rows := [vars(end.unsaved) for end in ends if end.unsaved and not end.unsaved.is_empty]:
         await _append(session, rows)
     waiting = [end for end in ends if end.outcome.status == AnswerStatus.WAITING]
     if rows := [_waiting_row(end) for end in waiting]:
@@ -159,14 +172,14 @@ async def _hand_over(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
 
 def _waiting_row(end: AnswerEnd) -> dict[str, Any]:
     row = _row(end) | {"worker": "", "lease_until": utc_now() + APPROVAL_DURATION}
-    return {name: value for name, value in row.items() if name not in ("text", "finished_at")}
+    return {name: value for name, value in row.items() if name not in ("text", "reasoning", "finished_at")}
 
 
 async def stop(session: AsyncSession, answer_id: int) -> None:
     """Ask whoever writes an answer to stop; one that waits for a person stops here."""
     found = await read_for_update(session, answer_id)
     if found and found.answer.is_waiting:
-        await _end(session, [AnswerEnd(answer_id, found.text, STOPPED)])
+        await _end(session, [AnswerEnd(answer_id, found.text, STOPPED, reasoning=found.reasoning)])
     elif found and found.answer.is_running:
         found.answer.stop_requested = True
 
@@ -220,7 +233,10 @@ async def take_over(
         each.answer.takeovers += 1
     await session.flush()
     outcomes = [STOPPED if each.answer.stop_requested else otherwise for each in others]
-    ends = [AnswerEnd(each.answer.id, each.text, how) for each, how in zip(others, outcomes, strict=True)]
+    ends = [
+        AnswerEnd(each.answer.id, each.text, how, reasoning=each.reasoning)
+        for each, how in zip(others, outcomes, strict=True)
+    ]
     await _end(session, ends)
     return ours
 
@@ -283,12 +299,17 @@ def _row(end: AnswerEnd) -> dict[str, Any]:
     row = {
         "id": end.answer_id,
         "text": end.text,
+        "reasoning": end.reasoning,
         **vars(end.outcome),
         "finished_at": utc_now(),
         "lease_until": None,
         "stop_requested": False,
     }
-    for name in ("prompt_tokens", "completion_tokens"):  # a broken endpoint may tell anything, and in each round again
+    for name in (
+        "prompt_tokens",
+        "completion_tokens",
+        "reasoning_tokens",
+    ):  # a broken endpoint may tell anything, and in each round again
         row[name] = min(max(row[name], 0), MAX_TOLD_TOKENS)
     if end.tool_runs:
         row |= {"tool_runs": end.tool_runs, "sources": end.sources}
@@ -327,10 +348,9 @@ async def _read(session: AsyncSession, after: Mapping[int, int] | Sequence[int])
 
 def _progress(answer: Answer, chunks: Sequence[AnswerChunk], after: int) -> AnswerProgress:
     if not answer.is_running:
-        return AnswerProgress(answer, answer.text, after)
-    beginning = answer.text if after < 0 else ""
-    return AnswerProgress(answer, beginning + _joined(chunks), chunks[-1].seq if chunks else after)
-
-
-def _joined(chunks: Iterable[AnswerChunk]) -> str:
-    return "".join(chunk.text for chunk in chunks)
+        return AnswerProgress(answer, answer.text, after, answer.reasoning)
+    text = "".join(chunk.text for chunk in chunks)
+    reasoning = "".join(chunk.reasoning for chunk in chunks)
+    if after < 0:
+        text, reasoning = answer.text + text, answer.reasoning + reasoning
+    return AnswerProgress(answer, text, chunks[-1].seq if chunks else after, reasoning)

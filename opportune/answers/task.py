@@ -67,6 +67,8 @@ class AnswerTask:
         self.live.tool_runs = settled(begun.answer.tool_runs, self._changing)
         self.prompt = prompt_of(begun, model, self.live.tool_runs)
         self._sources = [*begun.answer.sources]
+        self._begins_reasoning = True
+        """Whether what the model thinks next is a new paragraph."""
         self._waiting: list[Run] | None = None
         self._cut_by: Outcome | None = None
 
@@ -86,7 +88,12 @@ class AnswerTask:
                 await asyncio.wait([self._generation])
             runs = self._waiting or self.live.tool_runs
             sources = self.live.answer.sources
-            await self._end(AnswerEnd(self.live.id, self.live.text, self._outcome(), unsaved.delta(), runs, sources))
+            await self._end(
+                AnswerEnd(
+                    *(self.live.id, self.live.text, self._outcome(), unsaved.delta(), runs, sources),
+                    reasoning=self.live.reasoning,
+                )
+            )
         finally:
             self.live.leave()
 
@@ -103,7 +110,11 @@ class AnswerTask:
         return self._with_usage(Outcome(status, error.code, str(error)))
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
-        """Providers tell the tokens with the last chunk, if at all: estimate what was not told."""
+        """Add the token usage. Providers report it with the last chunk, if at all, so estimate what is missing."""
+        reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.live.reasoning)
+        return replace(self._with_total_usage(outcome), reasoning_tokens=reasoning_tokens)
+
+    def _with_total_usage(self, outcome: Outcome) -> Outcome:
         used, before = self.usage, self.live.begun.answer
         if used.calls:
             outcome = replace(
@@ -123,7 +134,8 @@ class AnswerTask:
                 cost_micro=outcome.cost_micro + before.cost_micro,
             )
         # What another process had of it was told to nobody.
-        tokens = sum(map(llm.estimate_tokens, self.prompt)), llm.estimate_tokens(self.live.text)
+        written = self.live.reasoning + self.live.text
+        tokens = sum(map(llm.estimate_tokens, self.prompt)), llm.estimate_tokens(written)
         cost = self.model.model.cost_micro(*tokens) if self.model.model else 0
         return replace(
             outcome, prompt_tokens=tokens[0], completion_tokens=tokens[1], usage_estimated=True, cost_micro=cost
@@ -146,18 +158,28 @@ class AnswerTask:
         async with aclosing(answered) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, ToolRun):
+                    self._begins_reasoning = True
                     await self._note(chunk)
+                    continue
+                if isinstance(chunk, llm.Reasoning):
+                    self._add_reasoning(chunk.text)
                     continue
                 if isinstance(chunk, llm.Done):
                     return Outcome(
                         AnswerStatus.WAITING if self._waiting else _status_of(chunk),
                         prompt_tokens=chunk.prompt_tokens or 0,
                         completion_tokens=chunk.completion_tokens or 0,
+                        reasoning_tokens=chunk.reasoning_tokens or 0,
                         usage_estimated=chunk.completion_tokens is None,
                         model=chunk.model,
                     )
                 self.live.add(made_storable(chunk))
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
+
+    def _add_reasoning(self, text: str) -> None:
+        is_next_paragraph = self._begins_reasoning and self.live.reasoning
+        self._begins_reasoning = False
+        self.live.add("", made_storable(f"\n\n{text}" if is_next_paragraph else text))
 
     async def _note(self, run: ToolRun) -> None:
         at = len(self.live.text)
@@ -233,7 +255,11 @@ class AnswerTask:
                 is_away = isinstance(fault, TimeoutError) or is_outage(fault)
                 pause = next(delays, OUTAGE_RETRY_DELAY_SECONDS if is_away else None)
                 if pause is None or monotonic() > given_up_at:
-                    self.live.end(self.live.answer.sqlmodel_update({**vars(NOT_STORED), "text": end.text}))
+                    self.live.end(
+                        self.live.answer.sqlmodel_update(
+                            {**vars(NOT_STORED), "text": end.text, "reasoning": end.reasoning}
+                        )
+                    )
                     return
                 await asyncio.sleep(pause)
             except Exception:

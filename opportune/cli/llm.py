@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.cli.output import is_quiet, print_json, print_table, progress, say
 from opportune.cli.transaction import with_jobs
 from opportune.errors import OperatorError
-from opportune.llm import Done, LanguageModel, LLMError, LlmModel, Message, open_llm
+from opportune.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reasoning, open_llm
 from opportune.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.llm.language_model import NOT_CONFIGURED, messages_of
 from opportune.llm.provider import estimate_tokens
@@ -243,7 +243,7 @@ def _chosen(llm: LanguageModel, names: Sequence[str] | None, every: bool) -> lis
 
 
 async def _try(llm: LanguageModel, messages: Sequence[Message], *, show: bool = False) -> Trial:
-    trial, start = Trial(llm.name), time.perf_counter()
+    trial, start, reasoning = Trial(llm.name), time.perf_counter(), ""
     try:
         async with aclosing(llm.chunks(messages)) as chunks:
             async for chunk in chunks:
@@ -252,6 +252,9 @@ async def _try(llm: LanguageModel, messages: Sequence[Message], *, show: bool = 
                     trial.model = chunk.model
                     trial.prompt_tokens, trial.answer_tokens = chunk.prompt_tokens or 0, chunk.completion_tokens or 0
                     continue
+                if isinstance(chunk, Reasoning):
+                    reasoning += chunk.text
+                    continue
                 trial.first_seconds = trial.first_seconds or trial.seconds
                 trial.text += chunk
                 if show:
@@ -259,7 +262,7 @@ async def _try(llm: LanguageModel, messages: Sequence[Message], *, show: bool = 
     except LLMError as error:
         trial.error = str(error)
     trial.prompt_tokens = trial.prompt_tokens or sum(estimate_tokens(each.content) for each in messages)
-    trial.answer_tokens = trial.answer_tokens or estimate_tokens(trial.text)
+    trial.answer_tokens = trial.answer_tokens or estimate_tokens(reasoning + trial.text)
     model = llm.using(trial.model).model if llm.models else None
     trial.cost = model.cost(trial.prompt_tokens, trial.answer_tokens) if model else Decimal(0)
     return trial

@@ -350,7 +350,7 @@ def messages_of(prompt: Prompt, system: str = "") -> list[Message]:
 async def _text_of(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[str, None]:
     async with aclosing(chunks):
         async for chunk in chunks:
-            if not isinstance(chunk, Done):
+            if isinstance(chunk, str):
                 yield chunk
 
 

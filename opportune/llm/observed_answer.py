@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from time import perf_counter
 
-from opportune.llm.provider import Chunk, Done, LLMError, Message, estimate_tokens
+from opportune.llm.provider import Chunk, Done, LLMError, Message, Reasoning, estimate_tokens
 from opportune.llm_models import LlmModel
 from opportune.observers import LlmCall, observed_llm_call
 
@@ -29,10 +29,15 @@ async def observed_answer(
                         call.asked_model, cached = chunk.model or call.asked_model, chunk.cached_tokens or 0
                         call.error = ""
                     else:
-                        length += len(chunk)
+                        length += len(chunk.text if isinstance(chunk, Reasoning) else chunk)
                     yield chunk
         except LLMError as error:
             call.error = error.code
+            if error.done:
+                call.prompt_tokens, call.completion_tokens = (
+                    error.done.prompt_tokens or 0,
+                    error.done.completion_tokens or 0,
+                )
             raise
         finally:
             _estimate(call, messages, length)

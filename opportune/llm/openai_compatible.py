@@ -64,8 +64,8 @@ class OpenAICompatible(Provider):
         try:
             async with aclosing(upstream.events(self._body(messages, tools, temperature))) as events:
                 async for data in events:
-                    if text := answer.take(data):
-                        yield text
+                    for piece in answer.take(data):
+                        yield piece
                     if answer.over:
                         break
         except LLMError:

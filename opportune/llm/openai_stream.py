@@ -6,14 +6,21 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from opportune.llm.errors import error_for_status
-from opportune.llm.provider import Done, LLMError, ToolCall
+from opportune.llm.provider import Done, LLMError, Reasoning, ToolCall
 from opportune.schemas import Schema
 
 MAX_ANSWER_LENGTH = 200_000
+MAX_REASONING_LENGTH = 200_000
 MAX_TOOL_CALLS = 16
 """What a model may ask for at once."""
 DONE_MARKER = b"[DONE]"
 TRUNCATED_REASONS = {"length", "content_filter"}
+
+OUT_OF_TOKENS = (
+    "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
+)
+ONLY_REASONING = "The model thought, but gave no answer. Try again."
+EMPTY = "The model gave an empty answer."
 
 
 class _Function(Schema):
@@ -29,7 +36,15 @@ class _CallPiece(Schema):
 
 class _Delta(Schema):
     content: str | None = None
+    reasoning_content: Any = None
+    """Reasoning, as DeepSeek, Qwen and llama.cpp name it."""
+    reasoning: Any = None
+    """Reasoning, as OpenRouter, Groq, Ollama and newer vLLM name it. Some send both fields with the same text."""
     tool_calls: list[_CallPiece] | None = None
+
+    @property
+    def thought(self) -> str:
+        return next((each for each in (self.reasoning_content, self.reasoning) if isinstance(each, str) and each), "")
 
 
 class _Choice(Schema):
@@ -41,10 +56,15 @@ class _PromptDetails(Schema):
     cached_tokens: int | None = None
 
 
+class _CompletionDetails(Schema):
+    reasoning_tokens: int | None = None
+
+
 class _Usage(Schema):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
 
 
 class _Chunk(Schema):
@@ -58,28 +78,32 @@ class ChatCompletionReader:
 
     def __init__(self) -> None:
         self._length = 0
+        self._reasoning_length = 0
         self._reason: str | None = None
         self._usage = _Usage()
         self._calls: dict[int, ToolCall] = {}
         self.over = False
-        """Nothing after this is of interest."""
+        """Whether the rest of the stream is of no interest."""
 
     @property
     def finished(self) -> bool:
         return self.over or self._reason is not None
 
-    def take(self, data: bytes) -> str:
-        """Return the text that one event's data adds.
+    def take(self, data: bytes) -> list[str | Reasoning]:
+        """Return the reasoning and the text that one event's data adds.
 
         Raises:
             LLMError: the data is not a chunk, or it reports an error.
         """
         if data == DONE_MARKER:
             self.over = True
-            return ""
+            return []
         chunk = _parse(data)
         self._usage = chunk.usage or self._usage
-        return self._add("".join(self._text_of(choice) for choice in chunk.choices or ()))
+        thought = "".join(choice.delta.thought for choice in chunk.choices or () if choice.delta)
+        reasoning = Reasoning(self._add_reasoning(thought))
+        text = self._add("".join(self._text_of(choice) for choice in chunk.choices or ()))
+        return [*([reasoning] if reasoning.text else []), *([text] if text else [])]
 
     def finish(self) -> Done:
         """Close the answer.
@@ -89,16 +113,32 @@ class ChatCompletionReader:
         """
         if not self.finished:
             raise LLMError("interrupted", "The answer broke off before its end.")
-        calls = tuple(self._calls[index] for index in sorted(self._calls))
-        if not (self._length or calls):
-            raise LLMError("empty", "The model gave an empty answer.")
-        truncated = self._length >= MAX_ANSWER_LENGTH or self._reason in TRUNCATED_REASONS
-        usage, details = self._usage, self._usage.prompt_tokens_details
+        done = self._done()
+        if not (self._length or done.tool_calls):
+            raise self._empty(done)
+        return done
+
+    def _done(self) -> Done:
+        usage = self._usage
+        prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
         return Done(
-            *(usage.prompt_tokens, usage.completion_tokens, truncated),
-            tool_calls=calls,
-            cached_tokens=details.cached_tokens if details else None,
+            *(usage.prompt_tokens, usage.completion_tokens),
+            truncated=self._is_cut or self._reason in TRUNCATED_REASONS,
+            tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
+            cached_tokens=prompt.cached_tokens if prompt else None,
+            reasoning_tokens=completion.reasoning_tokens if completion else None,
         )
+
+    def _empty(self, done: Done) -> LLMError:
+        """Explain why there is no text. Some models count their reasoning, but never send it."""
+        if self._reason == "length" or self._is_cut:
+            return LLMError("out_of_tokens", OUT_OF_TOKENS, done=done)
+        has_thought = bool(self._reasoning_length or done.reasoning_tokens)
+        return LLMError("empty", ONLY_REASONING if has_thought else EMPTY, done=done)
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._length >= MAX_ANSWER_LENGTH or self._reasoning_length >= MAX_REASONING_LENGTH
 
     def _text_of(self, choice: _Choice) -> str:
         self._reason = choice.finish_reason or self._reason
@@ -116,7 +156,13 @@ class ChatCompletionReader:
     def _add(self, text: str) -> str:
         text = text[: MAX_ANSWER_LENGTH - self._length]
         self._length += len(text)
-        self.over = self._length >= MAX_ANSWER_LENGTH
+        self.over = self.over or self._is_cut
+        return text
+
+    def _add_reasoning(self, text: str) -> str:
+        text = text[: MAX_REASONING_LENGTH - self._reasoning_length]
+        self._reasoning_length += len(text)
+        self.over = self.over or self._is_cut
         return text
 
 

@@ -21,6 +21,7 @@ ErrorCode = Literal[
     "interrupted",
     "malformed",
     "empty",
+    "out_of_tokens",
     "unavailable",
     "not_configured",
     "limit_reached",
@@ -80,11 +81,19 @@ class ToolSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A chunk of what a model thinks before or between the parts of its answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """The last chunk of an answer that came to its end. Counts are None where the model told none."""
+    """The last chunk of a finished answer. Counts are None if the endpoint does not report them."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    """Tokens of the answer and of the reasoning."""
     truncated: bool = False
     """A limit ended the answer, not the model."""
     model: str = ""
@@ -93,9 +102,11 @@ class Done:
     """What it wants to know before it goes on."""
     cached_tokens: int | None = None
     """Those of the prompt that the endpoint had read before, which often cost less."""
+    reasoning_tokens: int | None = None
+    """Those of the completion that went into reasoning."""
 
 
-Chunk = str | Done
+Chunk = str | Reasoning | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +129,19 @@ class Timeouts:
 
 
 class LLMError(OperatorError):
-    """An answer that did not come, or not to its end: the web answers 503 with the message, a command prints it.
+    """A missing or unfinished answer: pages show the message with a status of 503, commands print it.
 
-    It is a sentence for whoever asked. It never holds an address, a key or anything that the endpoint said.
+    The message is one sentence for the user. It contains no address, no key and no text of the endpoint.
     """
 
-    def __init__(self, code: ErrorCode, sentence: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, code: ErrorCode, sentence: str, retry_after: float | None = None, *, done: Done | None = None
+    ) -> None:
+        """`done`: the token counts that the endpoint reported before the failure."""
         super().__init__(sentence)
         self.code = code
         self.retry_after = retry_after
+        self.done = done
 
     @property
     def retryable(self) -> bool:
@@ -155,7 +170,7 @@ class Provider(ABC):
 
     @abstractmethod
     def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer's text as it comes, then one `Done`.
+        """Yield the answer's text and `Reasoning` as they come, then one `Done`.
 
         `temperature` is 0 for what is likeliest, up to 2; None is the model's own, and then it is not given.
 

@@ -56,6 +56,14 @@
     const address = target.getAttribute("hx-sse:connect");
     if (id) target.setAttribute("hx-sse:connect", address.replace(/[^=]*$/, id));
   });
+  // A fold of reasoning that its reader has opened stays open when the finished answer replaces the growing one.
+  let unfolded = [];
+  document.addEventListener("htmx:before:swap", () => {
+    unfolded = [...document.querySelectorAll(".answer-reasoning[open]")].map(({ id }) => id);
+  });
+  document.addEventListener("htmx:after:swap", () => {
+    for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
+  });
   // The open block is sent as what is new in it; blocks before it have been finished.
   const sources = new WeakMap(); // HTML of open blocks as it was sent: an element would spell it another way
   on("grow", (stream, { target, detail: { data, id } }) => {

@@ -7,7 +7,7 @@ from itertools import count, takewhile
 
 from opportune.accounts.models import User
 from opportune.llm.language_model import LanguageModel
-from opportune.llm.provider import Chunk, Done, Message, ToolCall
+from opportune.llm.provider import Chunk, Done, Message, Reasoning, ToolCall
 from opportune.tools.source import CITING, Cited, numbered
 from opportune.tools.toolbox import Toolbox, ToolResult
 
@@ -53,7 +53,7 @@ async def converse(
     sources: list[Cited] | None = None,
     temperature: float | None = None,
 ) -> AsyncGenerator[Chunk | ToolRun, None]:
-    """Yield the answer's text, the calls on its way, and one `Done` with the tokens of all of it.
+    """Yield the answer's text and reasoning, the calls on its way, and one `Done` with the tokens of all of it.
 
     `approve` is awaited for each call that changes something, before anything runs that was asked for with it. Where it
     says None, nothing of that runs: the conversation ends with a `Done` that has those calls, and goes on when it is
@@ -76,7 +76,7 @@ async def converse(
                     if isinstance(chunk, Done):
                         end = chunk
                     else:
-                        said += chunk
+                        said += "" if isinstance(chunk, Reasoning) else chunk
                         yield chunk
             tokens = _with_tokens(end, tokens)
             if not end.tool_calls or rounds == MAX_ROUNDS:
@@ -131,7 +131,13 @@ def _distinct(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
 def _with_tokens(end: Done, before: Done) -> Done:
     prompt_tokens = (end.prompt_tokens or 0) + (before.prompt_tokens or 0)
     completion_tokens = (end.completion_tokens or 0) + (before.completion_tokens or 0)
-    return replace(end, prompt_tokens=prompt_tokens or None, completion_tokens=completion_tokens or None)
+    reasoning_tokens = (end.reasoning_tokens or 0) + (before.reasoning_tokens or 0)
+    return replace(
+        end,
+        prompt_tokens=prompt_tokens or None,
+        completion_tokens=completion_tokens or None,
+        reasoning_tokens=reasoning_tokens or None,
+    )
 
 
 def _status(toolbox: Toolbox, call: ToolCall) -> str:

@@ -126,6 +126,8 @@ async def trial_fault(settings: Settings, model: LlmModel) -> str:
         async with asyncio.timeout(TRIAL_SECONDS):
             await LanguageModel(lambda: provider).complete(TRIAL)
     except LLMError as error:
+        if error.code == "out_of_tokens":  # a reasoning model: the trial is shorter than its thoughts
+            return ""
         return f"It was asked, and this came back: {SETTING.sub('', str(error)).replace(' or LLM_MODEL', '')}"
     except TimeoutError:
         return f"It was asked, and said nothing for {TRIAL_SECONDS:.0f} seconds."

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from datetime import date
 
 from opportune.llm.guard import MAX_TOLD_TOKENS, GuardedCall, SpendingRefused, TokenUsage
-from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError
+from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Reasoning
 
 FREE_CODES: frozenset[ErrorCode] = frozenset(
     {"refused", "unauthorised", "rate_limited", "busy", "rejected", "unavailable", "not_configured"}
@@ -77,10 +77,14 @@ class RunningCall:
         if isinstance(chunk, Done):
             self._done = chunk
             chunk = "".join(each.name + each.arguments for each in chunk.tool_calls)
+        elif isinstance(chunk, Reasoning):
+            chunk = chunk.text
         self._bytes += len(chunk.encode(errors="replace"))
 
     def note_end(self, error: BaseException) -> None:
-        """Note what has cut it short."""
+        """Note the error that ended the call, and the token counts that came before it."""
+        if isinstance(error, LLMError) and error.done:
+            self._done = error.done
         self._is_free = isinstance(error, LLMError) and error.code in FREE_CODES and not self._bytes
 
     def note_refusal(self) -> None:

@@ -35,7 +35,7 @@ def answer(text: str = "", status: AnswerStatus = AnswerStatus.STREAMING, **valu
 
 
 def alive(answer: Answer) -> LiveAnswer:
-    return LiveAnswer(AnswerProgress(answer, answer.text))
+    return LiveAnswer(AnswerProgress.of(answer))
 
 
 async def render(message: Answer) -> str:

@@ -19,7 +19,7 @@ from opportune.answers.spending import ledger
 from opportune.answers.spending.guard import SpendingGuard
 from opportune.answers.spending.models import LlmUsage
 from opportune.db import Database
-from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LLMError, LlmModel
+from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LLMError, LlmModel, Reasoning
 from opportune.llm.guard import Payer
 from opportune.llm.openai_stream import ChatCompletionReader
 from opportune.llm.provider import ToolCall
@@ -233,6 +233,23 @@ async def test_what_the_database_does_not_take_is_kept_for_the_next_time(
             await guard.flush()
     await llm.complete("Why?")
     assert (await counted(guard, payer="total"))[0][1] == 2
+
+
+async def test_reasoning_counts_where_no_tokens_are_reported(
+    guard: SpendingGuard, llm: LanguageModel, model: FakeProvider
+) -> None:
+    model.script = [Reasoning("x" * 400), "x" * 40]
+    await llm.complete("Why?")
+    assert (await counted(guard, payer="total"))[0][3] == 110
+
+
+async def test_tokens_reported_with_a_failure_count(
+    guard: SpendingGuard, llm: LanguageModel, model: FakeProvider
+) -> None:
+    model.script = [Reasoning("Hm."), LLMError("out_of_tokens", "Too long.", done=Done(70, 900))]
+    with pytest.raises(LLMError):
+        await llm.complete("Why?")
+    assert (await counted(guard, payer="total"))[0][2:5] == (70, 900, 0)
 
 
 def test_what_an_endpoint_had_read_before_costs_less() -> None:

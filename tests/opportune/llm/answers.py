@@ -40,7 +40,8 @@ async def read_answer(provider: OpenAICompatible) -> tuple[str, Done | LLMError]
             async for chunk in chunks:
                 if isinstance(chunk, Done):
                     return words, chunk
-                words += chunk
+                if isinstance(chunk, str):
+                    words += chunk
     except LLMError as error:
         return words, error
     raise AssertionError("the stream ended without a Done")

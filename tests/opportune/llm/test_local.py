@@ -72,6 +72,7 @@ async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
         async for chunk in chunks:
             if isinstance(chunk, Done):
                 return words, chunk
+            assert isinstance(chunk, str)
             words += chunk
     raise AssertionError("the stream ended without a Done")
 
