@@ -41,6 +41,7 @@ FORM = (
     "readonly_after_create",
 )
 COLUMNS = ("file_columns", "prepopulated")
+LOADED = ("load",)
 
 
 def view_faults(views: Iterable[Any]) -> Iterator[str]:
@@ -137,6 +138,14 @@ def _field_fault(mapper: Mapper[Any], name: str) -> str:
     return f'names "{name}", rows that point at this one, which forms do not hold. Edit them as inlines.'
 
 
+def _loaded_fault(view: Any, mapper: Mapper[Any], name: str) -> str:
+    return _path_fault(mapper, name, _relationship_fault)
+
+
+def _relationship_fault(name: str, path: Path) -> str:
+    return "" if path.name in path.end.relationships else f'names "{name}", a column. Name relationships.'
+
+
 def _own_column_fault(view: Any, mapper: Mapper[Any], name: str) -> str:
     return "" if name in mapper.columns else _missing(mapper, name, list(mapper.columns.keys()))
 
@@ -149,6 +158,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[Any, Mapper[Any], str], str]], ...
     (FILTERED, _filtered_fault),
     (FORM, _form_fault),
     (COLUMNS, _own_column_fault),
+    (LOADED, _loaded_fault),
 )
 
 

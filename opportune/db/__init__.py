@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         changes,
         has_hooks,
     )
+    from opportune.db.loading import load
     from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
     from opportune.db.partial_index import PartialIndex
     from opportune.db.references import Reference
@@ -67,6 +68,7 @@ __all__ = [
     "explain",
     "has_hooks",
     "is_outage",
+    "load",
     "open_database",
     "utc_now",
 ]
@@ -95,6 +97,7 @@ _PLACES = {
         "changes",
         "has_hooks",
     ),
+    "loading": ("load",),
     "model": (
         "MAX_ID",
         "BigId",

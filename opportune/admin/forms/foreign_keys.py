@@ -77,8 +77,13 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     async def rows(self, ids: list[Any]) -> list[Any]:
         """What rows that somebody sees point at."""
-        found: list[Any] = await self.model_admin.fetch_rows(select(self.model).where(self.key.in_(ids)))
+        statement: Select[Any] = select(self.model).where(self.key.in_(ids))
+        found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(statement))
         return found
+
+    def _with_loaded(self, statement: Select[Any]) -> Select[Any]:
+        """Load what the names of the rows (`__str__`) may need."""
+        return statement.options(*self.view.loading(())) if self.view else statement
 
     def recall(self, request: Request) -> dict[int, Any]:
         """The rows that this request has read already, by their numbers."""
@@ -101,7 +106,8 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         """What somebody has chosen, as far as they may see it."""
         if not await may_see(request, self.view):
             return []
-        found: list[Any] = await self.model_admin.fetch_rows(self.given(request).where(self.key.in_(ids)))
+        statement = self.given(request).where(self.key.in_(ids))
+        found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(statement))
         return found
 
     async def preload(self, session: AsyncSession, request: Request, numbers: Collection[int]) -> None:
@@ -137,7 +143,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     async def get_list(self, request: Request, term: str) -> list[Any]:
         matching = matching_words(self.given(request), self.searched, term)
         first = matching.order_by(None).order_by(self.key).limit(self.limit)
-        found: list[Any] = await self.model_admin.fetch_rows(first)
+        found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(first))
         return found
 
 

@@ -17,7 +17,6 @@ from starlette.responses import StreamingResponse
 from opportune.admin.authorization import may_see
 from opportune.admin.import_export.names import NamedColumn, join_names, named_columns
 from opportune.admin.log import audit
-from opportune.admin.paths import loading
 from opportune.admin.protocols import View
 from opportune.db.columns import choices_of, title_of
 
@@ -96,7 +95,7 @@ async def _in_order(view: View, statement: Select[Any], run: Run) -> AsyncIterat
 
 async def _run(view: View, columns: Columns, piece: Select[Any]) -> Sequence[Any]:
     """The rows with those that they point at and are linked with."""
-    rows: Sequence[Any] = await view.fetch_rows(piece.options(*loading(view.mapper, list(columns))))
+    rows: Sequence[Any] = await view.fetch_rows(piece.options(*view.loading(list(columns))))
     return rows
 
 

@@ -94,7 +94,8 @@ def _key(view: Pages, pk: str) -> tuple[Any, ...]:
 
 
 async def selected_rows(request: Request, view: View, pks: Sequence[str]) -> list[Any]:
-    rows: list[Any] = await view.fetch_rows(view.list_query(request).where(primary_key_in(view, pks)))
+    statement = view.list_query(request).where(primary_key_in(view, pks))
+    rows: list[Any] = await view.fetch_rows(statement.options(*view.loading(())))
     return rows
 
 

@@ -58,7 +58,9 @@ def views_pointing_at(parent: View) -> list[tuple[View, str]]:
 
 async def _children(request: Request, view: View, column: str, row: Any, *, is_one_of: bool) -> RelatedRows:
     of_row = view.list_query(request).where(getattr(view.model, column) == row.id)
-    rows = await view.fetch_rows(of_row.order_by(view.pk_columns[0].desc()).limit(MAX_SHOWN_ROWS))
+    rows = await view.fetch_rows(
+        of_row.options(*view.loading(())).order_by(view.pk_columns[0].desc()).limit(MAX_SHOWN_ROWS)
+    )
     columns = [name for name in view.list_names if name != column and name in view.mapper.columns][:MAX_SHOWN_COLUMNS]
     for name in view.references.keys() & set(columns):
         await view.name_references(request, name, rows)

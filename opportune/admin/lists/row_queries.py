@@ -10,7 +10,7 @@ from starlette.requests import Request
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.search import matching_words
-from opportune.admin.paths import loading, parse_path, sorted_by
+from opportune.admin.paths import parse_path, sorted_by
 from opportune.admin.persistence.transactions import PersistenceMixin
 
 
@@ -29,7 +29,7 @@ class RowQueriesMixin(PersistenceMixin):
             raise HTTPException(404) from None
 
     def form_details_query(self, request: Request) -> Select[Any]:
-        return self._one_listed(request).options(*loading(self.mapper, self.details_names))
+        return self._one_listed(request).options(*self.loading(self.details_names))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
         return self._one_listed(request).where(*self.writable(request))
@@ -76,7 +76,7 @@ class RowQueriesMixin(PersistenceMixin):
         statement = await self.filtered_query(request)
         count = await self.count(request, self._counting(statement))
         page = min(max(page, 1), Pagination.max_page(count, size))
-        statement = self.sort_query(statement, request).options(*loading(self.mapper, self.list_names))
+        statement = self.sort_query(statement, request).options(*self.loading(self.list_names))
         rows = await self.fetch_rows(statement.limit(size).offset((page - 1) * size))
         for name in self.references.keys() & set(self.list_names):
             await self.name_references(request, name, rows)

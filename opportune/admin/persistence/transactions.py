@@ -19,6 +19,7 @@ from opportune.admin.lists.display import DisplayMixin
 from opportune.admin.log import audit, diff
 from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.file_cleanup import defer_file_deletion
+from opportune.admin.persistence.loaded_rows import LoadedRowsMixin
 from opportune.admin.persistence.row_rules import RowRulesMixin
 from opportune.admin.protocols import Check
 from opportune.db.new_rows import number_new_rows
@@ -39,7 +40,7 @@ class _Change:
     tables: Sequence[InlineTable]
 
 
-class PersistenceMixin(RowRulesMixin, DisplayMixin):
+class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     related_fields: ClassVar[Sequence[str]] = ()
     """Fields of the form that are no columns: `save_related` stores them."""
     logged_fields: ClassVar[Sequence[str]] = ()
@@ -117,15 +118,15 @@ class PersistenceMixin(RowRulesMixin, DisplayMixin):
     async def lock_rows(
         self, session: AsyncSession, request: Request, rows: Select[Any], check: Check
     ) -> Sequence[Any]:
-        """Rows that are to be changed: nobody else changes them now.
+        """Lock rows that are to be changed, and load their relationships for hooks and actions.
 
         Raises:
-            HTTPException: the check does not pass for one, whatever it said when the page was shown.
+            HTTPException: the user may not change one of them.
         """
-        # Always in the same order, so that no two wait for each other.
+        # Always in the same order, so that two transactions do not deadlock.
         theirs = rows.where(*self.writable(request))
         mine = theirs.order_by(None).order_by(*self.pk_columns).with_for_update(of=self.model)
-        found = (await session.scalars(mine)).all()
+        found = (await session.scalars(mine.options(*self.loading_for_hooks()))).all()
         for row in found:
             if not await check(request, row):
                 raise HTTPException(403)
@@ -243,11 +244,17 @@ class PersistenceMixin(RowRulesMixin, DisplayMixin):
         if is_created:
             _set(row, data)
             session.add(row)
+            await self._load_for_hooks(session, row)
         await self.on_model_change(data, row, is_created, request)  # SQLAdmin's: it may change what is to be stored
         if not is_created:
             defer_file_deletion(session, row, data.keys() & self.file_columns.keys())
         _set(row, data)
+        await self._load_for_hooks(session, row)
         return links
+
+    async def _load_for_hooks(self, session: AsyncSession, row: Any) -> None:
+        if self._has_hook("before_save", "after_save", "on_model_change", "after_model_change"):
+            await self.load_for_hooks(session, row)
 
     async def save_related(
         self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from jinja2 import TemplateNotFound
 from sqlalchemy.exc import MissingGreenlet, OperationalError
@@ -110,13 +111,20 @@ def _lazy_load(error: BaseException) -> ErrorHint | None:
         )
     if found or _is_relationship(error):
         cause = f"{model}.{name} is a relationship, which is read only where its query asks for it."
-        return ErrorHint(
-            title, cause, "Ask for it in the query:", f"select({model}).options(selectinload({model}.{name}))"
-        )
+        if (view := _admin_view(error)) is not None:
+            return ErrorHint(title, cause, "Name it in the admin view:", view.advise_loading(model, name))
+        code = f"from opportune.db import load\n\nselect({model}).options(load({model}.{name}))"
+        return ErrorHint(title, cause, "Ask for it in the query:", code)
     cause = f"{model}.{name} was not read, or has expired, and the session that could read it again is not awaited."
     return ErrorHint(
         title, cause, "Read it again while the session is open:", f'await session.refresh(row, ["{name}"])'
     )
+
+
+def _admin_view(error: BaseException) -> Any:
+    """The view of the admin whose page, hook or action failed; None elsewhere."""
+    seen = (value for frame, _line in traceback.walk_tb(error.__traceback__) for value in frame.f_locals.values())
+    return next((value for value in seen if hasattr(type(value), "advise_loading")), None)
 
 
 def _touched(error: BaseException) -> tuple[str, str]:

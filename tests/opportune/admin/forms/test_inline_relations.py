@@ -7,10 +7,10 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import select
-from sqlalchemy.orm import selectinload
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
+from opportune.db import load
 from opportune.testing import counted_statements, picture
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Mood, Review, Tag
 
@@ -41,7 +41,7 @@ def line(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 async def reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[str], bool]]:
     """Stars, critic, mood, tags and whether there is a photo."""
-    statement = select(Review).options(selectinload(Review.tags)).order_by(col(Review.id))  # type: ignore[arg-type]  # a relationship
+    statement = select(Review).options(load(Review.tags)).order_by(col(Review.id))
     async with app.state.database.reader(fresh=True) as session:
         return [
             (row.stars, row.critic_id, row.mood, sorted(tag.name for tag in row.tags), bool(row.photo))

@@ -10,11 +10,11 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import delete, select
-from sqlalchemy.orm import selectinload
 from sqlmodel import col
 
 from opportune.admin.import_export import export
 from opportune.admin.import_export.names import join_names, split_names
+from opportune.db import load
 from opportune.testing import counted_statements
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Book, BookTag, Country, Review, Tag
@@ -60,7 +60,7 @@ def told(page: Response) -> str:
 
 async def stored(app: FastAPI) -> list[tuple[str, str, list[str], Decimal]]:
     """Of each book its title, its author, its tags and its price."""
-    everything = select(Book).options(selectinload(Book.author), selectinload(Book.tags)).order_by(col(Book.id))  # type: ignore[arg-type]  # relationships
+    everything = select(Book).options(load(Book.author), load(Book.tags)).order_by(col(Book.id))
     async with app.state.database.reader(fresh=True) as session:
         books = (await session.scalars(everything)).all()
     return [(book.title, book.author.name, sorted(tag.name for tag in book.tags), book.price) for book in books]

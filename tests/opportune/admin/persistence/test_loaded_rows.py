@@ -1,0 +1,200 @@
+"""Relationships that hooks, actions and pages of the admin can read."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from sqladmin import action
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import Field, Relationship
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin.options import option_faults
+from opportune.admin.views import AdminView
+from opportune.db import Model, ModelBase
+from opportune.db.model import NAMING_CONVENTION
+from opportune.feature import Feature
+from opportune.settings import Settings
+from opportune.testing import Make, make_user, sign_in
+from tests.opportune.site_with import site_with
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+class ClinicTable(Model):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class City(ClinicTable, table=True):
+    __tablename__ = "ward_city"
+
+    name: str = Field(max_length=50)
+
+
+class Doctor(ClinicTable, table=True):
+    __tablename__ = "ward_doctor"
+
+    name: str = Field(max_length=50)
+    city_id: int = Field(foreign_key="ward_city.id")
+    city: City = Relationship()
+    visits: list["Visit"] = Relationship(back_populates="doctor")
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.city.name}"
+
+
+class VisitLabel(ModelBase, table=True):
+    __tablename__ = "ward_visit_label"
+    metadata = ClinicTable.metadata
+
+    visit_id: int = Field(foreign_key="ward_visit.id", primary_key=True)
+    label_id: int = Field(foreign_key="ward_label.id", primary_key=True)
+
+
+class Label(ClinicTable, table=True):
+    __tablename__ = "ward_label"
+
+    name: str = Field(max_length=50)
+
+
+class Visit(ClinicTable, table=True):
+    __tablename__ = "ward_visit"
+
+    doctor_id: int = Field(foreign_key="ward_doctor.id")
+    doctor: Doctor = Relationship(back_populates="visits")
+    labels: list[Label] = Relationship(link_model=VisitLabel)
+
+
+class CityAdmin(AdminView, model=City):
+    pass
+
+
+class DoctorAdmin(AdminView, model=Doctor):
+    load = ("city",)
+    column_list = ("name", "city_id")
+
+    @action("count", "Count")
+    async def count_visits(self, request: Request) -> Response:
+        async def count(_session: AsyncSession, doctor: Doctor) -> None:
+            doctor.name = f"{len(doctor.visits)} visits"
+
+        return await self.apply_to_selected(request, "count", count, "counted")
+
+
+class VisitAdmin(AdminView, model=Visit):
+    load = ("doctor.city",)
+    seen: list[str]
+
+    def tell(self, event: str, visit: Visit) -> None:
+        labels = ",".join(label.name for label in visit.labels)
+        type(self).seen.append(f"{event} {visit.doctor.name} {visit.doctor.city.name} {labels}".strip())
+
+    async def before_save(self, session: AsyncSession, row: Visit, request: Request, *, is_created: bool) -> None:
+        self.tell("before save:", row)
+
+    async def after_save(self, session: AsyncSession, row: Visit, request: Request, *, is_created: bool) -> None:
+        self.tell("after save:", row)
+
+    async def before_delete(self, session: AsyncSession, row: Visit, request: Request) -> None:
+        self.tell("before delete:", row)
+
+    @action("ring", "Ring")
+    async def ring(self, request: Request) -> Response:
+        async def ring(_session: AsyncSession, visit: Visit) -> None:
+            self.tell("ring:", visit)
+
+        return await self.apply_to_selected(request, "ring", ring, "rung")
+
+
+ward = Feature(
+    name="ward",
+    summary="Visits.",
+    models=(City, Doctor, VisitLabel, Label, Visit),
+    admin=(CityAdmin, DoctorAdmin, VisitAdmin),
+)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    development = settings.model_copy(update={"environment": "development"})
+    async with site_with(ward, ClinicTable.metadata, development) as app:
+        yield app
+
+
+@pytest.fixture
+async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    transport = ASGITransport(app, raise_app_exceptions=False)
+    async with AsyncClient(transport=transport, base_url="http://testserver") as client:
+        await sign_in(client, app, await make_user(app.state.database, is_superuser=True))
+        yield client
+
+
+@pytest.fixture
+async def seen(app: FastAPI, make: Make) -> list[str]:
+    """Two doctors in two cities, a visit to the first, and what hooks and actions read of it."""
+    assert app.state.database  # the tables are there
+    for name, city in (("Ann", "Rome"), ("Bob", "Oslo")):
+        await make(Doctor, name=name, city=await make(City, name=city))
+    await make(Visit, doctor_id=1, labels=[await make(Label, name="new")])
+    VisitAdmin.seen = []
+    return VisitAdmin.seen
+
+
+async def test_action_reads_relationships(admin: AsyncClient, seen: list[str]) -> None:
+    answer = await admin.post("/admin/visit/action/ring", data={"pks": "1", "confirmed": "yes"})
+
+    assert answer.status_code == 303
+    assert seen == ["ring: Ann Rome new"]
+
+
+async def test_hooks_of_a_new_row_read_relationships(admin: AsyncClient, seen: list[str]) -> None:
+    answer = await admin.post("/admin/visit/create", data={"doctor_id": "2", "save": "Save"})
+
+    assert answer.status_code == 303
+    assert seen == ["before save: Bob Oslo", "after save: Bob Oslo"]
+
+
+async def test_hooks_of_a_change_read_the_new_relationship(admin: AsyncClient, seen: list[str]) -> None:
+    answer = await admin.post("/admin/visit/edit/1", data={"doctor_id": "2", "save": "Save"})
+
+    assert answer.status_code == 303
+    assert seen == ["before save: Bob Oslo new", "after save: Bob Oslo new"]
+
+
+async def test_hooks_of_a_deletion_read_relationships(admin: AsyncClient, seen: list[str]) -> None:
+    answer = await admin.post("/admin/visit/delete?pks=1", data={"confirmed": "yes"})
+
+    assert answer.status_code == 303
+    assert seen == ["before delete: Ann Rome new"]
+
+
+@pytest.mark.usefixtures("seen")
+@pytest.mark.parametrize("path", ["doctor/list", "doctor/details/1", "visit/list", "visit/details/1", "city/details/1"])
+async def test_names_of_rows_read_declared_relationships(admin: AsyncClient, path: str) -> None:
+    answer = await admin.get(f"/admin/{path}")
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.usefixtures("seen")
+async def test_error_names_the_relationship_to_load(admin: AsyncClient) -> None:
+    answer = await admin.post(
+        "/admin/doctor/action/count", data={"pks": "1", "confirmed": "yes"}, headers={"Accept": "application/json"}
+    )
+
+    assert answer.status_code == 500
+    assert "class DoctorAdmin(AdminView, …):\n    load = ('city', 'visits')" in answer.json()["detail"]
+
+
+def test_load_names_relationships() -> None:
+    class Wrong(AdminView):
+        model = Doctor
+        load = ("city", "visits.labels", "name", "town")
+
+    assert list(option_faults(Wrong, AdminView)) == [
+        'Wrong: load names "name", a column. Name relationships.',
+        'Wrong: load names "town", but Doctor has no "town". It has id, name, city_id, city, visits.',
+    ]

@@ -1,0 +1,26 @@
+import pytest
+from sqlalchemy import select
+
+from opportune.db import Database, load
+from opportune.testing import Make
+from tests.opportune.crud.library import LibraryTable, Volume, Writer
+from tests.opportune.tables import make_tables
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def test_load_reads_relationships_with_the_query(database: Database, make: Make) -> None:
+    await make_tables(LibraryTable.metadata, database)
+    await make(Volume, writer=await make(Writer, name="Ann"))
+
+    async with database.reader() as session:
+        volume = (await session.scalars(select(Volume).options(load(Volume.writer), load(Volume.topics)))).one()
+
+    assert volume.writer.name == "Ann"
+    assert volume.topics == []
+
+
+@pytest.mark.parametrize("value", [Volume.title, "writer", Writer])
+def test_load_takes_only_relationships(value: object) -> None:
+    with pytest.raises(TypeError, match=r"load\(\) takes relationships, such as Book\.author"):
+        load(value)
