@@ -33,6 +33,7 @@ from opportune.db.migrations.renaming import (
 )
 from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import plan_for, refuse_newer, run_migrations
+from opportune.db.migrations.type_changes import add_conversions
 from opportune.errors import OperatorError
 from opportune.project import FRAMEWORK, PACKAGE, USERS, display_path, feature_of_table
 from opportune.settings import Settings
@@ -118,9 +119,12 @@ def draft_migration(
         renames.append(rename)
     answers.refuse_drops(dropped_names(upgrade), candidates)
     members = EnumMembers(feature, metadata, answers)
-    steps = Backfill(feature, metadata, answers).applied(members.upgrade(upgrade))
+    steps = Backfill(feature, metadata, answers).applied(add_conversions(members.upgrade(upgrade)))
     whole = [*map(rename_operation, renames), *steps]
-    back = [*members.downgrade(downgrade), *(rename_operation(reversed_rename(rename)) for rename in reversed(renames))]
+    back = [
+        *add_conversions(members.downgrade(downgrade)),
+        *(rename_operation(reversed_rename(rename)) for rename in reversed(renames)),
+    ]
     told = [*map(rename_operation, renames), *upgrade, *(step for step in steps if isinstance(step, CodeOp))]
     changes = describe(told, feature)
     return NewMigration(feature, _name(graph, feature, changes, words), whole, back, changes, pointing)

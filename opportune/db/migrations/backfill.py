@@ -122,7 +122,7 @@ for row in op.get_bind().execute(sa.text("SELECT * FROM {table.name}")).mappings
         op.execute(rows.update(){where}.values({{{values}}}))  # FILL
 """  # noqa: S608 - the names are a model's
     words = f"Fill {names} of {table.name}: see FILL in the file, which says with what"
-    modules = sorted({value.split(".")[0] for value in columns.values() if "." in value})
+    modules = sorted({f"import {value.split('.')[0]}" for value in columns.values() if "." in value})
     return CodeOp(words, lines, modules)
 
 

@@ -3,8 +3,10 @@
 from contextlib import nullcontext
 from typing import Any
 
+from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column
 
 from opportune.db.migrations import checks
 
@@ -29,3 +31,16 @@ class WithinTransaction(Operations):
         if isinstance(operation, (ops.CreateIndexOp, ops.DropIndexOp)):
             operation.kw.pop("postgresql_concurrently", None)
         return super().invoke(operation)
+
+
+class CopyingSQLiteImpl(SQLiteImpl):
+    """Alembic's SQLite implementation, which `__dialect__` registers in its place.
+
+    A table is copied without CAST, which would read '2026-12-02' as the number 2026 and 'abc' as 0. The affinity of the
+    new column is enough: `convert_column` looks at the values first.
+    """
+
+    __dialect__ = "sqlite"
+
+    def cast_for_batch_migrate(self, existing: Column[Any], existing_transfer: dict[str, Any], new_type: Any) -> None:
+        """Copy the values as they are stored."""

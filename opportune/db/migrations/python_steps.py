@@ -23,6 +23,7 @@ class CodeOp(ops.MigrateOperation):
     """For the terminal; empty where there is nothing to tell."""
     lines: str
     imports: Sequence[str] = ()
+    """Lines for the head of the file, such as `import uuid`."""
 
 
 @renderers.dispatch_for(CodeOp)
@@ -39,7 +40,7 @@ def put_in(text: str, operations: Sequence[ops.MigrateOperation], imports: set[s
     """What Alembic has printed, with the code in its places."""
     for operation in operations:
         if isinstance(operation, CodeOp):
-            imports.update(f"import {name}" for name in operation.imports)
+            imports.update(operation.imports)
             text = text.replace(f"    {PLACE}{id(operation)}", indent(operation.lines, "    "))
     return text
 

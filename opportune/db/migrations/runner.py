@@ -23,6 +23,7 @@ from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import record_revisions, recorded_revisions
 from opportune.db.migrations.options import OPTIONS, WithinTransaction, keep_transaction
 from opportune.db.migrations.post_migrate import bring_in_line, due
+from opportune.db.migrations.value_conversion import ConversionError
 from opportune.errors import OperatorError
 from opportune.progress import Progress, work
 from opportune.project import display_path
@@ -213,6 +214,8 @@ def _take(
                 getattr(module, step.direction)()
         _refuse_dangling_rows(connection, migration)
         record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
+    except ConversionError as error:
+        raise OperatorError(f"{migration} was undone: {error}. {_fill(migration)}") from error
     except SQLAlchemyError as error:
         advice = _advice(error, migration)
         end = "and was undone" if migration.is_atomic else "half-way: mend what is wrong, and run this again"
@@ -234,8 +237,12 @@ def _advice(error: SQLAlchemyError, migration: Migration) -> str:
     if is_full(error):
         return ". Free some space, then run this again."
     if isinstance(error, IntegrityError) and UNFILLED in migration.path.read_text(encoding="utf-8"):
-        return f". Say in {display_path(migration.path)}, where it says FILL, what rows that exist get."
+        return f". {_fill(migration)}"
     return ""
+
+
+def _fill(migration: Migration) -> str:
+    return f"Say in {display_path(migration.path)}, where it says FILL, what rows that exist get."
 
 
 def _reason(error: SQLAlchemyError) -> str:

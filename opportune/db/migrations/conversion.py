@@ -1,0 +1,137 @@
+"""Conversion of a column's values when its type changes: `convert_column`, called by migrations."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import CHAR, Connection, bindparam, column, inspect, select, table, update
+from sqlalchemy.types import TypeEngine, Uuid
+
+from opportune.db.columns import is_secret
+from opportune.db.migrations.value_conversion import ConversionError, Family, convert, family_of
+
+MAX_ROWS_SHOWN = 5
+MAX_VALUE_LENGTH = 60
+"""Characters that are shown of a value."""
+CHUNK_SIZE = 1000
+"""Rows fetched from the database at once."""
+HEX_LENGTH = 32
+"""Characters of a UUID on SQLite."""
+ERRORS = (ValueError, TypeError, ArithmeticError)
+
+
+class StoredValue(NamedTuple):
+    """A value of the column, and the primary key of its row."""
+
+    value: Any
+    key: Sequence[Any]
+
+
+def convert_column(
+    op: Any, table_name: str, column_name: str, type_: TypeEngine[Any], *, postgresql_using: str
+) -> None:
+    """Give a column another type, with every value converted faithfully. Migrations call it.
+
+    Args:
+        op: The migration's `op`.
+        table_name: Name of the table.
+        column_name: Name of the column.
+        type_: The new type.
+        postgresql_using: Expression by which PostgreSQL converts a value. SQLite's values are converted in Python.
+
+    Raises:
+        ConversionError: Some values cannot be converted without a loss. The message names their rows.
+        TypeError: Only SQL is written, which cannot depend on the rows.
+    """
+    connection = op.get_bind()
+    values = _ColumnValues(connection, table_name, column_name) if isinstance(connection, Connection) else None
+    # Without a connection a recorder of operations answers with no rows, and a writer of SQL with None.
+    converted = values.convert(type_) if values else [*connection.execute(select(column(column_name)))]
+    with op.batch_alter_table(table_name) as batch_op:
+        batch_op.alter_column(column_name, type_=type_, postgresql_using=postgresql_using)
+    if values:
+        values.store(converted)
+
+
+def existing_family(type_: Any) -> Family | None:
+    """Return the family of a type that may be reflected. SQLite keeps a UUID in CHAR(32)."""
+    is_hex = isinstance(type_, CHAR) and type_.length == HEX_LENGTH
+    return Family.UUID if is_hex else family_of(type_)
+
+
+class _ColumnValues:
+    def __init__(self, connection: Connection, table_name: str, column_name: str) -> None:
+        inspector = inspect(connection)
+        types = {found["name"]: found["type"] for found in inspector.get_columns(table_name)}
+        self.connection = connection
+        self.is_sqlite = connection.dialect.name == "sqlite"
+        self.old: Any = Uuid() if existing_family(types[column_name]) is Family.UUID else types[column_name]
+        self.keys = inspector.get_pk_constraint(table_name)["constrained_columns"] or [column_name]
+        self.column = column(column_name) if self.is_sqlite else column(column_name, self.old)
+        others: list[Any] = [column(name) for name in self.keys if name != column_name]
+        self.table = table(table_name, self.column, *others)
+        if not self.is_sqlite:
+            connection.exec_driver_sql("SET LOCAL timezone = 'UTC'")
+
+    def convert(self, new: TypeEngine[Any]) -> list[StoredValue]:
+        """Return the values that SQLite has to store; PostgreSQL converts them itself."""
+        converted: list[StoredValue] = []
+        bad: list[StoredValue] = []
+        for value, key in self._rows():
+            try:
+                written = self._write(value, new)
+            except ERRORS:
+                bad.append(StoredValue(value, key))
+            else:
+                if self.is_sqlite and written != value:
+                    converted.append(StoredValue(written, key))
+        if bad:
+            more = f" and {len(bad) - MAX_ROWS_SHOWN} more" if len(bad) > MAX_ROWS_SHOWN else ""
+            rows = ", ".join(map(self._describe, bad[:MAX_ROWS_SHOWN]))
+            name = f"{self.table.name}.{self.column.name}"
+            raise ConversionError(f"{name} has values that do not convert to {str(new).lower()}: {rows}{more}")
+        return converted
+
+    def store(self, converted: Sequence[StoredValue]) -> None:
+        where = (self.table.c[name] == bindparam(f"key_{name}") for name in self.keys)
+        statement = update(self.table).where(*where).values({self.column.name: bindparam("new")})
+        if converted:
+            self.connection.execute(statement, [self._parameters(stored) for stored in converted])
+
+    def _parameters(self, stored: StoredValue) -> dict[str, Any]:
+        keys = zip(self.keys, stored.key, strict=True)
+        return {"new": stored.value, **{f"key_{name}": key for name, key in keys}}
+
+    def _rows(self) -> Iterator[StoredValue]:
+        keys = [self.table.c[name] for name in self.keys]
+        statement = select(self.table.c[self.column.name], *keys).where(self.table.c[self.column.name].is_not(None))
+        for value, *key in self.connection.execute(statement, execution_options={"yield_per": CHUNK_SIZE}):
+            yield StoredValue(value, key)
+
+    def _converted(self, value: Any, new: TypeEngine[Any]) -> Any:
+        if self.is_sqlite:
+            process = self._processor(self.old, "result_processor", None)
+            is_json_text = family_of(self.old) is Family.JSON and family_of(new) is Family.TEXT
+            value = value if is_json_text or process is None else process(value)
+            if isinstance(value, datetime):
+                value = value.replace(tzinfo=UTC)  # as SQLite stores all moments
+        elif family_of(self.old) is Family.JSON and family_of(new) is Family.TEXT:
+            value = json.dumps(value, ensure_ascii=False)
+        return convert(value, new)
+
+    def _write(self, value: Any, new: TypeEngine[Any]) -> Any:
+        process = self._processor(new, "bind_processor")
+        converted = self._converted(value, new)
+        return process(converted) if process else converted
+
+    def _processor(self, type_: Any, name: str, *arguments: Any) -> Any:
+        dialect = self.connection.dialect
+        return getattr(type_.dialect_impl(dialect), name)(dialect, *arguments)
+
+    def _describe(self, stored: StoredValue) -> str:
+        value = "a value" if is_secret(self.column.name) else repr(str(stored.value)[:MAX_VALUE_LENGTH])
+        if self.keys == [self.column.name]:
+            return value
+        key = ", ".join(f"{name} {key}" for name, key in zip(self.keys, stored.key, strict=True))
+        return f"{value} ({key})"

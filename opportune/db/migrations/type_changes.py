@@ -1,0 +1,111 @@
+"""Steps of a migration that change a column's type, and check the values first."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from alembic.operations import ops
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeDecorator, Uuid
+
+from opportune.db.enums import EnumValue
+from opportune.db.migrations.conversion import existing_family
+from opportune.db.migrations.locks import widens
+from opportune.db.migrations.python_steps import CodeOp, quoted
+from opportune.db.migrations.value_conversion import Family, family_of
+
+IMPORT = "from opportune.db.migrations.conversion import convert_column"
+NUMBERS = {Family.INTEGER, Family.DECIMAL}
+TIMES = {Family.DATE, Family.DATETIME}
+
+
+def add_conversions(operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+    """Return the operations; those that change the type of a column convert its values as well."""
+    return [part for operation in operations for part in _with_conversions(operation)]
+
+
+def _with_conversions(operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
+    if not isinstance(operation, ops.ModifyTableOps):
+        yield operation
+        return
+    others: list[ops.MigrateOperation] = []
+    for part in operation.ops:
+        if isinstance(part, ops.AlterColumnOp) and _needs_conversion(part):
+            if others:
+                yield ops.ModifyTableOps(operation.table_name, others)
+            yield _conversion(part)
+            others = [_without_type(part)] if part.modify_nullable is not None else []
+        else:
+            others.append(part)
+    if others:
+        yield ops.ModifyTableOps(operation.table_name, others)
+
+
+def _needs_conversion(part: ops.AlterColumnOp) -> bool:
+    old, new = part.existing_type, part.modify_type
+    if old is None or new is None or not (existing_family(old) and existing_family(new)):
+        return False
+    if existing_family(old) is not existing_family(new):
+        return True
+    return not isinstance(new, EnumValue) and _narrows(old, new)  # an Enum's check constraint looks at its values
+
+
+def _narrows(old: Any, new: Any) -> bool:
+    if family_of(new) is Family.TEXT:
+        return not widens(old, new)
+    return family_of(new) is Family.DECIMAL and (_digits(new) < _digits(old) or _scale(new) < _scale(old))
+
+
+def _digits(type_: Any) -> float:
+    return float("inf") if type_.precision is None else type_.precision - (type_.scale or 0)
+
+
+def _scale(type_: Any) -> float:
+    return float("inf") if type_.scale is None else type_.scale
+
+
+def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
+    """Return the change between NULL and NOT NULL alone, for which rows are filled with values of the new type."""
+    return ops.AlterColumnOp(
+        part.table_name,
+        part.column_name,
+        existing_type=part.modify_type,
+        existing_nullable=not part.modify_nullable,
+        modify_nullable=part.modify_nullable,
+    )
+
+
+def _conversion(part: ops.AlterColumnOp) -> CodeOp:
+    table, name = part.table_name, quoted(part.column_name)
+    example = f"UPDATE {table} SET {name} = … WHERE {name} = …"  # noqa: S608 - names of a model
+    type_ = _generic(part.modify_type)
+    arguments = f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_using(part, type_)!r}"
+    lines = (
+        f"# FILL: `migrate` stops at values that do not convert, and names their rows. Say what they get instead:\n"
+        f"# op.execute({example!r})\n"
+        f"convert_column({arguments})"
+    )
+    return CodeOp(f"Convert {table}.{part.column_name}: see FILL in the file for values that do not", lines, [IMPORT])
+
+
+def _generic(type_: Any) -> Any:
+    """Return the type without what only one kind of database has, such as JSONB or SQLite's CHAR(32) for a UUID."""
+    plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
+    return Uuid() if existing_family(type_) is Family.UUID else plain.as_generic()
+
+
+def _using(part: ops.AlterColumnOp, type_: Any) -> str:
+    name = quoted(part.column_name)
+    old, new = existing_family(part.existing_type), family_of(type_)
+    target = type_.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    if new is Family.TEXT:
+        return f"{name}::text"  # a cast to varchar(n) would cut off what is longer
+    if new is Family.JSON and old is not Family.TEXT:
+        return f"to_{target}({name})"
+    if old is Family.JSON:
+        return f"({name} #>> '{{}}')::{target}"
+    if new is Family.BOOLEAN and old in NUMBERS:
+        return f"({name} <> 0)"
+    if old is Family.BOOLEAN and new in NUMBERS:
+        return f"{name}::integer::{target}"
+    is_direct = old is Family.TEXT or {old, new} <= NUMBERS or {old, new} <= TIMES
+    return f"{name}::{target}" if is_direct else f"{name}::text::{target}"
