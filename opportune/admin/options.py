@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapper
 
 from opportune.admin.paths import Path, column_of_relation, parse_path
 from opportune.db.columns import is_secret
+from opportune.db.field_usages import describe_usages
 from opportune.suggestions import MIN_MISSPELT_SIMILARITY, did_you_mean, nearest
 
 SHOWN = ("column_list", "column_details_list", "column_export_list")
@@ -179,7 +180,8 @@ def _path_fault(mapper: Mapper[Any], name: str, more: Callable[[str, Path], str]
 
 def _missing(mapper: Mapper[Any], missing: str, there: list[str], whole: str = "") -> str:
     advice = did_you_mean(missing, there) or f" It has {', '.join(name for name in there if not is_secret(name))}."
-    return f'names "{whole or missing}", but {mapper.class_.__name__} has no "{missing}".{advice}'
+    usages = describe_usages(mapper.class_, missing)
+    return f'names "{whole or missing}", but {mapper.class_.__name__} has no "{missing}".{advice}{usages}'
 
 
 def _many_fault(name: str, path: Path) -> str:

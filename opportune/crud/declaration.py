@@ -8,6 +8,7 @@ from sqlalchemy import Column, Integer, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, class_mapper
 
 from opportune.db.columns import foreign_keys_of, is_secret, is_text, many_to_many_of, type_of
+from opportune.db.field_usages import describe_usages
 from opportune.errors import OperatorError
 from opportune.suggestions import did_you_mean
 
@@ -65,7 +66,8 @@ class Declaration:
     def unknown(self, option: str, name: str, names: Iterable[str], noun: str = "") -> OperatorError:
         names = sorted(names)
         remedy = did_you_mean(name, names) or f" There are: {', '.join(names)}."
-        return self.fault(option, f"{noun or self.shape.model.__name__} has no {name!r}.{remedy}")
+        usages = describe_usages(self.shape.model, name)
+        return self.fault(option, f"{noun or self.shape.model.__name__} has no {name!r}.{remedy}{usages}")
 
     def one_of(self, option: str, name: str, names: Iterable[str], noun: str = "") -> None:
         names = list(names)
