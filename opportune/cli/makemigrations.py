@@ -22,6 +22,7 @@ from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph, read_migration
 from opportune.db.migrations.locks import table_locks
+from opportune.db.migrations.merging import merge_name, refuse_conflicts, write_merge
 from opportune.db.migrations.questions import Answers, parse_answers
 from opportune.db.model import Model
 from opportune.errors import OperatorError
@@ -35,6 +36,9 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if something is missing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing, only say what would be written.")] = False,
     make_empty: Annotated[bool, typer.Option("--empty", help="Write a migration without operations.")] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Join two last migrations of a feature, as two branches of Git leave them.")
+    ] = False,
     allow_drop: Annotated[
         bool, typer.Option("--allow-drop", help="Let tables and columns be dropped, with what they hold.")
     ] = False,
@@ -57,6 +61,9 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
 ) -> None:
     """Write what the models ask for. On a terminal it asks what it cannot know; elsewhere options say it."""
     graph = MigrationGraph(installed_names())
+    if merge:
+        merge_branches(graph, [feature] if feature else graph.features, writes=not (check or dry_run))
+        return
     answers = answers_from(rename or [], fill or [])
     answers.may_drop = allow_drop or check
     if check:
@@ -72,18 +79,35 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
         drafts = [part for draft in drafts for part in split_indexes(draft, message)]
     if not drafts:
         say("No changes detected")
-    for found in drafts:
-        path = graph.folder(found.feature) / f"{found.name}.py"
-        if not (check or dry_run):
-            path = write_migration(MigrationGraph(installed_names()), found)
-        print(f"Migrations for '{found.feature}':\n  {display_path(path)}")
-        for change in found.changes:
-            print(f"    {change}")
-        made = [read_migration(path)] if path.exists() else []
-        for each in (*(table_locks(made) if on_postgresql else ()), *incompatibilities(made, kind)):
-            warn(f"    ! {each}")
+    for draft in drafts:
+        write_draft(graph, draft, kind, writes=not (check or dry_run))
     if check and drafts:
         raise typer.Exit(1)
+
+
+def write_draft(graph: MigrationGraph, draft: NewMigration, kind: str, *, writes: bool) -> None:
+    """Write a migration and print its changes, with warnings about locks and the version that still runs."""
+    path = graph.folder(draft.feature) / f"{draft.name}.py"
+    if writes:
+        path = write_migration(MigrationGraph(installed_names()), draft)
+    print(f"Migrations for '{draft.feature}':\n  {display_path(path)}")
+    for change in draft.changes:
+        print(f"    {change}")
+    made = [read_migration(path)] if path.exists() else []
+    for warning in (*(table_locks(made) if kind == "postgresql" else ()), *incompatibilities(made, kind)):
+        warn(f"    ! {warning}")
+
+
+def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bool) -> None:
+    """Write a migration for each of the features that has several last ones."""
+    split = [name for name in features if len(graph.heads(name)) > 1]
+    if not split:
+        say("No migrations to merge")
+    for name in split:
+        refuse_conflicts(graph, name)
+        path = write_merge(graph, name) if writes else graph.folder(name) / f"{merge_name(graph, name)}.py"
+        heads = " and ".join(head.name for head in graph.heads(name))
+        print(f"Migrations for '{name}':\n  {display_path(path)}\n    ~ Merge {heads}")
 
 
 def collect(

@@ -87,20 +87,27 @@ class MigrationGraph:
             raise OperatorError(f"No feature '{feature}' is installed.{did_you_mean(feature, self.features)}")
         return [migration for migration in self.ordered if migration.feature == feature]
 
+    def heads(self, feature: str) -> list[Migration]:
+        """Return the migrations of a feature that no other one follows: more than one after a merge of two branches."""
+        migrations = self.of(feature)
+        followed = {revision for migration in migrations for revision in migration.follows}
+        return [migration for migration in migrations if migration.revision not in followed]
+
     def newest(self, feature: str) -> Migration | None:
-        """The last migration of a feature.
+        """Return the last migration of a feature.
 
         Raises:
-            OperatorError: two migrations of the feature are the last.
+            OperatorError: The feature has several last migrations.
         """
-        followed = {revision for migration in self.of(feature) for revision in migration.follows}
-        last = [migration for migration in self.of(feature) if migration.revision not in followed]
-        if len(last) > 1:
+        heads = self.heads(feature)
+        if len(heads) > 1:
+            names = " and ".join(head.name for head in heads)
+            count = {2: "Two", 3: "Three"}.get(len(heads), str(len(heads)))
             raise OperatorError(
-                f"Two migrations of {feature} are the last: {last[0].name} and {last[1].name}. In one of the files set "
-                f"down_revision to the revision of the other: down_revision = '{last[0].revision}' in {last[1].name}."
+                f"{count} migrations of {feature} are the last: {names}. "
+                f"Merge them: python3 oppman.py makemigrations {feature} --merge"
             )
-        return last[0] if last else None
+        return heads[0] if heads else None
 
     def find(self, feature: str, target: str) -> Migration:
         """A migration by its number, name or revision.

@@ -7,9 +7,7 @@ from alembic.operations import ops
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, Uuid
 
-from opportune.db.enums import EnumValue
 from opportune.db.migrations.conversion import existing_family
-from opportune.db.migrations.locks import widens
 from opportune.db.migrations.python_steps import CodeOp, quoted
 from opportune.db.migrations.value_conversion import Family, family_of
 
@@ -46,12 +44,6 @@ def _needs_conversion(part: ops.AlterColumnOp) -> bool:
         return False
     if existing_family(old) is not existing_family(new):
         return True
-    return not isinstance(new, EnumValue) and _narrows(old, new)  # an Enum's check constraint looks at its values
-
-
-def _narrows(old: Any, new: Any) -> bool:
-    if family_of(new) is Family.TEXT:
-        return not widens(old, new)
     return family_of(new) is Family.DECIMAL and (_digits(new) < _digits(old) or _scale(new) < _scale(old))
 
 

@@ -1,0 +1,82 @@
+"""Migrations that join two branches of one feature, such as those of two Git branches."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from alembic.operations import ops
+
+from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.naming import slug, table_of
+from opportune.db.migrations.recording import record
+from opportune.db.migrations.rendering import write_file
+from opportune.errors import OperatorError
+
+Subject = tuple[str, str]
+"""A table and one of its columns; the column is empty if the whole table is concerned."""
+
+
+def merge_name(graph: MigrationGraph, feature: str) -> str:
+    """Return the name of the migration that merges a feature's last ones, such as `0006_merge_mine_yours`."""
+    number = max(migration.number for migration in graph.of(feature)) + 1
+    words = "_".join(head.name.partition("_")[2] for head in graph.heads(feature))
+    return f"{number:04}_merge_{slug(words)}"
+
+
+def refuse_conflicts(graph: MigrationGraph, feature: str) -> None:
+    """Stop if the branches change the same table or column.
+
+    Raises:
+        OperatorError: The order of the branches matters, so the owner has to decide.
+    """
+    heads = graph.heads(feature)
+    for one, other in combinations(heads, 2):
+        changed = _changes(graph, one, other)
+        if common := sorted({subject for subject in _changes(graph, other, one) if _meets(subject, changed)}):
+            name = ".".join(filter(None, common[0]))
+            raise OperatorError(
+                f"{one.name} and {other.name} both change {name}. Let one follow the other instead of merging them: "
+                f"write down_revision = '{one.revision}' in {other.name}.py, and adapt its steps."
+            )
+
+
+def write_merge(graph: MigrationGraph, feature: str) -> Path:
+    """Write a migration without steps that follows all last migrations of a feature."""
+    name = merge_name(graph, feature)
+    path = graph.folder(feature) / f"{name}.py"
+    write_file(
+        path,
+        [],
+        [],
+        message=f"{feature}: {name[5:].replace('_', ' ')}",
+        up_revision=f"{feature}_{name[:4]}_{secrets.token_hex(2)}",
+        down_revision=tuple(head.revision for head in graph.heads(feature)),
+        branch_labels=None,
+        depends_on=None,
+    )
+    return path
+
+
+def _changes(graph: MigrationGraph, head: Migration, other: Migration) -> Sequence[Subject]:
+    """Return what the migrations of one branch change since it left the other one."""
+    shared = set(graph.needed_by(other))
+    branch = [step for step in graph.needed_by(head) if step not in shared and step.feature == head.feature]
+    return [subject for migration in branch for operation in record(migration) for subject in _subjects(operation)]
+
+
+def _subjects(operation: ops.MigrateOperation) -> Iterator[Subject]:
+    match operation:
+        case ops.CreateTableOp() | ops.DropTableOp():
+            yield operation.table_name, ""
+        case ops.RenameTableOp(new_table_name=new):
+            yield from ((operation.table_name, ""), (new, ""))
+        case ops.AddColumnOp(column=column):
+            yield table_of(operation), column.name
+        case ops.DropColumnOp(column_name=name) | ops.AlterColumnOp(column_name=name):
+            yield table_of(operation), name
+
+
+def _meets(subject: Subject, others: Sequence[Subject]) -> bool:
+    table, column = subject
+    return any(table == name and (column == other or "" in (column, other)) for name, other in others)
