@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints, TypeAdapter
 
 from opportune.annotations import FieldOptions
+from opportune.email_domains import accept_development_domains
 from opportune.schemas import Schema
 from opportune.text import Line, Password
 
@@ -13,7 +14,7 @@ def _lower(text: str) -> str:
     return text.lower()
 
 
-Email = Annotated[EmailStr, AfterValidator(_lower)]
+Email = Annotated[EmailStr, BeforeValidator(accept_development_domains), AfterValidator(_lower)]
 EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email, config=ConfigDict(defer_build=True))
 """For an address that is no field of a schema."""
 LinkToken = Annotated[Line, StringConstraints(max_length=2000)]

@@ -6,10 +6,11 @@ from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, EmailStr
+from pydantic import AfterValidator, BeforeValidator, EmailStr
 from sqlalchemy import String
 
 from opportune.annotations import FieldOptions, Stored
+from opportune.email_domains import accept_development_domains
 from opportune.text import Line
 
 MAX_EMAIL_LENGTH = 320
@@ -81,7 +82,13 @@ def _country(code: str) -> str:
     return code.upper()
 
 
-Email = Annotated[EmailStr, AfterValidator(_lower), Stored(String(MAX_EMAIL_LENGTH)), FieldOptions(type="email")]
+Email = Annotated[
+    EmailStr,
+    BeforeValidator(accept_development_domains),
+    AfterValidator(_lower),
+    Stored(String(MAX_EMAIL_LENGTH)),
+    FieldOptions(type="email"),
+]
 """An e-mail address, in small letters."""
 
 Url = Annotated[Line, AfterValidator(_url), Stored(String(MAX_URL_LENGTH)), FieldOptions(type="url")]

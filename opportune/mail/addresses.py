@@ -7,6 +7,7 @@ from email.headerregistry import Address
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from opportune.email_domains import accept_development_domains
 from opportune.errors import OperatorError
 from opportune.mail.email import site_url
 from opportune.mail.errors import InvalidEmailError
@@ -37,6 +38,7 @@ def parse_recipient(text: str) -> Address:
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - takes long to import
 
     name, email = _parts("address", text)
+    accept_development_domains(email)
     try:
         found = validate_email(email, check_deliverability=False)
     except EmailNotValidError as error:
