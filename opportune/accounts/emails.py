@@ -1,12 +1,16 @@
 """The e-mails of accounts: whether any are sent, and how many somebody may have sent."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.accounts.context import AccountContext
+from opportune.accounts.models import User
 from opportune.jobs import JobCall, defer
-from opportune.mail import enqueue_email, render_email
+from opportune.mail import InvalidEmailError, enqueue_email, render_email
 from opportune.settings import Settings
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
@@ -28,6 +32,20 @@ def send_account_email(session: AsyncSession, settings: Settings, to: str, templ
     """Send one of `templates/accounts/mail`, where any are sent."""
     if email_is_enabled(settings):
         enqueue_email(session, render_email(settings, to, f"accounts/mail/{template}", context))
+
+
+async def email_superusers(
+    session: AsyncSession, settings: Settings, template: str, context: Mapping[str, object]
+) -> None:
+    """Queue an e-mail to each active superuser, if the site sends e-mails."""
+    if not email_is_enabled(settings):
+        return
+    addresses = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
+    for address in await session.scalars(addresses):
+        try:
+            enqueue_email(session, render_email(settings, address, template, context))
+        except InvalidEmailError:
+            continue
 
 
 async def request_email(context: AccountContext, email: str, call: JobCall[...]) -> None:

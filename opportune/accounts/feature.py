@@ -3,6 +3,7 @@ from opportune.accounts.deletion.personal_data import personal_data
 from opportune.accounts.email_sign_in.emails import send_sign_in_email
 from opportune.accounts.events.jobs import note_wrong_password
 from opportune.accounts.hooks import HOOKS
+from opportune.accounts.mail_outage import report_mail_outage
 from opportune.accounts.models import (
     AccountEvent,
     ApiToken,
@@ -54,6 +55,7 @@ accounts = Feature(
     personal_data=personal_data,
     jobs=(
         send_email_job,  # mail is no feature, nor are backups, and there is no site without accounts
+        report_mail_outage,
         make_backup,
         rehearse_restore,
         send_registration_email,

@@ -8,6 +8,7 @@ import typer
 
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
+from opportune.counts import counted
 from opportune.jobs import management
 from opportune.jobs.factory import declared_jobs
 from opportune.jobs.models import Job, JobState
@@ -49,11 +50,26 @@ def show(number: Number, as_json: AsJson = False) -> None:
 
 
 @command.command()
-def retry(number: Number) -> None:
-    """Do a job again that failed or was cancelled."""
+def retry(
+    number: Annotated[int | None, typer.Argument(help="The job's number in the list.", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="All jobs that failed, instead of one.")] = False,
+    name: Annotated[str, typer.Option(help="With --all: only jobs of this name, such as mail.send.")] = "",
+) -> None:
+    """Run a job again that failed or was cancelled, or all jobs that failed."""
+    if every == (number is not None) or (name and not every):
+        raise typer.BadParameter("Give the number of a job, or --all, or --all with --name.")
+    if number is None:
+        _retry_all(name)
+        return
     with_jobs(lambda jobs, session: jobs.retry(session, number))
     job = in_transaction(lambda session: management.find(session, number))
     say(f"Job {number} is {job.state}.{_who_does_it(job)}")
+
+
+def _retry_all(name: str) -> None:
+    count = with_jobs(lambda jobs, session: jobs.retry_failed(session, name))
+    jobs = f"named {name} " if name else ""
+    say(f"{counted(count, 'job')} {jobs}queued again." if count else f"No job {jobs}has failed.")
 
 
 @command.command()

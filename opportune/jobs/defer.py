@@ -1,15 +1,20 @@
 """Queueing jobs: `defer` in a transaction, `JobQueue.enqueue` without one."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.jobs.job import JobCall
+from opportune.jobs.job import JobCall, JobDefinition
 
 
 class JobQueue(ABC):
     """The queue of a site, `app.state.jobs`; every session knows it as `session.info["jobs"]`."""
+
+    jobs: Mapping[str, JobDefinition[Any]] = MappingProxyType({})
+    """The jobs of installed features, by name."""
 
     @abstractmethod
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:

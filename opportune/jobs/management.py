@@ -45,9 +45,11 @@ async def retry(session: AsyncSession, job_id: int) -> None:
         raise OperatorError(f"Job {job_id} is {job.state}: only one that failed or was cancelled can be tried again.")
 
 
-async def retry_failed(session: AsyncSession) -> int:
-    """Queue all that failed again, as `retry` does, and give their number."""
+async def retry_failed(session: AsyncSession, name: str = "") -> int:
+    """Queue all failed jobs again, or those of this name, as `retry` does. Return their number."""
     failed = update(Job).where(col(Job.state) == JobState.FAILED).values(_afresh())
+    if name:
+        failed = failed.where(col(Job.name) == name)
     return cast("CursorResult[Any]", await session.execute(failed)).rowcount
 
 

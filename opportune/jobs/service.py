@@ -76,10 +76,10 @@ class DatabaseJobQueue(JobQueue):
         await management.retry(session, job_id)
         after_commit(session, self._tell)
 
-    async def retry_failed(self, session: AsyncSession) -> int:
+    async def retry_failed(self, session: AsyncSession, name: str = "") -> int:
         """See `opportune.jobs.management.retry_failed`."""
         after_commit(session, self._tell)
-        return await management.retry_failed(session)
+        return await management.retry_failed(session, name)
 
     async def cancel(self, session: AsyncSession, job_id: int) -> None:
         """See `opportune.jobs.management.cancel`. A schedule goes on after it."""

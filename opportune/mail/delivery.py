@@ -1,4 +1,4 @@
-"""Sends e-mails: queued with the change that they tell of, or at once."""
+"""Sends e-mails: as jobs that are queued in the transaction of a change, or immediately."""
 
 import asyncio
 import logging
@@ -9,8 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail.email import EmailMessage
 from opportune.mail.errors import DeliveryError, InvalidEmailError, PermanentDeliveryError
+from opportune.mail.outage import SEND_EMAIL, report_outage
 from opportune.mail.transport import transport_for
 from opportune.settings import Settings
+
+MAX_ATTEMPTS = 35
+"""Attempts in 25 hours: after 5 seconds, then twice as long each time, from the eleventh wait on after an hour."""
+MIN_OUTAGE_ATTEMPTS = 8
+"""Attempts in the first ten minutes. From this one on superusers are notified."""
 
 logger = logging.getLogger("opportune.mail")
 
@@ -20,14 +26,16 @@ def enqueue_email(session: AsyncSession, email: EmailMessage, *, key: str = "") 
     defer(session, send_email_job(asdict(email)), key=key or email.message_id)
 
 
-@job("mail.send", attempts=10, wait=5)  # the last try comes after 42 minutes: servers that know nobody ask for patience
+@job(SEND_EMAIL, attempts=MAX_ATTEMPTS, wait=5)
 async def send_email_job(run: JobContext, email: dict[str, str]) -> None:
-    """Send a queued e-mail; one that is refused for good is not tried again."""
+    """Send a queued e-mail. It is not tried again if the server refuses it for good."""
     try:
         await send_email(run.settings, EmailMessage(**email))
     except (InvalidEmailError, PermanentDeliveryError) as error:
         raise PermanentFailure(str(error)) from None
     except DeliveryError as error:
+        if run.attempt >= MIN_OUTAGE_ATTEMPTS:
+            await run.write(report_outage, str(error))  # takes effect once per e-mail
         if error.retry_after is None:
             raise
         raise RetryLater(str(error), error.retry_after) from None

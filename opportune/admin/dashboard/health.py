@@ -15,6 +15,7 @@ from opportune.db.migrations.history import recorded_revisions
 from opportune.errors import OperatorError
 from opportune.jobs import management
 from opportune.jobs.models import JobState
+from opportune.mail.outage import read_outage
 from opportune.mail.transport import ConsoleTransport, transport_for
 from opportune.storage import Storage
 from opportune.web.health import health_check_of
@@ -67,7 +68,11 @@ class Health:
         async with self.app.state.database.reader(fresh=True) as session:
             rows = await (await session.connection()).run_sync(recorded_revisions)
             numbers = await management.counts(session)
-        return [_of_migrations(graph.pending(rows)), _of_jobs(numbers, self.app.state.settings.jobs)]
+            outage = await read_outage(session)
+        lights = [_of_migrations(graph.pending(rows)), _of_jobs(numbers, self.app.state.settings.jobs)]
+        if outage:
+            lights.append(HealthLight("E-mails waiting", str(outage), "fault", "/admin/status"))
+        return lights
 
     async def _read_tree(self) -> MigrationGraph:
         return await asyncio.to_thread(MigrationGraph, [feature.name for feature in self.app.state.features])

@@ -15,6 +15,7 @@ from opportune.db.model import utc_now
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
+from opportune.mail.outage import read_outage
 from opportune.web.time_zone import format_datetime
 
 HINTS = {
@@ -81,7 +82,7 @@ def _schedule(schedule: Schedule, now: datetime, late: Late) -> HealthLight:
 
 
 async def _mail(session: AsyncSession) -> list[HealthLight]:
-    """The last e-mail that left, and the last that did not."""
+    """Return the last e-mail that was sent, the last that failed, and those that wait for the mail server."""
     is_mail = col(Job.name) == send_email_job.name
 
     async def last(state: JobState) -> tuple[datetime | None, str]:
@@ -90,7 +91,11 @@ async def _mail(session: AsyncSession) -> list[HealthLight]:
         return (row[0], row[1]) if row else (None, "")
 
     (sent, _), (failed, error) = await last(JobState.DONE), await last(JobState.FAILED)
-    return [*_email_lights(sent, failed, error)]
+    lights = [*_email_lights(sent, failed, error)]
+    if outage := await read_outage(session):
+        words = f"{outage} The first is of {format_datetime(outage.since)}."
+        lights.append(HealthLight("E-mails waiting", words, "fault", STATE.format(JobState.WAITING), MAIL_HINT))
+    return lights
 
 
 def _email_lights(sent: datetime | None, failed: datetime | None, error: str) -> Iterator[HealthLight]:

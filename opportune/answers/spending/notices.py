@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import UTCDateTime, col
+from sqlmodel import UTCDateTime
 
-from opportune.accounts.emails import email_is_enabled
-from opportune.accounts.models import User
+from opportune.accounts.emails import email_superusers
 from opportune.answers.spending import ledger
 from opportune.answers.spending.limits import Limit, Words
 from opportune.db import Database, utc_now
 from opportune.llm.guard import SITE
-from opportune.mail import InvalidEmailError, enqueue_email, render_email
 from opportune.settings import Settings
 
 LEVELS_PERCENTS = (100, 80)
@@ -62,8 +60,6 @@ class Notices:
         return (await session.execute(_ADD, {"key": key, "at": utc_now()})).first() is not None
 
     async def _write(self, session: AsyncSession, limit: Limit, percent: int, now: datetime) -> None:
-        if not email_is_enabled(self._settings):
-            return
         anew = limit.renewed_at(now)
         context = {
             "percent": percent,
@@ -73,9 +69,4 @@ class Notices:
             "renewed": f"midnight ({self._words.zone})" if limit.period == "day" else f"{anew.day} {anew:%B}",
             "setting": limit.setting.upper(),
         }
-        theirs = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
-        for address in await session.scalars(theirs):
-            try:
-                enqueue_email(session, render_email(self._settings, address, "answers/mail/spending", context))
-            except InvalidEmailError:
-                continue
+        await email_superusers(session, self._settings, "answers/mail/spending", context)

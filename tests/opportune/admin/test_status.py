@@ -136,3 +136,18 @@ async def test_a_replica_is_asked_how_far_it_is_behind(settings: Settings) -> No
 def test_sizes_and_spans_are_told_as_people_read_them() -> None:
     assert [sized(number) for number in (999, 1_500, 110_000_000, 5e12)] == ["999 B", "2 kB", "110 MB", "5.0 TB"]
     assert [lasted(seconds) for seconds in (5, 61, 7200, 86_400)] == ["5 s", "1 minute", "2 hours", "1 day"]
+
+
+@on_sqlite
+@pytest.mark.parametrize("path", ["/admin/status", "/admin/"])
+async def test_superusers_see_emails_that_the_mail_server_does_not_take(
+    app: FastAPI, admin: AsyncClient, path: str
+) -> None:
+    async with app.state.database.writer() as session:
+        queued = utc_now() - timedelta(hours=1)
+        session.add(
+            Job(name="mail.send", attempt=9, created_at=queued, due_at=utc_now() + timedelta(hours=1), error="No.")
+        )
+    assert line((await admin.get(path)).text, "E-mails waiting").startswith(
+        "fault: 1 e-mail could not be sent yet. No."
+    )

@@ -96,3 +96,24 @@ def test_the_address_for_a_cron_service_is_shown_where_it_is_needed(oppman: Oppm
     ):
         refused = oppman("jobs", "url", DATABASE_URL=url, **environment)
         assert (refused.code, refused.err.count("\n"), words in refused.err) == (1, 1, True)
+
+
+def test_retry_all_queues_every_failed_job(oppman: Oppman, url: str, tmp_path: Path) -> None:
+    queue(tmp_path / "app.db", FAILED)
+    assert oppman("jobs", "retry", "--all", DATABASE_URL=url).out == "2 jobs queued again.\n"
+    assert oppman("jobs", "retry", "--all").out == "No job has failed.\n"
+
+
+def test_retry_all_of_a_name_leaves_other_jobs(oppman: Oppman, url: str, tmp_path: Path) -> None:
+    queue(tmp_path / "app.db", ("gone.other", *FAILED[1:]))
+    said = oppman("jobs", "retry", "--all", "--name", "gone.other", DATABASE_URL=url).out
+    assert said == "1 job named gone.other queued again.\n"
+    assert oppman("jobs", "show", "1").out.count("failed") == 1
+    assert oppman("jobs", "retry", "--all", "--name", "gone.none").out == "No job named gone.none has failed.\n"
+
+
+@pytest.mark.parametrize("words", [(), ("1", "--all"), ("--name", "mail.send"), ("1", "--name", "mail.send")])
+def test_retry_wants_a_number_or_all(oppman: Oppman, url: str, words: tuple[str, ...]) -> None:
+    result = oppman("jobs", "retry", *words, DATABASE_URL=url)
+    assert result.code == 2
+    assert "Give the number of a job, or --all" in result.err

@@ -67,7 +67,7 @@ def test_its_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path
     path.write_bytes(sqlite_template.read_bytes())
     queue(path, FAILED)
     lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines() if " jobs " in line]
-    assert len(lines) == 4
+    assert len(lines) == 6
     for line in lines:
         assert oppman(*shlex.split(line)[2:], DATABASE_URL=f"sqlite:///{path}").code == 0, line
 

@@ -260,7 +260,7 @@ async def test_who_says_nothing_is_not_waited_for(answering: Answering, monkeypa
 async def test_the_job_is_tried_again_when_the_provider_says_and_not_where_it_refuses_for_good(
     answering: Answering,
 ) -> None:
-    run = cast("JobContext", SimpleNamespace(settings=settings_with(RESEND)))
+    run = cast("JobContext", SimpleNamespace(attempt=1, settings=settings_with(RESEND)))
     answering(
         httpx.Response(429, headers={"Retry-After": "90"}, json={}),
         httpx.Response(503),

@@ -1,0 +1,51 @@
+"""E-mails that wait for a mail server that does not take them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.counts import counted
+from opportune.db.model import utc_now
+from opportune.jobs import JobQueue
+from opportune.jobs.models import Job, JobState
+
+SEND_EMAIL = "mail.send"
+"""The job that sends an e-mail."""
+OUTAGE_AFTER = timedelta(minutes=10)
+"""Servers that do not know a sender defer its first e-mails: retries of a few minutes are no outage."""
+REPORT_OUTAGE = "accounts.report_mail_outage"
+"""The job that writes to superusers. Accounts are a layer above mail."""
+
+
+@dataclass(frozen=True)
+class Outage:
+    """E-mails that could not be sent so far and are tried again."""
+
+    count: int
+    since: datetime
+    error: str
+    """Why the last attempt failed."""
+
+    def __str__(self) -> str:
+        return f"{counted(self.count, 'e-mail')} could not be sent yet. {self.error}"
+
+
+async def read_outage(session: AsyncSession) -> Outage | None:
+    """Return the e-mails that have been tried for more than ten minutes; None if there are none."""
+    is_retried = (col(Job.name) == SEND_EMAIL) & (col(Job.state) == JobState.WAITING) & (col(Job.attempt) > 0)
+    totals = select(func.count(), func.min(col(Job.created_at))).where(is_retried)
+    count, since = (await session.execute(totals)).one()
+    if not count or since > utc_now() - OUTAGE_AFTER:
+        return None
+    newest = select(col(Job.error)).where(is_retried).order_by(col(Job.started_at).desc()).limit(1)
+    return Outage(count, since, await session.scalar(newest) or "")
+
+
+async def report_outage(session: AsyncSession, reason: str) -> None:
+    """Queue an e-mail to superusers, one a day. It leaves as soon as the server takes e-mails again."""
+    queue: JobQueue = session.info["jobs"]
+    if report := queue.jobs.get(REPORT_OUTAGE):
+        queue.defer(session, report(reason), key=f"mail outage of {utc_now():%Y-%m-%d}")
