@@ -150,9 +150,9 @@ class AnswerTask:
             raise
 
     def _has_nothing_to_add(self) -> bool:
-        """Whether it goes on with a text that was whole, but for the news that it was."""
+        """Whether the text was complete already, and only the end of the answer was missing."""
         begun = self.live.begun
-        return self.live.text == begun.text and bool(said_since(self.live.tool_runs, begun.text))
+        return self.live.text.rstrip() == begun.text.rstrip() and bool(said_since(self.live.tool_runs, begun.text))
 
     async def _follow(self, answered: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
         async with aclosing(answered) as chunks:

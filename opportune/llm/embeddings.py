@@ -10,10 +10,11 @@ from math import hypot, isfinite
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
+from opportune.llm.checked_answer import plausible_usage
 from opportune.llm.embedder import Embedded, Embedder
 from opportune.llm.factory import embedding_model_of, make_embedder
 from opportune.llm.guard import SITE, Guard, GuardedCall
-from opportune.llm.provider import Chunk, Done, LLMError, Message
+from opportune.llm.provider import Chunk, Done, LLMError, Message, estimate_tokens
 from opportune.llm_models import EmbeddingModel
 from opportune.settings import Settings
 from opportune.tasks import cancel_and_wait
@@ -109,7 +110,8 @@ class Embeddings:
 
         async def answer() -> AsyncGenerator[Chunk, None]:
             embedded.append(await self._embedder(model).embed(texts))
-            yield Done(embedded[0].prompt_tokens, 0, model=model.name)
+            done = Done(embedded[0].prompt_tokens, 0, model=model.name)
+            yield plausible_usage(model.name, model, sum(map(estimate_tokens, texts)), 0, done)
 
         call = GuardedCall(model.name, model, [Message("user", text) for text in texts], (), SITE, answer())
         async with aclosing(self.guard.watch(call) if self.guard else call.chunks) as chunks:

@@ -3,13 +3,12 @@
 `Feature(llm_guard=…)` makes one for the site; a model without a guard answers whoever asks.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from opportune.llm.provider import Chunk, LLMError, Message, ToolSchema, estimate_tokens
+from opportune.llm.provider import Chunk, LLMError, Message, ToolSchema, estimate_prompt_tokens
 from opportune.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,9 +86,7 @@ class GuardedCall:
     @property
     def prompt_tokens(self) -> int:
         """An estimate."""
-        asked = sum(map(estimate_tokens, self.messages))
-        calls = sum(estimate_tokens(call.arguments) for message in self.messages for call in message.tool_calls)
-        return asked + calls + sum(estimate_tokens(json.dumps(asdict(tool))) for tool in self.tools)
+        return estimate_prompt_tokens(self.messages, self.tools)
 
 
 class SpendingRefused(LLMError):  # noqa: N818 - it is an answer, not a fault

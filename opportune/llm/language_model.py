@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
+from opportune.llm.checked_answer import checked_answer
 from opportune.llm.embeddings import Embeddings
 from opportune.llm.factory import make_provider, models_of
 from opportune.llm.guard import SITE, Guard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
@@ -296,7 +297,10 @@ class LanguageModel:
         except TimeoutError:
             raise LLMError("busy", QUEUE_FULL) from None
         try:
-            answer = request.of(provider, sees_images=self.sees_images)
+            answer = checked_answer(
+                *(self.name, self.model, request.messages, request.tools),
+                request.of(provider, sees_images=self.sees_images),
+            )
             if observers:
                 answer = observed_answer(self.name, self.model, request.messages, answer)
             async with aclosing(answer) as chunks:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from opportune.llm.errors import error_for_status
-from opportune.llm.provider import Done, LLMError, Reasoning, ToolCall
+from opportune.llm.provider import EMPTY, Done, LLMError, Reasoning, ToolCall
 from opportune.schemas import Schema
 
 MAX_ANSWER_LENGTH = 200_000
@@ -20,7 +20,6 @@ OUT_OF_TOKENS = (
     "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
 )
 ONLY_REASONING = "The model thought, but gave no answer. Try again."
-EMPTY = "The model gave an empty answer."
 
 
 class _Function(Schema):
@@ -34,8 +33,16 @@ class _CallPiece(Schema):
     function: _Function | None = None
 
 
+class _Part(Schema):
+    """A part of a content that is a list, as Mistral's reasoning models send it."""
+
+    text: Any = None
+    thinking: Any = None
+    """Reasoning: a text, or a list of parts."""
+
+
 class _Delta(Schema):
-    content: str | None = None
+    content: str | list[_Part] | None = None
     reasoning_content: Any = None
     """Reasoning, as DeepSeek, Qwen and llama.cpp name it."""
     reasoning: Any = None
@@ -43,8 +50,23 @@ class _Delta(Schema):
     tool_calls: list[_CallPiece] | None = None
 
     @property
+    def text(self) -> str:
+        if not isinstance(self.content, list):
+            return self.content or ""
+        return "".join(_words(part.text) for part in self.content)
+
+    @property
     def thought(self) -> str:
-        return next((each for each in (self.reasoning_content, self.reasoning) if isinstance(each, str) and each), "")
+        field = next(filter(None, map(_words, (self.reasoning_content, self.reasoning))), "")
+        parts = self.content if isinstance(self.content, list) else []
+        return field + "".join(_words(part.thinking) for part in parts)
+
+
+def _words(value: Any) -> str:
+    """The text of a field that is a text, or a list of parts with texts."""
+    if isinstance(value, list):
+        return "".join(_words(part.get("text")) for part in value if isinstance(part, dict))
+    return value if isinstance(value, str) else ""
 
 
 class _Choice(Schema):
@@ -78,6 +100,7 @@ class ChatCompletionReader:
 
     def __init__(self) -> None:
         self._length = 0
+        self._has_words = False
         self._reasoning_length = 0
         self._reason: str | None = None
         self._usage = _Usage()
@@ -114,7 +137,7 @@ class ChatCompletionReader:
         if not self.finished:
             raise LLMError("interrupted", "The answer broke off before its end.")
         done = self._done()
-        if not (self._length or done.tool_calls):
+        if not (self._has_words or done.tool_calls):
             raise self._empty(done)
         return done
 
@@ -144,7 +167,9 @@ class ChatCompletionReader:
         self._reason = choice.finish_reason or self._reason
         for piece in (choice.delta and choice.delta.tool_calls) or ():
             self._take_call(piece)
-        return (choice.delta and choice.delta.content) or ""
+        text = choice.delta.text if choice.delta else ""
+        self._has_words = self._has_words or bool(text.strip())
+        return text
 
     def _take_call(self, piece: _CallPiece) -> None:
         """Name and id come once, the arguments in pieces; some endpoints give no id."""

@@ -1,8 +1,9 @@
 """The interface of language models, whoever runs them."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal, Self
 
 from pydantic import Base64Bytes
@@ -128,6 +129,9 @@ class Timeouts:
         )
 
 
+EMPTY = "The model gave an empty answer. Try again."
+
+
 class LLMError(OperatorError):
     """A missing or unfinished answer: pages show the message with a status of 503, commands print it.
 
@@ -204,3 +208,10 @@ def estimate_tokens(asked: str | Message) -> int:
     if isinstance(asked, Message):
         return estimate_tokens(asked.content) + PICTURE_TOKENS * len(asked.pictures)
     return -(-len(asked.encode(errors="replace")) // 4)
+
+
+def estimate_prompt_tokens(messages: Sequence[Message], tools: Sequence[ToolSchema]) -> int:
+    """Estimate how many tokens a conversation takes, with the tools that are offered."""
+    turns = sum(map(estimate_tokens, messages))
+    calls = sum(estimate_tokens(call.arguments) for message in messages for call in message.tool_calls)
+    return turns + calls + sum(estimate_tokens(json.dumps(asdict(tool))) for tool in tools)

@@ -180,8 +180,7 @@ async def test_an_answer_without_tools_calls_none(app: FastAPI, owner: User, lib
     assert (stored.text, stored.tool_runs) == ("One moment. ", [])
 
 
-@pytest.mark.database("postgresql")  # whose integers end
-async def test_an_endpoint_that_tells_too_many_tokens_in_each_round_loses_no_answer(
+async def test_implausible_tokens_of_each_round_are_estimated(
     app: FastAPI, owner: User, librarian: FakeProvider
 ) -> None:
     asks = Done(10**9, 10**9, tool_calls=ASKS.tool_calls)
@@ -192,4 +191,5 @@ async def test_an_endpoint_that_tells_too_many_tokens_in_each_round_loses_no_ans
         begun = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
     answer = await wait_until_ended(manager, begun)
     assert (answer.status, answer.text) == ("done", "It is there.")
-    assert (answer.prompt_tokens, answer.completion_tokens) == (10**9, 10**9)
+    assert answer.usage_estimated
+    assert answer.prompt_tokens + answer.completion_tokens < 10_000

@@ -202,3 +202,13 @@ async def test_embedding_model_sends_its_own_parameters_and_headers(endpoint: Em
     await embeddings.close()
     assert endpoint.bodies[0]["user"] == "a"
     assert b"X-Title: Clinic" in endpoint.heads[0]
+
+
+async def test_implausible_tokens_of_embeddings_are_not_believed(endpoint: EmbeddingEndpoint) -> None:
+    guard = CountingGuard()
+    embeddings = embeddings_of(settings_with({"name": "m", "base_url": endpoint.address}), guard)
+    vector = json.dumps({"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": 10**15}})
+    endpoint.answers = [response("200 OK", vector.encode())]
+    await embeddings.of_texts(["bread"])
+    await embeddings.close()
+    assert guard.spent == [("m", None, 0)]

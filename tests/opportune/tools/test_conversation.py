@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.db import WriteSession
-from opportune.llm import Done, FakeProvider, Message, ToolCall
+from opportune.llm import Done, FakeProvider, LLMError, Message, ToolCall
 from opportune.tools import Toolbox, ToolResult, ToolRun, converse
 from opportune.tools import conversation as conversation_module
 from opportune.tools.conversation import MAX_ROUNDS, TOO_MUCH
@@ -80,12 +80,17 @@ async def test_nobody_is_asked_about_a_call_that_makes_no_sense(app: FastAPI) ->
     ]
 
 
-async def test_a_model_that_never_ends_asking_has_to_answer(app: FastAPI) -> None:
-    model = FakeProvider(wants(RAIN))
+async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
+    model = FakeProvider.in_turn(*[[wants(RAIN)]] * MAX_ROUNDS, ["It rains.", Done(10, 5)])
     said = await conversation(app, model)
     assert len(model.received) == MAX_ROUNDS + 1
     assert len(model.offered) == MAX_ROUNDS
     assert said[-1] == Done(10 * (MAX_ROUNDS + 1), 5 * (MAX_ROUNDS + 1), model="Scripted")
+
+
+async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:
+    with pytest.raises(LLMError, match="asked for a tool that it was not offered"):
+        await conversation(app, FakeProvider(wants(RAIN)))
 
 
 async def test_a_model_gets_so_many_calls_at_once_and_no_more(app: FastAPI) -> None:

@@ -1,0 +1,94 @@
+"""Checks what a provider yields: plausible token counts, some text, and no call of a tool that was not offered."""
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from opportune.llm.provider import (
+    EMPTY,
+    Chunk,
+    Done,
+    LLMError,
+    Message,
+    Reasoning,
+    ToolSchema,
+    estimate_prompt_tokens,
+    estimate_tokens,
+)
+from opportune.llm_models import LlmModel
+
+logger = logging.getLogger(__name__)
+
+PLAUSIBLE_FACTOR = 8
+"""How many times the estimate a reported number may be. A token has at least one byte, and the estimate counts four."""
+PLAUSIBLE_MARGIN = 10_000
+"""Tokens that an endpoint may add to that: its own instructions, search results, hidden reasoning."""
+MAX_ANSWER_FACTOR = 4
+"""How many times its `max_answer_tokens` a model may write: some endpoints do not count reasoning there."""
+UNOFFERED_TOOL = "The model asked for a tool that it was not offered. Try again."
+
+
+async def checked_answer(
+    name: str,
+    model: LlmModel | None,
+    messages: Sequence[Message],
+    tools: Sequence[ToolSchema],
+    answer: AsyncGenerator[Chunk, None],
+) -> AsyncGenerator[Chunk, None]:
+    """Yield the answer; token counts that cannot be true become None, so that they are estimated.
+
+    Raises:
+        LLMError: the answer is blank, or it calls tools and none were offered.
+    """
+    prompt_tokens, written, has_words = estimate_prompt_tokens(messages, tools), 0, False
+    try:
+        async with aclosing(answer) as chunks:
+            async for chunk in chunks:
+                if isinstance(chunk, Done):
+                    _require_answer(chunk, tools, has_words=has_words)
+                    yield plausible_usage(name, model, prompt_tokens, written, chunk)
+                    continue
+                text = chunk.text if isinstance(chunk, Reasoning) else chunk
+                written += estimate_tokens(text)
+                has_words = has_words or (isinstance(chunk, str) and not chunk.isspace() and bool(chunk))
+                yield chunk
+    except LLMError as error:
+        if error.done:
+            error.done = plausible_usage(name, model, prompt_tokens, written, error.done)
+        raise
+
+
+def _require_answer(done: Done, tools: Sequence[ToolSchema], *, has_words: bool) -> None:
+    if done.tool_calls and not tools:
+        raise LLMError("malformed", UNOFFERED_TOOL, done=done)
+    if not (has_words or done.tool_calls):
+        raise LLMError("empty", EMPTY, done=done)
+
+
+def plausible_usage(name: str, model: LlmModel | None, prompt: int, written: int, done: Done) -> Done:
+    """Replace token counts by None if they are far above the estimates for the prompt and for what was written."""
+    context, answer = (model.context_tokens, model.max_answer_tokens) if model else (0, 0)
+    called = sum(estimate_tokens(call.name + call.arguments) for call in done.tool_calls)
+    prompt_limit = PLAUSIBLE_FACTOR * prompt + context + PLAUSIBLE_MARGIN
+    answer_limit = PLAUSIBLE_FACTOR * (written + called) + MAX_ANSWER_FACTOR * answer + PLAUSIBLE_MARGIN
+    checked = replace(
+        done,
+        prompt_tokens=_at_most(prompt_limit, done.prompt_tokens),
+        completion_tokens=_at_most(answer_limit, done.completion_tokens),
+    )
+    if (checked.prompt_tokens, checked.completion_tokens) != (done.prompt_tokens, done.completion_tokens):
+        logger.warning(
+            "%s reported %s prompt tokens and %s answer tokens, where about %s and %s are plausible: "
+            "the implausible number is replaced by an estimate",
+            *(name, done.prompt_tokens, done.completion_tokens, prompt, written + called),
+        )
+    return replace(
+        checked,
+        cached_tokens=_at_most(checked.prompt_tokens or 0, done.cached_tokens),
+        reasoning_tokens=_at_most(checked.completion_tokens or 0, done.reasoning_tokens),
+    )
+
+
+def _at_most(limit: int, tokens: int | None) -> int | None:
+    return tokens if tokens is not None and 0 <= tokens <= limit else None

@@ -1,0 +1,87 @@
+"""Answers that cannot be true: implausible token counts, blank texts, calls of tools that were not offered."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from opportune.llm import (
+    Done,
+    FakeProvider,
+    LanguageModel,
+    LLMError,
+    LlmModel,
+    Message,
+    Reasoning,
+    ToolCall,
+    ToolSchema,
+)
+from opportune.llm.provider import Chunk
+from tests.opportune.llm.answers import answer_of, error_of
+from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, event, text
+
+CALL = ToolCall("c1", "delete_all", "{}")
+TOOL = ToolSchema("read", "Read.", {"type": "object"})
+
+
+async def chunks_of(*script: Chunk, tools: tuple[ToolSchema, ...] = ()) -> list[Chunk]:
+    llm = LanguageModel(lambda: FakeProvider(*script))
+    llm.model = LlmModel(name="Fast", base_url="http://127.0.0.1:1")
+    return [chunk async for chunk in llm.chunks([Message("user", "Why?")], tools)]
+
+
+def parts(*content: dict[str, Any]) -> bytes:
+    return event({"choices": [{"index": 0, "delta": {"content": [*content]}}]})
+
+
+@pytest.mark.parametrize("tokens", [10**15, 10**9, 10**6, -1])
+async def test_implausible_tokens_are_not_believed(tokens: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    assert (await chunks_of("So.", Done(tokens, tokens)))[-1] == Done(model="Fast")
+    assert f"Fast reported {tokens} prompt tokens and {tokens} answer tokens" in caplog.text
+
+
+async def test_plausible_tokens_are_believed(caplog: pytest.LogCaptureFixture) -> None:
+    done = Done(9_000, 4_096, cached_tokens=8_000, reasoning_tokens=4_000, model="Fast")
+    assert (await chunks_of(Reasoning("Hm."), "So.", done))[-1] == done
+    assert not caplog.text
+
+
+async def test_parts_larger_than_their_whole_are_not_believed() -> None:
+    done = Done(100, 50, cached_tokens=101, reasoning_tokens=51)
+    assert (await chunks_of("So.", done))[-1] == Done(100, 50, model="Fast")
+
+
+@pytest.mark.parametrize("script", [[], [""], ["\n", "  "], [Reasoning("Hm."), "\n"]])
+async def test_blank_answer_is_an_error(script: list[Chunk]) -> None:
+    with pytest.raises(LLMError) as caught:
+        await chunks_of(*script)
+    assert (caught.value.code, str(caught.value)) == ("empty", "The model gave an empty answer. Try again.")
+
+
+async def test_blank_answer_of_an_endpoint_is_an_error() -> None:
+    assert (await error_of(EVENTS, text(" \n"), event(STOP), DONE)).code == "empty"
+
+
+async def test_call_without_offered_tools_is_an_error() -> None:
+    with pytest.raises(LLMError) as caught:
+        await chunks_of("I will.", Done(tool_calls=(CALL,)))
+    assert caught.value.code == "malformed"
+    assert "not offered" in str(caught.value)
+
+
+async def test_call_with_offered_tools_is_passed_on() -> None:
+    assert (await chunks_of(Done(tool_calls=(CALL,)), tools=(TOOL,)))[-1] == Done(model="Fast", tool_calls=(CALL,))
+
+
+async def test_content_may_be_a_list_of_parts() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    words, end = await answer_of(
+        EVENTS,
+        parts(thinking),
+        parts({"type": "text", "text": "Be"}, {"type": "reference", "reference_ids": [1]}),
+        parts({"type": "text", "text": "cause."}),
+        event(STOP),
+        DONE,
+    )
+    assert (words, end) == ("Because.", Done())
