@@ -14,7 +14,7 @@ from opportune.feature import Person, PersonalData
 from opportune.teams.models import Team, TeamInvitation, TeamMember
 from opportune.teams.service import remove_team, sole_ownerships
 
-NEEDED = "{teams} would have no owner. Hand over, or delete, on the page of the team first."
+NEEDED = "{teams} would have no active owner. Hand over, or delete, on the page of the team first."
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, delete, func, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -23,10 +23,11 @@ from opportune.teams.schemas import MemberFilter, MemberRead, TeamCreate
 
 MAX_TEAMS_PER_USER = 100
 
-LAST_OWNER = "The team would have no owner: make another member one first."
+LAST_OWNER = "The team would have no active owner: make another member one first."
 NOBODY_LEFT = "Nobody but you is in the team: delete it instead."
 TOO_MANY_TEAMS = f"You are in {MAX_TEAMS_PER_USER} teams: leave one first."
 NO_MEMBER = "Nobody with this address is in the team."
+DEACTIVATED = "This account is deactivated: name somebody else."
 YOURSELF = "You are an owner already: name somebody else."
 
 
@@ -223,7 +224,7 @@ async def hand_over(session: AsyncSession, team_id: int, user: User, email: str)
     """Make another member the owner in the place of who asks, who is an admin from then on.
 
     Raises:
-        FieldErrors: nobody else with this address is in the team.
+        FieldErrors: no other active member has this address.
     """
     access = await lock_team(session, team_id, user, TeamRole.OWNER)
     query = select(TeamMember, User).join(User, col(User.id) == col(TeamMember.user_id))
@@ -233,6 +234,8 @@ async def hand_over(session: AsyncSession, team_id: int, user: User, email: str)
     member, owner = found
     if member.id == access.member.id:
         raise FieldErrors({"email": YOURSELF})
+    if not owner.is_active:
+        raise FieldErrors({"email": DEACTIVATED})
     member.role, access.member.role = TeamRole.OWNER, TeamRole.ADMIN
     record_event(session, user, "team_handed_over", team=access.team.name, owner=owner.email)
     record_of_member(session, member.user_id, "team_received", user, team=access.team.name)
@@ -268,19 +271,20 @@ def member_read(member: TeamMember, person: User, user: User) -> MemberRead:
 
 
 async def sole_ownerships(session: AsyncSession, user_id: int) -> list[tuple[Team, int]]:
-    """The teams whose only owner somebody is, each with the number of its members. Held until this is committed."""
+    """The teams with no other active owner than this one, each with its number of members. Locked until the commit."""
     mine = select(col(TeamMember.team_id)).where(
         col(TeamMember.user_id) == user_id, col(TeamMember.role) == TeamRole.OWNER
     )
     held = select(Team).where(col(Team.id).in_(mine)).order_by(col(Team.id)).with_for_update(key_share=True)
     teams = (await session.scalars(held)).all()
-    owners = func.count().filter(col(TeamMember.role) == TeamRole.OWNER)
+    others = func.count().filter(_is_active_owner(), col(TeamMember.user_id) != user_id)
     counts = (
-        select(col(TeamMember.team_id), func.count(), owners)
+        select(col(TeamMember.team_id), func.count(), others)
+        .join(User, col(User.id) == col(TeamMember.user_id))
         .where(col(TeamMember.team_id).in_([team.id for team in teams]))
         .group_by(col(TeamMember.team_id))
     )
-    of_one = {team_id: members for team_id, members, owners in await session.execute(counts) if owners == 1}
+    of_one = {team_id: members for team_id, members, others in await session.execute(counts) if not others}
     return [(team, of_one[team.id]) for team in teams if team.id in of_one]
 
 
@@ -309,13 +313,23 @@ async def _remove(session: AsyncSession, team: Team, member: TeamMember) -> None
 
 
 async def _keep_owner(session: AsyncSession, team: Team, member: TeamMember) -> None:
-    """See to it that a team that is held has an owner without this one. Raises FieldErrors."""
+    """Make sure that a locked team has another active owner than this member. Raises FieldErrors."""
     if member.role is not TeamRole.OWNER:
         return
-    others = select(col(TeamMember.role)).where(col(TeamMember.team_id) == team.id, col(TeamMember.id) != member.id)
-    roles = (await session.scalars(others)).all()
-    if TeamRole.OWNER not in roles:
-        raise FieldErrors({"": LAST_OWNER if roles else NOBODY_LEFT})
+    counts = (
+        select(func.count(), func.count().filter(_is_active_owner()))
+        .select_from(TeamMember)
+        .join(User, col(User.id) == col(TeamMember.user_id))
+        .where(col(TeamMember.team_id) == team.id, col(TeamMember.id) != member.id)
+    )
+    members, owners = (await session.execute(counts)).one()
+    if not owners:
+        raise FieldErrors({"": LAST_OWNER if members else NOBODY_LEFT})
+
+
+def _is_active_owner() -> ColumnElement[bool]:
+    """An owner whose account is deactivated cannot hand the team over or delete it."""
+    return and_(col(TeamMember.role) == TeamRole.OWNER, col(User.is_active))
 
 
 def _is_of(user: User) -> ColumnElement[bool]:

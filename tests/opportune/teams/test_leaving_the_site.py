@@ -20,7 +20,7 @@ from tests.opportune.teams.test_invitations import Clients, invite
 
 pytestmark = pytest.mark.database("sqlite")
 
-NEEDED = "Crew would have no owner"
+NEEDED = "Crew would have no active owner"
 
 
 async def names(database: Database) -> list[str]:

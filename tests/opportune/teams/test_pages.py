@@ -119,7 +119,7 @@ async def test_the_only_owner_is_told_why_they_stay_and_members_leave_and_are_re
         (f"members/{number}/role", {"role": "member"}),
     ):
         await browser.post(f"/teams/{crew.team.id}/{path}", data=data)
-        assert "The team would have no owner" in (await browser.get("/teams")).text
+        assert "The team would have no active owner" in (await browser.get("/teams")).text
     await clients["stranger"].post(f"/teams/{crew.foreign.id}/leave")
     assert "delete it instead" in (await clients["stranger"].get("/teams")).text
     assert (await roles_in(database, crew.team))["owner"] == "owner"
