@@ -31,7 +31,7 @@ from app.chat.search import ChatHit
 from app.chat.search import search as search_conversations
 from app.chat.service import Chat, QuestionTooLongError
 from app.chat.sharing import NothingToShareError, Shares
-from opportune.accounts import CurrentUser, User
+from opportune.accounts import AccountOwner, CurrentUser, User
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.llm import AnswerManager, Answers, AnswerStream
 from opportune.pagination import Page, Paging
@@ -74,7 +74,7 @@ async def take_back(user: CurrentUser, session: WriteSession, share_id: RowId) -
 
 
 @router.post("/{conversation_id}/shares", status_code=201, response_model=ShareRead)
-async def share(user: CurrentUser, session: WriteSession, conversation: CurrentConversation) -> Share:
+async def share(user: AccountOwner, session: WriteSession, conversation: CurrentConversation) -> Share:
     """Let anybody who has the link read what is shown now, without a name; what follows stays private."""
     try:
         return await Shares(session, user.id).add(conversation)

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from app.chat.dependencies import CurrentConversation, MessageId
 from app.chat.sharing import NothingToShareError, Shares, read_share
-from opportune.accounts import CurrentUser
+from opportune.accounts import AccountOwner, CurrentUser
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.llm import ShownAnswer
 from opportune.pagination import Paging
@@ -30,7 +30,7 @@ async def shared(
 
 @router.post("/{conversation_id}/share")
 async def share(
-    request: Request, user: CurrentUser, session: WriteSession, conversation: CurrentConversation
+    request: Request, user: AccountOwner, session: WriteSession, conversation: CurrentConversation
 ) -> Response:
     try:
         added = await Shares(session, user.id).add(conversation)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from opportune.accounts.demo import demo_owner
     from opportune.accounts.dependencies import (
         AccountCtx,
+        AccountOwner,
         CurrentImpersonator,
         CurrentUser,
         OptionalUser,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORBIDDEN",
     "AccountCtx",
+    "AccountOwner",
     "ConfirmedUser",
     "CurrentImpersonator",
     "CurrentUser",
@@ -67,6 +69,7 @@ _PLACES = {
     "demo": ("demo_owner",),
     "dependencies": (
         "AccountCtx",
+        "AccountOwner",
         "CurrentImpersonator",
         "CurrentUser",
         "OptionalUser",

@@ -9,6 +9,7 @@ from fastapi.security.base import SecurityBase
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.context import AccountContext
+from opportune.accounts.impersonation.changes import record_changes, stop_recording
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
@@ -32,7 +33,13 @@ OPEN_PATHS = {
     *("/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/events"),
 }
 """What a superuser may look at in somebody's account."""
-PERSONAL = "This is for the person alone. Go back to your own account first: you are signed in as somebody else."
+PERSONAL = "Only the user can do this. You are signed in as somebody else: go back to your own account first."
+IMPERSONATION_END_PATHS = ("/accounts/impersonation/end", "/accounts/logout", "/api/v1/auth/logout")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+READ_ONLY = (
+    "You are signed in as somebody else and can only look. To change something, go back to your own account and sign"
+    " in as this user once more, with changes allowed."
+)
 
 
 async def get_optional_user(request: Request) -> User | None:
@@ -45,8 +52,22 @@ async def get_optional_user(request: Request) -> User | None:
     """
     if not hasattr(request.state, "user"):
         request.state.user = await _read_user(request)
+        _guard_impersonation(request)
     user: User | None = request.state.user
     return user
+
+
+def _guard_impersonation(request: Request) -> None:
+    """Refuse changes by a superuser who only looks; have the others recorded. Raises HTTPException."""
+    if request.state.impersonator is None:
+        stop_recording()
+        return
+    if request.state.session.impersonator_may_write:
+        record_changes(request.state.user, request.state.impersonator)
+        return
+    scope = request.scope  # of a WebSocket it has no method
+    if scope.get("method") not in SAFE_METHODS and scope["path"] not in IMPERSONATION_END_PATHS:
+        raise HTTPException(403, PERSONAL if _is_personal(request) else READ_ONLY)
 
 
 async def _read_user(request: Request) -> User | None:
@@ -121,12 +142,22 @@ def _is_personal(request: Request) -> bool:
 
     What comes to these addresses later is closed, too.
     """
-    path = request.scope["path"]
-    return path.startswith(PERSONAL_PATHS) and not (path in OPEN_PATHS and request.method in ("GET", "HEAD"))
+    path, method = request.scope["path"], request.scope.get("method")
+    return path.startswith(PERSONAL_PATHS) and not (path in OPEN_PATHS and method in ("GET", "HEAD"))
 
 
 get_current_user = CurrentUserScheme()
 CurrentUser = Annotated[User, Depends(get_current_user)]
+
+
+async def get_account_owner(request: Request, user: CurrentUser) -> User:
+    if request.state.impersonator is not None:
+        raise HTTPException(403, PERSONAL)
+    return user
+
+
+AccountOwner = Annotated[User, Depends(get_account_owner)]
+"""The current user, but no superuser who is signed in as them: for what gives others lasting access."""
 
 
 def needs_scope(*scopes: str) -> Any:

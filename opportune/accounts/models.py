@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint, event, func
+from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint, event, false, func
 from sqlmodel import Field
 
 from opportune.db.model import BigId, Model, utc_now
@@ -89,6 +89,8 @@ class Session(Model, table=True):
         default=None, foreign_key="accounts_session.id", ondelete="CASCADE", index=True
     )
     """The session of the superuser who has signed in as this user, for a while: it ends with that one."""
+    impersonator_may_write: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Whether that superuser has asked to change things in the user's name."""
 
 
 class ApiToken(Model, table=True):

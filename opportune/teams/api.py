@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser
 from opportune.accounts.models import User
 from opportune.accounts.responses import confirm_password
 from opportune.accounts.schemas import Reauthentication
@@ -57,8 +57,8 @@ async def list_own_invitations(user: CurrentUser, session: ReadSession) -> list[
     ]
 
 
-@router.post("/invitations/{invitation_id}/accept", responses=refusals(401, 404, 422))
-async def accept(invitation_id: RowId, user: CurrentUser, session: WriteSession) -> TeamRead:
+@router.post("/invitations/{invitation_id}/accept", responses=refusals(401, 403, 404, 422))
+async def accept(invitation_id: RowId, user: AccountOwner, session: WriteSession) -> TeamRead:
     """Join the team. Whoever is in it stays what they are."""
     team = await invitations.accept(session, invitation_id, user)
     return await _read(session, team.id, user)
@@ -105,7 +105,7 @@ async def leave(team_id: RowId, user: CurrentUser, session: WriteSession) -> Non
 
 
 @router.post("/{team_id}/hand-over", status_code=204, responses=OF_ONE)
-async def hand_over(team_id: RowId, wanted: TeamHandOver, user: CurrentUser, context: AccountCtx) -> None:
+async def hand_over(team_id: RowId, wanted: TeamHandOver, user: AccountOwner, context: AccountCtx) -> None:
     """Make another member the owner in one's place, who confirms that it is them."""
     team = (await service.open_team(context.session, team_id, user, TeamRole.OWNER)).team
     await context.manager.release()
@@ -124,7 +124,7 @@ async def list_members(
 
 @router.patch("/{team_id}/members/{member_id}", responses=OF_ONE)
 async def change_role(
-    team_id: RowId, member_id: RowId, changes: MemberUpdate, user: CurrentUser, session: WriteSession
+    team_id: RowId, member_id: RowId, changes: MemberUpdate, user: AccountOwner, session: WriteSession
 ) -> MemberRead:
     """Give a member another role, up to one's own. 422 for the only owner."""
     member = await service.change_role(session, team_id, user, member_id, changes.role)
@@ -146,7 +146,7 @@ async def list_invitations(team_id: RowId, user: CurrentUser, session: ReadSessi
 
 
 @router.post("/{team_id}/invitations", status_code=201, responses=OF_ONE, response_model=InvitationRead)
-async def invite(team_id: RowId, new: InvitationCreate, user: CurrentUser, context: AccountCtx) -> TeamInvitation:
+async def invite(team_id: RowId, new: InvitationCreate, user: AccountOwner, context: AccountCtx) -> TeamInvitation:
     """Invite an address by an e-mail, or once more: the former link ends. The role is up to one's own."""
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
     return await invite_by_email(context, team_id, user, new)

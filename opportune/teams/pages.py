@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser, came_from
+from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser, came_from
 from opportune.accounts.models import User
 from opportune.accounts.responses import PRIVATE_HEADERS, reauthenticated
 from opportune.accounts.sign_in.redirects import safe_redirect_path
@@ -96,7 +96,7 @@ async def show_invitation(request: Request, user: OptionalUser, session: ReadSes
 
 
 @router.post("/invitations/{invitation_id}/accept")
-async def accept(request: Request, invitation_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+async def accept(request: Request, invitation_id: RowId, user: AccountOwner, session: WriteSession) -> Response:
     try:
         team = await invitations.accept(session, invitation_id, user)
     except NotFound:
@@ -141,7 +141,7 @@ async def switch(request: Request, team_id: RowId, user: CurrentUser, session: W
 
 @router.post("/{team_id}/members/{member_id}/role")
 async def change_role(
-    request: Request, team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession
+    request: Request, team_id: RowId, member_id: RowId, user: AccountOwner, session: WriteSession
 ) -> Response:
     form = await read_form(request, MemberUpdate)
     if form.data is None:
@@ -180,7 +180,7 @@ async def list_invitations(request: Request, team_id: RowId, user: CurrentUser, 
 
 
 @router.post("/{team_id}/invitations")
-async def invite(request: Request, team_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
+async def invite(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
     form = await read_form(request, InvitationCreate)
     # Others' teams are not there, before anything is counted.
     await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
@@ -219,7 +219,7 @@ async def rename(request: Request, team_id: RowId, user: CurrentUser, session: W
 
 
 @router.post("/{team_id}/hand-over")
-async def hand_over(request: Request, team_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
+async def hand_over(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
     form = await read_form(request, TeamHandOver, prefix=HAND_OVER)
     access = await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.manager.release()  # guesses are counted by others

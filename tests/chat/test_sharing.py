@@ -11,7 +11,7 @@ from app.chat import share_pages
 from app.chat.service import MAX_QUESTIONS_PER_PAGE, Chat
 from opportune.accounts import User
 from opportune.llm import FakeProvider, LLMError
-from opportune.testing import make_user, signed_in_client
+from opportune.testing import PASSWORD, make_user, signed_in_client
 from opportune.web import HOUR_SECONDS, RateLimit
 from tests.chat.conversations import answer_of, make_conversation
 
@@ -122,3 +122,17 @@ async def test_who_is_guessing_is_refused_after_a_while(
     answers = [(await client.get(f"/chat/shared/{'x' * 22}")).status_code for _ in range(3)]
     assert answers == [404, 404, 429]
     assert (await client.get(f"/chat/shared/{'x' * 41}")).status_code in (404, 422, 429)
+
+
+@pytest.mark.database("sqlite")
+async def test_superuser_signed_in_as_owner_cannot_share(app: FastAPI) -> None:
+    owner = await make_user(app.state.database)
+    number = await make_conversation(app.state.database, owner.id, 1)
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as boss:
+        await boss.post("/accounts/confirm", data={"current_password": PASSWORD})
+        form = {"reason": "A test", "may_write": "y"}
+        await boss.post(f"/admin/user/impersonate/{owner.id}", data=form)
+        assert (await boss.get(f"/chat/{number}")).status_code == 200
+        assert (await boss.post(f"/chat/{number}/share")).status_code == 403
+        assert (await boss.post(f"{API}/{number}/shares")).status_code == 403
+        assert (await boss.get(f"{API}/shares")).json()["total"] == 0

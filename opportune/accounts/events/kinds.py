@@ -117,10 +117,18 @@ KINDS = {
         EventKind(
             "impersonated",
             "A superuser signed in as you",
-            "Whoever runs the site uses your account, for an hour at most and without your password. The reason:"
-            " {reason}",
+            "A superuser of this site looks at it as you see it, for an hour at most and without your password. They"
+            " cannot change anything. The reason: {reason}",
             icon="ti-spy",
         ),
+        EventKind(
+            "impersonated_with_changes",
+            "A superuser signed in as you, to change something",
+            "A superuser of this site uses your account, for an hour at most and without your password. What they"
+            " change is listed on the page Activity of your account. The reason: {reason}",
+            icon="ti-spy",
+        ),
+        EventKind("changed_by_superuser", "A superuser, signed in as you, {changes}", icon="ti-spy"),
         EventKind("impersonation_ended", "The superuser left your account", icon="ti-spy"),
         EventKind("changed_by_staff", "Staff changed your account: {fields}", icon="ti-user-cog"),
     )

@@ -10,6 +10,7 @@ from sqlmodel import col
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import send_account_email
 from opportune.accounts.events.kinds import KINDS
+from opportune.accounts.impersonation.changes import superuser_id_for
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.users import REQUEST_KEY, user_manager
@@ -108,7 +109,7 @@ def _event_of(
 ) -> AccountEvent:
     KINDS[kind].words.format(**details)
     by = by or _impersonator_of(where)
-    actor_id = by.id if by and by.id != user.id else None
+    actor_id = by.id if by and by.id != user.id else superuser_id_for(user.id)
     # Where staff sit is not told to everybody whose account they see to.
     client = _client_of(where) if actor_id is None else Client()
     return AccountEvent(

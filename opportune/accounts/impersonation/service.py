@@ -42,12 +42,14 @@ def impersonation_problem(superuser: User, person: User) -> str:
 
 
 async def start_impersonation(
-    context: AccountContext, superuser: User, here: Session, person_id: int, reason: str
+    context: AccountContext, superuser: User, here: Session, person_id: int, reason: str, *, may_write: bool = False
 ) -> tuple[Session, str]:
-    """Make a session of somebody's for a superuser, and give it with its token. The person is told of it.
+    """Make a session of this user for a superuser, and return it with its token. The user is notified.
+
+    The superuser only reads, unless `may_write`: then each change is an event of the user's account.
 
     Raises:
-        NotFound: there is no such person.
+        NotFound: the user does not exist.
         ImpersonationRefused: with a sentence.
     """
     session = context.session
@@ -71,13 +73,16 @@ async def start_impersonation(
         token_hash=hash_token(token),
         user_id=person.id,
         impersonator_session_id=own.id,
+        impersonator_may_write=may_write,
         expires_at=min(own.expires_at, utc_now() + IMPERSONATION_LIFETIME),
         address=context.client.address[:64],
         agent=context.client.user_agent[:256],
     )
     session.add(made)
-    record_event(context, person, "impersonated", by=superuser, reason=reason)
-    logger.warning("user %d signed in as user %d", superuser.id, person.id)
+    kind = "impersonated_with_changes" if may_write else "impersonated"
+    record_event(context, person, kind, by=superuser, reason=reason)
+    rights = "may change things" if may_write else "read-only"
+    logger.warning("user %d signed in as user %d, %s", superuser.id, person.id, rights)
     return made, token
 
 

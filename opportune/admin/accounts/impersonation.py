@@ -6,7 +6,7 @@ from sqladmin import expose
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from wtforms import TextAreaField  # type: ignore[import-untyped]  # has no types
+from wtforms import BooleanField, TextAreaField  # type: ignore[import-untyped]  # has no types
 from wtforms.validators import DataRequired, Length, ValidationError  # type: ignore[import-untyped]  # has no types
 
 from opportune.accounts.dependencies import account_context
@@ -43,6 +43,11 @@ class ImpersonationForm(AdminForm):
         description="The person reads it, in an e-mail and on the page of what happened to the account.",
         render_kw={"class": "form-control", "rows": 2, "maxlength": MAX_REASON_LENGTH},
     )
+    may_write = BooleanField(
+        "Allow changes",
+        description="Otherwise you only look. What you change is listed on the person's page of account events.",
+        render_kw={"class": "form-check-input"},
+    )
 
 
 class ImpersonationMixin(AdminView):
@@ -70,7 +75,7 @@ class ImpersonationMixin(AdminView):
         form = ImpersonationForm(await read_form_texts(request) if request.method == "POST" else None)
         if request.method == "POST" and form.validate():
             try:
-                return await self._impersonate(request, here, person, form.reason.data)
+                return await self._impersonate(request, here, person, form)
             except ImpersonationRefused as refusal:
                 add_error(form.reason, str(refusal))
         context = {"form": form, "obj": person, "model_view": self}
@@ -78,12 +83,15 @@ class ImpersonationMixin(AdminView):
         page = await self.templates.TemplateResponse(request, "admin/impersonate.html", context, status)
         return cast("Response", page)
 
-    async def _impersonate(self, request: Request, here: Session, person: User, reason: str) -> Response:
+    async def _impersonate(self, request: Request, here: Session, person: User, form: ImpersonationForm) -> Response:
         """Raises ImpersonationRefused: it was otherwise when the page was shown."""
+        reason, may_write = form.reason.data, form.may_write.data
         response = RedirectResponse("/", 303)
         async with self.site.database.writer() as session:
             context = account_context(request, session)
-            made, token = await start_impersonation(context, request.state.user, here, person.id, reason)
+            made, token = await start_impersonation(
+                context, request.state.user, here, person.id, reason, may_write=may_write
+            )
             audit.record_row(session, request, "sign in as", self.identity, person, {"reason": ["", reason]})
         set_session_cookie(request, response, made, token)
         return response

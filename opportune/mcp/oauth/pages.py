@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
 from opportune.accounts.context import AccountContext
-from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
+from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, sign_in_required
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.responses import PRIVATE_HEADERS, done, reauthenticated
@@ -40,7 +40,7 @@ class Consent(Reauthentication):
 
 
 @router.get("/authorize")
-async def ask(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
+async def ask(request: Request, user: AccountOwner, database: DatabaseDependency) -> Response:
     """What a program wants, in words. Nobody is sent anywhere before they have said something."""
     async with database.reader(fresh=True) as session:
         try:
@@ -51,7 +51,7 @@ async def ask(request: Request, user: CurrentUser, database: DatabaseDependency)
 
 
 @router.post("/authorize")
-async def answer(request: Request, user: CurrentUser, context: AccountCtx, database: DatabaseDependency) -> Response:
+async def answer(request: Request, user: AccountOwner, context: AccountCtx, database: DatabaseDependency) -> Response:
     """The request is in the address still, and is looked at again: the form says only yes, or no, and to what."""
     async with database.reader(fresh=True) as session:
         try:

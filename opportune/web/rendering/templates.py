@@ -59,7 +59,9 @@ class Templates:
     def _with_banner(self, request: Request, html: str) -> str:
         """A page as a superuser sees it who is signed in as somebody else: with the way back, whatever its template."""
         banner = self.environment.get_template("impersonation.html").render(
-            user=request.state.user, ends_at=request.state.session.expires_at
+            user=request.state.user,
+            ends_at=request.state.session.expires_at,
+            may_write=request.state.session.impersonator_may_write,
         )
         return BODY.sub(lambda found: found[0] + banner, html, count=1)
 

@@ -51,8 +51,9 @@ async def boss(app: FastAPI, database: Database) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def impersonate(client: AsyncClient, user: User, reason: str = REASON) -> Response:
-    return await client.post(f"/admin/user/impersonate/{user.id}", data={"reason": reason})
+async def impersonate(client: AsyncClient, user: User, reason: str = REASON, *, may_write: bool = False) -> Response:
+    form = {"reason": reason, **({"may_write": "y"} if may_write else {})}
+    return await client.post(f"/admin/user/impersonate/{user.id}", data=form)
 
 
 async def who(client: AsyncClient) -> str:
@@ -275,7 +276,7 @@ async def test_what_is_done_meanwhile_is_told_as_done_by_staff(app: FastAPI, bos
     app.add_api_route("/cards", change, methods=["POST"])
     async with signed_in_client(app, ada) as hers:
         await hers.post("/cards")
-    await impersonate(boss, ada)
+    await impersonate(boss, ada, may_write=True)
     await boss.post("/cards")
 
     assert seen == ["", BOSS]
@@ -293,6 +294,6 @@ async def test_nothing_is_confirmed_for_the_person_who_has_no_password_by_having
     person = await make_user(database, hashed_password="")
     async with signed_in_client(app, person) as theirs:
         assert (await theirs.post("/pay")).status_code == 200
-    await impersonate(boss, person)
+    await impersonate(boss, person, may_write=True)
     assert (await boss.post("/pay")).headers["location"].startswith("/accounts/confirm")
     assert dependencies.PERSONAL in (await boss.get("/accounts/confirm")).text

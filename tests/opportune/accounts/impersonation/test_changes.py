@@ -1,0 +1,183 @@
+"""What a superuser may change while signed in as a user, and what that user sees of it."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import func, select, update
+from sqlmodel import col
+
+from opportune.accounts import AccountOwner, CurrentUser
+from opportune.accounts.dependencies import PERSONAL, READ_ONLY
+from opportune.accounts.events.service import event_words
+from opportune.accounts.models import AccountEvent, User
+from opportune.db import WriteSession
+from opportune.db.database import Database
+from opportune.teams.models import Team, TeamInvitation, TeamMember, TeamRole
+from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.teams import make_team
+from tests.opportune.accounts.impersonation.test_impersonation import ADA, END, ada, boss, events, impersonate, settings
+from tests.opportune.accounts.sent_emails import told
+
+__all__ = ["ada", "boss", "settings"]  # fixtures
+
+on_sqlite = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+async def team(database: Database, ada: User) -> Team:
+    return await make_team(database, ada, name="Crew")
+
+
+async def words(app: FastAPI, user: User) -> list[str]:
+    return [event_words(event) for event in await events(app, user)]
+
+
+async def team_name(database: Database) -> str:
+    async with database.reader(fresh=True) as session:
+        return str(await session.scalar(select(col(Team.name))))
+
+
+@on_sqlite
+async def test_impersonation_is_read_only_by_default(
+    app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
+) -> None:
+    await impersonate(boss, ada)
+
+    page = await boss.get(f"/teams/{team.id}")
+    assert (page.status_code, "You can look, but change nothing." in page.text) == (200, True)
+    renamed = await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
+    assert (renamed.status_code, READ_ONLY in renamed.text) == (403, True)
+    assert (await boss.patch(f"/api/v1/teams/{team.id}", json={"name": "Changed"})).status_code == 403
+    assert (await boss.delete(f"/api/v1/teams/{team.id}/members/1")).status_code == 403
+
+    assert await team_name(database) == "Crew"
+    assert (await boss.post(END)).status_code == 303
+
+
+async def test_changes_are_listed_on_the_users_events(
+    app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
+) -> None:
+    await impersonate(boss, ada, may_write=True)
+    assert "What you do is done in their name, and they see it." in (await boss.get(f"/teams/{team.id}")).text
+    assert (await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})).status_code == 303
+    await boss.post("/teams/new", data={"name": "Second"})
+    await boss.post(END)
+
+    assert await words(app, ada) == [
+        "A superuser signed in as you, to change something",
+        "A superuser, signed in as you, changed team “Changed”",
+        "You made the team Second",
+        "A superuser, signed in as you, created team “Second”; created team member 2",
+        "The superuser left your account",
+    ]
+    assert all(event.actor_id and not event.address for event in await events(app, ada))
+    assert await told(app) == [(ADA, "A superuser signed in as you, to change something")]
+    async with signed_in_client(app, ada) as hers:
+        assert "changed team “Changed”" in (await hers.get("/accounts/events")).text
+
+
+async def test_statements_are_listed_by_model(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
+    async def rename(user: CurrentUser, session: WriteSession) -> None:
+        await session.execute(update(Team).values(name="By statement"))
+
+    app.add_api_route("/rename", rename, methods=["POST"])
+    await impersonate(boss, ada, may_write=True)
+    await boss.post("/rename")
+    assert (await words(app, ada))[1:] == ["A superuser, signed in as you, changed rows of team"]
+
+
+@on_sqlite
+async def test_session_opened_before_the_user_is_read_is_recorded(
+    app: FastAPI, boss: AsyncClient, ada: User, team: Team
+) -> None:
+    async def rename(session: WriteSession, user: CurrentUser) -> None:
+        (await session.get_one(Team, team.id)).name = "Changed"
+
+    app.add_api_route("/rename", rename, methods=["POST"])
+    await impersonate(boss, ada, may_write=True)
+    await boss.post("/rename")
+    assert (await words(app, ada))[1:] == ["A superuser, signed in as you, changed team “Changed”"]
+
+
+@on_sqlite
+async def test_failed_change_is_not_listed(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
+    async def fail(user: CurrentUser, session: WriteSession) -> None:
+        (await session.get_one(Team, team.id)).name = "Changed"
+        await session.flush()
+        await session.rollback()
+
+    app.add_api_route("/fail", fail, methods=["POST"])
+    await impersonate(boss, ada, may_write=True)
+    await boss.post("/fail")
+    assert len(await words(app, ada)) == 1
+
+
+@on_sqlite
+async def test_changes_of_the_user_are_not_listed(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
+    await impersonate(boss, ada, may_write=True)
+    await boss.post(f"/teams/{team.id}/settings", data={"name": "Once"})
+    before = await words(app, ada)
+    async with signed_in_client(app, ada) as hers:
+        await hers.post(f"/teams/{team.id}/settings", data={"name": "Twice"})
+    assert await words(app, ada) == before
+
+
+@on_sqlite
+async def test_lasting_access_to_teams_is_refused(
+    app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
+) -> None:
+    other = await make_user(database, "bob@example.com", is_verified=True)
+    async with database.writer() as session:
+        session.add(member := TeamMember(team_id=team.id, user_id=other.id, role=TeamRole.MEMBER))
+    await impersonate(boss, ada, may_write=True)
+
+    invitation = {"email": "boss@example.com", "role": "owner"}
+    path, api = f"/teams/{team.id}", f"/api/v1/teams/{team.id}"
+    for response in (
+        await boss.post(f"{path}/invitations", data=invitation),
+        await boss.post(f"{api}/invitations", json=invitation),
+        await boss.post(f"{path}/members/{member.id}/role", data={"role": "owner"}),
+        await boss.patch(f"{api}/members/{member.id}", json={"role": "owner"}),
+        await boss.post(f"{path}/hand-over", data={"hand-over-email": other.email}),
+        await boss.post(f"{api}/hand-over", json={"email": other.email}),
+        await boss.post("/teams/invitations/1/accept"),
+        await boss.post("/api/v1/teams/invitations/1/accept"),
+    ):
+        assert (response.status_code, PERSONAL in response.text) == (403, True), response.url
+
+    async with database.reader(fresh=True) as session:
+        assert await session.scalar(select(func.count()).select_from(TeamInvitation)) == 0
+        role = await session.scalar(select(col(TeamMember.role)).where(col(TeamMember.id) == member.id))
+    assert role == TeamRole.MEMBER
+
+
+@on_sqlite
+async def test_account_owner_refuses_superusers_only(app: FastAPI, boss: AsyncClient, ada: User) -> None:
+    async def give(user: AccountOwner) -> str:
+        return user.email
+
+    app.add_api_route("/give", give, methods=["POST"])
+    async with signed_in_client(app, ada) as hers:
+        assert (await hers.post("/give")).json() == ADA
+    await impersonate(boss, ada, may_write=True)
+    assert PERSONAL in (await boss.post("/give")).text
+
+
+@pytest.mark.database("postgresql")
+async def test_change_and_event_are_one_transaction_on_postgresql(
+    app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
+) -> None:
+    async def fail(user: CurrentUser, session: WriteSession) -> None:
+        (await session.get_one(Team, team.id)).name = "Changed"
+        await session.flush()
+        raise RuntimeError
+
+    app.add_api_route("/fail", fail, methods=["POST"])
+    await impersonate(boss, ada, may_write=True)
+    await boss.post("/fail")
+    async with database.reader(fresh=True) as session:
+        count = select(func.count()).select_from(AccountEvent).where(col(AccountEvent.kind) == "changed_by_superuser")
+        assert await session.scalar(count) == 0
+    assert await team_name(database) == "Crew"
+    await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
+    assert (await words(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"
