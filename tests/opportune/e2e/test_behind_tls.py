@@ -7,13 +7,12 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from opportune.deploy.rehearsal.process import free_port
-from opportune.deploy.rehearsal.proxy import PROXIES, Front, program, running
+from opportune.deploy.rehearsal.proxy import Front, installed_proxy, running
 from opportune.deploy.rehearsal.rules import Rules
 from opportune.deploy.rehearsal.services import make_certificate
 from opportune.hosts import HOSTS
 from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD
-from opportune.testing.services.missing_programs import skip_for_missing
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -27,15 +26,12 @@ def settings(settings: Settings) -> Settings:
 async def test_a_visitor_registers_with_a_cookie_that_goes_by_https_alone(
     chromium: Browser, site: str, tmp_path: Path
 ) -> None:
-    name = next(filter(program, PROXIES), None)
-    if name is None:
-        skip_for_missing("A proxy", "apt install nginx-light")
     certificate, key = make_certificate(tmp_path / "tls")
     rules = replace(Rules.of(HOSTS["render"]), total_seconds=None)
     front = Front(rules, free_port(), int(site.rpartition(":")[2]), certificate, key, tmp_path / "proxy")
     errors: list[str] = []
     async with (
-        running(name, front),
+        running(installed_proxy(), front),
         await chromium.new_context(
             base_url=f"https://127.0.0.1:{front.port}", ignore_https_errors=True, reduced_motion="reduce"
         ) as context,

