@@ -1,11 +1,12 @@
 """Sessions as dependencies. A route takes one of them; `RWCtx` is for the one that needs a reader and a writer.
 
-import opportune.db.fastapi_first  # noqa: F401 - before FastAPI itself
-# isort: split
-
-Their scope is the function: the commit is done before the response is sent, so nobody is told of a write that a failing
-commit then takes back. A stream takes neither: it opens short sessions of its own.
+Their scope is the function: the commit is done before the response is sent, so no client learns of a write that a
+failing commit then takes back. Streams and WebSockets take none and open short sessions.
 """
+
+import opportune.db.fastapi_first  # noqa: F401 - before FastAPI itself
+
+# isort: split
 
 from collections.abc import AsyncIterator
 from inspect import Parameter, Signature, signature

@@ -55,11 +55,11 @@ def may_compress(scope: Scope) -> bool:
 
 
 class CompressionMiddleware:
-    """Compresses answers, and streams piece by piece without holding them back. Pure ASGI.
+    """Compresses responses, and streams piece by piece without holding them back. Pure ASGI.
 
     Args:
-        app: What answers.
-        apart: The beginning of the addresses whose answers come as they have to be.
+        app: The application inside.
+        excluded_prefix: Beginning of the paths whose responses are sent as they are.
     """
 
     def __init__(self, app: ASGIApp, excluded_prefix: str) -> None:
