@@ -38,6 +38,7 @@ from opportune.web.errors.handlers import add_error_handlers
 from opportune.web.middleware.allowed_hosts import AllowedHostsMiddleware
 from opportune.web.middleware.body_limit import BodyLimitMiddleware
 from opportune.web.middleware.compression import CompressionMiddleware
+from opportune.web.middleware.cors import ApiCorsMiddleware
 from opportune.web.middleware.csrf import CsrfMiddleware
 from opportune.web.middleware.flash import FlashMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
@@ -131,8 +132,10 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 
 def add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost: headers and log lines are for refusals and crashes too.
-    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(BodyLimitMiddleware, max_file_bytes=settings.max_upload_bytes)
     app.add_middleware(CsrfMiddleware, settings=settings)
+    if settings.cors_origins:  # outside of what may refuse a request: the page learns why
+        app.add_middleware(ApiCorsMiddleware, settings=settings)
     app.add_middleware(AllowedHostsMiddleware, settings=settings)
     app.add_middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
     app.add_middleware(StreamsMiddleware)

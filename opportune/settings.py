@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 EXAMPLE_SECRET_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
 MIN_SECRET_KEY_LENGTH = 32
 MIN_METRICS_TOKEN_LENGTH = 20
+DEFAULT_MAX_UPLOAD_BYTES = 10_000_000
 HOST_PATTERN = re.compile(r"\*|(\*\.)?[^*/:]+|\[.+\]")
 """What a request can be for, without scheme, port or path; the last is an IPv6 address."""
+ORIGIN_PATTERN = re.compile(r"\*|https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+"""What a browser sends as `Origin`: in small letters, without a path."""
 GENERATE_KEY_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 FILE_OWNER_HINT = "Run this as the user whose file it is, or give the file to this user (chown)."
@@ -134,6 +137,8 @@ class Settings(BaseSettings):
     """Public address (https://example.org). Forms from elsewhere are refused. Empty: what host or request tell."""
     allowed_hosts: Annotated[list[str], NoDecode] = []
     """Host names to answer to, with commas (*.example.org allowed). Empty: the one of BASE_URL, or any."""
+    cors_origins: Annotated[list[str], NoDecode] = []
+    """Origins, with commas, whose pages may call /api from a browser (https://app.example.org); *: all of them."""
     trusted_proxies: str = ""
     """Addresses and networks (with commas) of proxies whose X-Forwarded-* headers are believed; *: whoever connects."""
     client_address_header: str = Field(default_factory=client_address_header_from_host)
@@ -236,6 +241,8 @@ class Settings(BaseSettings):
     """Who mail comes from (Site <site@example.org>). Empty: the address of BASE_URL's host."""
     storage_url: SecretStr = SecretStr("file:./data/uploads")
     """Where uploaded files are kept: file:folder, s3://key:secret@host/bucket?region=name, or database:."""
+    max_upload_bytes: int = Field(default=DEFAULT_MAX_UPLOAD_BYTES, ge=1_000)
+    """Bytes that an uploaded file may have. Pictures are read into memory, so allow only what the machine has."""
     backup_url: SecretStr = SecretStr("")
     """Where backups go by themselves: s3://key:secret@host/bucket/folder, or file:folder. Empty: none do."""
     backup_schedule: str = "30 3 * * *"
@@ -294,7 +301,7 @@ class Settings(BaseSettings):
         changed._of_features = {**self._of_features, **{type(each): each for each in given}}
         return changed
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split_by_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -308,6 +315,14 @@ class Settings(BaseSettings):
         if not all(HOST_PATTERN.fullmatch(name) for name in names):
             raise ValueError("must be hosts such as example.org, or *.example.org for all below it")
         return names
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        origins = [origin.rstrip("/").lower() for origin in value]
+        if not all(ORIGIN_PATTERN.fullmatch(origin) for origin in origins):
+            raise ValueError("must be origins without a path, such as https://app.example.org, or *")
+        return origins
 
     @field_validator("site_name")
     @classmethod

@@ -7,8 +7,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from opportune.db import Database
+from opportune.settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.testing import RecordedJobs
-from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE
+from opportune.web.forms.uploads import too_large
 from tests.events.conftest import MakeEvent, picture, registrations
 
 # What is looked at is the browser's part: one kind is enough.
@@ -42,9 +43,9 @@ async def test_a_visitor_finds_an_event_and_registers_with_a_photo(
 
     huge = tmp_path / "huge.jpg"
     with huge.open("wb") as file:
-        file.truncate(MAX_FILE_BYTES + 1)
+        file.truncate(DEFAULT_MAX_UPLOAD_BYTES + 1)
     await page.get_by_label("Photo").set_input_files(huge)
-    assert await page.get_by_label("Photo").evaluate("field => field.validationMessage") == TOO_LARGE
+    assert await page.get_by_label("Photo").evaluate("field => field.validationMessage") == too_large()
 
     await page.get_by_label("Photo").set_input_files(good)
     await register.click()

@@ -18,7 +18,7 @@ from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.fields.files import FileColumn, ImageColumn, deleted_unless_done
 from opportune.storage import Storage, StorageError
 from opportune.storage.images import ImageRefusedError
-from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
+from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 
 CLEAR = "clear"
 MISSING = "Please choose a file."
@@ -34,8 +34,7 @@ class FileField(Field):  # type: ignore[misc]  # its base has no types
     column: FileColumn
 
     def __init__(self, *args: Any, validators: Collection[Any] = (), **options: Any) -> None:
-        limits = {"data-largest": MAX_FILE_BYTES, "data-too-large": TOO_LARGE}
-        options["render_kw"] = {"class": "form-control", "accept": self.column.accept or False, **limits}
+        options["render_kw"] = {"class": "form-control", "accept": self.column.accept or False, **file_attributes()}
         super().__init__(*args, **options)
         self.is_required = any(isinstance(rule, InputRequired) for rule in validators)
         self.nothing = None if any(isinstance(rule, Optional) for rule in validators) else ""

@@ -13,10 +13,9 @@ from opportune.data.backup.bucket_uploads import put_missing
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.progress import work
-from opportune.settings import Settings
+from opportune.settings import DEFAULT_MAX_UPLOAD_BYTES, Settings
 from opportune.storage import MissingFileError, StorageError, open_storage
 from opportune.storage.location import Bucket, Place
-from opportune.web.forms.uploads import MAX_FILE_BYTES
 
 
 def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
@@ -83,7 +82,7 @@ async def put_into_database(archive: Archive, settings: Settings) -> None:
     try:
         with work("Keeping uploads", len(archive.uploads), "files") as progress:
             for name in archive.uploads:
-                with SpooledTemporaryFile(MAX_FILE_BYTES) as file:
+                with SpooledTemporaryFile(DEFAULT_MAX_UPLOAD_BYTES) as file:
                     archive.extract(name, cast("BinaryIO", file))
                     file.seek(0)
                     await storage.put(name.removeprefix(UPLOADS), file.read(), "")

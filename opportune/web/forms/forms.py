@@ -15,7 +15,7 @@ from opportune.db.references import reference_of
 from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import NOT_A_CHOICE, message_for
 from opportune.web.forms.fields import PICKER, WRITTEN, Control, RowChoices, as_text, as_written, controls_of
-from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, Upload, allow_files, read_upload
+from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 from opportune.web.time_zone import current_zone, known_zone, local, moment_in, zone_name
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,7 +41,6 @@ UNANSWERED = {
     "select": "Please choose one.",
 }
 CHOOSE_AGAIN = "Please choose the file again."
-FILE_ATTRIBUTES: Mapping[str, Attribute] = {"data-largest": MAX_FILE_BYTES, "data-too-large": TOO_LARGE}
 ID = re.compile("[0-9]{1,18}")
 ZONE_SUFFIX = ".zone"
 """Of the field beside a moment that says in which zone it was shown."""
@@ -240,7 +239,7 @@ class Form(Generic[M]):
             "name": control.name,
             "required": control.required and control.type != "checkboxes" and control.name not in self.stored_files,
             "multiple": control.multiple and control.type != "checkboxes",
-            **(FILE_ATTRIBUTES if control.type == "file" else {}),
+            **(file_attributes() if control.type == "file" else {}),
             **control.attributes,
         }
 

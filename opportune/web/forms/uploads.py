@@ -1,6 +1,7 @@
 """Files that come with a form, as values that a Pydantic model can hold."""
 
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -10,11 +11,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from opportune.annotations import Attribute
+from opportune.settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, check_image
 
-MAX_FILE_BYTES = 10_000_000
-"""Bytes."""
-TOO_LARGE = f"Please choose a file of at most {MAX_FILE_BYTES // 1_000_000} MB."
+max_upload_bytes: ContextVar[int] = ContextVar("max_upload_bytes", default=DEFAULT_MAX_UPLOAD_BYTES)
+"""The site's MAX_UPLOAD_BYTES, in its requests."""
 
 MORE_BODY_KEY = "opportune.more_body"
 """Where in a request's scope stands by how many bytes its body may be larger than others: in a list, which copies of
@@ -77,7 +79,18 @@ ImageUpload = Annotated[
 def allow_files(request: Request) -> None:
     """Let this request's body have files in it; called before anything of it is read."""
     if has_parts(request.headers.get("content-type", "").encode()):
-        request.scope.setdefault(MORE_BODY_KEY, [0])[0] = MAX_FILE_BYTES
+        request.scope.setdefault(MORE_BODY_KEY, [0])[0] = max_upload_bytes.get()
+
+
+def too_large() -> str:
+    """Return the message for a file over the limit."""
+    size = max_upload_bytes.get()
+    return f"Please choose a file of at most {f'{size / 1e6:.3g} MB' if size >= 1_000_000 else f'{size / 1e3:.3g} kB'}."
+
+
+def file_attributes() -> dict[str, Attribute]:
+    """Return the attributes of a file field, by which the browser refuses a large file before it is sent."""
+    return {"data-largest": max_upload_bytes.get(), "data-too-large": too_large()}
 
 
 def has_parts(content_type: bytes) -> bool:
@@ -86,12 +99,12 @@ def has_parts(content_type: bytes) -> bool:
 
 
 async def read_upload(file: UploadFile) -> Upload | None:
-    """The upload of a field for files, checked in a thread; None where nothing was chosen."""
+    """Return the upload of a file field, checked in a thread; None if no file was selected."""
     if not file.filename and not file.size:
         return None
     name = display_name(file.filename or "")
-    if (file.size or 0) > MAX_FILE_BYTES:
-        return Upload(name, b"", fault=TOO_LARGE)
+    if (file.size or 0) > max_upload_bytes.get():
+        return Upload(name, b"", fault=too_large())
     content = await file.read()
     try:
         return Upload(name, content, await check_image(content))

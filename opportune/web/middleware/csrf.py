@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.settings import Settings
 from opportune.web.errors.handlers import problem
+from opportune.web.middleware.cors import API_PREFIX
 
 if TYPE_CHECKING:
     from opportune.web.errors.error_hints import ErrorHint
@@ -27,6 +28,7 @@ class CsrfMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.base_url = settings.base_url
+        self.cors_origins = frozenset(settings.cors_origins)
         self.shows_hints = settings.environment == "development"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,6 +51,8 @@ class CsrfMiddleware:
     def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
         if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
             return False  # no browser adds a bearer token by itself
+        if "cookie" not in headers and self._may_call_api(headers.get("origin", ""), scope["path"]):
+            return False  # signing in for a token, for one
         site = headers.get("sec-fetch-site")
         if site not in (None, "same-origin", "none"):
             return True
@@ -57,6 +61,9 @@ class CsrfMiddleware:
             return False
         # A proxy may have changed the host's name. Where nobody has told us the public one, the browser knows it.
         return bool(self.base_url) or site != "same-origin"
+
+    def _may_call_api(self, origin: str, path: str) -> bool:
+        return path.startswith(API_PREFIX) and bool(origin) and not self.cors_origins.isdisjoint({origin, "*"})
 
     def _is_ours(self, source: str, host: str, scheme: str) -> bool:
         try:

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette import formparsers
 
 from opportune.application import create_app
+from opportune.settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.storage import images
 from opportune.testing.plugin import settings_for
-from opportune.web.forms.forms import read_form
-from opportune.web.forms.uploads import MAX_FILE_BYTES, TOO_LARGE, ImageUpload, Upload, display_name
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.forms.uploads import ImageUpload, Upload, display_name, too_large
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from tests.opportune.storage.pictures import photo
 
@@ -35,7 +36,11 @@ class Words(BaseModel):
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    app = create_app(settings_for("sqlite:///never-opened.db"))
+    return app_with()
+
+
+def app_with(**changes: int) -> FastAPI:
+    app = create_app(settings_for("sqlite:///never-opened.db").model_copy(update=changes))
 
     @app.post(PATH)
     async def send(request: Request) -> dict[str, Any]:
@@ -43,6 +48,10 @@ def app() -> FastAPI:
         files = [form.data.photo, form.data.paper] if form.data else []
         kinds = [(file.filename, file.content_type, file.suffix, len(file.content)) for file in files if file]
         return {"title": form.value("title"), "errors": form.errors, "files": kinds}
+
+    @app.get("/api/attributes")
+    async def attributes() -> dict[str, Any]:
+        return dict(Form(Sent).field("paper").attributes)
 
     @app.post("/api/words")
     async def words(request: Request) -> dict[str, str]:
@@ -96,7 +105,7 @@ async def test_a_field_where_nothing_was_chosen_is_left_out(browser: AsyncClient
         (b"<html></html>", images.UNKNOWN),
         (photo()[:-100], images.DAMAGED),
         (b"", images.UNKNOWN),
-        (b"\0" * (MAX_FILE_BYTES + 1), TOO_LARGE),
+        (b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + 1), too_large()),
     ],
 )
 async def test_a_hostile_file_is_refused_beside_its_field_and_what_was_typed_is_kept(
@@ -119,15 +128,31 @@ async def test_words_in_the_place_of_a_file_are_refused(browser: AsyncClient) ->
 
 
 async def test_only_a_form_that_takes_files_may_be_as_large_as_one(browser: AsyncClient) -> None:
-    file = ("a.bin", b"\0" * MAX_FILE_BYTES, "application/octet-stream")
-    assert (await sent(browser, paper=file))["files"][0][-1] == MAX_FILE_BYTES
+    file = ("a.bin", b"\0" * DEFAULT_MAX_UPLOAD_BYTES, "application/octet-stream")
+    assert (await sent(browser, paper=file))["files"][0][-1] == DEFAULT_MAX_UPLOAD_BYTES
     assert (await browser.post("/api/words", data={"title": "Ada"}, files={"paper": file})).status_code == 413
     assert (await browser.post(PATH, content=b"title=" + b"a" * MAX_BODY_BYTES, headers=URL_ENCODED)).status_code == 413
 
 
 async def test_more_than_a_form_with_files_may_have_is_refused(browser: AsyncClient) -> None:
-    file = ("a.bin", b"\0" * (MAX_FILE_BYTES + MAX_BODY_BYTES), "application/octet-stream")
+    file = ("a.bin", b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + MAX_BODY_BYTES), "application/octet-stream")
     assert (await browser.post(PATH, data={"title": "Ada"}, files={"paper": file})).status_code == 413
+
+
+@pytest.mark.parametrize(("size", "refusal"), [(3_000_000, {}), (3_000_001, {"paper": "of at most 3 MB."})])
+async def test_upload_limit_is_a_setting(size: int, refusal: dict[str, str]) -> None:
+    file = ("a.bin", b"\0" * size, "application/octet-stream")
+    async with AsyncClient(
+        transport=ASGITransport(app_with(max_upload_bytes=3_000_000)), base_url="http://testserver"
+    ) as browser:
+        answer = await sent(browser, paper=file)
+        assert answer["errors"].keys() == refusal.keys()
+        assert answer["errors"].get("paper", "").endswith(refusal.get("paper", ""))
+        too_much = ("a.bin", b"\0" * (3_000_000 + MAX_BODY_BYTES), "application/octet-stream")
+        assert (await browser.post(PATH, data={"title": "Ada"}, files={"paper": too_much})).status_code == 413
+        shown = (await browser.get("/api/attributes")).json()
+    limits = (str(shown["data-largest"]), shown["data-too-large"])
+    assert limits == ("3000000", "Please choose a file of at most 3 MB.")
 
 
 async def test_an_upload_that_breaks_off_leaves_no_file(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +167,7 @@ async def test_an_upload_that_breaks_off_leaves_no_file(browser: AsyncClient, mo
 
     async def broken_off() -> AsyncIterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="paper"; filename="a"\r\n\r\n' + b"\0" * 2_000_000
-        yield b"\0" * (MAX_FILE_BYTES + MAX_BODY_BYTES)
+        yield b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + MAX_BODY_BYTES)
 
     response = await browser.post(PATH, content=broken_off(), headers=PARTS)
     assert response.status_code == 413

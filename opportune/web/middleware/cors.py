@@ -1,0 +1,33 @@
+"""Lets pages of other origins call the API from a browser (cross-origin resource sharing)."""
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from opportune.settings import Settings
+
+API_PREFIX = "/api/"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID")
+RESPONSE_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID")
+
+
+class ApiCorsMiddleware(CORSMiddleware):
+    """Answers preflight requests below /api and marks its responses for the origins of CORS_ORIGINS.
+
+    Cookies are not shared: a page of another origin signs in for a bearer token and sends that.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        super().__init__(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=METHODS,
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=RESPONSE_HEADERS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(API_PREFIX):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)

@@ -1,0 +1,112 @@
+"""CORS_ORIGINS: pages of other origins call the API with a token, and never with a visitor's cookies."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient, Response
+
+from opportune.application import create_app
+from opportune.errors import SettingsError
+from opportune.settings import Settings, load_settings
+
+APP = "https://app.example.org"
+OTHER = "https://evil.example"
+SIGN_IN = "/api/v1/auth/login"
+CREDENTIALS = {"username": "nobody@example.com", "password": "wrong"}
+
+
+@asynccontextmanager
+async def client_of(settings: Settings, *origins: str) -> AsyncIterator[AsyncClient]:
+    app: FastAPI = create_app(settings.model_copy(update={"cors_origins": list(origins)}))
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[AsyncClient]:
+    async with client_of(settings, APP) as client:
+        yield client
+
+
+def allowed_origin(response: Response) -> str | None:
+    origin: str | None = response.headers.get("access-control-allow-origin")
+    return origin
+
+
+async def preflight(client: AsyncClient, origin: str, path: str = "/api/v1/users/me") -> Response:
+    asked = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
+    return await client.options(path, headers={"Origin": origin, **asked})
+
+
+@pytest.mark.database("sqlite")
+async def test_preflight_allows_listed_origins_without_credentials(client: AsyncClient) -> None:
+    response = await preflight(client, APP)
+    assert (response.status_code, allowed_origin(response)) == (200, APP)
+    assert "PATCH" in response.headers["access-control-allow-methods"]
+    assert "access-control-allow-credentials" not in response.headers
+
+
+@pytest.mark.database("sqlite")
+async def test_preflight_refuses_other_origins(client: AsyncClient) -> None:
+    response = await preflight(client, OTHER)
+    assert (response.status_code, allowed_origin(response)) == (400, None)
+
+
+@pytest.mark.database("sqlite")
+async def test_refusals_tell_a_listed_origin_the_reason(client: AsyncClient) -> None:
+    response = await client.get("/api/v1/users/me", headers={"Origin": APP})
+    assert (response.status_code, allowed_origin(response)) == (401, APP)
+    assert "origin" in response.headers["vary"].lower()
+
+
+@pytest.mark.database("sqlite")
+async def test_pages_are_shared_with_no_origin(client: AsyncClient) -> None:
+    assert allowed_origin(await client.get("/accounts/login", headers={"Origin": APP})) is None
+    response = await preflight(client, APP, "/accounts/login")
+    assert allowed_origin(response) is None
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(("origin", "status"), [(APP, 401), (OTHER, 403)])
+async def test_listed_origins_sign_in_for_a_token(client: AsyncClient, origin: str, status: int) -> None:
+    headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+    response = await client.post(SIGN_IN, data=CREDENTIALS, headers=headers)
+    assert response.status_code == status
+
+
+@pytest.mark.database("sqlite")
+async def test_cookies_of_a_listed_origin_are_refused(client: AsyncClient) -> None:
+    headers = {"Origin": APP, "Sec-Fetch-Site": "cross-site", "Cookie": "session=x"}
+    response = await client.post(SIGN_IN, data=CREDENTIALS, headers=headers)
+    assert (response.status_code, allowed_origin(response)) == (403, APP)
+
+
+@pytest.mark.database("sqlite")
+async def test_star_allows_every_origin(settings: Settings) -> None:
+    async with client_of(settings, "*") as client:
+        assert allowed_origin(await client.get("/api/v1/users/me", headers={"Origin": OTHER})) == "*"
+        posted = await client.post(SIGN_IN, data=CREDENTIALS, headers={"Origin": OTHER, "Sec-Fetch-Site": "cross-site"})
+        assert posted.status_code == 401
+
+
+@pytest.mark.database("sqlite")
+async def test_without_the_setting_no_origin_is_allowed(settings: Settings) -> None:
+    async with client_of(settings) as client:
+        assert allowed_origin(await client.get("/api/v1/users/me", headers={"Origin": APP})) is None
+
+
+def test_origins_are_read_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "https://App.example.org/, http://localhost:5173,http://[::1]:80")
+    assert load_settings(_env_file=None).cors_origins == [APP, "http://localhost:5173", "http://[::1]:80"]
+
+
+@pytest.mark.parametrize("value", ["app.example.org", "https://app.example.org/path", "https://*.example.org", "null"])
+def test_malformed_origins_are_one_line(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", value)
+    with pytest.raises(SettingsError, match=r"^CORS_ORIGINS: must be origins without a path"):
+        load_settings(_env_file=None)
