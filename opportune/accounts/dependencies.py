@@ -7,6 +7,7 @@ from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import HTTPConnection
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.impersonation.changes import record_changes, stop_recording
@@ -26,6 +27,7 @@ from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.templates import is_htmx
 
 LOGIN_PATH = "/accounts/login"
+SIGN_IN_FIRST = "Sign in first."
 
 PERSONAL_PATHS = ("/accounts/", "/api/v1/auth/", "/api/v1/users/me")
 OPEN_PATHS = {
@@ -42,7 +44,7 @@ READ_ONLY = (
 )
 
 
-async def get_optional_user(request: Request) -> User | None:
+async def get_optional_user(request: HTTPConnection) -> User | None:
     """The active user who sends this request, read afresh once a request; also at `request.state.user`.
 
     `request.state.session` is the session of the browser that they use, or None, `.token` that of a program;
@@ -57,7 +59,7 @@ async def get_optional_user(request: Request) -> User | None:
     return user
 
 
-def _guard_impersonation(request: Request) -> None:
+def _guard_impersonation(request: HTTPConnection) -> None:
     """Refuse changes by a superuser who only looks; have the others recorded. Raises HTTPException."""
     if request.state.impersonator is None:
         stop_recording()
@@ -70,7 +72,7 @@ def _guard_impersonation(request: Request) -> None:
         raise HTTPException(403, PERSONAL if _is_personal(request) else READ_ONLY)
 
 
-async def _read_user(request: Request) -> User | None:
+async def _read_user(request: HTTPConnection) -> User | None:
     request.state.session = request.state.token = request.state.impersonator = None
     request.state.grants = frozenset()
     database: Database = request.app.state.database
@@ -109,7 +111,7 @@ async def read_program(request: Request, *strategies: TokenStrategy) -> tuple[Ap
     return None
 
 
-def _note_use(request: Request, row: Session | ApiToken) -> None:
+def _note_use(request: HTTPConnection, row: Session | ApiToken) -> None:
     last_seen: LastSeen = request.app.state.last_seen
     if last_seen.is_due(row):
         last_seen.note(row, Client.of(request))
@@ -126,7 +128,7 @@ class CurrentUserScheme(SecurityBase):
 
     model, scheme_name = oauth2_scheme.model, oauth2_scheme.scheme_name
 
-    async def __call__(self, request: Request, needed: SecurityScopes = NO_SCOPES) -> User:
+    async def __call__(self, request: HTTPConnection, needed: SecurityScopes = NO_SCOPES) -> User:
         user = await get_optional_user(request)
         if user is None:
             raise sign_in_required(request)
@@ -137,7 +139,7 @@ class CurrentUserScheme(SecurityBase):
         return user
 
 
-def _is_personal(request: Request) -> bool:
+def _is_personal(request: HTTPConnection) -> bool:
     """Whether this is the person's alone: all pages of the account and what programs do with it, but for a few.
 
     What comes to these addresses later is closed, too.
@@ -150,7 +152,7 @@ get_current_user = CurrentUserScheme()
 CurrentUser = Annotated[User, Depends(get_current_user)]
 
 
-async def get_account_owner(request: Request, user: CurrentUser) -> User:
+async def get_account_owner(request: HTTPConnection, user: CurrentUser) -> User:
     if request.state.impersonator is not None:
         raise HTTPException(403, PERSONAL)
     return user
@@ -173,7 +175,7 @@ def needs_scope(*scopes: str) -> Any:
     return Security(get_current_user, scopes=scopes)
 
 
-async def get_impersonator(request: Request) -> User | None:
+async def get_impersonator(request: HTTPConnection) -> User | None:
     await get_optional_user(request)
     impersonator: User | None = request.state.impersonator
     return impersonator
@@ -197,10 +199,10 @@ async def get_account_context(request: Request, session: WriteSession) -> Accoun
 AccountCtx = Annotated[AccountContext, Depends(get_account_context)]
 
 
-def sign_in_required(request: Request) -> HTTPException:
-    """What to raise at somebody whom we do not know: to the sign-in page and back, or 401 for programs."""
-    if wants_json(request):
-        return HTTPException(401, headers=AUTHENTICATE_HEADER)
+def sign_in_required(request: HTTPConnection) -> HTTPException:
+    """Return the error for anonymous users: a redirect to the sign-in page, or 401 for programs and WebSockets."""
+    if not isinstance(request, Request) or wants_json(request):
+        return HTTPException(401, SIGN_IN_FIRST, AUTHENTICATE_HEADER)
     address = f"{LOGIN_PATH}?{urlencode({'next': came_from(request)})}"
     if is_htmx(request):  # which would put the sign-in page into a part of this one
         return HTTPException(401, headers={"HX-Redirect": address})

@@ -22,6 +22,7 @@ from opportune.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.server.connections.acceptor import Acceptor
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.proxies import ServerConfig
+from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 from opportune.settings import Settings, forget_settings
 from opportune.telemetry.process import form_group
 
@@ -155,6 +156,10 @@ def _options(settings: Settings) -> dict[str, Any]:
         # Fly allows 5 seconds between the signal and the end; what closes the database comes after these.
         "timeout_graceful_shutdown": 3,
         "http": f"opportune.server.connections.with_{'httptools' if find_spec('httptools') else 'h11'}:Protocol",
+        "ws": "opportune.server.websockets:open_websocket",
+        "ws_max_size": MAX_WEBSOCKET_MESSAGE_BYTES,
+        # Compression costs memory for each connection, and its length can tell secrets (docs/security.md).
+        "ws_per_message_deflate": False,
         # psycopg cannot use the loop that Windows has by default.
         "loop": "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop",
     }

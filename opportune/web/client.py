@@ -4,7 +4,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple, Self
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 
 class Client(NamedTuple):
@@ -15,12 +15,12 @@ class Client(NamedTuple):
     user_agent: str = ""
 
     @classmethod
-    def of(cls, request: Request) -> Self:
+    def of(cls, request: HTTPConnection) -> Self:
         """The client that sends this request."""
         return cls(client_address(request), request.headers.get("user-agent", ""))
 
 
-def client_address(request: Request) -> str:
+def client_address(request: HTTPConnection) -> str:
     """Who sends this, behind trusted proxies. Of IPv6 the network, in which one visitor has all addresses."""
     peer = request.client.host if request.client else ""
     for host in (_forwarded_address(request), peer):
@@ -36,7 +36,7 @@ def _visitor(address: IPv4Address | IPv6Address) -> str:
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
-def _forwarded_address(request: Request) -> str:
+def _forwarded_address(request: HTTPConnection) -> str:
     """What the host's proxy says, which comes last if a visitor has sent the header, too."""
     header = request.app.state.settings.client_address_header
     values = request.headers.getlist(header) if header else []

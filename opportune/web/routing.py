@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.params import Depends
-from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Mount
 
 from opportune import speedups
@@ -36,7 +36,8 @@ class Router(APIRouter):
         """
         flatten(router)
         routes = [route for route in router.routes if isinstance(route, APIRoute) and prefix + route.path]
-        if len(routes) < len(router.routes):
+        sockets = [route for route in router.routes if isinstance(route, APIWebSocketRoute)]
+        if len(routes) + len(sockets) < len(router.routes):
             if any(rule_of(route.endpoint) for route in routes):
                 raise TypeError("cached routes want a router of routes alone")
             self.include_router(router, prefix=prefix, dependencies=dependencies, include_in_schema=include_in_schema)
@@ -47,6 +48,9 @@ class Router(APIRouter):
             if isinstance(own, DirectRoute):
                 own.is_direct = speedups.are_on()
             self.routes.append(own)
+        for socket in sockets:
+            behind = [*dependencies, *socket.dependencies]
+            self.add_api_websocket_route(prefix + socket.path, socket.endpoint, socket.name, dependencies=behind)
         self.include_rest(router, prefix)
 
     def include_rest(self, router: APIRouter, prefix: str) -> None:

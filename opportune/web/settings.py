@@ -3,7 +3,8 @@
 from functools import cache
 from typing import Any
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
 from opportune.settings import BaseSettings
 
@@ -15,7 +16,7 @@ def settings_of(kind: type[BaseSettings]) -> Any:
     The site's own are `settings_of(Settings)`.
     """
 
-    async def read(request: Request) -> BaseSettings:
+    async def read(request: HTTPConnection) -> BaseSettings:
         found: BaseSettings = request.app.state.settings.of(kind)
         return found
 

@@ -4,12 +4,18 @@ import re
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from httpx import ASGITransport, AsyncClient
+from starlette.websockets import WebSocketDisconnect
 
+from opportune.accounts.sessions.service import create_session
 from opportune.application import create_app
 from opportune.errors import SettingsError
 from opportune.feature import Feature
+from opportune.features import accounts, jobs
 from opportune.project import PROJECT
+from opportune.settings import Settings
+from opportune.testing import make_user
 from opportune.testing.plugin import settings_for
 
 GUIDE = (PROJECT / "docs/features.md").read_text(encoding="utf-8")
@@ -34,6 +40,26 @@ async def test_a_route_has_the_settings_that_it_asks_for(
     app: FastAPI = create_app(settings_for("sqlite:///unused.db"), [books(names)])
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         assert (await client.get("/api/v1/books/limits")).json() == {"per page": 7}
+
+
+def test_a_websocket_knows_its_user(names: dict[str, object], settings: Settings) -> None:
+    live = Feature(name="books", summary="", settings=names["BooksSettings"], pages=names["pages"])  # type: ignore[arg-type]
+    app = create_app(settings, [accounts, jobs, live])
+    with TestClient(app) as client:
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect("/books/live/a"):
+            pass
+        assert client.portal is not None
+        token = client.portal.call(new_session, app)
+        client.cookies.set("session", token)
+        with client.websocket_connect("/books/live/a") as socket:
+            socket.send_text("hello")
+            assert socket.receive_text() == "ada@example.com on a: hello"
+
+
+async def new_session(app: FastAPI) -> str:
+    user = await make_user(app.state.database, "ada@example.com")
+    async with app.state.database.writer() as session:
+        return await create_session(session, app.state.settings, user)
 
 
 def test_a_wrong_one_is_refused_at_the_start(names: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:

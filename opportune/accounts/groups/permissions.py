@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from starlette.requests import HTTPConnection
 
 from opportune.accounts.dependencies import CurrentUser, get_optional_user
 from opportune.accounts.groups.grants import matches_grant
@@ -23,7 +24,7 @@ FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not 
 """For the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
 
 
-async def get_grants(request: Request) -> Grants:
+async def get_grants(request: HTTPConnection) -> Grants:
     """What whoever sends this request may do: read with the user, by the same query."""
     await get_optional_user(request)
     grants: Grants = request.state.grants
@@ -45,7 +46,7 @@ async def read_grants(session: AsyncSession, user: User | None) -> Grants:
 def may(identity: str, action: str) -> Any:
     """A route's need in its signature: `user: Annotated[User, may("todo", "export")]`. Others are answered 403."""
 
-    async def permitted(request: Request, user: CurrentUser) -> User:
+    async def permitted(request: HTTPConnection, user: CurrentUser) -> User:
         if not is_granted(request, identity, action):
             raise HTTPException(403)
         return user
@@ -55,7 +56,7 @@ def may(identity: str, action: str) -> Any:
     return Depends(permitted)
 
 
-def is_granted(request: Request, identity: str, action: str) -> bool:
+def is_granted(request: HTTPConnection, identity: str, action: str) -> bool:
     """Whether whoever sends this request may: `{% if may("todo", "export") %}` in templates. Strangers may nothing.
 
     Raises:

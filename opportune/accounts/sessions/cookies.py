@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import HTTPConnection
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.events.service import record_sign_in
@@ -22,7 +23,7 @@ def cookie_name(settings: Settings) -> str:
     return "__Host-session" if settings.has_secure_cookies else "session"
 
 
-def read_session_token(request: Request) -> str | None:
+def read_session_token(request: HTTPConnection) -> str | None:
     return request.cookies.get(cookie_name(request.app.state.settings))
 
 

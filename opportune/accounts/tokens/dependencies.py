@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastapi import HTTPException, Request
+from starlette.requests import HTTPConnection
 
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 
@@ -22,6 +23,7 @@ def require_scope(request: Request, needed: str) -> None:
         require_scopes(request.state.token.scopes, [needed])
 
 
-def needed_by(request: Request) -> list[str]:
-    """What a token needs for the route of this request."""
-    return needed_scopes(request.scope.get("route"), request.method, request.app.state.features)
+def needed_by(request: HTTPConnection) -> list[str]:
+    """Return the scopes that a token needs for the route of this request. A WebSocket may change things."""
+    method = request.scope.get("method", "WEBSOCKET")
+    return needed_scopes(request.scope.get("route"), method, request.app.state.features)

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator
 from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import HTTPConnection
 
 from opportune.db.database import Database
 from opportune.db.sessions.context import Context, ReadonlyContext
@@ -21,12 +22,12 @@ from opportune.db.sessions.context import Context, ReadonlyContext
 C = TypeVar("C", bound=ReadonlyContext)
 
 
-async def get_database(request: Request) -> Database:
+async def get_database(request: HTTPConnection) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-async def _get_database_to_read(request: Request) -> Database:
+async def _get_database_to_read(request: HTTPConnection) -> Database:
     return await get_database(request)
 
 
@@ -35,14 +36,24 @@ _DatabaseToRead = Annotated[Database, Depends(_get_database_to_read)]
 """For what cannot write: tools whose dependencies have the other are taken for writing."""
 
 
-async def read_session(request: Request) -> AsyncIterator[AsyncSession]:
+async def read_session(request: HTTPConnection) -> AsyncIterator[AsyncSession]:
+    _refuse_websocket(request)
     async with request.app.state.database.reader() as session:
         yield session
 
 
-async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
+async def write_session(request: HTTPConnection) -> AsyncIterator[AsyncSession]:
+    _refuse_websocket(request)
     async with request.app.state.database.writer() as session:
         yield session
+
+
+def _refuse_websocket(connection: HTTPConnection) -> None:
+    if connection.scope["type"] == "websocket":
+        raise TypeError(
+            f"{connection.scope['path']} is a WebSocket and would hold its database session for as long as it is open: "
+            "take a DatabaseDependency and open `async with database.reader()` or `.writer()` for each piece of work."
+        )
 
 
 ReadSession = Annotated[AsyncSession, Depends(read_session, scope="function")]

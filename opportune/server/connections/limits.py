@@ -81,13 +81,24 @@ class ConnectionLimits(asyncio.Protocol):
         if self.refused:
             return
         super().data_received(data)
-        if self.timer is None and not self._is_answering():
+        if self.timer is None and not self._is_answering() and not self._is_websocket():
             self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.stop_timer()
         self.reserve.pop(self, None)
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, *event: Any) -> None:
+        """Hand the connection over to a protocol for WebSockets, unless it is one too many."""
+        self.stop_timer()
+        if self in self.reserve:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        else:
+            super().handle_websocket_upgrade(*event)  # type: ignore[misc]  # uvicorn's
+
+    def _is_websocket(self) -> bool:
+        return self.transport.get_protocol() is not self
 
     def on_response_complete(self) -> None:
         super().on_response_complete()  # type: ignore[misc]  # uvicorn's

@@ -14,11 +14,13 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocketDisconnect
 
 from opportune.db.errors import explain, is_outage
 from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError
 from opportune.llm import LLMError
 from opportune.storage.storage import StorageError
+from opportune.web.errors.websockets import Handler, on_disconnect, or_close
 from opportune.web.forms.error_messages import message_for
 from opportune.web.rendering.templates import templates
 
@@ -217,17 +219,24 @@ def _hint(request: Request, error: Exception) -> "ErrorHint | None":
     return hint_for(error)
 
 
+HANDLERS: dict[type[Exception], Handler] = {
+    HTTPException: on_http_exception,
+    NotFound: on_not_found,
+    Forbidden: on_forbidden,
+    FieldErrors: on_field_errors,
+    RequestValidationError: on_invalid_request,
+    DBAPIError: on_database_unavailable,
+    PoolTimeoutError: on_database_unavailable,
+    Busy: on_busy,
+    StorageError: on_storage_error,
+    LLMError: on_llm_error,
+    ReadOnlyError: on_read_only,
+    IntegrityError: on_conflict,
+    DataError: on_conflict,
+}
+
+
 def add_error_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(NotFound, on_not_found)
-    app.add_exception_handler(Forbidden, on_forbidden)
-    app.add_exception_handler(FieldErrors, on_field_errors)
-    app.add_exception_handler(RequestValidationError, on_invalid_request)
-    for kind in (DBAPIError, PoolTimeoutError):
-        app.add_exception_handler(kind, on_database_unavailable)
-    app.add_exception_handler(Busy, on_busy)
-    app.add_exception_handler(StorageError, on_storage_error)
-    app.add_exception_handler(LLMError, on_llm_error)
-    app.add_exception_handler(ReadOnlyError, on_read_only)
-    app.add_exception_handler(IntegrityError, on_conflict)
-    app.add_exception_handler(DataError, on_conflict)
+    for type_, handler in HANDLERS.items():
+        app.add_exception_handler(type_, or_close(handler))
+    app.add_exception_handler(WebSocketDisconnect, on_disconnect)  # type: ignore[arg-type]  # Starlette's types lack it

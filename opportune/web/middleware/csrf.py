@@ -23,7 +23,7 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 
 class CsrfMiddleware:
-    """Answers 403 to unsafe requests that come from another origin."""
+    """Answers 403 to unsafe requests and to WebSockets that come from another origin."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
@@ -32,6 +32,10 @@ class CsrfMiddleware:
         self.shows_hints = settings.environment == "development"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and self._is_foreign(scope, Headers(scope=scope)):
+            # A browser sends cookies with it from any page. Before it is accepted, this is answered with 403.
+            await send({"type": "websocket.close", "code": 1008, "reason": "This page is of another site."})
+            return
         unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
         if unsafe and self._is_foreign(scope, Headers(scope=scope)):
             detail = "This form was sent from another site. Open the page here and send it again."
@@ -75,5 +79,5 @@ class CsrfMiddleware:
         if parts.netloc.lower() != host.lower():
             return False
         # Whoever sits in a network can write pages for http:. Behind a proxy that ends TLS it may be all we know of us.
-        by_tls = scheme == "https" or self.base_url.lower() == f"https://{host}".lower()
+        by_tls = scheme in ("https", "wss") or self.base_url.lower() == f"https://{host}".lower()
         return parts.scheme == "https" or (parts.scheme == "http" and not by_tls)

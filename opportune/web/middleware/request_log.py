@@ -5,10 +5,12 @@ import logging
 import re
 import secrets
 import time
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.status import WS_1011_INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.observers import traceparent
@@ -35,6 +37,9 @@ class RequestLogMiddleware:
         self.trusts_traces = trusts_traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await _websocket(self.app, scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -62,6 +67,35 @@ class RequestLogMiddleware:
             _log(scope, status, time.perf_counter() - began)
             request_id.reset(token)
             traceparent.reset(trace)
+
+
+async def _websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Log how a WebSocket ended, and close one whose route crashed after it was accepted."""
+    token, began, is_accepted, code = request_id.set(_number(scope)), time.perf_counter(), False, 0
+
+    async def send_and_note(message: Message) -> None:
+        nonlocal is_accepted, code
+        is_accepted = is_accepted or message["type"] == "websocket.accept"
+        code = message.get("code", 1000) if message["type"] == "websocket.close" else code
+        await send(message)
+
+    async def receive_and_note() -> Message:
+        nonlocal code
+        message = await receive()
+        code = message.get("code", 1005) if message["type"] == "websocket.disconnect" else code
+        return message
+
+    try:
+        await app(scope, receive_and_note, send_and_note)
+    except Exception:
+        if not is_accepted:
+            raise  # the server logs it and answers 500
+        logger.exception("unhandled error")
+        with suppress(Exception):  # the client may be gone
+            await send_and_note({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
+    finally:
+        _log({**scope, "method": "WEBSOCKET"}, code, time.perf_counter() - began)
+        request_id.reset(token)
 
 
 async def _answer_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Any) -> None:

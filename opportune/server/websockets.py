@@ -1,0 +1,13 @@
+"""The server's side of WebSockets, imported with the first connection: most sites have none."""
+
+import asyncio
+from typing import Any
+
+MAX_WEBSOCKET_MESSAGE_BYTES = 1_000_000
+
+
+def open_websocket(**options: Any) -> asyncio.Protocol:
+    """Make the protocol of a connection that asked for a WebSocket."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # noqa: PLC0415 - see above
+
+    return WebSocketsSansIOProtocol(**options)

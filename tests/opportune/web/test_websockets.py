@@ -1,0 +1,270 @@
+"""WebSockets on a feature's routers: who is connected, who is refused, and how a connection ends."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, HTTPException, WebSocket
+from fastapi.testclient import TestClient
+from httpx import AsyncClient
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+from starlette.websockets import WebSocketDisconnect
+
+from opportune.accounts import CurrentUser, OptionalUser, may
+from opportune.accounts.models import User
+from opportune.db import DatabaseDependency, ReadSession, WriteSession
+from opportune.errors import NotFound
+from opportune.feature import Feature
+from opportune.project import installed_features
+from opportune.settings import Settings
+from opportune.testing import make_token, make_user, sign_in
+from opportune.testing.factories import grant
+from opportune.testing.quiet_app import quiet_app
+from opportune.web import cached, settings_of
+
+pytestmark = pytest.mark.database("sqlite")
+
+Messages = list[dict[str, Any]]
+OURS = "http://testserver"
+
+
+def pages() -> APIRouter:
+    router = APIRouter(prefix="/live")
+
+    @router.get("")
+    @cached(60)
+    async def index() -> dict[str, str]:
+        return {"page": "beside it"}
+
+    @router.websocket("/echo/{room}")
+    async def echo(socket: WebSocket, room: int, user: OptionalUser, prefix: str = "") -> None:
+        await socket.accept()
+        async for text in socket.iter_text():
+            await socket.send_text(f"{room} {user.email if user else 'nobody'} {prefix}{text}")
+
+    @router.websocket("/users")
+    async def count_users(
+        socket: WebSocket,
+        _user: CurrentUser,
+        database: DatabaseDependency,
+        settings: Annotated[Settings, settings_of(Settings)],
+    ) -> None:
+        await socket.accept()
+        async with database.reader() as session:
+            count = await session.scalar(select(func.count()).select_from(User))
+        await socket.send_json({"site": settings.site_name, "users": count})
+        await socket.close()
+
+    @router.websocket("/export")
+    async def export(socket: WebSocket, _user: Annotated[User, may("todo", "export")]) -> None:
+        await socket.accept()
+        await socket.close()
+
+    add_failures(router)
+    return router
+
+
+def add_failures(router: APIRouter) -> None:
+    @router.websocket("/endless")
+    async def endless(socket: WebSocket) -> None:
+        await socket.accept()
+        while True:
+            await socket.receive_text()
+
+    @router.websocket("/raises/{name}")
+    async def raises(_socket: WebSocket, name: str) -> None:
+        raise ERRORS[name]
+
+    @router.websocket("/crashes")
+    async def crashes(socket: WebSocket) -> None:
+        await socket.accept()
+        raise ERRORS["bug"]
+
+    @router.websocket("/reads")
+    async def reads(socket: WebSocket, _session: ReadSession) -> None: ...
+
+    @router.websocket("/writes")
+    async def writes(socket: WebSocket, _session: WriteSession) -> None: ...
+
+
+ERRORS: dict[str, Exception] = {
+    "missing": NotFound(),
+    "conflict": HTTPException(409, "The room is full."),
+    "outage": OperationalError("select 1", {}, Exception("unable to open database file")),
+    "bug": ValueError("odd"),
+}
+
+
+def live_api() -> APIRouter:
+    router = APIRouter()
+
+    @router.websocket("/live/me")
+    async def me(socket: WebSocket, user: CurrentUser) -> None:
+        await socket.accept()
+        await socket.send_text(user.email)
+        await socket.close()
+
+    return router
+
+
+def site_of(settings: Settings) -> FastAPI:
+    live = Feature(name="live", summary="Live.", pages=pages(), api=live_api())
+    return quiet_app(settings, [*installed_features(), live])
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    site = site_of(settings)
+    async with site.router.lifespan_context(site):
+        yield site
+
+
+async def connect(app: FastAPI, path: str, *texts: str, headers: Mapping[str, str] | None = None) -> Messages:
+    """Connect, send these texts, leave, and return what the site has sent."""
+    incoming: Messages = [{"type": "websocket.connect"}]
+    incoming += [{"type": "websocket.receive", "text": text} for text in texts]
+    incoming.append({"type": "websocket.disconnect", "code": 1000})
+    sent: Messages = []
+
+    async def receive() -> dict[str, Any]:
+        return incoming.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    path, _, query = path.partition("?")
+    lines = {"host": "testserver", **(headers or {})}
+    scope = {
+        "type": "websocket",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "ws",
+        "root_path": "",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "subprotocols": [],
+        "state": {},
+        "client": ("127.0.0.1", 1),
+        "server": ("testserver", 80),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in lines.items()],
+    }
+    await app(scope, receive, send)
+    return sent
+
+
+async def cookie_of(app: FastAPI, user: User) -> dict[str, str]:
+    async with AsyncClient() as client:
+        await sign_in(client, app, user)
+        (name, value), *_ = client.cookies.items()
+    return {"cookie": f"{name}={value}", "origin": OURS}
+
+
+async def test_socket_knows_its_user_path_and_query(app: FastAPI) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+    sent = await connect(app, "/live/echo/7?prefix=to+", "you", "me", headers=await cookie_of(app, user))
+    assert [message.get("text") for message in sent[1:]] == ["7 ada@example.com to you", "7 ada@example.com to me"]
+
+
+async def test_anonymous_visitors_connect_where_they_may(app: FastAPI) -> None:
+    sent = await connect(app, "/live/echo/7", "hello")
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send"]
+    assert sent[1]["text"] == "7 nobody hello"
+
+
+async def test_anonymous_visitors_are_refused_where_a_user_is_needed(app: FastAPI) -> None:
+    assert await connect(app, "/live/users") == [{"type": "websocket.close", "code": 1008, "reason": "Sign in first."}]
+
+
+async def test_socket_opens_short_database_sessions(app: FastAPI) -> None:
+    user = await make_user(app.state.database)
+    sent = await connect(app, "/live/users", headers=await cookie_of(app, user))
+    assert '"users":1' in sent[1]["text"]
+    assert sent[-1] == {"type": "websocket.close", "code": 1000, "reason": ""}
+
+
+async def test_socket_needs_a_granted_right(app: FastAPI) -> None:
+    user = await make_user(app.state.database)
+    headers = await cookie_of(app, user)
+    (refusal,) = await connect(app, "/live/export", headers=headers)
+    assert (refusal["type"], refusal["code"]) == ("websocket.close", 1008)
+    await grant(app.state.database, user, "todo", "export")
+    assert (await connect(app, "/live/export", headers=headers))[0]["type"] == "websocket.accept"
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://testserver:8080", "null"])
+async def test_other_origins_are_refused_before_the_route(app: FastAPI, origin: str) -> None:
+    (refusal,) = await connect(app, "/live/echo/7", headers={"origin": origin})
+    assert (refusal["type"], refusal["code"]) == ("websocket.close", 1008)
+
+
+async def test_own_origin_and_programs_connect(app: FastAPI) -> None:
+    for headers in ({"origin": OURS}, {"origin": OURS, "sec-fetch-site": "same-origin"}, {}):
+        assert (await connect(app, "/live/echo/7", headers=headers))[0]["type"] == "websocket.accept"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        ("missing", 1008, "Not found."),
+        ("conflict", 1008, "The room is full."),
+        ("outage", 1013, "Try again in a moment."),
+    ],
+)
+async def test_errors_close_the_socket_with_code_and_reason(app: FastAPI, name: str, code: int, reason: str) -> None:
+    sent = await connect(app, f"/live/raises/{name}")
+    assert sent == [{"type": "websocket.close", "code": code, "reason": reason}]
+
+
+async def test_bugs_are_left_to_the_server_that_logs_them(app: FastAPI) -> None:
+    with pytest.raises(ValueError, match="odd"):
+        await connect(app, "/live/raises/bug")
+
+
+async def test_bug_after_the_accept_closes_the_socket_and_is_logged(
+    app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = await connect(app, "/live/crashes")
+    assert sent[-1] == {"type": "websocket.close", "code": 1011}
+    assert "ValueError: odd" in caplog.text
+
+
+async def test_end_of_a_socket_is_one_line_of_the_log(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    await connect(app, "/live/echo/7", "hello")
+    assert [record.getMessage().rsplit(" ", 2)[0] for record in caplog.records] == ["WEBSOCKET /live/echo/7 1000"]
+
+
+async def test_client_may_leave_a_route_that_waits(app: FastAPI) -> None:
+    assert [message["type"] for message in await connect(app, "/live/endless")] == ["websocket.accept"]
+
+
+async def test_wrong_parameters_and_paths_are_refused(app: FastAPI) -> None:
+    for path in ("/live/echo/x", "/live/nowhere"):
+        assert (await connect(app, path))[-1]["type"] == "websocket.close"
+
+
+@pytest.mark.parametrize("path", ["/live/reads", "/live/writes"])
+async def test_session_for_the_whole_connection_is_an_error_with_advice(app: FastAPI, path: str) -> None:
+    with pytest.raises(TypeError, match=r"would hold its database session .* `async with database\.reader\(\)`"):
+        await connect(app, path)
+
+
+async def test_bearer_token_decides_below_api(app: FastAPI) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+    for scopes, accepted in (("write", True), ("read", False)):
+        token = await make_token(app.state.database, user, scopes)
+        sent = await connect(app, "/api/v1/live/me", headers={"authorization": f"Bearer {token}"})
+        assert (sent[0]["type"] == "websocket.accept") is accepted
+
+
+def test_pages_beside_a_socket_are_served_as_before(settings: Settings) -> None:
+    with TestClient(site_of(settings)) as client:
+        assert client.get("/live").json() == {"page": "beside it"}
+        with client.websocket_connect("/live/echo/1") as socket:
+            socket.send_text("hello")
+            assert socket.receive_text() == "1 nobody hello"
+        with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect("/live/users"):
+            pass
+    assert refused.value.code == 1008
