@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 from fastapi.routing import RouteContext, iter_route_contexts
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
 from opportune.cli.output import print_json, print_table
 from opportune.errors import OperatorError
@@ -20,6 +20,7 @@ class Row(NamedTuple):
     """The feature, or the part of the site, that answers."""
 
 
+WEBSOCKET = "WEBSOCKET"
 HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
 
 
@@ -42,9 +43,9 @@ def find_rows(routes: Sequence[BaseRoute | RouteContext], prefix: str = "") -> I
         path = prefix + (context.path or "")
         mounted = context.original_route
         if not isinstance(mounted, Mount):
-            yield Row(
-                path or "/", ",".join(sorted(context.methods or ["ANY"])), context.name or "", origin(context.endpoint)
-            )
+            is_socket = isinstance(mounted, WebSocketRoute)
+            methods = ",".join(sorted(context.methods or [WEBSOCKET if is_socket else "ANY"]))
+            yield Row(path or "/", methods, context.name or "", origin(context.endpoint))
         elif mounted.routes:
             yield from find_rows(mounted.routes, path)
         else:

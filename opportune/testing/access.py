@@ -25,7 +25,7 @@ from opportune.accounts.sessions.service import create_session
 from opportune.admin.mount import ADMIN_PATH
 from opportune.admin.site import AdminSite
 from opportune.application import create_app
-from opportune.cli.routes import find_rows
+from opportune.cli.routes import WEBSOCKET, find_rows
 from opportune.project import PACKAGE, PROJECT, installed_features, installed_names, origin
 from opportune.settings import BaseSettings
 from opportune.testing.asgi_requests import Response, send_request
@@ -164,7 +164,7 @@ def addresses(app: FastAPI) -> list[tuple[str, str, str]]:
     """Source, method and path of each, those of the admin once for every model."""
     found: set[tuple[str, str, str]] = set()
     for row in find_rows(app.routes):
-        for method in set(row.methods.split(",")) - {"HEAD", "OPTIONS", "ANY"}:
+        for method in set(row.methods.split(",")) - {"HEAD", "OPTIONS", "ANY", WEBSOCKET}:
             found.update((source, method, path) for source, path in _each_model(app, row.origin, row.path))
     return sorted(found, key=lambda each: (each[2], each[1]))
 

@@ -13,12 +13,14 @@ from starlette.websockets import WebSocketDisconnect
 
 from opportune.accounts import CurrentUser, OptionalUser, may
 from opportune.accounts.models import User
+from opportune.cli.routes import find_rows
 from opportune.db import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
 from opportune.feature import Feature
 from opportune.project import installed_features
 from opportune.settings import Settings
 from opportune.testing import make_token, make_user, sign_in
+from opportune.testing.access import addresses
 from opportune.testing.factories import grant
 from opportune.testing.quiet_app import quiet_app
 from opportune.web import cached, settings_of
@@ -257,6 +259,12 @@ async def test_bearer_token_decides_below_api(app: FastAPI) -> None:
         token = await make_token(app.state.database, user, scopes)
         sent = await connect(app, "/api/v1/live/me", headers={"authorization": f"Bearer {token}"})
         assert (sent[0]["type"] == "websocket.accept") is accepted
+
+
+def test_routes_lists_sockets_and_the_access_table_skips_them(app: FastAPI) -> None:
+    rows = {row.path: row.methods for row in find_rows(app.routes)}
+    assert (rows["/live/users"], rows["/live"], rows["/api/v1/live/me"]) == ("WEBSOCKET", "GET", "WEBSOCKET")
+    assert [path for _, _, path in addresses(app) if path.startswith("/live")] == ["/live"]
 
 
 def test_pages_beside_a_socket_are_served_as_before(settings: Settings) -> None:
