@@ -15,6 +15,7 @@ from starlette.datastructures import State
 from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.rate_limits import DatabaseStorage
 from opportune.accounts.sessions.last_seen import LastSeen
+from opportune.accounts.submissions import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.mount import add_admin, add_icons
 from opportune.admin.permissions import Permissions
@@ -45,6 +46,7 @@ from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request_log import RequestLogMiddleware
 from opportune.web.middleware.security_headers import SecurityHeadersMiddleware
 from opportune.web.middleware.streams import StreamsMiddleware
+from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit.cache_storage import CacheStorage
 from opportune.web.rendering.static_files import STATIC_URL, assets
@@ -133,6 +135,7 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 def add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost: headers and log lines are for refusals and crashes too.
     app.add_middleware(BodyLimitMiddleware, max_file_bytes=settings.max_upload_bytes)
+    app.add_middleware(SubmissionMiddleware, store=DatabaseSubmissions(app.state.database))
     app.add_middleware(CsrfMiddleware, settings=settings)
     if settings.cors_origins:  # outside of what may refuse a request: the page learns why
         app.add_middleware(ApiCorsMiddleware, settings=settings)

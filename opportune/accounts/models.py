@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint, event, false, func
+from sqlalchemy import Text as SqlText
 from sqlmodel import Field
 
 from opportune.db.model import BigId, Model, utc_now
@@ -181,7 +182,7 @@ class AccountEvent(Model, table=True):
 
 
 class Attempt(Model, table=True):
-    """How often something was tried in a span of time, counted for all processes together."""
+    """How often something was tried in a span of time, counted for all processes together; or a form that was sent."""
 
     __tablename__ = "accounts_attempt"
 
@@ -189,6 +190,8 @@ class Attempt(Model, table=True):
     """What was tried and by whom, as a hash: the table tells no addresses."""
     count: int = 0
     ends_at: datetime = Field(index=True)
+    result: str | None = Field(default=None, sa_type=SqlText)
+    """The response to a form as JSON, for the same form sent again; empty while it is processed."""
 
 
 class Group(Model, table=True):

@@ -41,6 +41,7 @@ from opportune.db.columns import title_of
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons
 from opportune.web.rendering.flash import flashed
 from opportune.web.rendering.loader import TemplateLoader
@@ -126,6 +127,7 @@ class AdminSite(AdapterSite):
         self.templates.env.globals |= {
             "asset": assets.url,
             "flashed": flashed,
+            "form_token": form_token,
             "title_of": title_of,
             "when": format_datetime,
         }

@@ -10,6 +10,7 @@ from opportune.web.cache import cached  # noqa: E402
 from opportune.web.cache import clear as clear_cache  # noqa: E402
 from opportune.web.client import Client, client_address  # noqa: E402
 from opportune.web.forms.forms import Form, read_form  # noqa: E402
+from opportune.web.forms.submissions import let_repeat  # noqa: E402
 from opportune.web.forms.uploads import ImageUpload, Upload, allow_files  # noqa: E402
 from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests  # noqa: E402
 from opportune.web.rendering import icons, markdown, markdown_blocks  # noqa: E402
@@ -47,6 +48,7 @@ __all__ = [
     "hx_partial",
     "icons",
     "is_htmx",
+    "let_repeat",
     "markdown",
     "markdown_blocks",
     "read_form",

@@ -28,6 +28,7 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import management
 from opportune.settings import Settings
+from opportune.web.forms.submissions import let_repeat
 from opportune.web.rendering.flash import flash
 
 OPERATIONS_PATH = "/admin/operations"
@@ -45,6 +46,7 @@ def reauthentication_required(answer: Answer[V]) -> Answer[V]:
             return await answer(view, request)
         if request.method != "GET":
             flash(request, NOTHING_DONE, "info")
+            let_repeat(request)
         back = request.url.path if request.method == "GET" else OPERATIONS_PATH
         return RedirectResponse(f"{CONFIRM_PATH}?next={quote(back)}", 303)
 

@@ -19,6 +19,7 @@ from opportune.tasks import cancel_and_wait
 from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
 from opportune.web.cache.rule import PERSONAL_HEADERS, key_of
 from opportune.web.cache.store import CacheLookup, Store
+from opportune.web.forms.submissions import is_shared_page
 from opportune.web.middleware.streams import HANDOVER
 from opportune.web.rendering.flash import are_waiting
 from opportune.web.time_zone import current_zone
@@ -201,9 +202,11 @@ class Cache:
         route, take = visit.route, ResponseCapture(send)
         token = reads_fresh.set(True)  # a replica's lag would be kept
         zone = current_zone.set(self._zone)  # the page is not this visitor's alone
+        shared = is_shared_page.set(True)
         try:
             await route.app(visit.scope, receive, take)
         finally:
+            is_shared_page.reset(shared)
             current_zone.reset(zone)
             reads_fresh.reset(token)
         route.counts.built += 1

@@ -22,6 +22,7 @@ from opportune.llm import LLMError
 from opportune.storage.storage import StorageError
 from opportune.web.errors.websockets import Handler, on_disconnect, or_close
 from opportune.web.forms.error_messages import message_for
+from opportune.web.forms.submissions import let_repeat
 from opportune.web.rendering.templates import templates
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, ClientDisconnect):  # FastAPI takes it for a body that it cannot read
         raise error.__cause__
     if 300 <= error.status_code < 400:
+        let_repeat(request)  # such as to the page that signs in: the form has not been processed
         return Response(status_code=error.status_code, headers=error.headers)
     return problem(request, error.status_code, str(error.detail or ""), headers=error.headers)
 

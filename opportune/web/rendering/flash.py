@@ -51,6 +51,12 @@ def flashed(request: Request) -> list[Message]:
     return messages.waiting
 
 
+def added_messages(scope: Scope) -> list[Message]:
+    """The messages that a request has added for the next page."""
+    messages: Messages | None = scope.get("state", {}).get(SIGNING_PURPOSE)
+    return messages.added if messages else []
+
+
 def are_waiting(scope: Scope) -> bool:
     """Whether a request may come with messages to show."""
     # Not parsed: a cookie of a longer name costs no more than a page that need not have been built for one visitor.

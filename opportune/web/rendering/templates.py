@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from opportune.search.highlight import highlight, snippet
 from opportune.web.forms.forms import Form
+from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import markdown
 from opportune.web.rendering.blocks import render_block
 from opportune.web.rendering.flash import flashed
@@ -33,7 +34,7 @@ class Templates:
         self.environment = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self.environment.globals |= {"asset": assets.url, "flashed": flashed}
+        self.environment.globals |= {"asset": assets.url, "flashed": flashed, "form_token": form_token}
         self.environment.filters |= {
             "date": format_date,
             "datetime": format_datetime,

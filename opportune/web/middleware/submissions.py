@@ -1,0 +1,222 @@
+"""Answers a form that is sent twice with the result of the first time."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+import time
+from dataclasses import asdict, dataclass, field
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from opportune.errors import ReadOnlyError
+from opportune.web.answer_cookies import STATE_KEY as COOKIES
+from opportune.web.errors.handlers import problem
+from opportune.web.forms.submissions import REPEATABLE, TOKEN_NAME, SubmissionStore
+from opportune.web.middleware.body_limit import MAX_BODY_BYTES
+from opportune.web.rendering.flash import Message as FlashMessage
+from opportune.web.rendering.flash import added_messages, flash
+
+logger = logging.getLogger(__name__)
+
+MAX_COMPARED_BYTES = 262_144
+"""Bytes of a form with files that are compared. Of a longer one also the length is."""
+MAX_STORED_BYTES = 16_384
+"""Largest page that is stored as a result."""
+WAIT_SECONDS = 30.0
+POLL_SECONDS = 0.05
+STILL_PROCESSED = "This form is still being processed. Wait a moment, then load the page again."
+
+URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-data"
+TOKEN = re.compile(rf'(?:(?:^|&){TOKEN_NAME}=|name="{TOKEN_NAME}"\r\n\r\n)([\w-]{{16,64}})'.encode())
+BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
+CHANGING_COOKIES = re.compile(rb"(?:__Host-)?(?:messages|wrote)=[^;]*(?:; )?")
+"""Cookies that the site itself sets with the first response."""
+STORED_HEADERS = ("location", "hx-redirect", "hx-location", "content-type")
+
+
+@dataclass(frozen=True)
+class SubmissionResult:
+    """The response to a form, without the page that it leads to."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+    messages: list[FlashMessage] = field(default_factory=list)
+
+    def response(self, request: Request) -> Response:
+        for text, level, address in self.messages:
+            flash(request, text, level, address)
+        return Response(self.body, self.status, self.headers)
+
+
+class SubmissionMiddleware:
+    """Processes a form with a `form_token` once. The same form with the same values gets the first result. Pure ASGI.
+
+    A result is stored if the form changed something and leads to another page. Refused forms, responses with cookies
+    and pages are not stored: the form is processed again.
+    """
+
+    def __init__(self, app: ASGIApp, store: SubmissionStore) -> None:
+        self.app = app
+        self.store = store
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        content_type = _form_type(scope) if scope["type"] == "http" and scope["method"] == "POST" else b""
+        if not content_type:
+            await self.app(scope, receive, send)
+            return
+        body = FormBody(receive)
+        await body.read(MAX_COMPARED_BYTES if content_type.lower().startswith(MULTIPART) else MAX_BODY_BYTES)
+        token = TOKEN.search(body.start)
+        if token is None:
+            await self.app(scope, body.receive, send)
+            return
+        key = _key(scope, token[1], body, content_type)
+        try:
+            result = await self._first_result(key)
+        except (SQLAlchemyError, ReadOnlyError, OSError) as error:  # the route says what is wrong with the database
+            logger.warning("A form is processed without looking whether it was sent before: %s", error)
+            await self.app(scope, body.receive, send)
+            return
+        if result is None:
+            await self._process(key, scope, body.receive, send)
+        else:
+            await _replay(result, scope)(scope, body.receive, send)
+
+    async def _first_result(self, key: str) -> str | None:
+        """The result of the first submission, empty if it takes too long. None if this is the first one."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not await self.store.claim(key):
+            while (result := await self.store.find(key)) == "":
+                if time.monotonic() > deadline:
+                    return ""
+                await asyncio.sleep(POLL_SECONDS)
+            if result is not None:
+                return result
+        return None
+
+    async def _process(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
+        response = SentResponse(send)
+        try:
+            await self.app(scope, receive, response.send)
+        except BaseException:
+            await self._finish(key, None)
+            raise
+        await self._finish(key, _result_of(scope, response))
+
+    async def _finish(self, key: str, result: SubmissionResult | None) -> None:
+        try:
+            if result is None:
+                await self.store.release(key)
+            else:
+                await self.store.complete(key, json.dumps(asdict(result)))
+        except (SQLAlchemyError, ReadOnlyError, OSError) as error:  # the claim ends by itself
+            logger.warning("The result of a form is not stored: %s", error)
+
+
+class FormBody:
+    """The body of a request, read up to a limit and given to the route from its beginning."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._messages: list[Message] = []
+        self.start = b""
+        self.is_whole = False
+
+    async def read(self, limit: int) -> None:
+        parts, size = [], 0
+        while not self.is_whole and size < limit:
+            message = await self._receive()
+            self._messages.append(message)
+            if message["type"] != "http.request":
+                break
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            self.is_whole = not message.get("more_body", False)
+        self.start = b"".join(parts)
+
+    async def receive(self) -> Message:
+        if self._messages:
+            return self._messages.pop(0)
+        return await self._receive()
+
+
+class SentResponse:
+    """What a route has sent, as far as a result needs it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.body = b""
+        self.is_whole = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = [
+                (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in message["headers"]
+            ]
+        elif message["type"] == "http.response.body" and self.status == 201:
+            self.body += message.get("body", b"")[: MAX_STORED_BYTES + 1]
+            self.is_whole = not message.get("more_body", False) and len(self.body) <= MAX_STORED_BYTES
+        await self._send(message)
+
+
+def _form_type(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"content-type" and value.lower().startswith((URLENCODED, MULTIPART)):
+            return bytes(value)
+    return b""
+
+
+def _key(scope: Scope, token: bytes, body: FormBody, content_type: bytes) -> str:
+    """A digest of the visitor, the address, the token and the values."""
+    headers = dict(scope["headers"])
+    visitor = CHANGING_COOKIES.sub(b"", headers.get(b"cookie", b"")).rstrip(b"; ")
+    boundary = BOUNDARY.search(content_type)
+    values = body.start.replace(boundary[1], b"") if boundary else body.start
+    length = b"" if body.is_whole else headers.get(b"content-length", b"")
+    parts = (scope["path"].encode(), scope["query_string"], token, visitor, headers.get(b"authorization", b""))
+    return hashlib.sha256(b"\0".join((*parts, length, values))).hexdigest()
+
+
+def _result_of(scope: Scope, response: SentResponse) -> SubmissionResult | None:
+    """The result to store; None if the form is to be processed again when it is sent again."""
+    state, names = scope.get("state", {}), {name for name, _ in response.headers}
+    messages = added_messages(scope)
+    if state.get(REPEATABLE) or state.get(COOKIES) or "set-cookie" in names or response.status >= 400:
+        return None
+    if any(message.level == "danger" for message in messages):
+        return None
+    headers = {name: value for name, value in response.headers if name in STORED_HEADERS}
+    if _leads_on(scope, response.status, headers):
+        return SubmissionResult(response.status, headers, messages=messages)
+    if any(name == b"hx-request" for name, _ in scope["headers"]):
+        return SubmissionResult(200, {"hx-refresh": "true"}, messages=messages)
+    if response.is_whole and headers.get("content-type", "").startswith("text/html"):
+        return SubmissionResult(201, headers, response.body.decode(), messages)
+    return None
+
+
+def _leads_on(scope: Scope, status: int, headers: dict[str, str]) -> bool:
+    """Whether a response sends the browser to another page of this site. Other sites' addresses may hold secrets."""
+    if status < 300:
+        return "hx-redirect" in headers or "hx-location" in headers
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    return "location" in headers and urlsplit(headers["location"]).netloc in ("", host)
+
+
+def _replay(result: str, scope: Scope) -> Response:
+    request = Request(scope)
+    if not result:
+        return problem(request, 409, STILL_PROCESSED)
+    stored = json.loads(result)
+    messages = [FlashMessage(*each) for each in stored.pop("messages")]
+    return SubmissionResult(**stored, messages=messages).response(request)

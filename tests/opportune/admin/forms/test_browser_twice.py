@@ -1,0 +1,76 @@
+"""A form of the admin that is sent twice from a browser, while the server takes its time."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, Route, expect
+from sqlalchemy import func, select
+
+from opportune.accounts.models import User
+from opportune.testing.factories import sign_in_browser
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+
+# A browser shows the same with both databases.
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
+    """Saving a new gadget waits until this event is set."""
+    may_finish, insert = asyncio.Event(), GadgetAdmin.insert_model
+
+    async def insert_slowly(self: GadgetAdmin, *args: Any, **options: Any) -> Any:
+        await may_finish.wait()
+        return await insert(self, *args, **options)
+
+    monkeypatch.setattr(GadgetAdmin, "insert_model", insert_slowly)
+    yield may_finish
+    may_finish.set()
+
+
+async def count_gadgets(app: FastAPI) -> int:
+    async with app.state.database.reader() as session:
+        return int(await session.scalar(select(func.count()).select_from(Gadget)) or 0)
+
+
+async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto("/admin/gadget/create?name=clock&maker_id=1")
+    sent: list[str] = []
+
+    async def stay(route: Route) -> None:  # Playwright says nothing about a page while another one is on its way
+        sent.append(route.request.post_data or "")
+        await route.fulfill(status=204)
+
+    await page.route("**/admin/gadget/create*", stay)
+    button = page.get_by_role("button", name="Save", exact=True)
+    await button.click(no_wait_after=True)
+    await expect(button).to_be_disabled()
+    await expect(button).to_have_attribute("aria-busy", "true")
+    await expect(page.get_by_role("button", name="Save and continue")).to_be_disabled()
+    await expect(page.get_by_role("progressbar", name="Loading")).to_be_visible()
+    await page.locator("#name").press("Enter", no_wait_after=True)
+    assert len(sent) == 1
+    assert "save=Save" in sent[0], "the pressed button's value is sent"
+
+
+async def test_a_second_press_without_javascript_shows_the_first_result(
+    app: FastAPI, plain_page: Page, superuser: User, site: str, slow: asyncio.Event
+) -> None:
+    await sign_in_browser(plain_page, app, superuser, site)
+    await plain_page.goto("/admin/gadget/create?name=clock&maker_id=1")
+    await plain_page.locator("#name").focus()
+    for _ in range(2):
+        async with plain_page.expect_request(lambda request: request.method == "POST"):
+            await plain_page.keyboard.press("Enter")
+    slow.set()
+    await expect(plain_page.get_by_role("status")).to_contain_text("“Gadget 1” was saved.")
+    assert await count_gadgets(app) == 1

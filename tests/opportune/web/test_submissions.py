@@ -1,0 +1,280 @@
+"""Forms that are sent twice, on a site with routes that store what they get."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from httpx import ASGITransport, AsyncClient
+from pydantic import BaseModel
+from sqlalchemy import select, update
+
+from opportune.accounts.dependencies import get_current_user
+from opportune.accounts.models import Attempt
+from opportune.accounts.submissions import DatabaseSubmissions
+from opportune.db.model import utc_now
+from opportune.feature import Feature
+from opportune.settings import Settings
+from opportune.testing.factories import make_user, sign_in
+from opportune.testing.quiet_app import quiet_app
+from opportune.web.cache import cached
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.forms.submissions import let_repeat
+from opportune.web.forms.uploads import ImageUpload
+from opportune.web.rendering.flash import flash
+from opportune.web.rendering.templates import is_htmx, templates
+
+TOKEN = "a-token-of-22-letters-"
+NOTE = {"form_token": TOKEN, "title": "Milk"}
+
+
+class Note(BaseModel):
+    title: str
+
+
+class Photo(BaseModel):
+    title: str
+    photo: ImageUpload | None = None
+
+
+router = APIRouter()
+titles: list[str] = []
+may_finish = asyncio.Event()
+
+
+@router.get("/note")
+async def show(request: Request) -> Response:
+    macro = templates.environment.from_string(
+        '{% from "macros/forms.html" import form_fields %}<form method="post">{{ form_fields(form) }}</form>'
+    )
+    return HTMLResponse(macro.render(form=Form(Note), request=request))
+
+
+@router.get("/cached-note")
+@cached(60)
+async def show_cached(request: Request) -> Response:
+    return await show(request)
+
+
+@router.post("/notes")
+async def add(request: Request) -> Response:
+    form = await read_form(request, Note)
+    if form.data is None:
+        return HTMLResponse("Please correct this.", form.status)
+    titles.append(form.data.title)
+    flash(request, f"“{form.data.title}” is saved.")
+    return HTMLResponse("<li>Milk</li>") if is_htmx(request) else RedirectResponse(f"/notes/{len(titles)}", 303)
+
+
+@router.post("/photos")
+async def add_photo(request: Request) -> Response:
+    form = await read_form(request, Photo)
+    assert form.data
+    titles.append(form.data.title)
+    return RedirectResponse(f"/photos/{len(titles)}", 303)
+
+
+@router.post("/slow")
+async def add_slowly(request: Request) -> Response:
+    titles.append("slow")
+    await may_finish.wait()
+    return RedirectResponse(f"/slow/{len(titles)}", 303)
+
+
+@router.post("/crash")
+async def crash() -> Response:
+    titles.append("crash")
+    raise RuntimeError
+
+
+@router.post("/{kind}-result")
+async def other_results(request: Request, kind: str) -> Response:
+    titles.append(kind)
+    response: Response = RedirectResponse("/", 303)
+    if kind == "cookie":
+        response.set_cookie("session", "secret")
+    elif kind == "page":
+        response = HTMLResponse("Your codes: 1234")
+    elif kind == "created":
+        response = HTMLResponse(f"<p data-created={len(titles)}>", 201)
+    elif kind == "foreign":
+        response = RedirectResponse("https://elsewhere.example/?code=secret", 303)
+    elif kind == "danger":
+        flash(request, "That failed.", "danger")
+    elif kind == "repeatable":
+        let_repeat(request)
+    return response
+
+
+@router.post("/members-only", dependencies=[Depends(get_current_user)])
+async def members_only() -> Response:
+    titles.append("member")
+    return RedirectResponse("/", 303)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    titles.clear()
+    may_finish.clear()
+    app = quiet_app(settings, (*quiet_app(settings).state.features, Feature(name="notes", summary="", pages=router)))
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def stored_results(app: FastAPI) -> list[str | None]:
+    async with app.state.database.reader() as session:
+        return list(await session.scalars(select(Attempt.result)))  # type: ignore[call-overload]  # a column
+
+
+async def test_the_same_form_gets_the_first_result(client: AsyncClient) -> None:
+    first, second = [await client.post("/notes", data=NOTE) for _ in range(2)]
+    assert [each.status_code for each in (first, second)] == [303, 303]
+    assert first.headers["location"] == second.headers["location"] == "/notes/1"
+    assert titles == ["Milk"]
+
+
+async def test_the_same_form_says_again_what_was_done(client: AsyncClient) -> None:
+    for _ in range(2):
+        answer = await client.post("/notes", data=NOTE)
+        assert "messages=" in answer.headers["set-cookie"]
+        client.cookies.clear()
+
+
+async def test_other_values_with_the_same_token_are_another_form(client: AsyncClient) -> None:
+    for title in ("Milk", "Bread"):
+        await client.post("/notes", data=NOTE | {"title": title})
+    assert titles == ["Milk", "Bread"]
+
+
+async def test_a_refused_form_is_processed_again_after_correction(client: AsyncClient) -> None:
+    for title, status in (("", 422), ("", 422), ("Milk", 303)):
+        assert (await client.post("/notes", data=NOTE | {"title": title})).status_code == status
+    assert titles == ["Milk"]
+
+
+async def test_forms_without_a_token_are_processed_each_time(client: AsyncClient) -> None:
+    for _ in range(2):
+        await client.post("/notes", data={"title": "Milk"})
+    assert titles == ["Milk", "Milk"]
+
+
+async def test_each_rendered_form_has_another_token(client: AsyncClient) -> None:
+    tokens = [re.findall(r'name="form_token" value="([\w-]+)"', (await client.get("/note")).text) for _ in range(2)]
+    assert [len(each) for each in tokens] == [1, 1]
+    assert tokens[0] != tokens[1]
+
+
+async def test_cached_pages_have_no_token(client: AsyncClient) -> None:
+    assert "form_token" not in (await client.get("/cached-note")).text
+
+
+async def test_a_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: AsyncClient) -> None:
+    first = asyncio.create_task(client.post("/slow", data=NOTE))
+    while not titles:
+        await asyncio.sleep(0)
+    other = quiet_app(app.state.settings, app.state.features)
+    async with other.router.lifespan_context(other):
+        transport = ASGITransport(other)
+        async with AsyncClient(transport=transport, base_url=client.base_url, headers=client.headers) as worker:
+            second = asyncio.create_task(worker.post("/slow", data=NOTE))
+            assert not (await asyncio.wait([second], timeout=0.2))[0], "it waits for the first result"
+            may_finish.set()
+            answers = [await first, await second]
+    assert [each.headers["location"] for each in answers] == ["/slow/1"] * 2
+    assert titles == ["slow"]
+
+
+async def test_a_form_that_takes_too_long_is_not_processed_twice(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.web.middleware.submissions.WAIT_SECONDS", 0)
+    first = asyncio.create_task(client.post("/slow", data=NOTE))
+    while not titles:
+        await asyncio.sleep(0)
+    answer = await client.post("/slow", data=NOTE, headers={"Accept": "text/html"})
+    assert answer.status_code == 409
+    assert "still being processed" in answer.text
+    may_finish.set()
+    assert (await first).status_code == 303
+
+
+async def test_a_form_whose_worker_died_is_processed_again(app: FastAPI, client: AsyncClient) -> None:
+    store = DatabaseSubmissions(app.state.database)
+    assert await store.claim("key")
+    assert not await store.claim("key")
+    async with app.state.database.writer() as session:
+        await session.execute(update(Attempt).values(ends_at=utc_now() - timedelta(seconds=1)))
+    assert await store.find("key") is None
+    assert await store.claim("key")
+
+
+async def test_a_form_that_crashed_is_processed_again(app: FastAPI, client: AsyncClient) -> None:
+    for _ in range(2):
+        assert (await client.post("/crash", data=NOTE)).status_code == 500
+    assert titles == ["crash"] * 2
+    assert await stored_results(app) == []
+
+
+@pytest.mark.parametrize("kind", ["cookie", "page", "foreign", "danger", "repeatable"])
+async def test_results_that_must_not_be_stored_are_made_again(app: FastAPI, client: AsyncClient, kind: str) -> None:
+    for _ in range(2):
+        await client.post(f"/{kind}-result", data=NOTE)
+        client.cookies.clear()
+    assert titles == [kind, kind]
+    assert await stored_results(app) == []
+
+
+async def test_a_small_page_of_a_created_row_is_shown_again(client: AsyncClient) -> None:
+    answers = [await client.post("/created-result", data=NOTE) for _ in range(2)]
+    assert [(each.status_code, each.text) for each in answers] == [(201, "<p data-created=1>")] * 2
+    assert titles == ["created"]
+
+
+async def test_htmx_loads_the_page_again_for_the_same_form(client: AsyncClient) -> None:
+    htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
+    first, second = [await client.post("/notes", data=NOTE, headers=htmx) for _ in range(2)]
+    assert (first.text, first.headers.get("HX-Refresh")) == ("<li>Milk</li>", None)
+    assert (second.text, second.headers["HX-Refresh"]) == ("", "true")
+    assert titles == ["Milk"]
+
+
+async def test_a_form_refused_for_signing_in_is_processed_afterwards(app: FastAPI, client: AsyncClient) -> None:
+    for _ in range(2):
+        assert "/accounts/login" in (await client.post("/members-only", data=NOTE)).headers["location"]
+    await sign_in(client, app, await make_user(app.state.database))
+    await client.post("/members-only", data=NOTE)
+    assert titles == ["member"]
+
+
+async def test_two_visitors_with_the_same_token_are_two_forms(client: AsyncClient) -> None:
+    for visitor in ("one", "two"):
+        client.cookies.set("session", visitor)
+        await client.post("/notes", data=NOTE)
+    assert titles == ["Milk", "Milk"]
+
+
+async def test_forms_with_files_are_compared_without_their_boundary(client: AsyncClient) -> None:
+    for content in (b"1", b"1", b"2"):
+        await client.post("/photos", data=NOTE, files={"other": ("a.txt", content)})
+    assert titles == ["Milk", "Milk"]
+
+
+async def test_large_files_arrive_whole(client: AsyncClient) -> None:
+    for _ in range(2):
+        answer = await client.post("/photos", data=NOTE, files={"other": ("a.txt", b"x" * 1_000_000)})
+        assert answer.headers["location"] == "/photos/1"
+    assert titles == ["Milk"]
+
+
+async def test_a_body_over_the_limit_is_refused(client: AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"form_token=" + TOKEN.encode()
+        for _ in range(30):
+            yield b"&title=" + b"x" * 100_000
+
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await client.post("/notes", content=chunks(), headers=headers)).status_code == 413
+    assert titles == []
