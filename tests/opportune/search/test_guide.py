@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,8 +89,7 @@ async def test_the_page_searches_without_javascript_in_pages_and_htmx_gets_the_r
 async def test_a_list_of_ones_own_is_searched(app: FastAPI, example: dict[str, Any]) -> None:
     exec(PYTHON[1], example)  # noqa: S102 - the guide's own code
     async with app.state.database.reader() as session:
-        service = SimpleNamespace(session=session, _own=lambda: select(Book).where(col(Book.id) > 1))
-        page = await example["find"](service, SearchQuery(q="bread"))
+        page = await example["find"](session, SearchQuery(q="bread"), select(Book).where(col(Book.id) > 1))
     assert ([book.title for book in page.items], page.total) == (["<b>Café</b>"], 1)
 
 

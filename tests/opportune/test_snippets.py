@@ -1,0 +1,63 @@
+"""Python snippets of the guides pass the project's mypy."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from sqlalchemy.orm.exc import DetachedInstanceError
+
+from opportune.project import PROJECT
+from opportune.web.errors.error_hints import hint_for
+from tests.opportune.snippets import PACKAGE, snippets_of, write_modules
+
+GUIDES = sorted((PROJECT / "docs").glob("*.md"))
+SURROUNDINGS = "tests.opportune.snippet_surroundings"
+MYPY_SECONDS = 300
+"""Without a cache mypy also checks the framework. With one it takes a few seconds."""
+LAZY_LOAD = "Parent instance <Book at 0x1> is not bound; lazy load operation of attribute 'author' cannot proceed"
+
+
+def guide(folder: Path, name: str, *blocks: str) -> Path:
+    path = folder / f"{name}.md"
+    path.write_text("\n".join(f"```python\n{block}\n```\n" for block in blocks), encoding="utf-8")
+    return path
+
+
+def mypy(folder: Path) -> str:
+    """Check the modules of a folder; the lines in the output are those of the guides."""
+    environment = os.environ | {"MYPYPATH": str(folder)}
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", "--package", PACKAGE]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=MYPY_SECONDS, check=False
+    )
+    return re.sub(rf"\S*/{PACKAGE}/", "", done.stdout + done.stderr)  # mypy's cache may have another folder's path
+
+
+def test_snippets_of_guides_and_error_page_pass_mypy(tmp_path: Path) -> None:
+    hint = hint_for(DetachedInstanceError(LAZY_LOAD))
+    assert hint
+    error_page = guide(tmp_path, "error_page", hint.code)
+
+    write_modules([*GUIDES, error_page], SURROUNDINGS, tmp_path)
+
+    assert sum(len(snippets_of(path)) for path in GUIDES) > 100
+    assert mypy(tmp_path) == ""
+
+
+def test_mypy_errors_have_the_line_of_the_guide(tmp_path: Path) -> None:
+    wrong = "select(Book).options(selectinload(Book.owner))"
+    guides = [guide(tmp_path, "wrong", "from sqlalchemy.orm import selectinload", wrong)]
+
+    write_modules(guides, SURROUNDINGS, tmp_path)
+
+    assert mypy(tmp_path).startswith('wrong_6.py:6: error: Argument 1 to "selectinload"')
+
+
+def test_snippets_take_names_of_earlier_ones(tmp_path: Path) -> None:
+    write_modules([guide(tmp_path, "notes", "class Book: ...", "print(Book, Genre)")], SURROUNDINGS, tmp_path)
+
+    module = (tmp_path / PACKAGE / "notes_6.py").read_text().splitlines()
+    assert module[0] == f"from {PACKAGE}.notes_2 import Book; from {SURROUNDINGS} import Genre"
+    assert module[5] == "print(Book, Genre)"
