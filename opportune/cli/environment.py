@@ -16,8 +16,10 @@ from typing import Never
 
 from opportune.cli import wheels
 from opportune.cli.installation import UNFINISHED, InstallError, echo, run
+from opportune.cli.preflight import check_machine
 from opportune.cli.process import exec_process
-from opportune.cli.registry import COMPLETING
+from opportune.cli.registry import COMPLETING, HELPS, PROGRAM, command_files
+from opportune.cli.usage import unknown_command, wrong_usage
 from opportune.project import PROJECT, env_file_value
 
 if sys.platform == "win32":
@@ -35,6 +37,7 @@ ONLY_PROJECT = "--project"
 BASE, MODEL, AWS, TELEMETRY, DEV, FRAMEWORK = (
     f"requirements{name}.lock" for name in ("", "-model", "-aws", "-telemetry", "-dev", "-framework")
 )
+COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPING = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need what is for development alone."""
 ASKING_TELEMETRY = ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN")
@@ -54,6 +57,7 @@ def enter(arguments: list[str]) -> None:
         sys.exit(1)  # Tab installs nothing
     if sys.prefix != sys.base_prefix and not inside and not (VENV / BASE).exists():
         echo(f"The active environment ({sys.prefix}) lacks the dependencies. They are installed into {VENV} instead.")
+    refuse_unknown_command(arguments)
     try:
         installed = prepare(arguments)
     except OSError as error:
@@ -62,6 +66,15 @@ def enter(arguments: list[str]) -> None:
         sys.exit(str(error))
     if installed or not inside:
         restart(arguments)
+
+
+def refuse_unknown_command(arguments: list[str]) -> None:
+    """Exit before anything is installed for a mistyped command."""
+    words = [word for word in arguments if word not in COMMON_OPTIONS]
+    name = next(iter(words[1:] if words[:1] == ["help"] else words), "-")
+    if not name.startswith("-") and (message := unknown_command(name, [*HELPS, *command_files()])):
+        print(wrong_usage(PROGRAM, message), file=sys.stderr)
+        sys.exit(2)
 
 
 def restart(arguments: list[str]) -> Never:
@@ -85,6 +98,8 @@ def prepare(arguments: list[str]) -> bool:
         with nobody_else_installing():
             if not is_there(locks + model):
                 tell_missing_wheels(list(filter(changed, locks)))
+                if not is_usable():
+                    check_machine(PROJECT, locks + model)
                 make_environment()
             for lock in filter(changed, locks):
                 install(lock)
@@ -167,12 +182,17 @@ def make_environment() -> None:
     uv = shutil.which("uv")
     if not uv and not importlib.util.find_spec("ensurepip"):
         raise InstallError("Python's venv is missing: install it (Debian: apt install python3-venv), or install uv.")
-    if (VENV / UNFINISHED).exists() or not runs(PYTHON):
+    if not is_usable():
         shutil.rmtree(VENV, ignore_errors=True)
     VENV.mkdir(exist_ok=True)
     python = getattr(sys, "_base_executable", sys.executable)  # .venv's own may just have been removed
     command = [uv, "venv", "--allow-existing", "--python", python] if uv else [python, "-m", "venv"]
     run(VENV, "Preparing", ".venv", [*command, str(VENV)])
+
+
+def is_usable() -> bool:
+    """Whether `.venv` has a Python that runs, and no installation into it was interrupted."""
+    return runs(PYTHON) and not (VENV / UNFINISHED).exists()
 
 
 def runs(python: Path) -> bool:

@@ -16,6 +16,7 @@ UNFINISHED = "unfinished"
 LOG = "install.log"
 PLAIN_PROGRESS_SECONDS = 10
 """How often a line tells of the progress where there is no terminal."""
+POLL_SECONDS = 0.1
 BAR_COLUMNS = 20
 MIN_SHOWN_BYTES = 1_000_000
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
@@ -78,7 +79,7 @@ class Progress:
         seconds = f"{now - self.started:.0f} s"
         if not self.pins:
             return f"{self.verb} {self.what}: {seconds}"
-        verb, done, total = self.counted((self.venv / LOG).read_text(encoding="utf-8", errors="replace"))
+        verb, done, total = self.count()
         if verb != self.phase[0]:
             self.phase = (verb, done, now)
         filled = bar * done // max(total, 1)
@@ -92,9 +93,13 @@ class Progress:
             return ""
         return f", about {(now - began) / (done - before) * (total - done):.0f} s left"
 
-    def counted(self, log: str) -> tuple[str, int, int]:
-        """What is being done, with how many packages it has been done, and how many there are on this machine."""
-        resolved = re.search(r"^(?:Resolved|Audited|Checked) (\d+) package", log, re.MULTILINE)  # uv says it
+    def count(self) -> tuple[str, int, int]:
+        """Return the current step, the number of packages it is done with, and their number on this machine."""
+        log = (self.venv / LOG).read_text(encoding="utf-8", errors="replace")
+        if re.search("^(?:Audited|Checked) ", log, re.MULTILINE):  # uv found all of them installed
+            complete = len(self.pins & installed(self.venv))
+            return self.verb, complete, complete
+        resolved = re.search(r"^Resolved (\d+) package", log, re.MULTILINE)  # uv says it
         total = int(resolved[1]) if resolved else len(self.pins) - len(re.findall("^Ignoring ", log, re.MULTILINE))
         fetched = len(re.findall("^(?:Collecting|Requirement already satisfied)", log, re.MULTILINE))
         if 0 < fetched < total and "\nInstalling collected packages" not in log:
@@ -115,25 +120,35 @@ def plain(name: str) -> str:
 
 
 def watch(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
-    """Show that it goes on: one line that advances on a terminal, a new one now and then elsewhere."""
+    """Show the progress: one line that advances on a terminal, elsewhere a new line when there is news."""
     if {"-q", "--quiet"} & set(sys.argv[1:]):
         installer.wait()
-        return
-    live = sys.stderr.isatty()
-    if not live:
-        echo(f"{progress.verb} {progress.what} ...")
-    told = time.monotonic()
+    elif sys.stderr.isatty():
+        watch_on_terminal(progress, installer)
+    else:
+        watch_without_terminal(progress, installer)
+
+
+def watch_on_terminal(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
     while installer.poll() is None:
-        if live:
-            show(f"{progress.line(BAR_COLUMNS)}  {last_line(progress.venv)}")
-        elif time.monotonic() - told >= PLAIN_PROGRESS_SECONDS:
-            echo(str(progress))
-            told = time.monotonic()
-        time.sleep(0.1)
-    if live:
-        show(str(progress))
-        echo("")
-    elif progress.pins:
+        show(f"{progress.line(BAR_COLUMNS)}  {last_line(progress.venv)}")
+        time.sleep(POLL_SECONDS)
+    show(str(progress))
+    echo("")
+
+
+def watch_without_terminal(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
+    """Print a line now and then if the count has changed, and the whole at the end."""
+    echo(f"{progress.verb} {progress.what} ...")
+    printed, count = time.monotonic(), progress.count()
+    while installer.poll() is None:
+        if time.monotonic() - printed >= PLAIN_PROGRESS_SECONDS:
+            before, count = count, progress.count()
+            if count != before and count[1] < count[2]:
+                echo(str(progress))
+            printed = time.monotonic()
+        time.sleep(POLL_SECONDS)
+    if progress.pins:
         echo(str(progress))
 
 

@@ -30,7 +30,7 @@ from opportune.cli.completion_adapter import complete_after_python
 from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
 from opportune.cli.registry import HELPS, OPTIONS, PROGRAM, command_files, feature_commands, overview, reader_left
 from opportune.cli.terminal import printable, styled
-from opportune.cli.usage import no_such_option, wrong_usage
+from opportune.cli.usage import no_such_option, unknown_command, wrong_usage
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, PROJECT, display_path, env_file_value, import_without_gc
 from opportune.suggestions import did_you_mean
@@ -56,8 +56,8 @@ class Commands(TyperGroup):
         return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
     def resolve_command(self, ctx: "Context", args: list[str]) -> "tuple[str | None, Command | None, list[str]]":
-        if args[0] not in (names := self.list_commands(ctx)) and not ctx.resilient_parsing:
-            ctx.fail(f"Unknown command {args[0]!r}.{did_you_mean(args[0], names)}")
+        if (message := unknown_command(args[0], self.list_commands(ctx))) and not ctx.resilient_parsing:
+            ctx.fail(message)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:

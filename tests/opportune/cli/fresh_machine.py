@@ -62,11 +62,15 @@ class Machine:
             "opportune/project.py",
             "opportune/cli/__init__.py",
             "opportune/cli/environment.py",
+            "opportune/cli/git.py",
             "opportune/cli/installation.py",
-            "opportune/cli/wheels.py",
+            "opportune/cli/preflight.py",
             "opportune/cli/process.py",
             "opportune/cli/registry.py",
             "opportune/cli/terminal.py",
+            "opportune/cli/usage.py",
+            "opportune/cli/wheels.py",
+            "opportune/suggestions.py",
         ):
             bring(name, self.project)
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
@@ -98,4 +102,4 @@ class Machine:
     def installed(self) -> list[str]:
         """Locks that the stand-in for uv was called with, in order."""
         lines = self.asked.read_text().splitlines() if self.asked.exists() else []
-        return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip")]
+        return [line.rsplit("/", 1)[1] for line in lines if line.startswith("pip install")]

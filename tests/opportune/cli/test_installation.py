@@ -8,12 +8,12 @@ import sys
 import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from opportune.cli import installation
-from opportune.cli.installation import LOG, InstallError, Progress, run
+from opportune.cli.installation import LOG, InstallError, Progress, run, watch
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
 LOCK = """\
@@ -69,6 +69,7 @@ def install(venv: Path, *packages: str) -> None:
         (PIP + THIRD, "Installing requirements.lock: 1 of 3 packages, 0 s"),
         (PIP + INSTALLING, "Installing requirements.lock: 1 of 3 packages, 0 s"),
         (UV, "Installing requirements.lock: 1 of 3 packages, 0 s"),
+        ("Checked 5 packages in 1ms\n", "Installing requirements.lock: 1 of 1 packages, 0 s"),
     ],
 )
 def test_packages_are_counted_with_pip_and_with_uv(
@@ -120,16 +121,36 @@ def test_quiet_tells_nothing(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr() == ("", "")
 
 
-def test_elsewhere_a_line_tells_of_it_now_and_then(
+class Counted(Progress):
+    """Reports these numbers of packages, one after the other."""
+
+    def __init__(self, venv: Path, numbers: list[int]) -> None:
+        super().__init__(venv, "Installing", "requirements.lock")
+        self.numbers = numbers
+
+    def count(self) -> tuple[str, int, int]:
+        return self.verb, self.numbers[0], 3
+
+    def poll(self) -> int | None:
+        """Answer for the installer, which ends with the last number."""
+        self.numbers = self.numbers[1:] or self.numbers
+        return 0 if len(self.numbers) == 1 else None
+
+
+def test_progress_without_terminal_repeats_no_line(
     venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(installation, "PLAIN_PROGRESS_SECONDS", 0)
-    run(venv, "Installing", "requirements.lock", installer(venv, "Resolved 3 packages in 20ms"))
-    first, *between, last = capsys.readouterr().err.splitlines()
-    assert first == "Installing requirements.lock ..."
-    assert between
-    assert all(" packages, " in line for line in between)
-    assert last.startswith("Installing requirements.lock: 3 of 3 packages, ")
+    monkeypatch.setattr(installation, "POLL_SECONDS", 0)
+    progress = Counted(venv, [0, 0, 1, 1, 1, 2, 3, 3, 3])
+    watch(progress, cast("Any", progress))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" packages")[0] for line in lines] == [
+        "Installing requirements.lock ...",
+        "Installing requirements.lock: 1 of 3",
+        "Installing requirements.lock: 2 of 3",
+        "Installing requirements.lock: 3 of 3",
+    ]
 
 
 @pytest.mark.parametrize(

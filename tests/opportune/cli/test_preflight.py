@@ -1,0 +1,124 @@
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from opportune.cli import preflight
+from opportune.cli.environment import BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.installation import InstallError
+from opportune.cli.preflight import NEEDED_MEGABYTES, check_machine
+from opportune.project import PROJECT
+from tests.opportune.cli.fresh_machine import Machine
+
+LOCK = "colorama==0.4.6 ; sys_platform == 'win32' \\\n    --hash=sha256:00\nbooks==1.0 \\\n    --hash=sha256:00\n"
+NOBODY = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "user.useConfigOnly",
+    "GIT_CONFIG_VALUE_0": "true",
+}
+"""The environment of a user who has told git no name."""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    machine = Machine(tmp_path)
+    (machine.project / BASE).write_text(LOCK)
+    return machine
+
+
+@pytest.fixture
+def use_git(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let git know nobody."""
+    (tmp_path / "git").symlink_to(shutil.which("git") or "git")
+    machine.environ |= NOBODY
+    for name, value in machine.environ.items():
+        monkeypatch.setenv(name, value)
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("words", [["quickstrat"], ["-q", "quickstrat", "--port", "1"], ["help", "quickstrat"]])
+def test_mistyped_command_installs_nothing(machine: Machine, words: list[str]) -> None:
+    code, output, errors = machine.run(*words)
+    assert (code, output) == (2, "")
+    assert errors == [
+        "oppman.py: Unknown command 'quickstrat'. Did you mean quickstart? See: python3 oppman.py --help",
+    ]
+    assert not machine.asked.exists()
+    assert not machine.venv.exists()
+
+
+def test_command_of_a_feature_is_known_before_installation(machine: Machine) -> None:
+    (machine.project / "app/books").mkdir()
+    (machine.project / "app/books/commands.py").touch()
+    assert machine.run("books")[:2] == (0, "ran books\n")
+
+
+def test_unreachable_index_ends_before_venv_is_made(machine: Machine) -> None:
+    code, _, errors = machine.run("migrate", FAILS="-")
+    assert (code, len(errors)) == (1, 1)
+    assert errors[0].startswith("Nothing was installed. The package index does not provide books==1.0 (error: nobody")
+    assert not machine.venv.exists()
+    assert machine.run("migrate")[0] == 0
+
+
+def test_index_is_asked_only_before_venv_is_made(machine: Machine) -> None:
+    assert machine.run("migrate")[0] == 0
+    (machine.project / BASE).write_text(LOCK + "\n")
+    assert machine.run("migrate", FAILS="-")[0] == 0
+
+
+@pytest.mark.usefixtures("use_git")
+def test_all_problems_are_one_message(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILS", "-")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=90_000_000))
+    with pytest.raises(InstallError) as caught:
+        check_machine(machine.project, [BASE, MODEL])
+    message = str(caught.value)
+    assert "\n" not in message
+    assert f"{machine.project} has 90 MB free, and the packages take about 450 MB" in message
+    assert "The package index does not provide books==1.0" in message
+    assert 'git config --global user.name "NAME" && git config --global user.email "E-MAIL"' in message
+
+
+@pytest.mark.usefixtures("use_git")
+def test_missing_git_identity_alone_is_only_told(machine: Machine) -> None:
+    code, output, errors = machine.run("migrate")
+    assert (code, output) == (0, "ran migrate\n")
+    assert errors[0].startswith("git does not know who you are")
+
+
+def test_index_of_a_lock_with_its_own_sources_is_not_asked(machine: Machine) -> None:
+    lock = machine.project / BASE
+    lock.write_text(f"--find-links ./wheels\n{LOCK}")
+    assert not [*preflight.index_problem(lock)]
+    assert not machine.asked.exists()
+
+
+def test_silent_index_is_unreachable(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("uv", 60)
+
+    monkeypatch.setattr(subprocess, "run", wait)
+    monkeypatch.setenv("PATH", machine.environ["PATH"])
+    [problem] = preflight.index_problem(machine.project / BASE)
+    assert "no response within 60 seconds" in problem
+
+
+def test_pip_finds_the_index_without_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    assert preflight.index_command("books==1.0")[-4:] == ["pip", "index", "versions", "books"]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert preflight.index_command("books==1.0") == []
+
+
+def test_room_is_known_for_each_lock() -> None:
+    assert set(NEEDED_MEGABYTES) == {path.name for path in PROJECT.glob("requirements*.lock")} >= {BASE, DEV, FRAMEWORK}
+    assert TELEMETRY in NEEDED_MEGABYTES
+    assert all(preflight.PIN.search((PROJECT / lock).read_text(encoding="utf-8")) for lock in NEEDED_MEGABYTES)
