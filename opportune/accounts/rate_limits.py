@@ -44,9 +44,17 @@ class DatabaseStorage:
             for each in hits:
                 number, ends_at = await _add(session, self.key(each), each.rate_limit.seconds)
                 if number > each.rate_limit.limit:
-                    raise TooManyRequests(max(1, math.ceil((ends_at - utc_now()).total_seconds())))
+                    raise TooManyRequests(_seconds_until(ends_at))
             if random.randrange(CLEANUP_EVERY_HITS) == 0:  # noqa: S311 - chance is for no secret
                 await delete_expired(session)
+
+    async def check(self, *hits: Hit) -> None:
+        limits = {self.key(each): each.rate_limit.limit for each in hits}
+        query = select(Attempt).where(col(Attempt.key).in_(limits), col(Attempt.ends_at) > utc_now())
+        async with self._database.reader(fresh=True) as session:
+            for attempt in await session.scalars(query):
+                if attempt.count >= limits[attempt.key]:
+                    raise TooManyRequests(_seconds_until(attempt.ends_at))
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
         for each in hits:  # one by one, in the order of `hit`: two requests never wait for each other's
@@ -60,6 +68,10 @@ class DatabaseStorage:
         """Tells whoever reads the table neither addresses nor e-mails."""
         secret = derived_key(self._settings, "accounts: attempts").encode()
         return hmac.digest(secret, f"{hit.rate_limit.action}\n{hit.who}".encode(errors="replace"), "sha256").hex()
+
+
+def _seconds_until(moment: datetime) -> int:
+    return max(1, math.ceil((moment - utc_now()).total_seconds()))
 
 
 async def delete_expired(session: AsyncSession) -> int:

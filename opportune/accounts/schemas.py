@@ -332,7 +332,7 @@ class AccessToken(Schema):
 
 class EmailSignInAsked(Message):
     request: str
-    """To come back with the code, within a quarter of an hour."""
+    """To come back with the code, within ten minutes."""
 
 
 class EmailSignInCredentials(Schema):

@@ -21,7 +21,7 @@ LIFETIMES = {
     "change-email": timedelta(hours=1),
     "reset": timedelta(hours=1),
     "code": timedelta(minutes=5),
-    "email-sign-in": timedelta(minutes=15),
+    "email-sign-in": timedelta(minutes=10),
 }
 """By purpose."""
 

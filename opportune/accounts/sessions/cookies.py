@@ -52,6 +52,8 @@ async def sign_out(session: AsyncSession, request: Request, response: Response) 
     """End the session of this browser, if it has one."""
     await _delete_session(session, request)
     _set_cookie(request, response, "", timedelta())
+    # Not "storage", which also has the choice of light or dark; site.js removes drafts from it.
+    response.headers["Clear-Site-Data"] = '"cache"'
 
 
 async def confirm_session(session: AsyncSession, row: Session, request: Request) -> None:

@@ -25,21 +25,22 @@ async def check_password(context: AccountContext, email: str, password: str, dev
     `device` is the number of a browser that this user has signed in with before.
 
     Raises:
-        TooManyRequests: there were too many wrong ones.
+        TooManyRequests: there were too many wrong ones. Right ones do not count, however many come at the same time.
         Busy: too many others are signing in.
     """
     email = email.strip().lower()
     hits = _hits(context, email, device)
-    await context.limiter.hit(*hits)
-    given = Credentials.model_construct(username=email, password=password)
-    user = await context.manager.authenticate(given)
-    if user:
-        await context.limiter.refund(context.session, *hits)
-        return user
-    # Whether or not anybody has this address; and it stays noted, whatever the answer is.
-    defer(context.session, note_wrong_password(email, *context.client))
-    await context.manager.release()
-    return None
+    async with context.limiter.one_at_a_time(*hits):
+        await context.limiter.check(*hits)
+        given = Credentials.model_construct(username=email, password=password)
+        if user := await context.manager.authenticate(given):
+            await context.limiter.check(*hits)
+            return user
+        # For unknown addresses also, and stored whatever the response is.
+        defer(context.session, note_wrong_password(email, *context.client))
+        await context.manager.release()
+        await context.limiter.hit(*hits)
+        return None
 
 
 async def check_code(context: AccountContext, user: User, code: str) -> bool:

@@ -51,7 +51,7 @@ class SecurityHeadersMiddleware:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.is_production = settings.is_production
+        self.is_production, self.base_url = settings.is_production, settings.base_url
         # Put together once: every answer has them. Pictures in a bucket are shown from there.
         place = parse_storage_url(settings)
         images = f" {place.origin}" if isinstance(place, Bucket) else ""
@@ -79,9 +79,14 @@ class SecurityHeadersMiddleware:
         headers += ours
         if b"cache-control" not in present and not path.startswith("/static/"):
             headers.append((b"cache-control", _privacy(scope)))
-        if self.is_production and scope["scheme"] == "https" and HSTS_HEADER[0] not in present:
+        if self._is_on_tls(scope) and HSTS_HEADER[0] not in present:
             headers.append(HSTS_HEADER)
         return headers
+
+    def _is_on_tls(self, scope: Scope) -> bool:
+        """BASE_URL decides: behind a proxy that ends TLS, the request itself may look like plain HTTP."""
+        scheme = self.base_url.partition(":")[0] or scope["scheme"]
+        return self.is_production and scheme == "https"
 
 
 def _privacy(scope: Scope) -> bytes:

@@ -46,6 +46,11 @@ class CacheStorage:
                 raise TooManyRequests(seconds)
             counted.append(each)
 
+    async def check(self, *hits: Hit) -> None:
+        for each in hits:
+            if seconds := await self._ask(_remaining_seconds, each):
+                raise TooManyRequests(seconds)
+
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
         del session  # these counts are not in the database
         await self._give_back(hits)
@@ -104,6 +109,15 @@ async def _hit(limiter: "FixedWindowRateLimiter", item: "RateLimitItem", key: Ke
     if await limiter.hit(item, *key):
         return 0
     await limiter.hit(item, *key, cost=-1)  # the library counts it, though it says no
+    return await _seconds_to_reset(limiter, item, key)
+
+
+async def _remaining_seconds(limiter: "FixedWindowRateLimiter", item: "RateLimitItem", key: Key) -> int:
+    """Return the seconds to wait if the limit is used up, else 0."""
+    return 0 if await limiter.test(item, *key) else await _seconds_to_reset(limiter, item, key)
+
+
+async def _seconds_to_reset(limiter: "FixedWindowRateLimiter", item: "RateLimitItem", key: Key) -> int:
     reset = (await limiter.get_window_stats(item, *key)).reset_time
     return max(1, math.ceil(reset - time.time()))
 

@@ -1,8 +1,11 @@
 """One way to count, wherever the counts are."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import groupby
 from typing import Annotated, Protocol
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +19,9 @@ class RateLimitStorage(Protocol):
     async def hit(self, *hits: Hit) -> None:
         """Count all of these or none. Raises TooManyRequests."""
 
+    async def check(self, *hits: Hit) -> None:
+        """Raise TooManyRequests if one of these limits is used up. Count nothing."""
+
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
         """Have these not counted; if the counts are in the database, in the transaction of `session`."""
 
@@ -27,6 +33,7 @@ class RateLimiter:
 
     def __init__(self, storages: Mapping[str, RateLimitStorage]) -> None:
         self._storages = storages
+        self._locks: WeakValueDictionary[Hit, asyncio.Lock] = WeakValueDictionary()
 
     async def hit(self, *hits: Hit) -> None:
         """Count all of these, before the work that they are about: guesses at once do not slip past.
@@ -40,6 +47,24 @@ class RateLimiter:
         """
         for storage, some in groupby(hits, lambda each: each.rate_limit.storage):
             await self._storages[storage].hit(*some)
+
+    async def check(self, *hits: Hit) -> None:
+        """Raise TooManyRequests if one of these limits is used up. Count nothing.
+
+        For attempts that count only if they fail: inside `one_at_a_time`, check before the work and `hit` after a
+        failure. Any number may then succeed at the same time. Check again after a success: another process may have
+        counted failures.
+        """
+        for storage, some in groupby(hits, lambda each: each.rate_limit.storage):
+            await self._storages[storage].check(*some)
+
+    @asynccontextmanager
+    async def one_at_a_time(self, *hits: Hit) -> AsyncIterator[None]:
+        """Wait until no other request of this process works on something that counts for the same."""
+        async with AsyncExitStack() as stack:
+            for each in sorted(hits, key=lambda each: (each.rate_limit.action, each.who)):
+                await stack.enter_async_context(self._locks.setdefault(each, asyncio.Lock()))
+            yield
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
         """Have these not counted: they were no guesses. Counts in the database change with the session's commit."""

@@ -154,3 +154,10 @@ def test_the_script_runs_the_parts_that_are_named(tmp_path: Path) -> None:
 
     assert said("lint", "audit") == ["lint", "audit"]
     assert said() == ["services", "lint", "tests", "setups", "rehearsals", "benchmarks"]
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    steps = re.findall(r"uses: (.*)", "".join(path.read_text() for path in PROJECT.glob(".github/workflows/*.yml")))
+    assert steps
+    for step in steps:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v[\d.]+", step), step

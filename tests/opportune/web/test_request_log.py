@@ -55,6 +55,16 @@ async def test_strict_transport_is_asked_for_in_production_over_tls_alone(settin
             assert ("strict-transport-security" in response.headers) is expected
 
 
+@pytest.mark.parametrize("base", ["https", "http"])
+@pytest.mark.parametrize("scheme", ["https", "http"])
+async def test_strict_transport_follows_base_url(settings: Settings, base: str, scheme: str) -> None:
+    update = {"environment": "production", "base_url": f"{base}://testserver"}
+    app = create_app(settings.model_copy(update=update))
+    async with AsyncClient(transport=ASGITransport(app), base_url=f"{scheme}://testserver") as client:
+        response = await client.get("/health/live")
+    assert ("strict-transport-security" in response.headers) is (base == "https")
+
+
 async def test_what_a_route_says_of_transport_and_number_is_not_said_twice(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"environment": "production"}))
 

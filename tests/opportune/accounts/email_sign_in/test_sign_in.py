@@ -100,7 +100,7 @@ async def test_the_email_says_who_asked_in_text_and_in_html(
         words = " ".join(body.get_content().split())
         assert "It was asked for by Other at 198.51.100.7. If that was not you, do nothing" in words
         assert code in words
-        assert "within 15 minutes" in words
+        assert "within 10 minutes" in words
 
 
 async def test_who_has_a_second_factor_still_gives_it(app: FastAPI, client: AsyncClient, database: Database) -> None:
