@@ -10,6 +10,13 @@ class OperatorError(Exception):
     stderr and exits with 1; nothing else about it is shown.
     """
 
+    advice: str = ""
+    """A sentence for operators, such as which setting to check. The command line and the log show it, pages do not."""
+
+    @property
+    def with_advice(self) -> str:
+        return f"{self} {self.advice}".rstrip()
+
 
 class CommandError(OperatorError):
     """What `call_command` raises: the line that the command line would print."""

@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query, Response
 
 from app.chat import answering
 from app.chat.dependencies import (
@@ -49,9 +49,11 @@ async def conversations(
 
 
 @router.post("", status_code=202)
-async def begin(ask: ConversationCreate, user: CurrentUser, answers: Answers) -> MessageCreated:
-    """Start a new conversation with a question."""
-    return _asked(*await _ask(answers, user, None, ask, settings=ask))
+async def begin(ask: ConversationCreate, user: CurrentUser, answers: Answers, response: Response) -> MessageCreated:
+    """Start a new conversation with a question. `Location` is its address."""
+    created = _asked(*await _ask(answers, user, None, ask, settings=ask))
+    response.headers["Location"] = f"/api/v1/conversations/{created.conversation}"
+    return created
 
 
 @router.get("/search")
@@ -140,6 +142,7 @@ async def _ask(
 
 def _asked(question: Message, answer: Message) -> MessageCreated:
     return MessageCreated(
+        conversation=question.conversation_id,
         message=MessageRead.of(question),
         answer=MessageRead.of(answer),
         stream_url=f"/api/v1/conversations/{question.conversation_id}/stream",

@@ -144,6 +144,8 @@ class ConversationDetail(ConversationRead):
 
 
 class MessageCreated(Schema):
+    conversation: int
+    """The id of the conversation, at `/api/v1/conversations/{id}`."""
     message: MessageRead
     """The question as it was stored."""
     answer: MessageRead

@@ -19,6 +19,13 @@ class TooManyAnswers(HTTPException):
         super().__init__(429, "You have several answers running already.")
 
 
+class UnknownCall(HTTPException):
+    """The answer has no tool call at this place: the web answers 404."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "This answer has no such call.")
+
+
 class ToolNotAllowed(HTTPException):
     """Whoever says yes could not have this done themselves (a program, a superuser in another's account): 403."""
 

@@ -20,7 +20,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
 from opportune.answers import store
-from opportune.answers.errors import AnswerRunning, ToolNotAllowed, TooManyAnswers
+from opportune.answers.errors import AnswerRunning, ToolNotAllowed, TooManyAnswers, UnknownCall
 from opportune.answers.flusher import AnswerFlusher
 from opportune.answers.follower import AnswerFollower
 from opportune.answers.live import LiveAnswer
@@ -191,7 +191,7 @@ class AnswerManager:
         not changed. It runs from the commit of this writing session on: once, with the rights of that moment.
 
         Raises:
-            ToolNotAllowed, TooManyAnswers: answered 403 and 429; nothing may be committed.
+            UnknownCall, ToolNotAllowed, TooManyAnswers: answered 404, 403 and 429; nothing may be committed.
         """
         return await self._decide(session, answer, call, ALWAYS if rest else ALLOWED)
 
@@ -199,7 +199,7 @@ class AnswerManager:
         """Refuse a call that an answer waits with, by its place in `tool_runs`; the model is told and goes on.
 
         Raises:
-            TooManyAnswers: answered 429; nothing may be committed.
+            UnknownCall, TooManyAnswers: answered 404 and 429; nothing may be committed.
         """
         return await self._decide(session, answer, call, REFUSED)
 
@@ -208,7 +208,9 @@ class AnswerManager:
         if begun is None:
             return answer
         found, runs = begun.answer, begun.answer.tool_runs
-        if not (found.is_waiting and call < len(runs) and is_waiting(runs[call])):
+        if call >= len(runs):
+            raise UnknownCall
+        if not (found.is_waiting and is_waiting(runs[call])):
             return found
         if found.lease_until is None or found.lease_until < utc_now():
             approval = REFUSED

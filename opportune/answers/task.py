@@ -106,6 +106,8 @@ class AnswerTask:
         if not isinstance(error, llm.LLMError):
             logger.error("answer %s", self.live.id, exc_info=error)
             return self._with_usage(INTERNAL_ERROR)
+        if error.advice:
+            logger.warning("answer %s: %s", self.live.id, error.with_advice)
         status = AnswerStatus.INTERRUPTED if error.code == "interrupted" else AnswerStatus.FAILED
         return self._with_usage(Outcome(status, error.code, str(error)))
 

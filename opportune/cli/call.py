@@ -88,7 +88,7 @@ def end_of(words: list[str]) -> tuple[int, str]:
     try:
         code = command_group().main(words, prog_name=PROGRAM, standalone_mode=False)
     except OperatorError as error:
-        return 1, str(error)
+        return 1, error.with_advice
     except typer.TyperException as error:
         return error.exit_code, usage(error, words)
     except typer.Abort as error:

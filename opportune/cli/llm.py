@@ -260,7 +260,7 @@ async def _try(llm: LanguageModel, messages: Sequence[Message], *, show: bool = 
                 if show:
                     print(chunk, end="", flush=True)
     except LLMError as error:
-        trial.error = str(error)
+        trial.error = error.with_advice
     trial.prompt_tokens = trial.prompt_tokens or sum(estimate_tokens(each.content) for each in messages)
     trial.answer_tokens = trial.answer_tokens or estimate_tokens(reasoning + trial.text)
     model = llm.using(trial.model).model if llm.models else None

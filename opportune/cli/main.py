@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
     except OperatorError as error:
-        return print_error(str(error), 1)
+        return print_error(error.with_advice, 1)
     except typer.TyperException as error:
         return print_error(usage(error, arguments), error.exit_code)
     except (typer.Abort, KeyboardInterrupt) as error:

@@ -89,7 +89,7 @@ class Embeddings:
         try:
             (vector,) = await self._ask(model, [model.query_prefix + model.cut(key[1])])
         except Exception as error:  # noqa: BLE001 - a search does without, also where it is a project's own fault
-            self._note_away(model, str(error) if isinstance(error, LLMError) else repr(error))
+            self._note_away(model, error.with_advice if isinstance(error, LLMError) else repr(error))
             return None
         finally:
             del self._asking[key]

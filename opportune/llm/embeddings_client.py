@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +14,6 @@ from opportune.llm.http_client import Body, translate_errors
 from opportune.llm.provider import LLMError, Timeouts
 from opportune.response_body import read_body
 
-CHAT_SETTINGS = re.compile(r"LLM_[A-Z_]+(?: (?:and|or) LLM_[A-Z_]+)*")
 MAX_ANSWER_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
 
@@ -62,9 +60,8 @@ class EmbeddingsClient:
 
 @contextmanager
 def _by_its_setting() -> Iterator[None]:
-    """Name the setting that is to be looked at, where the words are those of an endpoint that chats."""
+    """Name EMBEDDING_MODEL in the advice, instead of the settings of the chat's endpoint."""
     try:
         yield
     except LLMError as error:
-        words = CHAT_SETTINGS.sub("EMBEDDING_MODEL", str(error))
-        raise LLMError(error.code, words, error.retry_after) from None
+        raise LLMError(error.code, str(error), error.retry_after, advice="Check EMBEDDING_MODEL.") from None

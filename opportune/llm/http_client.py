@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 1_000_000
 MAX_REFUSAL_BYTES = 100_000
+CHECK_ADDRESS = "Check LLM_BASE_URL."
 REFUSAL_STATUSES = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 USAGE_OPTION = "stream_options"
 """The parameter that asks for token counts. Some endpoints, such as Mistral's, report them anyway and refuse it."""
@@ -121,7 +122,8 @@ class ChatCompletionsClient:
         name = next((each for each in self._optional if re.search(rf"\b{re.escape(each)}\b", refusal)), "")
         logger.warning("the LLM endpoint answered %s%s", response.status_code, name and f" and refuses {name}")
         if name:
-            return LLMError("rejected", f"The model's endpoint refuses the parameter {name}.")
+            sentence = f"The model's endpoint refuses the parameter {name}."
+            return LLMError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
         return error_for_status(response.status_code)
 
 
@@ -151,7 +153,7 @@ def _refuse_unless_events(response: httpx.Response) -> None:
         logger.warning("the LLM endpoint answered %s", response.status_code)
         raise error_for_status(response.status_code, response.headers.get("Retry-After"))
     if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
-        raise LLMError("malformed", "LLM_BASE_URL answers, but not as a language model does: check the address.")
+        raise LLMError("malformed", "The model's endpoint does not answer as a language model.", advice=CHECK_ADDRESS)
 
 
 @contextmanager
@@ -162,10 +164,14 @@ def translate_errors() -> Iterator[None]:
     except TimeoutError:
         raise LLMError("timeout", "The model took too long to answer.") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
-        raise LLMError("not_configured", "LLM_BASE_URL or LLM_API_KEY is malformed.") from None
+        raise LLMError(
+            "not_configured",
+            "The address or the key of the model's endpoint is malformed.",
+            advice="Check LLM_BASE_URL and LLM_API_KEY.",
+        ) from None
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         logger.warning("the LLM endpoint cannot be reached: %s", error or type(error).__name__)
-        raise LLMError("refused", "The model's endpoint cannot be reached: check LLM_BASE_URL.") from None
+        raise LLMError("refused", "The model's endpoint cannot be reached.", advice=CHECK_ADDRESS) from None
     except httpx.HTTPError as error:
         logger.warning("the LLM endpoint broke off: %s", type(error).__name__)
         raise LLMError("interrupted", "The answer broke off before its end.") from None

@@ -33,7 +33,10 @@ Prompt = str | Sequence[Message]
 """What is asked: a question, or a conversation whose last message is the question."""
 Tools = Sequence[ToolSchema]
 
-NOT_CONFIGURED = "No model is set up. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL."
+NO_MODEL = "No language model is set up yet."
+SET_UP_ADVICE = "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or choose a model in the admin."
+NOT_CONFIGURED = f"{NO_MODEL} {SET_UP_ADVICE}"
+"""The same for the command line."""
 QUEUE_FULL = "The model is busy with other answers. Try again in a moment."
 
 MAX_RETRY_WAIT_SECONDS = 10.0
@@ -235,7 +238,7 @@ class LanguageModel:
             LLMError: as `stream`.
         """
         if self.provider is None:
-            raise LLMError("not_configured", NOT_CONFIGURED)
+            raise LLMError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
         return self._or_fallback(_Request(messages, tools, temperature))
 
     async def _or_fallback(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
@@ -290,7 +293,7 @@ class LanguageModel:
     async def _in_turn(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
         provider = self.provider
         if provider is None:
-            raise LLMError("not_configured", NOT_CONFIGURED)
+            raise LLMError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
         try:
             async with asyncio.timeout(self._queue_timeout):
                 await self._running.acquire()

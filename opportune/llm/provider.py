@@ -135,17 +135,24 @@ EMPTY = "The model gave an empty answer. Try again."
 class LLMError(OperatorError):
     """A missing or unfinished answer: pages show the message with a status of 503, commands print it.
 
-    The message is one sentence for the user. It contains no address, no key and no text of the endpoint.
+    The message is one sentence for the user. It contains no address, no key, no setting and no text of the endpoint.
     """
 
     def __init__(
-        self, code: ErrorCode, sentence: str, retry_after: float | None = None, *, done: Done | None = None
+        self,
+        code: ErrorCode,
+        sentence: str,
+        retry_after: float | None = None,
+        *,
+        done: Done | None = None,
+        advice: str = "",
     ) -> None:
-        """`done`: the token counts that the endpoint reported before the failure."""
+        """`done`: token counts that the endpoint reported before the failure; `advice`: a sentence for operators."""
         super().__init__(sentence)
         self.code = code
         self.retry_after = retry_after
         self.done = done
+        self.advice = advice
 
     @property
     def retryable(self) -> bool:

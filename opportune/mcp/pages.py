@@ -13,12 +13,16 @@ from opportune.web.rate_limit import RateLimit
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
 NO_TOKEN = "Send a token: Authorization: Bearer …"  # noqa: S105 - a sentence
 
+OTHER_ORIGIN = "Pages of other sites may not send messages here."
+
 router = APIRouter()
 
 
 @router.post(MCP_PATH)
 async def answer(request: Request) -> Response:
     """One message of the protocol, answered as JSON; no state is kept between two."""
+    if _is_of_another_site(request):
+        raise HTTPException(403, OTHER_ORIGIN)
     found = await _read_program(request)
     if found is None:
         raise HTTPException(401, NO_TOKEN, {"WWW-Authenticate": _challenge(request)})
@@ -35,6 +39,13 @@ async def answer(request: Request) -> Response:
 async def refuse() -> Response:
     """There are no sessions to end, and nothing is told that was not asked for."""
     raise HTTPException(405, headers={"Allow": "POST"})
+
+
+def _is_of_another_site(request: Request) -> bool:
+    """Whether a page of another origin sends this, which the protocol has servers refuse (DNS rebinding)."""
+    origin = request.headers.get("origin")
+    own = (request.app.state.settings.base_url, f"{request.url.scheme}://{request.url.netloc}")
+    return origin is not None and origin.lower() not in [each.lower() for each in own]
 
 
 async def _read_program(request: Request) -> tuple[ApiToken, User, Grants] | None:

@@ -17,6 +17,7 @@ import opportune
 from opportune.accounts.models import ApiToken, User
 from opportune.llm.provider import ToolCall
 from opportune.mcp.caller import Caller
+from opportune.mcp.results import output_schema, structured_content
 from opportune.tools.toolbox import toolbox_of
 
 logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it tells of each start and end, and each message has both
@@ -59,6 +60,7 @@ def server_for(caller: Caller, site_name: str) -> Server[Any]:
                     title=each.status,
                     description=each.description,
                     input_schema=dict(each.schema.parameters),
+                    output_schema=output_schema(each),
                     annotations=types.ToolAnnotations(read_only_hint=not caller.toolbox.changes(each.name)),
                 )
                 for each in caller.tools
@@ -70,7 +72,9 @@ def server_for(caller: Caller, site_name: str) -> Server[Any]:
     ) -> types.CallToolResult:
         result = await caller.call(ToolCall("mcp", params.name, json.dumps(params.arguments or {})))
         return types.CallToolResult(
-            content=[types.TextContent(type="text", text=result.text)], is_error=result.is_error
+            content=[types.TextContent(type="text", text=result.text)],
+            structured_content=structured_content(caller.toolbox.tools.get(params.name), result),
+            is_error=result.is_error,
         )
 
     return Server(site_name, version=opportune.__version__, on_list_tools=list_tools, on_call_tool=call_tool)

@@ -68,6 +68,10 @@ class ApiTool(Tool):
     def description(self) -> str:
         return self.route.description or f"{self.status} ({self.method} {self.route.path})"
 
+    @property
+    def result_type(self) -> Any:
+        return self.signature.empty if self.route.response_model is None else self.route.response_model
+
     @cached_property
     def schema(self) -> ToolSchema:
         properties, required = {}, []

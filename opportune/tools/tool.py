@@ -94,6 +94,11 @@ class Tool:
         return any(isinstance(each, type) and issubclass(each, Source) for each in (returned, *_parts(returned)))
 
     @property
+    def result_type(self) -> Any:
+        """The type of what it returns; `inspect.Signature.empty` if nothing is said of it."""
+        return self.signature.return_annotation
+
+    @property
     def searched(self) -> str:
         """The one argument that it needs: what is looked for.
 

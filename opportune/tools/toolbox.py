@@ -5,9 +5,10 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI
@@ -55,6 +56,8 @@ class ToolResult:
     is_error: bool = False
     sources: tuple[Source, ...] = ()
     """What an answer may cite of it, in the same words."""
+    data: Any = field(default=None, compare=False)
+    """What the tool returned, as JSON values."""
 
 
 class Toolbox:
@@ -294,7 +297,7 @@ def _result(status: int, body: bytes) -> ToolResult:
             return ToolResult(words, is_error=True)
         detail = answer.get("errors") or answer.get("detail", answer) if isinstance(answer, dict) else answer
         return ToolResult(_short(_as_text(detail)), is_error=True)
-    return ToolResult(_short(_as_text(answer)))
+    return ToolResult(_short(_as_text(answer)), data=answer)
 
 
 def _sources(body: bytes) -> tuple[Source, ...]:

@@ -10,6 +10,7 @@ from app.chat.models import Conversation
 from app.chat.schemas import MAX_QUESTION_LENGTH
 from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
+from opportune.accounts import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
@@ -226,3 +227,12 @@ async def test_a_silent_stream_sends_comments(
         ):
             comments = (line async for line in response.aiter_lines() if line.startswith(":"))
             assert await anext(comments) == ": ping"
+
+
+async def test_begun_conversation_has_its_id_and_location(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
+    async with signed_in_client(app, user) as client:
+        response = await client.post("/api/v1/conversations", json={"content": "Why?"})
+        assert response.status_code == 202
+        location = response.headers["location"]
+        assert location == f"/api/v1/conversations/{response.json()['conversation']}"
+        assert (await client.get(location)).json()["messages"][0]["text"] == "Why?"

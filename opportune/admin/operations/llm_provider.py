@@ -1,7 +1,6 @@
 """The model that answers, chosen in the browser: where there is neither a shell nor a page for settings at hand."""
 
 import asyncio
-import re
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -37,7 +36,6 @@ NO_ADDRESS = "Write the address, such as https://llm.example.org/v1."
 IN_THE_OPEN = "The key would travel in the open: take an address that begins with https://."
 OF_ANOTHER = "Write the key again: the one that is kept belongs to another address."
 WITHOUT_KEY = "Write the key that this provider has given you."
-SETTING = re.compile(r": check LLM_\w+(?: and LLM_\w+)?")
 
 PROVIDERS = {name: known.title for name, known in KNOWN_ENDPOINTS.items()} | {OTHER: "Another, at the address below"}
 
@@ -128,7 +126,7 @@ async def trial_fault(settings: Settings, model: LlmModel) -> str:
     except LLMError as error:
         if error.code == "out_of_tokens":  # a reasoning model: the trial is shorter than its thoughts
             return ""
-        return f"It was asked, and this came back: {SETTING.sub('', str(error)).replace(' or LLM_MODEL', '')}"
+        return f"It was asked, and this came back: {error}"
     except TimeoutError:
         return f"It was asked, and said nothing for {TRIAL_SECONDS:.0f} seconds."
     finally:

@@ -32,6 +32,8 @@ from opportune.web.time_zone import site_zone
 SPARE_SECONDS = 60
 """Seconds for which a reservation outlives the longest answer: so long that of a dead process counts."""
 WARN_PERCENTS = 80
+RESERVED_RETRY_SECONDS = 10.0
+"""Seconds after which programs may ask again if only running answers keep them from it."""
 
 
 class SpendingGuard(Guard):
@@ -117,7 +119,8 @@ class SpendingGuard(Guard):
                 self.switch.note(is_off=standing.is_off)
                 if standing.is_off:
                     raise refusal()
-                room = self._require_room(limits, standing, prompt_tokens, model, now)
+                is_growing = running.reservation_id is not None
+                room = self._require_room(limits, standing, prompt_tokens, model, now, is_growing=is_growing)
                 granted = answer_tokens if room is None else min(answer_tokens, room)
                 row = await self._set_aside(session, running, prompt_tokens, granted)
         except (SQLAlchemyError, TimeoutError) as fault:
@@ -145,16 +148,33 @@ class SpendingGuard(Guard):
         return [limit for limit in self.limits if limit.is_for(payer)]
 
     def _require_room(
-        self, limits: list[Limit], standing: Standing, prompt_tokens: int, model: LlmModel | None, now: datetime
+        self,
+        limits: list[Limit],
+        standing: Standing,
+        prompt_tokens: int,
+        model: LlmModel | None,
+        now: datetime,
+        *,
+        is_growing: bool = False,
     ) -> int | None:
-        """Tokens of an answer for which there is room; None where nothing limits them. Raises SpendingRefused."""
+        """Return the tokens of an answer for which there is room; None if nothing limits them.
+
+        `is_growing`: the answer has used what was reserved for it, and asks for more.
+
+        Raises:
+            SpendingRefused: too little is left, or the rest is reserved for other answers.
+        """
         found = worst(
             (limit, limit.answer_room(standing.of(limit).left(limit), prompt_tokens, model)) for limit in limits
         )
         if found is None:
             return None
         limit, room = found
-        if room < min(MIN_ANSWER_TOKENS, model.max_answer_tokens if model else MIN_ANSWER_TOKENS):
+        needed = min(MIN_ANSWER_TOKENS, model.max_answer_tokens if model else MIN_ANSWER_TOKENS)
+        if room < needed:
+            unused = limit.answer_room(standing.of(limit).unused(limit), prompt_tokens, model)
+            if not is_growing and (unused is None or unused >= needed):
+                raise SpendingRefused("limit_reached", self.words.reserved(limit), RESERVED_RETRY_SECONDS)
             if limit.scope == "site":
                 self.notices.note_refusal(limit)
                 self.flusher.stir()

@@ -33,9 +33,13 @@ class Sums(NamedTuple):
         found: int = getattr(self, f"{limit.unit}_{limit.period}")
         return found
 
+    def unused(self, limit: "Limit") -> int:
+        return limit.amount - self.used(limit)
+
     def left(self, limit: "Limit") -> int:
+        """What is neither used nor reserved for running calls."""
         reserved: int = getattr(self, f"{limit.unit}_reserved")
-        return limit.amount - self.used(limit) - reserved
+        return self.unused(limit) - reserved
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,16 @@ class Words:
             "site": f"This site has used up what its language models may answer {span}.",
         }[limit.scope]
         return f"{told} You can ask again {when}."
+
+    def reserved(self, limit: Limit) -> str:
+        """Explain a refusal that ends when running answers have ended."""
+        span = "today" if limit.period == "day" else "this month"
+        whose = {
+            "person": f"What is left of your {self.amount(limit)} for {span}",
+            "visitor": f"What is left of the {self.amount(limit)} that visitors may use a day",
+            "site": f"What this site's language models may still answer {span}",
+        }[limit.scope]
+        return f"{whose} is reserved for answers that are being written. Ask again when they have ended."
 
     def nearly(self, limit: Limit, used: int) -> str:
         span = "today" if limit.period == "day" else "this month"

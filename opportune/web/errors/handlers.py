@@ -184,7 +184,7 @@ async def on_llm_error(request: Request, error: Exception) -> Response:
     """
     assert isinstance(error, LLMError)  # noqa: S101 - the type that this handler is registered for
     if not error.retryable:
-        logger.error("the language model: %s", error)
+        logger.error("the language model: %s", error.with_advice)
     wait = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else RETRY_HEADERS
     status = 429 if error.code == "limit_reached" else 503
     return problem(request, status, str(error), code=error.code, headers=wait if error.retryable else None)

@@ -111,12 +111,12 @@ async def test_a_model_that_crashes_is_an_error_without_detail(
 
 
 @pytest.mark.database("sqlite")
-async def test_without_a_model_the_answer_names_the_settings(database: Database, owner_id: int) -> None:
+async def test_missing_model_is_explained_without_settings(database: Database, owner_id: int) -> None:
     manager = AnswerManager(database, LanguageModel(lambda: None))
     answer = await ask(manager, owner_id)
     stored = await wait_until_ended(manager, answer)
     assert stored.error_code == "not_configured"
-    assert "LLM_BASE_URL" in stored.error
+    assert stored.error == "No language model is set up yet."
 
 
 async def test_what_no_database_can_store_is_cleaned(

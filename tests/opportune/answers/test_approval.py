@@ -198,7 +198,6 @@ async def test_all_that_was_asked_for_together_waits_and_one_yes_may_be_for_the_
     await decide(manager, answer, 1, yes=False)
     assert (await found(manager, answer)).is_waiting
     await decide(manager, answer, 2, rest=True)
-    await decide(manager, answer, 7)  # there is no such call
     stored = await wait_until_ended(manager, answer)
     assert (stored.text, lent) == ("All yours.", ["Emma", "Ada"])
     said = {run["arguments"]: run["result"] for run in stored.tool_runs}
@@ -208,6 +207,16 @@ async def test_all_that_was_asked_for_together_waits_and_one_yes_may_be_for_the_
         NOT_ALLOWED,
         "Lent.",
     ]
+
+
+async def test_unknown_call_is_not_found(app: FastAPI, manager: AnswerManager, owner: User) -> None:
+    answer = await asked(manager, owner)
+    async with signed_in_client(app, owner) as client:
+        for action in ("approve", "refuse"):
+            response = await client.post(f"/api/v1/answers/{answer.id}/{action}", json={"call": 7})
+            assert response.status_code == 404
+            assert response.json()["detail"] == "This answer has no such call."
+    assert (await found(manager, answer)).is_waiting
 
 
 async def test_what_had_begun_when_its_process_died_is_not_begun_again(

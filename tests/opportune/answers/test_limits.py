@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,7 +24,7 @@ from opportune.answers.spending import switch
 from opportune.answers.spending.checks import check_spending
 from opportune.answers.spending.guard import SpendingGuard
 from opportune.answers.spending.jobs import forget_visitors
-from opportune.answers.spending.limits import Limit
+from opportune.answers.spending.limits import Limit, Sums, Words
 from opportune.answers.spending.models import LlmReservation, LlmUsage
 from opportune.answers.spending.switch import switch_off, switch_on
 from opportune.db import Database, WriteSession, utc_now
@@ -376,3 +377,30 @@ async def test_what_the_guide_says_is_so(app: FastAPI, recorded_jobs: RecordedJo
     async with app.state.database.reader(fresh=True) as session:
         assert await session.scalar(select(col(LlmUsage.calls)).where(col(LlmUsage.owner_id) == owner.id)) == 1
     assert await names["words_at_the_form"](owner, app.state.answers) == ""
+
+
+def test_reserved_tokens_are_not_called_used_up() -> None:
+    limit = Limit("llm_max_tokens_per_person_per_day", "person", "tokens", "day", 2_000)
+    sums = Sums(tokens_day=100, tokens_reserved=1_900)
+    assert (sums.left(limit), sums.unused(limit)) == (0, 1_900)
+    assert Words(AnswersSettings(), "UTC").reserved(limit) == (
+        "What is left of your 2,000 tokens for today is reserved for answers that are being written. "
+        "Ask again when they have ended."
+    )
+
+
+async def test_second_question_during_an_answer_is_not_told_of_used_up_tokens(
+    app: FastAPI, fake_llm: FakeProvider, user: User, settings: Settings
+) -> None:
+    own = settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=600))
+    guard = app.state.llm.guard = SpendingGuard(own, app.state.database)
+    gate = asyncio.Event()
+    fake_llm.script = ["So", gate, "."]
+    async with aclosing(app.state.llm.for_user(user.id).stream("Why?")) as pieces:
+        await anext(pieces)
+        with pytest.raises(SpendingRefused, match="is reserved for answers that are being written") as caught:
+            await app.state.llm.for_user(user.id).complete("And?")
+        assert caught.value.retry_after == 10
+        gate.set()
+        assert [piece async for piece in pieces] == ["."]
+    await guard.close()

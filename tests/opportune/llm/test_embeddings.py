@@ -147,8 +147,9 @@ async def test_what_is_wrong_names_the_setting_and_no_password(endpoint: Embeddi
     embeddings = embeddings_of(settings)
     assert "sesame" not in repr(settings)
     endpoint.answers = [response("401 No")]
-    with pytest.raises(LLMError, match=r"refused the key: check EMBEDDING_MODEL\."):
+    with pytest.raises(LLMError) as caught:
         await embeddings.of_texts(["bread"])
+    assert caught.value.with_advice == "The model's endpoint refused the key. Check EMBEDDING_MODEL."
     await embeddings.close()
 
 

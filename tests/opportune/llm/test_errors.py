@@ -61,7 +61,8 @@ async def test_retry_after_may_be_a_date() -> None:
 async def test_a_web_page_is_no_answer() -> None:
     error = await error_of(response("200 OK", b"<html>Welcome</html>", "Content-Type: text/html"))
     assert error.code == "malformed"
-    assert "LLM_BASE_URL" in str(error)
+    assert "LLM_" not in str(error)
+    assert error.advice == "Check LLM_BASE_URL."
 
 
 async def test_a_port_that_nobody_listens_on_is_refused() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx import ASGITransport, AsyncClient
 
 from opportune.accounts import User
 from opportune.db import Database
@@ -135,3 +135,38 @@ async def test_too_many_messages_are_refused(
     headers = {"Authorization": f"Bearer {await make_token(database, ada)}"} | ACCEPT
     assert (await client.post("/mcp", json=INITIALIZE, headers=headers)).status_code == 200
     assert (await client.post("/mcp", json=INITIALIZE, headers=headers)).status_code == 429
+
+
+async def find_book(title: str) -> dict[str, str]:
+    """Find a book."""
+    return {"title": title}
+
+
+async def list_pages(book: int) -> list[int]:
+    """List the pages of a book."""
+    return [book, book + 1]
+
+
+async def test_results_are_structured_as_the_output_schema_says(app: FastAPI, database: Database, ada: User) -> None:
+    for each in (find_book, list_pages):
+        each.__module__ = "app.library.tools"
+    site = site_of(app, Feature(name="library", summary="", tools=[find_book, list_pages]))
+    async with mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
+        schemas = {each.name: each.output_schema for each in (await client.list_tools()).tools}
+        assert schemas["find_book"] == {"type": "object", "additionalProperties": {"type": "string"}}
+        assert schemas["list_pages"]
+        assert schemas["list_pages"]["properties"] == {"result": {"type": "array", "items": {"type": "integer"}}}
+        assert (await client.call_tool("find_book", {"title": "Dune"})).structured_content == {"title": "Dune"}
+        assert (await client.call_tool("list_pages", {"book": 7})).structured_content == {"result": [7, 8]}
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://evil.example", 403), ("null", 403), ("http://testserver", 200)]
+)
+async def test_message_of_another_origin_is_refused(
+    site: FastAPI, database: Database, ada: User, origin: str, status: int
+) -> None:
+    headers = bearer(await make_token(database, ada)) | {"Accept": "application/json", "Origin": origin}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    async with AsyncClient(transport=ASGITransport(app=site), base_url="http://testserver") as client:
+        assert (await client.post("/mcp", json=message, headers=headers)).status_code == status

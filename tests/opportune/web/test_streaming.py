@@ -125,12 +125,13 @@ async def test_a_crash_on_the_way_is_logged_and_tells_nothing(
     assert "a stream of Markdown" in caplog.text
 
 
-async def test_without_a_model_it_is_503_with_what_to_set(client: AsyncClient, app: FastAPI) -> None:
+async def test_missing_model_is_503_without_setting_names(client: AsyncClient, app: FastAPI) -> None:
     app.state.llm.provider = None
     for headers in WAYS:
         status, html = await ask(client, **headers)
         assert status == 503
-        assert "Set LLM_BASE_URL" in html
+        assert "No language model is set up yet." in html
+        assert "LLM_" not in html
 
 
 async def test_an_address_that_asks_too_often_waits(client: AsyncClient, script: FakeProvider) -> None:
