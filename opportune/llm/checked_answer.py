@@ -20,11 +20,11 @@ from opportune.llm_models import LlmModel
 
 logger = logging.getLogger(__name__)
 
-PLAUSIBLE_FACTOR = 8
+PLAUSIBLE_TOKENS_PER_ESTIMATED = 8
 """How many times the estimate a reported number may be. A token has at least one byte, and the estimate counts four."""
-PLAUSIBLE_MARGIN = 10_000
+PLAUSIBLE_MARGIN_TOKENS = 10_000
 """Tokens that an endpoint may add to that: its own instructions, search results, hidden reasoning."""
-MAX_ANSWER_FACTOR = 4
+MAX_ANSWERS_PER_LIMIT = 4
 """How many times its `max_answer_tokens` a model may write: some endpoints do not count reasoning there."""
 UNOFFERED_TOOL = "The model asked for a tool that it was not offered. Try again."
 
@@ -70,8 +70,10 @@ def plausible_usage(name: str, model: LlmModel | None, prompt: int, written: int
     """Replace token counts by None if they are far above the estimates for the prompt and for what was written."""
     context, answer = (model.context_tokens, model.max_answer_tokens) if model else (0, 0)
     called = sum(estimate_tokens(call.name + call.arguments) for call in done.tool_calls)
-    prompt_limit = PLAUSIBLE_FACTOR * prompt + context + PLAUSIBLE_MARGIN
-    answer_limit = PLAUSIBLE_FACTOR * (written + called) + MAX_ANSWER_FACTOR * answer + PLAUSIBLE_MARGIN
+    prompt_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * prompt + context + PLAUSIBLE_MARGIN_TOKENS
+    answer_limit = (
+        PLAUSIBLE_TOKENS_PER_ESTIMATED * (written + called) + MAX_ANSWERS_PER_LIMIT * answer + PLAUSIBLE_MARGIN_TOKENS
+    )
     checked = replace(
         done,
         prompt_tokens=_at_most(prompt_limit, done.prompt_tokens),
