@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.admin.middleware import RelativeUrlsMiddleware, StaffOnlyMiddleware
 from opportune.feature import Feature
+from opportune.web.errors.handlers import show_errors_with
 from opportune.web.rendering import icons
 
 ADMIN_PATH = "/admin"
@@ -56,6 +57,8 @@ class AdminWhenAsked:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The router alone: as an application of its own it would answer errors its own way.
+        request = Request(scope)
+        show_errors_with(request, partial(self.site.render_error, request))
         await self.site.admin.router(scope, receive, send)
 
 

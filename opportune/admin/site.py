@@ -1,11 +1,12 @@
 """The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import Any, cast
 
 from fastapi import FastAPI
-from jinja2 import ChoiceLoader, PackageLoader
+from jinja2 import ChoiceLoader, Environment, PackageLoader
 from sqladmin import BaseView, ModelView
 from sqladmin.authorization import Action
 from sqlalchemy.ext.asyncio import async_sessionmaker
@@ -13,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import URL, FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from opportune.admin.accounts.credentials import ACCOUNTS
@@ -178,6 +179,21 @@ class AdminSite(AdapterSite):
         if form.get("save") == "Save" and not model_view.has_permission(request, Action.LIST):
             return request.url_for("admin:index")
         return super().get_save_redirect_url(request, form, model_view, obj)
+
+    def render_error(self, request: Request, context: Mapping[str, Any], status: int) -> Response:
+        """Render an error page in the admin's frame, with a way back to the list that the address belongs to."""
+        identity = request.url.path.removeprefix(f"{ADMIN_PATH}/").partition("/")[0]
+        view = self.view_by_identity(identity)
+        back = {"list_url": "", "list_name": ""}
+        if view and view.is_accessible(request) and view.has_permission(request, Action.LIST):
+            url = request.url_for("admin:list", identity=identity)
+            back = {"list_url": "" if url.path == request.url.path else str(url), "list_name": view.name_plural}
+        template = self._error_templates.get_template("admin/error.html")
+        return HTMLResponse(template.render({"request": request, **context, **back}), status)
+
+    @cached_property
+    def _error_templates(self) -> Environment:
+        return self.templates.env.overlay(enable_async=False)  # error handlers render without waiting
 
     async def create(self, request: Request) -> Response:
         await self.check_access(request, "create")

@@ -7,11 +7,11 @@
   const bar = Object.assign(document.createElement("div"), { className: "loading-bar", hidden: true });
   bar.setAttribute("role", "progressbar");
   bar.setAttribute("aria-label", "Loading");
-  document.body.append(bar);
   const waiting = new Set();
   let timer;
   const start = (reason, freeAfter) => {
     waiting.add(reason);
+    if (!bar.isConnected) (document.querySelector("main") ?? document.body).append(bar);
     timer ??= setTimeout(() => { bar.hidden = false; }, SHOW_AFTER_MS);
     if (freeAfter) setTimeout(finish, freeAfter, reason);
   };

@@ -15,6 +15,8 @@ from tests.chat.conversations import make_conversation
 # A browser shows the same with both kinds.
 pytestmark = pytest.mark.database("sqlite")
 
+FOOTER = '<footer class="container-xl py-3 text-secondary">Reading Circle, Lisbon</footer>'
+"""As in docs/make-it-yours.md."""
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
 
@@ -52,6 +54,21 @@ async def test_a_long_list_shows_the_conversation_that_is_open_and_leaves_it_in_
         if size == PHONE:
             await page.get_by_text("Conversations", exact=True).click()
         await expect(page.get_by_role("link", name="Number 3", exact=True)).to_be_in_viewport(ratio=1)
+
+
+async def test_a_footer_leaves_the_navigation_in_view(page: Page, conversations: list[int]) -> None:
+    async def add_footer(route: Route) -> None:
+        response = await route.fetch()
+        html = (await response.text()).replace("</main>", f"</main>{FOOTER}")
+        await route.fulfill(response=response, body=html)
+
+    await page.route("**/chat/*", add_footer)
+    for size in (DESKTOP, PHONE):
+        await show(page, size, conversations[3])
+        await expect(page.get_by_text("Reading Circle, Lisbon")).to_be_in_viewport(ratio=1)
+        await expect(page.locator("header .navbar-brand")).to_be_in_viewport(ratio=1)
+        await expect(page.get_by_label("Your question")).to_be_in_viewport()
+        assert await page.evaluate("document.documentElement.scrollHeight - innerHeight") <= 0, size
 
 
 async def test_earlier_messages_come_in_above_without_a_jump(page: Page, app: FastAPI, owner: User) -> None:

@@ -9,8 +9,8 @@ from opportune.web.time_zone import format_date, format_time
 
 MAX_CELL_LENGTH = 80
 
-YES = Markup('<i class="ti ti-check text-green" title="Yes"></i><span class="visually-hidden">Yes</span>')
-NO = Markup('<i class="ti ti-x text-secondary" title="No"></i><span class="visually-hidden">No</span>')
+YES = Markup('<i class="ti ti-check text-green d-print-none" title="Yes"></i><span class="print-word">Yes</span>')
+NO = Markup('<i class="ti ti-x text-secondary d-print-none" title="No"></i><span class="print-word">No</span>')
 EMPTY_CELL = Markup('<span class="text-secondary">&ndash;</span>')
 
 FORMATTERS: dict[type[Any], Any] = {

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from opportune.web.errors.error_hints import ErrorHint
 
 logger = logging.getLogger(__name__)
+
+ErrorRenderer = Callable[[Mapping[str, Any], int], Response]
+"""Renders an error page with a status."""
+ERROR_RENDERER = "error_renderer"
 
 RETRY_HEADERS = {"Retry-After": "2"}
 MAX_ERRORS = 10
@@ -99,9 +103,21 @@ def problem(
         "report": None,
         "hint": hint,
     }
-    page = templates.render(request, "error.html", context, status)
+    page = _error_page(request, context, status)
     page.headers.update(headers or {})
     return page
+
+
+def show_errors_with(request: Request, render: ErrorRenderer) -> None:
+    """Have the error pages of this request rendered by a part of the site with a frame of its own."""
+    request.scope.setdefault("state", {})[ERROR_RENDERER] = render
+
+
+def _error_page(request: Request, context: Mapping[str, Any], status: int) -> Response:
+    render: ErrorRenderer | None = request.scope.get("state", {}).get(ERROR_RENDERER)
+    if render and status < 500 and not context["hint"]:
+        return render(context, status)
+    return templates.render(request, "error.html", context, status)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -1,0 +1,60 @@
+"""Errors below /admin: they keep the admin's frame and lead back."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import GadgetAdmin
+
+pytestmark = pytest.mark.database("sqlite")
+
+FRAME = '<nav class="collapse navbar-collapse" id="menu" aria-label="Admin">'
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "back"),
+    [
+        ("/admin/nothing", 404, "Back to the overview"),
+        ("/admin/nothing/list", 404, "Back to the overview"),
+        ("/admin/gadget/edit/999", 404, "Back to Gadgets"),
+        ("/admin/gadget/export/docx", 404, "Back to Gadgets"),
+    ],
+)
+async def test_missing_pages_keep_the_frame(admin: AsyncClient, path: str, status: int, back: str) -> None:
+    answer = await admin.get(path, headers=HTML)
+    assert answer.status_code == status
+    assert FRAME in answer.text
+    assert back in answer.text
+
+
+async def test_forbidden_pages_keep_the_frame(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GadgetAdmin, "can_create", False)
+    answer = await admin.get("/admin/gadget/create", headers=HTML)
+    assert answer.status_code == 403
+    assert FRAME in answer.text
+    assert 'href="/admin/gadget/list"' in answer.text
+
+
+async def test_a_lookup_without_its_parameters_keeps_the_frame(admin: AsyncClient) -> None:
+    answer = await admin.get("/admin/gadget/ajax/lookup", headers=HTML)
+    assert 400 <= answer.status_code < 500
+    assert FRAME in answer.text
+
+
+async def test_programs_get_problem_details(admin: AsyncClient) -> None:
+    answer = await admin.get("/admin/nothing", headers={"Accept": "application/json"})
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_visitors_without_a_right_to_the_admin_see_the_frame_of_the_site(app: FastAPI) -> None:
+    async with signed_in_client(app, await make_user(app.state.database)) as client:
+        answer = await client.get("/admin/gadget/list", headers=HTML)
+    assert answer.status_code == 403
+    assert FRAME not in answer.text
