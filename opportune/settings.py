@@ -146,8 +146,8 @@ class Settings(BaseSettings):
 
     admin_email: str = ""
     """Who gets the link that sets up the first superuser. It is in the log, too. Empty: there alone."""
-    staff_needs_two_factor: bool = False
-    """Let staff and superusers into the admin only with an authenticator app."""
+    needs_second_factor: Literal["staff", "all", "none"] = "none"
+    """Who has to set up an authenticator app or a passkey: staff, to enter the admin; all, to use their account."""
 
     registration: Literal["open", "invited", "closed"] = "open"
     """Who may register: open, everybody; invited, addresses with an invitation to a team; closed, nobody."""

@@ -19,6 +19,7 @@ from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme,
 from opportune.accounts.tokens.dependencies import needed_by, require_scopes
 from opportune.accounts.tokens.scopes import ask_for
 from opportune.accounts.tokens.strategies import TokenStrategy, token_strategy
+from opportune.accounts.two_factor.factors import setup_is_required
 from opportune.accounts.users import REQUEST_KEY
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
@@ -42,6 +43,15 @@ READ_ONLY = (
     "You are signed in as somebody else and can only look. To change something, go back to your own account and sign"
     " in as this user once more, with changes allowed."
 )
+
+
+SECOND_FACTOR_SETUP_PATH = "/accounts/two-factor"
+SECOND_FACTOR_PATHS = (
+    *("/accounts/two-factor", "/accounts/passkeys", "/accounts/confirm", "/accounts/password"),
+    *("/api/v1/auth/", "/api/v1/users/me/two-factor", "/api/v1/users/me/passkeys", "/api/v1/users/me/confirmation"),
+)
+"""Pages and addresses that a user needs to set up a second factor, and to confirm their identity for that."""
+NO_SECOND_FACTOR = f"Set up a second factor first, at {SECOND_FACTOR_SETUP_PATH}."
 
 
 async def get_optional_user(request: HTTPConnection) -> User | None:
@@ -136,7 +146,23 @@ class CurrentUserScheme(SecurityBase):
             require_scopes(request.state.token.scopes, needed.scopes)
         if request.state.impersonator is not None and _is_personal(request):
             raise HTTPException(403, PERSONAL)
+        await _require_second_factor(request, user)
         return user
+
+
+async def _require_second_factor(request: HTTPConnection, user: User) -> None:
+    """Lead a user without a second factor to its setup, where all need one. Raises HTTPException."""
+    state = request.app.state
+    if state.settings.needs_second_factor != "all" or request.state.impersonator is not None:
+        return
+    if request.scope["path"].startswith(SECOND_FACTOR_PATHS):
+        return
+    if await setup_is_required(state.database, state.settings, user):
+        if not isinstance(request, Request) or wants_json(request):
+            raise HTTPException(403, NO_SECOND_FACTOR)
+        if is_htmx(request):
+            raise HTTPException(403, headers={"HX-Redirect": SECOND_FACTOR_SETUP_PATH})
+        raise HTTPException(303, headers={"Location": SECOND_FACTOR_SETUP_PATH})
 
 
 def _is_personal(request: HTTPConnection) -> bool:

@@ -20,8 +20,13 @@ async def has_second_factor(session: AsyncSession, user: User) -> bool:
 
 
 async def setup_is_required(database: Database, settings: Settings, user: User) -> bool:
-    """Whether the admin has to wait until this user has a second factor."""
-    if not settings.staff_needs_two_factor or not (user.is_staff or user.is_superuser) or user.has_two_factor:
+    """Return whether this user has to set up a second factor first."""
+    if user.has_two_factor or not _needs_second_factor(settings, user):
         return False
     async with database.reader(fresh=True) as session:
         return not await has_passkey(session, user)
+
+
+def _needs_second_factor(settings: Settings, user: User) -> bool:
+    needed = settings.needs_second_factor
+    return needed == "all" or (needed == "staff" and (user.is_staff or user.is_superuser))

@@ -202,7 +202,7 @@ async def test_grants_without_being_staff_open_nothing(app: FastAPI) -> None:
 
 
 async def test_staff_without_a_second_factor_are_led_to_it_where_it_is_asked_for(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"staff_needs_two_factor": True}))
+    app = create_app(settings.model_copy(update={"needs_second_factor": "staff"}))
     async with app.router.lifespan_context(app):
         database = app.state.database
         root = await make_user(database, is_superuser=True)

@@ -241,7 +241,7 @@ async def say_nothing(database: Database) -> None:
 async def test_a_passkey_is_the_second_factor_that_staff_need(
     app: FastAPI, user: User, database: Database, settings: Settings
 ) -> None:
-    strict = settings.model_copy(update={"staff_needs_two_factor": True})
+    strict = settings.model_copy(update={"needs_second_factor": "staff"})
     async with database.writer() as session:
         await session.execute(update(User).values(is_staff=True))
         staff = await session.get_one(User, user.id)

@@ -217,7 +217,7 @@ async def test_pages_that_do_not_fit_go_back_to_how_it_is_and_the_api_names_the_
 async def test_staff_are_told_why_they_are_here_and_guesses_end(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"staff_needs_two_factor": True})
+    app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": "staff"})
     words = "Here staff need a second factor"
     async with signed_in_client(app, await make_user(database, is_staff=True)) as client:
         assert words in (await client.get(PAGE)).text

@@ -210,7 +210,7 @@ async def test_a_beginning_is_for_its_user_and_for_ten_minutes(
 
 @on_sqlite
 async def test_staff_miss_it_where_the_setting_asks_for_it(database: Database, settings: Settings) -> None:
-    strict = settings.model_copy(update={"staff_needs_two_factor": True})
+    strict = settings.model_copy(update={"needs_second_factor": "staff"})
     staff = await make_user(database, is_staff=True)
     root = await make_user(database, is_superuser=True)
     visitor = await make_user(database)

@@ -1,0 +1,59 @@
+"""A site with NEEDS_SECOND_FACTOR=all."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.accounts.models import Passkey, User
+from opportune.db.database import Database
+from opportune.settings import Settings
+from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.plugin import settings_for
+
+pytestmark = pytest.mark.database("sqlite")
+
+SETUP = "/accounts/two-factor"
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return settings_for(database_url).model_copy(update={"needs_second_factor": "all"})
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    return await make_user(database)
+
+
+async def test_user_without_second_factor_is_led_to_the_setup(app: FastAPI, user: User) -> None:
+    async with signed_in_client(app, user) as client:
+        page = await client.get("/accounts/profile", headers=HTML)
+        assert (page.status_code, page.headers["location"]) == (303, SETUP)
+        api = await client.get("/api/v1/users/me")
+        assert (api.status_code, SETUP in api.json()["detail"]) == (403, True)
+
+
+@pytest.mark.parametrize("path", [SETUP, "/accounts/passkeys", "/accounts/confirm", "/accounts/login", "/"])
+async def test_pages_of_the_setup_stay_open(app: FastAPI, user: User, path: str) -> None:
+    async with signed_in_client(app, user) as client:
+        assert (await client.get(path, headers=HTML)).headers.get("location") != SETUP
+
+
+async def test_setup_page_says_why(app: FastAPI, user: User) -> None:
+    async with signed_in_client(app, user) as client:
+        assert "This site needs a second factor." in (await client.get(SETUP)).text
+
+
+async def test_authenticator_app_or_passkey_is_enough(app: FastAPI, database: Database, user: User) -> None:
+    async with database.writer() as session:
+        session.add(
+            Passkey(user_id=user.id, name="Key", credential_id="a", public_key="b", user_handle="c", verifies_user=True)
+        )
+    for safe in (user, await make_user(database, totp_secret="sealed")):
+        async with signed_in_client(app, safe) as client:
+            assert (await client.get("/accounts/profile")).status_code == 200
+
+
+async def test_visitors_see_public_pages(client: AsyncClient) -> None:
+    assert (await client.get("/")).status_code == 200
