@@ -140,6 +140,8 @@ class Feature:
     is_invited: "Callable[[AsyncSession, str], Awaitable[bool]] | None" = None
     """Return whether an address may register although REGISTRATION=invited."""
     demo: Demo | None = None
+    sample_rows: "Mapping[type[SQLModel], Mapping[str, Any]]" = field(default_factory=dict)
+    """Values of the rows that `opportune.testing.access` makes, for models that refuse the derived ones."""
     personal_data: PersonalData | None = None
     jobs: "Sequence[JobDefinition[Any]]" = ()
     """Work for later and by schedule; one that is not listed here cannot be queued."""

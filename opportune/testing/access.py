@@ -7,12 +7,14 @@ own, where they are.
 import asyncio
 import re
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from sqladmin import ModelView
@@ -26,6 +28,7 @@ from opportune.admin.mount import ADMIN_PATH
 from opportune.admin.site import AdminSite
 from opportune.application import create_app
 from opportune.cli.routes import WEBSOCKET, find_rows
+from opportune.errors import OperatorError
 from opportune.project import PACKAGE, PROJECT, installed_features, installed_names, origin
 from opportune.settings import BaseSettings
 from opportune.testing.asgi_requests import Response, send_request
@@ -87,12 +90,15 @@ def read() -> Table:
 
 
 async def differences(template: Path, folder: Path) -> list[str]:
-    """The lines of the project's features that their tables have otherwise; those of addresses that are gone, too."""
+    """Return the lines of the project's features that differ from their tables, also of addresses that are gone."""
     file = folder / "site.db"
     copy(template, file)
     app = site_on(file)
     async with app.router.lifespan_context(app):
-        found = await walk(app, file, is_of_project)
+        try:
+            found = await walk(app, file, is_of_project)
+        except OperatorError as error:
+            pytest.fail(str(error), pytrace=False)
     committed = {key: line for key, line in read().items() if is_of_project(line.source)}
     changed = [str(line) for key, line in found.items() if committed.get(key) != line]
     return changed + [f"{line} (gone)" for key, line in committed.items() if key not in found]
@@ -234,5 +240,12 @@ async def write(say: Callable[[Path, str], object]) -> None:
         say(file, "".join(f"{line}\n" for line in (HEADING, *lines)))
 
 
+def main() -> None:
+    try:
+        asyncio.run(write(lambda file, text: file.write_text(text, encoding="utf-8")))
+    except OperatorError as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    asyncio.run(write(lambda file, text: file.write_text(text, encoding="utf-8")))
+    main()

@@ -1,7 +1,7 @@
 """Rows for tests, made from their models: what a test does not care about is filled in."""
 
 import datetime
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from enum import Enum
@@ -95,15 +95,27 @@ def _filled(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value_for(model, name, info) for name, info in missing.items()}
 
 
-def value_for(model: type[SQLModel], name: str, info: FieldInfo) -> Any:
-    """The first value that comes to mind and the field takes."""
+def value_for(model: type[SQLModel], name: str, info: FieldInfo, number: int | None = None) -> Any:
+    """Return a value that the field accepts. Times, dates and durations increase from column to column.
+
+    Raises:
+        ValueError: the field accepts none of the values for its type.
+    """
     reason = "its type is none that is known here"
-    for value in _candidates(name, info.annotation, _bounds(info), next(_numbers)):
+    place, number = place_of(model, name), next(_numbers) if number is None else number
+    for value in _candidates(name, info.annotation, _bounds(info), number, place):
         try:
             return _adapter(model, name).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
     raise ValueError(f"No value for {model.__name__}.{name} comes to mind ({reason}): give one.")
+
+
+def place_of(model: type[SQLModel], name: str) -> int:
+    """Return how many required fields of the same type the model has before this one."""
+    annotation = model.model_fields[name].annotation
+    alike = [key for key, info in model.model_fields.items() if info.is_required() and info.annotation == annotation]
+    return alike.index(name) if name in alike else 0
 
 
 @cache
@@ -119,7 +131,7 @@ def _bounds(info: FieldInfo) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _candidates(name: str, kind: Any, bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
+def _candidates(name: str, kind: Any, bounds: Mapping[str, Any], number: int, place: int) -> Iterator[Any]:
     """Values of a type, the likeliest first."""
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
@@ -128,7 +140,7 @@ def _candidates(name: str, kind: Any, bounds: Mapping[str, Any], number: int) ->
         yield from get_args(kind)
     elif origin in (Union, UnionType):
         for part in sorted(get_args(kind), key=lambda part: part is not NoneType):
-            yield from _candidates(name, part, bounds, number)
+            yield from _candidates(name, part, bounds, number, place)
     elif isinstance(kind, type) and issubclass(kind, Enum):
         yield from kind
     elif kind in (str, EmailStr):
@@ -137,6 +149,7 @@ def _candidates(name: str, kind: Any, bounds: Mapping[str, Any], number: int) ->
         yield from map(kind, _amounts(bounds, number))
     else:
         yield from (make() for made, make in _OTHERS.items() if (origin or kind) is made)
+        yield from (make(place) for made, make in _INCREASING.items() if kind is made)
 
 
 def _texts(name: str, max_length: int | None, number: int) -> Iterator[str]:
@@ -169,11 +182,15 @@ def _amounts(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
 _OTHERS: dict[type, Any] = {
     bool: bool,
     bytes: lambda: b"content",
-    datetime.date: lambda: utc_now().date(),
-    datetime.datetime: utc_now,
-    datetime.time: lambda: utc_now().time(),
-    datetime.timedelta: lambda: datetime.timedelta(hours=1),
     dict: dict,
     list: list,
     UUID: uuid4,
 }
+
+_INCREASING: dict[type, Callable[[int], Any]] = {
+    datetime.date: lambda place: utc_now().date() + datetime.timedelta(days=place),
+    datetime.datetime: lambda place: utc_now() + datetime.timedelta(hours=place),
+    datetime.time: lambda place: datetime.time(9 + place % 15),
+    datetime.timedelta: lambda place: datetime.timedelta(hours=1 + place),
+}
+"""Values by the place of the column, so that an end is after its start."""

@@ -1,19 +1,21 @@
 """A row in every table of the site, all of them number 1 and of one owner."""
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic.fields import FieldInfo
 from sqlalchemy import Table, delete
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import SQLModel
 
 from opportune.accounts.models import Group, User
 from opportune.db.database import Database
 from opportune.db.model import Model
+from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.testing.factories import make_user
-from opportune.testing.rows import value_for
+from opportune.testing.rows import place_of, value_for
 
 ROW_ID = 1
 A_WORD = "x"
@@ -23,7 +25,13 @@ LATER = datetime(2999, 1, 1, tzinfo=UTC)
 
 
 async def fill(database: Database, features: Iterable[Feature]) -> User:
-    """Give the owner of all that has one. In a database without rows the first one has number 1 by itself."""
+    """Store a sample row of each model, and return the user who owns them. The database has no rows before.
+
+    Raises:
+        OperatorError: a model or the database refuses its sample row.
+    """
+    features = list(features)
+    samples = {model: values for feature in features for model, values in feature.sample_rows.items()}
     async with database.writer() as session:
         await session.execute(delete(Group))  # those that features ship, whose members have rights
     owner = await make_user(database, "owner@example.com")
@@ -32,23 +40,37 @@ async def fill(database: Database, features: Iterable[Feature]) -> User:
     async with database.writer() as session:
         for table in Model.metadata.sorted_tables:
             if model := models.get(table.name):
-                session.add(_row(model, table))
-                await session.flush()
+                try:
+                    session.add(sample_row(model, table, samples.get(model, {})))
+                    await session.flush()
+                except (ValueError, FieldErrors, SQLAlchemyError) as error:
+                    raise OperatorError(_refusal(model, error)) from error
     return owner
 
 
-def _row(model: type[SQLModel], table: Table) -> SQLModel:
-    given = {name: _value(model, name, field) for name, field in model.model_fields.items() if field.is_required()}
+def _refusal(model: type[SQLModel], error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    reason, name = " ".join(str(cause).split()).rstrip("."), model.__name__
+    return f"No sample row of {name}: {reason}. Give its values in Feature(sample_rows={{{name}: {{…}}}})."
+
+
+def sample_row(model: type[SQLModel], table: Table, values: Mapping[str, Any]) -> SQLModel:
+    required = {name: field for name, field in model.model_fields.items() if field.is_required() and name not in values}
+    given = {name: _value(model, table, name, field) for name, field in required.items()}
     texts = {
         name: WORDS[: _length(table, name)] for name, field in model.model_fields.items() if field.annotation is str
     }
-    return model(**given | texts | ({"slug": A_WORD} if "slug" in texts else {}))
+    return model(**given | texts | ({"slug": A_WORD} if "slug" in texts else {}) | dict(values))
 
 
 def _length(table: Table, name: str) -> int | None:
     return getattr(table.columns[name].type, "length", None)
 
 
-def _value(model: type[SQLModel], name: str, field: FieldInfo) -> Any:
-    kinds: dict[Any, Any] = {int: ROW_ID, datetime: LATER}
-    return kinds.get(field.annotation) or value_for(model, name, field)
+def _value(model: type[SQLModel], table: Table, name: str, field: FieldInfo) -> Any:
+    place = place_of(model, name)
+    if field.annotation is datetime:
+        return LATER + timedelta(days=place)
+    if field.annotation is int and (name.endswith("_id") or table.columns[name].foreign_keys):
+        return ROW_ID
+    return value_for(model, name, field, place + 1)

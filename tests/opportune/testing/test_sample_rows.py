@@ -1,0 +1,96 @@
+"""Sample rows of models whose columns depend on each other."""
+
+from dataclasses import replace
+from datetime import date, datetime, time
+from typing import Any
+
+import pytest
+from sqlalchemy import CheckConstraint, MetaData, select
+
+from opportune.db import Database, Model
+from opportune.db.model import NAMING_CONVENTION
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+from opportune.project import installed_features
+from opportune.testing import Make
+from opportune.testing.sample_rows import LATER, fill, sample_row
+from tests.opportune.tables import make_tables
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+class SampledTable(Model):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Booking(SampledTable, table=True):
+    __tablename__ = "sampled_booking"
+    __table_args__ = (
+        CheckConstraint(
+            "ends_on > starts_on AND ends_at > starts_at AND closes > opens AND most > least", name="order"
+        ),
+    )
+
+    starts_on: date
+    ends_on: date
+    starts_at: datetime
+    ends_at: datetime
+    opens: time
+    closes: time
+    least: int
+    most: int
+
+
+TABLE = SampledTable.metadata.tables["sampled_booking"]
+
+
+async def test_made_values_increase_by_column(database: Database, make: Make) -> None:
+    await make_tables(SampledTable.metadata, database)
+
+    assert (await make(Booking)).id == 1
+
+
+async def test_sample_values_increase_by_column(database: Database) -> None:
+    await make_tables(SampledTable.metadata, database)
+    async with database.writer() as session:
+        session.add(sample_row(Booking, TABLE, {}))
+
+    async with database.reader() as session:
+        booking = (await session.scalars(select(Booking))).one()
+    assert booking.starts_at == LATER
+
+
+def test_sample_row_takes_given_values() -> None:
+    moment = datetime(2026, 1, 1)  # noqa: DTZ001 - it is not compared
+
+    row: Any = sample_row(Booking, TABLE, {"ends_at": moment, "most": 7})
+
+    assert (row.starts_at, row.ends_at, row.most) == (LATER, moment, 7)
+
+
+def features_with(values: dict[str, object]) -> list[Feature]:
+    """The installed features, with values for the sample team."""
+    features = [each for each in installed_features() if each.models]
+    index = next(index for index, each in enumerate(features) if each.name == "teams")
+    features[index] = replace(features[index], sample_rows={features[index].models[0]: values})
+    return features
+
+
+async def test_feature_supplies_sample_values(database: Database) -> None:
+    features = features_with({"name": "Sample"})
+
+    await fill(database, features)
+
+    model: Any = next(each.models[0] for each in features if each.sample_rows)
+    async with database.reader() as session:
+        assert (await session.scalars(select(model))).one().name == "Sample"
+
+
+async def test_refused_sample_row_is_one_sentence(database: Database) -> None:
+    with pytest.raises(OperatorError) as refusal:
+        await fill(database, features_with({"name": None}))
+
+    assert str(refusal.value) == (
+        "No sample row of Team: NOT NULL constraint failed: teams_team.name. "
+        "Give its values in Feature(sample_rows={Team: {…}})."
+    )
