@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from app.chat import answering
 from app.chat.models import Conversation, Message
 from app.chat.periods import by_period
+from app.chat.prompt import EXAMPLE_QUESTIONS
 from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
 from app.chat.service import Chat, ConversationView
 from app.chat.shown import all_shown
@@ -100,6 +101,8 @@ class ChatPage:
         return {
             "options": form,
             "model": model.name,
+            "is_toy": model.is_toy,
+            "examples": EXAMPLE_QUESTIONS,
             "longest": answering.max_question_length(model),
             "stands_in": stands_in,
         }

@@ -7,6 +7,13 @@ from opportune import llm
 
 SYSTEM_PROMPT = "You are a helpful assistant. Answer in the language of the question, in Markdown, and keep it short."
 
+EXAMPLE_QUESTIONS = (
+    "What is the capital of France?",
+    "Write two sentences about the sea.",
+    "Why is sleep important?",
+)
+"""What an empty chat offers to ask. The bundled small model can answer these."""
+
 
 def build_prompt(
     messages: Sequence[Message],

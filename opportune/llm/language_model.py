@@ -182,6 +182,11 @@ class LanguageModel:
         return self.provider.fault if self.provider else ""
 
     @property
+    def is_toy(self) -> bool:
+        """Whether the bundled small model answers, which shows the mechanics without a key."""
+        return bool(self.provider and self.provider.is_toy)
+
+    @property
     def context_budget(self) -> int:
         """Tokens of conversation, by `estimate_tokens`, that are worth sending."""
         return self.provider.context_budget if self.provider else 0

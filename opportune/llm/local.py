@@ -31,6 +31,7 @@ class LocalModel(Provider):
 
     name = "SmolLM2-135M on this machine"
     continues = True
+    is_toy = True
     context_budget = 1_000  # one core reads some 150 tokens a second
 
     def __init__(self, weights: Path, limits: Timeouts, folder: Path | None = None) -> None:

@@ -172,6 +172,8 @@ class Provider(ABC):
     """Whether it goes on with a last turn of the assistant's, word for word, where others would answer to it."""
     sees_images: bool = False
     """Whether it is sent the pictures of a turn."""
+    is_toy: bool = False
+    """Whether it only shows how everything works, until a site has a real model."""
 
     async def setup(self) -> None:  # noqa: B027 - not every provider has something to prepare
         """Get ready ahead of the first question. `stream` does it too; calling it again costs nothing."""

@@ -1,4 +1,4 @@
-// Enter sends, and the page follows the answer as long as its reader has not scrolled up.
+// Enter sends where there is a keyboard, and the page follows the answer as long as its reader has not scrolled up.
 (() => {
   const composer = document.getElementById("composer");
   const content = document.getElementById("question");
@@ -34,11 +34,25 @@
   list.addEventListener("toggle", showCurrent);
   showCurrent();
 
+  // On a touch screen Enter writes a new line: its keyboard has no Shift+Enter, and the button sends.
+  const isTouched = matchMedia("(pointer: coarse)");
+  content.enterKeyHint = isTouched.matches ? "enter" : "send";
   content.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !isTouched.matches) {
       event.preventDefault();
       composer.requestSubmit();
     }
+  });
+
+  // "/" goes to the search, which shows that key. On a narrow page the list is opened for it.
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.matches("input, textarea, select, [contenteditable]");
+    if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    const search = document.getElementById("chat-query");
+    list.open = true;
+    search.focus();
+    search.select();
+    event.preventDefault();
   });
 
   // What is opened has the focus; Esc closes it, before it stops an answer.

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from opportune.llm import Done, LLMError, Message, Timeouts, libraries, local_process
+from opportune.llm import Done, LanguageModel, LLMError, Message, Timeouts, libraries, local_process
 from opportune.llm.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
 from opportune.llm.local_process import SERVER_PROGRAM, _try_lock, make_private, shared_folder
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
@@ -365,3 +365,9 @@ async def test_without_a_folder_of_its_own_each_process_has_a_model(stand_in: Pa
     model = LocalModel(stand_in, Timeouts(), folder)
     assert (await read(model, CAPITAL))[0]
     await model.close()
+
+
+def test_local_model_is_a_toy_without_tools() -> None:
+    llm = LanguageModel(lambda: LocalModel(Path("weights.gguf"), Timeouts()))
+    assert llm.is_toy
+    assert not llm.calls_tools

@@ -1,0 +1,77 @@
+"""The chat on a phone and by its keys, in Chromium."""
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune.accounts import User
+from opportune.llm import FakeProvider
+from opportune.testing import make_user, sign_in_browser
+from tests.chat.conversations import make_conversation
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def test_header_stays_in_reach_on_a_phone(page: Page, app: FastAPI, site: str, user: User) -> None:
+    await page.set_viewport_size({"width": 390, "height": 700})
+    await sign_in_browser(page, app, user, site)
+    await page.goto(f"/chat/{await make_conversation(app.state.database, user.id, 20)}")
+    await expect(page.locator(".chat-header")).to_be_in_viewport()
+    assert await page.evaluate("scrollY") > 0
+    await page.get_by_label("More about this conversation").click()
+    await expect(page.get_by_text("Share by a link")).to_be_in_viewport()
+
+
+async def test_enter_writes_a_new_line_on_a_touch_screen(
+    page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
+) -> None:
+    browser = page.context.browser
+    assert browser
+    context = await browser.new_context(
+        base_url=site, viewport={"width": 390, "height": 700}, is_mobile=True, has_touch=True
+    )
+    page = await context.new_page()
+    await sign_in_browser(page, app, user, site)
+    await page.goto("/chat")
+    question = page.get_by_label("Your question")
+    await question.fill("One")
+    await question.press("Enter")
+    await question.press_sequentially("two")
+    await expect(question).to_have_value("One\ntwo")
+    await page.get_by_label("Send").click()
+    await expect(page.locator(".chat-question")).to_have_text("One\ntwo")
+    await context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_slash_goes_to_the_search(page: Page, app: FastAPI, site: str, user: User, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 700})
+    await sign_in_browser(page, app, user, site)
+    await page.goto("/chat")
+    await page.get_by_label("Your question").press("/")
+    await expect(page.get_by_label("Your question")).to_have_value("/")
+    await page.get_by_label("Your question").blur()
+    await page.keyboard.press("/")
+    await expect(page.get_by_label("Search conversations")).to_be_focused()
+
+
+async def test_toy_offers_examples_and_superusers_a_real_model(
+    page: Page, app: FastAPI, site: str, fake_llm: FakeProvider
+) -> None:
+    fake_llm.is_toy, fake_llm.script = True, ["Paris."]
+    boss = await make_user(app.state.database, email="boss@example.com", is_superuser=True)
+    await sign_in_browser(page, app, boss, site)
+    await page.goto("/chat")
+    await expect(page.get_by_text("It is a toy that shows how the chat works without a key")).to_be_visible()
+    await expect(page.get_by_role("link", name="Use a real model")).to_have_attribute("href", "/admin/llm/provider")
+    await page.get_by_role("button", name="What is the capital of France?").click()
+    await expect(page.locator(".chat-question")).to_have_text("What is the capital of France?")
+    await expect(page.locator("article").last).to_contain_text("Paris.")
+
+
+async def test_real_model_is_not_called_a_toy(page: Page, app: FastAPI, site: str, user: User) -> None:
+    await sign_in_browser(page, app, user, site)
+    await page.goto("/chat")
+    await expect(page.get_by_text("Answers come from")).to_be_visible()
+    await expect(page.get_by_text("is a toy")).to_have_count(0)
+    await expect(page.get_by_role("link", name="Use a real model")).to_have_count(0)
