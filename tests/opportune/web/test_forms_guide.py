@@ -50,7 +50,7 @@ async def test_the_page_asks_for_every_field(enquiries: FastAPI, client: AsyncCl
     page = (await client.get("/enquiries")).text
     assert '<label class="form-label required" for="name">Name</label>' in page
     assert 'autocomplete="name"' in page
-    assert 'type="email" value="" id="email" name="email" required=""' in page
+    assert re.search('type="text" value="" inputmode="email" [^>]*id="email" name="email" required=""', page)
     assert '<small class="form-hint" id="email-help">The answer goes there.</small>' in page
     assert '<option value="other" selected>Other</option>' in page
     assert 'type="checkbox" value="true" id="newsletter"' in page
