@@ -10,6 +10,7 @@ from opportune.accounts.users import user_manager
 from opportune.settings import Settings
 from opportune.web.client import Client
 from opportune.web.rate_limit import RateLimiter
+from opportune.web.security_log import log_security_event
 
 if TYPE_CHECKING:
     from opportune.accounts.manager import UserManager
@@ -23,6 +24,10 @@ class AccountContext:
     settings: Settings
     limiter: RateLimiter
     client: Client
+
+    def log_refused_sign_in(self, reason: str, user: User | None) -> None:
+        """Write a line to the security log; `user` is the account that was tried, if it exists."""
+        log_security_event("sign_in_refused", self.client.address, user.id if user else None, reason=reason)
 
     @property
     def manager(self) -> "UserManager[User]":

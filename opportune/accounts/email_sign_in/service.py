@@ -104,6 +104,7 @@ async def check_code(context: AccountContext, wanted: SignInRequest, code: str, 
     await context.limiter.hit(*guesses)
     user = await find_by_email(context.session, wanted.email)
     if not is_code(context.settings, user, wanted.number, code):
+        context.log_refused_sign_in("email_code", user)
         return None
     await context.limiter.refund(context.session, *guesses)
     return user

@@ -1,5 +1,6 @@
 """What happens to an account: written down in the transaction of the change, and told to its owner by mail."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from opportune.accounts.users import REQUEST_KEY, user_manager
 from opportune.db.model import utc_now
 from opportune.pagination import Page, Paging, paginate
 from opportune.web.client import Client
+from opportune.web.security_log import log_security_event
 
 SIGN_INS = ("signed_in", "new_sign_in")
 WRONG_PASSWORDS_TOGETHER = timedelta(hours=1)
@@ -55,6 +57,7 @@ async def record_sign_in(
     """
     is_expected = is_known_browser or await _is_expected(where, user, is_program=is_known_browser is None)
     record_event(where, user, "signed_in" if is_expected else "new_sign_in")
+    log_security_event("signed_in", _client_of(where).address, user.id, logging.INFO)
 
 
 async def _is_expected(where: AccountContext | AsyncSession, user: User, *, is_program: bool) -> bool:

@@ -90,6 +90,13 @@ class PasskeyCeremonies:
             PasskeyRefused: with a sentence.
             TooManyRequests: so many were refused before that this one was not even looked at.
         """
+        try:
+            return await self._show(purpose, answer)
+        except PasskeyRefused:
+            self.context.log_refused_sign_in("passkey", self.user)
+            raise
+
+    async def _show(self, purpose: Purpose, answer: str) -> User:
         session = self.context.session
         ceremony, credential, failure = await self._read(purpose, answer)
         passkey, owner = await self._find(credential)

@@ -57,6 +57,7 @@ async def check_code(context: AccountContext, user: User, code: str) -> None:
     guess = CODES_PER_USER.by(user.id)
     await context.limiter.hit(guess)
     if not await totp.verify_code(context.session, context.settings, user, code):
+        context.log_refused_sign_in("confirmation", user)
         raise WrongCredential("code", INVALID_CODE)
     await context.limiter.refund(context.session, guess)
 
@@ -70,6 +71,7 @@ async def reauthenticate(context: AccountContext, user: User, password: str) -> 
     guess = PASSWORDS_PER_USER.by(user.id)
     await context.limiter.hit(guess)
     if not await context.manager.is_password_of(user, password):
+        context.log_refused_sign_in("confirmation", user)
         return False
     await context.limiter.refund(context.session, guess)
     await context.manager.release()

@@ -77,6 +77,7 @@ async def refresh(request: Request, response: Response, context: AccountCtx, giv
     strategy = token_strategy(context.settings, request.app.state.database, context.session)
     granted = await strategy.refresh(given.refresh_token)
     if granted is None:
+        context.log_refused_sign_in("refresh_token", None)
         await context.manager.release()  # a token that was used twice has ended others
         raise HTTPException(401, headers=AUTHENTICATE_HEADER)
     response.headers.update(SECRET_HEADERS)

@@ -6,6 +6,7 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Credentials
 from opportune.accounts.two_factor import totp
+from opportune.accounts.users import find_by_email
 from opportune.jobs import defer
 from opportune.web.rate_limit import Hit, RateLimit
 
@@ -36,7 +37,8 @@ async def check_password(context: AccountContext, email: str, password: str, dev
         if user := await context.manager.authenticate(given):
             await context.limiter.check(*hits)
             return user
-        # For unknown addresses also, and stored whatever the response is.
+        # For unknown addresses also, so that they take as long, and stored whatever the response is.
+        context.log_refused_sign_in("password", await find_by_email(context.session, email))
         defer(context.session, note_wrong_password(email, *context.client))
         await context.manager.release()
         await context.limiter.hit(*hits)
@@ -56,6 +58,7 @@ async def check_code(context: AccountContext, user: User, code: str) -> bool:
         return False
     if not await totp.verify_code(context.session, context.settings, user, code):
         record_event(context, user, "wrong_code")
+        context.log_refused_sign_in("code", user)
         return False
     await context.limiter.refund(context.session, hit)
     return True

@@ -53,6 +53,7 @@ async def come_back(request: Request, provider: NamedProvider, user: OptionalUse
     try:
         response = await _arrive(request, context, provider, journey, user)
     except SocialSignInRefused as refusal:
+        context.log_refused_sign_in(provider.name, user)
         response = _back(request, refusal, PROFILE_PATH if user else LOGIN_PATH)
     forget_journey(request, response)
     return response

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opportune.observers import traceparent
 from opportune.web.errors.handlers import on_crash
 from opportune.web.health import MACHINE_PATHS
+from opportune.web.security_log import log_refused_request
 
 logger = logging.getLogger("opportune.request")
 
@@ -65,6 +66,7 @@ class RequestLogMiddleware:
             await _answer_crash(error, status, scope, receive, send_with_number)
         finally:
             _log(scope, status, time.perf_counter() - began)
+            log_refused_request(scope, status)
             request_id.reset(token)
             traceparent.reset(trace)
 

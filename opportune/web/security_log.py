@@ -1,0 +1,42 @@
+"""One line for each security event: refused sign-ins, permissions and limits, with who and from where (ASVS 5.0 16.3).
+
+With `LOG_FORMAT=json` each value is a field of the line; the formatter adds time and request id.
+"""
+
+import logging
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from opportune.web.client import client_address
+
+logger = logging.getLogger("opportune.security")
+
+EVENTS_BY_STATUS = {401: "token_refused", 403: "permission_refused", 429: "limit_reached"}
+
+
+def log_security_event(
+    event: str, address: str, account: int | None, level: int = logging.WARNING, **values: object
+) -> None:
+    """Write one line. The values are no secrets and no text of a visitor."""
+    fields = {"event": event, "address": address or None, "account": account, **values}
+    words = " ".join(f"{name}={value}" for name, value in fields.items() if name != "event" and value is not None)
+    logger.log(level, "%s %s", event, words, extra=fields)
+
+
+def log_refused_request(scope: Scope, status: int) -> None:
+    """Log a request that was refused for want of a token or permission, or by a limit."""
+    if status not in EVENTS_BY_STATUS or "app" not in scope:
+        return
+    if status == 401 and not any(name == b"authorization" for name, _ in scope["headers"]):  # a visitor, not a guess
+        return
+    state = scope.get("state", {})
+    user, superuser = state.get("user"), state.get("impersonator")
+    log_security_event(
+        EVENTS_BY_STATUS[status],
+        client_address(Request(scope)),
+        user.id if user else None,
+        superuser=superuser.id if superuser else None,
+        method=scope["method"],
+        path=scope["path"],
+    )

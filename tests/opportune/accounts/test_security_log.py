@@ -1,0 +1,104 @@
+"""Lines of the security log, with client address, account and request id."""
+
+import io
+import json
+import logging
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from pythonjsonlogger.json import JsonFormatter
+
+from opportune.accounts.models import User
+from opportune.accounts.sign_in import service
+from opportune.db.database import Database
+from opportune.logging import RequestIdFilter
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+
+pytestmark = pytest.mark.database("sqlite")
+
+EMAIL = "ada@example.com"
+ADDRESS = "203.0.113.9"
+WRONG = "not the password"
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    return await make_user(database, EMAIL)
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "opportune.security"]
+
+
+async def post(app: FastAPI, path: str, **data: str) -> int:
+    async with AsyncClient(transport=ASGITransport(app, client=(ADDRESS, 1)), base_url="http://testserver") as client:
+        return (await client.post(path, data=data)).status_code
+
+
+async def test_refused_sign_in_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
+    await post(app, "/accounts/login", email=EMAIL, password=WRONG)
+    await post(app, "/api/v1/auth/login", username="nobody@example.com", password=WRONG)
+    assert lines(caplog) == [
+        f"sign_in_refused address={ADDRESS} account={user.id} reason=password",
+        f"sign_in_refused address={ADDRESS} reason=password",
+    ]
+    assert EMAIL not in caplog.text
+    assert WRONG not in caplog.text
+
+
+async def test_sign_in_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await post(app, "/accounts/login", email=EMAIL, password=PASSWORD)
+    assert lines(caplog) == [f"signed_in address={ADDRESS} account={user.id}"]
+
+
+async def test_reached_limit_is_logged(
+    app: FastAPI, user: User, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.PASSWORDS_PER_ACCOUNT, "limit", 1)
+    await post(app, "/accounts/login", email=EMAIL, password=WRONG)
+    assert await post(app, "/accounts/login", email=EMAIL, password=WRONG) == 429
+    assert lines(caplog)[1:] == [f"limit_reached address={ADDRESS} method=POST path=/accounts/login"]
+
+
+async def test_refused_permission_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
+    async with signed_in_client(app, user) as client:
+        assert (await client.get("/admin/user/list")).status_code == 403
+    (line,) = lines(caplog)
+    assert f"account={user.id} method=GET path=/admin/user/list" in line
+    assert line.startswith("permission_refused address=")
+
+
+async def test_unknown_token_is_logged_and_visitors_are_not(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await client.get("/api/v1/users/me")).status_code == 401
+    assert lines(caplog) == []
+    await client.get("/api/v1/users/me", headers={"Authorization": "Bearer guessed"})
+    (line,) = lines(caplog)
+    assert line.startswith("token_refused")
+    assert "guessed" not in caplog.text
+
+
+async def test_wrong_confirmation_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
+    async with signed_in_client(app, user) as client:
+        await client.post("/accounts/confirm", data={"current_password": WRONG})
+    (line,) = lines(caplog)
+    assert line.endswith(f"account={user.id} reason=confirmation")
+
+
+async def test_json_lines_have_fields_and_the_request_id(app: FastAPI, user: User) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(RequestIdFilter())
+    handler.setFormatter(JsonFormatter("%(levelname)s %(message)s %(request_id)s"))
+    logger = logging.getLogger("opportune.security")
+    logger.addHandler(handler)
+    try:
+        await post(app, "/accounts/login", email=EMAIL, password=WRONG)
+    finally:
+        logger.removeHandler(handler)
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["reason"]) == ("sign_in_refused", "password")
+    assert (line["address"], line["account"], bool(line["request_id"])) == (ADDRESS, user.id, True)
