@@ -10,6 +10,7 @@ from opportune.answers.manager import AnswerManager
 from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.llm.language_model import LanguageModel
 from opportune.server import shutting_down
+from opportune.server.shutdown import next_version_serves
 from opportune.tasks import cancel_and_wait
 from opportune.tools import full_toolbox_of
 from opportune.tools.toolbox import offer, retrieval_of
@@ -50,4 +51,5 @@ def _manager_class(app: FastAPI) -> type[AnswerManager]:
 async def _close_in_time(app: FastAPI, manager: AnswerManager, grace: float) -> None:
     # The server waits for open streams before it ends the lifespan: their answers must end first.
     await shutting_down(app).wait()
-    await manager.close(grace)
+    # A remote model cannot go on with the words of another request. While another process serves, nobody waits.
+    await manager.close(app.state.settings.llm_timeout if next_version_serves.is_set() else grace)

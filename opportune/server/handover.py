@@ -21,6 +21,7 @@ from contextlib import suppress
 import uvicorn
 
 from opportune.errors import OperatorError
+from opportune.server.shutdown import next_version_serves
 
 LISTENER_VARIABLE, READY_VARIABLE = "OPPORTUNE_LISTENER", "OPPORTUNE_READY"
 """The numbers of the open files that a server gives to the next: its socket, and where to say that one is ready."""
@@ -129,6 +130,7 @@ def _replace(listener: socket.socket, command: list[str]) -> str:
         os.close(told)
     if _is_ready(ready):
         logger.info("Process %s takes visitors now: this one ends.", process.pid)
+        next_version_serves.set()
         os.kill(os.getpid(), signal.SIGTERM)
         return ""
     process.terminate()

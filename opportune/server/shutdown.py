@@ -25,6 +25,9 @@ if sys.platform == "win32":
 GC_THRESHOLDS = (20_000, 20, 20)
 """Python's own are 700, 10, 10: new objects, and rounds of the younger generations, until it looks for garbage."""
 
+next_version_serves = threading.Event()
+"""Set when another process has taken over the socket (SIGHUP): this one may take its time to end."""
+
 Handler = Callable[[int, FrameType | None], Any]
 
 

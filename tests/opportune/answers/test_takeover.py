@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,14 +11,19 @@ from pathlib import Path
 import pytest
 
 from opportune import llm
+from opportune.answers import lifespan, store
 from opportune.answers import manager as manager_module
 from opportune.answers.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.db import Database, utc_now
+from opportune.features import accounts, answers, jobs
 from opportune.jobs import worker_lock
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.llm import FakeProvider, LanguageModel
+from opportune.server import shutdown
+from opportune.settings import Settings
+from opportune.testing.quiet_app import quiet_app
 from tests.opportune.answers.processes import hold_lock
 from tests.opportune.answers.questions import (
     TIMEOUT_SECONDS,
@@ -312,3 +318,32 @@ def test_answers_have_the_time_that_the_host_gives_less_two_seconds(
         monkeypatch.setenv(host, "yes")
     settings = AnswersSettings(answer_grace_seconds=given)
     assert grace_seconds(settings, is_production=is_production) == seconds
+
+
+@pytest.mark.parametrize(("next_serves", "text"), [(True, "So it is."), (False, "So")])
+async def test_replaced_process_finishes_its_answers(
+    settings: Settings, database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch, next_serves: bool, text: str
+) -> None:
+    """The model goes on only after the viewers have been sent to the next version."""
+    monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(shutdown, "next_version_serves", flag := threading.Event())
+    monkeypatch.setattr(lifespan, "next_version_serves", flag)
+    goes_on = asyncio.Event()
+    app = quiet_app(settings, [accounts, jobs, answers])
+
+    async def watch(answer: Answer) -> None:
+        async with app.state.answers.view(answer) as live:
+            async for _ in live.growth(0):
+                pass
+        goes_on.set()
+
+    async with app.router.lifespan_context(app):
+        app.state.llm.provider = FakeProvider("So", goes_on, " it is.")
+        answer = await ask(app.state.answers, owner_id)
+        viewer = asyncio.create_task(watch(answer))
+        await wait_until_saved(database, answer.id, "So")
+        if next_serves:
+            flag.set()
+    await viewer
+    progress = (await store.read(database, {answer.id: -1}))[answer.id]
+    assert (progress.text, progress.answer.is_running) == (text, not next_serves)

@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -166,3 +168,24 @@ async def test_a_server_that_ends_is_not_ready_and_may_go_on_for_a_while(app: Fa
                 assert (await client.get("/health/live")).status_code == 200
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@posix
+def test_old_process_knows_that_the_next_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed, started, start = list[tuple[int, int]](), list[subprocess.Popen[bytes]](), subprocess.Popen
+
+    def start_next(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(handover, "next_version_serves", flag := threading.Event())
+    monkeypatch.setattr(os, "kill", lambda *signalled: killed.append(signalled))
+    monkeypatch.setattr(subprocess, "Popen", start_next)
+    says_ready = "import os; os.write(int(os.environ['OPPORTUNE_READY']), b'1')"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        handover.replace(listener, [sys.executable, "-c", "pass"], threading.Lock())
+        assert not flag.is_set()
+        handover.replace(listener, [sys.executable, "-c", says_ready], threading.Lock())
+    assert flag.is_set()
+    assert killed == [(os.getpid(), signal.SIGTERM)]
+    assert [process.wait(WAIT_SECONDS) for process in started] == [0, 0]
