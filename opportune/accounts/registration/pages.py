@@ -3,10 +3,12 @@
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
+from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.registration import service
 from opportune.accounts.responses import email_sent, name_weak_password, refuse, show, show_form, signed_in, to_next
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users import EmailTakenError, InvalidPasswordError, RegistrationClosedError
+from opportune.settings import Settings
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
@@ -47,6 +49,13 @@ async def register(request: Request, context: AccountCtx) -> Response:
         else:
             if not user:
                 return email_sent(request)
-            flash(request, "Welcome! You have an account now, and are signed in.")
+            flash(request, _welcome(context.settings, user.email))
             return await signed_in(request, context.session, user, to_next(request, form))
     return show_form(request, "register", form, headers)
+
+
+def _welcome(settings: Settings, email: str) -> str:
+    welcome = "Welcome! You have an account now, and are signed in."
+    if not email_is_enabled(settings):
+        return welcome
+    return f"{welcome} An e-mail was sent to {email}: open its link to verify the address."

@@ -33,10 +33,19 @@ async def can_verify(session: AsyncSession, settings: Settings, token: str) -> b
     return await find_by_email(session, new[0]) is None
 
 
-async def verify_email(context: AccountContext, token: str, password: str) -> User | None:
-    """Take a link from an e-mail for the proof of its address, and make the account if there is none yet.
+async def is_link_of(session: AsyncSession, settings: Settings, token: str, user: User | None) -> bool:
+    """Return whether this link was sent to the signed-in user, who then need not type the password again."""
+    found = await signed_links.read_link_token(session, settings, "verify", token) if user else None
+    return bool(found and user and found[0].id == user.id)
 
-    None if the link is not ours, too old, or has been used.
+
+async def verify_email(
+    context: AccountContext, token: str, password: str, signed_in: User | None = None
+) -> User | None:
+    """Take a link from an e-mail as the proof of its address, and make the account if there is none yet.
+
+    None if the link is invalid, too old, or has been used. `signed_in` is the user of this browser: for a link of their
+    own the password is not needed.
 
     Raises:
         InvalidPasswordError: somebody else may have registered this address, or staff have made its account, to share
@@ -49,6 +58,8 @@ async def verify_email(context: AccountContext, token: str, password: str) -> Us
     claim = (user.email, user.hashed_password) if user else read_registration(context.settings, token)
     if claim is None or (user and user.is_verified):
         return None
+    if user and signed_in and user.id == signed_in.id:
+        return await _verify_now(context, user)
     email, hashed_password = claim
     await context.limiter.hit(VERIFICATIONS_PER_ACCOUNT.by(email))
     if not (await passwords.verify_password(password, hashed_password))[0]:

@@ -1,0 +1,66 @@
+"""The link of an e-mail, opened in a browser where its user is signed in."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.accounts.models import User
+from opportune.accounts.signed_links import make_link_token
+from opportune.db.database import Database
+from opportune.settings import Settings
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from opportune.testing.plugin import settings_for
+
+pytestmark = pytest.mark.database("sqlite")
+
+PATH = "/accounts/verify"
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return settings_for(database_url).model_copy(update={"jobs": "off"})
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    return await make_user(database, EMAIL)
+
+
+async def is_verified(database: Database, user: User) -> bool:
+    async with database.reader(fresh=True) as session:
+        return (await session.get_one(User, user.id)).is_verified
+
+
+async def test_own_link_needs_no_password(app: FastAPI, database: Database, user: User) -> None:
+    token = make_link_token(app.state.settings, "verify", user)
+    async with signed_in_client(app, user) as client:
+        page = (await client.get(PATH, params={"token": token})).text
+        assert ("Yes, this is my address" in page, 'type="password"' in page) == (True, False)
+        done = await client.post(PATH, data={"token": token})
+        assert (done.status_code, done.headers["location"]) == (303, "/")
+        assert f"Thank you, {EMAIL} is verified." in (await client.get("/")).text
+    assert await is_verified(database, user)
+
+
+async def test_link_of_another_account_needs_its_password(app: FastAPI, database: Database, user: User) -> None:
+    token = make_link_token(app.state.settings, "verify", user)
+    async with signed_in_client(app, await make_user(database)) as client:
+        assert 'type="password"' in (await client.get(PATH, params={"token": token})).text
+        assert (await client.post(PATH, data={"token": token})).status_code == 422
+    assert not await is_verified(database, user)
+
+
+async def test_superuser_signed_in_as_user_needs_the_password(app: FastAPI, database: Database, user: User) -> None:
+    token = make_link_token(app.state.settings, "verify", user)
+    async with signed_in_client(app, await make_user(database, is_superuser=True)) as boss:
+        await boss.post("/accounts/confirm", data={"current_password": PASSWORD})
+        form = {"reason": "A test", "may_write": "y"}
+        await boss.post(f"/admin/user/impersonate/{user.id}", data=form)
+        await boss.post(PATH, data={"token": token})
+    assert not await is_verified(database, user)
+
+
+async def test_registration_says_that_an_email_was_sent(client: AsyncClient) -> None:
+    await client.post("/accounts/register", data={"email": EMAIL, "password": PASSWORD})
+    assert f"An e-mail was sent to {EMAIL}" in (await client.get("/")).text
