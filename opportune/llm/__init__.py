@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from opportune.answers.hooks import after_answer
     from opportune.answers.manager import AnswerManager
     from opportune.answers.models import Answer, AnswerAttachment, AnswerStatus
+    from opportune.answers.question import FileQuestionForm, QuestionForm, ask_by_form
     from opportune.answers.shown import ShownAnswer, show_answer
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "Embedder",
     "EmbeddingModel",
     "FakeProvider",
+    "FileQuestionForm",
     "LLMError",
     "LanguageModel",
     "Llm",
@@ -68,6 +70,7 @@ __all__ = [
     "Message",
     "Picture",
     "Provider",
+    "QuestionForm",
     "Reasoning",
     "SentFile",
     "ShownAnswer",
@@ -79,6 +82,7 @@ __all__ = [
     "after_answer",
     "answer_gone",
     "as_data",
+    "ask_by_form",
     "attach",
     "delete_attachments",
     "error_for_status",
@@ -100,6 +104,7 @@ _PLACES = {
     "dependencies": ("Answers",),
     "events": ("AnswerStream", "answer_gone", "parse_event_id"),
     "hooks": ("after_answer",),
+    "question": ("FileQuestionForm", "QuestionForm", "ask_by_form"),
     "manager": ("AnswerManager",),
     "models": ("Answer", "AnswerAttachment", "AnswerStatus"),
     "errors": ("AnswerRunning", "TooManyAnswers"),
