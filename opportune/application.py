@@ -180,5 +180,5 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
 
         router.include_flat(debug_page.router)
     if not settings.is_production:
-        router.include_flat(api_docs.router, include_in_schema=False)
+        router.include_flat(api_docs.router, dependencies=[Depends(get_optional_user)], include_in_schema=False)
         router.include_flat(mailbox.router, dependencies=[Depends(get_optional_user)], include_in_schema=False)

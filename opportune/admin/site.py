@@ -180,6 +180,11 @@ class AdminSite(AdapterSite):
             return request.url_for("admin:index")
         return super().get_save_redirect_url(request, form, model_view, obj)
 
+    @cached_property
+    def uses_font_awesome(self) -> bool:
+        """Whether a view of the project has an icon such as `fa-solid fa-book`."""
+        return any("fa-" in f"{view.icon} {view.category_icon}" for view in self.views)
+
     def render_error(self, request: Request, context: Mapping[str, Any], status: int) -> Response:
         """Render an error page in the admin's frame, with a way back to the list that the address belongs to."""
         identity = request.url.path.removeprefix(f"{ADMIN_PATH}/").partition("/")[0]

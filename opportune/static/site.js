@@ -14,6 +14,32 @@ document.addEventListener("htmx:error", ({ detail: { error } }) => {
 });
 document.addEventListener("htmx:before:response", () => unreachable(true));
 
+// A question before a request is a dialog of the page. Esc and Cancel drop the request.
+document.addEventListener("htmx:confirm", (event) => {
+  const { ctx, issueRequest, dropRequest } = event.detail;
+  if (!ctx.confirm) return;
+  event.preventDefault();
+  const dialog = Object.assign(document.createElement("dialog"), { className: "confirm" });
+  const form = Object.assign(document.createElement("form"), { method: "dialog", className: "card" });
+  const question = Object.assign(document.createElement("p"), { className: "card-body mb-0", id: "confirm-question", textContent: ctx.confirm });
+  const buttons = Object.assign(document.createElement("div"), { className: "card-footer d-flex gap-2 justify-content-end" });
+  const cancel = Object.assign(document.createElement("button"), { className: "btn", value: "", textContent: "Cancel", autofocus: true });
+  const confirm = Object.assign(document.createElement("button"), { className: "btn btn-danger", value: "yes", textContent: "Yes" });
+  buttons.append(cancel, confirm);
+  form.append(question, buttons);
+  dialog.append(form);
+  dialog.setAttribute("aria-labelledby", question.id);
+  const opener = document.activeElement;
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    opener?.focus();
+    if (dialog.returnValue) issueRequest();
+    else dropRequest();
+  });
+  (document.querySelector("main") ?? document.body).append(dialog);
+  dialog.showModal();
+});
+
 // htmx forgets a request that has replaced another: the next would not stop it, and its answer could come last.
 const newest = new WeakMap();
 document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {

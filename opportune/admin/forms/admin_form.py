@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from sqladmin.fields import DateField, DateTimeField, IntervalField, TimezoneAwareDateTimeField, UuidField
+from sqladmin.fields import BooleanField, DateField, DateTimeField, IntervalField, TimezoneAwareDateTimeField, UuidField
 from sqladmin.forms import converts
 from sqlalchemy import BigInteger, Column, SmallInteger
 from sqlalchemy.orm import ColumnProperty
@@ -26,6 +26,7 @@ from opportune.admin.forms.text_fields import TextField, is_multiline
 from opportune.admin.forms.typed_fields import (
     FIELDS,
     LINE_TYPES,
+    CheckboxField,
     ChoiceField,
     JsonTextField,
     arguments_for,
@@ -86,6 +87,7 @@ def _worded(kind: type[Field], words: str) -> type[Field]:
 
 
 FIELD_CLASSES = {
+    BooleanField: CheckboxField,
     DateField: NativeDateField,
     DateTimeField: NativeDateTimeField,
     TimeField: NativeTimeField,

@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
 from pydantic.fields import FieldInfo
-from sqladmin.fields import SelectField
+from sqladmin.fields import BooleanField, SelectField
 from wtforms import Field, TextAreaField  # type: ignore[import-untyped]  # has no types
+from wtforms.widgets import CheckboxInput  # type: ignore[import-untyped]  # has no types
 
 from opportune.annotations import FieldOptions, options_of
 from opportune.db.columns import choice_label, choice_value, label_of
@@ -45,6 +47,18 @@ class ChoiceField(SelectField):
             if given is value or str(given) == choice_value(value):
                 return value
         raise ValueError
+
+
+class CheckboxWidget(CheckboxInput):  # type: ignore[misc]  # its base has no types
+    """A checkbox beside its label. SQLAdmin's looks like a switch, which would take effect without saving."""
+
+    def __call__(self, field: Field, **options: Any) -> Markup:
+        box = Markup('<div class="d-flex align-items-center h-100">{}</div>')
+        return box.format(super().__call__(field, **options))
+
+
+class CheckboxField(BooleanField):
+    widget = CheckboxWidget()
 
 
 class LinesField(TextAreaField):  # type: ignore[misc]  # its base has no types

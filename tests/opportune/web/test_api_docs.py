@@ -39,3 +39,18 @@ async def test_the_pages_of_the_api_need_nothing_from_elsewhere(page: Page, site
     await expect(page.get_by_role("heading", level=1)).to_be_visible()
     await expect(page.get_by_role("link", name="/api/v1/words")).to_be_visible()
     assert elsewhere == []
+
+
+async def test_the_pages_of_the_api_have_the_frame_and_the_theme_of_the_site(page: Page, site: str) -> None:
+    await page.emulate_media(color_scheme="dark")
+    await page.goto("/api/docs")
+    await expect(page.locator("html.dark-mode")).to_have_count(1)
+    await page.get_by_role("button", name="Switch between light and dark").click()
+    await expect(page.locator("html.dark-mode")).to_have_count(0)
+    await expect(page.locator("header .navbar-brand")).to_be_visible()
+    await page.emulate_media(color_scheme="light")
+
+
+async def test_without_javascript_the_pages_of_the_api_name_the_description(plain_page: Page, site: str) -> None:
+    await plain_page.goto("/api/docs")
+    await expect(plain_page.get_by_role("link", name="/api/openapi.json")).to_be_visible()

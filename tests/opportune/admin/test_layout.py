@@ -1,0 +1,33 @@
+"""The frame of the admin, and the looks of its fields."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from tests.opportune.admin.gadget_feature import GadgetAdmin
+
+pytestmark = pytest.mark.database("sqlite")
+
+FONT_AWESOME = "fontawesome-all.min.css"
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+async def test_font_awesome_is_not_loaded_without_its_icons(admin: AsyncClient) -> None:
+    assert FONT_AWESOME not in (await admin.get("/admin/gadget/list")).text
+
+
+async def test_font_awesome_is_loaded_for_an_icon_of_a_view(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GadgetAdmin, "icon", "fa-solid fa-gear")
+    assert FONT_AWESOME in (await admin.get("/admin/gadget/list")).text
+
+
+async def test_booleans_are_checkboxes(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/user/create")).text
+    assert 'type="checkbox"' in page
+    assert "form-switch" not in page

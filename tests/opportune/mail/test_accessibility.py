@@ -1,0 +1,44 @@
+"""The mailbox of development and the e-mails in it, looked at by axe."""
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page
+
+from opportune.accounts.models import User
+from opportune.mail.delivery import send_email
+from opportune.mail.email import render_email
+from opportune.settings import Settings
+from opportune.testing.factories import sign_in_browser
+from opportune.testing.services.accessibility import find_violations
+from tests.opportune.mail.conftest import settings_with
+
+pytestmark = pytest.mark.database("sqlite")
+
+FOLLOWS_THE_BROWSER = """<script>
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => { document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light"; };
+  dark.addEventListener("change", follow);
+  follow();
+</script>"""
+
+
+async def test_the_mailbox_has_no_violations(
+    app: FastAPI, page: Page, superuser: User, site: str, mailbox_folder: Path
+) -> None:
+    development = settings_with(environment="development")
+    await send_email(development, render_email(development, "ada@example.com", "mail/test", {}))
+    await sign_in_browser(page, app, superuser, site)
+    faults = []
+    for path in ("/mailbox", None):
+        await (page.goto(path) if path else page.locator("a.list-group-item").click())
+        faults += await find_violations(page)
+    assert not faults
+
+
+async def test_emails_have_no_violations(page: Page, settings: Settings) -> None:
+    html = render_email(settings, "ada@example.com", "mail/test", {}).html
+    await page.goto("about:blank")
+    await page.set_content(html + FOLLOWS_THE_BROWSER)
+    assert not await find_violations(page)
