@@ -19,7 +19,7 @@ chat = Feature(
         UserColumn("Conversations", Conversation.owner_id),
         UserColumn("Last conversation", Conversation.owner_id, func.max(Conversation.created_at)),
     ),
-    navigation=(Link("Chat", "/chat", "message-circle"),),
+    navigation=(Link("Chat", "/chat", "message-circle", signed_in=True),),
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
     hooks=(delete_answers, queue_title),

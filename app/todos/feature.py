@@ -10,7 +10,7 @@ todos = Feature(
     pages=pages.router,
     api=api.router,
     admin="app.todos.admin",
-    navigation=[Link("To-dos", "/todos", "checkbox")],
+    navigation=[Link("To-dos", "/todos", "checkbox", signed_in=True)],
     profile_panel=profile_panel,
     tools=[tools.list_todos, tools.add_todo],
     demo=Demo(demo.load, demo.clear),

@@ -16,7 +16,7 @@ from opportune.crud.deletion import deletion_impact
 from opportune.crud.details import detail_fields
 from opportune.crud.display import names_of
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
-from opportune.crud.queries import hidden_parameters, read_query, shown_filters
+from opportune.crud.queries import FilterForm, hidden_parameters, read_query, shown_filters
 from opportune.errors import FieldErrors, NotFound
 from opportune.fields.files import stored_uploads
 from opportune.pagination import Page, Paging
@@ -68,8 +68,10 @@ class CrudPages(PageOptions[M]):
         return templates.render(request, template, context, status)
 
     async def new(self, request: Request, crud: Any) -> Response:
-        """The form of a new row."""
-        return await self._show_form(request, crud, self._form(request), None)
+        """Show the form of a new row. Parameters of the address, such as `?title=Emma`, prefill its fields."""
+        form = self._form(request)
+        form.prefill(request.query_params)
+        return await self._show_form(request, crud, form, None)
 
     async def create(self, request: Request, crud: Any) -> Response:
         """Add what was sent, or show what is wrong with it."""
@@ -174,7 +176,7 @@ class CrudPages(PageOptions[M]):
         }
 
     async def _filter_form(self, crud: Crud[M], wanted: Paging) -> Form[Any]:
-        form: Form[Any] = Form(self.kind.Filter, wanted, prefix=FILTER_PREFIX)
+        form = FilterForm(self.kind.Filter, wanted, prefix=FILTER_PREFIX)
         form.none_label = "Any"
         shown = [name for names in shown_filters(self.kind) for name in names]
         form.offer(await reference_choices(crud, form, lookup_url=self._lookup_url, only=shown))

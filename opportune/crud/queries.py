@@ -1,6 +1,7 @@
 """The query of a list's page: read from the address, and as the form that asks for it."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -9,6 +10,14 @@ from starlette.datastructures import QueryParams
 
 from opportune.crud.crud import Crud
 from opportune.pagination import Paging
+from opportune.web.forms.forms import WITHOUT_ZONE, Form
+from opportune.web.time_zone import moment_in
+
+
+class FilterForm(Form[Any]):
+    """The filters of a list's page. Times are in the visitor's time zone, like those of the rows."""
+
+    is_in_utc = False
 
 
 def read_query(crud: Crud[Any], sent: QueryParams) -> Paging:
@@ -20,7 +29,7 @@ def read_query(crud: Crud[Any], sent: QueryParams) -> Paging:
     fields = crud.Filter.model_fields
     values: dict[str, Any] = {}
     for name in sent:
-        filled = [value for value in sent.getlist(name) if value]
+        filled = [_in_zone(value) for value in sent.getlist(name) if value]
         is_several = name in fields and is_list(fields[name].annotation)
         values[name] = filled if is_several else (filled or [""])[-1]
     try:
@@ -29,6 +38,16 @@ def read_query(crud: Crud[Any], sent: QueryParams) -> Paging:
         faults = [{**fault, "loc": ("query", *fault["loc"])} for fault in error.errors()]
         raise RequestValidationError(faults) from error
     return query
+
+
+def _in_zone(value: str) -> str:
+    """A time of a form is in the visitor's time zone, like the times of the rows."""
+    if not WITHOUT_ZONE.fullmatch(value):
+        return value
+    try:
+        return moment_in(datetime.fromisoformat(value)).isoformat()
+    except ValueError:  # the schema refuses it
+        return value
 
 
 def is_list(annotation: Any) -> bool:

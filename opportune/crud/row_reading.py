@@ -23,7 +23,7 @@ from opportune.crud.reader import Prepared, fetch, is_visible, joined, select_na
 from opportune.db.columns import is_text
 from opportune.db.matching import matches, patterns_of
 from opportune.db.model import MAX_ID
-from opportune.errors import NotFound
+from opportune.errors import FieldErrors, NotFound
 from opportune.pagination import Page, Paging, order, page_count
 
 Rows = Page[dict[str, Any]]
@@ -125,9 +125,17 @@ class Reading(CrudOptions[M]):
             if name == "q":
                 yield from self._has_words(value)
             elif name in self.definition.own_filters:
-                yield getattr(self, name)(value)
+                yield self._own_condition(name, value)
             else:
                 yield self.definition.filters[name].condition(self.visible, value)
+
+    def _own_condition(self, name: str, value: Any) -> ColumnElement[bool]:
+        """Call a `@filter_by` method. Raises FieldErrors if it refuses the value by a ValueError."""
+        try:
+            condition: ColumnElement[bool] = getattr(self, name)(value)
+        except ValueError as error:
+            raise FieldErrors({name: str(error)}) from error
+        return condition
 
     def _has_words(self, text: str) -> Iterator[ColumnElement[bool]]:
         columns = [self.column(path) for path in self.search]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Path
 from pydantic import BeforeValidator
-from sqlalchemy import BigInteger, Integer, MetaData, Table, event
+from sqlalchemy import BigInteger, Integer, MetaData, Table, event, inspect
 from sqlmodel import Field, SQLModel
 
 from opportune.annotations import Attached, marks_of
@@ -38,6 +38,13 @@ class ModelBase(SQLModel):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     # Rows are not validated by themselves: what would do it is built when somebody asks for it.
     model_config = {"defer_build": True}
+
+    def __hash__(self) -> int:
+        """Rows that are stored can be members of sets and keys of dicts. Raises TypeError for others, as in Django."""
+        state = inspect(self, raiseerr=False)
+        if state is None or state.identity is None:
+            raise TypeError(f"This {type(self).__name__} has no hash: it is not stored yet.")
+        return hash((type(self), state.identity))
 
     @classmethod
     def __init_subclass__(cls, **options: Any) -> None:

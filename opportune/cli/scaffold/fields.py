@@ -206,6 +206,10 @@ def _with_options(found: Field, options: Sequence[str]) -> Field:
         raise OperatorError(f"{found.name}: no number is at least {found.minimum} and at most {found.maximum}.")
     if found.type == "decimal" and not found.digits[0]:
         found = replace(found, digits=(MAX_DIGITS, 2))
+    if found.length and len(found.default) > found.length and found.kind.annotation in ("Line", "Text"):
+        raise OperatorError(
+            f"{found.name}: the default has {len(found.default)} characters, more than the {found.length} of the field."
+        )
     if found.default and (found.type != "enum" or found.default not in found.choices):
         found = replace(found, default=_literal(found))
     elif found.default:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData, QueryParams, UploadFile
 
 from opportune.annotations import Attribute
 from opportune.db.references import reference_of
@@ -111,8 +111,13 @@ class Form(Generic[M]):
         self.cleared: set[str] = set()
         """The fields whose file is to go."""
 
+    @property
+    def is_in_utc(self) -> bool:
+        """Whether times are shown in UTC: the query of a route takes them so."""
+        return self.prefix == FILTER_PREFIX
+
     def _beginnings(self, row: object) -> dict[str, str | list[str]]:
-        zone = current_zone.set(UTC if self.prefix == FILTER_PREFIX else current_zone.get())
+        zone = current_zone.set(UTC if self.is_in_utc else current_zone.get())
         try:
             return {
                 name: _beginning(self.model, name, row)
@@ -123,7 +128,7 @@ class Form(Generic[M]):
             current_zone.reset(zone)
 
     def _zones(self, row: object) -> dict[str, str]:
-        here = "UTC" if self.prefix == FILTER_PREFIX else str(current_zone.get())
+        here = "UTC" if self.is_in_utc else str(current_zone.get())
         zones = {name: here for name, control in self.controls.items() if control.type == MOMENT}
         if here != "UTC":
             for name in zones:
@@ -139,6 +144,12 @@ class Form(Generic[M]):
         """The rows that a field points at now, as far as it holds numbers."""
         values = self.values.get(name, "")
         return [int(text) for text in ([values] if isinstance(values, str) else values) if ID.fullmatch(text)]
+
+    def prefill(self, query: QueryParams) -> None:
+        """Fill fields in from an address. Passwords and files cannot be filled in."""
+        for name in self.values.keys() & query.keys():
+            texts = query.getlist(name)
+            self.values[name] = texts if self.controls[name].multiple else texts[-1]
 
     @property
     def status(self) -> int:

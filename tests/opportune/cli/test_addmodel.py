@@ -226,6 +226,7 @@ CANNOT_BE = (
     ("blog Post status:enum:a,a", "two of its choices are the same"),
     ("blog Post status:enum:a,B", "'B' is no choice"),
     ("blog Post status:enum:a,b:default=c", "'c' is no default for enum"),
+    ("blog Post x:str:10:default=abcdefghijklmnop", "x: the default has 16 characters, more than the 10 of the field"),
     ("blog Post stars:int:default=many", "'many' is no default for int"),
     ("blog Post is_new:bool:optional", "Leave `optional` out"),
     ("blog Post is_new:bool:unique", "cannot be unique"),
