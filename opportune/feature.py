@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from opportune.errors import OperatorError
 
@@ -127,6 +127,8 @@ class Feature:
     models: "Sequence[type[SQLModel]]" = ()
     adopts_tables: bool = False
     """Whether its models' tables were there before it, so that their names may begin with anything."""
+    database: Literal["", "postgresql"] = ""
+    """Kind of database that its tables need; empty for either. Tests on the other kind are left out."""
     pages: "APIRouter | Sequence[APIRouter] | None" = None
     api: "APIRouter | Sequence[APIRouter] | None" = None
     """Mounted below /api/v1."""

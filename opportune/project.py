@@ -8,7 +8,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -153,6 +153,12 @@ def origin(endpoint: object) -> str:
 
 def installed_names() -> list[str]:
     return [feature.name for feature in installed_features()]
+
+
+def features_on_postgresql(names: "Collection[str] | None" = None) -> list[str]:
+    """Return the installed features, of these names if given, whose tables only PostgreSQL can hold."""
+    on_postgresql = [feature.name for feature in installed_features() if feature.database == "postgresql"]
+    return [name for name in on_postgresql if names is None or name in names]
 
 
 def settings_class() -> "type[Settings]":

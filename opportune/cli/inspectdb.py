@@ -1,32 +1,31 @@
-"""`inspectdb`: models of tables that are there already, to look at or as a feature of the project."""
+"""`inspectdb`: write models of existing tables, to look at or as a feature of the project."""
 
 import importlib
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection, inspect
 
 from opportune.cli.environment import DEV
 from opportune.cli.installed import INSTALLED, with_feature
 from opportune.cli.output import say, warn
 from opportune.cli.startapp import name_error
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.history import VERSION_TABLE
-from opportune.db.migrations.post_migrate import is_derived
+from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, PROJECT, feature_of_table, installed_names
 from opportune.settings import get_settings
 from opportune.suggestions import did_you_mean
 
 HEADINGS = {
-    False: '"""Tables that were there before their feature, as `inspectdb` found them."""\n\n',
-    True: '"""What is asked and never written, as `inspectdb --views` found it: no migration makes it."""\n\n',
+    False: '"""Models of tables that existed before their feature, written by `inspectdb`."""\n\n',
+    True: '"""Views and tables without a key, written by `inspectdb --views`. No migration creates them."""\n\n',
 }
 FEATURE = """\
 from {package}.{name} import models
@@ -34,20 +33,38 @@ from opportune.feature import Feature
 
 {name} = Feature(
     name="{name}",
-    summary="Tables that were there before this site.",
+    summary="Tables that existed before this site.",
     models=[{models}],
-    adopts_tables=True,
+    adopts_tables=True,{database}
 )
 """
+ONLY_ON_POSTGRESQL = '\n    database="postgresql",'
+TESTS = '''\
+"""Tests of the adopted tables."""
+
+import pytest
+from sqlmodel import SQLModel, select
+
+from {package}.{name}.feature import {name}
+from opportune.db import Database
+
+
+@pytest.mark.parametrize("model", {name}.models, ids=lambda model: model.__name__)
+async def test_table_can_be_read(database: Database, model: type[SQLModel]) -> None:
+    async with database.reader() as session:
+        assert (await session.scalars(select(model))).all() == []
+'''
+MAX_NAMED = 8
+"""Reasons for PostgreSQL that are shown."""
 
 
 def command(
     tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE", help="Only these.")] = None,
     views: Annotated[
-        bool, typer.Option("--views", help="Views, and tables without a primary key, instead: to be asked alone.")
+        bool, typer.Option("--views", help="Write views, and tables without a primary key, as tables to query.")
     ] = False,
     into: Annotated[
-        str, typer.Option(metavar="FEATURE", help="Make a feature of them, instead of printing the models.")
+        str, typer.Option(metavar="FEATURE", help="Make a feature of the models instead of printing them.")
     ] = "",
 ) -> None:
     """Write models of the tables in DATABASE_URL that belong to no installed feature.
@@ -60,35 +77,60 @@ def command(
         raise typer.BadParameter("--into takes tables; print views and write them to a file of the feature.")
     if into and (fault := name_error(into)):
         raise OperatorError(fault)
-    code = code_of(tables or [], views=views)
+    inspected = inspect_tables(tables or [], views=views, is_feature=bool(into))
     if into:
-        create_feature(into, code)
+        create_feature(into, inspected)
     else:
-        print(code, end="")
+        print(inspected.code, end="")
+    for notice in inspected.notices:
+        warn(notice)
+    if needs := inspected.only_on_postgresql:
+        more = f" and {len(needs) - MAX_NAMED} more" if len(needs) > MAX_NAMED else ""
+        effect = f" {into} is marked for it (feature.py), and its tests run there." if into else ""
+        warn(f"Only PostgreSQL can hold these models: {', '.join(needs[:MAX_NAMED])}{more}.{effect}")
 
 
-def code_of(wanted: Sequence[str], *, views: bool) -> str:
-    """The text of the module.
+@dataclass
+class Inspected:
+    """The text of a module, and what is to be said about it."""
+
+    code: str
+    notices: list[str]
+    only_on_postgresql: list[str]
+    """Columns and constraints that SQLite does not have."""
+
+
+def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -> Inspected:
+    """Write a module for the requested tables or views, or for all that belong to no installed feature.
 
     Raises:
-        OperatorError: there is nothing of that name, or nothing at all.
+        OperatorError: nothing has that name, or nothing is left to write.
     """
     with _calls_unchecked():
-        from opportune.cli.inspected_models import model_code, view_code  # noqa: PLC0415 - sqlacodegen may not be there
+        from opportune.cli.inspection.contents import read_contents  # noqa: PLC0415 - sqlacodegen may not be installed
+        from opportune.cli.inspection.reflection import InspectedTables, view_code  # noqa: PLC0415 - likewise
 
-    with connect(get_settings()) as connection:
-        with_key, others = found(connection)
-        names = others if views else with_key
-        if missing := [name for name in wanted if name not in names]:
+    with connect(get_settings()) as connection, ignore_reflection_warnings():
+        contents = read_contents(connection)
+        names = contents.queryable if views else contents.tables
+        if missing := [name for name in requested if name not in names]:
             kind = "view" if views else "table with a primary key"
             raise OperatorError(f"There is no {kind} '{missing[0]}'.{did_you_mean(missing[0], names)}")
-        chosen = list(wanted) or [name for name in names if not feature_of_table(name, installed_names())]
-        if not chosen:
+        installed = [name for name in names if feature_of_table(name, installed_names())]
+        selected = list(requested) or [name for name in names if name not in installed]
+        if not selected:
             raise OperatorError("Every table belongs to an installed feature: there is nothing to write.")
-        if not (views or wanted):
-            for name in set(others) & set(inspect(connection).get_table_names()):
-                warn(f"Left out: {name}, which has no primary key. To ask it: inspectdb --views {name}")
-        return formatted(HEADINGS[views] + (view_code if views else model_code)(connection, chosen))
+        if views:
+            return Inspected(formatted(HEADINGS[views] + view_code(connection, selected)), [], [])
+        tables = InspectedTables(connection, selected, installed if is_feature else names)
+        notices = [] if requested else [*contents.notices()]
+        if tables.lost_keys:
+            notices.append(f"Not in the models, since they refer to tables without one: {', '.join(tables.lost_keys)}.")
+        if tables.zero_dates:
+            notices.append(
+                f"Not in the models: the default '0000-00-00', which is no date, of {', '.join(tables.zero_dates)}."
+            )
+        return Inspected(formatted(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
 
 
 @contextmanager
@@ -105,15 +147,6 @@ def _calls_unchecked() -> Iterator[None]:
         typeguard.typechecked = checked
 
 
-def found(connection: Connection) -> tuple[list[str], list[str]]:
-    """Tables that can be models, and what can only be asked."""
-    inspector = inspect(connection)
-    keys = inspector.get_multi_pk_constraint()
-    tables = [name for name in inspector.get_table_names() if name != VERSION_TABLE.name and not is_derived(name)]
-    with_key = [name for name in tables if keys[None, name]["constrained_columns"]]
-    return with_key, [*inspector.get_view_names(), *(name for name in tables if name not in with_key)]
-
-
 def formatted(code: str) -> str:
     """As the project's own files are, where the tools for development are installed."""
     for task in (["check", "--fix-only", "--select=I,F401"], ["format"]):
@@ -123,36 +156,50 @@ def formatted(code: str) -> str:
     return code
 
 
-def create_feature(name: str, code: str) -> None:
-    """Write a feature that has these models and nothing else, and install it.
+def create_feature(name: str, inspected: Inspected) -> None:
+    """Write a feature that has these models and a test, and install it.
 
     Raises:
-        OperatorError: a file cannot be written; then there is none.
+        OperatorError: a file cannot be written; then nothing is left of it.
     """
-    folder, installed = PROJECT / PACKAGE / name, PROJECT / INSTALLED
+    installed = PROJECT / INSTALLED
     text = with_feature(installed.read_text(encoding="utf-8"), name)
-    classes = [line.removeprefix("class ").partition("(")[0] for line in code.splitlines() if line.startswith("class ")]
-    models = ", ".join(f"models.{each}" for each in classes)
-    files = {
-        "__init__.py": "",
-        "models.py": code,
-        "feature.py": formatted(FEATURE.format(package=PACKAGE, name=name, models=models)),
-    }
+    lines = inspected.code.splitlines()
+    classes = [line.removeprefix("class ").partition("(")[0] for line in lines if line.startswith("class ")]
+    files = feature_files(name, inspected, classes)
     try:
-        folder.mkdir()
         for file, words in files.items():
-            (folder / file).write_text(words, encoding="utf-8")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(words, encoding="utf-8")
         installed.write_text(text, encoding="utf-8")
     except OSError as error:
-        discard(folder, files)
+        discard(files)
         raise OperatorError(f"{error.filename} cannot be written ({error.strerror}); nothing was created.") from error
-    say(f"Created {PACKAGE}/{name} with {len(classes)} models; {INSTALLED} has it. Read them, then:")
-    for step in (f"makemigrations {name}", "migrate --fake-initial"):
+    say(f"Created {PACKAGE}/{name} with {len(classes)} models, and tests/{name}; {INSTALLED} has it. Read them, then:")
+    for step in (f"makemigrations {name}", "migrate --fake-initial", f"test tests/{name}"):
         say(f"  python3 oppman.py {step}")
 
 
-def discard(folder: Path, files: dict[str, str]) -> None:
+def feature_files(name: str, inspected: Inspected, classes: Sequence[str]) -> dict[Path, str]:
+    words = {
+        "package": PACKAGE,
+        "name": name,
+        "models": ", ".join(f"models.{each}" for each in classes),
+        "database": ONLY_ON_POSTGRESQL if inspected.only_on_postgresql else "",
+    }
+    code, tests = PROJECT / PACKAGE / name, PROJECT / "tests" / name
+    return {
+        code / "__init__.py": "",
+        code / "models.py": inspected.code,
+        code / "feature.py": formatted(FEATURE.format(**words)),
+        tests / "__init__.py": "",
+        tests / "test_models.py": formatted(TESTS.format(**words)),
+    }
+
+
+def discard(files: Iterable[Path]) -> None:
     for file in files:
-        (folder / file).unlink(missing_ok=True)
-    if folder.is_dir():
-        folder.rmdir()
+        file.unlink(missing_ok=True)
+    for folder in {file.parent for file in files}:
+        with suppress(OSError):
+            folder.rmdir()

@@ -132,7 +132,7 @@ def collect(
     features = [feature] if feature else graph.features
     for name in features:
         graph.newest(name)  # refuses what cannot be added to, before the database is asked
-    with up_to_date(settings, graph) as connection:
+    with up_to_date(settings, graph, features) as connection:
         changed = changed_features(connection, graph, features, Model.metadata)
         drafts = [draft_migration(connection, graph, name, Model.metadata, message, answers) for name in changed]
     return [found for found in drafts if found.changes]

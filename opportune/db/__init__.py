@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from opportune.db.loading import load
     from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
+    from opportune.db.native_type import NativeType
     from opportune.db.partial_index import PartialIndex
     from opportune.db.references import Reference
     from opportune.db.sessions.context import Context, ReadonlyContext
@@ -46,6 +47,7 @@ __all__ = [
     "MemoryDatabase",
     "Model",
     "ModelBase",
+    "NativeType",
     "PartialIndex",
     "RWCtx",
     "ReadSession",
@@ -106,6 +108,7 @@ _PLACES = {
         "RowId",
         "utc_now",
     ),
+    "native_type": ("NativeType",),
     "partial_index": ("PartialIndex",),
     "references": ("Reference",),
     "sessions.context": (

@@ -102,7 +102,7 @@ def _keys_below(table: Table, *above: Table) -> Iterator[ForeignKey]:
 
 def _keys_to(table: Table, *above: Table) -> Iterator[ForeignKey]:
     """From other tables, but for those from which we come."""
-    for other in table.metadata.sorted_tables:
+    for other in table.metadata.tables.values():
         if other not in (table, *above):
             yield from (key for key in other.foreign_keys if key.column.table is table)
 

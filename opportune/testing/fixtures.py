@@ -22,7 +22,7 @@ from opportune.db.factory import open_database
 from opportune.db.migrations import unchanged
 from opportune.hosts import HOST_VARIABLES
 from opportune.llm import FakeProvider
-from opportune.project import settings_class
+from opportune.project import features_on_postgresql, settings_class
 from opportune.settings import Settings, setting_names
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
@@ -121,6 +121,8 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Path:
+    if names := features_on_postgresql():
+        pytest.skip(f"The tables of {', '.join(names)} need PostgreSQL.")
     path = tmp_path_factory.mktemp("template") / "template.db"
     migrate_file(path, run_folder)
     return path

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Index, MetaData, inspect
+from sqlalchemy import Connection, ForeignKeyConstraint, Index, MetaData, inspect
 
-from opportune.db.migrations.expression_indexes import ignore_expression_warnings
+from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
 from opportune.db.migrations.graph import Migration
 from opportune.db.migrations.naming import describe, flatten
 from opportune.db.migrations.options import OPTIONS
@@ -26,6 +26,7 @@ class Difference:
     """Whether the model could not work with the table."""
 
 
+@ignore_reflection_warnings()
 def differences(connection: Connection, migration: Migration) -> list[Difference] | None:
     """How the tables that are there differ from those that the first migration of a feature makes; None if none is.
 
@@ -63,11 +64,22 @@ def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
         if stub.name not in metadata.tables:
             stub.to_metadata(metadata)
     for each in operations:
+        if isinstance(each, ops.CreateForeignKeyOp) and each.source_table in created:
+            metadata.tables[each.source_table].append_constraint(_late_key(each))
         if isinstance(each, ops.CreateIndexOp) and each.table_name in created:
             columns = metadata.tables[each.table_name].columns
             if all(isinstance(part, str) and part in columns for part in each.columns):  # others cannot be compared
                 Index(each.index_name, *(columns[str(part)] for part in each.columns), unique=each.unique)
     return metadata
+
+
+def _late_key(operation: ops.CreateForeignKeyOp) -> ForeignKeyConstraint:
+    """A foreign key of tables that need each other: SQLAlchemy does not sort them by it."""
+    columns = [f"{operation.referent_table}.{column}" for column in operation.remote_cols]
+    options = {name: value for name, value in operation.kw.items() if not name.endswith("_schema")}
+    return ForeignKeyConstraint(
+        operation.local_cols, columns, operation.constraint_name, **options | {"use_alter": True}
+    )
 
 
 def _compared(connection: Connection, metadata: MetaData, tables: Sequence[str]) -> list[ops.MigrateOperation]:
@@ -76,12 +88,13 @@ def _compared(connection: Connection, metadata: MetaData, tables: Sequence[str])
     def names(name: str | None, kind: str, _parents: object) -> bool:
         return name in tables if kind == "table" else not is_derived(name)
 
-    def objects(_item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+    def objects(item: object, name: str | None, kind: str, reflected: bool, _other: object) -> bool:
+        if reflected and isinstance(item, ForeignKeyConstraint):  # models refer to models only
+            return item.referred_table.key in metadata.tables
         return names(name, kind, None)
 
     options = {**OPTIONS, "include_name": names, "include_object": objects}
-    with ignore_expression_warnings():
-        script = produce_migrations(MigrationContext.configure(connection, opts=options), metadata)
+    script = produce_migrations(MigrationContext.configure(connection, opts=options), metadata)
     return flatten(script.upgrade_ops.ops if script.upgrade_ops else [])
 
 

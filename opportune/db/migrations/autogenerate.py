@@ -9,18 +9,20 @@ from pathlib import Path
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.checks import portable
 from opportune.db.migrations.connection import connect, in_memory_connection, migration_url
 from opportune.db.migrations.enum_members import EnumMembers
-from opportune.db.migrations.expression_indexes import compare_expression_indexes, ignore_expression_warnings
+from opportune.db.migrations.expression_indexes import compare_expression_indexes, ignore_reflection_warnings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.mutual_keys import add_mutual_keys_last
 from opportune.db.migrations.naming import Change, describe, flatten, name_for, slug
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.post_migrate import is_derived
+from opportune.db.migrations.postgresql_types import types_to_create
 from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.questions import Answers, Rename
 from opportune.db.migrations.renaming import (
@@ -34,6 +36,7 @@ from opportune.db.migrations.renaming import (
 from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import plan_for, refuse_newer, run_migrations
 from opportune.db.migrations.type_changes import add_conversions
+from opportune.db.mutual_keys import break_cycles
 from opportune.errors import OperatorError
 from opportune.project import FRAMEWORK, PACKAGE, USERS, display_path, feature_of_table
 from opportune.settings import Settings
@@ -66,8 +69,8 @@ def changed_features(
 
 
 @contextmanager
-def up_to_date(settings: Settings, graph: MigrationGraph) -> Iterator[Connection]:
-    """A database that has every migration, to compare the models with.
+def up_to_date(settings: Settings, graph: MigrationGraph, features: Collection[str]) -> Iterator[Connection]:
+    """A database that has every migration of these features, to compare their models with.
 
     With SQLite that is an empty one in memory, so the state of the user's own does not matter. PostgreSQL's types can
     only be compared on PostgreSQL: there it is the configured database.
@@ -83,7 +86,7 @@ def up_to_date(settings: Settings, graph: MigrationGraph) -> Iterator[Connection
     with connect(settings) as connection:
         rows = recorded_revisions(connection)
         refuse_newer(graph, rows)
-        if pending := graph.pending(rows):
+        if pending := [migration for migration in graph.pending(rows) if migration.feature in features]:
             names = ", ".join(map(str, pending))
             raise OperatorError(f"The database, with which models are compared, lacks {names}: run `migrate` first.")
         yield connection
@@ -119,13 +122,16 @@ def draft_migration(
         renames.append(rename)
     answers.refuse_drops(dropped_names(upgrade), candidates)
     members = EnumMembers(feature, metadata, answers)
+    needed, dropped = types_to_create(connection, upgrade)
+    upgrade, downgrade = add_mutual_keys_last(upgrade, downgrade)
     steps = Backfill(feature, metadata, answers).applied(add_conversions(members.upgrade(upgrade)))
-    whole = [*map(rename_operation, renames), *steps]
+    whole = [*needed, *map(rename_operation, renames), *steps]
     back = [
         *add_conversions(members.downgrade(downgrade)),
         *(rename_operation(reversed_rename(rename)) for rename in reversed(renames)),
+        *dropped,
     ]
-    told = [*map(rename_operation, renames), *upgrade, *(step for step in steps if isinstance(step, CodeOp))]
+    told = [*needed, *map(rename_operation, renames), *upgrade, *(step for step in steps if isinstance(step, CodeOp))]
     changes = describe(told, feature)
     return NewMigration(feature, _name(graph, feature, changes, words), whole, back, changes, pointing)
 
@@ -134,8 +140,9 @@ def _compared(
     connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData
 ) -> tuple[MigrationContext, Operations, Operations]:
     """What makes the database what the models of these features ask for, and what undoes it."""
+    break_cycles(metadata)
     context = MigrationContext.configure(connection, opts=_options(graph, features))
-    with ignore_expression_warnings():
+    with ignore_reflection_warnings():
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if feature_of_table(table.name, graph.features) in features]
     more, less = compare_expression_indexes(connection, tables)
@@ -200,7 +207,9 @@ def _options(graph: MigrationGraph, features: Collection[str]) -> dict[str, obje
     def names(name: str | None, kind: str, _parents: object) -> bool:
         return not is_derived(name) and (kind != "table" or owner(name) in features)
 
-    def objects(_item: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+    def objects(item: object, name: str | None, kind: str, reflected: bool, _other: object) -> bool:
+        if reflected and isinstance(item, ForeignKeyConstraint):  # models refer to models only
+            return item.referred_table.schema is None and owner(item.referred_table.name) is not None
         return names(name, kind, None)
 
     def owner(table: str | None) -> str | None:

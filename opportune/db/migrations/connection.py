@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from opportune.db.drivers.sqlite_file import discard_unused, make_private
 from opportune.db.drivers.sync_engines import postgresql_engine, sqlite_engine
 from opportune.db.errors import explain
+from opportune.db.native_type import recognize_all_types
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
 from opportune.settings import Settings
@@ -61,6 +62,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
     if url.written_never:
         raise ReadOnlyError(url.written_never)
     engine = postgresql_engine(url) if url.kind == "postgresql" else _sqlite_engine(url.sync_url)
+    recognize_all_types(engine.dialect)
     is_new = url.kind != "postgresql" and not url.path.exists()
     try:
         with _opened(engine, url) as connection, _explained(url):

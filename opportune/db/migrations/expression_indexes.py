@@ -36,10 +36,12 @@ def expression_indexes(connection: Connection) -> list[ExpressionIndex]:
 
 
 @contextmanager
-def ignore_expression_warnings() -> Iterator[None]:
-    """Without the warnings about these indexes: we see to them."""
+def ignore_reflection_warnings() -> Iterator[None]:
+    """Silence the warnings about these indexes, which are handled here, and about options that no model has."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*expression-based index")
+        warnings.filterwarnings("ignore", message="Could not instantiate type")  # int(11), which SQLite takes
+        warnings.filterwarnings("ignore", message="Can't validate argument")  # NOT VALID, NO INHERIT of PostgreSQL
         yield
 
 
@@ -69,7 +71,7 @@ def preserve_expression_indexes(connection: Connection) -> Iterator[Callable[[],
     event.listen(connection, "before_cursor_execute", note)
     event.listen(connection, "after_cursor_execute", note_renamed)
     try:
-        with ignore_expression_warnings():
+        with ignore_reflection_warnings():
             yield put_back
     finally:
         event.remove(connection, "before_cursor_execute", note)

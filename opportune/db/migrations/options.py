@@ -8,13 +8,13 @@ from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column
 
-from opportune.db.migrations import checks
+from opportune.db.migrations import checks, defaults
 
 OPTIONS: dict[str, Any] = {
     "render_as_batch": True,  # SQLite cannot alter a table in place
     "compare_type": True,
     "compare_server_default": True,
-    "autogenerate_plugins": ["alembic.autogenerate.*", checks.BY_NAME, checks.PLUGIN],
+    "autogenerate_plugins": ["alembic.autogenerate.*", checks.BY_NAME, checks.PLUGIN, defaults.PLUGIN],
     "transactional_ddl": True,  # SQLite's too, since we begin its transactions
 }
 

@@ -65,7 +65,9 @@ def _render_item(imports: set[str], kind: str, item: Any, context: Any) -> str |
         imports.add(f"from sqlalchemy.dialects import {rest[1]}")
         if rest[1] == "postgresql":  # whose arrays and JSON hold other types
             dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-            return MigrationContext.configure(dialect=dialect).impl.render_type(item, context)
+            rendered = MigrationContext.configure(dialect=dialect).impl.render_type(item, context)
+            # With it, no type would be created for an array of an enum.
+            return rendered.replace(", _create_events=False", "") if rendered else rendered
     return False
 
 

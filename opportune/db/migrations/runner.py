@@ -26,7 +26,7 @@ from opportune.db.migrations.post_migrate import bring_in_line, due
 from opportune.db.migrations.value_conversion import ConversionError
 from opportune.errors import OperatorError
 from opportune.progress import Progress, work
-from opportune.project import display_path
+from opportune.project import display_path, features_on_postgresql
 
 UNFILLED = "# FILL"
 """Stands in a migration that makemigrations has left a place in, for what rows get."""
@@ -98,6 +98,7 @@ def run_migrations(
     Raises:
         OperatorError: a step failed; everything before it holds.
     """
+    refuse_other_database(connection, graph.features)
     rows = recorded_revisions(connection)
     connection.rollback()
     refuse_newer(graph, rows)
@@ -156,6 +157,18 @@ def _derive(connection: Connection) -> None:
             bring_in_line(connection)
     except SQLAlchemyError as error:
         raise OperatorError(f"Indexes for search, or groups, could not be made: {_reason(error)}.") from error
+
+
+def refuse_other_database(connection: Connection, features: Collection[str]) -> None:
+    """Stop before a table is created that this kind of database cannot hold.
+
+    Raises:
+        OperatorError: a feature needs another kind of database.
+    """
+    if connection.dialect.name != "postgresql" and (names := features_on_postgresql(features)):
+        raise OperatorError(
+            f"The tables of {', '.join(names)} need PostgreSQL: set DATABASE_URL to a PostgreSQL database."
+        )
 
 
 def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:

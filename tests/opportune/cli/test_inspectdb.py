@@ -71,7 +71,7 @@ def test_tables_are_adopted_as_a_feature(
     # In this process, which has imported what it needs: that takes a second.
     monkeypatch.setattr(inspectdb, "PROJECT", folder)
     said = oppman("inspectdb", "--into", "legacy", DATABASE_URL=empty_database_url)
-    assert "Left out: log, which has no primary key. To ask it: inspectdb --views log\n" in said.err
+    assert "Left out: log, which has no primary key. To query it: inspectdb --views log\n" in said.err
     assert "Created app/legacy with 4 models" in said.out
     code = (folder / "app/legacy/models.py").read_text(encoding="utf-8")
     assert "class Book" in code
@@ -88,7 +88,7 @@ def test_tables_are_adopted_as_a_feature(
 def test_models_and_views_are_printed(database_url: str, settings: Settings) -> None:
     make_tables(settings)
     code = call_command("inspectdb", settings=settings)
-    assert code.startswith('"""Tables that were there before their feature')
+    assert code.startswith('"""Models of tables that existed before their feature')
     assert "class Person(Model, table=True):" in code
     assert "class BookTag(ModelBase, table=True):" in code
     assert 'foreign_key="book.id", ondelete="CASCADE"' in code

@@ -59,7 +59,7 @@ class SampleFeatures:
         return Column(column, ID, ForeignKey(f"{table}.id"), nullable=False)
 
     def drafts(self) -> list[NewMigration]:
-        with up_to_date(self.settings, self.graph) as connection:
+        with up_to_date(self.settings, self.graph, self.features) as connection:
             features = [
                 name
                 for name in self.features

@@ -38,7 +38,7 @@ def tables_of(connection: Connection) -> set[str]:
 def changes_of(settings: Settings) -> list[str]:
     """What the models ask for beyond the database."""
     graph = MigrationGraph(FEATURES)
-    with up_to_date(settings, graph) as connection:
+    with up_to_date(settings, graph, FEATURES) as connection:
         drafts = [
             draft_migration(connection, graph, name, Model.metadata)
             for name in changed_features(connection, graph, FEATURES, Model.metadata)

@@ -1,0 +1,1 @@
+"""`inspectdb`: reading an existing database and writing models of its tables."""

@@ -1,0 +1,156 @@
+"""Contents of an existing database: tables for models, and what no model describes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, inspect, text
+
+from opportune.db.migrations.expression_indexes import expression_indexes
+from opportune.db.migrations.history import VERSION_TABLE
+from opportune.db.migrations.post_migrate import is_derived
+
+CHILDREN = """
+    SELECT child, parent FROM (
+        SELECT child.relname AS child, parent.relname AS parent, child.relispartition OR NOT EXISTS (
+            SELECT 1 FROM pg_constraint WHERE conrelid = child.oid AND contype = 'p') AS is_partition
+        FROM pg_inherits
+        JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
+        WHERE child.relnamespace = current_schema()::regnamespace AND child.relkind IN ('r', 'p', 'f')
+    ) AS children
+"""
+EXCLUSIONS = """
+    SELECT conname, relname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+    WHERE contype = 'x' AND connamespace = current_schema()::regnamespace ORDER BY 1
+"""
+TRIGGERS = """
+    SELECT tgname, relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+    WHERE NOT tgisinternal AND tgparentid = 0 AND relnamespace = current_schema()::regnamespace ORDER BY 2, 1
+"""
+FUNCTIONS = """
+    SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+    AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_proc.oid AND deptype IN ('e', 'i')) ORDER BY 1
+"""
+FOREIGN_TABLES = "SELECT relname FROM pg_class WHERE relkind = 'f' AND relnamespace = current_schema()::regnamespace"
+SQLITE_TRIGGERS = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY 2, 1"
+
+
+@dataclass
+class Contents:
+    """Names of tables and of everything beside them."""
+
+    tables: list[str] = field(default_factory=list)
+    """Tables with a primary key."""
+    keyless: list[str] = field(default_factory=list)
+    dotted: list[str] = field(default_factory=list)
+    """Tables with a dot in their name, which foreign keys cannot refer to."""
+    views: list[str] = field(default_factory=list)
+    materialized_views: list[str] = field(default_factory=list)
+    foreign_tables: list[str] = field(default_factory=list)
+    partitions: dict[str, str] = field(default_factory=dict)
+    """Partitions, and tables without a key that inherit, by name with the table that they belong to."""
+    inheriting: dict[str, str] = field(default_factory=dict)
+    """Other tables that inherit, with the table that they inherit from."""
+    of_other_schemas: list[str] = field(default_factory=list)
+    exclusions: list[str] = field(default_factory=list)
+    triggers: list[str] = field(default_factory=list)
+    functions: list[str] = field(default_factory=list)
+    expression_indexes: list[str] = field(default_factory=list)
+    """Indexes of SQLite that SQLAlchemy cannot read."""
+
+    @property
+    def queryable(self) -> list[str]:
+        """What `--views` writes."""
+        return [*self.views, *self.materialized_views, *self.keyless]
+
+    def notices(self) -> Iterator[str]:
+        """Say in a line each what models leave out."""
+        for name in self.keyless:
+            yield f"Left out: {name}, which has no primary key. To query it: inspectdb --views {_quoted(name)}"
+        for kind, names in (("view", self.views), ("materialized view", self.materialized_views)):
+            if names:
+                command = f"inspectdb --views {' '.join(map(_quoted, names))}"
+                yield f"Left out: the {_listed(kind, names)}. To query: {command}"
+        for parent in dict.fromkeys(self.partitions.values()):
+            names = [name for name, table in self.partitions.items() if table == parent]
+            effect = f" New databases get {parent} as a single table." if parent in self.tables else ""
+            yield f"Left out: the {_listed('partition', names)} of {parent}.{effect}"
+        for name, parent in self.inheriting.items():
+            yield f"{name} inherits from {parent} in this database. In new ones they are separate tables."
+        if self.foreign_tables:
+            yield f"Left out: the {_listed('foreign table', self.foreign_tables)}."
+        if self.dotted:
+            yield f"Left out: the {_listed('table', self.dotted)}. Models cannot refer to a name with a dot."
+        if self.of_other_schemas:
+            yield f"Left out: the {_listed('table', self.of_other_schemas)}. Models are of the default schema only."
+        yield from self._lost()
+
+    def _lost(self) -> Iterator[str]:
+        kinds = {
+            "EXCLUDE constraint": self.exclusions,
+            "trigger": self.triggers,
+            "function": self.functions,
+            "expression index": self.expression_indexes,
+        }
+        if lost := [_listed(kind, names) for kind, names in kinds.items() if names]:
+            yield (
+                f"Not in the models: {'; '.join(lost)}. Nothing changes in this database. For new ones, "
+                "add what they need to the first migration with op.execute."
+            )
+
+
+def read_contents(connection: Connection) -> Contents:
+    """List the default schema, and the tables of others."""
+    inspector = inspect(connection)
+    keys = inspector.get_multi_pk_constraint()
+    is_postgresql = connection.dialect.name == "postgresql"
+    contents = _of_postgresql(connection) if is_postgresql else Contents()
+    for name in inspector.get_table_names():
+        if name == VERSION_TABLE.name or is_derived(name):
+            continue
+        has_key = bool(keys[None, name]["constrained_columns"])
+        if "." in name:
+            contents.dotted.append(name)
+        elif name not in contents.partitions:
+            (contents.tables if has_key else contents.keyless).append(name)
+    contents.views = inspector.get_view_names()
+    if not is_postgresql:
+        contents.triggers = _pairs(connection, SQLITE_TRIGGERS)
+        contents.expression_indexes = [f"{index.name} of {index.table}" for index in expression_indexes(connection)]
+    return contents
+
+
+def _of_postgresql(connection: Connection) -> Contents:
+    inspector = inspect(connection)
+    return Contents(
+        partitions=_parents(connection, "is_partition"),
+        inheriting=_parents(connection, "NOT is_partition"),
+        materialized_views=inspector.get_materialized_view_names(),
+        foreign_tables=list(connection.scalars(text(FOREIGN_TABLES))),
+        of_other_schemas=[
+            f"{schema}.{name}"
+            for schema in inspector.get_schema_names()
+            if schema not in (inspector.default_schema_name, "information_schema")
+            for name in inspector.get_table_names(schema)
+        ],
+        exclusions=_pairs(connection, EXCLUSIONS),
+        triggers=_pairs(connection, TRIGGERS),
+        functions=list(connection.scalars(text(FUNCTIONS))),
+    )
+
+
+def _parents(connection: Connection, condition: str) -> dict[str, str]:
+    rows = connection.execute(text(f"{CHILDREN} WHERE {condition} ORDER BY 1"))
+    return dict(rows.tuples().all())
+
+
+def _pairs(connection: Connection, query: str) -> list[str]:
+    return [f"{name} of {table}" for name, table in connection.execute(text(query)).tuples()]
+
+
+def _listed(kind: str, names: Sequence[str]) -> str:
+    plural = "es" if kind.endswith("x") else "s"
+    return f"{kind}{'' if len(names) == 1 else plural} {', '.join(names)}"
+
+
+def _quoted(name: str) -> str:
+    return name if name.replace("_", "").isalnum() else f"'{name}'"

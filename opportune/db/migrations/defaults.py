@@ -1,0 +1,51 @@
+"""Comparison of defaults that Alembic cannot ask PostgreSQL about."""
+
+import re
+
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import ops
+from alembic.runtime.plugins import Plugin
+from alembic.util import DispatchPriority, PriorityDispatchResult
+from sqlalchemy import Column, DefaultClause, Dialect
+
+from opportune.db.native_type import NativeType
+
+PLUGIN = "opportune.defaults"
+CAST = re.compile(r"(?<=')::[\w\" .]+$")
+
+
+def _compare(
+    context: AutogenContext,
+    operation: ops.AlterColumnOp,
+    _schema: object,
+    _table: object,
+    _name: object,
+    present: Column[object],
+    wanted: Column[object],
+) -> PriorityDispatchResult:
+    """Stop where both are the same, or have a type without an equals operator and are compared here."""
+    if context.dialect is None or context.dialect.name != "postgresql":
+        return PriorityDispatchResult.CONTINUE
+    old, new = _text(present), _text(wanted)
+    if old is None:
+        # Alembic leaves out the default of a column that owns its sequence.
+        is_sequence = present.server_default is None and (new or "").startswith("nextval(")
+        return PriorityDispatchResult.STOP if is_sequence else PriorityDispatchResult.CONTINUE
+    if new is None or not _is_incomparable(wanted, context.dialect):
+        return PriorityDispatchResult.CONTINUE
+    if CAST.sub("", old) != CAST.sub("", new):
+        operation.existing_server_default = present.server_default
+        operation.modify_server_default = wanted.server_default
+    return PriorityDispatchResult.STOP
+
+
+def _is_incomparable(column: Column[object], dialect: Dialect) -> bool:
+    return isinstance(column.type, NativeType) or column.type.compile(dialect) == "JSON"
+
+
+def _text(column: Column[object]) -> str | None:
+    """Return the expression of a default; None if there is none, or if it is no expression."""
+    return str(column.server_default.arg) if isinstance(column.server_default, DefaultClause) else None
+
+
+Plugin(PLUGIN).add_autogenerate_comparator(_compare, "column", "server_default", priority=DispatchPriority.FIRST)

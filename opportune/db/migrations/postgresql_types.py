@@ -1,0 +1,101 @@
+"""Types and sequences of PostgreSQL that new tables need before they can be created."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from alembic.operations import ops
+from sqlalchemy import ARRAY, Column, Connection, DefaultClause, Enum, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
+
+from opportune.db.migrations.python_steps import CodeOp, quoted
+from opportune.db.native_type import NativeType
+
+Operations = list[ops.MigrateOperation]
+
+DEFINITION = """
+    SELECT CASE WHEN extname IS NOT NULL THEN 'CREATE EXTENSION IF NOT EXISTS ' || quote_ident(extname) ELSE
+    CASE typtype
+        WHEN 'c' THEN 'CREATE TYPE ' || name || ' AS (' || (
+            SELECT string_agg(quote_ident(attname) || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
+            FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0 AND NOT attisdropped) || ')'
+        WHEN 'r' THEN 'CREATE TYPE ' || name || ' AS RANGE (subtype = ' || (
+            SELECT format_type(rngsubtype, NULL) FROM pg_range WHERE rngtypid = pg_type.oid) || ')'
+        WHEN 'd' THEN 'CREATE DOMAIN ' || name || ' AS ' || format_type(typbasetype, typtypmod)
+            || coalesce(' DEFAULT ' || typdefault, '') || CASE WHEN typnotnull THEN ' NOT NULL' ELSE '' END
+            || coalesce((SELECT string_agg(' CONSTRAINT ' || quote_ident(conname) || ' ' || pg_get_constraintdef(oid),
+                '' ORDER BY conname) FROM pg_constraint WHERE contypid = pg_type.oid AND contype = 'c'), '')
+    END END
+    FROM pg_type CROSS JOIN format_type(pg_type.oid, NULL) AS name
+    LEFT JOIN pg_depend ON classid = 'pg_type'::regclass AND objid = pg_type.oid AND deptype = 'e'
+    LEFT JOIN pg_extension ON pg_extension.oid = refobjid
+    WHERE pg_type.oid = to_regtype(:name) AND typnamespace <> 'pg_catalog'::regnamespace
+"""
+SEQUENCE = re.compile(r"nextval\('([^']+)'")
+PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
+"""What SQLAlchemy would take for a parameter."""
+
+
+def types_to_create(
+    connection: Connection, operations: Sequence[ops.MigrateOperation]
+) -> tuple[Operations, Operations]:
+    """Return what to run before the tables of these operations are created, and after they have been dropped."""
+    if connection.dialect.name != "postgresql":
+        return [], []
+    tables = [operation.to_table() for operation in operations if isinstance(operation, ops.CreateTableOp)]
+    columns = [column for table in tables for column in table.columns]
+    names = dict.fromkeys(_native_name(kind) for column in columns if (kind := _item_type(column)) is not None)
+    definitions = {name: found for name in names if name and (found := _definition(connection, name))}
+    sequences = dict.fromkeys(name for column in columns for name in _sequences(column))
+    kinds = [kind for column in columns if isinstance(kind := _item_type(column), Enum) and kind.name]
+    enums = dict.fromkeys(kind.compile(connection.dialect) for kind in kinds)
+    schemas = {kind.schema for kind in kinds if kind.schema}
+    schemas |= {name.rpartition(".")[0] for name in definitions if "." in name}
+    created = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in sorted(schemas)]
+    created += [*map(_unless_present, definitions.values())]
+    created += [f"CREATE SEQUENCE IF NOT EXISTS {name}" for name in sequences]
+    dropped = [f"DROP SEQUENCE IF EXISTS {name}" for name in sequences]
+    dropped += [f"DROP TYPE IF EXISTS {name}" for name in enums]
+    dropped += [*filter(None, (_drop(name, found) for name, found in definitions.items()))]
+    return [ops.ExecuteSQLOp(PARAMETER.sub(r"\\:", each)) for each in created], [*_on_postgresql(dropped)]
+
+
+def _definition(connection: Connection, name: str) -> str | None:
+    definition: str | None = connection.scalar(text(DEFINITION), {"name": name})
+    return definition
+
+
+def _unless_present(definition: str) -> str:
+    """PostgreSQL has no CREATE TYPE IF NOT EXISTS."""
+    if definition.startswith("CREATE EXTENSION"):
+        return definition
+    return f"DO $do$ BEGIN {definition}; EXCEPTION WHEN duplicate_object THEN NULL; END $do$"
+
+
+def _drop(name: str, definition: str) -> str:
+    kind = definition.split()[1]
+    return "" if kind == "EXTENSION" else f"DROP {kind} IF EXISTS {name}"
+
+
+def _on_postgresql(statements: Sequence[str]) -> Iterator[ops.MigrateOperation]:
+    """Run them on PostgreSQL only: enums are text on SQLite."""
+    if statements:
+        lines = [f"    op.execute({each!r})" for each in statements]
+        yield CodeOp("", "\n".join(['if op.get_context().dialect.name == "postgresql":', *lines]))
+
+
+def _item_type(column: Column[Any]) -> TypeEngine[Any]:
+    return column.type.item_type if isinstance(column.type, ARRAY) else column.type
+
+
+def _native_name(kind: TypeEngine[Any]) -> str:
+    """Return the name of a type that an extension or a CREATE TYPE may have made; empty for others."""
+    if isinstance(kind, NativeType):
+        return kind.name.removesuffix("[]")
+    return type(kind).__name__.lower() if isinstance(kind, (postgresql.CITEXT, postgresql.HSTORE)) else ""
+
+
+def _sequences(column: Column[Any]) -> list[str]:
+    default = column.server_default
+    return SEQUENCE.findall(str(default.arg)) if isinstance(default, DefaultClause) else []

@@ -1,0 +1,51 @@
+"""Foreign keys between tables that need each other."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ForeignKeyConstraint, MetaData, Table
+from sqlalchemy.exc import NoReferenceError
+
+
+def break_cycles(metadata: MetaData) -> None:
+    """Mark the foreign keys that close a cycle of tables: they are added when all tables exist.
+
+    SQLAlchemy cannot sort tables with a cycle, and warns each time.
+    """
+    for key in closing_keys(metadata.tables.values()):
+        key.use_alter = True
+
+
+def closing_keys(tables: Iterable[Table]) -> list[ForeignKeyConstraint]:
+    """Return foreign keys without which no table refers to itself by way of others."""
+    search = _CycleSearch()
+    for table in sorted(tables, key=lambda table: table.fullname):
+        search.visit(table)
+    return search.closing
+
+
+class _CycleSearch:
+    def __init__(self) -> None:
+        self.closing: list[ForeignKeyConstraint] = []
+        self._open: set[Table] = set()
+        self._visited: set[Table] = set()
+
+    def visit(self, table: Table) -> None:
+        if table in self._visited:
+            return
+        self._visited.add(table)
+        self._open.add(table)
+        for key in sorted(table.foreign_key_constraints, key=lambda key: list(key.column_keys)):
+            self._follow(table, key)
+        self._open.remove(table)
+
+    def _follow(self, table: Table, key: ForeignKeyConstraint) -> None:
+        try:
+            other = key.referred_table
+        except NoReferenceError:  # its feature is not installed
+            return
+        if key.use_alter or other is table:
+            return
+        if other in self._open:
+            self.closing.append(key)
+        else:
+            self.visit(other)

@@ -1,0 +1,105 @@
+"""Existing databases become a feature, in the documented order: inspectdb, makemigrations, migrate --fake-initial."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from opportune.cli import inspectdb
+from opportune.project import PROJECT
+from opportune.testing.services.postgres import Postgres
+from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
+from tests.opportune.cli.conftest import Copy, Files, Oppman, install_only
+
+SCHEMAS = Path(__file__).parent / "schemas"
+POSTGRESQL = ("pagila", "chinook", "northwind", "wordpress", "django", "unusual")
+SQLITE = ("sakila_sqlite", "chinook_sqlite", "wordpress_sqlite")
+ADOPT = "makemigrations legacy && migrate --fake-initial && makemigrations --check legacy && check"
+START = "migrate && makemigrations --check legacy && check && migrate legacy zero && migrate"
+
+Databases = Callable[[str], tuple[str, str]]
+"""Makes two databases: one that has a schema, and one that is empty."""
+
+
+@pytest.fixture
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    names: list[str] = []
+
+    def make(schema: str) -> tuple[str, str]:
+        sql = (SCHEMAS / f"{schema}.sql").read_text(encoding="utf-8")
+        if schema.endswith("_sqlite"):
+            with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+                connection.executescript(sql)
+            return f"sqlite:///{tmp_path}/old.db", f"sqlite:///{tmp_path}/new.db"
+        server: Postgres = request.getfixturevalue("postgres_server")
+        names.extend(f"adopted_{uuid4().hex}" for _ in range(2))
+        old, new = map(server.create_database, names)
+        with psycopg.connect(old) as connection:
+            connection.execute(sql.encode())
+        return old, new
+
+    yield make
+    for name in names:
+        request.getfixturevalue("postgres_server").drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def adopting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Copy, RunCommand]]:
+    """A copy of the project, with its pytest configuration."""
+    copy = Copy(tmp_path_factory.mktemp("adopting") / "copy")
+    install_only(copy.folder)
+    shutil.copy(PROJECT / "pyproject.toml", copy.folder)
+    for name in ("tests/__init__.py", "tests/conftest.py"):
+        (copy.folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, copy.folder / name)
+    with command_server(copy.folder, *TESTING, *NEEDED_FEATURES) as run:
+        yield copy, run
+
+
+@pytest.fixture(scope="module")
+def project_files(adopting: tuple[Copy, RunCommand]) -> Files:
+    return Files([adopting[0].folder / part for part in ("app", "migrations", "tests")])
+
+
+@pytest.mark.parametrize("schema", [*POSTGRESQL, *SQLITE])
+def test_schema_is_adopted(
+    schema: str,
+    adopting: tuple[Copy, RunCommand],
+    project_files: Files,
+    postgres_server: Postgres,
+    oppman: Oppman,
+    databases: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The documented order works, and afterwards a new database, `check` and the feature's tests."""
+    copy, run = adopting
+    old, new = databases(schema)
+
+    def succeed(database: str, words: str) -> str:
+        code, output = run(f"DATABASE_URL={database}", *words.split())
+        assert code == 0, output
+        assert "Warning" not in output, output
+        return output
+
+    monkeypatch.setattr(inspectdb, "PROJECT", copy.folder)
+    try:
+        inspected = oppman("inspectdb", "--into", "legacy", DATABASE_URL=old)
+        assert inspected.code == 0, inspected.err
+        assert "Warning" not in inspected.err
+        assert "NullType" not in (copy.folder / "app/legacy/models.py").read_text(encoding="utf-8")
+        adopted = succeed(old, ADOPT)
+        assert "Applying legacy.0001_initial... FAKED\nNo changes detected\nNo errors found.\n" in adopted
+        assert ("has another default" in adopted) is ("'0000-00-00'" in inspected.err)
+        assert adopted.count("Notice") == adopted.count("has another default")
+        started = succeed(new, START)
+        assert "Applying legacy.0001_initial... OK\nNo changes detected\nNo errors found.\n" in started
+        is_portable = "Only PostgreSQL" not in inspected.err
+        tested = succeed(new, "pytest -q tests/legacy")
+        assert ("skipped" not in tested) is is_portable, tested
+    finally:
+        project_files.bring_back()
