@@ -5,12 +5,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.pydocs.documents import Index, python_docs
-from app.pydocs.questions import topic_of
+from app.pydocs.questions import show_entry
 from app.pydocs.schemas import EntryRead
 from opportune.accounts import OptionalUser
-from opportune.llm import Answers
+from opportune.llm import Answers, QuestionForm
 from opportune.search import MAX_RANKED_HITS, IndexMissing, SearchQuery
-from opportune.web import is_htmx, templates
+from opportune.web import Form, is_htmx, templates
 
 router = APIRouter(prefix="/pydocs")
 
@@ -43,5 +43,4 @@ async def entry(request: Request, index: Index, slug: str, user: OptionalUser, a
     if not slug:
         return RedirectResponse("/pydocs", 308)
     entry = EntryRead.of(await index.get(slug))
-    answer = await answers.newest(topic_of(slug), user.id) if user else None
-    return templates.render(request, "pydocs/entry.html", {"entry": entry, "answer": answer})
+    return await show_entry(request, entry, slug, user, answers, Form(QuestionForm))

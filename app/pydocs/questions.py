@@ -1,16 +1,12 @@
 """Questions about an entry, which a language model answers; the answer is there again whenever the page is."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from app.pydocs.documents import Index
 from app.pydocs.schemas import EntryRead
-from opportune.accounts import CurrentUser
-from opportune.db import WriteSession
-from opportune.llm import Answers, show_answer
-from opportune.text import Line
-from opportune.web import RateLimit
+from opportune.accounts import CurrentUser, User
+from opportune.llm import AnswerManager, Answers, QuestionForm, ask_by_form, show_answer
+from opportune.web import Form, RateLimit, read_form, templates
 
 router = APIRouter(prefix="/pydocs")
 
@@ -19,19 +15,22 @@ CHARACTERS_PER_TOKEN = 2
 
 
 @router.post("", dependencies=[Depends(RateLimit("pydocs.ask", 20))])
-async def ask(
-    request: Request,
-    index: Index,
-    slug: str,
-    user: CurrentUser,
-    session: WriteSession,
-    answers: Answers,
-    question: Annotated[Line, Form(min_length=1, max_length=500)],
-) -> Response:
+async def ask(request: Request, index: Index, slug: str, user: CurrentUser, answers: Answers) -> Response:
     entry = EntryRead.of(await index.get(slug))
+    form = await read_form(request, QuestionForm)
     system = RULES + entry.text[: CHARACTERS_PER_TOKEN * answers.llm.context_budget]
-    answer = await answers.ask(session, question, system=system, owner_id=user.id, topic=topic_of(slug))
+    answer = await ask_by_form(answers, form, system=system, owner_id=user.id, topic=topic_of(slug))
+    if answer is None:
+        return await show_entry(request, entry, slug, user, answers, form)
     return await show_answer(request, answer, entry.url)
+
+
+async def show_entry(
+    request: Request, entry: EntryRead, slug: str, user: User | None, answers: AnswerManager, form: Form[QuestionForm]
+) -> Response:
+    """The page of an entry, with the user's last question about it."""
+    answer = await answers.newest(topic_of(slug), user.id) if user else None
+    return templates.render(request, "pydocs/entry.html", {"entry": entry, "answer": answer, "form": form}, form.status)
 
 
 def topic_of(slug: str) -> str:

@@ -46,3 +46,16 @@ async def test_a_question_about_nothing_and_no_question_are_refused(
 ) -> None:
     async with signed_in_client(app) as client:
         assert (await client.post(f"/pydocs?slug={slug}", data={"question": question})).status_code == status
+
+
+async def test_second_question_during_an_answer_is_kept(
+    app: FastAPI, fake_search: FakeSearch, fake_llm: FakeProvider
+) -> None:
+    fake_llm.script = ["So", gate := asyncio.Event()]
+    async with signed_in_client(app) as client:
+        await client.post("/pydocs?slug=os.path.join", data={"question": "One?"})
+        response = await client.post("/pydocs?slug=os.path.join", data={"question": "Two?"})
+        gate.set()
+    assert response.status_code == 409
+    assert 'value="Two?"' in response.text
+    assert "The last answer is still being written." in response.text
