@@ -50,9 +50,9 @@ async def index(request: Request, user: CurrentUser, session: ReadSession) -> Re
 
 @router.get("/switcher")
 async def switcher(request: Request, _user: CurrentUser) -> Response:
-    """The menu of a page that does not know the teams: most do not, as that asks the database once more."""
+    """The current team and the menu, for pages that have not read the teams."""
     context = {"shown_path": came_from(request).partition("?")[0]}
-    page = templates.render(request, "teams/switcher.html", context)
+    page = templates.render(request, "teams/fetched_switcher.html", context)
     page.headers.update(PRIVATE_HEADERS)
     return page
 
