@@ -302,6 +302,12 @@ def test_what_is_skipped_is_counted_at_the_end_with_what_brings_it(tmp_path: Pat
     assert "3 skipped in" in last
 
 
+def test_one_skipped_test_is_singular(tmp_path: Path, copy_of_project: Copy) -> None:
+    code = SKIPPED.replace(', "Redis", "PgBouncer"', "")
+    _, output = run_tests(copy_of_project, tmp_path, code, "-p", "opportune.testing.services.missing_programs")
+    assert output.splitlines()[-3] == "1 test was skipped:"
+
+
 def test_ci_misses_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="Redis is missing: apt install redis"):

@@ -206,10 +206,12 @@ def tell(title: str, target: Path, wanted: Sequence[str], note: str) -> None:
     way = target
     with suppress(ValueError, OSError):  # on another drive there is no way from here
         way = min(target, Path(os.path.relpath(target)), key=lambda path: len(str(path)))
-    for step in ([] if str(way) == "." else [f"cd {quoted(str(way))}"]) + [
-        f"python3 oppman.py {word}" for word in ("quickstart", "test", "startapp NAME")
-    ]:
-        print(f"  {step}")
+    steps = [
+        *([] if str(way) == "." else [f"cd {quoted(str(way))}"]),
+        *(history.COMMIT_STEPS if note == history.NO_IDENTITY else ()),
+        *(f"python3 oppman.py {word}" for word in ("quickstart", "test", "startapp NAME")),
+    ]
+    print("\n".join(f"  {step}" for step in steps))
 
 
 def quoted(path: str) -> str:

@@ -6,7 +6,12 @@ from pathlib import Path
 from opportune.cli.git import Git, GitError
 
 LATER = "git init && git add --all && git commit -m Begin"
-WHO = "git config --global user.name NAME && git config --global user.email E-MAIL"
+NO_IDENTITY = "Nothing is committed yet: git does not know who you are."
+COMMIT_STEPS = (
+    'git config --global user.name "NAME" && git config --global user.email "E-MAIL"',
+    "git commit -m Begin",
+)
+"""Lines to paste in the project's folder, in this order, after NO_IDENTITY."""
 
 
 def first_commit(folder: Path, message: str) -> str:
@@ -20,7 +25,7 @@ def first_commit(folder: Path, message: str) -> str:
         git("init", "--quiet", "--initial-branch=main")
         git("add", "--all")
         if not git.answers("var", "GIT_COMMITTER_IDENT"):
-            return f"Nothing is committed yet: git does not know who you are. {WHO}, then: git commit -m Begin"
+            return NO_IDENTITY
         git("commit", "--quiet", f"--message={message}")
     except GitError as error:
         return f"Nothing keeps its history yet: {str(error).rstrip('.')}. Later, in its folder: {LATER}"

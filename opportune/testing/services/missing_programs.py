@@ -23,7 +23,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     yield
     reasons = Counter(reason_of(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
     if reasons:
-        terminalreporter.write_line(f"{reasons.total()} tests were skipped:")
+        total = reasons.total()
+        terminalreporter.write_line("1 test was skipped:" if total == 1 else f"{total} tests were skipped:")
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count:6}  {reason}")
 

@@ -368,8 +368,17 @@ def test_where_git_knows_nobody_all_is_ready_to_be_committed(
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.useConfigOnly")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
     assert main(["Shop", "--with", "none", str(tmp_path / "shop")]) == 0
-    assert "\nNothing is committed yet: git does not know who you are. git config" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "\nNothing is committed yet: git does not know who you are.\nNext:\n" in output
+    steps = [line.strip() for line in output.partition("Next:\n")[2].splitlines()]
+    assert steps[0].startswith("cd ")
+    assert steps[1:3] == [*history.COMMIT_STEPS]
+    for name in ("COUNT", "KEY_0", "VALUE_0"):
+        monkeypatch.delenv(f"GIT_CONFIG_{name}")
     assert "A  oppman.py" in output_of(tmp_path / "shop", "git", "status", "--porcelain")
+    for step in steps[1:3]:
+        subprocess.run(step, shell=True, cwd=tmp_path / "shop", check=True, capture_output=True)  # noqa: S602 - ours
+    assert output_of(tmp_path / "shop", "git", "status", "--porcelain") == ""
 
 
 @pytest.fixture
