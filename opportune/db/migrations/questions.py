@@ -17,6 +17,8 @@ class Rename(NamedTuple):
     """What both are, such as VARCHAR(200); empty where they are not alike."""
     short: str
     """The table's name without its feature."""
+    is_likely: bool = True
+    """Whether to offer it: a text that goes and a foreign key that comes are two things."""
 
     @property
     def question(self) -> str:
@@ -62,7 +64,10 @@ class Answers:
         if not dropped or self.may_drop:
             return
         first = ".".join(dropped[0])
-        likely = sorted((rename for rename in possible if rename.old == dropped[0]), key=lambda rename: not rename.kind)
+        likely = sorted(
+            (rename for rename in possible if rename.old == dropped[0] and rename.is_likely),
+            key=lambda rename: not rename.kind,
+        )
         rename = f"If it has a new name, add --rename {first}={likely[0].new}; i" if likely else "I"
         raise OperatorError(
             f"No model has {', '.join(map('.'.join, dropped))} any more, and what is in it would be lost. "

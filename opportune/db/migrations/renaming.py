@@ -52,7 +52,9 @@ def _columns(context: MigrationContext, operations: Sequence[ops.MigrateOperatio
                 if isinstance(new, ops.AddColumnOp) and isinstance(old, ops.DropColumnOp):
                     kind = str(new.column.type) if _is_alike(context, old.to_column(), new.column) else ""
                     short = table.table_name.removeprefix(f"{feature}_")
-                    yield Rename((table.table_name, old.column_name), new.column.name, kind, short)
+                    is_reference = bool(old.to_column().foreign_keys or new.column.foreign_keys)
+                    place = (table.table_name, old.column_name)
+                    yield Rename(place, new.column.name, kind, short, is_likely=bool(kind) or not is_reference)
 
 
 def _is_alike(context: MigrationContext, old: Column[object], new: Column[object]) -> bool:

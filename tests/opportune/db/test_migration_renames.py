@@ -101,6 +101,22 @@ def test_nothing_is_guessed_and_somebody_is_asked_once_where_it_may_be_a_rename(
     assert str(draft.changes[0]) == "~ Rename column name of library_book to title"
 
 
+def test_rename_is_not_offered_from_text_to_foreign_key(books: SampleFeatures) -> None:
+    books.metadata.clear()
+    books.table(
+        "library_book",
+        Column("code", String(9), nullable=False, unique=True),
+        Column("sequel_id", ID, ForeignKey("library_book.id")),
+    )
+    books.answers = Answers(may_drop=False)
+    with pytest.raises(OperatorError) as raised:
+        books.drafts()
+    assert str(raised.value) == (
+        "No model has library_book.name any more, and what is in it would be lost. If you mean to drop it, add "
+        "--allow-drop."
+    )
+
+
 @pytest.mark.database("sqlite")
 def test_somebody_is_asked_about_a_table_of_the_same_columns(books: SampleFeatures) -> None:
     declare(books, table="library_volume")
