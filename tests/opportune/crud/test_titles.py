@@ -31,7 +31,7 @@ class State(StrEnum):
     DONE = "done"
 
 
-class Visit(ClinicTable, table=True):
+class Checkup(ClinicTable, table=True):
     __tablename__ = "clinic_visit"
 
     state: State = State.BOOKED
@@ -49,7 +49,7 @@ class Slot(ClinicTable, table=True):
     state: State = State.BOOKED
 
 
-class Doctor(ClinicTable, table=True):
+class Dentist(ClinicTable, table=True):
     __tablename__ = "clinic_doctor"
 
     portrait: Image = image_field("portraits", {"thumb": 20}, default="")
@@ -58,7 +58,7 @@ class Doctor(ClinicTable, table=True):
     name: str = Field(default="", max_length=20)
 
 
-class Visits(Crud[Visit]):
+class Visits(Crud[Checkup]):
     read_access = Access.ANYONE
 
 
@@ -66,7 +66,7 @@ class Slots(Crud[Slot]):
     read_access = Access.ANYONE
 
 
-class Doctors(Crud[Doctor]):
+class Doctors(Crud[Dentist]):
     read_access = Access.ANYONE
 
 
@@ -88,7 +88,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 async def test_detail_shows_the_fields_that_the_title_is_made_of(client: AsyncClient, make: Make) -> None:
-    visit = await make(Visit, room="Ward 3", state=State.DONE)
+    visit = await make(Checkup, room="Ward 3", state=State.DONE)
 
     text = (await client.get(f"/visits/{visit.id}")).text
 
@@ -98,7 +98,7 @@ async def test_detail_shows_the_fields_that_the_title_is_made_of(client: AsyncCl
 
 
 async def test_detail_omits_the_field_that_is_the_title(client: AsyncClient, make: Make) -> None:
-    visit = await make(Visit, room="Lab")
+    visit = await make(Checkup, room="Lab")
 
     text = (await client.get(f"/visits/{visit.id}")).text
 
@@ -122,7 +122,7 @@ async def test_list_links_its_first_column(client: AsyncClient, make: Make) -> N
 
 
 async def test_list_links_the_number_of_a_row_if_its_first_cell_is_empty(client: AsyncClient, make: Make) -> None:
-    visit = await make(Visit)
+    visit = await make(Checkup)
 
     assert f'<a href="/visits/{visit.id}">#{visit.id}</a>' in (await client.get("/visits")).text
 
