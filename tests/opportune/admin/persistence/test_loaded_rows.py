@@ -46,7 +46,7 @@ class Doctor(ClinicTable, table=True):
         return f"{self.name} of {self.city.name}"
 
 
-class VisitLabel(ModelBase, table=True):
+class VisitWardLabel(ModelBase, table=True):
     __tablename__ = "ward_visit_label"
     metadata = ClinicTable.metadata
 
@@ -54,7 +54,7 @@ class VisitLabel(ModelBase, table=True):
     label_id: int = Field(foreign_key="ward_label.id", primary_key=True)
 
 
-class Label(ClinicTable, table=True):
+class WardLabel(ClinicTable, table=True):
     __tablename__ = "ward_label"
 
     name: str = Field(max_length=50)
@@ -65,7 +65,7 @@ class Visit(ClinicTable, table=True):
 
     doctor_id: int = Field(foreign_key="ward_doctor.id")
     doctor: Doctor = Relationship(back_populates="visits")
-    labels: list[Label] = Relationship(link_model=VisitLabel)
+    labels: list[WardLabel] = Relationship(link_model=VisitWardLabel)
 
 
 class CityAdmin(AdminView, model=City):
@@ -112,7 +112,7 @@ class VisitAdmin(AdminView, model=Visit):
 ward = Feature(
     name="ward",
     summary="Visits.",
-    models=(City, Doctor, VisitLabel, Label, Visit),
+    models=(City, Doctor, VisitWardLabel, WardLabel, Visit),
     admin=(CityAdmin, DoctorAdmin, VisitAdmin),
 )
 
@@ -138,7 +138,7 @@ async def seen(app: FastAPI, make: Make) -> list[str]:
     assert app.state.database  # the tables are there
     for name, city in (("Ann", "Rome"), ("Bob", "Oslo")):
         await make(Doctor, name=name, city=await make(City, name=city))
-    await make(Visit, doctor_id=1, labels=[await make(Label, name="new")])
+    await make(Visit, doctor_id=1, labels=[await make(WardLabel, name="new")])
     VisitAdmin.seen = []
     return VisitAdmin.seen
 
