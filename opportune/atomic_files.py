@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,6 +67,12 @@ def replacement(path: Path) -> Iterator[BinaryIO]:
         yield file
         sync(file)
         put(new, path)
+
+
+def unused(path: Path) -> Path:
+    """Return the path, or else the first of `path-2`, `path-3` … that is not taken."""
+    names = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(each for each in chain([path], names) if not os.path.lexists(each))
 
 
 def put(new: Path, path: Path) -> None:

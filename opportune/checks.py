@@ -100,6 +100,13 @@ def check_sqlite(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def check_restore(settings: Settings) -> Iterator[Finding]:
+    from opportune.data.backup.marker import interrupted_restore  # noqa: PLC0415 - imports the migrations
+
+    if line := interrupted_restore(settings):
+        yield Finding(line)
+
+
 def check_uploads(settings: Settings) -> Iterator[Finding]:
     with suppress(OperatorError):  # check_addresses tells
         storage = open_storage(settings)

@@ -24,6 +24,7 @@ from opportune.checks import (
     check_admin_email,
     check_llm,
     check_production,
+    check_restore,
     check_secret_key,
 )
 from opportune.cli import startup
@@ -326,6 +327,7 @@ CHECKS: tuple[Check, ...] = (
     check_env_example,
     check_storage,
     check_database,
+    check_restore,
     check_vectors,
     check_icons,
 )

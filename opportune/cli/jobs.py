@@ -55,7 +55,7 @@ def retry(
     every: Annotated[bool, typer.Option("--all", help="All jobs that failed, instead of one.")] = False,
     name: Annotated[str, typer.Option(help="With --all: only jobs of this name, such as mail.send.")] = "",
 ) -> None:
-    """Run a job again that failed or was cancelled, or all jobs that failed."""
+    """Run a job again that has ended, or all that failed."""
     if every == (number is not None) or (name and not every):
         raise typer.BadParameter("Give the number of a job, or --all, or --all with --name.")
     if number is None:

@@ -32,6 +32,9 @@ def command(
     ] = "",
     latest: Annotated[bool, typer.Option("--latest", help="Take the newest one at BACKUP_URL.")] = False,
     no_input: NoInput = False,
+    from_another_site: Annotated[
+        bool, typer.Option("--from-another-site", help="Also restore a backup of another site, or of more features.")
+    ] = False,
     is_rehearsal: Annotated[
         bool,
         typer.Option("--rehearse", help="Restore it into a database that is thrown away, to see whether it can be."),
@@ -44,7 +47,7 @@ def command(
         rehearse(settings, name)
         return
     with found(settings, name) as file:
-        restore(file, name or "the newest backup", no_input=no_input)
+        restore(file, name, no_input=no_input, from_another_site=from_another_site)
 
 
 def rehearse(settings: Settings, name: str) -> None:
@@ -97,16 +100,24 @@ def decrypt_file(path: Path, file: BinaryIO, settings: Settings) -> None:
     file.flush()
 
 
-def restore(file: Path, label: str, *, no_input: bool) -> None:
+def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -> None:
     if not (no_input or sys.stdin.isatty()):
         with open_archive(file):  # what is no backup is the first thing to know
             raise typer.BadParameter("Nobody can be asked whether all data may be replaced: say so by --no-input.")
     target = Target(get_settings(), MigrationGraph(installed_names()), Model.metadata.tables.keys())
     with work_shown():
-        restored = restore_backup(file, target, lambda manifest: None if no_input else ask(manifest, target))
-    say(f"Restored {label}.")
+        restored = restore_backup(
+            file,
+            target,
+            lambda manifest: None if no_input else ask(manifest, target),
+            argument=name or "--latest",
+            from_another_site=from_another_site,
+        )
+    say(f"Restored {name or 'the newest backup'}.")
     if restored.kept:
         say(f"The database before is kept as {restored.kept}.")
+    if restored.kept_uploads:
+        say(f"The uploads before are kept as {restored.kept_uploads}.")
     if notice := uploads_left(restored.manifest, target):
         print(notice)
     if pending := target.graph.pending(restored.manifest.revisions):
@@ -134,7 +145,8 @@ def uploads_left(manifest: Manifest, target: Target) -> str:
 
 
 def ask(manifest: Manifest, target: Target) -> None:
-    print(f"This backup of {manifest.source} was made at {manifest.created:%Y-%m-%d %H:%M} UTC.")
+    site = f"{manifest.site}, {manifest.source}," if manifest.site else manifest.source
+    print(f"This backup of {site} was made at {manifest.created:%Y-%m-%d %H:%M} UTC.")
     print(f"All data in {target.url.redacted} will be replaced by it.")
     if typer.prompt("Type yes to go on") != "yes":
         raise typer.Abort

@@ -12,6 +12,7 @@ from opportune.checks import START_CHECKS
 from opportune.cli import server, startup
 from opportune.cli.no_input import NoInput
 from opportune.cli.output import say, warn
+from opportune.data.backup.marker import interrupted_restore
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.settings import Settings, forget_settings, get_settings
@@ -113,7 +114,7 @@ def look_at_database(settings: Settings, migrate: bool) -> None:
         startup.apply_migrations(settings)
         schema = startup.inspect_schema(settings)
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
-    lost = startup.data_loss_warning(settings), open_storage(settings).data_loss_warning
+    lost = startup.data_loss_warning(settings), open_storage(settings).data_loss_warning, interrupted_restore(settings)
     missed = [finding.text for check in START_CHECKS for finding in check(settings)] if settings.is_production else []
     for line in (*schema.faults, *lost, url.written_never, *missed):
         if line:

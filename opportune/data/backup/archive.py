@@ -51,6 +51,10 @@ class Manifest(BaseModel):
     created: AwareDatetime
     program: str
     """The version of the project."""
+    site: str = ""
+    """SITE_NAME; older backups do not have it."""
+    base_url: str = ""
+    """BASE_URL of the site, if it has one."""
     source: str
     """The database's address without its password."""
     kind: str

@@ -84,6 +84,8 @@ def write_archive(
         manifest = Manifest(
             created=datetime.now(UTC),
             program=__version__,
+            site=settings.site_name,
+            base_url=settings.base_url,
             source=url.redacted,
             kind=url.kind,
             database=content,

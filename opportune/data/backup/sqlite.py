@@ -1,4 +1,4 @@
-"""SQLite: a snapshot of a live database, a look at a file, and one file in the place of another."""
+"""SQLite: a snapshot of a live database, the check of a file, and the replacement of one file by another."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from opportune.atomic_files import put, temporary
+from opportune.atomic_files import put, temporary, unused
 from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database
 from opportune.errors import OperatorError
 from opportune.progress import work
@@ -161,7 +161,10 @@ def _resemble(old: Path, new: Path) -> None:
 
 
 def _keep(path: Path) -> Path:
+    """Link the database under a name that keeps the one of an earlier restore."""
     kept = path.with_name(path.name + KEPT_SUFFIX)
+    if not (kept.exists() and kept.samefile(path)):  # else a restore was killed before it replaced the file
+        kept = unused(kept)
     discard_sidecars(kept)
     for suffix in ("", *LOGS):  # a damaged one still has its log
         if (old := path.with_name(path.name + suffix)).exists():

@@ -1,15 +1,18 @@
 """The files that people have uploaded."""
 
+import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from opportune.atomic_files import TEMPORARY, put, sync
+from opportune.atomic_files import TEMPORARY, sync, sync_folder, unused
 from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.data.backup.bucket_uploads import put_missing
+from opportune.data.backup.sqlite import KEPT_SUFFIX
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.progress import work
@@ -45,30 +48,46 @@ def _refuse_unnamable(path: Path) -> None:
 
 @contextmanager
 def stage_uploads(archive: Archive, place: Place) -> Iterator["StagedUploads"]:
-    """The uploads of an archive, extracted and checked, beside the folder that they belong to; else none.
+    """Extract and check the uploads of an archive beside the folder that they belong to.
 
-    Those that come from a bucket go into a bucket at once.
+    Uploads from a bucket go into the bucket immediately: additional files do no harm.
+
+    Raises:
+        OperatorError: the folder cannot be replaced.
     """
     if not isinstance(place, Path):
         if isinstance(place, Bucket) and archive.manifest.bucket:
-            put_missing(archive, place)  # more than there were do no harm, whatever comes of the database
-        yield StagedUploads(())
+            put_missing(archive, place)
+        yield StagedUploads(None)
         return
+    if archive.manifest.elsewhere:  # the archive has none of them
+        yield StagedUploads(None)
+        return
+    place = place.resolve()
+    if place.is_mount():
+        raise OperatorError(f"{place} is a mount point, so it cannot be replaced: mount the folder above it instead.")
     folder = place.with_name(f"{place.name}.restore{TEMPORARY}")
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        names = [name.removeprefix(UPLOADS) for name in archive.uploads]
-        with work("Unpacking uploads", len(names), "files") as progress:
-            for name in names:
-                path = folder / name
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with path.open("xb") as file:
-                    archive.extract(UPLOADS + name, file)
-                    sync(file)
-                progress.advance()
-        yield StagedUploads([(folder / name, place / name) for name in names])
+        folder.mkdir(mode=0o700, parents=True)
+        _extract(archive, folder)
+        yield StagedUploads(folder, place)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _extract(archive: Archive, folder: Path) -> None:
+    with work("Unpacking uploads", len(archive.uploads), "files") as progress:
+        for member in archive.uploads:
+            path = folder / member.removeprefix(UPLOADS)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                archive.extract(member, file)
+                sync(file)
+            progress.advance()
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            sync_folder(path)
 
 
 async def put_into_database(archive: Archive, settings: Settings) -> None:
@@ -97,23 +116,36 @@ async def put_into_database(archive: Archive, settings: Settings) -> None:
 
 
 class StagedUploads:
-    """Uploads on their way. Together with a database they change in two steps around its own:
+    """A folder of uploads that is ready to replace the present one; nothing if the archive has none for it."""
 
-    those that are missing are added before it, and those that differ replaced after it, so that neither the old nor the
-    new database ever lacks one of its files.
-    """
+    def __init__(self, folder: Path | None, place: Path | None = None) -> None:
+        self._folder = folder
+        self._place = place
 
-    def __init__(self, moves: Sequence[tuple[Path, Path]]) -> None:
-        self._moves = moves
+    def swap(self) -> Path | None:
+        """Rename the present folder and put this one in its place. Return where the former files are kept."""
+        if self._folder is None or self._place is None:
+            return None
+        kept = None
+        if self._place.exists():
+            _resemble(self._place, self._folder)
+            kept = _set_aside(self._place)
+        self._folder.rename(self._place)
+        sync_folder(self._place.parent)
+        return kept
 
-    def add_missing(self) -> None:
-        self._put((path, target) for path, target in self._moves if not target.exists())
 
-    def replace_rest(self) -> None:
-        self._put((path, target) for path, target in self._moves if path.exists())
+def _set_aside(place: Path) -> Path | None:
+    if not any(place.iterdir()):
+        place.rmdir()
+        return None
+    return place.rename(unused(place.with_name(place.name + KEPT_SUFFIX)))
 
-    @staticmethod
-    def _put(moves: Iterable[tuple[Path, Path]]) -> None:
-        for path, target in moves:
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            put(path, target)
+
+def _resemble(old: Path, new: Path) -> None:
+    """Give the new folder the old one's mode, and its owner to all files: a restore by root locks no server out."""
+    was = old.stat()
+    new.chmod(was.st_mode & 0o777)
+    if sys.platform != "win32" and os.geteuid() == 0:
+        for path in (new, *new.rglob("*")):
+            os.chown(path, was.st_uid, was.st_gid)

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from opportune.cli.runserver import look_at_database
 from opportune.data.backup import postgresql
+from opportune.data.backup.marker import interrupted_restore, marker_path
 from opportune.data.backup.restore import WORK_FOLDER_PREFIX
+from opportune.data.backup.uploads import StagedUploads
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.project import installed_names
 from tests.opportune.cli.backups import (
@@ -57,7 +60,10 @@ def test_database_and_uploads_are_as_they_were(oppman: Oppman, site: Site, backu
     assert "migrate" not in result.out
     assert site.emails() == ["ada@example.com"]
     assert site.upload.read_bytes() == b"picture"
-    assert (site.folder / "uploads" / "later.txt").read_text() == "later"
+    kept = site.folder / "uploads.before-restore"
+    assert (kept / "later.txt").read_text() == "later"
+    assert not (site.folder / "uploads" / "later.txt").exists()
+    assert f"The uploads before are kept as {kept}." in result.out
     site.add("next@example.com")  # numbers go on where they were
     assert oppman("migrate", "--check").code == 0
 
@@ -84,6 +90,102 @@ def test_what_was_there_before_is_kept(oppman: Oppman, site: Site, backup: Path)
     assert site.with_url(f"sqlite:///{kept}").emails() == ["bob@example.com"]
     assert site.path.stat().st_mode & 0o777 == 0o640
     assert not list(site.path.parent.glob("*.tmp"))
+
+
+@only_sqlite
+def test_a_second_restore_keeps_what_the_first_one_kept(oppman: Oppman, site: Site, backup: Path) -> None:
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    site.execute("UPDATE accounts_user SET email = 'cat@example.com'")
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    first, second = (site.path.with_name(f"test.db.before-restore{number}") for number in ("", "-2"))
+    assert site.with_url(f"sqlite:///{first}").emails() == ["bob@example.com"]
+    assert site.with_url(f"sqlite:///{second}").emails() == ["cat@example.com"]
+    assert (site.folder / "uploads.before-restore" / "later.txt").exists()
+    assert (site.folder / "uploads.before-restore-2" / "a" / "picture.png").exists()
+
+
+def test_a_restore_that_fails_between_database_and_uploads_is_reported(
+    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_uploads: StagedUploads) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StagedUploads, "swap", fail)
+        line = refused(oppman, "restore", "--no-input", str(backup))
+    assert line == "The database is restored, but its uploads cannot be restored: No space left on device.\n"
+    assert site.emails() == ["ada@example.com"]
+    report = oppman("check")
+    assert report.code == 1
+    assert "was interrupted: the database may be that of the backup" in report.out
+    assert f"python3 oppman.py restore {backup}." in report.out
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    assert not marker_path(site.settings).exists()
+    assert site.upload.read_bytes() == b"picture"
+
+
+@only_sqlite
+def test_a_restore_that_is_refused_leaves_no_marker(oppman: Oppman, site: Site, backup: Path) -> None:
+    with closing(sqlite3.connect(site.path)) as other:
+        other.execute("SELECT count(*) FROM accounts_user").fetchall()
+        refused(oppman, "restore", "--no-input", str(backup))
+    assert not marker_path(site.settings).exists()
+
+
+@only_sqlite
+def test_start_reports_an_interrupted_restore(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker_path(site.settings).write_text("b.zip\n2026-11-23 09:50 UTC\n")
+    look_at_database(site.settings, migrate=False)
+    assert "Run it again: python3 oppman.py restore b.zip." in capsys.readouterr().err
+
+
+@only_sqlite
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ({"SITE_NAME": "Other"}, "another site, Opportune"),
+        ({"BASE_URL": "https://b.example"}, "another site, Opportune at https://a.example"),
+    ],
+)
+def test_a_backup_of_another_site_is_refused_unless_requested(
+    oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch, here: dict[str, str], there: str
+) -> None:
+    path = str(site.folder / "b.zip")
+    monkeypatch.setenv("BASE_URL", "https://a.example")
+    assert oppman("backup", path).code == 0
+    for name, value in here.items():
+        monkeypatch.setenv(name, value)
+    line = refused(oppman, "restore", "--no-input", path)
+    assert there in line
+    assert "--from-another-site" in line
+    assert oppman("restore", "--no-input", "--from-another-site", path).code == 0
+
+
+@only_sqlite
+def test_a_backup_without_a_site_is_restored(oppman: Oppman, site: Site, backup: Path) -> None:
+    rewritten(backup, lambda _members, manifest: manifest.update(site="", base_url=""))
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+
+
+@only_sqlite
+def test_a_backup_with_migrations_of_unknown_features_is_refused_unless_requested(oppman: Oppman, site: Site) -> None:
+    path = str(site.folder / "b.zip")
+    site.execute("INSERT INTO alembic_version VALUES ('ferries_0001_initial')")
+    assert oppman("backup", path).code == 0
+    line = refused(oppman, "restore", "--no-input", path)
+    assert "has migrations of features that this site lacks: ferries." in line
+    assert oppman("restore", "--no-input", "--from-another-site", path).code == 0
+
+
+@only_sqlite
+def test_uploads_on_a_mount_point_of_their_own_are_refused_before_anything_is_replaced(
+    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "uploads")
+    assert "is a mount point" in refused(oppman, "restore", "--no-input", str(backup))
+    assert site.emails() == ["bob@example.com"]
 
 
 @only_sqlite
@@ -219,14 +321,21 @@ def test_settings_of_a_script_are_the_transactions_own() -> None:
 @only_sqlite
 def test_a_restore_killed_at_any_moment_leaves_the_old_or_the_new(site: Site, backup: Path) -> None:
     seen: list[str] = []
+    reports: list[str] = []
     for _ in at_each_step(Work.bring_back, site.work(backup)):
         assert site.execute("PRAGMA integrity_check") == [("ok",)]
         seen += map(str, site.emails())
+        reports.append(interrupted_restore(site.settings))
         if seen[-1] == "ada@example.com":
-            assert site.upload.read_bytes() == b"picture"
+            assert site.upload.exists() or f"restore {backup}." in reports[-1]
     assert {*seen} == {"ada@example.com", "bob@example.com"}
     assert seen == sorted(seen, reverse=True)
-    assert sorted(path.name for path in site.path.parent.iterdir()) == ["test.db", "test.db.before-restore"]
+    assert any(reports)
+    assert reports[-1] == ""
+    assert site.upload.read_bytes() == b"picture"
+    first = site.path.with_name("test.db.before-restore")
+    assert site.with_url(f"sqlite:///{first}").emails() == ["bob@example.com"]
+    assert (site.folder / "uploads.before-restore" / "later.txt").read_text() == "later"
 
 
 @only_postgresql

@@ -143,7 +143,8 @@ def test_sites_of_one_name_that_share_a_place_keep_to_their_own_by_their_address
     assert f"{older} is not a backup of this program" in refused(oppman, "restore", "--rehearse")
     (theirs,) = [path.name for path in folder.iterdir() if path.name != older]
     assert theirs.startswith("tried.example.org-8443-")
-    assert oppman("restore", theirs, "--no-input").code == 0, "whoever names one may have it"
+    assert "is a backup of another site" in refused(oppman, "restore", theirs, "--no-input")
+    assert oppman("restore", theirs, "--no-input", "--from-another-site").code == 0
     (folder / older).unlink()
     monkeypatch.delenv("BASE_URL")
     assert f"begin with opportune-. If {theirs} is this site's, give that name." in refused(

@@ -1,0 +1,70 @@
+"""A file that is there while `restore` replaces data: a restore that was killed is reported at start and by `check`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from opportune.atomic_files import replacement, sync_folder
+from opportune.db.migrations.connection import migration_url
+from opportune.errors import OperatorError
+from opportune.project import PROJECT
+from opportune.settings import Settings
+from opportune.storage.location import parse_storage_url
+
+SUFFIX = ".restoring"
+
+
+class RestoreMarker:
+    """The marker of one restore."""
+
+    def __init__(self, settings: Settings, argument: str) -> None:
+        """`argument` is what `restore` was called with: a file, a name or --latest."""
+        self._path = marker_path(settings)
+        self._argument = argument
+        self.is_database_new = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Leave the marker behind if the process is killed, or the block fails after the database was replaced."""
+        try:
+            yield
+        except BaseException:
+            if not self.is_database_new:
+                self._path.unlink(missing_ok=True)
+            raise
+        self._path.unlink(missing_ok=True)
+        if self._path.parent.is_dir():
+            sync_folder(self._path.parent)
+
+    @contextmanager
+    def replacing_database(self) -> Iterator[None]:
+        """Write the marker before the block replaces the database."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with replacement(self._path) as file:
+            file.write(f"{self._argument}\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n".encode())
+        yield
+        self.is_database_new = True
+
+
+def marker_path(settings: Settings) -> Path:
+    """Return the marker's path: beside the folder of uploads, else beside the SQLite file."""
+    place, url = parse_storage_url(settings), migration_url(settings)
+    if isinstance(place, Path):
+        return place.with_name(place.name + SUFFIX)
+    if url.kind == "postgresql":
+        return PROJECT / "data" / f"database{SUFFIX}"
+    return url.path.with_name(url.path.name + SUFFIX)
+
+
+def interrupted_restore(settings: Settings) -> str:
+    """Return a line about a restore that was interrupted; empty if there was none."""
+    try:
+        path = marker_path(settings)
+        argument, begun = path.read_text(encoding="utf-8").splitlines()[:2]
+    except (OSError, OperatorError, ValueError):  # none, or settings that other checks report
+        return ""
+    return (
+        f"A restore, begun at {begun}, was interrupted: the database may be that of the backup while the uploads are "
+        f"the old ones. Run it again: python3 oppman.py restore {argument}. If all is well, remove {path}."
+    )
