@@ -17,7 +17,7 @@ from types import CodeType, FrameType
 
 from jinja2 import Environment
 
-from opportune.project import PROJECT, display_path
+from opportune.project import FRAMEWORK, PROJECT, display_path
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class LoopMonitor:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.watched = threading.get_ident()
+        self.schedstat = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
         self.machinery: set[CodeType] = set()
         self.answered = threading.Event()
         self.ending = threading.Event()
@@ -68,7 +69,7 @@ class LoopMonitor:
     def _watch(self) -> None:
         while not self.ending.is_set():
             self.answered.clear()
-            asked, used = time.monotonic(), time.process_time()
+            asked, used, starved = time.monotonic(), time.process_time(), self.starved_seconds()
             try:
                 self.loop.call_soon_threadsafe(self.loop.call_later, PING_INTERVAL_SECONDS, self.answered.set)
             except RuntimeError:  # the loop is closed
@@ -77,20 +78,32 @@ class LoopMonitor:
                 continue
             place = self.place()
             if place and is_blocked(time.monotonic() - asked, time.process_time() - used):
-                self._tell(place, asked + PING_INTERVAL_SECONDS)
+                self._tell(place, asked + PING_INTERVAL_SECONDS, starved)
 
-    def _tell(self, place: str, since: float) -> None:
+    def starved_seconds(self) -> float:
+        """Time that the loop's thread has waited for a processor so far. Linux alone counts it."""
+        try:
+            return int(self.schedstat.read_text().split()[1]) / 1e9
+        except (OSError, IndexError, ValueError):
+            return 0.0
+
+    def _tell(self, place: str, since: float, starved: float) -> None:
+        """Report the line. One of the framework's is not for the project to mend: it is a line for debugging."""
         let_go = self.answered.wait(REPORT_AFTER_SECONDS)
         now = time.monotonic()
+        seconds = now - since - (self.starved_seconds() - starved)
+        if let_go and seconds < BLOCKED_AFTER_SECONDS:  # it waited for a processor
+            return
         if now - self.told.get(place, -REPEAT_AFTER_SECONDS) < REPEAT_AFTER_SECONDS:
             return
         self.told[place] = now
         held = (
-            f"held the event loop for {now - since:.2f} s"
+            f"held the event loop for {seconds:.2f} s"
             if let_go
             else f"holds the event loop, {REPORT_AFTER_SECONDS} s so far"
         )
-        logger.warning("%s %s. Await it, or give it to a thread: asyncio.to_thread (docs/async.md).", place, held)
+        level = logging.DEBUG if place.startswith(f"{display_path(FRAMEWORK)}/") else logging.WARNING
+        logger.log(level, "%s %s. Await it, or give it to a thread: asyncio.to_thread (docs/async.md).", place, held)
 
     def place(self) -> str:
         """The line that holds the loop, with its text; nothing if the loop is idle or the line is excused."""

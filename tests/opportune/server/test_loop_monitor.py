@@ -181,3 +181,23 @@ async def test_a_site_in_development_is_watched_until_it_stops(
     async with app.router.lifespan_context(app):
         assert watchers() == number
     assert watchers() == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "starved", "level"),
+    [
+        ("app/home/pages.py:1 (sleep)", 0.0, "WARNING"),
+        ("opportune/web/pages.py:1 (sleep)", 0.0, "DEBUG"),
+        ("app/home/pages.py:1 (sleep)", 5.0, None),
+    ],
+    ids=["project", "framework", "starved"],
+)
+async def test_report_level_by_owner_and_starvation(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: str, starved: float, level: str | None
+) -> None:
+    monitor = LoopMonitor(asyncio.get_running_loop())
+    monitor.answered.set()
+    monkeypatch.setattr(monitor, "starved_seconds", lambda: starved)
+    with caplog.at_level("DEBUG", logger="opportune.server.loop_monitor"):
+        monitor._tell(place, time.monotonic() - 1, 0.0)
+    assert [record.levelname for record in caplog.records] == ([level] if level else [])
