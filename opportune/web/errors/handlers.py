@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
-from opportune.db.errors import explain, is_outage
+from opportune.db.errors import explain, is_full, is_outage
 from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError
 from opportune.llm import LLMError
 from opportune.storage.storage import StorageError
@@ -52,6 +52,7 @@ STATUS_MESSAGES = {
     429: "Too many requests. Wait a moment and try again.",
     500: "Something went wrong on our side. It has been logged.",
     503: "The database does not answer. Try again in a moment.",
+    507: "The disk of this site is full, so nothing was saved. Please try again later.",
 }
 
 
@@ -172,6 +173,8 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     if not is_outage(error):
         raise error
     logger.error("database unavailable: %s", explain(error, request.app.state.database.url))
+    if is_full(error):
+        return problem(request, 507)
     hint = _hint(request, error)
     if hint or wants_json(request):
         return problem(request, 503, headers=RETRY_HEADERS, hint=hint)
