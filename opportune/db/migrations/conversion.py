@@ -14,7 +14,7 @@ from opportune.db.migrations.value_conversion import ConversionError, Family, co
 MAX_ROWS_SHOWN = 5
 MAX_VALUE_LENGTH = 60
 """Characters that are shown of a value."""
-CHUNK_SIZE = 1000
+ROWS_PER_FETCH = 1000
 """Rows fetched from the database at once."""
 HEX_LENGTH = 32
 """Characters of a UUID on SQLite."""
@@ -106,7 +106,7 @@ class _ColumnValues:
     def _rows(self) -> Iterator[StoredValue]:
         keys = [self.table.c[name] for name in self.keys]
         statement = select(self.table.c[self.column.name], *keys).where(self.table.c[self.column.name].is_not(None))
-        for value, *key in self.connection.execute(statement, execution_options={"yield_per": CHUNK_SIZE}):
+        for value, *key in self.connection.execute(statement, execution_options={"yield_per": ROWS_PER_FETCH}):
             yield StoredValue(value, key)
 
     def _converted(self, value: Any, new: TypeEngine[Any]) -> Any:
