@@ -1,4 +1,5 @@
 import opportune.admin.shipped_groups  # noqa: F401 - which `migrate` makes
+from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry
 from opportune.feature import Feature
 from opportune.telemetry.heartbeat import report_late_jobs, watch_jobs
@@ -7,5 +8,6 @@ admin = Feature(
     name="admin",
     summary="The admin site and its log of changes.",
     models=(AuditEntry,),
+    hooks=RECORDING,
     jobs=(watch_jobs, report_late_jobs),
 )

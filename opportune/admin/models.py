@@ -1,4 +1,4 @@
-"""What was done in the admin, and by whom."""
+"""Changes of rows: who made them, and how."""
 
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,8 @@ class AuditEntry(Model, table=True):
     """The e-mail of who did it."""
     action: str = Field(max_length=100)
     """create, edit, delete, export, import, action:<its name>, or an operation."""
+    channel: str = Field(default="admin", max_length=100, sa_column_kwargs={"server_default": "admin"})
+    """How: `admin`, `page`, `api`, `job` or `tool` with its name."""
     identity: str = Field(max_length=100)
     """The model's name in the admin's addresses, such as `todo`."""
     row_id: str = Field(default="", max_length=64)

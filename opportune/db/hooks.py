@@ -23,6 +23,8 @@ from opportune.errors import OperatorError
 
 M = TypeVar("M", bound=SQLModel)
 Hook = Callable[[AsyncSession, M], Awaitable[None]]
+Predicate = Callable[[type[Any]], bool]
+"""Whether a hook of a base class is for rows of one of its models."""
 
 INFO_KEY = "changes"
 """Where a row keeps what was written while its hooks are told of it."""
@@ -35,34 +37,34 @@ class Change(NamedTuple):
     after: Any
 
 
-def before_create(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+def before_create(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Have a function run before a new row is written: it may fill the row in, or raise to refuse it."""
-    return _registering("before_create", model)
+    return _registering("before_create", model, where)
 
 
-def after_create(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+def after_create(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Have a function run when a new row is written: it has its id."""
-    return _registering("after_create", model)
+    return _registering("after_create", model, where)
 
 
-def before_change(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+def before_change(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Have a function run before changes of a row are written: `changes(row)` tells them."""
-    return _registering("before_change", model)
+    return _registering("before_change", model, where)
 
 
-def after_change(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+def after_change(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Have a function run when changes of a row are written: `changes(row)` tells them."""
-    return _registering("after_change", model)
+    return _registering("after_change", model, where)
 
 
-def before_delete(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+def before_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Have a function run before a row is deleted, while all that goes with it is there."""
-    return _registering("before_delete", model)
+    return _registering("before_delete", model, where)
 
 
-def after_delete(model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+def after_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Have a function run when a row is deleted: the object still has its values."""
-    return _registering("after_delete", model)
+    return _registering("after_delete", model, where)
 
 
 def changes(row: SQLModel) -> Mapping[str, Change]:
@@ -98,7 +100,7 @@ def require_hooks(feature: str, listed: Sequence[Any]) -> None:
     Raises:
         OperatorError: one is something else.
     """
-    hooks = [hook for _, _, hook in registered]
+    hooks = [each.hook for each in registered]
     for given in listed:
         if given not in hooks:
             name = getattr(given, "__name__", repr(given))
@@ -108,8 +110,20 @@ def require_hooks(feature: str, listed: Sequence[Any]) -> None:
             )
 
 
-registered: list[tuple[str, type[SQLModel], Hook[Any]]] = []
-"""Moment, model and function of each, in the order in which they are told."""
+class Registration(NamedTuple):
+    """A hook, and the models whose rows it is for."""
+
+    moment: str
+    model: type[SQLModel]
+    hook: Hook[Any]
+    where: Predicate | None
+
+    def concerns(self, model: type[SQLModel]) -> bool:
+        return issubclass(model, self.model) and (self.where is None or self.where(model))
+
+
+registered: list[Registration] = []
+"""All hooks, in the order in which they run."""
 _by_model: dict[Any, Mapping[str, Sequence[Hook[Any]]]] = {}
 _concerned: dict[Any, bool] = {}
 
@@ -118,9 +132,9 @@ def hooks_of(model: type[SQLModel]) -> Mapping[str, Sequence[Hook[Any]]]:
     """The hooks for rows of this class by moment, those of its bases among them."""
     if model not in _by_model:
         found = defaultdict(list)
-        for moment, of, hook in registered:
-            if issubclass(model, of):
-                found[moment].append(hook)
+        for each in registered:
+            if each.concerns(model):
+                found[each.moment].append(each.hook)
         _by_model[model] = dict(found)
     return _by_model[model]
 
@@ -135,7 +149,7 @@ def concerns_hooks(model: type[SQLModel]) -> bool:
     return _concerned[model]
 
 
-def _registering(moment: str, model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
+def _registering(moment: str, model: type[M], where: Predicate | None) -> Callable[[Hook[M]], Hook[M]]:
     if not (isinstance(model, type) and issubclass(model, SQLModel)):
         raise OperatorError(f"@{moment} takes a model, such as @{moment}(Book), and no {model!r}.")
 
@@ -143,7 +157,7 @@ def _registering(moment: str, model: type[M]) -> Callable[[Hook[M]], Hook[M]]:
         if not iscoroutinefunction(hook) or len(signature(hook).parameters) != 2:
             name = f"{hook.__module__}.{getattr(hook, '__name__', hook)}"
             raise OperatorError(f"{name}: what stands below @{moment} has to be an `async def` of (session, row).")
-        registered.append((moment, model, hook))
+        registered.append(Registration(moment, model, hook, where))
         _forget_models()
         return hook
 

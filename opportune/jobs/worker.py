@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.db.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.errors import explain
 from opportune.db.model import utc_now
 from opportune.db.timeouts import run_in_background
@@ -252,7 +253,8 @@ class Worker:
             raise PermanentFailure("The worker process ended during each attempt of this job.")
         await self.llm.refresh()
         context = DatabaseJobContext(job, self.store, self.settings, self.storage, self.llm)
-        with observed_job(JobAttempt(job.id or 0, job.name, job.attempt, job.traceparent or "")):
+        origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
+        with origin, observed_job(JobAttempt(job.id or 0, job.name, job.attempt, job.traceparent or "")):
             await declared.function(context, *job.arguments)
 
     async def _record_outcome(self, attempt: Attempt) -> None:

@@ -24,6 +24,7 @@ from opportune.accounts.groups.permissions import read_grants
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.lookup import Grants
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
+from opportune.db.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
@@ -237,7 +238,8 @@ class Toolbox:
             },
         }
         try:
-            await self._site_of_tools[0](scope, receive, send)
+            with changes_come_from(ChangeOrigin(f"tool {name}", scope)):
+                await self._site_of_tools[0](scope, receive, send)
         except Exception:
             logger.exception("tool %s", name)
             return 500, b""

@@ -51,12 +51,13 @@ class LogAdmin(AdminView, model=AuditEntry):
     """Read only, for superusers too. Others see what was done to rows that they may open."""
 
     name, name_plural = "Log entry", "Audit log"
-    column_list = ["at", "actor", "action", "identity", "title", "address"]
+    column_list = ["at", "actor", "channel", "action", "identity", "title", "address"]
     column_details_list = [*column_list, "changes"]
     column_export_list = [*column_list, "row_id", "changes"]
     column_labels = {
         "at": "When",
         "actor": "Who",
+        "channel": "How",
         "action": "What",
         "identity": "Model",
         "title": "Row",
@@ -69,7 +70,7 @@ class LogAdmin(AdminView, model=AuditEntry):
     icon, category = "ti ti-history", "Operations"
 
     def __init__(self) -> None:
-        self.column_filters = ("actor", "action", ModelFilter(self), "at")  # type: ignore[misc]  # each of its own
+        self.column_filters = ("actor", "channel", "action", ModelFilter(self), "at")  # type: ignore[misc]  # each of its own
         super().__init__()
         self.wordy -= {"action", "identity"}
 

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.status import WS_1011_INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from opportune.db.change_origin import ChangeOrigin, current_origin
 from opportune.observers import traceparent
 from opportune.web.errors.handlers import on_crash
 from opportune.web.health import MACHINE_PATHS
@@ -47,6 +48,7 @@ class RequestLogMiddleware:
         number = _number(scope)
         token = request_id.set(number)
         trace = traceparent.set(traceparent.get() or (given_traceparent(scope) if self.trusts_traces else ""))
+        origin = current_origin.set(ChangeOrigin(_channel(scope["path"]), scope))
         status = 0
         began = time.perf_counter()
 
@@ -68,6 +70,7 @@ class RequestLogMiddleware:
             _log(scope, status, time.perf_counter() - began)
             log_refused_request(scope, status)
             request_id.reset(token)
+            current_origin.reset(origin)
             traceparent.reset(trace)
 
 
@@ -106,6 +109,11 @@ async def _answer_crash(error: Exception, status: int, scope: Scope, receive: Re
         return
     response = on_crash(Request(scope), error)
     await response(scope, receive, send)
+
+
+def _channel(path: str) -> str:
+    first = path.split("/", 2)[1]
+    return first if first in ("admin", "api") else "page"
 
 
 def _number(scope: Scope) -> str:

@@ -1,0 +1,91 @@
+"""Hooks that write changes made by pages, the API, jobs and tools into the audit log.
+
+The admin records its own changes, with the name of the action and the rows that belong to a form.
+"""
+
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import SQLModel
+from starlette.requests import Request
+
+from opportune.accounts.groups.grants import identity_of
+from opportune.accounts.models import UserBase
+from opportune.admin.log.diff import Changes, diff_deleted, diff_values
+from opportune.admin.models import AuditEntry
+from opportune.db.change_origin import ChangeOrigin, current_origin
+from opportune.db.columns import title_of
+from opportune.db.hooks import after_change, after_create, after_delete, changes
+from opportune.web.client import client_address
+
+ADMIN = "admin"
+
+
+def keeps_history(model: type[SQLModel]) -> bool:
+    """Whether changes of a model's rows are recorded: a project's models, unless they say `keeps_history = False`.
+
+    Users are left out, because account events tell what happened to them.
+    """
+    is_own = model.__module__.partition(".")[0] != "opportune" and not issubclass(model, UserBase)
+    return is_own and getattr(model, "keeps_history", True)
+
+
+@after_create(SQLModel, where=keeps_history)
+async def record_created(session: AsyncSession, row: SQLModel) -> None:
+    _record(session, "create", row, {})
+
+
+@after_change(SQLModel, where=keeps_history)
+async def record_changed(session: AsyncSession, row: SQLModel) -> None:
+    written = changes(row)
+    before = {name: _titles(change.before) for name, change in written.items()}
+    after = {name: _titles(change.after) for name, change in written.items()}
+    if changed := diff_values(before, after):
+        _record(session, "edit", row, changed)
+
+
+@after_delete(SQLModel, where=keeps_history)
+async def record_deleted(session: AsyncSession, row: SQLModel) -> None:
+    _record(session, "delete", row, diff_deleted(row))
+
+
+RECORDING = (record_created, record_changed, record_deleted)
+
+
+def _titles(value: Any) -> Any:
+    """Return the titles of linked rows, and any other value as it is."""
+    is_rows = isinstance(value, list) and any(isinstance(item, SQLModel) for item in value)
+    return [title_of(row) for row in value] if is_rows else value
+
+
+def _record(session: AsyncSession, action: str, row: SQLModel, changed: Changes) -> None:
+    origin = current_origin.get()
+    if origin is None or origin.channel == ADMIN:
+        return
+    actor_id, actor = _actor(origin)
+    identity = inspect(row).identity or ()  # type: ignore[union-attr]  # every row has a state
+    session.add(
+        AuditEntry(
+            actor_id=actor_id,
+            actor=actor[:320],
+            action=action,
+            channel=origin.channel[:100],
+            identity=identity_of(type(row)),
+            row_id=";".join(map(str, identity))[:64],
+            title=title_of(row)[:200],
+            changes=changed,
+            address=client_address(Request(dict(origin.scope)))[:64] if origin.scope.get("client") else "",
+        )
+    )
+
+
+def _actor(origin: ChangeOrigin) -> tuple[int | None, str]:
+    """Return the id and e-mail address of the user, and of the superuser who is signed in as that user."""
+    state = origin.scope.get("state") or {}
+    user, impersonator = state.get("user"), state.get("impersonator")
+    if user is None:
+        return None, ""
+    if impersonator is None:
+        return user.id, user.email
+    return impersonator.id, f"{impersonator.email} as {user.email}"
