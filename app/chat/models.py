@@ -3,6 +3,7 @@
 import secrets
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from sqlalchemy import Index
 from sqlmodel import Field, Relationship
@@ -29,6 +30,7 @@ class TitledBy(StrEnum):
 
 class Conversation(Model, table=True):
     __tablename__ = "chat_conversation"
+    keeps_history: ClassVar[bool] = False  # each question would add an entry
     __table_args__ = (Index("ix_chat_conversation_owner_used", "owner_id", "used_at"),)
 
     owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
@@ -58,6 +60,7 @@ class Message(Model, table=True):
     """A question, or the place of an answer. Along a branch their ids grow."""
 
     __tablename__ = "chat_message"
+    keeps_history: ClassVar[bool] = False
     # A question sent twice (a double click, a retried request) is one question.
     __table_args__ = (Index("uq_chat_message_client_key", "conversation_id", "client_key", unique=True),)
 

@@ -5,7 +5,7 @@ import opportune.db.fastapi_first  # noqa: F401 - before FastAPI itself
 # isort: split
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Path
 from pydantic import BeforeValidator
@@ -35,6 +35,8 @@ NAMING_CONVENTION = {
 class ModelBase(SQLModel):
     """A table with keys of its own, such as one in between two others: `class BookTag(ModelBase, table=True)`."""
 
+    keeps_history: ClassVar[bool] = True
+    """Whether the audit log records changes of its rows, if it is a model of the project."""
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     # Rows are not validated by themselves: what would do it is built when somebody asks for it.
     model_config = {"defer_build": True}

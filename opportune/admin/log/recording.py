@@ -17,26 +17,27 @@ from opportune.admin.models import AuditEntry
 from opportune.db.change_origin import ChangeOrigin, current_origin
 from opportune.db.columns import title_of
 from opportune.db.hooks import after_change, after_create, after_delete, changes
+from opportune.db.model import ModelBase
 from opportune.web.client import client_address
 
 ADMIN = "admin"
 
 
-def keeps_history(model: type[SQLModel]) -> bool:
+def keeps_history(model: type[Any]) -> bool:
     """Whether changes of a model's rows are recorded: a project's models, unless they say `keeps_history = False`.
 
     Users are left out, because account events tell what happened to them.
     """
-    is_own = model.__module__.partition(".")[0] != "opportune" and not issubclass(model, UserBase)
-    return is_own and getattr(model, "keeps_history", True)
+    is_of_project = issubclass(model, ModelBase) and not model.__module__.startswith("opportune.")
+    return is_of_project and model.keeps_history and not issubclass(model, UserBase)
 
 
-@after_create(SQLModel, where=keeps_history)
+@after_create(ModelBase, where=keeps_history)
 async def record_created(session: AsyncSession, row: SQLModel) -> None:
     _record(session, "create", row, {})
 
 
-@after_change(SQLModel, where=keeps_history)
+@after_change(ModelBase, where=keeps_history)
 async def record_changed(session: AsyncSession, row: SQLModel) -> None:
     written = changes(row)
     before = {name: _titles(change.before) for name, change in written.items()}
@@ -45,7 +46,7 @@ async def record_changed(session: AsyncSession, row: SQLModel) -> None:
         _record(session, "edit", row, changed)
 
 
-@after_delete(SQLModel, where=keeps_history)
+@after_delete(ModelBase, where=keeps_history)
 async def record_deleted(session: AsyncSession, row: SQLModel) -> None:
     _record(session, "delete", row, diff_deleted(row))
 

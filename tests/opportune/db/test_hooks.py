@@ -1,7 +1,7 @@
 """Hooks run whichever way a row comes, changes and goes, and in the transaction of the change."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import MetaData, func, insert, select, update
@@ -41,6 +41,7 @@ class PlayTag(Table, table=True):
 
 class Tag(Table, table=True):
     __tablename__ = "test_hook_tag"
+    keeps_history: ClassVar[bool] = False
 
     name: str
 
