@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.hooks import has_hooks
+from opportune.db.hooks import hooks_of
 from opportune.db.model import Model
 
 
@@ -14,10 +14,10 @@ async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
 
     Otherwise it has to tell the number of each, and SQLAlchemy asks it to store them one by one. The transaction must
     be one that writes: on SQLite there is no other then. PostgreSQL tells the numbers of all at once, and rows whose
-    hooks may add others are left to the database.
+    hooks may add others before they are written are left to the database.
     """
     key = inspect(model).primary_key[0]
-    if session.get_bind().dialect.name != "sqlite" or (issubclass(model, Model) and has_hooks(model)):
+    if session.get_bind().dialect.name != "sqlite" or (issubclass(model, Model) and _may_add_rows(model)):
         return
     rows = [row for row in session.new if type(row) is model and getattr(row, key.key) is None]
     if not rows:
@@ -26,3 +26,7 @@ async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
         last = await session.scalar(select(func.max(key))) or 0
     for number, row in enumerate(rows, last + 1):
         setattr(row, key.key, number)
+
+
+def _may_add_rows(model: type[Model]) -> bool:
+    return any(moment.startswith("before_") for moment in hooks_of(model))
