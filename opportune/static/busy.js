@@ -38,7 +38,8 @@
     if (!busyForms.delete(form)) return;
     for (const button of buttons) button.disabled = false;
     pressed?.removeAttribute("aria-busy");
-    if (buttons.includes(focused) && document.activeElement === document.body) focused.focus();
+    if (!buttons.includes(focused) || document.activeElement !== document.body) return;
+    (focused.isConnected ? focused : document.getElementById(focused.id))?.focus();
   };
 
   // Forms and links that load a page. Others have prevented the event by now.
@@ -84,6 +85,10 @@
     if (!form || loadsPage(ctx)) return;
     enable(form); // before the swap: htmx keeps the focus where it is then
     if (ctx.response.raw.ok) renewToken(form);
+  });
+  // Another response may replace a busy form: htmx looks for the focus then, but a disabled button has none.
+  document.addEventListener("htmx:after:swap", () => {
+    for (const form of [...busyForms.keys()]) if (!form.isConnected) enable(form);
   });
   document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
     if (loadsPage(ctx)) return;

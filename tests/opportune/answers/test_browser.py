@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from opportune.accounts import User
 from opportune.llm import FakeProvider
@@ -38,3 +38,25 @@ async def test_an_answer_grows_in_the_page_survives_a_reload_is_stopped_and_goes
     await expect(answer.locator(".markdown").first).to_have_text("The first part and the rest.")
     await expect(answer.get_by_role("button", name="Continue")).to_have_count(0)
     assert not await find_violations(page)
+
+
+async def test_focus_survives_an_answer_that_ends_before_its_stop_request(
+    page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
+) -> None:
+    answer = page.get_by_role("article", name="Answer")
+
+    async def respond_late(route: Route) -> None:
+        await page.wait_for_function("document.activeElement === document.body")  # the disabled button has lost it
+        response = await route.fetch()
+        await expect(answer.get_by_text("Stopped")).to_be_visible()
+        await route.fulfill(response=response)
+
+    await sign_in_browser(page, app, user, site)
+    fake_llm.script = ["The first part", asyncio.Event()]
+    await page.route("**/stop", respond_late)
+    await page.goto("/waves")
+    await page.get_by_label("Your question").fill("Why?")
+    await page.get_by_label("Your question").press("Enter")
+    await expect(answer.get_by_text("The first part")).to_be_visible()
+    await answer.get_by_role("button", name="Stop").press("Enter")
+    await expect(answer.get_by_role("button", name="Continue")).to_be_focused()
