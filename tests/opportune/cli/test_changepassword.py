@@ -48,7 +48,7 @@ async def test_the_new_password_opens_the_account(
     ("arguments", "code", "words"),
     [
         (["eve@example.com", "--password", NEW], 1, "Nobody has the e-mail eve@example.com."),
-        ([EMAIL, "--password", EMAIL], 1, "Please do not use your e-mail address."),
+        ([EMAIL, "--password", EMAIL], 1, "This password is too close to your name, your e-mail address"),
         ([EMAIL, "--no-input"], 2, "NEW_PASSWORD"),
         (["--no-input", "--password", NEW], 2, "changepassword EMAIL"),
     ],

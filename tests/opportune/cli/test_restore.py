@@ -145,14 +145,15 @@ def test_start_reports_an_interrupted_restore(
 @pytest.mark.parametrize(
     ("here", "there"),
     [
-        ({"SITE_NAME": "Other"}, "another site, Opportune"),
-        ({"BASE_URL": "https://b.example"}, "another site, Opportune at https://a.example"),
+        ({"SITE_NAME": "Other"}, "another site, Example"),
+        ({"BASE_URL": "https://b.example"}, "another site, Example at https://a.example"),
     ],
 )
 def test_a_backup_of_another_site_is_refused_unless_requested(
     oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch, here: dict[str, str], there: str
 ) -> None:
     path = str(site.folder / "b.zip")
+    monkeypatch.setenv("SITE_NAME", "Example")
     monkeypatch.setenv("BASE_URL", "https://a.example")
     assert oppman("backup", path).code == 0
     for name, value in here.items():
