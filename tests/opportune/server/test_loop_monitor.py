@@ -186,9 +186,9 @@ async def test_a_site_in_development_is_watched_until_it_stops(
 @pytest.mark.parametrize(
     ("place", "starved", "level"),
     [
-        ("app/home/pages.py:1 (sleep)", 0.0, "WARNING"),
+        ("app/shop/pages.py:1 (sleep)", 0.0, "WARNING"),
         ("opportune/web/pages.py:1 (sleep)", 0.0, "DEBUG"),
-        ("app/home/pages.py:1 (sleep)", 5.0, None),
+        ("app/shop/pages.py:1 (sleep)", 5.0, None),
     ],
     ids=["project", "framework", "starved"],
 )

@@ -83,11 +83,3 @@ async def test_enter_twice_without_javascript_makes_one_todo(
     await expect(plain_page.get_by_role("link", name="Milk")).to_have_count(1)
     await expect(plain_page).to_have_url(re.compile("/todos#title"))
     assert await count_todos(app) == 1
-
-
-async def test_a_link_shows_that_a_page_is_loaded(page: Page, site: str) -> None:
-    await page.goto("/accounts/login")
-    # The browser stays on its page: Playwright says nothing about a page while another one is on its way.
-    await page.route("**/accounts/register", lambda route: route.fulfill(status=204))
-    await page.get_by_role("link", name="Register").first.click(no_wait_after=True)
-    await expect(page.get_by_role("progressbar", name="Loading")).to_be_visible()
