@@ -83,7 +83,7 @@ class LoopMonitor:
     def starved_seconds(self) -> float:
         """Time that the loop's thread has waited for a processor so far. Linux alone counts it."""
         try:
-            return int(self.schedstat.read_text().split()[1]) / 1e9
+            return int(self.schedstat.read_text(encoding="ascii").split()[1]) / 1e9
         except (OSError, IndexError, ValueError):
             return 0.0
 
