@@ -258,10 +258,12 @@ async def test_a_server_without_a_free_connection_is_503_until_it_has_one(
 async def test_what_the_server_cannot_help_is_503_and_a_wrong_statement_is_our_fault(
     app: FastAPI, laboratory: AsyncClient
 ) -> None:
-    for code in ("53100", "40001", "40P01", "25006", "55P03", "57P01", "58030"):
+    for code in ("40001", "40P01", "25006", "55P03", "57P01", "58030"):
         statement = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
         answer = await laboratory.post("/api/write", params={"statement": statement})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2"), code
+    statement = "DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$"  # disk_full
+    assert (await laboratory.post("/api/write", params={"statement": statement})).status_code == 507
     async with client_of(app) as client:
         assert (await client.get("/api/read", params={"statement": "SELECT nothing"})).status_code == 500
 
