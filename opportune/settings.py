@@ -15,8 +15,15 @@ from urllib.parse import urlsplit
 
 import pydantic_settings
 from pydantic import Field, PrivateAttr, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from opportune.env_lines import unreadable_line
 from opportune.errors import SettingsError
@@ -39,6 +46,10 @@ ORIGIN_PATTERN = re.compile(r"\*|https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a
 """What a browser sends as `Origin`: in small letters, without a path."""
 GENERATE_KEY_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
+RENAMED_SETTINGS = {
+    "staff_needs_two_factor": "is now NEEDS_SECOND_FACTOR: write NEEDS_SECOND_FACTOR=staff instead, or =none for false."
+}
+"""Former settings. The site does not start with one, because ignoring it could weaken the site."""
 FILE_OWNER_HINT = "Run this as the user whose file it is, or give the file to this user (chown)."
 MESSAGES = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}
 """What Pydantic says at more length."""
@@ -110,6 +121,14 @@ class BaseSettings(pydantic_settings.BaseSettings):
 
 class Settings(BaseSettings):
     """One attribute per setting. `.env.example` shows the same list with the same words."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[pydantic_settings.BaseSettings], *sources: Any, **named_sources: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Refuse former settings in the environment and in `.env`."""
+        _refuse_renamed((*sources, *named_sources.values()))
+        return super().settings_customise_sources(settings_cls, *sources, **named_sources)
 
     site_name: str = "Opportune"
     """What pages, e-mails, the admin and the API call this site."""
@@ -558,6 +577,13 @@ def _refuse_unreadable_lines(file: object) -> None:
         return
     if fault := unreadable_line(file.read_text(encoding="utf-8")):
         raise SettingsError(f"{file}: {fault}")
+
+
+def _refuse_renamed(sources: Sequence[PydanticBaseSettingsSource]) -> None:
+    for name, advice in RENAMED_SETTINGS.items():
+        read = (source for source in sources if isinstance(source, EnvSettingsSource))
+        if any(source.get_field_value(FieldInfo(), name)[0] is not None for source in read):
+            raise SettingsError(f"{name.upper()} {advice}")
 
 
 def _in_words(error: ErrorDetails) -> str:

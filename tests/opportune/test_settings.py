@@ -65,6 +65,18 @@ def test_production_refuses_a_missing_known_or_short_key_without_showing_it(
     assert not key or key not in str(caught.value)
 
 
+def test_former_setting_in_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAFF_NEEDS_TWO_FACTOR", "true")
+    with pytest.raises(SettingsError, match=r"^STAFF_NEEDS_TWO_FACTOR is now .*NEEDS_SECOND_FACTOR=staff"):
+        load_settings()
+
+
+def test_former_setting_in_env_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("STAFF_NEEDS_TWO_FACTOR=true\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"^STAFF_NEEDS_TWO_FACTOR is now .*NEEDS_SECOND_FACTOR=staff"):
+        load_settings()
+
+
 def test_production_refuses_debug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
