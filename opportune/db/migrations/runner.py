@@ -18,6 +18,7 @@ from opportune.db.migrations.connection import (
     migration_lock_beside,
     set_table_lock_timeout,
 )
+from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
 from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import record_revisions, recorded_revisions
@@ -30,8 +31,6 @@ from opportune.project import display_path, features_on_postgresql
 
 UNFILLED = "# FILL"
 """Stands in a migration that makemigrations has left a place in, for what rows get."""
-SQLITE_COPY = "_alembic_tmp_"
-"""Before the name of a table that SQLite makes anew, which nobody has written."""
 
 # `alembic.op`, which migrations use, is one for the whole process.
 _op = threading.Lock()
@@ -223,16 +222,24 @@ def _take(
             module: Any = load_python_file(migration.path.parent, migration.path.name)
             if op:
                 module.op = op
-            with preserve_expression_indexes(connection):
+            with preserve_expression_indexes(connection), refuse_duplicates(connection):
                 getattr(module, step.direction)()
         _refuse_dangling_rows(connection, migration)
         record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
     except ConversionError as error:
         raise OperatorError(f"{migration} was undone: {error}. {_fill(migration)}") from error
+    except DuplicatesError as error:
+        raise OperatorError(
+            f"{migration} {_failure(migration)}: {error}. Change or delete these rows, then run this again."
+        ) from error
     except SQLAlchemyError as error:
-        advice = _advice(error, migration)
-        end = "and was undone" if migration.is_atomic else "half-way: mend what is wrong, and run this again"
-        raise OperatorError(f"{migration} failed {end}: {_reason(error)}{advice}") from error
+        raise OperatorError(
+            f"{migration} {_failure(migration)}: {_reason(error)}{_advice(error, migration)}"
+        ) from error
+
+
+def _failure(migration: Migration) -> str:
+    return "failed and was undone" if migration.is_atomic else "failed half-way: mend what is wrong, and run this again"
 
 
 def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:
@@ -261,7 +268,7 @@ def _fill(migration: Migration) -> str:
 def _reason(error: SQLAlchemyError) -> str:
     # The driver's first line: those after it may quote a row.
     words = str(error.orig if isinstance(error, DBAPIError) else error)
-    return next(iter(words.splitlines()), type(error).__name__).replace(SQLITE_COPY, "")
+    return next(iter(words.splitlines()), type(error).__name__).replace(TABLE_COPY, "")
 
 
 def _needed(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Migration]:

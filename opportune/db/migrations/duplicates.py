@@ -1,0 +1,128 @@
+"""Search for duplicate values before a migration adds a unique constraint or index.
+
+The database's own error names one value at most, and after it PostgreSQL runs no query in the same transaction.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Select,
+    UniqueConstraint,
+    column,
+    event,
+    func,
+    literal_column,
+    select,
+    table,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
+
+from opportune.db.columns import is_secret
+from opportune.errors import OperatorError
+
+MAX_DUPLICATES_SHOWN = 5
+MAX_VALUE_LENGTH = 60
+"""Characters that are shown of a value."""
+TABLE_COPY = "_alembic_tmp_"
+"""Prefix of the copy that Alembic makes of a table because SQLite cannot alter it in place."""
+SORT_ORDER = re.compile(r"(\s+(ASC|DESC|NULLS\s+FIRST|NULLS\s+LAST))+$", re.IGNORECASE)
+
+UniqueRule = UniqueConstraint | Index
+
+
+class DuplicatesError(OperatorError):
+    """Rows have equal values in columns that become unique."""
+
+
+@contextmanager
+def refuse_duplicates(connection: Connection) -> Iterator[None]:
+    """Search the rows before each statement of the block that makes columns unique.
+
+    Raises:
+        DuplicatesError: Some rows have equal values. The message names the values.
+    """
+
+    def check(_connection: object, statement: object, *_rest: object) -> None:
+        for rule in _unique_rules(statement):
+            _check_rows(connection, rule)
+
+    event.listen(connection, "before_execute", check)
+    try:
+        yield
+    finally:
+        event.remove(connection, "before_execute", check)
+
+
+def _unique_rules(statement: object) -> Sequence[UniqueRule]:
+    match statement:
+        case CreateIndex(element=Index(unique=True) as index):
+            return [index]
+        case AddConstraint(element=UniqueConstraint() as constraint):
+            return [constraint]
+        case CreateTable(element=new) if new.name.startswith(TABLE_COPY):
+            return [rule for rule in new.constraints if isinstance(rule, UniqueConstraint)]
+    return []
+
+
+def _check_rows(connection: Connection, rule: UniqueRule) -> None:
+    parts = rule.expressions if isinstance(rule, Index) else rule.columns
+    columns = [_without_table(part) for part in parts]
+    duplicates: Sequence[Sequence[Any]] = []
+    is_autocommit = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+    # A column may not exist before its table is copied. The database then reports the duplicates itself.
+    with suppress(DBAPIError), nullcontext() if is_autocommit else connection.begin_nested():
+        duplicates = connection.execute(_duplicates_query(rule, columns, connection.dialect.name)).all()
+    if duplicates:
+        raise DuplicatesError(_describe(_table_name(rule), [str(each) for each in columns], duplicates))
+
+
+def _without_table(part: Any) -> ColumnElement[Any]:
+    """Return a column or an expression of an index as a query of any table can use it."""
+    if isinstance(part, Column):
+        return column(part.name, part.type)
+    return literal_column(SORT_ORDER.sub("", str(part)))
+
+
+def _table_name(rule: UniqueRule) -> str:
+    return rule.table.name.removeprefix(TABLE_COPY) if rule.table is not None else ""
+
+
+def _duplicates_query(rule: UniqueRule, columns: Sequence[ColumnElement[Any]], dialect: str) -> Select[Any]:
+    options = rule.dialect_options[dialect]
+    count = func.count()
+    schema = rule.table.schema if rule.table is not None else None
+    query = select(*columns, count).select_from(table(_table_name(rule), schema=schema))
+    if not options.get("nulls_not_distinct"):
+        query = query.where(*(each.is_not(None) for each in columns))
+    condition = options.get("where")
+    if condition is not None:
+        query = query.where(condition)
+    grouped = query.group_by(*columns).having(count > 1)
+    return grouped.order_by(count.desc(), *columns).limit(MAX_DUPLICATES_SHOWN + 1)
+
+
+def _describe(table_name: str, names: Sequence[str], duplicates: Sequence[Sequence[Any]]) -> str:
+    where = f"{table_name}.{names[0]}" if len(names) == 1 else f"{table_name} ({', '.join(names)})"
+    values = ", ".join(_describe_value(names, *duplicate) for duplicate in duplicates[:MAX_DUPLICATES_SHOWN])
+    more = " and more" if len(duplicates) > MAX_DUPLICATES_SHOWN else ""
+    return f"{where} is to be unique, but has duplicates: {values}{more}"
+
+
+def _describe_value(names: Sequence[str], *values_and_count: Any) -> str:
+    *values, count = values_and_count
+    shown = [_mask_secret(name, value) for name, value in zip(names, values, strict=True)]
+    return f"{' with '.join(shown)} ({count} rows)"
+
+
+def _mask_secret(name: str, value: Any) -> str:
+    if any(map(is_secret, re.findall(r"\w+", name))):
+        return "a value"
+    return repr(str(value)[:MAX_VALUE_LENGTH])
