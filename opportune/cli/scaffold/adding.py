@@ -270,10 +270,17 @@ def entries_of(model: NewModel, request: Request, router: str) -> dict[str, str]
         "admin": f"admin.{model.name}Admin",
     }
     if request.navigation:
-        entries["navigation"] = f'Link("{model.label}", "{model.path}", "{model.icon}")'
+        entries["navigation"] = navigation_link(model)
     if model.owner and not model.is_of_team:
         column = f"models.{model.name}.{model.owner.column}"
         entries["personal_data"] = f'PersonalData(summary="Your {model.label.lower()}", owners=[{column}])'
     if request.group:
         entries["groups"] = f'"{request.group}": {{"{model.words["identity"]}": "*"}}'
     return entries
+
+
+def navigation_link(model: NewModel) -> str:
+    """Return the code of a link that only users who may read the list see."""
+    right = f', right=("{model.words["identity"]}", "list")'
+    condition = {"anyone": "", "permitted": right}.get(model.read, ", signed_in=True")
+    return f'Link("{model.label}", "{model.path}", "{model.icon}"{condition})'

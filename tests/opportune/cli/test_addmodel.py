@@ -14,7 +14,9 @@ from opportune.cli import addmodel, startapp
 from opportune.cli.installed import INSTALLED
 from opportune.cli.main import main
 from opportune.cli.scaffold import models
+from opportune.cli.scaffold.adding import navigation_link
 from opportune.cli.scaffold.feature_file import with_model
+from opportune.cli.scaffold.model import NewModel
 from opportune.cli.scaffold.models import KnownModel
 from opportune.cli.scaffold.models import _models_in as models_in
 from opportune.cli.scaffold.module_imports import merged, with_imports
@@ -339,7 +341,11 @@ def test_what_makes_its_personal_data_elsewhere_is_told_what_to_add(
     assert "Add by hand to the owners of its personal data: Page.owner_id." in capsys.readouterr().out
     lines = (project / "app/blog/feature.py").read_bytes().split(b"\r\n")
     assert (lines[-4:-1], b"\n" in b"".join(lines)) == (
-        [b'    navigation=[Link("Pages", "/pages", "point")],', b"    personal_data=personal_data,", b")"],
+        [
+            b'    navigation=[Link("Pages", "/pages", "point", signed_in=True)],',
+            b"    personal_data=personal_data,",
+            b")",
+        ],
         False,
     )
 
@@ -401,6 +407,20 @@ blog = Feature(
     groups={"Editors": {"tag": "*"}},
 )
 '''
+
+
+@pytest.mark.parametrize(
+    ("read", "condition"),
+    [
+        ("anyone", ""),
+        ("signed-in", ", signed_in=True"),
+        ("owner", ", signed_in=True"),
+        ("permitted", ', right=("book-review", "list")'),
+    ],
+)
+def test_navigation_link_hides_pages_a_visitor_may_not_open(read: str, condition: str) -> None:
+    model = NewModel("books", "BookReview", [], read, read, "/book-reviews", "book")
+    assert navigation_link(model) == f'Link("Book reviews", "/book-reviews", "book"{condition})'
 
 
 def test_an_entry_is_put_in_and_the_rest_stays_as_it_was_written() -> None:
