@@ -53,6 +53,7 @@ from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
 from opportune.web.routing import Router, analyze, several
 from opportune.web.time_zone import TimeZoneMiddleware
+from opportune.web.warm_up import warm_up
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
@@ -105,6 +106,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if app.state.settings.environment == "development":
             await stack.enter_async_context(monitor_loop())
             mailbox.log_mailbox_link(app.state.settings)
+        if app.state.settings.environment != "test":
+            await warm_up(app)
         yield
 
 

@@ -1,6 +1,8 @@
 """Swagger UI at /api/docs, from an installed wheel: no CDN, and no inline script."""
 
-from fastapi import APIRouter, Request
+import asyncio
+
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from opportune.web.rendering.templates import templates
@@ -12,7 +14,11 @@ router = APIRouter()
 
 @router.get(OPENAPI)
 async def openapi(request: Request) -> JSONResponse:
-    return JSONResponse(request.app.openapi())
+    return await asyncio.to_thread(_render_openapi, request.app)
+
+
+def _render_openapi(app: FastAPI) -> JSONResponse:
+    return JSONResponse(app.openapi())
 
 
 @router.get("/api/docs")

@@ -1,0 +1,26 @@
+"""Work that the first requests would otherwise do on the event loop, done in threads when the site starts."""
+
+import asyncio
+import logging
+import threading
+
+from fastapi import FastAPI
+
+from opportune.web.rendering.static_files import ICONS_FILE, assets
+
+logger = logging.getLogger(__name__)
+
+
+async def warm_up(app: FastAPI) -> None:
+    """Read the icons, which every page links, and start a thread that builds the OpenAPI document."""
+    await asyncio.to_thread(assets.url, ICONS_FILE)
+    if not app.state.settings.is_production:  # production does not publish the document
+        # Unlike `asyncio.to_thread`, a daemon thread does not delay a reload.
+        threading.Thread(target=_build_openapi, args=(app,), name="openapi", daemon=True).start()
+
+
+def _build_openapi(app: FastAPI) -> None:
+    try:
+        app.openapi()
+    except Exception:  # the request for the document reports it
+        logger.debug("The OpenAPI document cannot be built.", exc_info=True)
