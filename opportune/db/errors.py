@@ -1,5 +1,6 @@
 """What a driver's error means, in one line for a person."""
 
+import errno
 import sqlite3
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -13,6 +14,8 @@ UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 # What psycopg files under other names: 25006 nothing can be written, 25P03 a transaction was idle for too long.
 UNAVAILABLE_SQLSTATES = {"25006", "25P03"}
 DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""The disk is full, a quota is used up, or a file may not grow any further."""
 
 MIGRATE = "{place} lacks a table. Run: python3 oppman.py migrate"
 DISK_FULL = "The disk of {place} is full. Free some space, then try again."
@@ -141,7 +144,9 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether the disk of the database has no room left."""
+    """Whether a disk has no room left, that of the database or that of a file."""
+    if isinstance(error, OSError):
+        return error.errno in FULL_DISK_ERRNOS
     driver = getattr(error, "orig", None)
     return (
         getattr(driver, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(driver, "sqlstate", "") == "53100"

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from opportune.atomic_files import replacement
+from opportune.db.errors import is_full
 from opportune.hosts import is_ephemeral
 from opportune.storage.signed_urls import URLSigner
-from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name
+from opportune.storage.storage import DiskFullError, MissingFileError, Storage, StorageError, is_name
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class FolderStorage(Storage):
             return await asyncio.to_thread(work, path, *arguments)
         except OSError as error:
             logger.error("storage: %s: %s", self.folder, error.strerror)  # noqa: TRY400 - one line tells all
-            raise StorageError from error
+            raise (DiskFullError if is_full(error) else StorageError) from error
 
     def _write(self, path: Path, content: bytes) -> None:
         for folder in (self.folder, path.parent):

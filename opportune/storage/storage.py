@@ -43,6 +43,15 @@ class StorageFullError(StorageError):
         super().__init__(f"This site has no room for more files: they may take {max_megabytes:,} MB in all.")
 
 
+class DiskFullError(StorageError):
+    """The disk that holds the files is full."""
+
+    status = 507
+
+    def __init__(self) -> None:
+        super().__init__("The disk of this site is full, so the file was not saved. Please try again later.")
+
+
 class MissingFileError(NotFound):
     """There is no such file: a 404."""
 

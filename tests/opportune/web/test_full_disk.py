@@ -1,18 +1,43 @@
-"""A database that cannot grow."""
+"""Disks that have no room left, for the database and for uploads."""
 
+import errno
+import logging
 import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import pytest
+from fastapi import FastAPI, File, Request, UploadFile
 from httpx import ASGITransport, AsyncClient
+from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 
-from opportune.settings import Settings
+from opportune.storage.folder import FolderStorage
+from opportune.storage.signed_urls import URLSigner
+from opportune.storage.storage import DiskFullError
+from opportune.testing.plugin import settings_for
 from opportune.testing.quiet_app import quiet_app
+from opportune.web.forms.forms import read_form
+from opportune.web.forms.uploads import Upload
+
+resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
+
+MESSAGE = "The disk of this site is full, so nothing was saved. Please try again later."
+MAX_FILE_BYTES = 1_500_000
+"""More than the parser keeps in memory, less than what is sent."""
+FILE = {"file": ("a.bin", bytes(3_000_000), "application/octet-stream")}
 
 
-@pytest.mark.database("sqlite")
-async def test_a_full_database_is_507_in_one_sentence(settings: Settings) -> None:
-    app = quiet_app(settings)
+class Paper(BaseModel):
+    file: Upload
+
+
+@pytest.fixture(scope="module")
+def app() -> FastAPI:
+    app = quiet_app(settings_for("sqlite:///never-opened.db"))
 
     @app.get("/api/full")
     async def full() -> None:
@@ -20,7 +45,96 @@ async def test_a_full_database_is_507_in_one_sentence(settings: Settings) -> Non
         driver.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise OperationalError("", None, driver)
 
+    @app.get("/api/bug")
+    async def bug() -> None:
+        raise OSError(errno.EISDIR, "Is a directory")
+
+    @app.post("/api/form")
+    @app.post("/form")
+    async def form(request: Request) -> dict[str, str]:
+        return (await read_form(request, Paper)).errors
+
+    @app.post("/api/fastapi")
+    async def fastapi(file: Annotated[UploadFile, File()], request: Request) -> int:
+        return file.size or 0
+
+    return app
+
+
+@pytest.fixture
+async def browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        response = await client.get("/api/full")
+        yield client
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@contextmanager
+def small_disk(max_bytes: int = MAX_FILE_BYTES) -> Iterator[None]:
+    """Let this process write no larger file: the system refuses with EFBIG, as Python ignores SIGXFSZ."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_full_database_is_507(browser: AsyncClient) -> None:
+    response = await browser.get("/api/full")
+    assert (response.status_code, response.json()["detail"]) == (507, MESSAGE)
+
+
+async def test_full_disk_during_upload_is_507_as_json(browser: AsyncClient) -> None:
+    with small_disk():
+        response = await browser.post("/api/form", files=FILE)
+    assert (response.status_code, response.json()["detail"]) == (507, MESSAGE)
+
+
+async def test_full_disk_during_upload_is_507_as_page(browser: AsyncClient) -> None:
+    with small_disk():
+        response = await browser.post("/form", files=FILE, headers={"Accept": "text/html"})
     assert response.status_code == 507
-    assert response.json()["detail"] == "The disk of this site is full, so nothing was saved. Please try again later."
+    assert MESSAGE in response.text
+
+
+async def test_full_disk_is_507_for_files_of_fastapi(browser: AsyncClient) -> None:
+    file = {"file": ("a.bin", bytes(2_000_000), "application/octet-stream")}
+    with small_disk():
+        response = await browser.post("/api/fastapi", files=file)
+    assert (response.status_code, response.json()["detail"]) == (507, MESSAGE)
+
+
+async def test_full_disk_is_logged_without_traceback(browser: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    with small_disk(), caplog.at_level(logging.ERROR):
+        await browser.post("/api/form", files=FILE)
+    assert [record.exc_info for record in caplog.records] == [None]
+
+
+async def test_failed_upload_leaves_no_temporary_file(
+    browser: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with small_disk():
+        await browser.post("/api/form", files=FILE)
+    assert not files_in(tmp_path)
+
+
+async def test_uploads_work_again_when_there_is_room(browser: AsyncClient) -> None:
+    with small_disk():
+        await browser.post("/api/form", files=FILE)
+    assert (await browser.post("/api/form", files=FILE)).json() == {}
+
+
+async def test_other_error_of_files_is_500(browser: AsyncClient) -> None:
+    assert (await browser.get("/api/bug")).status_code == 500
+
+
+async def test_full_folder_is_507_and_leaves_nothing(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path, URLSigner(["x" * 32]))
+    with small_disk(), pytest.raises(DiskFullError):
+        await storage.save("papers", "bin", bytes(3_000_000), "application/octet-stream")
+    assert not files_in(tmp_path)
+    assert DiskFullError.status == 507
