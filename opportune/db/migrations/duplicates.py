@@ -33,6 +33,8 @@ MAX_VALUE_LENGTH = 60
 """Characters that are shown of a value."""
 TABLE_COPY = "_alembic_tmp_"
 """Prefix of the copy that Alembic makes of a table because SQLite cannot alter it in place."""
+MARK = "/* duplicates */"
+"""Tells this query from those by which a migration itself depends on the rows."""
 SORT_ORDER = re.compile(r"(\s+(ASC|DESC|NULLS\s+FIRST|NULLS\s+LAST))+$", re.IGNORECASE)
 
 UniqueRule = UniqueConstraint | Index
@@ -99,7 +101,7 @@ def _duplicates_query(rule: UniqueRule, columns: Sequence[ColumnElement[Any]], d
     options = rule.dialect_options[dialect]
     count = func.count()
     schema = rule.table.schema if rule.table is not None else None
-    query = select(*columns, count).select_from(table(_table_name(rule), schema=schema))
+    query = select(*columns, count).prefix_with(MARK).select_from(table(_table_name(rule), schema=schema))
     if not options.get("nulls_not_distinct"):
         query = query.where(*(each.is_not(None) for each in columns))
     condition = options.get("where")

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from opportune.db.migrations.connection import in_memory_connection
+from opportune.db.migrations.duplicates import MARK
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.options import OPTIONS
@@ -84,7 +85,7 @@ def _take(connection: Connection, graph: MigrationGraph, step: Step) -> None:
 
 
 def _asks_for_rows(line: str) -> bool:
-    return line.upper().startswith(READING) and not any(name in line for name in CATALOGUES)
+    return line.upper().startswith(READING) and not any(name in line for name in (MARK, *CATALOGUES))
 
 
 def _record(step: Step) -> list[Executable]:

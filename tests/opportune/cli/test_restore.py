@@ -1,4 +1,5 @@
 import io
+import os
 import re
 import shutil
 import sqlite3
@@ -184,7 +185,7 @@ def test_a_backup_with_migrations_of_unknown_features_is_refused_unless_requeste
 def test_uploads_on_a_mount_point_of_their_own_are_refused_before_anything_is_replaced(
     oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "uploads")
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "uploads")
     assert "is a mount point" in refused(oppman, "restore", "--no-input", str(backup))
     assert site.emails() == ["bob@example.com"]
 
