@@ -4,6 +4,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
+from opportune.web.rendering import icons
 from tests.opportune.admin.gadget_feature import GadgetAdmin
 
 pytestmark = pytest.mark.database("sqlite")
@@ -23,6 +24,7 @@ async def test_font_awesome_is_not_loaded_without_its_icons(admin: AsyncClient) 
 async def test_font_awesome_is_loaded_for_an_icon_of_a_view(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(icons, "_added", set())  # the icon is not for the sheet of other tests
     monkeypatch.setattr(GadgetAdmin, "icon", "fa-solid fa-gear")
     assert FONT_AWESOME in (await admin.get("/admin/gadget/list")).text
 
