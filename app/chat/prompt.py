@@ -12,7 +12,7 @@ EXAMPLE_QUESTIONS = (
     "Write two sentences about the sea.",
     "Why is sleep important?",
 )
-"""What an empty chat offers to ask. The bundled small model can answer these."""
+"""Questions offered in an empty chat. The bundled small model can answer these."""
 
 
 def build_prompt(

@@ -74,7 +74,7 @@ class MessageRead(Schema):
     role: Role
     text: str
     reasoning: str
-    """What the model thought, which is not part of the answer."""
+    """Reasoning of the model, stored apart from its answer."""
     sources: list[dict[str, str]]
     """What an answer may cite, each with `title` and `url`: the first as [1]."""
     status: AnswerStatus

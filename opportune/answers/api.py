@@ -42,7 +42,7 @@ class AnswerRead(Schema):
     question: str
     text: str
     reasoning: str
-    """What the model thought, which is not part of the answer."""
+    """Reasoning of the model, stored apart from its answer."""
     tool_runs: list[ToolRunRead]
     """What the model had called; those that wait are approved and refused by their place, from 0."""
     sources: list[SourceRead]
