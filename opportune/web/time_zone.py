@@ -2,7 +2,7 @@
 
 import re
 from contextvars import ContextVar
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -75,14 +75,26 @@ def moment_in(moment: datetime, zone: str = "") -> datetime:
     name, again, _ = zone.partition(SECOND_TIME)
     there = find_zone(name) or current_zone.get()
     meant = moment.replace(tzinfo=there, fold=int(bool(again)))
-    try:
-        found = meant.astimezone(UTC)
-        is_skipped = found.astimezone(there).replace(tzinfo=None, fold=0) != meant.replace(tzinfo=None, fold=0)
-    except OverflowError:
-        raise ValueError(BEYOND) from None
-    if is_skipped:
+    found = _in_utc(meant)
+    if found.astimezone(there).replace(tzinfo=None, fold=0) != meant.replace(tzinfo=None, fold=0):
         raise ValueError(SKIPPED)
     return found
+
+
+def start_of_day(day: date) -> datetime:
+    """Return the first moment of a day in the current time zone, also where clocks skip midnight.
+
+    Raises:
+        ValueError: the year is out of range.
+    """
+    return _in_utc(datetime.combine(day, time(), current_zone.get()))
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(BEYOND) from None
 
 
 def format_date(day: date | None) -> str:

@@ -4,7 +4,7 @@ They have the shape that SQLAdmin asks of filters, and take any value that someb
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -28,7 +28,9 @@ from opportune.db.columns import (
     label_of,
     many_to_many_of,
 )
+from opportune.db.model import utc_now
 from opportune.errors import OperatorError
+from opportune.web.time_zone import local, start_of_day
 
 RunQuery = Callable[[Select[Any]], Any]
 
@@ -117,7 +119,10 @@ def _is_linked_with_one_of(relation: Any, values: Sequence[Any]) -> ColumnElemen
 
 
 class ComparisonFilter(Filter):
-    """A text, number or time against what somebody types; `empty` and `filled` where a column may be null."""
+    """Compares a text, number or time with a typed value; `empty` and `filled` if a column may be null.
+
+    Days begin at midnight in the visitor's time zone, like the times in the rows of the list.
+    """
 
     has_operator = True
 
@@ -147,24 +152,25 @@ class ComparisonFilter(Filter):
         if self.input_type == "text":
             return _compare_text(query, column, operation, value.replace("\0", " ").strip())
         if self.input_type == "date" and operation in DATE_RANGES:
-            first, after = (self._moment(day) for day in _bucket(operation, datetime.now(UTC).date()))
+            today = local(utc_now()).date()
+            first, after = (self._first_value(day) for day in _bucket(operation, today))
             return query.where(column >= first, column < after)
         bounds = self._bounds(value.strip())
         return query if bounds is None else _compare(query, column, operation, *bounds)
 
     def _bounds(self, value: str) -> tuple[Any, Any] | None:
-        """The first value that `value` means, and the first one after it: a day is many moments."""
+        """Return the first value that `value` covers and the first one after it: a day has many moments."""
         try:
             if self.kind is datetime:
                 day = date.fromisoformat(value)
-                return self._moment(day), self._moment(day + timedelta(days=1))
+                return self._first_value(day), self._first_value(day + timedelta(days=1))
             found = date.fromisoformat(value) if self.kind is date else _number(self.kind, value)
         except (ValueError, OverflowError, InvalidOperation):
             return None
         return found, found
 
-    def _moment(self, day: date) -> date:
-        return datetime.combine(day, time(), UTC) if self.kind is datetime else day
+    def _first_value(self, day: date) -> date:
+        return start_of_day(day) if self.kind is datetime else day
 
 
 def _bucket(name: str, today: date) -> tuple[date, date]:

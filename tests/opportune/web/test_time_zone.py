@@ -1,7 +1,7 @@
 """Times are shown and read where somebody is, and stored in UTC."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,7 +16,16 @@ from opportune.mail import render_email
 from opportune.settings import Settings, load_settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.web import Form, cached, format_datetime, read_form, templates
-from opportune.web.time_zone import BEYOND, SKIPPED, current_zone, find_zone, format_time, local, zone_name
+from opportune.web.time_zone import (
+    BEYOND,
+    SKIPPED,
+    current_zone,
+    find_zone,
+    format_time,
+    local,
+    start_of_day,
+    zone_name,
+)
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -177,3 +186,19 @@ def test_an_e_mail_has_times_of_the_site(settings: Settings, monkeypatch: pytest
     monkeypatch.setattr("opportune.mail.email.render", render)
     render_email(settings, "ada@example.com", "test", {})
     assert set(seen) == {"1 Jul 2026, 12:00 UTC"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "start"),
+    [
+        ("Europe/Vienna", date(2026, 3, 2), datetime(2026, 3, 1, 23, tzinfo=UTC)),
+        ("Africa/Cairo", date(2026, 4, 24), datetime(2026, 4, 23, 22, tzinfo=UTC)),  # clocks go from 00:00 to 01:00
+        ("America/Havana", date(2026, 11, 1), datetime(2026, 11, 1, 4, tzinfo=UTC)),  # clocks go from 01:00 to 00:00
+    ],
+)
+def test_day_starts_at_its_first_moment(zone: str, day: date, start: datetime) -> None:
+    token = current_zone.set(ZoneInfo(zone))
+    try:
+        assert start_of_day(day) == start
+    finally:
+        current_zone.reset(token)

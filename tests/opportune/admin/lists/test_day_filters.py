@@ -1,0 +1,54 @@
+"""Filters by day: a day begins at midnight in the visitor's time zone, like the times in the rows."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from tests.opportune.admin.gadget_feature import Gadget
+
+SEEN = {"late": datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "early": datetime(2026, 3, 1, 23, 1, tzinfo=UTC)}
+"""A minute before and after midnight in Vienna; both are on 1 March in UTC."""
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    now = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+    monkeypatch.setattr("opportune.admin.lists.filters.utc_now", lambda: now)
+    async with app_with_gadgets.state.database.writer() as session:
+        session.add_all(
+            Gadget(name=name, maker_id=1, seen_at=at, made_on=date(2026, 3, 2) if name == "early" else None)
+            for name, at in SEEN.items()
+        )
+    return app_with_gadgets
+
+
+@pytest.mark.parametrize(
+    ("query", "in_vienna", "in_utc"),
+    [
+        ("seen_at_op=equals&seen_at=2026-03-01", ["late"], ["late", "early"]),
+        ("seen_at_op=equals&seen_at=2026-03-02", ["early"], []),
+        ("seen_at_op=less_than&seen_at=2026-03-02", ["late"], ["late", "early"]),
+        ("seen_at_op=greater_than&seen_at=2026-03-01", ["early"], []),
+        ("seen_at_op=today", ["early"], ["late", "early"]),
+        ("made_on_op=today", ["early"], []),
+    ],
+)
+async def test_days_begin_at_the_visitors_midnight(
+    admin: AsyncClient, query: str, in_vienna: list[str], in_utc: list[str]
+) -> None:
+    assert await names(admin, query) == in_utc
+    admin.cookies.set("time_zone", "Europe/Vienna")
+    assert await names(admin, query) == in_vienna
+
+
+async def names(browser: AsyncClient, query: str) -> list[str]:
+    return [row["name"] for row in (await browser.get(f"/admin/gadget/export/json?{query}")).json()]
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2026-04-24"])
+async def test_any_day_can_be_asked_for(admin: AsyncClient, day: str) -> None:
+    admin.cookies.set("time_zone", "Africa/Cairo")  # whose clocks skip midnight on the last of these days
+    assert (await admin.get(f"/admin/gadget/list?seen_at_op=equals&seen_at={day}")).status_code == 200
