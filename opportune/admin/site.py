@@ -26,7 +26,7 @@ from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import form_page
 from opportune.admin.import_export.export import export_page
 from opportune.admin.import_export.import_view import import_page
-from opportune.admin.lists.actions import with_confirmation
+from opportune.admin.lists.actions import list_url, with_confirmation
 from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import LogAdmin, history_page
 from opportune.admin.mount import ADMIN_PATH
@@ -176,8 +176,9 @@ class AdminSite(AdapterSite):
         return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
 
     def get_save_redirect_url(self, request: Request, form: FormData, model_view: ModelView, obj: Any) -> str | URL:  # type: ignore[override]  # a static method there
-        if form.get("save") == "Save" and not model_view.has_permission(request, Action.LIST):
-            return request.url_for("admin:index")
+        if form.get("save") == "Save" and isinstance(model_view, AdminView):
+            may_list = model_view.has_permission(request, Action.LIST)
+            return list_url(request, model_view) if may_list else request.url_for("admin:index")
         return super().get_save_redirect_url(request, form, model_view, obj)
 
     @cached_property

@@ -21,6 +21,7 @@ from opportune.admin.forms.inlines import (
     inline_tables,
     validate_inlines,
 )
+from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.formatters import truncate
 from opportune.admin.protocols import View
 from opportune.db.columns import title_of
@@ -113,6 +114,7 @@ async def _page(
         "has_files": bool(view.files or inline_file_fields(view)),
         "edited": [(table.view, table.by) for table in tables],
         "error": error,
+        "list": list_url(request, view),
         "may_create": view.can_create and await view.check_can_create(request),
     }
     context |= await (view.create_context(request) if row is None else view.edit_context(request))

@@ -18,6 +18,7 @@ from opportune.admin.authorization import may_list
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.foreign_keys import parse_id
+from opportune.admin.lists.parameters import known_parameters
 from opportune.admin.log import audit
 from opportune.admin.protocols import Pages, View
 from opportune.admin.sqladmin_adapter import slug_and_label
@@ -101,16 +102,14 @@ async def selected_rows(request: Request, view: View, pks: Sequence[str]) -> lis
 
 def selection_query(request: Request, *pks: object) -> str:
     """The query of this request with these rows for an action, which then leads back to the same list."""
-    return urlencode([*_of_list(request), ("pks", ",".join(map(str, pks)))])
-
-
-def _of_list(request: Request) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
+    return urlencode([*kept, ("pks", ",".join(map(str, pks)))])
 
 
 def list_url(request: Request, view: Pages) -> str:
     """The address of the list with the search, filters, order and page that this request came from."""
-    kept = _of_list(request)
+    known = known_parameters(view)
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name in known]
     address = str(request.url_for("admin:list", identity=view.identity))
     return f"{address}?{urlencode(kept)}" if kept else address
 

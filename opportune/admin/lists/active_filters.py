@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from opportune.admin.lists.filters import VALUELESS_OPERATIONS
+from opportune.admin.lists.parameters import ORDER_PARAMETERS, narrowing_parameters
 from opportune.admin.protocols import View
 
 Options = Sequence[tuple[Any, Any]]
-NON_FILTER_PARAMETERS = {"page", "pageSize", "sort", "sortBy"}
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
     return {
         "filters": shown,
         "active_filters": search + [each for one in shown for each in _active_filters(request, one)],
-        "clear": _without(request, {name for name in request.query_params if name not in NON_FILTER_PARAMETERS}),
-        "is_narrowed": any(value for name, value in request.query_params.items() if name not in NON_FILTER_PARAMETERS),
+        "clear": _without(request, {name for name in request.query_params if name not in ORDER_PARAMETERS}),
+        "is_narrowed": any(request.query_params.get(name) for name in narrowing_parameters(view)),
     }
 
 

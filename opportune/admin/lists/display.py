@@ -32,6 +32,9 @@ class DisplayMixin(AdapterView):
     fieldsets: ClassVar[Sequence[Fieldset]] = ()
     """Groups of columns with a title, in forms and details. What is in none comes last."""
 
+    list_parameters: ClassVar[Sequence[str]] = ()
+    """Query parameters that your `list_query` reads. A list refuses those that it does not know."""
+
     files: Mapping[str, FileColumn]
     """Those, and the fields of the model that hold files by their type."""
     references: dict[str, ForeignKeyLookup]

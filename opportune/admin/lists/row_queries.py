@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.lists.filters import apply_filter
+from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.lists.search import matching_words
 from opportune.admin.paths import parse_path, sorted_by
 from opportune.admin.persistence.transactions import PersistenceMixin
@@ -63,7 +64,12 @@ class RowQueriesMixin(PersistenceMixin):
         return super().default_sort() if self.column_default_sort else [(key.key, True) for key in self.pk_columns]
 
     async def filtered_query(self, request: Request) -> Select[Any]:
-        """The rows that the address asks for: its search and filters."""
+        """The rows that the address asks for: its search and filters.
+
+        Raises:
+            RequestValidationError: the list does not have one of its parameters.
+        """
+        refuse_unknown_parameters(request, self)
         statement, asked = self.list_query(request), request.query_params
         for chosen in self._filters:
             statement = await apply_filter(statement, chosen, asked, self.model)

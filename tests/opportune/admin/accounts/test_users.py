@@ -159,7 +159,7 @@ HOSTILE = [
     ("created_at=9999-12-31&created_at_op=equals", 200),
     ("created_at=2001-01-01&created_at_op=nonsense&search=%00%ff", 200),
     (f"search={'word+' * 500}", 200),
-    ("hashed_password=x", 200),
+    ("hashed_password=x", 422),
 ]
 
 
