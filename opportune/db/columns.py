@@ -23,11 +23,21 @@ LONG_TEXT_LENGTH = 500
 MAX_KEYWORD_LENGTH = 64
 """Characters up to which a text is one thing, such as a key or an address, and shown whole."""
 
+MAX_MESSAGE_VALUE_LENGTH = 60
+"""Characters of a value that a message shows."""
+
 
 @lru_cache(4096)
 def is_secret(name: str) -> bool:
     """Whether a column's name says that its value is nobody's to see. Takes paths such as `owner.email` too."""
     return bool(SECRET.search(name.rsplit(".", 1)[-1]))
+
+
+def value_for_message(name: str, value: Any) -> str:
+    """Return the shortened value of a column or an SQL expression; secrets are masked."""
+    if any(map(is_secret, re.findall(r"\w+", name))):
+        return "a value"
+    return repr(str(value)[:MAX_MESSAGE_VALUE_LENGTH])
 
 
 def is_privilege(name: str) -> bool:

@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import CHAR, Connection, bindparam, column, inspect, select, table, update
 from sqlalchemy.types import TypeEngine, Uuid
 
-from opportune.db.columns import is_secret
+from opportune.db.columns import value_for_message
 from opportune.db.migrations.value_conversion import ConversionError, Family, convert, family_of
 
 MAX_ROWS_SHOWN = 5
-MAX_VALUE_LENGTH = 60
-"""Characters that are shown of a value."""
 ROWS_PER_FETCH = 1000
 """Rows fetched from the database at once."""
 HEX_LENGTH = 32
@@ -130,7 +128,7 @@ class _ColumnValues:
         return getattr(type_.dialect_impl(dialect), name)(dialect, *arguments)
 
     def _describe(self, stored: StoredValue) -> str:
-        value = "a value" if is_secret(self.column.name) else repr(str(stored.value)[:MAX_VALUE_LENGTH])
+        value = value_for_message(self.column.name, stored.value)
         if self.keys == [self.column.name]:
             return value
         key = ", ".join(f"{name} {key}" for name, key in zip(self.keys, stored.key, strict=True))

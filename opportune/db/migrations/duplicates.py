@@ -25,12 +25,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
 
-from opportune.db.columns import is_secret
+from opportune.db.columns import value_for_message
 from opportune.errors import OperatorError
 
 MAX_DUPLICATES_SHOWN = 5
-MAX_VALUE_LENGTH = 60
-"""Characters that are shown of a value."""
 TABLE_COPY = "_alembic_tmp_"
 """Prefix of the copy that Alembic makes of a table because SQLite cannot alter it in place."""
 MARK = "/* duplicates */"
@@ -120,11 +118,4 @@ def _describe(table_name: str, names: Sequence[str], duplicates: Sequence[Sequen
 
 def _describe_value(names: Sequence[str], *values_and_count: Any) -> str:
     *values, count = values_and_count
-    shown = [_mask_secret(name, value) for name, value in zip(names, values, strict=True)]
-    return f"{' with '.join(shown)} ({count} rows)"
-
-
-def _mask_secret(name: str, value: Any) -> str:
-    if any(map(is_secret, re.findall(r"\w+", name))):
-        return "a value"
-    return repr(str(value)[:MAX_VALUE_LENGTH])
+    return f"{' with '.join(map(value_for_message, names, values))} ({count} rows)"
