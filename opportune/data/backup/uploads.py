@@ -64,7 +64,7 @@ def stage_uploads(archive: Archive, place: Place) -> Iterator["StagedUploads"]:
         yield StagedUploads(None)
         return
     place = place.resolve()
-    if os.path.ismount(place):  # noqa: PTH - mypy refuses Path.is_mount for Windows
+    if os.path.ismount(place):  # mypy refuses Path.is_mount for Windows
         raise OperatorError(f"{place} is a mount point, so it cannot be replaced: mount the folder above it instead.")
     folder = place.with_name(f"{place.name}.restore{TEMPORARY}")
     shutil.rmtree(folder, ignore_errors=True)
