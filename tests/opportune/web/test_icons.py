@@ -121,6 +121,7 @@ def test_what_only_looks_like_an_icon_is_none(project: Path) -> None:
 async def test_the_sheet_is_kept_for_a_year_and_has_another_address_when_it_changes(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(assets, "_urls", {})  # an address is kept for a second, also that of another test's icons
     url = assets.url(ICONS_FILE)
     answer = await client.get(url)
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
