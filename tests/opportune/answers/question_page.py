@@ -1,39 +1,42 @@
-"""A page with a question and its answer, by the macros that every project has."""
+"""A page with a question, files and the answer, made with the macros that every project has."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, FastAPI, Form, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 
-from opportune.accounts import CurrentUser
-from opportune.db import WriteSession
+from opportune.accounts import CurrentUser, User
 from opportune.feature import Feature
 from opportune.features import accounts, answers, jobs
-from opportune.llm import Answers, show_answer
+from opportune.llm import AnswerManager, Answers, FileQuestionForm, ask_by_form, show_answer
 from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
-from opportune.text import Line
-from opportune.web import templates
+from opportune.web import Form, read_form, templates
 from tests.opportune.page_templates import add_templates
 
 TOPIC = "waves"
 PAGE = """{% extends "base.html" %}{% from "macros/answer.html" import question_form with context %}
-{% block content %}<h1>Waves</h1>{{ question_form("/waves", answer, "Your question") }}{% endblock %}"""
+{% block content %}<h1>Waves</h1>{{ question_form("/waves", answer, "Your question", form=form) }}{% endblock %}"""
 
 pages = APIRouter()
 
 
+async def render_page(request: Request, user: User, answers: AnswerManager, form: Form[FileQuestionForm]) -> Response:
+    context = {"answer": await answers.newest(TOPIC, user.id), "form": form}
+    return templates.render(request, "waves.html", context, form.status)
+
+
 @pages.get("/waves")
 async def waves(request: Request, user: CurrentUser, answers: Answers) -> Response:
-    return templates.render(request, "waves.html", {"answer": await answers.newest(TOPIC, user.id)})
+    return await render_page(request, user, answers, Form(FileQuestionForm))
 
 
 @pages.post("/waves")
-async def ask_of_waves(
-    request: Request, user: CurrentUser, session: WriteSession, answers: Answers, question: Annotated[Line, Form()]
-) -> Response:
-    answer = await answers.ask(session, question, owner_id=user.id, topic=TOPIC)
+async def ask_of_waves(request: Request, user: CurrentUser, answers: Answers) -> Response:
+    form = await read_form(request, FileQuestionForm)
+    answer = await ask_by_form(answers, form, owner_id=user.id, topic=TOPIC)
+    if answer is None:
+        return await render_page(request, user, answers, form)
     return await show_answer(request, answer, "/waves")
 
 

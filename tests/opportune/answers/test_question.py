@@ -1,54 +1,18 @@
-"""A question by the macro `question_form`, with files, and kept where it is refused."""
+"""Questions of the macro `question_form`: files, and refused questions that stay in the form."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI
 
-from opportune.accounts import CurrentUser, User
-from opportune.feature import Feature
-from opportune.features import accounts, answers, jobs
-from opportune.llm import AnswerManager, Answers, FakeProvider, FileQuestionForm, ask_by_form, show_answer
-from opportune.settings import Settings
+from opportune.accounts import User
+from opportune.llm import FakeProvider
 from opportune.testing import signed_in_client
-from opportune.testing.quiet_app import quiet_app
-from opportune.web import Form, read_form, templates
-from tests.opportune.page_templates import add_templates
+from tests.opportune.answers.question_page import TOPIC, app
+
+__all__ = ["app"]  # a fixture
 
 pytestmark = pytest.mark.database("sqlite")
-
-PAGE = """{% extends "base.html" %}{% from "macros/answer.html" import question_form with context %}
-{% block content %}<h1>Waves</h1>{{ question_form("/waves", answer, "Your question", form=form) }}{% endblock %}"""
-pages = APIRouter()
-
-
-async def show(request: Request, user: User, answers: AnswerManager, form: Form[FileQuestionForm]) -> Response:
-    context = {"answer": await answers.newest("waves", user.id), "form": form}
-    return templates.render(request, "waves.html", context, form.status)
-
-
-@pages.get("/waves")
-async def waves(request: Request, user: CurrentUser, answers: Answers) -> Response:
-    return await show(request, user, answers, Form(FileQuestionForm))
-
-
-@pages.post("/waves")
-async def ask_of_waves(request: Request, user: CurrentUser, answers: Answers) -> Response:
-    form = await read_form(request, FileQuestionForm)
-    answer = await ask_by_form(answers, form, owner_id=user.id, topic="waves")
-    if answer is None:
-        return await show(request, user, answers, form)
-    return await show_answer(request, answer, "/waves")
-
-
-@pytest.fixture
-async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    add_templates(monkeypatch, {"waves.html": PAGE})
-    feature = Feature(name="waves", summary="Waves.", pages=pages)
-    app = quiet_app(settings, [accounts, jobs, answers, feature])
-    async with app.router.lifespan_context(app):
-        yield app
 
 
 async def test_question_with_a_file_reaches_the_model(app: FastAPI, user: User) -> None:
@@ -58,7 +22,7 @@ async def test_question_with_a_file_reaches_the_model(app: FastAPI, user: User) 
         assert 'enctype="multipart/form-data"' in (await client.get("/waves")).text
         response = await client.post("/waves", data={"question": "How high?"}, files=files)
         assert (response.status_code, response.headers["location"]) == (303, "/waves")
-        shown = await app.state.answers.newest("waves", user.id)
+        shown = await app.state.answers.newest(TOPIC, user.id)
         await client.get(f"/api/v1/answers/{shown.answer.id}/stream")
     assert "Tides are high." in model.received[0][-1].content
 
