@@ -128,6 +128,13 @@ async def test_a_todo_is_edited_on_its_page_done_open_again_and_deleted_and_an_i
     assert await stored(database, todo) is None
 
 
+async def test_deletion_asks_first_and_is_processed_once(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(ann)
+    form = (await browser.get("/todos")).text.partition(f'action="/todos/{todo.id}/delete')[2].partition("</form>")[0]
+    assert 'hx-confirm="Delete this to-do?"' in form
+    assert 'name="form_token"' in form
+
+
 async def test_htmx_gets_the_board_alone_or_the_form_with_its_errors_and_done_is_yes_or_no(
     browser: AsyncClient, ann: User, make_todo: MakeTodo
 ) -> None:

@@ -1,0 +1,79 @@
+"""A page with a list of notes: a form that adds one, and a button that asks before it deletes all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
+
+from opportune.feature import Feature
+from opportune.features import accounts, jobs
+from opportune.settings import Settings
+from opportune.testing.quiet_app import quiet_app
+from opportune.web import Form, is_htmx, read_form, templates
+from tests.opportune.page_templates import add_templates
+
+PAGE = """{% extends "base.html" %}
+{% block content %}<h1>Notes</h1>
+{% from "macros/forms.html" import form_fields %}
+<form method="post" action="/notes" hx-post="/notes" hx-target="#notes" hx-swap="outerHTML">
+  {{ form_fields(form) }}<button class="btn">Add</button></form>
+<form method="post" action="/notes/delete" hx-post="/notes/delete" hx-target="#notes" hx-swap="outerHTML"
+  hx-confirm="Delete all notes?">{{ form_token() }}<button class="btn">Delete all</button></form>
+{% block notes %}<ul id="notes">{% for title in titles %}<li>{{ title }}</li>{% endfor %}</ul>{% endblock %}
+{% endblock %}"""
+
+
+class Note(BaseModel):
+    title: str
+
+
+pages = APIRouter(prefix="/notes")
+titles: list[str] = []
+may_finish = asyncio.Event()
+
+
+@pages.get("")
+async def show(request: Request) -> Response:
+    return templates.render(request, "notes.html", {"form": Form(Note), "titles": titles})
+
+
+@pages.post("")
+async def add(request: Request) -> Response:
+    form = await read_form(request, Note)
+    assert form.data
+    await may_finish.wait()
+    titles.append(form.data.title)
+    return show_list(request)
+
+
+@pages.post("/delete")
+async def delete(request: Request) -> Response:
+    titles.clear()
+    return show_list(request)
+
+
+def show_list(request: Request) -> Response:
+    if is_htmx(request):
+        return templates.render_block(request, "notes.html", "notes", {"titles": titles})
+    return RedirectResponse("/notes", 303)
+
+
+@pytest.fixture
+async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    add_templates(monkeypatch, {"notes.html": PAGE})
+    titles.clear()
+    may_finish.set()
+    app = quiet_app(settings, [accounts, jobs, Feature(name="notes", summary="Notes.", pages=pages)])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+def slow() -> Iterator[asyncio.Event]:
+    """Adding a note waits until this event is set."""
+    may_finish.clear()
+    yield may_finish
+    may_finish.set()

@@ -1,0 +1,37 @@
+"""The dialog that asks before a request is sent."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from opportune.testing.services.accessibility import find_violations
+from tests.opportune.e2e.note_page import app, titles
+
+__all__ = ["app"]  # a fixture
+
+# A browser shows the same with both databases.
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def test_question_is_a_dialog_of_the_page(page: Page) -> None:
+    titles.append("Milk")
+    await page.goto("/notes")
+    delete, dialog = page.get_by_role("button", name="Delete all"), page.get_by_role("dialog")
+    await delete.click()
+    await expect(dialog).to_have_accessible_name("Delete all notes?")
+    assert not await find_violations(page)
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(delete).to_be_focused()
+    await delete.click()
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_be_hidden()
+    assert titles == ["Milk"]
+
+
+async def test_yes_sends_the_request(page: Page) -> None:
+    titles.append("Milk")
+    await page.goto("/notes")
+    await page.get_by_role("button", name="Delete all").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+    await expect(page.get_by_text("Milk")).to_be_hidden()
+    assert titles == []

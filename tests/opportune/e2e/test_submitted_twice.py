@@ -1,0 +1,49 @@
+"""Forms that a browser submits twice while the server takes its time."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.opportune.e2e.note_page import app, slow, titles
+
+__all__ = ["app", "slow"]  # fixtures
+
+# A browser shows the same with both databases.
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def test_enter_twice_adds_one_note(page: Page, slow: asyncio.Event) -> None:
+    await page.goto("/notes")
+    button = page.get_by_role("button", name="Add")
+    await page.get_by_label("Title").fill("Milk")
+    await page.keyboard.press("Enter")
+    await expect(button).to_be_disabled()
+    await expect(button).to_have_attribute("aria-busy", "true")
+    await expect(page.get_by_role("progressbar", name="Loading")).to_be_visible()
+    await page.keyboard.press("Enter")
+    slow.set()
+    await expect(page.get_by_text("Milk")).to_have_count(1)
+    await expect(button).to_be_enabled()
+    await expect(page.locator(".loading-bar")).to_be_hidden()
+    assert titles == ["Milk"]
+
+
+async def test_same_note_can_be_added_again(page: Page) -> None:
+    await page.goto("/notes")
+    for number in (1, 2):
+        await page.get_by_label("Title").fill("Milk")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("Milk")).to_have_count(number)
+    assert titles == ["Milk", "Milk"]
+
+
+async def test_enter_twice_without_javascript_adds_one(plain_page: Page, slow: asyncio.Event) -> None:
+    await plain_page.goto("/notes")
+    await plain_page.get_by_label("Title").fill("Milk")
+    for _ in range(2):
+        async with plain_page.expect_request(lambda request: request.method == "POST"):
+            await plain_page.keyboard.press("Enter")
+    slow.set()
+    await expect(plain_page.get_by_text("Milk")).to_have_count(1)
+    assert titles == ["Milk"]
