@@ -42,6 +42,7 @@ from opportune.web.middleware.compression import CompressionMiddleware
 from opportune.web.middleware.cors import ApiCorsMiddleware
 from opportune.web.middleware.csrf import CsrfMiddleware
 from opportune.web.middleware.flash import FlashMiddleware
+from opportune.web.middleware.full_disk import FullDiskMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request_log import RequestLogMiddleware
 from opportune.web.middleware.security_headers import SecurityHeadersMiddleware
@@ -137,6 +138,7 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 
 def add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost: headers and log lines are for refusals and crashes too.
+    app.add_middleware(FullDiskMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_file_bytes=settings.max_upload_bytes)
     app.add_middleware(SubmissionMiddleware, store=DatabaseSubmissions(app.state.database))
     app.add_middleware(CsrfMiddleware, settings=settings)

@@ -123,10 +123,8 @@ def _error_page(request: Request, context: Mapping[str, Any], status: int) -> Re
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the type that this handler is registered for
-    if isinstance(error.__cause__, ClientDisconnect):  # FastAPI takes it for a body that it cannot read
+    if isinstance(error.__cause__, (ClientDisconnect, OSError)):  # FastAPI turns them into an unreadable body
         raise error.__cause__
-    if isinstance(error.__cause__, OSError):  # FastAPI wraps a full disk in the same way
-        return await on_os_error(request, error.__cause__)
     if 300 <= error.status_code < 400:
         let_repeat(request)  # such as to the page that signs in: the form has not been processed
         return Response(status_code=error.status_code, headers=error.headers)
@@ -187,14 +185,6 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     )
     page.headers.update(RETRY_HEADERS)
     return page
-
-
-async def on_os_error(request: Request, error: Exception) -> Response:
-    """Return 507 if the disk is full, such as while an upload is buffered. Other errors of files are bugs."""
-    if not is_full(error):
-        raise error
-    logger.error("disk full: %s", error)
-    return problem(request, 507)
 
 
 async def on_busy(request: Request, error: Exception) -> Response:
@@ -258,7 +248,6 @@ HANDLERS: dict[type[Exception], Handler] = {
     RequestValidationError: on_invalid_request,
     DBAPIError: on_database_unavailable,
     PoolTimeoutError: on_database_unavailable,
-    OSError: on_os_error,
     Busy: on_busy,
     StorageError: on_storage_error,
     LLMError: on_llm_error,

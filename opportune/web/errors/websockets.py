@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from opportune.db.errors import is_full, is_outage
+from opportune.db.errors import is_outage
 from opportune.errors import FieldErrors, Forbidden, NotFound
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ async def on_disconnect(_socket: WebSocket, _error: WebSocketDisconnect) -> None
 
 async def _close(socket: WebSocket, error: Exception) -> None:
     """Close with 1008 for a refusal and 1013 for what may work later; errors that are bugs are raised."""
-    if (isinstance(error, DBAPIError) and not is_outage(error)) or (isinstance(error, OSError) and not is_full(error)):
+    if isinstance(error, DBAPIError) and not is_outage(error):
         raise error
     code = status.WS_1008_POLICY_VIOLATION if _is_refusal(error) else status.WS_1013_TRY_AGAIN_LATER
     if code == status.WS_1013_TRY_AGAIN_LATER:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +12,7 @@ from typing import Annotated
 
 import pytest
 from fastapi import FastAPI, File, Request, UploadFile
+from fastapi.responses import StreamingResponse
 from httpx import ASGITransport, AsyncClient
 from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
@@ -45,9 +47,17 @@ def app() -> FastAPI:
         driver.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise OperationalError("", None, driver)
 
-    @app.get("/api/bug")
-    async def bug() -> None:
-        raise OSError(errno.EISDIR, "Is a directory")
+    @app.get("/api/error")
+    async def fail(number: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    @app.get("/api/download")
+    async def download(number: int) -> StreamingResponse:
+        async def content() -> AsyncIterator[str]:
+            yield "The first part"
+            raise OSError(number, os.strerror(number))
+
+        return StreamingResponse(content())
 
     @app.post("/api/form")
     @app.post("/form")
@@ -128,8 +138,23 @@ async def test_uploads_work_again_when_there_is_room(browser: AsyncClient) -> No
     assert (await browser.post("/api/form", files=FILE)).json() == {}
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+async def test_full_disk_in_a_route_is_507(browser: AsyncClient, number: int) -> None:
+    assert (await browser.get("/api/error", params={"number": number})).status_code == 507
+
+
 async def test_other_error_of_files_is_500(browser: AsyncClient) -> None:
-    assert (await browser.get("/api/bug")).status_code == 500
+    assert (await browser.get("/api/error", params={"number": errno.EISDIR})).status_code == 500
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EISDIR])
+async def test_error_within_a_response_is_logged_unchanged(
+    browser: AsyncClient, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    with pytest.raises(AssertionError):  # httpx: the response is incomplete
+        await browser.get("/api/download", params={"number": number})
+    errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert [str(error) for error in errors] == [str(OSError(number, os.strerror(number)))]
 
 
 async def test_full_folder_is_507_and_leaves_nothing(tmp_path: Path) -> None:
