@@ -72,6 +72,8 @@ class OpenAICompatible(Provider):
             # With its finish_reason seen, nothing but the token counts can be missing.
             if not answer.finished:
                 raise
+        for piece in answer.take_rest():
+            yield piece
         yield answer.finish()
 
     async def _open(self) -> "ChatCompletionsClient":

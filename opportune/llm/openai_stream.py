@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 
 from opportune.llm.errors import error_for_status
 from opportune.llm.provider import EMPTY, Done, LLMError, Reasoning, ToolCall
+from opportune.llm.think_tags import ThinkTagSplitter
 from opportune.schemas import Schema
 
 MAX_ANSWER_LENGTH = 200_000
@@ -102,6 +103,7 @@ class ChatCompletionReader:
         self._length = 0
         self._has_words = False
         self._reasoning_length = 0
+        self._think_tags = ThinkTagSplitter()
         self._reason: str | None = None
         self._usage = _Usage()
         self._calls: dict[int, ToolCall] = {}
@@ -124,9 +126,12 @@ class ChatCompletionReader:
         chunk = _parse(data)
         self._usage = chunk.usage or self._usage
         thought = "".join(choice.delta.thought for choice in chunk.choices or () if choice.delta)
-        reasoning = Reasoning(self._add_reasoning(thought))
-        text = self._add("".join(self._text_of(choice) for choice in chunk.choices or ()))
-        return [*([reasoning] if reasoning.text else []), *([text] if text else [])]
+        reasoning, text = self._think_tags.feed("".join(self._text_of(choice) for choice in chunk.choices or ()))
+        return self._pieces(thought + reasoning, text)
+
+    def take_rest(self) -> list[str | Reasoning]:
+        """Return what was held back because it looked like the beginning of a tag."""
+        return self._pieces(*self._think_tags.finish())
 
     def finish(self) -> Done:
         """Close the answer.
@@ -163,13 +168,16 @@ class ChatCompletionReader:
     def _is_cut(self) -> bool:
         return self._length >= MAX_ANSWER_LENGTH or self._reasoning_length >= MAX_REASONING_LENGTH
 
+    def _pieces(self, reasoning: str, text: str) -> list[str | Reasoning]:
+        reasoning, text = self._add_reasoning(reasoning), self._add(text)
+        self._has_words = self._has_words or bool(text.strip())
+        return [*([Reasoning(reasoning)] if reasoning else []), *([text] if text else [])]
+
     def _text_of(self, choice: _Choice) -> str:
         self._reason = choice.finish_reason or self._reason
         for piece in (choice.delta and choice.delta.tool_calls) or ():
             self._take_call(piece)
-        text = choice.delta.text if choice.delta else ""
-        self._has_words = self._has_words or bool(text.strip())
-        return text
+        return choice.delta.text if choice.delta else ""
 
     def _take_call(self, piece: _CallPiece) -> None:
         """Name and id come once, the arguments in pieces; some endpoints give no id."""

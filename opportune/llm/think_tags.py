@@ -1,0 +1,75 @@
+"""Reasoning that a model writes into its answer as `<think>…</think>`.
+
+Ollama, llama.cpp and vLLM send it like this if they run the model without a reasoning parser.
+"""
+
+from enum import Enum, auto
+
+OPENING, CLOSING = "<think>", "</think>"
+MAX_LEADING_SPACE = 100
+"""Characters of white space that may come before the opening tag."""
+
+
+class _Place(Enum):
+    START = auto()
+    REASONING = auto()
+    GAP = auto()
+    """White space between the closing tag and the text."""
+    TEXT = auto()
+
+
+class ThinkTagSplitter:
+    """Separates the reasoning at the start of an answer from its text. Chunks may cut a tag anywhere."""
+
+    def __init__(self) -> None:
+        self._place = _Place.START
+        self._pending = ""
+        """The last characters, as long as they may be the beginning of a tag."""
+        self._is_blank = True
+        """Whether the reasoning has only had white space."""
+
+    def feed(self, content: str) -> tuple[str, str]:
+        """Return the reasoning and the text that a chunk adds."""
+        self._pending += content
+        if self._place is _Place.START:
+            self._read_start()
+        reasoning = self._read_reasoning() if self._place is _Place.REASONING else ""
+        return reasoning, self._read_text()
+
+    def finish(self) -> tuple[str, str]:
+        """Return the reasoning and the text that were held back."""
+        pending, self._pending = self._pending, ""
+        return (pending, "") if self._place is _Place.REASONING else ("", pending)
+
+    def _read_start(self) -> None:
+        begun = self._pending.lstrip()
+        if begun.startswith(OPENING):
+            self._place, self._pending = _Place.REASONING, begun.removeprefix(OPENING)
+        elif not OPENING.startswith(begun) or len(self._pending) > MAX_LEADING_SPACE:
+            self._place = _Place.TEXT
+
+    def _read_reasoning(self) -> str:
+        reasoning, tag, rest = self._pending.partition(CLOSING)
+        if tag:
+            self._place, self._pending = _Place.GAP, rest
+        else:
+            end = len(reasoning) - _length_of_cut_tag(reasoning)
+            reasoning, self._pending = reasoning[:end], reasoning[end:]
+        if self._is_blank:
+            reasoning = reasoning.lstrip()
+            self._is_blank = not reasoning
+        return reasoning
+
+    def _read_text(self) -> str:
+        if self._place is _Place.GAP:
+            self._pending = self._pending.lstrip()
+            self._place = _Place.TEXT if self._pending else _Place.GAP
+        if self._place is not _Place.TEXT:
+            return ""
+        text, self._pending = self._pending, ""
+        return text
+
+
+def _length_of_cut_tag(reasoning: str) -> int:
+    """Length of the end of this that may be the beginning of the closing tag."""
+    return next(length for length in range(len(CLOSING) - 1, -1, -1) if reasoning.endswith(CLOSING[:length]))
