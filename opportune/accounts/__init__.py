@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opportune.accounts.backends import auth_backends, get_user_manager
+    from opportune.accounts.deactivation import may_refuse_deactivation
     from opportune.accounts.demo import demo_owner
     from opportune.accounts.dependencies import (
         AccountCtx,
@@ -57,6 +58,7 @@ __all__ = [
     "get_user_manager",
     "hash_password",
     "may",
+    "may_refuse_deactivation",
     "needs_scope",
     "read_grants",
     "reauthenticated",
@@ -66,6 +68,7 @@ __all__ = [
 
 _PLACES = {
     "backends": ("auth_backends", "get_user_manager"),
+    "deactivation": ("may_refuse_deactivation",),
     "demo": ("demo_owner",),
     "dependencies": (
         "AccountCtx",

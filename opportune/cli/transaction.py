@@ -12,7 +12,7 @@ from opportune.cli.loop import runner
 from opportune.db.errors import explain
 from opportune.db.factory import open_database
 from opportune.db.migrations.history import pending_migrations
-from opportune.errors import OperatorError
+from opportune.errors import FieldErrors, OperatorError
 from opportune.jobs.factory import open_jobs
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.llm import LanguageModel
@@ -66,6 +66,8 @@ async def _do(settings: Settings, work: Callable[[DatabaseJobQueue, AsyncSession
             return result
         except (DBAPIError, PoolTimeoutError) as error:
             raise OperatorError(explain(error, jobs.database.url)) from error
+        except FieldErrors as error:  # a hook refuses the change
+            raise OperatorError(str(error)) from error
 
 
 @asynccontextmanager

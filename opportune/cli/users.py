@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts import management
+from opportune.accounts.deactivation import force_deactivation
 from opportune.accounts.events.service import record_event
 from opportune.accounts.groups import service
 from opportune.accounts.models import User
@@ -102,6 +103,7 @@ def change(  # noqa: PLR0913, PLR0917 - as above
     join: Names = None,
     leave: Names = None,
     reset_two_factor: Annotated[bool, typer.Option("--reset-two-factor", help="The password is enough then.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Deactivate even if a feature needs the account.")] = False,
 ) -> None:
     """Change what somebody may do, all or nothing."""
     flags = _given(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
@@ -110,6 +112,8 @@ def change(  # noqa: PLR0913, PLR0917 - as above
 
     async def work(session: AsyncSession) -> Found:
         user = await management.find_user(session, email)
+        if force:
+            force_deactivation(session)
         if new_email:
             await management.change_email(session, user, new_email)
         await service.set_flags(session, user, flags)

@@ -3,7 +3,7 @@ from opportune.teams import api, cleanup, demo, pages
 from opportune.teams.dependencies import TEAM_HEADER
 from opportune.teams.invitations import is_invited
 from opportune.teams.models import Team, TeamInvitation, TeamMember
-from opportune.teams.personal_data import keep_owners, personal_data
+from opportune.teams.personal_data import keep_active_owners, keep_owners, personal_data
 
 teams = Feature(
     name="teams",
@@ -18,5 +18,5 @@ teams = Feature(
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
     jobs=(cleanup.delete_expired_daily,),
-    hooks=(keep_owners,),
+    hooks=(keep_owners, keep_active_owners),
 )

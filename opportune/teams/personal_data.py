@@ -7,14 +7,19 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.accounts.deactivation import may_refuse_deactivation
 from opportune.accounts.models import User
-from opportune.db.hooks import before_delete
+from opportune.db.hooks import before_change, before_delete
 from opportune.errors import FieldErrors
 from opportune.feature import Person, PersonalData
 from opportune.teams.models import Team, TeamInvitation, TeamMember
 from opportune.teams.service import remove_team, sole_ownerships
 
 NEEDED = "{teams} would have no active owner. Hand over, or delete, on the page of the team first."
+OWNER_NEEDED = (
+    "{teams} would have no active owner. Make another active member owner first (in the admin under Members of teams), "
+    "or force the deactivation."
+)
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -39,7 +44,7 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
 
 async def refuse(session: AsyncSession, person: Person) -> str:
     """Why they cannot leave yet; empty where they can. A team with nobody else in it goes with them."""
-    needed = [team.name for team, members in await sole_ownerships(session, person.id) if members > 1]
+    needed = [each.team.name for each in await sole_ownerships(session, person.id) if each.members > 1]
     return NEEDED.format(teams=" and ".join(needed)) if needed else ""
 
 
@@ -53,10 +58,20 @@ async def forget(session: AsyncSession, person: Person) -> None:
 @before_delete(User)
 async def keep_owners(session: AsyncSession, user: User) -> None:
     """Whichever way somebody goes, a team that others are in keeps an owner. One that nobody else is in goes too."""
-    for team, members in await sole_ownerships(session, user.id):
-        if members > 1:
-            raise FieldErrors({"": NEEDED.format(teams=team.name)})
-        await remove_team(session, team)
+    for each in await sole_ownerships(session, user.id):
+        if each.members > 1:
+            raise FieldErrors({"": NEEDED.format(teams=each.team.name)})
+        await remove_team(session, each.team)
+
+
+@before_change(User)
+async def keep_active_owners(session: AsyncSession, user: User) -> None:
+    """Refuse to deactivate the only active owner of a team with other active members."""
+    if not may_refuse_deactivation(session, user):
+        return
+    needed = [each.team.name for each in await sole_ownerships(session, user.id) if each.has_other_active_member]
+    if needed:
+        raise FieldErrors({"is_active": OWNER_NEEDED.format(teams=" and ".join(needed))})
 
 
 personal_data = PersonalData(

@@ -270,22 +270,45 @@ def member_read(member: TeamMember, person: User, user: User) -> MemberRead:
     )
 
 
-async def sole_ownerships(session: AsyncSession, user_id: int) -> list[tuple[Team, int]]:
-    """The teams with no other active owner than this one, each with its number of members. Locked until the commit."""
+class SoleOwnership(NamedTuple):
+    """A team with no other active owner."""
+
+    team: Team
+    members: int
+    has_other_active_member: bool
+
+
+async def sole_ownerships(session: AsyncSession, user_id: int) -> list[SoleOwnership]:
+    """Return the teams that would have no active owner without this user. Lock them until the commit.
+
+    Other users that the same session deletes or deactivates do not count as owners.
+    """
+    leaving = {user_id, *_leaving_users(session)}
     mine = select(col(TeamMember.team_id)).where(
         col(TeamMember.user_id) == user_id, col(TeamMember.role) == TeamRole.OWNER
     )
     held = select(Team).where(col(Team.id).in_(mine)).order_by(col(Team.id)).with_for_update(key_share=True)
     teams = (await session.scalars(held)).all()
-    others = func.count().filter(_is_active_owner(), col(TeamMember.user_id) != user_id)
+    is_other = col(User.is_active) & col(TeamMember.user_id).not_in(leaving)
+    owners, others = func.count().filter(is_other, _is_active_owner()), func.count().filter(is_other)
     counts = (
-        select(col(TeamMember.team_id), func.count(), others)
+        select(col(TeamMember.team_id), func.count(), owners, others)
         .join(User, col(User.id) == col(TeamMember.user_id))
         .where(col(TeamMember.team_id).in_([team.id for team in teams]))
         .group_by(col(TeamMember.team_id))
     )
-    of_one = {team_id: members for team_id, members, others in await session.execute(counts) if not others}
-    return [(team, of_one[team.id]) for team in teams if team.id in of_one]
+    by_id = {team.id: team for team in teams}
+    return [
+        SoleOwnership(by_id[team_id], members, bool(others))
+        for team_id, members, owners, others in await session.execute(counts.order_by(col(TeamMember.team_id)))
+        if not owners
+    ]
+
+
+def _leaving_users(session: AsyncSession) -> set[int]:
+    """The users that a flush of this session deletes or deactivates."""
+    deactivated = (row for row in session.dirty if isinstance(row, User) and not row.is_active)
+    return {row.id for row in (*session.deleted, *deactivated) if isinstance(row, User)}
 
 
 async def find_member(session: AsyncSession, team_id: int, email: str) -> TeamMember | None:

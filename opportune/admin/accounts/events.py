@@ -15,6 +15,7 @@ from opportune.admin.views import AdminView
 EVENTS_OF_ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "activate": ("changed_by_staff", {"fields": "Active"}),
     "deactivate": ("changed_by_staff", {"fields": "Active"}),
+    "force-deactivation": ("changed_by_staff", {"fields": "Active"}),
     "sign-out": ("all_sessions_ended", {}),
     "reset-two-factor": ("two_factor_off", {}),
 }

@@ -15,6 +15,7 @@ from wtforms import PasswordField  # type: ignore[import-untyped]  # has no type
 from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # has no types
 
 from opportune.accounts import passwords
+from opportune.accounts.deactivation import force_deactivation
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.passkeys.service import reset_two_factor
@@ -173,7 +174,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         return await super().check_can_delete(request, model) and (model is None or may_change_user(request, model))
 
     def actions_for(self, request: Request, row: User) -> dict[str, str]:
-        unfit = {"activate" if row.is_active else "deactivate"}
+        unfit = {"activate"} if row.is_active else {"deactivate", "force-deactivation"}
         if not row.has_two_factor:
             unfit.add("reset-two-factor")
         offered = super().actions_for(request, row) if may_change_user(request, row) else {}
@@ -207,11 +208,24 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     @action("deactivate", "Deactivate", "They are signed out everywhere and cannot sign in.")
     async def deactivate(self, request: Request) -> Response:
+        return await self._deactivate(request, "deactivate")
+
+    @action(
+        "force-deactivation",
+        "Force deactivation",
+        "They are signed out everywhere, even if a feature needs the account, such as a team with no other owner.",
+    )
+    async def force_deactivation(self, request: Request) -> Response:
+        return await self._deactivate(request, "force-deactivation", is_forced=True)
+
+    async def _deactivate(self, request: Request, slug: str, *, is_forced: bool = False) -> Response:
         async def act(session: AsyncSession, user: User) -> None:
             await _keep_superusers(session, user, request, OWN_PRIVILEGES)
+            if is_forced:
+                force_deactivation(session)
             user.is_active = False
 
-        return await self._each(request, "deactivate", act, "cannot sign in any more")
+        return await self._each(request, slug, act, "cannot sign in any more")
 
     @action("sign-out", "Sign out everywhere", "Browsers and programs have to sign in again.")
     async def sign_out(self, request: Request) -> Response:

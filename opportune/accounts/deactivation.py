@@ -1,0 +1,18 @@
+"""Deactivation of accounts. A `before_change` hook of a feature may refuse it, unless it is forced."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.models import User
+from opportune.db.hooks import changes
+
+FORCED_KEY = "deactivation_is_forced"
+
+
+def force_deactivation(session: AsyncSession) -> None:
+    """Let this transaction deactivate accounts that a feature still needs."""
+    session.info[FORCED_KEY] = True
+
+
+def may_refuse_deactivation(session: AsyncSession, user: User) -> bool:
+    """Whether a change deactivates the account, and a hook may raise `FieldErrors` to refuse it."""
+    return not user.is_active and "is_active" in changes(user) and FORCED_KEY not in session.info
