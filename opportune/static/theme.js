@@ -2,8 +2,14 @@
 (() => {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;
-  let choice = null;
-  try { choice = localStorage.getItem("theme"); } catch { /* storage is forbidden: the choice lasts as long as the page */ }
+  // Signing out clears the storage: this cookie has the choice until the next page.
+  const carry = (theme, seconds) => { document.cookie = `theme=${theme}; Path=/; SameSite=Lax; Max-Age=${seconds}`; };
+  let choice = document.cookie.match(/(?:^|; )theme=(dark|light)/)?.[1];
+  try {
+    if (choice) localStorage.setItem("theme", choice);
+    else choice = localStorage.getItem("theme");
+  } catch { /* storage is forbidden: the choice lasts as long as the page */ }
+  if (choice) carry("", 0);
   const apply = () => root.setAttribute("data-bs-theme", choice || (system.matches ? "dark" : "light"));
   apply();
   system.addEventListener("change", apply);
@@ -12,5 +18,9 @@
     choice = root.getAttribute("data-bs-theme") === "dark" ? "light" : "dark";
     apply();
     try { localStorage.setItem("theme", choice); } catch { /* as above */ }
+  });
+  document.addEventListener("submit", ({ target }) => {
+    const signsOut = /^\/accounts\/(logout|sessions\/end-all|data\/delete)$/.test(target.getAttribute("action"));
+    if (signsOut && choice) carry(choice, 60);
   });
 })();
