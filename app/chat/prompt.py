@@ -10,9 +10,9 @@ SYSTEM_PROMPT = "You are a helpful assistant. Answer in the language of the ques
 EXAMPLE_QUESTIONS = (
     "What is the capital of France?",
     "Write two sentences about the sea.",
-    "Why is sleep important?",
+    "What is photosynthesis? Answer in one sentence.",
 )
-"""Questions offered in an empty chat. The bundled small model can answer these."""
+"""Questions offered in an empty chat. The bundled small model answers these; ask it before you add others."""
 
 
 def build_prompt(
