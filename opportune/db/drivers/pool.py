@@ -1,5 +1,6 @@
-"""The size of a pool, how long its users wait, and its end."""
+"""Options that all engines share: pool size, pool timeout and compiled statements. Also the end of a pool."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import event
@@ -8,6 +9,13 @@ from sqlalchemy.util import greenlet_spawn
 
 from opportune.settings import Settings
 
+MAX_COMPILED_STATEMENTS = 200
+"""Compiled statements an engine keeps; SQLAlchemy drops the oldest when there are half as many again.
+
+Each combination of filters is a statement of its own and takes 55 kB. SQLAlchemy's default of 500 let visitors who
+filter and search fill 40 MB for each engine.
+"""
+ENGINE_OPTIONS: Mapping[str, Any] = {"hide_parameters": True, "query_cache_size": MAX_COMPILED_STATEMENTS}
 POOL_TIMEOUT_SHARE = 0.9
 """What of DATABASE_POOL_TIMEOUT is spent on waiting: the visitor has the answer before it ends."""
 

@@ -7,7 +7,7 @@ from sqlalchemy import AsyncAdaptedQueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.db.database import Database, read_sessionmaker
-from opportune.db.drivers.pool import pool_options
+from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
@@ -57,7 +57,7 @@ class PostgreSQLDatabase(Database):
             pool_pre_ping=pool_class is AsyncAdaptedQueuePool,
             pool_use_lifo=True,  # the connection used last is the one that need not be asked whether it lives
             pool_recycle=280,  # hosts drop idle connections after five minutes
-            hide_parameters=True,
+            **ENGINE_OPTIONS,
             **pool_options(self.settings),
             **options,
         )

@@ -13,7 +13,7 @@ from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.db.database import Database
-from opportune.db.drivers.pool import pool_options
+from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.sqlite_file import make_private
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
@@ -71,8 +71,8 @@ def _read_something(path: Path) -> None:
 def sqlite_engine(url: DatabaseURL, begin: str, **options: Any) -> AsyncEngine:
     """An engine whose transactions begin with that statement, in one hop to the driver's thread if they can."""
     if driver := speedup("opportune.db.drivers.aiosqlite_adapter", "DRIVER", ""):
-        return create_async_engine(url.url.set(drivername=driver), begin=begin, hide_parameters=True, **options)
-    engine = create_async_engine(url.url.set(drivername="sqlite+aiosqlite"), hide_parameters=True, **options)
+        return create_async_engine(url.url.set(drivername=driver), begin=begin, **ENGINE_OPTIONS, **options)
+    engine = create_async_engine(url.url.set(drivername="sqlite+aiosqlite"), **ENGINE_OPTIONS, **options)
     event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 

@@ -4,9 +4,8 @@ The public way is `Connection.execute`, which takes as long as the statement its
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple, cast
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from sqlalchemy import Engine, Executable
 from sqlalchemy.engine.interfaces import Dialect
@@ -38,13 +37,19 @@ Processes = Sequence[tuple[int, Process]]
 Answer = tuple[Sequence[Sequence[Any]], Processes]
 
 
-class Ready(NamedTuple):
-    """A statement in the words of a database, and its own values where it shares these words with others like it."""
+class CompiledStatement(NamedTuple):
+    """The SQL of a statement, and the statement's literal values: statements that differ only in these share the SQL.
 
-    compiled: Any
-    extracted: Any
+    The reference is weak: compiled SQL often refers to its statement, which would then never be freed.
+    """
+
+    compiled: ReferenceType[Any]
+    literals: Any
+    names: Sequence[str]
 
 
+_compiled_statements: WeakKeyDictionary[Any, CompiledStatement] = WeakKeyDictionary()
+"""By statement, as long as the statement lives."""
 _processes: WeakKeyDictionary[Any, Processes] = WeakKeyDictionary()
 """By compiled statement what makes of a driver's values ours, and in which places."""
 
@@ -57,10 +62,10 @@ async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]
     """
     if not engine.dialect.server_version_info or _is_heard(engine) or engine._should_log_info():
         return None
-    compiled, extracted = _ready(engine, statement, (*values,))
+    compiled, literals = _compile(engine, statement, (*values,))
     if not _is_plain(compiled):
         return None
-    given = compiled.construct_params(values, extracted_parameters=extracted, escape_names=False)
+    given = compiled.construct_params(values, extracted_parameters=literals, escape_names=False)
     for name, process in compiled._bind_processors.items():
         given[name] = process(given[name])
     sent = [given[name] for name in compiled.positiontup] if compiled.positional else given
@@ -78,13 +83,19 @@ def _is_plain(compiled: Any) -> bool:
     return bool(compiled._result_columns and compiled._ordered_columns) and not (changes or compiled.insert_prefetch)
 
 
-@lru_cache(128)
-def _ready(engine: Engine, statement: Executable, names: Sequence[str]) -> Ready:
-    """SQLAlchemy knows again what is alike, by looking at all of its parts; what is made once is known by itself."""
+def _compile(engine: Engine, statement: Executable, names: Sequence[str]) -> tuple[Any, Any]:
+    """Return the compiled SQL and the literal values of a statement.
+
+    SQLAlchemy compares all parts of a statement to find its SQL. A statement that is made once is found by identity.
+    """
+    found = _compiled_statements.get(statement)
+    if found and found.names == names and (compiled := found.compiled()) and compiled.dialect is engine.dialect:
+        return compiled, found.literals
     clause = cast("ClauseElement", statement)
-    known = engine.get_execution_options().get("compiled_cache", engine._compiled_cache)
-    compiled, extracted, _ = clause._compile_w_cache(engine.dialect, compiled_cache=known, column_keys=sorted(names))
-    return Ready(compiled, extracted)
+    cache = engine.get_execution_options().get("compiled_cache", engine._compiled_cache)
+    compiled, literals, _ = clause._compile_w_cache(engine.dialect, compiled_cache=cache, column_keys=sorted(names))
+    _compiled_statements[statement] = CompiledStatement(ref(compiled), literals, names)
+    return compiled, literals
 
 
 async def _run(engine: Engine, compiled: Any, sent: Any) -> Answer:

@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,14 @@ Begin = Callable[..., SampleFeatures]
 def settings(settings: Settings) -> Settings:
     """Of a site in which nobody but the test asks the database."""
     return settings.model_copy(update={"jobs": "off"})
+
+
+@pytest.fixture
+def only_young_garbage() -> Iterator[None]:
+    """Let `gc.collect(0)` find all garbage of the test, without the objects of thousands of earlier tests."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

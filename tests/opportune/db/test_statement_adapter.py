@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -88,29 +88,46 @@ async def test_the_first_statement_of_all_goes_the_usual_way(settings: Settings)
     await database.dispose()
 
 
-@pytest.fixture
-def only_young_garbage() -> Iterator[None]:
-    """What a test leaves is looked at with `gc.collect(0)` alone: not all that thousands before it have made."""
-    gc.disable()
-    yield
-    gc.enable()
+@pytest.mark.usefixtures("only_young_garbage")
+@pytest.mark.database("sqlite")
+async def test_finished_statement_is_freed(database: Database) -> None:
+    compiled: dict[Any, Any] = {}
+    database.reading_engine.sync_engine.update_execution_options(compiled_cache=compiled)  # not that of all tests
+    statement: Select[Any] = select(literal_column("1"))
+    assert await fetch(database, statement, {}) is not None
+    freed = weakref.ref(statement)
+    del statement
+    compiled.clear()
+    gc.collect(0)
+    assert freed() is None
 
 
 @pytest.mark.usefixtures("only_young_garbage")
 @pytest.mark.database("sqlite")
-async def test_statements_that_are_gone_are_not_kept(database: Database) -> None:
-    compiled: dict[Any, Any] = {}
-    database.reading_engine.sync_engine.update_execution_options(compiled_cache=compiled)  # not that of all tests
-    for number in range(130):
-        statement: Select[Any] = select(literal_column(str(number)))
+async def test_statement_with_compiled_sql_is_freed(database: Database) -> None:
+    statements = [select(func.count()).select_from(User).where(col(User.email) == email) for email in ("ada", "bob")]
+    for statement in statements:
         assert await fetch(database, statement, {}) is not None
-    gone = weakref.ref(statement)
+    freed = weakref.ref(statement)
     del statement
-    for number in range(130):
-        await fetch(database, select(literal_column(f"-{number}")), {})
-    compiled.clear()
+    statements.pop()
     gc.collect(0)
-    assert gone() is None
+    assert freed() is None
+
+
+@pytest.mark.database("sqlite")
+async def test_repeated_statement_skips_compiled_cache(database: Database) -> None:
+    searches: list[object] = []
+
+    class Cache(dict[Any, Any]):
+        def get(self, key: Any, default: Any = None) -> Any:
+            searches.append(key)
+            return super().get(key, default)
+
+    database.reading_engine.sync_engine.update_execution_options(compiled_cache=Cache())
+    for _ in range(3):
+        assert await fetch(database, ONE, {}) is not None
+    assert len(searches) == 1
 
 
 @pytest.mark.database("sqlite")
