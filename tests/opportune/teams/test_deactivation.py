@@ -94,10 +94,12 @@ async def test_all_owners_cannot_be_deactivated_in_one_flush(database: Database,
 
 
 async def test_all_owners_cannot_be_deleted_in_one_flush(database: Database, crew: Crew, co_owner: User) -> None:
-    with pytest.raises(FieldErrors, match="Crew would have no active owner"):
-        async with database.writer() as session:
-            for user in (crew.people["owner"], co_owner):
-                await session.delete(await session.get_one(User, user.id))
+    async with database.writer() as session:
+        for user in (crew.people["owner"], co_owner):
+            await session.delete(await session.get_one(User, user.id))
+        with pytest.raises(FieldErrors, match="Crew would have no active owner"):
+            await session.flush()
+        await session.rollback()
 
 
 @pytest.mark.database("postgresql")
