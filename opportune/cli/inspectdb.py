@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 
 from opportune.cli.environment import DEV
+from opportune.cli.inspection.long_strings import break_strings
 from opportune.cli.installed import INSTALLED, with_feature
 from opportune.cli.output import say, warn
 from opportune.cli.startapp import name_error
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
+from opportune.db.migrations.graph import feature_of_revision
+from opportune.db.migrations.history import recorded_revisions
+from opportune.db.model import Model
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, PROJECT, feature_of_table, installed_names
+from opportune.project import PACKAGE, PROJECT, feature_of_table, installed_features, installed_names
 from opportune.settings import get_settings
 from opportune.suggestions import did_you_mean
 
@@ -69,7 +74,7 @@ def command(
 ) -> None:
     """Write models of the tables in DATABASE_URL that belong to no installed feature.
 
-    To adopt them: inspectdb --into legacy, makemigrations legacy, migrate --fake-initial.
+    To adopt them: inspectdb --into legacy, makemigrations, migrate --fake-initial.
     """
     if not importlib.util.find_spec("sqlacodegen"):
         raise OperatorError(f"This needs more than is installed here: python3 -m pip install --no-deps -r {DEV}")
@@ -116,21 +121,36 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
         if missing := [name for name in requested if name not in names]:
             kind = "view" if views else "table with a primary key"
             raise OperatorError(f"There is no {kind} '{missing[0]}'.{did_you_mean(missing[0], names)}")
-        installed = [name for name in names if feature_of_table(name, installed_names())]
-        selected = list(requested) or [name for name in names if name not in installed]
+        installed = _of_features(connection, names)
+        taken = [name for name in names if name in Model.metadata.tables and name not in installed]
+        selected = list(requested) or [name for name in names if name not in {*installed, *taken}]
         if not selected:
             raise OperatorError("Every table belongs to an installed feature: there is nothing to write.")
         if views:
             return Inspected(formatted(HEADINGS[views] + view_code(connection, selected)), [], [])
         tables = InspectedTables(connection, selected, installed if is_feature else names)
         notices = [] if requested else [*contents.notices()]
+        if taken and not requested:
+            notices.append(
+                f"Left out: {', '.join(taken)}. Installed features have tables of the same name: "
+                "rename these before you run `migrate`."
+            )
         if tables.lost_keys:
             notices.append(f"Not in the models, since they refer to tables without one: {', '.join(tables.lost_keys)}.")
         if tables.zero_dates:
             notices.append(
                 f"Not in the models: the default '0000-00-00', which is no date, of {', '.join(tables.zero_dates)}."
             )
+        if tables.long_names:
+            notices.append(f"Too long for PostgreSQL, which allows 63 characters: {', '.join(tables.long_names)}.")
         return Inspected(formatted(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
+
+
+def _of_features(connection: Connection, names: Sequence[str]) -> list[str]:
+    """Return the tables of features that this database was migrated for, and those that a feature adopts."""
+    migrated = {feature_of_revision(row) for row in recorded_revisions(connection)}
+    owners = migrated | {feature.name for feature in installed_features() if feature.adopts_tables}
+    return [name for name in names if feature_of_table(name, installed_names()) in owners]
 
 
 @contextmanager
@@ -148,12 +168,16 @@ def _calls_unchecked() -> Iterator[None]:
 
 
 def formatted(code: str) -> str:
-    """As the project's own files are, where the tools for development are installed."""
-    for task in (["check", "--fix-only", "--select=I,F401"], ["format"]):
-        command = [sys.executable, "-m", "ruff", *task, "--quiet", "--stdin-filename", f"{PACKAGE}/models.py", "-"]
-        done = subprocess.run(command, input=code, capture_output=True, text=True, cwd=PROJECT, check=False)  # noqa: S603 - our own
-        code = done.stdout or code
-    return code
+    """Format code like the project's files, if the tools for development are installed."""
+    code = _ruff(_ruff(code, "check", "--fix-only", "--select=I,F401"), "format")
+    broken = break_strings(code)
+    return code if broken == code else _ruff(broken, "format")
+
+
+def _ruff(code: str, *task: str) -> str:
+    command = [sys.executable, "-m", "ruff", *task, "--quiet", "--stdin-filename", f"{PACKAGE}/models.py", "-"]
+    done = subprocess.run(command, input=code, capture_output=True, text=True, cwd=PROJECT, check=False)  # noqa: S603 - our own
+    return done.stdout or code
 
 
 def create_feature(name: str, inspected: Inspected) -> None:
@@ -176,7 +200,7 @@ def create_feature(name: str, inspected: Inspected) -> None:
         discard(files)
         raise OperatorError(f"{error.filename} cannot be written ({error.strerror}); nothing was created.") from error
     say(f"Created {PACKAGE}/{name} with {len(classes)} models, and tests/{name}; {INSTALLED} has it. Read them, then:")
-    for step in (f"makemigrations {name}", "migrate --fake-initial", f"test tests/{name}"):
+    for step in ("makemigrations", "migrate --fake-initial", f"test tests/{name}"):
         say(f"  python3 oppman.py {step}")
 
 

@@ -11,10 +11,11 @@ from opportune.cli.output import say, warn
 from opportune.db.migrations.autogenerate import (
     NewMigration,
     changed_features,
+    comparison_database,
     draft_migration,
     empty_migration,
+    missing_migrations,
     refuse_unowned_tables,
-    up_to_date,
     write_migration,
 )
 from opportune.db.migrations.compatibility import incompatibilities
@@ -119,10 +120,13 @@ def collect(
     *,
     make_empty: bool,
 ) -> Sequence[NewMigration]:
-    """What is to be written, for one feature or for all.
+    """Return what is to be written, for one feature or for all.
+
+    If the database lacks migrations, only features without any are compared: their tables are all new to it.
 
     Raises:
-        OperatorError: no such feature, an empty migration for all of them, or a table that is nobody's.
+        OperatorError: no such feature, an empty migration for all of them, a table that no feature owns, or the
+            database lacks migrations and no feature gets its first one.
     """
     if make_empty:
         if feature is None:
@@ -132,10 +136,21 @@ def collect(
     features = [feature] if feature else graph.features
     for name in features:
         graph.newest(name)  # refuses what cannot be added to, before the database is asked
-    with up_to_date(settings, graph, features) as connection:
-        changed = changed_features(connection, graph, features, Model.metadata)
+    with comparison_database(settings, graph) as connection:
+        missing = missing_migrations(connection, graph, features)
+        compared = [name for name in features if not graph.of(name)] if missing else features
+        changed = changed_features(connection, graph, compared, Model.metadata)
         drafts = [draft_migration(connection, graph, name, Model.metadata, message, answers) for name in changed]
-    return [found for found in drafts if found.changes]
+    found = [draft for draft in drafts if draft.changes]
+    if missing and not found:
+        names = ", ".join(map(str, missing))
+        raise OperatorError(f"The database, with which models are compared, lacks {names}: run `migrate` first.")
+    if missing:
+        written = ", ".join(draft.feature for draft in found)
+        warn(
+            f"Compared {written} only: the database lacks migrations of other features. Run `migrate` to compare them."
+        )
+    return found
 
 
 def answers_from(renames: Sequence[str], fills: Sequence[str]) -> Answers:

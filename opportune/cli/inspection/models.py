@@ -61,9 +61,11 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         words = model.table.name
         model.table.name = class_words(words)
         try:
-            super().generate_model_name(model, global_names)
+            super().generate_model_name(model, set())
         finally:
             model.table.name = words
+        while model.name in global_names:
+            model.name += "Row"
 
     def generate_column_attr_name(
         self, column_attr: ColumnAttribute, global_names: set[str], local_names: set[str]

@@ -21,6 +21,8 @@ from opportune.db.mutual_keys import break_cycles
 
 CONVENTION = {kind: pattern for kind, pattern in NAMING_CONVENTION.items() if kind != "ck"}
 """Checks may have no name."""
+MAX_NAME_BYTES = 63
+"""Longest name that PostgreSQL allows."""
 
 
 class InspectedTables:
@@ -42,6 +44,8 @@ class InspectedTables:
         break_cycles(self.metadata)
         self.zero_dates = adapt_columns(self.metadata)
         """Columns whose default no model has, such as `wp_posts.post_date`."""
+        self.long_names = [name for table in self.metadata.tables.values() for name in _long_names(table)]
+        """Names that only SQLite can hold."""
 
     def code(self) -> str:
         return ModelGenerator(self.metadata, self.connection).generate()
@@ -56,6 +60,12 @@ class InspectedTables:
             if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table.key not in keep:
                 self.lost_keys.append(f"{table.name}.{', '.join(constraint.column_keys)}")
                 _remove(table, constraint)
+
+
+def _long_names(table: Table) -> list[str]:
+    parts = [table, *table.columns, *table.indexes, *table.constraints]
+    names = [str(part.name) for part in parts if part.name]
+    return [name for name in names if len(name.encode()) > MAX_NAME_BYTES]
 
 
 def _remove(table: Table, key: ForeignKeyConstraint) -> None:

@@ -16,7 +16,7 @@ from opportune.db.migrations.checks import portable
 from opportune.db.migrations.connection import connect, in_memory_connection, migration_url
 from opportune.db.migrations.enum_members import EnumMembers
 from opportune.db.migrations.expression_indexes import compare_expression_indexes, ignore_reflection_warnings
-from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
 from opportune.db.migrations.mutual_keys import add_mutual_keys_last
 from opportune.db.migrations.naming import Change, describe, flatten, name_for, slug
@@ -69,14 +69,11 @@ def changed_features(
 
 
 @contextmanager
-def up_to_date(settings: Settings, graph: MigrationGraph, features: Collection[str]) -> Iterator[Connection]:
-    """A database that has every migration of these features, to compare their models with.
+def comparison_database(settings: Settings, graph: MigrationGraph) -> Iterator[Connection]:
+    """Connect to the database that models are compared with.
 
-    With SQLite that is an empty one in memory, so the state of the user's own does not matter. PostgreSQL's types can
-    only be compared on PostgreSQL: there it is the configured database.
-
-    Raises:
-        OperatorError: the configured database lacks migrations.
+    With SQLite that is an empty one in memory with every migration, so the state of the user's own does not matter.
+    PostgreSQL's types can only be compared on PostgreSQL: there it is the configured database.
     """
     if migration_url(settings).kind != "postgresql":
         with in_memory_connection() as connection:
@@ -84,12 +81,18 @@ def up_to_date(settings: Settings, graph: MigrationGraph, features: Collection[s
             yield connection
         return
     with connect(settings) as connection:
-        rows = recorded_revisions(connection)
-        refuse_newer(graph, rows)
-        if pending := [migration for migration in graph.pending(rows) if migration.feature in features]:
-            names = ", ".join(map(str, pending))
-            raise OperatorError(f"The database, with which models are compared, lacks {names}: run `migrate` first.")
         yield connection
+
+
+def missing_migrations(connection: Connection, graph: MigrationGraph, features: Collection[str]) -> list[Migration]:
+    """Return the migrations of these features that the database lacks: their models cannot be compared with it.
+
+    Raises:
+        OperatorError: newer code has migrated the database.
+    """
+    rows = recorded_revisions(connection)
+    refuse_newer(graph, rows)
+    return [migration for migration in graph.pending(rows) if migration.feature in features]
 
 
 def draft_migration(

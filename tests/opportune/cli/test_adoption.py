@@ -19,7 +19,7 @@ from tests.opportune.cli.conftest import Copy, Files, Oppman, install_only
 SCHEMAS = Path(__file__).parent / "schemas"
 POSTGRESQL = ("pagila", "chinook", "northwind", "wordpress", "django", "unusual")
 SQLITE = ("sakila_sqlite", "chinook_sqlite", "wordpress_sqlite")
-ADOPT = "makemigrations legacy && migrate --fake-initial && makemigrations --check legacy && check"
+ADOPT = "makemigrations && migrate --fake-initial && makemigrations --check legacy && check"
 START = "migrate && makemigrations --check legacy && check && migrate legacy zero && migrate"
 
 Databases = Callable[[str], tuple[str, str]]

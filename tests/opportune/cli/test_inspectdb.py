@@ -1,18 +1,27 @@
 """Tables that were there before the site: shown as models, and adopted."""
 
+from collections.abc import Iterator
+from contextlib import redirect_stderr
 from importlib import import_module
+from io import StringIO
+from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
 from opportune.cli import call_command, inspectdb
+from opportune.db import Model
 from opportune.db.migrations.connection import connect
 from opportune.errors import CommandError
 from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
+from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import RunCommand
-from tests.opportune.cli.conftest import Copy, Oppman
+from tests.opportune.cli.conftest import Copy, Oppman, Outcome
 
+SCHEMAS = Path(__file__).parent / "schemas"
 SQLITE = """
 CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL, born DATE, email TEXT UNIQUE);
 CREATE TABLE book (id INTEGER PRIMARY KEY, title VARCHAR(200) NOT NULL,
@@ -99,6 +108,82 @@ def test_models_and_views_are_printed(database_url: str, settings: Settings) -> 
     assert "log = Table(" not in views
     # For checks of its callers, inflect takes two seconds to be imported.
     assert not [name for name in import_module("inflect").engine.plural.__code__.co_names if "check_" in name]
+
+
+def inspect_sql(oppman: Oppman, url: str, statements: str) -> Outcome:
+    """Run `inspectdb` on an empty database after these statements."""
+    with connect(settings_for(url)) as connection:
+        for statement in statements.split(";"):
+            connection.execute(text(statement.replace(":", "\\:")))
+        connection.commit()
+    return oppman("inspectdb", DATABASE_URL=url)
+
+
+@pytest.mark.database("postgresql")
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "Left out: only_one, which has no primary key. To query it: inspectdb --views only_one",
+        "Left out: the view cars. To query: inspectdb --views cars",
+        "Left out: the materialized view rooms. To query: inspectdb --views rooms",
+        "Left out: the partition measurement_1 of measurement.",
+        "car inherits from vehicle in this database. In new ones they are separate tables.",
+        "Left out: the table accounting.ledger. Models are of the default schema only.",
+        "Not in the models: EXCLUDE constraint booking_no_overlap of booking. Nothing changes in this database.",
+        "Not in the models, since they refer to tables without one: booking.ledger_id.",
+    ],
+)
+def test_inspectdb_names_what_models_leave_out(notice: str, unusual_notices: str) -> None:
+    assert notice in unusual_notices
+
+
+@pytest.fixture(scope="module")
+def unusual_notices(postgres_server: Postgres) -> Iterator[str]:
+    url = postgres_server.create_database("unusual_notices")
+    with psycopg.connect(url) as connection:
+        connection.execute((SCHEMAS / "unusual.sql").read_text(encoding="utf-8").encode())
+    errors = StringIO()
+    with redirect_stderr(errors):
+        call_command("inspectdb", settings=settings_for(url))
+    yield errors.getvalue()
+    postgres_server.drop_database("unusual_notices")
+
+
+@pytest.mark.database("sqlite")
+def test_inspectdb_gives_valid_class_names(oppman: Oppman, empty_database_url: str) -> None:
+    tables = "CREATE TABLE text (id INTEGER PRIMARY KEY); CREATE TABLE model (id INTEGER PRIMARY KEY)"
+    code = inspect_sql(oppman, empty_database_url, tables).out
+    assert "class TextRow(Model, table=True):" in code
+    assert "class ModelRow(Model, table=True):" in code
+
+
+@pytest.mark.database("sqlite")
+def test_inspectdb_breaks_long_lines(oppman: Oppman, empty_database_url: str) -> None:
+    kinds = ", ".join(f"'kind number {number}'" for number in range(20))
+    table = f"CREATE TABLE item (id INTEGER PRIMARY KEY, kind TEXT, CONSTRAINT item_kind CHECK (kind IN ({kinds})))"
+    code = inspect_sql(oppman, empty_database_url, table).out
+    assert max(map(len, code.splitlines())) <= 120
+    scope: dict[str, Any] = {}
+    exec(code, scope)  # noqa: S102 - what the command has written
+    table_arguments = scope["Item"].__table_args__
+    Model.metadata.remove(scope["Item"].__table__)
+    assert str(table_arguments[0].sqltext) == f"kind IN ({kinds})"
+
+
+@pytest.mark.database("sqlite")
+def test_inspectdb_names_tables_named_like_ours(oppman: Oppman, empty_database_url: str) -> None:
+    tables = "CREATE TABLE accounts_user (id INTEGER PRIMARY KEY); CREATE TABLE accounts_book (id INTEGER PRIMARY KEY)"
+    result = inspect_sql(oppman, empty_database_url, tables)
+    assert "Left out: accounts_user. Installed features have tables of the same name" in result.err
+    assert "class AccountsBook(" in result.out
+
+
+@pytest.mark.database("sqlite")
+def test_inspectdb_names_names_too_long_for_postgresql(oppman: Oppman, empty_database_url: str) -> None:
+    name = f"item_{'x' * 60}"
+    tables = f"CREATE TABLE item (id INTEGER PRIMARY KEY, kind TEXT); CREATE INDEX {name} ON item (kind)"
+    result = inspect_sql(oppman, empty_database_url, tables)
+    assert f"Too long for PostgreSQL, which allows 63 characters: {name}.\n" in result.err
 
 
 @pytest.mark.database("sqlite")

@@ -130,6 +130,15 @@ def test_models_are_compared_with_a_postgresql_that_is_up_to_date(oppman: Oppman
     assert result.err.startswith("The database, with which models are compared, lacks accounts.0001_initial")
 
 
+@pytest.mark.database("postgresql")
+def test_first_migration_needs_no_migrated_database(library: Library, run: RunCommand, empty_database_url: str) -> None:
+    library.declare(BADGE)
+    code, output = run(f"DATABASE_URL={empty_database_url}", "makemigrations")
+    assert code == 0
+    assert "    + Create table library_badge\n" in output
+    assert "Compared library only: the database lacks migrations of other features." in output
+
+
 def test_an_empty_migration_wants_a_feature(oppman: Oppman, tmp_path: Path) -> None:
     result = oppman("makemigrations", "--empty", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert (result.code, result.err.count("\n")) == (1, 1)

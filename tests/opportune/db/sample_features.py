@@ -15,9 +15,9 @@ from opportune.db.migrations import rendering
 from opportune.db.migrations.autogenerate import (
     NewMigration,
     changed_features,
+    comparison_database,
     draft_migration,
     empty_migration,
-    up_to_date,
     write_migration,
 )
 from opportune.db.migrations.concurrent_indexes import split_indexes
@@ -59,7 +59,7 @@ class SampleFeatures:
         return Column(column, ID, ForeignKey(f"{table}.id"), nullable=False)
 
     def drafts(self) -> list[NewMigration]:
-        with up_to_date(self.settings, self.graph, self.features) as connection:
+        with comparison_database(self.settings, self.graph) as connection:
             features = [
                 name
                 for name in self.features

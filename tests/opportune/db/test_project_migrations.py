@@ -10,7 +10,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, inspect
 
 from opportune.db.database import Database
-from opportune.db.migrations.autogenerate import changed_features, draft_migration, up_to_date
+from opportune.db.migrations.autogenerate import changed_features, comparison_database, draft_migration
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import pending_migrations, pending_migrations_in
@@ -38,7 +38,7 @@ def tables_of(connection: Connection) -> set[str]:
 def changes_of(settings: Settings) -> list[str]:
     """What the models ask for beyond the database."""
     graph = MigrationGraph(FEATURES)
-    with up_to_date(settings, graph, FEATURES) as connection:
+    with comparison_database(settings, graph) as connection:
         drafts = [
             draft_migration(connection, graph, name, Model.metadata)
             for name in changed_features(connection, graph, FEATURES, Model.metadata)
