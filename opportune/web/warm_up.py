@@ -12,14 +12,16 @@ logger = logging.getLogger(__name__)
 
 
 async def warm_up(app: FastAPI) -> None:
-    """Read the icons, which every page links, and start a thread that builds the OpenAPI document."""
+    """Read the icons, which every page links, and start a thread for what need not delay the first response."""
     await asyncio.to_thread(assets.url, ICONS_FILE)
-    if not app.state.settings.is_production:  # production does not publish the document
-        # Unlike `asyncio.to_thread`, a daemon thread does not delay a reload.
-        threading.Thread(target=_build_openapi, args=(app,), name="openapi", daemon=True).start()
+    # Unlike `asyncio.to_thread`, a daemon thread does not delay a reload.
+    threading.Thread(target=_work_in_background, args=(app,), name="warm-up", daemon=True).start()
 
 
-def _build_openapi(app: FastAPI) -> None:
+def _work_in_background(app: FastAPI) -> None:
+    assets.hash_files()
+    if app.state.settings.is_production:  # which does not publish the OpenAPI document
+        return
     try:
         app.openapi()
     except Exception:  # the request for the document reports it

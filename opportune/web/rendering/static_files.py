@@ -10,6 +10,7 @@ import hashlib
 import mimetypes
 import re
 import stat
+from contextlib import suppress
 from os import stat_result
 from pathlib import Path
 from posixpath import dirname, join, normpath
@@ -60,6 +61,13 @@ class Assets(StaticFiles):
                 f"{STATIC_URL}/{name}?v={self._digest(name)}",
             )
         return known[1]
+
+    def hash_files(self) -> None:
+        """Hash all style sheets and scripts, so that pages need not do it on the event loop (up to 5 ms a page)."""
+        for folder in self.all_directories:
+            for path in Path(folder).rglob("*.[cj]s*"):
+                with suppress(OSError):  # a link that leads nowhere, or a file that has gone since
+                    self._digest(path.relative_to(folder).as_posix())
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):

@@ -1,7 +1,8 @@
-"""Work taken off the event loop: the icons and the OpenAPI document."""
+"""Work taken off the event loop: the hashes of static files and the OpenAPI document."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -10,30 +11,40 @@ from httpx import AsyncClient
 from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.api_docs import OPENAPI
-from opportune.web.rendering import icons, static_files
-from opportune.web.rendering.static_files import assets
+from opportune.web.rendering import static_files
+from opportune.web.rendering.static_files import ICONS_FILE, Assets, assets
 from opportune.web.warm_up import warm_up
 
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_icons_are_read_in_a_thread_at_startup(
+async def test_icons_styles_and_scripts_are_read_at_startup(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads: list[int] = []
+    names: dict[str, int] = {}
+    read = assets.content
 
-    def read_icons() -> bytes:
-        threads.append(threading.get_ident())
-        return b""
+    def note(name: str) -> bytes:
+        names[name] = threading.get_ident()
+        return read(name)
 
-    monkeypatch.setattr(icons, "sheet", read_icons)
+    monkeypatch.setattr(assets, "content", note)
     monkeypatch.setattr(assets, "_urls", {})
+    monkeypatch.setattr(assets, "_digests", {})
     monkeypatch.setattr(static_files, "CHECK_INTERVAL_SECONDS", 3600)
+    monkeypatch.setattr(app, "openapi", (is_done := threading.Event()).set)
     await warm_up(app)
-    assert len(threads) == 1
-    assert threads[0] != threading.get_ident()
-    await client.get("/")
-    assert len(threads) == 1
+    assert is_done.wait(30)
+    assert {ICONS_FILE, "site.css", "css/tabler.min.css", "django_htmx/htmx-4.min.js"} <= names.keys()
+    assert threading.get_ident() not in names.values()
+    names.clear()
+    await client.get("/accounts/login")
+    assert [name for name in names if name.endswith((".css", ".js"))] == []
+
+
+def test_broken_link_does_not_stop_the_start(tmp_path: Path) -> None:
+    (tmp_path / "gone.css").symlink_to(tmp_path / "nowhere.css")
+    Assets(tmp_path).hash_files()
 
 
 async def test_openapi_document_is_built_at_startup(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
