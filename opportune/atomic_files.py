@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import glob
 import os
 import shutil
 import sys
@@ -14,13 +15,14 @@ from opportune.errors import OperatorError
 
 # Another's symbolic link in a shared folder must not lead us elsewhere.
 FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-TEMPORARY = ".tmp"
+TEMPORARY = ".opportune.tmp"
+"""Ends the names of temporary files, so that files of others are never taken for abandoned ones."""
 LOCK = "lock"
 
 
 def temporary(path: Path, part: str = "") -> Path:
-    """The temporary name beside `path` under which it, or a part of it, is made."""
-    return path.with_name(f"{path.name}{part}{TEMPORARY}")
+    """Return the temporary name for writing `path`. The lock of that file also protects the names with a `part`."""
+    return path.with_name(f"{path.name}{TEMPORARY}{part and f'.{part}'}")
 
 
 @contextmanager
@@ -34,7 +36,7 @@ def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
         OperatorError: another process is at it.
     """
     with open(os.open(path, FLAGS, 0o600), "r+b") as file:  # noqa: PTH123 - pathlib opens no descriptors
-        if lock and not (_lock(file) and _is_at(path, file)):
+        if lock and not _lock_at(path, file):
             raise OperatorError(f"Another process is writing {path}: wait for it, then run this again.")
         if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
             raise OperatorError(f"{path} belongs to another user, who could read what is written: remove it.")
@@ -53,7 +55,7 @@ def private_folder(prefix: str) -> Iterator[Path]:
     """A folder among the system's temporary ones. Those that killed processes have left there are removed."""
     for old in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with suppress(OSError):  # another user's
-            if is_abandoned(old / LOCK):
+            if _is_abandoned(old / LOCK):
                 shutil.rmtree(old)
     with tempfile.TemporaryDirectory(prefix=prefix) as name, private_file(Path(name) / LOCK):
         yield Path(name)
@@ -96,10 +98,41 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def is_abandoned(path: Path) -> bool:
-    """Whether nobody writes this temporary file any more."""
+def remove_abandoned_in(folder: Path, *, recursive: bool = False) -> None:
+    """Remove the temporary files that killed processes have left in a folder. Files in use stay."""
+    for parent, folders, files in os.walk(folder):
+        temporaries = [name for name in (*folders, *files) if TEMPORARY in name]
+        folders[:] = [name for name in folders if recursive and name not in temporaries]
+        for name in {name.partition(TEMPORARY)[0] for name in temporaries}:
+            remove_abandoned(Path(parent, name))
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of `path`, unless a process uses them or they belong to another user."""
+    lock = temporary(path)
+    parts = [*path.parent.glob(f"{glob.escape(lock.name)}.*")]
+    if not (parts or lock.exists()):
+        return
+    with suppress(OSError), open(os.open(lock, FLAGS, 0o600), "r+b") as file:  # noqa: PTH123 - pathlib opens no descriptors
+        if not _lock_at(lock, file):
+            return
+        if sys.platform == "win32":  # which removes no file that is open, not even by the process that opened it
+            file.close()
+        for part in parts:
+            if part.is_dir():
+                shutil.rmtree(part)
+            else:
+                part.unlink()
+        lock.unlink()
+
+
+def _is_abandoned(path: Path) -> bool:
     with path.open("r+b") as file:
         return _lock(file)
+
+
+def _lock_at(path: Path, file: BinaryIO) -> bool:
+    return _lock(file) and _is_at(path, file)
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:

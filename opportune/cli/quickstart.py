@@ -73,6 +73,7 @@ def command(
                 settings = offer_models(settings)
             in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
         print("\n".join(summary(settings, server.url(listener, https=settings.local_https), superuser)))
+        startup.remove_abandoned_files(settings)
         server.serve(listener, settings, reload=settings.environment == "development")
 
 

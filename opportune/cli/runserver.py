@@ -60,6 +60,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
         host or server.address(settings), settings.port if port is None else port, use_free_port=use_free_port
     ) as listener:
         look_at_database(settings, migrate)
+        startup.remove_abandoned_files(settings)
         server.serve(listener, settings, workers=workers, reload=reload)
 
 

@@ -4,9 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from opportune.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.cli.loop import runner
 from opportune.cli.output import warn
+from opportune.data.backup.marker import marker_path
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import migration_url
@@ -19,12 +22,13 @@ from opportune.errors import OperatorError
 from opportune.hosts import is_ephemeral
 from opportune.mail.addresses import sender_address
 from opportune.mail.transport import transport_for
-from opportune.project import installed_features, installed_names
+from opportune.project import PROJECT, installed_features, installed_names
 from opportune.settings import Settings, read_feature_settings
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 from opportune.web.rendering.template_errors import missing_parts, template_errors
 
+DATA_FOLDER = PROJECT / "data"
 RETRY_TIMEOUT_SECONDS = 4  # seconds in which a failed attempt is followed by another
 
 
@@ -52,6 +56,18 @@ class SchemaState:
             )
         if self.is_behind_code and not (self.pending or self.newer):
             yield "Indexes for search, or groups, are not what the code asks for: run python3 oppman.py migrate."
+
+
+def remove_abandoned_files(settings: Settings) -> None:
+    """Remove the temporary files that killed processes have left with the database, the uploads and other data."""
+    remove_abandoned_in(DATA_FOLDER, recursive=True)
+    remove_abandoned(marker_path(settings))
+    place, url = parse_storage_url(settings), migration_url(settings)
+    if isinstance(place, Path) and not place.is_relative_to(DATA_FOLDER):
+        remove_abandoned(place)
+        remove_abandoned_in(place, recursive=True)
+    if url.kind == "sqlite":
+        remove_abandoned(url.path)
 
 
 def read_cache_address(settings: Settings) -> None:

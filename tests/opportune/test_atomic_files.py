@@ -47,6 +47,40 @@ def test_a_file_that_got_its_name_while_we_waited_for_the_lock_is_not_emptied(
     assert path.read_text() == "of the other process"
 
 
+def test_abandoned_part_is_removed_without_its_lock(tmp_path: Path) -> None:
+    part = atomic_files.temporary(tmp_path / "app.db", "restored")
+    for path in (part, part.with_name(f"{part.name}-wal")):
+        path.touch()
+    atomic_files.remove_abandoned(tmp_path / "app.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lock_on_a_file_that_got_its_name_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    atomic_files.temporary(path).write_text("of the other process")
+    lock = atomic_files._lock
+
+    def lock_late(file: BinaryIO) -> bool:
+        atomic_files.put(atomic_files.temporary(path), path)
+        atomic_files.temporary(path).write_text("of a third process")
+        return lock(file)
+
+    monkeypatch.setattr(atomic_files, "_lock", lock_late)
+    atomic_files.remove_abandoned(path)
+    assert atomic_files.temporary(path).exists()
+    assert path.exists()
+
+
+def test_subfolders_stay_unless_recursive(tmp_path: Path) -> None:
+    path = atomic_files.temporary(tmp_path / "uploads" / "file")
+    path.parent.mkdir()
+    path.touch()
+    atomic_files.remove_abandoned_in(tmp_path)
+    assert path.exists()
+    atomic_files.remove_abandoned_in(tmp_path, recursive=True)
+    assert not path.exists()
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other owners")
 def test_nothing_is_written_into_a_file_that_another_user_has_put_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

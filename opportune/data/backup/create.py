@@ -1,6 +1,5 @@
 """Writing a backup."""
 
-import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from opportune import __version__
-from opportune.atomic_files import is_abandoned, private_file, replacement, temporary
+from opportune.atomic_files import private_file, remove_abandoned_in, replacement, temporary
 from opportune.data.backup import postgresql, uploads
 from opportune.data.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
 from opportune.data.backup.bucket_uploads import add_bucket_uploads
@@ -27,8 +26,7 @@ from opportune.settings import Settings
 from opportune.storage.location import Bucket, DatabaseFiles, Place, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"
-DATABASE = ".database"
-BACKUP_FILE_NAME = re.compile(r"(\d{8}T\d{6}Z-[a-z]+(-\d+)?\.zip)(\.tmp|\.database\.tmp(-wal|-shm|-journal)?)")
+DATABASE = "database"
 WRITE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
 NOT_MIGRATED = "There is nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
 
@@ -45,7 +43,7 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
     refuse_unmigrated(settings)
     path = choose_destination(destination, url)
     try:
-        remove_leftovers(path.parent)
+        remove_abandoned_in(path.parent)
         with replacement(path) as file:
             write_archive(settings, graph, file, temporary(path, DATABASE), notify)
             with open_archive(temporary(path)) as archive:
@@ -139,16 +137,6 @@ def prune(newest: Path, keep: int) -> list[Path]:
     for path in old:
         path.unlink(missing_ok=True)
     return old
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs have left."""
-    for path in folder.glob("*.tmp*"):
-        if ours := BACKUP_FILE_NAME.fullmatch(path.name):
-            with suppress(OSError):
-                archive = temporary(path.with_name(ours[1]))  # locked for all of them
-                if is_abandoned(archive if archive.exists() else path):
-                    path.unlink()
 
 
 def _add_database(

@@ -24,8 +24,7 @@ from opportune.settings import Settings
 from opportune.storage.location import DatabaseFiles, Place, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"
-LOCK = ".restore"
-DATABASE = ".restore-database"
+DATABASE = "restored"
 RESTORE_ANYWAY = "To restore it all the same, add --from-another-site."
 
 Confirm = Callable[[Manifest], None]
@@ -97,7 +96,7 @@ def _into_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: Res
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = temporary(path, DATABASE)
     with (
-        private_file(temporary(path, LOCK)),
+        private_file(temporary(path)),
         extracted(archive, target, new),
         uploads.stage_uploads(archive, target.place) as files,
     ):

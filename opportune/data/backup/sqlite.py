@@ -168,12 +168,11 @@ def _keep(path: Path) -> Path:
     discard_sidecars(kept)
     for suffix in ("", *LOGS):  # a damaged one still has its log
         if (old := path.with_name(path.name + suffix)).exists():
-            _link(old, kept.with_name(kept.name + suffix))
+            _link(old, kept.with_name(kept.name + suffix), temporary(path, "kept"))
     return kept
 
 
-def _link(old: Path, name: Path) -> None:
-    new = temporary(name)
+def _link(old: Path, name: Path, new: Path) -> None:
     new.unlink(missing_ok=True)
     try:
         new.hardlink_to(old)

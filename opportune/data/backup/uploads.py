@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from opportune.atomic_files import TEMPORARY, sync, sync_folder, unused
+from opportune.atomic_files import TEMPORARY, private_file, sync, sync_folder, temporary, unused
 from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.data.backup.bucket_uploads import put_missing
 from opportune.data.backup.sqlite import KEPT_SUFFIX
@@ -30,7 +30,7 @@ def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     with work("Packing uploads", len(found), "files") as progress:
         for path in found:
-            if path.suffix != TEMPORARY:
+            if TEMPORARY not in path.name:
                 _refuse_unnamable(path)
                 with suppress(FileNotFoundError), path.open("rb") as file:
                     writer.add(UPLOADS + path.relative_to(folder).as_posix(), file)
@@ -66,14 +66,16 @@ def stage_uploads(archive: Archive, place: Place) -> Iterator["StagedUploads"]:
     place = place.resolve()
     if os.path.ismount(place):  # mypy refuses Path.is_mount for Windows
         raise OperatorError(f"{place} is a mount point, so it cannot be replaced: mount the folder above it instead.")
-    folder = place.with_name(f"{place.name}.restore{TEMPORARY}")
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.mkdir(mode=0o700, parents=True)
-        _extract(archive, folder)
-        yield StagedUploads(folder, place)
-    finally:
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = temporary(place, "restored")
+    with private_file(temporary(place)):
         shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(mode=0o700)
+            _extract(archive, folder)
+            yield StagedUploads(folder, place)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _extract(archive: Archive, folder: Path) -> None:

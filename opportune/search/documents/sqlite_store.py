@@ -38,9 +38,9 @@ class SQLiteStore(Store):
         make_private(temporary(self.url.path), f"Set {self.url.name}.")
 
     def write(self, contents: Contents, step: Callable[[int], None]) -> None:
-        new = temporary(self.url.path)
+        new = temporary(self.url.path, "index")
         try:
-            with private_file(new, lock=False) as file:
+            with private_file(temporary(self.url.path)), private_file(new, lock=False) as file:
                 _build(new, self.index.columns, contents, step)
                 sync(file)
                 put(new, self.url.path)

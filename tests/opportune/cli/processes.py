@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from uvicorn import _subprocess
 
+from opportune.atomic_files import private_file, replacement, temporary
 from opportune.cli import certificate, demo, quickstart
 from opportune.cli.main import main
 from opportune.cli.server import serve
@@ -151,6 +152,26 @@ def _run(output: Connection, folder: Path, words: Sequence[str], environ: dict[s
         cast("Any", module).installed_features = list  # whose demonstration data takes longer than all else
     cast("Any", certificate).certificate_for = partial(certificate.certificate_for, path=folder / "https.pem")
     sys.exit(main([*words]))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BaseProcess]:
+    """A process that writes a file, and a part of it beside it, until the block ends or it is killed."""
+    ours, theirs = PROCESSES.Pipe()
+    with ours:
+        process = PROCESSES.Process(target=_write, args=(theirs, path))
+        process.start()
+        theirs.close()
+        ours.recv()
+        yield process
+        process.kill()
+        process.join()
+
+
+def _write(waiting: Connection, path: Path) -> None:
+    with replacement(path), private_file(temporary(path, "part"), lock=False):
+        waiting.send("in the middle")
+        waiting.poll(None)
 
 
 def _migrate(url: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune.atomic_files import temporary
 from opportune.cli import output
 from opportune.data.backup import postgresql, uploads
 from opportune.data.backup.archive import ArchiveWriter, open_archive
@@ -143,8 +144,7 @@ def test_the_oldest_of_our_own_are_removed(oppman: Oppman, site: Site, tmp_path:
     (folder / "notes.zip").write_text("not a zip")
     with zipfile.ZipFile(folder / "holiday.zip", "w") as foreign:
         foreign.writestr("manifest.json", json.dumps({"format": "another"}))
-    for part in (".tmp", ".database.tmp", ".database.tmp-wal", ".database.tmp-shm"):
-        (folder / f"20200101T000000Z-sqlite.zip{part}").write_text("left by a killed run")
+    temporary(folder / "old.zip").write_text("left by a killed run")
     names = [f"{name}.zip" for name in ("c", "a", "d")]
     for name in names:
         result = oppman("backup", str(folder / name), "--keep", "2")

@@ -90,7 +90,7 @@ def test_what_was_there_before_is_kept(oppman: Oppman, site: Site, backup: Path)
     assert f"The database before is kept as {kept}." in result.out
     assert site.with_url(f"sqlite:///{kept}").emails() == ["bob@example.com"]
     assert site.path.stat().st_mode & 0o777 == 0o640
-    assert not list(site.path.parent.glob("*.tmp"))
+    assert not list(site.path.parent.glob("*.tmp*"))
 
 
 @only_sqlite

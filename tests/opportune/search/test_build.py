@@ -132,7 +132,7 @@ def test_a_full_disk_leaves_the_old_index_and_is_said(
     with pytest.raises(OperatorError, match=r"The disk of .*index\.db is full"):
         built(source, f"sqlite:///{path}")
     assert path.read_bytes() == before
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob("*.tmp*"))
 
 
 @pytest.mark.database("sqlite")

@@ -1,0 +1,101 @@
+"""Temporary files of killed processes, and the start that removes them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.atomic_files import TEMPORARY, temporary
+from opportune.cli import quickstart, server, startup
+from tests.opportune.cli.backups import Site, site
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.processes import Work, at_each_step, writing
+
+__all__ = ["site"]  # a fixture
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture(autouse=True)
+def data_folder(site: Site, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = site.folder / "data"
+    monkeypatch.setattr(startup, "DATA_FOLDER", folder)
+    folder.mkdir()
+    return folder
+
+
+def temporary_files(site: Site) -> list[str]:
+    return [path.name for folder in {site.folder, site.path.parent} for path in folder.rglob(f"*{TEMPORARY}*")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("runserver", "--port", "0"), ("quickstart", "--port", "0", "--no-input", "--no-model")],
+    ids=["runserver", "quickstart"],
+)
+def test_start_removes_files_of_killed_process(
+    oppman: Oppman, data_folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    async def add_nothing(_session: AsyncSession) -> None:
+        pass
+
+    monkeypatch.setattr(server, "serve", lambda *_, **_options: None)
+    monkeypatch.setattr(quickstart, "PROJECT", data_folder.parent)
+    monkeypatch.setattr(quickstart, "fill", add_nothing)
+    with writing(data_folder / "app.db") as process:
+        process.kill()
+        process.join()
+    assert len(list(data_folder.iterdir())) == 2
+    assert oppman(*words, ENVIRONMENT="test").code == 0
+    assert list(data_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("work", "leftover"),
+    [(Work.back_up, "backup.zip.opportune.tmp.database"), (Work.bring_back, "uploads.opportune.tmp.restored")],
+    ids=["backup", "restore"],
+)
+def test_start_cleans_up_after_killed_work(
+    site: Site, oppman: Oppman, data_folder: Path, work: Callable[[Work], None], leftover: str
+) -> None:
+    archive = data_folder / "backup.zip"
+    if work is Work.bring_back:
+        assert oppman("backup", str(archive)).code == 0
+    for _ in at_each_step(work, site.work(archive)):
+        if leftover in temporary_files(site):
+            break
+    else:
+        pytest.fail(f"No process left {leftover}.")
+    startup.remove_abandoned_files(site.settings)
+    assert temporary_files(site) == []
+
+
+def test_file_in_use_stays(site: Site, data_folder: Path) -> None:
+    path = data_folder / "uploads" / "picture.png"
+    path.parent.mkdir()
+    with writing(path):
+        startup.remove_abandoned_files(site.settings)
+        assert {*path.parent.iterdir()} == {temporary(path), temporary(path, "part")}
+
+
+def test_temporary_files_of_others_stay(site: Site, data_folder: Path) -> None:
+    names = {"notes.tmp", "app.db.tmp", "notes.opportune"}
+    for name in names:
+        (data_folder / name).touch()
+    startup.remove_abandoned_files(site.settings)
+    assert {path.name for path in data_folder.iterdir()} == names
+
+
+def test_files_elsewhere_are_removed_where_settings_say(site: Site) -> None:
+    leftovers = [
+        temporary(site.path, "restored"),
+        temporary(site.upload),
+        temporary(site.folder / "uploads", "restored") / "picture.png",
+    ]
+    for path in leftovers:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    startup.remove_abandoned_files(site.settings)
+    assert temporary_files(site) == []
+    assert site.upload.exists()
