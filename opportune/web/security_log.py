@@ -5,7 +5,7 @@ With `LOG_FORMAT=json` each value is a field of the line; the formatter adds tim
 
 import logging
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from opportune.web.client import client_address
@@ -34,7 +34,7 @@ def log_refused_request(scope: Scope, status: int) -> None:
     user, superuser = state.get("user"), state.get("impersonator")
     log_security_event(
         EVENTS_BY_STATUS[status],
-        client_address(Request(scope)),
+        client_address(HTTPConnection(scope)),
         user.id if user else None,
         superuser=superuser.id if superuser else None,
         method=scope["method"],

@@ -18,7 +18,8 @@ from opportune.settings import Settings
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 LIFETIME_SECONDS = 600
-"""A code counts for as long, and for the rest of the next such span."""
+SPAN_SECONDS = 60
+"""Codes that are sent in the same span are equal, so a code is valid for up to this much less than its lifetime."""
 CODES_PER_USER = RateLimit("accounts.confirmation_codes_per_user", 10, 24 * HOUR_SECONDS)
 WRONG_CODE = "This is not the code of an e-mail that was asked for here, within the last ten minutes."
 
@@ -48,11 +49,13 @@ async def check_code(context: AccountContext, user: User, here: Session, code: s
     """
     guess = CODES_PER_USER.by(user.id)
     await context.limiter.hit(guess)
-    if not any(is_code(context.settings, user, _purpose(here, ago), code) for ago in (0, LIFETIME_SECONDS)):
+    spans = range(0, LIFETIME_SECONDS, SPAN_SECONDS)
+    if not any(is_code(context.settings, user, _purpose(here, ago), code) for ago in spans):
+        context.log_refused_sign_in("confirmation", user)
         raise WrongCredential("code", WRONG_CODE)
     await context.limiter.refund(context.session, guess)
 
 
 def _purpose(here: Session, seconds_ago: int = 0) -> str:
-    span = (int(utc_now().timestamp()) - seconds_ago) // LIFETIME_SECONDS
+    span = (int(utc_now().timestamp()) - seconds_ago) // SPAN_SECONDS
     return f"confirm {here.token_hash} {span}"

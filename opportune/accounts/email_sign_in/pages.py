@@ -113,6 +113,7 @@ async def use_link(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, EmailSignInLink)
     found = form.data and await service.read_link(context.session, context.settings, form.data.token)
     if not (form.data and found):
+        context.log_refused_sign_in("email", None)
         return invalid_link(request, PATH)
     user, asked = found
     return await _enter(request, context, user, asked["number"], asked["next"], remember=form.data.remember)

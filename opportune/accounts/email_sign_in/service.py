@@ -98,6 +98,7 @@ async def check_code(context: AccountContext, wanted: SignInRequest, code: str, 
     try:
         await context.limiter.hit(CODES_PER_REQUEST.by(wanted.number))
     except TooManyRequests:
+        context.log_refused_sign_in("email_code", None)
         raise RequestEnded from None
     elsewhere = PASSWORDS_PER_ADDRESS.by(context.client.address), CODES_PER_ACCOUNT.by(wanted.email)
     guesses = (PASSWORDS_PER_DEVICE.by(device),) if device else elsewhere
@@ -121,13 +122,18 @@ async def use_email(context: AccountContext, user: User, number: str) -> bool:
     The user stays locked until the transaction ends.
     """
     await context.manager.release()
-    try:
-        await context.limiter.hit(USES.by(number))
-    except TooManyRequests:
-        return False
-    if not await context.manager.is_unchanged(user):
+    if not (await _use_once(context, number) and await context.manager.is_unchanged(user)):
+        context.log_refused_sign_in("email", user)
         return False
     if not user.is_verified:
         await context.manager.prove_email(user)
         record_event(context, user, "email_verified")
+    return True
+
+
+async def _use_once(context: AccountContext, number: str) -> bool:
+    try:
+        await context.limiter.hit(USES.by(number))
+    except TooManyRequests:
+        return False
     return True

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.status import WS_1011_INTERNAL_ERROR
+from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.db.change_origin import ChangeOrigin, current_origin
@@ -99,7 +99,10 @@ async def _websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
         with suppress(Exception):  # the client may be gone
             await send_and_note({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
     finally:
-        _log({**scope, "method": "WEBSOCKET"}, code, time.perf_counter() - began)
+        connection = {**scope, "method": "WEBSOCKET"}
+        _log(connection, code, time.perf_counter() - began)
+        if not is_accepted and code == WS_1008_POLICY_VIOLATION:  # which the client sees as a 403
+            log_refused_request(connection, 403)
         request_id.reset(token)
 
 

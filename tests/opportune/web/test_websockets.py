@@ -201,6 +201,14 @@ async def test_other_origins_are_refused_before_the_route(app: FastAPI, origin: 
     assert (refusal["type"], refusal["code"]) == ("websocket.close", 1008)
 
 
+async def test_refused_socket_is_in_the_security_log(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    user = await make_user(app.state.database)
+    await connect(app, "/live/export", headers=await cookie_of(app, user))
+    (line,) = (each.getMessage() for each in caplog.records if each.name == "opportune.security")
+    assert line.startswith("permission_refused ")
+    assert f"account={user.id} method=WEBSOCKET path=/live/export" in line
+
+
 async def test_own_origin_and_programs_connect(app: FastAPI) -> None:
     for headers in ({"origin": OURS}, {"origin": OURS, "sec-fetch-site": "same-origin"}, {}):
         assert (await connect(app, "/live/echo/7", headers=headers))[0]["type"] == "websocket.accept"

@@ -83,6 +83,29 @@ async def test_a_code_is_good_for_its_session_alone_and_for_minutes(
         assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 303
 
 
+@pytest.mark.parametrize(("minutes", "status"), [(8, 303), (10, 422)])
+async def test_code_lives_at_most_ten_minutes(
+    app: FastAPI, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch, minutes: int, status: int
+) -> None:
+    async with signed_in_client(app, ada) as client:
+        await signed_in_an_hour_ago(database)
+        await client.post(PATH)
+        later = utc_now() + timedelta(minutes=minutes)
+        monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: later)
+        assert (await client.post(f"{PATH}/code", data={"code": await newest_code(app)})).status_code == status
+
+
+async def test_wrong_code_is_in_the_security_log(
+    app: FastAPI, database: Database, ada: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with signed_in_client(app, ada) as client:
+        await signed_in_an_hour_ago(database)
+        await client.post(PATH)
+        await client.post(f"{PATH}/code", data={"code": other_code(await newest_code(app))})
+    (line,) = (each.getMessage() for each in caplog.records if each.name == "opportune.security")
+    assert line.endswith(f"account={ada.id} reason=confirmation")
+
+
 async def test_wrong_codes_are_few_a_day(
     app: FastAPI, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,26 @@ async def test_an_email_counts_once_by_link_or_by_code(app: FastAPI, client: Asy
     assert not await is_signed_in(client)
 
 
+async def test_refused_links_and_codes_are_in_the_security_log(
+    app: FastAPI, client: AsyncClient, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = await make_user(database, EMAIL, is_verified=True)
+    await ask(client)
+    token, code = await newest_token(app), await newest_code(app)
+    await type_code(client, other_code(code))
+    async with browser(app) as elsewhere:
+        await press(elsewhere, "guessed")
+        await press(elsewhere, token)
+        await press(elsewhere, token)
+    lines = [each.getMessage() for each in caplog.records if each.name == "opportune.security"]
+    assert [line.partition(" account=")[2] or line.partition(" reason=")[2] for line in lines] == [
+        f"{user.id} reason=email_code",
+        "email",
+        f"{user.id} reason=email",
+    ]
+    assert not any(secret in caplog.text for secret in (token, code, other_code(code), EMAIL))
+
+
 @pytest.mark.database("postgresql")
 async def test_of_two_at_once_one_gets_in(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, is_verified=True)
