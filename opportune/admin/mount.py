@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
+from opportune.admin.current_request import names_are_for
 from opportune.admin.middleware import RelativeUrlsMiddleware, StaffOnlyMiddleware
 from opportune.feature import Feature
 from opportune.web.errors.handlers import show_errors_with
@@ -59,7 +60,8 @@ class AdminWhenAsked:
         # The router alone: as an application of its own it would answer errors its own way.
         request = Request(scope)
         show_errors_with(request, partial(self.site.render_error, request))
-        await self.site.admin.router(scope, receive, send)
+        with names_are_for(request):  # after the views are made: they hold the names for all users
+            await self.site.admin.router(scope, receive, send)
 
 
 def add_icons(features: Sequence[Feature]) -> None:

@@ -163,6 +163,12 @@ class AdminSite(AdapterSite):
     def view_by_identity(self, identity: str) -> AdminView | None:
         return next((view for view in self.views if isinstance(view, AdminView) and view.identity == identity), None)
 
+    @cached_property
+    def has_field_rules(self) -> bool:
+        """Whether a view obeys a data layer that hides or locks fields."""
+        cruds = [view.crud for view in self.views if isinstance(view, AdminView) and view.crud]
+        return any(crud.definition.field_rules.locks for crud in cruds)
+
     def _admin_view(self, request: Request) -> AdminView:
         view = self.find_view(request.path_params["identity"])
         if not isinstance(view, AdminView):
@@ -229,7 +235,7 @@ class AdminSite(AdapterSite):
         lookup = view.lookups.get(asked.get("name", "").rpartition("-")[2])
         if not await may_look_up(request, view, lookup):
             raise HTTPException(403)
-        if lookup is None:
+        if lookup is None or view.hides(lookup.name):
             raise HTTPException(404)
         found = await lookup.get_list(request, asked.get("term", ""))
         return JSONResponse({"results": [lookup.format(row) for row in found]})

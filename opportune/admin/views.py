@@ -200,7 +200,10 @@ class AdminView(RowQueriesMixin):
         return list(dict.fromkeys((*self.get_list_columns(), *rest)))
 
     def get_filters(self) -> list[Any]:
-        return self._filters
+        return [each for each in self._filters if not self.hides(_parameter(each))]
+
+    def search_placeholder(self) -> str:
+        return ", ".join(self.labels.get(name, name) for name in self.search_names)
 
     async def list_context(self, request: Request) -> dict[str, Any]:
         return await list_context(request, self)
@@ -210,6 +213,10 @@ class AdminView(RowQueriesMixin):
     def readonly(self, request: Request, row: Any) -> Sequence[str]:
         """Columns that this person may see and not change; `row` is None for a new one."""
         return () if row is None else self.readonly_after_create
+
+    def fixed(self, request: Request, row: Any) -> list[str]:
+        """Columns that the form of this user leaves out: by `readonly`, and by the rules of `crud`."""
+        return list(dict.fromkeys((*self.readonly(request, row), *self.locked_names)))
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
         if not self.form_names:

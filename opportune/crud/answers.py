@@ -28,12 +28,14 @@ Write = Callable[[Any], bytes]
 
 
 class Answers:
-    """How the rows of one class are written as JSON."""
+    """How the rows of one class are written as JSON for users from whom the same fields are hidden."""
 
-    def __init__(self, definition: "Definition") -> None:
+    def __init__(self, definition: "Definition", hidden: Collection[str] = ()) -> None:
         schema, shape = definition.read_schema, definition.shape
-        self.names: Sequence[str] = list(schema.model_fields)
         self.is_own = definition.kind.read_schema is not None
+        fields = {name: info for name, info in schema.model_fields.items() if self.is_own or name not in hidden}
+        self.names: Sequence[str] = list(fields)
+        """What is read of each row. A schema of their own is given all its fields, and the hidden ones are not sent."""
         nested = shape.to_one.keys() & {*definition.options.nested}
         self.needs_objects = not nested.union(shape.columns, shape.links, definition.annotations).issuperset(self.names)
         """Whether a schema of their own names what is no column, such as a property."""
@@ -41,7 +43,7 @@ class Answers:
         self.copies = not self.is_own and all(info and _is_kind(info, UNCHANGED) for info in own.values())
         """Whether an object that was just written holds all that is answered, as it is stored."""
         self.write_row, self.write_rows = (
-            _validating(schema) if self.is_own else _writing(schema.model_fields, definition.options.nested)
+            _validating(schema, {*hidden}) if self.is_own else _writing(fields, definition.options.nested)
         )
 
     def copy_of(self, row: Any) -> dict[str, Any] | None:
@@ -54,14 +56,14 @@ class Answers:
         return b'{"items":%b,"total":%d,"page":%d,"pages":%d}' % (self.write_rows(rows), total, page, pages)
 
 
-def _validating(schema: Any) -> tuple[Write, Write]:
+def _validating(schema: Any, hidden: set[str]) -> tuple[Write, Write]:
     """By a schema of their own, which may change what it is given."""
     one, many = TypeAdapter(schema), TypeAdapter(list[schema])
 
-    def write(adapter: TypeAdapter[Any], values: Any) -> bytes:
-        return adapter.dump_json(adapter.validate_python(values, from_attributes=True))
+    def write(adapter: TypeAdapter[Any], exclude: Any, values: Any) -> bytes:
+        return adapter.dump_json(adapter.validate_python(values, from_attributes=True), exclude=exclude)
 
-    return partial(write, one), partial(write, many)
+    return partial(write, one, hidden), partial(write, many, {"__all__": hidden})
 
 
 def _writing(fields: Mapping[str, FieldInfo], nested: Collection[str]) -> tuple[Write, Write]:

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
@@ -41,7 +41,7 @@ class CrudApi(Generic[M]):
     # What the routes do
 
     async def find(self, crud: Crud[M], wanted: Paging) -> Response:
-        answers = crud.definition.answers
+        answers = crud.answers
         if answers.needs_objects:
             page: Page[Any] = await crud.find(wanted)
         else:
@@ -52,7 +52,7 @@ class CrudApi(Generic[M]):
         return await self.answer(crud, await crud.add(new), 201)
 
     async def read(self, crud: Crud[M], key: Key) -> Response:
-        answers = crud.definition.answers
+        answers = crud.answers
         found = await (crud.get(key) if answers.needs_objects else crud.row(key, answers.names))
         return json_response(answers.write_row(found))
 
@@ -64,7 +64,7 @@ class CrudApi(Generic[M]):
 
     async def answer(self, crud: Crud[M], row: M, status: int) -> Response:
         """A row that was just written, as it is stored."""
-        answers = crud.definition.answers
+        answers = crud.answers
         values: Any = answers.copy_of(row)
         if values is None:
             values = await (crud.get(row.id) if answers.needs_objects else crud.written(row, answers.names))
@@ -122,7 +122,7 @@ class CrudApi(Generic[M]):
 
     def _add_route(self) -> Any:
         async def add(crud: Crud[M], new: BaseModel) -> Response:
-            return await self.add(crud, new)
+            return await self.add(crud, crud.validated(self.crud.Create, new))
 
         async def direct(request: Request) -> Response | None:
             if (new := await read_new(self.crud.Create, request)) is None:
@@ -134,8 +134,9 @@ class CrudApi(Generic[M]):
             return json_response(self.crud.definition.answers.write_row(stored), 201)
 
         is_given = type(self).add is CrudApi.add and type(self).answer is CrudApi.answer
-        answering(add, direct, covers=self._described)
-        return as_route_of(self.crud, add, crud=self._writing, new=self.crud.Create)
+        if not self.crud.definition.field_rules.locks:
+            answering(add, direct, covers=self._described)
+        return as_route_of(self.crud, add, crud=self._writing, new=self._body(self.crud.Create))
 
     def _read_route(self) -> Any:
         async def read(crud: Crud[M], key: Key) -> Response:
@@ -145,15 +146,20 @@ class CrudApi(Generic[M]):
 
     def _update_route(self) -> Any:
         async def update(crud: Crud[M], key: Key, changes: BaseModel) -> Response:
-            return await self.update(crud, key, changes)
+            return await self.update(crud, key, crud.validated(self.crud.Update, changes))
 
-        return as_route_of(self.crud, update, crud=self._writing, key=key_type(self.crud), changes=self.crud.Update)
+        changes = self._body(self.crud.Update)
+        return as_route_of(self.crud, update, crud=self._writing, key=key_type(self.crud), changes=changes)
 
     def _delete_route(self) -> Any:
         async def delete(crud: Crud[M], key: Key) -> None:
             await self.delete(crud, key)
 
         return as_route_of(self.crud, delete, crud=self._writing, key=key_type(self.crud))
+
+    def _body(self, schema: type[BaseModel]) -> Any:
+        """The type of a body: it is validated after the user is known where users may write different fields."""
+        return Annotated[schema, WrapValidator(_unread)] if self.crud.definition.field_rules.locks else schema
 
     @property
     def _reading(self) -> Any:
@@ -164,6 +170,10 @@ class CrudApi(Generic[M]):
     def _writing(self) -> Any:
         kind: Any = self.crud
         return Annotated[kind, writing(kind)]
+
+
+def _unread(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, dict) else validate(value)
 
 
 def json_response(content: bytes, status: int = 200) -> Response:

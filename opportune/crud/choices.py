@@ -58,7 +58,7 @@ async def reference_choices(
 
 async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[str, str]]:
     """The first rows that have these words, as JSON for a field that asks while somebody types."""
-    texts = _searched(model)
+    texts = _searched(crud, model)
     found = (or_(false(), *(matches(text, pattern) for text in texts)) for pattern in patterns_of(term))
     names = await _names(crud, _visible(crud, model).where(*found), MAX_FOUND_ROWS)
     return [{"id": str(number), "text": name} for number, name in names.items()]
@@ -86,7 +86,7 @@ async def _offer(
 
 
 def _visible(crud: Crud[Any], model: type[Any]) -> Select[Any]:
-    texts = _searched(model)
+    texts = _searched(crud, model)
     return select(model).where(_is_offered(crud, model)).order_by(*(func.lower(text) for text in texts[:1]), model.id)
 
 
@@ -98,8 +98,9 @@ def _is_offered(crud: Crud[Any], model: type[Any]) -> ColumnElement[bool]:
     return col(User.id) == crud.user.id if crud.user else false()
 
 
-def _searched(model: type[Any]) -> list[Any]:
-    return [getattr(model, name) for name in short_texts(shape_of(model))]
+def _searched(crud: Crud[Any], model: type[Any]) -> list[Any]:
+    hidden = crud.hidden_in(model)
+    return [getattr(model, name) for name in short_texts(shape_of(model)) if name not in hidden]
 
 
 async def _names(crud: Crud[Any], query: Select[Any], count: int) -> dict[int, str]:

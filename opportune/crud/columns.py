@@ -102,7 +102,19 @@ def list_columns(kind: type[Crud[Any]], names: Sequence[str], formats: Mapping[s
         OperatorError: there is no such column.
     """
     shape = kind.definition.shape
-    columns = [_column(kind, shape, name, formats) for name in names or default_columns(kind)]
+    return _with_link(shape, [_column(kind, shape, name, formats) for name in names or default_columns(kind)])
+
+
+def visible_columns(crud: Crud[Any], columns: Sequence[ListColumn]) -> Sequence[ListColumn]:
+    """Return the columns without those that are hidden from the user; the row's number if none remains."""
+    visible = [each for each in columns if not (crud.hides(each.name) or crud.hides(each.path))]
+    if len(visible) == len(columns):
+        return columns
+    return _with_link(crud.definition.shape, visible) if visible else list_columns(type(crud), ("id",), {})
+
+
+def _with_link(shape: Shape, columns: Sequence[ListColumn]) -> list[ListColumn]:
+    """Let the first column link to the row's page, unless it holds files or links."""
     leading = next((each for each in columns if not _has_own_link(shape, each.path)), columns[0])
     return [replace(each, leads=each is leading) for each in columns]
 

@@ -6,7 +6,8 @@ from typing import Any, TypeVar, get_args
 
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
-from opportune.crud.options import Key, M, Values, cruds
+from opportune.crud.options import Key, M, Values
+from opportune.crud.registry import cruds
 from opportune.crud.row_writing import Writing
 from opportune.crud.teams import TeamOwners
 from opportune.errors import OperatorError
@@ -34,13 +35,19 @@ class Crud(Writing[M]):
             return
         is_first = cruds.setdefault(cls.model, cls) is cls
         called = cls.model.__name__ if is_first else cls.__name__
-        cls.definition = Definition(cls, called=called, sets_fields=cls.assign is not Crud.assign)
+        cls.definition = Definition(
+            cls,
+            called=called,
+            sets_fields=cls.assign is not Crud.assign,
+            hides=cls.hidden_fields is not Crud.hidden_fields,
+            locks=cls.readonly_fields is not Crud.readonly_fields,
+        )
         cls.definition.is_common = cls._asks_alike()
 
     @classmethod
     def _asks_alike(cls) -> bool:
         """Whether the list of everybody is one statement: no method of their own is in it, nor another class."""
-        methods = ("readable", "query", "column", "visible", "ordering", "default_order")
+        methods = ("readable", "query", "column", "visible", "ordering", "default_order", "hidden_fields")
         has_paths = any("." in path for path in (*cls.sort, *cls.order))
         return all(getattr(cls, name) is getattr(Crud, name) for name in methods) and not (has_paths or cls.nested)
 

@@ -13,6 +13,7 @@ from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.answers import Answers
 from opportune.crud.declaration import Declaration, require_number, shape_of
+from opportune.crud.field_rules import FieldRules
 from opportune.crud.filters import Filter, derive_filters, filter_schema, filters_of, own_filter_field
 from opportune.crud.reader import Prepared
 from opportune.crud.schemas import (
@@ -20,6 +21,7 @@ from opportune.crud.schemas import (
     check_schemas,
     create_schema,
     read_schema,
+    refuse_fields,
     update_schema,
 )
 from opportune.crud.teams import TeamOwners, team_owners
@@ -34,7 +36,7 @@ NAMES = ("search", "filters", "sort", "order", "write_fields", "read_fields", "e
 
 
 class Definition:
-    def __init__(self, kind: "type[Crud[Any]]", *, called: str, sets_fields: bool) -> None:
+    def __init__(self, kind: "type[Crud[Any]]", *, called: str, sets_fields: bool, hides: bool, locks: bool) -> None:
         require_number(kind.__name__, kind.model)
         self.kind = kind
         self.is_common = False
@@ -43,6 +45,9 @@ class Definition:
         self.shape = shape_of(kind.model)
         self.annotations = {name: _labelled(name, value) for name, value in kind.annotations.items()}
         self.own_filters = filters_of(kind)
+        self.field_rules = FieldRules(self, hides=hides, locks=locks)
+        self._answers: dict[frozenset[str], Answers] = {}
+        self._unlocked: dict[tuple[type[BaseModel], frozenset[str]], type[BaseModel]] = {}
         self.options = SchemaOptions(
             called=called,
             owner=kind.owner,
@@ -52,6 +57,7 @@ class Definition:
             readonly=kind.readonly,
             nested=kind.nested,
             annotations={name: label.type.python_type for name, label in self.annotations.items()},
+            required={"id", kind.lookup} if hides else None,
         )
         declared = Declaration(kind.__name__, self.shape, self.annotations)
         self._check(declared, sets_fields=sets_fields)
@@ -155,6 +161,23 @@ class Definition:
     @cached_property
     def answers(self) -> Answers:
         return Answers(self)
+
+    def answers_without(self, hidden: frozenset[str]) -> Answers:
+        """How rows are written as JSON for users from whom these fields are hidden."""
+        if not hidden:
+            return self.answers
+        if hidden not in self._answers:
+            self._answers[hidden] = Answers(self, hidden)
+        return self._answers[hidden]
+
+    def unlocked(self, schema: type[BaseModel], locked: frozenset[str]) -> type[BaseModel]:
+        """A schema for users who may not write these fields: they may be left out, and are refused by name."""
+        if not locked:
+            return schema
+        key = schema, locked.intersection(schema.model_fields)
+        if key not in self._unlocked:
+            self._unlocked[key] = refuse_fields(*key)
+        return self._unlocked[key]
 
 
 def _labelled(name: str, value: Any) -> Label[Any]:

@@ -1,6 +1,6 @@
 """What the page of one row shows: each value under its label."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -36,11 +36,26 @@ async def detail_fields(
     storage: Storage,
 ) -> list[tuple[str, str]]:
     """Return labels and values. Empty fields are left out, and by default the one that the title repeats."""
+    if not names:
+        names = await crud.session.run_sync(lambda _: _without_title(row, default_fields(type(crud))))
+    values = await field_texts(crud, row, names, formats, address_of, storage)
+    return [(label, shown) for label, shown in values.values() if shown != ""]
+
+
+async def field_texts(
+    crud: Crud[Any],
+    row: Any,
+    names: Iterable[str],
+    formats: Mapping[str, Format],
+    address_of: AddressOf,
+    storage: Storage,
+) -> dict[str, tuple[str, str]]:
+    """Return label and text of each field that is not hidden from the user."""
     shape = type(crud).definition.shape
+    visible = [name for name in names if not crud.hides(name)]
 
     def render(_: object) -> dict[str, str]:
-        shown = names or _without_title(row, default_fields(type(crud)))
-        return {name: _shown(shape, row, name, formats.get(name), address_of) for name in shown}
+        return {name: _shown(shape, row, name, formats.get(name), address_of) for name in visible}
 
     values = await crud.session.run_sync(render)  # the name of a row may load other rows
     for name in values:
@@ -52,7 +67,7 @@ async def detail_fields(
         elif _is_markdown(shape, name):
             await markdown.rendered(value)  # in a thread: it may take long
             values[name] = markdown.shown(value)
-    return [(_label(shape, name), shown) for name, shown in values.items() if shown != ""]
+    return {name: (_label(shape, name), shown) for name, shown in values.items()}
 
 
 def _without_title(row: Any, names: Sequence[str]) -> list[str]:

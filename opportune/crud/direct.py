@@ -102,6 +102,7 @@ def is_one_statement(kind: Any) -> bool:
     """Whether a new row is no more than its columns, but for hooks, and nobody has a part in how it comes to be."""
     definition, mapper = kind.definition, kind.definition.shape.mapper
     is_plain = len(mapper.tables) == 1 and all(getattr(kind, name) is getattr(Crud, name) for name in ADDING)
+    is_plain = is_plain and not definition.field_rules.locks
     is_told = mapper.dispatch.before_insert or mapper.dispatch.after_insert
     given, columns = definition.create_schema.model_fields.keys(), definition.shape.columns.keys()
     if not is_plain or is_told or not {*definition.answers.names, *given} <= columns:

@@ -1,8 +1,9 @@
 """What the data layer of one model declares, and who may see and change which of its rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, false, true
@@ -11,14 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.groups.grants import identity_of, matches_grant
 from opportune.accounts.models import User
 from opportune.crud.access import Access
+from opportune.crud.answers import Answers
 from opportune.crud.definition import Definition
+from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
+from opportune.crud.registry import cruds
 from opportune.crud.teams import Team
 from opportune.db.model import Model
 from opportune.errors import Forbidden
 from opportune.pagination import Paging
-
-if TYPE_CHECKING:
-    from opportune.crud.crud import Crud
 
 M = TypeVar("M", bound=Model)
 
@@ -156,12 +157,52 @@ class CrudOptions(Generic[M]):
 
     def visible(self, model: type[Any]) -> ColumnElement[bool]:
         """Which rows of another model there are for them: all, where it has no data layer of its own."""
-        kind: Any = type(self) if model is self.model else cruds.get(model)
+        kind = self._layer_of(model)
         if kind is None:
             return true()
-        other: Crud[Any] = kind(self.session, self.user, self.grants, self.team)
+        other = kind(self.session, self.user, self.grants, self.team)
         return other.readable() if other.may("list") else false()
 
+    def _layer_of(self, model: type[Any]) -> "type[CrudOptions[Any]] | None":
+        return type(self) if model is self.model else cruds.get(model)
 
-cruds: "dict[type[Any], type[Crud[Any]]]" = {}
-"""By model the class that says which of its rows there are for somebody: the first that is declared."""
+    # Fields the user may not see or write
+
+    def hidden_fields(self) -> Collection[str]:
+        """Return the fields that this user neither sees nor writes, in addition to `exclude`."""
+        return ()
+
+    def readonly_fields(self) -> Collection[str]:
+        """Return the fields that this user sees and may not write, in addition to `readonly`."""
+        return ()
+
+    @cached_property
+    def hidden_names(self) -> frozenset[str]:
+        """What `hidden_fields` returns, with the fields that tell the same."""
+        rules = self.definition.field_rules
+        return rules.check(HIDDEN, self.hidden_fields()) if rules.hides else NO_FIELDS
+
+    @cached_property
+    def locked_names(self) -> frozenset[str]:
+        """The fields that this user may not write, hidden ones included."""
+        rules = self.definition.field_rules
+        return self.hidden_names | rules.check(READONLY, self.readonly_fields()) if rules.locks else NO_FIELDS
+
+    def hides(self, path: str) -> bool:
+        """Whether a field is hidden from this user: of this model, or of a row that it points at (`author.name`)."""
+        name, _, rest = path.removeprefix("-").partition(".")
+        if name in self.hidden_names or not rest:
+            return name in self.hidden_names
+        return rest in self.hidden_in(self.definition.shape.to_one[name].mapper.class_)
+
+    def hidden_in(self, model: type[Any]) -> frozenset[str]:
+        """Return the hidden fields of another model's data layer."""
+        kind = self._layer_of(model)
+        if kind is None or not kind.definition.field_rules.hides:
+            return NO_FIELDS
+        return kind(self.session, self.user, self.grants, self.team).hidden_names
+
+    @property
+    def answers(self) -> Answers:
+        """How rows are written as JSON for this user."""
+        return self.definition.answers_without(self.hidden_names)

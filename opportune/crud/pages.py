@@ -1,6 +1,6 @@
 """The pages of a model: list, one row, forms and the question before a deletion."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -10,10 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.choices import find_rows, reference_choices, references_in
-from opportune.crud.columns import cells_of, read_rows, written_rows
+from opportune.crud.columns import ListColumn, cells_of, read_rows, visible_columns, written_rows
 from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
-from opportune.crud.details import detail_fields
+from opportune.crud.details import detail_fields, field_texts
 from opportune.crud.display import names_of
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, shown_filters
@@ -21,8 +21,8 @@ from opportune.errors import FieldErrors, NotFound
 from opportune.fields.files import stored_uploads
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
-from opportune.web import Form, allow_files, flash, is_htmx, read_form, redirect, templates
-from opportune.web.forms.forms import FILTER_PREFIX, SEARCH_SUFFIX
+from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
+from opportune.web.forms.forms import FILTER_PREFIX, SEARCH_SUFFIX, fill_form
 from opportune.web.rendering.blocks import is_replaced
 
 Context = dict[str, Any]
@@ -43,8 +43,9 @@ class CrudPages(PageOptions[M]):
     async def index(self, request: Request, crud: Any) -> Response:
         """The list; for htmx the block of it that follows what is looked for."""
         wanted = self.wanted(request, crud)
-        page = await read_rows(crud, wanted, self.shown_columns)
-        context = await self._list_context(request, crud, wanted, page)
+        columns = visible_columns(crud, self.shown_columns)
+        page = await read_rows(crud, wanted, columns)
+        context = await self._list_context(request, crud, wanted, page, columns)
         if is_htmx(request):
             return templates.render_block(request, self.template("list"), "found", context)
         context["filter"] = await self._filter_form(crud, wanted)
@@ -69,13 +70,13 @@ class CrudPages(PageOptions[M]):
 
     async def new(self, request: Request, crud: Any) -> Response:
         """Show the form of a new row. Parameters of the address, such as `?title=Emma`, prefill its fields."""
-        form = self._form(request)
+        form = await self._form(request, crud)
         form.prefill(request.query_params)
         return await self._show_form(request, crud, form, None)
 
     async def create(self, request: Request, crud: Any) -> Response:
         """Add what was sent, or show what is wrong with it."""
-        form = await self._read_form(request)
+        form = await self._read_form(request, crud)
         if row := await self._saved(request, form, crud.add):
             return await self._after_save(request, crud, row, "is added")
         return await self._show_form(request, crud, form, None)
@@ -83,15 +84,15 @@ class CrudPages(PageOptions[M]):
     async def edit(self, request: Request, crud: Any, key: Key) -> Response:
         """The form of a row that is there."""
         row = await self._writable(crud, key, "edit")
-        return await self._show_form(request, crud, self._form(request, row), row)
+        return await self._show_form(request, crud, await self._form(request, crud, row), row)
 
     async def update(self, request: Request, crud: Any, key: Key) -> Response:
         """Change what was sent, or show what is wrong with it."""
-        if self._form(request).takes_files:
+        if (await self._form(request, crud)).takes_files:
             allow_files(request)
         await request.body()  # before the row is locked: who sends slowly keeps nobody waiting
         row = await crud.get_writable(key)
-        form = await self._read_form(request, row)
+        form = await self._read_form(request, crud, row)
         title = await title_of(crud, row)
 
         async def change(values: Mapping[str, Any]) -> M:
@@ -122,7 +123,12 @@ class CrudPages(PageOptions[M]):
         asked = request.query_params
         schemas: list[type[BaseModel]] = [crud.Filter] if crud.may("list") else []
         schemas += [crud.Create] if crud.may("create") or crud.may("edit") else []
-        fields = {name: model for schema in schemas for name, model in references_in(schema).items()}
+        fields = {
+            name: model
+            for schema in schemas
+            for name, model in references_in(schema).items()
+            if not crud.hides_parameter(name)
+        }
         if (model := fields.get(asked.get("name", ""))) is None:
             raise NotFound
         return JSONResponse({"results": await find_rows(crud, model, asked.get("term", ""))})
@@ -155,8 +161,10 @@ class CrudPages(PageOptions[M]):
 
     # How it is done
 
-    async def _list_context(self, request: Request, crud: Crud[M], wanted: Paging, page: Page[Any]) -> Context:
-        filters, columns = shown_filters(self.kind), self.shown_columns
+    async def _list_context(
+        self, request: Request, crud: Crud[M], wanted: Paging, page: Page[Any], columns: Sequence[ListColumn]
+    ) -> Context:
+        filters = shown_filters(crud)
         is_own = is_replaced(templates.environment, self.template("list"), "row")
         asked = {name for name, value in wanted if name in wanted.model_fields_set and value not in (None, "", [])}
         return {
@@ -166,7 +174,8 @@ class CrudPages(PageOptions[M]):
             "columns": columns,
             "cells": cells_of(columns, self.address),
             "written": "" if is_own else written_rows(columns, self.address, page.items),
-            "sorts": self.kind.sort,
+            "hidden": crud.hidden_names,
+            "sorts": [path for path in self.kind.sort if not crud.hides(path)],
             "filters": filters,
             "kept": list(hidden_parameters(wanted, filters)),
             "is_narrowed": bool(asked - Paging.model_fields.keys()),
@@ -178,7 +187,8 @@ class CrudPages(PageOptions[M]):
     async def _filter_form(self, crud: Crud[M], wanted: Paging) -> Form[Any]:
         form = FilterForm(self.kind.Filter, wanted, prefix=FILTER_PREFIX)
         form.none_label = "Any"
-        shown = [name for names in shown_filters(self.kind) for name in names]
+        form.leave_out([name for name in form.model.model_fields if crud.hides_parameter(name)])
+        shown = [name for names in shown_filters(crud) for name in names]
         form.offer(await reference_choices(crud, form, lookup_url=self._lookup_url, only=shown))
         return form
 
@@ -186,11 +196,17 @@ class CrudPages(PageOptions[M]):
     def _lookup_url(self) -> str:
         return f"{self.path}/new/choices"
 
-    def _form(self, request: Request, row: M | None = None) -> Form[Any]:
-        return Form(self.form_schema(row), row, prefix=_prefix(request))
+    async def _form(self, request: Request, crud: Crud[M], row: M | None = None) -> Form[Any]:
+        schema = crud.definition.unlocked(self.form_schema(row), crud.locked_names)
+        form = Form(schema, row, prefix=_prefix(request))
+        if locked := [name for name in schema.model_fields if name in crud.locked_names]:
+            storage = request.app.state.storage
+            texts = await field_texts(crud, row, locked, self.formats, address_of, storage) if row else {}
+            form.leave_out(locked, texts)
+        return form
 
-    async def _read_form(self, request: Request, row: M | None = None) -> Form[Any]:
-        return await read_form(request, self.form_schema(row), row, prefix=_prefix(request))
+    async def _read_form(self, request: Request, crud: Crud[M], row: M | None = None) -> Form[Any]:
+        return await fill_form(request, await self._form(request, crud, row))
 
     async def _saved(
         self, request: Request, form: Form[Any], save: Callable[[Mapping[str, Any]], Awaitable[M]]
@@ -211,7 +227,8 @@ class CrudPages(PageOptions[M]):
     def _values(self, form: Form[Any]) -> dict[str, Any]:
         """What was asked for by name, also what was emptied. A file that nobody chose or removed stays as it is."""
         asked = [name for _, names in self.sections for name in names] or form.model.model_fields
-        return {name: getattr(form.data, name) for name in asked if name not in form.kept_files}
+        written = form.controls.keys() - form.kept_files
+        return {name: getattr(form.data, name) for name in asked if name in written}
 
     async def _show_form(
         self, request: Request, crud: Crud[M], form: Form[Any], row: M | None, title: str = ""
@@ -223,7 +240,8 @@ class CrudPages(PageOptions[M]):
             "pages": self,
             "row": row,
             "heading": f"Edit {title or await title_of(crud, row)}" if row else f"Add {self.name.lower()}",
-            "sections": self.sections or [("", list(form.controls))],
+            "hidden": crud.hidden_names,
+            "sections": _sections(form, self.sections),
             "action": f"{request.url.path}{f'?{DIALOG}=1' if in_dialog else ''}",
             "cancel": self.address(row) if row and self.has("detail") else self.path,
             "in_dialog": in_dialog,
@@ -255,6 +273,7 @@ class CrudPages(PageOptions[M]):
         return {
             "pages": self,
             "row": row,
+            "hidden": crud.hidden_names,
             "title": await title_of(crud, row),
             "address": self.address(row),
             "may_change": self.has("edit") and await self._may_write(crud, row, "edit"),
@@ -280,6 +299,13 @@ class CrudPages(PageOptions[M]):
 async def title_of(crud: Crud[Any], row: Any) -> str:
     (name,) = await names_of(crud.session, [row])
     return name
+
+
+def _sections(form: Form[Any], sections: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, Sequence[str]]]:
+    """The fields of the form under their headings, without those that are left out."""
+    shown = [name for name in form.model.model_fields if name in form.controls or name in form.texts]
+    grouped = [(legend, [name for name in names if name in shown]) for legend, names in sections]
+    return [each for each in grouped if each[1]] if sections else [("", shown)]
 
 
 def _prefix(request: Request) -> str:

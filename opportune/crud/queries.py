@@ -54,10 +54,10 @@ def is_list(annotation: Any) -> bool:
     return getattr(annotation, "__origin__", None) is list
 
 
-def shown_filters(kind: type[Crud[Any]]) -> list[Sequence[str]]:
+def shown_filters(crud: Crud[Any]) -> list[Sequence[str]]:
     """The parameters that the form of a list asks for: of what has an order from and to, of a text what it contains."""
-    fields = kind.Filter.model_fields
-    names = [*kind.filters, *kind.definition.own_filters]
+    fields = crud.Filter.model_fields
+    names = [name for name in (*crud.filters, *crud.definition.own_filters) if name not in crud.hidden_names]
     return [[each for each in _asked(name, fields) if each in fields] for name in names]
 
 

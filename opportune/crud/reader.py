@@ -73,12 +73,17 @@ def _join(crud: "Reading[Any]", found: Selection, name: str) -> Take:
     there = aliased(target)
     kept = getattr(crud.model, shape.column_of(name))
     found.joins.append((there, (there.id == kept) & is_visible(crud, target, there)))
-    keys = nested_names(shape_of(target))
+    keys = _nested_keys(crud, target)
     first = found.add(getattr(there, keys[0]))
     for key in keys[1:]:
         found.add(getattr(there, key))
     last = first + len(keys)
     return lambda row: None if row[first] is None else dict(zip(keys, row[first:last], strict=True))
+
+
+def _nested_keys(crud: "Reading[Any]", target: type[Any]) -> list[str]:
+    hidden = crud.hidden_in(target)
+    return [name for name in nested_names(shape_of(target)) if name not in hidden]
 
 
 def is_visible(crud: "Reading[Any]", model: type[Any], there: Any) -> ColumnElement[bool]:
@@ -114,7 +119,7 @@ async def _nested(crud: "Reading[Any]", name: str, numbers: Sequence[int]) -> di
     """What rows are linked with as it is answered: their numbers, or mappings."""
     if name not in crud.definition.options.nested:
         return await linked(crud, name, numbers, ["id"], lambda values: values[0])
-    keys = nested_names(shape_of(crud.definition.shape.links[name]))
+    keys = _nested_keys(crud, crud.definition.shape.links[name])
     return await linked(crud, name, numbers, keys, lambda values: dict(zip(keys, values, strict=True)))
 
 

@@ -25,6 +25,7 @@ from opportune.db.matching import matches, patterns_of
 from opportune.db.model import MAX_ID
 from opportune.errors import FieldErrors, NotFound
 from opportune.pagination import Page, Paging, order, page_count
+from opportune.web.forms.error_messages import MESSAGES
 
 Rows = Page[dict[str, Any]]
 
@@ -36,6 +37,7 @@ class Reading(CrudOptions[M]):
         """The page of rows that is wanted, with what is computed for each, and how many there are."""
         self.require("list")
         wanted = wanted or self.Filter()
+        self._refuse_hidden(wanted)
         query = self.query().where(self.readable(), *self.conditions(wanted))
         found = await self._page(query.add_columns(*self.definition.annotations.values()), query, wanted)
         return found.model_copy(update={"items": [self._annotated(row) for row in found.items]})
@@ -44,7 +46,8 @@ class Reading(CrudOptions[M]):
         """As `find`, with the values of these names alone, of what is answered by default, and without objects."""
         self.require("list")
         wanted = wanted or self.Filter()
-        made = self._prepared(wanted, tuple(names or self.definition.answers.names))
+        self._refuse_hidden(wanted)
+        made = self._prepared(wanted, tuple(names or self.answers.names))
         offset = (wanted.page - 1) * wanted.size
         values = {"owner": self.owner_id or 0, "offset": offset, "limit": wanted.size}
         alone = not made.selection.links
@@ -88,7 +91,7 @@ class Reading(CrudOptions[M]):
         return await self._row(self.query().where(self._has(row.id)), names)
 
     async def _row(self, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
-        selection = select_names(self, names or self.definition.answers.names)
+        selection = select_names(self, names or self.answers.names)
         chosen = joined(query.with_only_columns(*selection.columns, maintain_column_froms=True), selection)
         found = (await self.session.execute(chosen)).first()
         if found is None:
@@ -129,6 +132,27 @@ class Reading(CrudOptions[M]):
             else:
                 yield self.definition.filters[name].condition(self.visible, value)
 
+    def _refuse_hidden(self, wanted: Paging) -> None:
+        """Raise FieldErrors for parameters that ask for a hidden field, as for those that do not exist."""
+        asked = wanted.model_fields_set - Paging.model_fields.keys()
+        errors = {name: MESSAGES["extra_forbidden"] for name in asked if self.hides_parameter(name)}
+        if wanted.sort and self.hides(wanted.sort):
+            errors["sort"] = MESSAGES["literal_error"]
+        if errors:
+            raise FieldErrors(errors)
+
+    def hides_parameter(self, name: str) -> bool:
+        """Whether a parameter of the list's query asks for a hidden field."""
+        if name == "q":
+            return bool(self.search) and not self.search_paths
+        found = self.definition.filters.get(name)
+        return (found.name if found else name) in self.hidden_names
+
+    @property
+    def search_paths(self) -> Sequence[str]:
+        """The columns that `?q=` searches for this user."""
+        return [path for path in self.search if not self.hides(path)]
+
     def _own_condition(self, name: str, value: Any) -> ColumnElement[bool]:
         """Call a `@filter_by` method. Raises FieldErrors if it refuses the value by a ValueError."""
         try:
@@ -138,7 +162,7 @@ class Reading(CrudOptions[M]):
         return condition
 
     def _has_words(self, text: str) -> Iterator[ColumnElement[bool]]:
-        columns = [self.column(path) for path in self.search]
+        columns = [self.column(path) for path in self.search_paths]
         for pattern in patterns_of(text):
             yield or_(false(), *(matches(column, pattern) for column in columns))
 
@@ -163,7 +187,7 @@ class Reading(CrudOptions[M]):
 
     def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
         """The order of a list that nobody sorts."""
-        names = {path.removeprefix("-"): path for path in self.order}
+        names = {path.removeprefix("-"): path for path in self.order if not self.hides(path)}
         return [order(path, {name: self._sortable(name)})[0] for name, path in names.items()]
 
     def _sortable(self, path: str) -> ColumnElement[Any]:

@@ -70,12 +70,14 @@ class Writing(Reading[M]):
 
     def _given(self, schema: type[BaseModel], values: Values, *, all_of_it: bool) -> dict[str, Any]:
         """What is to be written by name, checked by the schema."""
-        if not isinstance(values, schema):
-            values = _checked(schema, values)
-        return {
-            name: getattr(values, name)
-            for name in (type(values).model_fields if all_of_it else values.model_fields_set)
-        }
+        values = self.validated(schema, values)
+        names = type(values).model_fields.keys() if all_of_it else values.model_fields_set
+        return {name: getattr(values, name) for name in names if name not in self.locked_names}
+
+    def validated(self, schema: type[BaseModel], values: Values) -> BaseModel:
+        """Check values by a schema, without the fields that this user may not write. Raises FieldErrors."""
+        schema = self.definition.unlocked(schema, self.locked_names)
+        return values if isinstance(values, schema) else _checked(schema, values)
 
     async def _referred(self, row: M, given: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
         """The rows that are to be linked; what is pointed at has to be there for them.

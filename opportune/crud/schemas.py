@@ -1,7 +1,7 @@
 """Schemas derived from a model: what is sent to make a row, to change one, and what is answered."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,11 +17,12 @@ from pydantic import (
     create_model,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticKnownError, PydanticUndefined
 from sqlmodel.main import FieldInfoMetadata
 
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, shape_of
+from opportune.crud.registry import cruds
 from opportune.crud.types import limits_of
 from opportune.db.columns import (
     choices_of,
@@ -60,6 +61,8 @@ class SchemaOptions:
     nested: Sequence[str]
     annotations: Mapping[str, Any]
     """The Python types of what is computed."""
+    required: Collection[str] | None = None
+    """The fields that every response has, where users see different ones; None stands for all."""
 
 
 def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
@@ -117,12 +120,34 @@ def update_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
 
 def read_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _read(shape, options, name) for name in readable_names(shape, options)}
-    return _model(f"{options.called}Read", fields)
+    return _model(f"{options.called}Read", fields, options.required)
 
 
-def _model(name: str, fields: Mapping[str, Any]) -> type[BaseModel]:
-    made: type[BaseModel] = create_model(name, __config__=CONFIG, __module__=__name__, **fields)
+def refuse_fields(schema: type[BaseModel], names: Collection[str]) -> type[BaseModel]:
+    """Return the schema with these fields optional, and refused by name where they are sent."""
+    kind = Annotated[Any, BeforeValidator(_refuse)]
+    refused: dict[str, Any] = {name: (kind, Field(default=None, validate_default=False)) for name in names}
+    made: type[BaseModel] = create_model(schema.__name__, __base__=schema, __module__=__name__, **refused)
     return made
+
+
+def _refuse(_value: object) -> None:
+    raise PydanticKnownError("extra_forbidden")
+
+
+def _model(name: str, fields: Mapping[str, Any], required: Collection[str] | None = None) -> type[BaseModel]:
+    config = CONFIG if required is None else CONFIG | {"json_schema_extra": _requiring(required)}
+    made: type[BaseModel] = create_model(name, __config__=config, __module__=__name__, **fields)
+    return made
+
+
+def _requiring(names: Collection[str]) -> Callable[[dict[str, Any]], None]:
+    """Say in the OpenAPI document that the other fields may be absent."""
+
+    def change(schema: dict[str, Any]) -> None:
+        schema["required"] = [name for name in schema["properties"] if name in names]
+
+    return change
 
 
 def _written(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
@@ -206,7 +231,8 @@ def nested_schema(model: type[Any]) -> type[BaseModel]:
     if model not in _nested:
         shape = shape_of(model)
         fields = {name: (shape.model.model_fields[name].annotation, Field()) for name in nested_names(shape)}
-        _nested[model] = _model(f"{model.__name__}Nested", fields)
+        hides = model in cruds and cruds[model].definition.field_rules.hides
+        _nested[model] = _model(f"{model.__name__}Nested", fields, {"id"} if hides else None)
     return _nested[model]
 
 

@@ -188,9 +188,14 @@ def _parts(annotation: Any) -> Iterator[Any]:
 
 def title_of(row: Any) -> str:
     """A row's own name if its class gives one, else its kind and number: never all its values."""
-    if any("__str__" in kind.__dict__ for kind in _own_classes(type(row))):
+    if name_method(type(row)):
         return str(row)
     return f"{type(row).__name__} {' '.join(map(str, inspect(type(row)).primary_key_from_instance(row)))}"
+
+
+def name_method(model: type[Any]) -> Any:
+    """Return the `__str__` that a model defines itself, or None."""
+    return next((vars(each)["__str__"] for each in _own_classes(model) if "__str__" in vars(each)), None)
 
 
 def _own_classes(kind: type[Any]) -> Iterator[type[Any]]:

@@ -141,7 +141,8 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
             raise ValidationRefused(NOT_THERE)
 
     async def get_list(self, request: Request, term: str) -> list[Any]:
-        matching = matching_words(self.given(request), self.searched, term)
+        searched = [path for path in self.searched if not (self.view and self.view.hides(path.name))]
+        matching = matching_words(self.given(request), searched, term)
         first = matching.order_by(None).order_by(self.key).limit(self.limit)
         found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(first))
         return found

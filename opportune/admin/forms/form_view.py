@@ -64,7 +64,7 @@ async def _answer(request: Request, view: View, row: Any) -> Response:
 
 
 async def _form(request: Request, view: View, row: Any, sent: FormData | None = None) -> AdminForm:
-    kind = without_fields(await view.form_class(request, creating=row is None), view.readonly(request, row))
+    kind = without_fields(await view.form_class(request, creating=row is None), view.fixed(request, row))
     return kind(sent, data={} if row is None else await view.get_form_data_for_edit(row))
 
 
@@ -103,7 +103,8 @@ async def _page(
     request: Request, view: View, row: Any, form: AdminForm, tables: Sequence[InlineTable], error: str = ""
 ) -> Response:
     fields = {field.name: field for field in form}
-    fixed = [*view.readonly_names, *view.readonly(request, row)] if row is not None else []
+    shown = dict.fromkeys((*view.readonly_names, *view.fixed(request, row))) if row is not None else {}
+    fixed = [name for name in shown if view.name_of(name) == name and not view.hides(name)]
     context = {
         "model_view": view,
         "obj": row,

@@ -122,12 +122,15 @@ async def inline_tables(
 ) -> Sequence[InlineTable]:
     """Those that this person may edit, as they are or with what was sent for them; `row` is None for a new one."""
     views = [(inline, parent.site.view_for_model(inline.model)) for inline in parent.inlines]
-    tables = [await _table(request, inline, view, row, sent) for inline, view in views if _may_edit(request, view)]
+    editable = [(inline, view) for inline, view in views if _may_edit(request, inline, view)]
+    tables = [await _table(request, inline, view, row, sent) for inline, view in editable]
     return [table for table in tables if table]
 
 
-def _may_edit(request: Request, view: Any) -> bool:
-    return bool(view and view.is_accessible(request) and view.can_edit and view.has_permission(request, Action.EDIT))
+def _may_edit(request: Request, inline: Inline, view: Any) -> bool:
+    if view is None or view.hides(view.name_of(inline.by)):
+        return False
+    return bool(view.is_accessible(request) and view.can_edit and view.has_permission(request, Action.EDIT))
 
 
 async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent: FormData | None) -> InlineTable | None:
@@ -171,7 +174,7 @@ async def _line(
     request: Request, inline: Inline, view: Any, kind: type[AdminForm], row: Any, key: Any, sent: FormData | None
 ) -> InlineRow:
     others = {name for name in view.form_names if name not in inline_columns(inline, view)}
-    form_class = without_fields(kind, {*others, *view.readonly(request, row)})
+    form_class = without_fields(kind, {*others, *view.fixed(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)
     # Nothing at all where the page that was sent had no such row: its switches would count as turned off.

@@ -86,7 +86,7 @@ def _read_json(text: str) -> tuple[list[str], list[ImportRow]]:
 
 async def empty_form(request: Request, view: View) -> AdminForm:
     """That of a new row, with what this person may set."""
-    return without_fields(await view.form_class(request, creating=True), view.readonly(request, None))()
+    return without_fields(await view.form_class(request, creating=True), view.fixed(request, None))()
 
 
 def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
@@ -115,7 +115,8 @@ def split_header(
     """
     fields, named = fields_to_import(view, form), names_to_import(view, form)
     allowed = {name: each.name for name, each in fields.items()} | {name: each.column for name, each in named.items()}
-    exported = {name for name in view.export_names if name not in allowed and not is_secret(name)}
+    closed = {*allowed, *view.locked_names}
+    exported = {name for name in view.export_names if name not in closed and not is_secret(name)}
     if unknown := [name for name in header if name not in allowed and name not in exported]:
         words = ", ".join(name[:40] or "without a name" for name in unknown[:5])
         raise ValidationRefused(f"These columns cannot be imported: {words}. These can: {', '.join(allowed)}.")

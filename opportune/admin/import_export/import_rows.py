@@ -127,7 +127,7 @@ class ImportPlan:
         if not await self.view.check_can_edit(self.request, there):
             raise ValidationRefused("You may not change this row.")
         kind = await self.view.form_class(self.request, creating=False)
-        fixed = self.view.readonly(self.request, there)
+        fixed = self.view.fixed(self.request, there)
         values = self._clean(filler, without_fields(kind, fixed), line, there, self._data_of(there))
         changed = {name: value for name, value in values.items() if _differs(self._data_of(there)[name], value)}
         planned = PlannedRow(line, changed, there)

@@ -141,7 +141,7 @@ class NameResolver:
         if reason or view is None:
             self._faults |= {(model, name): f"There is no “{name}”, and {reason}." for name in names}
             return
-        kind = without_fields(await view.form_class(self.request, creating=True), view.readonly(self.request, None))
+        kind = without_fields(await view.form_class(self.request, creating=True), view.fixed(self.request, None))
         new = self.new.setdefault(model, NewRows(view, column.key))
         for name in names:
             if name in new.values:
@@ -161,7 +161,7 @@ class NameResolver:
         """Why no row can be made of a name alone; empty if it can."""
         if view is None or not (view.is_accessible(self.request) and await view.check_can_create(self.request)):
             return "to make it takes the right to add one"
-        form = without_fields(await view.form_class(self.request, creating=True), view.readonly(self.request, None))()
+        form = without_fields(await view.form_class(self.request, creating=True), view.fixed(self.request, None))()
         if key not in form:
             return "none can be made of a name"
         needed = [each.label.text for each in form if each.flags.required and not each.data and each.name != key]

@@ -53,7 +53,12 @@ async def related_rows(
 def views_pointing_at(parent: View) -> list[tuple[View, str]]:
     """The views of models that point at this one, and by which column."""
     views: list[Any] = [view for view in parent.site.views if hasattr(view, "references")]
-    return [(view, name) for view in views for name, there in view.references.items() if there.model is parent.model]
+    return [
+        (view, name)
+        for view in views
+        for name, there in view.references.items()
+        if there.model is parent.model and not view.hides(name)
+    ]
 
 
 async def _children(request: Request, view: View, column: str, row: Any, *, is_one_of: bool) -> RelatedRows:

@@ -56,7 +56,9 @@ class RowQueriesMixin(PersistenceMixin):
         if wish and wish not in self.sort_names:
             raise HTTPException(400, "Invalid sortBy parameter")
         is_descending = request.query_params.get("sort") == "desc"
-        wishes = [(wish, is_descending)] if wish else [(self.name_of(name), last) for name, last in self.default_sort()]
+        default = ((self.name_of(name), last) for name, last in self.default_sort())
+        wishes = [(wish, is_descending)] if wish else [each for each in default if not self.hides(each[0])]
+        wishes = wishes or [(key.key, True) for key in self.pk_columns]
         return sorted_by(stmt, self.mapper, wishes, self.pk_columns)
 
     def default_sort(self) -> list[tuple[str, bool]]:
@@ -71,7 +73,7 @@ class RowQueriesMixin(PersistenceMixin):
         """
         refuse_unknown_parameters(request, self)
         statement, asked = self.list_query(request), request.query_params
-        for chosen in self._filters:
+        for chosen in self.get_filters():
             statement = await apply_filter(statement, chosen, asked, self.model)
         return self.search_query(statement, asked["search"]) if asked.get("search") else statement
 

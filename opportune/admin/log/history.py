@@ -196,7 +196,9 @@ def visible_changes(entry: AuditEntry, view: View | None) -> Changes:
     if view is None:
         return entry.changes
     shown = {*view.details_names, *view.form_names, *view.related_fields, *view.logged_fields}
-    return {name: pair for name, pair in entry.changes.items() if name in shown or HIDDEN in pair}
+    return {
+        name: pair for name, pair in entry.changes.items() if (name in shown or HIDDEN in pair) and not view.hides(name)
+    }
 
 
 def _format_value(value: Any) -> str:

@@ -1,20 +1,23 @@
-"""Rules on rows: those of a data layer of the project hold in the admin too, where a view names it."""
+"""Rules on rows and fields of the project's data layer, for views that name it with `crud`."""
 
 from typing import Any, ClassVar, cast
 
 from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapper
 from starlette.requests import Request
 
 from opportune.accounts.models import User
+from opportune.admin.current_request import current_request
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.crud import Crud
+from opportune.crud.field_rules import NO_FIELDS
 
 
 class RowRulesMixin(AdapterView):
     crud: ClassVar[type[Crud[Any]] | None] = None
-    """The data layer whose rules hold here too, but for superusers: rows that are not `readable` are not there, and
-    those that are not `writable` are shown alone."""
+    """The data layer whose rules also hold here, except for superusers. Rows that are not `readable` are not found, and
+    rows that are not `writable` are only shown. The same holds for its `hidden_fields` and `readonly_fields`."""
 
     def list_query(self, request: Request) -> Select[Any]:
         rows = super().list_query(request)
@@ -23,6 +26,86 @@ class RowRulesMixin(AdapterView):
     def writable(self, request: Request) -> list[ColumnElement[bool]]:
         """What is asked of rows that are to be changed or deleted."""
         return [crud.writable()] if (crud := self._obeyed(request)) else []
+
+    # Fields
+
+    def hides(self, path: str) -> bool:
+        """Whether a column, a relationship or a path such as `author.name` is hidden from the current user."""
+        view, mapper = self._rules_of(self.mapper), self.mapper
+        for name in path.split("."):
+            if view and name in view.hidden_names:
+                return True
+            if name not in mapper.relationships:
+                return False
+            mapper = mapper.relationships[name].mapper
+            view = self._rules_of(mapper)
+        return False
+
+    def _rules_of(self, mapper: Mapper[Any]) -> "RowRulesMixin | None":
+        if mapper is self.mapper:
+            return self
+        other = self.site.view_for_model(mapper.class_)
+        return other if isinstance(other, RowRulesMixin) else None
+
+    def visible_names(self, names: list[str]) -> list[str]:
+        """Return the names without those that are hidden from the current user."""
+        if current_request.get() is None or not self.site.has_field_rules:
+            return names
+        return [name for name in names if not self.hides(name)]
+
+    @property
+    def hidden_names(self) -> frozenset[str]:
+        crud = self._field_rules()
+        return crud.hidden_names if crud else NO_FIELDS
+
+    @property
+    def locked_names(self) -> frozenset[str]:
+        """The columns and relationships that the current user may not write, hidden ones included."""
+        crud = self._field_rules()
+        return crud.locked_names if crud else NO_FIELDS
+
+    def _field_rules(self) -> Crud[Any] | None:
+        request = current_request.get()
+        if request is None or self.crud is None or not self.crud.definition.field_rules.locks:
+            return None
+        if not hasattr(request.state, "field_rules"):
+            request.state.field_rules = {}
+        known: dict[str, Crud[Any] | None] = request.state.field_rules
+        if self.identity not in known:
+            known[self.identity] = self._obeyed(request)
+        return known[self.identity]
+
+    @property
+    def list_names(self) -> list[str]:
+        return self.visible_names(super().list_names)
+
+    @property
+    def details_names(self) -> list[str]:
+        return self.visible_names(super().details_names)
+
+    @property
+    def form_names(self) -> list[str]:
+        return self.visible_names(super().form_names)
+
+    @property
+    def export_names(self) -> list[str]:
+        return self.visible_names(super().export_names)
+
+    @property
+    def search_names(self) -> list[str]:
+        return self.visible_names(self._declared_search)
+
+    @search_names.setter
+    def search_names(self, names: list[str]) -> None:
+        self._declared_search = names
+
+    @property
+    def sort_names(self) -> list[str]:
+        return self.visible_names(self._declared_sort)
+
+    @sort_names.setter
+    def sort_names(self, names: list[str]) -> None:
+        self._declared_sort = names
 
     def _obeyed(self, request: Request) -> Crud[Any] | None:
         user: User = request.state.user

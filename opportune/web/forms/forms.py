@@ -1,7 +1,7 @@
 """HTML forms from Pydantic models, and back into them, with errors to show beside the fields."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -110,6 +110,10 @@ class Form(Generic[M]):
         """What the row has by field: it stays where nothing else comes."""
         self.cleared: set[str] = set()
         """The fields whose file is to go."""
+        self.texts: Mapping[str, tuple[str, str]] = {}
+        """Label and text of fields that the user sees and may not write."""
+        self.left_out: Collection[str] = ()
+        """Fields that are neither shown nor read, also where a template names them."""
 
     @property
     def is_in_utc(self) -> bool:
@@ -139,6 +143,15 @@ class Form(Generic[M]):
     def offer(self, choices: Choices) -> None:
         """Tell what can be chosen, where only the moment knows it."""
         self.controls = {**self.controls, **_chosen_now(self.model, choices)}
+
+    def leave_out(self, names: Collection[str], texts: Mapping[str, tuple[str, str]] | None = None) -> None:
+        """Neither show nor read these fields; those with a label and a text are shown as text."""
+        self.texts = texts or {}
+        self.left_out = {*names} - self.texts.keys()
+        for name in names:
+            self.controls.pop(name, None)
+            self.values.pop(name, None)
+            self.stored_files.pop(name, None)
 
     def chosen_ids(self, name: str) -> list[int]:
         """The rows that a field points at now, as far as it holds numbers."""
@@ -340,7 +353,11 @@ async def read_form(
     request: Request, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = ""
 ) -> Form[M]:
     """Read and validate the body; of a row that is there the files stay in whose place none come."""
-    form = Form(model, row, choices=choices, prefix=prefix)
+    return await fill_form(request, Form(model, row, choices=choices, prefix=prefix))
+
+
+async def fill_form(request: Request, form: Form[M]) -> Form[M]:
+    """Read and validate the body with a form that is there already."""
     if form.takes_files:
         allow_files(request)
     try:

@@ -1,0 +1,183 @@
+"""The admin hides and locks the fields that a view's data layer hides and locks."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.admin.models import AuditEntry
+from opportune.settings import Settings
+from opportune.testing import grant, make_user, signed_in_client
+from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, shop
+from tests.opportune.site_with import site_with
+
+pytestmark = pytest.mark.database("sqlite")
+
+HIDDEN = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis")
+ACTIONS = ("list", "details", "create", "edit", "delete", "import")
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(shop, ShopTable.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add_all([Vendor(id=1, name="Acme", region="Atlantis"), Vendor(id=2, name="Zed", region="Utopia")])
+            await session.flush()
+            lamp = Ware(
+                id=1, name="Lamp", cost=Decimal(7), note="Haggle", vendor_id=1, buyer_id=2, marks=[Mark(name="Top")]
+            )
+            session.add_all([lamp, Ware(id=2, name="Mug", cost=Decimal(3))])
+        yield app
+
+
+@pytest.fixture
+async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """A browser of staff who may do all with wares but export them, which shows cost and note."""
+    user = await make_user(app.state.database, is_staff=True)
+    for identity in ("ware", "vendor"):
+        for action in ACTIONS:
+            await grant(app.state.database, user, identity, action)
+    await grant(app.state.database, user, "audit-entry", "*")
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+@pytest.fixture
+async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    user = await make_user(app.state.database, is_staff=True)
+    for identity in ("ware", "vendor"):
+        await grant(app.state.database, user, identity, "*")
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+async def stored(app: FastAPI, name: str) -> Ware:
+    async with app.state.database.reader(fresh=True) as session:
+        ware: Ware = (await session.scalars(select(Ware).where(col(Ware.name) == name))).one()
+        return ware
+
+
+def told(response: Response) -> list[str]:
+    return [word for word in HIDDEN if word in response.text]
+
+
+@pytest.mark.parametrize("page", ["list", "details/1", "edit/1", "create", "import"])
+async def test_pages_show_nothing_of_hidden_fields(seller: AsyncClient, page: str) -> None:
+    shown = await seller.get(f"/admin/ware/{page}")
+    assert shown.status_code == 200
+    assert told(shown) == []
+
+
+async def test_pages_show_them_to_others(buyer: AsyncClient, admin: AsyncClient) -> None:
+    for client in (buyer, admin):
+        assert {"Cost", "7.00", "Buyer", "Atlantis"} <= {*told(await client.get("/admin/ware/list"))}
+        assert {*told(await client.get("/admin/ware/details/1"))} >= {"Cost", "Haggle"}
+
+
+async def test_lists_do_not_sort_by_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
+    for name in ("cost", "vendor.region"):
+        assert (await seller.get(f"/admin/ware/list?sortBy={name}")).status_code == 400
+    assert (await buyer.get("/admin/ware/list?sortBy=cost")).status_code == 200
+
+
+async def test_the_default_order_skips_them(seller: AsyncClient, buyer: AsyncClient) -> None:
+    lists = [(await client.get("/admin/ware/list")).text for client in (seller, buyer)]
+    assert [text.index(">Mug<") < text.index(">Lamp<") for text in lists] == [True, False]
+
+
+async def test_filters_by_them_do_nothing(seller: AsyncClient, buyer: AsyncClient) -> None:
+    for query in ("cost=7&cost_op=greater_than", "marks=77"):
+        lists = [(await client.get(f"/admin/ware/list?{query}")).text for client in (seller, buyer)]
+        assert [">Mug<" in text for text in lists] == [True, False], query
+
+
+async def test_search_skips_them(seller: AsyncClient, buyer: AsyncClient) -> None:
+    lists = [(await client.get("/admin/ware/list?search=haggle")).text for client in (seller, buyer)]
+    assert [">Lamp<" in text for text in lists] == [False, True]
+
+
+async def test_actions_on_all_rows_do_not_search_them(seller: AsyncClient) -> None:
+    asked = await seller.post("/admin/ware/delete?search=haggle", data={"all": "1"})
+    assert "Lamp" not in (await seller.get(asked.headers["location"])).text
+
+
+async def test_exports_leave_them_out(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
+    header = (await buyer.get("/admin/ware/export/csv")).text.splitlines()[0]
+    assert {"cost", "note"} <= {*header.split(",")}
+    assert (await seller.get("/admin/ware/export/csv")).status_code == 403
+
+
+async def test_a_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
+    shown = (await seller.get("/admin/ware/edit/1")).text
+    assert 'name="status"' not in shown
+    assert "Status" in shown
+
+
+async def test_a_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
+    sent = {"name": "Lamp", "price": "5", "cost": "1", "note": "x", "status": "sold", "buyer_id": "1", "save": "Save"}
+    assert (await seller.post("/admin/ware/edit/1", data=sent)).status_code == 303
+    ware = await stored(app, "Lamp")
+    values = ware.price, ware.cost, ware.note, ware.status, ware.buyer_id
+    assert values == (Decimal(5), Decimal(7), "Haggle", "new", 2)
+
+
+async def test_prefilling_does_not_set_them(app: FastAPI, seller: AsyncClient) -> None:
+    address = "/admin/ware/create?status=sold&cost=66"
+    sent = {"name": "Pen", "price": "5", "status": "sold", "cost": "66", "save": "Save"}
+    assert (await seller.post(address, data=sent)).status_code == 303
+    assert ((ware := await stored(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
+
+
+@pytest.mark.parametrize("name", ["cost", "note", "status", "buyer_id"])
+async def test_imports_refuse_them_by_name(seller: AsyncClient, name: str) -> None:
+    files = {"file": ("rows.csv", f"name,price,{name}\nPen,1,1\n")}
+    shown = await seller.post("/admin/ware/import", files=files)
+    assert shown.status_code == 400
+    assert f"These columns cannot be imported: {name}." in shown.text
+
+
+async def test_imports_that_change_rows_refuse_them(seller: AsyncClient) -> None:
+    files = {"file": ("rows.csv", "name,status\nLamp,sold\n")}
+    shown = await seller.post("/admin/ware/import", files=files, data={"update": "1"})
+    assert "These columns cannot be imported: status." in shown.text
+
+
+async def test_history_and_audit_log_leave_them_out(app: FastAPI, admin: AsyncClient, seller: AsyncClient) -> None:
+    sent: dict[str, Any] = {
+        "name": "Lamp",
+        "price": "5",
+        "cost": "66.5",
+        "note": "Secret",
+        "status": "new",
+        "save": "Save",
+    }
+    assert (await admin.post("/admin/ware/edit/1", data=sent)).status_code == 303
+    async with app.state.database.reader(fresh=True) as session:
+        number = (await session.scalars(select(AuditEntry.id).where(col(AuditEntry.action) == "edit"))).one()
+    for page in ("/admin/ware/history/1", f"/admin/audit-entry/details/{number}", "/admin/audit-entry/export/csv"):
+        mine, all_ = [(await client.get(page)) for client in (seller, admin)]
+        assert (mine.status_code, all_.status_code) == (200, 200), page
+        assert "66.5" in all_.text, page
+        assert [word for word in ("66.5", "Secret", "Haggle", "cost", "Cost") if word in mine.text] == [], page
+        assert "rice" in mine.text, page
+
+
+async def test_lookups_do_not_search_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
+    address = "/admin/ware/ajax/lookup?name=vendor_id&term=atlantis"
+    found = [(await client.get(address)).json()["results"] for client in (seller, buyer)]
+    assert [len(each) for each in found] == [0, 1]
+
+
+async def test_lookups_of_hidden_references_are_not_found(seller: AsyncClient, buyer: AsyncClient) -> None:
+    address = "/admin/ware/ajax/lookup?name=buyer_id&term="
+    assert [(await client.get(address)).status_code for client in (seller, buyer)] == [404, 200]
+
+
+async def test_rows_by_a_hidden_reference_are_not_listed(seller: AsyncClient, buyer: AsyncClient) -> None:
+    pages = [(await client.get("/admin/vendor/details/2")).text for client in (seller, buyer)]
+    assert ["Lamp" in text for text in pages] == [False, True]

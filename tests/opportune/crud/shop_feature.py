@@ -1,0 +1,113 @@
+"""Wares whose cost and note are for buyers: users with the right to export wares."""
+
+from collections.abc import Collection
+from decimal import Decimal
+
+from sqlalchemy import ColumnElement, MetaData
+from sqlmodel import Field, Relationship, SQLModel, col
+
+from opportune.admin import AdminView
+from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
+from opportune.db import Model
+from opportune.db.model import NAMING_CONVENTION
+from opportune.feature import Feature
+from opportune.text import Line
+
+
+class ShopTable(Model):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Vendor(ShopTable, table=True):
+    __tablename__ = "shop_vendor"
+
+    region: Line = Field(max_length=50)
+    name: Line = Field(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Mark(ShopTable, table=True):
+    __tablename__ = "shop_mark"
+
+    name: Line = Field(max_length=50)
+
+
+class WareMark(SQLModel, table=True):
+    __tablename__ = "shop_ware_mark"
+    metadata = ShopTable.metadata
+
+    ware_id: int = Field(foreign_key="shop_ware.id", primary_key=True, ondelete="CASCADE")
+    mark_id: int = Field(foreign_key="shop_mark.id", primary_key=True, ondelete="CASCADE")
+
+
+class Ware(ShopTable, table=True):
+    __tablename__ = "shop_ware"
+
+    name: Line = Field(max_length=100, unique=True)
+    cost: Decimal = Field(default=Decimal(0), max_digits=10, decimal_places=2)
+    price: Decimal = Field(default=Decimal(0), max_digits=10, decimal_places=2)
+    note: Line = Field(default="", max_length=100)
+    status: Line = Field(default="new", max_length=20)
+    vendor_id: int | None = Field(default=None, foreign_key="shop_vendor.id")
+    buyer_id: int | None = Field(default=None, foreign_key="shop_vendor.id")
+
+    vendor: Vendor | None = Relationship(sa_relationship_kwargs={"foreign_keys": "Ware.vendor_id"})
+    buyer: Vendor | None = Relationship(sa_relationship_kwargs={"foreign_keys": "Ware.buyer_id"})
+    marks: list[Mark] = Relationship(link_model=WareMark)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Vendors(Crud[Vendor]):
+    read_access = write_access = Access.ANYONE
+    search = ("name",)
+
+    def hidden_fields(self) -> Collection[str]:
+        return () if self.may("export") else {"region"}
+
+
+class Wares(Crud[Ware]):
+    read_access = Access.ANYONE
+    write_access = Access.SIGNED_IN
+    search = ("name", "note", "vendor.region")
+    filters = ("name", "cost", "vendor", "buyer", "marks")
+    sort = ("name", "cost", "profit", "vendor.region")
+    order = ("-cost",)
+    nested = ("vendor",)
+    annotations = {"profit": col(Ware.price) - col(Ware.cost)}
+
+    def hidden_fields(self) -> Collection[str]:
+        return () if self.may("export") else {"cost", "note", "buyer", "marks", "cheap"}
+
+    def readonly_fields(self) -> Collection[str]:
+        return () if self.may("export") else {"status"}
+
+    @filter_by
+    def cheap(self, cheap: bool) -> ColumnElement[bool]:
+        return (col(Ware.cost) < 5) == cheap
+
+
+class WareAdmin(AdminView, model=Ware):
+    crud = Wares
+    can_import = True
+    column_list = ("name", "cost", "price", "status", "vendor.region", "buyer")
+    column_searchable_list = ("name", "note")
+    column_filters = ("cost", "status", "marks")
+    column_default_sort = ("cost", True)
+
+
+class VendorAdmin(AdminView, model=Vendor):
+    crud = Vendors
+
+
+shop = Feature(
+    name="shop",
+    summary="Wares.",
+    models=[Vendor, Mark, Ware],
+    api=[CrudApi(Vendors, "/vendors").router, CrudApi(Wares, "/wares").router],
+    pages=[CrudPages(Vendors, "/vendors").router, CrudPages(Wares, "/wares").router],
+    admin=[WareAdmin, VendorAdmin],
+)

@@ -1,0 +1,375 @@
+"""Fields that a user may not see or not write, in the data layer, the API and pages."""
+
+from collections.abc import AsyncIterator, Collection
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.crud import Access, Crud
+from opportune.crud.direct import is_one_statement
+from opportune.db import Database
+from opportune.errors import FieldErrors, OperatorError
+from opportune.settings import Settings
+from opportune.testing import grant, make_user, signed_in_client
+from tests.opportune.crud.library import Notes
+from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
+from tests.opportune.site_with import site_with
+from tests.opportune.tables import make_tables
+
+API = "/api/v1/wares"
+PAGE = "/wares"
+
+
+async def add_wares(database: Database) -> None:
+    async with database.writer() as session:
+        for row in (
+            Vendor(name="Acme", region="Atlantis"),
+            Vendor(name="Zed", region="Utopia"),
+            top := Mark(name="Top"),
+        ):
+            session.add(row)
+            await session.flush()
+        session.add(
+            Ware(name="Lamp", cost=Decimal(7), price=Decimal(9), note="Haggle", vendor_id=1, buyer_id=2, marks=[top])
+        )
+        await session.flush()
+        session.add(Ware(name="Mug", cost=Decimal(3), price=Decimal(4)))
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(shop, ShopTable.metadata, settings) as app:
+        await add_wares(app.state.database)
+        yield app
+
+
+@pytest.fixture
+async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, await make_user(app.state.database)) as client:
+        yield client
+
+
+@pytest.fixture
+async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    user = await make_user(app.state.database)
+    await grant(app.state.database, user, "ware", "export")
+    await grant(app.state.database, user, "vendor", "export")
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+async def stored(app: FastAPI, name: str) -> Ware:
+    async with app.state.database.reader(fresh=True) as session:
+        ware: Ware = (await session.scalars(select(Ware).where(col(Ware.name) == name))).one()
+        return ware
+
+
+# The API
+
+
+async def test_responses_omit_hidden_fields(seller: AsyncClient) -> None:
+    listed, read = (await seller.get(API)).json()["items"], (await seller.get(f"{API}/1")).json()
+    assert listed[1] == read == {"id": 1, "name": "Lamp", "price": "9.00", "status": "new", "vendor": {"id": 1}}
+
+
+async def test_responses_have_all_fields_for_others(buyer: AsyncClient) -> None:
+    read = (await buyer.get(f"{API}/1")).json()
+    assert (read["cost"], read["note"], read["buyer_id"], read["profit"]) == ("7.00", "Haggle", 2, "2.00")
+    assert (read["marks"], read["vendor"]) == ([1], {"id": 1, "region": "Atlantis"})
+
+
+async def test_written_rows_are_answered_without_them(seller: AsyncClient) -> None:
+    added = await seller.post(API, json={"name": "Pen", "price": "2"})
+    changed = await seller.patch(f"{API}/1", json={"price": "8"})
+    assert (added.status_code, changed.status_code) == (201, 200)
+    assert {*added.json()} == {*changed.json()} == {"id", "name", "price", "status", "vendor"}
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("cost=7", "cost"),
+        ("cost__gte=5", "cost__gte"),
+        ("cost__in=7", "cost__in"),
+        ("buyer=2", "buyer"),
+        ("buyer__isnull=true", "buyer__isnull"),
+        ("marks=1", "marks"),
+        ("marks__all=1", "marks__all"),
+        ("cheap=true", "cheap"),
+        ("sort=cost", "sort"),
+        ("sort=-cost", "sort"),
+        ("sort=profit", "sort"),
+        ("sort=vendor.region", "sort"),
+        ("fields=cost", "fields"),
+        ("order=cost", "order"),
+    ],
+)
+async def test_queries_by_hidden_fields_are_refused(seller: AsyncClient, query: str, name: str) -> None:
+    for path in (API, PAGE):
+        response = await seller.get(f"{path}?{query}", headers={"Accept": "application/json"})
+        assert (response.status_code, response.json()["errors"][0]["field"]) == (422, [name])
+
+
+async def test_a_hidden_parameter_is_refused_like_an_unknown_one(seller: AsyncClient) -> None:
+    hidden, unknown = [(await seller.get(f"{API}?{name}=1")).json()["errors"] for name in ("cost", "colour")]
+    assert hidden[0]["message"] == unknown[0]["message"]
+
+
+async def test_others_filter_and_sort_by_them(buyer: AsyncClient) -> None:
+    for query in (
+        "cost__gte=5",
+        "buyer=2",
+        "marks=1",
+        "cheap=false",
+        "sort=-profit&size=1",
+        "sort=vendor.region&size=1",
+    ):
+        assert [each["name"] for each in (await buyer.get(f"{API}?{query}")).json()["items"]] == ["Lamp"]
+
+
+async def test_search_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
+    found = [(await client.get(f"{API}?q={word}")).json()["total"] for client in (seller, buyer) for word in WORDS]
+    assert found == [0, 0, 1, 1, 1, 1]
+
+
+WORDS = ("haggle", "atlantis", "lamp")
+
+
+async def test_the_default_order_skips_hidden_fields(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Ware(name="Pin", cost=Decimal(1)))
+    orders = [[each["id"] for each in (await client.get(API)).json()["items"]] for client in (seller, buyer)]
+    assert orders == [[3, 2, 1], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("name", ["cost", "note", "buyer_id", "marks", "status"])
+async def test_writing_them_is_refused_by_name(app: FastAPI, seller: AsyncClient, name: str) -> None:
+    value: Any = {"cost": "1", "buyer_id": 1, "marks": []}.get(name, "mine")
+    added = await seller.post(API, json={"name": "Pen", name: value})
+    changed = await seller.patch(f"{API}/1", json={"price": "1", name: value})
+    assert [each.status_code for each in (added, changed)] == [422, 422]
+    assert added.json()["errors"] == changed.json()["errors"] == [{"field": [name], "message": UNKNOWN}]
+    assert (await stored(app, "Lamp")).price == 9
+
+
+UNKNOWN = "There is no field or parameter of this name."
+
+
+async def test_a_change_keeps_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
+    assert (await seller.patch(f"{API}/1", json={"price": "8"})).status_code == 200
+    ware = await stored(app, "Lamp")
+    assert (ware.price, ware.cost, ware.note, ware.status) == (Decimal(8), Decimal(7), "Haggle", "new")
+
+
+@pytest.mark.parametrize("body", ["[]", "3", '"text"', "null", "{"])
+async def test_a_body_that_is_no_object_is_refused(seller: AsyncClient, body: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert (await seller.post(API, content=body, headers=headers)).status_code == 422
+
+
+async def test_others_write_them(app: FastAPI, buyer: AsyncClient) -> None:
+    assert (await buyer.post(API, json={"name": "Pen", "cost": "1", "status": "old", "marks": [1]})).status_code == 201
+    assert ((ware := await stored(app, "Pen")).cost, ware.status) == (Decimal(1), "old")
+
+
+async def test_openapi_says_that_fields_may_be_absent(app: FastAPI) -> None:
+    schemas = app.openapi()["components"]["schemas"]
+    assert schemas["WareRead"]["required"] == schemas["VendorNested"]["required"] == ["id"]
+    assert schemas["WareCreate"]["required"] == ["name"]
+
+
+# Pages
+
+
+async def test_pages_show_nothing_of_hidden_fields(seller: AsyncClient) -> None:
+    for path in (PAGE, f"{PAGE}/1", f"{PAGE}/1/edit", f"{PAGE}/new", f"{PAGE}/1/delete"):
+        shown = (await seller.get(path)).text
+        words = (
+            "Cost",
+            "7.00",
+            "Note",
+            "Haggle",
+            "Buyer",
+            "Top",
+            "Profit",
+            "2.00",
+            "Region",
+            "Atlantis",
+            "heap",
+        )
+        assert [word for word in words if word in shown] == [], path
+
+
+async def test_pages_show_them_to_others(buyer: AsyncClient) -> None:
+    assert "Cost" in (await buyer.get(PAGE)).text
+    assert "Haggle" in (await buyer.get(f"{PAGE}/1")).text
+    assert 'name="note"' in (await buyer.get(f"{PAGE}/1/edit")).text
+
+
+async def test_a_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
+    shown = (await seller.get(f"{PAGE}/1/edit")).text
+    assert 'name="status"' not in shown
+    assert '<div class="form-control-plaintext text-break">new</div>' in shown
+
+
+async def test_a_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
+    sent = {"name": "Lamp", "price": "5", "cost": "1", "note": "x", "status": "sold", "buyer_id": "1"}
+    assert (await seller.post(f"{PAGE}/1/edit", data=sent)).status_code == 303
+    ware = await stored(app, "Lamp")
+    assert (ware.price, ware.cost, ware.note, ware.status, ware.buyer_id) == (
+        Decimal(5),
+        Decimal(7),
+        "Haggle",
+        "new",
+        2,
+    )
+
+
+async def test_prefilling_does_not_set_them(app: FastAPI, seller: AsyncClient) -> None:
+    address = f"{PAGE}/new?name=Pen&status=sold&cost=66"
+    shown = (await seller.get(address)).text
+    assert 'value="Pen"' in shown
+    assert "sold" not in shown.replace("status=sold", "")
+    sent = {"name": "Pen", "price": "5", "status": "sold", "cost": "66"}
+    assert (await seller.post(address, data=sent)).status_code == 303
+    assert ((ware := await stored(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
+
+
+async def test_choices_of_hidden_fields_are_not_found(seller: AsyncClient, buyer: AsyncClient) -> None:
+    for name in ("buyer", "buyer_id", "buyer__in", "marks"):
+        address = f"{PAGE}/new/choices?name={name}&term="
+        assert [(await client.get(address)).status_code for client in (seller, buyer)] == [404, 200], name
+
+
+async def test_choices_are_not_searched_by_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
+    address = f"{PAGE}/new/choices?name=vendor&term=atlantis"
+    assert [len((await client.get(address)).json()["results"]) for client in (seller, buyer)] == [0, 1]
+
+
+# The data layer
+
+
+@pytest.fixture
+async def tables(database: Database) -> Database:
+    await make_tables(ShopTable.metadata, database)
+    await add_wares(database)
+    return database
+
+
+async def test_the_data_layer_refuses_them(tables: Database) -> None:
+    user = await make_user(tables)
+    async with tables.writer() as session:
+        wares = Wares(session, user)
+        with pytest.raises(FieldErrors, match="no field"):
+            await wares.change(1, {"status": "sold"})
+        with pytest.raises(FieldErrors, match="no field"):
+            await wares.add(Wares.Create(name="Pen", cost=Decimal(1)))
+        with pytest.raises(FieldErrors, match="no field"):
+            await wares.find(Wares.Filter(cost__gte=5))
+
+
+async def test_a_required_locked_field_may_be_left_out(tables: Database) -> None:
+    class Plain(Crud[Vendor]):
+        write_access = Access.ANYONE
+
+        def readonly_fields(self) -> Collection[str]:
+            return {"region"}
+
+        def new_row(self) -> Vendor:
+            return Vendor(name="", region="Here")
+
+    async with tables.writer() as session:
+        vendor = await Plain(session).add({"name": "Acme"})
+    assert vendor.region == "Here"
+
+
+class Out(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
+    cost: Decimal
+
+
+async def test_own_schemas_leave_them_out(tables: Database) -> None:
+    class Shown(Crud[Ware]):
+        read_access = Access.ANYONE
+        read_schema = Out
+
+        def hidden_fields(self) -> Collection[str]:
+            return () if self.user else {"cost"}
+
+    user = User(id=1, email="ann@example.com", hashed_password="")
+    async with tables.reader() as session:
+        for crud, tail in ((Shown(session), b""), (Shown(session, user), b',"cost":"3.00"')):
+            page = await crud.rows(None, crud.answers.names)
+            assert crud.answers.write_rows(page.items[:1]) == b'[{"id":2,"name":"Mug"%b}]' % tail
+            assert crud.answers.write_row(await crud.row(2, crud.answers.names)) == b'{"id":2,"name":"Mug"%b}' % tail
+
+
+@pytest.mark.parametrize(
+    ("hidden", "words"),
+    [
+        ({"prise"}, "Bad.hidden_fields: Ware has no 'prise'. Did you mean price?"),
+        ({"id"}, "Bad.hidden_fields: 'id' names the row in addresses. Leave it out."),
+        ({"name"}, "Bad.hidden_fields: 'name' is in the rows' names (__str__)"),
+        ("cost", "Bad.hidden_fields: it returns a text. Return {'cost'}."),
+    ],
+)
+async def test_mistakes_are_told_in_a_line(hidden: Any, words: str) -> None:
+    class Bad(Crud[Ware]):
+        def hidden_fields(self) -> Collection[str]:
+            return hidden  # type: ignore[no-any-return]  # what a project might write
+
+    with pytest.raises(OperatorError) as error:
+        _ = Bad(None).hidden_names  # type: ignore[arg-type]  # no query is made
+    assert str(error.value).startswith(words)
+    assert "\n" not in str(error.value)
+
+
+def test_a_locked_name_that_is_no_field_is_told() -> None:
+    class Bad(Crud[Ware]):
+        def readonly_fields(self) -> Collection[str]:
+            return {"profit"}
+
+    with pytest.raises(OperatorError, match=r"Bad\.readonly_fields: Ware has no 'profit'"):
+        _ = Bad(None).locked_names  # type: ignore[arg-type]  # no query is made
+
+
+def test_names_by_way_of_a_property_are_found() -> None:
+    class Bad(Crud[Named]):
+        def hidden_fields(self) -> Collection[str]:
+            return {"family"}
+
+    with pytest.raises(OperatorError, match="'family' is in the rows' names"):
+        _ = Bad(None).hidden_names  # type: ignore[arg-type]  # no query is made
+
+
+class Named(ShopTable, table=True):
+    __tablename__ = "shop_named"
+
+    given: str
+    family: str
+
+    @property
+    def full(self) -> str:
+        return f"{self.given} {self.family}"
+
+    def __str__(self) -> str:
+        return self.full
+
+
+def test_other_classes_keep_their_fast_paths() -> None:
+    assert is_one_statement(Notes)
+    assert Notes.definition.is_common
+    assert not is_one_statement(Wares)
+    notes = Notes(None)  # type: ignore[arg-type]  # no query is made
+    assert notes.definition.answers_without(notes.hidden_names) is Notes.definition.answers
+    assert notes.definition.unlocked(Notes.Create, notes.locked_names) is Notes.Create
