@@ -1,4 +1,4 @@
-"""Wares whose cost and note are for buyers: users with the right to export wares."""
+"""Wares whose cost and note are for buyers, who are granted `cost`."""
 
 from collections.abc import Collection
 from decimal import Decimal
@@ -66,7 +66,7 @@ class Vendors(Crud[Vendor]):
     search = ("name",)
 
     def hidden_fields(self) -> Collection[str]:
-        return () if self.may("export") else {"region"}
+        return () if self.may("cost") else {"region"}
 
 
 class Wares(Crud[Ware]):
@@ -80,10 +80,10 @@ class Wares(Crud[Ware]):
     annotations = {"profit": col(Ware.price) - col(Ware.cost)}
 
     def hidden_fields(self) -> Collection[str]:
-        return () if self.may("export") else {"cost", "note", "buyer", "marks", "cheap"}
+        return () if self.may("cost") else {"cost", "note", "buyer", "marks", "cheap"}
 
     def readonly_fields(self) -> Collection[str]:
-        return () if self.may("export") else {"status"}
+        return () if self.may("cost") else {"status"}
 
     @filter_by
     def cheap(self, cheap: bool) -> ColumnElement[bool]:

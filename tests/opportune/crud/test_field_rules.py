@@ -59,8 +59,8 @@ async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
 @pytest.fixture
 async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
     user = await make_user(app.state.database)
-    await grant(app.state.database, user, "ware", "export")
-    await grant(app.state.database, user, "vendor", "export")
+    await grant(app.state.database, user, "ware", "cost")
+    await grant(app.state.database, user, "vendor", "cost")
     async with signed_in_client(app, user) as client:
         yield client
 
