@@ -1,7 +1,7 @@
 """Check the names that `hidden_fields` and `readonly_fields` return, and add fields that hold the same values."""
 
 from collections.abc import Collection, Iterator
-from inspect import getattr_static, isfunction
+from inspect import getattr_static, iscoroutinefunction, isfunction
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column
@@ -28,6 +28,10 @@ class FieldRules:
         self.locks = hides or locks
         """Whether some users may not write all fields: what is hidden is locked, too."""
         self._checked: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+        for option in (HIDDEN, READONLY):
+            method = getattr(definition.kind, option)
+            if not isfunction(method) or iscoroutinefunction(method):
+                raise self._declared.fault(option, f"write a method without async: def {option}(self) -> set[str].")
 
     def check(self, option: str, names: Collection[str]) -> frozenset[str]:
         """Return the names with those of the same values: `author` with `author_id`, and computed values.
@@ -35,8 +39,8 @@ class FieldRules:
         Raises:
             OperatorError: a name is no field, or is needed by everyone who sees a row.
         """
-        if isinstance(names, str):
-            raise self._declared.fault(option, f"it returns a text. Return {{{names!r}}}.")
+        if isinstance(names, str) or not isinstance(names, Collection):
+            raise self._declared.fault(option, f"it returns {names!r}. Return a set of names.")
         key = option, frozenset(names)
         if key not in self._checked:
             self._checked[key] = self._complete(option, key[1])

@@ -28,6 +28,7 @@ from opportune.pagination import Page, Paging, order, page_count
 from opportune.web.forms.error_messages import MESSAGES
 
 Rows = Page[dict[str, Any]]
+PAGING = frozenset(Paging.model_fields)
 
 
 class Reading(CrudOptions[M]):
@@ -134,7 +135,9 @@ class Reading(CrudOptions[M]):
 
     def _refuse_hidden(self, wanted: Paging) -> None:
         """Raise FieldErrors for parameters that ask for a hidden field, as for those that do not exist."""
-        asked = wanted.model_fields_set - Paging.model_fields.keys()
+        asked = wanted.model_fields_set - PAGING
+        if not (asked or wanted.sort):
+            return
         errors = {name: MESSAGES["extra_forbidden"] for name in asked if self.hides_parameter(name)}
         if wanted.sort and self.hides(wanted.sort):
             errors["sort"] = MESSAGES["literal_error"]

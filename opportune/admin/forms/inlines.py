@@ -103,7 +103,7 @@ class InlineTable:
 
 
 def inline_columns(inline: Inline, view: View) -> Sequence[str]:
-    return [view.name_of(name) for name in inline.columns]
+    return [name for name in map(view.name_of, inline.columns) if not view.hides(name)]
 
 
 def inline_file_fields(parent: View) -> dict[str, int]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, MetaData
 from sqlmodel import Field, Relationship, SQLModel, col
 
-from opportune.admin import AdminView
+from opportune.admin import AdminView, Inline
 from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
 from opportune.db import Model
 from opportune.db.model import NAMING_CONVENTION
@@ -101,6 +101,7 @@ class WareAdmin(AdminView, model=Ware):
 
 class VendorAdmin(AdminView, model=Vendor):
     crud = Vendors
+    inlines = (Inline(Ware, "vendor_id", ("name", "cost", "status")),)
 
 
 shop = Feature(

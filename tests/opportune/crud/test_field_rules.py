@@ -320,7 +320,8 @@ async def test_own_schemas_leave_them_out(tables: Database) -> None:
         ({"prise"}, "Bad.hidden_fields: Ware has no 'prise'. Did you mean price?"),
         ({"id"}, "Bad.hidden_fields: 'id' names the row in addresses. Leave it out."),
         ({"name"}, "Bad.hidden_fields: 'name' is in the rows' names (__str__)"),
-        ("cost", "Bad.hidden_fields: it returns a text. Return {'cost'}."),
+        ("cost", "Bad.hidden_fields: it returns 'cost'. Return a set of names."),
+        (None, "Bad.hidden_fields: it returns None. Return a set of names."),
     ],
 )
 async def test_mistakes_are_told_in_a_line(hidden: Any, words: str) -> None:
@@ -332,6 +333,15 @@ async def test_mistakes_are_told_in_a_line(hidden: Any, words: str) -> None:
         _ = Bad(None).hidden_names  # type: ignore[arg-type]  # no query is made
     assert str(error.value).startswith(words)
     assert "\n" not in str(error.value)
+
+
+def test_an_async_method_is_told_when_it_is_declared() -> None:
+    async def hidden_fields(self: object) -> set[str]:
+        return set()
+
+    for value in (hidden_fields, ("cost",)):
+        with pytest.raises(OperatorError, match=r"Bad\.hidden_fields: write a method without async"):
+            type("Bad", (Wares,), {"hidden_fields": value})
 
 
 def test_a_locked_name_that_is_no_field_is_told() -> None:

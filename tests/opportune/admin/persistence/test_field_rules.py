@@ -161,7 +161,7 @@ async def test_history_and_audit_log_leave_them_out(app: FastAPI, admin: AsyncCl
     }
     assert (await admin.post("/admin/ware/edit/1", data=sent)).status_code == 303
     async with app.state.database.reader(fresh=True) as session:
-        number = (await session.scalars(select(AuditEntry.id).where(col(AuditEntry.action) == "edit"))).one()
+        number = (await session.scalars(select(col(AuditEntry.id)).where(col(AuditEntry.action) == "edit"))).one()
     for page in ("/admin/ware/history/1", f"/admin/audit-entry/details/{number}", "/admin/audit-entry/export/csv"):
         mine, all_ = [(await client.get(page)) for client in (seller, admin)]
         assert (mine.status_code, all_.status_code) == (200, 200), page
@@ -184,3 +184,14 @@ async def test_lookups_of_hidden_references_are_not_found(seller: AsyncClient, b
 async def test_rows_by_a_hidden_reference_are_not_listed(seller: AsyncClient, buyer: AsyncClient) -> None:
     pages = [(await client.get("/admin/vendor/details/2")).text for client in (seller, buyer)]
     assert ["Lamp" in text for text in pages] == [False, True]
+
+
+async def test_rows_edited_with_a_parent_obey_them(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
+    pages = [(await client.get("/admin/vendor/edit/1")).text for client in (seller, buyer)]
+    assert [("ware-1-cost" in text, "Cost" in text, "ware-1-status" in text) for text in pages] == [
+        (False, False, False),
+        (True, True, True),
+    ]
+    sent = {"name": "Acme", "ware-1-name": "Lantern", "ware-1-cost": "1", "ware-1-status": "sold", "save": "Save"}
+    assert (await seller.post("/admin/vendor/edit/1", data=sent)).status_code == 303
+    assert ((ware := await stored(app, "Lantern")).cost, ware.status) == (Decimal(7), "new")
