@@ -35,7 +35,9 @@ BATCH_ROWS = 500
 
 class SQLiteStore(Store):
     def prepare(self) -> None:
-        make_private(temporary(self.url.path), f"Set {self.url.name}.")
+        probe = temporary(self.url.path)
+        make_private(probe, f"Set {self.url.name}.")
+        probe.unlink(missing_ok=True)
 
     def write(self, contents: Contents, step: Callable[[int], None]) -> None:
         new = temporary(self.url.path, "index")

@@ -113,6 +113,12 @@ async def test_a_source_without_anything_leaves_the_old_index(source: Batches, e
     assert await names(empty_database_url, "alpha") == ["alpha"]
 
 
+def test_source_without_anything_leaves_no_temporary_file(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="holds nothing that could be indexed"):
+        built(Batches({"b": "it is broken"}), f"sqlite:///{tmp_path / 'index.db'}")
+    assert not list(tmp_path.glob("*.tmp*"))
+
+
 def test_two_runs_at_once_are_refused(source: Batches, tmp_path: Path) -> None:
     with private_file(tmp_path / "index.db.lock"), pytest.raises(OperatorError, match="Another process is writing"):
         built(source, f"sqlite:///{tmp_path / 'index.db'}")
