@@ -24,7 +24,7 @@ from opportune.teams.schemas import MemberFilter, MemberRead, TeamCreate
 MAX_TEAMS_PER_USER = 100
 
 LAST_OWNER = "The team would have no active owner: make another member one first."
-NOBODY_LEFT = "Nobody but you is in the team: delete it instead."
+NOBODY_LEFT = "Nobody else is in the team: delete it instead."
 TOO_MANY_TEAMS = f"You are in {MAX_TEAMS_PER_USER} teams: leave one first."
 NO_MEMBER = "Nobody with this address is in the team."
 DEACTIVATED = "This account is deactivated: name somebody else."
@@ -212,8 +212,8 @@ async def change_role(session: AsyncSession, team_id: int, user: User, member_id
     member = await _member(session, team_id, member_id)
     access.require(member.role)
     access.require(role)
-    if role is not TeamRole.OWNER:
-        await _keep_owner(session, access.team, member)
+    if member.role is TeamRole.OWNER and role is not TeamRole.OWNER:
+        await keep_owner(session, team_id, member.id)
     member.role = role
     record_of_member(session, member.user_id, "team_role_changed", user, team=access.team.name, role=role.value)
     await session.flush()
@@ -330,20 +330,19 @@ async def _member(session: AsyncSession, team_id: int, member_id: int) -> TeamMe
 
 
 async def _remove(session: AsyncSession, team: Team, member: TeamMember) -> None:
-    await _keep_owner(session, team, member)
+    if member.role is TeamRole.OWNER:
+        await keep_owner(session, team.id, member.id)
     await session.delete(member)
     await session.flush()
 
 
-async def _keep_owner(session: AsyncSession, team: Team, member: TeamMember) -> None:
+async def keep_owner(session: AsyncSession, team_id: int, member_id: int) -> None:
     """Make sure that a locked team has another active owner than this member. Raises FieldErrors."""
-    if member.role is not TeamRole.OWNER:
-        return
     counts = (
         select(func.count(), func.count().filter(_is_active_owner()))
         .select_from(TeamMember)
         .join(User, col(User.id) == col(TeamMember.user_id))
-        .where(col(TeamMember.team_id) == team.id, col(TeamMember.id) != member.id)
+        .where(col(TeamMember.team_id) == team_id, col(TeamMember.id) != member_id)
     )
     members, owners = (await session.execute(counts)).one()
     if not owners:

@@ -55,5 +55,12 @@ async def test_authenticator_app_or_passkey_is_enough(app: FastAPI, database: Da
             assert (await client.get("/accounts/profile")).status_code == 200
 
 
+@pytest.mark.parametrize("needed", ["staff", "none"])
+async def test_other_values_leave_users_alone(app: FastAPI, user: User, needed: str) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": needed})
+    async with signed_in_client(app, user) as client:
+        assert (await client.get("/accounts/profile", headers=HTML)).status_code == 200
+
+
 async def test_visitors_see_public_pages(client: AsyncClient) -> None:
     assert (await client.get("/")).status_code == 200
