@@ -24,6 +24,7 @@ from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import record_revisions, recorded_revisions
 from opportune.db.migrations.options import OPTIONS, WithinTransaction, keep_transaction
 from opportune.db.migrations.post_migrate import bring_in_line, due
+from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
 from opportune.db.migrations.value_conversion import ConversionError
 from opportune.errors import OperatorError
 from opportune.progress import Progress, work
@@ -222,7 +223,11 @@ def _take(
             module: Any = load_python_file(migration.path.parent, migration.path.name)
             if op:
                 module.op = op
-            with preserve_expression_indexes(connection), refuse_duplicates(connection):
+            with (
+                preserve_expression_indexes(connection),
+                preserve_views_and_triggers(connection),
+                refuse_duplicates(connection),
+            ):
                 getattr(module, step.direction)()
         _refuse_dangling_rows(connection, migration)
         record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))

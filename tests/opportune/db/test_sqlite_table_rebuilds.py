@@ -50,6 +50,32 @@ def test_foreign_keys_to_an_altered_table_still_hold(library: SampleFeatures) ->
     assert library.execute("SELECT book_id FROM library_page") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW titles AS SELECT title FROM library_book",
+        "CREATE VIEW broken AS SELECT missing FROM library_page",
+        "CREATE TRIGGER own AFTER INSERT ON library_book BEGIN UPDATE library_book SET title = 'x'; END",
+        "CREATE TRIGGER other AFTER INSERT ON library_page BEGIN UPDATE library_book SET title = 'x'; END",
+    ],
+)
+def test_rebuilt_table_keeps_views_and_triggers(library: SampleFeatures, statement: str) -> None:
+    library.execute(statement)
+    alter(library)
+    assert library.execute("SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger')") == [(statement,)]
+
+
+def test_rebuilt_table_keeps_triggers_of_views(library: SampleFeatures) -> None:
+    library.execute("CREATE VIEW titles AS SELECT title FROM library_book")
+    library.execute(
+        "CREATE TRIGGER add_title INSTEAD OF INSERT ON titles "
+        "BEGIN INSERT INTO library_book (title, pages) VALUES (new.title, 1); END"
+    )
+    alter(library)
+    library.execute("INSERT INTO titles VALUES ('Persuasion')")
+    assert library.execute("SELECT title FROM titles") == [("Emma",), ("Persuasion",)]
+
+
 def test_a_copy_that_fails_halfway_leaves_nothing(library: SampleFeatures) -> None:
     library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
     library.make_by_hand(
