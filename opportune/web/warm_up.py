@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import mimetypes
 import threading
 
 from fastapi import FastAPI
@@ -12,10 +13,15 @@ logger = logging.getLogger(__name__)
 
 
 async def warm_up(app: FastAPI) -> None:
-    """Read the icons, which every page links, and start a thread for what need not delay the first response."""
-    await asyncio.to_thread(assets.url, ICONS_FILE)
+    """Read what the first page needs, and start a thread for what need not delay the first response."""
+    await asyncio.to_thread(_read_files)
     # Unlike `asyncio.to_thread`, a daemon thread does not delay a reload.
     threading.Thread(target=_work_in_background, args=(app,), name="warm-up", daemon=True).start()
+
+
+def _read_files() -> None:
+    assets.url(ICONS_FILE)
+    mimetypes.guess_type(ICONS_FILE)  # the first call reads the system's list of types
 
 
 def _work_in_background(app: FastAPI) -> None:

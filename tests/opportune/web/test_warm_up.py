@@ -1,5 +1,6 @@
 """Work taken off the event loop: the hashes of static files and the OpenAPI document."""
 
+import mimetypes
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,6 +41,15 @@ async def test_icons_styles_and_scripts_are_read_at_startup(
     names.clear()
     await client.get("/accounts/login")
     assert [name for name in names if name.endswith((".css", ".js"))] == []
+
+
+async def test_media_types_are_read_in_a_thread_at_startup(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(mimetypes, "guess_type", lambda _name: threads.append(threading.get_ident()))
+    monkeypatch.setattr(app, "openapi", dict)
+    await warm_up(app)
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 def test_broken_link_does_not_stop_the_start(tmp_path: Path) -> None:
