@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from sqlalchemy import (
+    CheckConstraint,
     Column,
     Connection,
     DefaultClause,
@@ -38,11 +39,27 @@ def _reasons(connection: Connection, table: Table) -> Iterator[str]:
     for column in copy.columns:
         if isinstance(column.default, Sequence):
             column.default = None
+    checks = {each for each in copy.constraints if isinstance(each, CheckConstraint)}
+    copy.constraints -= checks
+    if cause := _failure(connection, copy):
+        yield f"{table.name} ({cause})"
+        return
+    for check in sorted(checks, key=lambda each: str(each.name)):
+        copy.constraints.add(check)
+        if _failure(connection, copy):
+            yield f"{table.name} (constraint {check.name})"
+        copy.constraints.remove(check)
+
+
+def _failure(connection: Connection, table: Table) -> str:
+    """Return why SQLite cannot create the table; empty if it can."""
     try:
-        copy.create(connection)
+        table.create(connection)
     except SQLAlchemyError as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        yield f"{table.name} ({str(cause).splitlines()[0]})"
+        return str(cause).splitlines()[0]
+    table.drop(connection)
+    return ""
 
 
 def _foreign_columns(connection: Connection, table: Table) -> Iterator[str]:

@@ -170,6 +170,15 @@ def test_inspectdb_breaks_long_lines(oppman: Oppman, empty_database_url: str) ->
     assert str(table_arguments[0].sqltext) == f"kind IN ({kinds})"
 
 
+@pytest.mark.database("postgresql")
+def test_inspectdb_names_checks_of_postgresql(oppman: Oppman, empty_database_url: str) -> None:
+    check = "CONSTRAINT item_kind CHECK (kind IN ('new', 'old'))"
+    plain = "CONSTRAINT item_size CHECK (size > 0)"
+    table = f"CREATE TABLE item (id serial PRIMARY KEY, kind text, size integer, {check}, {plain})"
+    result = inspect_sql(oppman, empty_database_url, table)
+    assert "Only PostgreSQL can hold these models: item (constraint item_kind).\n" in result.err
+
+
 @pytest.mark.database("sqlite")
 def test_inspectdb_names_tables_named_like_ours(oppman: Oppman, empty_database_url: str) -> None:
     tables = "CREATE TABLE accounts_user (id INTEGER PRIMARY KEY); CREATE TABLE accounts_book (id INTEGER PRIMARY KEY)"
