@@ -5,12 +5,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Select, false, func, or_, select
-from sqlmodel import col
+from sqlalchemy import Select, false, func, or_, select
 
-from opportune.accounts.models import User
-from opportune.crud.access import Access
-from opportune.crud.crud import Crud, cruds
+from opportune.crud.crud import Crud
 from opportune.crud.declaration import shape_of
 from opportune.crud.display import names_of
 from opportune.crud.schemas import short_texts
@@ -60,14 +57,14 @@ async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[s
     """The first rows that have these words, as JSON for a field that asks while somebody types."""
     texts = _searched(crud, model)
     found = (or_(false(), *(matches(text, pattern) for text in texts)) for pattern in patterns_of(term))
-    names = await _names(crud, _visible(crud, model).where(*found), MAX_FOUND_ROWS)
+    names = await _names(crud, _choosable(crud, model).where(*found), MAX_FOUND_ROWS)
     return [{"id": str(number), "text": name} for number, name in names.items()]
 
 
 async def _offer(
     crud: Crud[Any], form: Form[Any], name: str, model: type[Any], lookup_url: str, add_url: AddUrl | None
 ) -> RowChoices:
-    names = await _names(crud, _visible(crud, model), MAX_ROWS_OF_SELECT + 1)
+    names = await _names(crud, _choosable(crud, model), MAX_ROWS_OF_SELECT + 1)
     are_all = len(names) <= MAX_ROWS_OF_SELECT
     if not are_all:
         del names[next(reversed(names))]
@@ -75,7 +72,7 @@ async def _offer(
             names = {int(row["id"]): row["text"] for row in await find_rows(crud, model, words)}
             form.refuse(CHOOSE_ONE_FOUND if names else f"Nothing matches “{words}”.", name)
     if unnamed := [number for number in form.chosen_ids(name) if number not in names]:
-        known = await _names(crud, _visible(crud, model).where(model.id.in_(unnamed)), len(unnamed))
+        known = await _names(crud, _choosable(crud, model).where(model.id.in_(unnamed)), len(unnamed))
         names |= {number: known.get(number, NOT_VISIBLE.format(number)) for number in unnamed}
     return RowChoices(
         names,
@@ -85,17 +82,9 @@ async def _offer(
     )
 
 
-def _visible(crud: Crud[Any], model: type[Any]) -> Select[Any]:
+def _choosable(crud: Crud[Any], model: type[Any]) -> Select[Any]:
     texts = _searched(crud, model)
-    return select(model).where(_is_offered(crud, model)).order_by(*(func.lower(text) for text in texts[:1]), model.id)
-
-
-def _is_offered(crud: Crud[Any], model: type[Any]) -> ColumnElement[bool]:
-    """Users without a data layer are for whom a group lets write rows; others find nobody but themselves."""
-    writes = crud.definition.write_access is Access.PERMITTED and (crud.may("create") or crud.may("edit"))
-    if model is not User or User in cruds or writes or (crud.user and crud.user.is_superuser):
-        return crud.visible(model)
-    return col(User.id) == crud.user.id if crud.user else false()
+    return select(model).where(crud.choosable(model)).order_by(*(func.lower(text) for text in texts[:1]), model.id)
 
 
 def _searched(crud: Crud[Any], model: type[Any]) -> list[Any]:

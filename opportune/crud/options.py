@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, false, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.accounts.groups.grants import identity_of, matches_grant
 from opportune.accounts.models import User
@@ -165,6 +166,17 @@ class CrudOptions(Generic[M]):
 
     def _layer_of(self, model: type[Any]) -> "type[CrudOptions[Any]] | None":
         return type(self) if model is self.model else cruds.get(model)
+
+    def choosable(self, model: type[Any]) -> ColumnElement[bool]:
+        """Return which rows of another model they may point at: those that are `visible`.
+
+        Users without a data layer are all choosable only for superusers, and for members of groups that may write
+        here. Others can only choose themselves, so that nobody learns from a form or the API which accounts exist.
+        """
+        writes = self.definition.write_access is Access.PERMITTED and (self.may("create") or self.may("edit"))
+        if model is not User or User in cruds or writes or (self.user and self.user.is_superuser):
+            return self.visible(model)
+        return col(User.id) == self.user.id if self.user else false()
 
     # Fields the user may not see or write
 

@@ -80,7 +80,7 @@ class Writing(Reading[M]):
         return values if isinstance(values, schema) else _checked(schema, values)
 
     async def _referred(self, row: M, given: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
-        """The rows that are to be linked; what is pointed at has to be there for them.
+        """The rows that are to be linked. They may only point at rows that they may choose.
 
         Raises:
             FieldErrors: it is not.
@@ -103,7 +103,7 @@ class Writing(Reading[M]):
     async def _rows(self, model: type[Any], numbers: Collection[Any]) -> list[Any]:
         if not numbers:
             return []
-        there = select(model).where(model.id.in_(numbers), self.visible(model)).order_by(model.id)
+        there = select(model).where(model.id.in_(numbers), self.choosable(model)).order_by(model.id)
         return list(await self.session.scalars(there))
 
     @asynccontextmanager

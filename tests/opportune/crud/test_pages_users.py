@@ -8,7 +8,7 @@ from httpx import AsyncClient
 from sqlmodel import Field, Relationship
 
 from opportune.accounts import User
-from opportune.crud import Access, Crud, CrudPages
+from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.feature import Feature
 from opportune.settings import Settings
 from opportune.testing import make_user, signed_in_client
@@ -32,11 +32,27 @@ class Letters(Crud[Letter]):
     filters = ("user", "subject")
 
 
+class Parcel(LibraryTable, table=True):
+    __tablename__ = "library_parcel"
+
+    contents: str = Field(max_length=80)
+    user_id: int = Field(sa_column=user_key())
+
+
+class Parcels(Crud[Parcel]):
+    """Any user may send a parcel to a user."""
+
+    read_access = write_access = Access.SIGNED_IN
+    write_fields = ("contents", "user_id")
+
+
 letters = Feature(
     name="letters",
     summary="Letters to the editor.",
     pages=CrudPages(Letters, "/letters", fields=("user",)).router,
+    api=CrudApi(Parcels, "/parcels").router,
 )
+PARCELS = "/api/v1/parcels"
 
 
 @pytest.fixture
@@ -75,3 +91,33 @@ async def test_users_are_offered_to_whoever_may_write_rows_alone(
 async def test_filters_are_called_what_their_fields_are(client: AsyncClient, letter: Letter) -> None:
     page = (await client.get("/letters")).text
     assert "About contains" in page
+
+
+@pytest.fixture
+async def bob(app: FastAPI) -> User:
+    return await make_user(app.state.database, "bob@example.org")
+
+
+async def test_api_lets_users_choose_only_themselves(app: FastAPI, bob: User, letter: Letter) -> None:
+    async with signed_in_client(app, bob) as browser:
+        own, anns, missing = [
+            await browser.post(PARCELS, json={"contents": "Honey", "user_id": number})
+            for number in (bob.id, letter.user_id, 999)
+        ]
+    assert (own.status_code, anns.status_code) == (201, 422)
+    assert anns.json() == missing.json(), "nobody learns which accounts exist"
+
+
+async def test_superusers_choose_any_user(app: FastAPI, letter: Letter) -> None:
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as root:
+        sent = {"contents": "Honey", "user_id": letter.user_id}
+        assert (await root.post(PARCELS, json=sent)).status_code == 201
+
+
+async def test_stored_user_stays_when_others_change_the_row(app: FastAPI, bob: User, letter: Letter) -> None:
+    async with app.state.database.writer() as session:
+        session.add(parcel := Parcel(contents="Honey", user_id=letter.user_id))
+    async with signed_in_client(app, bob) as browser:
+        sent = {"contents": "Wax", "user_id": letter.user_id}
+        changed = await browser.patch(f"{PARCELS}/{parcel.id}", json=sent)
+    assert (changed.status_code, changed.json()["user_id"]) == (200, letter.user_id)
