@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, inspect, select
+from sqlalchemy import Select, inspect, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -47,12 +47,18 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
 async def read_rows(
     session: AsyncSession, data: PersonalData, person: Person
 ) -> dict[str, Sequence[Mapping[str, Any]]]:
-    """The rows of a person that a feature keeps, by kind: those that its columns point out, and those that it reads."""
-    rows: dict[str, Sequence[Mapping[str, Any]]] = {}
+    """Read the rows of a person that a feature keeps, by table: those that its columns select, and those of `read`.
+
+    A row is exported once, also if several of its columns point at the person. Other users' numbers are left out.
+    """
+    columns: dict[Any, list[Any]] = {}
     for owner in data.owners:
-        model = owner.class_
-        found = await session.scalars(select(model).where(owner == person.id).order_by(*inspect(model).primary_key))
-        hidden = {owner.key, *filter(is_secret, model.model_fields)}
+        columns.setdefault(owner.class_, []).append(owner)
+    rows: dict[str, Sequence[Mapping[str, Any]]] = {}
+    for model, owners in columns.items():
+        is_theirs = or_(*(owner == person.id for owner in owners))
+        found = await session.scalars(select(model).where(is_theirs).order_by(*inspect(model).primary_key))
+        hidden = {*(owner.key for owner in owners), *filter(is_secret, model.model_fields)}
         rows[model.__tablename__.partition("_")[2]] = [row.model_dump(exclude=hidden) for row in found]
     return rows | dict(await data.read(session, person) if data.read else {})
 

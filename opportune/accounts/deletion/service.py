@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.context import AccountContext
@@ -15,6 +16,7 @@ from opportune.db.database import Database
 from opportune.feature import Feature
 
 LAST_SUPERUSER = "You are the only superuser: nobody could run the site. Make somebody else one first."
+STILL_NEEDED = "Other rows of this site depend on yours, so your account cannot be deleted. Contact its operators."
 
 
 class DeletionRefused(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -32,8 +34,12 @@ async def delete_account(context: AccountContext, database: Database, features: 
     await context.manager.release()  # others write while much is deleted
     await delete_dependents_in_batches(database, User, user.id)
     await _check_may_delete(context, features, user)
-    await forget_person(session, features, user)
-    await context.manager.delete(user)
+    try:
+        async with session.begin_nested():
+            await forget_person(session, features, user)
+            await context.manager.delete(user)
+    except IntegrityError as error:
+        raise DeletionRefused(STILL_NEEDED) from error
     tell_owner(context, user, "account_deleted")
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Column, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.models import Group, Membership, RecoveryCode, User
+from opportune.accounts.models import AccountEvent, Group, Membership, RecoveryCode, User
 from opportune.db import batches
 from opportune.db.database import Database
 from opportune.db.model import Model
@@ -149,6 +149,28 @@ async def test_an_export_tells_all_but_what_opens_the_account(ada: AsyncClient, 
     again = (await ada.get(f"{ME}/export")).json()
     assert again["accounts"].pop("events")[-1]["kind"] == "data_exported"
     assert again["accounts"].items() < told.items()
+
+
+async def test_row_that_names_a_user_twice_is_exported_once(
+    app: FastAPI, ada: AsyncClient, user: User, database: Database
+) -> None:
+    other = await make_user(database)
+    async with database.writer() as session:
+        for kind, user_id, actor_id in (
+            ("both", user.id, user.id),
+            ("one", other.id, user.id),
+            ("none", other.id, None),
+        ):
+            session.add(AccountEvent(kind=kind, user_id=user_id, actor_id=actor_id))
+    columns = [AccountEvent.user_id, AccountEvent.actor_id]
+    notes = PersonalData(summary="Events that name you", owners=columns)
+    app.state.features = [replace(app.state.features[0], name="notes", personal_data=notes)]
+
+    rows = (await ada.get("/accounts/data/export")).json()["notes"]["event"]
+
+    named = [row for row in rows if row["kind"] in ("both", "one", "none")]
+    assert [row["kind"] for row in named] == ["both", "one"]
+    assert not {"user_id", "actor_id"} & named[0].keys()
 
 
 async def test_an_export_with_files_is_an_archive(app: FastAPI, ada: AsyncClient) -> None:
