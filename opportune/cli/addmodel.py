@@ -49,6 +49,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     slug                             the field that it is made of: slug:slug:title
     image file json list
     Author books.Author              cascade: the rows go with theirs
+    account                          a user: customer:account; rows go with it, unless optional
     many                             the model: tags:many:Tag
     owner                            the person who adds a row, alone: owner, or user:owner
     team                             the team that they are in, alone; where teams are installed

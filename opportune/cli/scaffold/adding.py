@@ -16,7 +16,7 @@ from opportune.cli.scaffold.access import access_table, undeletable
 from opportune.cli.scaffold.addresses import address_error
 from opportune.cli.scaffold.by_hand import code_by_hand, refuse_by_hand, templates_by_hand, with_schemas
 from opportune.cli.scaffold.feature_file import takes_owner, with_model
-from opportune.cli.scaffold.fields import OWNERS, read_fields
+from opportune.cli.scaffold.fields import OWNERS, Field, read_fields
 from opportune.cli.scaffold.file_changes import written
 from opportune.cli.scaffold.model import ACCESSES, NewModel, as_tuple, filled
 from opportune.cli.scaffold.model_code import link_name, models_module
@@ -89,6 +89,8 @@ def new_model(project: Path, request: Request) -> NewModel:
         raise OperatorError("--read owner: who else may write what they cannot read? Leave --write out.")
     if write != "owner" and any(each.type == "team" for each in fields):
         raise OperatorError("team: its members write the rows. Leave --write out.")
+    if write == "anyone":
+        _refuse_required_account(fields)
     if not re.fullmatch("[a-z0-9-]+", request.icon):
         raise OperatorError(f"{request.icon!r} is no icon's name: take one of tabler.io/icons, as in --icon book.")
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
@@ -100,6 +102,15 @@ def new_model(project: Path, request: Request) -> NewModel:
     if table := next((each for each in known.all if each.table == model.table), None):
         raise OperatorError(f"{table.feature} has a table {model.table} already: choose another name.")
     return model
+
+
+def _refuse_required_account(fields: Sequence[Field]) -> None:
+    """Refuse what a visitor who is not signed in could never fill in."""
+    for name in (each.name for each in fields if each.is_account and each.is_required):
+        raise OperatorError(
+            f"{name}: visitors who are not signed in cannot choose an account. Write {name}:account:optional, or leave "
+            "--write out."
+        )
 
 
 def check_model_name(name: str, known: KnownModels) -> None:
@@ -212,7 +223,8 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
     entries = entries_of(model, request, router)
     if "personal_data" in entries and not _takes_owner(texts, folder / "feature.py"):
         del entries["personal_data"]
-        texts.by_hand.append(f"the owners of its personal data: {model.name}.{model.owner_column}")
+        columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
+        texts.by_hand.append(f"the owners of its personal data: {columns}")
     _change(texts, folder / "feature.py", lambda text: with_model(text, f"{PACKAGE}.{model.feature}", entries))
     names = (f"test_{model.things}.py", f"test_{model.thing}_rows.py")
     texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
@@ -271,9 +283,9 @@ def entries_of(model: NewModel, request: Request, router: str) -> dict[str, str]
     }
     if request.navigation:
         entries["navigation"] = navigation_link(model)
-    if model.owner and not model.is_of_team:
-        column = f"models.{model.name}.{model.owner.column}"
-        entries["personal_data"] = f'PersonalData(summary="Your {model.label.lower()}", owners=[{column}])'
+    if model.personal_columns:
+        columns = ", ".join(f"models.{model.name}.{column}" for column in model.personal_columns)
+        entries["personal_data"] = f'PersonalData(summary="{model.personal_summary}", owners=[{columns}])'
     if request.group:
         entries["groups"] = f'"{request.group}": {{"{model.words["identity"]}": "*"}}'
     return entries

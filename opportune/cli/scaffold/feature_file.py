@@ -3,7 +3,7 @@
 import ast
 
 from opportune.cli.scaffold.module_imports import with_imports
-from opportune.cli.scaffold.source import NotAsExpected, Source, bound_names, exploded, with_item
+from opportune.cli.scaffold.source import NotAsExpected, Source, bound_names, exploded, exploded_if_long, with_item
 
 ORDER = (
     *("name", "summary", "settings", "models", "pages", "api", "admin", "metrics", "navigation", "profile_panel"),
@@ -111,7 +111,8 @@ def _with_new(source: Source, call: ast.Call, entry: str, code: str) -> Source:
     if not text.startswith(b","):
         source = source.replaced(last.end, last.end, ",")
     end = source.line_end(last.end)
-    return source.replaced(end, end, f"\n{source.indent(last.start)}{entry}={code},")
+    changed = source.replaced(end, end, f"\n{source.indent(last.start)}{entry}={code},")
+    return exploded_if_long(changed, end + 1)
 
 
 def _with_owner(source: Source, given: ast.expr, code: str) -> Source:

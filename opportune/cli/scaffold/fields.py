@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
-from opportune.cli.scaffold.models import KnownModel, KnownModels, optional_person
+from opportune.cli.scaffold.models import ACCOUNT, KnownModel, KnownModels
 from opportune.cli.scaffold.words import camel, label
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE, import_without_gc
@@ -25,7 +25,8 @@ NEVER_GIVEN = ("bool", "slug", "image", "file", "json", "list", *STAMPS)
 """Types that nobody has to give: they begin with something."""
 TAKEN = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id"}
 """Names that would hide what code of a model means by them, or that SQLModel keeps for itself."""
-OF_MODELS = {"Field", "Model", "ModelBase", "Relationship", "StrEnum", *(kind.annotation for kind in KINDS.values())}
+OF_MODELS = {"Field", "Model", "ModelBase", "Relationship", "StrEnum", "User"}
+OF_MODELS |= {kind.annotation for kind in KINDS.values()}
 """Names in the code of models."""
 OF_LISTS = {"q", "sort", "page", "size"}
 """What the address of a list says besides filters."""
@@ -86,7 +87,21 @@ class Field:
     @property
     def holds(self) -> bool:
         """Whether what it points at cannot be deleted while this is there."""
-        return self.type == "reference" and not self.is_optional and "cascade" not in self.options
+        return self.type == "reference" and not self.on_delete
+
+    @property
+    def on_delete(self) -> str:
+        """ON DELETE of a reference; empty if the database refuses the deletion. Accounts can always be deleted."""
+        if "cascade" in self.options:
+            return "CASCADE"
+        if self.is_optional:
+            return "SET NULL"
+        return "CASCADE" if self.is_account else ""
+
+    @property
+    def is_account(self) -> bool:
+        """Whether it points at a user who does not own the row by it."""
+        return bool(self.target and self.target.is_account)
 
     @property
     def is_sent(self) -> bool:
@@ -94,9 +109,9 @@ class Field:
         return self.type not in (*OWNERS, *STAMPS)
 
     @property
-    def is_local(self) -> bool:
-        """Whether it points at another model of its own feature, for which it has a relationship."""
-        return bool(self.target and self.target.is_local and not self.target.is_itself)
+    def has_relationship(self) -> bool:
+        """Whether it points at a user or at another model of its own feature."""
+        return self.is_account or bool(self.target and self.target.is_local and not self.target.is_itself)
 
 
 def read_fields(words: Sequence[str], feature: str, model: str, known: KnownModels) -> list[Field]:
@@ -128,9 +143,11 @@ def _read(word: str, feature: str, model: str, known: KnownModels) -> Field:
         _check_team(word, name, known)
     if kind[:1].isupper() or "." in kind or kind == "many":
         return _reference(name, kind, options, feature, model, known)
+    if kind == "account":
+        return _with_options(Field(name.removesuffix("_id"), "reference", target=ACCOUNT), options)
     kind = ALIASES.get(kind, kind)
     if kind not in KINDS or kind == "reference":
-        raise OperatorError(f"{word!r}: there is no type {kind!r}.{did_you_mean(kind, [*KINDS, *ALIASES])}")
+        raise OperatorError(f"{word!r}: there is no type {kind!r}.{did_you_mean(kind, [*KINDS, 'account', *ALIASES])}")
     if kind in STAMPS and name != kind:
         raise OperatorError(f"{word!r}: this type is for a field of its own name. Write {kind}, or {name}:datetime.")
     name = name.removesuffix("_id") if kind in OWNERS else name
@@ -277,7 +294,8 @@ def _refuse_option(found: Field, option: str) -> None:
     if option == "index" and found.type in (*NEVER_GIVEN, "many", *OWNERS, "reference", "text", "markdown"):
         raise OperatorError(f"{found.name}: {found.type} takes no index of its own here. Leave the option out.")
     if option == "optional" and found.type == "owner":
-        raise OperatorError(f"{found.name}: whoever adds a row owns it. {optional_person(found.column)}")
+        told = f"Write {found.name}:account:optional for a user that a row may lack."
+        raise OperatorError(f"{found.name}: the user who adds a row owns it. {told}")
     if option == "optional" and not found.is_required:
         raise OperatorError(f"{found.name}: nobody has to give it as it is. Leave `optional` out.")
 

@@ -75,6 +75,25 @@ class NewModel:
         return self.owner.column if self.owner else ""
 
     @property
+    def accounts(self) -> Sequence[Field]:
+        """Fields that point at a user who does not own the row by it."""
+        return [each for each in self.fields if each.is_account]
+
+    @property
+    def personal_columns(self) -> Sequence[str]:
+        """Columns by which rows are exported to a user. Rows that only their owner or team reads go to nobody else."""
+        owner = [self.owner_column] if self.owner and not self.is_of_team else []
+        return [*owner, *(each.column for each in self.accounts if self.read != "owner")]
+
+    @property
+    def personal_summary(self) -> str:
+        """Name the rows that are exported to a user, and that go with the account."""
+        if self.owner and not self.is_of_team:
+            return f"Your {self.label.lower()}"
+        stay = all(each.on_delete == "SET NULL" for each in self.accounts)
+        return f"Your name in {self.label.lower()}" if stay else f"{self.label} that name you"
+
+    @property
     def slug(self) -> Field | None:
         return next((each for each in self.fields if each.type == "slug"), None)
 
@@ -130,6 +149,9 @@ class NewModel:
             yield f'lookup = "{self.slug.name}"'
         if self.owner:
             yield f'owner = "{self.owner.column}"'
+        if self.accounts:  # which nobody writes unless they are named
+            written = [each.column for each in self.fields if each.is_sent]
+            yield f"write_fields = {as_tuple(written, before='write_fields = ')}"
         if searched := self._searched():
             yield f"search = {as_tuple(searched)}"
         if filters := self._filters():
@@ -162,7 +184,7 @@ class NewModel:
 
 
 def _as_shown(field: Field) -> str:
-    return field.name if field.type != "reference" or field.is_local else field.column
+    return field.name if field.type != "reference" or field.has_relationship else field.column
 
 
 def as_tuple(names: Sequence[str], indent: int = 4, before: str = "filters = ") -> str:

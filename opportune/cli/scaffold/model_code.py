@@ -6,6 +6,7 @@ from opportune.cli.scaffold.fields import STAMPS, Field, member
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import camel, label, singular, snake
+from opportune.project import USER_TABLE
 
 ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
 """Words of which every letter is a capital one where people read them."""
@@ -52,7 +53,7 @@ def _link(field: Field, feature: str, model: str, table: str) -> str:
 def _model(model: str, table: str, fields: Sequence[Field]) -> str:
     lines = [f"class {model}({_base(fields)[1]}, table=True):", f'    __tablename__ = "{table}"', ""]
     lines += [_column(each, table) for each in fields if each.type not in ("many", "team")]
-    relations = [line for each in fields for line in _relation(each, model)]
+    relations = [line for each in fields for line in _relation(each, model, fields)]
     lines += ["", *relations] if relations else []
     if title := title_of(fields):
         lines += ["", "    def __str__(self) -> str:", f"        return self.{title.name}"]
@@ -65,13 +66,22 @@ def _base(fields: Sequence[Field]) -> tuple[str, str]:
     return ("opportune.teams", "TeamOwned") if is_of_team else ("opportune.db", "Model")
 
 
-def _relation(field: Field, model: str) -> Iterator[str]:
+def _relation(field: Field, model: str, fields: Sequence[Field]) -> Iterator[str]:
     if field.type == "many" and field.target:
         link = link_name(model, field)
         yield _wrapped(f"    {field.name}: list[{field.target.name}] = Relationship(link_model={link})")
-    elif field.type == "reference" and field.is_local and field.target:
+    elif field.type == "reference" and field.has_relationship and field.target:
         kind = f"{field.target.name} | None" if field.is_optional else field.target.name
-        yield f"    {field.name}: {kind} = Relationship()"
+        is_one_of = [_table_of(each) for each in fields].count(field.target.table) > 1
+        column = f'sa_relationship_kwargs={{"foreign_keys": "{model}.{field.column}"}}' if is_one_of else ""
+        yield _wrapped(f"    {field.name}: {kind} = Relationship({column})")
+
+
+def _table_of(field: Field) -> str:
+    """The table that a column of the model points at; empty without one."""
+    if field.type == "owner":
+        return USER_TABLE
+    return field.target.table if field.type == "reference" and field.target else ""
 
 
 def _column(field: Field, table: str) -> str:
@@ -144,8 +154,8 @@ def _first(field: Field, table: str) -> list[str]:
 def _options(field: Field, table: str) -> Iterator[str]:
     if field.target:
         yield f'foreign_key="{field.target.table or table}.id"'
-        if "cascade" in field.options or field.is_optional:
-            yield f'ondelete="{"CASCADE" if "cascade" in field.options else "SET NULL"}"'
+        if field.on_delete:
+            yield f'ondelete="{field.on_delete}"'
         if "unique" not in field.options:
             yield "index=True"
     yield from limits_of(field)
@@ -180,8 +190,10 @@ def _imports(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
             yield field.kind.module, field.kind.annotation
         if field.kind.maker:
             yield FIELD, field.kind.maker
-        if field.type == "many" or (field.type == "reference" and field.is_local):
+        if field.type == "many" or (field.type == "reference" and field.has_relationship):
             yield MODEL, "Relationship"
+        if field.is_account:
+            yield "opportune.accounts", "User"
         if field.type == "many":
             yield "opportune.db", "ModelBase"
         value = _value(field, "") if field.type != "many" else "Field("

@@ -23,13 +23,13 @@ def tests_module(model: NewModel) -> str:
         "wrong": _wrong(model),
         "new": _new(model),
     }
-    words["access"] = _access(model, words).strip()
+    words["access"] = "\n\n\n".join([_access(model, words).strip(), *_account_tests(model, words)])
     words["team"] = _team(model, words["new"])
     text = filled("test_model.py", words)
     imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
     for target in (each.target for each in _pointing(model)):
-        if target:
+        if target and not target.is_account:
             imports.setdefault(f"app.{target.feature}.models", set()).add(target.name)
     if ": User" in text:
         imports[ACCOUNTS] = {"User"}
@@ -121,16 +121,17 @@ def _wrong(model: NewModel) -> str:
 
 def _new(model: NewModel) -> str:
     """The fixture of what is sent, with the rows that it points at."""
-    made = [line for each in _pointing(model) for line in _made(model, each)]
-    values = [f'"{each.column}": {_sample(each)}' for each in _sent(model)]
+    person = _writer(model)
+    made = [line for each in _pointing(model) if not each.is_account for line in _made(model, each)]
+    accounts = {each.name: f"{person}.id" for each in _pointing(model) if each.is_account}
+    values = [f'"{each.column}": {accounts.get(each.name) or _sample(each)}' for each in _sent(model)]
     inside = f"    return {{{', '.join(values)}}}"
     if len(inside) > MAX_LINE_LENGTH:
         inside = "    return {\n" + "".join(f"        {value},\n" for value in values) + "    }"
-    person = _writer(model)
     code = "\n".join([*made, inside])
     needs = {"make": "Make", person: "User", "team": "Team", "database": "Database"}
     # What is made may have a fixture's name, as the row of a field `team: Team` of the project's own.
-    used = "\n".join(line.partition(" = ")[2] or line for line in made)
+    used = "\n".join([*(line.partition(" = ")[2] or line for line in made), *accounts.values()])
     arguments = ", ".join(f"{name}: {kind}" for name, kind in needs.items() if re.search(rf"\b{name}\b", used))
     start = "async def" if made else "def"
     return f'{start} new({arguments}) -> dict[str, Any]:\n    """What a form and the API send for a new one."""\n{code}'
@@ -145,6 +146,25 @@ def _made(model: NewModel, field: Field) -> Iterator[str]:
     whose = "team" if field.target.is_of_team else person
     owner = f", {field.target.owner}={whose}.id" if field.target.owner else ""
     yield f"    {field.name} = await make({field.target.name}{owner})"
+
+
+def _account_tests(model: NewModel, words: dict[str, str]) -> Iterator[str]:
+    """Tests of the fields that point at users: who may be chosen, and what the deletion of an account does."""
+    if not model.accounts:
+        return
+    people, choices = {
+        "anyone": ("user: User", "((user, 422),)"),
+        "permitted": ("user: User", "((user, 201),)"),
+    }.get(model.write, ("user: User, staff: User", "((staff, 422), (user, 201))"))
+    chosen = ", ".join(f'"{each.column}": account.id' for each in model.accounts)
+    yield filled("test_account.py", words | {"people": people, "choices": choices, "chosen": chosen}).strip()
+    field = model.accounts[0]
+    stays = field.on_delete == "SET NULL"
+    outcome = {
+        "outcome": "stay" if stays else "go_too",
+        "stored": f"stored\n    assert stored.{field.column} is None" if stays else "stored is None",
+    }
+    yield filled("test_account_deletion.py", words | outcome | {"column": field.column}).strip()
 
 
 def _access(model: NewModel, words: dict[str, str]) -> str:

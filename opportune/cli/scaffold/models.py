@@ -11,7 +11,7 @@ from typing import Any
 from opportune.cli.scaffold.source import bound_names
 from opportune.cli.scaffold.words import snake
 from opportune.errors import OperatorError
-from opportune.project import FRAMEWORK, PACKAGE
+from opportune.project import FRAMEWORK, PACKAGE, USER_TABLE
 from opportune.suggestions import did_you_mean
 
 FEATURES = "opportune.features"
@@ -39,6 +39,10 @@ class KnownModel:
     """Of its pages; empty without."""
 
     @property
+    def is_account(self) -> bool:
+        return self.table == USER_TABLE
+
+    @property
     def is_of_team(self) -> bool:
         """Whether a team owns its rows."""
         return self.owner == TEAM_COLUMN
@@ -47,6 +51,10 @@ class KnownModel:
     def identity(self) -> str:
         """What groups are granted rights to."""
         return snake(self.name).replace("_", "-")
+
+
+ACCOUNT = KnownModel("User", "accounts", USER_TABLE, Path())
+"""The project's users. `KnownModels` does not find their class, as its base names the table."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,9 @@ class KnownModels:
         fitting = [each for each in self.all if each.name == name and wanted_feature in ("", each.feature)]
         own = [each for each in fitting if each.feature == feature]
         if name == "User" and wanted_feature in ("", "accounts", "users"):
-            told = optional_person("account_id")
-            raise OperatorError(f"{called}: write owner, or NAME:owner, for the person whose a row is. {told}")
+            raise OperatorError(
+                f"{called}: write NAME:account for a user that a row points at, or NAME:owner for the user who adds it."
+            )
         if len(own or fitting) > 1:
             places = " or ".join(f"{each.feature}.{each.name}" for each in fitting)
             raise OperatorError(f"{called}: several models are called so. Write {places}.")
@@ -104,12 +113,6 @@ class KnownModels:
     def _near(self, called: str) -> str:
         names = {each.name for each in self.all} | {f"{each.feature}.{each.name}" for each in self.all}
         return did_you_mean(called, sorted(names)) or " Make it first: addmodel FEATURE MODEL FIELD…"
-
-
-def optional_person(column: str) -> str:
-    """What to write where a row may have a person and need not, which no type stands for."""
-    field = 'Field(default=None, foreign_key="accounts_user.id", ondelete="SET NULL", index=True)'
-    return f"For one that a row may lack write into models.py {column}: int | None = {field}"
 
 
 def _models_in(file: Path) -> Iterator[KnownModel]:

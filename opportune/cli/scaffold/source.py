@@ -88,7 +88,7 @@ def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Cal
     if b"\n" not in source.bytes[place.start : place.end]:
         comma = last.end + inside.index(b",") + 1 if has_comma else last.end
         changed = source.replaced(comma, comma, f" {item}" if has_comma else f", {item}")
-        return _exploded_if_long(changed, place.start)
+        return exploded_if_long(changed, place.start)
     if not has_comma:
         source = source.replaced(last.end, last.end, ",")
     end = source.line_end(last.end)
@@ -142,7 +142,7 @@ def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call
             return [source.place(each) for each in display.elts]
 
 
-def _exploded_if_long(source: Source, start: int) -> Source:
+def exploded_if_long(source: Source, start: int) -> Source:
     """With an entry on each line, if the line is too long: of the outermost brackets that begin on it."""
     line_start = source.bytes.rfind(b"\n", 0, start) + 1
     if len(source.bytes[line_start : source.line_end(start)].decode()) <= MAX_LINE_LENGTH:

@@ -1,6 +1,7 @@
 """What `addmodel` and `startapp FEATURE MODEL` write, what they refuse, and that `removemodel` takes it back."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -56,9 +57,27 @@ COMMANDS = (
     ("addmodel", "works", "Journal", "team", "title:str", "due_on:date", "kind:enum:a,b", "--by-hand"),
     ("addmodel", "works", "Hint", "owner", "work:Work:cascade", "text:text"),
     ("addmodel", "notes", "Bookmark", "owner", "post:blog.Post", "label:str:optional:unique", "--icon", "bookmark"),
+    ("startapp", "shop", "Order", "customer:account", "seller:account:optional", "title:str", "--read", "signed-in"),
+    ("addmodel", "shop", "Visit", "user:account:optional:unique", "place:str", "--read", "anyone", "--write", "anyone"),
+    ("addmodel", "shop", "Task", "owner", "helper:account", "title:str", "order:Order", "spare:Order:optional"),
+    (
+        "addmodel",
+        "shop",
+        "Claim",
+        "account:account:cascade:optional",
+        "text:text",
+        "--read",
+        "signed-in",
+        "--write",
+        "signed-in",
+    ),
+    ("addmodel", "works", "Shift", "team", "member:account", "due_on:date"),
 )
-TESTED = "test_posts and not added_read or test_bookmarks and (nobody or anothers or pages) or others_read or who_reads"
-"""A model with every kind of field, and what others have otherwise: their owner, and who reads them."""
+TESTED = (
+    "test_posts and not added_read or test_bookmarks and (nobody or anothers or pages) or others_read or who_reads "
+    "or test_tasks and pages or accounts_that"
+)
+"""Models with fields of every type, and the tests that other models have: of owners, of readers and of accounts."""
 SAMPLE = {
     "app/installed.py": "from app.blog.feature import blog\nfrom opportune.feature import Feature\n\n"
     "INSTALLED: tuple[Feature, ...] = (blog,)\n",
@@ -139,15 +158,32 @@ def test_choices_of_a_second_model_have_a_class_of_their_own(made: tuple[Path, R
     assert ("class Kind(StrEnum):" in models, "    kind: MemoKind\n" in models) == (True, True)
 
 
+def test_account_fields_are_plain_foreign_keys(made: tuple[Path, RunCommand]) -> None:
+    models = (made[0] / "app/shop/models.py").read_text()
+    key = 'foreign_key="accounts_user.id", ondelete='
+    assert f'    customer_id: int = Field({key}"CASCADE", index=True)\n' in models
+    assert f'    seller_id: int | None = Field(default=None, {key}"SET NULL", index=True)\n' in models
+    assert f'    user_id: int | None = Field(default=None, {key}"SET NULL", unique=True)\n' in models
+    assert '    customer: User = Relationship(sa_relationship_kwargs={"foreign_keys": "Order.customer_id"})\n' in models
+
+
+def test_rows_that_name_a_user_are_exported(made: tuple[Path, RunCommand]) -> None:
+    """But for those that only another user or a team reads."""
+    entry = (made[0] / "app/shop/feature.py").read_text().partition("personal_data=")[2]
+    columns = ["Order.customer_id", "Order.seller_id", "Visit.user_id", "Task.owner_id", "Claim.account_id"]
+    assert re.findall(r"models\.(\w+\.\w+)", entry) == columns
+    assert "Shift.member_id" not in (made[0] / "app/works/feature.py").read_text()
+
+
 def test_its_own_tests_pass_on_both_databases(made: tuple[Path, RunCommand]) -> None:
-    both = ("-k", f"not postgresql and ({TESTED}) or test_posts and added_read")  # which have a field of every type
-    code, output = made[1]("pytest", "-q", *both, "tests/blog", "tests/notes")
+    both = ("-k", f"not postgresql and ({TESTED}) or test_posts and added_read or deleted_account")
+    code, output = made[1]("pytest", "-q", *both, "tests/blog", "tests/notes", "tests/shop", "tests/works")
     assert code == 0, output[-5000:]
     assert "failed" not in output
 
 
 def test_it_imports_what_the_guide_lists(made: tuple[Path, RunCommand]) -> None:
-    files = [file for name in ("blog", "news", "notes") for file in made[0].glob(f"*/{name}/*.py")]
+    files = [file for name in ("blog", "news", "notes", "shop") for file in made[0].glob(f"*/{name}/*.py")]
     assert len(files) > 15
     assert {file.name: found for file in files if (found := deeper(file.read_text()))} == {}
 
@@ -162,8 +198,8 @@ def sources(folder: Path) -> dict[str, str]:
 def test_a_model_that_is_taken_out_again_leaves_what_was_there(made: tuple[Path, RunCommand]) -> None:
     folder, run = made
     before = sources(folder)
-    words = ("title:str", "owner", "kind:enum:a,b", "bookmark:Bookmark", "notes:many:Note", "--group", "Sorters")
-    assert run("addmodel", "notes", "Label", *words)[0] == 0
+    words = ("title:str", "owner", "kind:enum:a,b", "bookmark:Bookmark", "notes:many:Note", "helper:account")
+    assert run("addmodel", "notes", "Label", *words, "--group", "Sorters")[0] == 0
     assert "422" in (folder / "tests/notes/access.txt").read_text().partition("/bookmarks/{bookmark_id}/delete")[2]
     code, output = run("removemodel", "notes", "Label", "--yes")
     assert code == 0, output
@@ -214,15 +250,20 @@ CANNOT_BE = (
     ("blog Post owner user:owner", "A row has one owner"),
     (
         "blog Post user:owner:optional",
-        "For one that a row may lack write into models.py user_id: int | None = Field(",
+        "Write user:account:optional for a user that a row may lack.",
     ),
-    ("blog Post user:User", "write owner, or NAME:owner"),
+    ("blog Post user:User", "write NAME:account for a user that a row points at"),
+    ("blog Post user:acount", "there is no type 'acount'. Did you mean account?"),
+    ("blog Post user:account:index", "user: reference takes no index of its own here"),
+    ("blog Post user:account --write anyone --read anyone", "visitors who are not signed in cannot choose an account"),
+    ("blog Post user:account user:str", "Two fields are called 'user'"),
+    ("blog Post title:str user:account --by-hand", "user: --by-hand writes out texts"),
     ("blog Post team", "this site has no teams: add `teams` of opportune.features to app/installed.py first"),
     ("blog Post crew:team", "the field of a row's team has one name. Write team."),
     ("blog Post author:Author", "There is no model Author."),
     ("blog Post tag:Tga", "There is no model Tga. Did you mean Tag?"),
     ("blog Post labels:many:Label", "features do not import each other"),
-    ("blog Post user:User", "User: write owner"),
+    ("blog Post user:accounts.User", "accounts.User: write NAME:account"),
     ("blog Post parent:Post", "Write parent:Post:optional"),
     ("blog Post status:enum", "says no choices"),
     ("blog Post status:enum:a,a", "two of its choices are the same"),
