@@ -1,14 +1,15 @@
-"""What FastAPI gives the routes of a list and of a new row, read without it: that is a third of what a list takes."""
+"""Requests for lists and new rows, read and written without FastAPI and the ORM, which take most of their time."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Insert, insert
+from sqlalchemy import Insert, insert, inspect
+from sqlalchemy.orm import Mapper
 from sqlmodel import SQLModel
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
@@ -18,7 +19,8 @@ from opportune.crud.access import Access
 from opportune.crud.crud import Crud
 from opportune.crud.dependencies import open_crud
 from opportune.db.database import Session
-from opportune.db.hooks import has_hooks
+from opportune.db.following import Following
+from opportune.db.hooks import AddedRow, rows_added_with
 from opportune.db.violations import translate_database_errors
 from opportune.pagination import Paging
 
@@ -66,22 +68,33 @@ async def read_new(schema: type[BaseModel], request: Request) -> BaseModel | Non
 
 
 async def add_alone(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
-    """As `crud.add`, in one statement that is committed with it, as a mapping of what is answered.
+    """As `crud.add`, by statements that are committed with it. Returns the values of the response by name.
 
-    None before anything is done where more has to be done: hooks, links, rows that are pointed at, a method of their
-    own, or an answer that only a query knows.
+    None before anything is done where more has to be done: hooks that do more than add a row, links, rows that are
+    pointed at, a method of the project, or a response that only a query knows.
     """
     kind: Any = type(crud)
-    session = crud.session
-    if not isinstance(session, Session) or has_hooks(kind.model) or not is_one_statement(kind):
+    session, added = crud.session, rows_added_with(kind.model)
+    if not isinstance(session, Session) or added is None or not is_one_statement(kind):
+        return None
+    if any(_has_listeners(inspect(each.model)) for each in added):
         return None
     crud.require("create")
-    given = vars(crud.new_row()) | {name: getattr(new, name) for name in type(new).model_fields}
+    row = crud.new_row()
+    given = vars(row) | {name: getattr(new, name) for name in type(new).model_fields}
     if (values := _plain_values(kind, given)) is None:
         return None
+    statement, names = _insertion(kind, returns_all=bool(added))
+
+    def added_values(each: AddedRow, rows: Sequence[Sequence[Any]]) -> Mapping[str, Any] | None:
+        vars(row).update(given, **dict(zip(names, rows[0], strict=True)))
+        return each.values(row)
+
+    following = [Following(*_addition(each.model), partial(added_values, each)) for each in added]
     with translate_database_errors(kind.model.__table__):
-        stored = await session.write_alone(_insertion(kind), values)
-    return dict(zip(kind.definition.answers.names, stored[0], strict=True)) if stored else None
+        stored = await session.write_alone(statement, values, following)
+    # The values of the response come first.
+    return dict(zip(kind.definition.answers.names, stored[0], strict=False)) if stored else None
 
 
 def _plain_values(kind: type[Crud[Any]], given: dict[str, Any]) -> dict[str, Any] | None:
@@ -103,15 +116,32 @@ def is_one_statement(kind: Any) -> bool:
     definition, mapper = kind.definition, kind.definition.shape.mapper
     is_plain = len(mapper.tables) == 1 and all(getattr(kind, name) is getattr(Crud, name) for name in ADDING)
     is_plain = is_plain and not definition.field_rules.locks
-    is_told = mapper.dispatch.before_insert or mapper.dispatch.after_insert
     given, columns = definition.create_schema.model_fields.keys(), definition.shape.columns.keys()
-    if not is_plain or is_told or not {*definition.answers.names, *given} <= columns:
+    if not is_plain or _has_listeners(mapper) or not {*definition.answers.names, *given} <= columns:
         return False
     is_set = kind.model.__setattr__ is not SQLModel.__setattr__ or mapper.validators
     return not (is_set or any(getattr(kind.model, name).dispatch.set for name in given))
 
 
+def _has_listeners(mapper: Mapper[Any]) -> bool:
+    return bool(mapper.dispatch.before_insert or mapper.dispatch.after_insert)
+
+
 @cache
-def _insertion(kind: Any) -> Insert:
-    columns, names = kind.definition.shape.columns, kind.definition.answers.names
-    return insert(kind.model.__table__).returning(*(columns[name] for name in names))
+def _insertion(kind: Any, *, returns_all: bool) -> tuple[Insert, Sequence[str]]:
+    """Return the statement of a new row, and the names of what it returns.
+
+    These are the values of the response. `returns_all` adds the values that the database makes.
+    """
+    columns = kind.definition.shape.columns
+    made = [name for name, column in columns.items() if column.primary_key or column.server_default is not None]
+    names = [*dict.fromkeys((*kind.definition.answers.names, *(made if returns_all else ())))]
+    return insert(kind.model.__table__).returning(*(columns[name] for name in names)), names
+
+
+@cache
+def _addition(model: Any) -> tuple[Insert, Sequence[str]]:
+    """Return the statement of a row that a hook adds, and the names of its values."""
+    table = model.__table__
+    keys = [*table.primary_key.columns]
+    return insert(table).returning(*keys), [column.key for column in table.columns if column not in keys]

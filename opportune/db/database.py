@@ -16,6 +16,7 @@ import opportune.db.fastapi_first  # noqa: F401 - before others import FastAPI
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replica, reads_fresh
 from opportune.db.errors import explain
+from opportune.db.following import Following
 from opportune.db.sessions.context import Context
 from opportune.db.sessions.hooked_session import (
     WRITES,
@@ -36,7 +37,7 @@ from opportune.speedups import speedup
 Role = Literal["writer", "reader"]
 Rows = Sequence[Sequence[Any]]
 Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
-Write = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows | None]]
+Write = Callable[[Executable, Mapping[str, Any], Sequence[Following]], Awaitable[Rows | None]]
 
 
 BEFORE_COMMIT = "before_commit"
@@ -77,14 +78,16 @@ class Session(AsyncSession):
             return await self.run_sync(_fetch_within, statement, values)
         return await self._fetch_alone(statement, values)
 
-    async def write_alone(self, statement: Executable, values: Mapping[str, Any]) -> Rows | None:
-        """The rows that one statement has written and answers, committed with it.
+    async def write_alone(
+        self, statement: Executable, values: Mapping[str, Any], following: Sequence[Following] = ()
+    ) -> Rows | None:
+        """Return the rows that a statement has written. It is committed, with the statements that follow from it.
 
         None before anything is done where it is part of more, or cannot be told from it.
         """
         if self._write_alone is None or not self._is_unused or is_watched():
             return None
-        return await self._write_alone(statement, values)
+        return await self._write_alone(statement, values, following)
 
     async def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write what has changed, with the hooks of `opportune.db.hooks`."""
@@ -157,9 +160,9 @@ def read_sessionmaker(engine: AsyncEngine, info: dict[str, Any]) -> async_sessio
     return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False, info=info)
 
 
-async def _run_alone(engine: AsyncEngine, statement: Executable, values: Mapping[str, Any]) -> Rows | None:
-    run: Any = speedup("opportune.db.drivers.statement_adapter", "fetch", None)
-    rows: Rows | None = await run(engine.sync_engine, statement, values) if run else None
+async def _run_alone(function: str, engine: AsyncEngine, *arguments: Any) -> Rows | None:
+    run: Any = speedup("opportune.db.drivers.statement_adapter", function, None)
+    rows: Rows | None = await run(engine.sync_engine, *arguments) if run else None
     return rows
 
 
@@ -233,11 +236,17 @@ class Database(ABC):
 
     async def _fetch_alone(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """One statement with the least around it."""
-        rows = await _run_alone(self.reading_engine, statement, values)
+        rows = await _run_alone("fetch", self.reading_engine, statement, values)
         return await greenlet_spawn(self._fetch_publicly, statement, values) if rows is None else rows
 
-    async def _write_alone(self, statement: Executable, values: Mapping[str, Any]) -> Rows | None:
-        return await _run_alone(self.engine, statement, values) if self.engine.dialect.insert_returning else None
+    async def _write_alone(
+        self, statement: Executable, values: Mapping[str, Any], following: Sequence[Following]
+    ) -> Rows | None:
+        if not self.engine.dialect.insert_returning:
+            return None
+        if following:
+            return await _run_alone("write", self.engine, statement, values, following)
+        return await _run_alone("fetch", self.engine, statement, values)
 
     def _fetch_publicly(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """All of it in one greenlet: an asynchronous connection takes three, and a task to close it."""

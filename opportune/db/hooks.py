@@ -26,6 +26,7 @@ Hook = Callable[[AsyncSession, M], Awaitable[None]]
 Predicate = Callable[[type[Any]], bool]
 """Whether a hook of a base class is for rows of one of its models."""
 
+CREATION = {"before_create", "after_create"}
 INFO_KEY = "changes"
 """Where a row keeps what was written while its hooks are told of it."""
 
@@ -45,6 +46,26 @@ def before_create(model: type[M], *, where: Predicate | None = None) -> Callable
 def after_create(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Have a function run when a new row is written: it has its id."""
     return _registering("after_create", model, where)
+
+
+def add_after_create(
+    model: type[M], added: type[SQLModel], *, where: Predicate | None = None
+) -> Callable[[Callable[[M], Mapping[str, Any] | None]], Hook[M]]:
+    """Add a row of another model with each new row. The function returns its values by column, or None for no row.
+
+    A statement can write both, so that the new row needs no session.
+    """
+
+    def register(values: Callable[[M], Mapping[str, Any] | None]) -> Hook[M]:
+        async def add_row(session: AsyncSession, row: M) -> None:
+            if (found := values(row)) is not None:
+                session.add(added(**found))
+
+        registered.append(Registration("after_create", model, add_row, where, AddedRow(added, values)))
+        _forget_models()
+        return add_row
+
+    return register
 
 
 def before_change(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
@@ -110,6 +131,14 @@ def require_hooks(feature: str, listed: Sequence[Any]) -> None:
             )
 
 
+class AddedRow(NamedTuple):
+    """A row that a hook adds with each new row."""
+
+    model: type[SQLModel]
+    values: Callable[[Any], Mapping[str, Any] | None]
+    """Values of all its columns but the key, by the new row. None if no row is added."""
+
+
 class Registration(NamedTuple):
     """A hook, and the models whose rows it is for."""
 
@@ -117,6 +146,8 @@ class Registration(NamedTuple):
     model: type[SQLModel]
     hook: Hook[Any]
     where: Predicate | None
+    adds: AddedRow | None = None
+    """What the hook does, if it does nothing else."""
 
     def concerns(self, model: type[SQLModel]) -> bool:
         return issubclass(model, self.model) and (self.where is None or self.where(model))
@@ -126,6 +157,7 @@ registered: list[Registration] = []
 """All hooks, in the order in which they run."""
 _by_model: dict[Any, Mapping[str, Sequence[Hook[Any]]]] = {}
 _concerned: dict[Any, bool] = {}
+_added: dict[Any, Sequence[AddedRow] | None] = {}
 
 
 def hooks_of(model: type[SQLModel]) -> Mapping[str, Sequence[Hook[Any]]]:
@@ -137,6 +169,16 @@ def hooks_of(model: type[SQLModel]) -> Mapping[str, Sequence[Hook[Any]]]:
                 found[each.moment].append(each.hook)
         _by_model[model] = dict(found)
     return _by_model[model]
+
+
+def rows_added_with(model: type[SQLModel]) -> Sequence[AddedRow] | None:
+    """Return the rows that hooks add with a new row of this class. None if hooks do anything else."""
+    if model not in _added:
+        hooks = [each for each in registered if each.moment in CREATION and each.concerns(model)]
+        rows = [each.adds for each in hooks if each.adds]
+        is_all = len(rows) == len(hooks) and not any(hooks_of(row.model).keys() & CREATION for row in rows)
+        _added[model] = rows if is_all else None
+    return _added[model]
 
 
 def concerns_hooks(model: type[SQLModel]) -> bool:
@@ -166,6 +208,7 @@ def _registering(moment: str, model: type[M], where: Predicate | None) -> Callab
 
 def _forget_models() -> None:
     _by_model.clear()
+    _added.clear()
     _concerned.clear()
 
 

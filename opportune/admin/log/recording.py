@@ -3,6 +3,7 @@
 The admin records its own changes, with the name of the action and the rows that belong to a form.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import inspect
@@ -16,8 +17,8 @@ from opportune.admin.log.diff import Changes, diff_deleted, diff_values
 from opportune.admin.models import AuditEntry
 from opportune.db.change_origin import ChangeOrigin, current_origin
 from opportune.db.columns import title_of
-from opportune.db.hooks import after_change, after_create, after_delete, changes
-from opportune.db.model import ModelBase
+from opportune.db.hooks import add_after_create, after_change, after_delete, changes
+from opportune.db.model import ModelBase, utc_now
 from opportune.web.client import client_address
 
 ADMIN = "admin"
@@ -32,9 +33,9 @@ def keeps_history(model: type[Any]) -> bool:
     return is_of_project and model.keeps_history and not issubclass(model, UserBase)
 
 
-@after_create(ModelBase, where=keeps_history)
-async def record_created(session: AsyncSession, row: SQLModel) -> None:
-    _record(session, "create", row, {})
+@add_after_create(ModelBase, AuditEntry, where=keeps_history)
+def record_created(row: SQLModel) -> Mapping[str, Any] | None:
+    return _entry("create", row, {})
 
 
 @after_change(ModelBase, where=keeps_history)
@@ -61,24 +62,28 @@ def _titles(value: Any) -> Any:
 
 
 def _record(session: AsyncSession, action: str, row: SQLModel, changed: Changes) -> None:
+    if entry := _entry(action, row, changed):
+        session.add(AuditEntry(**entry))
+
+
+def _entry(action: str, row: SQLModel, changed: Changes) -> Mapping[str, Any] | None:
+    """Return the values of an entry. None for changes that are not recorded here."""
     origin = current_origin.get()
     if origin is None or origin.channel == ADMIN:
-        return
+        return None
     actor_id, actor = _actor(origin)
-    identity = inspect(row).identity or ()  # type: ignore[union-attr]  # every row has a state
-    session.add(
-        AuditEntry(
-            actor_id=actor_id,
-            actor=actor[:320],
-            action=action,
-            channel=origin.channel[:100],
-            identity=identity_of(type(row)),
-            row_id=";".join(map(str, identity))[:64],
-            title=title_of(row)[:200],
-            changes=changed,
-            address=client_address(Request(dict(origin.scope)))[:64] if origin.scope.get("client") else "",
-        )
-    )
+    return {
+        "at": utc_now(),
+        "actor_id": actor_id,
+        "actor": actor[:320],
+        "action": action,
+        "channel": origin.channel[:100],
+        "identity": identity_of(type(row)),
+        "row_id": ";".join(map(str, inspect(type(row), raiseerr=True).primary_key_from_instance(row)))[:64],
+        "title": title_of(row)[:200],
+        "changes": changed,
+        "address": client_address(Request(dict(origin.scope)))[:64] if origin.scope.get("client") else "",
+    }
 
 
 def _actor(origin: ChangeOrigin) -> tuple[int | None, str]:

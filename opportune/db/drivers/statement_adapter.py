@@ -1,10 +1,12 @@
-"""SQLAlchemy's engine from the inside: the rows of one statement, without what few statements need of a connection.
+"""SQLAlchemy's engine from the inside: runs single statements without the parts of a connection that few of them need.
 
 The public way is `Connection.execute`, which takes as long as the statement itself does, and half as long again.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from sqlalchemy import Engine, Executable
@@ -16,6 +18,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
+from opportune.db.following import Following
 from opportune.speedups import require
 
 require(Engine, "_has_events", "_should_log_info")
@@ -34,6 +37,7 @@ AUTOCOMMIT = "set_autocommit"
 
 Process = Callable[[Any], Any]
 Processes = Sequence[tuple[int, Process]]
+Result = TypeVar("Result")
 Answer = tuple[Sequence[Sequence[Any]], Processes]
 
 
@@ -48,6 +52,13 @@ class CompiledStatement(NamedTuple):
     names: Sequence[str]
 
 
+class Ready(NamedTuple):
+    """The SQL of a statement, and the statement's literal values, while it runs."""
+
+    compiled: Any
+    literals: Any
+
+
 _compiled_statements: WeakKeyDictionary[Any, CompiledStatement] = WeakKeyDictionary()
 """By statement, as long as the statement lives."""
 _processes: WeakKeyDictionary[Any, Processes] = WeakKeyDictionary()
@@ -60,17 +71,59 @@ async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]
     None before anything is done where it takes more than is known here: somebody listens, there are lists in it, or
     nobody has connected yet, which tells SQLAlchemy what the server can do.
     """
+    if (ready := _prepare(engine, statement, (*values,))) is None:
+        return None
+    sent = _parameters(ready, values)
+    rows, processes = await _run(engine, ready.compiled, partial(_ask, engine.dialect, ready.compiled, sent))
+    return _processed_rows(rows, processes)
+
+
+async def write(
+    engine: Engine, statement: Executable, values: Mapping[str, Any], following: Sequence[Following]
+) -> Sequence[Sequence[Any]] | None:
+    """Return the rows of a statement, in one transaction with the statements that follow from them.
+
+    None before anything is done, as in `fetch`.
+    """
+    ready = _prepare(engine, statement, (*values,))
+    prepared = [_prepare(engine, each.statement, (*each.names,)) for each in following]
+    if ready is None or None in prepared:
+        return None
+    others = [(each, then) for each, then in zip(following, prepared, strict=True) if then]
+
+    def write_all(pooled: Any) -> Sequence[Sequence[Any]]:
+        engine.dialect.do_begin(pooled.dbapi_connection)
+        rows = _processed_rows(*_execute(pooled, engine.dialect, ready.compiled, _parameters(ready, values)))
+        for each, then in others:
+            if (added := each.values(rows)) is not None:
+                _execute(pooled, engine.dialect, then.compiled, _parameters(then, added))
+        pooled.commit()
+        return rows
+
+    async def in_transaction(pooled: Any) -> Sequence[Sequence[Any]]:
+        try:
+            return await greenlet_spawn(write_all, pooled)
+        except Exception:
+            with suppress(engine.dialect.loaded_dbapi.Error):  # the connection may be lost
+                await greenlet_spawn(pooled.rollback)
+            raise
+
+    return await _run(engine, ready.compiled, in_transaction)
+
+
+def _prepare(engine: Engine, statement: Executable, names: Sequence[str]) -> Ready | None:
     if not engine.dialect.server_version_info or _is_heard(engine) or engine._should_log_info():
         return None
-    compiled, literals = _compile(engine, statement, (*values,))
-    if not _is_plain(compiled):
-        return None
-    given = compiled.construct_params(values, extracted_parameters=literals, escape_names=False)
+    ready = Ready(*_compile(engine, statement, names))
+    return ready if _is_plain(ready.compiled) else None
+
+
+def _parameters(ready: Ready, values: Mapping[str, Any]) -> Any:
+    compiled = ready.compiled
+    given = compiled.construct_params(values, extracted_parameters=ready.literals, escape_names=False)
     for name, process in compiled._bind_processors.items():
         given[name] = process(given[name])
-    sent = [given[name] for name in compiled.positiontup] if compiled.positional else given
-    rows, processes = await _run(engine, compiled, sent)
-    return [_processed(row, processes) for row in rows] if processes else rows
+    return [given[name] for name in compiled.positiontup] if compiled.positional else given
 
 
 def _is_heard(engine: Engine) -> bool:
@@ -98,11 +151,12 @@ def _compile(engine: Engine, statement: Executable, names: Sequence[str]) -> tup
     return compiled, literals
 
 
-async def _run(engine: Engine, compiled: Any, sent: Any) -> Answer:
+async def _run(engine: Engine, compiled: Any, work: Callable[[Any], Awaitable[Result]]) -> Result:
+    """Do this work on a connection of the pool."""
     dialect, pooled = engine.dialect, None
     try:
         pooled = await greenlet_spawn(engine.raw_connection)
-        answer = await _ask(pooled, dialect, compiled, sent)
+        result = await work(pooled)
     except dialect.loaded_dbapi.Error as error:
         lost = pooled is None or dialect.is_disconnect(error, pooled, None)
         if pooled:
@@ -121,23 +175,31 @@ async def _run(engine: Engine, compiled: Any, sent: Any) -> Answer:
             await _give_back(pooled, error)
         raise
     await _give_back(pooled)
-    return answer
+    return result
 
 
-async def _ask(pooled: Any, dialect: Dialect, compiled: Any, sent: Any) -> Answer:
+async def _ask(dialect: Dialect, compiled: Any, sent: Any, pooled: Any) -> Answer:
     connection = pooled.driver_connection
-    if hasattr(connection, AUTOCOMMIT):  # waited for without a greenlet, whose stack is copied each time
-        await connection.set_autocommit(True)
-        cursor = connection.cursor()
-        await cursor.execute(compiled.string, sent)
-        rows = await cursor.fetchall()
-    else:
-        cursor = pooled.cursor()
-        await greenlet_spawn(cursor.execute, compiled.string, sent)
-        rows = cursor.fetchall()
+    if not hasattr(connection, AUTOCOMMIT):
+        return await greenlet_spawn(_execute, pooled, dialect, compiled, sent)
+    # Awaited without a greenlet, whose stack is copied each time.
+    await connection.set_autocommit(True)
+    cursor = connection.cursor()
+    await cursor.execute(compiled.string, sent)
+    return await cursor.fetchall(), _processes_of(dialect, compiled, cursor)
+
+
+def _execute(pooled: Any, dialect: Dialect, compiled: Any, sent: Any) -> Answer:
+    """Run a statement in a greenlet."""
+    cursor = pooled.cursor()
+    cursor.execute(compiled.string, sent)
+    return cursor.fetchall(), _processes_of(dialect, compiled, cursor)
+
+
+def _processes_of(dialect: Dialect, compiled: Any, cursor: Any) -> Processes:
     if (processes := _processes.get(compiled)) is None:
         processes = _processes[compiled] = list(_find_processes(dialect, compiled, cursor.description))
-    return rows, processes
+    return processes
 
 
 async def _give_back(pooled: Any, error: BaseException | None = None) -> None:
@@ -154,6 +216,10 @@ def _find_processes(dialect: Dialect, compiled: Any, description: Sequence[Any])
     for place, (column, told) in enumerate(zip(compiled._result_columns, description, strict=True)):
         if process := column.type._cached_result_processor(dialect, told[1]):
             yield place, process
+
+
+def _processed_rows(rows: Sequence[Sequence[Any]], processes: Processes) -> Sequence[Sequence[Any]]:
+    return [_processed(row, processes) for row in rows] if processes else rows
 
 
 def _processed(row: Sequence[Any], processes: Processes) -> Sequence[Any]:

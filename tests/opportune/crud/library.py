@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
@@ -106,7 +106,6 @@ class Note(LibraryTable, table=True):
     """A private row."""
 
     __tablename__ = "library_note"
-    keeps_history: ClassVar[bool] = False
 
     owner_id: int = Field(sa_column=user_key())
     text: Line = Field(max_length=100)

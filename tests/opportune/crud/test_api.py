@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -8,14 +8,16 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune import speedups
 from opportune.accounts import User
+from opportune.admin.models import AuditEntry
 from opportune.crud import Access, Crud, CrudApi
 from opportune.crud.direct import is_one_statement
 from opportune.db import MAX_ID, Database, after_create
 from opportune.db import database as database_module
-from opportune.db.hooks import temporary_hooks
+from opportune.db.hooks import add_after_create, temporary_hooks
 from opportune.errors import FieldErrors
 from opportune.feature import Feature
 from opportune.settings import Settings
@@ -370,6 +372,54 @@ async def test_a_new_row_of_one_table_is_one_statement(librarian: AsyncClient, m
     assert (added.status_code, added.json()["text"]) == (201, "A note")
     read = await librarian.get(f"{API}/notes/{added.json()['id']}")
     assert read.json() == added.json()
+
+
+@pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
+async def test_direct_insert_records_who_how_and_what(
+    librarian: AsyncClient, database: Database, ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Crud, "add", refuse_work)
+    monkeypatch.setattr(database_module, "is_watched", lambda: False)
+    added = (await librarian.post(f"{API}/notes", json={"text": "A note"})).json()
+    (entry,) = await audit_entries(database)
+    assert (entry.actor_id, entry.actor, entry.channel, entry.address) == (ann.id, ann.email, "api", "127.0.0.1")
+    assert (entry.action, entry.identity, entry.row_id) == ("create", "note", str(added["id"]))
+    assert entry.title == f"Note {added['id']}"
+
+
+async def test_direct_insert_records_the_same_as_the_orm(
+    librarian: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_watched in (False, True):
+        monkeypatch.setattr(database_module, "is_watched", lambda is_watched=is_watched: is_watched)
+        await librarian.post(f"{API}/notes", json={"text": "A note"})
+    direct, usual = (
+        entry.model_dump(exclude={"id", "at", "row_id", "title"}) for entry in await audit_entries(database)
+    )
+    assert direct == usual
+
+
+async def test_direct_insert_is_undone_with_a_refused_entry(
+    librarian: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "is_watched", lambda: False)
+    with temporary_hooks():
+
+        @add_after_create(Note, Topic)
+        def existing_topic(_note: Note) -> Mapping[str, Any]:
+            return {"name": "Love", "is_hidden": False}
+
+        refused = await librarian.post(f"{API}/notes", json={"text": "A note"})
+    assert refused.status_code == 422
+    assert (await librarian.get(f"{API}/notes")).json()["items"] == []
+    assert await audit_entries(database) == []
+    assert (await librarian.post(f"{API}/notes", json={"text": "A note"})).status_code == 201
+
+
+async def audit_entries(database: Database) -> list[AuditEntry]:
+    async with database.reader(fresh=True) as session:
+        entries = select(AuditEntry).where(col(AuditEntry.identity) == "note").order_by(col(AuditEntry.id))
+        return list(await session.scalars(entries))
 
 
 async def refuse_work(*_: Any) -> None:

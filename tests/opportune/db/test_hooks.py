@@ -1,6 +1,6 @@
 """Hooks run whichever way a row comes, changes and goes, and in the transaction of the change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -20,7 +20,7 @@ from opportune.db import (
     changes,
 )
 from opportune.db.database import Database
-from opportune.db.hooks import concerns_hooks, has_hooks, temporary_hooks
+from opportune.db.hooks import add_after_create, concerns_hooks, has_hooks, rows_added_with, temporary_hooks
 from opportune.db.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -406,6 +406,28 @@ async def test_a_hook_of_a_base_is_told_of_all_models_below_it(database: Databas
         session.add(Theatre(name="Globe"))
         session.add(Tag(name="sad"))
     assert sorted(seen) == ["Tag", "Theatre"]
+
+
+def test_hooks_of_changes_leave_new_rows_alone() -> None:
+    @after_change(Theatre)
+    async def see(session: AsyncSession, theatre: Theatre) -> None:
+        pass
+
+    assert rows_added_with(Theatre) == []
+
+
+def test_hooks_of_added_rows_need_a_session() -> None:
+    @add_after_create(Theatre, Tag)
+    def tag(theatre: Theatre) -> Mapping[str, Any]:
+        return {"name": theatre.name}
+
+    assert [row.model for row in rows_added_with(Theatre) or ()] == [Tag]
+
+    @before_create(Tag)
+    async def see(session: AsyncSession, tag: Tag) -> None:
+        pass
+
+    assert rows_added_with(Theatre) is None
 
 
 @pytest.mark.database("sqlite")
