@@ -1,3 +1,15 @@
+// Scripts of every page of the site and the admin.
+
+// A cookie with the visitor's time zone, such as Europe/Vienna, if it differs from that of the site.
+(() => {
+  const there = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  const known = document.cookie.match(/(?:^|; )time_zone=([^;]*)/)?.[1] ?? "";
+  const wanted = there === document.documentElement.dataset.timeZone ? "" : there;
+  if (known === wanted) return;
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `time_zone=${wanted}; Path=/; SameSite=Lax; Max-Age=${wanted ? 31536000 : 0}${secure}`;
+})();
+
 // A whole page came where htmx asked for a part: an error, or somewhere else to go. Show it as a page.
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   if (!/^\s*<!doctype html/i.test(ctx.text)) return;
@@ -71,3 +83,109 @@ document.addEventListener("submit", ({ target }) => {
     for (const key of Object.keys(localStorage)) if (key.startsWith("draft:")) localStorage.removeItem(key);
   } catch { /* storage is forbidden */ }
 });
+
+// Shows that the browser waits for the server: a bar above the page, and pressed buttons are disabled and busy.
+(() => {
+  const SHOW_AFTER_MS = 200;
+  const FREE_AFTER_MS = 30_000; // the server may have sent a file instead of a page, which no event tells
+  const FREE_AFTER_DOWNLOAD_MS = 3_000;
+
+  const bar = Object.assign(document.createElement("div"), { className: "loading-bar", hidden: true });
+  bar.setAttribute("role", "progressbar");
+  bar.setAttribute("aria-label", "Loading");
+  const waiting = new Set();
+  let timer;
+  const start = (reason, freeAfter) => {
+    waiting.add(reason);
+    if (!bar.isConnected) (document.querySelector("main") ?? document.body).append(bar);
+    timer ??= setTimeout(() => { bar.hidden = false; }, SHOW_AFTER_MS);
+    if (freeAfter) setTimeout(finish, freeAfter, reason);
+  };
+  const finish = (reason) => {
+    waiting.delete(reason);
+    if (waiting.size) return;
+    clearTimeout(timer);
+    timer = undefined;
+    bar.hidden = true;
+  };
+
+  const busyForms = new Map();
+  const disable = (form, submitter) => {
+    if (busyForms.has(form)) return;
+    const buttons = [...form.elements].filter((field) => field.matches("button, input[type=submit]") && field.type === "submit" && !field.disabled);
+    const pressed = submitter ?? buttons[0];
+    const focused = document.activeElement;
+    busyForms.set(form, { buttons, pressed, focused });
+    for (const button of buttons) button.disabled = true;
+    pressed?.setAttribute("aria-busy", "true");
+  };
+  const enable = (form) => {
+    const { buttons, pressed, focused } = busyForms.get(form) ?? {};
+    if (!busyForms.delete(form)) return;
+    for (const button of buttons) button.disabled = false;
+    pressed?.removeAttribute("aria-busy");
+    if (!buttons.includes(focused) || document.activeElement !== document.body) return;
+    (focused.isConnected ? focused : document.getElementById(focused.id))?.focus();
+  };
+
+  // Forms and links that load a page. Others have prevented the event by now.
+  window.addEventListener("submit", (event) => {
+    const form = event.target, { submitter } = event;
+    const method = submitter?.getAttribute("formmethod") ?? form.getAttribute("method") ?? "get";
+    const target = submitter?.formTarget || form.target || "_self";
+    if (busyForms.has(form)) event.preventDefault();
+    if (event.defaultPrevented || target !== "_self" || method === "dialog") return;
+    const freeAfter = form.matches("[data-download]") ? FREE_AFTER_DOWNLOAD_MS : FREE_AFTER_MS;
+    setTimeout(() => { // other listeners may still prevent it, and the browser reads the pressed button's value first
+      if (event.defaultPrevented) return;
+      start(form, freeAfter);
+      if (method.toLowerCase() !== "post") return;
+      disable(form, submitter);
+      setTimeout(enable, freeAfter, form);
+    });
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    const leavesPage = link.protocol.startsWith("http") && link.href.split("#")[0] !== location.href.split("#")[0];
+    if (leavesPage && ["", "_self"].includes(link.target) && !link.matches("[download], [data-download]")) start(link, FREE_AFTER_MS);
+  });
+  window.addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted) return;
+    for (const reason of waiting) finish(reason);
+    for (const form of [...busyForms.keys()]) enable(form);
+  });
+
+  // Requests of htmx. A form whose next request replaces the running one stays enabled.
+  document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+    start(ctx);
+    const { form, method, submitter } = ctx.request;
+    if (form && method === "POST" && ctx.queueStrategy !== "replace") disable(form, submitter);
+  });
+  document.addEventListener("htmx:before:response", ({ detail: { ctx } }) => {
+    if (ctx.response.headers.get("Content-Type")?.startsWith("text/event-stream")) finish(ctx);
+  });
+  const loadsPage = ({ hx }) => Boolean(hx?.redirect || hx?.refresh);
+  document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+    const { form } = ctx.request;
+    if (!form || loadsPage(ctx)) return;
+    enable(form); // before the swap: htmx keeps the focus where it is then
+    if (ctx.response.raw.ok) renewToken(form);
+  });
+  // Another response may replace a busy form: htmx looks for the focus then, but a disabled button has none.
+  document.addEventListener("htmx:after:swap", () => {
+    for (const form of [...busyForms.keys()]) if (!form.isConnected) enable(form);
+  });
+  document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+    if (loadsPage(ctx)) return;
+    finish(ctx);
+    if (ctx.request.form) enable(ctx.request.form);
+  });
+
+  // The form stays on the page: what is sent next is another form to the server.
+  const renewToken = (form) => {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const token = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    for (const field of form.querySelectorAll("input[name=form_token]")) field.value = token;
+  };
+})();

@@ -95,7 +95,7 @@ async def test_a_page_has_times_of_the_browsers_zone_else_of_the_sites_and_one_t
 async def test_the_browser_is_told_where_the_site_is(client: AsyncClient) -> None:
     page = (await client.get("/nothing")).text
     assert 'data-time-zone="Asia/Kolkata"' in page
-    assert "/time-zone.js" in page
+    assert "/site.js" in page
 
 
 def test_what_is_no_zone_is_none() -> None:
