@@ -16,7 +16,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.passkeys.ceremonies import PasskeyRefused
 from opportune.accounts.passkeys.dependencies import passkey_ceremonies
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password, is_confirmed
-from opportune.accounts.schemas import NEW_PASSWORD, Confirmation, EmailRequest, Reauthentication
+from opportune.accounts.schemas import AUTOCOMPLETE_OF_NEW, Confirmation, EmailRequest, Reauthentication
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.social_sign_in.providers import configured_providers
@@ -58,7 +58,7 @@ def with_password_length(controls: Mapping[str, Control], min_length: int) -> di
             label=f"{control.label} (at least {min_length} characters)",
             attributes={**control.attributes, "minlength": min_length},
         )
-        if control.attributes.get("autocomplete") == NEW_PASSWORD
+        if control.attributes.get("autocomplete") == AUTOCOMPLETE_OF_NEW
         else control
         for name, control in controls.items()
     }

@@ -18,11 +18,11 @@ Email = Annotated[EmailStr, BeforeValidator(accept_development_domains), AfterVa
 EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email, config=ConfigDict(defer_build=True))
 """For an address that is no field of a schema."""
 LinkToken = Annotated[Line, StringConstraints(max_length=2000)]
-NEW_PASSWORD = "new-password"  # noqa: S105 - a word of HTML
+AUTOCOMPLETE_OF_NEW = "new-password"
 TOKEN_LIFETIMES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year"}
 
 # The manager's `validate_password` decides. Pages add the minimum length, which is a setting.
-NewPassword = Annotated[Password, FieldOptions(autocomplete=NEW_PASSWORD, maxlength=1024)]
+NewPassword = Annotated[Password, FieldOptions(autocomplete=AUTOCOMPLETE_OF_NEW, maxlength=1024)]
 ExistingPassword = Annotated[Password, FieldOptions(autocomplete="current-password")]
 SecondFactor = Annotated[
     Line,

@@ -7,7 +7,7 @@ from typing import Protocol
 from markupsafe import Markup
 from starlette.requests import Request
 
-TOKEN_NAME = "form_token"  # noqa: S105 - the name of a field
+FIELD_NAME = "form_token"
 TOKEN_BYTES = 16
 HIDDEN = Markup('<input type="hidden" name="{}" value="{}" autocomplete="off">')
 REPEATABLE = "repeatable_form"
@@ -35,7 +35,7 @@ def form_token() -> Markup:
     """A hidden field for a form that must not be processed twice: `{{ form_token() }}`."""
     if is_shared_page.get():
         return Markup()
-    return HIDDEN.format(TOKEN_NAME, secrets.token_urlsafe(TOKEN_BYTES))
+    return HIDDEN.format(FIELD_NAME, secrets.token_urlsafe(TOKEN_BYTES))
 
 
 def let_repeat(request: Request) -> None:

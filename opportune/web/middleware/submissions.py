@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opportune.errors import ReadOnlyError
 from opportune.web.answer_cookies import STATE_KEY as COOKIES
 from opportune.web.errors.handlers import problem
-from opportune.web.forms.submissions import REPEATABLE, TOKEN_NAME, SubmissionStore
+from opportune.web.forms.submissions import FIELD_NAME, REPEATABLE, SubmissionStore
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from opportune.web.rendering.flash import Message as FlashMessage
 from opportune.web.rendering.flash import added_messages, flash
@@ -33,7 +33,7 @@ POLL_SECONDS = 0.05
 STILL_PROCESSED = "This form is still being processed. Wait a moment, then load the page again."
 
 URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-data"
-TOKEN = re.compile(rf'(?:(?:^|&){TOKEN_NAME}=|name="{TOKEN_NAME}"\r\n\r\n)([\w-]{{16,64}})'.encode())
+TOKEN = re.compile(rf'(?:(?:^|&){FIELD_NAME}=|name="{FIELD_NAME}"\r\n\r\n)([\w-]{{16,64}})'.encode())
 BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
 CHANGING_COOKIES = re.compile(rb"(?:__Host-)?(?:messages|wrote)=[^;]*(?:; )?")
 """Cookies that the site itself sets with the first response."""
