@@ -65,10 +65,11 @@ class Reading(CrudOptions[M]):
         is_common = self.definition.is_common and not wanted.model_fields_set - Paging.model_fields.keys()
         if not is_common or any("." in name for name in names):  # whoever asks sees their rows of another model
             return self._prepare(wanted, names)
-        known, key = self.definition.prepared, (wanted.sort, names)
-        if key not in known:
-            known[key] = self._prepare(wanted, names)
-        return known[key]
+        sort = wanted.sort if wanted.sort.removeprefix("-") in self.sort else ""  # a `filter_schema` may allow any text
+        prepared, key = self.definition.prepared, (sort, names)
+        if key not in prepared:
+            prepared[key] = self._prepare(wanted, names)
+        return prepared[key]
 
     def _prepare(self, wanted: Paging, names: Sequence[str]) -> Prepared:
         selection = select_names(self, names)

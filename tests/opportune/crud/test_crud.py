@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts import User
 from opportune.crud import Access, Crud
 from opportune.errors import FieldErrors, Forbidden, NotFound
-from opportune.pagination import Page
+from opportune.pagination import Page, Paging
 from tests.opportune.crud.library import (
     PRINTED,
     BookStatus,
@@ -41,6 +41,22 @@ async def volumes(session: AsyncSession, root: User) -> Volumes:
     session.add_all([Topic(id=1, name="Love"), Topic(id=2, name="Money"), Topic(id=3, name="Hidden", is_hidden=True)])
     await session.flush()
     return Volumes(session, root)
+
+
+class FreelySorted(Paging):
+    sort: str = ""
+
+
+class FreelySortedTopics(Crud[Topic]):
+    read_access = Access.ANYONE
+    filter_schema = FreelySorted
+
+
+@pytest.mark.database("sqlite")
+async def test_unknown_orders_share_one_prepared_statement(session: AsyncSession) -> None:
+    for sort in ("colour", "-size", "weight"):
+        await FreelySortedTopics(session).rows(FreelySorted(sort=sort))
+    assert len(FreelySortedTopics.definition.prepared) == 1
 
 
 @pytest.mark.database("sqlite")
