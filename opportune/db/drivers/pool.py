@@ -12,8 +12,7 @@ from opportune.settings import Settings
 MAX_COMPILED_STATEMENTS = 200
 """Compiled statements an engine keeps; SQLAlchemy drops the oldest when there are half as many again.
 
-Each combination of filters is a statement of its own and takes 55 kB. SQLAlchemy's default of 500 let visitors who
-filter and search fill 40 MB for each engine.
+Each combination of filters and number of search words is a statement of 36 to 105 kB. SQLAlchemy's default is 500.
 """
 ENGINE_OPTIONS: Mapping[str, Any] = {"hide_parameters": True, "query_cache_size": MAX_COMPILED_STATEMENTS}
 POOL_TIMEOUT_SHARE = 0.9
