@@ -9,7 +9,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from opportune.crud.declaration import Declaration
 from opportune.crud.schemas import short_texts
-from opportune.db.columns import name_method, natural_key_of
+from opportune.db.columns import name_method, natural_key_of, own_classes
 
 if TYPE_CHECKING:
     from opportune.crud.definition import Definition
@@ -64,14 +64,14 @@ class FieldRules:
         for name in sorted(complete & self._naming):
             words = f"{name!r} is in the rows' names (__str__) or their natural key. Change these, or leave it out."
             raise self._declared.fault(option, words)
-        return complete | self._computed_from(complete)
+        return complete | self._computed_from(complete) | self._properties_from(complete)
 
     def _fields(self, option: str) -> set[str]:
         kind, shape = self.definition.kind, self.definition.shape
         schemas = [kind.create_schema, kind.update_schema]
         names = {*shape.columns, *shape.to_one, *shape.links}
         if option == HIDDEN:
-            names |= {*self.definition.annotations, *self.definition.own_filters}
+            names |= {*self.definition.annotations, *self.definition.own_filters, *_properties(kind.model)}
             schemas.append(kind.read_schema)
         return names.union(*({*each.model_fields, *each.model_computed_fields} for each in schemas if each))
 
@@ -87,6 +87,16 @@ class FieldRules:
         columns = [column for name, column in self.definition.shape.columns.items() if name in names]
         values = self.definition.annotations.items()
         return frozenset(name for name, value in values if any(_is_one_of(part, columns) for part in iterate(value)))
+
+    def _properties_from(self, names: frozenset[str]) -> frozenset[str]:
+        model = self.definition.kind.model
+        found = _properties(model).items()
+        return frozenset(name for name, each in found if not names.isdisjoint(_names_in(model, each.fget)))
+
+
+def _properties(model: type[Any]) -> dict[str, property]:
+    members = (member for each in own_classes(model) for member in vars(each).items())
+    return {name: value for name, value in members if isinstance(value, property)}
 
 
 def _names_in(model: type[Any], function: Any, depth: int = 3) -> Iterator[str]:

@@ -195,8 +195,9 @@ def title_of(row: Any) -> str:
 
 def name_method(model: type[Any]) -> Any:
     """Return the `__str__` that a model defines itself, or None."""
-    return next((vars(each)["__str__"] for each in _own_classes(model) if "__str__" in vars(each)), None)
+    return next((vars(each)["__str__"] for each in own_classes(model) if "__str__" in vars(each)), None)
 
 
-def _own_classes(kind: type[Any]) -> Iterator[type[Any]]:
+def own_classes(kind: type[Any]) -> Iterator[type[Any]]:
+    """The classes that a model is made of, without those of the libraries."""
     return (cls for cls in kind.__mro__ if cls.__module__.split(".")[0] not in ("builtins", "pydantic", "sqlmodel"))

@@ -57,6 +57,10 @@ class Ware(ShopTable, table=True):
     buyer: Vendor | None = Relationship(sa_relationship_kwargs={"foreign_keys": "Ware.buyer_id"})
     marks: list[Mark] = Relationship(link_model=WareMark)
 
+    @property
+    def margin(self) -> Decimal:
+        return self.price - self.cost
+
     def __str__(self) -> str:
         return self.name
 
@@ -93,7 +97,7 @@ class Wares(Crud[Ware]):
 class WareAdmin(AdminView, model=Ware):
     crud = Wares
     can_import = True
-    column_list = ("name", "cost", "price", "status", "vendor.region", "buyer")
+    column_list = ("name", "cost", "price", "status", "vendor.region", "buyer", "margin")
     column_searchable_list = ("name", "note")
     column_filters = ("cost", "status", "marks")
     column_default_sort = ("cost", True)

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts import User
@@ -374,6 +374,18 @@ class Named(ShopTable, table=True):
 
     def __str__(self) -> str:
         return self.full
+
+
+def test_values_that_are_computed_from_them_are_hidden() -> None:
+    total = select(func.max(col(Ware.cost))).where(col(Ware.vendor_id) == col(Vendor.id))
+
+    class Computed(Crud[Ware]):
+        annotations = {"most": total, "marked": select(func.count(col(Mark.id)))}
+
+        def hidden_fields(self) -> Collection[str]:
+            return {"cost"}
+
+    assert Computed(None).hidden_names == {"cost", "most", "margin"}  # type: ignore[arg-type]  # no query is made
 
 
 def test_other_classes_keep_their_fast_paths() -> None:

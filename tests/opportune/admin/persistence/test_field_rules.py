@@ -18,7 +18,7 @@ from tests.opportune.site_with import site_with
 
 pytestmark = pytest.mark.database("sqlite")
 
-HIDDEN = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis")
+HIDDEN = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
 ACTIONS = ("list", "details", "create", "edit", "delete", "import", "export")
 
 
@@ -75,7 +75,7 @@ async def test_pages_show_nothing_of_hidden_fields(seller: AsyncClient, page: st
 
 async def test_pages_show_them_to_others(buyer: AsyncClient, admin: AsyncClient) -> None:
     for client in (buyer, admin):
-        assert {"Cost", "7.00", "Buyer", "Atlantis"} <= {*told(await client.get("/admin/ware/list"))}
+        assert {"Cost", "7.00", "Buyer", "Atlantis", "Margin"} <= {*told(await client.get("/admin/ware/list"))}
         assert {*told(await client.get("/admin/ware/details/1"))} >= {"Cost", "Haggle"}
 
 
