@@ -101,6 +101,7 @@ class WareAdmin(AdminView, model=Ware):
     column_searchable_list = ("name", "note")
     column_filters = ("cost", "status", "marks")
     column_default_sort = ("cost", True)
+    logged_fields = ("note",)
 
 
 class VendorAdmin(AdminView, model=Vendor):
