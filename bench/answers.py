@@ -22,9 +22,8 @@ from bench.speed import ENOUGH_ROUNDS, addresses, chosen
 from opportune import llm
 from opportune.accounts import User
 from opportune.answers.flusher import AnswerFlusher, UnsavedAnswer
-from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer
-from opportune.answers.store import LEASE_DURATION, AnswerEnd, AnswerProgress, Outcome
+from opportune.answers.store import LEASE_DURATION, AnswerEnd, AnswerProgress
 from opportune.answers.task import AnswerTask
 from opportune.db import Database, open_database, utc_now
 from opportune.testing.plugin import migrate, settings_for
@@ -54,8 +53,8 @@ class Talker(llm.Provider):
 
 class Unsaved(AnswerFlusher):
     @contextmanager
-    def saving(self, live: LiveAnswer, cut: Callable[[Outcome], None]) -> Iterator[UnsavedAnswer]:
-        yield UnsavedAnswer(live, cut)
+    def saving(self, _unsaved: UnsavedAnswer) -> Iterator[None]:
+        yield
 
     async def finish(self, _end: AnswerEnd) -> None:
         return None

@@ -29,7 +29,6 @@ class FollowedAnswer:
 
     def __init__(self, answer: Answer) -> None:
         self.live = LiveAnswer(AnswerProgress(answer))
-        self.viewers = 0
         self.last_seq = -1
         self.is_new = True
 
@@ -59,16 +58,15 @@ class AnswerFollower:
     async def follow(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
         followed = self._followed.setdefault(answer.id, FollowedAnswer(answer))
         del answer  # or each viewer would keep a row of its own
-        followed.viewers += 1
         self._woken.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll(), name="follow answers")
         try:
-            yield followed.live
+            async with followed.live as live:
+                yield live
         finally:
-            followed.viewers -= 1
-            if not followed.viewers and self._followed.get(followed.live.id) is followed:  # others may have begun anew
-                self._forget(followed.live.id)
+            if not live.viewers and self._followed.get(live.id) is followed:  # others may have begun anew
+                self._forget(live.id)
 
     def leave(self) -> None:
         """Send the viewers away, since the process stops: they find the rest at another one."""

@@ -1,4 +1,4 @@
-"""Live answers: in memory while they grow, for any number of viewers."""
+"""Live answers: what is committed of a growing answer, in memory for any number of viewers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Self
 from opportune.answers.models import Answer
 from opportune.answers.store import AnswerProgress
 from opportune.web import MarkdownBlocks, markdown
-from opportune.web.streaming import HEARTBEAT_INTERVAL_SECONDS, MAX_INLINE_RENDER_LENGTH, UPDATE_INTERVAL_SECONDS
+from opportune.web.streaming import HEARTBEAT_INTERVAL_SECONDS, MAX_INLINE_RENDER_LENGTH
 from opportune.web.turns import Turns
 
 SILENCE_TIMEOUT_SECONDS = 40.0
@@ -17,13 +17,14 @@ RENDERING = Turns(8)
 
 
 class LiveAnswer:
-    """An answer while it grows. Viewers hold an offset and wait: a slow one costs no memory and never holds it up."""
+    """The committed part of a growing answer. Viewers hold an offset and wait, so a slow one costs no memory."""
 
     def __init__(self, begun: AnswerProgress) -> None:
         self.begun = begun
         """What was stored of it when this began."""
         self.answer = begun.answer
         self.tool_runs = begun.answer.tool_runs
+        self.viewers = 0
         self.tools_seen = 0
         """How often these have changed."""
         self._parts = [begun.text]
@@ -36,11 +37,12 @@ class LiveAnswer:
         self._heartbeat: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        """It is the view of itself: one that is written here goes on without viewers."""
+        """Count a viewer: the answer is saved more often while it is viewed."""
+        self.viewers += 1
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        pass
+        self.viewers -= 1
 
     @property
     def id(self) -> int:
@@ -113,21 +115,16 @@ class LiveAnswer:
         self._notify()
 
     async def growth(self, offset: int) -> AsyncIterator[str]:
-        """Yield the text each time it is longer than what the viewer has, at a bounded pace, until the answer ends.
+        """Yield the text each time it is longer than what the viewer has, until the answer ends.
 
         Yield it unchanged when the reasoning has grown, when a tool has been called, and after
         `HEARTBEAT_INTERVAL_SECONDS` without news.
         """
         reasoned = 0
         tools_seen = -1 if self.tool_runs else 0  # the viewer may know of none: one may be what a person has to allow
-        clock = asyncio.get_running_loop().time
-        due = clock()
         while True:
             if len(self.text) > offset or self.tools_seen > tools_seen or len(self.reasoning) > reasoned:
-                if not self.ended and (pause_seconds := due - clock()) > 0:
-                    await asyncio.sleep(pause_seconds)
                 offset, tools_seen, reasoned = len(self.text), self.tools_seen, len(self.reasoning)
-                due = clock() + UPDATE_INTERVAL_SECONDS
                 yield self.text
             elif self.ended or self._left:
                 return

@@ -1,7 +1,8 @@
 """Manages the answers that this process writes, and those of other processes that somebody follows here.
 
 An answer belongs to the process and not to the request that asked: closing the page, a lost connection or a reload
-never stop it. Its text is appended to the database while it grows, so that others see it and a crash loses little.
+never stop it. Its text is appended to the database while it grows. Viewers see only what is committed, so nothing that
+they have read is missing after a crash.
 """
 
 import asyncio

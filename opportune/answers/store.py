@@ -84,8 +84,8 @@ class AnswerEnd:
     answer_id: int
     text: str
     outcome: Outcome
-    unsaved: AnswerDelta | None = None
-    """What no save has had, for one that has not ended."""
+    unsaved: Sequence[AnswerDelta] = ()
+    """What may not be committed yet, for an answer that has not ended."""
     tool_runs: Sequence[dict[str, Any]] | None = None
     """What it has had called; None where that is stored already."""
     sources: Sequence[dict[str, Any]] = ()
@@ -127,11 +127,17 @@ async def save(
         return stops
 
 
-async def note_tool_runs(database: Database, worker: str, answer: Answer, runs: Sequence[dict[str, Any]]) -> bool:
-    """Keep what an answer has had called, and its sources, where it is still this worker's; and tell whether it is."""
+async def note_tool_runs(
+    database: Database,
+    worker: str,
+    answer_id: int,
+    runs: Sequence[Mapping[str, Any]],
+    sources: Sequence[Mapping[str, Any]],
+) -> bool:
+    """Store the tool runs and sources of an answer, and return whether it still belongs to this worker."""
     async with database.writer() as session:
-        values = {"tool_runs": [*runs], "sources": answer.sources}
-        noted = update(Answer).where(_held(worker, [answer.id])).values(values)
+        values = {"tool_runs": [*runs], "sources": [*sources]}
+        noted = update(Answer).where(_held(worker, [answer_id])).values(values)
         return (await session.execute(noted.returning(col(Answer.id)))).first() is not None
 
 
@@ -160,7 +166,7 @@ def _stopped(end: AnswerEnd) -> AnswerEnd:
 
 async def _hand_over(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
     """Leave them to another process: at once, or when a person has allowed something."""
-    if rows := [vars(end.unsaved) for end in ends if end.unsaved and not end.unsaved.is_empty]:
+    if rows := [vars(delta) for end in ends for delta in end.unsaved if not delta.is_empty]:
         await _append(session, rows)
     waiting = [end for end in ends if end.outcome.status == AnswerStatus.WAITING]
     if rows := [_waiting_row(end) for end in waiting]:

@@ -9,7 +9,7 @@ from time import monotonic
 
 from opportune import llm
 from opportune.accounts.models import User
-from opportune.answers.flusher import AnswerFlusher
+from opportune.answers.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import AnswerStatus
 from opportune.answers.store import (
@@ -64,8 +64,9 @@ class AnswerTask:
         self.retrieval = retrieval
         self.live = LiveAnswer(begun)
         self._changing = {name for name in toolbox.tools if toolbox.changes(name)} if toolbox else set()
-        self.live.tool_runs = settled(begun.answer.tool_runs, self._changing)
-        self.prompt = prompt_of(begun, model, self.live.tool_runs)
+        self._runs = self.live.tool_runs = settled(begun.answer.tool_runs, self._changing)
+        self.unsaved = UnsavedAnswer(self.live, self.cut)
+        self.prompt = prompt_of(begun, model, self._runs)
         self._sources = [*begun.answer.sources]
         self._begins_reasoning = True
         """Whether what the model thinks next is a new paragraph."""
@@ -84,14 +85,13 @@ class AnswerTask:
 
     async def _write(self) -> None:
         try:
-            with self.flusher.saving(self.live, self.cut) as unsaved:
+            with self.flusher.saving(self.unsaved):
                 await asyncio.wait([self._generation])
-            runs = self._waiting or self.live.tool_runs
-            sources = self.live.answer.sources
+            text, unsaved, runs = self.unsaved.text, self.unsaved.rest(), self._waiting or self._runs
             await self._end(
                 AnswerEnd(
-                    *(self.live.id, self.live.text, self._outcome(), unsaved.delta(), runs, sources),
-                    reasoning=self.live.reasoning,
+                    *(self.live.id, text, self._outcome(), unsaved, runs, self._sources),
+                    reasoning=self.unsaved.reasoning,
                 )
             )
         finally:
@@ -113,7 +113,7 @@ class AnswerTask:
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
         """Add the token usage. Providers report it with the last chunk, if at all, so estimate what is missing."""
-        reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.live.reasoning)
+        reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning)
         return replace(self._with_total_usage(outcome), reasoning_tokens=reasoning_tokens)
 
     def _with_total_usage(self, outcome: Outcome) -> Outcome:
@@ -136,7 +136,7 @@ class AnswerTask:
                 cost_micro=outcome.cost_micro + before.cost_micro,
             )
         # What another process had of it was told to nobody.
-        written = self.live.reasoning + self.live.text
+        written = self.unsaved.reasoning + self.unsaved.text
         tokens = sum(map(llm.estimate_tokens, self.prompt)), llm.estimate_tokens(written)
         cost = self.model.model.cost_micro(*tokens) if self.model.model else 0
         return replace(
@@ -154,7 +154,7 @@ class AnswerTask:
     def _has_nothing_to_add(self) -> bool:
         """Whether the text was complete already, and only the end of the answer was missing."""
         begun = self.live.begun
-        return self.live.text.rstrip() == begun.text.rstrip() and bool(said_since(self.live.tool_runs, begun.text))
+        return self.unsaved.text.rstrip() == begun.text.rstrip() and bool(said_since(self._runs, begun.text))
 
     async def _follow(self, answered: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
         async with aclosing(answered) as chunks:
@@ -175,29 +175,34 @@ class AnswerTask:
                         usage_estimated=chunk.completion_tokens is None,
                         model=chunk.model,
                     )
-                self.live.add(made_storable(chunk))
+                self._add(chunk)
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
 
     def _add_reasoning(self, text: str) -> None:
-        is_next_paragraph = self._begins_reasoning and self.live.reasoning
+        is_next_paragraph = self._begins_reasoning and self.unsaved.reasoning
         self._begins_reasoning = False
-        self.live.add("", made_storable(f"\n\n{text}" if is_next_paragraph else text))
+        self._add("", f"\n\n{text}" if is_next_paragraph else text)
+
+    def _add(self, text: str, reasoning: str = "") -> None:
+        self.unsaved.add(made_storable(text), made_storable(reasoning))
+        self.flusher.save_soon()
 
     async def _note(self, run: ToolRun) -> None:
-        at = len(self.live.text)
-        if not run.has_begun:  # people see it when it is stored, and they can say yes
-            self._waiting = noted(self._waiting or self.live.tool_runs, run, at)
+        at = len(self.unsaved.text)
+        if not run.has_begun:  # viewers see it when it is stored and can be approved
+            self._waiting = noted(self._waiting or self._runs, run, at)
             return
-        self.live.answer.sources = [*self._sources]
-        self.live.note_tool_runs(noted(self.live.tool_runs, run, at))
-        is_stored = await self.flusher.note_tool_runs(self.live)
-        if run.result is None and run.call.name in self._changing and not is_stored:
-            # Whoever goes on with the answer would do it once more.
+        self._runs, sources = noted(self._runs, run, at), [*self._sources]
+        if await self.flusher.note_tool_runs(self.live.id, self._runs, sources):
+            self.live.answer.sources = sources
+            self.live.note_tool_runs(self._runs)
+        elif run.result is None and run.call.name in self._changing:
+            # A worker that takes over would run it once more.
             self.cut(NOT_STORED)
             await asyncio.sleep(0)
 
     async def _approve(self, call: llm.ToolCall) -> bool | None:
-        return approval_of(self.live.tool_runs, call)
+        return approval_of(self._runs, call)
 
     async def _chunks(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
         if self.model.sees_images:
@@ -210,10 +215,10 @@ class AnswerTask:
                 sources=self._sources,
                 temperature=answer.temperature,
             )
-        if self.retrieval and not self.live.tool_runs and not self.live.text:
+        if self.retrieval and not self._runs and not self.unsaved.text:
             await self._look_up(self.retrieval, await self._owner())
         self.prompt = with_passages(
-            *(self.prompt, passages_of(self.live.tool_runs), self.model.context_budget), asked_with=len(answer.prompt)
+            *(self.prompt, passages_of(self._runs), self.model.context_budget), asked_with=len(answer.prompt)
         )
         return self.model.chunks(self.prompt, temperature=answer.temperature)
 
@@ -257,11 +262,8 @@ class AnswerTask:
                 is_away = isinstance(fault, TimeoutError) or is_outage(fault)
                 pause = next(delays, OUTAGE_RETRY_DELAY_SECONDS if is_away else None)
                 if pause is None or monotonic() > given_up_at:
-                    self.live.end(
-                        self.live.answer.sqlmodel_update(
-                            {**vars(NOT_STORED), "text": end.text, "reasoning": end.reasoning}
-                        )
-                    )
+                    stored_text = {"text": self.live.text, "reasoning": self.live.reasoning}
+                    self.live.end(self.live.answer.sqlmodel_update({**vars(NOT_STORED), **stored_text}))
                     return
                 await asyncio.sleep(pause)
             except Exception:
@@ -271,6 +273,8 @@ class AnswerTask:
                 end = replace(end, tells_hooks=False)
             else:
                 if stored and stored.is_waiting:
+                    for delta in self.unsaved.rest():
+                        self.live.add(delta.text, delta.reasoning)
                     self.live.wait(stored)
                 elif stored and not stored.is_running:
                     self.live.end(stored)

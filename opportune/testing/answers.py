@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from opportune.accounts.models import User
-from opportune.answers import flusher, follower, live
+from opportune.answers import flusher, follower
 from opportune.answers.manager import AnswerManager
 from opportune.db.database import Database
 from opportune.llm import FakeProvider, LanguageModel
@@ -17,11 +17,10 @@ __all__ = ["manager", "model", "owner_id", "short_intervals"]
 
 @pytest.fixture(autouse=True)
 def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test would wait for what is saved four times a second and seen ten times."""
+    """Save and poll more often, so that tests wait less."""
     monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.02)
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 0.1)
     monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.02)
-    monkeypatch.setattr(live, "UPDATE_INTERVAL_SECONDS", 0.01)
 
 
 @pytest.fixture

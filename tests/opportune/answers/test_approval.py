@@ -127,6 +127,28 @@ async def test_a_page_asks_and_goes_on_when_the_person_allows_it(
     assert (stored.prompt_tokens, stored.completion_tokens, stored.usage_estimated) == (30, 12, False)
 
 
+async def test_unsaved_text_is_stored_and_shown_while_waiting(
+    manager: AnswerManager, owner: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also text that came after a save that failed."""
+    failed, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def save(*_: object, **__: object) -> None:
+        failed.set()
+        raise OperationalError("commit", {}, Exception("connection lost"))
+
+    monkeypatch.setattr(store, "save", save)
+    librarian.script = ["One ", may_go_on, "moment. ", wants(LEND)]
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "May I?", owner_id=owner.id, tools=True)
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        await failed.wait()
+        may_go_on.set()
+        assert [text async for text in live.growth(0)][-1] == "One moment. "
+    progress = (await store.read(manager.database, {answer.id: -1}))[answer.id]
+    assert (progress.answer.status, progress.text) == ("waiting", "One moment. ")
+
+
 async def test_nothing_of_what_would_be_done_is_hidden(
     manager: AnswerManager, owner: User, librarian: FakeProvider
 ) -> None:

@@ -227,9 +227,8 @@ def first_units(text: str, units: int) -> str:
     return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
 
 
-def test_a_growing_answer_costs_little_more_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_growing_answer_costs_little_more_than_it_says() -> None:
     """A page that looks on at 400 characters a second, ten times a second, through the site's compression."""
-    monkeypatch.setattr(live, "UPDATE_INTERVAL_SECONDS", 0)
     for text in (PROSE, CODE, TABLE, ITEMS):
         sent = asyncio.run(streamed(text))
         html = len(markdown.render(text).encode())

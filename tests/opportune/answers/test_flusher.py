@@ -185,30 +185,55 @@ async def test_a_row_that_another_transaction_holds_keeps_no_other_answer_waitin
 
 
 @pytest.mark.database("sqlite")
-async def test_viewers_see_an_answer_grow_while_the_database_does_not_answer(
+async def test_viewers_see_only_what_is_stored(
     manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_asked, answers_again = asyncio.Event(), asyncio.Event()
+    is_saving, may_save = asyncio.Event(), asyncio.Event()
 
     async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
-        is_asked.set()
-        await answers_again.wait()
+        is_saving.set()
+        await may_save.wait()
         return await original(*arguments, **options)
 
     original = store.save
     monkeypatch.setattr(store, "save", save)
     (answer,) = await begin_all(manager, ["word "])
-    seen = list[str]()
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         model.gates[0].set()
-        await is_asked.wait()
+        await is_saving.wait()
+        assert (live.text, (await shown(manager, answer)).text) == ("", "")
+        may_save.set()
+        growth = live.growth(0)
+        assert await anext(growth) == "word "
         model.gates[1].set()
-        async for so_far in live.growth(0):
-            seen.append(so_far)
-            if len(seen) == 2:
-                answers_again.set()
-    assert seen == ["word ", "word word "]
+        assert [text async for text in growth][-1] == "word word "
     assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, "word word ")
+
+
+@pytest.fixture
+def long_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 60)
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("long_intervals")
+async def test_first_text_is_saved_immediately(manager: AnswerManager, model: Parrot, database: Database) -> None:
+    (answer,) = await begin_all(manager, ["word "])
+    model.gates[0].set()
+    await wait_until_saved(database, answer.id, "word ")
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("long_intervals")
+async def test_viewed_answer_is_saved_more_often(manager: AnswerManager, model: Parrot, database: Database) -> None:
+    model.gates.append(asyncio.Event())
+    (answer,) = await begin_all(manager, ["word "])
+    async with manager.view(answer):
+        model.gates[0].set()
+        await wait_until_saved(database, answer.id, "word ")
+        model.gates[1].set()
+        await wait_until_saved(database, answer.id, "word word ")
 
 
 @pytest.mark.database("sqlite")

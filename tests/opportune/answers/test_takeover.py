@@ -7,8 +7,10 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from opportune import llm
 from opportune.answers import lifespan, store
@@ -115,15 +117,57 @@ async def test_one_that_lacked_only_the_news_of_its_end_is_whole(
     await sibling.close()
 
 
-async def test_what_had_not_been_saved_is_handed_over_too(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch
+class SlowStoryteller(Storyteller):
+    """Pauses twice, and notes when all before the second pause has been read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read = asyncio.Event()
+
+    async def stream(
+        self, messages: Sequence[llm.Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[llm.Chunk, None]:
+        yield STORY[:10]
+        await self.may_go_on.wait()
+        yield STORY[10:20]
+        self.is_read.set()
+        await asyncio.Event().wait()
+
+
+@on_both
+@pytest.mark.parametrize("is_stored", [None, True, False])
+async def test_unsaved_text_is_handed_over(
+    database: Database,
+    sibling: AnswerManager,
+    owner_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_stored: bool | None,
 ) -> None:
+    """Also after a save that failed: its text may be stored nevertheless."""
+    failed = asyncio.Event()
+
+    async def save(*arguments: Any, **options: Any) -> None:
+        if is_stored:
+            await original(*arguments, **options)
+        failed.set()
+        raise OperationalError("commit", {}, Exception("connection lost"))
+
+    original = store.save
+    model = SlowStoryteller()
+    manager = AnswerManager(database, LanguageModel(lambda: model))
+    if is_stored is not None:
+        monkeypatch.setattr(store, "save", save)
     monkeypatch.setattr("opportune.answers.flusher.FLUSH_INTERVAL_SECONDS", 60)
     answer = await ask(manager, owner_id)
-    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        await anext(live.growth(0))
+    if is_stored is None:
+        await wait_until_saved(database, answer.id, STORY[:10])
+    else:
+        await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
+    model.may_go_on.set()
+    await asyncio.wait_for(model.is_read.wait(), TIMEOUT_SECONDS)
     await manager.close()
-    await wait_until_saved(manager.database, answer.id, STORY[:20])
+    await wait_until_saved(database, answer.id, STORY[:20])
     assert (await shown(sibling, answer)).is_running
     assert (await wait_until_ended(sibling, answer)).text == STORY
 

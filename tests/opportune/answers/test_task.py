@@ -152,6 +152,30 @@ async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
 
 
 @pytest.mark.database("sqlite")
+async def test_text_during_a_failed_save_is_saved(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[object] = []
+
+    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+        attempts.append(arguments[-1])
+        if len(attempts) > 1:
+            return await original(*arguments, **options)
+        gate.set()
+        while manager._tasks[answer.id].unsaved.text != "One, two.":
+            await asyncio.sleep(0)
+        raise OperationalError("commit", {}, Exception("connection lost"))
+
+    original = store.save
+    monkeypatch.setattr(store, "save", save)
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two.", asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "One, two.")
+
+
+@pytest.mark.database("sqlite")
 async def test_an_end_that_cannot_be_stored_is_told_to_the_viewers(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

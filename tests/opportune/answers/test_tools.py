@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx import AsyncClient
+from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import CurrentUser, User
+from opportune.answers import store
 from opportune.answers.dependencies import Answers
 from opportune.answers.manager import AnswerManager
 from opportune.answers.models import Answer
@@ -110,6 +112,26 @@ async def test_a_page_that_looks_on_gets_each_step(app: FastAPI, owner: User, li
         streamed = (await streaming).text
     assert f'hx-target="#answer-{answer.id}-tools"' in streamed
     assert "event: done" in streamed
+
+
+async def test_tool_run_is_shown_once_it_is_stored(
+    app: FastAPI, owner: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+
+    async def fail(*_: object) -> bool:
+        failed.set()
+        raise OperationalError("update", {}, Exception("away"))
+
+    monkeypatch.setattr(store, "note_tool_runs", fail)
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
+    assert (await manager.shown(await found(manager, answer.id, owner))).answer.tool_runs == []
+    gate.set()
+    stored = await wait_until_ended(manager, answer)
+    assert [run["result"] for run in stored.tool_runs] == [f"Dune is <there>, {owner.email}."]
 
 
 async def test_what_changes_something_is_not_offered_where_nobody_can_allow_it(
