@@ -4,7 +4,6 @@
 Any Python from 3.11 on will do, in any folder: what is missing is installed into `.venv` beside this file.
 """
 
-import gc
 import os
 import sys
 
@@ -27,7 +26,6 @@ def main() -> int:
         from opportune.cli.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely wanted
 
         return startproject(sys.argv[2:])
-    gc.disable()  # until the command is loaded: imports leave no garbage
     from opportune.cli.environment import enter  # noqa: PLC0415 - takes longer than the above
 
     enter(sys.argv[1:])

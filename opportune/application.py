@@ -1,9 +1,5 @@
 """The application, put together. Reads as a table of contents."""
 
-import opportune.db.fastapi_first  # noqa: F401 - before FastAPI itself
-
-# isort: split
-
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -46,7 +42,6 @@ from opportune.web.middleware.full_disk import FullDiskMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request_log import RequestLogMiddleware
 from opportune.web.middleware.security_headers import SecurityHeadersMiddleware
-from opportune.web.middleware.streams import StreamsMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit.cache_storage import CacheStorage
@@ -146,7 +141,6 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(ApiCorsMiddleware, settings=settings)
     app.add_middleware(AllowedHostsMiddleware, settings=settings)
     app.add_middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
-    app.add_middleware(StreamsMiddleware)
     if settings.database_reader_url.get_secret_value():
         app.add_middleware(ReadYourWritesMiddleware, settings=settings)
     app.add_middleware(RequestLogMiddleware, trusts_traces=bool(settings.trusted_proxies))

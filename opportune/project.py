@@ -4,10 +4,8 @@
 framework imports nothing of the project by name.
 """
 
-import gc
 import os
 import re
-import sys
 from collections.abc import Collection, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -59,7 +57,7 @@ def installed_features() -> "Sequence[Feature]":
     Raises:
         OperatorError: there is no such list, one that every site needs is not in it, or two have one name or table.
     """
-    features: Sequence[Feature] | None = getattr(import_without_gc(f"{PACKAGE}.installed"), "INSTALLED", None)
+    features: Sequence[Feature] | None = getattr(import_module(f"{PACKAGE}.installed"), "INSTALLED", None)
     if features is None:
         raise OperatorError(
             f"{PACKAGE}/installed.py has no INSTALLED: begin it with INSTALLED: tuple[Feature, ...] = ("
@@ -83,18 +81,6 @@ def require_needed(names: "Sequence[str]") -> None:
             f"{PACKAGE}/installed.py lacks {missing}, which a site cannot be without: "
             f"from {places[missing]} import {missing}, and list it in INSTALLED."
         )
-
-
-def import_without_gc(name: str) -> ModuleType:
-    """Import a module while nobody looks for garbage: imports leave none, and that would take a tenth of their time."""
-    if name in sys.modules or not gc.isenabled():
-        return import_module(name)
-    gc.disable()
-    try:
-        return import_module(name)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 _adopted: dict[str, str] = {}

@@ -6,9 +6,9 @@ The site's own routes use the same strategies without the backends, which know n
 from typing import Any
 
 from fastapi import Request
+from fastapi_users.authentication import AuthenticationBackend, BearerTransport, CookieTransport
 
 from opportune.accounts.dependencies import AccountCtx
-from opportune.accounts.fastapi_users_without_redis import AuthenticationBackend, BearerTransport, CookieTransport
 from opportune.accounts.manager import UserManager
 from opportune.accounts.models import User
 from opportune.accounts.sessions.cookies import cookie_name

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from fastapi import Request
+from fastapi_users import BaseUserManager, InvalidID, InvalidPasswordException, exceptions
+from fastapi_users.db import BaseUserDatabase
 from pydantic import BaseModel
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -12,13 +14,6 @@ from sqlmodel import col
 
 from opportune.accounts import passwords, signed_links
 from opportune.accounts.emails import send_account_email
-from opportune.accounts.fastapi_users_without_redis import (
-    BaseUserDatabase,
-    BaseUserManager,
-    InvalidID,
-    InvalidPasswordException,
-    exceptions,
-)
 from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, RecoveryCode, Session, User, UserBase
 from opportune.accounts.password_rules import find_password_problem
 from opportune.accounts.schemas import UserCreate

@@ -1,11 +1,9 @@
-"""The management command. Nothing is imported here: `oppman.py` comes by before anything is installed."""
+"""The management command. Only the standard library is imported here: `oppman.py` runs before anything is installed."""
 
-TYPE_CHECKING = False
-"""As in `typing`, which takes as long to import as `--help` takes without it."""
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from opportune.cli.output import print_json, print_table, progress, say, warn
     from opportune.cli.transaction import in_transaction
     from opportune.settings import Settings
@@ -13,15 +11,13 @@ if TYPE_CHECKING:
 __all__ = ["call_command", "in_transaction", "print_json", "print_table", "progress", "say", "warn"]
 
 
-def __getattr__(name: str) -> "Any":
+def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - see above
-
     return getattr(import_module(f"{__name__}.{'transaction' if name == 'in_transaction' else 'output'}"), name)
 
 
-def call_command(name: str, *arguments: object, settings: "Settings | None" = None, **options: "Any") -> str:
+def call_command(name: str, *arguments: object, settings: "Settings | None" = None, **options: Any) -> str:
     """Run a command of `oppman.py` from code, and return what it prints: `call_command("migrate", "books", plan=True)`.
 
     An option has its long name; several values of one are a list. It runs in this process, under `settings` if they are

@@ -10,7 +10,6 @@ file's docstring.
 """
 
 import errno
-import gc
 import os
 import platform
 import re
@@ -18,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +32,7 @@ from opportune.cli.registry import HELPS, OPTIONS, PROGRAM, command_files, featu
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, unknown_command, wrong_usage
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, PROJECT, display_path, env_file_value, import_without_gc
+from opportune.project import PACKAGE, PROJECT, display_path, env_file_value
 from opportune.suggestions import did_you_mean
 
 if TYPE_CHECKING:  # Typer carries its own click and gives it no public name: nothing of it is wanted at run time
@@ -87,8 +87,7 @@ def load(name: str) -> "Command":
     file, words = f"opportune.cli.{name}", HELPS.get(name)
     if words is None:
         file, words = f"{PACKAGE}.{name}.commands", feature_summary(name)
-    gc.enable()  # `oppman.py` begins without
-    module = import_without_gc(file)
+    module = import_module(file)
     holder = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings = getattr(module, "CONTEXT_SETTINGS", None)
     if isinstance(module.command, typer.Typer):

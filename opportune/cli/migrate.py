@@ -11,8 +11,6 @@ from opportune.cli.terminal import is_terminal
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import forget_revisions, recorded_revisions, recorded_revisions_of
-from opportune.db.migrations.post_migrate import due
-from opportune.db.migrations.unchanged import remember, unchanged_graph
 from opportune.errors import OperatorError
 from opportune.project import installed_names
 from opportune.settings import Settings, get_settings
@@ -37,11 +35,6 @@ def command(
     ] = False,
 ) -> None:
     settings = get_settings()
-    is_plain = not (feature or plan or check or fake or fake_initial or prune)
-    if is_plain and (unchanged := unchanged_graph(settings)):
-        say(f"Operations to perform:\n  {operations(unchanged, None, None)}\nRunning migrations:")
-        say("  No migrations to apply.")
-        return
     from opportune.db.migrations.runner import faking, plan_for, refuse_newer  # noqa: PLC0415 - all that takes long
 
     graph = MigrationGraph(installed_names())
@@ -61,9 +54,6 @@ def command(
     say(f"Operations to perform:\n  {operations(graph, feature, target)}\nRunning migrations:")
     if not carry_out(settings, graph, plan_of):
         say("  No migrations to apply.")
-    if is_plain:
-        with connect(settings) as connection:
-            remember(connection, graph, due)
 
 
 def operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:

@@ -1,9 +1,5 @@
 """Opens the port and runs uvicorn on it, for runserver and quickstart."""
 
-import opportune.server.uvicorn_first  # noqa: F401 - before uvicorn itself
-
-# isort: split
-
 import errno
 import os
 import signal

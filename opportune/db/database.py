@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.util import greenlet_spawn
 
-import opportune.db.fastapi_first  # noqa: F401 - before others import FastAPI
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replica, reads_fresh
 from opportune.db.errors import explain
@@ -45,29 +44,13 @@ AFTER_COMMIT = "after_commit"
 
 
 class Session(AsyncSession):
-    """Runs hooks on rows, and what waits for its commit: `before_commit`, `after_commit`.
-
-    All that SQLAlchemy keeps for it is made when it is first used: many a request asks for no more than `fetch`.
-    """
+    """Runs the hooks of rows, and the callbacks of `before_commit` and `after_commit`."""
 
     sync_session_class = HookedSession
 
     def __init__(self, *, fetch_alone: Fetch | None = None, write_alone: Write | None = None, **options: Any) -> None:
+        super().__init__(**options)
         self._fetch_alone, self._write_alone = fetch_alone, write_alone
-        self._options = options
-
-    def __getattr__(self, name: str) -> Any:
-        if not self._is_unused:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-        super().__init__(**vars(self).pop("_options"))
-        return getattr(self, name)
-
-    @property
-    def _is_unused(self) -> bool:
-        return "_options" in vars(self)
-
-    def in_transaction(self) -> bool:
-        return not self._is_unused and super().in_transaction()
 
     async def fetch(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """The rows of one statement, without objects for them, which is most of what takes time.
@@ -85,7 +68,7 @@ class Session(AsyncSession):
 
         None before anything is done where it is part of more, or cannot be told from it.
         """
-        if self._write_alone is None or not self._is_unused or is_watched():
+        if self._write_alone is None or self.in_transaction() or is_watched():
             return None
         return await self._write_alone(statement, values, following)
 
@@ -95,8 +78,6 @@ class Session(AsyncSession):
         await run_after_hooks(self, super().flush)
 
     async def commit(self) -> None:
-        if self._is_unused:
-            return
         refuse_commit_in_hook(self)
         while True:
             if is_for_hooks(self):
@@ -116,8 +97,6 @@ class Session(AsyncSession):
 
     async def __aexit__(self, kind: Any, value: Any, traceback: Any) -> None:
         """Without a task where nothing has gone wrong: it is there to close in spite of a cancelled request."""
-        if self._is_unused:
-            return
         if kind is not None:
             await super().__aexit__(kind, value, traceback)
         elif self.sync_session.in_transaction():

@@ -1,9 +1,5 @@
 """The base of every table."""
 
-import opportune.db.fastapi_first  # noqa: F401 - before FastAPI itself
-
-# isort: split
-
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 

@@ -3,10 +3,6 @@
 Who connects meanwhile waits in the socket's queue: nobody is refused, and nobody's connection is reset.
 """
 
-import opportune.server.uvicorn_first  # noqa: F401 - before uvicorn itself
-
-# isort: split
-
 import logging
 import os
 import select

@@ -1,16 +1,10 @@
 """Which proxies are believed, and what of X-Forwarded-For."""
 
-import opportune.server.uvicorn_first  # noqa: F401 - before uvicorn itself
-
-# isort: split
-
-import gc
 from typing import Any
 
 import uvicorn
 
 from opportune.server.connections.acceptor import Acceptor
-from opportune.server.request_turns import RequestTurns
 
 ANY_PROXY = "*"
 
@@ -25,8 +19,6 @@ class ServerConfig(uvicorn.Config):
     """Accepts what the event loop leaves for its next turns; None where that leaves nothing."""
 
     def load(self) -> None:
-        if isinstance(self.app, str):  # the site is imported now, which leaves no garbage
-            gc.disable()  # until it has started: `shutdown.tune_gc`
         names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
         named = [name for name in names if name != ANY_PROXY]
         self.forwarded_allow_ips = named
@@ -34,7 +26,6 @@ class ServerConfig(uvicorn.Config):
         if self.proxy_headers and named != names:
             app: Any = self.loaded_app
             app.trusted_hosts = AnyProxy(app.trusted_hosts)
-        self.loaded_app = RequestTurns(self.loaded_app)
 
 
 class AnyProxy:

@@ -60,7 +60,6 @@ def tune_gc() -> None:
     if gc.get_threshold() != GC_THRESHOLDS:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-    gc.enable()  # `ServerConfig` starts without: imports leave no garbage
 
 
 def _add_handlers(app: FastAPI, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict[signal.Signals, Handler]:

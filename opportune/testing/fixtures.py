@@ -19,7 +19,6 @@ from opportune.accounts import passwords
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.db.migrations import unchanged
 from opportune.hosts import HOST_VARIABLES
 from opportune.llm import FakeProvider
 from opportune.project import features_on_postgresql, settings_class
@@ -29,12 +28,10 @@ from opportune.testing.made_once import (
     garbage_that_is_looked_for_seldom,
     migrations_that_are_read_once,
     needs_that_are_looked_at_once,
-    routes_that_are_analysed_once,
     run_folder,
     servers_that_are_asked_once,
     settings_of_features_that_are_read_once,
     statements_that_are_compiled_once,
-    templates_that_are_compiled_once,
 )
 from opportune.testing.migrated_once import migrate_file
 from opportune.testing.plugin import migrate, settings_for
@@ -62,31 +59,21 @@ __all__ = [  # fixtures too
     "needs_that_are_looked_at_once",
     "page",
     "plain_page",
-    "routes_that_are_analysed_once",
     "run_folder",
     "servers_that_are_asked_once",
     "settings_of_features_that_are_read_once",
     "site",
     "site_listener",
     "statements_that_are_compiled_once",
-    "templates_that_are_compiled_once",
 ]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in (*setting_names(), *HOST_VARIABLES):
+        for name in {*setting_names(), *HOST_VARIABLES} - {"SPEEDUPS"}:  # read from the environment, once
             patch.delenv(name, raising=False)
         patch.setitem(settings_class().model_config, "env_file", None)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _migrations_that_are_looked_at() -> Iterator[None]:
-    """What one test's models ask for after migrations, another's do not, and the code is the same."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unchanged, "MEMORY", Path(__file__) / "no folder")
         yield
 
 

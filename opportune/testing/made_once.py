@@ -2,19 +2,12 @@
 
 import gc
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextvars import ContextVar
-from functools import lru_cache, partialmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
-from fastapi.params import Depends
-from fastapi.routing import APIRoute
-from jinja2 import Environment, FileSystemBytecodeCache
-from jinja2.bccache import Bucket
-from jinja2.nodes import EvalContext
 from sqlalchemy import Connection, Dialect, Engine, create_engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.default import DefaultDialect
@@ -27,8 +20,6 @@ from opportune.db.drivers import sync_engines
 from opportune.db.migrations import graph
 from opportune.feature import Feature
 from opportune.settings import BaseSettings
-from opportune.speedups import are_on, module_of
-from opportune.web.routing import Router
 
 GC_THRESHOLDS = (100_000, 20, 50)
 MAX_COMPILED_STATEMENTS = 3000
@@ -36,31 +27,6 @@ MAX_ROUTES = 2000
 MAX_SITES = 200
 RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
 """Tells processes of tests that tests start where those of this run keep what they have made for each other."""
-
-
-class CompiledTemplates(FileSystemBytecodeCache):
-    """Compiled templates, by their texts: in memory, and in files for the other processes of this run."""
-
-    def __init__(self, folder: str) -> None:
-        super().__init__(folder)
-        self.codes: dict[str, Any] = {}
-
-    def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
-        """By all that it is compiled with; not by its path, which is another in each copy of a project."""
-        options = {option: value for option, value in vars(environment).items() if isinstance(value, bool | str | None)}
-        options["autoescape"] = EvalContext(environment, name).autoescape
-        made_of = (name, *sorted(options.items()), *sorted(environment.extensions), source)
-        return super().get_bucket(environment, repr(made_of), None, source)
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        bucket.code = self.codes.get(bucket.key)
-        if not bucket.code:
-            super().load_bytecode(bucket)
-            self.codes[bucket.key] = bucket.code
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self.codes[bucket.key] = bucket.code
-        super().dump_bytecode(bucket)
 
 
 @pytest.fixture(scope="session")
@@ -74,68 +40,6 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder.mkdir(exist_ok=True)
         patch.setenv(RUN_FOLDER, str(folder))
         yield folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def templates_that_are_compiled_once(run_folder: Path) -> Iterator[None]:
-    """Each site compiles its admin's; here are a thousand sites, and processes of tests that tests start."""
-    compiled = CompiledTemplates(str(run_folder))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Environment, "__init__", partialmethod(Environment.__init__, bytecode_cache=compiled))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def routes_that_are_analysed_once() -> Iterator[None]:
-    """Each site makes the routes of its features its own; here are a thousand sites, and each route is theirs."""
-    adapter: Any = module_of("opportune.web.fastapi_adapter") if are_on() else None
-    router: Any = adapter.FastRouter if adapter else Router
-    with pytest.MonkeyPatch.context() as patch:
-        if adapter:
-            patch.setattr(adapter.LazyRoute, "shares_analysis", True)
-            for name in ("get_parameterless_sub_dependant", "compile_path"):
-                patch.setattr(adapter, name, lru_cache(1024)(getattr(adapter, name)))
-        patch.setattr(router, "copy_route", _copied_once(router.copy_route))
-        patch.setattr(router, "app", _with_own_overrides(router.app))
-        yield
-
-
-class Overrides:
-    """Finds the `dependency_overrides` of the site that answers."""
-
-    site: ContextVar[FastAPI] = ContextVar("site")
-
-    @property
-    def dependency_overrides(self) -> dict[Callable[..., Any], Callable[..., Any]]:
-        return self.site.get().dependency_overrides
-
-
-def _copied_once(copy_route: Callable[..., APIRoute]) -> Callable[..., APIRoute]:
-    overrides = Overrides()
-    known: dict[tuple[Any, ...], tuple[APIRoute, APIRoute]] = {}
-
-    def copy(router: APIRouter, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
-        if not isinstance(router.dependency_overrides_provider, FastAPI):
-            return copy_route(router, route, prefix, dependencies)
-        outer = (*router.dependencies, *dependencies)
-        key = (type(router), id(route), prefix, outer)  # FastAPI's routes are not hashable
-        if key not in known:
-            if len(known) > MAX_ROUTES:
-                known.clear()
-            of_all = type(router)(dependency_overrides_provider=overrides)
-            known[key] = route, copy_route(of_all, route, prefix, outer)
-        return known[key][1]
-
-    return copy
-
-
-def _with_own_overrides(answer: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    async def app(router: Any, scope: Any, receive: Any, send: Any) -> None:
-        if site := scope.get("app"):
-            Overrides.site.set(site)
-        await answer(router, scope, receive, send)
-
-    return app
 
 
 class CompiledStatements(dict[Any, Any]):

@@ -7,7 +7,6 @@ most of what making an application takes. The public way is `opportune.web.routi
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from functools import partial
 
 from fastapi import APIRouter
 from fastapi._compat import ModelField
@@ -26,7 +25,6 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.rule import rule_of
-from opportune.web.lazy_route_adapter import LazyRoute
 from opportune.web.routing import Router
 
 
@@ -41,9 +39,6 @@ class FastRouter(Router):
     def copy_route(self, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
         rule = rule_of(route.endpoint)
         outer = [*self.dependencies, *dependencies]
-        if isinstance(route, LazyRoute) and not rule:
-            analyse = partial(self._adopt, route=route, prefix=prefix, outer=outer)
-            return route.declared_again(prefix, outer, self.dependency_overrides_provider, analyse)
         own = CachedRoute.of(route, rule) if rule else copy(route)
         self._adopt(own, route, prefix, outer)
         return own

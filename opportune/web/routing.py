@@ -76,9 +76,8 @@ def flatten(router: APIRouter) -> APIRouter:
 
     FastAPI leaves one thing for all of them among its routes, which says nothing of permissions, scopes or addresses.
     """
-    take = speedups.speedup("opportune.web.lazy_route_adapter", "routes_within", routes_within)
     if any(not isinstance(route, APIRoute) for route in router.routes):
-        router.routes = [each for route in router.routes for each in take(route)]
+        router.routes = [each for route in router.routes for each in routes_within(route)]
     return router
 
 
@@ -104,14 +103,14 @@ def _options(route: APIRoute | RouteContext) -> dict[str, Any]:
 
 
 def analyze(routes: Sequence[BaseRoute]) -> None:
-    """Have FastAPI look at each route's parameters and schemas, and what is mounted make its own.
+    """Build the routes of mounted applications that build them on first use, such as the admin.
 
     Raises:
-        Exception: FastAPI's own words on what is wrong with a route.
-        OperatorError: what is wrong with a view of the admin.
+        OperatorError: A view of the admin has a mistake.
     """
-    for context in iter_route_contexts(routes):
-        getattr(context, "routes" if isinstance(context.route, Mount) else "dependant", None)
+    for route in routes:
+        if isinstance(route, Mount):
+            _ = route.routes
 
 
 def several(routers: APIRouter | Sequence[APIRouter] | None) -> Sequence[APIRouter]:

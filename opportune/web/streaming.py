@@ -8,7 +8,6 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
-from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -18,7 +17,6 @@ from markupsafe import Markup
 from starlette.types import Receive, Scope, Send
 
 from opportune.llm import LLMError
-from opportune.web.middleware.streams import HANDOVER, Handover
 from opportune.web.rendering import markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.templates import is_htmx, templates
@@ -120,12 +118,6 @@ class EventStream(_ClosingResponse):
 
     def __init__(self, events: AsyncGenerator[bytes, None], status_code: int = 200) -> None:  # as OpenAPI looks it up
         super().__init__(events, status_code, headers=HEADERS)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handover: Handover | None = scope.get(HANDOVER)
-        play = partial(super().__call__, scope, receive, send)
-        if handover is None or not handover.takes(scope, receive, play):
-            await play()
 
 
 async def _events(updates: AsyncGenerator[MarkdownBlocks, None]) -> AsyncGenerator[bytes, None]:

@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import jwt
+from fastapi_users.authentication import JWTStrategy
+from fastapi_users.jwt import generate_jwt
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.credentials import prune
 from opportune.accounts.events.service import record_event
-from opportune.accounts.fastapi_users_without_redis import JWTStrategy, generate_jwt
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.lookup import find_by_token_id

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from opportune.cli.installed import INSTALLED
@@ -26,7 +27,7 @@ from opportune.cli.scaffold.module_imports import merged
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH, NotAsExpected, Source, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, import_without_gc
+from opportune.project import PACKAGE
 
 CODE = ("service.py", "pages.py", "api.py", "admin.py")
 MAX_NAME_LENGTH = 24
@@ -147,7 +148,7 @@ def write_model(
         with written(texts.changed, project):
             tidy(texts.new)
         return texts.by_hand
-    import_without_gc("opportune.db.migrations.autogenerate")
+    import_module("opportune.db.migrations.autogenerate")
     from opportune.cli.scaffold.migration import draft, feature_names  # noqa: PLC0415 - takes long; faults come first
     from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415
     from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415

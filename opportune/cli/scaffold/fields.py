@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from importlib import import_module
 
 from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
 from opportune.cli.scaffold.models import ACCOUNT, KnownModel, KnownModels
 from opportune.cli.scaffold.words import camel, label
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, import_without_gc
+from opportune.project import PACKAGE
 from opportune.suggestions import did_you_mean
 
 OPTIONS = ("unique", "index", "optional", "default=", "min=", "max=", "cascade")
@@ -183,8 +184,8 @@ def check_name(name: str) -> None:
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in TAKEN or name.startswith("model_"):
         raise OperatorError(f"{name!r} means something in Python or in every model: choose another name for the field.")
     # Takes long: what is wrong above this is said at once.
-    columns = import_without_gc("opportune.db.columns")
-    model = import_without_gc("opportune.db.model").Model
+    columns = import_module("opportune.db.columns")
+    model = import_module("opportune.db.model").Model
     if columns.is_secret(name) or columns.is_privilege(name):
         raise OperatorError(
             f"{name!r} is by its name a secret or a right, which pages and API neither show nor write: choose another "

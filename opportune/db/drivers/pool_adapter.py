@@ -80,3 +80,9 @@ class TimedPool(AsyncAdaptedQueuePool):
     def _lives(self, record: Record) -> bool:
         connection: Pooled | None = record.driver_connection
         return connection is None or await_only(connection.is_alive(PING_TIMEOUT_SECONDS))
+
+
+def count_waiting(pool: AsyncAdaptedQueuePool) -> int:
+    """Return how many callers wait for a connection; SQLAlchemy has no public counter."""
+    queue = vars(getattr(pool, "_pool", None) or object).get("_queue")
+    return sum(not getter.done() for getter in getattr(queue, "_getters", ()))

@@ -4,10 +4,6 @@ Their scope is the function: the commit is done before the response is sent, so 
 failing commit then takes back. Streams and WebSockets take none and open short sessions.
 """
 
-import opportune.db.fastapi_first  # noqa: F401 - before FastAPI itself
-
-# isort: split
-
 from collections.abc import AsyncIterator
 from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, TypeVar

@@ -14,12 +14,12 @@ from starlette.datastructures import State
 
 from opportune import __version__
 from opportune.db.database import Database
-from opportune.db.drivers.pool_numbers_adapter import max_connections, waiting_in
 from opportune.db.model import utc_now
 from opportune.db.timeouts import run_with_timeout
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.server.connections.limits import ConnectionLimits
+from opportune.speedups import speedup
 from opportune.telemetry.metrics.families import Family, Sample, gauge
 from opportune.telemetry.process import STARTED_AT, resident_memory_bytes
 
@@ -39,6 +39,8 @@ def of_process(state: State) -> Iterator[Family]:
 
 
 def _of_pools(database: Database) -> Iterator[Family]:
+    settings = database.settings
+    count_waiting = speedup("opportune.db.drivers.pool_adapter", "count_waiting", _unknown)
     used = Family("opportune_database_connections_in_use", "gauge", "Connections that somebody works with.")
     room = Family("opportune_database_connections_max", "gauge", "Connections that there can be.")
     waiting = Family("opportune_database_waiting", "gauge", "Who waits for a connection.")
@@ -50,9 +52,13 @@ def _of_pools(database: Database) -> Iterator[Family]:
         if isinstance(pool, QueuePool):
             labels = {"pool": name}
             used.samples.append(("", labels, pool.checkedout()))
-            room.samples.append(("", labels, max_connections(pool)))
-            waiting.samples.append(("", labels, waiting_in(pool)))
+            room.samples.append(("", labels, settings.database_pool_size + settings.database_max_overflow))
+            waiting.samples.append(("", labels, count_waiting(pool)))
     yield from (used, room, waiting)
+
+
+def _unknown(_pool: QueuePool) -> int:
+    return 0
 
 
 async def of_site(state: State) -> list[Family]:

@@ -20,7 +20,6 @@ from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
 from opportune.web.cache.rule import PERSONAL_HEADERS, key_of
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.forms.submissions import is_shared_page
-from opportune.web.middleware.streams import HANDOVER
 from opportune.web.rendering.flash import are_waiting
 from opportune.web.time_zone import current_zone
 
@@ -135,7 +134,6 @@ class Cache:
         if getattr(request.state, "impersonator", None):  # their pages have a banner that the person's have not
             return None
         seen = {**scope, "headers": rule.headers_seen(scope), "query_string": rule.query_seen(scope)}
-        seen.pop(HANDOVER, None)  # what the route answers is looked at as it comes
         return CachedRequest(
             route, seen, key_of(seen, str(user.id) if user else ""), rule.tags_of(scope["path_params"])
         )

@@ -1,6 +1,6 @@
 """Routers in routers, FastAPI's usual way: all that looks at routes sees theirs like any other."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from httpx import AsyncClient
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from opportune.accounts import CurrentUser, may
 from opportune.accounts.groups import permissions
@@ -22,11 +22,7 @@ from opportune.project import installed_features
 from opportune.testing import make_token, make_user
 from opportune.testing.quiet_app import quiet_app
 from opportune.tools import api_tools
-from opportune.web import lazy_route_adapter, routing
-from opportune.web.lazy_route_adapter import LazyRoute
-
-WAYS = [routing.routes_within, lazy_route_adapter.routes_within]
-Way = Callable[[BaseRoute], Sequence[BaseRoute]]
+from opportune.web import routing
 
 
 async def nothing() -> None: ...
@@ -63,15 +59,11 @@ def shelves() -> APIRouter:
     return house
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_routes_of_routers_in_routers_answer_and_are_described_as_by_fastapi(
-    way: Way, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lazy_route_adapter, "routes_within", way)
+def test_nested_routes_behave_as_in_fastapi() -> None:
     flat, theirs = FastAPI(), FastAPI()
     flat.include_router(router := routing.flatten(shelves()))
     theirs.include_router(shelves())
-    assert [type(route).__name__ for route in router.routes] == [*["LazyRoute"] * 2, "APIWebSocketRoute", "Route"] * 2
+    assert [type(route).__name__ for route in router.routes] == [*["APIRoute"] * 2, "APIWebSocketRoute", "Route"] * 2
     assert routing.flatten(router).routes == router.routes
     assert flat.openapi() == theirs.openapi()
     assert "/floor/{room}/books/{book_id}" in flat.openapi()["paths"]
@@ -85,17 +77,11 @@ def test_routes_of_routers_in_routers_answer_and_are_described_as_by_fastapi(
             assert socket.receive_text() == "/floor/a/books/live"
 
 
-def test_none_is_analysed_for_it() -> None:
-    routes = routing.flatten(shelves()).routes
-    assert [route._is_analysed for route in routes if isinstance(route, LazyRoute)] == [False] * 4
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_router_with_files_is_left_to_fastapi(way: Way, tmp_path: Any) -> None:
+def test_router_with_files_is_left_to_fastapi(tmp_path: Any) -> None:
     inner, outer = APIRouter(), APIRouter()
     inner.frontend("/pages", directory=tmp_path)
     outer.include_router(inner)
-    assert list(way(outer.routes[0])) == outer.routes
+    assert list(routing.routes_within(outer.routes[0])) == outer.routes
 
 
 inside, pages = APIRouter(prefix="/shelves"), APIRouter(prefix="/shelves")

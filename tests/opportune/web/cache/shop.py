@@ -15,7 +15,6 @@ from opportune.web.cache.cached_response import CachedResponse as Kept
 from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.fastapi_adapter import FastRouter
-from opportune.web.middleware.streams import StreamsMiddleware
 
 
 class User:
@@ -77,7 +76,6 @@ class Shop:
 
     def client_of(self, endpoint: Any, path: str = "/things") -> AsyncClient:
         app = FastAPI(openapi_url=None)
-        app.add_middleware(StreamsMiddleware)
         app.router = router = FastRouter(dependency_overrides_provider=app)
         app.state.cache = self.cache
         own = APIRouter()

@@ -1,0 +1,42 @@
+"""The admin is built when it is first used; in development and tests when the site starts."""
+
+from typing import Any
+
+import pytest
+
+from opportune.admin.site import AdminSite
+from opportune.application import create_app
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+from opportune.project import installed_features
+from opportune.settings import Settings
+from opportune.testing.plugin import settings_for
+
+
+def production() -> Settings:
+    return settings_for("sqlite:///unused.db").model_copy(update={"environment": "production", "debug": False})
+
+
+@pytest.mark.parametrize(("settings", "is_built"), [(production(), False), (settings_for("sqlite:///unused.db"), True)])
+def test_production_builds_the_admin_on_first_use(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, is_built: bool
+) -> None:
+    sites: list[AdminSite] = []
+    initialize = AdminSite.__init__
+
+    def record(admin: AdminSite, *arguments: Any) -> None:
+        sites.append(admin)
+        initialize(admin, *arguments)
+
+    monkeypatch.setattr(AdminSite, "__init__", record)
+    app = create_app(settings)
+    assert bool(sites) is is_built
+    assert app.url_path_for("admin:list", identity="user") == "/admin/user/list"
+    assert len(sites) == 1
+
+
+def test_missing_admin_module_is_one_line() -> None:
+    lost = Feature(name="lost", summary="", admin="opportune.lost.admin")
+    with pytest.raises(OperatorError) as error:
+        create_app(settings_for("sqlite:///unused.db"), [*installed_features(), lost])
+    assert str(error.value) == "Feature('lost', admin='opportune.lost.admin'): there is no such module."
