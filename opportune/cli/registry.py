@@ -1,13 +1,13 @@
 """Every command with its line of help, and the overview that `--help` shows: no command and no Typer is imported.
 
-It has to be quick, and works with the standard library alone: pathlib would take longer to import than all of this.
+It works with the standard library alone, since it runs before anything is installed.
 """
 
 import os
 import sys
 from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING
 
-from opportune.cli import TYPE_CHECKING
 from opportune.cli.terminal import columns, fold, styled
 
 if TYPE_CHECKING:
