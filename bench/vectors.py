@@ -25,7 +25,7 @@ from sqlalchemy import column, insert, select, table
 from sqlmodel import col
 
 from opportune.db.factory import open_database
-from opportune.llm.embeddings import Vector
+from opportune.search.embeddings import Vector
 from opportune.search.models.hybrid import VECTORS
 from opportune.search.models.indexes import Fields
 from opportune.testing.plugin import settings_for

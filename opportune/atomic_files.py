@@ -3,6 +3,7 @@
 import glob
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -154,3 +155,15 @@ def _lock(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def make_private_folder(folder: Path) -> bool:
+    """Create the folder if needed. Return whether it belongs to this user and no other user can read it."""
+    if sys.platform == "win32":
+        return False
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077

@@ -37,6 +37,21 @@ class ReadOnlyError(OperatorError):
     """Nothing can be written here, and that is meant so: the web answers 503."""
 
 
+class ServiceError(OperatorError):
+    """A service that the site depends on, such as a language model, gave no usable response.
+
+    The message is one sentence for users. Pages show it with `status`, commands print it.
+    """
+
+    service: str = "a service"
+    """Name of the service in log lines."""
+    code: str = "unavailable"
+    retryable: bool = True
+    retry_after: float | None = None
+    """Seconds after which another attempt makes sense, if the service says so."""
+    status: int = 503
+
+
 class NotFound(LookupError):  # noqa: N818 - it is an answer, not a fault
     """What was asked for is not there, or not for this person: the web answers 404, without telling which."""
 

@@ -4,16 +4,14 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
+from opportune.errors import ServiceError
 from opportune.jobs import JobContext, defer, job
-
-if TYPE_CHECKING:
-    from opportune.llm import LanguageModel
-    from opportune.llm.embeddings import Embeddings, Vector
+from opportune.search.embeddings import Embeddings, Vector
 
 TAKEN_TEXT = "A text."
 """Taken by any endpoint that takes one at all."""
@@ -95,24 +93,22 @@ async def embed_all(run: JobContext) -> None:
         await embed_rows.function(run, table)
 
 
-async def _vectors(embeddings: "Embeddings", rows: Sequence[Any]) -> "list[Vector | None]":
+async def _vectors(embeddings: Embeddings, rows: Sequence[Any]) -> list[Vector | None]:
     """Of each row, in their order; of one without a text none."""
     texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]
     found = iter(await _of_texts(embeddings, [text for text in texts if text]) if any(texts) else ())
     return [next(found) if text else None for text in texts]
 
 
-async def _of_texts(embeddings: "Embeddings", texts: Sequence[str]) -> "list[Vector | None]":
+async def _of_texts(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector | None]:
     """Of each text, in their order; of one that the endpoint does not take none, so that it keeps no other waiting.
 
     Raises:
-        LLMError: the endpoint gives none, of whatever text.
+        ServiceError: The endpoint gives no embedding of any text.
     """
-    from opportune.llm import LLMError  # noqa: PLC0415 - as above
-
     try:
         return [*await embeddings.of_texts(texts)]
-    except LLMError as error:
+    except ServiceError as error:
         if error.code != "rejected":
             raise
     await embeddings.of_texts([TAKEN_TEXT])  # else it is not for the text
@@ -134,13 +130,13 @@ def embed_documents_later(session: AsyncSession, name: str, edition: str) -> Non
     defer(session, embed_documents(name), key=f"embed documents {name} {edition}")
 
 
-def connect_embeddings(database: Database, llm: "LanguageModel") -> None:
+def connect_embeddings(database: Database, embeddings: Embeddings | None) -> None:
     """Have the sessions of a database know the site's embeddings, where there are any."""
-    if llm.embeddings is None:
+    if embeddings is None:
         return
     later = {"embed_later": embed_later, "embed_documents_later": embed_documents_later}
-    database.info |= {"embeddings": llm.embeddings, **later}
-    database.reading_info["embeddings"] = llm.embeddings
+    database.info |= {"embeddings": embeddings, **later}
+    database.reading_info["embeddings"] = embeddings
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ def open_jobs(
     settings: Settings, database: Database, storage: Storage, features: Iterable[Feature], llm: LanguageModel
 ) -> DatabaseJobQueue:
     """Open the queue for the jobs of these features; the database's sessions know it from now on."""
-    connect_embeddings(database, llm)
+    connect_embeddings(database, llm.embeddings)
     return DatabaseJobQueue(settings, database, storage, declared_jobs(features), llm)
 
 

@@ -10,6 +10,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from opportune.atomic_files import make_private_folder
+
 MAX_ATTEMPTS = 5
 """Attempts to take a lock whose file another process is removing."""
 
@@ -32,11 +34,9 @@ class WorkerLock:
 
     def hold(self) -> None:
         """Show other processes that this one is alive, from now on."""
-        from opportune.llm.local_process import make_private  # noqa: PLC0415 - the start need not wait for it
-
         path = self._folder / self.worker
         for _ in range(MAX_ATTEMPTS):
-            if self._descriptor is not None or sys.platform == "win32" or not make_private(self._folder):
+            if self._descriptor is not None or sys.platform == "win32" or not make_private_folder(self._folder):
                 return
             with suppress(FileNotFoundError):  # the folder has gone
                 self._descriptor = _locked(path, os.O_CREAT)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from math import hypot, isfinite
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from opportune.llm.checked_answer import plausible_usage
 from opportune.llm.embedder import Embedded, Embedder
@@ -16,6 +16,7 @@ from opportune.llm.factory import embedding_model_of, make_embedder
 from opportune.llm.guard import SITE, Guard, GuardedCall
 from opportune.llm.provider import Chunk, Done, LLMError, Message, estimate_tokens
 from opportune.llm_models import EmbeddingModel
+from opportune.search.embeddings import Vector
 from opportune.settings import Settings
 from opportune.tasks import cancel_and_wait
 
@@ -27,10 +28,6 @@ MAX_KEPT_QUESTIONS = 1_000
 """Questions whose embeddings a process keeps."""
 MIN_QUESTION_CHARS = 3
 
-if TYPE_CHECKING:
-    Vector = array[float]
-else:
-    Vector = array  # before Python 3.12 it takes no type
 logger = logging.getLogger(__name__)
 
 

@@ -11,7 +11,6 @@ import os
 import secrets
 import select
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import IO
 
+from opportune.atomic_files import make_private_folder
 from opportune.llm import libraries
 from opportune.project import PROJECT
 
@@ -49,18 +49,6 @@ def shared_folder(weights: Path) -> Path | None:
     return Path(tempfile.gettempdir(), f"opportune-llm-{os.getuid()}-{name}")
 
 
-def make_private(folder: Path) -> bool:
-    """Make the folder, unless it is there; whether nobody else can look into it or has made it."""
-    if sys.platform == "win32":
-        return False
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
-
-
 class LocalProcess:
     """One use of the process: `open` finds it or starts it, `close` lets go. Both block."""
 
@@ -80,7 +68,7 @@ class LocalProcess:
     def open(self) -> None:
         """Have `address` and `key`, or a `fault`."""
         try:
-            if self._folder and make_private(self._folder):
+            if self._folder and make_private_folder(self._folder):
                 self._join_or_start(self._folder)
             else:
                 self._folder = None
@@ -182,7 +170,7 @@ def _try_lock(path: Path) -> IO[str] | None:
         raise NotImplementedError
     import fcntl  # noqa: PLC0415 - Windows has no such module
 
-    make_private(path.parent)
+    make_private_folder(path.parent)
     with suppress(FileNotFoundError, BlockingIOError), ExitStack() as stack:
         file = stack.enter_context(os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w"))
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Base64Bytes
 
-from opportune.errors import OperatorError
+from opportune.errors import ServiceError
 from opportune.settings import Settings
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -132,11 +132,13 @@ class Timeouts:
 EMPTY = "The model gave an empty answer. Try again."
 
 
-class LLMError(OperatorError):
+class LLMError(ServiceError):
     """A missing or unfinished answer: pages show the message with a status of 503, commands print it.
 
     The message is one sentence for the user. It contains no address, no key, no setting and no text of the endpoint.
     """
+
+    service = "the language model"
 
     def __init__(
         self,
@@ -149,14 +151,12 @@ class LLMError(OperatorError):
     ) -> None:
         """`done`: token counts that the endpoint reported before the failure; `advice`: a sentence for operators."""
         super().__init__(sentence)
-        self.code = code
+        self.code: ErrorCode = code
+        self.retryable = code not in PERMANENT_CODES
         self.retry_after = retry_after
+        self.status = 429 if code == "limit_reached" else 503
         self.done = done
         self.advice = advice
-
-    @property
-    def retryable(self) -> bool:
-        return self.code not in PERMANENT_CODES
 
 
 class Provider(ABC):

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import UserDefinedType
 
-from opportune.llm.embeddings import Vector
+from opportune.search.embeddings import Vector
 
 MAX_NEAREST = 100
 """Hits that are found by their meaning alone."""

@@ -16,7 +16,7 @@ from fastapi.sse import format_sse_event
 from markupsafe import Markup
 from starlette.types import Receive, Scope, Send
 
-from opportune.llm import LLMError
+from opportune.errors import ServiceError
 from opportune.web.rendering import markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.templates import is_htmx, templates
@@ -156,7 +156,7 @@ async def _updates(request: Request, pieces: AsyncGenerator[str, None]) -> Async
                 blocks.feed(text)
                 await _render(blocks)
                 yield blocks
-    except LLMError as refusal:
+    except ServiceError as refusal:
         error = str(refusal)
     except Exception:
         logger.exception("a stream of Markdown")  # the edge: its headers have gone, so there is no page to say so
@@ -199,7 +199,7 @@ async def _paced(pieces: AsyncGenerator[str, None], shutting_down: asyncio.Event
                 await asyncio.sleep(UPDATE_INTERVAL_SECONDS)
         yield "".join(parts)
         if not reader.done():
-            raise LLMError("interrupted", SHUTTING_DOWN)
+            raise ServiceError(SHUTTING_DOWN)
         await reader
     finally:
         reader.cancel()

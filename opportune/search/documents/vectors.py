@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, select
 
 from opportune.db.database import Database
-from opportune.llm.embeddings import Embeddings, Vector
 from opportune.search.documents.engine import Engine
 from opportune.search.documents.index import DocumentIndex
+from opportune.search.embeddings import Embeddings, Vector
 from opportune.search.models.hybrid import VECTORS, find_nearest
 from opportune.search.models.indexes import Fields
 from opportune.search.models.vectors import Edition, Vectors

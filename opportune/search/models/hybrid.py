@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Float, Integer, Select, column, func, select, union_all, values
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.llm.embeddings import Embeddings
+from opportune.search.embeddings import Embeddings
 from opportune.search.models.indexes import Fields
 from opportune.search.models.postgresql_vectors import PostgreSQLVectors
 from opportune.search.models.sqlite_vectors import SQLiteVectors

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
-from opportune.llm.embeddings import Vector
+from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Fields
 from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, rows_among, slug_column
 from opportune.search.vectors import MAX_NEAREST, MAX_SCANNED, PgVector, as_text

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.llm.embeddings import Vector
+from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Fields
 from opportune.search.models.sqlite import materialized
 from opportune.search.models.vectors import EDITIONS, Vectors, changed, columns_of, rows_among, slug_column

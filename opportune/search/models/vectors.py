@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import VECTORS_PREFIX
-from opportune.llm.embeddings import Vector
+from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Fields
 
 EDITIONS = f"{VECTORS_PREFIX}all"

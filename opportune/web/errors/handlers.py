@@ -17,8 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
 from opportune.db.errors import explain, is_full, is_outage
-from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError
-from opportune.llm import LLMError
+from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, ServiceError
 from opportune.storage.storage import StorageError
 from opportune.web.errors.websockets import Handler, on_disconnect, or_close
 from opportune.web.forms.error_messages import message_for
@@ -196,17 +195,13 @@ async def on_storage_error(request: Request, error: Exception) -> Response:
     return problem(request, error.status, str(error), headers=RETRY_HEADERS if error.status == 503 else None)
 
 
-async def on_llm_error(request: Request, error: Exception) -> Response:
-    """503 for an answer of the model that a route needs and does not get, 429 where a limit is used up.
-
-    What is wrong with the set-up is logged.
-    """
-    assert isinstance(error, LLMError)  # noqa: S101 - the type that this handler is registered for
+async def on_service_error(request: Request, error: Exception) -> Response:
+    """Respond with the error's sentence, and log what only an operator can mend."""
+    assert isinstance(error, ServiceError)  # noqa: S101 - the type that this handler is registered for
     if not error.retryable:
-        logger.error("the language model: %s", error.with_advice)
+        logger.error("%s: %s", error.service, error.with_advice)
     wait = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else RETRY_HEADERS
-    status = 429 if error.code == "limit_reached" else 503
-    return problem(request, status, str(error), code=error.code, headers=wait if error.retryable else None)
+    return problem(request, error.status, str(error), code=error.code, headers=wait if error.retryable else None)
 
 
 async def on_read_only(request: Request, error: Exception) -> Response:
@@ -250,7 +245,7 @@ HANDLERS: dict[type[Exception], Handler] = {
     PoolTimeoutError: on_database_unavailable,
     Busy: on_busy,
     StorageError: on_storage_error,
-    LLMError: on_llm_error,
+    ServiceError: on_service_error,
     ReadOnlyError: on_read_only,
     IntegrityError: on_conflict,
     DataError: on_conflict,

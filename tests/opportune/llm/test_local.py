@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from opportune.atomic_files import make_private_folder
 from opportune.llm import Done, LanguageModel, LLMError, Message, Timeouts, libraries, local_process
 from opportune.llm.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
-from opportune.llm.local_process import SERVER_PROGRAM, _try_lock, make_private, shared_folder
+from opportune.llm.local_process import SERVER_PROGRAM, _try_lock, shared_folder
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 from tests.opportune.forked import PROCESSES
 from tests.opportune.llm.processes import use_model
@@ -333,12 +334,12 @@ async def test_only_the_same_user_can_read_where_a_shared_model_is(stand_in: Pat
 
 
 def test_a_folder_that_others_can_read_or_that_is_a_link_is_not_used(folder: Path) -> None:
-    assert make_private(folder)
+    assert make_private_folder(folder)
     folder.chmod(0o755)
-    assert not make_private(folder)
+    assert not make_private_folder(folder)
     folder.rename(folder.with_name("elsewhere"))
     folder.symlink_to(folder.with_name("elsewhere"))
-    assert not make_private(folder)
+    assert not make_private_folder(folder)
 
 
 def test_a_lock_that_is_removed_while_somebody_else_waits_for_it_is_taken_anew(

@@ -41,7 +41,7 @@ class Library:
         model = EmbeddingModel(**{"name": "small", "base_url": self.endpoint.address, **changes})
         llm = LanguageModel.of(self.settings.model_copy(update={"embedding_model": model}))
         self.jobs = RecordedJobs(self.settings, self.database, open_storage(self.settings), llm)
-        connect_embeddings(self.database, llm)
+        connect_embeddings(self.database, llm.embeddings)
 
     @property
     def llm(self) -> LanguageModel:

@@ -38,7 +38,7 @@ class Shelf:
         model = EmbeddingModel(name="small", base_url=endpoint.address)
         self.llm = LanguageModel.of(settings.model_copy(update={"embedding_model": model}))
         self.jobs = RecordedJobs(settings, database, open_storage(settings), self.llm)
-        connect_embeddings(database, self.llm)
+        connect_embeddings(database, self.llm.embeddings)
         self.search: DocumentSearch[DocumentHit] = self.index.open(settings, database)
 
     def write(self, entries: dict[str, str]) -> None:

@@ -1,0 +1,33 @@
+"""Embeddings as search uses them: vectors, and the service that makes them."""
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from opportune.llm_models import EmbeddingModel
+
+if TYPE_CHECKING:
+    Vector = array[float]
+else:
+    Vector = array  # not generic at run time before Python 3.12
+
+
+class Embeddings(Protocol):
+    """Turns texts into vectors of length 1. `opportune.llm` provides the one of `EMBEDDING_MODEL`."""
+
+    model: EmbeddingModel
+
+    async def of_texts(self, texts: Sequence[str]) -> list[Vector]:
+        """Return the vectors of texts that are indexed.
+
+        Raises:
+            ServiceError: The model gives no vectors.
+        """
+
+    async def of_question(self, text: str, made_of: str = "") -> Vector | None:
+        """Return the vector of a search text; None if it takes too long or fails.
+
+        Args:
+            text: The text of the search.
+            made_of: Name of the model whose vectors are compared; empty for the current model.
+        """
