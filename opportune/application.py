@@ -17,7 +17,9 @@ from opportune.admin.mount import add_admin, add_icons
 from opportune.admin.permissions import Permissions
 from opportune.db.factory import open_database
 from opportune.feature import Feature
+from opportune.jobs import requests
 from opportune.jobs.factory import open_jobs
+from opportune.jobs.requests import AfterResponseMiddleware
 from opportune.llm import LanguageModel
 from opportune.llm.guard import guard_of
 from opportune.mail import pages as mailbox
@@ -31,6 +33,7 @@ from opportune.storage import open_storage, routes
 from opportune.telemetry.setup import add_telemetry, errors_reported, telemetry_running
 from opportune.web import api_docs, health, markdown_preview, root_files
 from opportune.web.cache import open_cache
+from opportune.web.errors import debug_page
 from opportune.web.errors.handlers import add_error_handlers
 from opportune.web.middleware.allowed_hosts import AllowedHostsMiddleware
 from opportune.web.middleware.body_limit import BodyLimitMiddleware
@@ -148,8 +151,6 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(SecurityHeadersMiddleware, settings=settings)
     app.add_middleware(TimeZoneMiddleware, settings=settings)
     if settings.jobs == "request":
-        from opportune.jobs.requests import AfterResponseMiddleware  # noqa: PLC0415 - few hosts need it
-
         app.add_middleware(AfterResponseMiddleware, work=app.state.jobs.request_work)
 
 
@@ -159,8 +160,6 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
     router.include_flat(markdown_preview.router)
     router.include_flat(routes.router)
     if settings.jobs == "request":
-        from opportune.jobs import requests  # noqa: PLC0415 - as above
-
         router.include_flat(requests.router)
     app.mount(STATIC_URL, assets, name="static")
     for feature in app.state.features:
@@ -175,8 +174,6 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
 
         router.include_flat(status.router)
     if settings.debug:
-        from opportune.web.errors import debug_page  # noqa: PLC0415 - for who writes the site, and nobody else
-
         router.include_flat(debug_page.router)
     if not settings.is_production:
         router.include_flat(api_docs.router, dependencies=[Depends(get_optional_user)], include_in_schema=False)

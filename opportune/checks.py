@@ -13,6 +13,7 @@ from opportune.errors import OperatorError
 from opportune.hosts import current_host
 from opportune.jobs.factory import declared_jobs
 from opportune.jobs.schedule import next_run_time
+from opportune.mail.addresses import parse_recipient
 from opportune.mail.errors import InvalidEmailError
 from opportune.mail.transport import ConsoleTransport, transport_for
 from opportune.project import installed_features
@@ -133,8 +134,6 @@ def check_model(settings: Settings) -> Iterator[Finding]:
 
 def check_admin_email(settings: Settings) -> Iterator[Finding]:
     if settings.admin_email:
-        from opportune.mail.addresses import parse_recipient  # noqa: PLC0415 - the start need not wait for its imports
-
         try:
             parse_recipient(settings.admin_email)
         except InvalidEmailError as error:

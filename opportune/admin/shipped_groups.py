@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Executable, exists, insert, inspect, literal,
 from sqlmodel import col
 
 from opportune.accounts.models import Grant, Group, ShippedGrant
+from opportune.admin.permissions import Permissions
 from opportune.db.migrations.post_migrate import post_migrate
 from opportune.project import installed_features
 
@@ -19,7 +20,6 @@ def due(connection: Connection) -> list[Executable]:
     features = installed_features()
     if not any(feature.groups for feature in features) or not inspect(connection).has_table(TABLE.name):
         return []
-    from opportune.admin.permissions import Permissions  # noqa: PLC0415 - the views, which most commands do without
 
     return list(statements(connection, Permissions(features).shipped_grants()))
 

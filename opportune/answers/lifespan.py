@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from opportune.answers.manager import AnswerManager
 from opportune.answers.settings import AnswersSettings, grace_seconds
+from opportune.answers.within_requests import RequestAnswerManager
 from opportune.llm.language_model import LanguageModel
 from opportune.server import shutting_down
 from opportune.server.shutdown import next_version_serves
@@ -43,7 +44,6 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
 def _manager_class(app: FastAPI) -> type[AnswerManager]:
     if app.state.settings.jobs != "request":
         return AnswerManager
-    from opportune.answers.within_requests import RequestAnswerManager  # noqa: PLC0415 - few hosts need it
 
     return RequestAnswerManager
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field
 
+from opportune.answers.citations import with_sources
 from opportune.db.model import Model, ModelBase, utc_now
 from opportune.db.partial_index import PartialIndex
 from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment
@@ -120,7 +121,6 @@ class Answer(Model, table=True):
     @property
     def markdown(self) -> str:
         """Its text with the sources that it cites below, to be kept elsewhere."""
-        from opportune.answers.citations import with_sources  # noqa: PLC0415 - few ask for it
 
         return with_sources(self.text, self.sources)
 

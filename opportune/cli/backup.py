@@ -9,7 +9,7 @@ import typer
 
 from opportune.cli.output import print_json, print_table, say, warn, work_shown
 from opportune.cli.transaction import in_transaction
-from opportune.data.backup import create
+from opportune.data.backup import create, jobs, scheduled
 from opportune.data.backup.archive import UPLOADS, open_archive
 from opportune.data.backup.store import BackupStore
 from opportune.db.migrations.graph import MigrationGraph
@@ -58,7 +58,6 @@ def command(
 
 def send(settings: Settings) -> None:
     """Make one at BACKUP_URL, as the job does, and have it shown as the job's."""
-    from opportune.data.backup import jobs, scheduled  # noqa: PLC0415 - for sites with a BACKUP_URL
 
     graph = MigrationGraph(installed_names())
     with work_shown():

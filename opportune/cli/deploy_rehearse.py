@@ -10,6 +10,9 @@ import typer
 
 from opportune.cli.output import say
 from opportune.cli.terminal import styled
+from opportune.deploy.rehearsal.questions import find_asking
+from opportune.deploy.rehearsal.rules import Rules
+from opportune.deploy.rehearsal.services import postgresql
 from opportune.errors import OperatorError
 from opportune.hosts import HOSTS, Host
 from opportune.project import PROJECT, application
@@ -68,10 +71,7 @@ def host_meant(name: str) -> str:
 
 
 async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
-    from opportune.deploy.rehearsal.questions import find_asking  # noqa: PLC0415 - for those who rehearse
     from opportune.deploy.rehearsal.rehearse import Rehearsal  # noqa: PLC0415 - for those who rehearse
-    from opportune.deploy.rehearsal.rules import Rules  # noqa: PLC0415 - as above
-    from opportune.deploy.rehearsal.services import postgresql  # noqa: PLC0415 - as above
     from opportune.deploy.rehearsal.stage import Outcome  # noqa: PLC0415 - as above
 
     if sys.platform != "win32" and (task := asyncio.current_task()):

@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from opportune.admin.operations.settings_table import shown_settings
 from opportune.cli.env_file import create_env, with_first_values
 from opportune.cli.output import print_json, print_table, say
+from opportune.env_example import env_example
 from opportune.project import PROJECT, installed_features
 from opportune.settings import get_settings, settings_classes
 
@@ -23,7 +25,6 @@ def show(
     """List the settings that are set, and by what: the environment, SECRETS_FROM or .env. Secrets are not shown."""
     if context.invoked_subcommand:
         return
-    from opportune.admin.operations.settings_table import shown_settings  # noqa: PLC0415 - `init` does without
 
     rows = list(shown_settings(get_settings(), installed_features()))
     wanted = [row for row in rows if show_all or row.source != "default"]
@@ -41,11 +42,6 @@ def show(
 def init() -> None:
     """Write .env from .env.example, with a fresh SECRET_KEY. One that is there stays as it is."""
     example = PROJECT / ".env.example"
-    if example.is_file():
-        text = example.read_text(encoding="utf-8")
-    else:
-        from opportune.env_example import env_example  # noqa: PLC0415 - as above
-
-        text = env_example(settings_classes())
+    text = example.read_text(encoding="utf-8") if example.is_file() else env_example(settings_classes())
     create_env(PROJECT / ".env", with_first_values(text))
     say("Wrote .env with a new SECRET_KEY, for development. Take the # away before what you change.")

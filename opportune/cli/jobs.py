@@ -12,6 +12,7 @@ from opportune.counts import counted
 from opportune.jobs import management
 from opportune.jobs.factory import declared_jobs
 from opportune.jobs.models import Job, JobState
+from opportune.jobs.requests import run_url
 from opportune.project import installed_features
 from opportune.settings import get_settings
 
@@ -83,7 +84,6 @@ def cancel(number: Number) -> None:
 @command.command()
 def url() -> None:
     """Show the address that a cron service calls, where JOBS=request. Whoever has it can have due jobs done."""
-    from opportune.jobs.requests import run_url  # noqa: PLC0415 - for those who need it
 
     print(run_url(get_settings()))
 

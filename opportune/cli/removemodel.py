@@ -7,7 +7,9 @@ import typer
 from opportune.cli.installed import INSTALLED
 from opportune.cli.no_input import NoInput
 from opportune.cli.output import say
+from opportune.cli.scaffold.file_changes import written
 from opportune.cli.scaffold.removing import ModelRemoval, plan_removal
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.project import PROJECT
 
 
@@ -34,10 +36,8 @@ def command(
 
 def carry_out(removal: ModelRemoval) -> None:
     """Change and delete the files, and write the migration, all or nothing."""
-    from opportune.cli.scaffold.file_changes import written  # noqa: PLC0415 - takes long, and faults come first
     from opportune.cli.scaffold.migration import draft_drop, feature_names  # noqa: PLC0415
     from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415
-    from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415
 
     graph = MigrationGraph(feature_names((removal.project / INSTALLED).read_text(encoding="utf-8")))
     feature, file = removal.model.feature, removal.model.file

@@ -11,6 +11,7 @@ import typer
 from opportune.cli.no_input import NoInput
 from opportune.cli.output import say, work_shown
 from opportune.cli.transaction import in_transaction
+from opportune.data.backup import jobs, rehearsal
 from opportune.data.backup.age import SUFFIX
 from opportune.data.backup.archive import UPLOADS, Manifest, open_archive
 from opportune.data.backup.restore import Target, restore_backup
@@ -51,7 +52,6 @@ def command(
 
 
 def rehearse(settings: Settings, name: str) -> None:
-    from opportune.data.backup import jobs, rehearsal  # noqa: PLC0415 - for sites with a BACKUP_URL
 
     graph, tables = MigrationGraph(installed_names()), Model.metadata.tables.keys()
     if is_file(settings, name):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from opportune.admin.operations.settings_table import shown_settings
 from opportune.cli.env_file import OLDER_KEYS, rotate_key
 from opportune.cli.first_env import KEY, new_key
 from opportune.cli.output import say
@@ -51,7 +52,6 @@ def refuse_if_set_elsewhere() -> None:
     Raises:
         OperatorError: the environment or SECRETS_FROM has it, and wins.
     """
-    from opportune.admin.operations.settings_table import shown_settings  # noqa: PLC0415 - `generate` does without
 
     sources = {row.name: row.source for row in shown_settings(get_settings(), installed_features())}
     for name in (KEY, OLDER_KEYS):

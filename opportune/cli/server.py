@@ -18,6 +18,7 @@ from opportune.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.server.connections.acceptor import Acceptor
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.proxies import ServerConfig
+from opportune.server.supervisor import Supervisor
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 from opportune.settings import Settings, forget_settings
 from opportune.telemetry.process import form_group
@@ -199,7 +200,6 @@ def allow_open_files(connections: int) -> None:
 
 
 def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
-    from opportune.server.supervisor import Supervisor  # noqa: PLC0415 - one worker needs none
 
     form_group(config.workers)
     supervisor = Supervisor(config, sockets=[listener])

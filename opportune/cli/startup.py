@@ -10,6 +10,8 @@ from opportune.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.cli.loop import runner
 from opportune.cli.output import warn
 from opportune.data.backup.marker import marker_path
+from opportune.data.backup.retention import parse_keep
+from opportune.data.backup.store import backup_location
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import migration_url
@@ -20,6 +22,8 @@ from opportune.db.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.hosts import is_ephemeral
+from opportune.jobs.schedule import next_run_time
+from opportune.llm import make_provider, models_of
 from opportune.mail.addresses import sender_address
 from opportune.mail.transport import transport_for
 from opportune.project import PROJECT, installed_features, installed_names
@@ -76,8 +80,6 @@ def read_cache_address(settings: Settings) -> None:
 
 def read_llm_models(settings: Settings) -> None:
     if any(model.provider for model in settings.llm_models):
-        from opportune.llm import make_provider, models_of  # noqa: PLC0415 - its client takes long to import
-
         for model in models_of(settings):
             make_provider(settings, model)
 
@@ -85,8 +87,6 @@ def read_llm_models(settings: Settings) -> None:
 def read_backups(settings: Settings) -> None:
     if not settings.backup_url.get_secret_value().strip():
         return
-    from opportune.data.backup.retention import parse_keep  # noqa: PLC0415 - most sites in development have none
-    from opportune.data.backup.store import backup_location  # noqa: PLC0415 - as above
 
     backup_location(settings)
     parse_keep(settings.backup_keep)
@@ -99,7 +99,6 @@ def read_heartbeat(settings: Settings) -> None:
 
 
 def _read_schedules(settings: Settings, *names: str) -> None:
-    from opportune.jobs.schedule import next_run_time  # noqa: PLC0415 - as above
 
     for name in names:
         if schedule := getattr(settings, name):

@@ -3,6 +3,7 @@
 from opportune.db.database import Database
 from opportune.db.drivers.postgresql import PostgreSQLDatabase
 from opportune.db.drivers.sqlite import SQLiteDatabase
+from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.settings import Settings
@@ -19,8 +20,6 @@ def open_database(settings: Settings) -> Database:
     if url.kind == "sqlite":
         return SQLiteDatabase(url, settings)
     if url.kind == "memory":
-        from opportune.db.drivers.sqlite_memory import MemoryDatabase  # noqa: PLC0415 - few sites have one
-
         return MemoryDatabase(url, settings)
     return PostgreSQLDatabase(url, settings, reader_url)
 

@@ -11,7 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.database import Database
 from opportune.errors import ServiceError
 from opportune.jobs import JobContext, defer, job
+from opportune.search import IndexMissing
+from opportune.search.documents.index import by_meaning
+from opportune.search.documents.vectors import DocumentVectors, entries_of
 from opportune.search.embeddings import Embeddings, Vector
+from opportune.search.models.hybrid import VECTORS
+from opportune.search.models.searchable import registered
 
 TAKEN_TEXT = "A text."
 """Taken by any endpoint that takes one at all."""
@@ -26,8 +31,6 @@ logger = logging.getLogger(__name__)
 @job("jobs.embed_rows", attempts=10, wait=5)
 async def embed_rows(run: JobContext, table: str) -> None:
     """Make the embeddings that rows of a searchable table lack; all of them, where EMBEDDING_MODEL is another."""
-    from opportune.search.models.hybrid import VECTORS  # noqa: PLC0415 - for sites with such a model
-    from opportune.search.models.searchable import registered  # noqa: PLC0415 - as above
 
     embeddings, fields = run.llm.embeddings, registered.get(table)
     vectors = VECTORS[run.database.engine.dialect.name]
@@ -53,9 +56,6 @@ async def embed_rows(run: JobContext, table: str) -> None:
 @job("jobs.embed_documents", attempts=10, wait=5)
 async def embed_documents(run: JobContext, name: str) -> None:
     """Make the embeddings that the documents of an index lack."""
-    from opportune.search import IndexMissing  # noqa: PLC0415 - for sites with such a model
-    from opportune.search.documents.index import by_meaning  # noqa: PLC0415 - as above
-    from opportune.search.documents.vectors import DocumentVectors, entries_of  # noqa: PLC0415 - as above
 
     embeddings, index = run.llm.embeddings, by_meaning.get(name)
     if not (embeddings and index):
@@ -84,8 +84,6 @@ async def embed_documents(run: JobContext, name: str) -> None:
 @job("jobs.embed_all", schedule="17 4 * * *")
 async def embed_all(run: JobContext) -> None:
     """Make what is missing: of rows that statements, commands or other programs have changed."""
-    from opportune.search.documents.index import by_meaning  # noqa: PLC0415 - as above
-    from opportune.search.models.searchable import registered  # noqa: PLC0415 - as above
 
     for name in [*by_meaning] if run.llm.embeddings else ():
         await embed_documents.function(run, name)

@@ -16,6 +16,7 @@ from opportune.db.model import utc_now
 from opportune.errors import NotFound
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
 from opportune.jobs.models import ENDED, Job, JobState
+from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore, insert_job
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
 from opportune.llm import LanguageModel
@@ -149,6 +150,5 @@ class DatabaseJobQueue(JobQueue):
 
 
 def _request_work(worker: Worker) -> "RequestWork":
-    from opportune.jobs.requests import RequestWork  # noqa: PLC0415 - few hosts need it
 
     return RequestWork(worker)

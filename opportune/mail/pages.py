@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from opportune.mail import mailbox
 from opportune.mail.email import site_url
 from opportune.settings import Settings
 from opportune.signing import derived_key
@@ -51,7 +52,6 @@ def _key(settings: Settings) -> str:
 
 
 async def find_message(name: str) -> "StoredMessage":
-    from opportune.mail import mailbox  # noqa: PLC0415 - knows mail, which takes a while to load
 
     return await asyncio.to_thread(mailbox.find_message, name)
 
@@ -72,7 +72,6 @@ async def open_with_key(request: Request, key: str = "") -> Response:
 
 @router.get("", dependencies=MAILBOX_ACCESS)
 async def index(request: Request) -> Response:
-    from opportune.mail import mailbox  # noqa: PLC0415 - as above
 
     messages = await asyncio.to_thread(mailbox.list_messages)
     context = {"mailbox": messages, "max_messages": mailbox.MAX_STORED_MESSAGES}

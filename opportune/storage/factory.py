@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opportune.db.factory import open_database
 from opportune.settings import Settings
 from opportune.storage.folder import FolderStorage
 from opportune.storage.location import DatabaseFiles, parse_storage_url
@@ -25,7 +26,6 @@ def open_storage(settings: Settings, database: "Database | None" = None) -> Stor
     if isinstance(place, Path):
         return FolderStorage(place, signer)
     if isinstance(place, DatabaseFiles):
-        from opportune.db.factory import open_database  # noqa: PLC0415 - as below
         from opportune.storage.database import DatabaseStorage  # noqa: PLC0415 - as below
 
         return DatabaseStorage(place, signer, database or open_database(settings))

@@ -10,7 +10,13 @@ from fastapi import FastAPI
 from opportune.db.database import Database
 from opportune.observers import observed_by
 from opportune.settings import Settings
+from opportune.telemetry import sentry
+from opportune.telemetry.metrics.metrics import Metrics
+from opportune.telemetry.metrics.middleware import MetricsMiddleware
 from opportune.telemetry.process import WORKERS_VARIABLE
+from opportune.telemetry.sentry import SentryMiddleware, start_sentry
+from opportune.telemetry.traces.requirements import require_opentelemetry
+from opportune.telemetry.workers import Workers
 from opportune.web.routing import Router
 
 if TYPE_CHECKING:
@@ -21,23 +27,17 @@ if TYPE_CHECKING:
 def add_telemetry(app: FastAPI, router: Router, settings: Settings) -> None:
     """Add what sees requests, outside of all other middleware."""
     if settings.sentry_dsn.get_secret_value():
-        from opportune.telemetry.sentry import SentryMiddleware, start_sentry  # noqa: PLC0415 - for sites that have it
-
         start_sentry(settings)
         app.add_middleware(SentryMiddleware)
     app.state.metrics = None
     if settings.metrics_token.get_secret_value():
         from opportune.telemetry.metrics import routes  # noqa: PLC0415 - for sites that have them
-        from opportune.telemetry.metrics.metrics import Metrics  # noqa: PLC0415 - as above
-        from opportune.telemetry.metrics.middleware import MetricsMiddleware  # noqa: PLC0415 - as above
 
         app.state.metrics = Metrics()
         app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
         router.include_flat(routes.router)
     app.state.tracing = None
     if settings.otel_exporter_otlp_endpoint:
-        from opportune.telemetry.traces.requirements import require_opentelemetry  # noqa: PLC0415 - as above
-
         require_opentelemetry(settings)
         from opportune.telemetry.traces.tracing import TracingMiddleware  # noqa: PLC0415 - as above
 
@@ -64,7 +64,6 @@ async def tracing_of(settings: Settings, database: Database) -> "AsyncIterator[T
     if not settings.otel_exporter_otlp_endpoint:
         yield None
         return
-    from opportune.telemetry.traces.requirements import require_opentelemetry  # noqa: PLC0415 - as above
 
     require_opentelemetry(settings)
     from opportune.telemetry.traces.running import tracing  # noqa: PLC0415 - as above
@@ -79,7 +78,6 @@ async def errors_reported(settings: Settings) -> AsyncIterator[None]:
     if not settings.sentry_dsn.get_secret_value():
         yield
         return
-    from opportune.telemetry import sentry  # noqa: PLC0415 - as above
 
     sentry.start_sentry(settings)
     try:
@@ -92,8 +90,6 @@ async def errors_reported(settings: Settings) -> AsyncIterator[None]:
 def workers_of(app: FastAPI) -> "Workers":
     """The workers of this server, each of which answers for all."""
     if not hasattr(app.state, "workers"):
-        from opportune.telemetry.workers import Workers  # noqa: PLC0415 - for who asks
-
         app.state.workers = Workers(app.state)
     workers: Workers = app.state.workers
     return workers

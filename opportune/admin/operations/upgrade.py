@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from opportune.db.database import Database
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
 from opportune.errors import OperatorError
@@ -101,7 +102,6 @@ class Upgrade:
 
     def _apply(self) -> None:
         # Alembic takes a while to load, and most starts can do without.
-        from opportune.db.migrations.connection import connect  # noqa: PLC0415 - as just said
         from opportune.db.migrations.runner import Step, plan_for, run_migrations  # noqa: PLC0415 - as above
 
         @contextmanager

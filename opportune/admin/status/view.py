@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.status.status import is_well, read_status
 
 
 class StatusAdmin(SuperuserOnly):
@@ -15,7 +16,6 @@ class StatusAdmin(SuperuserOnly):
 
     @expose("/status", identity="status")
     async def show(self, request: Request) -> Response:
-        from opportune.admin.status.status import is_well, read_status  # noqa: PLC0415 - for those who look at it
 
         groups = await read_status(request.app)
         context: dict[str, Any] = {"model_view": self, "title": self.name, "groups": groups, "is_well": is_well(groups)}

@@ -26,6 +26,7 @@ from opportune.cli.scaffold.models import KnownModels
 from opportune.cli.scaffold.module_imports import merged
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH, NotAsExpected, Source, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
+from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.project import PACKAGE
 
@@ -151,7 +152,6 @@ def write_model(
     import_module("opportune.db.migrations.autogenerate")
     from opportune.cli.scaffold.migration import draft, feature_names  # noqa: PLC0415 - takes long; faults come first
     from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415
-    from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415
 
     graph = MigrationGraph(feature_names(texts[project / INSTALLED]))
     tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in links_of(model))]

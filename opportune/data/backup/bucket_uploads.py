@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.errors import OperatorError
 from opportune.progress import work
+from opportune.storage.bucket import attributes, open_bucket, summarize
 from opportune.storage.location import Bucket
 from opportune.storage.storage import is_name
 
@@ -43,8 +44,6 @@ def put_missing(archive: Archive, bucket: Bucket) -> None:
     """
     from obstore import put  # noqa: PLC0415 - as above
 
-    from opportune.storage.bucket import attributes  # noqa: PLC0415 - as above
-
     with _answering(bucket) as client:
         there = set(_names(client))
         missing = [name for each in archive.uploads if (name := each.removeprefix(UPLOADS)) not in there]
@@ -63,8 +62,6 @@ def _names(client: "S3Store") -> Iterable[str]:
 @contextmanager
 def _answering(bucket: Bucket) -> "Iterator[S3Store]":
     from obstore.exceptions import BaseError  # noqa: PLC0415 - as above
-
-    from opportune.storage.bucket import open_bucket, summarize  # noqa: PLC0415 - as above
 
     try:
         yield open_bucket(bucket, TIMEOUT, TIMEOUT)

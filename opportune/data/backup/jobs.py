@@ -9,13 +9,15 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.model import utc_now
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.model import Model, utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, job
 from opportune.jobs.last_runs import find_last_run
 from opportune.jobs.models import LastRun
 from opportune.jobs.schedule import next_run_time
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.project import installed_names
 from opportune.settings import Settings
 
 BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
@@ -47,17 +49,12 @@ async def rehearse_restore(run: JobContext) -> None:
 def _send(settings: Settings, stop: threading.Event) -> str:
     # Alembic and the bucket's client take long to load, and once a day is soon enough.
     from opportune.data.backup.scheduled import send_backup  # noqa: PLC0415 - as just said
-    from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415 - as above
-    from opportune.project import installed_names  # noqa: PLC0415 - as above
 
     return str(send_backup(settings, MigrationGraph(installed_names()), logger.warning, stop))
 
 
 def _rehearse(settings: Settings, _stop: threading.Event) -> str:
     from opportune.data.backup.rehearsal import rehearse  # noqa: PLC0415 - as in _send
-    from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415 - as above
-    from opportune.db.model import Model  # noqa: PLC0415 - as above
-    from opportune.project import installed_names  # noqa: PLC0415 - as above
 
     return str(rehearse(settings, MigrationGraph(installed_names()), Model.metadata.tables.keys()))
 

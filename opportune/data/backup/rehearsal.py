@@ -20,6 +20,7 @@ from opportune.data.backup.restore import Target, extracted, migrated, refuse_ne
 from opportune.data.backup.scheduled import scratch_folder
 from opportune.data.backup.sqlite import inspect_database
 from opportune.data.backup.store import BackupStore
+from opportune.data.backup.subprocesses import Program
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
@@ -176,8 +177,6 @@ def _on_database(settings: Settings, name: str) -> Settings:
 def _counts_in_dump(dump: Path) -> dict[str, int]:
     """How many rows a dump would restore into each table: all of it is read."""
     import subprocess  # noqa: PLC0415 - for those few
-
-    from opportune.data.backup.subprocesses import Program  # noqa: PLC0415 - as above
 
     counts: dict[str, int] = {}
     with Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:

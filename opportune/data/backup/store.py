@@ -15,6 +15,7 @@ from opportune.data.backup.archive import Sink
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
 from opportune.settings import Settings
+from opportune.storage.bucket import open_bucket, summarize
 from opportune.storage.location import Bucket, parse_backup_url
 
 if TYPE_CHECKING:
@@ -167,8 +168,6 @@ class BackupStore:
     def _answering(self) -> "Iterator[LocalStore | S3Store]":
         from obstore.exceptions import BaseError  # noqa: PLC0415 - as in `write`
 
-        from opportune.storage.bucket import summarize  # noqa: PLC0415 - as in `write`
-
         try:
             yield self._opened()
         except (BaseError, OSError, ValueError) as error:
@@ -178,8 +177,6 @@ class BackupStore:
     def _opened(self) -> "LocalStore | S3Store":
         if self._client is None:
             if isinstance(self.place, Bucket):
-                from opportune.storage.bucket import open_bucket  # noqa: PLC0415 - as in `write`
-
                 self._client = open_bucket(self.place, RESPONSE_TIMEOUT, RETRY_TIMEOUT)
             else:
                 from obstore.store import LocalStore  # noqa: PLC0415 - as in `write`

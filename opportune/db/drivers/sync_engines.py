@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
+from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.url.database_url import DatabaseURL
 
 
@@ -24,7 +25,6 @@ def postgresql_engine(url: DatabaseURL, **options: Any) -> Engine:
 
 def writing_engine(url: DatabaseURL) -> Engine:
     """Make an engine for short transactions of a thread beside the event loop."""
-    from opportune.db.drivers.sqlite import configure_sqlite  # noqa: PLC0415 - brings SQLAlchemy's asyncio along
 
     if url.kind == "postgresql":
         return postgresql_engine(url)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from opportune.db.drivers import sqlite
 from opportune.db.drivers.sqlite_file import discard_unused, make_private
 from opportune.db.drivers.sync_engines import postgresql_engine, sqlite_engine
 from opportune.db.errors import explain
@@ -148,7 +149,6 @@ def _wait_at_most(connection: Connection, seconds: float) -> None:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    from opportune.db.drivers import sqlite  # noqa: PLC0415 - brings SQLAlchemy's asyncio along
 
     # Without this the driver commits before a change of the schema, and a failing migration stays half done.
     engine = sqlite_engine(url, connect_args={"isolation_level": None})  # `run` makes it begin IMMEDIATE

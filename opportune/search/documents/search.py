@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.db.database import Database
+from opportune.db.drivers.postgresql import PostgreSQLDatabase
 from opportune.errors import NotFound, ReadOnlyError
 from opportune.search.documents.engine import MENTIONS, Engine
 from opportune.search.documents.fragments import FragmentCache
@@ -231,7 +232,6 @@ def engine_for(index: DocumentIndex[Any], settings: Settings, database: Database
         from opportune.search.documents.sqlite_engine import SQLiteEngine  # noqa: PLC0415 - one of two
 
         return partial(SQLiteEngine, index, url, settings)
-    from opportune.db.drivers.postgresql import PostgreSQLDatabase  # noqa: PLC0415 - the other one
     from opportune.search.documents.postgresql_engine import PostgreSQLEngine  # noqa: PLC0415 - likewise
 
     if database and database.url == url:

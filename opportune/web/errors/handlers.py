@@ -19,6 +19,8 @@ from starlette.websockets import WebSocketDisconnect
 from opportune.db.errors import explain, is_full, is_outage
 from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, ServiceError
 from opportune.storage.storage import StorageError
+from opportune.web.errors.debug_page import debug_context
+from opportune.web.errors.error_hints import hint_for
 from opportune.web.errors.websockets import Handler, on_disconnect, or_close
 from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.submissions import let_repeat
@@ -220,7 +222,6 @@ def on_crash(request: Request, error: Exception) -> Response:
     hint, settings = _hint(request, error), request.app.state.settings
     if not settings.debug or wants_json(request):
         return problem(request, 500, hint=hint)
-    from opportune.web.errors.debug_page import debug_context  # noqa: PLC0415 - a site that works needs none
 
     context = {"status": 500, "title": type(error).__name__, "detail": str(error), "hint": hint}
     return templates.render(request, "error.html", context | debug_context(error, settings, request), 500)
@@ -230,7 +231,6 @@ def _hint(request: Request, error: Exception) -> "ErrorHint | None":
     """What the error teaches who writes the site. Visitors of a public one are told nothing."""
     if request.app.state.settings.environment != "development":
         return None
-    from opportune.web.errors.error_hints import hint_for  # noqa: PLC0415 - a site that works needs none
 
     return hint_for(error)
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.settings import Settings
+from opportune.web.errors.error_hints import csrf_hint
 from opportune.web.errors.handlers import problem
 from opportune.web.middleware.cors import API_PREFIX
 
@@ -47,7 +48,6 @@ class CsrfMiddleware:
     def _hint(self, request: Request) -> "ErrorHint | None":
         if not self.shows_hints:
             return None
-        from opportune.web.errors.error_hints import csrf_hint  # noqa: PLC0415 - most sites never need it
 
         source = request.headers.get("origin") or request.headers.get("referer") or "another site"
         return csrf_hint(source, f"{request.url.scheme}://{request.url.netloc}")
