@@ -52,15 +52,15 @@ class ServiceError(OperatorError):
     status: int = 503
 
 
-class NotFound(LookupError):  # noqa: N818 - it is an answer, not a fault
+class NotFound(LookupError):
     """What was asked for is not there, or not for this person: the web answers 404, without telling which."""
 
 
-class Forbidden(Exception):  # noqa: N818 - it is an answer, not a fault
+class Forbidden(Exception):
     """What this person may not do, wherever it is asked for: the web answers 403."""
 
 
-class FieldErrors(Exception):  # noqa: N818 - as above
+class FieldErrors(Exception):
     """A change that is not made, and why, in a sentence for each field; `""` is for all of it: the web answers 422."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
@@ -68,5 +68,5 @@ class FieldErrors(Exception):  # noqa: N818 - as above
         self.errors = errors
 
 
-class Busy(Exception):  # noqa: N818 - it is an answer, not a fault
+class Busy(Exception):
     """Too much is going on to do this now: the web answers 503 with this sentence and a time to come back."""

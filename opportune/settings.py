@@ -311,7 +311,7 @@ class Settings(BaseSettings):
         if kind not in self._of_features:
             self._of_features[kind] = load_kind(kind, _env_file=settings_class().model_config.get("env_file"))
         found = self._of_features[kind]
-        assert isinstance(found, kind)  # noqa: S101 - kept by its class
+        assert isinstance(found, kind)
         return found
 
     def having(self, *given: BaseSettings) -> Self:

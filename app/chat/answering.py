@@ -118,7 +118,7 @@ async def resume(answers: AnswerManager, message: Message) -> Message:
     Raises:
         AnswerRunning, TooManyAnswers: nothing goes on.
     """
-    assert message.answer  # noqa: S101 - it is none of a question
+    assert message.answer
     async with answers.database.writer() as session:
         message.answer = await answers.resume(session, message.answer)
     return message

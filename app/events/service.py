@@ -15,7 +15,7 @@ from opportune.errors import NotFound
 from opportune.pagination import Page, Paging, order, paginate
 
 
-class RegistrationClosed(Exception):  # noqa: N818 - it is an answer, not a fault
+class RegistrationClosed(Exception):
     """Nobody can register any more; the message says why to whoever asked."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bench.harness.load import Request
 
 EMAIL = "visitor@example.com"
-PASSWORD = "a password that only the benchmarks use"  # noqa: S105 - as it says
+PASSWORD = "a password that only the benchmarks use"
 ITEMS: list[dict[str, Any]] = [
     {"title": f"Item {number}", "note": f"What is to be known of <{number}> & done about it", "done": number % 3 == 0}
     for number in range(1, 21)

@@ -45,11 +45,11 @@ class Credentials(Protocol):
     def password(self) -> str: ...
 
 
-class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):  # noqa: N818 - as FastAPI Users has it
+class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):
     """FastAPI Users' exception and ours."""
 
 
-class PasswordRefused(InvalidPasswordError, InvalidPasswordException):  # noqa: N818 - as FastAPI Users has it
+class PasswordRefused(InvalidPasswordError, InvalidPasswordException):
     """FastAPI Users' exception and ours."""
 
     def __init__(self, reason: Any) -> None:
@@ -57,7 +57,7 @@ class PasswordRefused(InvalidPasswordError, InvalidPasswordException):  # noqa: 
         self.reason = reason
 
 
-class LinkRefused(InvalidLinkError, exceptions.InvalidResetPasswordToken, exceptions.InvalidVerifyToken):  # noqa: N818
+class LinkRefused(InvalidLinkError, exceptions.InvalidResetPasswordToken, exceptions.InvalidVerifyToken):
     """FastAPI Users' exceptions and ours."""
 
 

@@ -321,7 +321,7 @@ class Message(Schema):
 
 class AccessToken(Schema):
     access_token: str
-    token_type: str = "bearer"  # noqa: S105 - a kind of token
+    token_type: str = "bearer"
     refresh_token: str | None = None
     """Where `access_token` is a JWT: to get the next one with, once."""
     expires_in: int | None = None

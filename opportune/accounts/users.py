@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from opportune.accounts.manager import UserManager
 
 EMAIL_TAKEN = "There is an account with this e-mail already."
-WRONG_CURRENT_PASSWORD = "This is not your current password."  # noqa: S105 - a sentence
-NO_PASSWORD = "You have no password yet. Choose one on the page Password first."  # noqa: S105 - as above
+WRONG_CURRENT_PASSWORD = "This is not your current password."
+NO_PASSWORD = "You have no password yet. Choose one on the page Password first."
 CHANGED_MEANWHILE = "The account was changed at the same moment. Please try again."
 REQUEST_KEY = "request"
 """Where a session keeps the request that it is for, which the manager's hooks are told."""

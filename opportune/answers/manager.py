@@ -89,7 +89,7 @@ class AnswerManager:
     @property
     def storage(self) -> Storage:
         """Where files that are shown to models are kept."""
-        assert self._storage  # noqa: S101 - that of a site has one
+        assert self._storage
         return self._storage
 
     def within(self, scopes: str) -> Self:

@@ -198,7 +198,7 @@ def is_usable() -> bool:
 def runs(python: Path) -> bool:
     test = "import sys; sys.exit(sys.version_info < (3, 11))"
     try:
-        return subprocess.call([python, "-c", test], stderr=subprocess.DEVNULL) == 0  # noqa: S603 - .venv's own
+        return subprocess.call([python, "-c", test], stderr=subprocess.DEVNULL) == 0
     except OSError:
         return False
 

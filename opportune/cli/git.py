@@ -59,7 +59,7 @@ class Git:
         """What a command of git's says, and its code. Raises GitError if it takes too long."""
         if not (program := shutil.which("git")):
             raise GitError("git is not installed: install it (Debian: apt install git).")
-        with subprocess.Popen(  # noqa: S603 - callers name the arguments themselves
+        with subprocess.Popen(
             [program, *self.options, *arguments],
             cwd=self.folder,
             env={**self.environment, "LC_ALL": "C", **self.environ},

@@ -32,9 +32,7 @@ def run(venv: Path, verb: str, what: str, command: list[str]) -> None:
     (venv / UNFINISHED).touch()
     with (venv / LOG).open("wb") as log, ExitStack() as ending:
         with interrupts_held_back():  # in the middle of it, one would leave a process that nobody ends
-            installer = subprocess.Popen(  # noqa: S603 - no part of the command comes from outside
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False
-            )
+            installer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False)
             ending.callback(installer.kill)
         watch(Progress(venv, verb, what), installer)
     if installer.wait() >= 0:  # less than nothing: a signal ended it, and who knows what it left

@@ -57,7 +57,7 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
             if (PROJECT / lock).exists():
                 shutil.copyfile(PROJECT / lock, folder / lock)
             command = [uv, "pip", "compile", *source, *shape, "-o", str(folder / lock), *newest]
-            if subprocess.call(command, cwd=PROJECT):  # noqa: S603 - uv, with our own words
+            if subprocess.call(command, cwd=PROJECT):
                 raise OperatorError(f"uv could not make {lock}; no lock was changed.")
             bar.advance()
     return [lock for lock in sources if content(folder / lock) != content(PROJECT / lock)]

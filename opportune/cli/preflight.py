@@ -89,7 +89,7 @@ def refusal(command: list[str], pin: str) -> str:
     """Return the installer's last line if it does not find the package."""
     environ = {**os.environ, "PIP_RETRIES": "1", "UV_HTTP_RETRIES": "1"}
     try:
-        done = subprocess.run(  # noqa: S603 - the installer, with a line of our lock
+        done = subprocess.run(
             command, input=pin, env=environ, capture_output=True, text=True, timeout=INDEX_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:

@@ -34,5 +34,5 @@ def exec_process(command: list[str], environ: Mapping[str, str] | None = None) -
         raise OperatorError(f"This would go on as {command[0]}: start it as a program of its own (subprocess).")
     sys.stdout.flush()
     if sys.platform == "win32":  # where exec gives the prompt back before the program has ended
-        sys.exit(subprocess.call(command, env=environ))  # noqa: S603 - callers name the program themselves
+        sys.exit(subprocess.call(command, env=environ))
     os.execvpe(command[0], command, environ or os.environ)  # noqa: S606 - as above

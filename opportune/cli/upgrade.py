@@ -176,7 +176,7 @@ def finish(merge: Merge, *, no_test: bool) -> None:
     # What has to be migrated is no mistake, and whether the rows are to be changed already is their owner's to say.
     waiting = [migrate, check] if new_migrations(merge) else []
     for words in [each for each in (check, test) if not (each in waiting or (no_test and each == test))]:
-        if subprocess.call([sys.executable, "oppman.py", *words], cwd=PROJECT):  # noqa: S603 - our own words
+        if subprocess.call([sys.executable, "oppman.py", *words], cwd=PROJECT):
             raise OperatorError(f"`{' '.join(words)}` fails on {branch}: mend it there, or go back: {back}")
     say("Next:")
     tell_steps(*map(_called, [*waiting, *([test] if no_test else [])]), f"{back} && git merge {branch}")

@@ -178,7 +178,7 @@ class Database(ABC):
     def _replica(self) -> Replica | None:
         return None
 
-    async def setup(self) -> None:  # noqa: B027 - not every kind has something to prepare
+    async def setup(self) -> None:
         """Prepare what the first session needs."""
 
     async def dispose(self) -> None:

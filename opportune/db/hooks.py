@@ -214,7 +214,7 @@ def _forget_models() -> None:
 
 def state_of(row: SQLModel) -> InstanceState[Any]:
     state: InstanceState[Any] | None = inspect(row)
-    assert state  # noqa: S101 - every row has one
+    assert state
     return state
 
 

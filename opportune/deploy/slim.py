@@ -103,7 +103,7 @@ def strip_symbols(packages: Path) -> None:
         for path in [path for path in packages.rglob("*.so*") if path.is_file()]:
             # Another file in its place: this process runs some of them, and would crash if they changed.
             stripped = path.with_suffix(".stripped")
-            subprocess.run([program, "--strip-unneeded", "-o", stripped, path], check=True)  # noqa: S603 - a file of our own
+            subprocess.run([program, "--strip-unneeded", "-o", stripped, path], check=True)
             stripped.replace(path)
 
 

@@ -142,7 +142,7 @@ def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings |
         site, *others = [_loaded(kind, given) for kind in settings_classes()]
     except SettingsError as error:
         return None, [Finding(line) for line in NEXT_SETTING.split(str(error))]
-    assert isinstance(site, Settings)  # noqa: S101 - the first is the site's
+    assert isinstance(site, Settings)
     return site.having(*others), []
 
 

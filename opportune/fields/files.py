@@ -141,7 +141,7 @@ class Image(File):
         Raises:
             KeyError: there is no such copy.
         """
-        assert isinstance(self.column, ImageColumn)  # noqa: S101 - made so
+        assert isinstance(self.column, ImageColumn)
         return copy_name(self, self.column.renditions[name]) if name else self
 
     @classmethod

@@ -17,11 +17,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class PermanentFailure(Exception):  # noqa: N818 - it is a decision, not a fault of the job
+class PermanentFailure(Exception):
     """Raised by a job that no further try can help: it fails at once, with this line for its reason."""
 
 
-class RetryLater(Exception):  # noqa: N818 - as above
+class RetryLater(Exception):
     """Raised by a job that was told when another try can help: it fails for now, with this line for its reason."""
 
     def __init__(self, reason: str, seconds: float) -> None:
@@ -86,7 +86,7 @@ class JobDefinition(Generic[P]):
 
     def __call__(self, *arguments: P.args, **named: P.kwargs) -> JobCall[P]:
         """The job with these arguments, to be queued: `defer(session, shrink_photo(registration.id))`."""
-        assert not named, "arguments are stored by position"  # noqa: S101 - a mistake in code, not in data
+        assert not named, "arguments are stored by position"
         return JobCall(self, arguments)
 
 

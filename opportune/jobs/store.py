@@ -51,7 +51,7 @@ RETENTION = {
 UNCLAIMED: dict[str, Any] = {"claim": None, "lease_until": None}
 
 
-class JobCancelled(CancelledError):  # noqa: N818 - a kind of cancellation, and no error
+class JobCancelled(CancelledError):
     """Ends an attempt that is over: somebody has cancelled the job, or another process has taken over.
 
     Like every cancellation it passes by `except Exception`.

@@ -104,7 +104,7 @@ def _read_pdf(filename: str, content: bytes) -> Attachment:
     command = [sys.executable, "-I", str(PDF_PROGRAM)]
     needed = {name: os.environ[name] for name in ("SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
     try:
-        done = subprocess.run(  # noqa: S603 - our own program
+        done = subprocess.run(
             command, input=content, capture_output=True, timeout=PDF_TIMEOUT_SECONDS, env=needed, check=False
         )
         said = done.stdout

@@ -32,7 +32,7 @@ class Embedder(ABC):
             LLMError: there are none.
         """
 
-    async def close(self) -> None:  # noqa: B027 - not every one has something to give back
+    async def close(self) -> None:
         """Close connections."""
 
 

@@ -89,7 +89,7 @@ class GuardedCall:
         return estimate_prompt_tokens(self.messages, self.tools)
 
 
-class SpendingRefused(LLMError):  # noqa: N818 - it is an answer, not a fault
+class SpendingRefused(LLMError):
     """Nobody is asked, or no further: a limit is reached, or answers are switched off. No other model is tried."""
 
 

@@ -144,7 +144,7 @@ class LocalProcess:
         """Start the program with this pipe for its standard input; it tells its address when the model is loaded."""
         self._hold, self.key = writing, secrets.token_urlsafe()
         with libraries.environment() as environ, os.fdopen(reading) as stdin:
-            self.process = process = subprocess.Popen(  # noqa: S603 - our own program
+            self.process = process = subprocess.Popen(
                 [sys.executable, "-P", SERVER_PROGRAM, self._weights],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
@@ -156,7 +156,7 @@ class LocalProcess:
             stdin.close()  # or the pipe would have a reader when the program has ended
             if self._closing.is_set():
                 process.kill()
-            assert process.stdout and process.stderr  # noqa: S101, PT018 - for mypy: pipes
+            assert process.stdout and process.stderr  # noqa: PT018 - for mypy: pipes
             errors = StderrReader(process.stderr)
             with suppress(BrokenPipeError):  # it has ended already, and says why
                 os.write(writing, f"{self.key}\n".encode())

@@ -175,10 +175,10 @@ class Provider(ABC):
     is_toy: bool = False
     """Whether it only shows how everything works, until a site has a real model."""
 
-    async def setup(self) -> None:  # noqa: B027 - not every provider has something to prepare
+    async def setup(self) -> None:
         """Get ready ahead of the first question. `stream` does it too; calling it again costs nothing."""
 
-    async def close(self) -> None:  # noqa: B027 - nor to give back
+    async def close(self) -> None:
         """Close connections and end processes."""
 
     @abstractmethod

@@ -49,7 +49,7 @@ class Transport(ABC):
             DeliveryError: it could not be sent now.
         """
 
-    async def check(self) -> None:  # noqa: B027 - of a folder there is nothing to ask
+    async def check(self) -> None:
         """Look whether e-mails would be taken, without sending one.
 
         Raises:

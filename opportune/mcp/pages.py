@@ -11,7 +11,7 @@ from opportune.mcp.oauth.addresses import MCP_PATH, RESOURCE_METADATA_PATH, addr
 from opportune.web.rate_limit import RateLimit
 
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
-NO_TOKEN = "Send a token: Authorization: Bearer …"  # noqa: S105 - a sentence
+NO_TOKEN = "Send a token: Authorization: Bearer …"
 
 OTHER_ORIGIN = "Pages of other sites may not send messages here."
 

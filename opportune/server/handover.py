@@ -119,7 +119,7 @@ def _replace(listener: socket.socket, command: list[str]) -> str:
     environ = {**os.environ, LISTENER_VARIABLE: str(listener.fileno()), READY_VARIABLE: str(told)}
     logger.info("Starting the next version; this one serves until that is ready.")
     try:
-        process = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), told))  # noqa: S603 - ours
+        process = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), told))
     except OSError as error:
         return str(error)
     finally:

@@ -141,7 +141,7 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     if member is None and ended is not None:
         member = TeamMember(team_id=team.id, user_id=user.id, role=ended[0])
         record_event(session, user, "team_joined", team=team.name)
-    assert member  # noqa: S101 - as just said
+    assert member
     member.switched_at = utc_now()
     session.add(member)
     await session.flush()

@@ -120,7 +120,7 @@ class Tool:
         """Have it answer there to what `request` makes."""
         app.add_api_route(f"/{self.name}", _endpoint(self), methods=["POST"])
         route = app.routes[-1]
-        assert isinstance(route, APIRoute)  # noqa: S101 - just added
+        assert isinstance(route, APIRoute)
         return route
 
     def parse(self, arguments: str) -> BaseModel:

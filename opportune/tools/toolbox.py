@@ -78,7 +78,7 @@ class Toolbox:
             OperatorError: one has no type for an argument, or FastAPI does not understand what it depends on.
         """
         for name, each in self.tools.items():
-            assert each.schema  # noqa: S101 - made, and with it all that may be wrong
+            assert each.schema
             try:
                 self.asks(name)
             except (FastAPIError, AssertionError) as error:

@@ -70,7 +70,7 @@ def described(left: deque[Batch]) -> Generator[tuple[Batch, list[Piece] | str], 
         # Without our settings: what is imported has no business with them.
         environ = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
         environ["HOME"] = folder
-        with Popen(command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, cwd=folder, env=environ) as process:  # noqa: S603
+        with Popen(command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, cwd=folder, env=environ) as process:
             try:
                 for line in process.stdout or ():
                     if line.endswith(b"\n"):

@@ -10,7 +10,7 @@ import psycopg
 from bench.harness.tasks import EMAIL, ITEMS
 from bench.peers.bare.app import INSERT, URL, database
 
-TOKEN = "a token that only this file knows"  # noqa: S105 - of a database that lives for minutes
+TOKEN = "a token that only this file knows"
 SCHEMA = """
 CREATE TABLE items
     (id {key}, title text NOT NULL, note text NOT NULL, done boolean NOT NULL, created_at {time} NOT NULL);

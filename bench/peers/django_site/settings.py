@@ -8,7 +8,7 @@ database are kept. On SQLite its file is in WAL mode as ours is.
 import os
 from urllib.parse import unquote, urlsplit
 
-SECRET_KEY = "a key for benchmarks that opens nothing and is long enough"  # noqa: S105 - as it says
+SECRET_KEY = "a key for benchmarks that opens nothing and is long enough"
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
 

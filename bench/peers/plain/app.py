@@ -26,7 +26,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.middleware.sessions import SessionMiddleware
 
 FOLDER = Path(__file__).parent
-SECRET_KEY = "a key for benchmarks that opens nothing"  # noqa: S105 - as it says
+SECRET_KEY = "a key for benchmarks that opens nothing"
 NAVIGATION = [("Books", "/books", "message"), ("Notes", "/notes", "checkbox"), ("Items", "/items", "list")]
 
 engine = create_async_engine(os.environ["BENCH_DATABASE_URL"])

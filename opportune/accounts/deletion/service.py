@@ -19,7 +19,7 @@ LAST_SUPERUSER = "You are the only superuser: nobody could run the site. Make so
 STILL_NEEDED = "Other rows of this site depend on yours, so your account cannot be deleted. Contact its operators."
 
 
-class DeletionRefused(Exception):  # noqa: N818 - it is an answer, not a fault
+class DeletionRefused(Exception):
     """The account cannot be deleted; the message tells its owner why."""
 
 

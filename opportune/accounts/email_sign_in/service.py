@@ -38,7 +38,7 @@ WRONG_CODE = "This is not the code of the newest e-mail that was asked for here.
 ENDED = "There were too many wrong codes, so that e-mail counts no more. Ask for another one."
 
 
-class RequestEnded(Exception):  # noqa: N818 - it is an answer, not a fault
+class RequestEnded(Exception):
     """So many wrong codes were typed that neither the code nor the link of this e-mail counts any more."""
 
 

@@ -28,7 +28,7 @@ NOT_INACTIVE = "This account is deactivated: nobody can sign in to it."
 SIGNED_OUT = "You have been signed out, or are no superuser any more."
 
 
-class ImpersonationRefused(Exception):  # noqa: N818 - it is an answer, not a fault
+class ImpersonationRefused(Exception):
     """Nobody may sign in as this person; the message tells the superuser why."""
 
 

@@ -34,7 +34,7 @@ NOT_BELIEVED = "This passkey could not be verified. Please try again, or take an
 Purpose = Literal["sign-in", "second-step", "add", "confirm"]
 
 
-class PasskeyRefused(Exception):  # noqa: N818 - it is an answer, not a fault
+class PasskeyRefused(Exception):
     """A sentence for whoever has shown a passkey, or wants to change theirs."""
 
 

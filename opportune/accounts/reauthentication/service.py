@@ -17,12 +17,12 @@ CONFIRMED_FOR = timedelta(minutes=15)
 SIGNED_IN_FOR = timedelta(minutes=10)
 """For so long a sign-in stands in for the password of who has none."""
 
-PASSWORD_REQUIRED = "Please type your current password."  # noqa: S105 - a sentence
+PASSWORD_REQUIRED = "Please type your current password."
 SIGN_IN_AGAIN = "That was a while ago. Sign out and in again, then do this within ten minutes."
 INVALID_CODE = "This is neither an unused code of your app nor one of your recovery codes."
 
 
-class WrongCredential(Exception):  # noqa: N818 - it is an answer, not a fault
+class WrongCredential(Exception):
     """A password or code that is wrong: its field, and a sentence about it."""
 
     def __init__(self, field: str, message: str) -> None:

@@ -20,15 +20,15 @@ KNOWN: Mapping[str, tuple[str, str]] = {
 """What it is called, and its issuer."""
 
 
-class ProviderUnreachable(Exception):  # noqa: N818 - it is an answer, not a fault
+class ProviderUnreachable(Exception):
     """It does not answer, not in time, or by an error of its own."""
 
 
-class ProviderNotBelieved(Exception):  # noqa: N818 - as above
+class ProviderNotBelieved(Exception):
     """What it says is not what it has to say; the message is for the log."""
 
 
-class SocialSignInRefused(Exception):  # noqa: N818 - it is an answer, not a fault
+class SocialSignInRefused(Exception):
     """A sentence for whoever has come back from a provider."""
 
 

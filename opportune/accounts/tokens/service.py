@@ -17,9 +17,9 @@ from opportune.db.model import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
 """Of the token that signing in gives."""
-ACCESS_TOKEN_NAME = "Signed in"  # noqa: S105 - a name
+ACCESS_TOKEN_NAME = "Signed in"
 """The name of that token; to others their owner gives one."""
-TOKEN_PREFIX = "opp_"  # noqa: S105 - no token itself
+TOKEN_PREFIX = "opp_"
 """By which people, and programs that search for leaks, know what they have found."""
 HINT_LENGTH = len(TOKEN_PREFIX) + 6
 

@@ -19,7 +19,7 @@ ALREADY_ENABLED = "You have a second factor already."
 NOT_ENABLED = "You have no second factor."
 
 
-class InvalidState(Exception):  # noqa: N818 - it is an answer, not a fault
+class InvalidState(Exception):
     """There is a second factor already, or none, or no time is left."""
 
 

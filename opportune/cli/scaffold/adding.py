@@ -168,7 +168,7 @@ def tidy(files: Sequence[Path]) -> None:
     long = [file for file in files if any(len(line) > MAX_LINE_LENGTH for line in file.read_text("utf-8").splitlines())]
     if long and importlib.util.find_spec("ruff"):
         for task in (["check", "--fix-only", "--select=I"], ["format"]):
-            subprocess.run([sys.executable, "-m", "ruff", *task, "--quiet", *long], check=False)  # noqa: S603 - our own
+            subprocess.run([sys.executable, "-m", "ruff", *task, "--quiet", *long], check=False)
 
 
 class _Texts:

@@ -131,7 +131,7 @@ def _with_group(source: Source, call: ast.Call, given: ast.expr | None, code: st
     if not isinstance(given, ast.Dict):
         raise NotAsExpected(f"says groups=… in a way of its own: add {code} there")
     wanted = ast.parse(f"{{{code}}}", mode="eval").body
-    assert isinstance(wanted, ast.Dict)  # noqa: S101 - our own
+    assert isinstance(wanted, ast.Dict)
     name = ast.literal_eval(wanted.keys[0] or ast.Constant(""))
     for key, value in zip(given.keys, given.values, strict=True):
         if isinstance(key, ast.Constant) and key.value == name and isinstance(value, ast.Dict):

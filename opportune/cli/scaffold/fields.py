@@ -303,7 +303,7 @@ def _refuse_option(found: Field, option: str) -> None:
 
 def _literal(found: Field) -> str:
     literal = found.kind.literal
-    assert literal  # noqa: S101 - only such a type takes a default
+    assert literal
     try:
         return literal(found.default) if found.type != "enum" else _refuse()
     except (ValueError, KeyError, ArithmeticError):

@@ -9,7 +9,7 @@ from opportune.errors import OperatorError
 MAX_LINE_LENGTH = 120
 
 
-class NotAsExpected(Exception):  # noqa: N818 - whoever raises it says what is to be done by hand
+class NotAsExpected(Exception):
     """A file that is not written as what is to be added needs it."""
 
 

@@ -178,7 +178,7 @@ def as_project(release: Release, record: Record | None, folder: Path) -> Path:
     arguments = still_there(record.startproject, release.root)
     command = [sys.executable, "oppman.py", "startproject", *arguments, str(folder)]
     try:
-        result = subprocess.run(  # noqa: S603 - the release is what its owner named
+        result = subprocess.run(
             command,
             cwd=release.root,
             env={**Git(folder).environment, "PYTHONDONTWRITEBYTECODE": "1", PREPARED: "1"},

@@ -21,7 +21,7 @@ class Program:
 
     def __init__(self, command: Sequence[str], **options: Any) -> None:
         self._complaints = TemporaryFile()  # noqa: SIM115 - closed by __exit__
-        self._process = subprocess.Popen(command, stderr=self._complaints, **options)  # noqa: S603 - callers name it
+        self._process = subprocess.Popen(command, stderr=self._complaints, **options)
 
     def __enter__(self) -> Self:
         return self

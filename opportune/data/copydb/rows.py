@@ -161,13 +161,13 @@ def statement(connection: Connection, table: Table) -> str:
 
 def sqlite_driver(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - for the type checker
+    assert isinstance(driver, sqlite3.Connection)
     return driver
 
 
 def psycopg_driver(connection: Connection) -> psycopg.Connection[Row]:
     driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - for the type checker
+    assert isinstance(driver, psycopg.Connection)
     return driver
 
 

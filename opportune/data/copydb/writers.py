@@ -39,7 +39,7 @@ class Writer(ABC):
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    def reserve(self, tables: Sequence[Table]) -> None:  # noqa: B027 - SQLite's transaction keeps others out by itself
+    def reserve(self, tables: Sequence[Table]) -> None:
         """Keep others from writing into the tables that are there until the transaction ends."""
 
     @abstractmethod
@@ -63,7 +63,7 @@ class Writer(ABC):
             OperatorError: some are missing.
         """
 
-    def advance_numbers(self, tables: Sequence[Table]) -> None:  # noqa: B027 - SQLite looks for the largest id itself
+    def advance_numbers(self, tables: Sequence[Table]) -> None:
         """Let new rows be numbered after those that are there."""
 
 

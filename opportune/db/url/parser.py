@@ -29,7 +29,7 @@ NO_PASSWORD = re.compile(
 )
 
 
-class InvalidURL(Exception):  # noqa: N818 - becomes an OperatorError where the setting's name is known
+class InvalidURL(Exception):
     """Why an address cannot be used, in words that follow the setting's name. Holds no password."""
 
 

@@ -49,7 +49,7 @@ class Relay:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio calls this in one
+        assert task is not None
         self._tasks.add(task)
         try:
             await self._pass_on(reader, writer)

@@ -39,7 +39,7 @@ class Result:
     mend: str = ""
 
 
-class StepFailed(Exception):  # noqa: N818 - a rehearsal that finds something is no error of ours
+class StepFailed(Exception):
     """The site did not do what it should, and what would mend it."""
 
     def __init__(self, text: str, mend: str) -> None:
@@ -47,7 +47,7 @@ class StepFailed(Exception):  # noqa: N818 - a rehearsal that finds something is
         self.text, self.mend = text, mend
 
 
-class StepLeftOut(Exception):  # noqa: N818 - as above
+class StepLeftOut(Exception):
     """The site, or this machine, has nothing of the kind."""
 
 

@@ -33,11 +33,11 @@ UNKNOWN_PROGRAM = "This program is not known here, or nobody has used it for lon
 UNKNOWN_REDIRECT = "This program wants you sent to where it has not registered. Nothing was allowed."
 
 
-class UntrustedRequest(Exception):  # noqa: N818 - it is an answer, not a fault
+class UntrustedRequest(Exception):
     """Nobody knows whom to answer: a sentence for the person alone."""
 
 
-class RefusedRequest(Exception):  # noqa: N818 - as before
+class RefusedRequest(Exception):
     """A request of a known program that is wrong: OAuth's word for it, a sentence, and where the program hears it."""
 
     def __init__(self, error: str, description: str, address: str) -> None:

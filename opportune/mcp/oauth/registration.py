@@ -11,7 +11,7 @@ from opportune.mcp.oauth.models import McpClient
 from opportune.mcp.oauth.redirects import REDIRECT_RULE, host_of, parse_redirect
 from opportune.signing import seal
 
-SECRET_PURPOSE = "mcp: client secret"  # noqa: S105 - a name
+SECRET_PURPOSE = "mcp: client secret"
 MAX_REDIRECTS = 10
 MAX_NAME_LENGTH = 100
 MAX_UNUSED_CLIENTS = 1000

@@ -82,7 +82,7 @@ class Vectors(ABC):
     ) -> Select[tuple[int, float]]:
         """The ids and distances of those among these rows, or all, that mean the like: the nearest first."""
 
-    async def prepare(self, session: AsyncSession) -> None:  # noqa: B027 - SQLite has nothing to prepare
+    async def prepare(self, session: AsyncSession) -> None:
         """Have the session's connection know how to compare vectors."""
 
     async def is_possible(self, database: Database) -> bool:

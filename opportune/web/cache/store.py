@@ -34,7 +34,7 @@ class Store(ABC):
     is_shared: bool
     """Whether other processes have it too."""
 
-    async def close(self) -> None:  # noqa: B027 - not every kind has something to close
+    async def close(self) -> None:
         """Let go of connections."""
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Store(ABC):
         """Whether this process may do it: no other one is at it."""
         return True
 
-    async def release(self, _work: str) -> None:  # noqa: B027 - one process has nobody to keep out
+    async def release(self, _work: str) -> None:
         """The end of what `claim` began."""
 
 

@@ -123,7 +123,7 @@ def _error_page(request: Request, context: Mapping[str, Any], status: int) -> Re
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - the type that this handler is registered for
+    assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, (ClientDisconnect, OSError)):  # FastAPI turns them into an unreadable body
         raise error.__cause__
     if 300 <= error.status_code < 400:
@@ -141,13 +141,13 @@ async def on_forbidden(request: Request, _error: Exception) -> Response:
 
 
 async def on_field_errors(request: Request, error: Exception) -> Response:
-    assert isinstance(error, FieldErrors)  # noqa: S101 - the type that this handler is registered for
+    assert isinstance(error, FieldErrors)
     errors = [{"field": [name] if name else [], "message": words} for name, words in error.errors.items()]
     return problem(request, 422, str(error), errors=errors)
 
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - the type that this handler is registered for
+    assert isinstance(error, RequestValidationError)
     # The input itself stays out of the answer: it may be a password.
     errors = [{"field": _field(item), "message": message_for(item)} for item in error.errors()]
     # A path that cannot name a row is an address where nothing is.
@@ -193,13 +193,13 @@ async def on_busy(request: Request, error: Exception) -> Response:
 
 
 async def on_storage_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, StorageError)  # noqa: S101 - the type that this handler is registered for
+    assert isinstance(error, StorageError)
     return problem(request, error.status, str(error), headers=RETRY_HEADERS if error.status == 503 else None)
 
 
 async def on_service_error(request: Request, error: Exception) -> Response:
     """Respond with the error's sentence, and log what only an operator can mend."""
-    assert isinstance(error, ServiceError)  # noqa: S101 - the type that this handler is registered for
+    assert isinstance(error, ServiceError)
     if not error.retryable:
         logger.error("%s: %s", error.service, error.with_advice)
     wait = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else RETRY_HEADERS

@@ -98,7 +98,7 @@ class CacheStorage:
         self._limiters = [FixedWindowRateLimiter(storage) for storage in storages]
 
     async def _forget_the_oldest(self) -> None:
-        assert self._memory is not None  # noqa: S101 - opened with the limiters
+        assert self._memory is not None
         kept = self._memory.expirations
         for key in list(islice(kept, max(0, len(kept) - MAX_COUNTERS_IN_MEMORY + 1))):
             await self._memory.clear(key)

@@ -45,8 +45,8 @@ def _bases(environment: Environment, template: Template) -> Iterator[Template]:
 @lru_cache(maxsize=512)
 def _extended(environment: Environment, template: Template) -> str:
     # Jinja makes a new template of a file that has changed, which is asked afresh then.
-    assert environment.loader  # noqa: S101 - it has found the template
-    assert template.name  # noqa: S101 - as above
+    assert environment.loader
+    assert template.name
     source, _, _ = environment.loader.get_source(environment, template.name)
     extends = environment.parse(source).find(nodes.Extends)
     return extends.template.value if extends and isinstance(extends.template, nodes.Const) else ""

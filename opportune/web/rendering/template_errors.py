@@ -87,7 +87,7 @@ def _missing_templates(environment: Environment, tree: nodes.Template) -> Iterat
 
 
 def _is_there(environment: Environment, name: str) -> bool:
-    assert environment.loader  # noqa: S101 - templates have one
+    assert environment.loader
     with suppress(TemplateNotFound):
         return name.startswith(OF_LIBRARIES) or bool(environment.loader.get_source(environment, name))
     return False

@@ -14,7 +14,7 @@ PROGRAMS = {"sqlite3", "psql"}
 ADDRESS = "host=db.example dbname=site user=ann port=6432 sslmode=require"
 
 
-class Started(Exception):  # noqa: N818 - not an error: where the process would go on as another program
+class Started(Exception):
     """The command and environment that the process would go on with."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
