@@ -12,11 +12,11 @@ from opportune.db.database import Database
 from opportune.errors import ServiceError
 from opportune.jobs import JobContext, defer, job
 from opportune.search import IndexMissing
-from opportune.search.documents.index import by_meaning
+from opportune.search.documents import index as document_indexes
 from opportune.search.documents.vectors import DocumentVectors, entries_of
 from opportune.search.embeddings import Embeddings, Vector
+from opportune.search.models import searchable
 from opportune.search.models.hybrid import VECTORS
-from opportune.search.models.searchable import registered
 
 TAKEN_TEXT = "A text."
 """Taken by any endpoint that takes one at all."""
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 async def embed_rows(run: JobContext, table: str) -> None:
     """Make the embeddings that rows of a searchable table lack; all of them, where EMBEDDING_MODEL is another."""
 
-    embeddings, fields = run.llm.embeddings, registered.get(table)
+    embeddings, fields = run.llm.embeddings, searchable.registered.get(table)
     vectors = VECTORS[run.database.engine.dialect.name]
     if not (embeddings and fields and fields.by_meaning) or not await vectors.is_possible(run.database):
         return
@@ -57,7 +57,7 @@ async def embed_rows(run: JobContext, table: str) -> None:
 async def embed_documents(run: JobContext, name: str) -> None:
     """Make the embeddings that the documents of an index lack."""
 
-    embeddings, index = run.llm.embeddings, by_meaning.get(name)
+    embeddings, index = run.llm.embeddings, document_indexes.by_meaning.get(name)
     if not (embeddings and index):
         return
     vectors = DocumentVectors(index, run.database)
@@ -85,9 +85,11 @@ async def embed_documents(run: JobContext, name: str) -> None:
 async def embed_all(run: JobContext) -> None:
     """Make what is missing: of rows that statements, commands or other programs have changed."""
 
-    for name in [*by_meaning] if run.llm.embeddings else ():
+    for name in [*document_indexes.by_meaning] if run.llm.embeddings else ():
         await embed_documents.function(run, name)
-    for table in [fields.table for fields in registered.values() if fields.by_meaning and run.llm.embeddings]:
+    for table in [
+        fields.table for fields in searchable.registered.values() if fields.by_meaning and run.llm.embeddings
+    ]:
         await embed_rows.function(run, table)
 
 

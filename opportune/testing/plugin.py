@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opportune.cli.test import ONLY_DATABASE
-from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.project import installed_names, settings_class
 from opportune.testing.services.missing_programs import pytest_terminal_summary
-from opportune.testing.unmigrated import require_migrations
 
 if TYPE_CHECKING:
     from opportune.settings import BaseSettings, Settings
@@ -97,6 +93,8 @@ def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
     """Make settings that no file of the machine reaches; those of features are as given, or as their classes begin."""
     from pydantic import SecretStr  # noqa: PLC0415 - see above
 
+    from opportune.project import settings_class  # noqa: PLC0415 - see above
+
     environ = frozenset(item for item in os.environ.items() if item[0] not in ("DATABASE_URL", "PYTEST_CURRENT_TEST"))
     settings = _read_settings(settings_class(), environ)
     return settings.model_copy(update={"database_url": SecretStr(database_url)}).having(*of_features)
@@ -114,7 +112,11 @@ def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]])
 
 def migrate(database_url: str) -> None:
     """Apply the migrations of what is installed."""
+    from opportune.db.migrations.connection import connect  # noqa: PLC0415 - see above
+    from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415 - see above
     from opportune.db.migrations.runner import plan_for, run_migrations  # noqa: PLC0415 - see above
+    from opportune.project import installed_names  # noqa: PLC0415 - see above
+    from opportune.testing.unmigrated import require_migrations  # noqa: PLC0415 - see above
 
     graph = MigrationGraph(installed_names())
     with connect(settings_for(database_url)) as connection:

@@ -97,6 +97,6 @@ def test_what_few_requests_need_is_not_imported_by_a_site(start: Start) -> None:
         "pwdlib",
     }
     heavy |= {"markdown_it", "nh3", "pythonjsonlogger", "redis", "xllamacpp"}
-    heavy |= {"opentelemetry.sdk", "opportune.telemetry.metrics", "opportune.telemetry.traces", "sentry_sdk"}
+    heavy |= {"opentelemetry.sdk", "sentry_sdk"}
     assert "opportune.application" in start.modules["development"]
     assert start.has("development", *heavy) == set()

@@ -7,7 +7,7 @@ import asyncio
 from time import time
 from typing import Protocol, cast
 
-from sqlalchemy import AsyncAdaptedQueuePool
+from sqlalchemy import AsyncAdaptedQueuePool, QueuePool
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.pool.base import _ConnectionRecord as Record
@@ -82,7 +82,12 @@ class TimedPool(AsyncAdaptedQueuePool):
         return connection is None or await_only(connection.is_alive(PING_TIMEOUT_SECONDS))
 
 
-def count_waiting(pool: AsyncAdaptedQueuePool) -> int:
+def count_waiting(pool: QueuePool) -> int:
     """Return how many callers wait for a connection; SQLAlchemy has no public counter."""
     queue = vars(getattr(pool, "_pool", None) or object).get("_queue")
     return sum(not getter.done() for getter in getattr(queue, "_getters", ()))
+
+
+def max_connections(pool: QueuePool) -> int:
+    """Return how many connections the pool may open."""
+    return pool.size() + max(0, getattr(pool, "_max_overflow", 0))

@@ -39,7 +39,7 @@ def of_process(state: State) -> Iterator[Family]:
 
 
 def _of_pools(database: Database) -> Iterator[Family]:
-    settings = database.settings
+    max_connections = speedup("opportune.db.drivers.pool_adapter", "max_connections", QueuePool.size)
     count_waiting = speedup("opportune.db.drivers.pool_adapter", "count_waiting", _unknown)
     used = Family("opportune_database_connections_in_use", "gauge", "Connections that somebody works with.")
     room = Family("opportune_database_connections_max", "gauge", "Connections that there can be.")
@@ -52,7 +52,7 @@ def _of_pools(database: Database) -> Iterator[Family]:
         if isinstance(pool, QueuePool):
             labels = {"pool": name}
             used.samples.append(("", labels, pool.checkedout()))
-            room.samples.append(("", labels, settings.database_pool_size + settings.database_max_overflow))
+            room.samples.append(("", labels, max_connections(pool)))
             waiting.samples.append(("", labels, count_waiting(pool)))
     yield from (used, room, waiting)
 
