@@ -22,8 +22,12 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     SIGNALS.append(signal.SIGBREAK)
 
-GC_THRESHOLDS = (20_000, 20, 20)
-"""Python's own are 700, 10, 10: new objects, and rounds of the younger generations, until it looks for garbage."""
+GC_THRESHOLDS = (20_000, 5, 2)
+"""New objects between collections of the young generation, and how many collections of one come before the next older.
+
+Python's default is 700, 10, 10. A dropped compiled statement refers to itself and has reached the oldest generation:
+if that is collected too rarely, a worker grows without end.
+"""
 
 next_version_serves = threading.Event()
 """Set when another process has taken over the socket (SIGHUP): this one may take its time to end."""
@@ -53,9 +57,9 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
 
 
 def tune_gc() -> None:
-    """Have the garbage collector leave alone what the start has made: it stays, and each request would pay for it.
+    """Exclude the objects of the start from garbage collection: they stay, and each collection would visit them.
 
-    New garbage is looked for less often. Most of what a request leaves behind goes at once, without that.
+    Young garbage is collected less often than by default. Reference counts free most objects of a request.
     """
     if gc.get_threshold() != GC_THRESHOLDS:
         gc.freeze()

@@ -2,6 +2,8 @@ import asyncio
 import gc
 import signal
 import threading
+import weakref
+from collections.abc import Iterator
 from types import FrameType
 
 import pytest
@@ -9,12 +11,29 @@ from fastapi import FastAPI
 
 from opportune.server.shutdown import GC_THRESHOLDS, shutting_down, tune_gc, watch_signals
 
+MAX_OBJECTS_BEFORE_FULL_COLLECTION = 1_000_000
+
 
 @pytest.fixture
 def app() -> FastAPI:
     app = FastAPI()
     app.state.shutting_down = asyncio.Event()
     return app
+
+
+@pytest.fixture
+def before_tuning() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    yield
+    gc.set_threshold(*thresholds)
+
+
+class Cycle:
+    """An object that refers to itself, as compiled statements do."""
+
+    def __init__(self) -> None:
+        self.itself = self
 
 
 async def test_a_signal_is_heard_here_and_by_the_server(app: FastAPI) -> None:
@@ -59,7 +78,20 @@ def test_it_runs_in_a_thread_where_there_are_no_signals(app: FastAPI) -> None:
     assert shutting_down(app).is_set()
 
 
+@pytest.mark.usefixtures("before_tuning")
 def test_started_site_collects_garbage_rarely() -> None:
-    gc.set_threshold(700, 10, 10)
     tune_gc()
     assert gc.get_threshold() == GC_THRESHOLDS
+
+
+@pytest.mark.usefixtures("before_tuning")
+def test_started_site_frees_old_garbage() -> None:
+    tune_gc()
+    old = Cycle()
+    reference = weakref.ref(old)
+    gc.collect()  # moves it to the oldest generation
+    del old
+    surviving: list[list[int]] = []
+    while reference() and len(surviving) < MAX_OBJECTS_BEFORE_FULL_COLLECTION:
+        surviving.append([])
+    assert reference() is None
