@@ -23,10 +23,10 @@ def main() -> int:
     if asks_for_overview(sys.argv[1:]):  # needs nothing that is not there
         return show_overview()
     if sys.argv[1:2] == ["startproject"]:  # nor does this
-        from opportune.cli.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely wanted
+        from opportune.cli.project.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely wanted
 
         return startproject(sys.argv[2:])
-    from opportune.cli.environment import enter  # noqa: PLC0415 - takes longer than the above
+    from opportune.cli.environment.entry import enter  # noqa: PLC0415 - takes longer than the above
 
     enter(sys.argv[1:])
     from opportune.cli.main import main as command_line  # noqa: PLC0415 - what it imports is there from here on

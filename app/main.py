@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from app.installed import INSTALLED
 from opportune import application
-from opportune.settings import Settings, get_settings
+from opportune.config import Settings, get_settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -1,9 +1,9 @@
 """The settings of this site: the framework's, and yours."""
 
-import opportune.settings
+import opportune.config
 
 
-class Settings(opportune.settings.Settings):
+class Settings(opportune.config.Settings):
     """One attribute per setting, from the environment or `.env`: `site_name` is SITE_NAME there."""
 
     site_name: str = "Opportune"

@@ -15,12 +15,12 @@ from time import process_time
 
 from pydantic import SecretStr
 
+from opportune.config.project import installed_names
+from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
-from opportune.project import installed_names
-from opportune.settings import Settings
 from opportune.storage import Storage, open_storage
 from opportune.storage.routes import PART_BYTES
 from opportune.telemetry.process import resident_memory_bytes

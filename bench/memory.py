@@ -20,11 +20,11 @@ from typing import NamedTuple
 import uvloop
 from sqlalchemy import text
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
-from opportune.settings import Settings
 
 READERS = (1, 4, 16)
 LISTS, ROWS, OWNERS = 1600, 100_000, 1000

@@ -20,9 +20,9 @@ from pydantic import SecretStr
 from sqlalchemy import event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.settings import Settings
 from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer
 from opportune.testing.services.postgres import postgres
 

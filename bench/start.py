@@ -21,8 +21,8 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from statistics import median
 
+from opportune.config.settings import Settings
 from opportune.llm import Message, make_provider
-from opportune.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 PARTS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")

@@ -6,14 +6,14 @@ Everything here is synchronous, so it works in a shell and inside a running even
 from alembic import context
 from sqlalchemy import Connection
 
+from opportune.config.project import installed_names  # importing the features also fills Model.metadata
+from opportune.config.settings import load_settings
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import as_alembic_records
 from opportune.db.migrations.options import OPTIONS, keep_transaction
 from opportune.db.model import Model
-from opportune.project import installed_names  # importing the features also fills Model.metadata
-from opportune.settings import load_settings
 
 tree = MigrationGraph(installed_names())
 # alembic.ini names the folder of all features; only those that are installed count.

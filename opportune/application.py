@@ -15,6 +15,9 @@ from opportune.accounts.submissions import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.mount import add_admin, add_icons
 from opportune.admin.permissions import Permissions
+from opportune.config.project import installed_features, require_distinct
+from opportune.config.settings import Settings, get_settings, read_feature_settings
+from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
 from opportune.feature import Feature
 from opportune.jobs import requests
@@ -24,11 +27,8 @@ from opportune.llm import LanguageModel
 from opportune.llm.guard import guard_of
 from opportune.mail import pages as mailbox
 from opportune.mail.transport import transport_for
-from opportune.project import installed_features, require_distinct
 from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
-from opportune.settings import Settings, get_settings, read_feature_settings
-from opportune.speedups import speedup
 from opportune.storage import open_storage, routes
 from opportune.telemetry.setup import add_telemetry, errors_reported, telemetry_running
 from opportune.web import api_docs, health, markdown_preview, root_files

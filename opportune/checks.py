@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+from opportune.config.hosts import current_host
+from opportune.config.project import installed_features
+from opportune.config.settings import GENERATE_KEY_COMMAND, MIN_SECRET_KEY_LENGTH, Settings, load_settings
 from opportune.db.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
-from opportune.hosts import current_host
 from opportune.jobs.factory import declared_jobs
 from opportune.jobs.schedule import next_run_time
 from opportune.mail.addresses import parse_recipient
 from opportune.mail.errors import InvalidEmailError
 from opportune.mail.transport import ConsoleTransport, transport_for
-from opportune.project import installed_features
-from opportune.settings import GENERATE_KEY_COMMAND, MIN_SECRET_KEY_LENGTH, Settings, load_settings
 from opportune.storage import open_storage
 from opportune.storage.folder import FolderStorage
 

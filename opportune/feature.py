@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from opportune.accounts.models import User
     from opportune.checks import Check
+    from opportune.config.settings import BaseSettings, Settings
     from opportune.db.database import Database
     from opportune.db.hooks import Hook
     from opportune.jobs import JobCall, JobDefinition
     from opportune.llm.guard import Guard
-    from opportune.settings import BaseSettings, Settings
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from opportune.annotations import UNBOUNDED, Stored
+from opportune.schemas.annotations import UNBOUNDED, Stored
 
 ONE_LINE = r"^[^\r\n]*$"
 

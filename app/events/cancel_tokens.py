@@ -5,9 +5,8 @@ from datetime import datetime
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from app.events.models import Registration
+from opportune.config import Settings, derived_keys
 from opportune.errors import NotFound
-from opportune.settings import Settings
-from opportune.signing import derived_keys
 
 
 def make_token(settings: Settings, registration: Registration) -> str:

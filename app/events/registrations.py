@@ -9,10 +9,10 @@ from app.events.jobs import FOLDER, delete_photos, shrink_photo
 from app.events.models import Event, Registration
 from app.events.schemas import RegistrationCreate
 from app.events.service import REGISTRATION_ENDED, Events, RegistrationClosed, RegistrationResult
+from opportune.config import Settings
 from opportune.errors import NotFound
 from opportune.jobs import defer
 from opportune.mail import enqueue_email, render_email
-from opportune.settings import Settings
 from opportune.storage import Storage, StorageError
 from opportune.web import Upload, format_datetime
 

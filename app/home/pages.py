@@ -9,7 +9,7 @@ import fastapi
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts import OptionalUser
-from opportune.project import PROJECT
+from opportune.config import PROJECT
 from opportune.web import cached, render_panels, templates
 
 router = APIRouter()

@@ -15,7 +15,7 @@ from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.strategy import SessionStrategy
 from opportune.accounts.tokens.dependencies import needed_by
 from opportune.accounts.tokens.strategies import TokenStrategy, token_strategy
-from opportune.settings import get_settings
+from opportune.config.settings import get_settings
 
 
 async def get_user_manager(context: AccountCtx) -> UserManager[User]:

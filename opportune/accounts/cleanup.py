@@ -5,11 +5,11 @@ from datetime import timedelta
 from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
+from opportune.config.settings import Settings
 from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.jobs import JobContext, job
-from opportune.settings import Settings
 
 
 async def delete_expired(database: Database, settings: Settings) -> dict[str, int]:

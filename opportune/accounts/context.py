@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.accounts.users import user_manager
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.client import Client
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.security_log import log_security_event

@@ -9,9 +9,9 @@ from sqlmodel import col
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
 from opportune.jobs import JobCall, defer
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
-from opportune.settings import Settings
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 EMAILS_PER_ADDRESS = RateLimit("accounts.emails_per_address", 20)

@@ -26,9 +26,9 @@ from opportune.accounts.users import (
     InvalidPasswordError,
     find_by_email,
 )
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings, get_settings
 from opportune.db.model import MAX_ID
-from opportune.project import installed_features
-from opportune.settings import Settings, get_settings
 
 U = TypeVar("U", bound=UserBase)
 

@@ -7,9 +7,9 @@ from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint, eve
 from sqlalchemy import Text as SqlText
 from sqlmodel import Field
 
+from opportune.config.project import PACKAGE, USER_TABLE, users_module
 from opportune.db.model import BigId, Model, utc_now
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, USER_TABLE, users_module
 
 
 class UserBase(Model):

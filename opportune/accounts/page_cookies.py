@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 
 
 def page_cookie_name(settings: Settings, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from opportune.accounts.breached_passwords import is_breached
 from opportune.accounts.passwords import MAX_PASSWORD_LENGTH
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.text import storable
 
 MIN_GUESSES = 10**8

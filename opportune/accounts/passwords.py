@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from opportune.errors import Busy
-from opportune.memory import total_memory_bytes
+from opportune.runtime.memory import total_memory_bytes
 
 if TYPE_CHECKING:
     from pwdlib import PasswordHash

@@ -22,7 +22,7 @@ from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.social_sign_in.providers import configured_providers
 from opportune.accounts.two_factor.factors import has_second_factor
 from opportune.accounts.users import InvalidPasswordError
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.forms.fields import Control
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS

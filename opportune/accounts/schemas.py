@@ -3,9 +3,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints, TypeAdapter
 
-from opportune.annotations import FieldOptions
-from opportune.email_domains import accept_development_domains
+from opportune.config.email_domains import accept_development_domains
 from opportune.schemas import Schema
+from opportune.schemas.annotations import FieldOptions
 from opportune.text import Line, Password
 
 

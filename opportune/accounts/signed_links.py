@@ -12,9 +12,9 @@ from itsdangerous import BadData
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
+from opportune.config.signing import signer
 from opportune.db.model import MAX_ID
-from opportune.settings import Settings
-from opportune.signing import signer
 
 LIFETIMES = {
     "verify": timedelta(days=3),

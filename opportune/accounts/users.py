@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.project import users_module
-from opportune.settings import Settings
+from opportune.config.project import users_module
+from opportune.config.settings import Settings
 
 if TYPE_CHECKING:
     from opportune.accounts.manager import UserManager

@@ -9,7 +9,7 @@ from sqlmodel import col
 from opportune.accounts.email_sign_in.service import signs_in_by_email
 from opportune.accounts.models import LinkedAccount, Passkey, User
 from opportune.accounts.social_sign_in.providers import configured_providers
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 
 
 @dataclass(frozen=True)

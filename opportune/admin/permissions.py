@@ -14,7 +14,7 @@ from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of
 from opportune.accounts.groups.permissions import needs
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.suggestions import did_you_mean
+from opportune.runtime.suggestions import did_you_mean
 from opportune.web.routing import several
 
 MAX_GROUP_NAME = 150

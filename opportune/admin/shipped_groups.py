@@ -8,8 +8,8 @@ from sqlmodel import col
 
 from opportune.accounts.models import Grant, Group, ShippedGrant
 from opportune.admin.permissions import Permissions
+from opportune.config.project import installed_features
 from opportune.db.migrations.post_migrate import post_migrate
-from opportune.project import installed_features
 
 TABLE = ShippedGrant.__table__  # type: ignore[attr-defined]  # SQLModel's
 

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from opportune.answers.settings import AnswersSettings
 from opportune.checks import Finding
+from opportune.config.settings import Settings
 from opportune.db.url.providers import is_local
-from opportune.settings import Settings
 
 
 def check_web_search(settings: Settings) -> Iterator[Finding]:

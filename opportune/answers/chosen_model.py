@@ -6,11 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
+from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
+from opportune.config.settings import Settings
+from opportune.config.signing import seal, unseal
 from opportune.db.database import Database
 from opportune.db.model import ModelBase, utc_now
-from opportune.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
-from opportune.settings import Settings
-from opportune.signing import seal, unseal
 from opportune.text import Text
 
 SITE = "site"

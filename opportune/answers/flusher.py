@@ -127,7 +127,7 @@ class AnswerFlusher:
         finally:
             del self._growing[unsaved.live.id]
 
-    def save_soon(self) -> None:
+    def plan_save(self) -> None:
         """Plan a save of new text: immediately if the last save is long enough ago."""
         if self._due is None:
             self._due = self._saved_at + self._interval()
@@ -192,7 +192,7 @@ class AnswerFlusher:
             await SHOWING.wait()
             growing[answer_id].note_saved(stop)
             if growing[answer_id].has_new_text:  # also what came before a failed save was repeated
-                self.save_soon()
+                self.plan_save()
 
     async def _store_ends(self) -> None:
         waiting, self._ends = self._ends, {}

@@ -12,7 +12,7 @@ from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer
 from opportune.answers.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS, AnswerProgress
 from opportune.db import Database
-from opportune.tasks import cancel_and_wait
+from opportune.runtime.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 

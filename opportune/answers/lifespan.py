@@ -10,9 +10,9 @@ from opportune.answers.manager import AnswerManager
 from opportune.answers.settings import AnswersSettings, grace_seconds
 from opportune.answers.within_requests import RequestAnswerManager
 from opportune.llm.language_model import LanguageModel
+from opportune.runtime.tasks import cancel_and_wait
 from opportune.server import shutting_down
 from opportune.server.shutdown import next_version_serves
-from opportune.tasks import cancel_and_wait
 from opportune.tools import full_toolbox_of
 from opportune.tools.toolbox import offer, retrieval_of
 

@@ -37,8 +37,8 @@ from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment, attach, requ
 from opportune.llm.guard import Payer
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of
 from opportune.llm.provider import LLMError, estimate_tokens
+from opportune.runtime.tasks import cancel_and_wait
 from opportune.storage import Storage
-from opportune.tasks import cancel_and_wait
 from opportune.tools import Toolbox
 
 logger = logging.getLogger(__name__)

@@ -3,9 +3,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
+from opportune.config.hosts import shutdown_seconds
+from opportune.config.settings import BaseSettings
 from opportune.errors import OperatorError
-from opportune.hosts import shutdown_seconds
-from opportune.settings import BaseSettings
 
 SPARED_SECONDS = 2.0
 """Seconds of the host's time that are left for handing over, and for what closes the database."""

@@ -185,7 +185,7 @@ class AnswerTask:
 
     def _add(self, text: str, reasoning: str = "") -> None:
         self.unsaved.add(made_storable(text), made_storable(reasoning))
-        self.flusher.save_soon()
+        self.flusher.plan_save()
 
     async def _note(self, run: ToolRun) -> None:
         at = len(self.unsaved.text)

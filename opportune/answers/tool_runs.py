@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from opportune.answers.models import Answer
 from opportune.llm.provider import Message, ToolCall
-from opportune.logging import escape_control_chars
+from opportune.server.logging import escape_control_chars
 from opportune.text import made_storable
 from opportune.tools import ToolRun
 from opportune.tools.retrieval import RETRIEVAL_ROUND

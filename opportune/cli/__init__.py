@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opportune.cli.output import print_json, print_table, progress, say, warn
     from opportune.cli.transaction import in_transaction
-    from opportune.settings import Settings
+    from opportune.config.settings import Settings
 
 __all__ = ["call_command", "in_transaction", "print_json", "print_table", "progress", "say", "warn"]
 

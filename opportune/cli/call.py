@@ -14,9 +14,9 @@ from opportune.cli import output
 from opportune.cli.main import command_group, load, reason_of_abort, usage
 from opportune.cli.process import keeping_the_process
 from opportune.cli.registry import HELPS, PROGRAM, command_files
+from opportune.config.settings import Settings, using_settings
 from opportune.errors import CommandError, OperatorError
-from opportune.settings import Settings, using_settings
-from opportune.suggestions import did_you_mean
+from opportune.runtime.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from typer._click import Command, Parameter

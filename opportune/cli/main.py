@@ -1,6 +1,6 @@
 """The command line: each command of `registry.py`, loaded from its own file when it is called.
 
-The file `opportune/cli/<name>.py` defines `command`: a function with Typer's annotations, or a `typer.Typer()` with
+`opportune/cli/<family>/<name>.py` defines `command`: a function with Typer's annotations, or a `typer.Typer()` with
 subcommands. It may import what it likes at its top, since nobody else imports it. `CONTEXT_SETTINGS` in the same file
 are handed to Typer as they are. A command that cannot go on raises `OperatorError`; `raise typer.Exit(code)` ends it
 with another code. What it says goes through `output.py`.
@@ -28,12 +28,21 @@ from opportune import __version__
 from opportune.cli import output
 from opportune.cli.completion_adapter import complete_after_python
 from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
-from opportune.cli.registry import HELPS, OPTIONS, PROGRAM, command_files, feature_commands, overview, reader_left
+from opportune.cli.registry import (
+    HELPS,
+    MODULES,
+    OPTIONS,
+    PROGRAM,
+    command_files,
+    feature_commands,
+    overview,
+    reader_left,
+)
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, unknown_command, wrong_usage
+from opportune.config.project import PACKAGE, PROJECT, display_path, env_file_value
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE, PROJECT, display_path, env_file_value
-from opportune.suggestions import did_you_mean
+from opportune.runtime.suggestions import did_you_mean
 
 if TYPE_CHECKING:  # Typer carries its own click and gives it no public name: nothing of it is wanted at run time
     from typer._click import Command, Context, HelpFormatter
@@ -52,7 +61,7 @@ class Commands(TyperGroup):
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
         if cmd_name not in HELPS and cmd_name in command_files():
-            ctx.with_resource(output.work_shown())  # a feature says how far it is by `opportune.progress`
+            ctx.with_resource(output.work_shown())  # a feature says how far it is by `opportune.runtime.progress`
         return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
     def resolve_command(self, ctx: "Context", args: list[str]) -> "tuple[str | None, Command | None, list[str]]":
@@ -84,10 +93,9 @@ def common_options(
 
 def load(name: str) -> "Command":
     """The command of that name, from its file, with the options of every command."""
-    file, words = f"opportune.cli.{name}", HELPS.get(name)
-    if words is None:
-        file, words = f"{PACKAGE}.{name}.commands", feature_summary(name)
-    module = import_module(file)
+    is_own = name in MODULES
+    words = HELPS[name] if is_own else feature_summary(name)
+    module = import_module(MODULES[name] if is_own else f"{PACKAGE}.{name}.commands")
     holder = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings = getattr(module, "CONTEXT_SETTINGS", None)
     if isinstance(module.command, typer.Typer):
@@ -238,7 +246,7 @@ def report(error: Exception) -> None:
     """Tell Sentry, where SENTRY_DSN is set: nobody may be looking at what a cron prints."""
     if not (os.environ.get("SENTRY_DSN") or env_file_value("SENTRY_DSN").strip()):
         return
-    from opportune.settings import get_settings  # noqa: PLC0415 - for sites that have it
+    from opportune.config.settings import get_settings  # noqa: PLC0415 - for sites that have it
     from opportune.telemetry.sentry import report_command  # noqa: PLC0415 - as above
 
     with suppress(OperatorError):

@@ -15,11 +15,29 @@ if TYPE_CHECKING:
 
 PROGRAM = "oppman.py"
 COMMANDS = {
-    "Start": {
+    "Project": {
         "startproject": "Begin a project of your own.",
         "quickstart": "Set up everything and run the site.",
+        "upgrade": "Take the next release of the framework, on a branch of git.",
+        "lock": "Make the requirements locks again.",
+        "env": "List the settings that are set, and by what; write a first .env.",
+        "diffsettings": "List the settings that differ from their defaults.",
+        "secrets": "Make a SECRET_KEY, or put a newer one into .env.",
+    },
+    "Development": {
         "runserver": "Run the site; in development it reloads itself.",
         "test": "Run the tests; arguments and options are pytest's.",
+        "shell": "Open an async Python shell with the models at hand.",
+        "routes": "List the addresses of the site.",
+        "check": "Look for mistakes in settings and database.",
+        "sendtestemail": "Send an e-mail to see whether mail arrives.",
+        "llm": "List, ask or evaluate the language models; off and on.",
+    },
+    "Scaffold": {
+        "startapp": "Create a feature of your own.",
+        "addmodel": "Add a model to a feature: table, pages, API, admin, tests.",
+        "removemodel": "Take a model out of a feature, with a migration.",
+        "removeapp": "Delete a feature with everything that is its own.",
     },
     "Database": {
         "migrate": "Apply migrations, or go back to one.",
@@ -38,37 +56,23 @@ COMMANDS = {
         "dbshell": "Open the database's own client.",
         "doctor": "Examine the database and say what is wrong with it.",
     },
-    "Jobs": {
-        "worker": "Do the jobs that the site queues.",
-        "jobs": "List, show, retry or cancel jobs; the address for a cron service.",
-    },
     "Accounts": {
         "createsuperuser": "Create somebody who may use the admin.",
         "changepassword": "Set somebody's password.",
         "clearsessions": "Throw out sessions and tokens that are over, and old account events.",
         "users": "List, add, change or delete users.",
     },
-    "Development": {
-        "startapp": "Create a feature of your own.",
-        "addmodel": "Add a model to a feature: table, pages, API, admin, tests.",
-        "removemodel": "Take a model out of a feature, with a migration.",
-        "removeapp": "Delete a feature with everything that is its own.",
-        "shell": "Open an async Python shell with the models at hand.",
-        "routes": "List the addresses of the site.",
-        "check": "Look for mistakes in settings and database.",
-        "env": "List the settings that are set, and by what; write a first .env.",
-        "diffsettings": "List the settings that differ from their defaults.",
-        "secrets": "Make a SECRET_KEY, or put a newer one into .env.",
-        "sendtestemail": "Send an e-mail to see whether mail arrives.",
+    "Jobs": {
+        "worker": "Do the jobs that the site queues.",
+        "jobs": "List, show, retry or cancel jobs; the address for a cron service.",
     },
-    "Tools": {
-        "llm": "List, ask or evaluate the language models; off and on.",
-        "upgrade": "Take the next release of the framework, on a branch of git.",
-        "lock": "Make the requirements locks again.",
+    "Deploy": {
         "deploy": "Write a host's files, check the settings by its rules, rehearse it here.",
     },
 }
-HELPS = {name: line for group in COMMANDS.values() for name, line in group.items()}
+"""Help lines by family. The family `Database` is the folder `opportune/cli/database`."""
+HELPS = {name: line for family in COMMANDS.values() for name, line in family.items()}
+MODULES = {name: f"opportune.cli.{family.lower()}.{name}" for family, names in COMMANDS.items() for name in names}
 OPTIONS = {
     "-q, --quiet": "Say nothing but what was asked for, and what is wrong.",
     "-v, --verbose": "Say more; of a bug, its traceback.",

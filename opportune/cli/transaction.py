@@ -9,6 +9,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.cli.loop import runner
+from opportune.config.project import installed_features, installed_names
+from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
 from opportune.db.factory import open_database
 from opportune.db.migrations.history import pending_migrations
@@ -17,8 +19,6 @@ from opportune.jobs.factory import open_jobs
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.llm import LanguageModel
 from opportune.llm.guard import guard_of
-from opportune.project import installed_features, installed_names
-from opportune.settings import Settings, get_settings
 from opportune.storage import open_storage
 from opportune.web.cache import open_cache
 

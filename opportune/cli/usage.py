@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from opportune.suggestions import did_you_mean
+from opportune.runtime.suggestions import did_you_mean
 
 
 def no_such_option(word: str, options: Iterable[str]) -> str:

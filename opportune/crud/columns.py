@@ -9,7 +9,6 @@ from typing import Any
 from markupsafe import Markup, escape
 from sqlalchemy import Boolean, Date, DateTime, Integer, Interval, Numeric, Time
 
-from opportune.annotations import options_of
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.display import Format, format_all, format_for, names_of, naming_column
@@ -19,6 +18,7 @@ from opportune.db.columns import choices_of, is_long, label_of, type_of
 from opportune.fields.display import LINKS
 from opportune.fields.files import file_columns_of
 from opportune.pagination import Page, Paging
+from opportune.schemas.annotations import options_of
 
 MAX_DEFAULT_COLUMNS = 6
 LEADING_CLASS = ' class="leads"'

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, 
 from opportune.db.columns import foreign_keys_of, is_secret, is_text, many_to_many_of, type_of
 from opportune.db.field_usages import describe_usages
 from opportune.errors import OperatorError
-from opportune.suggestions import did_you_mean
+from opportune.runtime.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)

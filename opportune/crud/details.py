@@ -5,12 +5,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from opportune.annotations import options_of
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Shape
 from opportune.crud.display import Format, format_file, format_for, name_of
 from opportune.db.columns import label_of
 from opportune.fields import File
+from opportune.schemas.annotations import options_of
 from opportune.storage import Storage
 from opportune.storage.public_folders import is_public
 from opportune.web import markdown

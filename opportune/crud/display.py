@@ -12,7 +12,6 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
-from opportune.annotations import options_of
 from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import short_texts
 from opportune.db.columns import choice_label, title_of
@@ -20,6 +19,7 @@ from opportune.db.model import Model
 from opportune.fields import File, Image, ImageColumn
 from opportune.fields.display import LINKS, display
 from opportune.fields.money import currency_of
+from opportune.schemas.annotations import options_of
 from opportune.storage.public_folders import is_public
 from opportune.web import format_date, format_datetime
 

@@ -10,12 +10,12 @@ from pydantic import Field, create_model
 from sqlalchemy import ColumnElement, and_, inspect, not_, select
 from sqlalchemy.sql.elements import True_
 
-from opportune.annotations import FieldOptions
 from opportune.crud.declaration import Declaration, Shape
 from opportune.crud.types import LargeInteger, StorableText, comparable, is_ordered
 from opportune.db.columns import is_secret, label_of
 from opportune.db.references import Reference
 from opportune.pagination import Paging, SortBy
+from opportune.schemas.annotations import FieldOptions
 from opportune.text import Line
 
 F = TypeVar("F", bound=Callable[..., ColumnElement[bool]])

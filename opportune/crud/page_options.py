@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import get_optional_user
+from opportune.config.project import PACKAGE
 from opportune.crud.columns import ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
@@ -19,7 +20,6 @@ from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_
 from opportune.db.columns import label_of
 from opportune.db.model import Model
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE
 from opportune.web import templates
 from opportune.web.direct_route import DirectRoute, answering
 

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Integer, String, Text
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlmodel import Field
 
-from opportune.annotations import UNBOUNDED, Stored, marks_of, plain_type
+from opportune.schemas.annotations import UNBOUNDED, Stored, marks_of, plain_type
 
 MAX_CHOICE_LENGTH = 64
 """Characters: room for the values to come of a `Literal`."""

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.util import greenlet_spawn
 
+from opportune.config.settings import Settings
+from opportune.config.speedups import speedup
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replica, reads_fresh
 from opportune.db.errors import explain
@@ -30,8 +32,6 @@ from opportune.db.sessions.hooked_session import (
 from opportune.db.timeouts import run_with_timeout
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.settings import Settings
-from opportune.speedups import speedup
 
 Role = Literal["writer", "reader"]
 Rows = Sequence[Sequence[Any]]

@@ -1,12 +1,12 @@
 """From settings to a database."""
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.postgresql import PostgreSQLDatabase
 from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 
 
 def open_database(settings: Settings) -> Database:

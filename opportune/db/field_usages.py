@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from opportune.project import display_path
+from opportune.config.project import display_path
 
 FIRST_NAME = re.compile(r"-?([A-Za-z_]\w*?)(?:__\w+|\..+)?")
 """The field in `-price`, `due_on__gte` and `author.name`."""

@@ -8,10 +8,10 @@ from pydantic import BeforeValidator
 from sqlalchemy import BigInteger, Integer, MetaData, Table, event, inspect
 from sqlmodel import Field, SQLModel
 
-from opportune.annotations import Attached, marks_of
 from opportune.db.column_types import choose_column_type
 from opportune.db.enums import store_values
 from opportune.errors import OperatorError
+from opportune.schemas.annotations import Attached, marks_of
 
 MAX_ID = 2**63 - 1
 

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 
 from opportune.checks import Finding
+from opportune.config.hosts import current_host, is_ephemeral
+from opportune.config.settings import Settings, setting_names
 from opportune.deploy.recipes import RECIPES
 from opportune.deploy.rules import addresses, database, process, services
 from opportune.deploy.rules.deployment import Answers, Deployment, Rule
-from opportune.hosts import current_host, is_ephemeral
-from opportune.settings import Settings, setting_names
 
 RULES: tuple[Rule, ...] = (
     database.check_database_url,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from opportune.config.env_lines import unreadable_line
 from opportune.deploy.host_files import write_text
 from opportune.deploy.recipes import OPTIONAL, WHERE, Recipe
 from opportune.deploy.site_names import EXAMPLE_DOMAIN, SiteNames
-from opportune.env_lines import unreadable_line
 from opportune.errors import OperatorError
 
 ENV_PRODUCTION = ".env.production"

@@ -11,10 +11,10 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opportune.atomic_files import replacement
 from opportune.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.deploy.site_names import SiteNames
 from opportune.errors import OperatorError
+from opportune.runtime.atomic_files import replacement
 
 if TYPE_CHECKING:
     from jinja2 import Environment

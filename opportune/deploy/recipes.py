@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opportune.hosts import HOSTS, Host
-from opportune.settings import GENERATE_KEY_COMMAND
+from opportune.config.hosts import HOSTS, Host
+from opportune.config.settings import GENERATE_KEY_COMMAND
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from opportune.config.host_names import ascii_host
 from opportune.errors import OperatorError
-from opportune.host_names import ascii_host
 
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?")
 """What every host takes for a site."""

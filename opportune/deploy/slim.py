@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from opportune.application import create_app
-from opportune.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.web.rendering import icons
 
 SOURCE_SUFFIXES = (".c", ".h", ".pyx", ".pxd", ".pyi", ".a")

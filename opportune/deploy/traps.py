@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from opportune.config.hosts import Host
 from opportune.deploy.host_files import render_lines
 from opportune.deploy.recipes import Recipe
 from opportune.deploy.site_names import SiteNames
-from opportune.hosts import Host
 
 
 def trap_lines(recipe: Recipe, site: SiteNames) -> list[str]:

@@ -8,11 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from opportune.checks import Finding
-from opportune.deploy.env_production import asked_names, read_env, required_names
-from opportune.deploy.recipes import Recipe
-from opportune.deploy.rules.deployment import warning
-from opportune.errors import SettingsError
-from opportune.settings import (
+from opportune.config.settings import (
     GENERATE_KEY_COMMAND,
     BaseSettings,
     Settings,
@@ -21,7 +17,11 @@ from opportune.settings import (
     setting_names,
     settings_classes,
 )
-from opportune.suggestions import MIN_MISSPELT_SIMILARITY, nearest
+from opportune.deploy.env_production import asked_names, read_env, required_names
+from opportune.deploy.recipes import Recipe
+from opportune.deploy.rules.deployment import warning
+from opportune.errors import SettingsError
+from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, nearest
 
 STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
 """For the rules that come after the one of a missing key."""

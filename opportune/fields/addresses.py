@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, EmailStr
 from sqlalchemy import String
 
-from opportune.annotations import FieldOptions, Stored
-from opportune.email_domains import accept_development_domains
+from opportune.config.email_domains import accept_development_domains
+from opportune.schemas.annotations import FieldOptions, Stored
 from opportune.text import Line
 
 MAX_EMAIL_LENGTH = 320

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from sqlalchemy import JSON
 
-from opportune.annotations import FieldOptions, Stored
+from opportune.schemas.annotations import FieldOptions, Stored
 from opportune.text import Line, Text
 
 JSON_WANTED = 'please write this as JSON, such as {"colour": "red"}'

@@ -7,9 +7,9 @@ from typing import Any
 from markupsafe import Markup
 from pydantic.fields import FieldInfo
 
-from opportune.annotations import options_of
 from opportune.fields.files import File
 from opportune.fields.money import currency_of
+from opportune.schemas.annotations import options_of
 from opportune.web.rendering.formats import format_money
 
 LINKS = {

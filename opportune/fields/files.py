@@ -13,10 +13,10 @@ from sqlalchemy import Dialect, String, TypeDecorator
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from opportune.annotations import Attached, Stored, marks_of
 from opportune.db.hooks import after_change, after_delete, changes
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
+from opportune.schemas.annotations import Attached, Stored, marks_of
 from opportune.storage import Storage, StorageError, shrink
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import (

@@ -9,8 +9,8 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 from sqlalchemy import Numeric
 
-from opportune.annotations import FieldOptions, Stored, marks_of
 from opportune.errors import OperatorError
+from opportune.schemas.annotations import FieldOptions, Stored, marks_of
 
 # A floating point number, in which SQLite keeps it, has 15 digits that are sure.
 MAX_DIGITS, DECIMAL_PLACES = 14, 2

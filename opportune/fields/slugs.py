@@ -12,9 +12,9 @@ from sqlalchemy import String, Text, cast, desc, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from opportune.annotations import Attached, FieldOptions, Stored, marks_of
 from opportune.db.hooks import before_change, before_create, changes
 from opportune.errors import OperatorError
+from opportune.schemas.annotations import Attached, FieldOptions, Stored, marks_of
 from opportune.text import Line
 
 M = TypeVar("M", bound=SQLModel)

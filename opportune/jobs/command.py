@@ -6,8 +6,8 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
 
+from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
-from opportune.project import PROJECT
 
 
 async def run_command(*words: str, environ: Mapping[str, str] | None = None) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job, JobStep
 from opportune.jobs.store import JobStore, hold_lease
 from opportune.llm import LanguageModel
-from opportune.settings import Settings
 from opportune.storage import Storage
 
 

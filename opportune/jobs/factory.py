@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.feature import Feature
 from opportune.jobs import JobDefinition
 from opportune.jobs.embeddings import connect_embeddings
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.llm import LanguageModel
-from opportune.settings import Settings
 from opportune.storage import Storage
 
 

@@ -13,12 +13,12 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from opportune.counts import counted
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_keys
 from opportune.errors import OperatorError
 from opportune.jobs.worker import Worker
-from opportune.settings import Settings
-from opportune.signing import derived_keys
-from opportune.tasks import cancel_and_wait
+from opportune.runtime.counts import counted
+from opportune.runtime.tasks import cancel_and_wait
 from opportune.web.rate_limit import Limiter, RateLimit
 
 AFTER_RESPONSE_SECONDS = 2.0

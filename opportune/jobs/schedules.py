@@ -9,10 +9,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.config.settings import Settings
 from opportune.jobs.job import JobDefinition
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
-from opportune.settings import Settings
 
 LATE_AFTER = timedelta(minutes=10)
 """So much later than its schedule has it, a run is late: workers look once a minute, and a short outage is none."""

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database, after_commit, before_commit
 from opportune.db.model import utc_now
 from opportune.errors import NotFound
@@ -20,9 +21,8 @@ from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore, insert_job
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
 from opportune.llm import LanguageModel
-from opportune.settings import Settings
+from opportune.runtime.tasks import cancel_and_wait
 from opportune.storage import Storage
-from opportune.tasks import cancel_and_wait
 
 if TYPE_CHECKING:
     from opportune.jobs.requests import RequestWork

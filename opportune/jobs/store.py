@@ -36,7 +36,7 @@ from opportune.db.model import utc_now
 from opportune.db.upsert import upsert
 from opportune.jobs.models import ENDED, Job, JobState
 from opportune.jobs.worker_lock import WorkerLock
-from opportune.observers import traceparent
+from opportune.runtime.observers import traceparent
 
 LEASE_DURATION = timedelta(seconds=15)
 """A running job whose lease was not renewed for so long is taken over, unless its process is alive on this machine."""

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.config.settings import Settings
 from opportune.db.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.errors import explain
 from opportune.db.model import utc_now
@@ -28,10 +29,9 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedule import next_run_time, schedule_key
 from opportune.jobs.store import JobCancelled, JobStore, insert_job
 from opportune.llm import LanguageModel
-from opportune.observers import JobAttempt, observed_job
-from opportune.settings import Settings
+from opportune.runtime.observers import JobAttempt, observed_job
+from opportune.runtime.tasks import cancel_and_wait
 from opportune.storage import Storage
-from opportune.tasks import cancel_and_wait
 
 BATCHING_DELAY_SECONDS = 0.01
 """Seconds in which jobs that are queued or end are taken together: looking for each alone costs as much as doing it."""

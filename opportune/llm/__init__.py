@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
 from opportune.llm.documents import (
     MAX_ATTACHMENTS,
     Attachment,
@@ -31,7 +32,6 @@ from opportune.llm.provider import (
     ToolSchema,
     estimate_tokens,
 )
-from opportune.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
 
 if TYPE_CHECKING:
     from opportune.answers.attachments import SentFile, delete_attachments, find_attachments, stored_attachments

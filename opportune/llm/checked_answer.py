@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from opportune.config.llm_models import LlmModel
 from opportune.llm.provider import (
     EMPTY,
     Chunk,
@@ -16,7 +17,6 @@ from opportune.llm.provider import (
     estimate_prompt_tokens,
     estimate_tokens,
 )
-from opportune.llm_models import LlmModel
 
 logger = logging.getLogger(__name__)
 

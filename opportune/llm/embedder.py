@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from opportune.config.llm_models import EmbeddingModel
 from opportune.llm.provider import LLMError, Timeouts
-from opportune.llm_models import EmbeddingModel
 
 if TYPE_CHECKING:
     from opportune.llm.embeddings_client import EmbeddingsClient

@@ -10,15 +10,15 @@ from math import hypot, isfinite
 from time import monotonic
 from typing import Self
 
+from opportune.config.llm_models import EmbeddingModel
+from opportune.config.settings import Settings
 from opportune.llm.checked_answer import plausible_usage
 from opportune.llm.embedder import Embedded, Embedder
 from opportune.llm.factory import embedding_model_of, make_embedder
 from opportune.llm.guard import SITE, Guard, GuardedCall
 from opportune.llm.provider import Chunk, Done, LLMError, Message, estimate_tokens
-from opportune.llm_models import EmbeddingModel
+from opportune.runtime.tasks import cancel_and_wait
 from opportune.search.embeddings import Vector
-from opportune.settings import Settings
-from opportune.tasks import cancel_and_wait
 
 QUESTION_TIMEOUT_SECONDS = 1.5
 """Seconds that a search waits for the embedding of its question, before it does without."""

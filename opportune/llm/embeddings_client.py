@@ -12,7 +12,7 @@ import httpx
 from opportune.llm.errors import error_for_status
 from opportune.llm.http_client import Body, translate_errors
 from opportune.llm.provider import LLMError, Timeouts
-from opportune.response_body import read_body
+from opportune.runtime.response_body import read_body
 
 MAX_ANSWER_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from opportune.llm.provider import ErrorCode, LLMError
-from opportune.retry_after import retry_after_seconds
+from opportune.runtime.retry_after import retry_after_seconds
 
 
 class _Refusal(NamedTuple):

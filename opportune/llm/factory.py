@@ -4,12 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
+from opportune.config.settings import Settings, setting_is_given
 from opportune.errors import OperatorError
 from opportune.llm import libraries
 from opportune.llm.fake import FakeProvider
 from opportune.llm.provider import Provider, Timeouts
-from opportune.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
-from opportune.settings import Settings, setting_is_given
 
 if TYPE_CHECKING:
     from opportune.llm.embedder import Embedder

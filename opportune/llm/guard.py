@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from opportune.config.settings import Settings
 from opportune.llm.provider import Chunk, LLMError, Message, ToolSchema, estimate_prompt_tokens
-from opportune.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from opportune.config.llm_models import LlmModel
     from opportune.db import Database
-    from opportune.llm_models import LlmModel
 
 MAX_TOLD_TOKENS = 10**9
 """Tokens of one call, at most: a broken endpoint may tell anything."""

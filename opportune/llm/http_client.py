@@ -14,7 +14,7 @@ import httpx
 
 from opportune.llm.errors import error_for_status
 from opportune.llm.provider import LLMError, Timeouts
-from opportune.response_body import read_body
+from opportune.runtime.response_body import read_body
 
 logger = logging.getLogger(__name__)
 

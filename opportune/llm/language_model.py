@@ -14,6 +14,9 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
+from opportune.config.llm_models import LlmModel
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.llm.checked_answer import checked_answer
@@ -22,10 +25,7 @@ from opportune.llm.factory import make_provider, models_of
 from opportune.llm.guard import SITE, Guard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
 from opportune.llm.observed_answer import observed_answer
 from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider, ToolSchema, without_pictures
-from opportune.llm_models import LlmModel
-from opportune.observers import observers
-from opportune.project import installed_features
-from opportune.settings import Settings
+from opportune.runtime.observers import observers
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import IO
 
-from opportune.atomic_files import make_private_folder
+from opportune.config.project import PROJECT
 from opportune.llm import libraries
-from opportune.project import PROJECT
+from opportune.runtime.atomic_files import make_private_folder
 
 logger = logging.getLogger(__name__)
 

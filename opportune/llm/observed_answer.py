@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from time import perf_counter
 
+from opportune.config.llm_models import LlmModel
 from opportune.llm.provider import Chunk, Done, LLMError, Message, Reasoning, estimate_tokens
-from opportune.llm_models import LlmModel
-from opportune.observers import LlmCall, observed_llm_call
+from opportune.runtime.observers import LlmCall, observed_llm_call
 
 
 async def observed_answer(

@@ -8,8 +8,8 @@ from typing import Literal, Self
 
 from pydantic import Base64Bytes
 
+from opportune.config.settings import Settings
 from opportune.errors import ServiceError
-from opportune.settings import Settings
 
 Role = Literal["system", "user", "assistant", "tool"]
 ErrorCode = Literal[

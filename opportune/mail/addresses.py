@@ -7,11 +7,11 @@ from email.headerregistry import Address
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from opportune.email_domains import accept_development_domains
+from opportune.config.email_domains import accept_development_domains
+from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.mail.email import site_url
 from opportune.mail.errors import InvalidEmailError
-from opportune.settings import Settings
 
 WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
 # Also what only some programs take for the end of a line.

@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.config.settings import Settings
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail.email import EmailMessage
 from opportune.mail.errors import DeliveryError, InvalidEmailError, PermanentDeliveryError
 from opportune.mail.outage import SEND_EMAIL, report_outage
 from opportune.mail.transport import transport_for
-from opportune.settings import Settings
 
 MAX_ATTEMPTS = 35
 """Attempts in 25 hours: after 5 seconds, then twice as long each time, from the eleventh wait on after an hour."""

@@ -8,9 +8,9 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urljoin
 
+from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.mail.templates import render
-from opportune.settings import Settings
 from opportune.web.time_zone import current_zone, site_zone
 
 

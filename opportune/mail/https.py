@@ -14,8 +14,8 @@ from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.parts import MessageParts, parts_of
 from opportune.mail.transport import Transport
 from opportune.mail.url import MailURL
-from opportune.response_body import read_body
-from opportune.retry_after import retry_after_seconds
+from opportune.runtime.response_body import read_body
+from opportune.runtime.retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
     import ssl

@@ -7,10 +7,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.counts import counted
 from opportune.db.model import utc_now
 from opportune.jobs import JobQueue
 from opportune.jobs.models import Job, JobState
+from opportune.runtime.counts import counted
 
 SEND_EMAIL = "mail.send"
 """The job that sends an e-mail."""

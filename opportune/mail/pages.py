@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_key
 from opportune.mail import mailbox
 from opportune.mail.email import site_url
-from opportune.settings import Settings
-from opportune.signing import derived_key
 from opportune.web.rendering.templates import templates
 
 if TYPE_CHECKING:

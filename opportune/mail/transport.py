@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
-from opportune.project import PROJECT
-from opportune.settings import Settings
 
 if TYPE_CHECKING:
     from email.message import EmailMessage

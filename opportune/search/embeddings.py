@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from opportune.llm_models import EmbeddingModel
+from opportune.config.llm_models import EmbeddingModel
 
 if TYPE_CHECKING:
     Vector = array[float]

@@ -16,7 +16,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":

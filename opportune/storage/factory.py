@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opportune.config.settings import Settings
 from opportune.db.factory import open_database
-from opportune.settings import Settings
 from opportune.storage.folder import FolderStorage
 from opportune.storage.location import DatabaseFiles, parse_storage_url
 from opportune.storage.signed_urls import URLSigner

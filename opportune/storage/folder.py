@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from opportune.atomic_files import replacement
+from opportune.config.hosts import is_ephemeral
 from opportune.db.errors import is_full
-from opportune.hosts import is_ephemeral
+from opportune.runtime.atomic_files import replacement
 from opportune.storage.signed_urls import URLSigner
 from opportune.storage.storage import DiskFullError, MissingFileError, Storage, StorageError, is_name
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import quote, urlencode
 
-from opportune.settings import Settings
-from opportune.signing import derived_keys
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_keys
 
 FILES_PATH = "/files"
 

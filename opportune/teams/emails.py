@@ -5,8 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.context import AccountContext
 from opportune.accounts.emails import count_email, email_is_enabled
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
 from opportune.mail import enqueue_email, render_email
-from opportune.settings import Settings
 from opportune.teams.invitations import INVITATIONS_PER_TEAM, INVITATIONS_PER_USER, invite
 from opportune.teams.models import Team, TeamInvitation
 from opportune.teams.schemas import InvitationCreate

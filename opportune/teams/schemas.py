@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import Field
 
 from opportune.accounts.schemas import Email, Reauthentication
-from opportune.annotations import FieldOptions
 from opportune.pagination import Paging, SortBy
 from opportune.schemas import Schema
+from opportune.schemas.annotations import FieldOptions
 from opportune.teams.models import TeamRole
 from opportune.text import Line
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, defer, job
@@ -18,7 +19,6 @@ from opportune.jobs.schedule import SCHEDULE_KEY
 from opportune.jobs.schedules import LATE_AFTER
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
-from opportune.settings import Settings
 
 DAILY = "23 3 * * *"
 """When late schedules are looked for on a site without HEARTBEAT_URL: beside what is done then anyway."""

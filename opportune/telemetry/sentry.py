@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune import __version__
+from opportune.config.hosts import shutdown_seconds
+from opportune.config.settings import Settings
 from opportune.errors import OperatorError, SettingsError
-from opportune.hosts import shutdown_seconds
-from opportune.observers import job_id, trace_id
-from opportune.settings import Settings
+from opportune.runtime.observers import job_id, trace_id
 from opportune.telemetry import INSTALL_TELEMETRY
 from opportune.telemetry.routes import route_template
 from opportune.web.middleware.request_log import request_id

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.observers import observed_by
-from opportune.settings import Settings
+from opportune.runtime.observers import observed_by
 from opportune.telemetry import sentry
 from opportune.telemetry.metrics.metrics import Metrics
 from opportune.telemetry.metrics.middleware import MetricsMiddleware

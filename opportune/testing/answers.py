@@ -7,9 +7,9 @@ import pytest
 from opportune.accounts.models import User
 from opportune.answers import flusher, follower
 from opportune.answers.manager import AnswerManager
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.llm import FakeProvider, LanguageModel
-from opportune.settings import Settings
 from opportune.storage import open_storage
 
 __all__ = ["manager", "model", "owner_id", "short_intervals"]

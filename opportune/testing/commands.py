@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 import pytest
 
 from opportune.cli.main import main
-from opportune.project import settings_class
-from opportune.settings import forget_settings
+from opportune.config.project import settings_class
+from opportune.config.settings import forget_settings
 
 
 class Outcome(NamedTuple):

@@ -17,12 +17,12 @@ from pydantic import SecretStr
 
 from opportune.accounts import passwords
 from opportune.accounts.models import User
+from opportune.config.hosts import HOST_VARIABLES
+from opportune.config.project import features_on_postgresql, settings_class
+from opportune.config.settings import Settings, setting_names
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.hosts import HOST_VARIABLES
 from opportune.llm import FakeProvider
-from opportune.project import features_on_postgresql, settings_class
-from opportune.settings import Settings, setting_names
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
     garbage_that_is_looked_for_seldom,

@@ -13,13 +13,14 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
 
-from opportune import application, settings
+from opportune import application
 from opportune.admin.permissions import Permissions
+from opportune.config import settings
+from opportune.config.settings import BaseSettings
 from opportune.db.database import Database
 from opportune.db.drivers import sync_engines
 from opportune.db.migrations import graph
 from opportune.feature import Feature
-from opportune.settings import BaseSettings
 
 GC_THRESHOLDS = (100_000, 20, 50)
 MAX_COMPILED_STATEMENTS = 3000

@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
+from opportune.config.project import installed_names
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.runner import Step, plan_for, run_migrations
-from opportune.project import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.unmigrated import require_migrations
 

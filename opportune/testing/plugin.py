@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opportune.cli.test import ONLY_DATABASE
+from opportune.cli.development.test import ONLY_DATABASE
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 
 if TYPE_CHECKING:
-    from opportune.settings import BaseSettings, Settings
+    from opportune.config.settings import BaseSettings, Settings
 
 __all__ = ["pytest_terminal_summary"]  # a hook
 
@@ -93,7 +93,7 @@ def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
     """Make settings that no file of the machine reaches; those of features are as given, or as their classes begin."""
     from pydantic import SecretStr  # noqa: PLC0415 - see above
 
-    from opportune.project import settings_class  # noqa: PLC0415 - see above
+    from opportune.config.project import settings_class  # noqa: PLC0415 - see above
 
     environ = frozenset(item for item in os.environ.items() if item[0] not in ("DATABASE_URL", "PYTEST_CURRENT_TEST"))
     settings = _read_settings(settings_class(), environ)
@@ -112,10 +112,10 @@ def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]])
 
 def migrate(database_url: str) -> None:
     """Apply the migrations of what is installed."""
+    from opportune.config.project import installed_names  # noqa: PLC0415 - see above
     from opportune.db.migrations.connection import connect  # noqa: PLC0415 - see above
     from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415 - see above
     from opportune.db.migrations.runner import plan_for, run_migrations  # noqa: PLC0415 - see above
-    from opportune.project import installed_names  # noqa: PLC0415 - see above
     from opportune.testing.unmigrated import require_migrations  # noqa: PLC0415 - see above
 
     graph = MigrationGraph(installed_names())

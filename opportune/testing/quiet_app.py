@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from opportune import application
+from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.settings import Settings
 
 
 def quiet_app(settings: Settings, features: Sequence[Feature] | None = None) -> FastAPI:

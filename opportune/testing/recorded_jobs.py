@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database, after_commit
 from opportune.jobs import JobCall, JobContext, JobQueue
 from opportune.llm import LanguageModel
 from opportune.mail import EmailMessage
-from opportune.settings import Settings
 from opportune.storage import Storage
 
 

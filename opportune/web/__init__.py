@@ -1,7 +1,7 @@
 """How the site speaks HTTP."""
 
-from opportune.annotations import FieldOptions
 from opportune.schemas import Schema
+from opportune.schemas.annotations import FieldOptions
 from opportune.web.cache import cached
 from opportune.web.cache import clear as clear_cache
 from opportune.web.client import Client, client_address

@@ -10,7 +10,7 @@ from fastapi.params import Depends
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Mount
 
-from opportune import speedups
+from opportune.config import speedups
 from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.rule import rule_of
 from opportune.web.direct_route import DirectRoute

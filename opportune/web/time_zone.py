@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -12,10 +12,10 @@ from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import ConversationSettings, MessageCreate
 from app.chat.service import Chat
 from opportune.accounts import User
+from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.errors import FieldErrors
 from opportune.llm import AnswerManager, FakeProvider, LanguageModel, LlmModel
-from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing import signed_in_client
 from tests.chat.conversations import wait_until_ended

@@ -11,9 +11,9 @@ from sqlmodel import col
 
 from app.events.models import Event, Registration
 from opportune import testing
+from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.mail import EmailMessage
-from opportune.settings import Settings
 from opportune.testing import Make, RecordedJobs, upload
 
 MakeEvent = Callable[..., Awaitable[Event]]

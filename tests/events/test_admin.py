@@ -6,8 +6,8 @@ from httpx import AsyncClient
 from sqlalchemy import select
 
 from app.events.models import Event
+from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.settings import Settings
 from opportune.testing import RecordedJobs
 from tests.events.conftest import MakeEvent, add_registration, files_in, picture, registrations
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from opportune.config.settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.db import Database
-from opportune.settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.testing import RecordedJobs
 from opportune.web.forms.uploads import too_large
 from tests.events.conftest import MakeEvent, picture, registrations

@@ -4,8 +4,8 @@ from sqlmodel import col
 
 from app.events.demo import PEOPLE, SAMPLES, clear, load
 from app.events.models import Event
+from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
-from opportune.settings import Settings
 from opportune.testing import RecordedJobs
 from tests.events.conftest import MakeEvent, add_registration, files_in, registrations
 

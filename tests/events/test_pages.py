@@ -10,9 +10,9 @@ from app.events import dependencies, pages
 from app.events.cancel_tokens import make_token, read_token
 from app.events.models import Event
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
+from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.errors import NotFound
-from opportune.settings import Settings
 from opportune.testing import RecordedJobs
 from opportune.web import markdown
 from opportune.web.rendering.markdown_blocks import MarkdownPiece

@@ -10,8 +10,8 @@ from sqlalchemy import update
 
 from app.events.jobs import MAX_SIDE_PIXELS, delete_photos, shrink_photo
 from app.events.models import Event
+from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.settings import Settings
 from opportune.storage import MissingFileError, StorageError
 from opportune.testing import RecordedJobs, make_user, signed_in_client
 from tests.events.conftest import ADA, add_registration, files_in, photo, picture, registrations

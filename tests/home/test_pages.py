@@ -8,8 +8,8 @@ from markupsafe import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
+from opportune.config.project import PROJECT, installed_features
 from opportune.feature import Feature, Link, Panel
-from opportune.project import PROJECT, installed_features
 from opportune.testing import make_user, signed_in_client
 from opportune.web import templates
 from opportune.web.rendering.loader import TemplateLoader

@@ -7,7 +7,7 @@ import os
 from multiprocessing import forkserver, get_context, resource_tracker
 from typing import Any
 
-from opportune.project import PACKAGE
+from opportune.config.project import PACKAGE
 from tests.opportune.cli.command_server import KEY, server_of_processes
 
 PROCESSES = get_context("forkserver")

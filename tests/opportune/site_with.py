@@ -7,9 +7,9 @@ from fastapi import FastAPI
 from sqlalchemy import MetaData
 
 from opportune import features
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.project import installed_features
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.tables import make_tables
 

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import RunCommand
 
 TITLE = "## A unique column on rows that exist\n"

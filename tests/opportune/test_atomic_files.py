@@ -4,8 +4,8 @@ from typing import BinaryIO
 
 import pytest
 
-from opportune import atomic_files
 from opportune.errors import OperatorError
+from opportune.runtime import atomic_files
 
 
 def test_a_file_is_replaced_at_the_end_and_only_if_that_is_good(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from opportune import aws_secrets
+from opportune.config import aws_secrets
+from opportune.config.project import PROJECT, settings_class
+from opportune.config.settings import Settings, load_settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import SettingsError
-from opportune.project import PROJECT, settings_class
-from opportune.settings import Settings, load_settings
 
 REGION = "eu-central-1"
 PASSWORD = "p@ss/w:rd%?#[é"

@@ -5,8 +5,8 @@ import shutil
 from collections import defaultdict
 from pathlib import Path
 
-from opportune.cli.installed import with_feature
-from opportune.project import PROJECT
+from opportune.cli.scaffold.installed import with_feature
+from opportune.config.project import PROJECT
 from tests.opportune import slug_recipe
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server
 from tests.opportune.cli.conftest import Copy, install_only

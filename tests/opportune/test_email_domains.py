@@ -7,9 +7,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from opportune import fields
 from opportune.accounts.schemas import EMAIL_ADAPTER
+from opportune.config.settings import using_settings
 from opportune.mail.addresses import parse_recipient
 from opportune.mail.errors import InvalidEmailError
-from opportune.settings import using_settings
 from opportune.testing.plugin import settings_for
 
 VALIDATORS: dict[str, Callable[[str], object]] = {

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from opportune.cli.installed import with_feature
-from opportune.project import PROJECT
+from opportune.cli.scaffold.installed import with_feature
+from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import Copy
 

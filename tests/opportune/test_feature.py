@@ -6,10 +6,10 @@ import pytest
 
 from opportune.accounts.models import User
 from opportune.application import create_app
+from opportune.config.project import feature_of_table, installed_features, require_distinct, require_needed
 from opportune.db import Model
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Metric
-from opportune.project import feature_of_table, installed_features, require_distinct, require_needed
 from opportune.testing.plugin import settings_for
 
 

@@ -7,13 +7,13 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import SecretStr, field_validator
 
-from opportune import aws_secrets
 from opportune.application import create_app
-from opportune.env_example import env_example
+from opportune.config import aws_secrets
+from opportune.config.env_example import env_example
+from opportune.config.project import settings_class
+from opportune.config.settings import BaseSettings, Settings, load_settings, read_feature_settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
-from opportune.project import settings_class
-from opportune.settings import BaseSettings, Settings, load_settings, read_feature_settings
 from opportune.testing.plugin import settings_for
 
 
@@ -167,12 +167,12 @@ def test_a_class_that_drops_settings_of_the_framework_is_one_line(monkeypatch: p
     class Dropping(BaseSettings):
         site_name: str = "Shelf"
 
-    monkeypatch.setattr("opportune.settings.settings_class", lambda: Dropping)
+    monkeypatch.setattr("opportune.config.settings.settings_class", lambda: Dropping)
     with pytest.raises(SettingsError) as caught:
         load_settings()
     first = ", ".join(map(str.upper, sorted(Settings.model_fields.keys() - Dropping.model_fields.keys())[:3]))
     assert str(caught.value).startswith(f"app/settings.py: Settings lacks {first} and ")
-    assert str(caught.value).endswith(" more. Begin it with class Settings(opportune.settings.Settings):")
+    assert str(caught.value).endswith(" more. Begin it with class Settings(opportune.config.settings.Settings):")
 
 
 def test_a_project_without_its_class_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

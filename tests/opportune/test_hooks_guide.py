@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import MetaData, func, select
 from sqlmodel import Field, SQLModel
 
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
 from opportune.db import hooks
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
 from opportune.feature import Feature
-from opportune.project import PROJECT
-from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 

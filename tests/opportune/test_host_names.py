@@ -2,7 +2,7 @@
 
 import pytest
 
-from opportune.host_names import ascii_host
+from opportune.config.host_names import ascii_host
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from opportune.hosts import DOCKER_STOP_SECONDS, HOST_VARIABLES, HOSTS, current_host, shutdown_seconds
+from opportune.config.hosts import DOCKER_STOP_SECONDS, HOST_VARIABLES, HOSTS, current_host, shutdown_seconds
 from opportune.web.health import HEALTH_PATHS
 
 

@@ -11,13 +11,13 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.config.settings import Settings, load_settings
 from opportune.db.database import Database
 from opportune.errors import SettingsError
 from opportune.jobs import management
-from opportune.logging import LineFormatter, logging_config
 from opportune.mail.delivery import send_email_job
-from opportune.observers import JobAttempt, observed_job, trace_id, traceparent
-from opportune.settings import Settings, load_settings
+from opportune.runtime.observers import JobAttempt, observed_job, trace_id, traceparent
+from opportune.server.logging import LineFormatter, logging_config
 from opportune.testing.plugin import settings_for
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.middleware.request_log import request_id

@@ -11,11 +11,11 @@ from httpx import AsyncClient
 from jinja2.utils import LRUCache
 from playwright.async_api import Page, expect
 
+from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.config.settings import Settings
 from opportune.mail import templates as email_templates
 from opportune.mail.addresses import sender_address
 from opportune.mail.email import render_email
-from opportune.project import FRAMEWORK, PROJECT
-from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.rendering import loader
 from opportune.web.rendering.static_files import assets

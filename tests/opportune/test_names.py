@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from opportune.cli.registry import HELPS
-from opportune.project import FRAMEWORK, PROJECT
+from opportune.config.project import FRAMEWORK, PROJECT
 
 FOLDERS = (FRAMEWORK, PROJECT / "app", PROJECT / "bench")
 

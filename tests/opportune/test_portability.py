@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment import BASE, DEV
-from opportune.cli.installation import plain
-from opportune.project import PROJECT
+from opportune.cli.environment.entry import BASE, DEV
+from opportune.cli.environment.installation import plain
+from opportune.config.project import PROJECT
 from tests.opportune.cli.git_program import need_git
 
 SOURCES = ("opportune", "app", "migrations")

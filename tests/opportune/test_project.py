@@ -20,10 +20,10 @@ from starlette.routing import Mount, Route
 
 from opportune.admin.mount import ADMIN_PATH
 from opportune.application import create_app
-from opportune.cli.installed import INSTALLED
 from opportune.cli.registry import COMMANDS
-from opportune.cli.removal import FOLDERS, Removal
-from opportune.project import PROJECT, USERS, installed_features
+from opportune.cli.scaffold.installed import INSTALLED
+from opportune.cli.scaffold.removal import FOLDERS, Removal
+from opportune.config.project import PROJECT, USERS, installed_features
 from opportune.testing.access import addresses, everyone, example, is_of_project, of_features
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.plugin import settings_for

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from opportune.env_example import AREAS, COMMON_SETTINGS, env_example
+from opportune.config.env_example import AREAS, COMMON_SETTINGS, env_example
+from opportune.config.hosts import HOST_VARIABLES
+from opportune.config.project import PROJECT, installed_features, settings_class
+from opportune.config.settings import load_settings, read_feature_settings, setting_names, settings_classes
 from opportune.errors import SettingsError
-from opportune.hosts import HOST_VARIABLES
-from opportune.project import PROJECT, installed_features, settings_class
-from opportune.settings import load_settings, read_feature_settings, setting_names, settings_classes
 from opportune.testing.services.unreadable import unreadable
 
 GOOD_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"

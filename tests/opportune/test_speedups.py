@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from opportune import project, speedups
+from opportune.config import project, speedups
+from opportune.config.project import FRAMEWORK, PROJECT, env_file_value
+from opportune.config.speedups import are_on, module_of, require, speedup
 from opportune.db.drivers.sqlite import SQLiteDatabase
-from opportune.project import FRAMEWORK, PROJECT, env_file_value
-from opportune.speedups import are_on, module_of, require, speedup
 from opportune.testing.plugin import settings_for
 from opportune.web.routing import Router
 from tests.opportune.cli.command_server import PYTEST_OPTIONS, command_server

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 
 STEPS = """
 import json, sys
@@ -20,7 +20,7 @@ def done(step):
 import opportune
 done("framework")
 from opportune.application import create_app  # as whatever serves it does, before the project's own
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 import_module("app.main")
 done("list")
 site = create_app(

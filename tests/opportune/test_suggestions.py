@@ -2,7 +2,7 @@
 
 import pytest
 
-from opportune.suggestions import did_you_mean, nearest
+from opportune.runtime.suggestions import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from opportune import tasks
 from opportune.answers import store
 from opportune.answers.follower import AnswerFollower
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.answers.spending import switch
 from opportune.answers.spending.switch import Switch
 from opportune.db import Database
-from opportune.tasks import cancel_and_wait
+from opportune.runtime import tasks
+from opportune.runtime.tasks import cancel_and_wait
 
 TIMEOUT_SECONDS = 10.0
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.main import main
-from opportune.cli.new_project import history
-from opportune.project import PROJECT, USERS
+from opportune.cli.project.new_project import history
+from opportune.config.project import PROJECT, USERS
 from opportune.testing.factories import PASSWORD
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server
 from tests.opportune.test_errands import apply, diffs

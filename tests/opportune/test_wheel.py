@@ -13,7 +13,7 @@ import pytest
 import uv
 
 from opportune import __version__
-from opportune.project import FRAMEWORK, PROJECT
+from opportune.config.project import FRAMEWORK, PROJECT
 from tests.opportune.cli.command_server import bring_compiled
 
 TIMEOUT_SECONDS = 120
@@ -37,10 +37,10 @@ from opportune.features import accounts, admin, jobs
 INSTALLED: tuple[Feature, ...] = (accounts, admin, jobs)
 """,
     "app/settings.py": """\
-import opportune.settings
+import opportune.config.settings
 
 
-class Settings(opportune.settings.Settings):
+class Settings(opportune.config.settings.Settings):
     site_name: str = "Reading Circle"
 """,
     "templates/base.html": """\
@@ -51,7 +51,7 @@ class Settings(opportune.settings.Settings):
     "tests/test_site.py": """\
 import opportune
 from httpx import AsyncClient
-from opportune.project import application
+from opportune.config.project import application
 from opportune.testing.plugin import settings_for
 from opportune.web import assets
 

@@ -7,10 +7,10 @@ from pydantic import SecretStr
 from app.pydocs.documents import Piece, python_docs
 from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
+from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
 from opportune.search import DocumentSearch
 from opportune.search.documents.contents import Contents
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
 

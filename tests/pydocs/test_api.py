@@ -3,7 +3,7 @@ import re
 import pytest
 from httpx import AsyncClient
 
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 from opportune.search import MAX_QUERY_LENGTH
 from tests.pydocs.fake_search import FakeSearch
 from tests.pydocs.test_pages import QUERIES

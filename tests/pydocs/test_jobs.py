@@ -9,8 +9,8 @@ import pytest
 from app.pydocs import jobs
 from app.pydocs.feature import pydocs
 from app.pydocs.jobs import index_python
+from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
-from opportune.settings import Settings
 from tests.pydocs.search_index import index_at
 
 pytestmark = pytest.mark.database("sqlite")

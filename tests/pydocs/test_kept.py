@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
+from opportune.config.settings import Settings
 from opportune.search.documents import sqlite_engine
-from opportune.settings import Settings
 from tests.pydocs.search_index import fill, index_at, piece
 
 # Of PostgreSQL nothing is kept: only it knows when another index is there.

@@ -7,7 +7,7 @@ from httpx import ASGITransport, AsyncClient
 
 from app.main import create_app
 from app.pydocs.documents import python_docs
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from tests.pydocs.search_index import fill, index_at, piece
 
 

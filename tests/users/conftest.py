@@ -7,8 +7,8 @@ from httpx import AsyncClient
 from pydantic import SecretStr
 
 from app.users.models import User
+from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.settings import Settings
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 

@@ -8,13 +8,13 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from bench.peers.jobs.report import CHANGE, CHANGES, PARALLEL_JOBS, report
+from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.settings import Settings
 from opportune.storage import open_storage
 
 

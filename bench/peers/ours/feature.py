@@ -18,10 +18,10 @@ from sqlmodel import Field, col
 
 from opportune.accounts import CurrentUser
 from opportune.application import create_app
+from opportune.config import installed_features
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.db import Model, ReadSession, WriteSession, utc_now
 from opportune.feature import Feature, Link
-from opportune.project import installed_features
 from opportune.text import Line, Text
 from opportune.web import cached, templates
 

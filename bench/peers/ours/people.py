@@ -4,8 +4,8 @@ import asyncio
 
 from bench.harness.tasks import PASSWORD, people
 from opportune.accounts import User, passwords
+from opportune.config import get_settings
 from opportune.db import open_database
-from opportune.settings import get_settings
 
 
 async def add_people() -> None:

@@ -9,12 +9,12 @@ from bench.peers.ours.feature import Item
 from opportune.accounts import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
+from opportune.config import Settings, get_settings
+from opportune.config.project import installed_names
 from opportune.db import Model, open_database, utc_now
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
-from opportune.project import installed_names
-from opportune.settings import Settings, get_settings
 
 
 def make_tables(settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """What `oppman.py runserver` does in production, with the benchmark's feature; all settings by the environment."""
 
-from opportune.cli import server
-from opportune.settings import get_settings
+from opportune.cli.development import server
+from opportune.config import get_settings
 
 if __name__ == "__main__":
     settings = get_settings()

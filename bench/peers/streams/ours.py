@@ -12,12 +12,12 @@ from opportune import llm
 from opportune.answers.events import AnswerStream
 from opportune.answers.models import Answer
 from opportune.application import create_app
-from opportune.cli import server
+from opportune.cli.development import server
+from opportune.config.project import installed_features
+from opportune.config.settings import get_settings
 from opportune.db import RowId, WriteSession
 from opportune.feature import Feature
 from opportune.llm import Answers, ShownAnswer
-from opportune.project import installed_features
-from opportune.settings import get_settings
 from opportune.web import EventStream, templates
 
 api = APIRouter(prefix="/bench")

@@ -13,8 +13,8 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication.service import WrongCredential
 from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.two_factor.factors import has_passkey
+from opportune.config.settings import Settings
 from opportune.db.model import utc_now
-from opportune.settings import Settings
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 LIFETIME_SECONDS = 600

@@ -4,8 +4,8 @@ import hmac
 
 from opportune.accounts.models import User
 from opportune.accounts.signed_links import fingerprint
-from opportune.settings import Settings
-from opportune.signing import derived_key
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_key
 
 CODE_LENGTH = 6
 

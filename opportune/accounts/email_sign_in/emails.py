@@ -6,9 +6,9 @@ from opportune.accounts.email_sign_in.codes import make_code
 from opportune.accounts.emails import send_account_email
 from opportune.accounts.signed_links import LIFETIMES, make_link_token
 from opportune.accounts.users import find_by_email
+from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.jobs import JobContext, job
-from opportune.settings import Settings
 
 MINUTES = int(LIFETIMES["email-sign-in"].total_seconds() // 60)
 

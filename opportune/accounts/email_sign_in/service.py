@@ -21,8 +21,8 @@ from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.sign_in.service import PASSWORDS_PER_ADDRESS, PASSWORDS_PER_DEVICE
 from opportune.accounts.signed_links import LIFETIMES, read_link_token
 from opportune.accounts.users import find_by_email
-from opportune.settings import Settings
-from opportune.signing import seal, unseal
+from opportune.config.settings import Settings
+from opportune.config.signing import seal, unseal
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, TooManyRequests
 
 LIFETIME_SECONDS = int(LIFETIMES["email-sign-in"].total_seconds())

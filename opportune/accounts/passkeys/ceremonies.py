@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from opportune.accounts.models import Passkey, User
+from opportune.config.settings import Settings
+from opportune.config.signing import seal, unseal
 from opportune.mail.email import site_url
-from opportune.settings import Settings
-from opportune.signing import seal, unseal
 from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
 
 if TYPE_CHECKING:

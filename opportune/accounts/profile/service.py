@@ -11,7 +11,7 @@ from opportune.accounts.emails import email_is_enabled, send_account_email
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.users import EmailTakenError
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 CHANGE_EMAIL_PATH = "/accounts/change-email"

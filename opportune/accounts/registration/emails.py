@@ -4,8 +4,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.emails import send_account_email
 from opportune.accounts.users import find_by_email, user_manager
+from opportune.config.settings import Settings
 from opportune.jobs import JobContext, job
-from opportune.settings import Settings
 
 
 @job("accounts.send_registration_email")

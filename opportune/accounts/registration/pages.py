@@ -8,7 +8,7 @@ from opportune.accounts.registration import service
 from opportune.accounts.responses import email_sent, name_weak_password, refuse, show, show_form, signed_in, to_next
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users import EmailTakenError, InvalidPasswordError, RegistrationClosedError
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash

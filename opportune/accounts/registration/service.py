@@ -9,9 +9,9 @@ from opportune.accounts.models import User
 from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.signed_links import LIFETIMES
 from opportune.accounts.users import RegistrationClosedError
+from opportune.config.settings import Settings
+from opportune.config.signing import seal, unseal
 from opportune.jobs import defer
-from opportune.settings import Settings
-from opportune.signing import seal, unseal
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 REGISTRATIONS_PER_ADDRESS = RateLimit("accounts.registrations_per_address", 100, HOUR_SECONDS)

@@ -12,8 +12,8 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.sessions import service
 from opportune.accounts.sign_in.trusted_devices import trust_device, trusted_device
 from opportune.accounts.users import user_manager
+from opportune.config.settings import Settings
 from opportune.db.model import utc_now
-from opportune.settings import Settings
 from opportune.web.answer_cookies import send_cookies_of
 from opportune.web.client import Client
 

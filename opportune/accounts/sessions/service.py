@@ -11,8 +11,8 @@ from sqlmodel import col
 from opportune.accounts.credentials import UserCredentials, hash_token, prune
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.config.settings import Settings
 from opportune.db.model import utc_now
-from opportune.settings import Settings
 from opportune.web.client import Client
 
 IMPERSONATOR = "A superuser, signed in as you"

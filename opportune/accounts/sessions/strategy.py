@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.lookup import find_by_token, find_impersonator
 from opportune.accounts.sessions.service import create_session, delete_session
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.web.client import Client
 
 

@@ -11,12 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.setup.service import has_superuser, make_setup_link
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
-from opportune.settings import Settings
-from opportune.tasks import cancel_and_wait
+from opportune.runtime.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.two_factor import totp
 from opportune.accounts.users import EmailTakenError, user_manager
 from opportune.accounts.ways_in import delete_ways_in
+from opportune.config.settings import Settings
+from opportune.config.signing import signer
 from opportune.db.advisory_lock import take_turn
 from opportune.mail.email import site_url
-from opportune.settings import Settings
-from opportune.signing import signer
 
 LINK_LIFETIME_SECONDS = 24 * 60 * 60
 PURPOSE = "set up the first superuser"

@@ -10,7 +10,7 @@ from opportune.accounts import signed_links
 from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.models import User
 from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 
 COOKIE = "pending"
 CODE_PATH = f"{LOGIN_PATH}/code"

@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from opportune.accounts.models import User
 from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
-from opportune.settings import Settings
-from opportune.signing import derived_keys, signer
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_keys, signer
 
 COOKIE = "browser"
 PURPOSE = "accounts: browser"

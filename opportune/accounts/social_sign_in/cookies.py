@@ -9,8 +9,8 @@ from fastapi import Request, Response
 from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
 from opportune.accounts.social_sign_in.flow import LIFETIME_SECONDS, Journey
 from opportune.accounts.social_sign_in.providers import SOCIAL_PATH, Provider
-from opportune.settings import Settings
-from opportune.signing import seal, unseal
+from opportune.config.settings import Settings
+from opportune.config.signing import seal, unseal
 
 COOKIE = "social"
 PURPOSE = "accounts: social sign-in"

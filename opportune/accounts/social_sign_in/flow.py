@@ -18,7 +18,7 @@ from opportune.accounts.social_sign_in.providers import (
     SocialSignInRefused,
     callback_url,
 )
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
 
 if TYPE_CHECKING:

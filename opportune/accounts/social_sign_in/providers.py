@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from opportune.config.settings import SOCIAL_PROVIDERS, Settings
 from opportune.mail.email import site_url
-from opportune.settings import SOCIAL_PROVIDERS, Settings
 
 SOCIAL_PATH = "/accounts/social"
 DISCOVERY_PATH = "/.well-known/openid-configuration"

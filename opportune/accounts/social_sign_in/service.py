@@ -18,9 +18,9 @@ from opportune.accounts.social_sign_in.providers import (
 )
 from opportune.accounts.users import CHANGED_MEANWHILE, EmailTakenError, RegistrationClosedError
 from opportune.accounts.ways_in import count_ways_in
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import NotFound
-from opportune.settings import Settings
 from opportune.web.rate_limit import RateLimit
 
 STARTS_PER_ADDRESS = RateLimit("accounts.social_starts_per_address", 60)

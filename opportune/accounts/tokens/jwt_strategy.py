@@ -27,10 +27,10 @@ from opportune.accounts.sessions.lookup import find_by_token_id
 from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, UserTokens, delete_token
 from opportune.accounts.tokens.strategies import Found, TokenStrategy, response_scope
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_keys
 from opportune.db.database import Database
 from opportune.db.model import MAX_ID, utc_now
-from opportune.settings import Settings
-from opportune.signing import derived_keys
 
 AUDIENCE = "opportune:api"
 REFRESH = struct.Struct(">QQQ")

@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from opportune.config.project import origin
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.project import origin
 from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.routing import several
 

@@ -11,9 +11,9 @@ from opportune.accounts.sessions.lookup import Grants, find_by_token
 from opportune.accounts.tokens.dependencies import require_scopes
 from opportune.accounts.tokens.scopes import ALL_SCOPES
 from opportune.accounts.tokens.service import delete_token, issue_access_token
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import NotFound
-from opportune.settings import Settings
 
 Found = tuple[ApiToken, User, Grants]
 

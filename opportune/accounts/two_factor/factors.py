@@ -5,8 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import Passkey, User
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 
 
 async def has_passkey(session: AsyncSession, user: User) -> bool:

@@ -16,8 +16,8 @@ from opportune.accounts.two_factor.recovery_codes import (
     renew_recovery_codes,
     use_recovery_code,
 )
-from opportune.settings import Settings
-from opportune.signing import seal, unseal
+from opportune.config.settings import Settings
+from opportune.config.signing import seal, unseal
 
 if TYPE_CHECKING:
     from pyotp import TOTP

@@ -10,7 +10,7 @@ from opportune.accounts.models import User
 from opportune.accounts.registration.service import read_registration
 from opportune.accounts.users import EmailTakenError, InvalidPasswordError, find_by_email, user_manager
 from opportune.accounts.verification.emails import send_verification_email
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.rate_limit import RateLimit
 
 VERIFICATIONS_PER_ACCOUNT = RateLimit("accounts.verifications_per_account", 20)

@@ -33,8 +33,8 @@ from opportune.admin.forms.typed_fields import (
     choices_in,
 )
 from opportune.admin.sqladmin_adapter import AdapterConverter
-from opportune.annotations import options_of
 from opportune.db.columns import choices_of, is_text, type_of
+from opportune.schemas.annotations import options_of
 from opportune.web.forms.error_messages import A_DATE, A_MOMENT, A_NUMBER, A_TIME, WHOLE, message_for
 
 NUL = "This contains the character NUL, which cannot be stored."

@@ -10,8 +10,8 @@ from sqladmin.fields import BooleanField, SelectField
 from wtforms import Field, TextAreaField  # type: ignore[import-untyped]  # has no types
 from wtforms.widgets import CheckboxInput  # type: ignore[import-untyped]  # has no types
 
-from opportune.annotations import FieldOptions, options_of
 from opportune.db.columns import choice_label, choice_value, label_of
+from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.error_messages import JSON_WANTED
 from opportune.web.forms.fields import JSON_TEXT, LINES, as_written
 

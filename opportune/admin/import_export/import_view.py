@@ -24,9 +24,9 @@ from opportune.admin.import_export.import_rows import ImportPlan, TooManyFaultsE
 from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
 from opportune.admin.protocols import View
-from opportune.counts import counted
+from opportune.config.signing import seal, unseal
 from opportune.db.columns import natural_key_of
-from opportune.signing import seal, unseal
+from opportune.runtime.counts import counted
 from opportune.web.forms.uploads import display_name
 from opportune.web.rendering.flash import flash
 

@@ -10,11 +10,11 @@ from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from opportune.admin.operations.operations import record_operation
-from opportune.atomic_files import private_folder
+from opportune.config.settings import Settings
 from opportune.data.backup.create import create_backup
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
-from opportune.settings import Settings
+from opportune.runtime.atomic_files import private_folder
 from opportune.web.rendering.flash import flash
 
 ACTION = "download-backup"

@@ -14,11 +14,11 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
-from opportune.counts import counted
 from opportune.errors import OperatorError
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.runtime.counts import counted
 from opportune.web.rendering.flash import flash
 
 Act = Callable[[AsyncSession, int], Awaitable[None]]

@@ -23,8 +23,8 @@ from opportune.answers.spending.ledger import standing
 from opportune.answers.spending.limits import money
 from opportune.answers.spending.models import OWN, TOTAL, VISITORS, LlmUsage
 from opportune.answers.spending.switch import read_switch
+from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.llm.guard import SITE
-from opportune.llm_models import MICRO_PER_UNIT
 from opportune.web.rendering.flash import flash
 
 PERIODS_DAYS = (30, 7, 90)

@@ -17,12 +17,12 @@ from opportune.answers.chosen_model import (
     store_chosen,
     unsealed,
 )
+from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
+from opportune.config.settings import Settings
 from opportune.db.url.providers import is_local
 from opportune.llm import LLMError, make_provider, models_of
 from opportune.llm.known_endpoints import KNOWN_ENDPOINTS, OTHER
 from opportune.llm.language_model import LanguageModel
-from opportune.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
-from opportune.settings import Settings
 from opportune.text import Line
 from opportune.web import FieldOptions, Form, read_form
 

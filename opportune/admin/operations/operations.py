@@ -13,7 +13,6 @@ from starlette.requests import Request
 from opportune.accounts.cleanup import delete_expired
 from opportune.accounts.models import ApiToken, Session
 from opportune.admin.log import audit
-from opportune.counts import counted
 from opportune.data.backup.jobs import make_backup, rehearse_restore
 from opportune.db.batches import delete_in_batches
 from opportune.errors import OperatorError
@@ -22,6 +21,7 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.transport import transport_for
+from opportune.runtime.counts import counted
 from opportune.web.cache import ALL_TAGS, Cache
 
 IDENTITY = "operations"

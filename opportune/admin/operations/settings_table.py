@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from opportune.aws_secrets import settings_in
+from opportune.config.aws_secrets import settings_in
+from opportune.config.env_example import setting_text
+from opportune.config.project import PROJECT
+from opportune.config.settings import BaseSettings, Settings
 from opportune.db.url.database_url import DatabaseURL
-from opportune.env_example import setting_text
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
 from opportune.mail.transport import transport_for
-from opportune.project import PROJECT
-from opportune.settings import BaseSettings, Settings
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 

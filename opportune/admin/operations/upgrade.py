@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 
 PAGE_TIMEOUT_SECONDS = 5
 """Seconds for which a page waits for the end; after them it tells how far it is."""

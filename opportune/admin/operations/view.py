@@ -22,12 +22,12 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.operations.operations import OPERATIONS, queueable_jobs, record_operation, run_operation
 from opportune.admin.operations.upgrade import Upgrade, migration_state
+from opportune.config.settings import Settings
 from opportune.data.backup.jobs import backup_state
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import management
-from opportune.settings import Settings
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.rendering.flash import flash
 

@@ -20,9 +20,9 @@ from opportune.admin.lists.actions import (
     selected_rows,
 )
 from opportune.admin.protocols import View
-from opportune.counts import counted
 from opportune.db.columns import title_of
 from opportune.db.deletion_impact import AffectedRows, DeletionImpact, find_deletion_impact
+from opportune.runtime.counts import counted
 from opportune.web.rendering.flash import flash
 
 MAX_NAMED_ROWS = 5

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from opportune.counts import counted
+from opportune.runtime.counts import counted
 
 
 @dataclass(frozen=True)

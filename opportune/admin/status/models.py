@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.admin.status.light import HealthLight
+from opportune.config.settings import Settings
 from opportune.llm.factory import models_of
-from opportune.settings import Settings
 
 REACH_TIMEOUT_SECONDS = 3
 

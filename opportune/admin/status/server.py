@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from opportune import __version__
 from opportune.admin.status.light import HealthLight, lasted, sized
 from opportune.db.url.database_url import DatabaseURL
-from opportune.memory import memory_limit_bytes
+from opportune.runtime.memory import memory_limit_bytes
 from opportune.telemetry.setup import workers_of
 from opportune.telemetry.workers import WorkerReport
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from opportune.answers.settings import AnswersSettings
 from opportune.answers.spending.limits import Limit
 from opportune.checks import Finding
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 
 
 def check_spending(settings: Settings) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from opportune.answers.spending.ledger import UsageKey
 from opportune.answers.store import TRANSIENT_ERRORS
 from opportune.db import Database
 from opportune.llm.guard import TokenUsage
-from opportune.tasks import cancel_and_wait
+from opportune.runtime.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 

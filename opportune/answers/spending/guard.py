@@ -19,13 +19,13 @@ from opportune.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, Words, w
 from opportune.answers.spending.models import LlmReservation
 from opportune.answers.spending.notices import Notices
 from opportune.answers.spending.switch import Switch, refusal
+from opportune.config.llm_models import LlmModel
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_key
 from opportune.db import Database, is_outage, utc_now
 from opportune.db.advisory_lock import take_turn
 from opportune.llm.guard import Guard, GuardedCall, Payer, SpendingRefused
 from opportune.llm.provider import Chunk, LLMError
-from opportune.llm_models import LlmModel
-from opportune.settings import Settings
-from opportune.signing import derived_key
 from opportune.web.client import client_address
 from opportune.web.time_zone import site_zone
 

@@ -7,8 +7,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 
 from opportune.answers.settings import AnswersSettings
+from opportune.config.llm_models import MICRO_PER_UNIT, LlmModel
 from opportune.llm.guard import Payer
-from opportune.llm_models import MICRO_PER_UNIT, LlmModel
 
 Scope = Literal["person", "visitor", "site"]
 Unit = Literal["tokens", "cost"]

@@ -5,9 +5,9 @@ from datetime import date, datetime
 from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field
 
+from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.db.model import Model, ModelBase, utc_now
 from opportune.db.partial_index import PartialIndex
-from opportune.llm_models import MICRO_PER_UNIT
 
 TOTAL, OWN, VISITORS = "total", "site", "visitors"
 """Sums of a day: of all, of the site's own jobs and commands, of all visitors."""

@@ -10,9 +10,9 @@ from sqlmodel import UTCDateTime
 from opportune.accounts.emails import email_superusers
 from opportune.answers.spending import ledger
 from opportune.answers.spending.limits import Limit, Words
+from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.llm.guard import SITE
-from opportune.settings import Settings
 
 LEVELS_PERCENTS = (100, 80)
 

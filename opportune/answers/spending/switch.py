@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.answers.spending.models import OFF, LlmState
 from opportune.db import Database, is_outage
 from opportune.llm.guard import SpendingRefused
-from opportune.tasks import cancel_and_wait
+from opportune.runtime.tasks import cancel_and_wait
 
 LOOK_INTERVAL_SECONDS = 2.0
 """Seconds after which it is known to all: what runs is stopped, and nothing begins."""

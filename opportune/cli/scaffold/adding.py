@@ -12,13 +12,13 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from opportune.cli.installed import INSTALLED
 from opportune.cli.scaffold.access import access_table, undeletable
 from opportune.cli.scaffold.addresses import address_error
 from opportune.cli.scaffold.by_hand import code_by_hand, refuse_by_hand, templates_by_hand, with_schemas
 from opportune.cli.scaffold.feature_file import takes_owner, with_model
 from opportune.cli.scaffold.fields import OWNERS, Field, read_fields
 from opportune.cli.scaffold.file_changes import written
+from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.model import ACCESSES, NewModel, as_tuple, filled
 from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
@@ -26,9 +26,9 @@ from opportune.cli.scaffold.models import KnownModels
 from opportune.cli.scaffold.module_imports import merged
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH, NotAsExpected, Source, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
+from opportune.config.project import PACKAGE
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE
 
 CODE = ("service.py", "pages.py", "api.py", "admin.py")
 MAX_NAME_LENGTH = 24

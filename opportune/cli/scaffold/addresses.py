@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.project import PACKAGE
+from opportune.config.project import PACKAGE
 
 OF_FRAMEWORK = {"accounts", "admin", "api", "files", "health", "mailbox", "static"}
 FILES = ("pages.py", "api.py", "feature.py")

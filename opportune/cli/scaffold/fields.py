@@ -11,9 +11,9 @@ from importlib import import_module
 from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
 from opportune.cli.scaffold.models import ACCOUNT, KnownModel, KnownModels
 from opportune.cli.scaffold.words import camel, label
+from opportune.config.project import PACKAGE
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE
-from opportune.suggestions import did_you_mean
+from opportune.runtime.suggestions import did_you_mean
 
 OPTIONS = ("unique", "index", "optional", "default=", "min=", "max=", "cascade")
 MAX_FIELD_LENGTH = 40

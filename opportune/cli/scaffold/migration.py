@@ -10,12 +10,12 @@ from types import ModuleType
 
 from sqlalchemy import Column, MetaData, Table
 
+from opportune.config.project import FRAMEWORK, PACKAGE
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.model import NAMING_CONVENTION, BigId, Model
 from opportune.errors import OperatorError
-from opportune.project import FRAMEWORK, PACKAGE
 
 
 def feature_names(installed: str) -> list[str]:

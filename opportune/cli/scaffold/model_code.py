@@ -6,7 +6,7 @@ from opportune.cli.scaffold.fields import STAMPS, Field, member
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import camel, label, singular, snake
-from opportune.project import USER_TABLE
+from opportune.config.project import USER_TABLE
 
 ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
 """Words of which every letter is a capital one where people read them."""

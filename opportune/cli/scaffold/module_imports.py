@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH, NotAsExpected, Source, bound_names, is_text
-from opportune.project import PACKAGE
+from opportune.config.project import PACKAGE
 
 OWN = {PACKAGE, "app", "bench", "opportune", "tests"}
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opportune.cli.removal import refuse_unknown
 from opportune.cli.scaffold.access import deletable
 from opportune.cli.scaffold.feature_file import feature_call
 from opportune.cli.scaffold.models import KnownModel, KnownModels
 from opportune.cli.scaffold.module_imports import without_names
+from opportune.cli.scaffold.removal import refuse_unknown
 from opportune.cli.scaffold.source import NotAsExpected, Source, read_source, without, without_statement
 from opportune.cli.scaffold.words import plural, snake
+from opportune.config.project import PACKAGE
 from opportune.errors import OperatorError
-from opportune.project import PACKAGE
 
 
 @dataclass

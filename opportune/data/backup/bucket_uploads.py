@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.errors import OperatorError
-from opportune.progress import work
+from opportune.runtime.progress import work
 from opportune.storage.bucket import attributes, open_bucket, summarize
 from opportune.storage.location import Bucket
 from opportune.storage.storage import is_name

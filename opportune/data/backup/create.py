@@ -9,7 +9,8 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from opportune import __version__
-from opportune.atomic_files import private_file, remove_abandoned_in, replacement, temporary
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
 from opportune.data.backup import postgresql, uploads
 from opportune.data.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
 from opportune.data.backup.bucket_uploads import add_bucket_uploads
@@ -21,8 +22,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.project import PROJECT
-from opportune.settings import Settings
+from opportune.runtime.atomic_files import private_file, remove_abandoned_in, replacement, temporary
 from opportune.storage.location import Bucket, DatabaseFiles, Place, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"

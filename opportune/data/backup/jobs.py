@@ -9,6 +9,8 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.config.project import installed_names
+from opportune.config.settings import Settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.model import Model, utc_now
 from opportune.errors import OperatorError
@@ -17,8 +19,6 @@ from opportune.jobs.last_runs import find_last_run
 from opportune.jobs.models import LastRun
 from opportune.jobs.schedule import next_run_time
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
-from opportune.project import installed_names
-from opportune.settings import Settings
 
 BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
 MAX_ATTEMPTS = 5

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from opportune.atomic_files import replacement, sync_folder
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
 from opportune.db.migrations.connection import migration_url
 from opportune.errors import OperatorError
-from opportune.project import PROJECT
-from opportune.settings import Settings
+from opportune.runtime.atomic_files import replacement, sync_folder
 from opportune.storage.location import parse_storage_url
 
 SUFFIX = ".restoring"

@@ -13,6 +13,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, text
 
+from opportune.config.settings import Settings
 from opportune.data.backup.archive import CHUNK_BYTES, Manifest
 from opportune.data.backup.sqlite import DatabaseState
 from opportune.data.backup.subprocesses import Program, error_line
@@ -20,7 +21,6 @@ from opportune.db.migrations.connection import ADVISORY_LOCK_ID, TABLE_LOCK_TIME
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import VERSION_TABLE, recorded_revisions
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 
 UPDATE = "PostgreSQL's programs must be as new as those that wrote it."
 INSTALL = "install PostgreSQL's programs (Debian: apt install postgresql-client)"

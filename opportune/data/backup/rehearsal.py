@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from opportune.config.settings import Settings
 from opportune.data.backup import postgresql
 from opportune.data.backup.archive import Archive, open_archive
 from opportune.data.backup.restore import Target, extracted, migrated, refuse_newer
@@ -25,7 +26,6 @@ from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 
 DATABASE_PREFIX = "opportune_rehearsal_"
 LEFT = re.compile(rf"{DATABASE_PREFIX}(\d+)_[0-9a-f]{{8}}")

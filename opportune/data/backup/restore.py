@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from opportune.atomic_files import private_file, private_folder, sync, temporary
+from opportune.config.settings import Settings
 from opportune.data.backup import postgresql, uploads
 from opportune.data.backup.archive import Archive, Manifest, open_archive
 from opportune.data.backup.marker import RestoreMarker
@@ -20,7 +20,7 @@ from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.settings import Settings
+from opportune.runtime.atomic_files import private_file, private_folder, sync, temporary
 from opportune.storage.location import DatabaseFiles, Place, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"

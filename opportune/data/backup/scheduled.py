@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from opportune.atomic_files import private_folder
+from opportune.config.settings import Settings
 from opportune.data.backup.archive import Manifest, Sink
 from opportune.data.backup.create import Notify, refuse_unmigrated, write_archive
 from opportune.data.backup.retention import parse_keep, superseded
@@ -14,8 +14,8 @@ from opportune.data.backup.store import BackupStore, StoredBackup
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
-from opportune.progress import Progress, watched_by
-from opportune.settings import Settings
+from opportune.runtime.atomic_files import private_folder
+from opportune.runtime.progress import Progress, watched_by
 
 PREFIX = "opportune-backup-"
 NO_DISK = "This machine has no folder for temporary files that can be written ({reason}): a backup needs one."

@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from opportune.atomic_files import put, temporary, unused
 from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database
 from opportune.errors import OperatorError
-from opportune.progress import work
+from opportune.runtime.atomic_files import put, temporary, unused
+from opportune.runtime.progress import work
 
 LOCK_TIMEOUT_SECONDS = 1.0  # seconds; who has the database open for good is not waited for
 PAGES_PER_STEP = 4096

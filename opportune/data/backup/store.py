@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
+from opportune.config.settings import Settings
 from opportune.data.backup import age
 from opportune.data.backup.archive import Sink
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 from opportune.storage.bucket import open_bucket, summarize
 from opportune.storage.location import Bucket, parse_backup_url
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from opportune.atomic_files import TEMPORARY, private_file, sync, sync_folder, temporary, unused
+from opportune.config.settings import DEFAULT_MAX_UPLOAD_BYTES, Settings
 from opportune.data.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.data.backup.bucket_uploads import put_missing
 from opportune.data.backup.sqlite import KEPT_SUFFIX
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
-from opportune.progress import work
-from opportune.settings import DEFAULT_MAX_UPLOAD_BYTES, Settings
+from opportune.runtime.atomic_files import TEMPORARY, private_file, sync, sync_folder, temporary, unused
+from opportune.runtime.progress import work
 from opportune.storage import MissingFileError, StorageError, open_storage
 from opportune.storage.location import Bucket, Place
 

@@ -11,7 +11,6 @@ import psycopg
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from opportune.atomic_files import put
 from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.drivers.sqlite_file import discard, make_private
 from opportune.db.drivers.sync_engines import postgresql_engine, sqlite_engine
@@ -19,6 +18,7 @@ from opportune.db.errors import explain
 from opportune.db.migrations.connection import MIGRATION_LOCK_TIMEOUT_SECONDS, TABLE_LOCK_TIMEOUT_SECONDS
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.runtime.atomic_files import put
 
 LONG_TRANSACTION_SETTINGS = (
     "SET LOCAL statement_timeout = 0",  # some hosts set it to a minute or two for everybody

@@ -11,6 +11,7 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from opportune.config.settings import Settings
 from opportune.data.doctor.context import DoctorContext, Role, ServerContext
 from opportune.data.doctor.file import examine_file
 from opportune.data.doctor.results import Diagnosis, Finding, explained, fault, milliseconds_since, notice, ok
@@ -19,7 +20,6 @@ from opportune.db.drivers.psycopg_timeouts import connection_class
 from opportune.db.errors import UNAVAILABLE, explain
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
-from opportune.settings import Settings
 
 SERVER_TIMEOUT_SECONDS = 8  # seconds for all that a server is asked
 SLOW_STATEMENT_MS = 20  # milliseconds for a statement: not the same region

@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from opportune.counts import counted
 from opportune.data.doctor.disk import check_filesystem, check_permissions, check_space
 from opportune.data.doctor.results import Finding, Status, explained, fault, milliseconds_since, notice, ok
 from opportune.data.doctor.schema import compare
@@ -16,6 +15,7 @@ from opportune.db.drivers.sqlite_file import is_database
 from opportune.db.errors import explain
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
+from opportune.runtime.counts import counted
 
 LOCK_TIMEOUT_SECONDS = 1  # seconds to wait for the lock of writers
 INTEGRITY_TIMEOUT_SECONDS = 4  # seconds

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from opportune.counts import counted
 from opportune.data.doctor.results import Finding, fault, notice, ok
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.runtime.counts import counted
 
 MAX_SHOWN_NAMES = 3
 """Names of migrations in one line."""

@@ -9,13 +9,13 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from opportune.counts import counted
 from opportune.data.doctor.context import Role, ServerContext
 from opportune.data.doctor.prepared_statements import Trial, try_prepared
 from opportune.data.doctor.results import Finding, fault, notice, ok
 from opportune.data.doctor.schema import compare
 from opportune.data.doctor.tls import Handshake, shake_hands
 from opportune.db.migrations.history import recorded_revisions
+from opportune.runtime.counts import counted
 
 MIN_SERVER_VERSION = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")

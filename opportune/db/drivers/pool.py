@@ -7,7 +7,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 
 MAX_COMPILED_STATEMENTS = 200
 """Compiled statements an engine keeps; SQLAlchemy drops the oldest when there are half as many again.

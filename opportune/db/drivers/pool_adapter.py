@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.pool.base import _ConnectionRecord as Record
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from opportune.speedups import require
+from opportune.config.speedups import require
 
 require(AsyncAdaptedQueuePool, "_do_get", "_do_return_conn")
 

@@ -6,14 +6,14 @@ from typing import Any
 from sqlalchemy import AsyncAdaptedQueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from opportune.config.settings import Settings
+from opportune.config.speedups import speedup
 from opportune.db.database import Database, read_sessionmaker
 from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.settings import Settings
-from opportune.speedups import speedup
 
 
 class PostgreSQLDatabase(Database):

@@ -16,9 +16,9 @@ from psycopg.errors import NotSupportedError, _WaitTimeout
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 
+from opportune.config.speedups import require
 from opportune.db.drivers.psycopg_timeouts import POLL_INTERVAL_SECONDS, TimedConnection, server_responds
 from opportune.db.timeouts import run_in_background
-from opportune.speedups import require
 
 require(AsyncConnection, "_set_autocommit_gen", "_set_isolation_level_gen")
 

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection, Error, OperationalError
 from psycopg.abc import RV, PQGen
 from psycopg.errors import ConnectionTimeout
 
-from opportune.speedups import speedup
+from opportune.config.speedups import speedup
 
 POLL_INTERVAL_SECONDS = 0.1
 """Seconds, psycopg's own: so often a wait looks whether its socket is still there."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from opportune.db.drivers.pool import dispose
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
-from opportune.tasks import cancel_and_wait
+from opportune.runtime.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 

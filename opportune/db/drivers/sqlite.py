@@ -12,13 +12,13 @@ from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from opportune.config.speedups import speedup
 from opportune.db.database import Database
 from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.sqlite_file import make_private
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.speedups import speedup
 
 BUSY_TIMEOUT_MS = 2000
 """Milliseconds to wait for another process that writes."""

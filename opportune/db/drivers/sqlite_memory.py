@@ -15,13 +15,13 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.pool import pool_options
 from opportune.db.drivers.sqlite import set_query_only, sqlite_engine
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
-from opportune.settings import Settings
 
 MAX_FILE_BYTES = 2**30
 """Bytes that SQLite keeps in memory of this kind."""

@@ -11,6 +11,8 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
+from opportune.config.project import FRAMEWORK, PACKAGE, USERS, display_path, feature_of_table
+from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.checks import portable
 from opportune.db.migrations.connection import connect, in_memory_connection, migration_url
@@ -38,8 +40,6 @@ from opportune.db.migrations.runner import plan_for, refuse_newer, run_migration
 from opportune.db.migrations.type_changes import add_conversions
 from opportune.db.mutual_keys import break_cycles
 from opportune.errors import OperatorError
-from opportune.project import FRAMEWORK, PACKAGE, USERS, display_path, feature_of_table
-from opportune.settings import Settings
 
 Operations = list[ops.MigrateOperation]
 

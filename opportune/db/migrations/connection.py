@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from opportune.config.settings import Settings
 from opportune.db.drivers import sqlite
 from opportune.db.drivers.sqlite_file import discard_unused, make_private
 from opportune.db.drivers.sync_engines import postgresql_engine, sqlite_engine
@@ -17,7 +18,6 @@ from opportune.db.errors import explain
 from opportune.db.native_type import recognize_all_types
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
-from opportune.settings import Settings
 
 MIGRATION_LOCK_TIMEOUT_SECONDS: float = 60  # seconds, while another process migrates
 LOCK_POLL_SECONDS = 0.1

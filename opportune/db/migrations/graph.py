@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from opportune.config.project import FRAMEWORK, PROJECT, display_path
 from opportune.errors import OperatorError
-from opportune.project import FRAMEWORK, PROJECT, display_path
-from opportune.suggestions import did_you_mean
+from opportune.runtime.suggestions import did_you_mean
 
 VERSIONS = PROJECT / "migrations" / "versions"
 FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"

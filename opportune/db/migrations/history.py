@@ -18,9 +18,9 @@ from sqlalchemy import (
     select,
 )
 
+from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.settings import Settings
 
 if TYPE_CHECKING:
     from opportune.db.database import Database

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, Executable
 
-from opportune.progress import work
+from opportune.runtime.progress import work
 
 PREFIX = "fts_"
 """What the names of such tables and indexes begin with: migrations, and copies of rows, leave them alone."""

@@ -16,8 +16,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeDecorator
 
+from opportune.config.project import PROJECT
 from opportune.db.migrations.python_steps import put_in
-from opportune.project import PROJECT
 
 TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 

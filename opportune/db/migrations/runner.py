@@ -12,6 +12,7 @@ from alembic.util import load_python_file
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
+from opportune.config.project import display_path, features_on_postgresql
 from opportune.db.errors import is_full
 from opportune.db.migrations.connection import (
     acquire_migration_lock,
@@ -27,8 +28,7 @@ from opportune.db.migrations.post_migrate import bring_in_line, due
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
 from opportune.db.migrations.value_conversion import ConversionError
 from opportune.errors import OperatorError
-from opportune.progress import Progress, work
-from opportune.project import display_path, features_on_postgresql
+from opportune.runtime.progress import Progress, work
 
 UNFILLED = "# FILL"
 """Stands in a migration that makemigrations has left a place in, for what rows get."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from alembic.operations import ops
 from sqlalchemy import MetaData
 
+from opportune.config.project import display_path
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
@@ -16,7 +17,6 @@ from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.errors import OperatorError
-from opportune.project import display_path
 
 DEPENDS_ON = re.compile(r"^depends_on = .*$", re.MULTILINE)
 

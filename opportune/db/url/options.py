@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from opportune.db.url.parser import InvalidURL, ParsedURL
 from opportune.db.url.providers import is_local
-from opportune.suggestions import did_you_mean
+from opportune.runtime.suggestions import did_you_mean
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # asyncpg's, node's and JDBC's words for them

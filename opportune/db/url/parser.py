@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from opportune.host_names import ascii_host
+from opportune.config.host_names import ascii_host
 
 MAX_PORT = 65535
 EXAMPLES = "Use sqlite:///./data/app.db or postgresql://user:password@host/name"

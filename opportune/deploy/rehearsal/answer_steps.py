@@ -2,12 +2,12 @@
 
 import asyncio
 
-from opportune.counts import counted
 from opportune.deploy.rehearsal.fakes import model_answer
 from opportune.deploy.rehearsal.process import POLL_SECONDS, Instance
 from opportune.deploy.rehearsal.rules import WORD_COUNT
 from opportune.deploy.rehearsal.stage import Stage, StepFailed, StepLeftOut, running
 from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
+from opportune.runtime.counts import counted
 
 
 async def stream(stage: Stage) -> str:

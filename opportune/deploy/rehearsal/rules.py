@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from opportune.config.hosts import Host
 from opportune.deploy.recipes import RECIPES
-from opportune.hosts import Host
 
 SCALED_IDLE_SECONDS = 1.5
 SCALED_TOTAL_SECONDS = 1.5

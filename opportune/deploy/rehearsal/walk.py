@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpx
 
-from opportune.counts import counted
 from opportune.deploy.rehearsal.account_steps import first_superuser, sign_up, still_there, visitor_address
 from opportune.deploy.rehearsal.answer_steps import redeploy, require_ended, stream
 from opportune.deploy.rehearsal.page_steps import admin, upload
@@ -19,6 +18,7 @@ from opportune.deploy.rehearsal.stage import (
     mend_for,
     running,
 )
+from opportune.runtime.counts import counted
 
 RETRY_SECONDS = 0.5
 

@@ -5,8 +5,8 @@ from fnmatch import fnmatch
 from urllib.parse import urlsplit
 
 from opportune.checks import Finding
+from opportune.config.hosts import HOSTS
 from opportune.deploy.rules.deployment import Deployment, warning
-from opportune.hosts import HOSTS
 
 TAKE_ANY_PORT = ("render", "railway", "linux")
 """Hosts that look where the site listens, or leave it to a proxy of one's own."""

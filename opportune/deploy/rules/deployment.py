@@ -7,12 +7,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from opportune.checks import Finding
+from opportune.config.hosts import Host
+from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.providers import is_local
 from opportune.deploy.recipes import Recipe
 from opportune.errors import OperatorError
-from opportune.hosts import Host
-from opportune.settings import Settings
 from opportune.storage.location import parse_storage_url
 
 NO_LONGER: Mapping[str, object] = {"blocked_ports": (), "sleeps_after_seconds": None}

@@ -13,13 +13,13 @@ from starlette.datastructures import QueryParams
 
 from opportune.accounts.credentials import hash_token
 from opportune.accounts.models import Session
+from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.mail.email import site_url
 from opportune.mcp.oauth.addresses import is_our_resource
 from opportune.mcp.oauth.models import McpClient, McpGrant
 from opportune.mcp.oauth.redirects import find_redirect, with_answer
 from opportune.mcp.oauth.scopes import asked_scopes
-from opportune.settings import Settings
 
 CODE_LIFETIME = timedelta(minutes=2)
 CLIENT_ID = re.compile(r"[0-9a-f-]{36}")

@@ -21,12 +21,12 @@ from opportune.accounts.context import AccountContext
 from opportune.accounts.credentials import hash_token
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken, User
+from opportune.config.signing import unseal
 from opportune.db.model import utc_now
 from opportune.mcp.oauth.authorization import find_client
 from opportune.mcp.oauth.models import McpClient, McpGrant
 from opportune.mcp.oauth.registration import SECRET_PURPOSE, register
 from opportune.mcp.oauth.strategy import McpTokenStrategy
-from opportune.signing import unseal
 
 CODE_IS_OVER = TokenError("invalid_grant", "authorization code does not exist")
 TOKEN_IS_OVER = TokenError("invalid_grant", "refresh token does not exist")

@@ -6,10 +6,10 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 
 from opportune.accounts.context import AccountContext
+from opportune.config.signing import seal
 from opportune.mcp.oauth.cleanup import is_forgotten
 from opportune.mcp.oauth.models import McpClient
 from opportune.mcp.oauth.redirects import REDIRECT_RULE, host_of, parse_redirect
-from opportune.signing import seal
 
 SECRET_PURPOSE = "mcp: client secret"
 MAX_REDIRECTS = 10

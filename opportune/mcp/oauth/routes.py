@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx
+from opportune.config.settings import Settings
 from opportune.mcp.lazy_import import load
 from opportune.mcp.oauth.addresses import (
     MCP_PATH,
@@ -17,7 +18,6 @@ from opportune.mcp.oauth.addresses import (
     is_our_resource,
 )
 from opportune.mcp.oauth.scopes import tool_scopes
-from opportune.settings import Settings
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 

@@ -6,9 +6,9 @@ from opportune.accounts.models import ApiToken
 from opportune.accounts.tokens.jwt_strategy import JwtStrategy, is_of
 from opportune.accounts.tokens.scopes import common_scopes
 from opportune.accounts.tokens.strategies import Found
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.mcp.oauth.addresses import MCP_PATH, address_of
-from opportune.settings import Settings
 
 
 class McpTokenStrategy(JwtStrategy):

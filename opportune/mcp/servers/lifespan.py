@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from opportune.mcp.lazy_import import load
 from opportune.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.mcp.settings import McpServer, McpSettings
-from opportune.tasks import cancel_and_wait
+from opportune.runtime.tasks import cancel_and_wait
 from opportune.tools.toolbox import offer
 
 LIST_INTERVAL_SECONDS = 3600.0

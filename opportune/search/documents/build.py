@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager, closing
 from sqlite3 import Error
 from typing import Any, NamedTuple
 
-from opportune import progress
-from opportune.atomic_files import private_file
 from opportune.db.drivers.sqlite_file import discard, make_private
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.runtime import progress
+from opportune.runtime.atomic_files import private_file
 from opportune.search.documents.contents import Contents
 from opportune.search.documents.document import Source
 from opportune.search.documents.index import DocumentIndex

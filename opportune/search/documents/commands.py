@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.exc import DBAPIError
 
+from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
-from opportune.progress import work
+from opportune.runtime.progress import work
 from opportune.search.documents.document import Source
 from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import IndexMissing, IndexStatus
-from opportune.settings import Settings, get_settings
 
 MAX_NAMES_SHOWN = 20
 """Names of what was left out that are listed."""

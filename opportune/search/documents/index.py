@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 from pydantic import AfterValidator, SecretStr, ValidationInfo
 from starlette.requests import Request
 
+from opportune.config.project import PROJECT
+from opportune.config.settings import BaseSettings, Settings
 from opportune.db.url.database_url import DatabaseURL
-from opportune.project import PROJECT
 from opportune.search.documents.document import Document, Source, columns_of
 from opportune.search.documents.results import DocumentHit, IndexMissing
-from opportune.settings import BaseSettings, Settings
 
 if TYPE_CHECKING:
     import typer

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.postgresql import PostgreSQLDatabase
 from opportune.errors import NotFound, ReadOnlyError
@@ -21,7 +22,6 @@ from opportune.search.query import Query
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
 from opportune.search.spelling import MIN_MISSPELT_LETTERS, nearest
-from opportune.settings import Settings
 
 H = TypeVar("H", bound=DocumentHit)
 

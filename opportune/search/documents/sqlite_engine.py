@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import TextClause
 
+from opportune.config.settings import Settings
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -18,7 +19,6 @@ from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import Fields
 from opportune.search.query import Query
 from opportune.search.spelling import tolerance, trigrams
-from opportune.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from opportune.atomic_files import private_file, put, sync, temporary
 from opportune.db.drivers.sqlite_file import SIDECARS, make_private
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
+from opportune.runtime.atomic_files import private_file, put, sync, temporary
 from opportune.search.documents.contents import Contents, Numbered, Vocabulary
 from opportune.search.documents.store import Store
 from opportune.search.spelling import trigrams

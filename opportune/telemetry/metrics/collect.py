@@ -13,13 +13,13 @@ from sqlmodel import col
 from starlette.datastructures import State
 
 from opportune import __version__
+from opportune.config.speedups import speedup
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.db.timeouts import run_with_timeout
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.server.connections.limits import ConnectionLimits
-from opportune.speedups import speedup
 from opportune.telemetry.metrics.families import Family, Sample, gauge
 from opportune.telemetry.process import STARTED_AT, resident_memory_bytes
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from time import perf_counter
 
-from opportune.llm_models import MICRO_PER_UNIT
-from opportune.observers import JobAttempt, LlmCall, Observer
-from opportune.tasks import cancel_and_wait
+from opportune.config.llm_models import MICRO_PER_UNIT
+from opportune.runtime.observers import JobAttempt, LlmCall, Observer
+from opportune.runtime.tasks import cancel_and_wait
 from opportune.telemetry.metrics.families import Counter, Family, Histogram, gauge
 from opportune.telemetry.process import lag_seconds
 

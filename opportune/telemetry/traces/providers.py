@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from opportune import __version__
-from opportune.hosts import shutdown_seconds
-from opportune.settings import Settings
+from opportune.config.hosts import shutdown_seconds
+from opportune.config.settings import Settings
 from opportune.telemetry.process import resident_memory_bytes
 
 MAX_FLUSH_SECONDS = 3.0

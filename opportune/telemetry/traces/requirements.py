@@ -6,9 +6,9 @@ from importlib.util import find_spec
 
 from dotenv import dotenv_values
 
+from opportune.config.project import settings_class
+from opportune.config.settings import Settings
 from opportune.errors import SettingsError
-from opportune.project import settings_class
-from opportune.settings import Settings
 from opportune.telemetry import INSTALL_TELEMETRY
 
 NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 from opentelemetry import metrics, trace
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.observers import observed_by
-from opportune.settings import Settings
+from opportune.runtime.observers import observed_by
 from opportune.telemetry.traces.outgoing import traced_clients
 from opportune.telemetry.traces.providers import Providers
 from opportune.telemetry.traces.statements import traced_statements

@@ -16,7 +16,7 @@ from opentelemetry.propagate import extract
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, set_span_in_context
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.observers import JobAttempt, LlmCall, Observer, traceparent
+from opportune.runtime.observers import JobAttempt, LlmCall, Observer, traceparent
 from opportune.telemetry.routes import METHODS, route_template
 from opportune.telemetry.traces.providers import Providers
 from opportune.web.health import MACHINE_PATHS

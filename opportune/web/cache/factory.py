@@ -5,9 +5,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database, after_commit
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 from opportune.web.cache.cache import Cache, UserLoader, nobody
 from opportune.web.cache.redis_store import RedisStore
 from opportune.web.cache.store import MemoryStore, Store

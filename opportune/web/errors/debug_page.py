@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import SecretStr
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.errors.error_hints import SourceLine, project_frame, source_line_of
 from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 

@@ -10,9 +10,9 @@ from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, QueryParams, UploadFile
 
-from opportune.annotations import Attribute
 from opportune.db.references import reference_of
 from opportune.errors import FieldErrors
+from opportune.schemas.annotations import Attribute
 from opportune.web.forms.error_messages import NOT_A_CHOICE, message_for
 from opportune.web.forms.fields import PICKER, WRITTEN, Control, RowChoices, as_text, as_written, controls_of
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload

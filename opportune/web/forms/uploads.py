@@ -11,8 +11,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from opportune.annotations import Attribute
-from opportune.settings import DEFAULT_MAX_UPLOAD_BYTES
+from opportune.config.settings import DEFAULT_MAX_UPLOAD_BYTES
+from opportune.schemas.annotations import Attribute
 from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, check_image
 
 max_upload_bytes: ContextVar[int] = ContextVar("max_upload_bytes", default=DEFAULT_MAX_UPLOAD_BYTES)

@@ -3,7 +3,7 @@
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.health import MACHINE_PATHS
 
 

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.errors.error_hints import csrf_hint
 from opportune.web.errors.handlers import problem
 from opportune.web.middleware.cors import API_PREFIX

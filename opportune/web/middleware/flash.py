@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.answer_cookies import answer_cookies
 from opportune.web.rendering import flash
 

@@ -2,8 +2,8 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from opportune.config.settings import Settings
 from opportune.db.drivers.replica import reads_fresh
-from opportune.settings import Settings
 from opportune.web.middleware.csrf import SAFE_METHODS
 
 REPLICA_LAG_SECONDS = 5

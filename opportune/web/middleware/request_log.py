@@ -14,7 +14,7 @@ from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.db.change_origin import ChangeOrigin, current_origin
-from opportune.observers import traceparent
+from opportune.runtime.observers import traceparent
 from opportune.web.errors.handlers import on_crash
 from opportune.web.health import MACHINE_PATHS
 from opportune.web.security_log import log_refused_request

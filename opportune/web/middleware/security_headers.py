@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.storage.location import Bucket, parse_storage_url
 
 CONTENT_SECURITY_POLICY = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.web.rate_limit.limit import Hit, TooManyRequests
 
 if TYPE_CHECKING:

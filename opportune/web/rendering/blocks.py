@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, Template, nodes
 
-from opportune.project import FRAMEWORK
+from opportune.config.project import FRAMEWORK
 
 
 def render_block(environment: Environment, name: str, block: str, context: Mapping[str, Any]) -> str:

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from opportune.settings import Settings
-from opportune.signing import signer
+from opportune.config.settings import Settings
+from opportune.config.signing import signer
 
 Level = Literal["success", "info", "warning", "danger"]
 

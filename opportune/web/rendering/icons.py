@@ -13,8 +13,8 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
-from opportune.project import FRAMEWORK, PACKAGE, PROJECT
 
 logger = logging.getLogger(__name__)
 

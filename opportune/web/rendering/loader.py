@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from jinja2 import Environment, FileSystemLoader
 
-from opportune.project import FRAMEWORK, PROJECT
+from opportune.config.project import FRAMEWORK, PROJECT
 
 TEMPLATE_FOLDERS = (PROJECT / "templates", FRAMEWORK / "templates")
 FRAMEWORK_PREFIX = "opportune/"

@@ -22,7 +22,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 from opportune.web.middleware.compression import takes_gzip
 from opportune.web.rendering import icons
 

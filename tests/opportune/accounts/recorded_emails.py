@@ -9,8 +9,8 @@ from httpx import AsyncClient
 from pydantic import SecretStr
 
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs

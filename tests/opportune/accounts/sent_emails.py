@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from opportune.accounts import breached_passwords
 from opportune.accounts.breached_passwords import is_breached
 from opportune.accounts.password_rules import BREACHED, find_password_problem
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 
 PASSWORD = "rX7#pQ2zuW5"

@@ -18,8 +18,8 @@ from opportune.accounts.schemas import Credentials
 from opportune.accounts.sessions.service import create_session
 from opportune.accounts.two_factor import totp
 from opportune.accounts.users import user_manager
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
 EMAIL = "ada@example.com"

@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from opportune.accounts.password_rules import find_password_problem, password_problem
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 
 LONG = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(16))

@@ -12,9 +12,9 @@ from opportune.accounts import rate_limits
 from opportune.accounts.models import Attempt
 from opportune.accounts.rate_limits import DatabaseStorage
 from opportune.accounts.sign_in import service
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.rate_limit import RateLimit

@@ -10,10 +10,10 @@ from sqlalchemy import select, update
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication.dependencies import get_confirmed_user
 from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR
+from opportune.config.settings import Settings
+from opportune.config.signing import seal
 from opportune.db.database import Database
 from opportune.db.model import utc_now
-from opportune.settings import Settings
-from opportune.signing import seal
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")

@@ -12,7 +12,7 @@ from pythonjsonlogger.json import JsonFormatter
 from opportune.accounts.models import User
 from opportune.accounts.sign_in import service
 from opportune.db.database import Database
-from opportune.logging import RequestIdFilter
+from opportune.server.logging import RequestIdFilter
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")

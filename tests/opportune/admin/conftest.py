@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from tests.opportune.admin.bookshelf_feature import bookshelf
 from tests.opportune.admin.gadget_feature import Maker, Table, gadgets
 from tests.opportune.admin.novel_feature import BANNED, Genre, novels

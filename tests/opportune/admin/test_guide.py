@@ -14,9 +14,9 @@ from sqlmodel import Field, SQLModel
 from opportune.admin.lists import actions
 from opportune.admin.views import AdminView
 from opportune.cli.registry import HELPS
+from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.config.settings import Settings
 from opportune.db.model import BigId, utc_now
-from opportune.project import FRAMEWORK, PROJECT
-from opportune.settings import Settings
 from tests.opportune.site_with import site_with
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")

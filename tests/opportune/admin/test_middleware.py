@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.admin.site import views_of
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.quiet_app import quiet_app
 

@@ -6,10 +6,10 @@ import pytest
 
 from opportune.admin.site import AdminSite
 from opportune.application import create_app
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.project import installed_features
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
 

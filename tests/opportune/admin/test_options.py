@@ -10,10 +10,10 @@ from opportune.admin.forms.inlines import Inline
 from opportune.admin.options import ANY, COLUMNS, FILTERED, FORM, SEARCHED, SHOWN, SORTED
 from opportune.admin.site import views_of
 from opportune.admin.views import AdminView
-from opportune.cli.check import check_admin
+from opportune.cli.development.check import check_admin
+from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.fields import FileColumn
-from opportune.settings import get_settings
 from tests.opportune.admin.bookshelf_feature import Author, Book, Review, bookshelf
 from tests.opportune.admin.gadget_feature import Maker
 
@@ -111,7 +111,7 @@ def test_what_the_class_computes_has_a_heading_as_a_column_has() -> None:
 def test_an_inline_of_a_model_without_a_view_is_a_line_and_check_tells_all(monkeypatch: pytest.MonkeyPatch) -> None:
     lonely = view_of(Book, {"inlines": (Inline(Review, "book_id", ()),), "column_list": ("pricce",)})
     broken = replace(bookshelf, admin=(lonely,))
-    monkeypatch.setattr("opportune.cli.check.installed_features", lambda: [broken])
+    monkeypatch.setattr("opportune.cli.development.check.installed_features", lambda: [broken])
     told = [finding.text for finding in check_admin(get_settings())]
     assert told == [
         'BookAdmin: column_list names "pricce", but Book has no "pricce". Did you mean price?',

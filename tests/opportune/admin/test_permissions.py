@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import Grant, Group, User
 from opportune.application import create_app
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 

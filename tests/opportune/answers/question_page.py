@@ -6,10 +6,10 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from opportune.accounts import CurrentUser, User
+from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.features import accounts, answers, jobs
 from opportune.llm import AnswerManager, Answers, FileQuestionForm, ask_by_form, show_answer
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.web import Form, read_form, templates
 from tests.opportune.page_templates import add_templates

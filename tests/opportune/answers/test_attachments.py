@@ -6,11 +6,11 @@ import pytest
 
 from opportune import llm
 from opportune.answers.manager import AnswerManager
+from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.llm import Attachment, AttachmentRefused, FakeProvider, LanguageModel, Message, Picture
 from opportune.llm.documents import DATA_RULE
 from opportune.llm.provider import UNSEEN_PICTURE
-from opportune.settings import Settings
 from opportune.storage import Storage, open_storage
 from tests.opportune.answers.questions import retry, wait_until_ended
 

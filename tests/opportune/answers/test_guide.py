@@ -11,13 +11,13 @@ import pytest
 from fastapi import Depends, FastAPI
 from httpx import AsyncClient
 
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
 from opportune.db import RowId
 from opportune.db.hooks import temporary_hooks
 from opportune.feature import Feature
 from opportune.features import answers
 from opportune.llm import FakeProvider
-from opportune.project import PROJECT
-from opportune.settings import Settings
 from opportune.testing import RecordedJobs
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.page_templates import add_templates

@@ -12,7 +12,7 @@ import pytest
 
 from opportune.accounts.models import User
 from opportune.answers import store
-from opportune.cli import server
+from opportune.cli.development import server
 from opportune.db import Database
 from opportune.testing import make_token
 from tests.opportune.answers.questions import TIMEOUT_SECONDS

@@ -27,13 +27,13 @@ from opportune.answers.spending.jobs import forget_visitors
 from opportune.answers.spending.limits import Limit, Sums, Words
 from opportune.answers.spending.models import LlmReservation, LlmUsage
 from opportune.answers.spending.switch import switch_off, switch_on
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings, read_feature_settings
 from opportune.db import Database, WriteSession, utc_now
 from opportune.errors import SettingsError
 from opportune.features import answers
 from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
 from opportune.llm.guard import SITE, Payer, SpendingRefused
-from opportune.project import PROJECT
-from opportune.settings import Settings, read_feature_settings
 from opportune.testing import RecordedJobs, make_token, make_user
 from opportune.testing.rows import Make
 from tests.opportune.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended

@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from opportune import llm
 from opportune.accounts import User
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing import sign_in_browser
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 from tests.opportune.answers.question_page import app

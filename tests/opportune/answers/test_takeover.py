@@ -18,13 +18,13 @@ from opportune.answers import manager as manager_module
 from opportune.answers.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
 from opportune.answers.settings import AnswersSettings, grace_seconds
+from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.features import accounts, answers, jobs
 from opportune.jobs import worker_lock
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.llm import FakeProvider, LanguageModel
 from opportune.server import shutdown
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.answers.processes import hold_lock
 from tests.opportune.answers.questions import (

@@ -18,12 +18,12 @@ from opportune.answers.settings import AnswersSettings
 from opportune.answers.spending import ledger
 from opportune.answers.spending.guard import SpendingGuard
 from opportune.answers.spending.models import LlmUsage
+from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LLMError, LlmModel, Reasoning
 from opportune.llm.guard import Payer
 from opportune.llm.openai_stream import ChatCompletionReader
 from opportune.llm.provider import ToolCall
-from opportune.settings import Settings
 from opportune.testing import make_user
 from opportune.tools import Toolbox
 from tests.opportune.answers.questions import ask, wait_until_ended

@@ -12,9 +12,9 @@ import pytest
 from pydantic import SecretStr
 from ruamel.yaml import YAML
 
-from opportune.cli.new_project.rendering import BLOCK
-from opportune.cli.startup import read_addresses
-from opportune.project import PROJECT
+from opportune.cli.development.startup import read_addresses
+from opportune.cli.project.new_project.rendering import BLOCK
+from opportune.config.project import PROJECT
 from opportune.testing.plugin import settings_for
 
 SCHEMAS = {

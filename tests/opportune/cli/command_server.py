@@ -22,10 +22,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
-MODULES = ("app.main", "opportune.cli.migrate", "opportune.cli.makemigrations", "opportune.data.backup.create")
+MODULES = (
+    "app.main",
+    "opportune.cli.database.migrate",
+    "opportune.cli.database.makemigrations",
+    "opportune.data.backup.create",
+)
 """What commands take longest to import, and nothing that a test changes."""
 TESTING = (
-    *("opportune.testing.fixtures", "opportune.cli.check", "opportune.cli.makemigrations", "opportune.cli.migrate"),
+    *(
+        "opportune.testing.fixtures",
+        "opportune.cli.development.check",
+        "opportune.cli.database.makemigrations",
+        "opportune.cli.database.migrate",
+    ),
     "opportune.crud",
 )
 """The same where tests run, of which some change what is installed."""

@@ -13,8 +13,8 @@ from typing import IO
 
 import pytest
 
-from opportune.cli.installed import without_feature, without_framework_feature
-from opportune.project import PROJECT, USERS
+from opportune.cli.scaffold.installed import without_feature, without_framework_feature
+from opportune.config.project import PROJECT, USERS
 from opportune.testing.commands import Oppman, Outcome, oppman
 from tests.opportune.cli.command_server import MODULES, RunCommand, command_server, link
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
-from opportune.project import PROJECT
+from opportune.cli.environment.entry import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.config.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
 # The Python below ours, without its site-packages: a machine that has nothing yet.
@@ -35,6 +35,7 @@ def main():
 
 def bring(name: str, project: Path) -> None:
     """Copy a file of the project with its bytecode, which stays valid for the same age and length."""
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(PROJECT / name, project / name)
     compiled = Path(importlib.util.cache_from_source(name))
     if (PROJECT / compiled).exists():
@@ -59,18 +60,19 @@ class Machine:
             "app/__init__.py",
             "opportune/__init__.py",
             "opportune/errors.py",
-            "opportune/project.py",
+            "opportune/config/__init__.py",
+            "opportune/config/project.py",
             "opportune/cli/__init__.py",
-            "opportune/cli/environment.py",
-            "opportune/cli/git.py",
-            "opportune/cli/installation.py",
-            "opportune/cli/preflight.py",
+            "opportune/cli/environment/entry.py",
+            "opportune/cli/project/git.py",
+            "opportune/cli/environment/installation.py",
+            "opportune/cli/environment/preflight.py",
             "opportune/cli/process.py",
             "opportune/cli/registry.py",
             "opportune/cli/terminal.py",
             "opportune/cli/usage.py",
-            "opportune/cli/wheels.py",
-            "opportune/suggestions.py",
+            "opportune/cli/environment/wheels.py",
+            "opportune/runtime/suggestions.py",
         ):
             bring(name, self.project)
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)

@@ -17,17 +17,19 @@ from typing import IO, Any, NamedTuple, cast
 
 from uvicorn import _subprocess
 
-from opportune.atomic_files import private_file, replacement, temporary
-from opportune.cli import certificate, demo, quickstart
+from opportune.cli.database import demo
+from opportune.cli.development import certificate
+from opportune.cli.development.server import serve
 from opportune.cli.main import main
-from opportune.cli.server import serve
+from opportune.cli.project import quickstart
+from opportune.config.project import settings_class
+from opportune.config.settings import Settings, forget_settings, get_settings
 from opportune.data.backup import create, postgresql
 from opportune.data.backup.restore import Target, restore_backup
 from opportune.data.copydb import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
-from opportune.project import settings_class
-from opportune.settings import Settings, forget_settings, get_settings
+from opportune.runtime.atomic_files import private_file, replacement, temporary
 from tests.opportune.data.two_databases import tables_of
 from tests.opportune.forked import PROCESSES
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.atomic_files import TEMPORARY, temporary
-from opportune.cli import quickstart, server, startup
+from opportune.cli.development import server, startup
+from opportune.cli.project import quickstart
+from opportune.runtime.atomic_files import TEMPORARY, temporary
 from tests.opportune.cli.backups import Site, site
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.processes import Work, at_each_step, writing

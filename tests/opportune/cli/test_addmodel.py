@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli import addmodel, startapp
-from opportune.cli.installed import INSTALLED
 from opportune.cli.main import main
-from opportune.cli.scaffold import models
+from opportune.cli.scaffold import addmodel, models, startapp
 from opportune.cli.scaffold.adding import navigation_link
 from opportune.cli.scaffold.feature_file import with_model
+from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.model import NewModel
 from opportune.cli.scaffold.models import KnownModel
 from opportune.cli.scaffold.models import _models_in as models_in
@@ -24,8 +23,8 @@ from opportune.cli.scaffold.module_imports import merged, with_imports
 from opportune.cli.scaffold.removing import plan_removal
 from opportune.cli.scaffold.source import NotAsExpected, Source, with_item
 from opportune.cli.scaffold.words import plural, singular, snake
+from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.errors import OperatorError
-from opportune.project import FRAMEWORK, PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy, install_only

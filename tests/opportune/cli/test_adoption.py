@@ -10,8 +10,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from opportune.cli import inspectdb
-from opportune.project import PROJECT
+from opportune.cli.database import inspectdb
+from opportune.config.project import PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, RunCommand, command_server
 from tests.opportune.cli.conftest import Copy, Files, Oppman, install_only

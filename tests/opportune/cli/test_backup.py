@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from opportune.atomic_files import temporary
 from opportune.cli import output
+from opportune.config.project import PROJECT, installed_names
 from opportune.data.backup import postgresql, uploads
 from opportune.data.backup.archive import ArchiveWriter, open_archive
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.project import PROJECT, installed_names
+from opportune.runtime.atomic_files import temporary
 from tests.opportune.cli.backups import (
     Site,
     enlarge,

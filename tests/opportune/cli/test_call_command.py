@@ -6,9 +6,9 @@ import pytest
 
 from opportune.accounts import User
 from opportune.cli import call_command
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings, get_settings
 from opportune.errors import CommandError, OperatorError
-from opportune.project import PROJECT
-from opportune.settings import Settings, get_settings
 from opportune.testing import Make
 
 pytestmark = pytest.mark.database("sqlite")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from opportune.cli import certificate
-from opportune.cli.certificate import certificate_for
+from opportune.cli.development import certificate
+from opportune.cli.development.certificate import certificate_for
 from opportune.errors import OperatorError
 
 

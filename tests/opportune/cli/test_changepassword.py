@@ -5,8 +5,8 @@ from httpx import AsyncClient
 
 from opportune.cli import transaction
 from opportune.cli.main import main
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import make_user
 
 EMAIL = "ada@example.com"

@@ -11,18 +11,18 @@ from sqlalchemy import Column, Integer, Table
 
 from opportune import checks
 from opportune.checks import Finding
-from opportune.cli import check
-from opportune.cli.check_vectors import vectors_fault
-from opportune.cli.makemigrations import collect
+from opportune.cli.database.makemigrations import collect
+from opportune.cli.development import check
+from opportune.cli.development.check_vectors import vectors_fault
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.migrations.autogenerate import NewMigration
 from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.feature import Feature
 from opportune.llm import libraries, local
-from opportune.project import installed_features
 from opportune.schemas import Schema
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import icons
 from opportune.web.rendering.template_errors import calls_in_templates, template_errors

@@ -7,9 +7,9 @@ from sqlalchemy import func, select
 from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
 from opportune.cli import transaction
 from opportune.cli.main import main
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
-from opportune.settings import Settings
 from opportune.testing.factories import make_user
 
 

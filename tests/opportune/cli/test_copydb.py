@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from opportune.config.project import PROJECT
 from opportune.db.url.database_url import DatabaseURL
-from opportune.project import PROJECT
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.data.two_databases import Databases, databases, emails, execute, has_tables
 

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from opportune.accounts.models import User
 from opportune.cli import transaction
 from opportune.cli.main import main
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.plugin import settings_for
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli import dbshell
+from opportune.cli.database import dbshell
 from opportune.cli.main import main
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 
 PROGRAMS = {"sqlite3", "psql"}

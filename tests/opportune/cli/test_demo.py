@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.cli import demo
+from opportune.cli.database import demo
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Demo, Feature

@@ -6,13 +6,13 @@ import pytest
 
 from opportune import features
 from opportune.cli.registry import HELPS
+from opportune.config.hosts import HOST_VARIABLES
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
 from opportune.deploy.host_files import render_lines
 from opportune.deploy.recipes import RECIPES, Recipe
 from opportune.deploy.site_names import SiteNames
 from opportune.deploy.traps import trap_lines
-from opportune.hosts import HOST_VARIABLES
-from opportune.project import PROJECT
-from opportune.settings import Settings
 from opportune.web.health import HEALTH_PATHS
 
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")

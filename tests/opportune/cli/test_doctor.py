@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli import doctor
+from opportune.cli.database import doctor
 from opportune.data.doctor.results import Diagnosis, fault, notice, ok
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.url.database_url import DatabaseURL

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from opportune.cli import env, env_file, secrets
-from opportune.project import PROJECT, settings_class
-from opportune.settings import Settings
+from opportune.cli.project import env, env_file, secrets
+from opportune.config.project import PROJECT, settings_class
+from opportune.config.settings import Settings
 from tests.opportune.cli.conftest import Oppman
 
 CANARY = "c4n4ry-of-a-secret-of-32-characters"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from opportune import project
-from opportune.cli import environment
-from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
-from opportune.cli.installation import InstallError
-from opportune.project import PROJECT
+from opportune.cli.environment import entry as environment
+from opportune.cli.environment.entry import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.environment.installation import InstallError
+from opportune.config import project
+from opportune.config.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 from tests.opportune.cli.fresh_machine import BARE, Machine
 
@@ -194,7 +194,7 @@ FOREIGN = 'raise RuntimeError("the app package of another project")\n'
 LOCATE = """\
 import sys
 from opportune.cli.registry import features_folder
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 def main():
     print(PROJECT, features_folder(), sys.flags.isolated)
 """

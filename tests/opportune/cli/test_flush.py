@@ -3,11 +3,12 @@ from sqlalchemy import func, select, text
 
 from opportune.accounts import User
 from opportune.accounts.models import Group, Session
-from opportune.cli import call_command, flush
+from opportune.cli import call_command
+from opportune.cli.database import flush
+from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.model import utc_now
 from opportune.errors import CommandError
-from opportune.settings import Settings
 from opportune.testing import Make
 
 

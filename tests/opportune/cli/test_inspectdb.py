@@ -11,11 +11,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from opportune.cli import call_command, inspectdb
+from opportune.cli import call_command
+from opportune.cli.database import inspectdb
+from opportune.config.settings import Settings
 from opportune.db import Model
 from opportune.db.migrations.connection import connect
 from opportune.errors import CommandError
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import RunCommand

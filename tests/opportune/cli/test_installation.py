@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import pytest
 
-from opportune.cli import installation
-from opportune.cli.installation import LOG, InstallError, Progress, run, watch
+from opportune.cli.environment import installation
+from opportune.cli.environment.installation import LOG, InstallError, Progress, run, watch
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
 LOCK = """\

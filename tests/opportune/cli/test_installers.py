@@ -7,8 +7,8 @@ from zipfile import ZipFile
 import pytest
 import uv
 
-from opportune.cli.environment import BASE
-from opportune.project import PROJECT
+from opportune.cli.environment.entry import BASE
+from opportune.config.project import PROJECT
 from tests.opportune.cli.fresh_machine import Machine
 
 WHEEL = "books-1.0-py3-none-any.whl"

@@ -11,10 +11,10 @@ from sqlmodel import col
 from opportune.admin.models import AuditEntry
 from opportune.cli import transaction
 from opportune.cli.main import main
+from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.llm import Chunk, Done, LLMError, LlmModel, Message, Provider
 from opportune.llm.language_model import NOT_CONFIGURED, LanguageModel
-from opportune.settings import Settings
 from tests.opportune.cli.conftest import Oppman
 
 
@@ -150,7 +150,7 @@ def test_without_questions_of_its_own_a_project_asks_those_of_the_framework(run:
 
 
 def test_a_project_has_questions_of_its_own(run: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.cli.llm.EVALS", tmp_path)
+    monkeypatch.setattr("opportune.cli.development.llm.EVALS", tmp_path)
     (tmp_path / "birds.toml").write_text(QUESTIONS, encoding="utf-8")
     assert [each["ask"] for each in json.loads(run("llm", "evaluate", "--json").out)] == ["Parrots", "Two words"]
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli import lock
-from opportune.cli.environment import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.environment.entry import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
 from opportune.cli.main import main
-from opportune.project import PROJECT
+from opportune.cli.project import lock
+from opportune.config.project import PROJECT
 
 
 class Uv:

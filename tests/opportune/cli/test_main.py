@@ -16,8 +16,8 @@ from opportune import __version__
 from opportune.cli import output, registry
 from opportune.cli.main import load, main
 from opportune.cli.registry import COMMANDS, HELPS
+from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
-from opportune.project import PROJECT
 
 OPPMAN = PROJECT / "oppman.py"
 CONFLICT = "<<<<<<< HEAD\ny = 1\n=======\ny = 2\n>>>>>>> upgrade\n"
@@ -40,7 +40,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
     """Puts something in the place of the command `check`."""
 
     def put(command: object) -> None:
-        module = ModuleType("opportune.cli.check")
+        module = ModuleType("opportune.cli.development.check")
         module.command = command  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
@@ -240,7 +240,14 @@ def test_unexpected_syntax_error_names_files_with_conflict_markers(
 def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: str) -> None:
     shutil.copy2(OPPMAN, tmp_path)
     shutil.copytree(PROJECT / "opportune/cli", tmp_path / "opportune/cli", ignore=shutil.ignore_patterns("*.pyc"))
-    for path in ("opportune/__init__.py", "opportune/errors.py", "opportune/project.py", "opportune/suggestions.py"):
+    for path in (
+        "opportune/__init__.py",
+        "opportune/errors.py",
+        "opportune/config/__init__.py",
+        "opportune/config/project.py",
+        "opportune/runtime/suggestions.py",
+    ):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy2(PROJECT / path, tmp_path / path)
     (tmp_path / "app").mkdir()
     with (tmp_path / name).open("a") as file:

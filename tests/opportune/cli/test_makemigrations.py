@@ -48,9 +48,9 @@ def read(terminal: int) -> str:
 
 
 FINDINGS = """
-from opportune.cli.check import check_models
+from opportune.cli.development.check import check_models
 from opportune.cli.main import main
-from opportune.settings import get_settings
+from opportune.config.settings import get_settings
 print("Ended with", main(["makemigrations"]), flush=True)
 print(*check_models(get_settings()))
 print("Ended with", main(["makemigrations", "--check"]))

@@ -8,8 +8,8 @@ import pytest
 from pydantic import create_model
 
 from opportune.accounts.profile import schemas as profile
+from opportune.config.project import users_module
 from opportune.errors import OperatorError
-from opportune.project import users_module
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server
 from tests.opportune.cli.conftest import Copy, install_only
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from opportune.cli import preflight
-from opportune.cli.environment import BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
-from opportune.cli.installation import InstallError
-from opportune.cli.preflight import NEEDED_MEGABYTES, check_machine
-from opportune.project import PROJECT
+from opportune.cli.environment import preflight
+from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.environment.installation import InstallError
+from opportune.cli.environment.preflight import NEEDED_MEGABYTES, check_machine
+from opportune.config.project import PROJECT
 from tests.opportune.cli.fresh_machine import Machine
 
 LOCK = "colorama==0.4.6 ; sys_platform == 'win32' \\\n    --hash=sha256:00\nbooks==1.0 \\\n    --hash=sha256:00\n"

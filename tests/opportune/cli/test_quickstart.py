@@ -11,16 +11,18 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.cli import demo, quickstart, server
-from opportune.cli.env_file import write_env
-from opportune.cli.nearby import NearbyServer
-from opportune.cli.quickstart import Superuser, asked, checked, fill, offer_models, reserve, summary
+from opportune.cli.database import demo
+from opportune.cli.development import server
+from opportune.cli.development.nearby import NearbyServer
+from opportune.cli.project import quickstart
+from opportune.cli.project.env_file import write_env
+from opportune.cli.project.quickstart import Superuser, asked, checked, fill, offer_models, reserve, summary
+from opportune.config.project import settings_class
+from opportune.config.settings import forget_settings, get_settings
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
-from opportune.project import settings_class
-from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.unreadable import unreadable
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until

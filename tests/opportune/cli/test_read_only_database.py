@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.runserver import look_at_database
+from opportune.cli.development.runserver import look_at_database
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.release import RECORD, is_remote, parse_version, read_record, record_release
+from opportune.cli.project.release import RECORD, is_remote, parse_version, read_record, record_release
 from opportune.errors import OperatorError
 from tests.opportune.cli.git_program import git
 

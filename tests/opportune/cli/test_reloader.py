@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from opportune.cli import reloader
-from opportune.cli.reloader import FilesReload
+from opportune.cli.development import reloader
+from opportune.cli.development.reloader import FilesReload
 
 MAX_TRIES = 40
 """Each of them waits for half a second at most."""

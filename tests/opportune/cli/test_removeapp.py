@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from opportune.cli import removeapp
-from opportune.cli.installed import without_feature
 from opportune.cli.main import main
-from opportune.cli.removal import Removal
+from opportune.cli.scaffold import removeapp
+from opportune.cli.scaffold.installed import without_feature
+from opportune.cli.scaffold.removal import Removal
 from opportune.errors import OperatorError
 
 FILES = {
@@ -111,7 +111,7 @@ def test_whoever_mends_what_could_not_be_deleted_runs_it_again(
 
     delete = shutil.rmtree
     with monkeypatch.context() as patch:
-        patch.setattr("opportune.cli.removal.shutil.rmtree", refuse)
+        patch.setattr("opportune.cli.scaffold.removal.shutil.rmtree", refuse)
         assert main(["removeapp", "books", "--yes"]) == 1
     told = "tests/books cannot be changed (Permission denied): mend that, then again.\n"
     assert capsys.readouterr().err == told

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.runserver import look_at_database
+from opportune.cli.development.runserver import look_at_database
+from opportune.config.project import installed_names
 from opportune.data.backup import postgresql
 from opportune.data.backup.marker import interrupted_restore, marker_path
 from opportune.data.backup.restore import WORK_FOLDER_PREFIX
 from opportune.data.backup.uploads import StagedUploads
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.project import installed_names
 from tests.opportune.cli.backups import (
     Site,
     enlarge,

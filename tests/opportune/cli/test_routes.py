@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from opportune.application import create_app
-from opportune.cli import routes
+from opportune.cli.development import routes
 from opportune.cli.main import main
 from opportune.testing.plugin import settings_for
 

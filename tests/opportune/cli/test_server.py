@@ -14,12 +14,12 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from opportune.cli import server
+from opportune.cli.development import server
+from opportune.config.project import settings_class
+from opportune.config.settings import forget_settings, get_settings
 from opportune.errors import OperatorError
 from opportune.mail.email import site_url
-from opportune.project import settings_class
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
-from opportune.settings import forget_settings, get_settings
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 from tests.opportune.cli.processes import serve_site

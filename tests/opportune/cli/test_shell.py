@@ -9,10 +9,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from opportune.cli import shell
+from opportune.cli.development import shell
 from opportune.cli.main import main
-from opportune.project import PROJECT, installed_features
-from opportune.settings import Settings
+from opportune.config.project import PROJECT, installed_features
+from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 
 CREATE = "from sqlalchemy import text; await session.execute(text('create table t (x int)'))"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli import startapp
-from opportune.cli.installed import with_feature
 from opportune.cli.main import main
+from opportune.cli.scaffold import startapp
+from opportune.cli.scaffold.installed import with_feature
+from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
-from opportune.project import PROJECT
 
 INSTALLED = '''\
 """The list."""

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.new_project import build, history
-from opportune.cli.new_project.command_line import main
-from opportune.cli.new_project.examples import examples
-from opportune.cli.new_project.names import folder_name, site_name
-from opportune.cli.release import read_record
-from opportune.project import PROJECT
+from opportune.cli.project.new_project import build, history
+from opportune.cli.project.new_project.command_line import main
+from opportune.cli.project.new_project.examples import examples
+from opportune.cli.project.new_project.names import folder_name, site_name
+from opportune.cli.project.release import read_record
+from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.git_program import git, somebody
 
@@ -39,7 +39,12 @@ REWRITTEN = {"app/settings.py", ".ci/run", ".github/workflows/ci.yml", "tests/te
 LEFT_OUT = re.compile(r"^\s*(?:from|import) (?:bench|tests\.opportune)\b", re.MULTILINE)
 QUICKLY = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql and not test_profile")
 """Without those about the profile, which are the starter's to the letter."""
-IMPORTED = ("app.main", "opportune.testing.fixtures", "opportune.cli.migrate", "opportune.cli.check")
+IMPORTED = (
+    "app.main",
+    "opportune.testing.fixtures",
+    "opportune.cli.database.migrate",
+    "opportune.cli.development.check",
+)
 ONLY_STARTER = (
     *("bench", "docs", "tests/opportune", "CHANGELOG.md", "requirements-framework.lock", "LICENSE"),
     *("render.yaml", ".opportune-deploy.json"),
@@ -305,7 +310,9 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full"]
 
 
-@pytest.mark.parametrize("refused", ["tempfile.mkdtemp", "opportune.cli.new_project.command_line.refuse_folder"])
+@pytest.mark.parametrize(
+    "refused", ["tempfile.mkdtemp", "opportune.cli.project.new_project.command_line.refuse_folder"]
+)
 def test_a_folder_that_nobody_may_write_in_or_look_into_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refused: str
 ) -> None:
@@ -436,7 +443,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def here(clone: Path, *arguments: str, before: str = "", after: str = "") -> subprocess.CompletedProcess[str]:
     """Turn a clone into a project, between some lines of Python."""
     program = (
-        "import sys; from opportune.cli.new_project.command_line import main\n"
+        "import sys; from opportune.cli.project.new_project.command_line import main\n"
         f"{before}\ncode = main(sys.argv[1:])\n{after}\nsys.exit(code)"
     )
     command = [sys.executable, "-S", "-c", program, "Shop", "--here", "--with", "none", *arguments]
@@ -448,7 +455,7 @@ def here(clone: Path, *arguments: str, before: str = "", after: str = "") -> sub
 UNASKED = "assert main(sys.argv[1:-1]) == 1"
 """Without the last word, which is --yes."""
 HALFWAY = """
-from opportune.cli.new_project import build
+from opportune.cli.project.new_project import build
 move, moves = build._move, []
 def stop(*arguments):
     moves.append(arguments)

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli import startup
+from opportune.cli.development import startup
+from opportune.config.hosts import HOST_VARIABLES
+from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
-from opportune.hosts import HOST_VARIABLES
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from opportune.cli import test as subject
-from opportune.cli.environment import BASE, DEV, FRAMEWORK
-from opportune.cli.installation import plain
+from opportune.cli.development import test as subject
+from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK
+from opportune.cli.environment.installation import plain
 from opportune.cli.main import main
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 from opportune.testing import plugin
 from tests.opportune.cli.command_server import FEATURES, PYTEST_OPTIONS, command_server
 

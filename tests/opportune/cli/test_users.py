@@ -11,9 +11,9 @@ from opportune.accounts.management import find_user
 from opportune.accounts.models import ApiToken, Grant, Group, Membership, RecoveryCode, User
 from opportune.cli import transaction
 from opportune.cli.main import main
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, grant, make_token, make_user
 
 Outcome = tuple[int, str, str]

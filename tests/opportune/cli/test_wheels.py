@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli import environment, wheels
-from opportune.cli.environment import BASE, MODEL
-from opportune.project import PROJECT
+from opportune.cli.environment import entry as environment
+from opportune.cli.environment import wheels
+from opportune.cli.environment.entry import BASE, MODEL
+from opportune.config.project import PROJECT
 
 INTEL, ARM_WINDOWS = "Intel Macs", "Windows on ARM"
 

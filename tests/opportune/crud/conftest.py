@@ -5,8 +5,8 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
+from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.settings import Settings
 from opportune.testing import make_user
 from tests.opportune.crud import pages_feature
 from tests.opportune.crud.library import LibraryTable

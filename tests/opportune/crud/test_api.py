@@ -10,9 +10,10 @@ from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune import speedups
 from opportune.accounts import User
 from opportune.admin.models import AuditEntry
+from opportune.config import speedups
+from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi
 from opportune.crud.direct import is_one_statement
 from opportune.db import MAX_ID, Database, after_create
@@ -20,7 +21,6 @@ from opportune.db import database as database_module
 from opportune.db.hooks import add_after_create, temporary_hooks
 from opportune.errors import FieldErrors
 from opportune.feature import Feature
-from opportune.settings import Settings
 from opportune.testing import grant, make_token, make_user, signed_in_client
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.crud.library import (

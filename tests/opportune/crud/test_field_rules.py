@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts import User
+from opportune.config.settings import Settings
 from opportune.crud import Access, Crud
 from opportune.crud.direct import is_one_statement
 from opportune.db import Database
 from opportune.errors import FieldErrors, OperatorError
-from opportune.settings import Settings
 from opportune.testing import grant, make_user, signed_in_client
 from tests.opportune.crud.library import Notes
 from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop

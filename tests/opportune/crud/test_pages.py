@@ -11,8 +11,8 @@ from markupsafe import escape
 from sqlalchemy import Engine, event, select
 from sqlmodel import col
 
-from opportune import speedups
 from opportune.accounts import User
+from opportune.config import speedups
 from opportune.crud import CrudPages
 from opportune.crud.columns import escaped
 from opportune.crud.display import format_all, format_value

@@ -8,10 +8,10 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlmodel import Field
 
+from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudPages
 from opportune.feature import Feature
 from opportune.fields import Image, Line, Markdown, image_field
-from opportune.settings import Settings
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable
 from tests.opportune.site_with import site_with

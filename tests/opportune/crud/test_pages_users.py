@@ -8,9 +8,9 @@ from httpx import AsyncClient
 from sqlmodel import Field, Relationship
 
 from opportune.accounts import User
+from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.feature import Feature
-from opportune.settings import Settings
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable, user_key
 from tests.opportune.site_with import site_with

@@ -9,13 +9,13 @@ from httpx import AsyncClient
 from sqlalchemy import MetaData
 from sqlmodel import Field
 
+from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudPages
 from opportune.crud.columns import list_columns
 from opportune.db import Model
 from opportune.db.model import NAMING_CONVENTION
 from opportune.feature import Feature
 from opportune.fields import Image, Url, image_field
-from opportune.settings import Settings
 from opportune.testing import Make
 from tests.opportune.site_with import site_with
 

@@ -7,12 +7,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from opportune.config.settings import Settings
 from opportune.data.backup import jobs
 from opportune.data.backup.jobs import BACKUP, MAX_ATTEMPTS, backup_state, make_backup, rehearse_restore
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.last_runs import find_last_run, note_run
-from opportune.settings import Settings
 
 
 class Run:

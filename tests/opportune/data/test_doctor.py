@@ -8,6 +8,8 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
+from opportune.config.project import installed_names
+from opportune.config.settings import Settings
 from opportune.data.doctor import diagnose as diagnose_module
 from opportune.data.doctor import prepared_statements, server
 from opportune.data.doctor.context import DoctorContext, Role, ServerContext
@@ -17,8 +19,6 @@ from opportune.data.doctor.schema import compare
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
-from opportune.project import installed_names
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from opportune.config.project import installed_names
 from opportune.data.doctor import disk, file
 from opportune.data.doctor.context import DoctorContext
 from opportune.data.doctor.diagnose import diagnose
@@ -14,7 +15,6 @@ from opportune.data.doctor.file import examine_file
 from opportune.data.doctor.results import Finding, Status
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
-from opportune.project import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.scratch import scratch
 

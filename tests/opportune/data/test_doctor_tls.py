@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from opportune.config.project import installed_names
 from opportune.data.doctor import diagnose as diagnose_module
 from opportune.data.doctor.context import DoctorContext
 from opportune.data.doctor.diagnose import diagnose
@@ -13,7 +14,6 @@ from opportune.data.doctor.results import Finding, Status
 from opportune.data.doctor.server import CHECKS
 from opportune.data.doctor.tls import shake_hands
 from opportune.db.url.database_url import DatabaseURL
-from opportune.project import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.certificate import LOCALHOST, make_certificate
 from opportune.testing.services.postgres import Postgres

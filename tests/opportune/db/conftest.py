@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from opportune.config.settings import Settings
 from opportune.db.migrations import connection as connections
-from opportune.settings import Settings
 from tests.opportune.db.kept_engines import KeptEngines
 from tests.opportune.db.sample_features import Beginnings, SampleFeatures
 

@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, inspect
 from sqlalchemy.sql.schema import SchemaItem
 
+from opportune.config.project import feature_of_table
+from opportune.config.settings import Settings
 from opportune.db.migrations import rendering
 from opportune.db.migrations.autogenerate import (
     NewMigration,
@@ -27,8 +29,6 @@ from opportune.db.migrations.history import recorded_revisions
 from opportune.db.migrations.questions import Answers
 from opportune.db.migrations.runner import Announce, Step, plan_for, run_migrations
 from opportune.db.model import NAMING_CONVENTION
-from opportune.project import feature_of_table
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli import startup
+from opportune.cli.development import startup
 from opportune.db.migrations.compatibility import incompatibilities
 from opportune.errors import OperatorError
 from opportune.server.handover import READY_VARIABLE

@@ -9,11 +9,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
 

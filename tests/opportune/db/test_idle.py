@@ -13,11 +13,11 @@ from psycopg import OperationalError
 from sqlalchemy import update
 
 from opportune.application import create_app
+from opportune.config.settings import Settings
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.model import utc_now
 from opportune.jobs.models import Job
-from opportune.settings import Settings
 
 IDLE_SECONDS = 7 * 24 * 3600
 LAST_STATEMENT = """

@@ -7,8 +7,8 @@ from textwrap import indent
 import pytest
 from sqlalchemy import Column, String
 
+from opportune.config.project import PROJECT
 from opportune.db.migrations.locks import TableLock, table_locks
-from opportune.project import PROJECT
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.sample_features import SampleFeatures
 

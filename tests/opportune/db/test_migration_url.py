@@ -1,9 +1,9 @@
 import pytest
 from pydantic import SecretStr
 
+from opportune.config.settings import Settings
 from opportune.db.migrations.connection import DIRECT_URL_VARIABLES, migration_url
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
 POOLED = "postgresql://u:pw@ep-x-pooler.aws.neon.tech/site?sslmode=require"

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Numeric, SmallInteger, Table
 from sqlmodel import Field
 
-from opportune.annotations import Stored
 from opportune.db.model import NAMING_CONVENTION, Model, ModelBase
+from opportune.schemas.annotations import Stored
 from opportune.text import Text
 
 

@@ -12,11 +12,11 @@ from psycopg import OperationalError
 from sqlalchemy import make_url, text
 
 from opportune.application import create_app
+from opportune.config.settings import Settings
 from opportune.db.drivers import pool_adapter, psycopg_timeouts
 from opportune.db.drivers.psycopg_adapter import WatchedConnection
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user, sign_in
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres

@@ -9,6 +9,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, inspect
 
+from opportune.config.project import PROJECT, installed_names
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.migrations.autogenerate import changed_features, comparison_database, draft_migration
 from opportune.db.migrations.connection import connect
@@ -17,8 +19,6 @@ from opportune.db.migrations.history import pending_migrations, pending_migratio
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.model import Model
-from opportune.project import PROJECT, installed_names
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
 FEATURES = installed_names()

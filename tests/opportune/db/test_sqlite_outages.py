@@ -15,10 +15,10 @@ from httpx import ASGITransport, AsyncClient
 from sqlalchemy import text
 
 from opportune.application import create_app
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers import sqlite
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
-from opportune.settings import Settings
 
 pytestmark = pytest.mark.database("sqlite")
 

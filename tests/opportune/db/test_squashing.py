@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, String
 
-from opportune.cli import squashmigrations
-from opportune.cli.squashmigrations import refuse_parts
+from opportune.cli.database import squashmigrations
+from opportune.cli.database.squashmigrations import refuse_parts
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.squashing import plan_squash, write_squash
 from opportune.errors import OperatorError

@@ -31,10 +31,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
 from opportune.accounts import User
+from opportune.config.settings import Settings
 from opportune.db import Database, open_database
 from opportune.db.drivers import statement_adapter
 from opportune.db.errors import is_outage
-from opportune.settings import Settings
 from opportune.testing import make_user
 
 VALUES: Mapping[str, tuple[Any, Any]] = {

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.redis import free_port
 

@@ -12,14 +12,14 @@ import pytest
 import typer
 
 from opportune.checks import Finding
-from opportune.cli import deploy
-from opportune.cli.check import deploy_checks
+from opportune.cli.deploy import deploy
+from opportune.cli.development.check import deploy_checks
+from opportune.config.hosts import HOST_VARIABLES
 from opportune.deploy.check import check_current_host, check_deployment
 from opportune.deploy.env_production import ENV_PRODUCTION, required_names
 from opportune.deploy.recipes import RECIPES
 from opportune.deploy.rules.deployment import Answers, Deployment
 from opportune.deploy.values import check_file, check_values, settings_from
-from opportune.hosts import HOST_VARIABLES
 from opportune.testing.commands import Oppman
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.git_program import need_git

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from opportune.config.project import PROJECT
 from opportune.data.backup.create import BACKUP_FOLDER
 from opportune.deploy.host_files import render_files, render_lines
 from opportune.deploy.recipes import RECIPES, Recipe
 from opportune.deploy.site_names import SiteNames
 from opportune.deploy.traps import trap_lines
-from opportune.project import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.deploy.published_formats import FORMATS, yaml, yaml_documents
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from opportune import atomic_files
-from opportune.cli import deploy
+from opportune.cli.deploy import deploy
+from opportune.config.settings import is_weak
 from opportune.deploy.env_production import required_names
 from opportune.deploy.host_files import RECORD
 from opportune.deploy.recipes import RECIPES
-from opportune.settings import is_weak
+from opportune.runtime import atomic_files
 from opportune.testing.commands import Oppman
 
 

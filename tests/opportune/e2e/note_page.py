@@ -8,9 +8,9 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
+from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.features import accounts, jobs
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.web import Form, is_htmx, read_form, templates
 from tests.opportune.page_templates import add_templates

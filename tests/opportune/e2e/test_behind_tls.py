@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
+from opportune.config.hosts import HOSTS
+from opportune.config.settings import Settings
 from opportune.deploy.rehearsal.process import free_port
 from opportune.deploy.rehearsal.proxy import Front, installed_proxy, running
 from opportune.deploy.rehearsal.rules import Rules
 from opportune.deploy.rehearsal.services import make_certificate
-from opportune.hosts import HOSTS
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD
 
 pytestmark = pytest.mark.database("sqlite")

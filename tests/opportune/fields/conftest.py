@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.fields.samples_feature import Sample, samples
 from tests.opportune.site_with import site_with

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from httpx import AsyncClient
 from pydantic import BaseModel
 
+from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.fields import (
     Country,
@@ -22,7 +23,6 @@ from opportune.fields import (
     Url,
     money_field,
 )
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.web import read_form, templates
 

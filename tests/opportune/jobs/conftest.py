@@ -8,12 +8,12 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs import JobDefinition, management
 from opportune.jobs.models import Job
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.worker_lock import WorkerLock
-from opportune.settings import Settings
 from opportune.storage import open_storage
 from tests.opportune.jobs.tasks import TASKS, gate
 

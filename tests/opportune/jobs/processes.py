@@ -7,10 +7,10 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
+from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.jobs import lease_keeper, store
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.settings import Settings
 from opportune.storage import open_storage
 from tests.opportune.forked import PROCESSES
 from tests.opportune.jobs.tasks import TASKS

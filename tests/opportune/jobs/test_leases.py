@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.jobs import lease_keeper, store
 from opportune.jobs.lease_keeper import LoopWatch
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.settings import Settings
 from tests.opportune.forked import PROCESSES
 from tests.opportune.jobs.conftest import Find, MakeQueue
 from tests.opportune.jobs.processes import work_on_machine

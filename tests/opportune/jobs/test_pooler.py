@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import JobState
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from tests.opportune.jobs.conftest import Emails, MakeQueue

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from opportune import checks
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
@@ -18,7 +19,6 @@ from opportune.jobs import JobContext, job
 from opportune.jobs import worker as worker_module
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import RequestWork, run_url
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.testing.statements import counted_statements
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.model import utc_now
@@ -16,7 +17,6 @@ from opportune.jobs import RetryLater, worker
 from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION
-from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing.plugin import settings_for
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, retry

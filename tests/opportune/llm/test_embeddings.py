@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.llm import EmbeddingModel, LanguageModel, LLMError
 from opportune.llm.embedder import Embedded, Embedder
 from opportune.llm.embeddings import Embeddings
 from opportune.llm.guard import GuardedCall, SpendingRefused
 from opportune.llm.provider import Chunk, Done
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from tests.opportune.llm.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 from tests.opportune.llm.endpoint import response

@@ -7,6 +7,7 @@ from fastapi.routing import APIRouter
 from httpx import ASGITransport, AsyncClient
 
 from opportune.application import create_app
+from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
@@ -22,7 +23,6 @@ from opportune.llm import (
     open_llm,
 )
 from opportune.llm.fake import Step
-from opportune.settings import Settings
 from opportune.testing import RecordedJobs
 from opportune.testing.plugin import settings_for
 

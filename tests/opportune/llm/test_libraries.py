@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from opportune import llm
+from opportune.config.settings import Settings
 from opportune.llm import libraries, local
 from opportune.llm.libraries import OPENMP
-from opportune.settings import Settings
 
 IMPORT_ERROR = """\
 Traceback (most recent call last):

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from opportune.config.llm_models import LlmModel
+from opportune.config.settings import Settings, load_settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.llm import Timeouts, estimate_tokens, local, make_provider, models_of
 from opportune.llm.fake import FakeProvider
 from opportune.llm.openai_compatible import OpenAICompatible
-from opportune.llm_models import LlmModel
-from opportune.settings import Settings, load_settings
 
 
 def settings(**values: object) -> Settings:

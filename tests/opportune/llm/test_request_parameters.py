@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from opportune.config.settings import Settings
 from opportune.llm import LLMError, LlmModel, http_client
 from opportune.llm.factory import make_provider
 from opportune.llm.openai_compatible import OpenAICompatible
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from tests.opportune.llm.answers import provider_at, provider_of, read_answer
 from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, FakeEndpoint, event, response, serve_endpoint, text

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from opportune.config.settings import Settings
 from opportune.mail import EmailMessage, mailbox
 from opportune.mail.templates import EmailTemplateLoader, environment
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering.loader import TEMPLATE_FOLDERS
 

@@ -7,9 +7,9 @@ from fastapi import FastAPI
 from playwright.async_api import Page
 
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
 from opportune.mail.delivery import send_email
 from opportune.mail.email import render_email
-from opportune.settings import Settings
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.mail.conftest import settings_with

@@ -10,13 +10,13 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.application import create_app
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs import JobContext, PermanentFailure
 from opportune.jobs.models import Job, JobState
 from opportune.mail import EmailMessage, enqueue_email, render_email
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.errors import DeliveryError
-from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.services.smtp import smtp_server

@@ -9,11 +9,11 @@ from httpx import ASGITransport, AsyncClient
 from playwright.async_api import Page, expect
 
 from opportune.application import create_app
+from opportune.config.settings import Settings
 from opportune.errors import NotFound
 from opportune.mail import mailbox
 from opportune.mail.delivery import send_email
 from opportune.mail.pages import log_mailbox_link
-from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.mail.conftest import email_to, settings_with
 

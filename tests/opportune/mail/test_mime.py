@@ -4,11 +4,11 @@ from email.policy import default
 
 import pytest
 
+from opportune.config.settings import load_settings
 from opportune.errors import OperatorError
 from opportune.mail import EmailMessage
 from opportune.mail.addresses import sender_address
 from opportune.mail.mime import mime_message
-from opportune.settings import load_settings
 from tests.opportune.mail.conftest import email_to, settings_with
 
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from opportune.accounts.mail_outage import report_mail_outage
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.jobs.models import Job, JobState
@@ -15,7 +16,6 @@ from opportune.jobs.worker import retry_delay
 from opportune.mail.delivery import MIN_OUTAGE_ATTEMPTS, send_email_job
 from opportune.mail.errors import DeliveryError
 from opportune.mail.outage import OUTAGE_AFTER, read_outage
-from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing.factories import make_user
 from opportune.testing.recorded_jobs import RecordedJobs

@@ -5,10 +5,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.search import Document, DocumentHit, DocumentIndex, DocumentSearch
 from opportune.search.documents.contents import Contents
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 
 

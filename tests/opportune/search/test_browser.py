@@ -11,10 +11,10 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from markupsafe import Markup
 from playwright.async_api import Page, expect
 
+from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.features import accounts, jobs
 from opportune.search import SearchQuery, SearchResults
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.web import is_htmx, templates
 from tests.opportune.page_templates import add_templates

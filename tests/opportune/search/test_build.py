@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from opportune.atomic_files import private_file
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.runtime.atomic_files import private_file
 from opportune.search import Batch, IndexMissing
 from opportune.search.documents import index as place
 from opportune.search.documents.build import Built

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
+from opportune.config.llm_models import EmbeddingModel
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.hooks import temporary_hooks
 from opportune.db.migrations.post_migrate import due
 from opportune.jobs.embeddings import connect_embeddings, embed_all, embed_rows
 from opportune.llm import LanguageModel, LLMError
-from opportune.llm_models import EmbeddingModel
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
-from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.llm.embedding_endpoint import EmbeddingEndpoint, serve_embeddings

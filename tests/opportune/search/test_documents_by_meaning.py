@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import bring_in_line
 from opportune.db.url.database_url import DatabaseURL
@@ -14,7 +15,6 @@ from opportune.llm import EmbeddingModel, LanguageModel
 from opportune.search import Document, DocumentHit, DocumentIndex, DocumentSearch
 from opportune.search.documents import index as indexes
 from opportune.search.documents.contents import Contents
-from opportune.settings import Settings
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.llm.embedding_endpoint import EmbeddingEndpoint, serve_embeddings

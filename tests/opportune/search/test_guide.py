@@ -11,14 +11,14 @@ from httpx import ASGITransport, AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
+from opportune.config.project import PROJECT, installed_features
+from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
 from opportune.db.hooks import temporary_hooks
 from opportune.feature import Feature
 from opportune.pagination import Page
-from opportune.project import PROJECT, installed_features
 from opportune.search import DocumentHit, DocumentIndex, DocumentSearch, SearchQuery
 from opportune.search.documents.sqlite_engine import SQLiteEngine
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.page_templates import add_templates
 from tests.opportune.search.books import Book, add, make_tables, migrated

@@ -7,7 +7,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import OperationalError
 
 from opportune.accounts.models import User
-from opportune.cli import check
+from opportune.cli.development import check
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.jobs.models import Job

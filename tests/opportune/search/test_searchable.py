@@ -92,7 +92,7 @@ def test_what_names_a_part_of_a_query_by_its_address_stays_there() -> None:
     part = materialized(select(col(Book.id)))
     found = re.fullmatch(r"%\((\d+) anon\)s", part.name)
     assert found
-    assert int(found[1]) in {id(each) for each in gc.get_objects() if isinstance(each, CTE)}
+    assert int(found[1]) in {id(each) for each in gc.get_objects() if type(each) is CTE}
 
 
 async def test_of_more_rows_than_are_ranked_the_newest_are_found(

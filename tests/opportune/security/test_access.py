@@ -4,7 +4,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from opportune.admin.mount import ADMIN_PATH
-from opportune.project import installed_names
+from opportune.config.project import installed_names
 from opportune.testing.access import (
     HEADING,
     IN_A_LINE,

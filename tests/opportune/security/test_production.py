@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.accounts.dependencies import LOGIN_PATH
-from opportune.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.testing.access import everyone, site_on
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user

@@ -12,9 +12,9 @@ from starlette.datastructures import Headers
 
 from opportune.accounts.models import User
 from opportune.accounts.sign_in import trusted_devices
-from opportune.logging import logging_config
-from opportune.settings import Settings
-from opportune.signing import derived_key, seal, signer, unseal
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_key, seal, signer, unseal
+from opportune.server.logging import logging_config
 from opportune.testing.access import site_on
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import make_user

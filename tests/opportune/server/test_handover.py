@@ -16,8 +16,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
-from opportune.project import PROJECT
 from opportune.server import handover
 from opportune.server.shutdown import shutting_down, watch_signals
 from opportune.web import health

@@ -17,10 +17,10 @@ import uvloop
 from jinja2 import Environment
 
 from opportune.application import create_app
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
 from opportune.server import loop_monitor
 from opportune.server.loop_monitor import LoopMonitor, is_blocked, monitor_loop
-from opportune.settings import Settings
 
 HERE = "tests/opportune/server/test_loop_monitor.py"
 

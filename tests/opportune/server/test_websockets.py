@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from opportune.cli.server import _options
+from opportune.cli.development.server import _options
+from opportune.config.settings import Settings, forget_settings
 from opportune.server.connections import limits
 from opportune.server.connections.limits import ConnectionLimits
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
-from opportune.settings import Settings, forget_settings
 from opportune.testing.plugin import settings_for
 
 TIMEOUT_SECONDS = 30

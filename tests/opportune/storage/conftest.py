@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
+from opportune.config.settings import Settings
 from opportune.db.factory import open_database
-from opportune.settings import Settings
 from opportune.storage import Storage, open_storage
 from opportune.testing.plugin import settings_for
 from opportune.testing.quiet_app import quiet_app

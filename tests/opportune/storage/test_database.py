@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from opportune.application import create_app
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.settings import Settings
 from opportune.storage import MissingFileError, Storage, StorageDependency, StorageError, open_storage
 from opportune.storage.models import StoredPiece
 from opportune.storage.storage import FileTooLargeError, StorageFullError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 from opportune.storage import MissingFileError, Storage, StorageError, open_storage
 from opportune.storage.folder import FolderStorage
 from tests.opportune.storage.conftest import with_files_at

@@ -4,8 +4,8 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from opportune.application import create_app
+from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
-from opportune.project import PROJECT
 from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
 from tests.opportune.storage.conftest import with_files_at
 

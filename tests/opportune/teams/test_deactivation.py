@@ -11,9 +11,9 @@ from opportune.accounts.deactivation import force_deactivation
 from opportune.accounts.models import User
 from opportune.cli import transaction
 from opportune.cli.main import main
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
-from opportune.settings import Settings
 from opportune.teams.models import TeamMember, TeamRole
 from tests.opportune.teams.conftest import Crew
 from tests.opportune.teams.members import roles_in

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
+from opportune.config.project import PROJECT
 from opportune.crud import Crud
-from opportune.project import PROJECT
 from opportune.testing.rows import Make
 from tests.opportune.teams.conftest import Crew
 from tests.opportune.teams.projects import Project

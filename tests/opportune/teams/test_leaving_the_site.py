@@ -8,9 +8,9 @@ from sqlmodel import col
 
 from opportune.accounts.management import delete_user
 from opportune.accounts.models import User
+from opportune.config.project import installed_features
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.project import installed_features
 from opportune.teams import demo
 from opportune.teams.models import Team, TeamInvitation, TeamMember
 from opportune.testing.factories import PASSWORD

@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import SecretStr
 
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, newest_link, register, told, users, with_mail

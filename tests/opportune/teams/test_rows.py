@@ -7,10 +7,10 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
+from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.settings import Settings
 from opportune.teams import service
 from opportune.teams.models import TeamMember, TeamRole
 from opportune.testing.factories import make_token, signed_in_client

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from opportune.accounts.models import User
-from opportune.project import FRAMEWORK, installed_features
-from opportune.settings import Settings
+from opportune.config.project import FRAMEWORK, installed_features
+from opportune.config.settings import Settings
 from opportune.testing.factories import signed_in_client
 from opportune.testing.quiet_app import quiet_app
 from opportune.testing.statements import counted_statements

@@ -12,15 +12,15 @@ from httpx import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families as parse
 from pydantic import SecretStr
 
+from opportune.config.llm_models import LlmModel
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
 from opportune.llm import Done, FakeProvider, LLMError
-from opportune.llm_models import LlmModel
-from opportune.observers import observers
-from opportune.project import installed_features
-from opportune.settings import Settings, load_settings
+from opportune.runtime.observers import observers
 from opportune.telemetry.metrics.families import MAX_SERIES, Counter, Histogram, text_of
 from opportune.telemetry.process import WORKERS_VARIABLE, form_group
 from opportune.telemetry.workers import Workers

@@ -13,12 +13,12 @@ from pydantic import SecretStr
 
 from opportune import __version__
 from opportune.cli import main
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings, using_settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
-from opportune.project import installed_features
-from opportune.settings import Settings, using_settings
 from opportune.telemetry.sentry import start_sentry, without_private
 from opportune.telemetry.setup import errors_reported
 from opportune.testing.quiet_app import quiet_app

@@ -13,14 +13,14 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings
 from opportune.db import WriteSession
 from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.models import JobState
 from opportune.llm import Done, FakeProvider
-from opportune.project import installed_features
-from opportune.settings import Settings
 from opportune.telemetry.traces import requirements
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.telemetry.sink import Sink

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from opportune import project
-from opportune.project import installed_names
+from opportune.config import project
+from opportune.config.project import installed_names
 from opportune.testing import migrated_once
 from opportune.testing.migrated_once import migrate_file
 from opportune.testing.plugin import migrate

@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 
 from opportune.accounts import CurrentUser, OptionalUser, User, may
 from opportune.application import create_app
+from opportune.config.settings import Settings
 from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import Busy, NotFound, OperatorError
 from opportune.feature import Feature
 from opportune.llm import ToolCall
-from opportune.settings import Settings
 from opportune.testing import grant, make_user
 from opportune.tools import Toolbox, tool, toolbox
 from opportune.tools.toolbox import ToolResult, toolbox_of

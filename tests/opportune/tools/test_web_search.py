@@ -15,10 +15,10 @@ from opportune.accounts import User
 from opportune.answers.checks import check_web_search
 from opportune.answers.lifespan import running_answers
 from opportune.answers.settings import AnswersSettings
+from opportune.config.llm_models import LlmModel
+from opportune.config.settings import Settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.llm import Done, FakeProvider, ToolCall
-from opportune.llm_models import LlmModel
-from opportune.settings import Settings
 from opportune.testing import make_user
 from opportune.tools import full_toolbox_of, toolbox_of
 from opportune.tools import web_search_client as client

@@ -1,7 +1,7 @@
 import pytest
 from httpx import ASGITransport, AsyncClient
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 
 pytestmark = pytest.mark.database("sqlite")

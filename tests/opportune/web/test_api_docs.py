@@ -6,8 +6,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from playwright.async_api import Page, expect
 
+from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 
 pytestmark = pytest.mark.database("sqlite")

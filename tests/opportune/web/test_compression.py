@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from httpx import ASGITransport, AsyncClient
 from starlette.types import Message, Scope, Send
 
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 from opportune.web.middleware import compression
 from opportune.web.middleware.compression import (
     MAX_BYTES_IN_LOOP,

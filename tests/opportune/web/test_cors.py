@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
 
 from opportune.application import create_app
+from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
-from opportune.settings import Settings, load_settings
 
 APP = "https://app.example.org"
 OTHER = "https://evil.example"

@@ -3,7 +3,7 @@ from fastapi import FastAPI, Request, Response
 from httpx import ASGITransport, AsyncClient
 from starlette.types import Receive, Scope, Send
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.middleware.csrf import CsrfMiddleware

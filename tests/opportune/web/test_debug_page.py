@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.errors import debug_page

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
+from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import ReadSession
-from opportune.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.text import Text
 

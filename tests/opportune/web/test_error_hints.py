@@ -14,10 +14,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.schema import ForeignKey
 
 from opportune.accounts.models import User
-from opportune.cli import development
+from opportune.cli.development import site as development
+from opportune.config.project import FRAMEWORK
+from opportune.config.settings import Settings
 from opportune.llm import local
-from opportune.project import FRAMEWORK
-from opportune.settings import Settings
 from opportune.testing.factories import make_user
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached

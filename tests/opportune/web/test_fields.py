@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr, create_model
 
-from opportune.annotations import FieldOptions
+from opportune.schemas.annotations import FieldOptions
 from opportune.text import Line, Password, Text
 from opportune.web.forms.fields import Control, as_text, controls_of
 from opportune.web.forms.uploads import ImageUpload, Upload

@@ -8,8 +8,8 @@ from fastapi import APIRouter, FastAPI, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from httpx import ASGITransport, AsyncClient
 
+from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.settings import Settings
 from opportune.testing.factories import make_user, sign_in
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached

@@ -8,7 +8,7 @@ from httpx import AsyncClient
 from pydantic import BaseModel, EmailStr, Field, create_model, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 
-from opportune.annotations import FieldOptions
+from opportune.schemas.annotations import FieldOptions
 from opportune.text import Line, Text
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.forms.uploads import ImageUpload, Upload

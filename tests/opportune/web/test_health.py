@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from opportune.application import create_app
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.plugin import migrate, settings_for
 from opportune.web.health import HEALTH_PATHS
 

@@ -15,10 +15,10 @@ from opportune.accounts import CurrentUser, may
 from opportune.accounts.groups import permissions
 from opportune.accounts.tokens.scopes import offered_scopes
 from opportune.admin.permissions import Permissions
-from opportune.cli.routes import find_rows
+from opportune.cli.development.routes import find_rows
+from opportune.config.project import installed_features
 from opportune.db import Database
 from opportune.feature import Feature
-from opportune.project import installed_features
 from opportune.testing import make_token, make_user
 from opportune.testing.quiet_app import quiet_app
 from opportune.tools import api_tools

@@ -7,7 +7,7 @@ from httpx import ASGITransport, AsyncClient
 from starlette.types import Message
 
 from opportune.application import create_app
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.factories import signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")

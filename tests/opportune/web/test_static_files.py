@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from httpx import AsyncClient
 
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 from opportune.web.rendering.static_files import CHECK_INTERVAL_SECONDS, Assets, assets
 
 pytestmark = pytest.mark.database("sqlite")

@@ -15,9 +15,9 @@ from sqlalchemy import select, update
 from opportune.accounts.dependencies import get_current_user
 from opportune.accounts.models import Attempt
 from opportune.accounts.submissions import DatabaseSubmissions
+from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.feature import Feature
-from opportune.settings import Settings
 from opportune.testing.factories import make_user, sign_in
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached

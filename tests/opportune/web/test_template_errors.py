@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli import startup
+from opportune.cli.development import startup
+from opportune.config.project import FRAMEWORK
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Panel
 from opportune.mail.templates import environment
-from opportune.project import FRAMEWORK
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors as module
 from opportune.web.rendering.template_errors import missing_parts, template_errors

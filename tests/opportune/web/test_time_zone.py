@@ -10,10 +10,10 @@ from httpx import AsyncClient
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 
+from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.mail import render_email
-from opportune.settings import Settings, load_settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.web import Form, cached, format_datetime, read_form, templates
 from opportune.web.time_zone import (

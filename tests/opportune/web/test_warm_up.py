@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.api_docs import OPENAPI
 from opportune.web.rendering import static_files

@@ -13,12 +13,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from opportune.accounts import CurrentUser, OptionalUser, may
 from opportune.accounts.models import User
-from opportune.cli.routes import find_rows
+from opportune.cli.development.routes import find_rows
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings
 from opportune.db import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
 from opportune.feature import Feature
-from opportune.project import installed_features
-from opportune.settings import Settings
 from opportune.testing import make_token, make_user, sign_in
 from opportune.testing.access import addresses
 from opportune.testing.factories import grant

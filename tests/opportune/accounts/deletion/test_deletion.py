@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, Group, Membership, RecoveryCode, User
+from opportune.config.project import installed_features
 from opportune.db import batches
 from opportune.db.database import Database
 from opportune.db.model import Model
 from opportune.feature import Person, PersonalData
-from opportune.project import installed_features
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.recorded_emails import recorded, settings, told

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from sqlmodel import Field
 
 from opportune.accounts.deletion.service import STILL_NEEDED
+from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable, user_key
 from tests.opportune.site_with import site_with

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.events.service import event_words
 from opportune.accounts.models import AccountEvent
-from opportune.project import PROJECT
+from opportune.config.project import PROJECT
 
 pytestmark = pytest.mark.database("sqlite")
 

@@ -15,8 +15,8 @@ from opportune.accounts.feature import accounts
 from opportune.accounts.impersonation.service import start_impersonation
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.cookies import cookie_name
+from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached

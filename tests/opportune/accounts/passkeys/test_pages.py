@@ -14,8 +14,8 @@ from opportune.accounts.passkeys import ceremonies, service
 from opportune.accounts.passkeys.ceremonies import relying_party
 from opportune.accounts.two_factor.factors import setup_is_required
 from opportune.accounts.users import user_manager
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
 from tests.opportune.accounts.passkeys.conftest import (

@@ -8,9 +8,9 @@ from httpx import AsyncClient
 
 from opportune.accounts.passwords import hash_password
 from opportune.accounts.registration.service import REGISTRATION_PURPOSE
+from opportune.config.settings import Settings
+from opportune.config.signing import seal
 from opportune.db.database import Database
-from opportune.settings import Settings
-from opportune.signing import seal
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.sent_emails import AUTH, EMAIL, register, told, users, with_mail

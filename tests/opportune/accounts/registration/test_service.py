@@ -9,8 +9,8 @@ from opportune.accounts.password_reset.emails import send_password_reset_email
 from opportune.accounts.registration import service
 from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.verification.service import VERIFICATIONS_PER_ACCOUNT
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.sent_emails import (

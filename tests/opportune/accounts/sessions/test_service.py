@@ -13,11 +13,11 @@ from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import confirm_session
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.application import create_app
+from opportune.config.settings import Settings, load_settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import SettingsError
-from opportune.settings import Settings, load_settings
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 
 # What differs between the databases is marked `on_both`.

@@ -13,13 +13,13 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune import signing
 from opportune.accounts.models import Session, User
 from opportune.accounts.setup import invitation, service
 from opportune.application import create_app
+from opportune.config import signing
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.plugin import settings_for
 

@@ -13,8 +13,8 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.sign_in import service
 from opportune.accounts.sign_in.service import CODES_PER_ACCOUNT
 from opportune.accounts.two_factor import totp
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import Hit, RateLimiter
 

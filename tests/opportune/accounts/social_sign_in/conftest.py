@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from opportune.accounts.models import LinkedAccount, User
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.social_sign_in.provider import (

@@ -12,10 +12,10 @@ from sqlmodel import col
 from opportune.accounts import signed_links
 from opportune.accounts.manager import UserDatabase
 from opportune.accounts.models import LinkedAccount, Session, User
+from opportune.config.settings import load_settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.errors import SettingsError
-from opportune.settings import load_settings
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.recorded_emails import told as mailed

@@ -5,8 +5,8 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from opportune.accounts.models import Passkey, User
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 

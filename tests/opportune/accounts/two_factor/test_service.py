@@ -18,9 +18,9 @@ from opportune.accounts.reauthentication.service import CODES_PER_USER, INVALID_
 from opportune.accounts.tokens.service import create_token
 from opportune.accounts.two_factor import service, totp
 from opportune.accounts.two_factor.recovery_codes import RECOVERY_CODE_COUNT
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 

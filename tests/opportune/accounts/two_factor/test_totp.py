@@ -15,8 +15,8 @@ from opportune.accounts.two_factor.recovery_codes import (
     count_recovery_codes,
     renew_recovery_codes,
 )
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import SECRET_KEY
 

@@ -9,8 +9,8 @@ from opportune.accounts import signed_links
 from opportune.accounts.context import AccountContext
 from opportune.accounts.models import User
 from opportune.accounts.verification import service as verification
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.client import Client
 from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, NEW, enter, newest_link, reset, settings, users

@@ -6,8 +6,8 @@ from httpx import AsyncClient
 
 from opportune.accounts.models import User
 from opportune.accounts.signed_links import make_link_token
+from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.settings import Settings
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 

@@ -6,9 +6,9 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from httpx import AsyncClient
 
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings
 from opportune.feature import Feature
-from opportune.project import installed_features
-from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import Cache, cached

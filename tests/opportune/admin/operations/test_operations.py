@@ -11,12 +11,12 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Session, User
+from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.last_runs import note_run
 from opportune.jobs.models import Job, JobState
-from opportune.settings import Settings
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
 

@@ -8,9 +8,9 @@ from sqlalchemy import update
 
 from opportune.accounts.models import Grant, Group, Membership, Session, User
 from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS_PER_USER
+from opportune.config.settings import Settings
+from opportune.config.signing import seal
 from opportune.db.model import utc_now
-from opportune.settings import Settings
-from opportune.signing import seal
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.admin.operations.pages import CONFIRM, DONE, PAGE, READ, entries, on_sqlite
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
-from opportune.settings import Settings
+from opportune.config.settings import Settings
 from opportune.testing import grant, make_user, signed_in_client
 from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, shop
 from tests.opportune.site_with import site_with

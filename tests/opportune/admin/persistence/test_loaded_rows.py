@@ -14,10 +14,10 @@ from starlette.responses import Response
 
 from opportune.admin.options import option_faults
 from opportune.admin.views import AdminView
+from opportune.config.settings import Settings
 from opportune.db import Model, ModelBase
 from opportune.db.model import NAMING_CONVENTION
 from opportune.feature import Feature
-from opportune.settings import Settings
 from opportune.testing import Make, make_user, sign_in
 from tests.opportune.site_with import site_with
 

@@ -30,7 +30,7 @@ def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project that stands on the first release."""
     folder = tmp_path / "shop"
     shutil.copytree(made, folder)
-    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", folder)
+    monkeypatch.setattr("opportune.cli.project.upgrade.PROJECT", folder)
     return folder
 
 

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from opportune.cli.release import record_release
+from opportune.cli.project.release import record_release
 from tests.opportune.cli.conftest import Outcome
 
 OPPMAN = '''\

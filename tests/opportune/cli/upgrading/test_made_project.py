@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.new_project import build
-from opportune.cli.new_project.command_line import main as startproject
-from opportune.cli.new_project.examples import examples
-from opportune.cli.release import read_record
-from opportune.project import PROJECT
+from opportune.cli.project.new_project import build
+from opportune.cli.project.new_project.command_line import main as startproject
+from opportune.cli.project.new_project.examples import examples
+from opportune.cli.project.release import read_record
+from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import command_server, link
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.upgrading.releases import commit, git
 
-MERGED = ("app.main", "app.own", "opportune.cli.createsuperuser", "opportune.cli.startapp")
+MERGED = ("app.main", "app.own", "opportune.cli.accounts.createsuperuser", "opportune.cli.scaffold.startapp")
 """The site as a whole, work of its own, what imports a file by its new name, and what had a conflict."""
 NOTES = "## Unreleased\n\n## 99.0\n\n### Breaking\n\n- Questions are asked elsewhere.\n\n"
 
@@ -40,10 +40,16 @@ def starter(tmp_path: Path) -> Path:
     edit(folder / "CHANGELOG.md", "## Unreleased\n", NOTES)
     edit(folder / "opportune/__init__.py", __version__, "99.0")
     edit(folder / "pyproject.toml", f'version = "{__version__}"', 'version = "99.0"')
-    edit(folder / "opportune/cli/startapp.py", "Created ", "Made ")
-    edit(folder / "opportune/cli/createsuperuser.py", "opportune.cli.prompts", "opportune.cli.questions")
-    edit(folder / "opportune/cli/changepassword.py", "opportune.cli.prompts", "opportune.cli.questions")
-    (folder / "opportune/cli/prompts.py").rename(folder / "opportune/cli/questions.py")
+    edit(folder / "opportune/cli/scaffold/startapp.py", "Created ", "Made ")
+    edit(
+        folder / "opportune/cli/accounts/createsuperuser.py",
+        "opportune.cli.accounts.prompts",
+        "opportune.cli.questions",
+    )
+    edit(
+        folder / "opportune/cli/accounts/changepassword.py", "opportune.cli.accounts.prompts", "opportune.cli.questions"
+    )
+    (folder / "opportune/cli/accounts/prompts.py").rename(folder / "opportune/cli/questions.py")
     edit(folder / "Dockerfile", "EXPOSE 8000", "EXPOSE 8080")
     return folder
 
@@ -53,18 +59,18 @@ def test_a_project_with_work_of_its_own_is_upgraded_resolved_and_goes_back(
 ) -> None:
     site, example = tmp_path / "site", next(iter(examples()), "")
     assert startproject(["Reading Circle", str(site), "--with", example]) == 0
-    edit(site / "opportune/cli/prompts.py", "two different passwords", "not the same")
-    edit(site / "opportune/cli/startapp.py", "Created ", "Planted ")
+    edit(site / "opportune/cli/accounts/prompts.py", "two different passwords", "not the same")
+    edit(site / "opportune/cli/scaffold/startapp.py", "Created ", "Planted ")
     edit(site / "Dockerfile", "useradd", "useradd --system")
     (site / "app/own.py").write_text("MINE = True\n")
     commit(site, "Work of its own")
 
-    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", site)
+    monkeypatch.setattr("opportune.cli.project.upgrade.PROJECT", site)
     code, *said = oppman("upgrade", str(starter), "--yes")
     told = "".join(said)
     assert (code, git(site, "branch", "--show-current")) == (1, "upgrade-99.0"), told
     assert "  Breaking\n    - Questions are asked elsewhere.\n" in told
-    assert "To be resolved:\n  opportune/cli/startapp.py: line " in told
+    assert "To be resolved:\n  opportune/cli/scaffold/startapp.py: line " in told
     assert not git(site, "status", "--porcelain")
     assert "not the same" in (site / "opportune/cli/questions.py").read_text()
     assert all(words in (site / "Dockerfile").read_text() for words in ("useradd --system", "EXPOSE 8080"))
@@ -74,11 +80,11 @@ def test_a_project_with_work_of_its_own_is_upgraded_resolved_and_goes_back(
     assert record
     assert record.version == "99.0"
 
-    git(site, "checkout", "main", "--", "opportune/cli/startapp.py")
+    git(site, "checkout", "main", "--", "opportune/cli/scaffold/startapp.py")
     commit(site, "Conflicts resolved")
     with command_server(site) as run:
         code, told = run("-c", f"import {', '.join(MERGED)}")
         assert code == 0, told
     git(site, "switch", "--discard-changes", "main")
-    assert "not the same" in (site / "opportune/cli/prompts.py").read_text()
+    assert "not the same" in (site / "opportune/cli/accounts/prompts.py").read_text()
     assert (site / "app/own.py").exists()

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from opportune.cli.upgrading import archive, source
-from opportune.cli.upgrading.source import fetch_release, hidden, redacted
+from opportune.cli.project.upgrading import archive, source
+from opportune.cli.project.upgrading.source import fetch_release, hidden, redacted
 from opportune.errors import OperatorError
 from tests.opportune.cli.upgrading.releases import FIRST, SECOND, repository, write
 

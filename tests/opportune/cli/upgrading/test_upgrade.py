@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from opportune.cli.release import read_record
-from opportune.cli.upgrading.source import still_there
+from opportune.cli.project.release import read_record
+from opportune.cli.project.upgrading.source import still_there
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.upgrading.releases import (
     FIRST,
@@ -151,7 +151,7 @@ def test_the_release_after_next_finds_what_the_last_one_was(oppman: Oppman, shop
     cloned = tmp_path / "cloned"
     git(tmp_path, "clone", "--quiet", "--no-local", str(shop), str(cloned))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("opportune.cli.upgrade.PROJECT", cloned)
+        patch.setattr("opportune.cli.project.upgrade.PROJECT", cloned)
         assert oppman("upgrade", str(write(tmp_path / "third", third)), "--keep").code == 0
     text = (cloned / "opportune/web.py").read_text()
     assert all(words in text for words in ("'of the shop'", "'of the release'", "'of the next'"))
@@ -246,8 +246,8 @@ def test_a_plain_clone_is_upgraded_with_its_guides_and_gets_a_record(
     git(clone, "switch", "--quiet", "--create", "work")
     write(clone, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
     commit(clone)
-    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", clone)
-    monkeypatch.setattr("opportune.cli.upgrade.__version__", "1.0.0")
+    monkeypatch.setattr("opportune.cli.project.upgrade.PROJECT", clone)
+    monkeypatch.setattr("opportune.cli.project.upgrade.__version__", "1.0.0")
     shutil.rmtree(starter / ".git") if not has_history else None
     assert oppman("upgrade", str(starter), "--yes").code == 0
     assert (clone / "opportune/web.py").read_text().count(" = 'of the ") == 2
@@ -265,7 +265,7 @@ def test_a_project_in_a_folder_of_its_repository_is_upgraded_there(
     git(shop.parent, "init", "--quiet", "--initial-branch", "main")
     write(shop.parent, {"Dockerfile": "FROM scratch\n"})
     commit(shop.parent)
-    monkeypatch.setattr("opportune.cli.upgrade.PROJECT", shop)
+    monkeypatch.setattr("opportune.cli.project.upgrade.PROJECT", shop)
     write(shop, {".git/asked": ""})
     assert oppman("upgrade", second, "--yes").code == 0
     assert (shop / "Dockerfile").read_text() == SECOND["Dockerfile"]

@@ -21,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from opportune.cli import deploy_rehearse
+from opportune.cli.deploy import rehearse as deploy_rehearse
+from opportune.config.hosts import HOSTS
 from opportune.deploy.rehearsal.answer_steps import require_whole
 from opportune.deploy.rehearsal.fakes import Outside, model_answer, serving, text_for
 from opportune.deploy.rehearsal.limits import Limits
@@ -36,7 +37,6 @@ from opportune.deploy.rehearsal.streams import StreamedAnswer, read_answer
 from opportune.deploy.rehearsal.visitor import Visitor
 from opportune.deploy.rehearsal.walk import STEPS
 from opportune.errors import OperatorError
-from opportune.hosts import HOSTS
 from opportune.testing.commands import Oppman
 from opportune.testing.services.postgres import Postgres
 

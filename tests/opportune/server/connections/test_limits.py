@@ -12,9 +12,9 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from opportune.project import settings_class
+from opportune.config.project import settings_class
+from opportune.config.settings import forget_settings
 from opportune.server.connections import limits, with_httptools
-from opportune.settings import forget_settings
 
 TIMEOUT_SECONDS = 30
 HEAD = b"GET / HTTP/1.1\r\nHost: site.example\r\n"

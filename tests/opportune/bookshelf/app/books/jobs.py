@@ -4,9 +4,9 @@ from sqlmodel import col
 
 from app.books.models import Book
 from opportune.accounts import User
+from opportune.config import Settings
 from opportune.jobs import JobContext, job
 from opportune.mail import enqueue_email, render_email
-from opportune.settings import Settings
 
 
 @job("books.summarise")

@@ -1,0 +1,25 @@
+"""`oppman.py changepassword`: a new password for somebody, who is signed out everywhere."""
+
+from typing import Annotated
+
+import typer
+
+from opportune.accounts.management import find_user, set_password
+from opportune.cli.accounts.prompts import ask_email, ask_password
+from opportune.cli.no_input import NoInput
+from opportune.cli.output import say
+from opportune.cli.transaction import in_transaction
+
+
+def command(
+    email: Annotated[str | None, typer.Argument(help="Whose password.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="NEW_PASSWORD", help="Better in the environment: lists of processes show options."),
+    ] = None,
+    no_input: NoInput = False,
+) -> None:
+    email = email or ask_email(no_input, "changepassword EMAIL")
+    password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", find_user)
+    user = in_transaction(lambda session: set_password(session, email, password))
+    say(f"{user.email} has a new password and is signed out everywhere.")

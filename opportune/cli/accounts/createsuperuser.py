@@ -1,0 +1,25 @@
+"""`oppman.py createsuperuser`: somebody who may use the admin."""
+
+from typing import Annotated
+
+import typer
+
+from opportune.accounts.management import check_new, create_superuser
+from opportune.cli.accounts.prompts import ask_email, ask_password
+from opportune.cli.no_input import NoInput
+from opportune.cli.output import say
+from opportune.cli.transaction import in_transaction
+
+
+def command(
+    email: Annotated[str | None, typer.Option(envvar="SUPERUSER_EMAIL", help="E-mail to sign in with.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="SUPERUSER_PASSWORD", help="Better in the environment: lists of processes show options."),
+    ] = None,
+    no_input: NoInput = False,
+) -> None:
+    email = email or ask_email(no_input, "--email or SUPERUSER_EMAIL")
+    password = password or ask_password(email, no_input, "SUPERUSER_PASSWORD or --password", check_new)
+    user = in_transaction(lambda session: create_superuser(session, email, password))
+    say(f"{user.email} may use the admin now.")

@@ -1,0 +1,206 @@
+"""`oppman.py users list|add|change|password|sign-out|delete|groups`: who has an account, and what they may do."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts import management
+from opportune.accounts.deactivation import force_deactivation
+from opportune.accounts.events.service import record_event
+from opportune.accounts.groups import service
+from opportune.accounts.models import User
+from opportune.accounts.passkeys import service as passkeys
+from opportune.accounts.sessions.service import delete_all_sessions
+from opportune.cli.accounts import changepassword
+from opportune.cli.accounts.prompts import ask_password
+from opportune.cli.no_input import NoInput
+from opportune.cli.output import print_json, print_table, say
+from opportune.cli.transaction import in_transaction, with_jobs
+from opportune.config.project import installed_features
+
+command = typer.Typer()
+command.command("password", help="Set somebody's password.")(changepassword.command)
+
+SHOWN = {
+    "is_superuser": "superuser",
+    "is_staff": "staff",
+    "is_verified": "verified",
+    "has_two_factor": "two-factor",
+}
+
+Found = tuple[User, Sequence[str]]
+Email = Annotated[str, typer.Argument(help="Whose account.", show_default=False)]
+Names = Annotated[list[str] | None, typer.Option(metavar="GROUP", help="May be given more than once.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Staff = Annotated[bool | None, typer.Option("--staff/--no-staff", help="May enter the admin.")]
+Superuser = Annotated[bool | None, typer.Option("--superuser/--no-superuser", help="May do everything.")]
+Active = Annotated[bool | None, typer.Option("--active/--inactive", help="May sign in.")]
+Verified = Annotated[bool | None, typer.Option("--verified/--unverified", help="The e-mail is theirs.")]
+
+
+@command.command("list")
+def list_users(
+    word: Annotated[str, typer.Argument(help="Only those with this in their e-mail.", show_default=False)] = "",
+    staff: Annotated[bool, typer.Option("--staff", help="Only staff and superusers.")] = False,
+    inactive: Annotated[bool, typer.Option("--inactive", help="Only those who cannot sign in.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List users, the newest first."""
+    wanted = _conditions(word, staff=staff, inactive=inactive)
+    found = in_transaction(lambda session: service.list_users(session, *wanted, limit=limit))
+    if as_json:
+        print_json([_as_data(user, groups) for user, groups in found])
+    elif found:
+        rows = ((user.id, f"{user.created_at:%Y-%m-%d}", user.email, _remarks(user, groups)) for user, groups in found)
+        print_table(("ID", "SINCE", "E-MAIL", "RIGHTS"), rows, right=("ID",))
+    else:
+        say("There are no such users." if wanted else "There are no users.")
+
+
+@command.command()
+def add(  # noqa: PLR0913, PLR0917 - an option each
+    email: Email,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="NEW_PASSWORD", help="Better in the environment: lists of processes show options."),
+    ] = None,
+    no_input: NoInput = False,
+    active: Active = None,
+    staff: Staff = None,
+    superuser: Superuser = None,
+    verified: Verified = None,
+    join: Names = None,
+) -> None:
+    """Add a user, who is told nothing."""
+    known = password or ask_password(email, no_input, "NEW_PASSWORD or --password", management.check_new)
+    flags = _given(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
+
+    async def work(session: AsyncSession) -> Found:
+        user = await management.add_user(session, email, known, **flags)
+        for name in join or ():
+            await service.join_group(session, user, name)
+        return await _found(session, user)
+
+    _tell(in_transaction(work))
+
+
+@command.command()
+def change(  # noqa: PLR0913, PLR0917 - as above
+    email: Email,
+    active: Active = None,
+    staff: Staff = None,
+    superuser: Superuser = None,
+    verified: Verified = None,
+    new_email: Annotated[
+        str | None, typer.Option("--email", help="Another e-mail, which is not verified unless you say so.")
+    ] = None,
+    join: Names = None,
+    leave: Names = None,
+    reset_two_factor: Annotated[bool, typer.Option("--reset-two-factor", help="The password is enough then.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Deactivate even if a feature needs the account.")] = False,
+) -> None:
+    """Change what somebody may do, all or nothing."""
+    flags = _given(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
+    if not (flags or new_email or join or leave or reset_two_factor):
+        raise typer.BadParameter("Say what to change.")
+
+    async def work(session: AsyncSession) -> Found:
+        user = await management.find_user(session, email)
+        if force:
+            force_deactivation(session)
+        if new_email:
+            await management.change_email(session, user, new_email)
+        await service.set_flags(session, user, flags)
+        for name in join or ():
+            await service.join_group(session, user, name)
+        for name in leave or ():
+            await service.leave_group(session, user, name)
+        if reset_two_factor:
+            await passkeys.reset_two_factor(session, user)
+            record_event(session, user, "changed_by_staff", fields="Two-factor")
+        return await _found(session, user)
+
+    _tell(in_transaction(work))
+
+
+@command.command("sign-out")
+def sign_out(email: Email) -> None:
+    """End all sessions of somebody, and the tokens of their programs."""
+
+    async def work(session: AsyncSession) -> User:
+        user = await management.find_user(session, email)
+        await delete_all_sessions(session, user)
+        record_event(session, user, "all_sessions_ended")
+        return user
+
+    say(f"{in_transaction(work).email} is signed out everywhere.")
+
+
+@command.command()
+def delete(email: Email, yes: NoInput = False) -> None:
+    """Delete somebody with all that features keep of the person. Nobody is told."""
+    if not yes:
+        ask_before_deletion(in_transaction(lambda session: management.find_user(session, email)))
+    features = installed_features()
+    user = with_jobs(lambda jobs, session: management.delete_user(session, jobs.database, features, email))
+    say(f"{user.email} is gone, with all that was theirs.")
+
+
+@command.command()
+def groups(as_json: AsJson = False) -> None:
+    """List the groups and what their members may do."""
+    found = in_transaction(service.list_groups)
+    if as_json:
+        print_json([{"name": name, "members": members, "grants": grants} for name, members, grants in found])
+    elif found:
+        rows = ((name, members, ", ".join(grants) or "nothing yet") for name, members, grants in found)
+        print_table(("GROUP", "MEMBERS", "MAY"), rows, right=("MEMBERS",))
+    else:
+        say("There are no groups. Make one in the admin.")
+
+
+def ask_before_deletion(user: User) -> None:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"Nobody can be asked whether {user.email} may be deleted: say so by --yes.")
+    typer.confirm(f"Delete {user.email} with all that is theirs? It cannot be brought back.", abort=True)
+
+
+def _given(**flags: bool | None) -> Mapping[str, bool]:
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+async def _found(session: AsyncSession, user: User) -> Found:
+    await session.flush()
+    return (await service.list_users(session, col(User.id) == user.id, limit=1))[0]
+
+
+def _conditions(word: str, *, staff: bool, inactive: bool) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = [col(User.email).icontains(word, autoescape=True)] if word else []
+    if staff:
+        wanted.append(col(User.is_staff) | col(User.is_superuser))
+    if inactive:
+        wanted.append(~col(User.is_active))
+    return wanted
+
+
+def _tell(found: Found) -> None:
+    user, groups = found
+    say(f"{user.email}: {_remarks(user, groups) or 'a user without rights'}")
+
+
+def _remarks(user: User, groups: Sequence[str]) -> str:
+    marks = [] if user.is_active else ["inactive"]
+    marks += [word for name, word in SHOWN.items() if getattr(user, name)]
+    return ", ".join([*marks, *(f"in {name}" for name in groups)])
+
+
+def _as_data(user: User, groups: Sequence[str]) -> dict[str, Any]:
+    flags = ("is_active", *SHOWN)
+    own = {name: getattr(user, name) for name in ("id", "email", *flags, "created_at")}
+    return {**own, "groups": list(groups)}

@@ -1,0 +1,56 @@
+"""`oppman.py dbshell`: sqlite3 or psql on DATABASE_URL."""
+
+import os
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+from opportune.cli.development import startup
+from opportune.cli.loop import runner
+from opportune.cli.process import exec_process
+from opportune.config.settings import Settings, get_settings
+from opportune.db.factory import open_database
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+
+
+def command(
+    arguments: Annotated[list[str] | None, typer.Argument(help="What follows -- is for sqlite3 or psql.")] = None,
+) -> None:
+    """Open the database's own client. Example: dbshell -- -c 'select 1'"""
+    settings = get_settings()
+    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    client = postgresql(url) if url.kind == "postgresql" else sqlite(url)
+    with runner() as loop:
+        loop.run(check_connection(settings))
+    exec_process([*client, *(arguments or [])], {**os.environ, **url.environ})
+
+
+async def check_connection(settings: Settings) -> None:
+    """Complain in one line of ours, before the client does it in its own words.
+
+    Raises:
+        OperatorError: the database does not answer.
+    """
+    database = open_database(settings)
+    try:
+        await database.ping(reader=False)
+    finally:
+        await database.dispose()
+
+
+def sqlite(url: DatabaseURL) -> list[str]:
+    startup.require_file(url)
+    if shutil.which("sqlite3"):
+        return ["sqlite3", str(url.path)]
+    if sys.version_info >= (3, 12):
+        return [sys.executable, "-m", "sqlite3", str(url.path)]
+    raise OperatorError("The program sqlite3 is missing: install it (Debian: apt install sqlite3).")
+
+
+def postgresql(url: DatabaseURL) -> list[str]:
+    if not shutil.which("psql"):
+        raise OperatorError("The program psql is missing: install it (Debian: apt install postgresql-client).")
+    return ["psql", url.conninfo]

@@ -1,0 +1,114 @@
+"""`oppman.py doctor`: what is the matter with the database?"""
+
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+
+from opportune.cli.loop import runner
+from opportune.cli.output import print_json
+from opportune.cli.terminal import columns, styled
+from opportune.config.project import installed_names
+from opportune.config.settings import Settings, get_settings
+from opportune.data.doctor.context import DoctorContext
+from opportune.data.doctor.diagnose import diagnose
+from opportune.data.doctor.results import Diagnosis, Finding, Status
+from opportune.errors import OperatorError
+from opportune.llm import missing_library
+
+MARKS = {Status.OK: "✓", Status.NOTICE: "!", Status.FAULT: "✗"}
+PLAIN_MARKS = {Status.OK: "ok", Status.NOTICE: "!", Status.FAULT: "X"}
+COLOURS = {Status.OK: "green", Status.NOTICE: "yellow", Status.FAULT: "red"}
+NAME_WIDTH_CHARS = 12
+
+
+def command(
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="Another database than the settings'.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that serve, as given to runserver.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs (docs/databases.md has the keys).")] = False,
+) -> None:
+    """Examine the database and say what is wrong with it. Changes nothing. Exits with 1 if the site would not work."""
+    settings = get_settings()
+    with runner() as loop:
+        diagnoses = loop.run(diagnose(circumstances(settings, url, workers)))
+    if as_json:
+        print_json(as_data(diagnoses))
+    else:
+        print("\n\n".join("\n".join(lines(diagnosis)) for diagnosis in diagnoses))
+        if url is None and (line := missing_library(settings)):
+            print(f"\n{line}")
+    if faults := [fault for diagnosis in diagnoses for fault in diagnosis.faults]:
+        raise OperatorError(summary(faults))
+
+
+def circumstances(settings: Settings, url: str | None, workers: int) -> DoctorContext:
+    """Those of the settings, or of this database and no other."""
+    if url is None:
+        return DoctorContext(settings, installed_names(), workers)
+    others = dict.fromkeys(("database_reader_url", "database_direct_url"), SecretStr(""))
+    given = settings.model_copy(update={"database_url": SecretStr(url), **others})
+    return DoctorContext(given, installed_names(), workers, name="URL")
+
+
+def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+    return {
+        "healthy": not any(diagnosis.faults for diagnosis in diagnoses),
+        "databases": [
+            {
+                "setting": diagnosis.url.name,
+                "address": diagnosis.url.redacted,
+                "kind": diagnosis.url.kind,
+                "healthy": not diagnosis.faults,
+                "checks": [
+                    {
+                        "check": finding.check,
+                        "status": finding.status.value,
+                        "text": finding.text,
+                        "fix": finding.fix,
+                        "values": dict(finding.values),
+                    }
+                    for finding in diagnosis.findings
+                ],
+            }
+            for diagnosis in diagnoses
+        ],
+    }
+
+
+def lines(diagnosis: Diagnosis) -> Iterator[str]:
+    yield f"{diagnosis.url.name}: {diagnosis.url.redacted}"
+    marks = MARKS if can_show("".join(MARKS.values())) else PLAIN_MARKS
+    width = max(map(len, marks.values()))
+    for finding in diagnosis.findings:
+        mark = styled(marks[finding.status].ljust(width), COLOURS[finding.status])
+        first, *rest = wrapped(finding, width)
+        yield f"  {mark} {finding.check.ljust(NAME_WIDTH_CHARS)} {first}"
+        yield from (f"{' ' * (width + NAME_WIDTH_CHARS + 4)}{line}" for line in rest)
+
+
+def wrapped(finding: Finding, width: int) -> list[str]:
+    """Text and fix as lines: cut to the terminal's width, and whole for a program that reads them."""
+    room = columns() - width - NAME_WIDTH_CHARS - 4 if columns() else sys.maxsize
+    return [
+        line
+        for text in (finding.text, finding.fix)
+        for line in textwrap.wrap(text, max(room, 40), break_long_words=False, break_on_hyphens=False)
+    ] or [""]
+
+
+def can_show(characters: str) -> bool:
+    try:
+        characters.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def summary(faults: Sequence[Finding]) -> str:
+    if len(faults) > 1:
+        return f"{len(faults)} checks failed: {', '.join(fault.check for fault in faults)}."
+    (fault,) = faults
+    return f"{fault.check}: {fault.text}" + (f" {fault.fix}" if fault.text.endswith(".") else f". {fault.fix}")

@@ -1,0 +1,229 @@
+"""`inspectdb`: write models of existing tables, to look at or as a feature of the project."""
+
+import importlib
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection
+
+from opportune.cli.database.inspection.long_strings import break_strings
+from opportune.cli.environment.entry import DEV
+from opportune.cli.output import say, warn
+from opportune.cli.scaffold.installed import INSTALLED, with_feature
+from opportune.cli.scaffold.startapp import name_error
+from opportune.config.project import PACKAGE, PROJECT, feature_of_table, installed_features, installed_names
+from opportune.config.settings import get_settings
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
+from opportune.db.migrations.graph import feature_of_revision
+from opportune.db.migrations.history import recorded_revisions
+from opportune.db.model import Model
+from opportune.errors import OperatorError
+from opportune.runtime.suggestions import did_you_mean
+
+HEADINGS = {
+    False: '"""Models of tables that existed before their feature, written by `inspectdb`."""\n\n',
+    True: '"""Views and tables without a key, written by `inspectdb --views`. No migration creates them."""\n\n',
+}
+FEATURE = """\
+from {package}.{name} import models
+from opportune.feature import Feature
+
+{name} = Feature(
+    name="{name}",
+    summary="Tables that existed before this site.",
+    models=[{models}],
+    adopts_tables=True,{database}
+)
+"""
+ONLY_ON_POSTGRESQL = '\n    database="postgresql",'
+TESTS = '''\
+"""Tests of the adopted tables."""
+
+import pytest
+from sqlmodel import SQLModel, select
+
+from {package}.{name}.feature import {name}
+from opportune.db import Database
+
+
+@pytest.mark.parametrize("model", {name}.models, ids=lambda model: model.__name__)
+async def test_table_can_be_read(database: Database, model: type[SQLModel]) -> None:
+    async with database.reader() as session:
+        assert (await session.scalars(select(model))).all() == []
+'''
+MAX_NAMED = 8
+"""Reasons for PostgreSQL that are shown."""
+
+
+def command(
+    tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE", help="Only these.")] = None,
+    views: Annotated[
+        bool, typer.Option("--views", help="Write views, and tables without a primary key, as tables to query.")
+    ] = False,
+    into: Annotated[
+        str, typer.Option(metavar="FEATURE", help="Make a feature of the models instead of printing them.")
+    ] = "",
+) -> None:
+    """Write models of the tables in DATABASE_URL that belong to no installed feature.
+
+    To adopt them: inspectdb --into legacy, makemigrations, migrate --fake-initial.
+    """
+    if not importlib.util.find_spec("sqlacodegen"):
+        raise OperatorError(f"This needs more than is installed here: python3 -m pip install --no-deps -r {DEV}")
+    if into and views:
+        raise typer.BadParameter("--into takes tables; print views and write them to a file of the feature.")
+    if into and (fault := name_error(into)):
+        raise OperatorError(fault)
+    inspected = inspect_tables(tables or [], views=views, is_feature=bool(into))
+    if into:
+        create_feature(into, inspected)
+    else:
+        print(inspected.code, end="")
+    for notice in inspected.notices:
+        warn(notice)
+    if needs := inspected.only_on_postgresql:
+        more = f" and {len(needs) - MAX_NAMED} more" if len(needs) > MAX_NAMED else ""
+        effect = f" {into} is marked for it (feature.py), and its tests run there." if into else ""
+        warn(f"Only PostgreSQL can hold these models: {', '.join(needs[:MAX_NAMED])}{more}.{effect}")
+
+
+@dataclass
+class Inspected:
+    """The text of a module, and what is to be said about it."""
+
+    code: str
+    notices: list[str]
+    only_on_postgresql: list[str]
+    """Columns and constraints that SQLite does not have."""
+
+
+def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -> Inspected:
+    """Write a module for the requested tables or views, or for all that belong to no installed feature.
+
+    Raises:
+        OperatorError: nothing has that name, or nothing is left to write.
+    """
+    with _calls_unchecked():
+        from opportune.cli.database.inspection.contents import read_contents  # noqa: PLC0415 - sqlacodegen may not be installed
+        from opportune.cli.database.inspection.reflection import InspectedTables, view_code  # noqa: PLC0415 - likewise
+
+    with connect(get_settings()) as connection, ignore_reflection_warnings():
+        contents = read_contents(connection)
+        names = contents.queryable if views else contents.tables
+        if missing := [name for name in requested if name not in names]:
+            kind = "view" if views else "table with a primary key"
+            raise OperatorError(f"There is no {kind} '{missing[0]}'.{did_you_mean(missing[0], names)}")
+        installed = _of_features(connection, names)
+        taken = [name for name in names if name in Model.metadata.tables and name not in installed]
+        selected = list(requested) or [name for name in names if name not in {*installed, *taken}]
+        if not selected:
+            raise OperatorError("Every table belongs to an installed feature: there is nothing to write.")
+        if views:
+            return Inspected(formatted(HEADINGS[views] + view_code(connection, selected)), [], [])
+        tables = InspectedTables(connection, selected, installed if is_feature else names)
+        notices = [] if requested else [*contents.notices()]
+        if taken and not requested:
+            notices.append(
+                f"Left out: {', '.join(taken)}. Installed features have tables of the same name: "
+                "rename these before you run `migrate`."
+            )
+        if tables.lost_keys:
+            notices.append(f"Not in the models, since they refer to tables without one: {', '.join(tables.lost_keys)}.")
+        if tables.zero_dates:
+            notices.append(
+                f"Not in the models: the default '0000-00-00', which is no date, of {', '.join(tables.zero_dates)}."
+            )
+        if tables.long_names:
+            notices.append(f"Too long for PostgreSQL, which allows 63 characters: {', '.join(tables.long_names)}.")
+        return Inspected(formatted(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
+
+
+def _of_features(connection: Connection, names: Sequence[str]) -> list[str]:
+    """Return the tables of features that this database was migrated for, and those that a feature adopts."""
+    migrated = {feature_of_revision(row) for row in recorded_revisions(connection)}
+    owners = migrated | {feature.name for feature in installed_features() if feature.adopts_tables}
+    return [name for name in names if feature_of_table(name, installed_names()) in owners]
+
+
+@contextmanager
+def _calls_unchecked() -> Iterator[None]:
+    """Import inflect, which knows plurals, without what typeguard adds: it compiles inflect 23 times, in seconds."""
+    if importlib.util.find_spec("typeguard") is None:
+        yield
+        return
+    typeguard: Any = importlib.import_module("typeguard")
+    checked, typeguard.typechecked = typeguard.typechecked, lambda function: function
+    try:
+        yield
+    finally:
+        typeguard.typechecked = checked
+
+
+def formatted(code: str) -> str:
+    """Format code like the project's files, if the tools for development are installed."""
+    code = _ruff(_ruff(code, "check", "--fix-only", "--select=I,F401"), "format")
+    broken = break_strings(code)
+    return code if broken == code else _ruff(broken, "format")
+
+
+def _ruff(code: str, *task: str) -> str:
+    command = [sys.executable, "-m", "ruff", *task, "--quiet", "--stdin-filename", f"{PACKAGE}/models.py", "-"]
+    done = subprocess.run(command, input=code, capture_output=True, text=True, cwd=PROJECT, check=False)
+    return done.stdout or code
+
+
+def create_feature(name: str, inspected: Inspected) -> None:
+    """Write a feature that has these models and a test, and install it.
+
+    Raises:
+        OperatorError: a file cannot be written; then nothing is left of it.
+    """
+    installed = PROJECT / INSTALLED
+    text = with_feature(installed.read_text(encoding="utf-8"), name)
+    lines = inspected.code.splitlines()
+    classes = [line.removeprefix("class ").partition("(")[0] for line in lines if line.startswith("class ")]
+    files = feature_files(name, inspected, classes)
+    try:
+        for file, words in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(words, encoding="utf-8")
+        installed.write_text(text, encoding="utf-8")
+    except OSError as error:
+        discard(files)
+        raise OperatorError(f"{error.filename} cannot be written ({error.strerror}); nothing was created.") from error
+    say(f"Created {PACKAGE}/{name} with {len(classes)} models, and tests/{name}; {INSTALLED} has it. Read them, then:")
+    for step in ("makemigrations", "migrate --fake-initial", f"test tests/{name}"):
+        say(f"  python3 oppman.py {step}")
+
+
+def feature_files(name: str, inspected: Inspected, classes: Sequence[str]) -> dict[Path, str]:
+    words = {
+        "package": PACKAGE,
+        "name": name,
+        "models": ", ".join(f"models.{each}" for each in classes),
+        "database": ONLY_ON_POSTGRESQL if inspected.only_on_postgresql else "",
+    }
+    code, tests = PROJECT / PACKAGE / name, PROJECT / "tests" / name
+    return {
+        code / "__init__.py": "",
+        code / "models.py": inspected.code,
+        code / "feature.py": formatted(FEATURE.format(**words)),
+        tests / "__init__.py": "",
+        tests / "test_models.py": formatted(TESTS.format(**words)),
+    }
+
+
+def discard(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+    for folder in {file.parent for file in files}:
+        with suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,221 @@
+"""Models of the tables of an existing database, written by sqlacodegen in the project's style."""
+
+from typing import Any
+
+import sqlalchemy
+from sqlacodegen.generators import Base, SQLModelGenerator
+from sqlacodegen.models import ColumnAttribute, Model, ModelClass
+from sqlacodegen.utils import render_callable
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    DateTime,
+    DefaultClause,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+)
+
+from opportune.cli.database.inspection.constraints import is_simple, single_key, table_arguments, uniques
+from opportune.cli.database.inspection.names import TAKEN, class_words, field_name
+from opportune.cli.database.inspection.type_writer import TypeWriter
+from opportune.cli.database.inspection.types import value_type, variant
+
+OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
+TAKEN_BY_IMPORTS = {*dir(sqlalchemy), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
+
+
+class ModelGenerator(TypeWriter, SQLModelGenerator):
+    """Writes `class Book(Model, table=True)` with plain fields, and `sa_column` for what those cannot say."""
+
+    def __init__(self, metadata: MetaData, connection: Connection) -> None:
+        super().__init__(metadata, connection, OPTIONS)
+        self.is_sqlite = connection.dialect.name == "sqlite"
+        columns = [column for table in metadata.tables.values() for column in table.columns]
+        self.imports_sql_text = any(isinstance(column.type, ARRAY) or _has_collation(column) for column in columns)
+
+    def generate_base(self) -> None:
+        self.base = Base(literal_imports=[], declarations=[], metadata_ref="ModelBase.metadata")
+
+    def generate_models(self) -> list[Model]:
+        """Make a class for each table. There are no relationships: the owner knows which make sense."""
+        models: list[Model] = []
+        taken = set(TAKEN_BY_IMPORTS)
+        for table in self.metadata.sorted_tables:
+            model = ModelClass(table)
+            columns = [column for column in table.columns if not (self._has_id_of_model(table) and column.name == "id")]
+            model.columns = [ColumnAttribute(model, column) for column in columns]
+            self.generate_model_name(model, taken)
+            taken.add(model.name)
+            models.append(model)
+        return models
+
+    def generate_model_name(self, model: Model, global_names: set[str]) -> None:
+        words = model.table.name
+        model.table.name = class_words(words)
+        try:
+            super().generate_model_name(model, set())
+        finally:
+            model.table.name = words
+        while model.name in global_names:
+            model.name += "Row"
+
+    def generate_column_attr_name(
+        self, column_attr: ColumnAttribute, global_names: set[str], local_names: set[str]
+    ) -> None:
+        column_attr.name = self.find_free_name(field_name(column_attr.column.name), TAKEN, local_names)
+
+    def render_class_declaration(self, model: ModelClass) -> str:
+        base = "Model" if self._has_id_of_model(model.table) else "ModelBase"
+        self.add_literal_import("opportune.db", base)
+        return f"class {model.name}({base}, table=True):"
+
+    def render_class_variables(self, model: ModelClass) -> str:
+        plain = {column for column in model.table.columns if self._plain(column) is not None}
+        arguments, names = table_arguments(model.table, plain)
+        for package, name in names:
+            self.add_literal_import(package, name)
+        lines = [f"__tablename__ = {model.table.name!r}"]
+        if arguments:
+            lines.append(f"__table_args__ = ({', '.join(arguments)},)")
+        return "\n".join(lines)
+
+    def render_column_attribute(self, column_attr: ColumnAttribute) -> str:
+        column = column_attr.column
+        is_optional = column.nullable and not column.primary_key
+        kwargs: dict[str, Any] = {"default": None} if is_optional or self._is_filled_by_database(column) else {}
+        plain = self._plain(column)
+        if plain is None:
+            annotation = self._annotation(column)
+            kwargs["sa_column"] = self._sa_column(column)
+        else:
+            annotation, options = plain
+            kwargs |= options | self._options(column, column_attr.name)
+        annotation += " | None" if is_optional and annotation != "Any" else ""
+        if not kwargs:
+            return f"{column_attr.name}: {annotation}"
+        if kwargs == {"default": None}:
+            return f"{column_attr.name}: {annotation} = None"
+        self.add_literal_import("sqlmodel", "Field")
+        return f"{column_attr.name}: {annotation} = {render_callable('Field', kwargs=kwargs)}"
+
+    def _sa_column(self, column: Column[Any]) -> str:
+        numbered = column.table.autoincrement_column
+        column.default = None  # the sequence of a key, which a new table brings along
+        column.foreign_keys.clear()  # they are in __table_args__; sqlacodegen would leave out the type for them
+        self.collect_imports_for_column(column)
+        rendered = self.render_column(column, show_name=True, is_table=True)
+        if self._is_numbered_by_hand(column, numbered):
+            rendered = f"{rendered.removesuffix(')')}, autoincrement=False)"
+        return rendered
+
+    def _annotation(self, column: Column[Any]) -> str:
+        kind = column.type.item_type if isinstance(column.type, ARRAY) else column.type
+        python_type = value_type(column) if kind is column.type else value_type(Column(kind))
+        if python_type is None:
+            self.add_literal_import("typing", "Any")
+            return "Any"
+        words = python_type.__name__
+        if python_type.__module__ != "builtins":
+            self.add_module_import(python_type.__module__)
+            words = f"{python_type.__module__}.{words}"
+        return f"list[{words}]" if isinstance(column.type, ARRAY) else words
+
+    def _plain(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - a line for each type
+        """Return annotation and options of a field that makes this column; None if no plain field does."""
+        kind = column.type
+        default = column.server_default
+        if default is not None and not isinstance(default, DefaultClause):  # computed, or an identity
+            return None
+        if _has_collation(column) or variant(kind):
+            return None
+        if isinstance(kind, Text) and type(kind) is Text:
+            name = "AnyText" if self.imports_sql_text else "Text"
+            self.add_literal_import("opportune.fields", "Text as AnyText" if self.imports_sql_text else "Text")
+            return name, {}
+        if type(kind) is String and kind.length:
+            return "str", {"max_length": kind.length}
+        if type(kind) is Boolean:
+            return "bool", {}
+        if type(kind) is Date:
+            self.add_module_import("datetime")
+            return "datetime.date", {}
+        if type(kind) is DateTime and (kind.timezone or self.is_sqlite):
+            self.add_module_import("datetime")
+            return "datetime.datetime", {}
+        if type(kind) is Numeric and kind.precision and kind.scale is not None:
+            self.add_module_import("decimal")
+            return "decimal.Decimal", {"max_digits": kind.precision, "decimal_places": kind.scale}
+        return self._whole_number(column)
+
+    def _whole_number(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:
+        is_reference = bool(column.foreign_keys)
+        if type(column.type) is Integer:
+            if is_reference and not self.is_sqlite:  # else `Model` would make it as wide as its ids
+                self.add_literal_import("sqlalchemy", "INTEGER")
+                return "int", {"sa_type": "INTEGER"}
+            return "int", {}
+        if type(column.type) is BigInteger:
+            if is_reference and not self.is_sqlite:
+                return "int", {}
+            self.add_literal_import("sqlalchemy", "BIGINT")
+            return "int", {"sa_type": "BIGINT"}
+        return None
+
+    def _options(self, column: Column[Any], name: str) -> dict[str, Any]:
+        """Return the options of a plain field besides those of its type."""
+        kwargs: dict[str, Any] = {"primary_key": True} if column.primary_key else {}
+        if key := single_key(column):
+            kwargs["foreign_key"] = repr(key.elements[0].target_fullname)
+            kwargs |= {"ondelete": repr(key.ondelete)} if key.ondelete else {}
+        if any(is_simple(each) and each.columns.keys() == [column.name] for each in uniques(column.table)):
+            kwargs["unique"] = True
+        if any(is_simple(each) and each.columns.keys() == [column.name] for each in column.table.indexes):
+            kwargs["index"] = True
+        if more := self._column_options(column, name):
+            kwargs["sa_column_kwargs"] = "{" + ", ".join(f'"{key}": {value}' for key, value in more.items()) + "}"
+        return kwargs
+
+    def _column_options(self, column: Column[Any], name: str) -> dict[str, str]:
+        more = {} if name == column.name else {"name": repr(column.name)}
+        numbered = column.table.autoincrement_column
+        if column.server_default is not None and not (column is numbered and self.is_sqlite):
+            self.add_literal_import("sqlalchemy", "text")
+            words = str(getattr(column.server_default, "arg", ""))
+            more["server_default"] = f"text({words!r})"
+        if self._is_numbered_by_hand(column, numbered):
+            more["autoincrement"] = "False"
+        elif column.primary_key and len(column.table.primary_key) > 1 and column is numbered:
+            more["autoincrement"] = "True"
+        if column.comment:
+            more["comment"] = repr(column.comment)
+        return more
+
+    def _has_id_of_model(self, table: Table) -> bool:
+        """Whether `Model` makes the same primary key."""
+        keys = list(table.primary_key)
+        if [key.name for key in keys] != ["id"] or keys[0].identity is not None:
+            return False
+        if self.is_sqlite:
+            return type(keys[0].type) is Integer
+        return type(keys[0].type) is BigInteger and keys[0] is table.autoincrement_column and not keys[0].comment
+
+    def _is_filled_by_database(self, column: Column[Any]) -> bool:
+        """Whether a row may be saved without a value: the key of a new row is a number that the database chooses."""
+        return column is column.table.autoincrement_column and not column.foreign_keys
+
+    def _is_numbered_by_hand(self, column: Column[Any], numbered: Column[Any] | None) -> bool:
+        """Whether SQLAlchemy would number a key that the database does not."""
+        is_number = column.primary_key and isinstance(column.type, Integer) and len(column.table.primary_key) == 1
+        return is_number and numbered is None and not self.is_sqlite
+
+
+def _has_collation(column: Column[Any]) -> bool:
+    return bool(getattr(column.type, "collation", None))

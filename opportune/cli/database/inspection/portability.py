@@ -1,0 +1,91 @@
+"""Which tables of a PostgreSQL schema SQLite cannot hold, found by making them there."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    DefaultClause,
+    MetaData,
+    Sequence,
+    Table,
+    create_engine,
+    text,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import CompileError, DBAPIError, SQLAlchemyError
+
+from opportune.cli.database.inspection.types import type_name
+from opportune.db.native_type import NativeType
+
+
+def only_on_postgresql(metadata: MetaData) -> list[str]:
+    """Name the columns, defaults and constraints that only PostgreSQL has, such as `film.rating (tsvector)`."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        reasons = [reason for table in metadata.tables.values() for reason in _reasons(connection, table)]
+    engine.dispose()
+    return reasons
+
+
+def _reasons(connection: Connection, table: Table) -> Iterator[str]:
+    foreign = [*_foreign_columns(connection, table)]
+    yield from foreign
+    if foreign:
+        return
+    copy = table.to_metadata(MetaData())
+    copy.constraints -= copy.foreign_key_constraints  # SQLite looks for their tables later
+    for column in copy.columns:
+        if isinstance(column.default, Sequence):
+            column.default = None
+    checks = {each for each in copy.constraints if isinstance(each, CheckConstraint)}
+    copy.constraints -= checks
+    if cause := _failure(connection, copy):
+        yield f"{table.name} ({cause})"
+        return
+    for check in sorted(checks, key=lambda each: str(each.name)):
+        copy.constraints.add(check)
+        if _failure(connection, copy):
+            yield f"{table.name} (constraint {check.name})"
+        copy.constraints.remove(check)
+
+
+def _failure(connection: Connection, table: Table) -> str:
+    """Return why SQLite cannot create the table; empty if it can."""
+    try:
+        table.create(connection)
+    except SQLAlchemyError as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        return str(cause).splitlines()[0]
+    table.drop(connection)
+    return ""
+
+
+def _foreign_columns(connection: Connection, table: Table) -> Iterator[str]:
+    for column in table.columns:
+        if not _has_type(column):
+            yield f"{table.name}.{column.name} ({type_name(column.type).lower()})"
+        elif not _has_default(connection, column):
+            yield f"{table.name}.{column.name} (its default)"
+
+
+def _has_type(column: Column[object]) -> bool:
+    if isinstance(column.type, NativeType):
+        return False
+    try:
+        column.type.compile(sqlite.dialect())
+    except CompileError:
+        return False
+    return True
+
+
+def _has_default(connection: Connection, column: Column[object]) -> bool:
+    default = column.server_default
+    if not isinstance(default, DefaultClause) or column is column.table.autoincrement_column:
+        return True
+    try:
+        connection.execute(text(f"SELECT {default.arg}".replace(":", "\\:")))
+    except SQLAlchemyError:
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""Tables of an existing database as SQLAlchemy describes them, prepared for models."""
+
+from collections.abc import Collection, Sequence
+
+from sqlacodegen.models import Model
+from sqlalchemy import (
+    Connection,
+    ForeignKeyConstraint,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+)
+
+from opportune.cli.database.inspection.models import ModelGenerator
+from opportune.cli.database.inspection.names import class_words
+from opportune.cli.database.inspection.portability import only_on_postgresql
+from opportune.cli.database.inspection.type_writer import TypeWriter
+from opportune.cli.database.inspection.types import adapt_columns
+from opportune.db.model import NAMING_CONVENTION
+from opportune.db.mutual_keys import break_cycles
+
+CONVENTION = {kind: pattern for kind, pattern in NAMING_CONVENTION.items() if kind != "ck"}
+"""Checks may have no name."""
+MAX_NAME_BYTES = 63
+"""Longest name that PostgreSQL allows."""
+
+
+class InspectedTables:
+    """Tables to write models of."""
+
+    def __init__(self, connection: Connection, tables: Sequence[str], targets: Collection[str]) -> None:
+        """Reflect these tables. Foreign keys stay if they point at them, or at one of the targets."""
+        self.connection = connection
+        self.metadata = MetaData(naming_convention=CONVENTION)
+        self.lost_keys: list[str] = []
+        """Foreign keys that no model has, such as `booking.ledger_id`."""
+        self.metadata.reflect(connection, only=list(tables))
+        keep = {*tables, *targets}
+        for name in tables:
+            self._prepare(self.metadata.tables[name], keep)
+        for table in [*self.metadata.tables.values()]:
+            if table.key not in tables:
+                self.metadata.remove(table)
+        break_cycles(self.metadata)
+        self.zero_dates = adapt_columns(self.metadata)
+        """Columns whose default no model has, such as `wp_posts.post_date`."""
+        self.long_names = [name for table in self.metadata.tables.values() for name in _long_names(table)]
+        """Names that only SQLite can hold."""
+
+    def code(self) -> str:
+        return ModelGenerator(self.metadata, self.connection).generate()
+
+    def only_on_postgresql(self) -> list[str]:
+        return only_on_postgresql(self.metadata) if self.connection.dialect.name == "postgresql" else []
+
+    def _prepare(self, table: Table, keep: Collection[str]) -> None:
+        for constraint in [*table.constraints]:
+            if isinstance(constraint, (ForeignKeyConstraint, PrimaryKeyConstraint)):
+                constraint.name = None  # Alembic does not compare them by name
+            if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table.key not in keep:
+                self.lost_keys.append(f"{table.name}.{', '.join(constraint.column_keys)}")
+                _remove(table, constraint)
+
+
+def _long_names(table: Table) -> list[str]:
+    parts = [table, *table.columns, *table.indexes, *table.constraints]
+    names = [str(part.name) for part in parts if part.name]
+    return [name for name in names if len(name.encode()) > MAX_NAME_BYTES]
+
+
+def _remove(table: Table, key: ForeignKeyConstraint) -> None:
+    table.constraints.remove(key)
+    for element in key.elements:
+        table.foreign_keys.discard(element)
+        element.parent.foreign_keys.discard(element)
+
+
+class ViewGenerator(TypeWriter):
+    """Writes tables that are only queried, in a MetaData of their own: no migration makes them."""
+
+    def __init__(self, metadata: MetaData, connection: Connection) -> None:
+        super().__init__(metadata, connection, ("nosyntheticenums", "nonativeenums"))
+
+    def generate_model_name(self, model: Model, global_names: set[str]) -> None:
+        model.name = self.find_free_name(class_words(model.table.name), global_names)
+
+
+def view_code(connection: Connection, names: Sequence[str]) -> str:
+    metadata = MetaData()
+    for name in names:
+        Table(name, metadata, autoload_with=connection, resolve_fks=False)
+    adapt_columns(metadata)
+    return ViewGenerator(metadata, connection).generate()

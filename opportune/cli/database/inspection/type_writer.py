@@ -1,0 +1,35 @@
+"""Types of columns as code, for models and for views."""
+
+from typing import Any
+
+from sqlacodegen.generators import TablesGenerator
+from sqlalchemy import ARRAY, Column, Enum
+from sqlalchemy.dialects.postgresql import JSONB
+
+from opportune.cli.database.inspection.types import variant
+from opportune.db.native_type import NativeType
+
+
+class TypeWriter(TablesGenerator):
+    """Writes types that sqlacodegen does not know, or writes so that no migration could use them."""
+
+    def render_column_type(self, column: Column[Any]) -> str:
+        if isinstance(column.type, NativeType):
+            return repr(column.type)
+        if found := variant(column.type):
+            kind, other = found
+            self.add_import(other)
+            name = super().render_column_type(column).removesuffix("()")
+            name = name if name.endswith(")") else f"{name}()"
+            code = "JSONB()" if isinstance(other, JSONB) else repr(other)
+            return f'{name}.with_variant({code}, "{kind}")'
+        if isinstance(column.type, ARRAY) and isinstance(column.type.item_type, Enum):
+            item = column.type.item_type
+            return f"ARRAY({Enum(*item.enums, name=item.name, schema=item.schema)!r})"  # one that creates its type
+        return super().render_column_type(column)
+
+    def add_import(self, obj: Any) -> None:
+        if isinstance(obj, NativeType):
+            self.add_literal_import("opportune.db", "NativeType")
+        else:
+            super().add_import(obj)

@@ -1,0 +1,51 @@
+"""`showmigrations`: what there is, and what is applied."""
+
+from collections.abc import Collection
+from typing import Annotated
+
+import typer
+
+from opportune.cli.database.migrate import tell_of_removed
+from opportune.cli.output import print_json
+from opportune.config.project import installed_names
+from opportune.config.settings import get_settings
+from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.history import recorded_revisions_of
+
+
+def command(
+    features: Annotated[list[str] | None, typer.Argument(metavar="FEATURE", help="Only these.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="In the order in which they are applied.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    graph = MigrationGraph(installed_names())
+    listed = {name: graph.of(name) for name in features or graph.features}
+    rows = recorded_revisions_of(get_settings())
+    applied = set(graph.applied(rows))
+    ordered = [migration for migration in graph.ordered if migration.feature in listed]
+    if as_json:
+        print_json([as_row(migration, applied) for migration in ordered])
+    elif plan:
+        for migration in ordered:
+            print(f"[{'X' if migration in applied else ' '}]  {migration}")
+    else:
+        show(listed, applied)
+    tell_of_removed(graph, rows)
+
+
+def as_row(migration: Migration, applied: Collection[Migration]) -> dict[str, str | bool]:
+    return {
+        "feature": migration.feature,
+        "name": migration.name,
+        "revision": migration.revision,
+        "applied": migration in applied,
+    }
+
+
+def show(listed: dict[str, list[Migration]], applied: Collection[Migration]) -> None:
+    for name, migrations in listed.items():
+        print(name)
+        for migration in migrations:
+            print(f" [{'X' if migration in applied else ' '}] {migration.name}")
+        if not migrations:
+            print(" (no migrations)")

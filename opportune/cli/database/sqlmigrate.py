@@ -1,0 +1,27 @@
+"""`sqlmigrate`: the SQL of a migration, for those who look first or apply it by hand."""
+
+from typing import Annotated
+
+import typer
+
+from opportune.config.project import installed_names
+from opportune.config.settings import get_settings
+from opportune.db.migrations.connection import migration_url
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.locks import table_locks
+from opportune.db.migrations.runner import Step
+from opportune.db.migrations.sql_script import migration_sql
+
+
+def command(
+    feature: Annotated[str, typer.Argument(help="Whose migration.")],
+    migration: Annotated[str, typer.Argument(help="Its number or name.")],
+    backwards: Annotated[bool, typer.Option("--backwards", help="The SQL that takes it back.")] = False,
+) -> None:
+    graph = MigrationGraph(installed_names())
+    step = Step(graph.find(feature, migration), "downgrade" if backwards else "upgrade")
+    kind = migration_url(get_settings()).kind
+    script = migration_sql(graph, step, kind)
+    for lock in table_locks([step.migration]) if kind == "postgresql" and not backwards else ():
+        print(f"-- {lock}")
+    typer.echo(script, nl=False)

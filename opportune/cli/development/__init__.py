@@ -1,0 +1,1 @@
+"""Commands for daily development: server, tests, shell, checks."""

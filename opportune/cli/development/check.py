@@ -1,0 +1,337 @@
+"""`oppman.py check`: what would go wrong, before it does."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from dotenv import dotenv_values
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.admin.mount import add_icons
+from opportune.admin.options import view_faults
+from opportune.admin.permissions import Permissions
+from opportune.admin.site import view_classes
+from opportune.checks import (
+    PRODUCTION_CHECKS,
+    Check,
+    Finding,
+    check_admin_email,
+    check_llm,
+    check_production,
+    check_restore,
+    check_secret_key,
+)
+from opportune.cli.conflict_markers import ADVICE, conflicting_files
+from opportune.cli.database.makemigrations import collect
+from opportune.cli.development import startup
+from opportune.cli.development.check_results import as_data, refuse_errors, tell
+from opportune.cli.development.check_vectors import check_vectors
+from opportune.cli.loop import runner
+from opportune.cli.output import Progress, print_json, progress, say
+from opportune.cli.registry import HELPS
+from opportune.cli.transaction import in_transaction
+from opportune.config.env_example import env_example
+from opportune.config.hosts import current_host
+from opportune.config.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
+from opportune.config.settings import Settings, get_settings, read_feature_settings, setting_names, settings_classes
+from opportune.data.backup.store import BackupStore
+from opportune.db.factory import open_database
+from opportune.db.migrations.compatibility import incompatibilities
+from opportune.db.migrations.connection import migration_url
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions_of
+from opportune.db.migrations.locks import table_locks
+from opportune.db.migrations.questions import Answers
+from opportune.db.url.database_url import DatabaseURL
+from opportune.deploy.check import check_current_host
+from opportune.errors import OperatorError
+from opportune.mail import DeliveryError
+from opportune.mail.templates import environment as mail_templates
+from opportune.mail.transport import transport_for
+from opportune.runtime.suggestions import did_you_mean
+from opportune.schemas import schema_faults
+from opportune.storage import open_storage
+from opportune.web.rendering import icons
+from opportune.web.rendering.template_errors import calls_in_templates, missing_parts, template_errors
+
+SAMPLE_DOMAIN = "@example.com"
+
+
+def command(
+    deploy: Annotated[bool, typer.Option("--deploy", help="Look at it as production would.")] = False,
+    try_out: Annotated[
+        bool, typer.Option("--try", help="Knock at what the settings name, too: would the mail server let us in?")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look for mistakes in settings and database. Exits with 1 if there are errors."""
+    settings = get_settings()
+    checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(TRIALS if try_out else ())]
+    with progress("Checking", len(checks), "checks") as bar:
+        findings = [*carried_out(checks, settings, bar)]
+    if as_json:
+        print_json(as_data(findings, notices(settings)))
+    else:
+        tell(findings, notices(settings))
+    refuse_errors(findings)
+    if not as_json:
+        say("No errors found.")
+
+
+def deploy_checks() -> tuple[Check, ...]:
+    return HOST_CHECKS if current_host() else DEPLOY_CHECKS
+
+
+def carried_out(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
+    for check in checks:
+        yield from check(settings)
+        bar.advance()
+
+
+def check_conflicts(_settings: Settings) -> Iterator[Finding]:
+    for place in conflicting_files(PROJECT):
+        yield Finding(f"Conflict markers in {place}: {ADVICE}")
+
+
+def check_env_file(_settings: Settings) -> Iterator[Finding]:
+    path = PROJECT / ".env"
+    if path.exists() and _others_may_read(path):
+        yield Finding(f"Other users of this machine can read the secrets in .env: run chmod 600 {path}.")
+
+
+def _others_may_read(path: Path) -> bool:
+    return sys.platform != "win32" and bool(path.stat().st_mode & 0o077)
+
+
+def check_names(_settings: Settings) -> Iterator[Finding]:
+    known = setting_names()
+    for name in dotenv_values(PROJECT / ".env"):
+        if name.upper() not in known:
+            advice = did_you_mean(name, known) or " .env.example lists all."
+            yield Finding(f"{name} in .env is no setting and has no effect.{advice}", is_error=False)
+
+
+def check_addresses(settings: Settings) -> Iterator[Finding]:
+    yield from map(Finding, startup.address_faults(settings))
+
+
+def check_features(settings: Settings) -> Iterator[Finding]:
+    """Their settings, and what they look at themselves."""
+    try:
+        read_feature_settings(settings, installed_features())
+    except OperatorError as error:
+        yield Finding(str(error))
+        return
+    for feature in installed_features():
+        for check in feature.checks:
+            yield from check(settings)
+
+
+def check_admin(_settings: Settings) -> Iterator[Finding]:
+    """Names in the options of views that nothing has, with which the site does not start."""
+    yield from map(Finding, view_faults([view for view, _ in view_classes(installed_features())]))
+
+
+def check_hooks(_settings: Settings) -> Iterator[Finding]:
+    """Nobody imports a file of hooks but a feature that lists them."""
+    for feature in installed_features():
+        path = PROJECT / PACKAGE / feature.name / "hooks.py"
+        if path.exists() and not feature.hooks:
+            yield Finding(
+                f"{display_path(path)} has no effect: list its functions in Feature({feature.name!r}, …, hooks=[…])."
+            )
+
+
+def check_commands(_settings: Settings) -> Iterator[Finding]:
+    """A command of a feature has the feature's name, and those of oppman.py come first."""
+    for feature in installed_features():
+        path = PROJECT / PACKAGE / feature.name / "commands.py"
+        if feature.name in HELPS and path.exists():
+            yield Finding(
+                f"{display_path(path)} has no effect: oppman.py has a command {feature.name} of its own. "
+                "Put yours into a feature with another name."
+            )
+
+
+def check_schemas(_settings: Settings) -> Iterator[Finding]:
+    """Field types that Pydantic cannot read, with which the first request fails."""
+    yield from map(Finding, schema_faults())
+
+
+def check_permissions(_settings: Settings) -> Iterator[Finding]:
+    """Models and actions that nobody can be granted, in groups of features, in routes and in templates."""
+    permissions = Permissions(installed_features())
+    try:
+        yield from map(Finding, permissions.faults())
+    except Exception as error:  # noqa: BLE001 - FastAPI's, of many kinds, for a route that it cannot make
+        notes = getattr(error, "__notes__", [])
+        yield Finding(" ".join([str(error).partition("\n")[0], *notes]))
+    for place, names in calls_in_templates("may"):
+        if len(names) == 2 and (fault := permissions.fault(*names)):
+            yield Finding(f"{place}: {fault}")
+
+
+def check_templates(_settings: Settings) -> Iterator[Finding]:
+    yield from map(Finding, [*template_errors(mails=mail_templates), *missing_parts(installed_features())])
+
+
+def check_env_example(_settings: Settings) -> Iterator[Finding]:
+    path = PROJECT / ".env.example"
+    if path.exists() and path.read_text(encoding="utf-8") != env_example(settings_classes()):
+        yield Finding(
+            ".env.example differs from the settings: .venv/bin/python -m opportune.config.env_example writes it anew.",
+            is_error=False,
+        )
+
+
+def check_storage(settings: Settings) -> Iterator[Finding]:
+    with suppress(OperatorError), runner() as loop:  # check_addresses tells
+        if fault := loop.run(_storage_fault(settings)):
+            yield Finding(fault)
+
+
+async def _storage_fault(settings: Settings) -> str:
+    database = open_database(settings)
+    try:
+        return await open_storage(settings, database).check()
+    finally:
+        await database.dispose()
+
+
+def try_mail(settings: Settings) -> Iterator[Finding]:
+    """What MAIL_URL leads to is asked whether it would take an e-mail; none is sent."""
+    with suppress(OperatorError):  # check_addresses tells
+        transport = transport_for(settings)
+        with runner() as loop:
+            try:
+                loop.run(transport.check())
+            except DeliveryError as error:
+                yield Finding(str(error))
+
+
+def try_backups(settings: Settings) -> Iterator[Finding]:
+    """What BACKUP_URL names is asked for its list; nothing is sent there."""
+    with suppress(OperatorError):  # it is empty, or check_addresses tells
+        store = BackupStore(settings)
+        try:
+            store.all()
+        except OperatorError as error:
+            yield Finding(str(error))
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    try:
+        startup.require_file(DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled))
+    except OperatorError as error:
+        # The address that nobody has written has no mistake in it: a fresh clone has no database yet.
+        is_fresh = settings.environment == "development" and "database_url" not in settings.model_fields_set
+        yield Finding(str(error), is_error=not is_fresh)
+        return
+    try:
+        faults = list(startup.inspect_schema(settings).faults)
+    except OperatorError as error:
+        yield Finding(str(error))
+        return
+    yield from map(Finding, faults)
+    if lost := startup.data_loss_warning(settings):
+        yield Finding(lost)
+    if not faults:
+        yield from check_models(settings)
+    yield from check_pending(settings)
+
+
+def check_pending(settings: Settings) -> Iterator[Finding]:
+    """What is not applied yet and would keep visitors waiting, or break the version that runs."""
+    url = migration_url(settings)
+    if url.written_never or not (recorded := recorded_revisions_of(settings)):
+        return
+    pending = MigrationGraph(installed_names()).pending(recorded)
+    for lock in table_locks(pending) if url.kind == "postgresql" else ():
+        yield Finding(f"{lock.migration}: {lock} See docs/migrations.md, Locks.", is_error=False)
+    for each in incompatibilities(pending, url.kind):
+        yield Finding(f"{each.migration}: {each} See docs/migrations.md, While the site runs.", is_error=False)
+
+
+def notices(settings: Settings) -> Iterator[str]:
+    """What the addresses of the databases say about themselves. One that cannot be read is check_database's to name."""
+    with suppress(OperatorError):
+        url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+        direct = migration_url(settings)
+        yield from url.notices
+        if url.written_never:
+            yield url.written_never
+        if direct.name != url.name:
+            yield from (f"{direct.name}: {notice}" for notice in direct.notices)
+            if direct.pooled:
+                yield f"{direct.name} names a pooler, too: take the address that your provider shows as direct."
+        elif url.direct:
+            yield f"Migrations go through the pooler. To spare it, set DATABASE_DIRECT_URL to {url.direct}."
+
+
+def check_models(settings: Settings) -> Iterator[Finding]:
+    answers = Answers(may_drop=False)  # what is lost may have a new name, and that is asked first
+    try:
+        drafts = collect(settings, MigrationGraph(installed_names()), None, None, answers, make_empty=False)
+    except OperatorError as error:
+        yield Finding(f"makemigrations would stop: {error}", is_error=False)
+        return
+    if features := ", ".join(draft.feature for draft in drafts):
+        yield Finding(
+            f"The models of {features} are ahead of their migrations: run python3 oppman.py makemigrations.",
+            is_error=False,
+        )
+
+
+def check_icons(_settings: Settings) -> Iterator[Finding]:
+    features = installed_features()
+    add_icons(features)
+    icons.add(*(view.icon for view, _ in view_classes(features)))
+    yield from (Finding(fault, is_error=False) for fault in icons.faults())
+
+
+def check_superusers(_settings: Settings) -> Iterator[Finding]:
+    try:
+        emails = in_transaction(sample_superusers)
+    except OperatorError:  # check_database has told
+        return
+    for email in emails:
+        yield Finding(f"{email} is a superuser with an address of the documentation: use one that somebody reads.")
+
+
+async def sample_superusers(session: AsyncSession) -> list[str]:
+    active = select(col(User.email)).where(col(User.is_superuser), col(User.is_active))
+    return [email for email in await session.scalars(active) if email.endswith(SAMPLE_DOMAIN)]
+
+
+CHECKS: tuple[Check, ...] = (
+    check_conflicts,
+    check_env_file,
+    check_names,
+    check_secret_key,
+    check_llm,
+    check_addresses,
+    check_admin_email,
+    check_features,
+    check_admin,
+    check_hooks,
+    check_commands,
+    check_schemas,
+    check_permissions,
+    check_templates,
+    check_env_example,
+    check_storage,
+    check_database,
+    check_restore,
+    check_vectors,
+    check_icons,
+)
+DEPLOY_CHECKS: tuple[Check, ...] = (*PRODUCTION_CHECKS, check_superusers)
+HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host, check_superusers)
+"""The same where the site runs on a known host, by that one's rules."""
+TRIALS: tuple[Check, ...] = (try_mail, try_backups)

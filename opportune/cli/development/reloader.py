@@ -1,0 +1,86 @@
+"""Restarts the development server when Python files, templates or `.env` change."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from socket import socket
+from threading import Thread
+
+from uvicorn.config import Config
+from uvicorn.supervisors.basereload import BaseReload
+from watchfiles import Change, DefaultFilter, watch
+
+from opportune.config.project import PROJECT
+from opportune.web.rendering.loader import TEMPLATE_FOLDERS
+
+EXIT_CHECK_SECONDS = 0.5
+STEP_MILLISECONDS = 100
+"""Time without another change after which a batch of them is reported."""
+
+logger = logging.getLogger(__name__)
+
+
+class FilesReload(BaseReload):
+    """Waits for the operating system to report changed files, and restarts the server once for each batch."""
+
+    def __init__(self, config: Config, target: Callable[[list[socket] | None], None], sockets: list[socket]) -> None:
+        super().__init__(config, target, sockets)
+        self.reloader_name = "watchfiles"
+        self._changes: SimpleQueue[set[Path]] = SimpleQueue()
+
+    def startup(self) -> None:
+        super().startup()
+        self.start_watching()
+
+    def start_watching(self) -> None:
+        """Watch the folders of the code and the templates, and beside them `.env`, which need not exist yet."""
+        folders = [folder for folder in (*self.config.reload_dirs, *TEMPLATE_FOLDERS) if folder.is_dir()]
+        for paths, recursive in ((folders, True), ([PROJECT], False)):
+            Thread(target=self._watch, args=(paths, recursive), name="file-watcher", daemon=True).start()
+
+    def _watch(self, folders: list[Path], recursive: bool) -> None:
+        watched = SourceFilter() if recursive else EnvFilter()
+        try:
+            for changes in watch(
+                *folders,
+                watch_filter=watched,
+                step=STEP_MILLISECONDS,
+                stop_event=self.should_exit,
+                recursive=recursive,
+                raise_interrupt=False,
+                ignore_permission_denied=True,
+            ):
+                self._changes.put({Path(path) for _, path in changes})
+        except (OSError, RuntimeError) as error:  # such as too many watched files
+            logger.warning("Changed files are not noticed (%s). Set WATCHFILES_FORCE_POLLING=true.", error)
+
+    def should_restart(self) -> list[Path] | None:
+        """Wait a moment for changes. uvicorn calls this until it raises StopIteration."""
+        if self.should_exit.is_set():
+            raise StopIteration
+        changed: set[Path] = set()
+        with suppress(Empty):
+            changed |= self._changes.get(timeout=EXIT_CHECK_SECONDS)
+            changed |= set().union(*self._queued())
+        return sorted(changed) or None
+
+    def _queued(self) -> Iterator[set[Path]]:
+        while not self._changes.empty():
+            yield self._changes.get()
+
+
+class SourceFilter(DefaultFilter):
+    """Python files, and everything in the folders of templates but the temporary files of editors."""
+
+    def __call__(self, change: Change, path: str) -> bool:
+        is_template = any(Path(path).is_relative_to(folder) for folder in TEMPLATE_FOLDERS)
+        return (path.endswith(".py") or is_template) and super().__call__(change, path)
+
+
+class EnvFilter(DefaultFilter):
+    """The file `.env` of the project."""
+
+    def __call__(self, change: Change, path: str) -> bool:
+        return Path(path) == PROJECT / ".env"

@@ -1,0 +1,52 @@
+"""`oppman.py routes`: every address that the site answers."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, NamedTuple
+
+import typer
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
+
+from opportune.cli.output import print_json, print_table
+from opportune.config.project import application, origin
+from opportune.errors import OperatorError
+
+
+class Row(NamedTuple):
+    path: str
+    methods: str
+    name: str
+    origin: str
+    """The feature, or the part of the site, that answers."""
+
+
+WEBSOCKET = "WEBSOCKET"
+HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
+
+
+def command(
+    words: Annotated[str, typer.Argument(metavar="FILTER", help="Only lines that contain this.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List the addresses of the site with their methods and names, and the feature that answers."""
+    found = [row for row in sorted(find_rows(application().routes)) if words.lower() in " ".join(row).lower()]
+    if as_json:
+        print_json([{**row._asdict(), "methods": row.methods.split(",")} for row in found])
+    elif found:
+        print_table(HEADINGS, found)
+    else:
+        raise OperatorError(f"No address, name or feature contains {words!r}.")
+
+
+def find_rows(routes: Sequence[BaseRoute | RouteContext], prefix: str = "") -> Iterator[Row]:
+    for context in iter_route_contexts(routes):
+        path = prefix + (context.path or "")
+        mounted = context.original_route
+        if not isinstance(mounted, Mount):
+            is_socket = isinstance(mounted, WebSocketRoute)
+            methods = ",".join(sorted(context.methods or [WEBSOCKET if is_socket else "ANY"]))
+            yield Row(path or "/", methods, context.name or "", origin(context.endpoint))
+        elif mounted.routes:
+            yield from find_rows(mounted.routes, path)
+        else:
+            yield Row(f"{path}/…", "ANY", mounted.name or "", origin(mounted.app))

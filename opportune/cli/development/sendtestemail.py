@@ -1,0 +1,38 @@
+"""`oppman.py sendtestemail`: does mail arrive?"""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from opportune.cli.loop import runner
+from opportune.cli.output import say
+from opportune.config.settings import Settings, get_settings
+from opportune.mail import InvalidEmailError, render_email
+from opportune.mail.delivery import send_email
+from opportune.mail.transport import transport_for
+
+
+def command(
+    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Whom to write to.")],
+) -> None:
+    """Send an e-mail by MAIL_URL at once, without a job, to see whether mail arrives."""
+    settings = get_settings()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # where console: shows it
+    with runner() as loop:
+        for address in addresses:
+            loop.run(write_to(settings, address))
+
+
+async def write_to(settings: Settings, address: str) -> None:
+    """Send the e-mail and tell where it went.
+
+    Raises:
+        OperatorError: it did not go.
+    """
+    try:
+        email = render_email(settings, address, "mail/test", {})
+    except InvalidEmailError as error:
+        raise typer.BadParameter(str(error)) from None
+    await send_email(settings, email)
+    say(f"The e-mail to {email.to} went to {transport_for(settings).name}.")

@@ -1,0 +1,135 @@
+"""`oppman.py shell`: a Python prompt that awaits, with the models and a session at hand."""
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import sys
+import traceback
+from code import InteractiveConsole
+from contextlib import AsyncExitStack
+from importlib.util import find_spec
+from types import CodeType, FunctionType
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import func, select
+
+from opportune.cli.development import startup
+from opportune.cli.loop import runner
+from opportune.cli.transaction import opened
+from opportune.config.project import installed_features
+from opportune.config.settings import get_settings
+
+BANNER = """\
+Await what you like: (await session.scalars(select({example}))).all()
+At hand: {names}
+Nothing is saved before `await session.commit()`; on SQLite other writers wait while you have unsaved work.\
+"""
+
+
+def command(
+    code: Annotated[str | None, typer.Option("-c", help="Run this and end, instead of asking. May await.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Python's own prompt, even where IPython is.")] = False,
+) -> None:
+    """Open an async Python shell, IPython's if it is installed; code on standard input is run, too."""
+    if code is None and not sys.stdin.isatty():
+        code = sys.stdin.read()
+    with runner() as loop:
+        stack = AsyncExitStack()
+        try:
+            console = AsyncConsole(loop, loop.run(open_names(stack)))
+            if code is None:
+                console.start(with_ipython=not plain and find_spec("IPython") is not None)
+            elif not console.execute(code):
+                raise typer.Exit(1)
+        finally:
+            loop.run(stack.aclose())
+
+
+async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
+    """What the shell has at hand; the stack closes it."""
+    settings = get_settings()
+    jobs = await stack.enter_async_context(opened(settings))
+    database = jobs.database
+    startup.require_file(database.url)
+    await database.setup()
+    await database.ping(reader=False)
+    stack.push_async_callback(jobs.drain)
+    session = await stack.enter_async_context(database.writer())
+    stack.push_async_callback(session.rollback)  # before writer() commits: what was not saved was not meant
+    models = {model.__name__: model for feature in installed_features() for model in feature.models}
+    tools = {"asyncio": asyncio, "func": func, "select": select}
+    site = {"settings": settings, "database": database, "session": session}
+    return {"__name__": "__main__", **tools, **site, **models}
+
+
+class AsyncConsole(InteractiveConsole):
+    """Python's own console, but each statement runs on the event loop. The loop stands still at the prompt."""
+
+    def __init__(self, runner: asyncio.Runner, names: dict[str, Any]) -> None:
+        super().__init__(names, filename="<shell>")
+        self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self.runner = runner
+        self.names = names
+
+    def start(self, *, with_ipython: bool) -> None:
+        shown = sorted(name for name in self.names if not name.startswith("__"))
+        example = next((name for name in shown if name[0].isupper()), "Model")
+        banner = BANNER.format(example=example, names=", ".join(shown))
+        if with_ipython:
+            start_ipython(self.names, self.runner, banner)
+            return
+        with contextlib.suppress(ImportError):  # Windows has no readline
+            complete_with_tab(self.names)
+        self.interact(banner, exitmsg="")
+
+    def execute(self, source: str) -> bool:
+        """Run a whole program. False if it failed, which is shown."""
+        try:
+            code = compile(source, self.filename, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        except (SyntaxError, ValueError) as error:
+            traceback.print_exception(error, limit=0)
+            return False
+        return self._succeeds(code)
+
+    def runcode(self, code: CodeType) -> None:
+        self._succeeds(code)
+
+    def _succeeds(self, code: CodeType) -> bool:
+        try:
+            self.runner.run(self._evaluate(code))
+        except Exception as error:  # noqa: BLE001 - the code is somebody's at the prompt: anything can happen
+            show(error, self.filename)
+            return False
+        return True
+
+    async def _evaluate(self, code: CodeType) -> None:
+        result = FunctionType(code, self.names)()
+        if inspect.isawaitable(result):
+            await result
+
+
+def start_ipython(names: dict[str, Any], runner: asyncio.Runner, banner: str) -> None:
+    from IPython.terminal.embed import InteractiveShellEmbed  # noqa: PLC0415 - optional
+
+    ipython = InteractiveShellEmbed(banner1=f"{banner}\n", exit_msg="", loop_runner=runner.run)
+    ipython(local_ns=names)
+
+
+def complete_with_tab(names: dict[str, Any]) -> None:
+    if sys.platform == "win32":
+        return
+    import readline  # noqa: PLC0415 - not on every system
+    import rlcompleter  # noqa: PLC0415 - imports readline
+
+    readline.set_completer(rlcompleter.Completer(names).complete)
+    readline.parse_and_bind("tab: complete")
+
+
+def show(error: Exception, filename: str) -> None:
+    """A traceback that begins at the code from the prompt, not in this file."""
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_code.co_filename != filename:
+        frames = frames.tb_next
+    traceback.print_exception(error.with_traceback(frames))

@@ -1,0 +1,55 @@
+"""The site of a server that reloads: code that cannot be imported is told in the browser, until it is mended."""
+
+import logging
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from opportune.config.project import application
+from opportune.config.settings import get_settings
+from opportune.web.errors.debug_page import SAVED, code_version, debug_context
+from opportune.web.errors.error_hints import hint_for
+from opportune.web.middleware.security_headers import security_headers
+from opportune.web.rendering.static_files import STATIC_URL, assets
+from opportune.web.rendering.templates import templates
+
+logger = logging.getLogger("opportune")
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def create_app() -> FastAPI | ASGIApp:
+    try:
+        site: FastAPI = application()  # what may fail is its import
+        return site
+    except Exception as error:
+        if get_settings().environment != "development":
+            raise
+        logger.exception("The site cannot start.")
+        return startup_error_app(error)
+
+
+def startup_error_app(error: Exception) -> Starlette:
+    """A site that has one page, which says why there is no other."""
+    context = {
+        "status": 500,
+        "title": f"{type(error).__name__}: {error}",
+        "hint": hint_for(error),
+        "request": None,
+        **debug_context(error, get_settings()),
+    }
+    html = templates.environment.get_template("startup_error.html").render(context)
+    headers = {name.decode(): value.decode() for name, value in security_headers()}
+
+    async def tell(_request: Request) -> Response:
+        return HTMLResponse(html, 500, headers)
+
+    async def tell_state(_request: Request) -> Response:
+        return JSONResponse({"saved": code_version()})
+
+    tells = [Route(SAVED, tell_state), Route("/{path:path}", tell, methods=METHODS)]
+    return Starlette(routes=[Mount(STATIC_URL, assets), *tells])

@@ -1,0 +1,1 @@
+"""Creates `.venv` and installs the locks, with the standard library alone."""

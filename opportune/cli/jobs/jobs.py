@@ -1,0 +1,128 @@
+"""`oppman.py jobs list|show|retry|cancel|url`: what the site has to do, does and has done."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from opportune.cli.output import print_json, print_table, say
+from opportune.cli.transaction import in_transaction, with_jobs
+from opportune.config.project import installed_features
+from opportune.config.settings import get_settings
+from opportune.jobs import management
+from opportune.jobs.factory import declared_jobs
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.requests import run_url
+from opportune.runtime.counts import counted
+
+command = typer.Typer()
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Number = Annotated[int, typer.Argument(help="The job's number in the list.", show_default=False)]
+
+
+@command.command("list")
+def list_jobs(
+    state: Annotated[JobState | None, typer.Option(help="Only these.")] = None,
+    most: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the newest jobs."""
+    jobs = in_transaction(lambda session: management.newest(session, state, most))
+    if as_json:
+        print_json([_as_data(job) for job in jobs])
+    elif jobs:
+        rows = ((job.id, job.state, _time(job.created_at), _due(job), job.name, _remark(job)) for job in jobs)
+        print_table(("ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"), rows, right=("ID",))
+    else:
+        say(f"No job is {state}." if state else "There are no jobs.")
+
+
+@command.command()
+def show(number: Number, as_json: AsJson = False) -> None:
+    """Show all that is known of a job."""
+    job = in_transaction(lambda session: management.find(session, number))
+    if as_json:
+        print_json(_as_data(job))
+        return
+    for label, value in _facts(job):
+        print(f"{label:10} {value}")
+
+
+@command.command()
+def retry(
+    number: Annotated[int | None, typer.Argument(help="The job's number in the list.", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="All jobs that failed, instead of one.")] = False,
+    name: Annotated[str, typer.Option(help="With --all: only jobs of this name, such as mail.send.")] = "",
+) -> None:
+    """Run a job again that has ended, or all that failed."""
+    if every == (number is not None) or (name and not every):
+        raise typer.BadParameter("Give the number of a job, or --all, or --all with --name.")
+    if number is None:
+        _retry_all(name)
+        return
+    with_jobs(lambda jobs, session: jobs.retry(session, number))
+    job = in_transaction(lambda session: management.find(session, number))
+    say(f"Job {number} is {job.state}.{_who_does_it(job)}")
+
+
+def _retry_all(name: str) -> None:
+    count = with_jobs(lambda jobs, session: jobs.retry_failed(session, name))
+    jobs = f"named {name} " if name else ""
+    say(f"{counted(count, 'job')} {jobs}queued again." if count else f"No job {jobs}has failed.")
+
+
+@command.command()
+def cancel(number: Number) -> None:
+    """End a job that waits, or at its next step one that runs."""
+    with_jobs(lambda jobs, session: jobs.cancel(session, number))
+    job = in_transaction(lambda session: management.find(session, number))
+    say(f"Job {number} ends at its next step." if job.state == JobState.RUNNING else f"Job {number} is {job.state}.")
+
+
+@command.command()
+def url() -> None:
+    """Show the address that a cron service calls, where JOBS=request. Whoever has it can have due jobs done."""
+
+    print(run_url(get_settings()))
+
+
+def _as_data(job: Job) -> dict[str, Any]:
+    names = ("id", "name", "state", "attempt", "key", "progress", "error", "arguments")
+    times = ("created_at", "due_at", "started_at", "ended_at")
+    return {name: getattr(job, name) for name in (*names, *times)}
+
+
+def _facts(job: Job) -> Iterator[tuple[str, object]]:
+    yield "Job", f"{job.id}: {job.name}"
+    yield "State", job.state
+    yield "Arguments", ", ".join(map(repr, job.arguments)) or "none"
+    yield "Attempts", job.attempt
+    times = {"Queued": job.created_at, "Due": job.due_at, "Started": job.started_at, "Ended": job.ended_at}
+    yield from ((label, _time(time)) for label, time in times.items() if time)
+    others = {"Key": job.key, "Progress": job.progress, "Error": job.error, "Note": _unknown(job)}
+    yield from ((label, words) for label, words in others.items() if words)
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def _due(job: Job) -> str:
+    return _time(job.due_at) if job.state == JobState.WAITING else ""
+
+
+def _remark(job: Job) -> str:
+    return _unknown(job) or job.remark
+
+
+def _unknown(job: Job) -> str:
+    if job.state != JobState.WAITING or job.name in {each.name for each in declared_jobs(installed_features())}:
+        return ""
+    return "no installed feature has this job: it waits until one does"
+
+
+def _who_does_it(job: Job) -> str:
+    who = {"worker": " A worker does it: python3 oppman.py worker", "off": " JOBS is off: nobody does it for now."}
+    return who.get(get_settings().jobs, "") if job.state == JobState.WAITING else ""

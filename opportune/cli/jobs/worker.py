@@ -1,0 +1,53 @@
+"""`oppman.py worker`: does the jobs that the site queues."""
+
+import asyncio
+import signal
+from contextlib import suppress
+from logging.config import dictConfig
+from typing import Annotated
+
+import typer
+
+from opportune.cli.loop import runner
+from opportune.cli.transaction import migrated_settings, opened
+from opportune.config.settings import Settings
+from opportune.errors import OperatorError
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.server.logging import logging_config
+from opportune.telemetry.setup import errors_reported, tracing_of
+
+POLL_INTERVAL_SECONDS = 1.0
+"""Seconds between two looks for what other processes have queued."""
+
+
+def command(
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Jobs at a time. [default: DATABASE_POOL_SIZE]")
+    ] = None,
+) -> None:
+    """Do jobs until Ctrl-C or SIGTERM. Run as many workers as you like, on as many machines."""
+    settings = migrated_settings()
+    dictConfig(logging_config(settings))
+    with runner() as loop, suppress(KeyboardInterrupt, asyncio.CancelledError):
+        loop.run(_work(settings, concurrency))
+
+
+async def _work(settings: Settings, concurrency: int | None) -> None:
+    async with errors_reported(settings), opened(settings) as jobs, tracing_of(settings, jobs.database):
+        if never := jobs.database.url.written_never:
+            raise OperatorError(never)
+        await jobs.database.setup()
+        jobs.worker.concurrency = concurrency or jobs.worker.concurrency
+        _watch_sigterm(jobs)
+        print(_greeting(jobs), flush=True)
+        await jobs.worker.work(POLL_INTERVAL_SECONDS)
+
+
+def _greeting(jobs: DatabaseJobQueue) -> str:
+    also = " The site does jobs itself as well: set JOBS=worker to leave them to workers." if jobs.is_inline else ""
+    return f"Doing jobs, {jobs.worker.concurrency} at a time (Ctrl-C stops it).{also}"
+
+
+def _watch_sigterm(jobs: DatabaseJobQueue) -> None:
+    with suppress(NotImplementedError):  # Windows has no such signal
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, jobs.worker.stop)

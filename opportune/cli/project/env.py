@@ -1,0 +1,47 @@
+"""`oppman.py env [init]`: which settings are set, and by what; or a first `.env`."""
+
+from typing import Annotated
+
+import typer
+
+from opportune.admin.operations.settings_table import shown_settings
+from opportune.cli.output import print_json, print_table, say
+from opportune.cli.project.env_file import create_env, with_first_values
+from opportune.config.env_example import env_example
+from opportune.config.project import PROJECT, installed_features
+from opportune.config.settings import get_settings, settings_classes
+
+command = typer.Typer()
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+@command.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
+    show_all: Annotated[bool, typer.Option("--all", help="Those with their defaults, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the settings that are set, and by what: the environment, SECRETS_FROM or .env. Secrets are not shown."""
+    if context.invoked_subcommand:
+        return
+
+    rows = list(shown_settings(get_settings(), installed_features()))
+    wanted = [row for row in rows if show_all or row.source != "default"]
+    if as_json:
+        keys = ("name", "value", "from", "secret")
+        print_json([dict(zip(keys, (row.name, row.value, row.source, row.is_secret), strict=True)) for row in wanted])
+        return
+    if wanted:
+        print_table(("NAME", "VALUE", "FROM"), ((row.name, row.value, row.source) for row in wanted))
+    if others := len(rows) - len(wanted):
+        say(f"{others} settings have their defaults, which env --all shows.")
+
+
+@command.command()
+def init() -> None:
+    """Write .env from .env.example, with a fresh SECRET_KEY. One that is there stays as it is."""
+    example = PROJECT / ".env.example"
+    text = example.read_text(encoding="utf-8") if example.is_file() else env_example(settings_classes())
+    create_env(PROJECT / ".env", with_first_values(text))
+    say("Wrote .env with a new SECRET_KEY, for development. Take the # away before what you change.")

@@ -1,0 +1,73 @@
+"""`oppman.py lock`: the requirements locks, made from pyproject.toml by uv."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from opportune.cli.environment.entry import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.output import progress, say
+from opportune.config.project import PROJECT
+from opportune.errors import OperatorError
+
+
+def command(
+    upgrade: Annotated[bool, typer.Option(help="Take the newest versions that pyproject.toml allows.")] = False,
+    check: Annotated[bool, typer.Option(help="Write nothing; exit with 1 if a lock is out of date.")] = False,
+) -> None:
+    """Make the requirements locks again from pyproject.toml. Versions stay as they are unless it asks for others."""
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    if not uv:
+        raise OperatorError(f"uv is not installed here: python3 -m pip install --no-deps -r {DEV}")
+    with TemporaryDirectory() as folder:
+        changed = resolve(uv, Path(folder), upgrade=upgrade)
+        if check and changed:
+            raise OperatorError(f"Out of date: {', '.join(changed)}. Run: python3 oppman.py lock")
+        for lock in changed:
+            shutil.copyfile(Path(folder) / lock, PROJECT / lock)
+    say("\n".join(f"Changed {lock}" for lock in changed) or "The locks are up to date.")
+
+
+def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
+    """Make the locks in a folder of their own, so that a failure leaves the project's as they are.
+
+    Returns:
+        The names of those that differ from the project's.
+    """
+    base, dev = folder / BASE, folder / DEV
+    shape = ["--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
+    sources = {
+        BASE: ["pyproject.toml"],
+        MODEL: ["--group", "model", "-c", str(base)],
+        AWS: ["--group", "aws", "-c", str(base)],
+        TELEMETRY: ["--group", "telemetry", "-c", str(base)],
+        DEV: ["--group", "dev", "-c", str(base)],
+        FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
+    }
+    sources = {lock: source for lock, source in sources.items() if lock == BASE or (source[1] in groups())}
+    newest = ["--upgrade"] if upgrade else []
+    with progress("Locking", len(sources), "locks") as bar:
+        for lock, source in sources.items():
+            if (PROJECT / lock).exists():
+                shutil.copyfile(PROJECT / lock, folder / lock)
+            command = [uv, "pip", "compile", *source, *shape, "-o", str(folder / lock), *newest]
+            if subprocess.call(command, cwd=PROJECT):
+                raise OperatorError(f"uv could not make {lock}; no lock was changed.")
+            bar.advance()
+    return [lock for lock in sources if content(folder / lock) != content(PROJECT / lock)]
+
+
+def groups() -> set[str]:
+    """The groups of dependencies in pyproject.toml."""
+    with (PROJECT / "pyproject.toml").open("rb") as file:
+        return set(tomllib.load(file).get("dependency-groups", ()))
+
+
+def content(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""

@@ -1,0 +1,204 @@
+"""`oppman.py quickstart`: from a fresh clone to a running site. Whatever is there already stays as it is."""
+
+import secrets
+import socket
+import sys
+from typing import Annotated, NamedTuple
+
+import typer
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.management import create_superuser
+from opportune.accounts.models import User
+from opportune.accounts.password_rules import password_problem
+from opportune.accounts.schemas import UserCreate
+from opportune.cli.accounts.prompts import type_password
+from opportune.cli.database import demo
+from opportune.cli.development import server, startup
+from opportune.cli.development.nearby import NearbyServer, find_nearby
+from opportune.cli.development.runserver import Host, Port
+from opportune.cli.no_input import NoInput
+from opportune.cli.project.env_file import add_to_env, write_env
+from opportune.cli.transaction import in_transaction
+from opportune.config.project import PROJECT, installed_features
+from opportune.config.settings import Settings, forget_settings, get_settings, load_settings
+from opportune.errors import OperatorError
+from opportune.jobs import defer
+from opportune.llm import make_provider, missing_library
+from opportune.runtime.suggestions import did_you_mean
+
+DEFAULT_EMAIL = "admin@example.com"
+MAX_PORTS_TRIED = 20
+FIRST_JOBS_DELAY_SECONDS = 3.0
+"""Seconds from now, when the first page has been served."""
+
+
+class Superuser(NamedTuple):
+    email: str
+    password: str = ""
+    is_generated: bool = False
+    """Nobody but this process knows the password."""
+
+
+def command(
+    host: Host = None,
+    port: Port = None,
+    email: Annotated[str | None, typer.Option(envvar="SUPERUSER_EMAIL", help="E-mail of the first superuser.")] = None,
+    password: Annotated[
+        str | None, typer.Option(envvar="SUPERUSER_PASSWORD", help="Their password. [default: random, shown once]")
+    ] = None,
+    no_input: NoInput = False,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Leave out the local model (127 MB).")] = False,
+) -> None:
+    """Set up everything and run the site. Harmless to repeat."""
+    settings = load_settings()
+    refuse_production(settings)
+    startup.read_addresses(settings)
+    interactive = sys.stdin.isatty() and not no_input
+    given = checked(email or DEFAULT_EMAIL, password, settings)
+    with reserve(host or server.address(settings), settings.port, port) as listener:
+        if write_env(PROJECT / ".env"):
+            print("Wrote a new SECRET_KEY into .env.")
+        settings = get_settings()
+        if any(startup.inspect_schema(settings).faults):
+            startup.apply_migrations(settings)
+        if superuser := in_transaction(first_superuser):
+            if password or (email and given.email.lower() != superuser.email.lower()):
+                print("There is a superuser already: --email and --password were not used.")
+        else:
+            superuser = add(asked(email, password, settings) if interactive and not (email and password) else given)
+            if interactive:
+                settings = offer_models(settings)
+            in_transaction(fill)  # the first time alone: whoever cleared it wants it no more
+        print("\n".join(summary(settings, server.url(listener, https=settings.local_https), superuser)))
+        startup.remove_abandoned_files(settings)
+        server.serve(listener, settings, reload=settings.environment == "development")
+
+
+async def fill(session: AsyncSession) -> None:
+    """What there is to look at: the demonstration data now, and what takes longer when the site is up."""
+    await demo.load_all(session)
+    for feature in installed_features():
+        for call in feature.first_jobs:
+            defer(session, call, key=f"first {call.job.name}", delay=FIRST_JOBS_DELAY_SECONDS)
+
+
+def refuse_production(settings: Settings) -> None:
+    if settings.is_production:
+        raise OperatorError(
+            "quickstart is for your own machine, and ENVIRONMENT (or a known host) says production. "
+            "There: python3 oppman.py runserver --migrate, and docs/deploy.md."
+        )
+
+
+def reserve(host: str, first: int, wanted: int | None) -> socket.socket:
+    """The port that is wanted and no other, or the first free one."""
+    if wanted is not None:
+        return server.reserve(host, wanted)
+    for port in range(first, first + MAX_PORTS_TRIED):
+        try:
+            listener = server.reserve(host, port)
+        except server.PortTakenError:
+            continue
+        if port != first:
+            print(f"Port {first} is taken: using {port}.")
+        return listener
+    return server.reserve(host, first)
+
+
+def checked(email: str, password: str | None, settings: Settings) -> Superuser:
+    """Return the first superuser, with a random password where none is given.
+
+    Raises:
+        OperatorError: the e-mail is invalid, or the password too weak.
+    """
+    random = "" if password else secrets.token_urlsafe(12)
+    try:
+        email = UserCreate(email=email, password=password or random).email
+    except ValidationError:
+        raise OperatorError(f"{email} is no e-mail address.") from None
+    if password and (reason := password_problem(password, email, settings)):
+        raise OperatorError(f"The password is not accepted. {reason}")
+    return Superuser(email, password or random, is_generated=not password)
+
+
+def asked(email: str | None, password: str | None, settings: Settings) -> Superuser:
+    """Ask for a missing e-mail or password, until it is acceptable."""
+    print("The first superuser, who may use the admin:")
+    known = ""
+    while not known:
+        try:
+            known = checked(email or typer.prompt("E-mail", default=DEFAULT_EMAIL), None, settings).email
+        except OperatorError as error:
+            print(error)
+            email = None
+    typed = password or type_password(known, "Password (Enter: a random one)", default="")
+    return checked(known, typed, settings)
+
+
+async def first_superuser(session: AsyncSession) -> Superuser | None:
+    wanted = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id)).limit(1)
+    email = await session.scalar(wanted)
+    return Superuser(email) if email else None
+
+
+def add(new: Superuser) -> Superuser:
+    in_transaction(lambda session: create_superuser(session, new.email, new.password))
+    return new
+
+
+def offer_models(settings: Settings) -> Settings:
+    """Ask which model of this machine shall answer, if the site has none yet; give the settings as they are then."""
+    servers = servers_for(settings)
+    if not servers:
+        return settings
+    addresses = {model: server.base_url for server in reversed(servers) for model in server.models}
+    print(f"\n{' and '.join(map(_as_line, servers))}.")
+    while model := typer.prompt("Which shall answer? (Enter: the starter's small one)", "", show_default=False).strip():
+        if model in addresses:
+            add_to_env(PROJECT / ".env", LLM_BASE_URL=addresses[model], LLM_MODEL=model)
+            forget_settings()
+            return get_settings()
+        print(f"There is no {model} here.{did_you_mean(model, addresses)}")
+    return settings
+
+
+def servers_for(settings: Settings) -> list[NearbyServer]:
+    """What could answer on this machine, for a site that has no endpoint yet."""
+    return [] if settings.llm_base_url or settings.llm_models else find_nearby()
+
+
+def _as_line(server: NearbyServer) -> str:
+    return f"{server.label} runs here with {', '.join(server.models)}"
+
+
+def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
+    """Where to go, as whom, and what is missing."""
+    pages = [
+        ("Site", "/"),
+        *((link.label, link.path) for feature in installed_features() for link in feature.navigation),
+    ]
+    pages += [("Admin", "/admin"), ("API", "/api/docs")]
+    width = max(len(label) for label in ("Superuser", *dict(pages))) + 2
+    lines = ["", f"{settings.site_name} is ready:", "", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
+    lines += [f"  {'Superuser':<{width}}{superuser.email}{about_password(superuser)}", ""]
+    if make_provider(settings) is None:
+        lines.append("No local model is installed: for answers set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env.")
+    elif line := missing_library(settings):
+        lines.append(line)
+    lines += [
+        f"{_as_line(server)}: LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]} in .env have it answer."
+        for server in servers_for(settings)
+    ]
+    return lines
+
+
+def about_password(superuser: Superuser) -> str:
+    if superuser.is_generated:
+        return f"   password {superuser.password} (shown only now)"
+    if superuser.password:
+        return ""  # whoever typed it knows it
+    return f"   (new password: python3 oppman.py changepassword {superuser.email})"

@@ -1,0 +1,16 @@
+"""`oppman.py startproject`, where it is called like the other commands. `oppman.py` itself does without Typer."""
+
+from typing import Annotated
+
+import typer
+
+from opportune.cli.project.new_project.command_line import main
+
+CONTEXT_SETTINGS = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+def command(
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="NAME [DIR]", show_default=False)] = None,
+) -> None:
+    """Begin a project of your own, from this clone of the starter."""
+    raise typer.Exit(main(arguments or []))

@@ -1,0 +1,1 @@
+"""Services of a process: background tasks, files, memory, progress."""

@@ -1,0 +1,92 @@
+"""Logs for people (text) or for collectors (JSON), each line with the number of its request or job, and its trace."""
+
+import logging
+from typing import Any
+
+from opportune.config.settings import Settings
+from opportune.runtime.observers import job_id, trace_id
+from opportune.web.middleware.request_log import request_id
+
+
+class RequestIdFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        if number := job_id.get():
+            record.job_id = number
+        if trace := trace_id():
+            record.trace_id = trace
+        return True
+
+
+class LineFormatter(logging.Formatter):
+    """One line a message, and a traceback indented: nothing that a visitor typed looks like a line of its own."""
+
+    _second, _shown = 0, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as below
+        if self._second != int(record.created):  # a busy second has hundreds of lines
+            self._second, self._shown = int(record.created), super().formatTime(record, self.default_time_format)
+        return f"{self._shown},{record.msecs:03.0f}"
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        numbers = (getattr(record, "request_id", ""), f"job {job}" if (job := getattr(record, "job_id", 0)) else "")
+        record.origin = " ".join(filter(None, (record.name, *numbers, getattr(record, "trace_id", ""))))
+        return escape_control_chars(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if "\n" not in text:
+            return text
+        line, *trace = text.split("\n")
+        return "\n  ".join([line, *map(escape_control_chars, trace)])
+
+
+def escape_control_chars(text: str) -> str:
+    """Shows as Python writes it what would move a terminal's cursor, end the line or turn its direction."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in text)
+
+
+def logging_config(settings: Settings) -> dict[str, Any]:
+    """For `logging.config.dictConfig`, and for uvicorn, which applies it in each worker."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    # What no line of ours shows is not gathered for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    formatters = {
+        "text": {"()": LineFormatter, "format": "%(asctime)s %(levelname)-7s %(message)s  [%(origin)s]"},
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "timestamp": True,
+        },
+    }
+    handler = {
+        "class": "logging.StreamHandler",
+        "formatter": settings.log_format,
+        "filters": ["request_number"],
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_number": {"()": RequestIdFilter}},
+        "formatters": {settings.log_format: formatters[settings.log_format]},
+        "handlers": {"stderr": handler},
+        "root": {"handlers": ["stderr"], "level": level},
+        # They say much that is nothing new, or hold addresses of others.
+        "loggers": {
+            name: {"level": max(level, logging.WARNING)}
+            for name in (
+                "uvicorn.error",
+                "httpx",
+                "httpx2",
+                "httpcore",
+                "mcp.client",
+                "alembic",
+                "asyncio",
+                "botocore",
+            )
+        }
+        | ({"sqlalchemy.engine": {"level": "INFO"}} if settings.database_echo else {}),
+    }
