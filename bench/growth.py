@@ -1,6 +1,6 @@
 """Memory of one worker that answers many different requests.
 
-    .venv/bin/python -m bench.growth [--requests 20000]
+    .venv/bin/python -m bench.growth [--rounds 10]
 
 The requests are pages, lists with all combinations of filters, search and order, unknown addresses and invalid
 values. Nothing is judged.
@@ -16,33 +16,35 @@ from urllib.parse import urlencode
 from bench.harness.load import Request, drive
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run, serve
-from bench.resident import COMMANDS, look_at_first_page
+from bench.resident import look_at_first_page
 
-REQUESTS, SAMPLE_REQUESTS = 20_000, 2_000
-CONNECTIONS = 8
-PAGES = ("/", "/accounts/tokens", "/events", "/todos", "/accounts/profile", "/accounts/sessions", "/teams", "/chat")
-ORDERS = ("", "due_on", "-due_on", "title", "-title", "created_at", "-created_at")
+REQUESTS_PER_ROUND = 2_000
+MAX_CONNECTIONS = 8
+PAGES = ("/", "/items", "/accounts/tokens", "/accounts/profile", "/accounts/sessions", "/teams")
+ORDERS = ("", "id", "-id", "title", "-title", "created_at", "-created_at")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=REQUESTS)
-    measure(parser.parse_args().requests)
+    parser.add_argument("--rounds", type=int, default=10, help=f"of {REQUESTS_PER_ROUND:,} requests each")
+    measure(parser.parse_args().rounds)
 
 
-def measure(count: int) -> None:
-    """Print the memory after the first page and after each sample of requests."""
+def measure(rounds: int) -> None:
+    """Print the memory after the first page and after each round."""
     peer = PEERS["ours"]
     with tempfile.TemporaryDirectory() as folder:
         environ = environment(**peer.environ_for(f"sqlite:///{folder}/site.db"))
         requests = mixed_requests(run(("-m", peer.prepare), environ))
-        with serve(COMMANDS["ours"], environ, Path(folder) / "log") as server:
+        with serve(peer.serve, environ, Path(folder) / "log") as server:
             look_at_first_page(server.port, "/")
             print(f"{'after the first page':38}{server.resident_mb():6.1f} MB")
-            for number in range(SAMPLE_REQUESTS, count + 1, SAMPLE_REQUESTS):
-                sample = [next(requests) for _ in range(SAMPLE_REQUESTS)]
-                drive(server.port, sample, SAMPLE_REQUESTS, CONNECTIONS)
-                print(f"{f'after {number:,} requests':38}{server.resident_mb():6.1f} MB", flush=True)
+            for number in range(1, rounds + 1):
+                sample = [next(requests) for _ in range(REQUESTS_PER_ROUND)]
+                drive(server.port, sample, REQUESTS_PER_ROUND, MAX_CONNECTIONS)
+                print(
+                    f"{f'after {number * REQUESTS_PER_ROUND:,} requests':38}{server.resident_mb():6.1f} MB", flush=True
+                )
 
 
 def mixed_requests(cookie: str) -> Iterator[Request]:
@@ -51,10 +53,10 @@ def mixed_requests(cookie: str) -> Iterator[Request]:
     while True:
         word = f"{random.random():x<20}"
         yield get(random.choice(PAGES), cookie, 200)
-        yield get(f"/todos?{_list_query(random)}", cookie, 200)
-        yield get(f"/api/v1/todos?{_list_query(random)}", cookie, 200)
+        yield get(f"/filtered?{_list_query(random)}", cookie, 200)
+        yield get(f"/api/v1/filtered?{_list_query(random)}", cookie, 200)
         yield get(f"/unknown/{word}", cookie, 404)
-        yield get(f"/api/v1/todos?due_on__gte={word}", cookie, 422)
+        yield get(f"/api/v1/filtered?created_at__gte=no-date-{word}", cookie, 422)
 
 
 def get(address: str, cookie: str, status: int) -> Request:
@@ -66,9 +68,9 @@ def _list_query(random: Random) -> str:
     """Filters, search words and an order, each of them or not."""
     query = {
         "q": " ".join(f"{random.random()}" for _ in range(random.randint(0, 4))),
-        "due_on__gte": random.choice(("", "2026-01-01")),
-        "due_on__lte": random.choice(("", "2026-12-31")),
-        "state": random.choice(("", "open", "done", "overdue")),
+        "created_at__gte": random.choice(("", "2026-01-01T00:00:00Z")),
+        "created_at__lte": random.choice(("", "2027-01-01T00:00:00Z")),
+        "done": random.choice(("", "true", "false")),
         "sort": random.choice(ORDERS),
     }
     return urlencode({name: value for name, value in query.items() if value})

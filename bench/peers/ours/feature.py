@@ -106,12 +106,27 @@ class ItemPages(CrudPages[Item]):
     without = ("new", "edit", "delete")
 
 
+class FilteredItems(Crud[Item]):
+    """Every combination of filters is a statement of its own: `bench.growth`."""
+
+    read_access = Access.ANYONE
+    search = ("title", "note")
+    filters = ("done", "created_at")
+    sort = ("id", "title", "created_at")
+    order = ("id",)
+
+
+class FilteredItemPages(CrudPages[Item]):
+    columns = ("id", "title")
+    without = ("new", "edit", "delete")
+
+
 items = Feature(
     name="items",
     summary="A list.",
     models=[Item],
-    pages=[pages, ItemPages(Items, "/rows").router],
-    api=[api, CrudApi(Items, "/rows").router],
+    pages=[pages, ItemPages(Items, "/rows").router, FilteredItemPages(FilteredItems, "/filtered").router],
+    api=[api, CrudApi(Items, "/rows").router, CrudApi(FilteredItems, "/filtered").router],
     navigation=[Link("Items", "/items", "list")],
     admin="bench.peers.ours.admin",
 )
