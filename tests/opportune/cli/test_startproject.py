@@ -51,7 +51,7 @@ ONLY_STARTER = (
 )
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", "data", ".env", ".hypothesis")
 WITH_MANY_FILES = ("bench", "docs", "opportune", "static", "templates", "tests", "tests/opportune")
-PROGRAM = ("cli", "teams")
+PROGRAM = ("cli", "config", "runtime", "teams")
 """The folders of the framework that startproject reads itself."""
 
 
