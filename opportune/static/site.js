@@ -125,8 +125,13 @@ document.addEventListener("submit", ({ target }) => {
     for (const button of buttons) button.disabled = false;
     pressed?.removeAttribute("aria-busy");
     if (!buttons.includes(focused) || document.activeElement !== document.body) return;
-    (focused.isConnected ? focused : document.getElementById(focused.id))?.focus();
+    focusedId = focused.id;
+    focused.isConnected ? focused.focus() : refocus();
   };
+  // A swap that began before the form was enabled may still replace the button that had the focus.
+  let focusedId;
+  const refocus = () => { if (focusedId && document.activeElement === document.body) document.getElementById(focusedId)?.focus(); };
+  document.addEventListener("focusin", ({ target }) => { if (target.id !== focusedId) focusedId = undefined; });
 
   // Forms and links that load a page. Others have prevented the event by now.
   window.addEventListener("submit", (event) => {
@@ -175,6 +180,7 @@ document.addEventListener("submit", ({ target }) => {
   // Another response may replace a busy form: htmx looks for the focus then, but a disabled button has none.
   document.addEventListener("htmx:after:swap", () => {
     for (const form of [...busyForms.keys()]) if (!form.isConnected) enable(form);
+    refocus();
   });
   document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
     if (loadsPage(ctx)) return;

@@ -183,8 +183,9 @@ def test_a_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
 def test_a_file_of_another_user_is_one_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = settings_class().model_config  # imported before this user cannot read the project
     with unreadable(".env", "PORT=1\n") as path:
-        monkeypatch.setitem(settings_class().model_config, "env_file", path)
+        monkeypatch.setitem(config, "env_file", path)
         with pytest.raises(SettingsError, match=r"\.env may not be read by this user\. Run this as the user whose"):
             load_settings()
 

@@ -60,3 +60,22 @@ async def test_focus_survives_an_answer_that_ends_before_its_stop_request(
     await expect(answer.get_by_text("The first part")).to_be_visible()
     await answer.get_by_role("button", name="Stop").press("Enter")
     await expect(answer.get_by_role("button", name="Continue")).to_be_focused()
+
+
+async def test_focus_survives_a_swap_that_began_before_the_response(
+    page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
+) -> None:
+    await sign_in_browser(page, app, user, site)
+    fake_llm.script = ["The first part", asyncio.Event()]
+    await page.route("**/stop", lambda route: route.fulfill(status=204))
+    await page.goto("/waves")
+    await page.get_by_label("Your question").fill("Why?")
+    await page.get_by_label("Your question").press("Enter")
+    stop = page.get_by_role("article", name="Answer").get_by_role("button", name="Stop")
+    await stop.press("Enter")
+    await expect(stop).to_be_focused()
+    await stop.evaluate("""button => {
+        button.replaceWith(button.cloneNode(true));
+        document.dispatchEvent(new CustomEvent("htmx:after:swap"));
+    }""")
+    await expect(stop).to_be_focused()
