@@ -520,7 +520,7 @@ def load_settings(**given: Any) -> Settings:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise SettingsError(
             f"{PACKAGE}/settings.py: Settings lacks {', '.join(map(str.upper, missing[:3]))}{more}. "
-            "Begin it with class Settings(opportune.config.settings.Settings):"
+            "Begin it with class Settings(opportune.config.Settings):"
         )
     return load_kind(kind, **given)
 

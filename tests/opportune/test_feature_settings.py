@@ -172,7 +172,7 @@ def test_a_class_that_drops_settings_of_the_framework_is_one_line(monkeypatch: p
         load_settings()
     first = ", ".join(map(str.upper, sorted(Settings.model_fields.keys() - Dropping.model_fields.keys())[:3]))
     assert str(caught.value).startswith(f"app/settings.py: Settings lacks {first} and ")
-    assert str(caught.value).endswith(" more. Begin it with class Settings(opportune.config.settings.Settings):")
+    assert str(caught.value).endswith(" more. Begin it with class Settings(opportune.config.Settings):")
 
 
 def test_a_project_without_its_class_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,9 +183,10 @@ def test_a_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
 def test_a_file_of_another_user_is_one_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = settings_class().model_config  # imported before this user cannot read the project
+    class_ = settings_class()  # another user may be unable to look for it in the project
+    monkeypatch.setattr("opportune.config.settings.settings_class", lambda: class_)
     with unreadable(".env", "PORT=1\n") as path:
-        monkeypatch.setitem(config, "env_file", path)
+        monkeypatch.setitem(class_.model_config, "env_file", path)
         with pytest.raises(SettingsError, match=r"\.env may not be read by this user\. Run this as the user whose"):
             load_settings()
 

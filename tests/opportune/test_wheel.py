@@ -40,7 +40,7 @@ INSTALLED: tuple[Feature, ...] = (accounts, admin, jobs)
 import opportune.config.settings
 
 
-class Settings(opportune.config.settings.Settings):
+class Settings(opportune.config.Settings):
     site_name: str = "Reading Circle"
 """,
     "templates/base.html": """\
