@@ -68,9 +68,13 @@ class Session(AsyncSession):
 
         None before anything is done where it is part of more, or cannot be told from it.
         """
-        if self._write_alone is None or self.in_transaction() or is_watched():
+        if self._write_alone is None or self.in_transaction() or self._has_callbacks or is_watched():
             return None
         return await self._write_alone(statement, values, following)
+
+    @property
+    def _has_callbacks(self) -> bool:
+        return any(key in self.info for key in (BEFORE_COMMIT, AFTER_COMMIT, WRITES))
 
     async def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write what has changed, with the hooks of `opportune.db.hooks`."""

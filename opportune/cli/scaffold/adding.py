@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from opportune.cli.scaffold.access import access_table, undeletable
@@ -149,7 +148,6 @@ def write_model(
         with written(texts.changed, project):
             tidy(texts.new)
         return texts.by_hand
-    import_module("opportune.db.migrations.autogenerate")
     from opportune.cli.scaffold.migration import draft, feature_names  # noqa: PLC0415 - takes long; faults come first
     from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415
 

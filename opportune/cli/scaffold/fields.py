@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from importlib import import_module
 
 from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
 from opportune.cli.scaffold.models import ACCOUNT, KnownModel, KnownModels
 from opportune.cli.scaffold.words import camel, label
 from opportune.config.project import PACKAGE
+from opportune.db import columns
+from opportune.db.model import Model
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 
@@ -183,15 +184,12 @@ def check_name(name: str) -> None:
         raise OperatorError(f"{name!r} is no field's name: up to {MAX_FIELD_LENGTH} small letters, digits and _.")
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in TAKEN or name.startswith("model_"):
         raise OperatorError(f"{name!r} means something in Python or in every model: choose another name for the field.")
-    # Takes long: what is wrong above this is said at once.
-    columns = import_module("opportune.db.columns")
-    model = import_module("opportune.db.model").Model
     if columns.is_secret(name) or columns.is_privilege(name):
         raise OperatorError(
             f"{name!r} is by its name a secret or a right, which pages and API neither show nor write: choose another "
             "name, or add the field to models.py by hand."
         )
-    if hasattr(model, name):
+    if hasattr(Model, name):
         raise OperatorError(f"{name!r} means something in every model: choose another name for the field.")
 
 

@@ -40,7 +40,7 @@ def of_process(state: State) -> Iterator[Family]:
 
 def _of_pools(database: Database) -> Iterator[Family]:
     max_connections = speedup("opportune.db.drivers.pool_adapter", "max_connections", QueuePool.size)
-    count_waiting = speedup("opportune.db.drivers.pool_adapter", "count_waiting", _unknown)
+    count_waiting = speedup("opportune.db.drivers.pool_adapter", "count_waiting", _no_count)
     used = Family("opportune_database_connections_in_use", "gauge", "Connections that somebody works with.")
     room = Family("opportune_database_connections_max", "gauge", "Connections that there can be.")
     waiting = Family("opportune_database_waiting", "gauge", "Who waits for a connection.")
@@ -57,7 +57,8 @@ def _of_pools(database: Database) -> Iterator[Family]:
     yield from (used, room, waiting)
 
 
-def _unknown(_pool: QueuePool) -> int:
+def _no_count(_pool: QueuePool) -> int:
+    """SQLAlchemy has no public counter of waiting callers."""
     return 0
 
 

@@ -1,16 +1,18 @@
 import asyncio
 import os
 import stat
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, event, func, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.db.database import Database
+from opportune.db.database import Database, Session, after_commit, before_commit
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -218,3 +220,15 @@ async def test_a_new_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     await database.ping()
     await database.dispose()
     assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)
+
+
+@pytest.mark.parametrize("register", [before_commit, after_commit])
+async def test_statement_alone_waits_for_callbacks(
+    database: Database, register: Callable[[AsyncSession, Callable[[], Awaitable[None]]], None]
+) -> None:
+    async def act() -> None: ...
+
+    async with database.writer() as session:
+        assert isinstance(session, Session)
+        register(session, act)
+        assert await session.write_alone(text("SELECT 1"), {}) is None
