@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.db.database import Database, Session, after_commit, before_commit
+from opportune.db.database import Database, Rows, Session, after_commit, before_commit
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -228,7 +228,10 @@ async def test_statement_alone_waits_for_callbacks(
 ) -> None:
     async def act() -> None: ...
 
-    async with database.writer() as session:
-        assert isinstance(session, Session)
+    async def write_alone(*_: object) -> Rows:
+        return [["written"]]
+
+    async with Session(bind=database.engine, write_alone=write_alone) as session:
+        assert await session.write_alone(text("SELECT 1"), {}) == [["written"]]
         register(session, act)
         assert await session.write_alone(text("SELECT 1"), {}) is None
