@@ -17,7 +17,6 @@ from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import option_faults
-from opportune.admin.paths import column_of_relation, relation_of_column
 from opportune.admin.protocols import Site
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.columns import (
@@ -32,6 +31,7 @@ from opportune.db.columns import (
     many_to_many_of,
     natural_key_of,
 )
+from opportune.db.paths import column_of_relation, relation_of_column
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
 

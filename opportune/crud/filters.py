@@ -7,12 +7,12 @@ from inspect import Parameter, signature
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, create_model
-from sqlalchemy import ColumnElement, and_, inspect, not_, select
-from sqlalchemy.sql.elements import True_
+from sqlalchemy import ColumnElement, and_, inspect, not_
 
 from opportune.crud.declaration import Declaration, Shape
 from opportune.crud.types import LargeInteger, StorableText, comparable, is_ordered
 from opportune.db.columns import is_secret, label_of
+from opportune.db.paths import Visible, is_among
 from opportune.db.references import Reference
 from opportune.pagination import Paging, SortBy
 from opportune.schemas.annotations import FieldOptions
@@ -77,10 +77,6 @@ ORDER = (
     Operator("__lt", "{} under", operator.lt),
     Operator("__lte", "{} to", operator.le),
 )
-
-
-Visible = Callable[[type[Any]], ColumnElement[bool]]
-"""Which rows of a model there are for whoever asks."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +147,9 @@ def _operators(shape: Shape, column: str, name: str, kind: Any, *, ordered: bool
 def _filter(op: Operator, name: str, label: str, kind: Any, attribute: Any, target: type[Any] | None) -> Filter:
     def condition(visible: Visible, value: Any) -> ColumnElement[bool]:
         found = op.compare(attribute, value)
-        return found & _is_there(attribute, target, visible) if target else found
+        return found & is_among(visible, attribute, target) if target else found
 
     return Filter(name, op.words.format(label), kind, condition, op.takes_many)
-
-
-def _is_there(attribute: Any, target: type[Any], visible: Visible) -> ColumnElement[bool]:
-    """Whether what a column points at is there for whoever asks."""
-    condition = visible(target)
-    if isinstance(condition, True_):
-        return condition
-    there: ColumnElement[bool] = attribute.in_(select(inspect(target).primary_key[0]).where(condition).correlate(None))
-    return there
 
 
 def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:

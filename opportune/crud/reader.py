@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
-from sqlalchemy.sql.elements import True_
 
 from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import nested_names
 from opportune.db.database import Session
+from opportune.db.paths import is_among
 
 if TYPE_CHECKING:
     from opportune.crud.row_reading import Reading
@@ -72,7 +72,7 @@ def _join(crud: "Reading[Any]", found: Selection, name: str) -> Take:
     target = shape.to_one[name].mapper.class_
     there = aliased(target)
     kept = getattr(crud.model, shape.column_of(name))
-    found.joins.append((there, (there.id == kept) & is_visible(crud, target, there)))
+    found.joins.append((there, (there.id == kept) & is_among(crud.visible, there.id, target)))
     keys = _nested_keys(crud, target)
     first = found.add(getattr(there, keys[0]))
     for key in keys[1:]:
@@ -84,15 +84,6 @@ def _join(crud: "Reading[Any]", found: Selection, name: str) -> Take:
 def _nested_keys(crud: "Reading[Any]", target: type[Any]) -> list[str]:
     hidden = crud.hidden_in(target)
     return [name for name in nested_names(shape_of(target)) if name not in hidden]
-
-
-def is_visible(crud: "Reading[Any]", model: type[Any], there: Any) -> ColumnElement[bool]:
-    """Whether a row of another model is there for whoever asks; `there` is what the statement calls the model."""
-    condition = crud.visible(model)
-    if isinstance(condition, True_):
-        return condition
-    seen: ColumnElement[bool] = there.id.in_(select(model.id).where(condition).correlate(None))
-    return seen
 
 
 def joined(statement: Select[Any], selection: Selection) -> Select[Any]:
@@ -141,7 +132,7 @@ async def linked(
     there = aliased(target)
     columns = [getattr(there, key) for key in keys] or [there]
     statement = select(crud.model.id, *columns).join(getattr(crud.model, name).of_type(there))
-    wanted = crud.model.id.in_(numbers), is_visible(crud, target, there)
+    wanted = crud.model.id.in_(numbers), is_among(crud.visible, there.id, target)
     found: dict[int, list[Any]] = {}
     for number, *values in await crud.session.execute(statement.where(*wanted).order_by(there.id)):
         found.setdefault(number, []).append(made(values))

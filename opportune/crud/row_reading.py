@@ -12,17 +12,17 @@ from sqlalchemy import (
     bindparam,
     false,
     func,
-    or_,
     select,
 )
-from sqlalchemy.orm import aliased, selectinload
+from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.options import CrudOptions, Key, M
-from opportune.crud.reader import Prepared, fetch, is_visible, joined, select_names, values_of
+from opportune.crud.reader import Prepared, fetch, joined, select_names, values_of
 from opportune.db.columns import is_text
-from opportune.db.matching import matches, patterns_of
+from opportune.db.matching import matching_words
 from opportune.db.model import MAX_ID
+from opportune.db.paths import parse_path
 from opportune.errors import FieldErrors, NotFound
 from opportune.pagination import Page, Paging, order, page_count
 from opportune.web.forms.error_messages import MESSAGES
@@ -122,13 +122,14 @@ class Reading(CrudOptions[M]):
         return selectinload(relation if isinstance(condition, True_) else relation.and_(condition))
 
     def conditions(self, wanted: Paging) -> Iterator[ColumnElement[bool]]:
-        """What the query of a list asks of each row."""
+        """Return the conditions of a list's query."""
+        mapper = self.definition.shape.mapper
         for name in wanted.model_fields_set - Paging.model_fields.keys():
             value = getattr(wanted, name)
             if value is None or value == []:
                 continue
             if name == "q":
-                yield from self._has_words(value)
+                yield from matching_words([parse_path(mapper, path) for path in self.search_paths], value, self.visible)
             elif name in self.definition.own_filters:
                 yield self._own_condition(name, value)
             else:
@@ -165,23 +166,12 @@ class Reading(CrudOptions[M]):
             raise FieldErrors({name: str(error)}) from error
         return condition
 
-    def _has_words(self, text: str) -> Iterator[ColumnElement[bool]]:
-        columns = [self.column(path) for path in self.search_paths]
-        for pattern in patterns_of(text):
-            yield or_(false(), *(matches(column, pattern) for column in columns))
-
     def column(self, path: str) -> ColumnElement[Any]:
-        """What a name stands for: a column, what is computed, or a column of a row that is pointed at."""
-        name, _, rest = path.partition(".")
-        if not rest:
-            computed = self.definition.annotations
-            found: ColumnElement[Any] = computed[name] if name in computed else getattr(self.model, name)
-            return found
-        shape = self.definition.shape
-        target = shape.to_one[name].mapper.class_
-        there, kept = aliased(target), getattr(self.model, shape.column_of(name))
-        value = select(getattr(there, rest)).where(there.id == kept, is_visible(self, target, there))
-        return value.correlate(self.model).scalar_subquery()
+        """Return the expression of an annotation, a column or a column of a related row (`author.name`)."""
+        computed = self.definition.annotations
+        if path in computed:
+            return computed[path]
+        return parse_path(self.definition.shape.mapper, path).value(self.visible)
 
     def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:
         """For `order_by`: as the reader wants it, then as the class says, then by number."""

@@ -16,11 +16,11 @@ from wtforms.widgets import html_params  # type: ignore[import-untyped]  # has n
 
 from opportune.admin.authorization import may_list, may_see
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.lists.search import matching_words
-from opportune.admin.paths import Path
 from opportune.admin.protocols import View
 from opportune.db.columns import is_long, is_secret, is_text, title_of
+from opportune.db.matching import matching_words
 from opportune.db.model import MAX_ID
+from opportune.db.paths import Path
 from opportune.db.violations import NOT_THERE
 
 BLANK = Markup('<option value=""></option>')
@@ -142,7 +142,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     async def get_list(self, request: Request, term: str) -> list[Any]:
         searched = [path for path in self.searched if not (self.view and self.view.hides(path.name))]
-        matching = matching_words(self.given(request), searched, term)
+        matching = self.given(request).where(*matching_words(searched, term))
         first = matching.order_by(None).order_by(self.key).limit(self.limit)
         found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(first))
         return found

@@ -15,8 +15,8 @@ from opportune.admin.errors import ValidationRefused, translate_database_errors
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.files import FileField
-from opportune.admin.paths import loading
 from opportune.admin.protocols import View
+from opportune.db.paths import loading
 
 MAX_INLINE_ROWS = 50
 """Rows: whoever has more sees the newest below the form, and the rest in their list."""

@@ -16,9 +16,9 @@ from opportune.admin.forms.inlines import ROW_IS_GONE
 from opportune.admin.import_export.export import cell_of, file_value
 from opportune.admin.import_export.import_file import FormFiller, ImportRow, empty_form, names_to_import
 from opportune.admin.import_export.names import NameResolver, with_names
-from opportune.admin.paths import loading
 from opportune.admin.protocols import View
 from opportune.db.columns import natural_key_of
+from opportune.db.paths import loading
 
 MAX_REPORTED_ERRORS = 20
 MAX_TOLD_LENGTH = 60

@@ -17,10 +17,10 @@ from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.forms.typed_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
-from opportune.admin.paths import values_at
 from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.db.columns import choice_label, choices_of, label_of, title_of
+from opportune.db.paths import values_at
 from opportune.fields.display import display
 from opportune.fields.files import FileColumn
 

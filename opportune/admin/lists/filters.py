@@ -17,7 +17,6 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.forms.many_to_many import ManyToManyLookup
-from opportune.admin.paths import Path, column_of_relation, is_linked, parse_path
 from opportune.admin.protocols import View
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.columns import (
@@ -29,6 +28,7 @@ from opportune.db.columns import (
     many_to_many_of,
 )
 from opportune.db.model import utc_now
+from opportune.db.paths import Path, column_of_relation, is_linked, parse_path
 from opportune.errors import OperatorError
 from opportune.web.time_zone import local, start_of_day
 

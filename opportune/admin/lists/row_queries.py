@@ -10,9 +10,9 @@ from starlette.requests import Request
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.parameters import refuse_unknown_parameters
-from opportune.admin.lists.search import matching_words
-from opportune.admin.paths import parse_path, sorted_by
 from opportune.admin.persistence.transactions import PersistenceMixin
+from opportune.db.matching import matching_words
+from opportune.db.paths import parse_path
 
 
 class RowQueriesMixin(PersistenceMixin):
@@ -48,7 +48,7 @@ class RowQueriesMixin(PersistenceMixin):
         return select(func.count()).select_from(rows.with_only_columns(self.pk_columns[0]).order_by(None).subquery())
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
-        return matching_words(stmt, [parse_path(self.mapper, path) for path in self.search_names], term)
+        return stmt.where(*matching_words([parse_path(self.mapper, path) for path in self.search_names], term))
 
     def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
         """As the address asks, or by default. Rows that are equal in it have an order too, or pages would mix them."""
@@ -59,7 +59,10 @@ class RowQueriesMixin(PersistenceMixin):
         default = ((self.name_of(name), last) for name, last in self.default_sort())
         wishes = [(wish, is_descending)] if wish else [each for each in default if not self.hides(each[0])]
         wishes = wishes or [(key.key, True) for key in self.pk_columns]
-        return sorted_by(stmt, self.mapper, wishes, self.pk_columns)
+        values = [(parse_path(self.mapper, name).to_title().value(), is_descending) for name, is_descending in wishes]
+        named = {name for name, _ in wishes}
+        values += [(key, wishes[-1][1]) for key in self.pk_columns if key.key not in named]
+        return stmt.order_by(*(value.desc() if is_descending else value.asc() for value, is_descending in values))
 
     def default_sort(self) -> list[tuple[str, bool]]:
         """The newest first, unless the view says otherwise."""

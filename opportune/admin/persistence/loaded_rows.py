@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 
-from opportune.admin.paths import column_of_relation, loading, values_at
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.db.columns import many_to_many_of
+from opportune.db.paths import column_of_relation, loading, values_at
 
 
 class LoadedRowsMixin(AdapterView):
