@@ -33,29 +33,22 @@ def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:
 
 
 def undeletable(text: str, path: str, *, is_of_team: bool = False) -> str:
-    """The table where the rows at this address cannot be deleted any more: another model points at them."""
-    answers = ("204", "303"), ("422", "422")
-    return "".join(f"{_changed(line, path, *answers, is_of_team)}\n" for line in text.splitlines())
+    """Return the table for rows at this address that can no longer be deleted: another model points at them."""
+    return "".join(f"{_refused(line, path, is_of_team=is_of_team)}\n" for line in text.splitlines())
 
 
-def deletable(text: str, path: str, *, is_of_team: bool = False) -> str:
-    """The table where they can be deleted again."""
-    answers = ("422", "422"), ("204", "303")
-    return "".join(f"{_changed(line, path, *answers, is_of_team)}\n" for line in text.splitlines())
-
-
-def _changed(line: str, path: str, before: tuple[str, str], after: tuple[str, str], is_of_team: bool) -> str:
+def _refused(line: str, path: str, *, is_of_team: bool) -> str:
     is_page = re.search(rf" POST +{path}/{{\w+}}/delete ", line)
-    if is_page or re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
-        source, method, address, *answers = line.split()
-        old, new = before[bool(is_page)], after[bool(is_page)]
-        # Of a team's rows the others are answered as before they have one.
-        changed = (
-            new if each == old and (role == "owner" or not is_of_team) else each
-            for role, each in zip(ROLES, answers, strict=True)
-        )
-        return _line(source, method, address, tuple(changed))
-    return line
+    if not is_page and not re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
+        return line
+    source, method, address, *answers = line.split()
+    deleted = "303" if is_page else "204"
+    # Of a team's rows the others are answered as before they have one.
+    changed = (
+        "422" if answer == deleted and (role == "owner" or not is_of_team) else answer
+        for role, answer in zip(ROLES, answers, strict=True)
+    )
+    return _line(source, method, address, tuple(changed))
 
 
 def _line(source: str, method: str, path: str, answers: tuple[str, ...]) -> str:

@@ -134,31 +134,3 @@ def _module_of(node: ast.stmt) -> str:
 def _section(module: str) -> int:
     root = module.partition(".")[0]
     return 0 if root == "__future__" else 1 if root in sys.stdlib_module_names else 3 if root in OWN else 2
-
-
-def without_names(source: Source, names: set[str]) -> Source:
-    """A module that does not import these names any more."""
-    for node in reversed(source.tree.body):
-        if not isinstance(node, ast.ImportFrom):
-            continue
-        kept = [alias for alias in node.names if (alias.asname or alias.name) not in names]
-        if not kept:
-            source = without_statement_line(source, node)
-        elif len(kept) < len(node.names):
-            source = _narrowed(source, node, names)
-    return source
-
-
-def without_statement_line(source: Source, node: ast.ImportFrom) -> Source:
-    lines = source.text.splitlines(keepends=True)
-    return Source("".join(lines[: node.lineno - 1] + lines[node.end_lineno or node.lineno :]))
-
-
-def _narrowed(source: Source, node: ast.ImportFrom, names: set[str]) -> Source:
-    place = source.place(node)
-    kept = {f"{each.name} as {each.asname}" if each.asname else each.name for each in node.names} - names
-    if node.lineno == node.end_lineno:
-        return source.replaced(place.start, place.end, _statement(node.module or "", kept))
-    lines = source.text.splitlines(keepends=True)
-    gone = {each.lineno for each in node.names if (each.asname or each.name) in names}
-    return Source("".join(line for number, line in enumerate(lines, 1) if number not in gone))

@@ -14,13 +14,13 @@ from opportune.db.migrations.graph import MigrationGraph
 
 
 def command(
-    feature: Annotated[str, typer.Argument(help="The feature that it is a part of.")],
+    feature: Annotated[str, typer.Argument(help="The feature of the model.")],
     name: Annotated[str, typer.Argument(help="Its class in models.py, such as Book.")],
     yes: NoInput = False,
 ) -> None:
-    """Take a model out: its classes, routers, tests and entries, with a migration that drops its table.
+    """Remove a model's class, tests and templates, and write a migration that drops its table.
 
-    What other code still uses is not removed.
+    Other lines of the feature that name it are listed, for you to remove. Models that other code needs stay.
     """
     removal = plan_removal(PROJECT, feature, name)
     tell = say if yes else print  # what a question is about is always told
@@ -30,14 +30,19 @@ def command(
     if not yes and not typer.confirm("Remove it? What git does not have cannot be brought back."):
         raise typer.Abort
     carry_out(removal)
-    say(f"{name} is out of app/{feature}. Next:")
+    say(f"{name} is out of app/{feature}/models.py.")
+    if places := list(removal.leftovers()):
+        print("Remove these lines too, or what defines them:")
+        for place in places:
+            print(f"  {place}")
+    say("Next:")
     say("  python3 oppman.py migrate")
 
 
 def carry_out(removal: ModelRemoval) -> None:
     """Change and delete the files, and write the migration, all or nothing."""
-    from opportune.cli.scaffold.migration import draft_drop, feature_names  # noqa: PLC0415
-    from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415
+    from opportune.cli.scaffold.migration import draft_drop, feature_names  # noqa: PLC0415 - takes long; the question comes first
+    from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415 - as above
 
     graph = MigrationGraph(feature_names((removal.project / INSTALLED).read_text(encoding="utf-8")))
     feature, file = removal.model.feature, removal.model.file

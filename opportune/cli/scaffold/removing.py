@@ -1,273 +1,153 @@
-"""Takes a model out of a feature again: what `addmodel` wrote for it, and what else is of it alone."""
+"""Removal of a model: its classes, tests and templates. Other code that names it is listed, not edited."""
 
 import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from opportune.cli.scaffold.access import deletable
-from opportune.cli.scaffold.feature_file import feature_call
 from opportune.cli.scaffold.models import KnownModel, KnownModels
-from opportune.cli.scaffold.module_imports import without_names
 from opportune.cli.scaffold.removal import refuse_unknown
-from opportune.cli.scaffold.source import NotAsExpected, Source, read_source, without, without_statement
 from opportune.cli.scaffold.words import plural, snake
 from opportune.config.project import PACKAGE
 from opportune.errors import OperatorError
 
 
-@dataclass
-class ModelRemoval:
-    """What goes with a model, worked out before anything is changed."""
-
-    project: Path
-    model: KnownModel
-    texts: dict[Path, str] = field(default_factory=dict)
-    """The files that change, as they will be."""
-    gone: list[Path] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-    """Classes and routers that go."""
-    tables: list[str] = field(default_factory=list)
-
-    @property
-    def folder(self) -> Path:
-        return self.project / PACKAGE / self.model.feature
-
-    def summary(self) -> Iterator[str]:
-        """What goes, a line each."""
-        yield f"{', '.join(sorted(self.names))} of {PACKAGE}/{self.model.feature}"
-        yield from (path.relative_to(self.project).as_posix() for path in self.gone)
-        yield f"once you run migrate: {', '.join(self.tables)} with all rows"
-
-
-def plan_removal(project: Path, feature: str, name: str) -> ModelRemoval:
-    """What is to be removed.
+def plan_removal(project: Path, feature: str, name: str) -> "ModelRemoval":
+    """Return what is to be removed.
 
     Raises:
-        OperatorError: there is no such model, or other code needs it.
+        OperatorError: there is no such model, or other models and features need it.
     """
-    known = KnownModels(project)
-    there = [each for each in known.all if each.feature == feature]
-    found = next((each for each in there if each.name == name), None)
-    if found is None or found.file.parent.parent != project / PACKAGE:
-        if not there:
+    models = [each for each in KnownModels(project).all if each.feature == feature]
+    model = next((each for each in models if each.name == name), None)
+    if model is None or model.file.parent.parent != project / PACKAGE:
+        if not models:
             refuse_unknown(feature, project)
-        names = ", ".join(each.name for each in there) or "none"
+        names = ", ".join(each.name for each in models) or "none"
         raise OperatorError(f"{feature} has no model {name}. It has: {names}.")
-    if len(there) == 1:
+    if len(models) == 1:
         raise OperatorError(
             f"{name} is the only model of {feature}: delete that, python3 oppman.py removeapp {feature}"
         )
-    removal = ModelRemoval(project, found)
-    _find_names(removal)
-    _cut(removal)
-    _cut_feature(removal)
-    _find_files(removal)
-    _refuse_uses(removal)
+    removal = ModelRemoval(project, model)
+    if place := next(removal.uses(), ""):
+        raise OperatorError(f"{name} is used by {place}: change that first.")
     return removal
 
 
-def _find_names(removal: ModelRemoval) -> None:
-    """The model, what is there for it alone in models.py, and what is made of these in the other files."""
-    models = read_source(removal.model.file.read_text(encoding="utf-8"), "models.py")
-    classes = {node.name: node for node in models.tree.body if isinstance(node, ast.ClassDef)}
-    own = classes[removal.model.name]
-    mentioned = _names_in(own)
-    links = {
-        each.value.id
-        for each in ast.walk(own)
-        if isinstance(each, ast.keyword) and each.arg == "link_model" and isinstance(each.value, ast.Name)
-    }
-    others = set().union(*(_names_in(node) for name, node in classes.items() if name not in {own.name, *links}), set())
-    enums = {
-        name
-        for name in mentioned & classes.keys() - others
-        if any("Enum" in ast.unparse(b) for b in classes[name].bases)
-    }
-    removal.names = {own.name, *links, *enums}
-    known = KnownModels(removal.project).all
-    tables = {each.name: each.table for each in known if each.feature == removal.model.feature}
-    removal.tables = [tables[name] for name in (own.name, *sorted(links))]
-    files = [Source(path.read_text(encoding="utf-8")) for path in _files(removal)]
-    while True:
-        more = {name for source in files for node in source.tree.body for name in _made_of(node, removal.names)}
-        if more <= removal.names:
-            return
-        removal.names |= more
+@dataclass(frozen=True)
+class ModelRemoval:
+    """The files that change or go with a model."""
 
+    project: Path
+    model: KnownModel
 
-def _files(removal: ModelRemoval) -> list[Path]:
-    return [path for path in sorted(removal.folder.glob("*.py")) if path.name not in ("feature.py", "models.py")]
+    def summary(self) -> Iterator[str]:
+        """Name what is removed, an item a line."""
+        yield f"{', '.join(sorted(self.classes))} of {self._shown(self.model.file)}"
+        yield from map(self._shown, self.gone)
+        yield f"once you run migrate: {', '.join(self.tables)} with all rows"
 
+    @cached_property
+    def classes(self) -> dict[str, ast.ClassDef]:
+        """The model, its link tables, and the enums that no other class of the file uses."""
+        tree = ast.parse(self.model.file.read_bytes())
+        there = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        own = there[self.model.name]
+        links = {
+            ast.unparse(each.value)
+            for each in ast.walk(own)
+            if isinstance(each, ast.keyword) and each.arg == "link_model"
+        }
+        used = {name for other in there.values() if other is not own for name in _names_in(other)}
+        enums = {name for name in (_names_in(own) & there.keys()) - used if "Enum" in ast.unparse(there[name].bases[0])}
+        return {name: there[name] for name in (own.name, *sorted(links & there.keys()), *sorted(enums))}
 
-def _made_of(node: ast.stmt, names: set[str]) -> set[str]:
-    """What a statement at the top of a module defines from these names: `class Posts(Crud[Post])`, a router."""
-    match node:
-        case ast.ClassDef(name=name, bases=bases, keywords=keywords):
-            return {name} if any(_names_in(each) & names for each in (*bases, *keywords)) else set()
-        case ast.Assign(targets=[ast.Name(id=name)], value=value) if _names_in(value) & names:
-            return {name}
-    return set()
+    @cached_property
+    def tables(self) -> list[str]:
+        """Tables of the removed classes, the model's first."""
+        tables = {each.name: each.table for each in KnownModels(self.project).all if each.feature == self.model.feature}
+        return [tables[name] for name in self.classes if name in tables]
+
+    @cached_property
+    def texts(self) -> dict[Path, str]:
+        """New texts of `models.py` and of the access table."""
+        texts = {self.model.file: _without(self.model.file, list(self.classes.values()))}
+        table = self.project / "tests" / self.model.feature / "access.txt"
+        if table.is_file():
+            pages = rf"|(?:/api/v1)?{re.escape(self._path)}" if self._path else ""
+            own = re.compile(rf" (?:/admin/{self.model.identity}{pages})(?:/| )")
+            lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
+            texts[table] = "".join(line for line in lines if not own.search(line))
+        return texts
+
+    @cached_property
+    def gone(self) -> Sequence[Path]:
+        """Its tests and templates, under the names that `addmodel` gives them."""
+        model, tests = self.model, self.project / "tests" / self.model.feature
+        imported = re.compile(rf"\.{model.feature}\.models import .*\b{model.name}\b")
+        names = (f"test_{snake(plural(model.name))}.py", f"test_{snake(model.name)}_rows.py")
+        found = [
+            path for name in names if (path := tests / name).is_file() and imported.search(path.read_text("utf-8"))
+        ]
+        return [*found, *sorted((self.project / "templates" / model.feature).glob(f"{snake(model.name)}_*.html"))]
+
+    def uses(self) -> Iterator[str]:
+        """Places that keep it from being removed: other models, and code of other features."""
+        model, names = self.model, "|".join(self.classes)
+        needed = re.compile(
+            rf"\b{PACKAGE}\.{model.feature}\.models import .*\b{model.name}\b"
+            rf'|foreign_key="(?:{"|".join(self.tables)})\.'
+        )
+        named = re.compile(rf"(?<![\w\"'/.])(?:{names})\b(?![\"'])")
+        kept = {number for node in self.classes.values() for number in range(node.lineno, (node.end_lineno or 0) + 1)}
+        for path in sorted(self.project.glob(f"{PACKAGE}/*/*.py")) + sorted(self.project.glob("tests/*/*.py")):
+            is_own = path == model.file
+            if is_own or path.parent.name != model.feature:
+                for number, line in _code_lines(path):
+                    if not (is_own and number in kept) and (needed.search(line) or (is_own and named.search(line))):
+                        yield f"{self._shown(path)}:{number}"
+
+    def leftovers(self) -> Iterator[str]:
+        """Lines of its own feature that still name it, such as `app/blog/service.py:4`."""
+        others = "|".join(each.name for each in KnownModels(self.project).all if each.name not in self.classes)
+        names = "|".join(dict.fromkeys(each for name in self.classes for each in (name, plural(name))))
+        path = rf'|"{re.escape(self._path)}["/]' if self._path else ""
+        router = snake(plural(self.model.name))
+        named = re.compile(
+            rf'\b(?!(?:{others})\b)(?:{names})(?:[A-Z]\w*)?\b|\b{router}_router\b|"{self.model.identity}": {path}'
+        )
+        folders = [self.project / part / self.model.feature for part in (PACKAGE, "tests")]
+        for file in (file for folder in folders for file in sorted(folder.rglob("*.py"))):
+            yield from (f"{self._shown(file)}:{number}" for number, line in _code_lines(file) if named.search(line))
+
+    @cached_property
+    def _path(self) -> str:
+        """The address of its pages; empty if it has none."""
+        name = f"{self.model.feature}.{self.model.name}"
+        return KnownModels(self.project).find(name, self.model.feature, "").path
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.project).as_posix()
 
 
 def _names_in(node: ast.AST) -> set[str]:
     return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
 
 
-def _cut(removal: ModelRemoval) -> None:
-    """Take the definitions out of the feature's files, and the imports that nothing needs any more."""
-    for path in (removal.model.file, *_files(removal)):
-        source = before = Source(path.read_text(encoding="utf-8"))
-        for node in reversed(before.tree.body):
-            if _defines(node) & removal.names:
-                source = without_statement(source, node)
-        if source is before:
-            continue
-        used = _names_in(source.tree)
-        removal.texts[path] = _tidied(without_names(source, (_names_in(before.tree) | removal.names) - used).text)
-
-
-def _defines(node: ast.stmt) -> set[str]:
-    match node:
-        case ast.ClassDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
-            return {name}
-    return set()
-
-
-def _tidied(text: str) -> str:
-    """Without blank lines at the start, and with no more than two of them anywhere."""
-    return re.sub(r"\n{4,}", "\n\n\n", text).strip("\n") + "\n" if text.strip() else ""
-
-
-def _cut_feature(removal: ModelRemoval) -> None:
-    """Take the entries out of `Feature(…)` that name what goes."""
-    path = removal.folder / "feature.py"
-    source = before = read_source(path.read_text(encoding="utf-8"), "feature.py")
-    addresses = _addresses(removal)
-    while found := _entry_to_cut(source, removal, addresses):
-        display, index = found
-        source = without(source, display, index)
-    removal.texts[path] = without_names(source, _names_in(before.tree) - _names_in(source.tree)).text
-
-
-def _addresses(removal: ModelRemoval) -> set[str]:
-    pages = removal.folder / "pages.py"
-    code = pages.read_text(encoding="utf-8") if pages.is_file() else ""
-    return {path for name in removal.names for path in re.findall(rf'\({name}, "(/[^"]*)"', code)}
-
-
-def _entry_to_cut(
-    source: Source, removal: ModelRemoval, addresses: set[str]
-) -> tuple[ast.List | ast.Tuple | ast.Dict | ast.Call, int] | None:
-    """The next entry that names what goes, innermost first; a list that is left empty goes with its name."""
-    try:
-        call = feature_call(source)
-    except NotAsExpected as error:
-        raise OperatorError(f"{PACKAGE}/{removal.model.feature}/feature.py {error}. Nothing was changed.") from error
-    positional = len(call.args)
-    for number, keyword in enumerate(call.keywords):
-        if keyword.arg in ("name", "summary"):
-            continue
-        for display in (node for node in ast.walk(keyword.value) if isinstance(node, ast.List | ast.Tuple | ast.Dict)):
-            for index, entry in enumerate(_keys(display)):
-                if _is_of(entry, removal, addresses):
-                    return display, index
-        if _is_of(keyword.value, removal, addresses) or _is_empty(keyword.value):
-            return call, positional + number
-    return None
-
-
-def _keys(display: ast.List | ast.Tuple | ast.Dict) -> list[ast.expr]:
-    """The entries; of groups those that have been left without rights."""
-    if isinstance(display, ast.Dict):
-        pairs = zip(display.keys, display.values, strict=True)
-        return [value if _is_empty(value) else (key or value) for key, value in pairs]
-    return display.elts
-
-
-def _is_empty(node: ast.expr) -> bool:
-    match node:
-        case ast.List(elts=[]) | ast.Tuple(elts=[]) | ast.Dict(keys=[]):
-            return True
-        case ast.Call(func=ast.Name(id="PersonalData"), keywords=keywords):
-            return any(each.arg == "owners" and _is_empty(each.value) for each in keywords)
-    return False
-
-
-def _is_of(node: ast.expr, removal: ModelRemoval, addresses: set[str]) -> bool:
-    match node:
-        case ast.Call(func=ast.Name(id="Link"), args=[_, ast.Constant(value=path), *_]):
-            return path in addresses
-        case ast.Constant(value=text):
-            return text == removal.model.identity
-        case ast.Dict(keys=[]):
-            return True
-    attributes = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
-    is_one = not isinstance(node, ast.List | ast.Tuple | ast.Dict) and not (isinstance(node, ast.Call))
-    return is_one and bool((attributes | _names_in(node)) & removal.names)
-
-
-def _find_files(removal: ModelRemoval) -> None:
-    """Its tests and templates, and its lines in access.txt."""
-    model, tests = removal.model, removal.project / "tests" / removal.model.feature
-    names = (f"test_{snake(plural(model.name))}.py", f"test_{snake(model.name)}_rows.py")
-    imported = re.compile(rf"\.{model.feature}\.models import .*\b{model.name}\b")
-    found = [path for name in names if (path := tests / name).is_file() and imported.search(path.read_text("utf-8"))]
-    removal.gone = found
-    templates = removal.project / "templates" / model.feature
-    removal.gone += sorted(templates.glob(f"{model.name.lower()}_*.html"))
-    table = tests / "access.txt"
-    if table.is_file():
-        paths = "|".join(re.escape(path) for path in sorted(_addresses(removal)))
-        own = re.compile(rf" (?:(?:/api/v1)?(?:{paths})|/admin/{model.identity})(?:/| )" if paths else r"$^")
-        lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
-        removal.texts[table] = "".join(line for line in lines if not own.search(line))
-    for target in _freed(removal):
-        table = removal.project / "tests" / target.feature / "access.txt"
-        text = removal.texts.get(table) or (table.read_text(encoding="utf-8") if table.is_file() else "")
-        if text and target.path:
-            removal.texts[table] = deletable(text, target.path, is_of_team=target.is_of_team)
-
-
-def _freed(removal: ModelRemoval) -> Iterator[KnownModel]:
-    """The models of which this one was the last whose rows kept theirs from being deleted."""
-    known = KnownModels(removal.project)
-    own, others = set(_held_tables(removal.model)), [each for each in known.all if each.name not in removal.names]
-    for table in own - {name for each in others for name in _held_tables(each)}:
-        if target := next((each for each in others if each.table == table), None):
-            yield known.find(f"{target.feature}.{target.name}", removal.model.feature, "")
-
-
-def _held_tables(model: KnownModel) -> Iterator[str]:
-    """The tables of rows that cannot be deleted while a row of this model points at them."""
-    for node in ast.walk(ast.parse(model.file.read_bytes())):
-        if isinstance(node, ast.ClassDef) and node.name == model.name:
-            keys = re.findall(r"foreign_key=['\"](\w+)\.\w+['\"]([^)]*)", ast.unparse(node))
-            yield from (table for table, more in keys if "ondelete" not in more)
-
-
-def _refuse_uses(removal: ModelRemoval) -> None:
-    """Raise OperatorError where other code names what goes, or points at its tables."""
-    key = re.compile(rf'foreign_key="(?:{"|".join(removal.tables)})\.')
-    for path in sorted(removal.project.glob(f"{PACKAGE}/*/*.py")) + sorted(removal.project.glob("tests/*/*.py")):
-        if path in removal.gone:
-            continue
-        text = removal.texts.get(path) or path.read_text(encoding="utf-8")
-        for number, line in enumerate(text.splitlines(), 1):
-            is_near = path.parent.name == removal.model.feature
-            of_it = rf"\b{PACKAGE}\.{removal.model.feature}\.models import .*\b{removal.model.name}\b"
-            if key.search(line) or (is_near and _mentions(line, removal.names)) or re.search(of_it, line):
-                where = f"{path.relative_to(removal.project).as_posix()}:{_line_before(path, line, number)}"
-                raise OperatorError(f"{removal.model.name} is used by {where}: change that first.")
-
-
-def _mentions(line: str, names: set[str]) -> bool:
-    code = line.partition("#")[0]
-    return any(re.search(rf"(?<![\w\"'/.]){name}\b(?![\"'])", code) for name in names - {"router"})
-
-
-def _line_before(path: Path, line: str, number: int) -> int:
-    """The number of a line in the file as it is still."""
+def _code_lines(path: Path) -> Iterator[tuple[int, str]]:
     lines = path.read_text(encoding="utf-8").splitlines()
-    return lines.index(line) + 1 if line in lines else number
+    return ((number, line.partition("#")[0]) for number, line in enumerate(lines, 1))
+
+
+def _without(file: Path, classes: Sequence[ast.ClassDef]) -> str:
+    """Return the text of a module without these classes and the comments right above them."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    for node in sorted(classes, key=lambda each: each.lineno, reverse=True):
+        start = min([node.lineno, *(each.lineno for each in node.decorator_list)]) - 1
+        while start and lines[start - 1].startswith("#"):
+            start -= 1
+        del lines[start : node.end_lineno]
+    return re.sub(r"\n{4,}", "\n\n\n", "".join(lines)).strip("\n") + "\n"

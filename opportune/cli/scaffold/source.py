@@ -95,41 +95,6 @@ def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Cal
     return source.replaced(end, end, f"\n{source.indent(last.start)}{item},")
 
 
-def without(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call, index: int) -> Source:
-    """The same without one entry, and without the lines that are left empty."""
-    entries = _entries(source, display)
-    if len(entries) == 1 and not isinstance(display, ast.Call):
-        return source.replaced(source.place(display).start + 1, source.place(display).end - 1, "")
-    entry = entries[index]
-    if b"\n" in source.bytes[source.place(display).start : source.place(display).end]:
-        start, end = source.bytes.rfind(b"\n", 0, entry.start) + 1, source.line_end(entry.end) + 1
-        if (
-            not source.bytes[start : entry.start].strip()
-            and not source.bytes[entry.end : end].strip(b", \n").split(b"#")[0]
-        ):
-            return source.replaced(start, end, "")
-    if index:
-        return source.replaced(entries[index - 1].end, entry.end, "")
-    return source.replaced(entry.start, entries[1].start, "")
-
-
-def without_statement(source: Source, node: ast.stmt) -> Source:
-    """A module without a class, an assignment or an import, and the comment that stands right above it."""
-    decorators = getattr(node, "decorator_list", [])
-    line = min([node.lineno, *(each.lineno for each in decorators)])
-    lines = source.text.splitlines(keepends=True)
-    while line > 1 and lines[line - 2].startswith("#"):
-        line -= 1
-    end = node.end_lineno or node.lineno
-    after = lines[end:]
-    blank = next((number for number, each in enumerate(after) if each.strip()), len(after))
-    return Source("".join(lines[: line - 1]) + "".join(after[blank:]) if after[blank:] else _ended(lines[: line - 1]))
-
-
-def _ended(lines: list[str]) -> str:
-    return "".join(lines).rstrip() + "\n" if "".join(lines).strip() else ""
-
-
 def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Place]:
     match display:
         case ast.Dict(keys=keys, values=values):

@@ -194,17 +194,28 @@ def sources(folder: Path) -> dict[str, str]:
     return {name: ast.unparse(ast.parse(text)) if "feature.py" in name else text for name, text in found.items()}
 
 
-def test_a_model_that_is_taken_out_again_leaves_what_was_there(made: tuple[Path, RunCommand]) -> None:
+def test_removemodel_lists_what_still_names_the_model(made: tuple[Path, RunCommand]) -> None:
+    """As git would, the test takes the listed files back, and the models then fit their migrations."""
     folder, run = made
     before = sources(folder)
     words = ("title:str", "owner", "kind:enum:a,b", "bookmark:Bookmark", "notes:many:Note", "helper:account")
+    originals = {path: path.read_bytes() for name in before if "/notes/" in name for path in [folder / name]}
     assert run("addmodel", "notes", "Label", *words, "--group", "Sorters")[0] == 0
     assert "422" in (folder / "tests/notes/access.txt").read_text().partition("/bookmarks/{bookmark_id}/delete")[2]
     code, output = run("removemodel", "notes", "Label", "--yes")
     assert code == 0, output
+    assert "  Kind, Label, LabelNote of app/notes/models.py\n" in output
     assert "  once you run migrate: notes_label, notes_label_note with all rows\n" in output
-    assert sources(folder) == before
-    # All models that are left are in their migrations, too; and the last one goes there, and back.
+    after = sources(folder)
+    assert after.keys() == before.keys()
+    assert "Label" not in after["app/notes/models.py"]
+    assert re.findall(r".*label.*", after["tests/notes/access.txt"]) == []
+    listed = re.findall(r"^  (app/notes/(\w+)\.py):(\d+)$", output, re.MULTILINE)
+    assert {module for _, module, _ in listed} == {"admin", "api", "feature", "pages", "service"}
+    lines = {name: (folder / name).read_text().splitlines() for name, _, _ in listed}
+    assert [line for name, _, at in listed if not re.search("[Ll]abel", line := lines[name][int(at) - 1])] == []
+    for path, text in originals.items():
+        path.write_bytes(text)
     code, output = run("makemigrations", "--check", "&&", "migrate", "notes", "&&", "migrate", "notes", "3")
     assert (code, output.startswith("No changes detected\n")) == (0, True), output
     assert (folder / "migrations/versions/notes/0004_drop_label.py").is_file()
