@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from opportune.cli.registry import HELPS
+from opportune.cli.registry import MODULES
 
 PROJECT = Path(__file__).resolve().parents[1]
 MAX_RATIO = 0.7
@@ -45,7 +45,7 @@ def main() -> int:
         print(f"{name:20} {value:7.1f} ms")
     ours, peer = medians.values()
     print(
-        f"{'ratio':20} {ours / peer:7.2f}    (at most {MAX_RATIO}; medians of {rounds} rounds, {len(HELPS)} commands)"
+        f"{'ratio':20} {ours / peer:7.2f}    (at most {MAX_RATIO}; medians of {rounds} rounds, {len(MODULES)} commands)"
     )
     return int(rounds >= ENOUGH_ROUNDS and ours / peer > MAX_RATIO)
 

@@ -13,7 +13,7 @@ import typer
 from opportune.cli import output
 from opportune.cli.main import command_group, load, reason_of_abort, usage
 from opportune.cli.process import keeping_the_process
-from opportune.cli.registry import HELPS, PROGRAM, command_files
+from opportune.cli.registry import MODULES, PROGRAM, command_files
 from opportune.config.settings import Settings, using_settings
 from opportune.errors import CommandError, OperatorError
 from opportune.runtime.suggestions import did_you_mean
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def call(name: str, arguments: Sequence[object], settings: Settings | None, options: Mapping[str, Any]) -> str:
     words = [name, *map(str, arguments)]
-    if options and (name in HELPS or name in command_files()):
+    if options and (name in MODULES or name in command_files()):
         words += options_as_words(find_command(words), options)
     try:
         asyncio.get_running_loop()

@@ -1,12 +1,13 @@
 """The command line: each command of `registry.py`, loaded from its own file when it is called.
 
 `opportune/cli/<family>/<name>.py` defines `command`: a function with Typer's annotations, or a `typer.Typer()` with
-subcommands. It may import what it likes at its top, since nobody else imports it. `CONTEXT_SETTINGS` in the same file
-are handed to Typer as they are. A command that cannot go on raises `OperatorError`; `raise typer.Exit(code)` ends it
-with another code. What it says goes through `output.py`.
+subcommands. The file's docstring is the command's help, and its first line is the line of the overview. The file may
+import what it needs at its top, since no other module imports it. `CONTEXT_SETTINGS` in the same file are handed to
+Typer as they are. A command that cannot go on raises `OperatorError`; `raise typer.Exit(code)` ends it with another
+code. Output goes through `output.py`.
 
-A feature has a command of its own name in its `commands.py`, of the same shape; its help is the first line of that
-file's docstring.
+A feature has a command of its own name in its `commands.py`, of the same shape. A docstring of the function, where
+there is one, is its help instead of the file's.
 """
 
 import errno
@@ -18,6 +19,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,12 +31,11 @@ from opportune.cli import output
 from opportune.cli.completion_adapter import complete_after_python
 from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
 from opportune.cli.registry import (
-    HELPS,
     MODULES,
     OPTIONS,
     PROGRAM,
     command_files,
-    feature_commands,
+    help_line,
     overview,
     reader_left,
 )
@@ -57,10 +58,10 @@ class Commands(TyperGroup):
     """Typer's group over the table of commands: its help loads no command, and a call loads one."""
 
     def list_commands(self, ctx: "Context") -> list[str]:
-        return [*HELPS, *command_files()]
+        return [*MODULES, *command_files()]
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
-        if cmd_name not in HELPS and cmd_name in command_files():
+        if cmd_name not in MODULES and cmd_name in command_files():
             ctx.with_resource(output.work_shown())  # a feature says how far it is by `opportune.runtime.progress`
         return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
@@ -74,7 +75,7 @@ class Commands(TyperGroup):
 
     def shell_complete(self, ctx: "Context", incomplete: str) -> "list[CompletionItem]":
         """Complete a command's name without loading all of them for their help."""
-        helps = dict.fromkeys(command_files(), "") | HELPS
+        helps = dict.fromkeys(command_files(), "") | {name: help_line(name) for name in MODULES}
         stand_ins = [TyperCommand(name, help=line) for name, line in helps.items()]
         return TyperGroup(commands=stand_ins, params=self.params).shell_complete(ctx, incomplete)
 
@@ -93,18 +94,16 @@ def common_options(
 
 def load(name: str) -> "Command":
     """The command of that name, from its file, with the options of every command."""
-    is_own = name in MODULES
-    words = HELPS[name] if is_own else feature_summary(name)
-    module = import_module(MODULES[name] if is_own else f"{PACKAGE}.{name}.commands")
+    module = import_module(MODULES.get(name) or f"{PACKAGE}.{name}.commands")
     holder = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings = getattr(module, "CONTEXT_SETTINGS", None)
+    help_ = cleandoc(module.__doc__ or "")
     if isinstance(module.command, typer.Typer):
         # A missing subcommand is wrong usage, which is one line.
-        holder.add_typer(module.command, name=name, help=words, no_args_is_help=False)
+        holder.add_typer(module.command, name=name, help=help_, no_args_is_help=False)
         command = typer.main.get_group(holder).commands[name]
     else:
-        help_ = None if module.command.__doc__ else words
-        holder.command(name, context_settings=settings, help=help_)(module.command)
+        holder.command(name, context_settings=settings, help=module.command.__doc__ or help_)(module.command)
         command = typer.main.get_command(holder)
     if not settings:  # those of another program's, such as pytest, are its own
         add_common_options(command)
@@ -170,7 +169,7 @@ def print_error(message: str, code: int) -> int:
 def usage(error: typer.TyperException, arguments: Sequence[str]) -> str:
     ctx: Context | None = getattr(error, "ctx", None)
     # Typer does not say where it was when an option lacked its value.
-    named = [word for word in arguments[:1] if word in HELPS or word in command_files()]
+    named = [word for word in arguments[:1] if word in MODULES or word in command_files()]
     path = ctx.command_path if ctx else " ".join([PROGRAM, *named])
     message = refusal(error) or unknown_option(error) or error.format_message().removeprefix("Invalid value: ")
     return wrong_usage(path, message)
@@ -203,11 +202,6 @@ def with_near_choice(message: str) -> str:
     """Typer's `'x' is not one of 'a', 'b'.`, and which of them was meant."""
     value, *choices = re.findall(r"'([^']*)'", message) or [""]
     return f"{message}{did_you_mean(value, choices)}" if " is not one of " in message else message
-
-
-def feature_summary(name: str) -> str:
-    """What the overview says of a feature with one command."""
-    return feature_commands()[name].get(name, "")
 
 
 def interrupted(error: BaseException) -> int:

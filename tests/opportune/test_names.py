@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from opportune.cli.registry import HELPS
+from opportune.cli.registry import overview
 from opportune.config.project import FRAMEWORK, PROJECT
 
 FOLDERS = (FRAMEWORK, PROJECT / "app", PROJECT / "bench")
@@ -141,7 +141,7 @@ def test_people_read_of_emails_and_of_no_letters() -> None:
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".html", ".txt")]
     assert len(files) > 50
     texts = {path.name: re.sub(r"{#.*?#}", "", path.read_text(), flags=re.DOTALL) for path in files}
-    texts["--help"] = " ".join(HELPS.values())
+    texts["--help"] = " ".join(overview())
     texts[".env.example"] = (PROJECT / ".env.example").read_text()
     assert [name for name, text in texts.items() if re.search(r"\bletters?\b", text, re.IGNORECASE)] == []
 

@@ -1,4 +1,7 @@
-"""`oppman.py changepassword`: a new password for somebody, who is signed out everywhere."""
+"""Set a user's password.
+
+The user is signed out everywhere.
+"""
 
 from typing import Annotated
 

@@ -1,4 +1,7 @@
-"""`oppman.py clearsessions`: throw out sessions, tokens, counts of attempts and account events that are over."""
+"""Delete expired sessions and tokens, and old account events.
+
+Counts of attempts that have expired go as well.
+"""
 
 from opportune.accounts.cleanup import delete_expired
 from opportune.cli.output import say

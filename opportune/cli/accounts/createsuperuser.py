@@ -1,4 +1,4 @@
-"""`oppman.py createsuperuser`: somebody who may use the admin."""
+"""Create a user who may use the admin."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`oppman.py users list|add|change|password|sign-out|delete|groups`: who has an account, and what they may do."""
+"""List, add, change or delete users."""
 
 import sys
 from collections.abc import Mapping, Sequence

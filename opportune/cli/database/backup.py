@@ -1,4 +1,4 @@
-"""`backup`: database and uploads in one file."""
+"""Put database and uploads into one file."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress

@@ -1,4 +1,10 @@
-"""`copydb`: everything from one database into another, SQLite or PostgreSQL."""
+"""Copy everything into another database.
+
+Copies all rows from SRC to DST. DST gets everything or stays as it was; SRC is only read. If DST is empty, migrations
+make its tables. Both sides are compared before it is done.
+
+Example: copydb sqlite:///./data/app.db postgresql://user:password@host/name
+"""
 
 import time
 from typing import Annotated
@@ -18,11 +24,6 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be copied.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the rows that DST has.")] = False,
 ) -> None:
-    """Copy all rows from SRC to DST. DST gets everything or stays as it was; SRC is only read.
-
-    Makes the tables in DST by the migrations if it is empty, and compares both sides before it is done.
-    Example: copydb sqlite:///./data/app.db postgresql://user:password@host/name
-    """
     from_url, to_url = (DatabaseURL.parse(text, name=name) for text, name in ((source, "SRC"), (target, "DST")))
     for url in (from_url, to_url):
         for notice in url.notices:

@@ -1,4 +1,7 @@
-"""`oppman.py dbshell`: sqlite3 or psql on DATABASE_URL."""
+"""Open the database's own client.
+
+It is sqlite3 or psql. Example: dbshell -- -c 'select 1'
+"""
 
 import os
 import shutil
@@ -19,7 +22,6 @@ from opportune.errors import OperatorError
 def command(
     arguments: Annotated[list[str] | None, typer.Argument(help="What follows -- is for sqlite3 or psql.")] = None,
 ) -> None:
-    """Open the database's own client. Example: dbshell -- -c 'select 1'"""
     settings = get_settings()
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
     client = postgresql(url) if url.kind == "postgresql" else sqlite(url)

@@ -1,4 +1,4 @@
-"""`oppman.py demo load|clear`: believable data to look at."""
+"""Load or clear the demonstration data."""
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession

@@ -1,4 +1,7 @@
-"""`oppman.py doctor`: what is the matter with the database?"""
+"""Examine the database and say what is wrong with it.
+
+Changes nothing. Exits with 1 if the site would not work.
+"""
 
 import sys
 import textwrap
@@ -30,7 +33,6 @@ def command(
     workers: Annotated[int, typer.Option(min=1, help="Processes that serve, as given to runserver.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="For programs (docs/databases.md has the keys).")] = False,
 ) -> None:
-    """Examine the database and say what is wrong with it. Changes nothing. Exits with 1 if the site would not work."""
     settings = get_settings()
     with runner() as loop:
         diagnoses = loop.run(diagnose(circumstances(settings, url, workers)))

@@ -1,4 +1,7 @@
-"""`dumpdata`: rows as JSON."""
+"""Write rows as JSON.
+
+loaddata reads it. Hashes of passwords and of sessions are data: keep the file secret.
+"""
 
 import sys
 from pathlib import Path
@@ -29,7 +32,6 @@ def command(
         bool, typer.Option("--natural", help="Tell rows by their natural key where they have one, not by numbers.")
     ] = False,
 ) -> None:
-    """Write rows as JSON, for loaddata to read. Hashes of passwords and of sessions are data: keep the file secret."""
     tables = select_tables(tables_by_name(Model.metadata, installed_names()), wanted or [], installed_names())
     models = [model for feature in installed_features() for model in feature.models]
     keys = natural_keys(models) if natural else None

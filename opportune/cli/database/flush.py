@@ -1,4 +1,9 @@
-"""`flush`: no rows, but every table."""
+"""Delete all rows and keep the tables.
+
+Users go as well. Tables and the record of migrations stay; numbering begins again.
+
+Groups that features ship and indexes for search, which `migrate` adds, are there again afterwards.
+"""
 
 import sys
 from typing import Annotated
@@ -24,10 +29,6 @@ def command(
     yes: NoInput = False,
     force: Annotated[bool, typer.Option("--force", help="In production, too.")] = False,
 ) -> None:
-    """Delete all rows, those of users too. Tables and the record of migrations stay; numbering begins again.
-
-    What `migrate` adds besides is there again afterwards: groups that features ship, and indexes for search.
-    """
     settings = migrated_settings()
     if settings.is_production and not force:
         raise OperatorError("This is production: nothing was deleted. `backup` first, and say --force if it is meant.")

@@ -1,4 +1,9 @@
-"""`inspectdb`: write models of existing tables, to look at or as a feature of the project."""
+"""Write models of tables that are there already.
+
+These are the tables in DATABASE_URL that belong to no installed feature.
+
+To adopt them: inspectdb --into legacy, makemigrations, migrate --fake-initial.
+"""
 
 import importlib
 import importlib.util
@@ -72,10 +77,6 @@ def command(
         str, typer.Option(metavar="FEATURE", help="Make a feature of the models instead of printing them.")
     ] = "",
 ) -> None:
-    """Write models of the tables in DATABASE_URL that belong to no installed feature.
-
-    To adopt them: inspectdb --into legacy, makemigrations, migrate --fake-initial.
-    """
     if not importlib.util.find_spec("sqlacodegen"):
         raise OperatorError(f"This needs more than is installed here: python3 -m pip install --no-deps -r {DEV}")
     if into and views:

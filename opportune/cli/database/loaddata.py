@@ -1,4 +1,7 @@
-"""`loaddata`: rows from JSON."""
+"""Add rows from JSON files.
+
+Rows whose key is there are replaced. All of them are added, or none if one is wrong.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,7 +30,6 @@ STDIN = "-"
 def command(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="What dumpdata has written; - is the input.")],
 ) -> None:
-    """Add the rows of JSON files, and replace those whose key is there. All of them, or none if one is wrong."""
     url = migration_url(migrated_settings())
     models = [model for feature in installed_features() for model in feature.models]
     with progress("Loading", unit="rows") as bar, destination(url) as connection, explained_errors(url):

@@ -1,4 +1,7 @@
-"""`makemigrations`: write what the models ask for."""
+"""Write the migrations that the models ask for.
+
+On a terminal it asks what it cannot know; elsewhere options say it.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -60,7 +63,6 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
         ),
     ] = None,
 ) -> None:
-    """Write what the models ask for. On a terminal it asks what it cannot know; elsewhere options say it."""
     graph = MigrationGraph(installed_names())
     if merge:
         merge_branches(graph, [feature] if feature else graph.features, writes=not (check or dry_run))

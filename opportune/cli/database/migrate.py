@@ -1,4 +1,4 @@
-"""`migrate`: bring the database to the state of the code, or one feature to a migration of it."""
+"""Apply migrations, or go back to one."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""`restore`: database and uploads as they were when a backup was made."""
+"""Bring database and uploads back from a backup."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`showmigrations`: what there is, and what is applied."""
+"""List the migrations and mark the applied ones."""
 
 from collections.abc import Collection
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`sqlmigrate`: the SQL of a migration, for those who look first or apply it by hand."""
+"""Show the SQL of one migration."""
 
 from typing import Annotated
 

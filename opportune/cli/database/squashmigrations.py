@@ -1,4 +1,8 @@
-"""`squashmigrations`: all migrations of a feature as one."""
+"""Put one migration in the place of all of a feature's.
+
+It is made from the feature's models. For a database that has all of them nothing changes; a new one gets the one.
+Migrate every database first.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -27,10 +31,6 @@ def command(
     ends: Annotated[list[str] | None, typer.Argument(metavar="START END", help="The first and the newest.")] = None,
     yes: NoInput = False,
 ) -> None:
-    """Put one migration in the place of all of a feature's, made from its models.
-
-    For a database that has them all nothing changes; a new one gets the one. Migrate every database first.
-    """
     graph = MigrationGraph(installed_names())
     refuse_parts(graph, feature, ends or [])
     if collect(get_settings(), graph, feature, None, make_empty=False):

@@ -1,4 +1,4 @@
-"""`oppman.py deploy init|check|rehearse HOST`: a host's own files, and its rules before anything is pushed."""
+"""Write a host's files, check the settings by its rules, rehearse it here."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""`oppman.py check`: what would go wrong, before it does."""
+"""Look for mistakes in settings and database.
+
+Exits with 1 if there are errors.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,7 +37,7 @@ from opportune.cli.development.check_results import as_data, refuse_errors, tell
 from opportune.cli.development.check_vectors import check_vectors
 from opportune.cli.loop import runner
 from opportune.cli.output import Progress, print_json, progress, say
-from opportune.cli.registry import HELPS
+from opportune.cli.registry import MODULES
 from opportune.cli.transaction import in_transaction
 from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
@@ -70,7 +73,6 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Look for mistakes in settings and database. Exits with 1 if there are errors."""
     settings = get_settings()
     checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(TRIALS if try_out else ())]
     with progress("Checking", len(checks), "checks") as bar:
@@ -152,7 +154,7 @@ def check_commands(_settings: Settings) -> Iterator[Finding]:
     """A command of a feature has the feature's name, and those of oppman.py come first."""
     for feature in installed_features():
         path = PROJECT / PACKAGE / feature.name / "commands.py"
-        if feature.name in HELPS and path.exists():
+        if feature.name in MODULES and path.exists():
             yield Finding(
                 f"{display_path(path)} has no effect: oppman.py has a command {feature.name} of its own. "
                 "Put yours into a feature with another name."

@@ -1,4 +1,4 @@
-"""`oppman.py llm list|ask|evaluate|off|on`: the language models of the site, tried from a terminal, or switched off."""
+"""List, ask or evaluate the language models; off and on."""
 
 import asyncio
 import sys

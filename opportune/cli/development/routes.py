@@ -1,4 +1,7 @@
-"""`oppman.py routes`: every address that the site answers."""
+"""List the addresses of the site.
+
+Each with its methods, its name and the feature that serves it.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple
@@ -28,7 +31,6 @@ def command(
     words: Annotated[str, typer.Argument(metavar="FILTER", help="Only lines that contain this.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """List the addresses of the site with their methods and names, and the feature that answers."""
     found = [row for row in sorted(find_rows(application().routes)) if words.lower() in " ".join(row).lower()]
     if as_json:
         print_json([{**row._asdict(), "methods": row.methods.split(",")} for row in found])

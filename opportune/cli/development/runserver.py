@@ -1,4 +1,7 @@
-"""`oppman.py runserver`: the site on a port, in one process, in several, or reloading itself."""
+"""Run the site; in development it reloads itself.
+
+Ctrl-C stops it.
+"""
 
 import os
 import re
@@ -45,7 +48,6 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     no_input: NoInput = False,
 ) -> None:
-    """Run the site until Ctrl-C; in development it reloads itself."""
     if address is not None:
         host, port = given_address(address, host, port)
     settings = settings_with_https(https)

@@ -1,4 +1,7 @@
-"""`oppman.py sendtestemail`: does mail arrive?"""
+"""Send an e-mail to see whether mail arrives.
+
+It goes by MAIL_URL, without a job.
+"""
 
 import logging
 from typing import Annotated
@@ -16,7 +19,6 @@ from opportune.mail.transport import transport_for
 def command(
     addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Whom to write to.")],
 ) -> None:
-    """Send an e-mail by MAIL_URL at once, without a job, to see whether mail arrives."""
     settings = get_settings()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # where console: shows it
     with runner() as loop:

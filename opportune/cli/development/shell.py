@@ -1,4 +1,7 @@
-"""`oppman.py shell`: a Python prompt that awaits, with the models and a session at hand."""
+"""Open an async Python shell with the models at hand.
+
+It is IPython if that is installed. Code on standard input is run as well.
+"""
 
 import ast
 import asyncio
@@ -32,7 +35,6 @@ def command(
     code: Annotated[str | None, typer.Option("-c", help="Run this and end, instead of asking. May await.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Python's own prompt, even where IPython is.")] = False,
 ) -> None:
-    """Open an async Python shell, IPython's if it is installed; code on standard input is run, too."""
     if code is None and not sys.stdin.isatty():
         code = sys.stdin.read()
     with runner() as loop:

@@ -1,4 +1,7 @@
-"""`oppman.py test`: pytest, in the project's folder."""
+"""Run the tests; arguments and options are pytest's.
+
+Its own help: test -- --help. `-n 4` runs them in so many processes; `-n` alone, or no arguments, on all cores.
+"""
 
 import importlib.util
 import os
@@ -34,10 +37,6 @@ def command(
     ] = False,
     browser: Annotated[bool, typer.Option("--browser", help="Only what drives a browser.")] = False,
 ) -> None:
-    """Run the tests; further arguments and options are pytest's (its own help: test -- --help).
-
-    `-n 4` runs them in so many processes; `-n` alone, or no arguments, on all cores.
-    """
     words = [*([ONLY_PROJECT] if project else []), *(arguments or [])]
     for one, other in {"project": "framework", "sqlite": "postgres"}.items():
         if locals()[one] and locals()[other]:

@@ -18,7 +18,7 @@ from opportune.cli.environment import wheels
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run
 from opportune.cli.environment.preflight import check_machine
 from opportune.cli.process import exec_process
-from opportune.cli.registry import COMPLETING, HELPS, PROGRAM, command_files
+from opportune.cli.registry import COMPLETING, MODULES, PROGRAM, command_files
 from opportune.cli.usage import unknown_command, wrong_usage
 from opportune.config.project import PROJECT, env_file_value
 
@@ -72,7 +72,7 @@ def refuse_unknown_command(arguments: list[str]) -> None:
     """Exit before anything is installed for a mistyped command."""
     words = [word for word in arguments if word not in COMMON_OPTIONS]
     name = next(iter(words[1:] if words[:1] == ["help"] else words), "-")
-    if not name.startswith("-") and (message := unknown_command(name, [*HELPS, *command_files()])):
+    if not name.startswith("-") and (message := unknown_command(name, [*MODULES, *command_files()])):
         print(wrong_usage(PROGRAM, message), file=sys.stderr)
         sys.exit(2)
 

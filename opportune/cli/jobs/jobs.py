@@ -1,4 +1,4 @@
-"""`oppman.py jobs list|show|retry|cancel|url`: what the site has to do, does and has done."""
+"""List, show, retry or cancel jobs; the address for a cron service."""
 
 from collections.abc import Iterator
 from datetime import datetime

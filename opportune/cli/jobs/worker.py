@@ -1,4 +1,7 @@
-"""`oppman.py worker`: does the jobs that the site queues."""
+"""Do the jobs that the site queues.
+
+Runs until Ctrl-C or SIGTERM. Run as many workers as you like, on as many machines.
+"""
 
 import asyncio
 import signal
@@ -25,7 +28,6 @@ def command(
         int | None, typer.Option(min=1, max=1000, help="Jobs at a time. [default: DATABASE_POOL_SIZE]")
     ] = None,
 ) -> None:
-    """Do jobs until Ctrl-C or SIGTERM. Run as many workers as you like, on as many machines."""
     settings = migrated_settings()
     dictConfig(logging_config(settings))
     with runner() as loop, suppress(KeyboardInterrupt, asyncio.CancelledError):

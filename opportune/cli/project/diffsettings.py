@@ -1,4 +1,7 @@
-"""`oppman.py diffsettings`: which settings are not as they are by default."""
+"""List the settings that differ from their defaults.
+
+Secrets are not shown.
+"""
 
 from opportune.admin.operations.settings_table import shown_settings
 from opportune.cli.output import print_json, print_table, say
@@ -8,7 +11,6 @@ from opportune.config.settings import get_settings
 
 
 def command(as_json: AsJson = False) -> None:
-    """List the settings that differ from their defaults, beside these. Secrets are not shown."""
     rows = [row for row in shown_settings(get_settings(), installed_features()) if row.differs]
     if as_json:
         print_json([{"name": row.name, "value": row.value, "default": row.default} for row in rows])

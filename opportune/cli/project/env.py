@@ -1,4 +1,4 @@
-"""`oppman.py env [init]`: which settings are set, and by what; or a first `.env`."""
+"""List the settings that are set, and by what; write a first .env."""
 
 from typing import Annotated
 

@@ -1,4 +1,7 @@
-"""`oppman.py lock`: the requirements locks, made from pyproject.toml by uv."""
+"""Make the requirements locks again.
+
+uv makes them from pyproject.toml. Versions stay as they are unless it asks for others.
+"""
 
 import os
 import shutil
@@ -21,7 +24,6 @@ def command(
     upgrade: Annotated[bool, typer.Option(help="Take the newest versions that pyproject.toml allows.")] = False,
     check: Annotated[bool, typer.Option(help="Write nothing; exit with 1 if a lock is out of date.")] = False,
 ) -> None:
-    """Make the requirements locks again from pyproject.toml. Versions stay as they are unless it asks for others."""
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if not uv:
         raise OperatorError(f"uv is not installed here: python3 -m pip install --no-deps -r {DEV}")

@@ -1,4 +1,7 @@
-"""`oppman.py quickstart`: from a fresh clone to a running site. Whatever is there already stays as it is."""
+"""Set up everything and run the site.
+
+Harmless to repeat: what is there already stays as it is.
+"""
 
 import secrets
 import socket
@@ -53,7 +56,6 @@ def command(
     no_input: NoInput = False,
     no_model: Annotated[bool, typer.Option("--no-model", help="Leave out the local model (127 MB).")] = False,
 ) -> None:
-    """Set up everything and run the site. Harmless to repeat."""
     settings = load_settings()
     refuse_production(settings)
     startup.read_addresses(settings)

@@ -1,4 +1,4 @@
-"""`oppman.py secrets generate|rotate`: a SECRET_KEY, and a newer one."""
+"""Make a SECRET_KEY, or put a newer one into .env."""
 
 from typing import Annotated
 

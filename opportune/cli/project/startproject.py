@@ -1,4 +1,7 @@
-"""`oppman.py startproject`, where it is called like the other commands. `oppman.py` itself does without Typer."""
+"""Begin a project of your own.
+
+It is made from this clone of the starter. `oppman.py` itself calls it without Typer.
+"""
 
 from typing import Annotated
 
@@ -12,5 +15,4 @@ CONTEXT_SETTINGS = {"ignore_unknown_options": True, "help_option_names": []}
 def command(
     arguments: Annotated[list[str] | None, typer.Argument(metavar="NAME [DIR]", show_default=False)] = None,
 ) -> None:
-    """Begin a project of your own, from this clone of the starter."""
     raise typer.Exit(main(arguments or []))

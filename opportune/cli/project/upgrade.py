@@ -1,4 +1,8 @@
-"""`oppman.py upgrade`: the next release of the framework, on a branch of the project's git."""
+"""Take the next release of the framework, on a branch of git.
+
+The branch is upgrade-VERSION. Your own files stay as they are. Where you have changed the framework, both changes
+are merged.
+"""
 
 import subprocess
 import sys
@@ -43,10 +47,6 @@ def command(
     keep: Annotated[bool, typer.Option("--keep", help="Take none of them.")] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Do not run the project's tests afterwards.")] = False,
 ) -> None:
-    """Take the next release of the framework into the project, on a branch of git: upgrade-VERSION.
-
-    Your own files stay as they are. Where you have changed the framework, both changes are merged.
-    """
     if yes and keep:
         raise typer.BadParameter("--yes and --keep exclude each other.")
     if not (PROJECT / "opportune").is_dir():

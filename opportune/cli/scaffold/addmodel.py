@@ -1,4 +1,27 @@
-"""`oppman.py addmodel`: a model of a feature, with its pages, API, admin, tests and migration."""
+"""Add a model to a feature: table, pages, API, admin, tests.
+
+Everything that it writes is ready to be changed.
+
+\b
+Types                            what follows them
+str text markdown                a length: title:str:120
+int float decimal money          min=0 max=5; digits: decimal:8,3; a currency: money:USD
+bool date datetime time
+enum                             the choices: status:enum:draft,published
+email url phone country
+slug                             the field that it is made of: slug:slug:title
+image file json list
+Author books.Author              cascade: the rows go with theirs
+account                          a user: customer:account; rows go with it, unless optional
+many                             the model: tags:many:Tag
+owner                            the person who adds a row, alone: owner, or user:owner
+team                             the team that they are in, alone; where teams are installed
+created_at updated_at            alone
+
+\b
+Options      unique  index  optional  default=VALUE (also default=today, default=now)
+Without optional or default a field is required. Nothing here needs quotes in a shell.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -37,28 +60,6 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     navigation: Navigation = True,
     by_hand: ByHand = False,
 ) -> None:
-    """Add a model to a feature: table, pages, API, admin, tests and migration, ready to be changed.
-
-    \b
-    Types                            what follows them
-    str text markdown                a length: title:str:120
-    int float decimal money          min=0 max=5; digits: decimal:8,3; a currency: money:USD
-    bool date datetime time
-    enum                             the choices: status:enum:draft,published
-    email url phone country
-    slug                             the field that it is made of: slug:slug:title
-    image file json list
-    Author books.Author              cascade: the rows go with theirs
-    account                          a user: customer:account; rows go with it, unless optional
-    many                             the model: tags:many:Tag
-    owner                            the person who adds a row, alone: owner, or user:owner
-    team                             the team that they are in, alone; where teams are installed
-    created_at updated_at            alone
-
-    \b
-    Options      unique  index  optional  default=VALUE (also default=today, default=now)
-    Without optional or default a field is required. Nothing here needs quotes in a shell.
-    """
     model, places = add_model(
         PROJECT, Request(feature, name, fields, read, write, path, icon, group, navigation, by_hand)
     )

@@ -1,4 +1,7 @@
-"""`oppman.py removeapp`: delete a feature of the project with everything that is its own."""
+"""Delete a feature with everything that is its own.
+
+That is its folders, and its lines in installed.py, .env.example and the docs. A feature that other code uses stays.
+"""
 
 from typing import Annotated
 
@@ -23,10 +26,6 @@ def command(
         typer.Option("--drop-tables/--keep-tables", help="Whether its rows go too. [default: ask; with --yes keep]"),
     ] = None,
 ) -> None:
-    """Delete a feature: its folders, and its lines in installed.py, .env.example and the docs.
-
-    What other code still uses is not deleted.
-    """
     removal = Removal(name, PROJECT)
     removal.refuse()
     tables = tables_of(name) if drop_tables is not False else []

@@ -1,4 +1,8 @@
-"""`oppman.py removemodel`: take a model out of a feature, with a migration that drops its table."""
+"""Take a model out of a feature, with a migration.
+
+Removes its class, tests and templates, and writes a migration that drops its table. Other lines of the feature that
+name it are listed, for you to remove. A model that other code needs stays.
+"""
 
 from typing import Annotated
 
@@ -18,10 +22,6 @@ def command(
     name: Annotated[str, typer.Argument(help="Its class in models.py, such as Book.")],
     yes: NoInput = False,
 ) -> None:
-    """Remove a model's class, tests and templates, and write a migration that drops its table.
-
-    Other lines of the feature that name it are listed, for you to remove. Models that other code needs stay.
-    """
     removal = plan_removal(PROJECT, feature, name)
     tell = say if yes else print  # what a question is about is always told
     tell(f"This goes with {name}:")

@@ -1,4 +1,7 @@
-"""`oppman.py startapp`: a small feature to begin with, from the templates in skeleton/."""
+"""Create a feature of your own.
+
+It has a table, pages, API, admin and tests, ready to be changed.
+"""
 
 import builtins
 import importlib.util
@@ -52,7 +55,6 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
     navigation: Navigation = True,
     by_hand: ByHand = False,
 ) -> None:
-    """Create a feature of your own: a table, pages, API, admin and tests, ready to be changed."""
     if fault := name_error(name):
         raise OperatorError(fault)
     path = path or ("" if model else f"/{name.replace('_', '-')}")

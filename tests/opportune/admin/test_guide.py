@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 
 from opportune.admin.lists import actions
 from opportune.admin.views import AdminView
-from opportune.cli.registry import HELPS
+from opportune.cli.registry import MODULES
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.config.settings import Settings
 from opportune.db.model import BigId, utc_now
@@ -82,7 +82,7 @@ def test_what_it_names_for_operations_is_there() -> None:
     assert len(rows) == 9
     for part, commands in rows:
         assert f">{part}</" in pages, part
-        assert set(re.findall(r"`(\w+)`", commands)) <= HELPS.keys()
+        assert set(re.findall(r"`(\w+)`", commands)) <= MODULES.keys()
 
 
 def test_its_options_exist() -> None:

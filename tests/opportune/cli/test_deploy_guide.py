@@ -5,7 +5,7 @@ import re
 import pytest
 
 from opportune import features
-from opportune.cli.registry import HELPS
+from opportune.cli.registry import MODULES
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
@@ -57,7 +57,7 @@ def test_each_host_has_a_page_with_what_init_tells(recipe: Recipe) -> None:
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_every_command_exists(text: str) -> None:
     named = set(re.findall(r'oppman\.py"?,? "?([a-z]+)', text))
-    assert named <= HELPS.keys()
+    assert named <= MODULES.keys()
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

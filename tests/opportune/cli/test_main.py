@@ -15,7 +15,7 @@ import typer
 from opportune import __version__
 from opportune.cli import output, registry
 from opportune.cli.main import load, main
-from opportune.cli.registry import COMMANDS, HELPS
+from opportune.cli.registry import COMMANDS, MODULES
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
@@ -60,7 +60,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
 
 
-@pytest.mark.parametrize("name", HELPS)
+@pytest.mark.parametrize("name", MODULES)
 def test_yes_and_no_input_are_one_option(name: str) -> None:
     """Of a command and of its subcommands."""
     command = load(name)
@@ -109,7 +109,7 @@ def test_help_is_folded_to_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) ->
     assert "                        the site." in lines
 
 
-@pytest.mark.parametrize("name", HELPS)
+@pytest.mark.parametrize("name", MODULES)
 def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> None:
     command = load(name)
     assert command.name == name
