@@ -19,7 +19,6 @@ from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer
 from opportune.answers.store import NOT_STORED, STOPPED, AnswerDelta, AnswerEnd, Outcome
 from opportune.db import Database, is_outage
-from opportune.web.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ SAVE_TIMEOUT_SECONDS = 600.0
 """Seconds without a successful save after which an answer fails: so long it is kept in memory."""
 MAX_ANSWERS_PER_TRANSACTION = 500
 """Answers in one transaction, at most: other writers wait for it on SQLite."""
-SHOWING = Turns(8)
+SHOWN_PER_ITERATION = 8
 """Answers whose viewers get new text in one event loop iteration. Other requests are served in between."""
 
 D = TypeVar("D", AnswerDelta, AnswerEnd)
@@ -184,15 +183,16 @@ class AnswerFlusher:
         save = partial(store.save, self.database, self.worker, renew=renew)
         results = await _write(save, [each.delta() for each in growing.values()])
         self._save_seconds = monotonic() - self._saved_at
-        for answer_id, stop in results.items():
+        for number, (answer_id, stop) in enumerate(results.items(), 1):
             if isinstance(stop, Exception):
                 growing[answer_id].note_failure()
                 self._due = self._saved_at + FLUSH_INTERVAL_SECONDS
                 continue
-            await SHOWING.wait()
             growing[answer_id].note_saved(stop)
             if growing[answer_id].has_new_text:  # also what came before a failed save was repeated
                 self.plan_save()
+            if number % SHOWN_PER_ITERATION == 0:
+                await asyncio.sleep(0)
 
     async def _store_ends(self) -> None:
         waiting, self._ends = self._ends, {}

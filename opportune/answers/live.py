@@ -8,12 +8,9 @@ from opportune.answers.models import Answer
 from opportune.answers.store import AnswerProgress
 from opportune.web import MarkdownBlocks, markdown
 from opportune.web.streaming import HEARTBEAT_INTERVAL_SECONDS, MAX_INLINE_RENDER_LENGTH
-from opportune.web.turns import Turns
 
 SILENCE_TIMEOUT_SECONDS = 40.0
 """A page that has heard nothing for so long takes its connection for dead: two heartbeats have not come."""
-RENDERING = Turns(8)
-"""Finished blocks that are rendered between two looks at others' requests: some 4 ms of work."""
 
 
 class LiveAnswer:
@@ -69,13 +66,10 @@ class LiveAnswer:
         """The text so far as HTML, and its length, until the next `await`; rendered once for all viewers."""
         await self._settled()
         if new := self.text[self._fed :]:
-            finished = self._blocks.frozen_count
             self._fed += len(new)
             self._blocks.feed(new)
             if self._blocks.waiting > MAX_INLINE_RENDER_LENGTH:
                 self._rendering = markdown.in_thread(self._blocks.render)
-            elif self._blocks.frozen_count > finished:  # words alone are added to what is open without a parser
-                await RENDERING.wait()
             await self._settled()
         return self._blocks, self._fed
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from starlette.types import Message
 
-from opportune.answers import live
 from opportune.answers.events import AnswerStream, parse_event_id
 from opportune.answers.live import LiveAnswer
 from opportune.answers.models import Answer, AnswerStatus
@@ -22,7 +21,6 @@ from opportune.answers.tool_runs import noted
 from opportune.llm.provider import ToolCall
 from opportune.tools import ToolRun
 from opportune.web import EventStream, MarkdownBlocks, markdown, markdown_blocks
-from tests.opportune.loop_turns import growth_in_each_turn
 
 TEXT = (
     "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
@@ -306,26 +304,3 @@ async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_no
     for (event,) in viewers:
         assert str(render_piece(markdown_blocks.MarkdownPiece(LONG))) in json_module.loads(str(event.data))[-1][1]
         assert event.id == f"7:{len(LONG)}"
-
-
-async def test_blocks_that_end_in_many_answers_at_once_are_rendered_a_few_at_a_time() -> None:
-    at_once = live.RENDERING.at_once
-    growing = [alive(answer()) for _ in range(3 * at_once)]
-    assert await _looks_in_each_turn(growing, "Words") == [len(growing)]
-    assert max(await _looks_in_each_turn(growing, ".\n\nMore")) == at_once
-
-
-async def _looks_in_each_turn(growing: list[LiveAnswer], added: str) -> list[int]:
-    """How many see what is added in each turn of the loop, until all have."""
-    seen = list[LiveAnswer]()
-
-    async def look(each: LiveAnswer) -> None:
-        await each.blocks()
-        seen.append(each)
-
-    for each in growing:
-        each.add(added)
-    looking = [asyncio.create_task(look(each)) for each in growing]
-    steps = await growth_in_each_turn(seen, len(growing))
-    await asyncio.gather(*looking)
-    return steps

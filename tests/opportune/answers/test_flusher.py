@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ from sqlmodel import col
 from opportune import llm
 from opportune.accounts import User
 from opportune.answers import flusher, follower, store
+from opportune.answers.flusher import AnswerFlusher, UnsavedAnswer
+from opportune.answers.live import LiveAnswer
 from opportune.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
 from opportune.answers.models import Answer, AnswerStatus
+from opportune.answers.store import AnswerDelta, AnswerProgress
 from opportune.db import Database, after_change
 from opportune.db.hooks import temporary_hooks
 from opportune.llm import FakeProvider, LanguageModel
@@ -305,3 +309,25 @@ async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_
             pass
     assert (live.answer.status, live.answer.text) == (AnswerStatus.INTERRUPTED, "word ")
     assert (await shown(sibling, answer)).status == AnswerStatus.INTERRUPTED
+
+
+@pytest.mark.database("sqlite")
+async def test_viewers_of_few_answers_wake_per_iteration(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    lives = [LiveAnswer(AnswerProgress.of(Answer(id=number, user_id=1))) for number in range(3 * MANY)]
+
+    async def save(_database: Database, _worker: str, deltas: Sequence[AnswerDelta], **_: bool) -> dict[int, bool]:
+        return {delta.answer_id: False for delta in deltas}
+
+    monkeypatch.setattr(store, "save", save)
+    answer_flusher, grown = AnswerFlusher(database, "worker"), list[int]()
+    with ExitStack() as stack:
+        for live in lives:
+            unsaved = UnsavedAnswer(live, cut=lambda _: None)
+            unsaved.add("Words")
+            stack.enter_context(answer_flusher.saving(unsaved))
+        answer_flusher.plan_save()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while not grown or grown[-1] < len(lives):
+                await asyncio.sleep(0)
+                grown.append(sum(bool(live.text) for live in lives))
+    assert max(after - before for before, after in pairwise(grown)) == flusher.SHOWN_PER_ITERATION
