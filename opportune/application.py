@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False} if settings.otel_exporter_otlp_endpoint else None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # else FastAPI looks for providers each time
     )
     router_class = speedup("opportune.web.fastapi_adapter", "FastRouter", Router)
     app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)

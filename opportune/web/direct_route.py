@@ -45,7 +45,7 @@ class DirectRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             answer = None
-            if is_own and self._is_usual(request):
+            if is_own and self._is_usual():
                 for each in asked:
                     await each(request)
                 answer = await direct(request)
@@ -53,13 +53,12 @@ class DirectRoute(APIRoute):
 
         return handle
 
-    def _is_usual(self, request: Request) -> bool:
-        is_told = request.scope.get("fastapi.telemetry") is not None
+    def _is_usual(self) -> bool:
         replaced = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
         covered = vars(self.endpoint)["covers"]
         needs = [each.dependency for each in self.dependencies]
         are_covered = all(each in covered or _is_of_request(each) for each in needs)
-        return self.is_direct and are_covered and not (replaced or is_told)
+        return self.is_direct and are_covered and not replaced
 
 
 def _is_of_request(dependency: Any) -> bool:

@@ -55,8 +55,7 @@ class FastRouter(Router):
         own.app = request_response(own.get_route_handler())
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Telemetry wants to be told of the choice, in FastAPI's own words.
-        if scope["type"] == "http" and scope.get("fastapi.telemetry") is None:
+        if scope["type"] == "http":
             for route in self._candidates(get_route_path(scope)):
                 match, found = route.matches(scope)
                 if match is Match.FULL:
