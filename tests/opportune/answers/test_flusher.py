@@ -313,7 +313,7 @@ async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_
 
 @pytest.mark.database("sqlite")
 async def test_viewers_of_few_answers_wake_per_iteration(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    lives = [LiveAnswer(AnswerProgress.of(Answer(id=number, user_id=1))) for number in range(3 * MANY)]
+    lives = [LiveAnswer(AnswerProgress.of(Answer(id=number))) for number in range(3 * MANY)]
 
     async def save(_database: Database, _worker: str, deltas: Sequence[AnswerDelta], **_: bool) -> dict[int, bool]:
         return {delta.answer_id: False for delta in deltas}
