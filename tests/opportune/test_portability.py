@@ -14,7 +14,7 @@ import pytest
 from opportune.cli.environment.entry import BASE, DEV
 from opportune.cli.environment.installation import plain
 from opportune.config.project import PROJECT
-from tests.opportune.cli.git_program import need_git
+from tests.opportune.cli.project.git_program import need_git
 
 SOURCES = ("opportune", "app", "migrations")
 SHARED = "opentelemetry"

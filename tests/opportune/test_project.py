@@ -252,10 +252,10 @@ def test_nothing_outside_a_feature_imports_it() -> None:
 def test_no_test_holds_the_name_that_an_owner_changes() -> None:
     of_the_starter = {
         "tests/opportune/cli/test_main.py",
-        "tests/opportune/cli/test_environment.py",
-        "tests/opportune/cli/upgrading/test_refusals.py",
-        "tests/opportune/cli/upgrading/test_source.py",
-        "tests/opportune/cli/upgrading/test_upgrade.py",
+        "tests/opportune/cli/environment/test_environment.py",
+        "tests/opportune/cli/project/upgrading/test_refusals.py",
+        "tests/opportune/cli/project/upgrading/test_source.py",
+        "tests/opportune/cli/project/upgrading/test_upgrade.py",
         "tests/opportune/test_project.py",
     }
     files = {name for name in project_files() if name.startswith("tests/") and name.endswith(".py")}

@@ -23,7 +23,7 @@ TEXT = TUTORIAL.read_text(encoding="utf-8")
 # What installs, serves, tests or needs a release is for the reader; tests are run below.
 NOT_RUN = ("startproject", "quickstart", "runserver", "test", "upgrade")
 TESTS = [f"tests/books/test_{name}.py" for name in ("shop", "books", "reviews")]
-"""Of what is changed by hand; what `addmodel` writes for the others is run in `cli/test_addmodel.py`."""
+"""Of what is changed by hand; what `addmodel` writes for the others is run in `cli/scaffold/test_addmodel.py`."""
 WRITING = ("startapp", "addmodel")
 """What these write, a process that has imported the project does not find."""
 

@@ -17,7 +17,7 @@ from opportune.db import Database
 from opportune.testing import make_token
 from tests.opportune.answers.questions import TIMEOUT_SECONDS
 from tests.opportune.answers.talking_site import STORY
-from tests.opportune.cli.processes import serve_site
+from tests.opportune.cli.development.processes import serve_site
 from tests.opportune.forked import PROCESSES
 
 START_SECONDS = 60

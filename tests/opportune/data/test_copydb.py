@@ -20,7 +20,7 @@ from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.processes import copying_to
+from tests.opportune.cli.development.processes import copying_to
 from tests.opportune.data.two_databases import (
     ADD_SESSION,
     ADD_USER,

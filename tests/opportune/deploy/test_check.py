@@ -22,7 +22,7 @@ from opportune.deploy.rules.deployment import Answers, Deployment
 from opportune.deploy.values import check_file, check_values, settings_from
 from opportune.testing.commands import Oppman
 from opportune.testing.plugin import settings_for
-from tests.opportune.cli.git_program import need_git
+from tests.opportune.cli.project.git_program import need_git
 
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 NEON = "postgresql://site:secret@ep-name-123456.eu-central-1.aws.neon.tech/site?sslmode=require"

@@ -18,7 +18,7 @@ from opportune.jobs.store import LEASE_DURATION, RETENTION
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.cli.conftest import Oppman, oppman
-from tests.opportune.cli.test_jobs import FAILED, queue
+from tests.opportune.cli.jobs.test_jobs import FAILED, queue
 from tests.opportune.jobs.conftest import Find, MakeQueue
 
 __all__ = ["oppman"]  # a fixture

@@ -9,7 +9,7 @@ import uv
 
 from opportune.cli.environment.entry import BASE
 from opportune.config.project import PROJECT
-from tests.opportune.cli.fresh_machine import Machine
+from tests.opportune.cli.environment.fresh_machine import Machine
 
 WHEEL = "books-1.0-py3-none-any.whl"
 FILES = {

@@ -26,7 +26,7 @@ from opportune.jobs.models import Job
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.unreadable import unreadable
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until
-from tests.opportune.cli.processes import running
+from tests.opportune.cli.development.processes import running
 
 
 @pytest.fixture(autouse=True)

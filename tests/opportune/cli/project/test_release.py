@@ -8,7 +8,7 @@ import pytest
 from opportune import __version__
 from opportune.cli.project.release import RECORD, is_remote, parse_version, read_record, record_release
 from opportune.errors import OperatorError
-from tests.opportune.cli.git_program import git
+from tests.opportune.cli.project.git_program import git
 
 __all__ = ["git"]  # a fixture
 

@@ -18,7 +18,7 @@ from opportune.cli.environment.installation import InstallError
 from opportune.config import project
 from opportune.config.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
-from tests.opportune.cli.fresh_machine import BARE, Machine
+from tests.opportune.cli.environment.fresh_machine import BARE, Machine
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Library, Oppman
-from tests.opportune.cli.processes import migrate_at_once
+from tests.opportune.cli.development.processes import migrate_at_once
 
 GRAPH = MigrationGraph(installed_names())
 APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in GRAPH.ordered)

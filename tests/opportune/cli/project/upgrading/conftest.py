@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.opportune.cli.git_program import git, somebody
-from tests.opportune.cli.upgrading.releases import SECOND, project, write
+from tests.opportune.cli.project.git_program import git, somebody
+from tests.opportune.cli.project.upgrading.releases import SECOND, project, write
 
 __all__ = ["git"]  # a fixture
 

@@ -17,7 +17,8 @@ from opportune.data.backup.marker import interrupted_restore, marker_path
 from opportune.data.backup.restore import WORK_FOLDER_PREFIX
 from opportune.data.backup.uploads import StagedUploads
 from opportune.db.migrations.graph import MigrationGraph
-from tests.opportune.cli.backups import (
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.database.backups import (
     Site,
     enlarge,
     files_no_larger_than,
@@ -27,9 +28,8 @@ from tests.opportune.cli.backups import (
     refused,
     site,
 )
-from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.corrupted_backups import CORRUPTIONS, rewritten
-from tests.opportune.cli.processes import Work, at_each_step, before_the_commit
+from tests.opportune.cli.database.corrupted_backups import CORRUPTIONS, rewritten
+from tests.opportune.cli.development.processes import Work, at_each_step, before_the_commit
 
 __all__ = ["programs", "site"]  # fixtures
 

@@ -17,7 +17,8 @@ from opportune.data.backup.archive import ArchiveWriter, open_archive
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.runtime.atomic_files import temporary
-from tests.opportune.cli.backups import (
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.database.backups import (
     Site,
     enlarge,
     files_no_larger_than,
@@ -27,8 +28,7 @@ from tests.opportune.cli.backups import (
     refused,
     site,
 )
-from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.processes import Work, at_each_step
+from tests.opportune.cli.development.processes import Work, at_each_step
 
 __all__ = ["programs", "site"]  # fixtures
 

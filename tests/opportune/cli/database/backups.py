@@ -18,7 +18,7 @@ from opportune.data.backup import create
 from opportune.db.migrations.connection import connect
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.processes import Work
+from tests.opportune.cli.development.processes import Work
 
 INSERT = """
     INSERT INTO accounts_user (email, display_name, avatar, hashed_password, is_active, is_staff, is_superuser,

@@ -14,7 +14,7 @@ import pytest
 from opportune.cli.project.upgrading import archive, source
 from opportune.cli.project.upgrading.source import fetch_release, hidden, redacted
 from opportune.errors import OperatorError
-from tests.opportune.cli.upgrading.releases import FIRST, SECOND, repository, write
+from tests.opportune.cli.project.upgrading.releases import FIRST, SECOND, repository, write
 
 Pack = Callable[[Path, Mapping[str, str]], Path]
 

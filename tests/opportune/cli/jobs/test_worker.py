@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from tests.opportune.cli.conftest import Oppman, read_until
-from tests.opportune.cli.processes import running
-from tests.opportune.cli.test_jobs import EMAIL, queue
+from tests.opportune.cli.development.processes import running
+from tests.opportune.cli.jobs.test_jobs import EMAIL, queue
 
 
 def test_a_worker_does_what_is_queued_until_it_is_stopped(tmp_path: Path, sqlite_template: Path) -> None:

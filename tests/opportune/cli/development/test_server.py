@@ -22,7 +22,7 @@ from opportune.mail.email import site_url
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
-from tests.opportune.cli.processes import serve_site
+from tests.opportune.cli.development.processes import serve_site
 from tests.opportune.forked import PROCESSES
 
 SITE = "tests.opportune.streaming_site"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.upgrading.releases import (
+from tests.opportune.cli.project.upgrading.releases import (
     FIRST,
     SECOND,
     is_refused,

@@ -19,7 +19,7 @@ from opportune.llm import local
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, install_only, read_until
-from tests.opportune.cli.processes import running
+from tests.opportune.cli.development.processes import running
 
 PRODUCTION = {"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"}
 

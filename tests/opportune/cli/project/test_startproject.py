@@ -20,7 +20,7 @@ from opportune.cli.project.new_project.names import folder_name, site_name
 from opportune.cli.project.release import read_record
 from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import command_server
-from tests.opportune.cli.git_program import git, somebody
+from tests.opportune.cli.project.git_program import git, somebody
 
 __all__ = ["git"]  # a fixture
 

@@ -10,7 +10,7 @@ import typer
 from opportune.cli.project.release import read_record
 from opportune.cli.project.upgrading.source import still_there
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.upgrading.releases import (
+from tests.opportune.cli.project.upgrading.releases import (
     FIRST,
     LINES,
     SECOND,

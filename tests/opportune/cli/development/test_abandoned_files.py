@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.cli.development import server, startup
 from opportune.cli.project import quickstart
 from opportune.runtime.atomic_files import TEMPORARY, temporary
-from tests.opportune.cli.backups import Site, site
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.processes import Work, at_each_step, writing
+from tests.opportune.cli.database.backups import Site, site
+from tests.opportune.cli.development.processes import Work, at_each_step, writing
 
 __all__ = ["site"]  # a fixture
 

@@ -13,7 +13,7 @@ from opportune.cli.project.release import read_record
 from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import command_server, link
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.upgrading.releases import commit, git
+from tests.opportune.cli.project.upgrading.releases import commit, git
 
 MERGED = ("app.main", "app.own", "opportune.cli.accounts.createsuperuser", "opportune.cli.scaffold.startapp")
 """The site as a whole, work of its own, what imports a file by its new name, and what had a conflict."""

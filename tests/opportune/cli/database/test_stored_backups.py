@@ -18,8 +18,8 @@ from opportune.data.backup.store import StoredBackup
 from opportune.errors import OperatorError
 from opportune.storage import open_storage
 from opportune.testing.services.s3 import s3_server, s3_url
-from tests.opportune.cli.backups import Site, only_postgresql, only_sqlite, programs, refused, site
 from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.database.backups import Site, only_postgresql, only_sqlite, programs, refused, site
 
 __all__ = ["programs", "s3_server", "s3_url", "site"]  # fixtures
 
