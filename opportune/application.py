@@ -20,11 +20,10 @@ from opportune.config.settings import Settings, get_settings, read_feature_setti
 from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
 from opportune.feature import Feature
+from opportune.features import all_features
 from opportune.jobs import requests
-from opportune.jobs.factory import open_jobs
+from opportune.jobs.factory import open_jobs, open_services
 from opportune.jobs.requests import AfterResponseMiddleware
-from opportune.llm import LanguageModel
-from opportune.llm.guard import guard_of
 from opportune.mail import pages as mailbox
 from opportune.mail.transport import transport_for
 from opportune.server.loop_monitor import monitor_loop
@@ -58,8 +57,9 @@ from opportune.web.warm_up import warm_up
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
     """The site of these settings; its database is opened when it starts and closed when it stops."""
     settings = settings or get_settings()
-    features = installed_features() if features is None else features
-    require_distinct(features)
+    installed = installed_features() if features is None else features
+    require_distinct(installed)
+    features = all_features(installed)
     read_feature_settings(settings, features)
     app = FastAPI(
         title=settings.site_name,
@@ -115,8 +115,10 @@ def add_services(state: State, settings: Settings) -> None:
     transport_for(settings)  # e-mails leave by a job, which makes its own
     state.database = open_database(settings)
     state.storage = open_storage(settings, state.database)
-    state.llm = LanguageModel.of(settings, guard_of(state.features, settings, state.database))
-    state.jobs = open_jobs(settings, state.database, state.storage, state.features, state.llm)
+    state.services = open_services(settings, state.database, state.storage, state.features)
+    for name, service in state.services.by_name().items():
+        setattr(state, name, service)
+    state.jobs = open_jobs(state.services, state.features)
     state.cache = open_cache(settings, state.database, who=get_optional_user)
     state.rate_limiter = RateLimiter(
         {"cache": CacheStorage(settings), "database": DatabaseStorage(state.database, settings)}
@@ -129,7 +131,7 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
     """Start the services, and have them closed in reverse: jobs end while all that they use is there."""
     await state.database.setup()
     stack.push_async_callback(state.database.dispose)
-    for service in (state.cache, state.rate_limiter, state.last_seen, state.llm):
+    for service in (state.cache, state.rate_limiter, state.last_seen, state.services):
         stack.push_async_callback(service.close)
     await stack.enter_async_context(state.jobs.running())
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from opportune.errors import OperatorError
+from opportune.runtime.services import Service
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -168,6 +169,8 @@ class Feature:
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)
     """What the members of groups may do with rows, `{"Librarians": {"book": "*", "loan": ["list", "edit"]}}`: made by
     `migrate`, and the owner's to change in the admin from then on."""
+    services: Sequence[Service[Any]] = ()
+    """Objects that routes find in `app.state` and jobs in their context: made with the site, closed in reverse."""
     checks: "Sequence[Check]" = ()
     """What `oppman.py check` looks at besides, by the site's settings."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None

@@ -1,22 +1,33 @@
-"""The framework's own features, for a project's list of what is installed."""
+"""The framework's features: the core ones, which every site has, and those a project lists in `installed.py`."""
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from opportune.feature import Feature
+from opportune.llm.feature import llm
 
 if TYPE_CHECKING:
     from opportune.accounts.feature import accounts
     from opportune.admin.feature import admin
     from opportune.answers.feature import answers
-    from opportune.feature import Feature
     from opportune.jobs.feature import jobs
     from opportune.mcp.feature import mcp
     from opportune.teams.feature import teams
 
 __all__ = ["accounts", "admin", "answers", "jobs", "mcp", "teams"]
 
+CORE_FEATURES = (llm,)
+"""Features of every site. They have no tables, and a project does not list them."""
 
-def __getattr__(name: str) -> "Feature":
-    """Import a feature when it is asked for: what is not installed costs nothing."""
+
+def all_features(installed: Iterable[Feature]) -> list[Feature]:
+    """Return the core features and the installed ones."""
+    return [*CORE_FEATURES, *(feature for feature in installed if feature not in CORE_FEATURES)]
+
+
+def __getattr__(name: str) -> Feature:
+    """Import a feature on first access, so that sites do not load features they have not installed."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     feature: Feature = getattr(import_module(f"opportune.{name}.feature"), name)

@@ -38,7 +38,8 @@ async def write_title(run: JobContext, conversation_id: int) -> None:
     said = "\n\n".join(message.text[:MAX_SHOWN_LENGTH] for message in messages)
     answer = next((message.answer for message in messages if message.answer), None)
     # Of an account that anybody may use the answer is charged to a visitor, and so is its title.
-    charged = run.llm.charged_to(answer.payer) if answer else run.llm.for_user(conversation.owner_id)
+    site = run.service(LanguageModel)
+    charged = site.charged_to(answer.payer) if answer else site.for_user(conversation.owner_id)
     llm, _ = model_of(charged, conversation)
     with suppress(LLMError, TimeoutError):
         async with asyncio.timeout(TITLE_TIMEOUT_SECONDS):

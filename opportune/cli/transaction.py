@@ -15,10 +15,9 @@ from opportune.db.errors import explain
 from opportune.db.factory import open_database
 from opportune.db.migrations.history import pending_migrations
 from opportune.errors import FieldErrors, OperatorError
-from opportune.jobs.factory import open_jobs
+from opportune.features import all_features
+from opportune.jobs.factory import open_jobs, open_services
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.llm import LanguageModel
-from opportune.llm.guard import guard_of
 from opportune.storage import open_storage
 from opportune.web.cache import open_cache
 
@@ -75,11 +74,11 @@ async def opened(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
     """The site's jobs and database, without the site."""
     database = open_database(settings)
     cache = open_cache(settings, database)  # what the work clears is cleared for the site
-    features = installed_features()
-    llm = LanguageModel.of(settings, guard_of(features, settings, database))
+    features = all_features(installed_features())
+    services = open_services(settings, database, open_storage(settings, database), features)
     try:
-        yield open_jobs(settings, database, open_storage(settings, database), features, llm)
+        yield open_jobs(services, features)
     finally:
-        await llm.close()
+        await services.close()
         await cache.close()
         await database.dispose()

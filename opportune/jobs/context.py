@@ -1,26 +1,41 @@
-"""What a job sees of its own execution."""
+"""The context of a running job."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job, JobStep
 from opportune.jobs.store import JobStore, hold_lease
-from opportune.llm import LanguageModel
+from opportune.runtime.services import Services
 from opportune.storage import Storage
 
+T = TypeVar("T")
 
-class DatabaseJobContext:
-    """The JobContext of a job that runs, over the site's database."""
 
-    def __init__(self, job: Job, store: JobStore, settings: Settings, storage: Storage, llm: LanguageModel) -> None:
+class ServicesContext:
+    """The part of a JobContext that looks up services."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.settings: Settings = services.settings
+        self.database: Database = services.database
+        self.storage: Storage = services.storage
+
+    def service(self, type_: type[T]) -> T:
+        return self.services.get(type_)
+
+    def __getattr__(self, name: str) -> Any:
+        return self.services.named(name)
+
+
+class DatabaseJobContext(ServicesContext):
+    """A JobContext that records steps and progress in the site's database."""
+
+    def __init__(self, job: Job, store: JobStore, services: Services) -> None:
+        super().__init__(services)
         self.id = str(job.id)
         self.attempt = job.attempt
-        self.settings = settings
-        self.database: Database = store.database
-        self.storage = storage
-        self.llm = llm
         self._job = job
         self._store = store
         self._position = 0

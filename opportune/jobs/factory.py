@@ -1,26 +1,29 @@
-"""Opens the job queue of a site."""
+"""Opening the job queue of a site."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.feature import Feature
 from opportune.jobs import JobDefinition
-from opportune.jobs.embeddings import connect_embeddings
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.llm import LanguageModel
+from opportune.runtime.services import Services
 from opportune.storage import Storage
 
 
-def open_jobs(
-    settings: Settings, database: Database, storage: Storage, features: Iterable[Feature], llm: LanguageModel
-) -> DatabaseJobQueue:
-    """Open the queue for the jobs of these features; the database's sessions know it from now on."""
-    connect_embeddings(database, llm.embeddings)
-    return DatabaseJobQueue(settings, database, storage, declared_jobs(features), llm)
+def open_services(settings: Settings, database: Database, storage: Storage, features: Sequence[Feature]) -> Services:
+    """Make the services that these features declare."""
+    declared = (service for feature in features for service in feature.services)
+    return Services(declared, settings=settings, database=database, storage=storage, features=features)
+
+
+def open_jobs(services: Services, features: Iterable[Feature]) -> DatabaseJobQueue:
+    """Open the queue for the jobs of these features and connect the database's sessions to it."""
+    jobs = declared_jobs(features)
+    return DatabaseJobQueue(services.settings, services.database, services.storage, jobs, services)
 
 
 def declared_jobs(features: Iterable[Feature]) -> list[JobDefinition[Any]]:
-    """The jobs that these features list."""
+    """Return the jobs that these features list."""
     return [job for feature in features for job in feature.jobs]

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from opportune.db.database import Database
-    from opportune.llm import LanguageModel
     from opportune.storage import Storage
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class PermanentFailure(Exception):
@@ -39,7 +39,16 @@ class JobContext(Protocol):
     settings: Settings
     database: "Database"
     storage: "Storage"
-    llm: "LanguageModel"
+
+    def service(self, type_: type[T]) -> T:
+        """Return a service that a feature registers, such as `context.service(LanguageModel)`.
+
+        Raises:
+            ServiceMissing: No installed feature registers it.
+        """
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a service by its name, such as `context.llm`."""
 
     async def write(self, work: "Callable[Concatenate[AsyncSession, P], Awaitable[R]]", *args: P.args) -> R:  # type: ignore[valid-type]
         """Do work in a transaction that also records that it is done: it takes effect once, whatever crashes.

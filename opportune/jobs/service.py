@@ -20,7 +20,7 @@ from opportune.jobs.models import ENDED, Job, JobState
 from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore, insert_job
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
-from opportune.llm import LanguageModel
+from opportune.runtime.services import Services
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.storage import Storage
 
@@ -42,14 +42,13 @@ class DatabaseJobQueue(JobQueue):
         database: Database,
         storage: Storage,
         jobs: Iterable[JobDefinition[Any]],
-        llm: LanguageModel | None = None,
+        services: Services | None = None,
     ) -> None:
-        """`llm`: the model of the process, where it has one already."""
         self.settings = settings
         self.database = database
         self.jobs = {job.name: job for job in jobs}
-        store, llm = JobStore(database, self.jobs), llm or LanguageModel.of(settings)
-        self.worker = Worker(store, self.jobs, settings, storage, llm)
+        services = services or Services(settings=settings, database=database, storage=storage)
+        self.worker = Worker(JobStore(database, self.jobs), self.jobs, services)
         self.request_work = _request_work(self.worker) if settings.jobs == "request" else None
         self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
         self.queued = False

@@ -28,10 +28,9 @@ from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, Attempt, LeaseKee
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedule import next_run_time, schedule_key
 from opportune.jobs.store import JobCancelled, JobStore, insert_job
-from opportune.llm import LanguageModel
 from opportune.runtime.observers import JobAttempt, observed_job
+from opportune.runtime.services import Services
 from opportune.runtime.tasks import cancel_and_wait
-from opportune.storage import Storage
 
 BATCHING_DELAY_SECONDS = 0.01
 """Seconds in which jobs that are queued or end are taken together: looking for each alone costs as much as doing it."""
@@ -61,16 +60,13 @@ class Worker:
         self,
         store: JobStore,
         jobs: Mapping[str, JobDefinition[Any]],
-        settings: Settings,
-        storage: Storage,
-        llm: LanguageModel,
+        services: Services,
     ) -> None:
         self.store = store
         self.jobs = jobs
-        self.settings = settings
-        self.storage = storage
-        self.llm = llm
-        self.concurrency = settings.database_pool_size
+        self.services = services
+        self.settings: Settings = services.settings
+        self.concurrency = self.settings.database_pool_size
         self.looked = 0.0
         """When the queue was last looked at, by `time.monotonic`."""
         self.ended = asyncio.Event()
@@ -251,8 +247,8 @@ class Worker:
             raise JobCancelled  # its process died before it could heed that
         if job.attempt > declared.attempts:
             raise PermanentFailure("The worker process ended during each attempt of this job.")
-        await self.llm.refresh()
-        context = DatabaseJobContext(job, self.store, self.settings, self.storage, self.llm)
+        await self.services.prepare_job()
+        context = DatabaseJobContext(job, self.store, self.services)
         origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
         with origin, observed_job(JobAttempt(job.id or 0, job.name, job.attempt, job.traceparent or "")):
             await declared.function(context, *job.arguments)

@@ -198,7 +198,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 @pytest.fixture
 def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
     """What the site and the test queue: recorded, and done by `await recorded_jobs.work()`."""
-    recorded = RecordedJobs(app.state.settings, app.state.database, app.state.storage, app.state.llm)
+    recorded = RecordedJobs(app.state.settings, app.state.database, app.state.storage, **app.state.services.by_name())
     database.info["jobs"] = recorded
     return recorded
 

@@ -8,20 +8,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.settings import Settings
 from opportune.db.database import Database, after_commit
 from opportune.jobs import JobCall, JobContext, JobQueue
-from opportune.llm import LanguageModel
+from opportune.jobs.context import ServicesContext
 from opportune.mail import EmailMessage
+from opportune.runtime.services import Services
 from opportune.storage import Storage
 
 
 class RecordedJobs(JobQueue):
     """Takes the place of the queue of a database, and records what changes queue once they are committed."""
 
-    def __init__(
-        self, settings: Settings, database: Database, storage: Storage, llm: LanguageModel | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database, storage: Storage, **services: Any) -> None:
+        """Pass the services that the jobs ask for by name, such as `llm`."""
         self.calls: list[JobCall[Any]] = []
         self.keys: list[str] = []
-        self.context: JobContext = DirectJobContext(settings, database, storage, llm or LanguageModel.of(settings))
+        self.context: JobContext = DirectJobContext(
+            Services(settings=settings, database=database, storage=storage, **services)
+        )
         database.info["jobs"] = self
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
@@ -65,17 +67,11 @@ class ForgottenJobs(JobQueue):
     def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None: ...
 
 
-class DirectJobContext:
-    """A job's context without an engine: every step is done anew."""
+class DirectJobContext(ServicesContext):
+    """A job's context that records no steps: each one is done again."""
 
     id = "1"
     attempt = 1
-
-    def __init__(self, settings: Settings, database: Database, storage: Storage, llm: LanguageModel) -> None:
-        self.settings = settings
-        self.database = database
-        self.storage = storage
-        self.llm = llm
 
     async def write(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         async with self.database.writer() as session:

@@ -10,6 +10,7 @@ from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.config.project import installed_features
 from opportune.config.settings import get_settings
+from opportune.features import all_features
 from opportune.jobs import management
 from opportune.jobs.factory import declared_jobs
 from opportune.jobs.models import Job, JobState
@@ -118,7 +119,8 @@ def _remark(job: Job) -> str:
 
 
 def _unknown(job: Job) -> str:
-    if job.state != JobState.WAITING or job.name in {each.name for each in declared_jobs(installed_features())}:
+    names = {each.name for each in declared_jobs(all_features(installed_features()))}
+    if job.state != JobState.WAITING or job.name in names:
         return ""
     return "no installed feature has this job: it waits until one does"
 

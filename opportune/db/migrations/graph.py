@@ -62,7 +62,7 @@ class MigrationGraph:
     """All migrations, in an order in which they can be applied."""
 
     def __init__(self, features: Sequence[str], versions: Path = VERSIONS) -> None:
-        self.features = tuple(features)
+        self.features = tuple(dict.fromkeys(features))
         self.versions = versions
         files = [path for feature in features for path in sorted(self.folder(feature).glob("[!_]*.py"))]
         self.by_revision = _by_revision(map(read_migration, files))

@@ -242,10 +242,10 @@ async def get(app: FastAPI, path: str) -> tuple[int, str, dict[str, str]]:
 async def test_a_route_and_a_job_ask_the_same_model(site: FastAPI) -> None:
     site.state.llm.provider = provider = FakeProvider("Short.")
     assert (await get(site, "/summary"))[:2] == (200, '"Short."')
-    jobs = RecordedJobs(site.state.settings, site.state.database, site.state.storage, site.state.llm)
+    jobs = RecordedJobs(site.state.settings, site.state.database, site.state.storage, llm=site.state.llm)
     await sum_up.function(jobs.context)
     assert len(provider.received) == 2
-    assert site.state.jobs.worker.llm is site.state.llm
+    assert site.state.services.get(LanguageModel) is site.state.llm
 
 
 @pytest.mark.database("sqlite")

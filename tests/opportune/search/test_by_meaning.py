@@ -13,8 +13,8 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.hooks import temporary_hooks
 from opportune.db.migrations.post_migrate import due
-from opportune.jobs.embeddings import connect_embeddings, embed_all, embed_rows
 from opportune.llm import LanguageModel, LLMError
+from opportune.llm.embedding_jobs import connect_embeddings, embed_all, embed_rows
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
 from opportune.storage import open_storage
@@ -40,12 +40,12 @@ class Library:
         """Go on as after a restart with another EMBEDDING_MODEL."""
         model = EmbeddingModel(**{"name": "small", "base_url": self.endpoint.address, **changes})
         llm = LanguageModel.of(self.settings.model_copy(update={"embedding_model": model}))
-        self.jobs = RecordedJobs(self.settings, self.database, open_storage(self.settings), llm)
+        self.jobs = RecordedJobs(self.settings, self.database, open_storage(self.settings), llm=llm)
         connect_embeddings(self.database, llm.embeddings)
 
     @property
     def llm(self) -> LanguageModel:
-        return self.jobs.context.llm
+        return self.jobs.context.service(LanguageModel)
 
     async def add(self, books: dict[str, str | None]) -> None:
         async with self.database.writer() as session:
@@ -141,7 +141,7 @@ async def test_vectors_go_with_their_row_and_its_text_whoever_changes_them(libra
 
 async def test_a_text_that_changes_while_it_is_embedded_is_not_given_the_vector_of_before(library: Library) -> None:
     await library.add({"Bread": "flour"})
-    vectors, add = library.endpoint, library.jobs.context.llm.embeddings
+    vectors, add = library.endpoint, library.llm.embeddings
     assert add is not None
     of_texts = add.of_texts
 
@@ -212,7 +212,7 @@ async def test_without_an_answer_in_time_the_search_is_by_words_and_says_so_once
 async def test_a_job_that_is_refused_leaves_what_it_has_made_and_goes_on_later(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.jobs.embeddings.BATCH_ROWS", 2)
+    monkeypatch.setattr("opportune.llm.embedding_jobs.BATCH_ROWS", 2)
     await library.add(LIBRARY)
     (call, *_) = library.jobs.calls
     whole = response("200 OK", b'{"data": [{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [0, 1]}]}')

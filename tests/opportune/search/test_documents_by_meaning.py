@@ -10,8 +10,8 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import bring_in_line
 from opportune.db.url.database_url import DatabaseURL
-from opportune.jobs.embeddings import connect_embeddings, embed_all
 from opportune.llm import EmbeddingModel, LanguageModel
+from opportune.llm.embedding_jobs import connect_embeddings, embed_all
 from opportune.search import Document, DocumentHit, DocumentIndex, DocumentSearch
 from opportune.search.documents import index as indexes
 from opportune.search.documents.contents import Contents
@@ -37,7 +37,7 @@ class Shelf:
         self.settings, self.database, self.endpoint = settings, database, endpoint
         model = EmbeddingModel(name="small", base_url=endpoint.address)
         self.llm = LanguageModel.of(settings.model_copy(update={"embedding_model": model}))
-        self.jobs = RecordedJobs(settings, database, open_storage(settings), self.llm)
+        self.jobs = RecordedJobs(settings, database, open_storage(settings), llm=self.llm)
         connect_embeddings(database, self.llm.embeddings)
         self.search: DocumentSearch[DocumentHit] = self.index.open(settings, database)
 

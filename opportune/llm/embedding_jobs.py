@@ -1,4 +1,4 @@
-"""Embeddings of rows, made in batches after their change."""
+"""Jobs that make the embeddings of rows and documents, in batches after a change."""
 
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.database import Database
 from opportune.errors import ServiceError
 from opportune.jobs import JobContext, defer, job
+from opportune.llm.language_model import LanguageModel
 from opportune.search import IndexMissing
 from opportune.search.documents import index as document_indexes
 from opportune.search.documents.vectors import DocumentVectors, entries_of
@@ -19,20 +20,19 @@ from opportune.search.models import searchable
 from opportune.search.models.hybrid import VECTORS
 
 TAKEN_TEXT = "A text."
-"""Taken by any endpoint that takes one at all."""
+"""A text that every working endpoint accepts."""
 BATCH_ROWS = 64
-"""Rows whose texts are sent at once."""
+"""Texts per request."""
 DELAY_SECONDS = 5
-"""Seconds for which changes are collected."""
+"""Seconds in which changes are collected before the job runs."""
 
 logger = logging.getLogger(__name__)
 
 
 @job("jobs.embed_rows", attempts=10, wait=5)
 async def embed_rows(run: JobContext, table: str) -> None:
-    """Make the embeddings that rows of a searchable table lack; all of them, where EMBEDDING_MODEL is another."""
-
-    embeddings, fields = run.llm.embeddings, searchable.registered.get(table)
+    """Make the missing embeddings of a searchable table; all of them after a change of EMBEDDING_MODEL."""
+    embeddings, fields = run.service(LanguageModel).embeddings, searchable.registered.get(table)
     vectors = VECTORS[run.database.engine.dialect.name]
     if not (embeddings and fields and fields.by_meaning) or not await vectors.is_possible(run.database):
         return
@@ -55,9 +55,8 @@ async def embed_rows(run: JobContext, table: str) -> None:
 
 @job("jobs.embed_documents", attempts=10, wait=5)
 async def embed_documents(run: JobContext, name: str) -> None:
-    """Make the embeddings that the documents of an index lack."""
-
-    embeddings, index = run.llm.embeddings, document_indexes.by_meaning.get(name)
+    """Make the missing embeddings of an index of documents."""
+    embeddings, index = run.service(LanguageModel).embeddings, document_indexes.by_meaning.get(name)
     if not (embeddings and index):
         return
     vectors = DocumentVectors(index, run.database)
@@ -83,35 +82,34 @@ async def embed_documents(run: JobContext, name: str) -> None:
 
 @job("jobs.embed_all", schedule="17 4 * * *")
 async def embed_all(run: JobContext) -> None:
-    """Make what is missing: of rows that statements, commands or other programs have changed."""
-
-    for name in [*document_indexes.by_meaning] if run.llm.embeddings else ():
+    """Make all missing embeddings, also of rows changed by SQL statements or other programs."""
+    if run.service(LanguageModel).embeddings is None:
+        return
+    for name in [*document_indexes.by_meaning]:
         await embed_documents.function(run, name)
-    for table in [
-        fields.table for fields in searchable.registered.values() if fields.by_meaning and run.llm.embeddings
-    ]:
+    for table in [fields.table for fields in searchable.registered.values() if fields.by_meaning]:
         await embed_rows.function(run, table)
 
 
 async def _vectors(embeddings: Embeddings, rows: Sequence[Any]) -> list[Vector | None]:
-    """Of each row, in their order; of one without a text none."""
+    """Return the vectors of the rows in order; None for a row without text."""
     texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]
     found = iter(await _of_texts(embeddings, [text for text in texts if text]) if any(texts) else ())
     return [next(found) if text else None for text in texts]
 
 
 async def _of_texts(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector | None]:
-    """Of each text, in their order; of one that the endpoint does not take none, so that it keeps no other waiting.
+    """Return the vectors of the texts in order; None for a text that the endpoint rejects.
 
     Raises:
-        ServiceError: The endpoint gives no embedding of any text.
+        ServiceError: The endpoint makes no embeddings at all.
     """
     try:
         return [*await embeddings.of_texts(texts)]
     except ServiceError as error:
         if error.code != "rejected":
             raise
-    await embeddings.of_texts([TAKEN_TEXT])  # else it is not for the text
+    await embeddings.of_texts([TAKEN_TEXT])  # raises if the endpoint rejects every text
     if len(texts) == 1:
         logger.warning("EMBEDDING_MODEL does not take a text, which is found by its words alone: %.60r", texts[0])
         return [None]
@@ -120,18 +118,18 @@ async def _of_texts(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector
 
 
 def embed_later(session: AsyncSession, table: str) -> None:
-    """Queue the job in the transaction of a change; changes of the next seconds are its work, too."""
+    """Queue one job for the changes of a few seconds, in the transaction of the first change."""
     key = f"embed {table} {int(time()) // DELAY_SECONDS}"
     defer(session, embed_rows(table), key=key, delay=DELAY_SECONDS)
 
 
 def embed_documents_later(session: AsyncSession, name: str, edition: str) -> None:
-    """Queue the job for an edition of an index once, however many processes see it."""
+    """Queue the job once per edition of an index, even if several processes call this."""
     defer(session, embed_documents(name), key=f"embed documents {name} {edition}")
 
 
 def connect_embeddings(database: Database, embeddings: Embeddings | None) -> None:
-    """Have the sessions of a database know the site's embeddings, where there are any."""
+    """Connect the database's sessions to the site's embeddings, if there are any."""
     if embeddings is None:
         return
     later = {"embed_later": embed_later, "embed_documents_later": embed_documents_later}
@@ -141,7 +139,7 @@ def connect_embeddings(database: Database, embeddings: Embeddings | None) -> Non
 
 @asynccontextmanager
 async def embed_when_started(app: Any) -> AsyncIterator[None]:
-    """Queue what is missing when a site starts: once a minute, however many processes it has."""
+    """Queue the missing embeddings when a site starts, at most once a minute for all its processes."""
     if app.state.llm.embeddings is not None:
         await app.state.jobs.enqueue(embed_all(), key=f"embed all {int(time()) // 60}")
     yield

@@ -1,0 +1,21 @@
+from opportune.feature import Feature
+from opportune.llm.embedding_jobs import connect_embeddings, embed_all, embed_documents, embed_rows, embed_when_started
+from opportune.llm.guard import guard_of
+from opportune.llm.language_model import LanguageModel
+from opportune.runtime.services import Service, Services
+
+
+def _open_model(services: Services) -> LanguageModel:
+    guard = guard_of(services.features, services.settings, services.database)
+    model = LanguageModel.of(services.settings, guard)
+    connect_embeddings(services.database, model.embeddings)
+    return model
+
+
+llm = Feature(
+    name="llm",
+    summary="Language models and embeddings.",
+    services=(Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),),
+    jobs=(embed_rows, embed_documents, embed_all),
+    lifespan=embed_when_started,
+)

@@ -1,0 +1,84 @@
+"""Services of a process, such as the language model: features declare them, routes and jobs look them up."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class ServiceMissing(LookupError, AttributeError):
+    """No installed feature declares this service."""
+
+
+@dataclass(frozen=True)
+class Service(Generic[T]):
+    """An object that each process of a site makes once, for `Feature(services=[…])`."""
+
+    name: str
+    """Its name in `app.state` and in the context of jobs."""
+    type_: type[T]
+    make: "Callable[[Services], T]"
+    """Make the object from the settings and other services. It opens no connection yet."""
+    close: Callable[[T], Awaitable[None]] | None = None
+    before_job: Callable[[T], Awaitable[None]] | None = None
+    """Called before each job, for example to read what another process has changed."""
+
+
+class Services:
+    """The services of one process by name and by type."""
+
+    settings: Any
+    database: Any
+    storage: Any
+    features: Any
+
+    def __init__(self, declared: Iterable[Service[Any]] = (), **existing: Any) -> None:
+        """Make the declared services. Those that already exist are passed by name."""
+        vars(self).update(existing)
+        self._declared = {service.name: service for service in declared}
+        self._objects = existing
+        for name in self._declared:
+            self.named(name)
+
+    def named(self, name: str) -> Any:
+        """Return a service by its name.
+
+        Raises:
+            ServiceMissing: No installed feature declares it.
+        """
+        if name not in self._objects:
+            if name not in self._declared:
+                raise ServiceMissing(f"No installed feature has a service {name}.")
+            self._objects[name] = self._declared[name].make(self)
+        return self._objects[name]
+
+    def get(self, type_: type[T]) -> T:
+        """Return the service of a type.
+
+        Raises:
+            ServiceMissing: No installed feature declares it.
+        """
+        if found := next((each for each in self._objects.values() if isinstance(each, type_)), None):
+            return found
+        name = next((each.name for each in self._declared.values() if issubclass(each.type_, type_)), type_.__name__)
+        found = self.named(name)
+        assert isinstance(found, type_)
+        return found
+
+    def by_name(self) -> dict[str, Any]:
+        """Return the declared services by name."""
+        return {name: self._objects[name] for name in self._declared}
+
+    async def prepare_job(self) -> None:
+        for name, service in self._declared.items():
+            if service.before_job:
+                await service.before_job(self._objects[name])
+
+    async def close(self) -> None:
+        """Close the declared services in reverse order, all of them even if one fails."""
+        async with AsyncExitStack() as stack:
+            for name, made in self._objects.items():
+                if (service := self._declared.get(name)) and service.close:
+                    stack.push_async_callback(service.close, made)

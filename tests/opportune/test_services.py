@@ -1,0 +1,66 @@
+"""Services that features declare."""
+
+import pytest
+
+from opportune.runtime.services import Service, ServiceMissing, Services
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    async def close(self) -> None:
+        self.events.append("clock closed")
+
+
+class Calendar:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    async def close(self) -> None:
+        self.clock.events.append("calendar closed")
+
+    async def refresh(self) -> None:
+        self.clock.events.append("calendar refreshed")
+
+
+CALENDAR = Service(
+    "calendar",
+    Calendar,
+    lambda services: Calendar(services.get(Clock)),
+    close=Calendar.close,
+    before_job=Calendar.refresh,
+)
+CLOCK = Service("clock", Clock, lambda _services: Clock(), close=Clock.close)
+
+
+def test_service_is_found_by_name_and_type() -> None:
+    services = Services([CLOCK])
+    assert services.named("clock") is services.get(Clock)
+
+
+def test_service_may_use_one_declared_later() -> None:
+    services = Services([CALENDAR, CLOCK])
+    assert services.get(Calendar).clock is services.get(Clock)
+
+
+def test_existing_object_is_a_service() -> None:
+    clock = Clock()
+    assert Services([CALENDAR], clock=clock).get(Calendar).clock is clock
+
+
+async def test_services_close_in_reverse_order() -> None:
+    services = Services([CALENDAR, CLOCK])  # the calendar uses the clock
+    await services.close()
+    assert services.get(Clock).events == ["calendar closed", "clock closed"]
+
+
+async def test_jobs_are_preceded_by_before_job() -> None:
+    services = Services([CLOCK, CALENDAR])
+    await services.prepare_job()
+    assert services.get(Clock).events == ["calendar refreshed"]
+
+
+def test_missing_service_is_named() -> None:
+    with pytest.raises(ServiceMissing, match="No installed feature has a service Clock"):
+        Services().get(Clock)
