@@ -1,4 +1,4 @@
-"""What a list can be asked: operators by the type of a column, and filters of one's own."""
+"""Filters of lists: operators by the type of a column, and methods of the project."""
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,12 +7,12 @@ from inspect import Parameter, signature
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, create_model
-from sqlalchemy import ColumnElement, and_, inspect, not_
+from sqlalchemy import ColumnElement, and_, inspect, not_, select
 
 from opportune.crud.declaration import Declaration, Shape
 from opportune.crud.types import LargeInteger, StorableText, comparable, is_ordered
 from opportune.db.columns import is_secret, label_of
-from opportune.db.paths import Visible, is_among
+from opportune.db.paths import Visible, is_among, is_linked
 from opportune.db.references import Reference
 from opportune.pagination import Paging, SortBy
 from opportune.schemas.annotations import FieldOptions
@@ -26,16 +26,16 @@ MARK = "__opportune_filter__"
 
 
 def filter_by(method: F) -> F:
-    """Make a method a filter of one's own: its parameter is what the query gives, and its type what that may be.
+    """Make a method a filter. The type of its parameter is the type of the query parameter.
 
-    `def year(self, year: int) -> ColumnElement[bool]` is asked by `?year=2026`.
+    `def year(self, year: int) -> ColumnElement[bool]` filters by `?year=2026`.
     """
     setattr(method, MARK, True)
     return method
 
 
 def filters_of(kind: type[Any]) -> dict[str, Callable[..., ColumnElement[bool]]]:
-    """The methods of a class that are filters, by name."""
+    """Return the methods of a class that are filters, by name."""
     names = [name for name in dir(kind) if hasattr(getattr(kind, name, None), MARK)]
     return {name: getattr(kind, name) for name in names}
 
@@ -45,16 +45,13 @@ Compare = Callable[[Any, Any], ColumnElement[bool]]
 
 @dataclass(frozen=True)
 class Operator:
+    """A comparison of a column with a value. The filters of the admin use the same ones."""
+
     suffix: str
     words: str
-    """What people call it, with the field's name in it."""
+    """The label of a form field; `{}` is the name of the column."""
     compare: Compare
     takes_many: bool = False
-
-
-def _contains(column: Any, value: str) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = column.icontains(value, autoescape=True)
-    return found
 
 
 def _is_empty(column: Any, value: bool) -> ColumnElement[bool]:
@@ -62,21 +59,14 @@ def _is_empty(column: Any, value: bool) -> ColumnElement[bool]:
     return empty if value else not_(empty)
 
 
-def _is_in(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
-    found: ColumnElement[bool] = column.in_(values)
-    return found
-
-
 EQUAL = Operator("", "{}", operator.eq)
-IN = Operator("__in", "{} is one of", _is_in, takes_many=True)
+IN = Operator("__in", "{} is one of", lambda column, values: column.in_(values), takes_many=True)
 IS_EMPTY = Operator("__isnull", "{} is empty", _is_empty)
-CONTAINS = Operator("__icontains", "{} contains", _contains)
-ORDER = (
-    Operator("__gt", "{} over", operator.gt),
-    Operator("__gte", "{} from", operator.ge),
-    Operator("__lt", "{} under", operator.lt),
-    Operator("__lte", "{} to", operator.le),
-)
+CONTAINS = Operator("__icontains", "{} contains", lambda column, text: column.icontains(text, autoescape=True))
+STARTS_WITH = Operator("", "{} starts with", lambda column, text: column.istartswith(text, autoescape=True))
+GREATER = Operator("__gt", "{} over", operator.gt)
+LESS = Operator("__lt", "{} under", operator.lt)
+ORDER = (GREATER, Operator("__gte", "{} from", operator.ge), LESS, Operator("__lte", "{} to", operator.le))
 
 
 @dataclass(frozen=True)
@@ -84,7 +74,7 @@ class Filter:
     """One parameter of a list's query."""
 
     name: str
-    """As the class names the filter: a column or a relationship."""
+    """The column or relationship that `filters` names."""
     label: str
     kind: Any
     condition: Callable[[Visible, Any], ColumnElement[bool]]
@@ -98,10 +88,10 @@ class Filter:
 
 
 def derive_filters(declared: Declaration, names: Sequence[str]) -> dict[str, Filter]:
-    """All parameters that filters of these names make.
+    """Return the filters for these columns and relationships, by parameter.
 
     Raises:
-        OperatorError: there is no such column or relationship, or it cannot be filtered by.
+        OperatorError: A column or relationship does not exist or cannot be a filter.
     """
     found: dict[str, Filter] = {}
     for name in names:
@@ -153,12 +143,11 @@ def _filter(op: Operator, name: str, label: str, kind: Any, attribute: Any, targ
 
 
 def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
-    relation, target = getattr(shape.model, name), shape.links[name]
+    relation, target = shape.mapper.relationships[name], shape.links[name]
     kind, label, number = Annotated[int, Reference(target)], label_of(name), inspect(target).primary_key[0]
 
     def any_of(visible: Visible, values: Sequence[int]) -> ColumnElement[bool]:
-        found: ColumnElement[bool] = relation.any(number.in_(values) & visible(target))
-        return found
+        return is_linked(relation, select(number).where(number.in_(values), visible(target)).correlate(None))
 
     def all_of(visible: Visible, values: Sequence[int]) -> ColumnElement[bool]:
         return and_(*(any_of(visible, [value]) for value in values))
@@ -170,10 +159,10 @@ def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
 
 
 def own_filter_field(declared: Declaration, name: str, method: Callable[..., Any]) -> tuple[Any, Any]:
-    """The type and the field of a filter of one's own.
+    """Return the type and the field of a filter method.
 
     Raises:
-        OperatorError: it does not take one parameter with a type.
+        OperatorError: The method does not have exactly one parameter with a type.
     """
     parameters = list(signature(method, eval_str=True).parameters.values())[1:]
     if len(parameters) != 1 or parameters[0].annotation is Parameter.empty:

@@ -1,16 +1,17 @@
-"""Filters of a list. A view names columns; what can be asked of each follows from its type.
+"""Filters of a list: their controls, their parameters in the address, and the operators of `crud` that they use.
 
-They have the shape that SQLAdmin asks of filters, and take any value that somebody may put into an address.
+Filters of SQLAdmin can be used instead. A value that no row can have is ignored or matches no row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqladmin.filters import BooleanFilter, ForeignKeyFilter, OperationColumnFilter
+from sqladmin.filters import ForeignKeyFilter, OperationColumnFilter
 from sqladmin.helpers import get_column_python_type
-from sqlalchemy import ColumnElement, Select, false, or_, select
+from sqlalchemy import ColumnElement, Select, false
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
@@ -19,14 +20,8 @@ from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.protocols import View
 from opportune.admin.sqladmin_adapter import property_name
-from opportune.db.columns import (
-    choice_label,
-    choice_value,
-    choices_of,
-    foreign_keys_of,
-    label_of,
-    many_to_many_of,
-)
+from opportune.crud.filters import CONTAINS, EQUAL, GREATER, IN, IS_EMPTY, LESS, MAX_FILTER_VALUES, STARTS_WITH
+from opportune.db.columns import choice_label, choice_value, choices_of, foreign_keys_of, label_of, many_to_many_of
 from opportune.db.model import utc_now
 from opportune.db.paths import Path, column_of_relation, is_linked, parse_path
 from opportune.errors import OperatorError
@@ -35,179 +30,177 @@ from opportune.web.time_zone import local, start_of_day
 RunQuery = Callable[[Select[Any]], Any]
 
 NULL_CHOICE = "empty"
-MAX_FILTER_VALUES = 100
+NULL_OPERATIONS = {"empty": "is empty", "filled": "is not empty"}
 DATE_RANGES = {
     "today": "today",
     "last_7_days": "in the last 7 days",
     "this_month": "this month",
     "this_year": "this year",
 }
-VALUELESS_OPERATIONS = {*DATE_RANGES, "empty", "filled"}
+VALUELESS_OPERATIONS = {*DATE_RANGES, *NULL_OPERATIONS}
+OPERATIONS: Mapping[str, Mapping[str, str]] = {
+    "date": {"equals": "on", "less_than": "before", "greater_than": "after", **DATE_RANGES},
+    "number": {"equals": "equals", "less_than": "less than", "greater_than": "more than"},
+    "text": {"contains": "contains", "equals": "equals", "starts_with": "starts with"},
+}
+OPERATORS = {
+    "equals": EQUAL,
+    "less_than": LESS,
+    "greater_than": GREATER,
+    "contains": CONTAINS,
+    "starts_with": STARTS_WITH,
+}
+DAY = timedelta(days=1)
+YES_NO = {"true": (True, "Yes"), "false": (False, "No")}
 
 
-class Filter:
+class ListFilter:
+    """A filter on a column or relationship, also of related rows."""
+
     has_operator = False
     takes_many = False
-    """Whether it takes all values that an address has for it, and not the first alone."""
+    """Whether it uses all values of its parameter."""
 
-    def __init__(self, name: str, title: str) -> None:
-        self.column = self.parameter_name = name
+    def __init__(self, path: Path, parameter_name: str, title: str) -> None:
+        self.path = path
+        self.parameter_name = parameter_name
         self.title = title
+        column = path.end.columns.get(path.name)
+        self.nullable = column is None or bool(column.nullable)
+
+    def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+        """Return the condition on the row at the end of the path. None if the query does not use the filter."""
+        raise NotImplementedError
 
 
-class ChoiceFilter(Filter):
+class ValuesFilter(ListFilter):
+    """A filter by one or several values. None is the value of an empty column."""
+
     takes_many = True
 
-    def __init__(self, name: str, title: str, values: tuple[Any, ...], *, nullable: bool = False) -> None:
-        super().__init__(name, title)
-        self.values = {choice_value(value): value for value in values} | ({NULL_CHOICE: None} if nullable else {})
+    def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+        try:
+            values = self.parse([text for text in query.getlist(self.parameter_name)[:MAX_FILTER_VALUES] if text])
+        except ValueError:
+            return false()
+        if not values:
+            return None
+        present = [value for value in values if value is not None]
+        if self.path.name in self.path.end.relationships:
+            found, is_empty = is_linked(self.path.attribute.property, present), ~self.path.attribute.any()
+        else:
+            found, is_empty = IN.compare(self.path.attribute, present), IS_EMPTY.compare(self.path.attribute, True)
+        return found | is_empty if None in values else found
+
+    def parse(self, texts: Sequence[str]) -> list[Any]:
+        """Return the values that texts of the address name. Raises ValueError: no row can have one of them."""
+        raise NotImplementedError
+
+
+class ChoiceFilter(ValuesFilter):
+    """A filter by values of an Enum, a Literal or a boolean."""
+
+    def __init__(self, *args: Any, choices: Mapping[str, tuple[Any, str]], takes_many: bool = True) -> None:
+        super().__init__(*args)
+        self.choices = choices
+        self.takes_many = takes_many
 
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
-        return [(name, "Empty" if value is None else choice_label(value)) for name, value in self.values.items()]
+        return [(text, label) for text, (_, label) in self.choices.items()]
 
-    async def get_filtered_query(self, query: Select[Any], values: Sequence[str], model: Any) -> Select[Any]:
-        chosen = [self.values[value] for value in values if value in self.values]
-        return query.where(_is_one_of(getattr(model, self.column), chosen)) if chosen else query
+    def parse(self, texts: Sequence[str]) -> list[Any]:
+        return [self.choices[text][0] for text in texts if text in self.choices]
 
 
-class LookupFilter(Filter):
-    """Rows that point at another row, or are linked with it, which is looked up by typing."""
+class LookupFilter(ValuesFilter):
+    """A filter by related rows, which the user finds by typing."""
 
-    takes_many = True
-
-    def __init__(self, name: str, title: str, lookup: ForeignKeyLookup, *, nullable: bool) -> None:
-        super().__init__(name, title)
+    def __init__(self, *args: Any, lookup: ForeignKeyLookup) -> None:
+        super().__init__(*args)
         self.lookup = lookup
-        self.nullable = nullable
 
     async def may_search(self, request: Request) -> bool:
         return await may_list(request, self.lookup.view)
 
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
-        """Those that are chosen: the others are not loaded. By number for whoever may not see them."""
-        given = request.query_params.getlist(self.parameter_name)[:MAX_FILTER_VALUES]
+        """Return the selected rows, by number if the user may not see them."""
+        texts = request.query_params.getlist(self.parameter_name)[:MAX_FILTER_VALUES]
         try:
-            numbers = [parse_id(value) for value in given if value not in ("", NULL_CHOICE)]
+            numbers = [number for number in self.parse([text for text in texts if text]) if number is not None]
         except ValueError:
             return []
         names = {str(number): str(number) for number in numbers}
         seen = [self.lookup.format(row) for row in await self.lookup.seen(request, numbers)]
         names |= {row["id"]: row["text"] for row in seen}
-        return [*names.items(), *([(NULL_CHOICE, "Empty")] if NULL_CHOICE in given else [])]
+        return [*names.items(), *([(NULL_CHOICE, "Empty")] if NULL_CHOICE in texts else [])]
 
-    async def get_filtered_query(self, query: Select[Any], values: Sequence[str], model: Any) -> Select[Any]:
-        try:
-            chosen = [
-                None if value == NULL_CHOICE else parse_id(value) for value in values[:MAX_FILTER_VALUES] if value
-            ]
-        except ValueError:
-            return query.where(false())
-        if not chosen:
-            return query
-        column, is_linked = getattr(model, self.column), isinstance(self.lookup, ManyToManyLookup)
-        return query.where((_is_linked_with_one_of if is_linked else _is_one_of)(column, chosen))
+    def parse(self, texts: Sequence[str]) -> list[Any]:
+        return [None if text == NULL_CHOICE else parse_id(text) for text in texts]
 
 
-def _is_one_of(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
-    present = column.in_([value for value in values if value is not None])
-    return or_(present, column.is_(None)) if None in values else present
-
-
-def _is_linked_with_one_of(relation: Any, values: Sequence[Any]) -> ColumnElement[bool]:
-    present = is_linked(relation.property, [value for value in values if value is not None])
-    return or_(present, ~relation.any()) if None in values else present
-
-
-class ComparisonFilter(Filter):
-    """Compares a text, number or time with a typed value; `empty` and `filled` if a column may be null.
+class ComparisonFilter(ListFilter):
+    """A filter that compares a text, number or time with a typed value.
 
     Days begin at midnight in the visitor's time zone, like the times in the rows of the list.
     """
 
     has_operator = True
 
-    def __init__(self, name: str, title: str, kind: type[Any], nullable: bool) -> None:
-        super().__init__(name, title)
-        self.kind = kind
-        self.nullable = nullable
-
-    @property
-    def input_type(self) -> str:
-        if issubclass(self.kind, date):
-            return "date"
-        return "number" if issubclass(self.kind, int | float | Decimal) else "text"
+    def __init__(self, *args: Any, type_: type[Any]) -> None:
+        super().__init__(*args)
+        self.type = type_
+        is_number = issubclass(type_, int | float | Decimal)
+        self.input_type = "date" if issubclass(type_, date) else "number" if is_number else "text"
 
     def operations(self) -> list[tuple[str, str]]:
-        offered = {
-            "date": [("equals", "on"), ("less_than", "before"), ("greater_than", "after"), *DATE_RANGES.items()],
-            "number": [("equals", "equals"), ("less_than", "less than"), ("greater_than", "more than")],
-            "text": [("contains", "contains"), ("equals", "equals"), ("starts_with", "starts with")],
-        }[self.input_type]
-        return offered + ([("empty", "is empty"), ("filled", "is not empty")] if self.nullable else [])
+        return [*OPERATIONS[self.input_type].items(), *(NULL_OPERATIONS.items() if self.nullable else ())]
 
-    async def get_filtered_query(self, query: Select[Any], operation: str, value: str, model: Any) -> Select[Any]:
-        column = getattr(model, self.column)
-        if operation in ("empty", "filled"):
-            return query.where(column.is_(None) if operation == "empty" else column.is_not(None))
-        if self.input_type == "text":
-            return _compare_text(query, column, operation, value.replace("\0", " ").strip())
-        if self.input_type == "date" and operation in DATE_RANGES:
-            today = local(utc_now()).date()
-            first, after = (self._first_value(day) for day in _bucket(operation, today))
-            return query.where(column >= first, column < after)
-        bounds = self._bounds(value.strip())
-        return query if bounds is None else _compare(query, column, operation, *bounds)
-
-    def _bounds(self, value: str) -> tuple[Any, Any] | None:
-        """Return the first value that `value` covers and the first one after it: a day has many moments."""
+    def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+        operation, text = query.get(f"{self.parameter_name}_op", ""), query.get(self.parameter_name, "").strip()
+        column = self.path.attribute
+        if operation in NULL_OPERATIONS:
+            return IS_EMPTY.compare(column, operation == "empty")
         try:
-            if self.kind is datetime:
-                day = date.fromisoformat(value)
-                return self._first_value(day), self._first_value(day + timedelta(days=1))
-            found = date.fromisoformat(value) if self.kind is date else _number(self.kind, value)
+            if self.input_type == "date":
+                return self._on_days(operation, *_days(operation, text))
+            value = text.replace("\0", " ").strip() if self.input_type == "text" else _number(self.type, text)
         except (ValueError, OverflowError, InvalidOperation):
             return None
-        return found, found
+        default = CONTAINS if self.input_type == "text" else EQUAL
+        operator = OPERATORS[operation] if operation in OPERATIONS[self.input_type] else default
+        return None if value == "" else operator.compare(column, value)
 
-    def _first_value(self, day: date) -> date:
-        return start_of_day(day) if self.kind is datetime else day
+    def _on_days(self, operation: str, first: date, last: date) -> ColumnElement[bool]:
+        column, is_moment = self.path.attribute, self.type is datetime
+        since: ColumnElement[bool] = column >= (start_of_day(first) if is_moment else first)
+        until: ColumnElement[bool] = column < start_of_day(last + DAY) if is_moment else column <= last
+        return {"less_than": ~since, "greater_than": ~until}.get(operation, since & until)
 
 
-def _bucket(name: str, today: date) -> tuple[date, date]:
-    """Its first day and the first one after it."""
-    if name == "this_month":
+def _days(operation: str, text: str) -> tuple[date, date]:
+    """Return the first and the last day of a range, or twice the day that was typed. Raises ValueError."""
+    today = local(utc_now()).date()
+    if operation == "today":
+        return today, today
+    if operation == "last_7_days":
+        return today - 6 * DAY, today
+    if operation == "this_month":
         first = today.replace(day=1)
-        return first, (first + timedelta(days=31)).replace(day=1)
-    if name == "this_year":
-        return date(today.year, 1, 1), date(today.year + 1, 1, 1)
-    return today - timedelta(days=6 if name == "last_7_days" else 0), today + timedelta(days=1)
+        return first, (first + 31 * DAY).replace(day=1) - DAY
+    if operation == "this_year":
+        return date(today.year, 1, 1), date(today.year, 12, 31)
+    return (date.fromisoformat(text),) * 2
 
 
-def _number(kind: type[Any], value: str) -> Any:
-    number = kind(value)
+def _number(type_: type[Any], text: str) -> Any:
+    number = type_(text)
     if not abs(number) < 2**63:  # NaN compares with nothing
         raise ValueError
     return number
 
 
-def _compare(query: Select[Any], column: Any, operation: str, first: Any, after: Any) -> Select[Any]:
-    if operation == "less_than":
-        return query.where(column < first)
-    if operation == "greater_than":
-        return query.where(column > first if first == after else column >= after)
-    return query.where(column == first if first == after else (column >= first) & (column < after))
-
-
-def _compare_text(query: Select[Any], column: Any, operation: str, value: str) -> Select[Any]:
-    if not value:
-        return query
-    if operation == "starts_with":
-        return query.where(column.istartswith(value, autoescape=True))
-    return query.where(column == value if operation == "equals" else column.icontains(value, autoescape=True))
-
-
 def filter_for(view: View, wish: Any) -> Any:
-    """A filter for a column, or the one that was given, unless it would load all rows or crash."""
+    """Return the filter for a column. Filters of SQLAdmin that would load all rows or fail are replaced."""
     if isinstance(wish, OperationColumnFilter):
         wish = wish.column
     if isinstance(wish, ForeignKeyFilter):
@@ -216,48 +209,44 @@ def filter_for(view: View, wish: Any) -> Any:
         return wish
     name = property_name(wish)
     path = parse_path(view.mapper, name)
-    if path.end is view.mapper:
-        name = column_of_relation(view.mapper, name)
-        return _filter(view, path, name, view.labels.get(name, label_of(name)))
-    chosen = _filter(view, path, column_of_relation(path.end, path.name), view.labels.get(name, label_of(name)))
-    chosen.path, chosen.parameter_name = path, name
-    if isinstance(chosen, LookupFilter):
-        view.lookups[name] = chosen.lookup
-    return chosen
+    column = column_of_relation(path.end, path.name)
+    parameter = name if path.relations else column
+    given = replace(path, name=column), parameter, view.labels.get(parameter, label_of(parameter))
+    return _lookup_filter(view, *given) or _column_filter(view, *given)
 
 
-def _filter(view: View, path: Path, name: str, title: str) -> Any:
-    model, column = path.end.class_, path.end.columns.get(name)
-    is_nullable = column is None or bool(column.nullable)
-    if name in (linked := many_to_many_of(path.end)):
-        return LookupFilter(name, title, ManyToManyLookup(name, linked[name], view), nullable=is_nullable)
-    if name in (pointing := foreign_keys_of(path.end)):
-        return LookupFilter(name, title, ForeignKeyLookup(name, pointing[name], view), nullable=is_nullable)
+def _lookup_filter(view: View, path: Path, parameter: str, title: str) -> LookupFilter | None:
+    kinds = (ManyToManyLookup, many_to_many_of(path.end)), (ForeignKeyLookup, foreign_keys_of(path.end))
+    for lookup_class, models in kinds:
+        if model := models.get(path.name):
+            lookup = view.lookups.setdefault(parameter, lookup_class(path.name, model, view))
+            return LookupFilter(path, parameter, title, lookup=lookup)
+    return None
+
+
+def _column_filter(view: View, path: Path, parameter: str, title: str) -> ListFilter:
+    column = path.end.columns.get(path.name)
     if column is None:
-        raise OperatorError(f'{type(view).__name__}: column_filters names "{name}", which nothing can filter by.')
-    if values := choices_of(model, name):
-        return ChoiceFilter(name, title, values, nullable=is_nullable)
-    kind = get_column_python_type(column)
-    if kind is bool:
-        return BooleanFilter(name, title)
-    return ComparisonFilter(name, title, kind, is_nullable)
+        raise OperatorError(f'{type(view).__name__}: column_filters names "{parameter}", which nothing can filter by.')
+    if values := choices_of(path.end.class_, path.name):
+        choices = {choice_value(value): (value, choice_label(value)) for value in values}
+        empty = {NULL_CHOICE: (None, "Empty")} if column.nullable else {}
+        return ChoiceFilter(path, parameter, title, choices=choices | empty)
+    type_ = get_column_python_type(column)
+    if type_ is bool:
+        return ChoiceFilter(path, parameter, title, choices=YES_NO, takes_many=False)
+    return ComparisonFilter(path, parameter, title, type_=type_)
 
 
-async def apply_filter(statement: Select[Any], chosen: Any, asked: QueryParams, model: Any) -> Select[Any]:
-    """The statement with what an address asks of one filter."""
-    if (path := getattr(chosen, "path", None)) is None:
-        return await _apply(statement, chosen, asked, model)
-    condition = (await _apply(select(path.end.class_), chosen, asked, path.end.class_)).whereclause
-    return statement if condition is None else statement.where(path.holds(condition))
-
-
-async def _apply(statement: Select[Any], chosen: Any, asked: QueryParams, model: Any) -> Select[Any]:
+async def apply_filter(statement: Select[Any], chosen: Any, query: QueryParams, model: Any) -> Select[Any]:
+    """Return the statement with the condition of a filter, which may be one of SQLAdmin."""
+    if isinstance(chosen, ListFilter):
+        condition = chosen.condition(query)
+        return statement if condition is None else statement.where(chosen.path.holds(condition))
     name, change = chosen.parameter_name, chosen.get_filtered_query
     changed: Select[Any] = statement
     if getattr(chosen, "has_operator", False):
-        changed = await change(statement, asked.get(f"{name}_op", ""), asked.get(name, ""), model)
-    elif getattr(chosen, "takes_many", False):
-        changed = await change(statement, asked.getlist(name), model)
-    elif value := asked.get(name):
+        changed = await change(statement, query.get(f"{name}_op", ""), query.get(name, ""), model)
+    elif value := query.get(name):
         changed = await change(statement, value, model)
     return changed

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from opportune.admin.authorization import models_with_permission
 from opportune.admin.forms.foreign_keys import parse_id
-from opportune.admin.lists.filters import Filter, RunQuery
+from opportune.admin.lists.filters import RunQuery
 from opportune.admin.log.audit import of_models
 from opportune.admin.log.diff import HIDDEN, Changes
 from opportune.admin.models import AuditEntry
@@ -29,11 +29,12 @@ Names = Mapping[tuple[str, Any], str]
 """By column and number what the row is called that it points at."""
 
 
-class ModelFilter(Filter):
-    """The models of the admin, which are known when the list is asked for."""
+class ModelFilter:
+    """A filter in SQLAdmin's form. Its choices are the models whose rows the user may open."""
+
+    parameter_name, title, has_operator = "identity", "Model", False
 
     def __init__(self, view: "LogAdmin") -> None:
-        super().__init__("identity", "Model")
         self.view = view
 
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
