@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from fastapi import FastAPI
-from jinja2 import ChoiceLoader, Environment, PackageLoader
+from jinja2 import BytecodeCache, ChoiceLoader, Environment, PackageLoader
 from sqladmin import BaseView, ModelView
 from sqladmin.authorization import Action
 from sqlalchemy.ext.asyncio import async_sessionmaker
@@ -112,6 +112,8 @@ def make_site(app: FastAPI) -> "AdminSite":
 
 class AdminSite(AdapterSite):
     dashboard: Dashboard
+    bytecode_cache: BytecodeCache | None = None
+    """Storage of compiled templates that several sites share, such as jinja2.FileSystemBytecodeCache."""
 
     def __init__(self, database: Database, title: str) -> None:
         self.database = database
@@ -125,6 +127,7 @@ class AdminSite(AdapterSite):
             title=title,
         )
         self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
+        self.templates.env.bytecode_cache = self.bytecode_cache
         self.templates.env.globals |= {
             "asset": assets.url,
             "flashed": flashed,
@@ -205,7 +208,8 @@ class AdminSite(AdapterSite):
 
     @cached_property
     def _error_templates(self) -> Environment:
-        return self.templates.env.overlay(enable_async=False)  # error handlers render without waiting
+        # Error handlers render without waiting. The bytecode cache does not distinguish async from sync templates.
+        return self.templates.env.overlay(enable_async=False, bytecode_cache=None)
 
     async def create(self, request: Request) -> Response:
         await self.check_access(request, "create")

@@ -25,6 +25,7 @@ from opportune.db.factory import open_database
 from opportune.llm import FakeProvider
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
+    compiled_admin_templates,
     garbage_that_is_looked_for_seldom,
     migrations_that_are_read_once,
     needs_that_are_looked_at_once,
@@ -54,6 +55,7 @@ from opportune.testing.services.spare_databases import SpareDatabases
 __all__ = [  # fixtures too
     "browser_contexts",
     "chromium",
+    "compiled_admin_templates",
     "garbage_that_is_looked_for_seldom",
     "migrations_that_are_read_once",
     "needs_that_are_looked_at_once",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Connection, Dialect, Engine, create_engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine.default import DefaultDialect
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Mapper
 
 from opportune import application
 from opportune.admin.permissions import Permissions
+from opportune.admin.site import AdminSite
 from opportune.config import settings
 from opportune.config.settings import BaseSettings
 from opportune.db.database import Database
@@ -135,6 +137,16 @@ def settings_of_features_that_are_read_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "load_kind", load_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_admin_templates(run_folder: Path) -> Iterator[None]:
+    """Share the compiled templates of the admin between the sites and processes of this run."""
+    folder = run_folder / "templates"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AdminSite, "bytecode_cache", FileSystemBytecodeCache(str(folder)))
         yield
 
 
