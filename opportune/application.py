@@ -9,9 +9,9 @@ from fastapi import Depends, FastAPI
 from starlette.datastructures import State
 
 from opportune.accounts.dependencies import get_optional_user
-from opportune.accounts.rate_limits import DatabaseStorage
+from opportune.accounts.rate_limits.storage import DatabaseStorage
+from opportune.accounts.rate_limits.submissions import DatabaseSubmissions
 from opportune.accounts.sessions.last_seen import LastSeen
-from opportune.accounts.submissions import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.mount import add_admin, add_icons
 from opportune.admin.permissions import Permissions

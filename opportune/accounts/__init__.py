@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opportune.accounts.backends import auth_backends, get_user_manager
-    from opportune.accounts.deactivation import may_refuse_deactivation
     from opportune.accounts.demo import demo_owner
     from opportune.accounts.dependencies import (
         AccountCtx,
@@ -24,14 +23,15 @@ if TYPE_CHECKING:
     from opportune.accounts.events.kinds import EventKind, add_event_kind
     from opportune.accounts.events.service import record_event
     from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
-    from opportune.accounts.manager import UserManager
     from opportune.accounts.models import User, UserBase
-    from opportune.accounts.passwords import hash_password
+    from opportune.accounts.passwords.hashing import hash_password
     from opportune.accounts.reauthentication.dependencies import ConfirmedUser
-    from opportune.accounts.responses import reauthenticated
+    from opportune.accounts.reauthentication.identity import reauthenticated
     from opportune.accounts.schemas import Email, Reauthentication, UserRead, UserUpdate
     from opportune.accounts.sessions.cookies import sign_in as start_session
     from opportune.accounts.tokens.service import create_access_token
+    from opportune.accounts.users.deactivation import may_refuse_deactivation
+    from opportune.accounts.users.manager import UserManager
 
 __all__ = [
     "FORBIDDEN",
@@ -68,7 +68,7 @@ __all__ = [
 
 _PLACES = {
     "backends": ("auth_backends", "get_user_manager"),
-    "deactivation": ("may_refuse_deactivation",),
+    "users.deactivation": ("may_refuse_deactivation",),
     "demo": ("demo_owner",),
     "dependencies": (
         "AccountCtx",
@@ -83,11 +83,11 @@ _PLACES = {
     "events.kinds": ("EventKind", "add_event_kind"),
     "events.service": ("record_event",),
     "groups.permissions": ("FORBIDDEN", "may", "read_grants"),
-    "manager": ("UserManager",),
+    "users.manager": ("UserManager",),
     "models": ("User", "UserBase"),
     "reauthentication.dependencies": ("ConfirmedUser",),
-    "passwords": ("hash_password",),
-    "responses": ("reauthenticated",),
+    "passwords.hashing": ("hash_password",),
+    "reauthentication.identity": ("reauthenticated",),
     "schemas": ("Email", "Reauthentication", "UserRead", "UserUpdate"),
     "sessions.cookies": ("sign_in",),
     "tokens.service": ("create_access_token",),

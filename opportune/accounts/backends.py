@@ -9,12 +9,13 @@ from fastapi import Request
 from fastapi_users.authentication import AuthenticationBackend, BearerTransport, CookieTransport
 
 from opportune.accounts.dependencies import AccountCtx
-from opportune.accounts.manager import UserManager
 from opportune.accounts.models import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.strategy import SessionStrategy
 from opportune.accounts.tokens.dependencies import needed_by
-from opportune.accounts.tokens.strategies import TokenStrategy, token_strategy
+from opportune.accounts.tokens.factory import token_strategy
+from opportune.accounts.tokens.strategies import TokenStrategy
+from opportune.accounts.users.manager import UserManager
 from opportune.config.settings import get_settings
 
 

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts import passwords
 from opportune.accounts.models import User
+from opportune.accounts.passwords import hashing
 from opportune.errors import OperatorError
 
 NAMES = (
@@ -38,7 +38,7 @@ async def load(session: AsyncSession) -> int:
     missing = [each for each in zip(NAMES, EMAILS, MARKS, strict=True) if there.isdisjoint(each)]
     if not missing:
         return 0
-    nobodys = await passwords.hash_password(secrets.token_urlsafe(32))
+    nobodys = await hashing.hash_password(secrets.token_urlsafe(32))
     session.add_all(
         User(
             email=email,

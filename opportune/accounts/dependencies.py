@@ -9,18 +9,19 @@ from fastapi.security.base import SecurityBase
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
-from opportune.accounts.context import AccountContext
-from opportune.accounts.impersonation.changes import record_changes, stop_recording
+from opportune.accounts.events.impersonated_changes import record_changes, stop_recording
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.sessions.lookup import Grants, find_by_token, find_impersonator
+from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.dependencies import needed_by, require_scopes
+from opportune.accounts.tokens.factory import token_strategy
 from opportune.accounts.tokens.scopes import ask_for
-from opportune.accounts.tokens.strategies import TokenStrategy, token_strategy
-from opportune.accounts.two_factor.factors import setup_is_required
-from opportune.accounts.users import REQUEST_KEY
+from opportune.accounts.tokens.strategies import TokenStrategy
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.lookup import REQUEST_KEY
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.web.client import Client

@@ -1,9 +1,8 @@
 from opportune.accounts import api, cleanup, demo, pages
 from opportune.accounts.deletion.personal_data import personal_data
 from opportune.accounts.email_sign_in.emails import send_sign_in_email
+from opportune.accounts.emails.outage import report_mail_outage
 from opportune.accounts.events.jobs import note_wrong_password
-from opportune.accounts.hooks import HOOKS
-from opportune.accounts.mail_outage import report_mail_outage
 from opportune.accounts.models import (
     AccountEvent,
     ApiToken,
@@ -21,6 +20,7 @@ from opportune.accounts.models import (
 from opportune.accounts.password_reset.emails import send_password_reset_email
 from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.setup.invitation import invite_first_superuser
+from opportune.accounts.users.hooks import HOOKS
 from opportune.accounts.verification.emails import send_verification_email
 from opportune.config.project import has_own_users
 from opportune.data.backup.jobs import make_backup, rehearse_restore

@@ -11,7 +11,9 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.groups.service import keep_one_superuser
 from opportune.accounts.models import User
 from opportune.accounts.schemas import EMAIL_ADAPTER, UserCreate
-from opportune.accounts.users import EmailTakenError, InvalidPasswordError, find_by_email, user_manager
+from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError
+from opportune.accounts.users.factory import user_manager
+from opportune.accounts.users.lookup import find_by_email
 from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.database import Database
 from opportune.errors import OperatorError

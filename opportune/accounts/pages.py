@@ -2,21 +2,21 @@
 
 from fastapi import APIRouter
 
+from opportune.accounts.activity_log import pages as events
 from opportune.accounts.deletion import pages as deletion
 from opportune.accounts.email_confirmation import pages as email_confirmation
 from opportune.accounts.email_sign_in import pages as email_sign_in
-from opportune.accounts.events import pages as events
 from opportune.accounts.impersonation import pages as impersonation
 from opportune.accounts.passkeys import pages as passkeys
 from opportune.accounts.password_reset import pages as password_reset
 from opportune.accounts.profile import pages as profile
 from opportune.accounts.reauthentication import pages as reauthentication
 from opportune.accounts.registration import pages as registration
-from opportune.accounts.sessions import pages as sessions
+from opportune.accounts.session_management import pages as sessions
 from opportune.accounts.setup import pages as setup
 from opportune.accounts.sign_in import pages as sign_in
 from opportune.accounts.social_sign_in import pages as social_sign_in
-from opportune.accounts.tokens import pages as tokens
+from opportune.accounts.token_management import pages as tokens
 from opportune.accounts.two_factor import pages as two_factor
 from opportune.accounts.verification import pages as verification
 

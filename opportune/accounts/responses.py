@@ -9,24 +9,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.context import AccountContext
-from opportune.accounts.email_sign_in.service import email_sign_in_is_offered
-from opportune.accounts.emails import email_is_enabled
-from opportune.accounts.models import Session, User
-from opportune.accounts.passkeys.ceremonies import PasskeyRefused
-from opportune.accounts.passkeys.dependencies import passkey_ceremonies
-from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password, is_confirmed
-from opportune.accounts.schemas import AUTOCOMPLETE_OF_NEW, Confirmation, EmailRequest, Reauthentication
+from opportune.accounts.emails.delivery import email_is_enabled
+from opportune.accounts.models import User
+from opportune.accounts.schemas import AUTOCOMPLETE_OF_NEW, EmailRequest, Reauthentication
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sign_in.redirects import safe_redirect_path
-from opportune.accounts.social_sign_in.providers import configured_providers
-from opportune.accounts.two_factor.factors import has_second_factor
-from opportune.accounts.users import InvalidPasswordError
+from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
+from opportune.accounts.sign_in_methods.providers import configured_providers
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.config.settings import Settings
 from opportune.web.forms.fields import Control
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import TooManyRequests
+from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
 
@@ -130,26 +126,6 @@ def invalid_link(request: Request, again: str) -> Response:
     return page
 
 
-async def reauthenticated(context: AccountContext, user: User, form: Form[M]) -> M | None:
-    """The data of a valid form by which they also show who they are; if they do not, the form says so.
-
-    The template asks for it by `{{ confirm_identity(form) }}` of macros/confirmation.html.
-
-    Raises:
-        TooManyRequests: it was guessed too often.
-    """
-    if form.data is None or form.errors:
-        return None
-    try:
-        is_full = await show_identity(context, user, form.data)
-    except WrongCredential as refusal:
-        form.refuse(refusal.message, refusal.field)
-        return None
-    if is_full:
-        await _remember(context)
-    return form.data
-
-
 async def name_weak_password(
     request: Request, context: AccountContext, form: Form[Any], name: str, user: User | None = None
 ) -> None:
@@ -161,76 +137,6 @@ async def name_weak_password(
         await context.manager.check_new_password(password, user.email if user else form.value("email"), user)
     except InvalidPasswordError as error:
         form.refuse(str(error), name)
-
-
-async def confirm_password(context: AccountContext, user: User, password: str) -> None:
-    """Ask programs for the current password once more.
-
-    Raises:
-        RequestValidationError: it is another.
-        TooManyRequests: it was guessed too often.
-    """
-    try:
-        await show_identity(context, user, Reauthentication(current_password=password))
-    except WrongCredential as refusal:
-        raise invalid_field(refusal.field, refusal.message) from None
-
-
-async def show_identity(context: AccountContext, user: User, given: Reauthentication) -> bool:
-    """Let by who has just confirmed in this browser, knows the password or has a passkey.
-
-    Gives whether all that it takes was shown: with a second factor the password alone is not.
-
-    Raises:
-        WrongCredential: they show another.
-        TooManyRequests: it was guessed too often.
-    """
-    if given.passkey:
-        await _check_passkey(context, user, given.passkey)
-        return True
-    if not given.current_password and is_confirmed(_session_of(context), user):
-        return False
-    await check_password(context, user, given.current_password)
-    needs_more = await has_second_factor(context.session, user)
-    await context.manager.release()  # what follows may count, in a transaction of its own
-    return not needs_more
-
-
-async def confirm_identity(context: AccountContext, user: User, given: Confirmation) -> None:
-    """Ask for all that it takes, which the browser remembers. Raises as `show_identity`."""
-    if await show_full_identity(context, user, given):
-        await _remember(context)
-
-
-async def show_full_identity(context: AccountContext, user: User, given: Confirmation) -> bool:
-    """Ask for all that it takes, but of who has just confirmed; whether it was shown now. Raises as `show_identity`."""
-    if not (given.current_password or given.passkey) and is_confirmed(_session_of(context), user):
-        return False
-    if not await show_identity(context, user, given):
-        await check_code(context, user, given.code)
-    return True
-
-
-async def _check_passkey(context: AccountContext, user: User, answer: str) -> None:
-    request = context.manager.request
-    try:
-        if request:
-            await passkey_ceremonies(request, context, user).show("confirm", answer)
-            await context.manager.release()
-    except PasskeyRefused as refusal:
-        raise WrongCredential("current_password", str(refusal)) from None
-
-
-async def _remember(context: AccountContext) -> None:
-    here = _session_of(context)
-    if here and context.manager.request:
-        await cookies.confirm_session(context.session, here, context.manager.request)
-
-
-def _session_of(context: AccountContext) -> Session | None:
-    """That of the browser that asks; None for programs."""
-    request = context.manager.request
-    return request.state.session if request else None
 
 
 def invalid_field(field: str, message: str) -> RequestValidationError:

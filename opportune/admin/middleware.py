@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from opportune.accounts.dependencies import get_optional_user, sign_in_required
 from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
-from opportune.accounts.two_factor.factors import setup_is_required
+from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.web.errors.handlers import problem, wants_json
 
 TWO_FACTOR = "/accounts/two-factor"

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
 
 from opportune.accounts.dependencies import CurrentUser, came_from
-from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.answers import rating as ratings
 from opportune.answers.attachments import find_attachments
 from opportune.answers.dependencies import Answers, CurrentAnswer, CurrentStream
@@ -18,6 +17,7 @@ from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.storage import StorageDependency
 from opportune.web import EventStream, is_htmx, redirect, templates
+from opportune.web.redirects import safe_redirect_path
 
 router = APIRouter(prefix="/answers")
 

@@ -172,9 +172,11 @@ def has_own_users() -> bool:
 
 
 def users_module(name: str) -> ModuleType:
-    """What the project says of its users in `models`, `schemas` or `manager`; else what the framework does."""
-    otherwise = name if has_own_users() or name == "manager" else "no_users"
-    return _module(f"{USERS}.{name}", f"opportune.accounts.{otherwise}")
+    """Return the project's `models`, `schemas` or `manager` of users; the framework's if the project has none."""
+    fallbacks = {"manager": "users.manager"} | (
+        {} if has_own_users() else dict.fromkeys(("models", "schemas"), "users.default_user")
+    )
+    return _module(f"{USERS}.{name}", f"opportune.accounts.{fallbacks.get(name, name)}")
 
 
 def _module(name: str, otherwise: str) -> ModuleType:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser
 from opportune.accounts.models import User
-from opportune.accounts.responses import confirm_password
+from opportune.accounts.reauthentication.identity import confirm_password
 from opportune.accounts.schemas import Reauthentication
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession

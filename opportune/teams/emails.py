@@ -2,9 +2,9 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import count_email, email_is_enabled
+from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.models import User
+from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.mail import enqueue_email, render_email
 from opportune.teams.invitations import INVITATIONS_PER_TEAM, INVITATIONS_PER_USER, invite
@@ -21,7 +21,7 @@ async def invite_by_email(context: AccountContext, team_id: int, user: User, new
     """
     await context.manager.release()
     await context.limiter.hit(INVITATIONS_PER_USER.by(user.id), INVITATIONS_PER_TEAM.by(team_id))
-    await count_email(context, new.email)
+    await context.count_email(new.email)
     team, invitation, token = await invite(context.session, team_id, user, new)
     told = {"team": team.name, "by": _name_of(user), "token": token}
     _send(context.session, context.settings, new.email, "invitation", **told)

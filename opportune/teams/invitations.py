@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.credentials import hash_token
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.db.model import utc_now
 from opportune.errors import FieldErrors, NotFound
 from opportune.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser, came_from
 from opportune.accounts.models import User
-from opportune.accounts.responses import PRIVATE_HEADERS, reauthenticated
-from opportune.accounts.sign_in.redirects import safe_redirect_path
+from opportune.accounts.reauthentication.identity import reauthenticated
+from opportune.accounts.responses import PRIVATE_HEADERS
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import FieldErrors, NotFound
@@ -28,6 +28,7 @@ from opportune.teams.schemas import (
 )
 from opportune.web.forms.forms import FILTER_PREFIX, Form, read_form
 from opportune.web.rate_limit import TooManyRequests
+from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
 

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.deactivation import may_refuse_deactivation
 from opportune.accounts.models import User
+from opportune.accounts.users.deactivation import may_refuse_deactivation
 from opportune.db.hooks import before_change, before_delete
 from opportune.errors import FieldErrors
 from opportune.feature import Person, PersonalData

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from opportune.accounts import passwords
 from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.accounts.passwords import hashing
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
 from opportune.accounts.tokens.scopes import ALL_SCOPES
@@ -79,4 +79,4 @@ async def signed_in_client(app: FastAPI, user: User | None = None) -> AsyncItera
 @lru_cache
 def hashed(password: str) -> str:
     """The password as it is stored, made once."""
-    return passwords.password_helper.hash(password)
+    return hashing.password_helper.hash(password)

@@ -15,8 +15,8 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
-from opportune.accounts import passwords
 from opportune.accounts.models import User
+from opportune.accounts.passwords import hashing
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.project import features_on_postgresql, settings_class
 from opportune.config.settings import Settings, setting_names
@@ -91,7 +91,7 @@ def _interrupts_that_arrive() -> Iterator[None]:
 def _hashes_that_cost_little() -> Iterator[None]:
     hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "password_helper", PasswordHash((hasher,)))
+        patch.setattr(hashing, "password_helper", PasswordHash((hasher,)))
         yield
 
 

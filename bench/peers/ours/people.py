@@ -3,7 +3,8 @@
 import asyncio
 
 from bench.harness.tasks import PASSWORD, people
-from opportune.accounts import User, passwords
+from opportune.accounts import User
+from opportune.accounts.passwords import hashing
 from opportune.config import get_settings
 from opportune.db import open_database
 
@@ -11,7 +12,7 @@ from opportune.db import open_database
 async def add_people() -> None:
     database = open_database(get_settings())
     await database.setup()
-    hashed = await passwords.hash_password(PASSWORD)
+    hashed = await hashing.hash_password(PASSWORD)
     async with database.writer() as session:
         session.add_all(User(email=email, hashed_password=hashed) for email in people())
     await database.dispose()

@@ -7,7 +7,7 @@ from opportune.accounts.deletion.export import read_personal_data
 from opportune.accounts.deletion.service import DeletionRefused, delete_account
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
-from opportune.accounts.responses import confirm_password
+from opportune.accounts.reauthentication.identity import confirm_password
 from opportune.accounts.schemas import Reauthentication
 from opportune.db.sessions.dependencies import DatabaseDependency
 

@@ -8,7 +8,8 @@ from opportune.accounts.deletion.export import list_stored_files, make_archive, 
 from opportune.accounts.deletion.service import DeletionRefused, delete_account
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
-from opportune.accounts.responses import reauthenticated, show
+from opportune.accounts.reauthentication.identity import reauthenticated
+from opportune.accounts.responses import show
 from opportune.accounts.schemas import AccountDeletion
 from opportune.accounts.sessions import cookies
 from opportune.db.model import utc_now

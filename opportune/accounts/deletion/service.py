@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.deletion.personal_data import person_of, personal_data_of
 from opportune.accounts.events.service import tell_owner
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User
-from opportune.accounts.users import CHANGED_MEANWHILE
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.database import Database
 from opportune.feature import Feature

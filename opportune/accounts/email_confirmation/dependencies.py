@@ -2,19 +2,20 @@
 
 from fastapi import HTTPException, Request
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.email_confirmation import service
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import check_code
 from opportune.accounts.schemas import EmailConfirmationCode
 from opportune.accounts.sessions import cookies
+from opportune.accounts.sign_in_methods.available import confirms_by_email
+from opportune.accounts.users.context import AccountContext
 
 
 async def require_email_confirmation(request: Request, user: CurrentUser) -> None:
     """Let in who has a session, and nothing else to confirm by."""
     async with request.app.state.database.reader(fresh=True) as session:
-        if request.state.session and await service.confirms_by_email(session, request.app.state.settings, user):
+        if request.state.session and await confirms_by_email(session, request.app.state.settings, user):
             return
     raise HTTPException(404)
 

@@ -3,19 +3,14 @@
 Nothing is stored: the code is made of the session's token, which is another one as soon as it is confirmed.
 """
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from opportune.accounts.context import AccountContext
-from opportune.accounts.email_sign_in.codes import is_code, make_code
-from opportune.accounts.email_sign_in.service import signs_in_by_email
-from opportune.accounts.emails import count_email, send_account_email
+from opportune.accounts.emails.delivery import send_account_email
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication.service import WrongCredential
-from opportune.accounts.sessions.user_agent import describe_user_agent
-from opportune.accounts.two_factor.factors import has_passkey
-from opportune.config.settings import Settings
+from opportune.accounts.sign_in_methods.email_codes import is_code, make_code
+from opportune.accounts.users.context import AccountContext
 from opportune.db.model import utc_now
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
+from opportune.web.user_agent import describe_user_agent
 
 LIFETIME_SECONDS = 600
 SPAN_SECONDS = 60
@@ -24,16 +19,9 @@ CODES_PER_USER = RateLimit("accounts.confirmation_codes_per_user", 10, 24 * HOUR
 WRONG_CODE = "This is not the code of an e-mail that was asked for here, within the last ten minutes."
 
 
-async def confirms_by_email(session: AsyncSession, settings: Settings, user: User) -> bool:
-    """Whether this user has neither a password nor a passkey to confirm by, and gets e-mails."""
-    if user.has_password or not signs_in_by_email(settings, user):
-        return False
-    return not await has_passkey(session, user)
-
-
 async def send_code(context: AccountContext, user: User, here: Session) -> None:
     """Send a code that is good for this session alone. Raises TooManyRequests."""
-    await count_email(context, user.email)
+    await context.count_email(user.email)
     code = make_code(context.settings, user, _purpose(here))
     device, address = describe_user_agent(context.client.user_agent), context.client.address
     known = {"device": device, "address": address, "minutes": LIFETIME_SECONDS // 60}

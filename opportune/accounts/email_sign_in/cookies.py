@@ -4,7 +4,7 @@ from fastapi import Request, Response
 
 from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.email_sign_in.service import LIFETIME_SECONDS, SignInRequest, read_request, seal_request
-from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
+from opportune.accounts.sessions.page_cookies import page_cookie_name, set_page_cookie
 
 COOKIE = "email_sign_in"
 

@@ -2,7 +2,7 @@
 
 from fastapi import HTTPException, Request
 
-from opportune.accounts.email_sign_in.service import email_sign_in_is_offered
+from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
 
 
 async def require_email_sign_in(request: Request) -> None:

@@ -2,10 +2,10 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.email_sign_in.codes import make_code
-from opportune.accounts.emails import send_account_email
-from opportune.accounts.signed_links import LIFETIMES, make_link_token
-from opportune.accounts.users import find_by_email
+from opportune.accounts.emails.delivery import send_account_email
+from opportune.accounts.emails.signed_links import LIFETIMES, make_link_token
+from opportune.accounts.sign_in_methods.email_codes import make_code
+from opportune.accounts.users.lookup import find_by_email
 from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.jobs import JobContext, job

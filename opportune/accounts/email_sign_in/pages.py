@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
 from opportune.accounts.email_sign_in import service
 from opportune.accounts.email_sign_in.cookies import forget_request, remember_request, remembered_request
@@ -24,13 +23,14 @@ from opportune.accounts.responses import (
     to_next,
 )
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
-from opportune.accounts.sign_in.redirects import safe_redirect_path
+from opportune.accounts.sessions.trusted_devices import trusted_device
 from opportune.accounts.sign_in.second_step import to_code
-from opportune.accounts.sign_in.trusted_devices import trusted_device
-from opportune.accounts.two_factor.factors import has_second_factor
+from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
+from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 
 PATH = f"{LOGIN_PATH}/email"

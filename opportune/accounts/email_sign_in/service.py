@@ -11,19 +11,18 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.context import AccountContext
-from opportune.accounts.email_sign_in.codes import is_code
 from opportune.accounts.email_sign_in.emails import send_sign_in_email
-from opportune.accounts.emails import email_is_enabled, request_email
+from opportune.accounts.emails.signed_links import LIFETIMES, read_link_token
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.accounts.sign_in.service import PASSWORDS_PER_ADDRESS, PASSWORDS_PER_DEVICE
-from opportune.accounts.signed_links import LIFETIMES, read_link_token
-from opportune.accounts.users import find_by_email
+from opportune.accounts.sign_in_methods.email_codes import is_code
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.lookup import find_by_email
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, TooManyRequests
+from opportune.web.user_agent import describe_user_agent
 
 LIFETIME_SECONDS = int(LIFETIMES["email-sign-in"].total_seconds())
 PURPOSE = "accounts: sign-in by e-mail"
@@ -52,15 +51,6 @@ class SignInRequest:
     remember: bool = False
 
 
-def email_sign_in_is_offered(settings: Settings) -> bool:
-    return settings.email_sign_in and email_is_enabled(settings)
-
-
-def signs_in_by_email(settings: Settings, user: User) -> bool:
-    """Whether an e-mail lets this user in: it is one of their ways in then, which stays when others go."""
-    return user.is_verified and email_sign_in_is_offered(settings)
-
-
 async def request_sign_in(
     context: AccountContext,
     email: str,
@@ -72,7 +62,7 @@ async def request_sign_in(
     wanted = SignInRequest(secrets.token_urlsafe(16), email, next, remember)
     client = context.client
     device = describe_user_agent(client.user_agent)
-    await request_email(context, email, send_sign_in_email(email, wanted.number, next, device, client.address))
+    await context.request_email(email, send_sign_in_email(email, wanted.number, next, device, client.address))
     return wanted
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.events.service import record_wrong_password
-from opportune.accounts.users import find_by_email
+from opportune.accounts.users.lookup import find_by_email
 from opportune.jobs import JobContext, job
 from opportune.web.client import Client
 

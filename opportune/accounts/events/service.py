@@ -8,17 +8,18 @@ from sqlalchemy import and_, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import send_account_email
+from opportune.accounts.emails.delivery import send_account_email
+from opportune.accounts.events.impersonated_changes import superuser_id_for
 from opportune.accounts.events.kinds import KINDS
-from opportune.accounts.impersonation.changes import superuser_id_for
 from opportune.accounts.models import AccountEvent, User
-from opportune.accounts.sessions.user_agent import describe_user_agent
-from opportune.accounts.users import REQUEST_KEY, user_manager
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.factory import user_manager
+from opportune.accounts.users.lookup import REQUEST_KEY
 from opportune.db.model import utc_now
 from opportune.pagination import Page, Paging, paginate
 from opportune.web.client import Client
 from opportune.web.security_log import log_security_event
+from opportune.web.user_agent import describe_user_agent
 
 SIGN_INS = ("signed_in", "new_sign_in")
 WRONG_PASSWORDS_TOGETHER = timedelta(hours=1)

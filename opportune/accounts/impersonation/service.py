@@ -10,10 +10,10 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from opportune.accounts.context import AccountContext
-from opportune.accounts.credentials import hash_token, prune
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session, User
+from opportune.accounts.sessions.credentials import hash_token, prune
+from opportune.accounts.users.context import AccountContext
 from opportune.db.model import utc_now
 from opportune.errors import NotFound
 

@@ -7,10 +7,12 @@ from fastapi import APIRouter, HTTPException
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import Passkey
 from opportune.accounts.passkeys import service
-from opportune.accounts.passkeys.ceremonies import PasskeyRefused
+from opportune.accounts.reauthentication.identity import show_full_identity
 from opportune.accounts.reauthentication.service import WrongCredential
-from opportune.accounts.responses import invalid_field, show_full_identity
+from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import Confirmation, PasskeyRead, PasskeyUpdate
+from opportune.accounts.sign_in_methods.passkeys import find_passkeys
+from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
@@ -20,7 +22,7 @@ router = APIRouter(prefix="/users/me/passkeys", tags=["accounts"])
 @router.get("", response_model=list[PasskeyRead])
 async def list_passkeys(user: CurrentUser, session: ReadSession) -> Sequence[Passkey]:
     """What signs one in by a device, the oldest first."""
-    return await service.list_passkeys(session, user)
+    return await find_passkeys(session, user)
 
 
 @router.patch("/{passkey_id}", status_code=204)

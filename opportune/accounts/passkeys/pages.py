@@ -6,24 +6,24 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser
 from opportune.accounts.models import Session, User
 from opportune.accounts.passkeys import service
-from opportune.accounts.passkeys.ceremonies import PasskeyRefused, Purpose
-from opportune.accounts.passkeys.dependencies import PATH, passkey_ceremonies, stranger_ceremonies
-from opportune.accounts.passkeys.service import PasskeyCeremonies
 from opportune.accounts.reauthentication.dependencies import ConfirmedUser
 from opportune.accounts.responses import done, next_page, show, signed_in
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
-from opportune.accounts.sessions.user_agent import describe_user_agent
-from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.sign_in.second_step import CODE_PATH, forget_pending, pending_sign_in
-from opportune.accounts.two_factor.recovery_codes import count_recovery_codes
+from opportune.accounts.sign_in_methods.passkey_requests import PATH, passkey_ceremonies, stranger_ceremonies
+from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies, find_passkeys
+from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
+from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
+from opportune.accounts.users.context import AccountContext
 from opportune.db.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
+from opportune.web.user_agent import describe_user_agent
 
 ADDED = "Your passkey is here, and signs you in from now on."
 
@@ -131,7 +131,7 @@ async def remove(request: Request, passkey_id: RowId, user: ConfirmedUser, conte
 async def _show_list(
     request: Request, context: AccountContext, user: User, form: Form[PasskeyUpdate] | None = None
 ) -> Response:
-    rows = await service.list_passkeys(context.session, user)
+    rows = await find_passkeys(context.session, user)
     left = await count_recovery_codes(context.session, user)
     try:
         passkey_ceremonies(request, context, user)

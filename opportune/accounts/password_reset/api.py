@@ -5,10 +5,10 @@ from fastapi import APIRouter, HTTPException
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.password_reset import service
-from opportune.accounts.profile.schemas import UserRead
 from opportune.accounts.responses import EMAIL_REQUESTED, INVALID_LINK, invalid_field
 from opportune.accounts.schemas import EmailRequest, Message, PasswordReset
-from opportune.accounts.users import InvalidPasswordError
+from opportune.accounts.users.errors import InvalidPasswordError
+from opportune.accounts.users.schemas import UserRead
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 

@@ -3,12 +3,12 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts import signed_links
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx
+from opportune.accounts.emails import signed_links
 from opportune.accounts.password_reset import service
 from opportune.accounts.responses import PRIVATE_HEADERS, answer_request_for_email, invalid_link, show_form
 from opportune.accounts.schemas import EmailRequest, PasswordReset
-from opportune.accounts.users import InvalidPasswordError
+from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash

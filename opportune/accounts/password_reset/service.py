@@ -1,16 +1,15 @@
 """To get back in without the password, by an e-mail."""
 
-from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import request_email
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.password_reset.emails import send_password_reset_email
-from opportune.accounts.users import InvalidLinkError
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import InvalidLinkError
 
 
 async def request_password_reset(context: AccountContext, email: str) -> None:
     """Send a link to choose a new password, if somebody has this address. Raises TooManyRequests."""
-    await request_email(context, email, send_password_reset_email(email))
+    await context.request_email(email, send_password_reset_email(email))
 
 
 async def reset_password(context: AccountContext, token: str, password: str) -> User | None:

@@ -4,17 +4,18 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, needs_scope
 from opportune.accounts.models import User
-from opportune.accounts.profile.schemas import PROVED_FIELDS, UserRead, UserUpdate
 from opportune.accounts.profile.service import (
     change_password,
     check_email_change,
     request_email_change,
     update_profile,
 )
-from opportune.accounts.responses import confirm_password, invalid_field
+from opportune.accounts.reauthentication.identity import confirm_password
+from opportune.accounts.responses import invalid_field
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import MANAGE_ACCOUNT
-from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
+from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
+from opportune.accounts.users.schemas import PROVED_FIELDS, UserRead, UserUpdate
 
 router = APIRouter(tags=["accounts"])
 

@@ -2,11 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
-from opportune.accounts.email_sign_in.service import signs_in_by_email
 from opportune.accounts.models import Session, User
-from opportune.accounts.profile.schemas import PROVED_FIELDS, UserUpdate
 from opportune.accounts.profile.service import (
     change_password,
     check_email_change,
@@ -15,13 +12,17 @@ from opportune.accounts.profile.service import (
     request_email_change,
     update_profile,
 )
-from opportune.accounts.responses import done, invalid_link, name_weak_password, reauthenticated, show
+from opportune.accounts.reauthentication.identity import reauthenticated
+from opportune.accounts.responses import done, invalid_link, name_weak_password, show
 from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sign_in.trusted_devices import trust_device
-from opportune.accounts.social_sign_in.providers import configured_providers
-from opportune.accounts.social_sign_in.service import linked_with_labels
-from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
+from opportune.accounts.sessions.trusted_devices import trust_device
+from opportune.accounts.sign_in_methods.available import signs_in_by_email
+from opportune.accounts.sign_in_methods.linked_accounts import linked_with_labels
+from opportune.accounts.sign_in_methods.providers import configured_providers
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
+from opportune.accounts.users.schemas import PROVED_FIELDS, UserUpdate
 from opportune.accounts.verification.service import request_verification
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.errors import FieldErrors

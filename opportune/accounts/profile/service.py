@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts import signed_links
-from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import email_is_enabled, send_account_email
+from opportune.accounts.emails import signed_links
+from opportune.accounts.emails.delivery import email_is_enabled, send_account_email
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.users import EmailTakenError
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import EmailTakenError
 from opportune.config.settings import Settings
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 

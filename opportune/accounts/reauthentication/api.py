@@ -3,8 +3,9 @@
 from fastapi import APIRouter, HTTPException, Request
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.reauthentication.identity import confirm_identity
 from opportune.accounts.reauthentication.service import WrongCredential
-from opportune.accounts.responses import confirm_identity, invalid_field
+from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import Confirmation
 
 router = APIRouter(prefix="/users/me/confirmation", tags=["accounts"])

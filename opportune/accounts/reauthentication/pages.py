@@ -2,14 +2,15 @@
 
 from fastapi import APIRouter, Request, Response
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
-from opportune.accounts.email_confirmation.service import confirms_by_email
 from opportune.accounts.models import User
+from opportune.accounts.reauthentication.identity import confirm_identity
 from opportune.accounts.reauthentication.service import WrongCredential, is_confirmed
-from opportune.accounts.responses import confirm_identity, next_page, refuse, show, to_next
+from opportune.accounts.responses import next_page, refuse, show, to_next
 from opportune.accounts.schemas import Confirmation
-from opportune.accounts.two_factor.factors import has_second_factor
+from opportune.accounts.sign_in_methods.available import confirms_by_email
+from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.users.context import AccountContext
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 

@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.models import Session, User
-from opportune.accounts.two_factor import totp
-from opportune.accounts.users import wrong_password
+from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import wrong_password
 from opportune.db.model import utc_now
 from opportune.web.rate_limit import RateLimit
 

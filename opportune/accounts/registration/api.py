@@ -6,12 +6,12 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import AccountCtx
-from opportune.accounts.profile.schemas import UserRead
 from opportune.accounts.registration import service
 from opportune.accounts.registration.service import REGISTRATION_IS_CLOSED
 from opportune.accounts.responses import EMAIL_REQUESTED, invalid_field
 from opportune.accounts.schemas import UserCreate
-from opportune.accounts.users import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError, RegistrationClosedError
+from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError, RegistrationClosedError
+from opportune.accounts.users.schemas import UserRead
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 

@@ -2,8 +2,9 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.emails import send_account_email
-from opportune.accounts.users import find_by_email, user_manager
+from opportune.accounts.emails.delivery import send_account_email
+from opportune.accounts.users.factory import user_manager
+from opportune.accounts.users.lookup import find_by_email
 from opportune.config.settings import Settings
 from opportune.jobs import JobContext, job
 

@@ -3,11 +3,11 @@
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
-from opportune.accounts.emails import email_is_enabled
+from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.registration import service
 from opportune.accounts.responses import email_sent, name_weak_password, refuse, show, show_form, signed_in, to_next
 from opportune.accounts.schemas import UserCreate
-from opportune.accounts.users import EmailTakenError, InvalidPasswordError, RegistrationClosedError
+from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError, RegistrationClosedError
 from opportune.config.settings import Settings
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests

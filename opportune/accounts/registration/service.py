@@ -2,13 +2,13 @@
 
 import json
 
-from opportune.accounts import passwords
-from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import count_email, email_is_delivered
+from opportune.accounts.emails.delivery import email_is_delivered
+from opportune.accounts.emails.signed_links import LIFETIMES
 from opportune.accounts.models import User
+from opportune.accounts.passwords import hashing
 from opportune.accounts.registration.emails import send_registration_email
-from opportune.accounts.signed_links import LIFETIMES
-from opportune.accounts.users import RegistrationClosedError
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import RegistrationClosedError
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.jobs import defer
@@ -40,8 +40,8 @@ async def register(context: AccountContext, email: str, password: str) -> User |
     if not email_is_delivered(context.settings):
         return await _register_now(context, email, password)
     await context.manager.check_new_password(password, email)
-    await count_email(context, email)
-    new = json.dumps([email, await passwords.hash_password(password)])
+    await context.count_email(email)
+    new = json.dumps([email, await hashing.hash_password(password)])
     defer(context.session, send_registration_email(email, seal(context.settings, REGISTRATION_PURPOSE, new)))
     return None
 

@@ -6,12 +6,12 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions import service
-from opportune.accounts.sign_in.trusted_devices import trust_device, trusted_device
-from opportune.accounts.users import user_manager
+from opportune.accounts.sessions.trusted_devices import trust_device, trusted_device
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.web.answer_cookies import send_cookies_of

@@ -12,8 +12,8 @@ from sqlalchemy import Select, String, bindparam, func, inspect, literal_column,
 from sqlalchemy.orm import Mapper, make_transient_to_detached
 from sqlmodel import col
 
-from opportune.accounts.credentials import hash_token
 from opportune.accounts.models import ApiToken, Grant, Membership, Session, User
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.db.database import Database
 from opportune.db.model import Model, utc_now
 

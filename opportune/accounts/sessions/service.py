@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
-from opportune.accounts.credentials import UserCredentials, hash_token, prune
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.accounts.sessions.credentials import UserCredentials, hash_token, prune
 from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.web.client import Client
+from opportune.web.user_agent import describe_user_agent
 
 IMPERSONATOR = "A superuser, signed in as you"
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from opportune.accounts.emails import email_is_enabled
+from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.setup.service import has_superuser, make_setup_link
 from opportune.config.settings import Settings
 from opportune.db.database import Database

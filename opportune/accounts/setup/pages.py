@@ -12,7 +12,7 @@ from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import confirm_sessions
 from opportune.accounts.setup.invitation import invitation_is_emailed, send_invitation
 from opportune.accounts.setup.service import create_first_superuser, has_superuser, is_valid_token
-from opportune.accounts.users import EmailTakenError, InvalidPasswordError
+from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError
 from opportune.llm import LanguageModel
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS

@@ -13,9 +13,10 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.accounts.sessions.service import delete_all_sessions
-from opportune.accounts.two_factor import totp
-from opportune.accounts.users import EmailTakenError, user_manager
-from opportune.accounts.ways_in import delete_ways_in
+from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.sign_in_methods.available import delete_sign_in_methods
+from opportune.accounts.users.errors import EmailTakenError
+from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
 from opportune.db.advisory_lock import take_turn
@@ -68,6 +69,6 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
         await session.rollback()
         raise EmailTakenError from None
     await delete_all_sessions(session, user)
-    await delete_ways_in(session, user)
+    await delete_sign_in_methods(session, user)
     await totp.disable(session, user)
     return user

@@ -11,14 +11,14 @@ from opportune.accounts.models import User
 from opportune.accounts.responses import next_page, refuse, show_form, signed_in, to_next
 from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
+from opportune.accounts.sessions.trusted_devices import trusted_device
 from opportune.accounts.sign_in import service
-from opportune.accounts.sign_in.redirects import safe_redirect_path
 from opportune.accounts.sign_in.second_step import forget_pending, pending_sign_in, to_code
-from opportune.accounts.sign_in.trusted_devices import trusted_device
-from opportune.accounts.two_factor.factors import has_passkey, has_second_factor
+from opportune.accounts.sign_in_methods.second_factor import has_passkey, has_second_factor
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
+from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts")

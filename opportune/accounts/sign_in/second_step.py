@@ -6,10 +6,10 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts import signed_links
 from opportune.accounts.dependencies import LOGIN_PATH
+from opportune.accounts.emails import signed_links
 from opportune.accounts.models import User
-from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
+from opportune.accounts.sessions.page_cookies import page_cookie_name, set_page_cookie
 from opportune.config.settings import Settings
 
 COOKIE = "pending"

@@ -1,12 +1,12 @@
 """From a password, and a code where one is needed, to somebody who may sign in: the same for pages and programs."""
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.events.jobs import note_wrong_password
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Credentials
-from opportune.accounts.two_factor import totp
-from opportune.accounts.users import find_by_email
+from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.lookup import find_by_email
 from opportune.jobs import defer
 from opportune.web.rate_limit import Hit, RateLimit
 

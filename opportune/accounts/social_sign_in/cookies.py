@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from fastapi import Request, Response
 
-from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
+from opportune.accounts.sessions.page_cookies import page_cookie_name, set_page_cookie
+from opportune.accounts.sign_in_methods.providers import SOCIAL_PATH, Provider
 from opportune.accounts.social_sign_in.flow import LIFETIME_SECONDS, Journey
-from opportune.accounts.social_sign_in.providers import SOCIAL_PATH, Provider
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 

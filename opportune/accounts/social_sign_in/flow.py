@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opportune.accounts.social_sign_in.providers import (
+from opportune.accounts.sign_in_methods.providers import (
     Identity,
     Provider,
     ProviderNotBelieved,

@@ -22,7 +22,7 @@ from httpx_oauth.oauth2 import BaseOAuth2, GetAccessTokenError
 from pydantic import ValidationError
 
 from opportune.accounts.schemas import EMAIL_ADAPTER
-from opportune.accounts.social_sign_in.providers import (
+from opportune.accounts.sign_in_methods.providers import (
     GITHUB_ISSUER,
     TENANT,
     Identity,

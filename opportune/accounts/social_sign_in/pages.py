@@ -5,20 +5,21 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.models import User
 from opportune.accounts.profile.pages import PROFILE_PATH, show_profile
-from opportune.accounts.profile.schemas import UserUpdate
-from opportune.accounts.responses import done, next_page, reauthenticated, show, signed_in
+from opportune.accounts.reauthentication.identity import reauthenticated
+from opportune.accounts.responses import done, next_page, show, signed_in
 from opportune.accounts.schemas import EmailUpdate, LinkRequest, SocialSignIn
 from opportune.accounts.sign_in.second_step import to_code
+from opportune.accounts.sign_in_methods.providers import Identity, Provider, SocialSignInRefused, find_provider
+from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.social_sign_in import flow, service
 from opportune.accounts.social_sign_in.cookies import forget_journey, journey_of, remember_journey
 from opportune.accounts.social_sign_in.flow import Journey
-from opportune.accounts.social_sign_in.providers import Identity, Provider, SocialSignInRefused, find_provider
-from opportune.accounts.two_factor.factors import has_second_factor
-from opportune.accounts.users import AccountLinkedError
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import AccountLinkedError
+from opportune.accounts.users.schemas import UserUpdate
 from opportune.db.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash

@@ -1,25 +1,16 @@
 """What follows from an account elsewhere: somebody signs in, gets an account, or links it to theirs."""
 
-from collections.abc import Sequence
-
-from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import delete
 from sqlmodel import col
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import LinkedAccount, User
 from opportune.accounts.registration.service import REGISTRATIONS_PER_ADDRESS, require_registration
-from opportune.accounts.social_sign_in.providers import (
-    Identity,
-    Provider,
-    SocialSignInRefused,
-    configured_providers,
-)
-from opportune.accounts.users import CHANGED_MEANWHILE, EmailTakenError, RegistrationClosedError
-from opportune.accounts.ways_in import count_ways_in
-from opportune.config.settings import Settings
-from opportune.db.database import Database
+from opportune.accounts.sign_in_methods.available import count_sign_in_methods
+from opportune.accounts.sign_in_methods.linked_accounts import label_of, linked_accounts, provider_of
+from opportune.accounts.sign_in_methods.providers import Identity, Provider, SocialSignInRefused
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import CHANGED_MEANWHILE, EmailTakenError, RegistrationClosedError
 from opportune.errors import NotFound
 from opportune.web.rate_limit import RateLimit
 
@@ -98,30 +89,8 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     row = next((each for each in linked if each.id == row_id), None)
     if row is None:
         raise NotFound
-    ways = await count_ways_in(context.session, context.settings, user)
+    ways = await count_sign_in_methods(context.session, context.settings, user)
     if ways.total <= (provider_of(context.settings, row) is not None):
         raise SocialSignInRefused("This is your only way in. Choose a password first.")
     await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
     record_event(context, user, "account_unlinked", label=label_of(context.settings, row))
-
-
-async def linked_accounts(session: AsyncSession, user: User) -> Sequence[LinkedAccount]:
-    """The oldest first."""
-    mine = select(LinkedAccount).where(col(LinkedAccount.user_id) == user.id).order_by(col(LinkedAccount.id))
-    return (await session.scalars(mine)).all()
-
-
-async def linked_with_labels(database: Database, settings: Settings, user: User) -> list[tuple[LinkedAccount, str]]:
-    """The same, each with what its provider is called."""
-    async with database.reader(fresh=True) as session:
-        return [(row, label_of(settings, row)) for row in await linked_accounts(session, user)]
-
-
-def provider_of(settings: Settings, row: LinkedAccount) -> Provider | None:
-    """Who vouches for it; None where the settings do not name them any more."""
-    return next((each for each in configured_providers(settings) if each.vouches_by(row.issuer)), None)
-
-
-def label_of(settings: Settings, row: LinkedAccount) -> str:
-    provider = provider_of(settings, row)
-    return provider.label if provider else row.issuer.removeprefix("https://")

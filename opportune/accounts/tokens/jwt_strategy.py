@@ -19,10 +19,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.credentials import prune
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
+from opportune.accounts.sessions.credentials import prune
 from opportune.accounts.sessions.lookup import find_by_token_id
 from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, UserTokens, delete_token

@@ -8,11 +8,11 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.credentials import UserCredentials, hash_token, prune
 from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import ApiToken, User
+from opportune.accounts.sessions.credentials import UserCredentials, hash_token, prune
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
-from opportune.accounts.users import user_manager
+from opportune.accounts.users.factory import user_manager
 from opportune.db.model import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)

@@ -59,13 +59,3 @@ class TokenStrategy:
 def response_scope(scopes: str) -> str | None:
     """As OAuth has it: only where it is not what was asked for, and who asks for none gets all."""
     return None if scopes == ALL_SCOPES else scopes
-
-
-def token_strategy(settings: Settings, database: Database, session: AsyncSession | None = None) -> TokenStrategy:
-    """The one that BEARER asks for; without a session that writes it only reads."""
-    kind: type[TokenStrategy] = TokenStrategy
-    if settings.bearer == "jwt":
-        from opportune.accounts.tokens.jwt_strategy import JwtStrategy  # noqa: PLC0415 - PyJWT, which few sites want
-
-        kind = JwtStrategy
-    return kind(settings, database, session)  # type: ignore[arg-type]  # as just said

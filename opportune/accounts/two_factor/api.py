@@ -16,10 +16,10 @@ from opportune.accounts.schemas import (
     TwoFactorSetupRead,
     TwoFactorStart,
 )
+from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
+from opportune.accounts.sign_in_methods.totp import PendingSetup
 from opportune.accounts.two_factor.dependencies import TwoFactorDependency
-from opportune.accounts.two_factor.recovery_codes import count_recovery_codes
 from opportune.accounts.two_factor.service import InvalidState
-from opportune.accounts.two_factor.totp import PendingSetup
 from opportune.db.sessions.dependencies import ReadSession
 
 T = TypeVar("T")

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password
 from opportune.accounts.sessions.service import UserSessions, forget_confirmations
+from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.sign_in_methods.recovery_codes import renew_recovery_codes
+from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.sign_in_methods.totp import PendingSetup
 from opportune.accounts.tokens.service import delete_access_tokens
-from opportune.accounts.two_factor import totp
-from opportune.accounts.two_factor.factors import has_second_factor
-from opportune.accounts.two_factor.recovery_codes import renew_recovery_codes
-from opportune.accounts.two_factor.totp import PendingSetup
+from opportune.accounts.users.context import AccountContext
 
 WRONG_CODE = "This is not the code that your app shows now."
 SETUP_EXPIRED = "The key was not confirmed in time. Please begin again."

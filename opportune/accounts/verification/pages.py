@@ -9,7 +9,7 @@ from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
 from opportune.accounts.models import User
 from opportune.accounts.responses import PRIVATE_HEADERS, answer_request_for_email, invalid_link, refuse, show_form
 from opportune.accounts.schemas import EmailRequest, EmailToken, EmailVerification
-from opportune.accounts.users import InvalidPasswordError
+from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.accounts.verification import service
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form

@@ -2,13 +2,15 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts import passwords, signed_links
-from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import request_email
+from opportune.accounts.emails import signed_links
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
+from opportune.accounts.passwords import hashing
 from opportune.accounts.registration.service import read_registration
-from opportune.accounts.users import EmailTakenError, InvalidPasswordError, find_by_email, user_manager
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError
+from opportune.accounts.users.factory import user_manager
+from opportune.accounts.users.lookup import find_by_email
 from opportune.accounts.verification.emails import send_verification_email
 from opportune.config.settings import Settings
 from opportune.web.rate_limit import RateLimit
@@ -20,7 +22,7 @@ REGISTRATION_NOT_PROVED = "This is not the password of the registration. If you 
 
 async def request_verification(context: AccountContext, email: str) -> None:
     """Send another link to verify, if it is wanted. Raises TooManyRequests."""
-    await request_email(context, email, send_verification_email(email))
+    await context.request_email(email, send_verification_email(email))
 
 
 async def can_verify(session: AsyncSession, settings: Settings, token: str) -> bool:
@@ -62,7 +64,7 @@ async def verify_email(
         return await _verify_now(context, user)
     email, hashed_password = claim
     await context.limiter.hit(VERIFICATIONS_PER_ACCOUNT.by(email))
-    if not (await passwords.verify_password(password, hashed_password))[0]:
+    if not (await hashing.verify_password(password, hashed_password))[0]:
         raise InvalidPasswordError(REGISTRATION_NOT_PROVED)
     if user:
         return await _verify_now(context, user)

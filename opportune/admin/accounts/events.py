@@ -8,9 +8,9 @@ from starlette.requests import Request
 from opportune.accounts.dependencies import account_context
 from opportune.accounts.events.service import event_words, record_event
 from opportune.accounts.models import AccountEvent, User
-from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.views import AdminView
+from opportune.web.user_agent import describe_user_agent
 
 EVENTS_OF_ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "activate": ("changed_by_staff", {"fields": "Active"}),

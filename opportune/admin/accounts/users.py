@@ -14,14 +14,15 @@ from starlette.responses import RedirectResponse, Response
 from wtforms import PasswordField  # type: ignore[import-untyped]  # has no types
 from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # has no types
 
-from opportune.accounts import passwords
-from opportune.accounts.deactivation import force_deactivation
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.passkeys.service import reset_two_factor
+from opportune.accounts.passwords import hashing
 from opportune.accounts.schemas import EMAIL_ADAPTER
 from opportune.accounts.sessions.service import delete_all_sessions
-from opportune.accounts.users import InvalidPasswordError, user_manager
+from opportune.accounts.users.deactivation import force_deactivation
+from opportune.accounts.users.errors import InvalidPasswordError
+from opportune.accounts.users.factory import user_manager
 from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, record_staff_change
 from opportune.admin.accounts.groups import GroupsField, exceeds, grants_by_group, groups_of_user, set_groups
 from opportune.admin.accounts.impersonation import ImpersonationMixin
@@ -279,7 +280,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
                 await user_manager(session).check_new_password(password, email, user)
             except InvalidPasswordError as refusal:
                 raise ValidationRefused(str(refusal), "password") from None
-        return await passwords.hash_password(password)
+        return await hashing.hash_password(password)
 
     async def _store_password(self, request: Request, hashed: str) -> None:
         async with self.site.database.writer() as session:

@@ -7,7 +7,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.management import valid_email
-from opportune.accounts.password_rules import password_problem
+from opportune.accounts.passwords.rules import password_problem
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError

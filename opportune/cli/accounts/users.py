@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts import management
-from opportune.accounts.deactivation import force_deactivation
 from opportune.accounts.events.service import record_event
 from opportune.accounts.groups import service
 from opportune.accounts.models import User
 from opportune.accounts.passkeys import service as passkeys
 from opportune.accounts.sessions.service import delete_all_sessions
+from opportune.accounts.users.deactivation import force_deactivation
 from opportune.cli.accounts import changepassword
 from opportune.cli.accounts.prompts import ask_password
 from opportune.cli.no_input import NoInput

@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from opportune.accounts.management import create_superuser
 from opportune.accounts.models import User
-from opportune.accounts.password_rules import password_problem
+from opportune.accounts.passwords.rules import password_problem
 from opportune.accounts.schemas import UserCreate
 from opportune.cli.accounts.prompts import type_password
 from opportune.cli.database import demo

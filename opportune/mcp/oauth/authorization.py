@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import QueryParams
 
-from opportune.accounts.credentials import hash_token
 from opportune.accounts.models import Session
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.mail.email import site_url

@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, sign_in_required
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.responses import PRIVATE_HEADERS, done, reauthenticated
+from opportune.accounts.reauthentication.identity import reauthenticated
+from opportune.accounts.responses import PRIVATE_HEADERS, done
 from opportune.accounts.schemas import Reauthentication
+from opportune.accounts.users.context import AccountContext
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.mcp.oauth import programs

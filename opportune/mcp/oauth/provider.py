@@ -17,10 +17,10 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import schemas
-from opportune.accounts.context import AccountContext
-from opportune.accounts.credentials import hash_token
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken, User
+from opportune.accounts.sessions.credentials import hash_token
+from opportune.accounts.users.context import AccountContext
 from opportune.config.signing import unseal
 from opportune.db.model import utc_now
 from opportune.mcp.oauth.authorization import find_client

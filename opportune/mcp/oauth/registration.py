@@ -5,7 +5,7 @@ from mcp.shared.auth import OAuthClientInformationFull
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from opportune.accounts.context import AccountContext
+from opportune.accounts.users.context import AccountContext
 from opportune.config.signing import seal
 from opportune.mcp.oauth.cleanup import is_forgotten
 from opportune.mcp.oauth.models import McpClient

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.mcp.lazy_import import load
 from opportune.mcp.oauth.addresses import (

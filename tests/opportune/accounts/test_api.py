@@ -6,10 +6,10 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import select
 
-from opportune.accounts import passwords
 from opportune.accounts.models import User
+from opportune.accounts.passwords import hashing
 from opportune.accounts.profile import service as profile
-from opportune.accounts.profile.schemas import UserRead
+from opportune.accounts.users.schemas import UserRead
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
@@ -146,7 +146,7 @@ async def test_every_sign_in_hashes_once_whether_or_not_the_user_exists(
 ) -> None:
     await make_user(database, EMAIL)
     hashed: list[str] = []
-    inner = passwords.password_helper
+    inner = hashing.password_helper
 
     class Spy:
         def hash(self, password: str) -> str:
@@ -157,7 +157,7 @@ async def test_every_sign_in_hashes_once_whether_or_not_the_user_exists(
             hashed.append("verify")
             return inner.verify_and_update(plain_password, hashed_password)
 
-    monkeypatch.setattr(passwords, "password_helper", Spy())
+    monkeypatch.setattr(hashing, "password_helper", Spy())
 
     for email in (EMAIL, "eve@example.com"):
         await login(client, "not the password", email)
@@ -287,7 +287,7 @@ async def test_white_space_around_a_new_password_counts(ada: AsyncClient) -> Non
 async def test_when_too_many_sign_in_programs_are_told_to_come_back(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "MAX_WAITING_HASHES", 0)
+    monkeypatch.setattr(hashing, "MAX_WAITING_HASHES", 0)
 
     registering = client.post(REGISTER, json={"email": EMAIL, "password": PASSWORD})
     for answer in (await login(client), await registering):

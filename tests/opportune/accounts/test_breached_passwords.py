@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import pytest
 from pydantic import ValidationError
 
-from opportune.accounts import breached_passwords
-from opportune.accounts.breached_passwords import is_breached
-from opportune.accounts.password_rules import BREACHED, find_password_problem
+from opportune.accounts.passwords import breached
+from opportune.accounts.passwords.breached import is_breached
+from opportune.accounts.passwords.rules import BREACHED, find_password_problem
 from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 
@@ -113,7 +113,7 @@ async def test_failing_service_is_logged_and_accepts(service: BreachService, cap
 async def test_silent_service_is_given_up(
     service: BreachService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(breached_passwords, "BREACH_LOOKUP_SECONDS", 0.05)
+    monkeypatch.setattr(breached, "BREACH_LOOKUP_SECONDS", 0.05)
     service.stalls = True
     assert not await asyncio.wait_for(is_breached(service.url, PASSWORD), 30)
     assert "ReadTimeout" in caplog.text
@@ -122,7 +122,7 @@ async def test_silent_service_is_given_up(
 async def test_slow_lines_are_given_up(
     service: BreachService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(breached_passwords, "BREACH_LOOKUP_SECONDS", 0.2)
+    monkeypatch.setattr(breached, "BREACH_LOOKUP_SECONDS", 0.2)
     service.trickles = True
     assert not await asyncio.wait_for(is_breached(service.url, PASSWORD), 30)
     assert "took too long" in caplog.text

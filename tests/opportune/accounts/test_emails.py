@@ -6,11 +6,10 @@ from httpx import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.context import AccountContext
-from opportune.accounts.emails import EMAILS_PER_ADDRESS, EMAILS_PER_RECIPIENT
 from opportune.accounts.events import service as events
 from opportune.accounts.models import User
 from opportune.accounts.profile.service import change_password
+from opportune.accounts.users.context import EMAILS_PER_ADDRESS, EMAILS_PER_RECIPIENT, AccountContext
 from opportune.db.database import Database
 from opportune.mail import InvalidEmailError
 from opportune.testing.factories import PASSWORD, make_user

@@ -9,7 +9,7 @@ from opportune.config.project import PROJECT
 ACCOUNTS = PROJECT / "opportune/accounts"
 
 KNOW_HTTP = {
-    *("pages", "api", "dependencies", "responses"),
+    *("pages", "api", "dependencies", "responses", "passkey_requests"),
     *("cookies", "page_cookies", "trusted_devices", "second_step", "bearer", "permissions", "invitation", "openapi"),
     *("manager", "backends"),
 }
@@ -54,9 +54,3 @@ def test_no_service_commits_but_by_the_one_function_that_says_so() -> None:
     everything = modules(ACCOUNTS, PROJECT / "app", word="commit")
     found = [(path.stem, name) for path, tree in everything for name in commits(tree)]
     assert found == [("manager", "release")]
-
-
-def test_each_subject_has_a_service_and_its_routes() -> None:
-    for pages in ACCOUNTS.glob("*/pages.py"):
-        assert (pages.parent / "service.py").is_file(), pages
-        assert (pages.parent / "api.py").is_file() or pages.parent.name in ("setup", "impersonation"), pages

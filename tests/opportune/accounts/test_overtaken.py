@@ -11,13 +11,14 @@ from httpx import AsyncClient, Response
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import func, select, text, update
 
-from opportune.accounts import passwords, signed_links
+from opportune.accounts.emails import signed_links
 from opportune.accounts.management import set_password
 from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.passwords import hashing
 from opportune.accounts.schemas import Credentials
 from opportune.accounts.sessions.service import create_session
-from opportune.accounts.two_factor import totp
-from opportune.accounts.users import user_manager
+from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
@@ -52,8 +53,8 @@ class Held:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
-    held = Held(passwords.verify_password)
-    monkeypatch.setattr(passwords, "verify_password", held)
+    held = Held(hashing.verify_password)
+    monkeypatch.setattr(hashing, "verify_password", held)
     return held
 
 
@@ -114,7 +115,7 @@ async def test_a_better_hash_of_the_old_password_does_not_replace_the_new_one(
     answer = await held.overtaken(request, give_new_password(database))
 
     assert answer.status_code == 422
-    assert (await passwords.verify_password(NEW, (await stored(database))[0]))[0]
+    assert (await hashing.verify_password(NEW, (await stored(database))[0]))[0]
 
 
 @pytest.mark.database("sqlite")
@@ -134,7 +135,7 @@ async def test_who_knows_the_old_password_cannot_set_another(
     assert answer.status_code == 422
     assert "changed at the same moment" in answer.text
     hashed, count = await stored(database)
-    assert (await passwords.verify_password(NEW, hashed))[0]
+    assert (await hashing.verify_password(NEW, hashed))[0]
     assert count == 0
 
 
@@ -147,7 +148,7 @@ async def test_who_knows_the_old_password_cannot_delete_the_account(
         answer = await held.overtaken(request, give_new_password(database))
 
     assert answer.status_code == 409
-    assert (await passwords.verify_password(NEW, (await stored(database))[0]))[0]
+    assert (await hashing.verify_password(NEW, (await stored(database))[0]))[0]
 
 
 @pytest.mark.database("sqlite")
@@ -208,7 +209,7 @@ async def test_a_link_proves_no_address_that_the_account_gets_meanwhile(
     client: AsyncClient, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await make_user(database, EMAIL)
-    monkeypatch.setattr(passwords, "hash_password", held := Held(passwords.hash_password))
+    monkeypatch.setattr(hashing, "hash_password", held := Held(hashing.hash_password))
     token = signed_links.make_link_token(settings, "reset", user)
 
     request = client.post("/accounts/reset-password", data={"token": token, "password": NEW})

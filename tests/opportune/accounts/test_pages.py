@@ -8,8 +8,8 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts import passwords
 from opportune.accounts.models import User
+from opportune.accounts.passwords import hashing
 from opportune.accounts.tokens.service import create_token
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
@@ -236,7 +236,7 @@ async def test_white_space_around_a_password_counts(app: FastAPI, client: AsyncC
 async def test_when_too_many_sign_in_people_are_asked_to_come_back(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "MAX_WAITING_HASHES", 0)
+    monkeypatch.setattr(hashing, "MAX_WAITING_HASHES", 0)
 
     for page in ("login", "register"):
         answer = await client.post(f"/accounts/{page}", data={"email": EMAIL, "password": PASSWORD})

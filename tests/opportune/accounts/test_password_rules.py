@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from opportune.accounts.password_rules import find_password_problem, password_problem
+from opportune.accounts.passwords.rules import find_password_problem, password_problem
 from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 
@@ -85,5 +85,5 @@ async def test_words_of_one_user_are_not_used_for_another(site: Settings) -> Non
 
 
 def test_word_lists_are_loaded_by_the_first_password() -> None:
-    code = "import sys, opportune.accounts.manager; sys.exit('zxcvbn' in sys.modules)"
+    code = "import sys, opportune.accounts.users.manager; sys.exit('zxcvbn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

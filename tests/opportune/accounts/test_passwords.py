@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from opportune.accounts import passwords
+from opportune.accounts.passwords import hashing
 from opportune.errors import Busy
 
 
 async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
     nice: set[int] = set()
-    inner = passwords.password_helper
+    inner = hashing.password_helper
 
     class Spy:
         def hash(self, password: str) -> str:
@@ -27,11 +27,11 @@ async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPat
             threads.append(threading.get_ident())
             return inner.verify_and_update(plain_password, hashed_password)
 
-    monkeypatch.setattr(passwords, "password_helper", Spy())
+    monkeypatch.setattr(hashing, "password_helper", Spy())
 
-    stored = await passwords.hash_password("a long password")
-    assert (await passwords.verify_password("a long password", stored))[0]
-    await passwords.verify_without_user("a long password")
+    stored = await hashing.hash_password("a long password")
+    assert (await hashing.verify_password("a long password", stored))[0]
+    await hashing.verify_without_user("a long password")
 
     assert len(threads) == 3
     assert threading.get_ident() not in threads
@@ -43,7 +43,7 @@ async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPat
 def test_hashing_gives_way_in_a_process_that_gives_way_itself() -> None:
     def place() -> int:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 12)
-        passwords.lower_thread_priority()
+        hashing.lower_thread_priority()
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     with ThreadPoolExecutor(1) as thread:
@@ -51,10 +51,10 @@ def test_hashing_gives_way_in_a_process_that_gives_way_itself() -> None:
 
 
 async def test_what_follows_the_longest_password_counts() -> None:
-    stored = await passwords.hash_password("x" * passwords.MAX_PASSWORD_LENGTH)
+    stored = await hashing.hash_password("x" * hashing.MAX_PASSWORD_LENGTH)
 
-    assert (await passwords.verify_password("x" * passwords.MAX_PASSWORD_LENGTH, stored))[0]
-    assert not (await passwords.verify_password("x" * (passwords.MAX_PASSWORD_LENGTH + 1), stored))[0]
+    assert (await hashing.verify_password("x" * hashing.MAX_PASSWORD_LENGTH, stored))[0]
+    assert not (await hashing.verify_password("x" * (hashing.MAX_PASSWORD_LENGTH + 1), stored))[0]
 
 
 async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,30 +65,30 @@ async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatc
             assert go_on.wait(30)
             return password
 
-    monkeypatch.setattr(passwords, "password_helper", Slow())
-    monkeypatch.setattr(passwords, "MAX_WAITING_HASHES", 3)
-    line = [asyncio.ensure_future(passwords.hash_password("a long password")) for _ in range(3)]
+    monkeypatch.setattr(hashing, "password_helper", Slow())
+    monkeypatch.setattr(hashing, "MAX_WAITING_HASHES", 3)
+    line = [asyncio.ensure_future(hashing.hash_password("a long password")) for _ in range(3)]
     await asyncio.sleep(0)  # they stand in line now
     try:
         with pytest.raises(Busy):
-            await passwords.hash_password("a long password")
+            await hashing.hash_password("a long password")
     finally:
         go_on.set()
     await asyncio.gather(*line)
 
-    assert await passwords.hash_password("a long password")
+    assert await hashing.hash_password("a long password")
 
 
 def test_a_hash_takes_less_memory_on_a_small_machine_and_one_of_other_measures_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other = Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1).hash("a long password")
-    monkeypatch.setattr(passwords, "total_memory_bytes", lambda: 512_000_000)
-    helper = passwords._PasswordHelper()
+    monkeypatch.setattr(hashing, "total_memory_bytes", lambda: 512_000_000)
+    helper = hashing._PasswordHelper()
     better = helper.verify_and_update("a long password", other)[1] or ""
     assert "$m=33792,t=2,p=1$" in better
     assert helper.verify_and_update("a long password", better) == (True, None)
-    monkeypatch.setattr(passwords, "total_memory_bytes", lambda: None)
-    whole: Any = passwords._PasswordHelper()._its.current_hasher
+    monkeypatch.setattr(hashing, "total_memory_bytes", lambda: None)
+    whole: Any = hashing._PasswordHelper()._its.current_hasher
     hasher = whole._hasher  # a hash of it would take a tenth of a second
     assert (hasher.memory_cost, hasher.time_cost, hasher.parallelism) == (65536, 3, 4)

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from opportune.accounts import signed_links
+from opportune.accounts.emails import signed_links
 from opportune.accounts.models import User
 from opportune.config.project import PROJECT
 from opportune.config.settings import Settings

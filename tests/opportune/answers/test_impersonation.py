@@ -8,11 +8,11 @@ from httpx import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.dependencies import READ_ONLY
 from opportune.accounts.impersonation.service import start_impersonation
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.cookies import cookie_name
+from opportune.accounts.users.context import AccountContext
 from opportune.answers.manager import AnswerManager
 from opportune.answers.models import Answer
 from opportune.db import WriteSession

@@ -92,7 +92,7 @@ def test_only_the_model_and_the_providers_of_the_settings_are_asked_over_http() 
         if client.search(path.read_text()) and not {"testing", "cli", "rehearsal"} & {*path.parts}
     ]
     assert sorted(str(path.relative_to(PROJECT)) for path in asking) == [
-        "opportune/accounts/breached_passwords.py",  # BREACHED_PASSWORDS_URL
+        "opportune/accounts/passwords/breached.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/social_sign_in/identity.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and what the code of a job says
         "opportune/llm/embeddings_client.py",

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from opportune.accounts.models import User
-from opportune.accounts.sign_in import trusted_devices
+from opportune.accounts.sessions import trusted_devices
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key, seal, signer, unseal
 from opportune.server.logging import logging_config

@@ -7,8 +7,8 @@ from httpx import AsyncClient, Response
 from sqlalchemy import update
 from sqlmodel import col
 
-from opportune.accounts.deactivation import force_deactivation
 from opportune.accounts.models import User
+from opportune.accounts.users.deactivation import force_deactivation
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config.settings import Settings

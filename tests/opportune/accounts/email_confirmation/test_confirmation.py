@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from opportune.accounts.email_confirmation.service import CODES_PER_USER, LIFETIME_SECONDS
 from opportune.accounts.models import Session, User
-from opportune.accounts.two_factor import totp
+from opportune.accounts.sign_in_methods import totp
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.testing.factories import make_user, signed_in_client

@@ -9,9 +9,9 @@ from httpx import AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from opportune.accounts.email_sign_in.service import signs_in_by_email
 from opportune.accounts.models import LinkedAccount, RecoveryCode, Session, User
-from opportune.accounts.two_factor import totp
+from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.sign_in_methods.available import signs_in_by_email
 from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.email_sign_in.asked_emails import (

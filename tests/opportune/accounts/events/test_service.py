@@ -5,9 +5,9 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.events.service import event_words, record_event
 from opportune.accounts.models import AccountEvent
+from opportune.accounts.users.context import AccountContext
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from opportune.web.client import Client

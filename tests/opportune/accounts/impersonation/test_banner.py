@@ -10,11 +10,11 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import OptionalUser
-from opportune.accounts.context import AccountContext
 from opportune.accounts.feature import accounts
 from opportune.accounts.impersonation.service import start_impersonation
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.cookies import cookie_name
+from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.testing.factories import make_user, signed_in_client

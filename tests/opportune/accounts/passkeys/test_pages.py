@@ -10,10 +10,11 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.accounts.models import LinkedAccount, Passkey, RecoveryCode, Session, User
-from opportune.accounts.passkeys import ceremonies, service
-from opportune.accounts.passkeys.ceremonies import relying_party
-from opportune.accounts.two_factor.factors import setup_is_required
-from opportune.accounts.users import user_manager
+from opportune.accounts.passkeys import service
+from opportune.accounts.sign_in_methods import passkeys, webauthn
+from opportune.accounts.sign_in_methods.second_factor import setup_is_required
+from opportune.accounts.sign_in_methods.webauthn import relying_party
+from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
@@ -161,13 +162,13 @@ async def test_the_last_way_in_stays(app: FastAPI, ada: AsyncClient, user: User,
     await without_password(database)
     await confirmed(database)
     phone, key = await number_of(database, user, "Phone"), await number_of(database, user, "Key")
-    assert service.LAST_WAY_IN in await said(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
+    assert service.LAST_SIGN_IN_METHOD in await said(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
     assert (await ada.request("DELETE", f"{API}/{phone}", json={})).status_code == 409
     # One that is not enough alone is none.
     assert "signs you in no more" in await said(ada, await ada.post(f"{PASSKEYS}/{key}/remove"))
     async with database.writer() as session:  # what no provider of the settings vouches for is none either
         session.add(LinkedAccount(user_id=user.id, issuer="https://gone.example", subject="1"))
-    assert service.LAST_WAY_IN in await said(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
+    assert service.LAST_SIGN_IN_METHOD in await said(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
     assert len(await passkeys_of(database, user)) == 1
 
 
@@ -180,20 +181,20 @@ async def test_what_a_device_makes_counts_for_who_asked_and_once(
         answer = device.create(await ask(ada, "add"))
         for client in (other, elsewhere):
             sent = await client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": answer})
-            assert (sent.status_code, ceremonies.NOT_OURS in sent.text) == (422, True)
+            assert (sent.status_code, webauthn.NOT_OURS in sent.text) == (422, True)
         foreign = Authenticator(origin="http://evil.example").create(await ask(ada, "add"))
         sent = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": foreign})
-        assert (sent.status_code, ceremonies.NOT_BELIEVED in sent.text) == (422, True)
+        assert (sent.status_code, webauthn.NOT_BELIEVED in sent.text) == (422, True)
         assert (await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": answer})).status_code == 200
         await confirmed(database)
         again = await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": answer})
-        assert ceremonies.NOT_OURS in again.text
+        assert webauthn.NOT_OURS in again.text
         question = await ask(ada, "add")
         assert len(question["publicKey"]["excludeCredentials"]) == 1
         assert question["publicKey"]["user"]["id"] == device.handle, "one person has one name on all devices"
     async with signed_in_client(app) as thief:
         await confirmed(database)
-        assert service.TAKEN in await send(thief, device)
+        assert passkeys.TAKEN in await send(thief, device)
     assert len(await passkeys_of(database, user)) == 1
 
 
@@ -203,11 +204,11 @@ async def test_one_person_has_so_many_at_most(
     answer, question = Authenticator(), await ask(ada, "add")
     await send(ada, Authenticator())
     await confirmed(database)
-    monkeypatch.setattr(service, "MAX_PASSKEYS_PER_USER", 1)
+    monkeypatch.setattr(passkeys, "MAX_PASSKEYS_PER_USER", 1)
     refused = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"})
     assert (refused.status_code, refused.content) == (204, b"")
     late = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": answer.create(question)})
-    assert (late.status_code, service.TOO_MANY in late.text) == (422, True)
+    assert (late.status_code, passkeys.TOO_MANY in late.text) == (422, True)
 
 
 async def test_a_passkey_confirms_that_it_is_you_in_any_form_and_for_a_while(
@@ -217,7 +218,7 @@ async def test_a_passkey_confirms_that_it_is_you_in_any_form_and_for_a_while(
     form = {"name": "Script", "days": "30", "scopes": "read"}
     async with signed_in_client(app, user) as client, signed_in_client(app) as other:
         wrong = await client.post("/accounts/tokens", data={**form, "passkey": device.show(await ask(client, "add"))})
-        assert (wrong.status_code, ceremonies.NOT_OURS in wrong.text) == (422, True)
+        assert (wrong.status_code, webauthn.NOT_OURS in wrong.text) == (422, True)
         question = await ask(client, "confirm")
         assert question["publicKey"]["userVerification"] == "required"
         done = await client.post("/accounts/tokens", data={**form, "passkey": device.show(question)})
@@ -286,7 +287,7 @@ async def test_a_superuser_removes_a_lost_one_in_the_admin(app: FastAPI, user: U
 async def test_a_new_password_by_mail_ends_what_a_stranger_has_added_to_an_address_that_was_not_theirs(
     app: FastAPI, user: User, database: Database, settings: Settings
 ) -> None:
-    from opportune.accounts.signed_links import make_link_token  # noqa: PLC0415
+    from opportune.accounts.emails.signed_links import make_link_token  # noqa: PLC0415
 
     await add(app, user)
     async with database.writer() as session:

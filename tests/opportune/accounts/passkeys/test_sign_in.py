@@ -12,7 +12,7 @@ from httpx import AsyncClient
 from sqlalchemy import update
 
 from opportune.accounts.models import Passkey, User
-from opportune.accounts.passkeys import ceremonies, service
+from opportune.accounts.sign_in_methods import passkeys, webauthn
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.passkeys.authenticator import Authenticator, as_text
@@ -35,7 +35,7 @@ from tests.opportune.accounts.passkeys.conftest import (
 
 pytestmark = pytest.mark.database("sqlite")
 
-NOT_OURS, NOT_BELIEVED = ceremonies.NOT_OURS, ceremonies.NOT_BELIEVED
+NOT_OURS, NOT_BELIEVED = webauthn.NOT_OURS, webauthn.NOT_BELIEVED
 
 
 async def refused(client: AsyncClient, answer: str, words: str, path: str = SIGN_IN) -> None:
@@ -84,7 +84,7 @@ async def test_an_answer_counts_in_the_browser_and_for_what_it_was_asked(
     await ask(client, "sign-in")
     await refused(client, device.show(await ask(other, "sign-in")), NOT_OURS)
     question = await ask(client, "sign-in")
-    monkeypatch.setattr(ceremonies, "LIFETIME_SECONDS", -1)
+    monkeypatch.setattr(webauthn, "LIFETIME_SECONDS", -1)
     await refused(client, device.show(question), NOT_OURS)
 
 
@@ -163,7 +163,7 @@ async def test_a_passkey_has_to_come_from_a_form_of_this_site_and_programs_send_
     database = app.state.database
     async with database.writer() as session:
         await session.execute(update(User).values(is_active=False))
-    await refused(client, device.show(await ask(client, "sign-in")), service.CLOSED)
+    await refused(client, device.show(await ask(client, "sign-in")), passkeys.CLOSED)
     async with database.writer() as session:
         await session.delete(await session.get_one(User, user.id))
     assert await passkeys_of(database, user) == []
@@ -173,7 +173,7 @@ async def test_a_passkey_has_to_come_from_a_form_of_this_site_and_programs_send_
 async def test_failures_are_counted_and_success_is_not(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.FAILURES_PER_ADDRESS, "limit", 2)
+    monkeypatch.setattr(passkeys.FAILURES_PER_ADDRESS, "limit", 2)
     device = await add(app, user)
     for _ in range(3):
         assert (await sign_in(client, device)).headers["location"] == "/"
@@ -194,10 +194,10 @@ async def test_nonsense_in_every_field_is_refused_and_never_an_error(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each part of both answers in turn is something that it cannot be, or its bytes are cut or changed."""
-    for limit in (service.FAILURES_PER_ADDRESS, service.FAILURES_PER_USER):
+    for limit in (passkeys.FAILURES_PER_ADDRESS, passkeys.FAILURES_PER_USER):
         monkeypatch.setattr(limit, "limit", 10_000)
     # A challenge counts once; here one has to do for all.
-    monkeypatch.setattr(ceremonies.CHALLENGES, "limit", 10_000)
+    monkeypatch.setattr(webauthn.CHALLENGES, "limit", 10_000)
     device = await add(app, user, Authenticator(counts=False))
     shown = json.loads(device.show(await ask(client, "sign-in")))
     for answer in lies(shown):

@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.accounts.two_factor import totp
+from opportune.accounts.sign_in_methods import totp
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import (

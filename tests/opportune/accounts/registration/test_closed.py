@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.accounts.passwords import hash_password
+from opportune.accounts.passwords.hashing import hash_password
 from opportune.accounts.registration.service import REGISTRATION_PURPOSE
 from opportune.config.settings import Settings
 from opportune.config.signing import seal

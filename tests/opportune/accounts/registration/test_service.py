@@ -4,10 +4,11 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.accounts import emails, passwords
 from opportune.accounts.password_reset.emails import send_password_reset_email
+from opportune.accounts.passwords import hashing
 from opportune.accounts.registration import service
 from opportune.accounts.registration.emails import send_registration_email
+from opportune.accounts.users import context
 from opportune.accounts.verification.service import VERIFICATIONS_PER_ACCOUNT
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -134,14 +135,14 @@ async def test_taken_and_free_addresses_take_the_same_work(
 ) -> None:
     await make_user(database, EMAIL)
     done: list[str] = []
-    hashed = passwords.hash_password
+    hashed = hashing.hash_password
 
     async def note(password: str) -> str:
         done.append("hash")
         return await hashed(password)
 
-    monkeypatch.setattr(passwords, "hash_password", note)
-    for module in (service, emails):
+    monkeypatch.setattr(hashing, "hash_password", note)
+    for module in (service, context):
         monkeypatch.setattr(module, "defer", lambda _session, call: done.append(call.job.name))
 
     for email in (EMAIL, "bob@example.com"):

@@ -7,9 +7,9 @@ from httpx import ASGITransport, AsyncClient
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from opportune.accounts import credentials
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.sessions import credentials
 from opportune.accounts.sessions.cookies import confirm_session
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.application import create_app

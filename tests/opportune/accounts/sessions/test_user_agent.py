@@ -1,6 +1,6 @@
 import pytest
 
-from opportune.accounts.sessions.user_agent import describe_user_agent
+from opportune.web.user_agent import describe_user_agent
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

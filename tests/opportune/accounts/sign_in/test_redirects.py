@@ -1,6 +1,6 @@
 import pytest
 
-from opportune.accounts.sign_in.redirects import safe_redirect_path
+from opportune.web.redirects import safe_redirect_path
 
 
 @pytest.mark.parametrize("address", ["/", "/books", "/books?text=a%20b&page=2", "/books/7#end", "/@ada", "/größe"])

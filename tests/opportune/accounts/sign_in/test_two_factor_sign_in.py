@@ -8,11 +8,11 @@ import pytest
 from httpx import AsyncClient, Response
 from sqlalchemy import func, select, update
 
-from opportune.accounts import signed_links
+from opportune.accounts.emails import signed_links
 from opportune.accounts.models import Session, User
 from opportune.accounts.sign_in import service
 from opportune.accounts.sign_in.service import CODES_PER_ACCOUNT
-from opportune.accounts.two_factor import totp
+from opportune.accounts.sign_in_methods import totp
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user

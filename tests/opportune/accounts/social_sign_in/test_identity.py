@@ -9,14 +9,9 @@ import httpx
 import jwt
 import pytest
 
+from opportune.accounts.sign_in_methods.providers import Identity, Provider, ProviderNotBelieved, ProviderUnreachable
 from opportune.accounts.social_sign_in import identity
 from opportune.accounts.social_sign_in.identity import Client, client_of
-from opportune.accounts.social_sign_in.providers import (
-    Identity,
-    Provider,
-    ProviderNotBelieved,
-    ProviderUnreachable,
-)
 from tests.opportune.accounts.social_sign_in.provider import (
     CLIENT_ID,
     CLIENT_SECRET,

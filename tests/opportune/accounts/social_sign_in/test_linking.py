@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
-from opportune.accounts import signed_links
-from opportune.accounts.manager import UserDatabase
+from opportune.accounts.emails import signed_links
 from opportune.accounts.models import LinkedAccount, Session, User
+from opportune.accounts.users.manager import UserDatabase
 from opportune.config.settings import load_settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from opportune.accounts.models import LinkedAccount
+from opportune.accounts.sign_in_methods import totp
 from opportune.accounts.social_sign_in import service
-from opportune.accounts.two_factor import totp
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.social_sign_in.conftest import come_back, links, onward, people, set_out, told

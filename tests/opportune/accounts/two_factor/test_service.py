@@ -15,9 +15,10 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import CODES_PER_USER, INVALID_CODE
+from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.sign_in_methods.recovery_codes import RECOVERY_CODE_COUNT
 from opportune.accounts.tokens.service import create_token
-from opportune.accounts.two_factor import service, totp
-from opportune.accounts.two_factor.recovery_codes import RECOVERY_CODE_COUNT
+from opportune.accounts.two_factor import service
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job

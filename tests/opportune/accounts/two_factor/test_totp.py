@@ -8,13 +8,13 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts.models import RecoveryCode, User
-from opportune.accounts.two_factor import totp
-from opportune.accounts.two_factor.factors import setup_is_required
-from opportune.accounts.two_factor.recovery_codes import (
+from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.sign_in_methods.recovery_codes import (
     RECOVERY_CODE_COUNT,
     count_recovery_codes,
     renew_recovery_codes,
 )
+from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import make_user

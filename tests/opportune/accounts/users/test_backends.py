@@ -8,9 +8,9 @@ from fastapi_users import FastAPIUsers
 from httpx import AsyncClient
 
 from opportune.accounts import User, auth_backends, get_user_manager
-from opportune.accounts.credentials import hash_token
 from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.sessions.cookies import cookie_name
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, make_user, signed_in_client
 

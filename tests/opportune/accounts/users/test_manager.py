@@ -9,12 +9,14 @@ from fastapi_users import InvalidPasswordException, exceptions
 from httpx import AsyncClient
 from sqlalchemy import select
 
-from opportune.accounts import User, UserManager, manager, users
+from opportune.accounts import User, UserManager
 from opportune.accounts.management import create_superuser, set_password
 from opportune.accounts.registration import service as registration
 from opportune.accounts.schemas import Credentials, UserCreate, UserUpdate
 from opportune.accounts.setup.service import make_setup_link
-from opportune.accounts.users import user_manager
+from opportune.accounts.users import factory, manager
+from opportune.accounts.users.errors import InvalidPasswordError
+from opportune.accounts.users.factory import user_manager
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import sent_emails, settings
@@ -74,7 +76,7 @@ class OurManager(UserManager[User]):
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the manager of the project is told."""
     OurManager.told, OurManager.with_request = [], set()
-    monkeypatch.setattr(users, "users_module", lambda _name: type("module", (), {"UserManager": OurManager}))
+    monkeypatch.setattr(factory, "users_module", lambda _name: type("module", (), {"UserManager": OurManager}))
     return OurManager.told
 
 
@@ -187,7 +189,7 @@ async def test_a_password_is_asked_of_the_project_everywhere(
     both = {"password": "this is ada", "again": "this is ada"}
     assert words in (await admin.post(f"/admin/user/password/{user.id}", data=both)).text
     async with database.writer() as session:
-        with pytest.raises(users.InvalidPasswordError, match="leave your name out"):
+        with pytest.raises(InvalidPasswordError, match="leave your name out"):
             await user_manager(session).change(user, password="this is ada")
 
 

@@ -5,9 +5,9 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import update
 
-from opportune.accounts import signed_links
-from opportune.accounts.context import AccountContext
+from opportune.accounts.emails import signed_links
 from opportune.accounts.models import User
+from opportune.accounts.users.context import AccountContext
 from opportune.accounts.verification import service as verification
 from opportune.config.settings import Settings
 from opportune.db.database import Database

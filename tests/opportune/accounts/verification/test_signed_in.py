@@ -4,8 +4,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
+from opportune.accounts.emails.signed_links import make_link_token
 from opportune.accounts.models import User
-from opportune.accounts.signed_links import make_link_token
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client

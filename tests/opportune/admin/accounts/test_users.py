@@ -11,8 +11,8 @@ from httpx import AsyncClient, Response
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from opportune.accounts import passwords
 from opportune.accounts.models import Session, User
+from opportune.accounts.passwords import hashing
 from opportune.db import batches
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
@@ -53,7 +53,7 @@ async def test_a_new_user_can_sign_in_with_the_password_that_was_hashed_and_that
     assert user.is_active
     assert not user.is_superuser
     assert NEW_PASSWORD not in user.hashed_password
-    assert (await passwords.verify_password(NEW_PASSWORD, user.hashed_password))[0]
+    assert (await hashing.verify_password(NEW_PASSWORD, user.hashed_password))[0]
 
     assert "“new@example.com” was saved" in (await admin.get("/admin/user/list")).text
     assert "was saved" not in (await admin.get("/admin/user/list")).text
@@ -242,7 +242,7 @@ async def test_a_new_password_is_hashed_and_ends_every_session(app: FastAPI, adm
         assert (await browser.get("/accounts/profile")).status_code == 303
     changed = await stored(app, "user@example.com")
     assert changed is not None
-    assert (await passwords.verify_password(NEW_PASSWORD, changed.hashed_password))[0]
+    assert (await hashing.verify_password(NEW_PASSWORD, changed.hashed_password))[0]
     assert "signed out everywhere" in (await admin.get("/admin/user/list")).text
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import create_model
 
-from opportune.accounts.profile import schemas as profile
+from opportune.accounts.users import schemas as profile
 from opportune.config.project import users_module
 from opportune.errors import OperatorError
 from tests.opportune.cli.command_server import NEEDED_FEATURES, TESTING, command_server

@@ -5,10 +5,10 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts import passwords
 from opportune.accounts.groups import service
 from opportune.accounts.management import find_user
 from opportune.accounts.models import ApiToken, Grant, Group, Membership, RecoveryCode, User
+from opportune.accounts.passwords import hashing
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config.settings import Settings
@@ -153,7 +153,7 @@ async def test_a_user_is_added_with_rights(
 
     assert outcome == (0, "eve@example.com: staff, verified, in Cooks\n", "")
     eve = await stored(database, "eve@example.com")
-    assert (await passwords.verify_password(PASSWORD, eve.hashed_password))[0]
+    assert (await hashing.verify_password(PASSWORD, eve.hashed_password))[0]
 
 
 NOT_ADDED: tuple[tuple[list[str], int, str], ...] = (
@@ -214,7 +214,7 @@ async def test_a_password_is_set(
     monkeypatch.setenv("NEW_PASSWORD", "another correct horse")
     assert (await run(capsys, "password", ADA))[0] == 0
     hashed = (await stored(database, ADA)).hashed_password
-    assert (await passwords.verify_password("another correct horse", hashed))[0]
+    assert (await hashing.verify_password("another correct horse", hashed))[0]
 
 
 @pytest.mark.database("sqlite")

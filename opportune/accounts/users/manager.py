@@ -1,7 +1,7 @@
 """FastAPI Users' manager and database on the session of whoever asks. What hashes does so before it locks anything."""
 
 from collections.abc import Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from fastapi import Request
 from fastapi_users import BaseUserManager, InvalidID, InvalidPasswordException, exceptions
@@ -12,20 +12,20 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts import passwords, signed_links
-from opportune.accounts.emails import send_account_email
+from opportune.accounts.emails import signed_links
+from opportune.accounts.emails.delivery import send_account_email
 from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, RecoveryCode, Session, User, UserBase
-from opportune.accounts.password_rules import find_password_problem
+from opportune.accounts.passwords import hashing
+from opportune.accounts.passwords.rules import find_password_problem
 from opportune.accounts.schemas import UserCreate
-from opportune.accounts.users import (
+from opportune.accounts.users.errors import (
     CHANGED_MEANWHILE,
-    REQUEST_KEY,
     AccountLinkedError,
     EmailTakenError,
     InvalidLinkError,
     InvalidPasswordError,
-    find_by_email,
 )
+from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings, get_settings
 from opportune.db.model import MAX_ID
@@ -131,13 +131,18 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     user_db: UserDatabase
 
     def __init__(self, user_db: UserDatabase, *, settings: Settings | None = None) -> None:
-        super().__init__(user_db, passwords.password_helper)
+        super().__init__(user_db, hashing.password_helper)
         self.session = user_db.session
         self.settings: Settings = settings or self.session.info.get("settings") or get_settings()
 
+    @classmethod
+    def in_session(cls, session: AsyncSession, settings: Settings | None = None) -> Self:
+        """Create a manager that writes in this session."""
+        return cls(UserDatabase(session), settings=settings)
+
     @property
     def request(self) -> Request | None:
-        """The request that all this is for; None in commands and jobs."""
+        """The request that caused the change; None in commands and jobs."""
         request: Request | None = self.session.info.get(REQUEST_KEY)
         return request
 
@@ -290,7 +295,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         # The link has come by mail, so the address is theirs.
         user: U = await self.change(found[0], password=password, is_verified=True)
         if not was_verified:
-            await self._end_linked_ways_in(user)
+            await self._delete_linked_sign_in_methods(user)
         await self.on_after_reset_password(user, self.request)
         return user
 
@@ -302,9 +307,9 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         await self.user_db.update(user, {"hashed_password": "", "is_verified": True})
         for kind in (Session, ApiToken):
             await self.session.execute(delete(kind).where(col(kind.user_id) == user.id))
-        await self._end_linked_ways_in(user)
+        await self._delete_linked_sign_in_methods(user)
 
-    async def _end_linked_ways_in(self, user: U) -> None:
+    async def _delete_linked_sign_in_methods(self, user: U) -> None:
         """A stranger may have registered the address, linked an account of theirs, and added devices."""
         await self.user_db.update(user, {"totp_secret": "", "totp_step": 0})
         for kind in (LinkedAccount, Passkey, RecoveryCode):
@@ -354,13 +359,13 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     async def hashed(self, password: str, email: str, user: U | None = None) -> str:
         """A new password as it is stored. Raises InvalidPasswordError."""
         await self.check_new_password(password, email, user)
-        return await passwords.hash_password(password)
+        return await hashing.hash_password(password)
 
     async def is_taken(self, email: str) -> bool:
         return await find_by_email(self.session, email) is not None
 
     async def is_password_of(self, user: U, password: str) -> bool:
-        right, _better = await passwords.verify_password(password, user.hashed_password)
+        right, _better = await hashing.verify_password(password, user.hashed_password)
         return right
 
     async def authenticate(self, credentials: Credentials) -> U | None:
@@ -372,9 +377,9 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         user: U | None = found
         await self.release()
         if user is None:
-            await passwords.verify_without_user(credentials.password)
+            await hashing.verify_without_user(credentials.password)
             return None
-        right, better = await passwords.verify_password(credentials.password, user.hashed_password)
+        right, better = await hashing.verify_password(credentials.password, user.hashed_password)
         if not right or not await self.is_unchanged(user):
             return None
         if better:  # by a statement, which ends no session: the password is the same

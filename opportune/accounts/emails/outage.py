@@ -1,6 +1,6 @@
 """E-mails to superusers about e-mails that could not be sent for a while."""
 
-from opportune.accounts.emails import email_superusers
+from opportune.accounts.emails.delivery import email_superusers
 from opportune.jobs import JobContext, job
 from opportune.mail.outage import REPORT_OUTAGE
 

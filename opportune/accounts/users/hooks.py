@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
-from opportune.accounts.users import user_manager
+from opportune.accounts.users.factory import user_manager
 from opportune.db.columns import is_secret
 from opportune.db.hooks import after_change, after_create, after_delete, before_delete, changes
 

@@ -8,9 +8,9 @@ from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.events.service import UserEvents, event_words
 from opportune.accounts.responses import show
-from opportune.accounts.sessions.user_agent import describe_user_agent
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.pagination import Paging
+from opportune.web.user_agent import describe_user_agent
 
 router = APIRouter(prefix="/accounts/events")
 

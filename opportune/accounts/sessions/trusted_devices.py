@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.accounts.models import User
-from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
+from opportune.accounts.sessions.page_cookies import page_cookie_name, set_page_cookie
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys, signer
 

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.responses import done, reauthenticated, show
+from opportune.accounts.reauthentication.identity import reauthenticated
+from opportune.accounts.responses import done, show
 from opportune.accounts.schemas import TokenCreate
 from opportune.accounts.tokens.scopes import offered_scopes, scope_rows
 from opportune.accounts.tokens.service import UserTokens, create_token

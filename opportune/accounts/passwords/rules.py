@@ -5,8 +5,8 @@ import re
 import threading
 from typing import Any
 
-from opportune.accounts.breached_passwords import is_breached
-from opportune.accounts.passwords import MAX_PASSWORD_LENGTH
+from opportune.accounts.passwords.breached import is_breached
+from opportune.accounts.passwords.hashing import MAX_PASSWORD_LENGTH
 from opportune.config.settings import Settings
 from opportune.text import storable
 

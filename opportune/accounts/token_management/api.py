@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request, Response
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken
-from opportune.accounts.responses import confirm_password, invalid_field
+from opportune.accounts.reauthentication.identity import confirm_password
+from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import TokenCreate, TokenCreated, TokenRead
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import unknown_scopes

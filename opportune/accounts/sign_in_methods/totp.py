@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.accounts.two_factor.factors import has_passkey
-from opportune.accounts.two_factor.recovery_codes import (
+from opportune.accounts.sign_in_methods.recovery_codes import (
     RECOVERY_CODE_LENGTH,
     delete_recovery_codes,
     in_groups,
     renew_recovery_codes,
     use_recovery_code,
 )
+from opportune.accounts.sign_in_methods.second_factor import has_passkey
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 

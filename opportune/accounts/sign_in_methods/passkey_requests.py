@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from fastapi import Request, Response
 
-from opportune.accounts.context import AccountContext
 from opportune.accounts.models import Session, User
-from opportune.accounts.page_cookies import page_cookie_name, set_page_cookie
-from opportune.accounts.passkeys.ceremonies import LIFETIME_SECONDS, PasskeyRefused, relying_party
-from opportune.accounts.passkeys.service import PasskeyCeremonies
-from opportune.accounts.sign_in.trusted_devices import COOKIE_PATH
+from opportune.accounts.sessions.page_cookies import page_cookie_name, set_page_cookie
+from opportune.accounts.sessions.trusted_devices import COOKIE_PATH
+from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies
+from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, PasskeyRefused, relying_party
+from opportune.accounts.users.context import AccountContext
 from opportune.web.answer_cookies import send_cookies_of
 
 PATH = "/accounts/passkeys"

@@ -2,8 +2,8 @@
 
 import hmac
 
+from opportune.accounts.emails.signed_links import fingerprint
 from opportune.accounts.models import User
-from opportune.accounts.signed_links import fingerprint
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 

@@ -1,0 +1,106 @@
+"""Proof of identity before a dangerous change, by password, passkey or code; the same for pages and the API."""
+
+from typing import TypeVar
+
+from opportune.accounts.models import Session, User
+from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password, is_confirmed
+from opportune.accounts.responses import invalid_field
+from opportune.accounts.schemas import Confirmation, Reauthentication
+from opportune.accounts.sessions import cookies
+from opportune.accounts.sign_in_methods.passkey_requests import passkey_ceremonies
+from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused
+from opportune.accounts.users.context import AccountContext
+from opportune.web.forms.forms import Form
+
+M = TypeVar("M", bound=Reauthentication)
+
+
+async def reauthenticated(context: AccountContext, user: User, form: Form[M]) -> M | None:
+    """The data of a valid form by which they also show who they are; if they do not, the form says so.
+
+    The template asks for it by `{{ confirm_identity(form) }}` of macros/confirmation.html.
+
+    Raises:
+        TooManyRequests: it was guessed too often.
+    """
+    if form.data is None or form.errors:
+        return None
+    try:
+        is_full = await show_identity(context, user, form.data)
+    except WrongCredential as refusal:
+        form.refuse(refusal.message, refusal.field)
+        return None
+    if is_full:
+        await _remember(context)
+    return form.data
+
+
+async def confirm_password(context: AccountContext, user: User, password: str) -> None:
+    """Ask programs for the current password once more.
+
+    Raises:
+        RequestValidationError: it is another.
+        TooManyRequests: it was guessed too often.
+    """
+    try:
+        await show_identity(context, user, Reauthentication(current_password=password))
+    except WrongCredential as refusal:
+        raise invalid_field(refusal.field, refusal.message) from None
+
+
+async def show_identity(context: AccountContext, user: User, given: Reauthentication) -> bool:
+    """Let by who has just confirmed in this browser, knows the password or has a passkey.
+
+    Gives whether all that it takes was shown: with a second factor the password alone is not.
+
+    Raises:
+        WrongCredential: they show another.
+        TooManyRequests: it was guessed too often.
+    """
+    if given.passkey:
+        await _check_passkey(context, user, given.passkey)
+        return True
+    if not given.current_password and is_confirmed(_session_of(context), user):
+        return False
+    await check_password(context, user, given.current_password)
+    needs_more = await has_second_factor(context.session, user)
+    await context.manager.release()  # what follows may count, in a transaction of its own
+    return not needs_more
+
+
+async def confirm_identity(context: AccountContext, user: User, given: Confirmation) -> None:
+    """Ask for all that it takes, which the browser remembers. Raises as `show_identity`."""
+    if await show_full_identity(context, user, given):
+        await _remember(context)
+
+
+async def show_full_identity(context: AccountContext, user: User, given: Confirmation) -> bool:
+    """Ask for all that it takes, but of who has just confirmed; whether it was shown now. Raises as `show_identity`."""
+    if not (given.current_password or given.passkey) and is_confirmed(_session_of(context), user):
+        return False
+    if not await show_identity(context, user, given):
+        await check_code(context, user, given.code)
+    return True
+
+
+async def _check_passkey(context: AccountContext, user: User, answer: str) -> None:
+    request = context.manager.request
+    try:
+        if request:
+            await passkey_ceremonies(request, context, user).show("confirm", answer)
+            await context.manager.release()
+    except PasskeyRefused as refusal:
+        raise WrongCredential("current_password", str(refusal)) from None
+
+
+async def _remember(context: AccountContext) -> None:
+    here = _session_of(context)
+    if here and context.manager.request:
+        await cookies.confirm_session(context.session, here, context.manager.request)
+
+
+def _session_of(context: AccountContext) -> Session | None:
+    """That of the browser that asks; None for programs."""
+    request = context.manager.request
+    return request.state.session if request else None

@@ -1,0 +1,65 @@
+"""Sign-in methods that a user has. The last one cannot be removed."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.emails.delivery import email_is_enabled
+from opportune.accounts.models import LinkedAccount, Passkey, User
+from opportune.accounts.sign_in_methods.providers import configured_providers
+from opportune.accounts.sign_in_methods.second_factor import has_passkey
+from opportune.config.settings import Settings
+
+
+@dataclass(frozen=True)
+class SignInMethods:
+    """The number of methods of each type. Only those are counted that are enough without another one."""
+
+    passwords: int
+    linked_accounts: int
+    """Accounts at providers that the settings configure."""
+    emails: int
+    """1 if the site offers sign-in by e-mail and the user's address is verified."""
+    passkeys: int
+    """Passkeys whose device verifies the user."""
+
+    @property
+    def without_passkeys(self) -> int:
+        return self.passwords + self.linked_accounts + self.emails
+
+    @property
+    def total(self) -> int:
+        return self.without_passkeys + self.passkeys
+
+
+def email_sign_in_is_offered(settings: Settings) -> bool:
+    return settings.email_sign_in and email_is_enabled(settings)
+
+
+def signs_in_by_email(settings: Settings, user: User) -> bool:
+    """Return whether the user can sign in by e-mail."""
+    return user.is_verified and email_sign_in_is_offered(settings)
+
+
+async def confirms_by_email(session: AsyncSession, settings: Settings, user: User) -> bool:
+    """Return whether an e-mail is the user's only means to confirm: without a password and a passkey."""
+    if user.has_password or not signs_in_by_email(settings, user):
+        return False
+    return not await has_passkey(session, user)
+
+
+async def count_sign_in_methods(session: AsyncSession, settings: Settings, user: User) -> SignInMethods:
+    issuers = await session.scalars(select(col(LinkedAccount.issuer)).where(col(LinkedAccount.user_id) == user.id))
+    providers = configured_providers(settings)
+    linked = sum(any(provider.vouches_by(issuer) for provider in providers) for issuer in issuers)
+    own_passkeys = select(func.count()).where(col(Passkey.user_id) == user.id, col(Passkey.verifies_user))
+    passkeys = await session.scalar(own_passkeys) or 0
+    return SignInMethods(int(user.has_password), linked, int(signs_in_by_email(settings, user)), passkeys)
+
+
+async def delete_sign_in_methods(session: AsyncSession, user: User) -> None:
+    """Delete linked accounts and passkeys, which may belong to an earlier owner of the account."""
+    for model in (LinkedAccount, Passkey):
+        await session.execute(delete(model).where(col(model.user_id) == user.id))

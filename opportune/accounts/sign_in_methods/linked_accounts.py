@@ -1,0 +1,35 @@
+"""Accounts at other sites that are linked to a user."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import LinkedAccount, User
+from opportune.accounts.sign_in_methods.providers import Provider, configured_providers
+from opportune.config.settings import Settings
+from opportune.db.database import Database
+
+
+async def linked_accounts(session: AsyncSession, user: User) -> Sequence[LinkedAccount]:
+    """Return the user's linked accounts, oldest first."""
+    own = select(LinkedAccount).where(col(LinkedAccount.user_id) == user.id).order_by(col(LinkedAccount.id))
+    return (await session.scalars(own)).all()
+
+
+async def linked_with_labels(database: Database, settings: Settings, user: User) -> list[tuple[LinkedAccount, str]]:
+    """Return the user's linked accounts, each with the label of its provider."""
+    async with database.reader(fresh=True) as session:
+        return [(row, label_of(settings, row)) for row in await linked_accounts(session, user)]
+
+
+def provider_of(settings: Settings, row: LinkedAccount) -> Provider | None:
+    """Return the provider of a linked account; None if the settings no longer configure it."""
+    providers = configured_providers(settings)
+    return next((provider for provider in providers if provider.vouches_by(row.issuer)), None)
+
+
+def label_of(settings: Settings, row: LinkedAccount) -> str:
+    provider = provider_of(settings, row)
+    return provider.label if provider else row.issuer.removeprefix("https://")

@@ -1,0 +1,196 @@
+"""Passkey ceremonies of one browser: registration and verification."""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.events.service import record_event
+from opportune.accounts.models import Passkey, User
+from opportune.accounts.sessions.service import UserSessions, forget_confirmations
+from opportune.accounts.sign_in_methods import webauthn
+from opportune.accounts.sign_in_methods.recovery_codes import renew_recovery_codes
+from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.sign_in_methods.webauthn import (
+    NOT_BELIEVED,
+    Ceremony,
+    PasskeyRefused,
+    Purpose,
+    Question,
+    RelyingParty,
+)
+from opportune.accounts.tokens.service import delete_access_tokens
+from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import CHANGED_MEANWHILE
+from opportune.db.model import utc_now
+from opportune.web.rate_limit import Hit, RateLimit
+
+if TYPE_CHECKING:
+    from webauthn.registration.verify_registration_response import VerifiedRegistration
+
+FAILURES_PER_ADDRESS = RateLimit("accounts.passkey_failures_per_address", 20)
+FAILURES_PER_USER = RateLimit("accounts.passkey_failures_per_user", 10)
+MAX_PASSKEYS_PER_USER = 50
+MAX_CREDENTIAL_ID_BYTES = 1023
+MAX_PUBLIC_KEY_BYTES = 6000
+
+UNKNOWN = "This passkey is not known here. If you have removed it, remove it from your device too."
+NONE_YET = "You have no passkey yet."
+CLOSED = "This account is closed."
+TAKEN = "This passkey is here already."
+TOO_MANY = "You have as many passkeys as there may be. Remove one first."
+
+CREDENTIAL_ID = re.compile(r"[A-Za-z0-9_-]{1,1400}")
+TRANSPORTS = ("ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb")
+
+
+@dataclass(frozen=True)
+class PasskeyCeremonies:
+    """What one browser asks its devices for this site: about `user` where somebody is known."""
+
+    context: AccountContext
+    site: RelyingParty
+    browser: str
+    """The number of its session; before there is one, what a cookie holds."""
+    user: User | None = None
+
+    async def ask(self, purpose: Purpose) -> Question:
+        """What the browser is to ask.
+
+        Raises:
+            PasskeyRefused: they have none to show, or as many as there may be.
+        """
+        settings = self.context.settings
+        known = await find_passkeys(self.context.session, self.user) if self.user else []
+        if self.user and purpose == "add":
+            if len(known) >= MAX_PASSKEYS_PER_USER:
+                raise PasskeyRefused(TOO_MANY)
+            handle = known[0].user_handle if known else secrets.token_urlsafe(32)
+            ceremony = webauthn.new_ceremony(purpose, self.browser, self.user, handle)
+            return await webauthn.ask_to_create(settings, self.site, ceremony, self.user, known)
+        if self.user and not known:
+            raise PasskeyRefused(NONE_YET)
+        ceremony = webauthn.new_ceremony(purpose, self.browser, self.user)
+        return await webauthn.ask_to_show(settings, self.site, ceremony, known)
+
+    async def show(self, purpose: Purpose, answer: str) -> User:
+        """Whose passkey has been shown; they stay locked until the transaction ends.
+
+        Raises:
+            PasskeyRefused: with a sentence.
+            TooManyRequests: so many were refused before that this one was not even looked at.
+        """
+        try:
+            return await self._show(purpose, answer)
+        except PasskeyRefused:
+            self.context.log_refused_sign_in("passkey", self.user)
+            raise
+
+    async def _show(self, purpose: Purpose, answer: str) -> User:
+        session = self.context.session
+        ceremony, credential, failure = await self._read(purpose, answer)
+        passkey, owner = await self._find(credential)
+        await self.context.manager.release()
+        verified = await webauthn.verify_shown(self.site, ceremony, credential, passkey)
+        # In the meantime the owner may have removed it or been shut out, or a copy of it may have been used.
+        if not await self.context.manager.is_unchanged(owner):
+            raise PasskeyRefused(CLOSED)
+        same = (col(Passkey.id) == passkey.id, col(Passkey.sign_count) == passkey.sign_count)
+        used = update(Passkey).where(*same).values(sign_count=verified.new_sign_count, used_at=utc_now())
+        if await session.scalar(used.returning(col(Passkey.id))) is None:
+            raise PasskeyRefused(NOT_BELIEVED)
+        await self.context.limiter.refund(session, failure)
+        return owner
+
+    async def add(self, user: User, answer: str, name: str, keep_session: int | None = None) -> list[str]:
+        """Store what their device has made; gives recovery codes if it is their first second factor.
+
+        All other sessions end then, and what programs got by signing in: they began with less.
+
+        Raises:
+            PasskeyRefused, TooManyRequests: as `show`.
+        """
+        context, session = self.context, self.context.session
+        ceremony, credential, failure = await self._read("add", answer)
+        made = await webauthn.verify_created(self.site, ceremony, credential)
+        if not await context.manager.is_unchanged(user):
+            raise PasskeyRefused(CHANGED_MEANWHILE)
+        if len(await find_passkeys(session, user)) >= MAX_PASSKEYS_PER_USER:
+            raise PasskeyRefused(TOO_MANY)
+        is_first = not await has_second_factor(session, user)
+        session.add(_row_of(user, name, ceremony, made, credential))
+        try:
+            await session.flush()
+        except IntegrityError:
+            await session.rollback()
+            raise PasskeyRefused(TAKEN) from None
+        record_event(context, user, "passkey_added", name=name)
+        await context.limiter.refund(session, failure)
+        if not is_first:
+            return []
+        await UserSessions(session, user.id).delete_all(keep=keep_session)
+        await forget_confirmations(session, user)
+        await delete_access_tokens(session, user, keep=None)
+        return await renew_recovery_codes(session, user)
+
+    async def _read(self, purpose: Purpose, answer: str) -> tuple[Ceremony, dict[str, Any], Hit]:
+        """An answer to what was asked here, and what counts it until it is believed."""
+        await self.context.manager.release()
+        failure = (
+            FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_ADDRESS.by(self.context.client.address)
+        )
+        await self.context.limiter.hit(failure)
+        settings, limiter = self.context.settings, self.context.limiter
+        found = await webauthn.read_answer(settings, limiter, answer, purpose, self.browser, self.user)
+        return *found, failure
+
+    async def _find(self, credential: Mapping[str, Any]) -> tuple[Passkey, User]:
+        """The passkey that a device says it shows, and its owner: who was asked, and who the device says they are."""
+        number, response = credential.get("id"), credential.get("response")
+        handle = response.get("userHandle") if isinstance(response, dict) else None
+        if not isinstance(number, str) or not CREDENTIAL_ID.fullmatch(number):
+            raise PasskeyRefused(NOT_BELIEVED)
+        rows = select(Passkey, User).join(User, col(User.id) == col(Passkey.user_id))
+        found = (await self.context.session.execute(rows.where(col(Passkey.credential_id) == number))).one_or_none()
+        if found is None:
+            raise PasskeyRefused(UNKNOWN)
+        passkey, owner = found
+        is_asked = self.user is not None and self.user.id == owner.id
+        # The library compares neither. Who was asked by name may leave out what the device calls them.
+        if (self.user and not is_asked) or not (handle == passkey.user_handle or (is_asked and handle is None)):
+            raise PasskeyRefused(NOT_BELIEVED)
+        return passkey, owner
+
+
+async def find_passkeys(session: AsyncSession, user: User) -> Sequence[Passkey]:
+    """The oldest first."""
+    mine = select(Passkey).where(col(Passkey.user_id) == user.id).order_by(col(Passkey.id))
+    return (await session.scalars(mine)).all()
+
+
+def _row_of(
+    user: User, name: str, ceremony: Ceremony, made: "VerifiedRegistration", credential: Mapping[str, Any]
+) -> Passkey:
+    """Raises PasskeyRefused: there is more in it than devices make."""
+    from webauthn.helpers import bytes_to_base64url  # noqa: PLC0415 - loaded by what has verified it
+
+    if len(made.credential_id) > MAX_CREDENTIAL_ID_BYTES or len(made.credential_public_key) > MAX_PUBLIC_KEY_BYTES:
+        raise PasskeyRefused(NOT_BELIEVED)
+    told = credential["response"].get("transports")
+    return Passkey(
+        user_id=user.id,
+        name=name,
+        credential_id=bytes_to_base64url(made.credential_id),
+        public_key=bytes_to_base64url(made.credential_public_key),
+        user_handle=ceremony.handle,
+        sign_count=made.sign_count,
+        transports=",".join(each for each in TRANSPORTS if isinstance(told, list) and each in told),
+        verifies_user=made.user_verified,
+        is_synced=made.credential_backed_up,
+    )

@@ -1,0 +1,50 @@
+"""Context of a change to an account: services receive it instead of the request."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.emails.delivery import email_is_enabled
+from opportune.accounts.models import User
+from opportune.accounts.users.factory import user_manager
+from opportune.config.settings import Settings
+from opportune.jobs import JobCall, defer
+from opportune.web.client import Client
+from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, RateLimiter
+from opportune.web.security_log import log_security_event
+
+if TYPE_CHECKING:
+    from opportune.accounts.users.manager import UserManager
+
+EMAILS_PER_ADDRESS = RateLimit("accounts.emails_per_address", 20)
+EMAILS_PER_RECIPIENT = RateLimit("accounts.emails_per_recipient", 5, HOUR_SECONDS)
+
+
+@dataclass(frozen=True)
+class AccountContext:
+    """A session that writes, the settings, the rate limiter and the client."""
+
+    session: AsyncSession
+    settings: Settings
+    limiter: RateLimiter
+    client: Client
+
+    def log_refused_sign_in(self, reason: str, user: User | None) -> None:
+        """Write a line to the security log; `user` is the account of the attempt, if it exists."""
+        log_security_event("sign_in_refused", self.client.address, user.id if user else None, reason=reason)
+
+    @property
+    def manager(self) -> "UserManager[User]":
+        """The project's, from `app/users/manager.py`."""
+        return user_manager(self.session, self.settings)
+
+    async def count_email(self, email: str) -> None:
+        """Count an e-mail that a visitor requests, for the client and for the recipient. Raises TooManyRequests."""
+        await self.limiter.hit(EMAILS_PER_ADDRESS.by(self.client.address), EMAILS_PER_RECIPIENT.by(email))
+
+    async def request_email(self, email: str, call: JobCall[...]) -> None:
+        """Queue a job that writes to an address, if the site sends e-mails. Raises TooManyRequests."""
+        await self.count_email(email)
+        if email_is_enabled(self.settings):
+            defer(self.session, call)

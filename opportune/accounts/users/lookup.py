@@ -1,0 +1,16 @@
+"""Queries for users."""
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import User
+
+REQUEST_KEY = "request"
+"""Key of `session.info` for the request of a session. The manager passes that request to its hooks."""
+
+
+async def find_by_email(session: AsyncSession, email: str) -> User | None:
+    """Return the user with this e-mail, in upper or lower case."""
+    user: User | None = await session.scalar(select(User).where(func.lower(col(User.email)) == email.strip().lower()))
+    return user
