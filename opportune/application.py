@@ -39,18 +39,14 @@ from opportune.web.middleware.body_limit import BodyLimitMiddleware
 from opportune.web.middleware.compression import CompressionMiddleware
 from opportune.web.middleware.cors import ApiCorsMiddleware
 from opportune.web.middleware.csrf import CsrfMiddleware
-from opportune.web.middleware.flash import FlashMiddleware
-from opportune.web.middleware.full_disk import FullDiskMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
-from opportune.web.middleware.request_log import RequestLogMiddleware
-from opportune.web.middleware.security_headers import SecurityHeadersMiddleware
+from opportune.web.middleware.request import RequestMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit.cache_storage import CacheStorage
 from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
 from opportune.web.routing import Router, analyze, several
-from opportune.web.time_zone import TimeZoneMiddleware
 from opportune.web.warm_up import warm_up
 
 
@@ -138,7 +134,6 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 
 def add_middleware(app: FastAPI, settings: Settings) -> None:
     # The last one added is the outermost: headers and log lines are for refusals and crashes too.
-    app.add_middleware(FullDiskMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_file_bytes=settings.max_upload_bytes)
     app.add_middleware(SubmissionMiddleware, store=DatabaseSubmissions(app.state.database))
     app.add_middleware(CsrfMiddleware, settings=settings)
@@ -148,10 +143,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
     if settings.database_reader_url.get_secret_value():
         app.add_middleware(ReadYourWritesMiddleware, settings=settings)
-    app.add_middleware(RequestLogMiddleware, trusts_traces=bool(settings.trusted_proxies))
-    app.add_middleware(FlashMiddleware, settings=settings)
-    app.add_middleware(SecurityHeadersMiddleware, settings=settings)
-    app.add_middleware(TimeZoneMiddleware, settings=settings)
+    app.add_middleware(RequestMiddleware, settings=settings)
     if settings.jobs == "request":
         app.add_middleware(AfterResponseMiddleware, work=app.state.jobs.request_work)
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from opportune.config.settings import Settings
 
@@ -121,34 +121,17 @@ def format_time(moment: datetime | None) -> str:
     return Markup('<time datetime="{}">{}</time>').format(local(moment).isoformat(), format_datetime(moment))
 
 
-class TimeZoneMiddleware:
-    """Knows where who asks is, and takes the cookie that says so away: pages do not depend on it. Pure ASGI."""
+def zone_of_request(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":
+    """Return the time zone in the visitor's cookie, and the request without that cookie.
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
-        self.site = site_zone(settings)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        zone = None
-        if any(name == b"cookie" and COOKIE in value for name, value in scope["headers"]):
-            scope, zone = _without_cookie(scope)
-        token = current_zone.set(zone or self.site)
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            current_zone.reset(token)
-
-
-def _without_cookie(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":
-    """A page without other cookies is one that the cache may answer."""
-    headers, zone = [], None
+    The cache may answer a request that has no other cookie.
+    """
+    headers, zone, is_changed = [], None, False
     for name, value in scope["headers"]:
-        if name != b"cookie":
+        if name != b"cookie" or COOKIE not in value:
             headers.append((name, value))
             continue
+        is_changed = True
         parts = [part.strip() for part in value.split(b";")]
         others = [part for part in parts if not part.startswith(COOKIE)]
         for part in parts:
@@ -156,4 +139,4 @@ def _without_cookie(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":
                 zone = find_zone(part.removeprefix(COOKIE).decode("latin-1"))
         if others:
             headers.append((name, b"; ".join(others)))
-    return {**scope, "headers": headers}, zone
+    return {**scope, "headers": headers} if is_changed else scope, zone

@@ -216,6 +216,17 @@ async def on_conflict(request: Request, error: Exception) -> Response:
     return problem(request, 409 if isinstance(error, IntegrityError) else 422)
 
 
+def on_full_disk(request: Request, error: Exception) -> Response | None:
+    """Return 507 for an `OSError` of a full disk, such as of a large upload that is buffered.
+
+    An exception handler for `OSError` would hide the error of a response that has started behind a `RuntimeError`.
+    """
+    if not isinstance(error, OSError) or not is_full(error):
+        return None
+    logger.error("disk full: %s", error)
+    return problem(request, 507)
+
+
 def on_crash(request: Request, error: Exception) -> Response:
     """500 for a bug of ours; the log has the traceback, the visitor only where DEBUG is on."""
     logger.error("unhandled error", exc_info=error)

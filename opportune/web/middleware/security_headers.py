@@ -1,6 +1,6 @@
-"""Headers by which browsers keep a visitor safe, on every answer: pages, files, streams, refusals and crashes."""
+"""Security headers of every response, including files, streams, refused requests and crashes."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from opportune.config.settings import Settings
 from opportune.storage.location import Bucket, parse_storage_url
@@ -15,7 +15,7 @@ CONTENT_SECURITY_POLICY = {
     "form-action": "'self'",
     "frame-ancestors": "'none'",
 }
-# These pages are not ours and set styles in attributes; scripts stay as strict as everywhere.
+# Pages of libraries that set styles in attributes. Scripts are as strict as on other pages.
 INLINE_STYLE_PATHS = ("/admin", "/api/docs")
 
 SECURITY_HEADERS = {
@@ -30,7 +30,7 @@ Header = tuple[bytes, bytes]
 
 
 def security_headers(style: str = "", images: str = "", *, in_own_frames: bool = False) -> tuple[Header, ...]:
-    """Headers of a page, with more sources of styles and images; `in_own_frames` lets this site's pages hold it."""
+    """Return the headers of a page, with more sources of styles and images; `in_own_frames` lets this site frame it."""
     policy = CONTENT_SECURITY_POLICY | {
         "style-src": CONTENT_SECURITY_POLICY["style-src"] + style,
         "img-src": CONTENT_SECURITY_POLICY["img-src"] + images,
@@ -46,50 +46,37 @@ SECURITY_HEADER_NAMES = {name for name, _ in security_headers()}
 HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
 
-class SecurityHeadersMiddleware:
-    """Adds the headers that an answer lacks. Pure ASGI: it never buffers a stream."""
+class SecurityHeaders:
+    """The headers of this site, built once from its settings."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
+    def __init__(self, settings: Settings) -> None:
         self.is_production, self.base_url = settings.is_production, settings.base_url
-        # Put together once: every answer has them. Pictures in a bucket are shown from there.
         place = parse_storage_url(settings)
-        images = f" {place.origin}" if isinstance(place, Bucket) else ""
+        images = f" {place.origin}" if isinstance(place, Bucket) else ""  # a bucket serves its pictures itself
         self.strict, self.inline_styles = security_headers("", images), security_headers(" 'unsafe-inline'", images)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = self._complete(message, scope)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
-
-    def _complete(self, start: Message, scope: Scope) -> list[Header]:
-        headers = list(start.get("headers", ()))
+    def add_missing(self, headers: list[Header], scope: Scope) -> None:
+        """Complete the headers of a response to this request."""
         present = {name for name, _ in headers}
         path = scope["path"]
         ours = self.inline_styles if path.startswith(INLINE_STYLE_PATHS) else self.strict
-        if not SECURITY_HEADER_NAMES.isdisjoint(present):
-            ours = tuple(header for header in ours if header[0] not in present)
-        headers += ours
+        if SECURITY_HEADER_NAMES.isdisjoint(present):
+            headers += ours
+        else:
+            headers += [header for header in ours if header[0] not in present]
         if b"cache-control" not in present and not path.startswith("/static/"):
-            headers.append((b"cache-control", _privacy(scope)))
+            headers.append((b"cache-control", _cache_control(scope)))
         if self._is_on_tls(scope) and HSTS_HEADER[0] not in present:
             headers.append(HSTS_HEADER)
-        return headers
 
     def _is_on_tls(self, scope: Scope) -> bool:
-        """BASE_URL decides: behind a proxy that ends TLS, the request itself may look like plain HTTP."""
-        scheme = self.base_url.partition(":")[0] or scope["scheme"]
-        return self.is_production and scheme == "https"
+        """Return whether browsers use HTTPS. A proxy may end TLS, so BASE_URL decides before the request."""
+        return self.is_production and (self.base_url.partition(":")[0] or scope["scheme"]) == "https"
 
 
-def _privacy(scope: Scope) -> bytes:
-    """Shared caches and the back button after sign-out must not show one person's page to another."""
-    known = any(name in (b"cookie", b"authorization") for name, _ in scope["headers"])
-    return b"no-store" if known else b"private, no-cache"
+def _cache_control(scope: Scope) -> bytes:
+    """Keep one user's pages from shared caches, and from the back button after sign-out."""
+    for name, _ in scope["headers"]:
+        if name in (b"cookie", b"authorization"):
+            return b"no-store"
+    return b"private, no-cache"

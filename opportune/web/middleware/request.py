@@ -1,0 +1,124 @@
+"""The outermost middleware: what every request and response needs."""
+
+import logging
+import time
+from contextlib import suppress
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from opportune.config.settings import Settings
+from opportune.db.change_origin import ChangeOrigin, current_origin
+from opportune.runtime.observers import traceparent
+from opportune.web.answer_cookies import answer_cookies
+from opportune.web.errors.handlers import on_crash, on_full_disk
+from opportune.web.middleware.request_log import given_traceparent, log_request, request_id, request_id_of
+from opportune.web.middleware.security_headers import SecurityHeaders
+from opportune.web.rendering import flash
+from opportune.web.security_log import log_refused_request
+from opportune.web.time_zone import current_zone, site_zone, zone_of_request
+
+logger = logging.getLogger("opportune.request")
+
+
+class RequestMiddleware:
+    """The outermost layer: request id, time zone, response headers, log line, and a response for crashes.
+
+    One pure ASGI middleware, because each layer that wraps `send` costs every request. It never buffers a stream.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.zone = site_zone(settings)
+        self.security_headers = SecurityHeaders(settings)
+        self.trusts_traces = bool(settings.trusted_proxies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await _websocket(self.app, scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope.setdefault("state", {})  # before the scope is copied: all copies share the state
+        scope, zone = zone_of_request(scope)
+        number = request_id_of(scope)
+        id_token = request_id.set(number)
+        trace_token = traceparent.set(traceparent.get() or (given_traceparent(scope) if self.trusts_traces else ""))
+        origin_token = current_origin.set(ChangeOrigin(_channel(scope["path"]), scope))
+        zone_token = current_zone.set(zone or self.zone)
+        status = 0
+        began = time.perf_counter()
+
+        async def send_complete(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
+                headers.append((b"x-request-id", number.encode()))
+                headers += answer_cookies(scope, headers)
+                headers += flash.cookie(scope, status, self.settings)
+                self.security_headers.add_missing(headers, scope)
+                message["headers"] = headers
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_complete)
+        except ClientDisconnect:
+            pass  # the client has left, which is no fault
+        except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes a response and a log line
+            await _answer_crash(error, status, scope, receive, send_complete)
+        finally:
+            log_request(scope, status, time.perf_counter() - began)
+            log_refused_request(scope, status)
+            request_id.reset(id_token)
+            traceparent.reset(trace_token)
+            current_origin.reset(origin_token)
+            current_zone.reset(zone_token)
+
+
+async def _websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Log how a WebSocket ended, and close one whose route crashed after it was accepted."""
+    token, began, is_accepted, code = request_id.set(request_id_of(scope)), time.perf_counter(), False, 0
+
+    async def send_and_note(message: Message) -> None:
+        nonlocal is_accepted, code
+        is_accepted = is_accepted or message["type"] == "websocket.accept"
+        code = message.get("code", 1000) if message["type"] == "websocket.close" else code
+        await send(message)
+
+    async def receive_and_note() -> Message:
+        nonlocal code
+        message = await receive()
+        code = message.get("code", 1005) if message["type"] == "websocket.disconnect" else code
+        return message
+
+    try:
+        await app(scope, receive_and_note, send_and_note)
+    except Exception:
+        if not is_accepted:
+            raise  # the server logs it and answers 500
+        logger.exception("unhandled error")
+        with suppress(Exception):  # the client may be gone
+            await send_and_note({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
+    finally:
+        connection = {**scope, "method": "WEBSOCKET"}
+        log_request(connection, code, time.perf_counter() - began)
+        if not is_accepted and code == WS_1008_POLICY_VIOLATION:  # which the client sees as a 403
+            log_refused_request(connection, 403)
+        request_id.reset(token)
+
+
+async def _answer_crash(error: Exception, status: int, scope: Scope, receive: Receive, send: Send) -> None:
+    if status:  # too late for another response: the server cuts the connection
+        logger.error("failed while sending", exc_info=error)
+        return
+    response = on_full_disk(Request(scope), error) or on_crash(Request(scope), error)
+    await response(scope, receive, send)
+
+
+def _channel(path: str) -> str:
+    first = path.split("/", 2)[1]
+    return first if first in ("admin", "api") else "page"
