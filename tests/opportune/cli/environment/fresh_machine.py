@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from opportune.cli.environment.entry import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.registry import MODULES
 from opportune.config.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
@@ -73,6 +74,7 @@ class Machine:
             "opportune/cli/usage.py",
             "opportune/cli/environment/wheels.py",
             "opportune/runtime/suggestions.py",
+            *(f"{module.replace('.', '/')}.py" for module in MODULES.values()),
         ):
             bring(name, self.project)
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
