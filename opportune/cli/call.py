@@ -8,14 +8,11 @@ from contextvars import copy_context
 from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from opportune.cli import output
-from opportune.cli.main import command_group, load, reason_of_abort, usage
+from opportune.cli.main import load, run
 from opportune.cli.process import keeping_the_process
-from opportune.cli.registry import MODULES, PROGRAM, command_files
+from opportune.cli.registry import MODULES, command_files
 from opportune.config.settings import Settings, using_settings
-from opportune.errors import CommandError, OperatorError
+from opportune.errors import CommandError
 from opportune.runtime.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -75,22 +72,8 @@ def carry_out(words: list[str], settings: Settings | None) -> str:
     printed = BytesIO()
     stream = TextIOWrapper(printed, encoding="utf-8", write_through=True)  # some write bytes
     with redirect_stdout(stream), keeping_the_process(), using_settings(settings) if settings else nullcontext():
-        code, line = end_of(words)
+        code, line = run(words)
     text = printed.getvalue().decode()
     if code:
         raise CommandError(line or f"{words[0]} ended with the exit code {code}.", code, text)
     return text
-
-
-def end_of(words: list[str]) -> tuple[int, str]:
-    """The exit code, and the line for people where it is not 0."""
-    output.begin()
-    try:
-        code = command_group().main(words, prog_name=PROGRAM, standalone_mode=False)
-    except OperatorError as error:
-        return 1, error.with_advice
-    except typer.TyperException as error:
-        return error.exit_code, usage(error, words)
-    except typer.Abort as error:
-        return reason_of_abort(error)
-    return (code if isinstance(code, int) else 0), ""

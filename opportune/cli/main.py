@@ -133,25 +133,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if arguments[0] == "help":  # as in Django
         arguments = [*arguments[1:], "--help"]
-    output.begin()
     try:
-        code = (
-            tell_version()
-            if arguments == ["--version"]
-            else command_group().main(arguments, prog_name=PROGRAM, standalone_mode=False)
-        )
+        code, line = (tell_version(), "") if arguments == ["--version"] else run(arguments)
         sys.stdout.flush()
-    except OperatorError as error:
-        return print_error(error.with_advice, 1)
-    except typer.TyperException as error:
-        return print_error(usage(error, arguments), error.exit_code)
-    except (typer.Abort, KeyboardInterrupt) as error:
-        return interrupted(error)
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         return reader_left()
     except Exception as error:  # noqa: BLE001 - the edge of the process: nothing above this could report it
         return unexpected(error)
-    return code if isinstance(code, int) else 0
+    return print_error(line, code) if line else code
+
+
+def run(words: list[str]) -> tuple[int, str]:
+    """Run one command. Return its exit code, and the line about its failure."""
+    output.begin()
+    try:
+        code = command_group().main(words, prog_name=PROGRAM, standalone_mode=False)
+    except OperatorError as error:
+        return 1, error.with_advice
+    except typer.TyperException as error:
+        return error.exit_code, usage(error, words)
+    except typer.Abort as error:
+        return reason_of_abort(error)
+    return (code if isinstance(code, int) else 0), ""
 
 
 def tell_version() -> int:
@@ -204,15 +209,10 @@ def with_near_choice(message: str) -> str:
     return f"{message}{did_you_mean(value, choices)}" if " is not one of " in message else message
 
 
-def interrupted(error: BaseException) -> int:
-    """Ctrl-C is quiet; a question without anybody to answer it is not."""
-    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
-        return 130
-    code, reason = reason_of_abort(error)
-    return print_error(reason, code)
-
-
 def reason_of_abort(error: BaseException) -> tuple[int, str]:
+    """Ctrl-C is quiet; a question that nobody can answer is not."""
+    if isinstance(error.__context__, KeyboardInterrupt):
+        return 130, ""
     if isinstance(error.__context__, EOFError):
         return 2, "Nobody answered: give the answer as an option (see --help)."
     return 1, "Stopped."

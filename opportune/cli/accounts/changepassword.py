@@ -9,17 +9,14 @@ import typer
 
 from opportune.accounts.management import find_user, set_password
 from opportune.cli.accounts.prompts import ask_email, ask_password
-from opportune.cli.no_input import NoInput
+from opportune.cli.options import NEW_PASSWORD, NoInput
 from opportune.cli.output import say
 from opportune.cli.transaction import in_transaction
 
 
 def command(
     email: Annotated[str | None, typer.Argument(help="Whose password.")] = None,
-    password: Annotated[
-        str | None,
-        typer.Option(envvar="NEW_PASSWORD", help="Better in the environment: lists of processes show options."),
-    ] = None,
+    password: Annotated[str | None, NEW_PASSWORD] = None,
     no_input: NoInput = False,
 ) -> None:
     email = email or ask_email(no_input, "changepassword EMAIL")

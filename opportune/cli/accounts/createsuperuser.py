@@ -6,7 +6,7 @@ import typer
 
 from opportune.accounts.management import check_new, create_superuser
 from opportune.cli.accounts.prompts import ask_email, ask_password
-from opportune.cli.no_input import NoInput
+from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.transaction import in_transaction
 

@@ -18,7 +18,7 @@ from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.cli.accounts import changepassword
 from opportune.cli.accounts.prompts import ask_password
-from opportune.cli.no_input import NoInput
+from opportune.cli.options import NEW_PASSWORD, AsJson, NoInput
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.config.project import installed_features
@@ -36,7 +36,6 @@ SHOWN = {
 Found = tuple[User, Sequence[str]]
 Email = Annotated[str, typer.Argument(help="Whose account.", show_default=False)]
 Names = Annotated[list[str] | None, typer.Option(metavar="GROUP", help="May be given more than once.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Staff = Annotated[bool | None, typer.Option("--staff/--no-staff", help="May enter the admin.")]
 Superuser = Annotated[bool | None, typer.Option("--superuser/--no-superuser", help="May do everything.")]
 Active = Annotated[bool | None, typer.Option("--active/--inactive", help="May sign in.")]
@@ -66,10 +65,7 @@ def list_users(
 @command.command()
 def add(  # noqa: PLR0913, PLR0917 - an option each
     email: Email,
-    password: Annotated[
-        str | None,
-        typer.Option(envvar="NEW_PASSWORD", help="Better in the environment: lists of processes show options."),
-    ] = None,
+    password: Annotated[str | None, NEW_PASSWORD] = None,
     no_input: NoInput = False,
     active: Active = None,
     staff: Staff = None,

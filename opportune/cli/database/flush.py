@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection, inspect
 
-from opportune.cli.no_input import NoInput
+from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
 from opportune.data.copydb.checks import count, in_order

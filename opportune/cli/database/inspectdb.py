@@ -9,8 +9,8 @@ import importlib
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from opportune.cli.database.inspection.long_strings import break_strings
 from opportune.cli.environment.entry import DEV
 from opportune.cli.output import say, warn
+from opportune.cli.scaffold.file_changes import written
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.startapp import name_error
 from opportune.config.project import PACKAGE, PROJECT, feature_of_table, installed_features, installed_names
@@ -192,14 +193,8 @@ def create_feature(name: str, inspected: Inspected) -> None:
     lines = inspected.code.splitlines()
     classes = [line.removeprefix("class ").partition("(")[0] for line in lines if line.startswith("class ")]
     files = feature_files(name, inspected, classes)
-    try:
-        for file, words in files.items():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(words, encoding="utf-8")
-        installed.write_text(text, encoding="utf-8")
-    except OSError as error:
-        discard(files)
-        raise OperatorError(f"{error.filename} cannot be written ({error.strerror}); nothing was created.") from error
+    with written({**files, installed: text}, PROJECT / PACKAGE / name):
+        pass
     say(f"Created {PACKAGE}/{name} with {len(classes)} models, and tests/{name}; {INSTALLED} has it. Read them, then:")
     for step in ("makemigrations", "migrate --fake-initial", f"test tests/{name}"):
         say(f"  python3 oppman.py {step}")
@@ -220,11 +215,3 @@ def feature_files(name: str, inspected: Inspected, classes: Sequence[str]) -> di
         tests / "__init__.py": "",
         tests / "test_models.py": formatted(TESTS.format(**words)),
     }
-
-
-def discard(files: Iterable[Path]) -> None:
-    for file in files:
-        file.unlink(missing_ok=True)
-    for folder in {file.parent for file in files}:
-        with suppress(OSError):
-            folder.rmdir()

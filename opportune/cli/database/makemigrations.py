@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.no_input import NoInput
+from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.project import display_path, installed_names
 from opportune.config.settings import Settings, get_settings

@@ -8,7 +8,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from opportune.cli.no_input import NoInput
+from opportune.cli.options import NoInput
 from opportune.cli.output import say, work_shown
 from opportune.cli.transaction import in_transaction
 from opportune.config.project import installed_names

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.database.migrate import tell_of_removed
+from opportune.cli.options import AsJson
 from opportune.cli.output import print_json
 from opportune.config.project import installed_names
 from opportune.config.settings import get_settings
@@ -16,7 +17,7 @@ from opportune.db.migrations.history import recorded_revisions_of
 def command(
     features: Annotated[list[str] | None, typer.Argument(metavar="FEATURE", help="Only these.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="In the order in which they are applied.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     graph = MigrationGraph(installed_names())
     listed = {name: graph.of(name) for name in features or graph.features}

@@ -36,6 +36,7 @@ from opportune.cli.development import startup
 from opportune.cli.development.check_results import as_data, refuse_errors, tell
 from opportune.cli.development.check_vectors import check_vectors
 from opportune.cli.loop import runner
+from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
 from opportune.cli.transaction import in_transaction
@@ -71,7 +72,7 @@ def command(
     try_out: Annotated[
         bool, typer.Option("--try", help="Knock at what the settings name, too: would the mail server let us in?")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     settings = get_settings()
     checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(TRIALS if try_out else ())]

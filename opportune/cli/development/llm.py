@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.cli.options import AsJson
 from opportune.cli.output import is_quiet, print_json, print_table, progress, say
 from opportune.cli.transaction import with_jobs
 from opportune.config.project import PROJECT, installed_features
@@ -26,7 +27,6 @@ from opportune.llm.provider import estimate_tokens
 
 command = typer.Typer()
 
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Names = Annotated[list[str] | None, typer.Option("--model", help="Which of LLM_MODELS; again for another.")]
 All = Annotated[bool, typer.Option("--all", help="All of LLM_MODELS, one after the other.")]
 EVALS = PROJECT / "evals"

@@ -10,6 +10,7 @@ import typer
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
+from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table
 from opportune.config.project import application, origin
 from opportune.errors import OperatorError
@@ -29,7 +30,7 @@ HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
 
 def command(
     words: Annotated[str, typer.Argument(metavar="FILTER", help="Only lines that contain this.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     found = [row for row in sorted(find_rows(application().routes)) if words.lower() in " ".join(row).lower()]
     if as_json:

@@ -13,7 +13,7 @@ import typer
 
 from opportune.checks import START_CHECKS
 from opportune.cli.development import server, startup
-from opportune.cli.no_input import NoInput
+from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.settings import Settings, forget_settings, get_settings
 from opportune.data.backup.marker import interrupted_restore

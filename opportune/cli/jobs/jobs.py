@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.config.project import installed_features
@@ -19,7 +20,6 @@ from opportune.runtime.counts import counted
 
 command = typer.Typer()
 
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Number = Annotated[int, typer.Argument(help="The job's number in the list.", show_default=False)]
 
 

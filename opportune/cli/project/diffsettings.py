@@ -4,8 +4,8 @@ Secrets are not shown.
 """
 
 from opportune.admin.operations.settings_table import shown_settings
+from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
-from opportune.cli.project.env import AsJson
 from opportune.config.project import installed_features
 from opportune.config.settings import get_settings
 

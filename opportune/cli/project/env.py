@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from opportune.admin.operations.settings_table import shown_settings
+from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.project.env_file import create_env, with_first_values
 from opportune.config.env_example import env_example
@@ -12,8 +13,6 @@ from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings, settings_classes
 
 command = typer.Typer()
-
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 @command.callback(invoke_without_command=True)

@@ -4,7 +4,6 @@ Harmless to repeat: what is there already stays as it is.
 """
 
 import secrets
-import socket
 import sys
 from typing import Annotated, NamedTuple
 
@@ -22,8 +21,8 @@ from opportune.cli.accounts.prompts import type_password
 from opportune.cli.database import demo
 from opportune.cli.development import server, startup
 from opportune.cli.development.nearby import NearbyServer, find_nearby
-from opportune.cli.development.runserver import Host, Port
-from opportune.cli.no_input import NoInput
+from opportune.cli.development.runserver import Host, Port, reserve
+from opportune.cli.options import NoInput
 from opportune.cli.project.env_file import add_to_env, write_env
 from opportune.cli.transaction import in_transaction
 from opportune.config.project import PROJECT, installed_features
@@ -34,7 +33,6 @@ from opportune.llm import make_provider, missing_library
 from opportune.runtime.suggestions import did_you_mean
 
 DEFAULT_EMAIL = "admin@example.com"
-MAX_PORTS_TRIED = 20
 FIRST_JOBS_DELAY_SECONDS = 3.0
 """Seconds from now, when the first page has been served."""
 
@@ -61,7 +59,8 @@ def command(
     startup.read_addresses(settings)
     interactive = sys.stdin.isatty() and not no_input
     given = checked(email or DEFAULT_EMAIL, password, settings)
-    with reserve(host or server.address(settings), settings.port, port) as listener:
+    address, first = host or server.address(settings), settings.port if port is None else port
+    with reserve(address, first, use_free_port=port is None) as listener:
         if write_env(PROJECT / ".env"):
             print("Wrote a new SECRET_KEY into .env.")
         settings = get_settings()
@@ -94,21 +93,6 @@ def refuse_production(settings: Settings) -> None:
             "quickstart is for your own machine, and ENVIRONMENT (or a known host) says production. "
             "There: python3 oppman.py runserver --migrate, and docs/deploy.md."
         )
-
-
-def reserve(host: str, first: int, wanted: int | None) -> socket.socket:
-    """The port that is wanted and no other, or the first free one."""
-    if wanted is not None:
-        return server.reserve(host, wanted)
-    for port in range(first, first + MAX_PORTS_TRIED):
-        try:
-            listener = server.reserve(host, port)
-        except server.PortTakenError:
-            continue
-        if port != first:
-            print(f"Port {first} is taken: using {port}.")
-        return listener
-    return server.reserve(host, first)
 
 
 def checked(email: str, password: str | None, settings: Settings) -> Superuser:

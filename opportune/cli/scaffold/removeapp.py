@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.database.migrate import command as migrate
-from opportune.cli.no_input import NoInput
+from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.scaffold.removal import Removal
 from opportune.config.project import PROJECT, installed_features

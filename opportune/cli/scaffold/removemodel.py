@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.no_input import NoInput
+from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.scaffold.file_changes import written
 from opportune.cli.scaffold.installed import INSTALLED

@@ -14,9 +14,10 @@ from sqlmodel import col
 from opportune.cli.database import demo
 from opportune.cli.development import server
 from opportune.cli.development.nearby import NearbyServer
+from opportune.cli.development.runserver import reserve
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
-from opportune.cli.project.quickstart import Superuser, asked, checked, fill, offer_models, reserve, summary
+from opportune.cli.project.quickstart import Superuser, asked, checked, fill, offer_models, summary
 from opportune.config.project import settings_class
 from opportune.config.settings import forget_settings, get_settings
 from opportune.errors import OperatorError
@@ -136,7 +137,7 @@ def test_the_next_free_port_is_taken_if_none_is_asked_for(capsys: pytest.Capture
     with server.reserve("127.0.0.1", 0) as taken:
         taken.listen()
         port = taken.getsockname()[1]
-        with reserve("127.0.0.1", port, None) as listener:
+        with reserve("127.0.0.1", port, use_free_port=True) as listener:
             assert listener.getsockname()[1] > port
     assert f"Port {port} is taken: using " in capsys.readouterr().out
 
