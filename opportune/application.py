@@ -163,10 +163,6 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
             # Each page knows who looks at it, also one that does not ask.
             router.include_flat(pages, dependencies=[Depends(get_optional_user)], include_in_schema=False)
     add_admin(app)
-    if app.state.metrics:
-        from opportune.admin.status import routes as status  # noqa: PLC0415 - for sites that are measured
-
-        router.include_flat(status.router)
     if settings.debug:
         router.include_flat(debug_page.router)
     if not settings.is_production:

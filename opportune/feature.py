@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlmodel import SQLModel
+    from starlette.requests import Request
 
     from opportune.accounts.models import User
     from opportune.checks import Check
@@ -47,6 +48,32 @@ class Panel(Generic[Viewer]):
     """A file below `templates/`: it sees what every page sees, and the context. One that is blank is left out."""
     context: "Callable[[AsyncSession, Viewer], Awaitable[Mapping[str, Any]]]"
     """Reads what it shows to somebody."""
+
+
+@dataclass(frozen=True)
+class AdminPanel:
+    """A part of an admin page, rendered for superusers."""
+
+    page: Literal["dashboard", "operations"]
+    template: str
+    """A file below `templates/`. It sees the variables of the page, and `panel` with its own context."""
+    context: "Callable[[Request], Awaitable[Mapping[str, Any] | None]] | None" = None
+    """Read the context; None leaves the panel out."""
+    position: Literal["top", "bottom", "buttons"] = "top"
+    """On the page Operations: above or below the admin's cards, or beside its buttons. The dashboard has only a top."""
+
+
+@dataclass(frozen=True)
+class HealthLight:
+    """A line of the status page: the condition of one part of the site."""
+
+    part: str
+    words: str
+    state: Literal["ok", "notice", "fault"] = "ok"
+    address: str = ""
+    """Page where a superuser can act on it."""
+    hint: str = ""
+    """Advice for a state that is not ok."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +193,12 @@ class Feature:
     """Functions like tools that take a question and return `Source`s: asked first where a model calls no tools."""
     operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
     """Buttons of the admin's page Operations: what they say, and the job that they queue."""
+    admin_operations: "Mapping[str, Callable[[AsyncSession, Request], Awaitable[str]]]" = field(default_factory=dict)
+    """Actions of forms on the page Operations, `{"switch-off": switch_off}`, posted to `/admin/operations/do/NAME`.
+    Each changes rows in one transaction with its log entry, and returns a sentence about the result."""
+    admin_panels: Sequence[AdminPanel] = ()
+    status: "Mapping[str, Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]]" = field(default_factory=dict)
+    """Lines of the status page by their heading. Features may share a heading."""
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)
     """What the members of groups may do with rows, `{"Librarians": {"book": "*", "loan": ["list", "edit"]}}`: made by
     `migrate`, and the owner's to change in the admin from then on."""

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from opportune.data.backup.feature import backup
+from opportune.data.doctor.feature import doctor
 from opportune.feature import Feature
 from opportune.llm.feature import llm
+from opportune.telemetry.feature import telemetry
 
 if TYPE_CHECKING:
     from opportune.accounts.feature import accounts
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accounts", "admin", "answers", "jobs", "mcp", "teams"]
 
-CORE_FEATURES = (llm,)
+CORE_FEATURES = (llm, telemetry, backup, doctor)
 """Features of every site. They have no tables, and a project does not list them."""
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from opportune.accounts import OptionalUser
 from opportune.config import PROJECT
+from opportune.features import CORE_FEATURES
 from opportune.web import cached, render_panels, templates
 
 router = APIRouter()
@@ -30,10 +31,11 @@ FOLDERS = (
 @cached(60, stale=300, query=())
 async def home(request: Request, user: OptionalUser) -> Response:
     state = request.app.state
+    listed = [feature for feature in state.features if feature not in CORE_FEATURES]
     context = {
         "cards": await render_panels(request, (feature.home_card for feature in state.features), user),
-        "features": state.features,
-        "folders": await asyncio.to_thread(folders, tuple(feature.name for feature in state.features)),
+        "features": listed,
+        "folders": await asyncio.to_thread(folders, tuple(feature.name for feature in listed)),
         "database": "PostgreSQL" if state.database.url.kind == "postgresql" else "SQLite",
         "versions": {"Python": platform.python_version(), "FastAPI": fastapi.__version__},
     }

@@ -1,8 +1,8 @@
-import opportune.admin.shipped_groups  # noqa: F401 - which `migrate` makes
+import opportune.admin.shipped_groups  # noqa: F401 - `migrate` makes these groups
+from opportune.admin.heartbeat import report_late_jobs, watch_jobs
 from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry
 from opportune.feature import Feature
-from opportune.telemetry.heartbeat import report_late_jobs, watch_jobs
 
 admin = Feature(
     name="admin",

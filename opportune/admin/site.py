@@ -62,14 +62,6 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     yield from users or [(UserAdmin, "")]
     for view in (*ACCOUNTS, *GROUPS, StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
         yield view, ""
-    if any(feature.name == "answers" for feature in features):
-        from opportune.admin.answers import AnswerAdmin  # noqa: PLC0415 - as below
-
-        yield AnswerAdmin, ""
-    if any(feature.llm_guard for feature in features):
-        from opportune.admin.operations.llm import LlmAdmin  # noqa: PLC0415 - other sites have no such tables
-
-        yield LlmAdmin, ""
     yield from (each for each in own if each not in users)
 
 
@@ -99,10 +91,9 @@ def _is_view(value: object) -> bool:
 
 def make_site(app: FastAPI) -> "AdminSite":
     """The admin with the views of every feature."""
-    features = app.state.features
     site = AdminSite(app.state.database, f"{app.state.settings.site_name} admin")
     site.dashboard = Dashboard(app, site)
-    for view, feature in view_classes(features):
+    for view, feature in view_classes(app.state.features):
         site.add_view(view, feature)
     icons.add(*(view.icon for view in site.views))
     if fault := next(inlines_without_view([view for view in site.views if isinstance(view, AdminView)]), ""):

@@ -1,4 +1,6 @@
 from opportune.answers import api, pages
+from opportune.answers.admin.operations import OPERATIONS, PANELS
+from opportune.answers.admin.status import spending_lights
 from opportune.answers.attachments import delete_theirs
 from opportune.answers.checks import check_web_search
 from opportune.answers.chosen_model import ChosenModel
@@ -19,6 +21,10 @@ answers = Feature(
     metrics=(Metric("Answers", Answer.created_at),),
     pages=pages.router,
     api=api.router,
+    admin="opportune.answers.admin.views",
+    admin_operations=OPERATIONS,
+    admin_panels=PANELS,
+    status={"Language models": spending_lights},
     personal_data=personal_data,
     settings=AnswersSettings,
     llm_guard=SpendingGuard,

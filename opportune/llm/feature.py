@@ -2,6 +2,7 @@ from opportune.feature import Feature
 from opportune.llm.embedding_jobs import connect_embeddings, embed_all, embed_documents, embed_rows, embed_when_started
 from opportune.llm.guard import guard_of
 from opportune.llm.language_model import LanguageModel
+from opportune.llm.status import endpoint_lights
 from opportune.runtime.services import Service, Services
 
 
@@ -18,4 +19,5 @@ llm = Feature(
     services=(Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),),
     jobs=(embed_rows, embed_documents, embed_all),
     lifespan=embed_when_started,
+    status={"Language models": endpoint_lights},
 )

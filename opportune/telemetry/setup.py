@@ -11,17 +11,18 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.runtime.observers import observed_by
 from opportune.telemetry import sentry
+from opportune.telemetry import status_routes as status
+from opportune.telemetry.metrics import routes as metrics
 from opportune.telemetry.metrics.metrics import Metrics
 from opportune.telemetry.metrics.middleware import MetricsMiddleware
 from opportune.telemetry.process import WORKERS_VARIABLE
 from opportune.telemetry.sentry import SentryMiddleware, start_sentry
 from opportune.telemetry.traces.requirements import require_opentelemetry
-from opportune.telemetry.workers import Workers
+from opportune.telemetry.workers import workers_of
 from opportune.web.routing import Router
 
 if TYPE_CHECKING:
     from opportune.telemetry.traces.tracing import Tracing
-    from opportune.telemetry.workers import Workers
 
 
 def add_telemetry(app: FastAPI, router: Router, settings: Settings) -> None:
@@ -31,11 +32,10 @@ def add_telemetry(app: FastAPI, router: Router, settings: Settings) -> None:
         app.add_middleware(SentryMiddleware)
     app.state.metrics = None
     if settings.metrics_token.get_secret_value():
-        from opportune.telemetry.metrics import routes  # noqa: PLC0415 - for sites that have them
-
         app.state.metrics = Metrics()
         app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
-        router.include_flat(routes.router)
+        router.include_flat(metrics.router)
+        router.include_flat(status.router)
     app.state.tracing = None
     if settings.otel_exporter_otlp_endpoint:
         require_opentelemetry(settings)
@@ -85,11 +85,3 @@ async def errors_reported(settings: Settings) -> AsyncIterator[None]:
             yield
     finally:
         await sentry.flush()
-
-
-def workers_of(app: FastAPI) -> "Workers":
-    """The workers of this server, each of which answers for all."""
-    if not hasattr(app.state, "workers"):
-        app.state.workers = Workers(app.state)
-    workers: Workers = app.state.workers
-    return workers

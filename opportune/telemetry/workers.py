@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from starlette.datastructures import State
 
 from opportune.telemetry.metrics.collect import of_process
@@ -168,3 +169,11 @@ def _is_same_user(writer: asyncio.StreamWriter) -> bool:
     peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     uid: int = struct.unpack("3i", peer)[1]
     return uid == os.getuid()
+
+
+def workers_of(app: FastAPI) -> Workers:
+    """Return the workers of this server. Each of them reports for all."""
+    if not hasattr(app.state, "workers"):
+        app.state.workers = Workers(app.state)
+    workers: Workers = app.state.workers
+    return workers

@@ -19,6 +19,7 @@ from opportune.admin.dashboard.ttl_cache import TTLCache
 from opportune.admin.log import audit
 from opportune.admin.log.history import action_label, model_label
 from opportune.admin.models import AuditEntry
+from opportune.admin.panels import read_panels
 from opportune.admin.protocols import Site, View
 from opportune.feature import Metric
 
@@ -47,7 +48,7 @@ class Dashboard:
         log = self._site.view_for_model(AuditEntry)
         context["log"] = log if log and self._is_listed(log, request) else None
         if request.state.user.is_superuser:
-            context["lacks_model"] = await request.app.state.llm.waits_for_choice()
+            context["panels"] = (await read_panels(request, "dashboard"))["top"]
             context["signs"] = await self._health.signs()
             context["version"] = f"Opportune {__version__}, Python {platform.python_version()}"
         return context

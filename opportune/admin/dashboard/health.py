@@ -8,11 +8,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.admin.dashboard.ttl_cache import TTLCache
-from opportune.admin.status.light import HealthLight
 from opportune.db.errors import explain, is_outage
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
 from opportune.errors import OperatorError
+from opportune.feature import HealthLight
 from opportune.jobs import management
 from opportune.jobs.models import JobState
 from opportune.mail.outage import read_outage

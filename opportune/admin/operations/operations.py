@@ -1,4 +1,4 @@
-"""What a superuser can have done by one button. Each is written down, together with what came of it."""
+"""Operations that a superuser runs with one button. Each is logged together with its result."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -13,10 +13,9 @@ from starlette.requests import Request
 from opportune.accounts.cleanup import delete_expired
 from opportune.accounts.models import ApiToken, Session
 from opportune.admin.log import audit
-from opportune.data.backup.jobs import make_backup, rehearse_restore
 from opportune.db.batches import delete_in_batches
 from opportune.errors import OperatorError
-from opportune.jobs import JobCall, JobDefinition, defer, management
+from opportune.jobs import JobCall, defer, management
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
@@ -28,18 +27,18 @@ IDENTITY = "operations"
 
 
 Change = Callable[[AsyncSession, Request], Awaitable[str]]
-"""Changes rows, in one transaction with its entry in the log. Gives a sentence on what it has done."""
+"""Changes rows in one transaction with the log entry, and returns a sentence about the result."""
 Act = Callable[[Request, FormData], Awaitable[str]]
-"""Does something else, and says so as well. Raises OperatorError."""
+"""Does something outside a transaction, and returns a sentence about it. Raises OperatorError."""
 
 
 async def run_operation(request: Request, name: str, sent: FormData) -> str:
-    """Do it and write it down, also when it fails.
+    """Run an operation and log it, also when it fails.
 
     Raises:
-        OperatorError: it could not be done.
+        OperatorError: the operation failed.
     """
-    if change := CHANGES.get(name) or _queueing(request, name):
+    if change := _changes(request.app).get(name) or _queueing(request, name):
         async with request.app.state.database.writer() as session:
             said = await change(session, request)
             audit.record(session, request, name, IDENTITY, title=said)
@@ -53,8 +52,17 @@ async def run_operation(request: Request, name: str, sent: FormData) -> str:
     return said
 
 
+def has_operation(app: FastAPI, name: str) -> bool:
+    return name in {*_changes(app), *ACTS, *queueable_jobs(app)}
+
+
+def _changes(app: FastAPI) -> dict[str, Change]:
+    offered = (feature.admin_operations for feature in app.state.features)
+    return {**CHANGES, **{name: change for operations in offered for name, change in operations.items()}}
+
+
 def queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
-    """What features offer here by the names of the jobs: the label of the button, and what it queues."""
+    """Jobs that features offer here, by job name: the label of the button, and the call to queue."""
     offered = (pair for feature in app.state.features for pair in feature.operations.items())
     return {call.job.name: (label, call) for label, call in offered}
 
@@ -92,9 +100,9 @@ async def clear_sessions(request: Request, _sent: FormData) -> str:
 
 
 async def sign_everybody_out(request: Request, _sent: FormData) -> str:
-    """Also programs: whoever has got hold of a token is out. Who does this stays."""
-    database, others = request.app.state.database, col(Session.id) != request.state.session.id
-    browsers = await delete_in_batches(database, Session, others, skip_locked=False)
+    """End all sessions and API tokens except the session of this superuser."""
+    database, other_sessions = request.app.state.database, col(Session.id) != request.state.session.id
+    browsers = await delete_in_batches(database, Session, other_sessions, skip_locked=False)
     tokens = await delete_in_batches(database, ApiToken, true(), skip_locked=False)
     return f"{counted(browsers, 'session')} and {counted(tokens, 'token')} ended. Only this browser is signed in."
 
@@ -115,40 +123,8 @@ async def send_test_email(request: Request, sent: FormData) -> str:
     return f"The e-mail to {email.to} went to {transport_for(settings).name}."
 
 
-async def switch_llm_off(session: AsyncSession, request: Request) -> str:
-    from opportune.answers.spending import switch  # noqa: PLC0415 - sites without answers have none
-
-    done = await switch.switch_off(session, request.state.user.email)
-    return "Answers of language models are switched off." if done else "They were off already."
-
-
-async def switch_llm_on(session: AsyncSession, request: Request) -> str:
-    from opportune.answers.spending import switch  # noqa: PLC0415 - as above
-
-    return "Answers of language models are on again." if await switch.switch_on(session) else "They were on already."
-
-
-async def back_up_now(session: AsyncSession, request: Request) -> str:
-    return _queue_backup(session, request, make_backup, "Queued: a backup.")
-
-
-async def rehearse_now(session: AsyncSession, request: Request) -> str:
-    return _queue_backup(session, request, rehearse_restore, "Queued: a restore of the newest backup, as a rehearsal.")
-
-
-def _queue_backup(session: AsyncSession, request: Request, job: JobDefinition[[]], said: str) -> str:
-    if not request.app.state.settings.backup_url.get_secret_value().strip():
-        raise OperatorError("BACKUP_URL is empty: say where backups are to go (docs/backups.md).")
-    defer(session, job())
-    return said
-
-
 CHANGES: Mapping[str, Change] = {
     "retry-failed-jobs": retry_failed,
-    "back-up-now": back_up_now,
-    "rehearse-restore": rehearse_now,
-    "switch-llm-off": switch_llm_off,
-    "switch-llm-on": switch_llm_on,
 }
 ACTS: Mapping[str, Act] = {
     "clear-ended-jobs": clear_jobs,
@@ -157,5 +133,3 @@ ACTS: Mapping[str, Act] = {
     "clear-cache": clear_cache,
     "send-test-email": send_test_email,
 }
-OPERATIONS = (*CHANGES, *ACTS)
-"""By their names in addresses and in the log."""

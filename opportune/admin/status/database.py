@@ -1,4 +1,4 @@
-"""The database: what it is, how fast it answers, how large it is, and how far its replica is behind."""
+"""Lights of the status page for the database: version, size, latency, and the lag of its replica."""
 
 from time import perf_counter
 
@@ -6,8 +6,9 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.admin.status.light import HealthLight, lasted, sized
 from opportune.db.database import Database
+from opportune.feature import HealthLight
+from opportune.runtime.counts import lasted, sized
 
 SLOW_MILLISECONDS = 100
 ROUND_TRIPS = 3

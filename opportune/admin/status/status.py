@@ -1,4 +1,4 @@
-"""Puts together what is told of all parts. One that is away keeps none of the others from being told."""
+"""Lights of all parts of the site. A part that fails or is slow does not hide the others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,15 +10,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.admin.dashboard.health import Health
 from opportune.admin.status.database import database_lights
-from opportune.admin.status.light import HealthLight
-from opportune.admin.status.models import model_lights
-from opportune.admin.status.server import server_lights
 from opportune.admin.status.work import job_lights
 from opportune.db.errors import explain
 from opportune.db.timeouts import run_with_timeout
 from opportune.errors import OperatorError
+from opportune.feature import HealthLight
 
 GROUP_TIMEOUT_SECONDS = 6
+HEADINGS = ("Overview", "Server", "Database", "Jobs, mail and backups", "Language models")
+"""Order of the page. Other headings of features follow."""
 
 Lights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]
 
@@ -32,25 +32,26 @@ class StatusGroup:
 
 
 async def read_status(app: FastAPI) -> list[StatusGroup]:
-    """How all parts are, looked up at the same time."""
-    parts: dict[str, Lights] = {
-        "Overview": lambda app: Health(app).signs(),
-        "Server": server_lights,
-        "Database": database_lights,
-        "Jobs, mail and backups": job_lights,
-        "Language models": model_lights,
+    """Read the lights of the admin and of the features, all headings at the same time."""
+    sources: dict[str, list[Lights]] = {heading: [] for heading in HEADINGS} | {
+        "Overview": [lambda app: Health(app).signs()],
+        "Database": [database_lights],
+        "Jobs, mail and backups": [job_lights],
     }
-    found = await asyncio.gather(*(_lights_in_time(app, lights) for lights in parts.values()))
-    return [StatusGroup(title, lights) for title, lights in zip(parts, found, strict=True) if lights]
+    for feature in app.state.features:
+        for heading, lights in feature.status.items():
+            sources.setdefault(heading, []).append(lights)
+    groups = await asyncio.gather(*(_lights_in_time(app, lights) for lights in sources.values()))
+    return [StatusGroup(heading, lights) for heading, lights in zip(sources, groups, strict=True) if lights]
 
 
 def is_well(groups: Sequence[StatusGroup]) -> bool:
     return not any(light.state == "fault" for group in groups for light in group.lights)
 
 
-async def _lights_in_time(app: FastAPI, lights: Lights) -> Sequence[HealthLight]:
+async def _lights_in_time(app: FastAPI, sources: Sequence[Lights]) -> Sequence[HealthLight]:
     try:
-        return await run_with_timeout(GROUP_TIMEOUT_SECONDS, _all(app, lights))
+        return await run_with_timeout(GROUP_TIMEOUT_SECONDS, _read_in_turn(app, sources))
     except (DBAPIError, PoolTimeoutError) as error:
         return [HealthLight("Cannot be told", explain(error, app.state.database.url), "fault")]
     except OperatorError as error:
@@ -59,5 +60,5 @@ async def _lights_in_time(app: FastAPI, lights: Lights) -> Sequence[HealthLight]
         return [HealthLight("Cannot be told", f"no answer within {GROUP_TIMEOUT_SECONDS} seconds", "fault")]
 
 
-async def _all(app: FastAPI, lights: Lights) -> Sequence[HealthLight]:
-    return await lights(app)
+async def _read_in_turn(app: FastAPI, sources: Sequence[Lights]) -> list[HealthLight]:
+    return [light for lights in sources for light in await lights(app)]

@@ -1,4 +1,4 @@
-"""Jobs, schedules, backups and mail."""
+"""Lights of the status page for jobs, schedules and mail."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,13 +9,13 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.admin.status.light import HealthLight, lasted
-from opportune.data.backup.jobs import BackupState, backup_state
 from opportune.db.model import utc_now
+from opportune.feature import HealthLight
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
 from opportune.mail.outage import read_outage
+from opportune.runtime.counts import lasted
 from opportune.web.time_zone import format_datetime
 
 HINTS = {
@@ -45,15 +45,7 @@ async def job_lights(app: FastAPI) -> list[HealthLight]:
         oldest = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
         schedules = await read_schedules(session, names)
         mail = await _mail(session)
-        backups = await backup_state(session, settings)
-    found = [_oldest(oldest, now, late), *(_schedule(each, now, late) for each in schedules), *mail]
-    return [*found, _backups(backups)]
-
-
-def _backups(backups: BackupState) -> HealthLight:
-    if not backups.is_on:
-        return HealthLight("Backups", str(backups), "notice", hint="docs/backups.md has how; Operations makes one now.")
-    return HealthLight("Backups", str(backups), "ok" if backups.is_well else "fault")
+    return [_oldest(oldest, now, late), *(_schedule(each, now, late) for each in schedules), *mail]
 
 
 def _oldest(oldest: datetime | None, now: datetime, late: Late) -> HealthLight:

@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse
 
 from opportune.telemetry.metrics import collect
 from opportune.telemetry.metrics.families import CONTENT_TYPE, labelled, text_of
-from opportune.telemetry.setup import workers_of
+from opportune.telemetry.workers import workers_of
 from opportune.web.health import METRICS_PATH
 
 

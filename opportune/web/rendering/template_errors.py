@@ -35,7 +35,7 @@ def template_errors(*, only_overrides: bool = False, mails: Environment | None =
 def missing_parts(features: "Iterable[Feature]") -> Iterator[str]:
     """A line for each template that a feature adds to the pages of others, and that is not there."""
     for feature in features:
-        panels = [panel for panel in (feature.profile_panel, feature.home_card) if panel]
+        panels = [panel for panel in (feature.profile_panel, feature.home_card, *feature.admin_panels) if panel]
         for name in (*(panel.template for panel in panels), feature.navigation_template):
             if name and not _is_there(templates.environment, name):
                 yield f"Feature({feature.name!r}): there is no template {name}."

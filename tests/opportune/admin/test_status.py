@@ -8,15 +8,15 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.admin.status import server
 from opportune.admin.status.database import database_lights
-from opportune.admin.status.light import lasted, sized
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
 from opportune.jobs.schedules import scheduled_names
+from opportune.runtime.counts import lasted, sized
+from opportune.telemetry import status as server
 from opportune.testing.factories import signed_in_client
 from opportune.testing.quiet_app import quiet_app
 

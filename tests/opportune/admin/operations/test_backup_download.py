@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.admin.operations import backup_download
+from opportune.data.backup.admin import download
 from opportune.data.backup.archive import open_archive
 from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
 
@@ -42,7 +42,7 @@ async def test_without_a_disk_it_is_said_what_to_do(
     def no_folder(_prefix: str) -> Any:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(backup_download, "private_folder", no_folder)
+    monkeypatch.setattr(download, "private_folder", no_folder)
     await operator.post(f"{PAGE}/backup")
     assert "has no disk to make a backup on (Read-only file system)" in await said(operator)
     ((action, title),) = await entries(app)

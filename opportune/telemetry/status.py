@@ -1,4 +1,4 @@
-"""Workers, their memory and the event loop, the pool of the database, the disk."""
+"""Lights of the status page for the server: workers, memory, event loop, database pools, disks."""
 
 import asyncio
 import platform
@@ -13,11 +13,11 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from opportune import __version__
-from opportune.admin.status.light import HealthLight, lasted, sized
 from opportune.db.url.database_url import DatabaseURL
+from opportune.feature import HealthLight
+from opportune.runtime.counts import lasted, sized
 from opportune.runtime.memory import memory_limit_bytes
-from opportune.telemetry.setup import workers_of
-from opportune.telemetry.workers import WorkerReport
+from opportune.telemetry.workers import WorkerReport, workers_of
 
 LATE_LOOP_SECONDS = 0.1
 """Seconds by which an event loop is late when something holds it."""

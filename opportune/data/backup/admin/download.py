@@ -1,4 +1,4 @@
-"""A backup that is made for one download and kept nowhere."""
+"""A backup that is made for one download and not kept."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ NO_DISK = (
 
 
 class Download(FileResponse):
-    """A file that is gone when it is sent, or when whom it is for has gone away."""
+    """A file that is deleted after the response, also when the browser disconnects."""
 
     def __init__(self, path: Path, undo: ExitStack) -> None:
         super().__init__(path, filename=path.name, headers={"Cache-Control": "no-store"})
@@ -40,10 +40,10 @@ class Download(FileResponse):
 
 
 async def download_backup(request: Request) -> Download:
-    """Make one of database and uploads, and write that down. What is to say about it waits for the next page.
+    """Make a backup of database and uploads and log it. Notices are flashed on the next page.
 
     Raises:
-        OperatorError: it could not be made.
+        OperatorError: the backup could not be made.
     """
     state = request.app.state
     names, notices = [feature.name for feature in state.features], list[str]()

@@ -1,0 +1,24 @@
+"""Base of the pages below /admin/operations, for the admin and for other parts."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.operations.reauthentication import OPERATIONS_PATH
+
+
+class OperationsPage(SuperuserOnly):
+    """Pages without a menu entry of their own: the menu marks the entry Operations."""
+
+    name = "Operations"
+    icon = "ti ti-tool"
+
+    def is_visible(self, request: Request) -> bool:
+        return False
+
+    async def render(self, request: Request, template: str, context: Mapping[str, Any]) -> Response:
+        frame = {"model_view": self, "menu_entry": "operations", "title": self.name, "page": OPERATIONS_PATH}
+        return cast("Response", await self.templates.TemplateResponse(request, template, {**frame, **context}))

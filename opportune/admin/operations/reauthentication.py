@@ -1,0 +1,35 @@
+"""Admin pages that only open after the superuser has confirmed the password."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import TypeVar
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.accounts.reauthentication.dependencies import CONFIRM_PATH, NOTHING_DONE
+from opportune.accounts.reauthentication.service import is_confirmed
+from opportune.web.forms.submissions import let_repeat
+from opportune.web.rendering.flash import flash
+
+OPERATIONS_PATH = "/admin/operations"
+
+V = TypeVar("V")
+Endpoint = Callable[[V, Request], Awaitable[Response]]
+
+
+def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
+    """Redirect to the confirmation page first, unless this session was confirmed just now."""
+
+    @wraps(endpoint)
+    async def confirm_first(view: V, request: Request) -> Response:
+        if is_confirmed(request.state.session, request.state.user):
+            return await endpoint(view, request)
+        if request.method != "GET":
+            flash(request, NOTHING_DONE, "info")
+            let_repeat(request)
+        back = request.url.path if request.method == "GET" else OPERATIONS_PATH
+        return RedirectResponse(f"{CONFIRM_PATH}?next={quote(back)}", 303)
+
+    return confirm_first

@@ -1,0 +1,20 @@
+"""Panels that features add to the dashboard and to the page Operations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+Panels = Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]
+"""By position: template and context of each panel."""
+
+
+async def read_panels(request: Request, page: str) -> Panels:
+    panels: dict[str, list[tuple[str, Mapping[str, Any]]]] = {"top": [], "bottom": [], "buttons": []}
+    for panel in (
+        panel for feature in request.app.state.features for panel in feature.admin_panels if panel.page == page
+    ):
+        context = await panel.context(request) if panel.context else {}
+        if context is not None:
+            panels[panel.position].append((panel.template, context))
+    return panels

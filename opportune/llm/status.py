@@ -1,0 +1,39 @@
+"""Lights of the status page for the endpoints of language models."""
+
+import asyncio
+import socket
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from opportune.config.settings import Settings
+from opportune.feature import HealthLight
+from opportune.llm.factory import models_of
+
+REACH_TIMEOUT_SECONDS = 3
+
+
+async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
+    """Open and close a connection to each endpoint. No model is called, because that could cost money."""
+    settings: Settings = app.state.settings
+    await app.state.llm.refresh()
+    models = models_of(settings) or app.state.llm.models  # or the model that a superuser selected in the admin
+    addresses = dict.fromkeys(model.base_url for model in models if model.base_url)
+    return await asyncio.gather(*map(_reach, addresses))
+
+
+async def _reach(address: str) -> HealthLight:
+    parts = urlsplit(address)
+    name, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(REACH_TIMEOUT_SECONDS):
+            _, writer = await asyncio.open_connection(name, port)
+    except socket.gaierror:
+        return HealthLight(
+            name, "has no address", "fault", hint="Is its address, in the settings or where it was chosen, right?"
+        )
+    except (OSError, TimeoutError):
+        hint = "Is it running, and does the host let connections out? Answers fail until then, or come from a fallback."
+        return HealthLight(name, f"cannot be reached at port {port}", "fault", hint=hint)
+    writer.close()
+    return HealthLight(name, "can be reached")
