@@ -19,7 +19,7 @@ WORKDIR /site
 # columns of its lines, which tracebacks could underline and memory would hold.
 RUN export PYTHONNODEBUGRANGES=1 \
     && /environment/bin/python -m compileall -q --invalidation-mode unchecked-hash app opportune \
-    && /environment/bin/python -m opportune.deploy.slim /environment
+    && /environment/bin/python -m opportune.ops.deploy.slim /environment
 
 FROM $PYTHON_IMAGE
 # 1000 is the user that Hugging Face insists on; to other hosts any but root is as good.

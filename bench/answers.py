@@ -21,11 +21,11 @@ import uvloop
 from bench.speed import ENOUGH_ROUNDS, addresses, chosen
 from opportune import llm
 from opportune.accounts import User
-from opportune.answers.flusher import AnswerFlusher, UnsavedAnswer
-from opportune.answers.models import Answer
-from opportune.answers.store import LEASE_DURATION, AnswerEnd, AnswerProgress
-from opportune.answers.task import AnswerTask
 from opportune.db import Database, open_database, utc_now
+from opportune.llm.answers.flusher import AnswerFlusher, UnsavedAnswer
+from opportune.llm.answers.models import Answer
+from opportune.llm.answers.store import LEASE_DURATION, AnswerEnd, AnswerProgress
+from opportune.llm.answers.task import AnswerTask
 from opportune.testing.plugin import migrate, settings_for
 
 DATABASES = ("sqlite", "postgresql")

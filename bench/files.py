@@ -21,9 +21,9 @@ from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.ops.telemetry.process import resident_memory_bytes
 from opportune.storage import Storage, open_storage
 from opportune.storage.routes import PART_BYTES
-from opportune.telemetry.process import resident_memory_bytes
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres
 

@@ -26,10 +26,10 @@ from opportune.jobs.factory import open_jobs, open_services
 from opportune.jobs.requests import AfterResponseMiddleware
 from opportune.mail import pages as mailbox
 from opportune.mail.transport import transport_for
+from opportune.ops.telemetry.setup import add_telemetry, errors_reported, telemetry_running
 from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.storage import open_storage, routes
-from opportune.telemetry.setup import add_telemetry, errors_reported, telemetry_running
 from opportune.web import api_docs, health, markdown_preview, root_files
 from opportune.web.cache import open_cache
 from opportune.web.errors import debug_page
@@ -81,7 +81,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     if not settings.is_production:  # there `check` tells of mistakes, and the first visitor is waiting
         analyze(app.routes)
         if settings.environment == "development" and any(feature.tools or feature.retrieval for feature in features):
-            from opportune.tools.toolbox import retrieval_of, toolbox_of  # noqa: PLC0415 - made when a model first asks
+            from opportune.llm.tools.toolbox import retrieval_of, toolbox_of  # noqa: PLC0415 - made when a model first asks
 
             toolbox_of(app).require_whole()
             retrieval_of(app).require_searching()

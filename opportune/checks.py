@@ -102,7 +102,7 @@ def check_sqlite(settings: Settings) -> Iterator[Finding]:
 
 
 def check_restore(settings: Settings) -> Iterator[Finding]:
-    from opportune.data.backup.marker import interrupted_restore  # noqa: PLC0415 - imports the migrations
+    from opportune.ops.backup.marker import interrupted_restore  # noqa: PLC0415 - imports the migrations
 
     if line := interrupted_restore(settings):
         yield Finding(line)

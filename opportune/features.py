@@ -4,21 +4,30 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from opportune.data.backup.feature import backup
-from opportune.data.doctor.feature import doctor
 from opportune.feature import Feature
 from opportune.llm.feature import llm
-from opportune.telemetry.feature import telemetry
+from opportune.ops.backup.feature import backup
+from opportune.ops.doctor.feature import doctor
+from opportune.ops.telemetry.feature import telemetry
 
 if TYPE_CHECKING:
     from opportune.accounts.feature import accounts
     from opportune.admin.feature import admin
-    from opportune.answers.feature import answers
+    from opportune.contrib.mcp.feature import mcp
+    from opportune.contrib.teams.feature import teams
     from opportune.jobs.feature import jobs
-    from opportune.mcp.feature import mcp
-    from opportune.teams.feature import teams
+    from opportune.llm.answers.feature import answers
 
 __all__ = ["accounts", "admin", "answers", "jobs", "mcp", "teams"]
+
+_MODULES = {
+    "accounts": "opportune.accounts.feature",
+    "admin": "opportune.admin.feature",
+    "answers": "opportune.llm.answers.feature",
+    "jobs": "opportune.jobs.feature",
+    "mcp": "opportune.contrib.mcp.feature",
+    "teams": "opportune.contrib.teams.feature",
+}
 
 CORE_FEATURES = (llm, telemetry, backup, doctor)
 """Features of every site. They have no tables, and a project does not list them."""
@@ -31,7 +40,7 @@ def all_features(installed: Iterable[Feature]) -> list[Feature]:
 
 def __getattr__(name: str) -> Feature:
     """Import a feature on first access, so that sites do not load features they have not installed."""
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    feature: Feature = getattr(import_module(f"opportune.{name}.feature"), name)
+    feature: Feature = getattr(import_module(_MODULES[name]), name)
     return feature

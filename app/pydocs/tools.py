@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from app.pydocs.documents import Index
 from app.pydocs.schemas import EntryRead
+from opportune.llm.tools import Source
 from opportune.search import passage
-from opportune.tools import Source
 
 
 async def search_python_docs(index: Index, words: str) -> Sequence[Source]:

@@ -23,9 +23,9 @@ from opportune.accounts.setup.invitation import invite_first_superuser
 from opportune.accounts.users.hooks import HOOKS
 from opportune.accounts.verification.emails import send_verification_email
 from opportune.config.project import has_own_users
-from opportune.data.backup.jobs import make_backup, rehearse_restore
 from opportune.feature import Demo, Feature, Metric, UserColumn
 from opportune.mail.delivery import send_email_job
+from opportune.ops.backup.jobs import make_backup, rehearse_restore
 
 # Where the project has its own, its feature lists it.
 USERS = () if has_own_users() else (User,)

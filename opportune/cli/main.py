@@ -241,7 +241,7 @@ def report(error: Exception) -> None:
     if not (os.environ.get("SENTRY_DSN") or env_file_value("SENTRY_DSN").strip()):
         return
     from opportune.config.settings import get_settings  # noqa: PLC0415 - for sites that have it
-    from opportune.telemetry.sentry import report_command  # noqa: PLC0415 - as above
+    from opportune.ops.telemetry.sentry import report_command  # noqa: PLC0415 - as above
 
     with suppress(OperatorError):
         report_command(error, get_settings())

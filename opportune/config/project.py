@@ -130,11 +130,17 @@ def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
     return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 
+GROUPS = ("contrib", "llm", "ops")
+"""Packages of the framework that hold several parts."""
+
+
 def origin(endpoint: object) -> str:
-    """`books` for code in app.books, `accounts` for opportune.accounts, else the library's name."""
-    module: str = getattr(endpoint, "__module__", "")
-    package, _, rest = module.partition(".")
-    return (rest if package in (PACKAGE, "opportune") else package).partition(".")[0]
+    """Return `books` for code in app.books, `teams` for opportune.contrib.teams, else the library's name."""
+    package, *inner = getattr(endpoint, "__module__", "").split(".")
+    if package not in (PACKAGE, "opportune") or not inner:
+        return package
+    is_grouped = package == "opportune" and inner[0] in GROUPS and len(inner) > 1
+    return inner[1] if is_grouped else inner[0]
 
 
 def installed_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""What the data layer asks of teams. Where a site has them, `opportune.teams` says here how they are found."""
+"""What the data layer asks of teams. Where a site has them, `opportune.contrib.teams` says here how they are found."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol

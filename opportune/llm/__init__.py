@@ -14,14 +14,15 @@ from opportune.llm.documents import (
     require_sight,
 )
 from opportune.llm.embedder import Embedded, Embedder
-from opportune.llm.errors import error_for_status
-from opportune.llm.factory import make_provider, missing_library, models_of
-from opportune.llm.fake import FakeProvider
 from opportune.llm.guard import SpendingRefused
 from opportune.llm.language_model import LanguageModel, Llm, open_llm
-from opportune.llm.provider import (
+from opportune.llm.providers.errors import error_for_status
+from opportune.llm.providers.factory import make_provider, missing_library, models_of
+from opportune.llm.providers.fake import FakeProvider
+from opportune.llm.providers.provider import (
     Chunk,
     Done,
+    ErrorCode,
     LLMError,
     Message,
     Picture,
@@ -34,15 +35,15 @@ from opportune.llm.provider import (
 )
 
 if TYPE_CHECKING:
-    from opportune.answers.attachments import SentFile, delete_attachments, find_attachments, stored_attachments
-    from opportune.answers.dependencies import Answers
-    from opportune.answers.errors import AnswerRunning, TooManyAnswers
-    from opportune.answers.events import AnswerStream, answer_gone, parse_event_id
-    from opportune.answers.hooks import after_answer
-    from opportune.answers.manager import AnswerManager
-    from opportune.answers.models import Answer, AnswerAttachment, AnswerStatus
-    from opportune.answers.question import FileQuestionForm, QuestionForm, ask_by_form
-    from opportune.answers.shown import ShownAnswer, show_answer
+    from opportune.llm.answers.attachments import SentFile, delete_attachments, find_attachments, stored_attachments
+    from opportune.llm.answers.dependencies import Answers
+    from opportune.llm.answers.errors import AnswerRunning, TooManyAnswers
+    from opportune.llm.answers.events import AnswerStream, answer_gone, parse_event_id
+    from opportune.llm.answers.hooks import after_answer
+    from opportune.llm.answers.manager import AnswerManager
+    from opportune.llm.answers.models import Answer, AnswerAttachment, AnswerStatus
+    from opportune.llm.answers.question import FileQuestionForm, QuestionForm, ask_by_form
+    from opportune.llm.answers.shown import ShownAnswer, show_answer
 
 __all__ = [
     "MAX_ATTACHMENTS",
@@ -61,6 +62,7 @@ __all__ = [
     "Embedded",
     "Embedder",
     "EmbeddingModel",
+    "ErrorCode",
     "FakeProvider",
     "FileQuestionForm",
     "LLMError",
@@ -110,7 +112,7 @@ _PLACES = {
     "errors": ("AnswerRunning", "TooManyAnswers"),
     "shown": ("ShownAnswer", "show_answer"),
 }
-_MODULES = {name: f"opportune.answers.{module}" for module, names in _PLACES.items() for name in names}
+_MODULES = {name: f"opportune.llm.answers.{module}" for module, names in _PLACES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

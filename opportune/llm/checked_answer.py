@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from opportune.config.llm_models import LlmModel
-from opportune.llm.provider import (
+from opportune.llm.providers.provider import (
     EMPTY,
     Chunk,
     Done,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from opportune.errors import FieldErrors
 from opportune.llm.pdf_text import MAX_LENGTH
-from opportune.llm.provider import PICTURE_TOKENS, Message, Picture, estimate_tokens
+from opportune.llm.providers.provider import PICTURE_TOKENS, Message, Picture, estimate_tokens
 from opportune.storage import ImageRefusedError, images, shrink
 from opportune.text import made_storable, storable
 

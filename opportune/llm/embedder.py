@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from opportune.config.llm_models import EmbeddingModel
-from opportune.llm.provider import LLMError, Timeouts
+from opportune.llm.providers.provider import LLMError, Timeouts
 
 if TYPE_CHECKING:
-    from opportune.llm.embeddings_client import EmbeddingsClient
+    from opportune.llm.providers.embeddings_client import EmbeddingsClient
 
 
 class Embedded(NamedTuple):
@@ -71,7 +71,7 @@ class OpenAIEmbedder(Embedder):
             return self._client
 
     def _make_client(self) -> "EmbeddingsClient":
-        from opportune.llm.embeddings_client import EmbeddingsClient  # noqa: PLC0415 - httpx takes 0.2 s
+        from opportune.llm.providers.embeddings_client import EmbeddingsClient  # noqa: PLC0415 - httpx takes 0.2 s
 
         return EmbeddingsClient(
             *(self._model.base_url, self._model.api_key.get_secret_value().strip(), self._limits), self._model.headers

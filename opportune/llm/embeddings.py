@@ -14,9 +14,9 @@ from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
 from opportune.llm.checked_answer import plausible_usage
 from opportune.llm.embedder import Embedded, Embedder
-from opportune.llm.factory import embedding_model_of, make_embedder
 from opportune.llm.guard import SITE, Guard, GuardedCall
-from opportune.llm.provider import Chunk, Done, LLMError, Message, estimate_tokens
+from opportune.llm.providers.factory import embedding_model_of, make_embedder
+from opportune.llm.providers.provider import Chunk, Done, LLMError, Message, estimate_tokens
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.search.embeddings import Vector
 

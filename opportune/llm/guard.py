@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from opportune.config.settings import Settings
-from opportune.llm.provider import Chunk, LLMError, Message, ToolSchema, estimate_prompt_tokens
+from opportune.llm.providers.provider import Chunk, LLMError, Message, ToolSchema, estimate_prompt_tokens
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession

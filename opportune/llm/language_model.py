@@ -21,10 +21,19 @@ from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.llm.checked_answer import checked_answer
 from opportune.llm.embeddings import Embeddings
-from opportune.llm.factory import make_provider, models_of
 from opportune.llm.guard import SITE, Guard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
 from opportune.llm.observed_answer import observed_answer
-from opportune.llm.provider import Chunk, Done, ErrorCode, LLMError, Message, Provider, ToolSchema, without_pictures
+from opportune.llm.providers.factory import make_provider, models_of
+from opportune.llm.providers.provider import (
+    Chunk,
+    Done,
+    ErrorCode,
+    LLMError,
+    Message,
+    Provider,
+    ToolSchema,
+    without_pictures,
+)
 from opportune.runtime.observers import observers
 
 M = TypeVar("M", bound=BaseModel)
@@ -237,7 +246,7 @@ class LanguageModel:
     ) -> AsyncGenerator[Chunk, None]:
         """The answer to a conversation as a `Provider` gives it: text, then one `Done` with the tokens.
 
-        With tools it may end with `tool_calls`; `opportune.tools` has them called and goes on.
+        With tools it may end with `tool_calls`; `opportune.llm.tools` has them called and goes on.
 
         Raises:
             LLMError: as `stream`.

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from time import perf_counter
 
 from opportune.config.llm_models import LlmModel
-from opportune.llm.provider import Chunk, Done, LLMError, Message, Reasoning, estimate_tokens
+from opportune.llm.providers.provider import Chunk, Done, LLMError, Message, Reasoning, estimate_tokens
 from opportune.runtime.observers import LlmCall, observed_llm_call
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from opportune.config.settings import Settings
 from opportune.feature import HealthLight
-from opportune.llm.factory import models_of
+from opportune.llm.providers.factory import models_of
 
 REACH_TIMEOUT_SECONDS = 3
 

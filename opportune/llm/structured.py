@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from opportune.llm.provider import LLMError, Message
+from opportune.llm.providers.provider import LLMError, Message
 from opportune.schemas import faults_in_words
 
 M = TypeVar("M", bound=BaseModel)

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from opportune.accounts.models import User
-from opportune.answers import flusher, follower
-from opportune.answers.manager import AnswerManager
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.llm import FakeProvider, LanguageModel
+from opportune.llm.answers import flusher, follower
+from opportune.llm.answers.manager import AnswerManager
 from opportune.storage import open_storage
 
 __all__ = ["manager", "model", "owner_id", "short_intervals"]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from opportune.accounts.models import User
+from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.db.database import Database
-from opportune.teams.models import Team, TeamMember, TeamRole
 
 
 async def make_team(

@@ -215,7 +215,7 @@ async def test_a_long_conversation_is_read_from_its_end(app: FastAPI) -> None:
 async def test_a_silent_stream_sends_comments(
     app: FastAPI, script: FakeProvider, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr("opportune.llm.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     script.script = ["Half", asyncio.Event()]
     async with signed_in_client(app) as client:
         asked = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()

@@ -9,10 +9,10 @@ from httpx import AsyncClient
 from app.chat import answering
 from app.chat.service import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
-from opportune.answers.settings import AnswersSettings
-from opportune.answers.spending.limits import Limit
-from opportune.answers.spending.models import LlmUsage
 from opportune.llm import FakeProvider
+from opportune.llm.answers.settings import AnswersSettings
+from opportune.llm.spending.limits import Limit
+from opportune.llm.spending.models import LlmUsage
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 

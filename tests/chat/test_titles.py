@@ -11,9 +11,9 @@ from sqlmodel import col
 
 from app.chat.jobs import title_in
 from opportune import llm
-from opportune.answers.settings import AnswersSettings
-from opportune.answers.spending.models import LlmUsage
 from opportune.llm import FakeProvider
+from opportune.llm.answers.settings import AnswersSettings
+from opportune.llm.spending.models import LlmUsage
 from opportune.testing import RecordedJobs, make_user, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")

@@ -17,6 +17,7 @@ from sqlmodel import Field, Relationship, col
 from opportune.accounts import User
 from opportune.admin import AdminView
 from opportune.config.settings import BaseSettings, Settings
+from opportune.contrib.teams import TeamOwned
 from opportune.crud import Crud
 from opportune.db import Model, ModelBase, RowId, WriteSession, after_create, load, utc_now
 from opportune.db.migrations.conversion import convert_column
@@ -25,7 +26,6 @@ from opportune.feature import Feature
 from opportune.fields import Image, Line, image_field
 from opportune.jobs import JobContext, defer, job
 from opportune.pagination import Page, Paging
-from opportune.teams import TeamOwned
 from opportune.testing import Make, call_command
 
 home = users = Feature(name="home", summary="The landing page.")

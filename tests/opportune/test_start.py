@@ -32,7 +32,7 @@ done("development")
 print(site.url_path_for("admin:list", identity="team"))
 done("admin")
 from opportune.llm import make_provider
-from opportune.llm.openai_compatible import OpenAICompatible
+from opportune.llm.providers.openai_compatible import OpenAICompatible
 make_provider(Settings(_env_file=None))
 make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
 done("providers")
@@ -81,7 +81,7 @@ def test_a_site_in_production_imports_no_admin_until_somebody_asks(start: Start)
     assert start.has("production", "sqladmin", "wtforms", "alembic") == set()
     assert not {name for name in start.modules["production"] if name.startswith("app.") and name.endswith(".admin")}
     assert start.address == "/admin/team/list"
-    assert start.has("admin", "opportune.teams.admin")
+    assert start.has("admin", "opportune.contrib.teams.admin")
 
 
 def test_what_few_requests_need_is_not_imported_by_a_site(start: Start) -> None:

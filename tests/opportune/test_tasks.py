@@ -5,12 +5,12 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from opportune.answers import store
-from opportune.answers.follower import AnswerFollower
-from opportune.answers.models import Answer, AnswerStatus
-from opportune.answers.spending import switch
-from opportune.answers.spending.switch import Switch
 from opportune.db import Database
+from opportune.llm.answers import store
+from opportune.llm.answers.follower import AnswerFollower
+from opportune.llm.answers.models import Answer, AnswerStatus
+from opportune.llm.spending import switch
+from opportune.llm.spending.switch import Switch
 from opportune.runtime import tasks
 from opportune.runtime.tasks import cancel_and_wait
 

@@ -2,7 +2,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.llm import ToolCall
-from opportune.tools import toolbox_of
+from opportune.llm.tools import toolbox_of
 from tests.pydocs.fake_search import FakeSearch
 
 pytestmark = pytest.mark.database("sqlite")

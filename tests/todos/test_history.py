@@ -14,8 +14,8 @@ from opportune.accounts import User
 from opportune.admin.models import AuditEntry
 from opportune.db.change_origin import ChangeOrigin, changes_come_from
 from opportune.llm import ToolCall
+from opportune.llm.tools import toolbox_of
 from opportune.testing import make_token, make_user, signed_in_client
-from opportune.tools import toolbox_of
 from tests.todos.conftest import MakeTodo
 
 pytestmark = pytest.mark.database("sqlite")

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from opportune.accounts import User
 from opportune.llm import ToolCall
-from opportune.tools import toolbox_of
+from opportune.llm.tools import toolbox_of
 from tests.todos.conftest import MakeTodo
 
 pytestmark = pytest.mark.database("sqlite")

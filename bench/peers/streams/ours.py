@@ -9,8 +9,6 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 
 from bench.peers.streams.words import WORD_INTERVAL_SECONDS, word
 from opportune import llm
-from opportune.answers.events import AnswerStream
-from opportune.answers.models import Answer
 from opportune.application import create_app
 from opportune.cli.development import server
 from opportune.config.project import installed_features
@@ -18,6 +16,8 @@ from opportune.config.settings import get_settings
 from opportune.db import RowId, WriteSession
 from opportune.feature import Feature
 from opportune.llm import Answers, ShownAnswer
+from opportune.llm.answers.events import AnswerStream
+from opportune.llm.answers.models import Answer
 from opportune.web import EventStream, templates
 
 api = APIRouter(prefix="/bench")

@@ -11,13 +11,13 @@ from opportune.cli.output import print_json, print_table, say, warn, work_shown
 from opportune.cli.transaction import in_transaction
 from opportune.config.project import display_path, installed_names
 from opportune.config.settings import Settings, get_settings
-from opportune.data.backup import create, jobs, scheduled
-from opportune.data.backup.archive import UPLOADS, open_archive
-from opportune.data.backup.store import BackupStore
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
 from opportune.errors import OperatorError
 from opportune.jobs.last_runs import note_run
+from opportune.ops.backup import create, jobs, scheduled
+from opportune.ops.backup.archive import UPLOADS, open_archive
+from opportune.ops.backup.store import BackupStore
 
 COLUMNS = ("FILE", "MADE (UTC)", "KB", "UPLOADS", "DATABASE")
 

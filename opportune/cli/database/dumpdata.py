@@ -11,13 +11,13 @@ import typer
 
 from opportune.cli.transaction import migrated_settings
 from opportune.config.project import installed_features, installed_names
-from opportune.data.copydb.connections import explained_errors, snapshot
-from opportune.data.fixtures.dump import dump
-from opportune.data.fixtures.names import select_tables, tables_by_name
-from opportune.data.fixtures.natural_keys import natural_keys
 from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.errors import OperatorError
+from opportune.ops.copydb.connections import explained_errors, snapshot
+from opportune.ops.fixtures.dump import dump
+from opportune.ops.fixtures.names import select_tables, tables_by_name
+from opportune.ops.fixtures.natural_keys import natural_keys
 from opportune.runtime.atomic_files import replacement
 
 

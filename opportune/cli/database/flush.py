@@ -14,14 +14,14 @@ from sqlalchemy import Connection, inspect
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
-from opportune.data.copydb.checks import count, in_order
-from opportune.data.copydb.connections import destination, explained_errors, snapshot
-from opportune.data.copydb.writers import writer_for
 from opportune.db.migrations.connection import acquire_migration_lock, migration_url
 from opportune.db.migrations.post_migrate import bring_in_line
 from opportune.db.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.ops.copydb.checks import count, in_order
+from opportune.ops.copydb.connections import destination, explained_errors, snapshot
+from opportune.ops.copydb.writers import writer_for
 from opportune.runtime.counts import counted
 
 

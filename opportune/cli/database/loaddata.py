@@ -15,13 +15,13 @@ import typer
 from opportune.cli.output import Progress, progress, say
 from opportune.cli.transaction import migrated_settings
 from opportune.config.project import installed_features, installed_names
-from opportune.data.copydb.connections import destination, explained_errors
-from opportune.data.fixtures.json_stream import read_objects
-from opportune.data.fixtures.load import FixtureObject, load
-from opportune.data.fixtures.names import tables_by_name
 from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.errors import OperatorError
+from opportune.ops.copydb.connections import destination, explained_errors
+from opportune.ops.fixtures.json_stream import read_objects
+from opportune.ops.fixtures.load import FixtureObject, load
+from opportune.ops.fixtures.names import tables_by_name
 from opportune.runtime.counts import counted
 
 STDIN = "-"

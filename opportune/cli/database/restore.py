@@ -13,17 +13,17 @@ from opportune.cli.output import say, work_shown
 from opportune.cli.transaction import in_transaction
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
-from opportune.data.backup import jobs, rehearsal
-from opportune.data.backup.age import SUFFIX
-from opportune.data.backup.archive import UPLOADS, Manifest, open_archive
-from opportune.data.backup.restore import Target, restore_backup
-from opportune.data.backup.scheduled import scratch_folder
-from opportune.data.backup.store import NAME, BackupStore, backup_location, decrypted
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
 from opportune.db.model import Model
 from opportune.errors import OperatorError
 from opportune.jobs.last_runs import note_run
+from opportune.ops.backup import jobs, rehearsal
+from opportune.ops.backup.age import SUFFIX
+from opportune.ops.backup.archive import UPLOADS, Manifest, open_archive
+from opportune.ops.backup.restore import Target, restore_backup
+from opportune.ops.backup.scheduled import scratch_folder
+from opportune.ops.backup.store import NAME, BackupStore, backup_location, decrypted
 from opportune.storage.location import Bucket, DatabaseFiles
 
 

@@ -17,12 +17,13 @@ from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
 from opportune.config.project import PROJECT, display_path
 from opportune.config.settings import get_settings
-from opportune.deploy.check import check_deployment
-from opportune.deploy.env_production import ENV_PRODUCTION, GENERATED, asked_names, write_env
-from opportune.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
-from opportune.deploy.recipes import RECIPES, Recipe
-from opportune.deploy.rules.deployment import Answers, Deployment
-from opportune.deploy.site_names import (
+from opportune.errors import OperatorError
+from opportune.ops.deploy.check import check_deployment
+from opportune.ops.deploy.env_production import ENV_PRODUCTION, GENERATED, asked_names, write_env
+from opportune.ops.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
+from opportune.ops.deploy.recipes import RECIPES, Recipe
+from opportune.ops.deploy.rules.deployment import Answers, Deployment
+from opportune.ops.deploy.site_names import (
     EXAMPLE_DOMAIN,
     SiteNames,
     github_repository,
@@ -30,8 +31,8 @@ from opportune.deploy.site_names import (
     require_domain,
     require_name,
 )
-from opportune.deploy.traps import trap_lines
-from opportune.deploy.values import (
+from opportune.ops.deploy.traps import trap_lines
+from opportune.ops.deploy.values import (
     check_domain,
     check_file,
     check_service_file,
@@ -39,7 +40,6 @@ from opportune.deploy.values import (
     production_values,
     settings_from,
 )
-from opportune.errors import OperatorError
 
 command = typer.Typer()
 command.command()(rehearse)

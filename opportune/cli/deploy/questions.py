@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from opportune.db.url.database_url import DatabaseURL
-from opportune.deploy.rules.deployment import Answers, Deployment
-from opportune.deploy.site_names import require_domain
+from opportune.ops.deploy.rules.deployment import Answers, Deployment
+from opportune.ops.deploy.site_names import require_domain
 
 FLAGS = {
     "is_paid": "--paid or --free",

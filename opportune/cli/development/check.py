@@ -44,7 +44,6 @@ from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
 from opportune.config.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
 from opportune.config.settings import Settings, get_settings, read_feature_settings, setting_names, settings_classes
-from opportune.data.backup.store import BackupStore
 from opportune.db.factory import open_database
 from opportune.db.migrations.compatibility import incompatibilities
 from opportune.db.migrations.connection import migration_url
@@ -53,11 +52,12 @@ from opportune.db.migrations.history import recorded_revisions_of
 from opportune.db.migrations.locks import table_locks
 from opportune.db.migrations.questions import Answers
 from opportune.db.url.database_url import DatabaseURL
-from opportune.deploy.check import check_current_host
 from opportune.errors import OperatorError
 from opportune.mail import DeliveryError
 from opportune.mail.templates import environment as mail_templates
 from opportune.mail.transport import transport_for
+from opportune.ops.backup.store import BackupStore
+from opportune.ops.deploy.check import check_current_host
 from opportune.runtime.suggestions import did_you_mean
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage

@@ -23,7 +23,7 @@ from opportune.errors import OperatorError
 from opportune.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reasoning, open_llm
 from opportune.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.llm.language_model import NOT_CONFIGURED, messages_of
-from opportune.llm.provider import estimate_tokens
+from opportune.llm.providers.provider import estimate_tokens
 
 command = typer.Typer()
 
@@ -184,7 +184,7 @@ def _switch(to: Literal["on", "off"]) -> None:
     names = {feature.name for feature in installed_features()}
     if "answers" not in names:
         raise OperatorError("There is no such switch: put `answers` of opportune.features into app/installed.py.")
-    from opportune.answers.spending import switch  # noqa: PLC0415 - for this alone
+    from opportune.llm.spending import switch  # noqa: PLC0415 - for this alone
 
     async def work(_jobs: object, session: AsyncSession) -> bool:
         done = await (switch.switch_off(session, "oppman.py") if to == "off" else switch.switch_on(session))

@@ -16,9 +16,9 @@ from opportune.cli.development import server, startup
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.settings import Settings, forget_settings, get_settings
-from opportune.data.backup.marker import interrupted_restore
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.ops.backup.marker import interrupted_restore
 from opportune.storage import open_storage
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HOST]")]

@@ -15,13 +15,13 @@ from uvicorn.config import STARTUP_FAILURE
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.config.settings import Settings, forget_settings
 from opportune.errors import OperatorError
+from opportune.ops.telemetry.process import form_group
 from opportune.server.connections.acceptor import Acceptor
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.logging import logging_config
 from opportune.server.proxies import ServerConfig
 from opportune.server.supervisor import Supervisor
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
-from opportune.telemetry.process import form_group
 
 MAX_WAITING_CONNECTIONS = 2048
 """Connections that wait to be accepted, and may be accepted in one go before any is turned away."""

@@ -11,9 +11,6 @@ from opportune.cli.output import warn
 from opportune.config.hosts import is_ephemeral
 from opportune.config.project import PROJECT, installed_features, installed_names
 from opportune.config.settings import Settings, read_feature_settings
-from opportune.data.backup.marker import marker_path
-from opportune.data.backup.retention import parse_keep
-from opportune.data.backup.store import backup_location
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import migration_url
@@ -27,6 +24,9 @@ from opportune.jobs.schedule import next_run_time
 from opportune.llm import make_provider, models_of
 from opportune.mail.addresses import sender_address
 from opportune.mail.transport import transport_for
+from opportune.ops.backup.marker import marker_path
+from opportune.ops.backup.retention import parse_keep
+from opportune.ops.backup.store import backup_location
 from opportune.runtime.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store

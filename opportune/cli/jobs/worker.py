@@ -16,8 +16,8 @@ from opportune.cli.transaction import migrated_settings, opened
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.ops.telemetry.setup import errors_reported, tracing_of
 from opportune.server.logging import logging_config
-from opportune.telemetry.setup import errors_reported, tracing_of
 
 POLL_INTERVAL_SECONDS = 1.0
 """Seconds between two looks for what other processes have queued."""

@@ -35,7 +35,7 @@ def tests_module(model: NewModel) -> str:
         imports[ACCOUNTS] = {"User"}
     if ": Team" in text:
         imports[TESTING] |= {"make_team"}
-        imports["opportune.teams"] = {"Team"}
+        imports["opportune.contrib.teams"] = {"Team"}
     if ": Database" in text:
         imports["opportune.db"] = {"Database"}
     return _with_pytest(with_imports("", imports)) + "\n" + text

@@ -75,7 +75,7 @@ class KnownModels:
     def all(self) -> list[KnownModel]:
         files = [*self.project.glob(f"{PACKAGE}/*/models.py"), *FRAMEWORK.rglob("models.py")]
         if not self.has_teams:  # whose names are free then
-            files.remove(FRAMEWORK / "teams/models.py")
+            files.remove(FRAMEWORK / "contrib/teams/models.py")
         return [model for file in sorted(files) for model in _models_in(file)]
 
     def names_in(self, feature: str) -> set[str]:

@@ -23,7 +23,7 @@ SOURCE_FOLDERS = (
     # What the rest of it names is told.
     *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events")),
 )
-SOURCE_FILES = [FRAMEWORK / name / "admin.py" for name in ("mcp", "teams")]
+SOURCE_FILES = [FRAMEWORK / "contrib" / name / "admin.py" for name in ("mcp", "teams")]
 """Views that are imported when somebody asks for the admin, while the sheet has one address from the first page on."""
 SOURCE_SUFFIXES = (".html", ".js", ".py")
 # What must not stand before it is asked afterwards: what begins with plain letters is found much faster.

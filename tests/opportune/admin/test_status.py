@@ -15,8 +15,8 @@ from opportune.db.model import utc_now
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
 from opportune.jobs.schedules import scheduled_names
+from opportune.ops.telemetry import status as server
 from opportune.runtime.counts import lasted, sized
-from opportune.telemetry import status as server
 from opportune.testing.factories import signed_in_client
 from opportune.testing.quiet_app import quiet_app
 

@@ -26,7 +26,7 @@ MODULES = (
     "app.main",
     "opportune.cli.database.migrate",
     "opportune.cli.database.makemigrations",
-    "opportune.data.backup.create",
+    "opportune.ops.backup.create",
 )
 """What commands take longest to import, and nothing that a test changes."""
 TESTING = (
@@ -39,7 +39,14 @@ TESTING = (
     "opportune.crud",
 )
 """The same where tests run, of which some change what is installed."""
-FEATURES = tuple(f"opportune.{name}.feature" for name in ("accounts", "admin", "answers", "jobs", "mcp", "teams"))
+FEATURES = (
+    "opportune.accounts.feature",
+    "opportune.admin.feature",
+    "opportune.llm.answers.feature",
+    "opportune.jobs.feature",
+    "opportune.contrib.mcp.feature",
+    "opportune.contrib.teams.feature",
+)
 """And where all of the framework's are installed."""
 NEEDED_FEATURES = tuple(f"opportune.{name}.feature" for name in ("accounts", "admin", "jobs"))
 """And where there are those alone that no project goes without."""

@@ -226,13 +226,13 @@ def test_unexpected_syntax_error_names_files_with_conflict_markers(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr("opportune.cli.main.PROJECT", tmp_path)
-    for name in ("app/books/pages.py", "opportune/data/web.py"):
+    for name in ("app/books/pages.py", "opportune/ops/web.py"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(f"x = 1\n{CONFLICT}")
     file = tmp_path / "app/books/pages.py"
     stand_in(lambda: compile(file.read_text(), file, "exec"))
     assert main(["check"]) == 1
-    told = "Conflict markers in app/books/pages.py:2, opportune/data/web.py:2: keep what is right there and delete"
+    told = "Conflict markers in app/books/pages.py:2, opportune/ops/web.py:2: keep what is right there and delete"
     assert capsys.readouterr().err.startswith(told)
 
 

@@ -17,9 +17,9 @@ from opportune.db.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.admin.gadget_feature import Gadget
-from tests.opportune.data.two_databases import Databases, databases
 from tests.opportune.db.conftest import Begin
 from tests.opportune.db.sample_features import SampleFeatures
+from tests.opportune.ops.two_databases import Databases, databases
 
 __all__ = ["databases"]  # a fixture
 

@@ -17,13 +17,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from opportune.accounts.models import User
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings
-from opportune.data.doctor.context import DoctorContext
-from opportune.data.doctor.diagnose import diagnose
 from opportune.db.database import Database
 from opportune.db.drivers.replica import Replica
 from opportune.db.factory import open_database
 from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import OperatorError
+from opportune.ops.doctor.context import DoctorContext
+from opportune.ops.doctor.diagnose import diagnose
 from opportune.testing.factories import signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.testing.quiet_app import quiet_app

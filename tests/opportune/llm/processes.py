@@ -4,7 +4,7 @@ import os
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from opportune.llm.local_process import LocalProcess
+from opportune.llm.providers.local_process import LocalProcess
 
 
 def use_model(weights: Path, folder: Path, parent: Connection) -> None:

@@ -16,9 +16,9 @@ from opportune.llm import (
     ToolCall,
     ToolSchema,
 )
-from opportune.llm.provider import Chunk
-from tests.opportune.llm.answers import answer_of, error_of
+from opportune.llm.providers.provider import Chunk
 from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, event, text
+from tests.opportune.llm.model_answers import answer_of, error_of
 
 CALL = ToolCall("c1", "delete_all", "{}")
 TOOL = ToolSchema("read", "Read.", {"type": "object"})

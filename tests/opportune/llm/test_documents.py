@@ -17,7 +17,7 @@ from opportune.llm.documents import (
     read_attachment,
     require_sight,
 )
-from opportune.llm.provider import PICTURE_TOKENS
+from opportune.llm.providers.provider import PICTURE_TOKENS
 from tests.opportune.storage.pictures import decoded, drawn, encoded
 
 QUESTION = Message("user", "What is it?")

@@ -15,7 +15,7 @@ from opportune.llm import EmbeddingModel, LanguageModel, LLMError
 from opportune.llm.embedder import Embedded, Embedder
 from opportune.llm.embeddings import Embeddings
 from opportune.llm.guard import GuardedCall, SpendingRefused
-from opportune.llm.provider import Chunk, Done
+from opportune.llm.providers.provider import Chunk, Done
 from opportune.testing.plugin import settings_for
 from tests.opportune.llm.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 from tests.opportune.llm.endpoint import response

@@ -8,9 +8,8 @@ from email.utils import format_datetime
 import pytest
 
 from opportune.llm import Done, LLMError
-from opportune.llm.http_client import MAX_LINE_BYTES
-from opportune.llm.openai_stream import MAX_ANSWER_LENGTH
-from tests.opportune.llm.answers import KEY, LONG_TIMEOUTS, answer_of, error_of, provider_at, provider_of, read_answer
+from opportune.llm.providers.http_client import MAX_LINE_BYTES
+from opportune.llm.providers.openai_stream import MAX_ANSWER_LENGTH
 from tests.opportune.llm.endpoint import (
     DONE,
     EVENTS,
@@ -21,6 +20,15 @@ from tests.opportune.llm.endpoint import (
     response,
     serve_endpoint,
     text,
+)
+from tests.opportune.llm.model_answers import (
+    KEY,
+    LONG_TIMEOUTS,
+    answer_of,
+    error_of,
+    provider_at,
+    provider_of,
+    read_answer,
 )
 
 

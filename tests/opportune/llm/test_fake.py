@@ -4,7 +4,7 @@ from contextlib import aclosing
 import pytest
 
 from opportune.llm import Chunk, Done, LLMError, Message
-from opportune.llm.fake import FakeProvider
+from opportune.llm.providers.fake import FakeProvider
 
 QUESTION = [Message("user", "Why?")]
 

@@ -13,7 +13,7 @@ from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.llm import FakeProvider
-from opportune.llm.provider import ErrorCode
+from opportune.llm.providers.provider import ErrorCode
 from opportune.testing import RecordedJobs
 
 pytestmark = pytest.mark.database("sqlite")

@@ -22,7 +22,7 @@ from opportune.llm import (
     Provider,
     open_llm,
 )
-from opportune.llm.fake import Step
+from opportune.llm.providers.fake import Step
 from opportune.testing import RecordedJobs
 from opportune.testing.plugin import settings_for
 

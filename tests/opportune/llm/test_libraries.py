@@ -7,8 +7,8 @@ import pytest
 
 from opportune import llm
 from opportune.config.settings import Settings
-from opportune.llm import libraries, local
-from opportune.llm.libraries import OPENMP
+from opportune.llm.providers import libraries, local
+from opportune.llm.providers.libraries import OPENMP
 
 IMPORT_ERROR = """\
 Traceback (most recent call last):

@@ -8,9 +8,10 @@ from pydantic import SecretStr
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings, load_settings
 from opportune.errors import OperatorError, SettingsError
-from opportune.llm import Timeouts, estimate_tokens, local, make_provider, models_of
-from opportune.llm.fake import FakeProvider
-from opportune.llm.openai_compatible import OpenAICompatible
+from opportune.llm import Timeouts, estimate_tokens, make_provider, models_of
+from opportune.llm.providers import local
+from opportune.llm.providers.fake import FakeProvider
+from opportune.llm.providers.openai_compatible import OpenAICompatible
 
 
 def settings(**values: object) -> Settings:

@@ -95,10 +95,10 @@ def test_only_the_model_and_the_providers_of_the_settings_are_asked_over_http() 
         "opportune/accounts/passwords/breached.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/social_sign_in/identity.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and what the code of a job says
-        "opportune/llm/embeddings_client.py",
-        "opportune/llm/http_client.py",
+        "opportune/llm/providers/embeddings_client.py",
+        "opportune/llm/providers/http_client.py",
         "opportune/mail/https.py",
-        "opportune/mcp/servers/client.py",
-        "opportune/telemetry/traces/outgoing.py",  # looks on
-        "opportune/tools/web_search_client.py",
+        "opportune/contrib/mcp/servers/client.py",
+        "opportune/ops/telemetry/traces/outgoing.py",  # looks on
+        "opportune/llm/tools/web_search_client.py",
     ]

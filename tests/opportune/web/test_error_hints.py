@@ -17,7 +17,7 @@ from opportune.accounts.models import User
 from opportune.cli.development import site as development
 from opportune.config.project import FRAMEWORK
 from opportune.config.settings import Settings
-from opportune.llm import local
+from opportune.llm.providers import local
 from opportune.testing.factories import make_user
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import cached

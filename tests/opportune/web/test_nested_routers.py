@@ -19,9 +19,9 @@ from opportune.cli.development.routes import find_rows
 from opportune.config.project import installed_features
 from opportune.db import Database
 from opportune.feature import Feature
+from opportune.llm.tools import api_tools
 from opportune.testing import make_token, make_user
 from opportune.testing.quiet_app import quiet_app
-from opportune.tools import api_tools
 from opportune.web import routing
 
 

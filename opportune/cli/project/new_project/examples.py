@@ -17,7 +17,7 @@ OF_FRAMEWORK = ("teams",)
 def examples() -> dict[str, str]:
     """Each with what it says of itself."""
     files = [file for file in sorted((PROJECT / PACKAGE).glob("*/feature.py")) if file.parent.name not in ALWAYS]
-    of_framework = [FRAMEWORK / name / "feature.py" for name in OF_FRAMEWORK]
+    of_framework = [FRAMEWORK / "contrib" / name / "feature.py" for name in OF_FRAMEWORK]
     return {file.parent.name: _summary(file) for file in [*of_framework, *files]}
 
 

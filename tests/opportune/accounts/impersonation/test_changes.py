@@ -10,9 +10,9 @@ from opportune.accounts import AccountOwner, CurrentUser
 from opportune.accounts.dependencies import PERSONAL, READ_ONLY
 from opportune.accounts.events.service import event_words
 from opportune.accounts.models import AccountEvent, User
+from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.db import WriteSession
 from opportune.db.database import Database
-from opportune.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.teams import make_team
 from tests.opportune.accounts.impersonation.test_impersonation import ADA, END, ada, boss, events, impersonate, settings

@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.data.backup.admin import download
-from opportune.data.backup.archive import open_archive
+from opportune.ops.backup.admin import download
+from opportune.ops.backup.archive import open_archive
 from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
 
 

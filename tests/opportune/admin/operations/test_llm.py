@@ -6,11 +6,11 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from opportune.accounts.models import User
-from opportune.answers.settings import AnswersSettings
-from opportune.answers.spending.guard import SpendingGuard
-from opportune.answers.spending.limits import Limit
-from opportune.answers.spending.models import LlmUsage
 from opportune.llm import FakeProvider
+from opportune.llm.answers.settings import AnswersSettings
+from opportune.llm.spending.guard import SpendingGuard
+from opportune.llm.spending.limits import Limit
+from opportune.llm.spending.models import LlmUsage
 from opportune.testing.factories import make_user
 from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
 

@@ -5,8 +5,8 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import select
 
-from opportune.answers.chosen_model import ChosenModel
 from opportune.db.database import Database
+from opportune.llm.answers.chosen_model import ChosenModel
 from opportune.testing.factories import PASSWORD
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.admin.operations.pages import CONFIRM, on_sqlite

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings
-from opportune.data.backup import create
 from opportune.db.migrations.connection import connect
+from opportune.ops.backup import create
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work

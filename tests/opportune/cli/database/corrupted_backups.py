@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from opportune.data.backup.archive import copy_stream
+from opportune.ops.backup.archive import copy_stream
 
 Members = dict[str, bytes]
 

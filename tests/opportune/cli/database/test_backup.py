@@ -12,10 +12,10 @@ import pytest
 
 from opportune.cli import output
 from opportune.config.project import PROJECT, installed_names
-from opportune.data.backup import postgresql, uploads
-from opportune.data.backup.archive import ArchiveWriter, open_archive
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.ops.backup import postgresql, uploads
+from opportune.ops.backup.archive import ArchiveWriter, open_archive
 from opportune.runtime.atomic_files import temporary
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.database.backups import (

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.database import doctor
-from opportune.data.doctor.results import Diagnosis, fault, notice, ok
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.url.database_url import DatabaseURL
-from opportune.llm import libraries, local
+from opportune.llm.providers import libraries, local
+from opportune.ops.doctor.results import Diagnosis, fault, notice, ok
 from tests.opportune.cli.conftest import Oppman
 
 PASSWORD = "opensesame"

@@ -12,11 +12,11 @@ import pytest
 
 from opportune.cli.development.runserver import look_at_database
 from opportune.config.project import installed_names
-from opportune.data.backup import postgresql
-from opportune.data.backup.marker import interrupted_restore, marker_path
-from opportune.data.backup.restore import WORK_FOLDER_PREFIX
-from opportune.data.backup.uploads import StagedUploads
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.ops.backup import postgresql
+from opportune.ops.backup.marker import interrupted_restore, marker_path
+from opportune.ops.backup.restore import WORK_FOLDER_PREFIX
+from opportune.ops.backup.uploads import StagedUploads
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.database.backups import (
     Site,

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from opportune.data.backup import age, rehearsal, store
-from opportune.data.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
-from opportune.data.backup.retention import parse_keep, superseded
-from opportune.data.backup.store import StoredBackup
 from opportune.errors import OperatorError
+from opportune.ops.backup import age, rehearsal, store
+from opportune.ops.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
+from opportune.ops.backup.retention import parse_keep, superseded
+from opportune.ops.backup.store import StoredBackup
 from opportune.storage import open_storage
 from opportune.testing.services.s3 import s3_server, s3_url
 from tests.opportune.cli.conftest import Oppman

@@ -9,10 +9,10 @@ from opportune.cli.registry import MODULES
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
-from opportune.deploy.host_files import render_lines
-from opportune.deploy.recipes import RECIPES, Recipe
-from opportune.deploy.site_names import SiteNames
-from opportune.deploy.traps import trap_lines
+from opportune.ops.deploy.host_files import render_lines
+from opportune.ops.deploy.recipes import RECIPES, Recipe
+from opportune.ops.deploy.site_names import SiteNames
+from opportune.ops.deploy.traps import trap_lines
 from opportune.web.health import HEALTH_PATHS
 
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")

@@ -24,14 +24,14 @@ from opportune.cli.main import main
 from opportune.cli.project import quickstart
 from opportune.config.project import settings_class
 from opportune.config.settings import Settings, forget_settings, get_settings
-from opportune.data.backup import create, postgresql
-from opportune.data.backup.restore import Target, restore_backup
-from opportune.data.copydb import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
+from opportune.ops.backup import create, postgresql
+from opportune.ops.backup.restore import Target, restore_backup
+from opportune.ops.copydb import copy
 from opportune.runtime.atomic_files import private_file, replacement, temporary
-from tests.opportune.data.two_databases import tables_of
 from tests.opportune.forked import PROCESSES
+from tests.opportune.ops.two_databases import tables_of
 
 TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
 TIMEOUT_SECONDS = 60

@@ -21,7 +21,7 @@ from opportune.db.migrations.autogenerate import NewMigration
 from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.feature import Feature
-from opportune.llm import libraries, local
+from opportune.llm.providers import libraries, local
 from opportune.schemas import Schema
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import icons

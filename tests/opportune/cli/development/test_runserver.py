@@ -15,7 +15,7 @@ from opportune.cli.development import runserver, server
 from opportune.cli.development.runserver import look_at_database
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
-from opportune.llm import local
+from opportune.llm.providers import local
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Copy, Oppman, install_only, read_until

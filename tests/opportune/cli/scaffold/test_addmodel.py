@@ -124,7 +124,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) ->
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
-    with command_server(folder, *TESTING, *NEEDED_FEATURES, "opportune.teams.feature") as run:
+    with command_server(folder, *TESTING, *NEEDED_FEATURES, "opportune.contrib.teams.feature") as run:
         for words in COMMANDS:
             code, output = run(*words)
             assert code == 0, output
@@ -427,7 +427,7 @@ def test_a_model_of_the_name_of_the_frameworks_teams_is_tested_as_the_projects_o
     assert main(["addmodel", "blog", "Match", "title:str", "team:Team"]) == 0
     text = (project / "tests/blog/test_matches.py").read_text()
     assert ("from app.blog.models import Match, Team" in text, "async def new(make: Make)" in text) == (True, True)
-    assert ("opportune.teams" in text, "make_team" in text) == (False, False)
+    assert ("opportune.contrib.teams" in text, "make_team" in text) == (False, False)
 
 
 def test_people_are_found_by_their_email(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

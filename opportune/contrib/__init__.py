@@ -1,0 +1,1 @@
+"""Optional parts that a project installs by naming them in `app/installed.py`."""

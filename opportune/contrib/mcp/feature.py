@@ -1,0 +1,27 @@
+from opportune.contrib.mcp import pages
+from opportune.contrib.mcp.oauth import (
+    cleanup,
+    events,  # noqa: F401 - what can happen to accounts
+    routes,
+)
+from opportune.contrib.mcp.oauth import pages as oauth_pages
+from opportune.contrib.mcp.oauth.hooks import end_tokens
+from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
+from opportune.contrib.mcp.oauth.programs import profile_panel
+from opportune.contrib.mcp.servers.lifespan import listed_servers
+from opportune.contrib.mcp.settings import McpSettings
+from opportune.feature import Feature, PersonalData
+
+mcp = Feature(
+    name="mcp",
+    summary="The site's tools for the models of others, by the Model Context Protocol.",
+    settings=McpSettings,
+    models=(McpClient, McpGrant),
+    pages=(pages.router, routes.router, oauth_pages.router),
+    admin="opportune.contrib.mcp.admin",
+    profile_panel=profile_panel,
+    personal_data=PersonalData(summary="Programs that you have let in", owners=(McpGrant.user_id,)),
+    jobs=(cleanup.delete_expired_daily,),
+    hooks=(end_tokens,),
+    lifespan=listed_servers,
+)

@@ -1,0 +1,14 @@
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import ApiToken
+from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
+from opportune.db.hooks import before_delete
+
+
+@before_delete(McpClient)
+async def end_tokens(session: AsyncSession, client: McpClient) -> None:
+    """With a program end the tokens that it has got."""
+    got = select(col(McpGrant.token_id)).where(col(McpGrant.client_id) == client.id)
+    await session.execute(delete(ApiToken).where(col(ApiToken.id).in_(got)))

@@ -1,0 +1,40 @@
+"""The programs that somebody has let in, on the page with their profile."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import ApiToken, User
+from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
+from opportune.contrib.mcp.oauth.redirects import host_of
+from opportune.db.model import utc_now
+from opportune.errors import NotFound
+from opportune.feature import Panel
+
+
+async def connected(session: AsyncSession, user: User) -> Mapping[str, Any]:
+    """Those with a token that is not over, the newest first."""
+    joined = select(McpGrant, McpClient, ApiToken).join_from(McpGrant, McpClient).join(ApiToken)
+    mine = joined.where(col(McpGrant.user_id) == user.id, col(ApiToken.expires_at) > utc_now())
+    rows = (await session.execute(mine.order_by(col(McpGrant.id).desc()))).all()
+    return {"programs": [(grant, client.name, host_of(grant.redirect_uri), token) for grant, client, token in rows]}
+
+
+async def disconnect(session: AsyncSession, user: User, grant_id: int) -> str:
+    """End what a program was let do; gives its name.
+
+    Raises:
+        NotFound: it is another's, or has ended.
+    """
+    mine = select(ApiToken).join(McpGrant).where(col(McpGrant.id) == grant_id, col(McpGrant.user_id) == user.id)
+    token = (await session.scalars(mine)).first()
+    if token is None:
+        raise NotFound
+    await session.delete(token)
+    return token.name
+
+
+profile_panel = Panel("mcp/profile_panel.html", connected)

@@ -1,0 +1,146 @@
+"""The SDK's authorization server on the site's own rows. Importing the SDK takes half a second: no start does."""
+
+from typing import Any
+
+from mcp.server.auth.provider import (
+    AccessToken,
+    AuthorizationCode,
+    AuthorizationParams,
+    AuthorizeError,
+    OAuthAuthorizationServerProvider,
+    RefreshToken,
+    TokenError,
+)
+from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
+from pydantic import AnyUrl
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts import schemas
+from opportune.accounts.events.service import record_event
+from opportune.accounts.models import ApiToken, User
+from opportune.accounts.sessions.credentials import hash_token
+from opportune.accounts.users.context import AccountContext
+from opportune.config.signing import unseal
+from opportune.contrib.mcp.oauth.authorization import find_client
+from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
+from opportune.contrib.mcp.oauth.registration import SECRET_PURPOSE, register
+from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy
+from opportune.db.model import utc_now
+
+CODE_IS_OVER = TokenError("invalid_grant", "authorization code does not exist")
+TOKEN_IS_OVER = TokenError("invalid_grant", "refresh token does not exist")
+
+
+class GrantedCode(AuthorizationCode):
+    """A code with the row that it stands for."""
+
+    grant_id: int
+
+
+class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, AccessToken]):
+    """One request's: in its transaction, which is committed whatever the answer says."""
+
+    def __init__(self, context: AccountContext, strategy: McpTokenStrategy) -> None:
+        self.context, self.session, self.strategy = context, context.session, strategy
+
+    async def get_client(self, client_id: str) -> OAuthClientInformationFull | None:
+        row = await find_client(self.session, client_id)
+        if row is None:
+            return None
+        sealed = row.sealed_secret
+        return OAuthClientInformationFull(
+            client_id=row.client_id,
+            client_name=row.name,
+            redirect_uris=[AnyUrl(each) for each in row.redirect_uris],
+            token_endpoint_auth_method=row.auth_method,
+            client_secret=unseal(self.context.settings, SECRET_PURPOSE, sealed) if sealed else None,
+        )
+
+    async def register_client(self, client_info: OAuthClientInformationFull) -> None:
+        await register(self.context, client_info)
+
+    async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
+        raise AuthorizeError("server_error")  # people are asked by a page of the site
+
+    async def load_authorization_code(
+        self, client: OAuthClientInformationFull, authorization_code: str
+    ) -> GrantedCode | None:
+        """The code, if it is this program's; used again it ends what came of it."""
+        rows = select(McpGrant).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))
+        mine = rows.where(
+            col(McpGrant.code_hash) == hash_token(authorization_code), col(McpClient.client_id) == client.client_id
+        )
+        grant = (await self.session.scalars(mine.with_for_update(of=McpGrant))).first()
+        if grant is None:
+            return None
+        if grant.token_id is not None:
+            await self._end_reused(grant, client)
+            return None
+        return GrantedCode(
+            grant_id=grant.id,
+            code=authorization_code,
+            client_id=client.client_id,
+            scopes=grant.scopes.split(),
+            expires_at=grant.expires_at.timestamp(),
+            code_challenge=grant.code_challenge,
+            redirect_uri=AnyUrl(grant.redirect_uri),
+            redirect_uri_provided_explicitly=grant.has_redirect_uri,
+        )
+
+    async def _end_reused(self, grant: McpGrant, client: OAuthClientInformationFull) -> None:
+        token, user = await self.session.get(ApiToken, grant.token_id), await self.session.get(User, grant.user_id)
+        if token and user:
+            await self.session.delete(token)
+            record_event(self.context, user, "program_code_reused", name=client.client_name)
+
+    async def exchange_authorization_code(
+        self, client: OAuthClientInformationFull, authorization_code: GrantedCode
+    ) -> OAuthToken:
+        grant = await self.session.get(McpGrant, authorization_code.grant_id)
+        user = await self.session.get(User, grant.user_id) if grant else None
+        if grant is None or user is None or not user.is_active:
+            raise CODE_IS_OVER
+        row, granted = await self.strategy.start(user, grant.scopes, client.client_name or client.client_id)
+        grant.token_id, grant.session_id = row.id, None
+        return _answered(granted)
+
+    async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
+        """The token, used or not, if it is this program's."""
+        found = await self.strategy.find_refreshed(refresh_token)
+        if found is None or not await self._is_of(found[0], client):
+            return None
+        return RefreshToken(token=refresh_token, client_id=client.client_id, scopes=found[0].scopes.split())
+
+    async def exchange_refresh_token(
+        self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
+    ) -> OAuthToken:
+        granted = await self.strategy.refresh(refresh_token.token, " ".join(scopes))
+        if granted is None:
+            raise TOKEN_IS_OVER
+        if row := await find_client(self.session, client.client_id):
+            row.used_at = utc_now()
+        return _answered(granted)
+
+    async def load_access_token(self, token: str) -> AccessToken | None:
+        """Not asked: `/mcp` looks at tokens itself."""
+        return None
+
+    async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
+        await self.strategy.destroy_token(token.token)
+
+    async def end(self, client: OAuthClientInformationFull, token: str) -> None:
+        """End what a program was let do, by either of its tokens. Those of others are left alone, without a word."""
+        row = await self.strategy.find_either(token)
+        if row and await self._is_of(row, client):
+            await self.session.delete(row)
+
+    async def _is_of(self, row: ApiToken, client: OAuthClientInformationFull) -> bool:
+        granted = select(col(McpGrant.id)).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))
+        mine = granted.where(col(McpGrant.token_id) == row.id, col(McpClient.client_id) == client.client_id)
+        return await self.session.scalar(mine) is not None
+
+
+def _answered(granted: schemas.AccessToken) -> OAuthToken:
+    said: dict[str, Any] = granted.model_dump(exclude={"token_type"})
+    return OAuthToken(**said)

@@ -1,0 +1,128 @@
+"""What programs ask on their way in: who gives tokens, to be known, for a token, and to end one."""
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.users.context import AccountContext
+from opportune.config.settings import Settings
+from opportune.contrib.mcp.lazy_import import load
+from opportune.contrib.mcp.oauth.addresses import (
+    MCP_PATH,
+    OAUTH_PATH,
+    RESOURCE_METADATA_PATH,
+    SERVER_METADATA_PATH,
+    address_of,
+    is_our_resource,
+)
+from opportune.contrib.mcp.oauth.scopes import tool_scopes
+from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
+
+if TYPE_CHECKING:
+    from opportune.contrib.mcp.oauth.provider import Provider
+
+REGISTRATIONS = RateLimit("mcp.registrations", 60, HOUR_SECONDS)
+"""Of one address, which may be that of a service with many users."""
+TOKEN_REQUESTS = RateLimit("mcp.token_requests", 600, storage="cache")
+MAX_REGISTRATION_BYTES = 20_000
+AUTH_METHODS = ["none", "client_secret_post", "client_secret_basic"]
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get(RESOURCE_METADATA_PATH)
+async def resource_metadata(request: Request) -> Response:
+    """Where tokens for `/mcp` come from (RFC 9728)."""
+    settings: Settings = request.app.state.settings
+    return JSONResponse(
+        {
+            "resource": address_of(settings, MCP_PATH),
+            "resource_name": settings.site_name,
+            "authorization_servers": [address_of(settings, "")],
+            "scopes_supported": [*tool_scopes(request.app)],
+            "bearer_methods_supported": ["header"],
+            "resource_documentation": address_of(settings, "/accounts/tokens"),
+        }
+    )
+
+
+@router.get(SERVER_METADATA_PATH)
+async def server_metadata(request: Request) -> Response:
+    """How they are got (RFC 8414)."""
+    settings: Settings = request.app.state.settings
+    paths = {"authorization": "authorize", "token": "token", "registration": "register", "revocation": "revoke"}
+    return JSONResponse(
+        {
+            "issuer": address_of(settings, ""),
+            **{f"{name}_endpoint": address_of(settings, f"{OAUTH_PATH}/{path}") for name, path in paths.items()},
+            "scopes_supported": [*tool_scopes(request.app)],
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_methods_supported": AUTH_METHODS,
+            "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+        }
+    )
+
+
+@router.post(f"{OAUTH_PATH}/register", dependencies=[Depends(REGISTRATIONS)])
+async def register(request: Request, context: AccountCtx) -> Response:
+    if len(await request.body()) > MAX_REGISTRATION_BYTES:
+        return _refusal("invalid_client_metadata", f"At most {MAX_REGISTRATION_BYTES} bytes.")
+    provider = await _provider(request, context)
+    from mcp.server.auth.handlers.register import RegistrationHandler  # noqa: PLC0415 - see `_provider`
+    from mcp.server.auth.settings import ClientRegistrationOptions  # noqa: PLC0415
+
+    response = await RegistrationHandler(provider, ClientRegistrationOptions(enabled=True)).handle(request)
+    response.headers.update(SECRET_HEADERS)
+    return response
+
+
+@router.post(f"{OAUTH_PATH}/token", dependencies=[Depends(TOKEN_REQUESTS)])
+async def token(request: Request, context: AccountCtx) -> Response:
+    """A token for a code, or for a refresh token. What was found wrong is committed too: a reused one ends others."""
+    settings = context.settings
+    if not all(is_our_resource(settings, str(each)) for each in (await request.form()).getlist("resource")):
+        return _refusal("invalid_target", "Tokens for this resource are not given here.")
+    provider = await _provider(request, context)
+    from mcp.server.auth.handlers.token import TokenHandler  # noqa: PLC0415 - see `_provider`
+    from mcp.server.auth.middleware.client_auth import ClientAuthenticator  # noqa: PLC0415
+
+    response: Response = await TokenHandler(provider, ClientAuthenticator(provider)).handle(request)
+    response.headers.update(SECRET_HEADERS)
+    return response
+
+
+@router.post(f"{OAUTH_PATH}/revoke", dependencies=[Depends(TOKEN_REQUESTS)])
+async def revoke(request: Request, context: AccountCtx) -> Response:
+    """RFC 7009: 200 also where there is nothing to end. (The SDK's handler wants a secret of who has none.)"""
+    provider = await _provider(request, context)
+    from mcp.server.auth.middleware.client_auth import (  # noqa: PLC0415 - see `_provider`
+        AuthenticationError,
+        ClientAuthenticator,
+    )
+
+    try:
+        client = await ClientAuthenticator(provider).authenticate_request(request)
+    except AuthenticationError as error:
+        return _refusal("invalid_client", error.message, 401)
+    await provider.end(client, str((await request.form()).get("token", "")))
+    return Response(headers={"Cache-Control": "no-store"})
+
+
+async def _provider(request: Request, context: AccountContext) -> "Provider":
+    await load("opportune.contrib.mcp.oauth.provider")
+    from opportune.contrib.mcp.oauth.provider import Provider  # noqa: PLC0415 - as just said
+    from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415
+
+    strategy = McpTokenStrategy(context.settings, request.app.state.database, context.session)
+    return Provider(context, strategy)
+
+
+def _refusal(error: str, description: str, status: int = 400) -> Response:
+    return JSONResponse({"error": error, "error_description": description}, status, {"Cache-Control": "no-store"})

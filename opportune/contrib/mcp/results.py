@@ -1,0 +1,36 @@
+"""Structured results: the output schema of a tool, and what it returned in that shape."""
+
+import inspect
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from opportune.llm.tools.tool import Tool
+from opportune.llm.tools.toolbox import ToolResult
+
+RESULT = "result"
+"""The key of a result that is not an object: the protocol takes objects alone."""
+
+
+def output_schema(tool: Tool) -> dict[str, Any] | None:
+    """Return the JSON Schema of what a tool returns; None if its type says nothing."""
+    if tool.result_type is inspect.Signature.empty:
+        return None
+    try:
+        schema = TypeAdapter(tool.result_type).json_schema(mode="serialization")
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return None
+    if schema.get("type") == "object":
+        return schema
+    definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+    return {"type": "object", "properties": {RESULT: schema}, "required": [RESULT], **definitions}
+
+
+def structured_content(tool: Tool | None, result: ToolResult) -> dict[str, Any] | None:
+    """Return what a tool returned as its output schema describes it; None for errors and tools without a schema."""
+    schema = output_schema(tool) if tool and not result.is_error else None
+    if schema is None:
+        return None
+    is_object = isinstance(result.data, dict) and [*schema.get("properties", ())] != [RESULT]
+    return result.data if is_object else {RESULT: result.data}

@@ -1,0 +1,80 @@
+"""The protocol, by its own SDK. Importing that takes half a second: nothing imports this before the first message."""
+
+import json
+import logging
+from typing import Any
+
+from mcp import types
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+import opportune
+from opportune.accounts.models import ApiToken, User
+from opportune.contrib.mcp.caller import Caller
+from opportune.contrib.mcp.results import output_schema, structured_content
+from opportune.llm.providers.provider import ToolCall
+from opportune.llm.tools.toolbox import toolbox_of
+
+logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it tells of each start and end, and each message has both
+
+# AllowedHostsMiddleware and CsrfMiddleware have looked at Host and Origin already, and know the site's names.
+CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+
+
+def caller_for(request: Request, user: User, token: ApiToken) -> Caller:
+    read = {name.lower().encode() for feature in request.app.state.features for name in feature.tool_headers}
+    said = [(name, value) for name, value in request.headers.raw if name in read]
+    return Caller(toolbox_of(request.app), user, token, said)
+
+
+class McpResponse(Response):
+    """Answers the message that is the body of a request."""
+
+    def __init__(self, caller: Caller, site_name: str) -> None:
+        super().__init__()
+        self._server = server_for(caller, site_name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        manager = StreamableHTTPSessionManager(
+            self._server, stateless=True, json_response=True, security_settings=CHECKED_BEFORE
+        )
+        async with manager.run():
+            await manager.handle_request(scope, receive, send)
+
+
+def server_for(caller: Caller, site_name: str) -> Server[Any]:
+    """A server that is this person's alone, for one message."""
+
+    async def list_tools(
+        _context: ServerRequestContext[Any], _params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        return types.ListToolsResult(
+            tools=[
+                types.Tool(
+                    name=each.name,
+                    title=each.status,
+                    description=each.description,
+                    input_schema=dict(each.schema.parameters),
+                    output_schema=output_schema(each),
+                    annotations=types.ToolAnnotations(read_only_hint=not caller.toolbox.changes(each.name)),
+                )
+                for each in caller.tools
+            ]
+        )
+
+    async def call_tool(
+        _context: ServerRequestContext[Any], params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        result = await caller.call(ToolCall("mcp", params.name, json.dumps(params.arguments or {})))
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=result.text)],
+            structured_content=structured_content(caller.toolbox.tools.get(params.name), result),
+            is_error=result.is_error,
+        )
+
+    return Server(site_name, version=opportune.__version__, on_list_tools=list_tools, on_call_tool=call_tool)

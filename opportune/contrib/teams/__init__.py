@@ -1,0 +1,18 @@
+"""Teams: people who share rows, what each of them may, and how they come together."""
+
+from opportune.contrib.teams.dependencies import CurrentTeam, OptionalTeam, TeamAdmin, TeamOwner, team_role
+from opportune.contrib.teams.models import Team, TeamMember, TeamOwned, TeamRole
+from opportune.contrib.teams.service import UserTeam
+
+__all__ = [
+    "CurrentTeam",
+    "OptionalTeam",
+    "Team",
+    "TeamAdmin",
+    "TeamMember",
+    "TeamOwned",
+    "TeamOwner",
+    "TeamRole",
+    "UserTeam",
+    "team_role",
+]

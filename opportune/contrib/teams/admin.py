@@ -1,0 +1,53 @@
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.admin import AdminView
+from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
+from opportune.contrib.teams.service import hold_team, keep_owner
+from opportune.db import changes
+
+CATEGORY = "Teams"
+
+
+class TeamAdmin(AdminView, model=Team):
+    column_list = ("id", "name", "created_at")
+    column_searchable_list = ("name",)
+    icon, category = "ti ti-users-group", CATEGORY
+
+
+class TeamMemberAdmin(AdminView, model=TeamMember):
+    name, name_plural = "Member of a team", "Members of teams"
+    column_list = ("id", "team_id", "user_id", "role", "joined_at")
+    column_filters = ("team_id", "user_id", "role")
+    icon, category = "ti ti-users", CATEGORY
+
+    async def before_save(self, session: AsyncSession, row: TeamMember, request: Request, *, is_created: bool) -> None:
+        await super().before_save(session, row, request, is_created=is_created)
+        before = {name: change.before for name, change in changes(row).items()}
+        if not is_created and before.keys() & {"role", "team_id", "user_id"}:
+            await self._keep_owner(session, row, **before)
+
+    async def before_delete(self, session: AsyncSession, row: TeamMember, request: Request) -> None:
+        await super().before_delete(session, row, request)
+        await self._keep_owner(session, row)
+
+    @staticmethod
+    async def _keep_owner(session: AsyncSession, row: TeamMember, **before: Any) -> None:
+        """Refuse to take away the last active owner of a team. `before`: fields as they were before a change."""
+        if before.get("role", row.role) != TeamRole.OWNER:
+            return
+        team_id = before.get("team_id", row.team_id)
+        await hold_team(session, team_id)
+        await keep_owner(session, team_id, row.id)
+
+
+class TeamInvitationAdmin(AdminView, model=TeamInvitation):
+    """To look at and to withdraw: only who is in a team invites, by an e-mail."""
+
+    name, name_plural = "Invitation to a team", "Invitations to teams"
+    column_list = ("id", "team_id", "email", "role", "expires_at")
+    column_searchable_list = ("email",)
+    can_create = can_edit = False
+    icon, category = "ti ti-mail", CATEGORY

@@ -1,0 +1,172 @@
+"""Teams for programs, below /api/v1."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser
+from opportune.accounts.models import User
+from opportune.accounts.reauthentication.identity import confirm_password
+from opportune.accounts.schemas import Reauthentication
+from opportune.contrib.teams import invitations, service
+from opportune.contrib.teams.emails import invite_by_email, send_handed_over_email
+from opportune.contrib.teams.models import TeamInvitation, TeamRole
+from opportune.contrib.teams.schemas import (
+    InvitationCreate,
+    InvitationRead,
+    MemberFilter,
+    MemberRead,
+    MemberUpdate,
+    OwnInvitationRead,
+    TeamCreate,
+    TeamHandOver,
+    TeamRead,
+    TeamUpdate,
+)
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
+from opportune.errors import NotFound
+from opportune.pagination import Page
+from opportune.web.errors.openapi import refusals
+
+router = APIRouter(prefix="/teams", tags=["teams"])
+OF_ONE = refusals(401, 403, 404, 422)
+
+
+@router.get("")
+async def list_teams(user: CurrentUser, session: ReadSession) -> list[TeamRead]:
+    """One's own, first the one that pages show."""
+    return await _own_teams(session, user)
+
+
+@router.post("", status_code=201)
+async def create_team(new: TeamCreate, user: CurrentUser, session: WriteSession) -> TeamRead:
+    """Make a team, and own it."""
+    team = await service.create_team(session, user, new)
+    return await _read(session, team.id, user)
+
+
+@router.get("/invitations")
+async def list_own_invitations(user: CurrentUser, session: ReadSession) -> list[OwnInvitationRead]:
+    """What one is invited to by the address that one has proved."""
+    return [
+        OwnInvitationRead(team=team.name, **invitation.model_dump(include={"id", "role", "expires_at"}))
+        for invitation, team in await invitations.find_own_invitations(session, user)
+    ]
+
+
+@router.post("/invitations/{invitation_id}/accept", responses=refusals(401, 403, 404, 422))
+async def accept(invitation_id: RowId, user: AccountOwner, session: WriteSession) -> TeamRead:
+    """Join the team. Whoever is in it stays what they are."""
+    team = await invitations.accept(session, invitation_id, user)
+    return await _read(session, team.id, user)
+
+
+@router.delete("/invitations/{invitation_id}", status_code=204, responses=refusals(401, 404))
+async def decline(invitation_id: RowId, user: CurrentUser, session: WriteSession) -> None:
+    await invitations.decline(session, invitation_id, user)
+
+
+@router.get("/{team_id}", responses=refusals(401, 404))
+async def read_team(team_id: RowId, user: CurrentUser, session: ReadSession) -> TeamRead:
+    return await _read(session, team_id, user)
+
+
+@router.patch("/{team_id}", responses=OF_ONE)
+async def rename(team_id: RowId, changes: TeamUpdate, user: CurrentUser, session: WriteSession) -> TeamRead:
+    await service.rename_team(session, team_id, user, changes.name)
+    return await _read(session, team_id, user)
+
+
+@router.delete("/{team_id}", status_code=204, responses=OF_ONE)
+async def delete(
+    team_id: RowId, wanted: Reauthentication, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
+) -> None:
+    """Delete a team with all that belongs to it, for its owners, who confirm that it is them."""
+    await service.open_team(context.session, team_id, user, TeamRole.OWNER)
+    await context.manager.release()  # others write while much is deleted
+    await confirm_password(context, user, wanted.current_password)
+    await service.delete_team(context.session, database, team_id, user)
+
+
+@router.post("/{team_id}/switch", responses=refusals(401, 404))
+async def switch(team_id: RowId, user: CurrentUser, session: WriteSession) -> TeamRead:
+    """Have pages show this team from now on. Programs name theirs in the header X-Team."""
+    await service.switch_team(session, team_id, user)
+    return await _read(session, team_id, user)
+
+
+@router.post("/{team_id}/leave", status_code=204, responses=refusals(401, 404, 422))
+async def leave(team_id: RowId, user: CurrentUser, session: WriteSession) -> None:
+    """Leave a team. 422 for its only owner."""
+    await service.leave_team(session, team_id, user)
+
+
+@router.post("/{team_id}/hand-over", status_code=204, responses=OF_ONE)
+async def hand_over(team_id: RowId, wanted: TeamHandOver, user: AccountOwner, context: AccountCtx) -> None:
+    """Make another member the owner in one's place, who confirms that it is them."""
+    team = (await service.open_team(context.session, team_id, user, TeamRole.OWNER)).team
+    await context.manager.release()
+    await confirm_password(context, user, wanted.current_password)
+    owner = await service.hand_over(context.session, team_id, user, wanted.email)
+    send_handed_over_email(context.session, context.settings, owner, team, user)
+
+
+@router.get("/{team_id}/members", responses=refusals(401, 404, 422))
+async def list_members(
+    team_id: RowId, user: CurrentUser, session: ReadSession, wanted: Annotated[MemberFilter, Query()]
+) -> Page[MemberRead]:
+    await service.open_team(session, team_id, user)
+    return await service.find_members(session, team_id, user, wanted)
+
+
+@router.patch("/{team_id}/members/{member_id}", responses=OF_ONE)
+async def change_role(
+    team_id: RowId, member_id: RowId, changes: MemberUpdate, user: AccountOwner, session: WriteSession
+) -> MemberRead:
+    """Give a member another role, up to one's own. 422 for the only owner."""
+    member = await service.change_role(session, team_id, user, member_id, changes.role)
+    person = await session.get_one(User, member.user_id)
+    return service.member_read(member, person, user)
+
+
+@router.delete("/{team_id}/members/{member_id}", status_code=204, responses=OF_ONE)
+async def remove_member(team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession) -> None:
+    """Take a member out of the team, who is no more in it than oneself. 422 for the only owner."""
+    await service.remove_member(session, team_id, user, member_id)
+
+
+@router.get("/{team_id}/invitations", responses=OF_ONE, response_model=list[InvitationRead])
+async def list_invitations(team_id: RowId, user: CurrentUser, session: ReadSession) -> Sequence[TeamInvitation]:
+    """Those that are open, the newest first."""
+    await service.open_team(session, team_id, user, TeamRole.ADMIN)
+    return await invitations.find_invitations(session, team_id)
+
+
+@router.post("/{team_id}/invitations", status_code=201, responses=OF_ONE, response_model=InvitationRead)
+async def invite(team_id: RowId, new: InvitationCreate, user: AccountOwner, context: AccountCtx) -> TeamInvitation:
+    """Invite an address by an e-mail, or once more: the former link ends. The role is up to one's own."""
+    await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
+    return await invite_by_email(context, team_id, user, new)
+
+
+@router.delete("/{team_id}/invitations/{invitation_id}", status_code=204, responses=OF_ONE)
+async def withdraw(team_id: RowId, invitation_id: RowId, user: CurrentUser, session: WriteSession) -> None:
+    await invitations.withdraw(session, team_id, user, invitation_id)
+
+
+async def _own_teams(session: AsyncSession, user: User) -> list[TeamRead]:
+    teams = (await service.read_teams(session, user)).teams
+    return [
+        TeamRead(id=team.id, name=team.name, role=team.role, is_current=place == 0) for place, team in enumerate(teams)
+    ]
+
+
+async def _read(session: AsyncSession, team_id: int, user: User) -> TeamRead:
+    """A team as its member sees it. Raises NotFound."""
+    found = next((team for team in await _own_teams(session, user) if team.id == team_id), None)
+    if found is None:
+        raise NotFound
+    return found

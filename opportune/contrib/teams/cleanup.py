@@ -1,0 +1,19 @@
+"""Throws out invitations that are over: nobody can accept them any more."""
+
+from sqlmodel import col
+
+from opportune.contrib.teams.models import TeamInvitation
+from opportune.db.batches import delete_in_batches
+from opportune.db.database import Database
+from opportune.db.model import utc_now
+from opportune.jobs import JobContext, job
+
+
+async def delete_expired(database: Database) -> int:
+    """Delete invitations that are over, and say how many."""
+    return await delete_in_batches(database, TeamInvitation, col(TeamInvitation.expires_at) <= utc_now())
+
+
+@job("teams.delete_expired", schedule="27 3 * * *")
+async def delete_expired_daily(run: JobContext) -> None:
+    await delete_expired(run.database)

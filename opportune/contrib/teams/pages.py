@@ -1,0 +1,294 @@
+"""The pages of teams: one's own, members, settings."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser, came_from
+from opportune.accounts.models import User
+from opportune.accounts.reauthentication.identity import reauthenticated
+from opportune.accounts.responses import PRIVATE_HEADERS
+from opportune.contrib.teams import invitations, service
+from opportune.contrib.teams.dependencies import get_user_teams
+from opportune.contrib.teams.emails import invite_by_email, send_handed_over_email
+from opportune.contrib.teams.models import TeamRole
+from opportune.contrib.teams.schemas import (
+    InvitationCreate,
+    MemberFilter,
+    MemberUpdate,
+    TeamCreate,
+    TeamDeletion,
+    TeamHandOver,
+    TeamUpdate,
+)
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
+from opportune.errors import FieldErrors, NotFound
+from opportune.web.forms.forms import FILTER_PREFIX, Form, read_form
+from opportune.web.rate_limit import TooManyRequests
+from opportune.web.redirects import safe_redirect_path
+from opportune.web.rendering.flash import flash
+from opportune.web.rendering.templates import templates
+
+TEAMS_PATH = "/teams"
+HAND_OVER, DELETE = "hand-over-", "delete-"
+"""Of ids: both forms ask for the password."""
+OTHER_NAME = "Please type the name of this team."
+
+router = APIRouter(prefix=TEAMS_PATH, dependencies=[Depends(get_user_teams)])
+
+
+@router.get("")
+async def index(request: Request, user: CurrentUser, session: ReadSession) -> Response:
+    context = {
+        "teams": (await service.read_teams(session, user)).teams,
+        "invitations": await invitations.find_own_invitations(session, user),
+    }
+    return templates.render(request, "teams/list.html", context)
+
+
+@router.get("/switcher")
+async def switcher(request: Request, _user: CurrentUser) -> Response:
+    """The current team and the menu, for pages that have not read the teams."""
+    context = {"shown_path": came_from(request).partition("?")[0]}
+    page = templates.render(request, "teams/fetched_switcher.html", context)
+    page.headers.update(PRIVATE_HEADERS)
+    return page
+
+
+@router.get("/new")
+async def new(request: Request, _user: CurrentUser) -> Response:
+    return _show_new(request, Form(TeamCreate))
+
+
+@router.post("/new")
+async def create(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+    form = await read_form(request, TeamCreate)
+    if team := await form.save(lambda new: service.create_team(session, user, new)):
+        flash(request, f"“{team.name}” is made, and you are its owner.")
+        return RedirectResponse(safe_redirect_path(form.value("next"), _path(team.id)), 303)
+    return _show_new(request, form)
+
+
+def _show_new(request: Request, form: Form[TeamCreate]) -> Response:
+    wanted = safe_redirect_path(form.value("next") or request.query_params.get("next"), "")
+    return templates.render(request, "teams/new.html", {"form": form, "next": wanted}, form.status)
+
+
+# Invitations, as who is invited sees them. The link changes nothing: mail programs open links by themselves.
+
+
+@router.get("/invitation")
+async def show_invitation(request: Request, user: OptionalUser, session: ReadSession, token: str = "") -> Response:
+    """What a link invites to. Whoever has not proved the address that it was sent to is told so."""
+    found = await invitations.read_link(session, token)
+    if found is None:
+        answer = templates.render(request, "teams/no_invitation.html", {}, 410)
+    else:
+        invitation, team = found
+        is_theirs = user is not None and user.email == invitation.email
+        context = {"invitation": invitation, "team": team, "is_theirs": is_theirs, "token": token}
+        status = 403 if user and not (is_theirs and user.is_verified) else 200
+        answer = templates.render(request, "teams/invitation.html", context, status)
+    answer.headers.update(PRIVATE_HEADERS)
+    return answer
+
+
+@router.post("/invitations/{invitation_id}/accept")
+async def accept(request: Request, invitation_id: RowId, user: AccountOwner, session: WriteSession) -> Response:
+    try:
+        team = await invitations.accept(session, invitation_id, user)
+    except NotFound:
+        return templates.render(request, "teams/no_invitation.html", {}, 404)
+    except FieldErrors as refusal:
+        flash(request, str(refusal), "danger")
+        return RedirectResponse(TEAMS_PATH, 303)
+    flash(request, f"Welcome to “{team.name}”.")
+    return RedirectResponse(_path(team.id), 303)
+
+
+@router.post("/invitations/{invitation_id}/decline")
+async def decline(request: Request, invitation_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+    await invitations.decline(session, invitation_id, user)
+    return _done(request, TEAMS_PATH, "The invitation is declined.")
+
+
+# One team
+
+
+@router.get("/{team_id}")
+async def members(
+    request: Request, team_id: RowId, user: CurrentUser, session: ReadSession, wanted: Annotated[MemberFilter, Query()]
+) -> Response:
+    access = await service.open_team(session, team_id, user)
+    context = {
+        "page": await service.find_members(session, team_id, user, wanted),
+        "wanted": wanted,
+        "filter": Form(MemberFilter, wanted, prefix=FILTER_PREFIX),
+        "roles": [role for role in TeamRole if access.member.role.includes(role)],
+    }
+    return _show(request, "members", access, **context)
+
+
+@router.post("/{team_id}/switch")
+async def switch(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+    form = await request.form()
+    team = await service.switch_team(session, team_id, user)
+    flash(request, f"You are in “{team.name}” now.")
+    return RedirectResponse(safe_redirect_path(str(form.get("next", "")), _path(team_id)), 303)
+
+
+@router.post("/{team_id}/members/{member_id}/role")
+async def change_role(
+    request: Request, team_id: RowId, member_id: RowId, user: AccountOwner, session: WriteSession
+) -> Response:
+    form = await read_form(request, MemberUpdate)
+    if form.data is None:
+        await service.open_team(session, team_id, user, TeamRole.ADMIN)
+        return _refused(request, team_id, "There is no such role.")
+    try:
+        await service.change_role(session, team_id, user, member_id, form.data.role)
+    except FieldErrors as refusal:
+        return _refused(request, team_id, str(refusal))
+    return _done(request, _path(team_id), "The role is changed.")
+
+
+@router.post("/{team_id}/members/{member_id}/remove")
+async def remove_member(
+    request: Request, team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession
+) -> Response:
+    try:
+        await service.remove_member(session, team_id, user, member_id)
+    except FieldErrors as refusal:
+        return _refused(request, team_id, str(refusal))
+    return _done(request, _path(team_id), "That member is removed.")
+
+
+@router.post("/{team_id}/leave")
+async def leave(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+    try:
+        team = await service.leave_team(session, team_id, user)
+    except FieldErrors as refusal:
+        return _refused(request, team_id, str(refusal))
+    return _done(request, TEAMS_PATH, f"You have left “{team.name}”.")
+
+
+@router.get("/{team_id}/invitations")
+async def list_invitations(request: Request, team_id: RowId, user: CurrentUser, session: ReadSession) -> Response:
+    return await _show_invitations(request, session, team_id, user, Form(InvitationCreate))
+
+
+@router.post("/{team_id}/invitations")
+async def invite(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
+    form = await read_form(request, InvitationCreate)
+    # Others' teams are not there, before anything is counted.
+    await service.open_team(context.session, team_id, user, TeamRole.ADMIN)
+    headers = None
+    try:
+        invited = await form.save(lambda new: invite_by_email(context, team_id, user, new))
+    except TooManyRequests as refusal:
+        form.refuse(refusal.detail, status=refusal.status_code)
+        invited, headers = None, refusal.headers
+    if invited:
+        return _done(request, f"{_path(team_id)}/invitations", f"{invited.email} is invited.")
+    answer = await _show_invitations(request, context.session, team_id, user, form)
+    answer.headers.update(headers or {})
+    return answer
+
+
+@router.post("/{team_id}/invitations/{invitation_id}/withdraw")
+async def withdraw(
+    request: Request, team_id: RowId, invitation_id: RowId, user: CurrentUser, session: WriteSession
+) -> Response:
+    await invitations.withdraw(session, team_id, user, invitation_id)
+    return _done(request, f"{_path(team_id)}/invitations", "The invitation is withdrawn.")
+
+
+@router.get("/{team_id}/settings")
+async def settings(request: Request, team_id: RowId, user: CurrentUser, session: ReadSession) -> Response:
+    return await _show_settings(request, session, team_id, user)
+
+
+@router.post("/{team_id}/settings")
+async def rename(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
+    form = await read_form(request, TeamUpdate)
+    if await form.save(lambda changed: service.rename_team(session, team_id, user, changed.name)):
+        return _done(request, f"{_path(team_id)}/settings", "The name is saved.")
+    return await _show_settings(request, session, team_id, user, rename=form)
+
+
+@router.post("/{team_id}/hand-over")
+async def hand_over(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
+    form = await read_form(request, TeamHandOver, prefix=HAND_OVER)
+    access = await service.open_team(context.session, team_id, user, TeamRole.OWNER)
+    await context.manager.release()  # guesses are counted by others
+    if wanted := await reauthenticated(context, user, form):
+        try:
+            owner = await service.hand_over(context.session, team_id, user, wanted.email)
+        except FieldErrors as refusal:
+            form.show(refusal)
+        else:
+            send_handed_over_email(context.session, context.settings, owner, access.team, user)
+            return _done(request, _path(team_id), f"{owner.email} is the owner now, and you are an admin.")
+    return await _show_settings(request, context.session, team_id, user, hand_over=form)
+
+
+@router.post("/{team_id}/delete")
+async def delete(
+    request: Request, team_id: RowId, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
+) -> Response:
+    form = await read_form(request, TeamDeletion, prefix=DELETE)
+    name = (await service.open_team(context.session, team_id, user, TeamRole.OWNER)).team.name
+    await context.manager.release()
+    if form.data and form.data.name != name:
+        form.refuse(OTHER_NAME, "name")
+    if await reauthenticated(context, user, form):
+        await context.manager.release()  # others write while much is deleted
+        await service.delete_team(context.session, database, team_id, user)
+        return _done(request, TEAMS_PATH, f"“{name}” is deleted.")
+    return await _show_settings(request, context.session, team_id, user, delete=form)
+
+
+async def _show_invitations(
+    request: Request, session: AsyncSession, team_id: int, user: User, form: Form[InvitationCreate]
+) -> Response:
+    access = await service.open_team(session, team_id, user, TeamRole.ADMIN)
+    allowed = (role.value for role in reversed(TeamRole) if access.member.role.includes(role))
+    form.offer({"role": {role: role.capitalize() for role in allowed}})
+    open_ones = await invitations.find_invitations(session, team_id)
+    return _show(request, "invitations", access, form.status, form=form, invitations=open_ones)
+
+
+async def _show_settings(
+    request: Request, session: AsyncSession, team_id: int, user: User, **sent: Form[Any]
+) -> Response:
+    access = await service.open_team(session, team_id, user)
+    forms: dict[str, Form[Any]] = {
+        "rename": Form(TeamUpdate, access.team),
+        "hand_over": Form(TeamHandOver, prefix=HAND_OVER),
+        "delete": Form(TeamDeletion, prefix=DELETE),
+    }
+    status = max((form.status for form in sent.values()), default=200)
+    return _show(request, "settings", access, status, **forms | sent)
+
+
+def _show(request: Request, page: str, access: service.TeamAccess, status: int = 200, /, **context: Any) -> Response:
+    return templates.render(
+        request, f"teams/{page}.html", {"team": access.team, "me": access.member, **context}, status
+    )
+
+
+def _path(team_id: int) -> str:
+    return f"{TEAMS_PATH}/{team_id}"
+
+
+def _done(request: Request, path: str, words: str) -> Response:
+    flash(request, words)
+    return RedirectResponse(path, 303)
+
+
+def _refused(request: Request, team_id: int, words: str) -> Response:
+    flash(request, words, "danger")
+    return RedirectResponse(_path(team_id), 303)

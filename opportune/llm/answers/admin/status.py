@@ -1,0 +1,31 @@
+"""Lights of the status page for answers: today's use, and whether answers are switched off."""
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from opportune.feature import HealthLight
+from opportune.llm.spending.guard import SpendingGuard
+from opportune.llm.spending.limits import money
+from opportune.llm.spending.models import TOTAL, LlmUsage
+from opportune.llm.spending.switch import read_switch
+
+
+async def spending_lights(app: FastAPI) -> Sequence[HealthLight]:
+    guard: SpendingGuard = app.state.llm.guard
+    sums = [
+        func.sum(column)
+        for column in (LlmUsage.calls, LlmUsage.prompt_tokens, LlmUsage.completion_tokens, LlmUsage.cost_micro)
+    ]
+    query = select(*sums).where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) == guard.now().date())
+    async with app.state.database.reader(fresh=True) as session:
+        off = await read_switch(session)
+        calls, prompt, completion, cost = (int(number or 0) for number in (await session.execute(query)).one())
+    words = f"{calls:,} answers, {prompt + completion:,} tokens, {money(cost, guard.own.llm_currency)}"
+    spent = HealthLight("Today", words, address="/admin/llm")
+    if off is None:
+        return [spent]
+    hint = "Operations switches them on."
+    return [HealthLight("Answers", f"switched off by {off.said}", "notice", "/admin/operations", hint), spent]

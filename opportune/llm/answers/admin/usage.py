@@ -1,0 +1,148 @@
+"""Use and cost of language models by day, model and user, for the page /admin/llm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.accounts.models import User
+from opportune.admin.dashboard.charts import Chart
+from opportune.config.llm_models import MICRO_PER_UNIT
+from opportune.llm.guard import SITE
+from opportune.llm.spending.guard import SpendingGuard
+from opportune.llm.spending.ledger import standing
+from opportune.llm.spending.limits import money
+from opportune.llm.spending.models import OWN, TOTAL, VISITORS, LlmUsage
+from opportune.llm.spending.switch import read_switch
+
+PERIODS_DAYS = (30, 7, 90)
+MAX_PEOPLE = 50
+"""Rows of the table, including the sums of the site and of visitors."""
+LEFT = "People who have left"
+NAMES = {OWN: "The site's jobs and commands", VISITORS: "Visitors"}
+
+TOKENS = col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens)
+
+
+@dataclass(frozen=True)
+class UsageRow:
+    """A row of a table."""
+
+    name: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    estimated_tokens: int
+    cost_micro: int
+    user_id: int | None = None
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+SUMS = [
+    func.sum(column)
+    for column in (
+        col(LlmUsage.calls),
+        col(LlmUsage.prompt_tokens),
+        col(LlmUsage.completion_tokens),
+        col(LlmUsage.estimated_tokens),
+        col(LlmUsage.cost_micro),
+    )
+]
+
+
+async def usage_context(request: Request) -> dict[str, Any]:
+    """Read the variables of the page from the period and the model of the query string."""
+    guard: SpendingGuard = request.app.state.llm.guard
+    query = request.query_params
+    days = next((each for each in PERIODS_DAYS if query.get("days") == str(each)), PERIODS_DAYS[0])
+    today, model = guard.now().date(), query.get("model", "")
+    first = today - timedelta(days=days - 1)
+    async with request.app.state.database.reader(fresh=True) as session:
+        context: dict[str, Any] = {
+            "off": await read_switch(session),
+            "limits": await _limits(session, guard, today),
+            "charts": await _charts(session, first, days, model, guard.own.llm_currency),
+            "models": await _models(session, first),
+            "people": await _people(session, first, model),
+        }
+    return context | {
+        "periods": sorted(PERIODS_DAYS),
+        "days": days,
+        "model": model,
+        "max_people": MAX_PEOPLE,
+        "money": lambda micro: money(int(micro), guard.own.llm_currency),
+    }
+
+
+async def _limits(session: AsyncSession, guard: SpendingGuard, today: date) -> list[tuple[str, str, int]]:
+    """Return the limits of the site: the amount, the period, and the percentage that is used."""
+    sums = (await standing(session, SITE, today)).everybody
+    return [
+        (guard.words.amount(limit), limit.period, 100 * sums.used(limit) // limit.amount)
+        for limit in guard.limits
+        if limit.scope == "site"
+    ]
+
+
+async def _charts(session: AsyncSession, first: date, days: int, model: str, currency: str) -> list[Chart]:
+    """Draw tokens, cost and answers by day for one model or all. With several models, add the tokens of each."""
+    before = first - timedelta(days=days)
+    query = select(col(LlmUsage.day), col(LlmUsage.model), TOKENS, col(LlmUsage.cost_micro), col(LlmUsage.calls))
+    query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= before, _of(model))
+    rows = (await session.execute(query)).all()
+
+    def chart(label: str, column: int, name: str = "", per: int = 1) -> Chart:
+        sums: dict[date, int] = {}
+        for row in rows:
+            if name in ("", row[1]):
+                sums[row[0]] = sums.get(row[0], 0) + row[column]
+        points = [(day, _part(sums.get(day, 0), per)) for day in (first + timedelta(days=n) for n in range(days))]
+        return Chart(label, points, _part(sum(number for day, number in sums.items() if day < first), per))
+
+    charts = [chart("Tokens", 2), chart(f"Cost in {currency}", 3, per=MICRO_PER_UNIT), chart("Answers", 4)]
+    names = sorted({row[1] for row in rows})
+    return charts + ([chart(f"Tokens of {name}", 2, name) for name in names] if len(names) > 1 else [])
+
+
+def _part(number: int, per: int) -> Any:
+    return number if per == 1 else (Decimal(number) / per).quantize(Decimal("0.01"))
+
+
+async def _models(session: AsyncSession, first: date) -> Sequence[UsageRow]:
+    query = select(col(LlmUsage.model), *SUMS).where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= first)
+    rows = await session.execute(query.group_by(col(LlmUsage.model)).order_by(func.sum(TOKENS).desc()))
+    return [UsageRow(name, *map(int, numbers)) for name, *numbers in rows]
+
+
+async def _people(session: AsyncSession, first: date, model: str) -> Sequence[UsageRow]:
+    """Return the sums of site and visitors, then the users with the highest use."""
+    is_user = and_(col(LlmUsage.payer) == "", col(LlmUsage.owner_id).is_not(None))
+    payer_name = case((is_user, User.email), (col(LlmUsage.payer) == "", LEFT), else_=col(LlmUsage.payer))
+    is_listed = or_(col(LlmUsage.payer) == "", col(LlmUsage.payer).in_(NAMES))
+    query = (
+        select(payer_name, *SUMS, col(LlmUsage.owner_id))
+        .join(User, col(User.id) == col(LlmUsage.owner_id), isouter=True)
+        .where(is_listed, col(LlmUsage.day) >= first, _of(model))
+        .group_by(payer_name, col(LlmUsage.owner_id))
+        .order_by(col(LlmUsage.owner_id).is_not(None), func.sum(col(LlmUsage.cost_micro)).desc())
+        .order_by(func.sum(TOKENS).desc())
+        .limit(MAX_PEOPLE)
+    )
+    rows = await session.execute(query)
+    return [
+        replace(UsageRow(NAMES.get(name, name), *map(int, numbers)), user_id=owner_id)
+        for name, *numbers, owner_id in rows
+    ]
+
+
+def _of(model: str) -> ColumnElement[bool]:
+    return col(LlmUsage.model) == model if model else true()

@@ -1,0 +1,24 @@
+"""What `oppman.py check` says of the search of the web."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from opportune.checks import Finding
+from opportune.config.settings import Settings
+from opportune.db.url.providers import is_local
+from opportune.llm.answers.settings import AnswersSettings
+
+
+def check_web_search(settings: Settings) -> Iterator[Finding]:
+    """Faults in WEB_SEARCH_URL itself stop the start already."""
+    url = settings.of(AnswersSettings).web_search_url.get_secret_value()
+    if not url:
+        return
+    from opportune.llm import models_of  # noqa: PLC0415 - as in opportune.checks
+
+    if url.startswith("http://") and not is_local(urlsplit(url).hostname or ""):
+        yield Finding("WEB_SEARCH_URL begins with http://: what is looked for travels in the open.", is_error=False)
+    if not any(model.calls_tools for model in models_of(settings)):
+        yield Finding(
+            "WEB_SEARCH_URL has no effect: no model calls tools. Set calls_tools for one in LLM_MODELS.", is_error=False
+        )

@@ -1,0 +1,35 @@
+from opportune.feature import Feature, Metric
+from opportune.llm.answers import api, pages
+from opportune.llm.answers.admin.operations import OPERATIONS, PANELS
+from opportune.llm.answers.admin.status import spending_lights
+from opportune.llm.answers.attachments import delete_theirs
+from opportune.llm.answers.checks import check_web_search
+from opportune.llm.answers.chosen_model import ChosenModel
+from opportune.llm.answers.lifespan import running_answers
+from opportune.llm.answers.models import Answer, AnswerAttachment, AnswerChunk
+from opportune.llm.answers.personal import personal_data
+from opportune.llm.answers.settings import AnswersSettings
+from opportune.llm.spending.checks import check_spending
+from opportune.llm.spending.guard import SpendingGuard
+from opportune.llm.spending.jobs import forget_visitors
+from opportune.llm.spending.models import LlmReservation, LlmState, LlmUsage
+
+answers = Feature(
+    name="answers",
+    summary="Answers of language models that outlive their request, for features that ask for them.",
+    models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState, ChosenModel),
+    metrics=(Metric("Answers", Answer.created_at),),
+    pages=pages.router,
+    api=api.router,
+    admin="opportune.llm.answers.admin.views",
+    admin_operations=OPERATIONS,
+    admin_panels=PANELS,
+    status={"Language models": spending_lights},
+    personal_data=personal_data,
+    settings=AnswersSettings,
+    llm_guard=SpendingGuard,
+    checks=(check_spending, check_web_search),
+    jobs=(forget_visitors,),
+    lifespan=running_answers,
+    hooks=(delete_theirs,),
+)

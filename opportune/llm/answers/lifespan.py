@@ -1,0 +1,55 @@
+"""Starts and stops the answers with the application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from opportune.llm.answers.manager import AnswerManager
+from opportune.llm.answers.settings import AnswersSettings, grace_seconds
+from opportune.llm.answers.within_requests import RequestAnswerManager
+from opportune.llm.language_model import LanguageModel
+from opportune.llm.tools import full_toolbox_of
+from opportune.llm.tools.toolbox import offer, retrieval_of
+from opportune.runtime.tasks import cancel_and_wait
+from opportune.server import shutting_down
+from opportune.server.shutdown import next_version_serves
+
+
+@asynccontextmanager
+async def running_answers(app: FastAPI) -> AsyncIterator[None]:
+    llm: LanguageModel = app.state.llm
+    manager = app.state.answers = _manager_class(app)(
+        app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage, lambda: retrieval_of(app)
+    )
+    manager.open(watch=not getattr(app.state, "is_quiet", False))
+    settings = app.state.settings.of(AnswersSettings)
+    if url := settings.web_search_url.get_secret_value():
+        from opportune.llm.tools.web_search import parse_web_search_url, web_search_tool  # noqa: PLC0415 - for those who have one
+
+        offer(app, "web", [web_search_tool(parse_web_search_url(url))])
+    grace = grace_seconds(settings, is_production=app.state.settings.is_production)
+    # The port opens while the model gets ready.
+    getting_ready = asyncio.create_task(llm.setup())
+    closing = asyncio.create_task(_close_in_time(app, manager, grace))
+    try:
+        yield
+    finally:
+        shutting_down(app).set()
+        await cancel_and_wait(getting_ready)
+        await asyncio.wait([closing])
+
+
+def _manager_class(app: FastAPI) -> type[AnswerManager]:
+    if app.state.settings.jobs != "request":
+        return AnswerManager
+
+    return RequestAnswerManager
+
+
+async def _close_in_time(app: FastAPI, manager: AnswerManager, grace: float) -> None:
+    # The server waits for open streams before it ends the lifespan: their answers must end first.
+    await shutting_down(app).wait()
+    # A remote model cannot go on with the words of another request. While another process serves, nobody waits.
+    await manager.close(app.state.settings.llm_timeout if next_version_serves.is_set() else grace)

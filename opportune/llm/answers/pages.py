@@ -1,0 +1,116 @@
+"""Addresses that every feature's answers have: shown alone, streamed into any page, stopped, tried again, continued,
+rated."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import Response
+
+from opportune.accounts.dependencies import CurrentUser, came_from
+from opportune.db.model import RowId
+from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.llm.answers import rating as ratings
+from opportune.llm.answers.attachments import find_attachments
+from opportune.llm.answers.dependencies import Answers, CurrentAnswer, CurrentStream
+from opportune.llm.answers.events import answer_gone
+from opportune.llm.answers.models import Answer
+from opportune.llm.answers.shown import ShownAnswer, answer_path, show_answer
+from opportune.storage import StorageDependency
+from opportune.web import EventStream, is_htmx, redirect, templates
+from opportune.web.redirects import safe_redirect_path
+
+router = APIRouter(prefix="/answers")
+
+Call = Annotated[int, Form(ge=0)]
+"""The place of a call among those of its answer."""
+
+
+@router.get("/attachments/{attachment_id}")
+async def attachment(
+    request: Request, attachment_id: RowId, user: CurrentUser, session: ReadSession, storage: StorageDependency
+) -> Response:
+    """A file of the person who asks: a picture is shown, anything else is kept by its name."""
+    found = (await find_attachments(session, user.id, [attachment_id])).get(attachment_id)
+    if found is None:
+        raise HTTPException(404)
+    url = await storage.url(found.stored_as, download_as="" if found.is_picture else found.filename)
+    return redirect(request, url)
+
+
+@router.get("/{answer_id}")
+async def page(request: Request, answer: CurrentAnswer, answers: Answers) -> Response:
+    return templates.render(request, "answers/page.html", {"answer": await answers.shown(answer)})
+
+
+@router.get("/{answer_id}/stream", response_class=EventStream)
+async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
+    if answer_stream is None:
+        return EventStream(answer_gone())
+
+    async def article(answer: Answer) -> str:
+        context = {"answer": await ShownAnswer.of(answer)}
+        return templates.render_block_to_string(request, "answers/answer.html", "article", context)
+
+    return EventStream(answer_stream.html(article))
+
+
+@router.post("/{answer_id}/stop")
+async def stop(request: Request, answer: CurrentAnswer, answers: Answers) -> Response:
+    await answers.stop(answer)
+    # With htmx the stream brings the answer's last state.
+    return Response(status_code=204) if is_htmx(request) else redirect(request, answer_path(answer))
+
+
+@router.post("/{answer_id}/approve")
+async def approve(
+    request: Request,
+    answer: CurrentAnswer,
+    session: WriteSession,
+    answers: Answers,
+    call: Call,
+    rest: Annotated[bool, Form()] = False,
+) -> Response:
+    await answers.approve(session, answer, call, rest=rest)
+    return _decided(request, answer)
+
+
+@router.post("/{answer_id}/refuse")
+async def refuse(
+    request: Request, answer: CurrentAnswer, session: WriteSession, answers: Answers, call: Call
+) -> Response:
+    await answers.refuse(session, answer, call)
+    return _decided(request, answer)
+
+
+def _decided(request: Request, answer: Answer) -> Response:
+    """Back to the page that showed it; with htmx the stream brings what becomes of it."""
+    return Response(status_code=204) if is_htmx(request) else _back(request, answer)
+
+
+def _back(request: Request, answer: Answer) -> Response:
+    page = safe_redirect_path(came_from(request))
+    return redirect(request, page if page != "/" else answer_path(answer))
+
+
+@router.post("/{answer_id}/rate")
+async def rate(
+    request: Request, answer: CurrentAnswer, session: WriteSession, rating: Annotated[ratings.RatingUpdate, Form()]
+) -> Response:
+    rated = await ratings.rate(session, answer, rating)
+    if not is_htmx(request):
+        return _back(request, answer)
+    return templates.render_block(request, "answers/rating.html", "rating", {"answer": rated})
+
+
+@router.post("/{answer_id}/retry")
+async def retry(
+    request: Request, answer: CurrentAnswer, user: CurrentUser, session: WriteSession, answers: Answers
+) -> Response:
+    return await show_answer(request, await answers.retry(session, answer))
+
+
+@router.post("/{answer_id}/continue")
+async def resume(
+    request: Request, answer: CurrentAnswer, user: CurrentUser, session: WriteSession, answers: Answers
+) -> Response:
+    return await show_answer(request, await answers.resume(session, answer))

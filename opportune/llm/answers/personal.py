@@ -1,0 +1,57 @@
+"""Personal data in answers, which go with the row of whoever asked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.feature import Person, PersonalData
+from opportune.llm.answers.models import Answer, AnswerAttachment
+from opportune.llm.spending.models import LlmUsage
+
+EXPORTED_FILE_FIELDS = {"topic", "filename", "content_type", "size_bytes", "stored_as", "created_at"}
+EXPORTED_FIELDS = {
+    "topic",
+    "question",
+    "text",
+    "reasoning",
+    "sources",
+    "status",
+    "model",
+    "rating",
+    "rating_note",
+    "created_at",
+}
+
+EXPORTED_RATING_FIELDS = {"topic", "rating", "rating_note", "created_at"}
+
+
+async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    # Without a question they belong to rows of a feature, which tells them itself.
+    theirs = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.question) != "")
+    answers = await session.scalars(theirs.order_by(col(Answer.id)))
+    rated = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.rating).is_not(None))
+    ratings = await session.scalars(rated.order_by(col(Answer.id)))
+    files = await session.scalars(select(AnswerAttachment).where(col(AnswerAttachment.owner_id) == person.id))
+    usage = await session.scalars(select(LlmUsage).where(col(LlmUsage.owner_id) == person.id))
+    return {
+        "answers": [answer.model_dump(include=EXPORTED_FIELDS, warnings=False) for answer in answers],
+        "ratings": [answer.model_dump(include=EXPORTED_RATING_FIELDS, warnings=False) for answer in ratings],
+        "attachments": [file.model_dump(include=EXPORTED_FILE_FIELDS) for file in files],
+        "usage": [row.model_dump(exclude={"id", "owner_id", "payer"}) for row in usage],
+    }
+
+
+async def list_files(session: AsyncSession, person: Person) -> Sequence[str]:
+    names = select(col(AnswerAttachment.stored_as)).where(col(AnswerAttachment.owner_id) == person.id)
+    return (await session.scalars(names)).all()
+
+
+personal_data = PersonalData(
+    summary="Your questions to language models, with their answers, what you said of these, the files that you have "
+    "attached, and how much you have used each day",
+    read=read,
+    files=list_files,
+)

@@ -1,0 +1,1 @@
+"""Clients of language models: OpenAI-compatible endpoints, a model on this machine, and a fake for tests."""

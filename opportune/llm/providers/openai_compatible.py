@@ -1,0 +1,126 @@
+"""Any endpoint that speaks OpenAI's chat completions: OpenRouter, OpenAI, Ollama, vLLM, llama.cpp and many more."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from opportune.llm.providers.openai_stream import ChatCompletionReader
+from opportune.llm.providers.provider import Chunk, LLMError, Message, Picture, Provider, Timeouts, ToolSchema
+
+if TYPE_CHECKING:
+    from opportune.llm.providers.http_client import Body, ChatCompletionsClient
+
+
+class OpenAICompatible(Provider):
+    """Provider for one endpoint and model. Retries are up to the caller."""
+
+    headers: Mapping[str, str] = {}
+    """Headers that each request also has."""
+    parameters: Mapping[str, object] = {}
+    """Parameters that each request also has. They replace those of the same name."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: SecretStr,
+        model: str,
+        limits: Timeouts,
+        *,
+        context_budget: int = 8_000,
+        max_tokens: int = 4_096,
+        through_proxy: bool = True,
+    ) -> None:
+        """`through_proxy`: obey the proxy variables of the environment."""
+        self.name = model or urlsplit(base_url).hostname or "the model"
+        self.context_budget = context_budget
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._api_key = api_key
+        self._model = model
+        self._limits = limits
+        self._max_tokens = max_tokens
+        self._through_proxy = through_proxy
+        self._upstream: ChatCompletionsClient | None = None
+        self._opening = asyncio.Lock()
+
+    async def close(self) -> None:
+        if self._upstream:
+            await self._upstream.close()
+            self._upstream = None
+
+    def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> AsyncGenerator[Chunk, None]:
+        return self.stream_with_tools(messages, (), temperature=temperature)
+
+    async def stream_with_tools(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
+    ) -> AsyncGenerator[Chunk, None]:
+        upstream = await self._open()
+        answer = ChatCompletionReader()
+        try:
+            async with aclosing(upstream.events(self._body(messages, tools, temperature))) as events:
+                async for data in events:
+                    for piece in answer.take(data):
+                        yield piece
+                    if answer.over:
+                        break
+        except LLMError:
+            # With its finish_reason seen, nothing but the token counts can be missing.
+            if not answer.finished:
+                raise
+        for piece in answer.take_rest():
+            yield piece
+        yield answer.finish()
+
+    async def _open(self) -> "ChatCompletionsClient":
+        async with self._opening:
+            if self._upstream is None:
+                self._upstream = await asyncio.to_thread(self._make_upstream)
+            return self._upstream
+
+    def _make_upstream(self) -> "ChatCompletionsClient":
+        from opportune.llm.providers.http_client import ChatCompletionsClient  # noqa: PLC0415 - takes 0.2 s; see there
+
+        return ChatCompletionsClient(
+            *(self._url, self._api_key.get_secret_value().strip(), self._limits),
+            through_proxy=self._through_proxy,
+            headers=self.headers,
+            optional=[*self.parameters, "temperature"],
+        )
+
+    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None) -> "Body":
+        # OpenAI's newer models refuse max_tokens; nobody else is sure to know its successor.
+        limit = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
+        body: dict[str, object] = {
+            "messages": [_as_json(message) for message in messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            limit: self._max_tokens,
+        }
+        if tools:
+            body["tools"] = [{"type": "function", "function": asdict(each)} for each in tools]
+        if temperature is not None:
+            body["temperature"] = temperature
+        return body | ({"model": self._model} if self._model else {}) | dict(self.parameters)
+
+
+def _as_json(message: Message) -> dict[str, object]:
+    content: object = message.content
+    if message.pictures:  # many know texts alone, and none needs parts for one
+        text = [{"type": "text", "text": message.content}] if message.content else []
+        content = [*text, *({"type": "image_url", "image_url": {"url": data_url(each)}} for each in message.pictures)]
+    body: dict[str, object] = {"role": message.role, "content": content}
+    if message.tool_calls:
+        body["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    return body | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
+
+
+def data_url(picture: Picture) -> str:
+    return f"data:{picture.content_type};base64,{b64encode(picture.content).decode()}"

@@ -1,0 +1,210 @@
+"""Reads an answer from the chunks of the OpenAI streaming format."""
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from opportune.llm.providers.errors import error_for_status
+from opportune.llm.providers.provider import EMPTY, Done, LLMError, Reasoning, ToolCall
+from opportune.llm.providers.think_tags import ThinkTagSplitter
+from opportune.schemas import Schema
+
+MAX_ANSWER_LENGTH = 200_000
+MAX_REASONING_LENGTH = 200_000
+MAX_TOOL_CALLS = 16
+"""What a model may ask for at once."""
+DONE_MARKER = b"[DONE]"
+TRUNCATED_REASONS = {"length", "content_filter"}
+
+OUT_OF_TOKENS = (
+    "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
+)
+ONLY_REASONING = "The model thought, but gave no answer. Try again."
+
+
+class _Function(Schema):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _CallPiece(Schema):
+    index: int = Field(default=0, ge=0, lt=MAX_TOOL_CALLS)
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Part(Schema):
+    """A part of a content that is a list, as Mistral's reasoning models send it."""
+
+    text: Any = None
+    thinking: Any = None
+    """Reasoning: a text, or a list of parts."""
+
+
+class _Delta(Schema):
+    content: str | list[_Part] | None = None
+    reasoning_content: Any = None
+    """Reasoning, as DeepSeek, Qwen and llama.cpp name it."""
+    reasoning: Any = None
+    """Reasoning, as OpenRouter, Groq, Ollama and newer vLLM name it. Some send both fields with the same text."""
+    tool_calls: list[_CallPiece] | None = None
+
+    @property
+    def text(self) -> str:
+        if not isinstance(self.content, list):
+            return self.content or ""
+        return "".join(_words(part.text) for part in self.content)
+
+    @property
+    def thought(self) -> str:
+        field = next(filter(None, map(_words, (self.reasoning_content, self.reasoning))), "")
+        parts = self.content if isinstance(self.content, list) else []
+        return field + "".join(_words(part.thinking) for part in parts)
+
+
+def _words(value: Any) -> str:
+    """The text of a field that is a text, or a list of parts with texts."""
+    if isinstance(value, list):
+        return "".join(_words(part.get("text")) for part in value if isinstance(part, dict))
+    return value if isinstance(value, str) else ""
+
+
+class _Choice(Schema):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _PromptDetails(Schema):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(Schema):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(Schema):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+class _Chunk(Schema):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+class ChatCompletionReader:
+    """Reads one answer as it grows, and knows whether it came to its end."""
+
+    def __init__(self) -> None:
+        self._length = 0
+        self._has_words = False
+        self._reasoning_length = 0
+        self._think_tags = ThinkTagSplitter()
+        self._reason: str | None = None
+        self._usage = _Usage()
+        self._calls: dict[int, ToolCall] = {}
+        self.over = False
+        """Whether the rest of the stream is of no interest."""
+
+    @property
+    def finished(self) -> bool:
+        return self.over or self._reason is not None
+
+    def take(self, data: bytes) -> list[str | Reasoning]:
+        """Return the reasoning and the text that one event's data adds.
+
+        Raises:
+            LLMError: the data is not a chunk, or it reports an error.
+        """
+        if data == DONE_MARKER:
+            self.over = True
+            return []
+        chunk = _parse(data)
+        self._usage = chunk.usage or self._usage
+        thought = "".join(choice.delta.thought for choice in chunk.choices or () if choice.delta)
+        reasoning, text = self._think_tags.feed("".join(self._text_of(choice) for choice in chunk.choices or ()))
+        return self._pieces(thought + reasoning, text)
+
+    def take_rest(self) -> list[str | Reasoning]:
+        """Return what was held back because it looked like the beginning of a tag."""
+        return self._pieces(*self._think_tags.finish())
+
+    def finish(self) -> Done:
+        """Close the answer.
+
+        Raises:
+            LLMError: it broke off, or it is empty.
+        """
+        if not self.finished:
+            raise LLMError("interrupted", "The answer broke off before its end.")
+        done = self._done()
+        if not (self._has_words or done.tool_calls):
+            raise self._empty(done)
+        return done
+
+    def _done(self) -> Done:
+        usage = self._usage
+        prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+        return Done(
+            *(usage.prompt_tokens, usage.completion_tokens),
+            truncated=self._is_cut or self._reason in TRUNCATED_REASONS,
+            tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
+            cached_tokens=prompt.cached_tokens if prompt else None,
+            reasoning_tokens=completion.reasoning_tokens if completion else None,
+        )
+
+    def _empty(self, done: Done) -> LLMError:
+        """Explain why there is no text. Some models count their reasoning, but never send it."""
+        if self._reason == "length" or self._is_cut:
+            return LLMError("out_of_tokens", OUT_OF_TOKENS, done=done)
+        has_thought = bool(self._reasoning_length or done.reasoning_tokens)
+        return LLMError("empty", ONLY_REASONING if has_thought else EMPTY, done=done)
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._length >= MAX_ANSWER_LENGTH or self._reasoning_length >= MAX_REASONING_LENGTH
+
+    def _pieces(self, reasoning: str, text: str) -> list[str | Reasoning]:
+        reasoning, text = self._add_reasoning(reasoning), self._add(text)
+        self._has_words = self._has_words or bool(text.strip())
+        return [*([Reasoning(reasoning)] if reasoning else []), *([text] if text else [])]
+
+    def _text_of(self, choice: _Choice) -> str:
+        self._reason = choice.finish_reason or self._reason
+        for piece in (choice.delta and choice.delta.tool_calls) or ():
+            self._take_call(piece)
+        return choice.delta.text if choice.delta else ""
+
+    def _take_call(self, piece: _CallPiece) -> None:
+        """Name and id come once, the arguments in pieces; some endpoints give no id."""
+        called = piece.function or _Function()
+        call = self._calls.setdefault(piece.index, ToolCall(piece.id or f"call_{piece.index}", "", ""))
+        arguments = call.arguments + self._add(called.arguments or "")
+        self._calls[piece.index] = replace(call, name=call.name or called.name or "", arguments=arguments)
+
+    def _add(self, text: str) -> str:
+        text = text[: MAX_ANSWER_LENGTH - self._length]
+        self._length += len(text)
+        self.over = self.over or self._is_cut
+        return text
+
+    def _add_reasoning(self, text: str) -> str:
+        text = text[: MAX_REASONING_LENGTH - self._reasoning_length]
+        self._reasoning_length += len(text)
+        self.over = self.over or self._is_cut
+        return text
+
+
+def _parse(data: bytes) -> _Chunk:
+    try:
+        chunk = _Chunk.model_validate_json(data)
+    except ValidationError:
+        raise LLMError("malformed", "The model's endpoint sent something that is not part of an answer.") from None
+    if chunk.error:
+        code = chunk.error.get("code") if isinstance(chunk.error, dict) else None
+        raise error_for_status(code if isinstance(code, int) else 500)
+    return chunk

@@ -1,0 +1,20 @@
+"""Functions of the site that a language model may have called, as the person who asks it."""
+
+from opportune.llm.tools.api_tools import api_tools
+from opportune.llm.tools.conversation import ToolRun, converse
+from opportune.llm.tools.source import Source
+from opportune.llm.tools.tool import Tool, tool
+from opportune.llm.tools.toolbox import Toolbox, ToolResult, full_toolbox_of, toolbox_of
+
+__all__ = [
+    "Source",
+    "Tool",
+    "ToolResult",
+    "ToolRun",
+    "Toolbox",
+    "api_tools",
+    "converse",
+    "full_toolbox_of",
+    "tool",
+    "toolbox_of",
+]

@@ -1,0 +1,49 @@
+"""Card, buttons and status light of backups in the admin."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.errors import OperatorError
+from opportune.feature import AdminPanel, HealthLight
+from opportune.jobs import JobDefinition, defer
+from opportune.ops.backup.jobs import BackupState, backup_state, make_backup, rehearse_restore
+
+
+async def _read_state(app: FastAPI) -> BackupState:
+    async with app.state.database.reader(fresh=True) as session:
+        return await backup_state(session, app.state.settings)
+
+
+async def _panel_context(request: Request) -> Mapping[str, Any]:
+    return {"backups": await _read_state(request.app)}
+
+
+async def backup_lights(app: FastAPI) -> list[HealthLight]:
+    backups = await _read_state(app)
+    if not backups.is_on:
+        hint = "docs/backups.md has how; Operations makes one now."
+        return [HealthLight("Backups", str(backups), "notice", hint=hint)]
+    return [HealthLight("Backups", str(backups), "ok" if backups.is_well else "fault")]
+
+
+async def back_up_now(session: AsyncSession, request: Request) -> str:
+    return _queue(session, request, make_backup, "Queued: a backup.")
+
+
+async def rehearse_now(session: AsyncSession, request: Request) -> str:
+    return _queue(session, request, rehearse_restore, "Queued: a restore of the newest backup, as a rehearsal.")
+
+
+def _queue(session: AsyncSession, request: Request, job: JobDefinition[[]], message: str) -> str:
+    if not request.app.state.settings.backup_url.get_secret_value().strip():
+        raise OperatorError("BACKUP_URL is empty: say where backups are to go (docs/backups.md).")
+    defer(session, job())
+    return message
+
+
+PANELS = (AdminPanel("operations", "backup/admin_operations.html", _panel_context),)
+OPERATIONS = {"back-up-now": back_up_now, "rehearse-restore": rehearse_now}

@@ -1,0 +1,40 @@
+"""Admin pages of backups: make and download one, and the list of scheduled backups."""
+
+import asyncio
+from typing import Any
+
+from sqladmin import expose
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.operations.page import OperationsPage
+from opportune.admin.operations.reauthentication import OPERATIONS_PATH, reauthentication_required
+from opportune.errors import OperatorError
+from opportune.ops.backup.admin.download import download_backup
+from opportune.ops.backup.jobs import backup_state
+from opportune.ops.backup.store import BackupStore
+from opportune.web.rendering.flash import flash
+
+
+class BackupAdmin(OperationsPage):
+    @expose("/operations/backup", methods=["POST"], identity="operations-backup")
+    @reauthentication_required
+    async def download(self, request: Request) -> Response:
+        try:
+            return await download_backup(request)
+        except OperatorError as error:
+            flash(request, str(error), "danger")
+            return RedirectResponse(OPERATIONS_PATH, 303)
+
+    @expose("/operations/backups", identity="operations-backups")
+    @reauthentication_required
+    async def list_backups(self, request: Request) -> Response:
+        settings = request.app.state.settings
+        async with request.app.state.database.reader(fresh=True) as session:
+            context: dict[str, Any] = {"backups": await backup_state(session, settings), "found": [], "fault": ""}
+        try:
+            store = BackupStore(settings)
+            context |= {"place": store.label, "found": await asyncio.to_thread(store.all)}
+        except OperatorError as error:
+            context["fault"] = str(error)
+        return await self.render(request, "admin/operations_backups.html", context)

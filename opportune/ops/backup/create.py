@@ -1,0 +1,212 @@
+"""Writing a backup."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from opportune import __version__
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
+from opportune.db.errors import explain
+from opportune.db.migrations.connection import migration_url
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import recorded_revisions_of
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.ops.backup import postgresql, uploads
+from opportune.ops.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
+from opportune.ops.backup.bucket_uploads import add_bucket_uploads
+from opportune.ops.backup.sqlite import DatabaseState, inspect_database, merge_wal, snapshot
+from opportune.ops.copydb import copy
+from opportune.runtime.atomic_files import private_file, remove_abandoned_in, replacement, temporary
+from opportune.storage.location import Bucket, DatabaseFiles, Place, parse_storage_url
+
+BACKUP_FOLDER = PROJECT / "data" / "backups"
+DATABASE = "database"
+WRITE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
+NOT_MIGRATED = "There is nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
+
+Notify = Callable[[str], None]
+
+
+def create_backup(settings: Settings, graph: MigrationGraph, destination: Path | None, notify: Notify) -> Path:
+    """Back up database and uploads into one file: `destination`, or one with a name of its own in that folder.
+
+    Raises:
+        OperatorError: it could not be made; what was there by that name is still there.
+    """
+    url = migration_url(settings)
+    refuse_unmigrated(settings)
+    path = choose_destination(destination, url)
+    try:
+        remove_abandoned_in(path.parent)
+        with replacement(path) as file:
+            write_archive(settings, graph, file, temporary(path, DATABASE), notify)
+            with open_archive(temporary(path)) as archive:
+                archive.check()
+    except OSError as error:
+        raise OperatorError(f"The backup {path} cannot be written: {error.strerror or error}.") from error
+    return path
+
+
+def refuse_unmigrated(settings: Settings) -> None:
+    """Refuse what has nothing to back up. Raises OperatorError."""
+    if not recorded_revisions_of(settings):
+        raise OperatorError(NOT_MIGRATED)
+
+
+def write_archive(
+    settings: Settings,
+    graph: MigrationGraph,
+    file: Sink,
+    scratch: Path,
+    notify: Notify,
+    *,
+    with_bucket: bool = False,
+) -> Manifest:
+    """Write database and uploads into a file that need not be one of a disk: it is never read, nor gone back in.
+
+    The database is at `scratch` meanwhile. Uploads in a bucket are only told of, unless they are to be in it.
+    """
+    url, place = migration_url(settings), parse_storage_url(settings)
+    with ArchiveWriter(file) as writer:
+        content, namespace, state = _add_database(writer, settings, graph, scratch, notify)
+        bucket = place if with_bucket and isinstance(place, Bucket) else None
+        elsewhere = "" if bucket else _add_uploads(writer, place, notify)
+        if bucket:
+            add_bucket_uploads(writer, bucket)
+        manifest = Manifest(
+            created=datetime.now(UTC),
+            program=__version__,
+            site=settings.site_name,
+            base_url=settings.base_url,
+            source=url.redacted,
+            kind=url.kind,
+            database=content,
+            namespace=namespace,
+            elsewhere=elsewhere,
+            bucket=bucket.label if bucket else "",
+            revisions=state.revisions,
+            tables=state.tables,
+            rows=state.rows,
+            members=writer.members,
+        )
+        writer.finish(manifest)
+    return manifest
+
+
+def choose_destination(destination: Path | None, url: DatabaseURL) -> Path:
+    """The file to write.
+
+    Raises:
+        OperatorError: something else is there, or no folder.
+    """
+    if destination is None or destination.resolve() == BACKUP_FOLDER.resolve():  # which the timer of a machine names
+        destination = BACKUP_FOLDER
+        try:
+            BACKUP_FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OperatorError(f"The folder {BACKUP_FOLDER} cannot be made: {error.strerror}.") from error
+    if destination.is_dir():
+        return _unused(destination, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{url.kind}")
+    if destination.suffix != ".zip" and not destination.exists():  # or a missing folder would be made a file each night
+        raise OperatorError(f"There is no folder {destination}: make it, or name a file that ends in .zip.")
+    if not destination.parent.is_dir():
+        raise OperatorError(f"There is no folder {destination.parent}: make it, or choose another.")
+    if destination.exists() or destination.is_symlink():
+        _refuse_others(destination)
+    return destination
+
+
+def prune(newest: Path, keep: int) -> list[Path]:
+    """Remove our backups of the same database beside `newest`, all but that one and the `keep - 1` before it."""
+    with open_archive(newest) as archive:
+        source = archive.manifest.source
+    others: list[tuple[datetime, Path]] = []
+    for path in newest.parent.glob("*.zip"):
+        with suppress(OperatorError):  # somebody else's
+            if path != newest and path.is_file() and not path.is_symlink():
+                with open_archive(path) as archive:
+                    if archive.manifest.source == source:
+                        others.append((archive.manifest.created, path))
+    old = [path for _, path in sorted(others, reverse=True)[keep - 1 :]]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return old
+
+
+def _add_database(
+    writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path, notify: Notify
+) -> tuple[Content, str, DatabaseState]:
+    """Add one moment of the database, by way of a file at `path`."""
+    if migration_url(settings).kind != "postgresql":
+        take: Callable[..., DatabaseState] = _take_sqlite
+    elif obstacle := postgresql.why_no_dump(settings):
+        notify(f"pg_dump is not used: {obstacle}. The backup will hold the models' tables as SQLite.")
+        take = _take_copy
+    else:
+        return _add_dump(writer, settings, graph, path)
+    with private_file(path, lock=False):
+        state = take(settings, graph, path)
+        with path.open("rb") as file:
+            writer.add("database.sqlite3", file)
+    return "database.sqlite3", "", state
+
+
+def _add_uploads(writer: ArchiveWriter, place: Place, notify: Notify) -> str:
+    """Add those of a folder, or tell where they are."""
+    if isinstance(place, Path):
+        uploads.add_uploads(writer, place)
+        return ""
+    if isinstance(place, DatabaseFiles):
+        return place.label  # which is in this backup
+    notify(f"The uploads are in {place.label}, and not in this backup: look after them there.")
+    return place.label
+
+
+def _add_dump(
+    writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path
+) -> tuple[Content, str, DatabaseState]:
+    with private_file(path, lock=False) as file, postgresql.open_dump(settings, graph) as dump:
+        dump.write(settings, file)
+        postgresql.refuse_unreadable(path)
+        file.seek(0)
+        writer.add("database.dump", file)
+        return "database.dump", dump.namespace, dump.state
+
+
+def _take_sqlite(settings: Settings, _tree: MigrationGraph, path: Path) -> DatabaseState:
+    url = migration_url(settings)
+    try:
+        snapshot(url.path, path)
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode in WRITE_FAULTS:
+            raise OperatorError(f"The backup cannot be written to {path.parent}: {error}. Is its disk full?") from error
+        raise OperatorError(explain(error, url)) from error
+    return inspect_database(path)
+
+
+def _take_copy(settings: Settings, graph: MigrationGraph, path: Path) -> DatabaseState:
+    copy(migration_url(settings), DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path))), graph)
+    merge_wal(path)
+    path.chmod(0o600)
+    return inspect_database(path)
+
+
+def _refuse_others(path: Path) -> None:
+    if path.is_symlink() or not path.is_file():
+        raise OperatorError(f"{path} is not a regular file: a backup does not take its place. Choose another name.")
+    try:
+        with open_archive(path):
+            pass
+    except OperatorError as error:
+        raise OperatorError(f"{path} is there and is no backup: remove it, or choose another name.") from error
+
+
+def _unused(folder: Path, stem: str) -> Path:
+    names = [f"{stem}.zip", *(f"{stem}-{number}.zip" for number in range(2, 100))]
+    return next(path for name in names if not (path := folder / name).exists())

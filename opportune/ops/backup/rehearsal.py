@@ -1,0 +1,188 @@
+"""A restore that is rehearsed: into a database that is thrown away, whose rows are held against what was backed up."""
+
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from opportune.config.settings import Settings
+from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.errors import OperatorError
+from opportune.ops.backup import postgresql
+from opportune.ops.backup.archive import Archive, open_archive
+from opportune.ops.backup.restore import Target, extracted, migrated, refuse_newer
+from opportune.ops.backup.scheduled import scratch_folder
+from opportune.ops.backup.sqlite import inspect_database
+from opportune.ops.backup.store import BackupStore
+from opportune.ops.backup.subprocesses import Program
+
+DATABASE_PREFIX = "opportune_rehearsal_"
+LEFT = re.compile(rf"{DATABASE_PREFIX}(\d+)_[0-9a-f]{{8}}")
+LEFT_SECONDS = 86_400
+COPY = re.compile(rb'COPY (?:"?[^".]+"?\.)?"?([^" (]+)"? ')
+END_OF_COPY = b"\\.\n"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of it."""
+
+    backup: str
+    tables: int
+    rows: int
+    uploads: int
+    seconds: float
+    """Of the restoring itself: how long the archive took to come is the network's."""
+    into: str
+
+    def __str__(self) -> str:
+        counted = f"{self.tables} tables with {self.rows:,} rows and {self.uploads:,} uploads"
+        return f"{self.backup}: {counted} are as they were backed up ({self.into}, {self.seconds:.0f} s)"
+
+
+def rehearse(settings: Settings, graph: MigrationGraph, tables: Collection[str], name: str = "") -> Rehearsal:
+    """Restore a backup of BACKUP_URL, the newest unless it is named, beside the site, and throw that away.
+
+    Every checksum is compared, the database is restored, and its rows are counted and held against what was counted
+    when it was backed up. Nothing of the site is touched.
+
+    Raises:
+        OperatorError: it could not be restored, or is not what it says.
+    """
+    store = BackupStore(settings)
+    backup = store.find(name)
+    with scratch_folder() as folder:
+        path = folder / "backup.zip"
+        with path.open("xb") as file:
+            store.fetch(backup, file)
+        return rehearse_file(path, backup.name, Target(settings, graph, tables))
+
+
+def rehearse_file(path: Path, name: str, target: Target) -> Rehearsal:
+    """The same with a file of this machine.
+
+    Raises:
+        OperatorError: it could not be restored, or is not what it says.
+    """
+    began = time.monotonic()
+    with scratch_folder() as folder:
+        try:
+            with open_archive(path) as archive:
+                refuse_newer(target.graph, archive)
+                archive.check()
+                into, counts = _restored(archive, target, folder)
+                _compare(archive, counts)
+                uploads = len(archive.uploads)
+        except OSError as error:
+            raise OperatorError(f"{name} cannot be restored in {folder}: {error.strerror or error}.") from error
+        except OperatorError as error:
+            raise OperatorError(str(error).replace(str(path), name)) from error
+    return Rehearsal(name, len(counts), sum(counts.values()), uploads, time.monotonic() - began, into)
+
+
+def _restored(archive: Archive, target: Target, folder: Path) -> tuple[str, Mapping[str, int]]:
+    """Where the database was restored, and how many rows its tables have there."""
+    path = folder / archive.manifest.database
+    with extracted(archive, target, path):
+        if archive.manifest.database == "database.sqlite3":
+            counts = inspect_database(path).rows
+            _refuse_dangling(path)
+            migrated(path, target)
+            return "into SQLite", counts
+        postgresql.refuse_unreadable(path)
+        with _temporary_database(target.settings) as settings:
+            if settings is None:
+                return "read, and not restored: this user may not create databases", _counts_in_dump(path)
+            with connect(settings) as connection:  # with the extensions that its tables need
+                run_migrations(connection, target.graph, plan_for(target.graph))
+            postgresql.restore(settings, target.graph, archive.manifest, path)
+            with connect(settings) as connection:
+                return "into a new database", _counts_in(connection, archive)
+
+
+def _counts_in(connection: Connection, archive: Archive) -> dict[str, int]:
+    try:
+        return postgresql.count_rows(connection, archive.manifest.tables)
+    except DBAPIError as error:
+        raise OperatorError(f"{archive.path} lacks a table when it is restored: {error.orig}") from error
+
+
+def _compare(archive: Archive, counts: Mapping[str, int]) -> None:
+    for table, rows in archive.manifest.rows.items():
+        if counts.get(table) != rows:
+            raise OperatorError(
+                f"{archive.path} had {rows:,} rows of {table} when it was made, and has {counts.get(table, 0):,} when "
+                "it is restored."
+            )
+
+
+def _refuse_dangling(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("PRAGMA foreign_key_check").fetchone()
+    if found:
+        raise OperatorError(f"A row of {found[0]} points at one of {found[2]} that is not there: see `doctor`.")
+
+
+@contextmanager
+def _temporary_database(settings: Settings) -> Iterator[Settings | None]:
+    """The settings of a new database on the same server; None where this user may not make one."""
+    name = f"{DATABASE_PREFIX}{int(time.time())}_{secrets.token_hex(4)}"
+    if migration_url(settings).pooled or not _create_database(settings, name):
+        yield None
+        return
+    try:
+        yield _on_database(settings, name)
+    finally:
+        with connect(settings) as connection:
+            _drop_database(connection, name)
+
+
+def _create_database(settings: Settings, name: str) -> bool:
+    """Whether it could be made. Those that runs of yesterday have left, which were killed, are dropped."""
+    with connect(settings) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+        except DBAPIError:
+            return False
+        for old in connection.scalars(text("SELECT datname FROM pg_database")).all():
+            if (found := LEFT.fullmatch(old)) and int(found[1]) < time.time() - LEFT_SECONDS:
+                _drop_database(connection, old)
+    return True
+
+
+def _drop_database(connection: Connection, name: str) -> None:
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    with suppress(DBAPIError):
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _on_database(settings: Settings, name: str) -> Settings:
+    url = migration_url(settings)
+    address = url.url.set(database=name).render_as_string(hide_password=False)
+    return settings.model_copy(update={"database_url": SecretStr(address), "database_direct_url": SecretStr("")})
+
+
+def _counts_in_dump(dump: Path) -> dict[str, int]:
+    """How many rows a dump would restore into each table: all of it is read."""
+    import subprocess  # noqa: PLC0415 - for those few
+
+    counts: dict[str, int] = {}
+    with Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:
+        for line in script.said:
+            if found := COPY.match(line):
+                counts[found[1].decode()] = sum(1 for _ in takewhile(END_OF_COPY.__ne__, script.said))
+        if fault := script.fault():
+            raise OperatorError(f"pg_restore cannot read all of it: {fault}")
+    return counts

@@ -1,0 +1,194 @@
+"""Restores a backup. Everything is checked before anything is replaced."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from opportune.config.settings import Settings
+from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
+from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.ops.backup import postgresql, uploads
+from opportune.ops.backup.archive import Archive, Manifest, open_archive
+from opportune.ops.backup.marker import RestoreMarker
+from opportune.ops.backup.sqlite import inspect_database, replace_database
+from opportune.ops.copydb import copy
+from opportune.runtime.atomic_files import private_file, private_folder, sync, temporary
+from opportune.storage.location import DatabaseFiles, Place, parse_storage_url
+
+WORK_FOLDER_PREFIX = "opportune-restore-"
+DATABASE = "restored"
+RESTORE_ANYWAY = "To restore it all the same, add --from-another-site."
+
+Confirm = Callable[[Manifest], None]
+"""Called when everything is checked and nothing is replaced yet; raises to stop."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a backup is restored into."""
+
+    settings: Settings
+    graph: MigrationGraph
+    tables: Collection[str]
+    """Those of the models."""
+
+    @property
+    def url(self) -> DatabaseURL:
+        return migration_url(self.settings)
+
+    @property
+    def place(self) -> Place:
+        return parse_storage_url(self.settings)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored."""
+
+    manifest: Manifest
+    kept: Path | None
+    """Where the SQLite database that was there before is now."""
+    kept_uploads: Path | None = None
+    """Where the uploads that were there before are now."""
+
+
+def restore_backup(
+    path: Path, target: Target, confirm: Confirm, *, argument: str = "", from_another_site: bool = False
+) -> Restored:
+    """Replace database and uploads by those of a backup; `argument` is what the user called `restore` with.
+
+    Raises:
+        OperatorError: nothing has changed, or the uploads were not replaced; the message says which and why.
+    """
+    with open_archive(path) as archive:
+        refuse_newer(target.graph, archive)
+        if not from_another_site:
+            refuse_another_site(target, archive)
+        marker = RestoreMarker(target.settings, argument or str(path))
+        try:
+            with marker.held():
+                into = _into_sqlite if target.url.kind != "postgresql" else _into_postgresql
+                restored = into(archive, target, confirm, marker)
+                if isinstance(target.place, DatabaseFiles) and not target.graph.pending(archive.manifest.revisions):
+                    asyncio.run(uploads.put_into_database(archive, target.settings))
+            return restored
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            stage = "The database is restored, but its uploads" if marker.is_database_new else "The backup"
+            raise OperatorError(f"{stage} cannot be restored: {error.strerror or error}{where}.") from error
+
+
+def _into_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
+    if archive.manifest.database != "database.sqlite3":
+        raise OperatorError(
+            f"{archive.path} is a dump of PostgreSQL's own: restore it into PostgreSQL (set DATABASE_URL), and from "
+            "there: python3 oppman.py copydb."
+        )
+    path = target.url.path
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = temporary(path, DATABASE)
+    with (
+        private_file(temporary(path)),
+        extracted(archive, target, new),
+        uploads.stage_uploads(archive, target.place) as files,
+    ):
+        confirm(archive.manifest)
+        with marker.replacing_database():
+            kept = replace_database(new, path)
+        kept_uploads = files.swap()
+    return Restored(archive.manifest, kept, kept_uploads)
+
+
+def _into_postgresql(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
+    with private_folder(WORK_FOLDER_PREFIX) as folder, uploads.stage_uploads(archive, target.place) as files:
+        path = folder / archive.manifest.database
+        with extracted(archive, target, path):
+            if archive.manifest.database == "database.dump":
+                postgresql.refuse_unreadable(path)
+                confirm(archive.manifest)
+                with marker.replacing_database():
+                    postgresql.restore(target.settings, target.graph, archive.manifest, path)
+            else:
+                source = migrated(path, target)
+                confirm(archive.manifest)
+                with marker.replacing_database():
+                    copy(source, target.url, target.graph, force=True)
+        kept_uploads = files.swap()
+    return Restored(archive.manifest, None, kept_uploads)
+
+
+@contextmanager
+def extracted(archive: Archive, target: Target, path: Path) -> Iterator[None]:
+    """The database of an archive as a file at `path`, checked."""
+    with private_file(path, lock=False) as file:
+        archive.extract(archive.manifest.database, file)
+        sync(file)
+        if archive.manifest.database == "database.sqlite3":
+            _check_sqlite(path, archive, target)
+            sync(file)
+        yield
+
+
+def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
+    if path.stat().st_size == 0:  # which SQLite takes for a database without tables
+        raise OperatorError(f"{archive.path} is damaged: its database is empty. Take another backup.")
+    try:
+        state = inspect_database(path)
+    except OperatorError as error:
+        raise OperatorError(f"{archive.path} is not restored. {error}") from error
+    manifest = archive.manifest
+    if state.revisions != sorted(manifest.revisions) or state.tables != sorted(manifest.tables):
+        raise OperatorError(f"{archive.path} is damaged: its database is not the one that its manifest tells of.")
+    missing = sorted(set(target.tables) - set(state.tables))
+    if missing and not target.graph.pending(state.revisions):
+        raise OperatorError(
+            f"{archive.path} lacks the table {missing[0]}, which its migrations make: it is not restored."
+        )
+
+
+def refuse_newer(graph: MigrationGraph, archive: Archive) -> None:
+    manifest = archive.manifest
+    if not manifest.revisions:
+        raise OperatorError(f"{archive.path} is of a database without migrations: it is not restored.")
+    if newer := graph.unknown(manifest.revisions).newer:
+        raise OperatorError(
+            f"{archive.path} was made by newer code, with migrations that this one lacks ({', '.join(newer)}): "
+            "restore it with that code."
+        )
+
+
+def refuse_another_site(target: Target, archive: Archive) -> None:
+    """Refuse a backup of another site, or with migrations of features that this site does not have.
+
+    Raises:
+        OperatorError: which site it is of.
+    """
+    manifest, settings = archive.manifest, target.settings
+    hosts = [urlsplit(url).hostname for url in (manifest.base_url, settings.base_url) if url]
+    names = {name for name in (manifest.site, settings.site_name) if manifest.site}
+    if len(names) > 1 or len({*hosts}) > 1:
+        origin = " at ".join(filter(None, (manifest.site, manifest.base_url)))
+        raise OperatorError(f"{archive.path} is a backup of another site, {origin}. {RESTORE_ANYWAY}")
+    if unknown := target.graph.unknown(manifest.revisions).removed:
+        features = ", ".join(sorted({feature_of_revision(revision) for revision in unknown}))
+        raise OperatorError(
+            f"{archive.path} has migrations of features that this site lacks: {features}. {RESTORE_ANYWAY}"
+        )
+
+
+def migrated(path: Path, target: Target) -> DatabaseURL:
+    """The file with every migration: rows are only copied between equal schemas."""
+    settings = target.settings.model_copy(
+        update={"database_url": SecretStr(f"sqlite:///{path}"), "database_direct_url": SecretStr("")}
+    )
+    with connect(settings) as connection:
+        run_migrations(connection, target.graph, plan_for(target.graph))
+    return migration_url(settings)

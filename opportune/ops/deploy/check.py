@@ -1,0 +1,54 @@
+"""All rules of a host, one after the other."""
+
+import os
+from collections.abc import Iterator
+
+from opportune.checks import Finding
+from opportune.config.hosts import current_host, is_ephemeral
+from opportune.config.settings import Settings, setting_names
+from opportune.ops.deploy.recipes import RECIPES
+from opportune.ops.deploy.rules import addresses, database, process, services
+from opportune.ops.deploy.rules.deployment import Answers, Deployment, Rule
+
+RULES: tuple[Rule, ...] = (
+    database.check_database_url,
+    database.check_sqlite,
+    database.check_reach,
+    database.check_tls,
+    database.check_pooler,
+    database.check_connections,
+    services.check_storage,
+    services.check_backups,
+    services.check_mail_settings,
+    services.check_cache,
+    services.check_models,
+    addresses.check_base_url,
+    addresses.check_allowed_hosts,
+    addresses.check_proxies,
+    addresses.check_address_header,
+    addresses.check_listening,
+    process.check_jobs,
+    process.check_grace,
+    process.check_memory,
+    process.check_environment,
+    process.check_answers,
+)
+
+
+def check_deployment(deployment: Deployment) -> Iterator[Finding]:
+    for rule in RULES:
+        yield from rule(deployment)
+
+
+def check_current_host(settings: Settings) -> Iterator[Finding]:
+    """The same for a site that runs on a known host: what it can look at itself, nobody is asked."""
+    if not (host := current_host()):
+        return
+    recipe = RECIPES[host.name]
+    values = {name: value for name in setting_names() if (value := os.environ.get(name))}
+    here = Deployment(recipe, settings, values)
+    folders = [here.database.path.parent] if here.database and here.database.kind == "sqlite" else []
+    if here.uploads:
+        folders.append(here.uploads)
+    is_kept = bool(folders) and not any(map(is_ephemeral, folders))
+    yield from check_deployment(Deployment(recipe, settings, values, Answers(has_volume=is_kept)))

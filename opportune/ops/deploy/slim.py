@@ -1,0 +1,192 @@
+"""Make the environment of an image smaller: `python -m opportune.ops.deploy.slim /environment`.
+
+The Dockerfile runs it. It removes icons that no template names, debug symbols, and the tests and C sources of
+libraries. It compiles the modules that the site imports, without docstrings; others are compiled when imported.
+It writes a CycloneDX list of the installed packages to `/environment/sbom.cdx.json`.
+"""
+
+import ast
+import importlib
+import json
+import marshal
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import Distribution, distributions
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from opportune.application import create_app
+from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.web.rendering import icons
+
+SOURCE_SUFFIXES = (".c", ".h", ".pyx", ".pxd", ".pyi", ".a")
+IMPORTED_BY_NAME = (
+    "pygments.lexers.python",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+)
+"""What stands in no import statement of ours and is needed for the first page."""
+SBOM = "sbom.cdx.json"
+UNCHECKED_HASH = (1).to_bytes(4, "little")
+"""The flags of bytecode that no source is looked at for (PEP 552)."""
+
+
+def slim(environment: Path) -> str:
+    """Make it smaller, and tell by how much."""
+    if environment.resolve() != Path(sys.prefix).resolve() or sys.prefix == sys.base_prefix:
+        sys.exit(f"{environment} is not the environment of this Python: run its own bin/python -m {__spec__.name}.")
+    before = _megabytes(environment)
+    packages = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    create_app()  # which tells the icons that features declare
+    keep_icons(icons.used())
+    modules = reach()
+    delete_unread(packages)
+    strip_symbols(packages)
+    compile_only(packages, modules)
+    parts = bill_of_materials(distributions(path=[str(packages)]))
+    (environment / SBOM).write_text(json.dumps(parts, indent=1), encoding="utf-8")
+    return f"{environment}: {before} MB before, {_megabytes(environment)} MB now, bytecode included."
+
+
+def reach() -> list[Path]:
+    """The files of all modules that the site has imported, when each import of its code was done, the lazy ones too."""
+    for name in sorted({*imports(), *IMPORTED_BY_NAME}):
+        # A name that is no module, or something for development alone.
+        with suppress(Exception):
+            importlib.import_module(name)
+    return [Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))]
+
+
+def imports() -> Iterator[str]:
+    for folder in (FRAMEWORK, PROJECT / PACKAGE):
+        for path in folder.rglob("*.py"):
+            module = path.relative_to(folder.parent).with_suffix("").parts
+            if "testing" in module or module[-1] == "__main__":
+                continue
+            yield ".".join(module).removesuffix(".__init__")
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, ast.Import):
+                    yield from (alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def keep_icons(used: frozenset[str]) -> None:
+    for path in icons.drawings().rglob("*.svg"):
+        name = path.stem + (icons.FILLED if path.parent.name == "filled" else "")
+        if name not in used:
+            path.unlink()
+
+
+def delete_unread(packages: Path) -> None:
+    for folder in packages.glob("*/tests/"):
+        shutil.rmtree(folder)
+    for path in packages.rglob("*.*"):
+        if path.suffix in SOURCE_SUFFIXES:
+            path.unlink()
+
+
+def strip_symbols(packages: Path) -> None:
+    """Take out what only a debugger reads; on a system without `strip` they stay."""
+    if program := shutil.which("strip"):
+        for path in [path for path in packages.rglob("*.so*") if path.is_file()]:
+            # Another file in its place: this process runs some of them, and would crash if they changed.
+            stripped = path.with_suffix(".stripped")
+            subprocess.run([program, "--strip-unneeded", "-o", stripped, path], check=True)
+            stripped.replace(path)
+
+
+def compile_only(packages: Path, modules: list[Path]) -> None:
+    for folder in [*packages.rglob("__pycache__")]:
+        shutil.rmtree(folder)
+    for path in modules:
+        if path.suffix == ".py" and packages in path.parents:
+            write_bytecode(path)
+
+
+def write_bytecode(path: Path) -> None:
+    """What `py_compile` would write, without documentation."""
+    source = path.read_bytes()
+    code = compile(Undocumented().visit(ast.parse(source)), path, "exec", dont_inherit=True)
+    compiled = Path(cache_from_source(str(path)))
+    compiled.parent.mkdir(exist_ok=True)
+    compiled.write_bytes(MAGIC_NUMBER + UNCHECKED_HASH + source_hash(source) + marshal.dumps(code))
+
+
+class Undocumented(ast.NodeTransformer):
+    """Code with a dash for each docstring, and for what FastAPI says of its parameters.
+
+    Not with none at all, as `python -OO` has it: SQLAlchemy would want its asserts to be gone, too.
+    """
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        match node:
+            case ast.Expr(value=ast.Constant(value=str()) as text):
+                text.value = "-"
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        match node:
+            case ast.Call(func=ast.Name(id="Doc"), args=[ast.Constant() as text]):
+                text.value = "-"
+        return self.generic_visit(node)
+
+
+def bill_of_materials(packages: Iterable[Distribution]) -> dict[str, object]:
+    """What is installed, in the format of https://cyclonedx.org/docs/1.6/json/."""
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "metadata": {
+            "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+            "component": {"type": "application", "name": PROJECT.name, "bom-ref": "site"},
+        },
+        "components": components(packages),
+    }
+
+
+def components(packages: Iterable[Distribution]) -> list[dict[str, Any]]:
+    return sorted(map(_component, packages), key=itemgetter("name"))
+
+
+def _component(package: Distribution) -> dict[str, Any]:
+    name = re.sub(r"[-_.]+", "-", package.name).lower()
+    address = f"pkg:pypi/{name}@{package.version}"
+    return {
+        "type": "library",
+        "bom-ref": address,
+        "name": name,
+        "version": package.version,
+        "purl": address,
+        "licenses": _licenses(package),
+    }
+
+
+def _licenses(package: Distribution) -> list[dict[str, Any]]:
+    metadata = package.metadata
+    if expressions := metadata.get_all("License-Expression"):
+        return [{"expression": expressions[0]}]
+    classifiers = metadata.get_all("Classifier") or []
+    names = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")]
+    # Older packages have a name or the whole text there.
+    texts = [text.strip().partition("\n")[0] for text in metadata.get_all("License") or []]
+    return [{"license": {"name": name}} for name in names or texts if name]
+
+
+def _megabytes(folder: Path) -> int:
+    """What it takes on a disk of 4 kB blocks."""
+    return sum(-(-path.lstat().st_size // 4096) * 4 for path in folder.rglob("*") if not path.is_dir()) // 1024
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{slim(Path(sys.argv[1]))}\n")

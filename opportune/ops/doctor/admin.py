@@ -1,0 +1,20 @@
+"""The admin page that examines the databases."""
+
+from sqladmin import expose
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin.operations.page import OperationsPage
+from opportune.admin.operations.reauthentication import reauthentication_required
+from opportune.ops.doctor.context import DoctorContext
+from opportune.ops.doctor.diagnose import diagnose
+
+
+class DoctorAdmin(OperationsPage):
+    @expose("/operations/doctor", identity="operations-doctor")
+    @reauthentication_required
+    async def show(self, request: Request) -> Response:
+        state = request.app.state
+        names = [feature.name for feature in state.features]
+        context = {"diagnoses": await diagnose(DoctorContext(state.settings, names))}
+        return await self.render(request, "admin/operations_doctor.html", context)

@@ -1,0 +1,145 @@
+"""A SQLite file under examination. It is never made, and stays as it is."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from opportune.db.drivers.sqlite_file import is_database
+from opportune.db.errors import explain
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.url.database_url import DatabaseURL
+from opportune.ops.doctor.disk import check_filesystem, check_permissions, check_space
+from opportune.ops.doctor.results import Finding, Status, explained, fault, milliseconds_since, notice, ok
+from opportune.ops.doctor.schema import compare
+from opportune.runtime.counts import counted
+
+LOCK_TIMEOUT_SECONDS = 1  # seconds to wait for the lock of writers
+INTEGRITY_TIMEOUT_SECONDS = 4  # seconds
+PROGRESS_INSTRUCTIONS = 100_000  # of SQLite's own machine, between two looks at the clock
+MIGRATE = "Run: python3 oppman.py migrate"
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    path: Path
+    connection: sqlite3.Connection
+    graph: MigrationGraph
+
+    def one(self, statement: str) -> object:
+        row = self.connection.execute(statement).fetchone()
+        return row and row[0]
+
+
+def examine_file(url: DatabaseURL, graph: MigrationGraph) -> Iterator[Finding]:
+    """Look at the file itself. One that cannot be used ends it early."""
+    path, is_written = url.path, url.kind == "sqlite"
+    presence = _presence(url)
+    yield presence
+    if presence.status == Status.FAULT:
+        return
+    yield check_permissions(path, is_written=is_written)
+    yield check_space(path)
+    yield check_filesystem(path)
+    try:
+        with closing(_open(path, is_written=is_written)) as connection:
+            opened = OpenFile(path, connection, graph)
+            for check in (*(CHECKS_OF_WRITTEN_FILES if is_written else ()), check_integrity, check_migrations):
+                yield check(opened)
+    except sqlite3.Error as error:
+        yield explained("open", explain(error, url))
+
+
+def _presence(url: DatabaseURL) -> Finding:
+    path, another = url.path, f"Set {url.name} to another file."
+    try:
+        if not path.exists():
+            return fault("file", f"there is no {path} yet", MIGRATE)
+        if not path.is_file():
+            return fault("file", f"SQLite cannot open {path}, which is no file", another)
+        size = path.stat().st_size
+        if os.access(path, os.R_OK) and not is_database(path):
+            return fault("file", f"{path} is not a SQLite database", another)
+    except OSError as error:
+        return fault("file", f"{path} cannot be looked at ({error.strerror})", another)
+    return ok("file", f"{path}, {size:,} bytes; SQLite {sqlite3.sqlite_version}", bytes=size)
+
+
+def _open(path: Path, *, is_written: bool) -> sqlite3.Connection:
+    address = f"{path.as_uri()}?mode={'rw' if is_written else 'ro'}"
+    connection = sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")  # the first to read the file
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def check_journal(file: OpenFile) -> Finding:
+    mode = str(file.one("PRAGMA journal_mode"))
+    if mode == "wal":
+        return ok("journal", "WAL: readers and the writer do not wait for one another", mode=mode)
+    return notice("journal", f"{mode}, until the site opens it: then WAL", mode=mode)
+
+
+def check_writes(file: OpenFile) -> Finding:
+    """Take the lock of writers for a moment."""
+    started = time.perf_counter()
+    try:
+        file.connection.execute("BEGIN IMMEDIATE")
+        took = milliseconds_since(started)
+        file.connection.execute("CREATE TABLE opportune_doctor (id INTEGER)")
+    except sqlite3.OperationalError as error:
+        return _unwritable(file.path, error)
+    finally:
+        if file.connection.in_transaction:
+            file.connection.execute("ROLLBACK")
+    words = f"the lock of writers was free after {took} ms; a table was made, and taken back"
+    return ok("writes", words, possible=True, lock_milliseconds=took)
+
+
+def _unwritable(path: Path, error: sqlite3.OperationalError) -> Finding:
+    if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        words = f"locked by another process for more than {LOCK_TIMEOUT_SECONDS} s"
+        return fault("writes", words, f"End it, or wait. Who it is: fuser {path}", possible=False)
+    fix = "File, folder and disk must be writable for this user. Where they cannot be, use PostgreSQL."
+    return fault("writes", f"refused: {error}", fix, possible=False)
+
+
+def check_integrity(file: OpenFile) -> Finding:
+    deadline = time.monotonic() + INTEGRITY_TIMEOUT_SECONDS
+    file.connection.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_INSTRUCTIONS)
+    try:
+        state = str(file.one("PRAGMA quick_check(1)"))
+        if state != "ok":
+            return fault("integrity", f"damaged: {state}", "Restore a backup.")
+        return _references(file)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        words = f"no damage found in {INTEGRITY_TIMEOUT_SECONDS} s, which is too short for a file of this size"
+        return notice("integrity", words, f"Look at all of it: sqlite3 {file.path} 'PRAGMA integrity_check'")
+    finally:
+        file.connection.set_progress_handler(None, 0)
+
+
+def _references(file: OpenFile) -> Finding:
+    broken = file.connection.execute("PRAGMA foreign_key_check").fetchmany(1000)
+    if not broken:
+        return ok("integrity", "whole, and every row that is pointed at is there")
+    words = f"{counted(len(broken), 'row')} point at missing ones, the first in {broken[0][0]} (rowid {broken[0][1]})"
+    return fault("integrity", words, "Delete these rows, or put back what they point at.")
+
+
+def check_migrations(file: OpenFile) -> Finding:
+    has_table = file.one("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'")
+    rows = file.connection.execute("SELECT version_num FROM alembic_version").fetchall() if has_table else []
+    return compare(file.graph, [row[0] for row in rows])
+
+
+Check = Callable[[OpenFile], Finding]
+CHECKS_OF_WRITTEN_FILES: tuple[Check, ...] = (check_journal, check_writes)

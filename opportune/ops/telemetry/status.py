@@ -1,0 +1,95 @@
+"""Lights of the status page for the server: workers, memory, event loop, database pools, disks."""
+
+import asyncio
+import platform
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from opportune import __version__
+from opportune.db.url.database_url import DatabaseURL
+from opportune.feature import HealthLight
+from opportune.ops.telemetry.workers import WorkerReport, workers_of
+from opportune.runtime.counts import lasted, sized
+from opportune.runtime.memory import memory_limit_bytes
+
+LATE_LOOP_SECONDS = 0.1
+"""Seconds by which an event loop is late when something holds it."""
+NEAR_LIMIT_PERCENTS = 90
+LOW_DISK_PERCENTS = 10
+FULL_DISK_BYTES = 100_000_000
+POOL_HINT = "Raise DATABASE_POOL_SIZE, as far as the database allows connections, or look for what holds them."
+
+
+async def server_lights(app: FastAPI) -> list[HealthLight]:
+    reports = await workers_of(app).reports()
+    files = await asyncio.to_thread(lambda: [*_disks(app)])
+    version = HealthLight("Version", f"Opportune {__version__}, Python {platform.python_version()}")
+    return [version, *map(_worker, reports), _memory(reports), *_pools(reports), *files]
+
+
+def _worker(report: WorkerReport) -> HealthLight:
+    age, lag = lasted(time.time() - report.started_at), f"{report.lag_seconds * 1000:.0f} ms"
+    words = f"up {age}, {sized(report.memory_bytes)}, event loop {lag} late"
+    if report.lag_seconds < LATE_LOOP_SECONDS:
+        return HealthLight(f"Worker {report.worker}", words)
+    hint = "Something holds its event loop: run the site in development, where the log names the line (docs/async.md)."
+    return HealthLight(f"Worker {report.worker}", words, "notice", hint=hint)
+
+
+def _memory(reports: list[WorkerReport]) -> HealthLight:
+    used, limit = sum(report.memory_bytes for report in reports), memory_limit_bytes()
+    if limit is None:
+        return HealthLight("Memory", f"{sized(used)} in all")
+    words = f"{sized(used)} of the {sized(limit)} that the host allows"
+    if used * 100 < NEAR_LIMIT_PERCENTS * limit:
+        return HealthLight("Memory", words)
+    hint = "Run fewer workers, or take a larger machine: beyond it the host ends the site."
+    return HealthLight("Memory", words, "notice", hint=hint)
+
+
+def _pools(reports: list[WorkerReport]) -> Iterator[HealthLight]:
+    """What all workers have together."""
+    sums = Counter[tuple[str, str]]()
+    for family in chain.from_iterable(report.families for report in reports):
+        for _, labels, value in family.samples:
+            if "pool" in labels:
+                sums[labels["pool"], family.name.removeprefix("opportune_database_")] += int(value)
+    for pool in sorted({pool for pool, _ in sums}, reverse=True):
+        waiting = sums[pool, "waiting"]
+        words = f"{sums[pool, 'connections_in_use']} of {sums[pool, 'connections_max']} in use"
+        name = f"Connections, {pool}"
+        if waiting:
+            yield HealthLight(name, f"{words}, {waiting} waiting", "notice", hint=POOL_HINT)
+        else:
+            yield HealthLight(name, words)
+
+
+def _disks(app: FastAPI) -> Iterator[HealthLight]:
+    """Of the database's file and of uploads, where these are on a disk, and of temporary files: each disk once."""
+    url: DatabaseURL = app.state.database.url
+    folders = [url.path.parent] if url.kind == "sqlite" else []
+    folders += [folder for folder in (getattr(app.state.storage, "folder", None),) if isinstance(folder, Path)]
+    seen = set[int]()
+    for folder in (*folders, Path(tempfile.gettempdir())):
+        there = next((each for each in (folder, *folder.parents) if each.exists()), None)
+        if there is None or there.stat().st_dev in seen:
+            continue
+        seen.add(there.stat().st_dev)
+        yield _disk(there)
+
+
+def _disk(folder: Path) -> HealthLight:
+    usage = shutil.disk_usage(folder)
+    words = f"{sized(usage.free)} of {sized(usage.total)} free at {folder}"
+    if usage.free < FULL_DISK_BYTES:
+        return HealthLight("Disk", words, "fault", hint="Make room now: a full disk takes no change.")
+    if usage.free * 100 < LOW_DISK_PERCENTS * usage.total:
+        return HealthLight("Disk", words, "notice", hint="Make room, or a larger disk.")
+    return HealthLight("Disk", words)

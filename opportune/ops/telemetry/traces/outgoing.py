@@ -1,0 +1,61 @@
+"""Spans of what the site asks other servers by httpx, inside requests and jobs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Tracer
+
+from opportune.ops.telemetry.traces.tracing import failed
+
+
+@contextmanager
+def traced_clients(tracer: Tracer) -> Iterator[None]:
+    """Tell of the requests of all httpx clients until the block ends: to whom, and no address, which may hold a key."""
+    ask, ask_blocking = httpx.AsyncHTTPTransport.handle_async_request, httpx.HTTPTransport.handle_request
+
+    async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
+        with _span(tracer, request) as told:
+            return told(await ask(self, request))
+
+    def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
+        with _span(tracer, request) as told:
+            return told(ask_blocking(self, request))
+
+    httpx.AsyncHTTPTransport.handle_async_request = handle_async_request  # type: ignore[method-assign]
+    httpx.HTTPTransport.handle_request = handle_request  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        httpx.AsyncHTTPTransport.handle_async_request = ask  # type: ignore[method-assign]
+        httpx.HTTPTransport.handle_request = ask_blocking  # type: ignore[method-assign]
+
+
+@contextmanager
+def _span(tracer: Tracer, request: httpx.Request) -> Iterator[Callable[[httpx.Response], httpx.Response]]:
+    if not trace.get_current_span().is_recording():
+        yield lambda response: response
+        return
+    port = request.url.port or (443 if request.url.scheme == "https" else 80)
+    attributes: dict[str, str | int] = {
+        "http.request.method": request.method,
+        "server.address": request.url.host,
+        "server.port": port,
+    }
+    span = tracer.start_span(request.method, kind=SpanKind.CLIENT, attributes=attributes)
+
+    def told(response: httpx.Response) -> httpx.Response:
+        span.set_attribute("http.response.status_code", response.status_code)
+        if response.is_error:
+            failed(span, str(response.status_code))
+        return response
+
+    try:
+        yield told
+    except Exception as error:
+        failed(span, type(error).__name__)
+        raise
+    finally:
+        span.end()

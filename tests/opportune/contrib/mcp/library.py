@@ -1,0 +1,80 @@
+"""A site with tools, for tests of how programs get at them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+from fastapi import FastAPI
+
+from opportune.accounts import CurrentUser
+from opportune.db import WriteSession
+from opportune.feature import Feature
+from opportune.features import accounts, mcp
+from opportune.llm.tools import tool
+from opportune.testing.quiet_app import quiet_app
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp.types import CallToolResult
+
+SITE = "http://testserver"
+
+
+async def whoami(user: CurrentUser) -> str:
+    """Tell who asks."""
+    return user.email
+
+
+async def sign_out_everywhere(user: CurrentUser, session: WriteSession) -> str:
+    """Change something."""
+    return f"Changed for {user.email}."
+
+
+async def crash() -> str:
+    """Crash."""
+    raise RuntimeError("the password is sesame")
+
+
+async def send_message(user: CurrentUser) -> str:
+    """Send a message."""
+    return f"Sent for {user.email}."
+
+
+for function in (whoami, sign_out_everywhere, crash, send_message):
+    function.__module__ = "app.library.tools"
+
+LIBRARY = Feature(
+    name="library",
+    summary="Books.",
+    tools=[whoami, sign_out_everywhere, tool(crash, status="Crashing"), tool(send_message, asks=True)],
+)
+
+
+def site_of(app: FastAPI, *features: Feature) -> FastAPI:
+    """A site with these, on the database of the test."""
+    settings = app.state.settings.model_copy(update={"base_url": SITE})
+    site = quiet_app(settings, [accounts, mcp, *features])
+    site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
+    return site
+
+
+@asynccontextmanager
+async def mcp_client(site: FastAPI, **http: Any) -> AsyncIterator["Client"]:
+    # Where tests are only collected, nobody waits half a second for the SDK.
+    from mcp import Client  # noqa: PLC0415 - as just said
+    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - as just said
+
+    async with (
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(site), **http) as client_of_http,
+        Client(streamable_http_client(f"{SITE}/mcp", http_client=client_of_http)) as client,
+    ):
+        yield client
+
+
+def text_of(result: "CallToolResult") -> str:
+    from mcp.types import TextContent  # noqa: PLC0415 - as in `mcp_client`
+
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text

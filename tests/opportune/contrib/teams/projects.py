@@ -1,0 +1,74 @@
+"""A feature of a project whose rows belong to teams, as its owner writes it."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy import Column, ForeignKey, MetaData
+from sqlmodel import Field
+
+from opportune.contrib.teams import CurrentTeam, OptionalTeam, Team, TeamAdmin, TeamOwned
+from opportune.crud import Crud, CrudApi, CrudPages
+from opportune.db import BigId
+from opportune.db.model import NAMING_CONVENTION
+from opportune.feature import Feature
+from opportune.text import Line
+
+
+class ProjectTable(TeamOwned):
+    # Apart from the project's own tables, which migrations make; that of teams is there already.
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+def team_key() -> Any:
+    return Column(BigId, ForeignKey(Team.__table__.c.id, ondelete="CASCADE"), nullable=False, index=True)  # type: ignore[attr-defined]  # a table
+
+
+class Project(ProjectTable, table=True):
+    __tablename__ = "projects_project"
+
+    team_id: int = Field(sa_column=team_key())
+    name: Line = Field(min_length=1, max_length=100)
+
+
+class Task(ProjectTable, table=True):
+    __tablename__ = "projects_task"
+
+    team_id: int = Field(sa_column=team_key())
+    project_id: int = Field(foreign_key="projects_project.id", ondelete="CASCADE", index=True)
+    title: Line = Field(min_length=1, max_length=100)
+
+
+class Projects(Crud[Project]):
+    owner = "team_id"
+    team_roles = {"delete": "admin"}
+    search = ("name",)
+
+
+class Tasks(Crud[Task]):
+    owner = "team_id"
+
+
+router = APIRouter(prefix="/board")
+
+
+@router.get("")
+async def board(team: CurrentTeam) -> dict[str, str]:
+    return {"team": team.name, "role": team.role}
+
+
+@router.get("/figures")
+async def figures(team: TeamAdmin) -> str:
+    return team.name
+
+
+@router.get("/greeting")
+async def greeting(team: OptionalTeam) -> str:
+    return team.name if team else "nobody's"
+
+
+projects = Feature(
+    name="projects",
+    summary="Projects of teams.",
+    pages=[CrudPages(Projects, "/projects").router, CrudPages(Tasks, "/tasks").router, router],
+    api=[CrudApi(Projects, "/projects").router, CrudApi(Tasks, "/tasks").router, router],
+)

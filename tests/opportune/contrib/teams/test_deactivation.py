@@ -1,0 +1,137 @@
+"""The only active owner of a team is deactivated only if a superuser forces it."""
+
+import asyncio
+
+import pytest
+from httpx import AsyncClient, Response
+from sqlalchemy import update
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.accounts.users.deactivation import force_deactivation
+from opportune.cli import transaction
+from opportune.cli.main import main
+from opportune.config.settings import Settings
+from opportune.contrib.teams.models import TeamMember, TeamRole
+from opportune.db.database import Database
+from opportune.errors import FieldErrors
+from tests.opportune.contrib.teams.conftest import Crew
+from tests.opportune.contrib.teams.members import roles_in
+
+REFUSAL = "Crew would have no active owner. Make another active member owner first"
+
+
+async def is_active(database: Database, user: User) -> bool:
+    async with database.reader(fresh=True) as session:
+        return (await session.get_one(User, user.id)).is_active
+
+
+async def deactivate(database: Database, *users: User, is_forced: bool = False) -> None:
+    async with database.writer() as session:
+        if is_forced:
+            force_deactivation(session)
+        for user in users:
+            (await session.get_one(User, user.id)).is_active = False
+
+
+async def run_action(superuser: AsyncClient, name: str, *users: User) -> Response:
+    numbers = ",".join(str(user.id) for user in users)
+    address = f"/admin/user/action/{name}?pks={numbers}"
+    return await superuser.post(address, data={"confirmed": "yes"}, follow_redirects=True)
+
+
+@pytest.fixture
+async def co_owner(database: Database, crew: Crew) -> User:
+    user = crew.people["admin"]
+    async with database.writer() as session:
+        mine = (col(TeamMember.user_id) == user.id, col(TeamMember.team_id) == crew.team.id)
+        await session.execute(update(TeamMember).where(*mine).values(role=TeamRole.OWNER))
+    return user
+
+
+@pytest.fixture
+def _configured(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
+
+
+@pytest.mark.database("sqlite")
+async def test_admin_form_keeps_the_only_owner_active(
+    superuser_client: AsyncClient, database: Database, crew: Crew
+) -> None:
+    owner = crew.people["owner"]
+    page = await superuser_client.post(f"/admin/user/edit/{owner.id}", data={"email": owner.email, "save": "Save"})
+    assert (page.status_code, REFUSAL in page.text) == (400, True)
+    assert await is_active(database, owner)
+
+
+async def test_admin_action_keeps_the_only_owner_active(
+    superuser_client: AsyncClient, database: Database, crew: Crew
+) -> None:
+    page = await run_action(superuser_client, "deactivate", crew.people["owner"])
+    assert REFUSAL in page.text
+    assert await is_active(database, crew.people["owner"])
+
+
+async def test_admin_action_forces_a_deactivation(
+    superuser_client: AsyncClient, database: Database, crew: Crew
+) -> None:
+    await run_action(superuser_client, "force-deactivation", crew.people["owner"])
+    assert not await is_active(database, crew.people["owner"])
+    assert (await roles_in(database, crew.team))["owner"] == "owner"
+
+
+async def test_all_owners_cannot_be_deactivated_in_one_action(
+    superuser_client: AsyncClient, database: Database, crew: Crew, co_owner: User
+) -> None:
+    page = await run_action(superuser_client, "deactivate", crew.people["owner"], co_owner)
+    assert REFUSAL in page.text
+    assert [await is_active(database, user) for user in (crew.people["owner"], co_owner)] == [True, True]
+
+
+async def test_all_owners_cannot_be_deactivated_in_one_flush(database: Database, crew: Crew, co_owner: User) -> None:
+    with pytest.raises(FieldErrors, match=REFUSAL):
+        await deactivate(database, crew.people["owner"], co_owner)
+
+
+async def test_all_owners_cannot_be_deleted_in_one_flush(database: Database, crew: Crew, co_owner: User) -> None:
+    async with database.writer() as session:
+        for user in (crew.people["owner"], co_owner):
+            await session.delete(await session.get_one(User, user.id))
+        with pytest.raises(FieldErrors, match="Crew would have no active owner"):
+            await session.flush()
+        await session.rollback()
+
+
+@pytest.mark.database("postgresql")
+async def test_one_of_two_owners_deactivated_together_stays(database: Database, crew: Crew, co_owner: User) -> None:
+    async with asyncio.timeout(30):
+        results = await asyncio.gather(
+            *(deactivate(database, user) for user in (crew.people["owner"], co_owner)), return_exceptions=True
+        )
+    assert sorted(type(each).__name__ for each in results) == ["FieldErrors", "NoneType"]
+
+
+@pytest.mark.usefixtures("_configured")
+async def test_command_keeps_the_only_owner_unless_forced(
+    database: Database, crew: Crew, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["users", "change", crew.people["owner"].email, "--inactive"]
+    assert await asyncio.to_thread(main, command) == 1
+    assert capsys.readouterr().err.startswith(f"{REFUSAL} (")
+    assert await is_active(database, crew.people["owner"])
+    assert await asyncio.to_thread(main, [*command, "--force"]) == 0
+    assert not await is_active(database, crew.people["owner"])
+
+
+@pytest.mark.database("sqlite")
+async def test_one_of_two_owners_can_be_deactivated(database: Database, crew: Crew, co_owner: User) -> None:
+    await deactivate(database, crew.people["owner"])
+    assert not await is_active(database, crew.people["owner"])
+
+
+@pytest.mark.database("sqlite")
+async def test_owner_without_other_active_members_can_be_deactivated(database: Database, crew: Crew) -> None:
+    await deactivate(database, crew.people["stranger"])
+    await deactivate(database, crew.people["admin"], crew.people["member"])
+    await deactivate(database, crew.people["owner"])
+    assert not await is_active(database, crew.people["owner"])

@@ -1,0 +1,69 @@
+"""Deleting a team whose rows are too many for one transaction."""
+
+from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from httpx import AsyncClient, Response
+
+from opportune.contrib.teams import api, pages, service
+from opportune.contrib.teams.models import Team
+from opportune.db import batches
+from opportune.db.database import Database
+from opportune.testing.factories import PASSWORD
+from tests.opportune.contrib.teams.conftest import Crew
+from tests.opportune.contrib.teams.members import roles_in
+from tests.opportune.contrib.teams.test_invitations import Clients
+
+pytestmark = pytest.mark.database("sqlite")
+
+Delete = Callable[[AsyncClient, Team], Awaitable[Response]]
+
+
+async def by_api(owner: AsyncClient, team: Team) -> Response:
+    return await owner.request("DELETE", f"/api/v1/teams/{team.id}", json={"current_password": PASSWORD})
+
+
+async def by_page(owner: AsyncClient, team: Team) -> Response:
+    return await owner.post(f"/teams/{team.id}/delete", data={"name": team.name, "current_password": PASSWORD})
+
+
+@pytest.fixture(autouse=True)
+def much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
+
+
+@pytest.mark.parametrize(
+    ("delete", "module", "confirm"), [(by_api, api, "confirm_password"), (by_page, pages, "reauthenticated")]
+)
+async def test_who_is_no_owner_any_more_as_a_deletion_begins_deletes_nothing(
+    clients: Clients,
+    crew: Crew,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    delete: Delete,
+    module: ModuleType,
+    confirm: str,
+) -> None:
+    real = getattr(module, confirm)
+
+    async def hand_over_meanwhile(*given: Any) -> Any:
+        shown = await real(*given)
+        async with database.writer() as session:
+            await service.hand_over(session, crew.team.id, crew.people["owner"], "admin@example.com")
+        return shown
+
+    monkeypatch.setattr(module, confirm, hand_over_meanwhile)
+
+    assert (await delete(clients["owner"], crew.team)).status_code == 403
+    assert await roles_in(database, crew.team) == {"owner": "admin", "admin": "owner", "member": "member"}
+
+
+@pytest.mark.parametrize(("delete", "status"), [(by_api, 204), (by_page, 303)])
+async def test_an_owner_deletes_a_team_whose_members_go_in_batches(
+    clients: Clients, crew: Crew, database: Database, delete: Delete, status: int
+) -> None:
+    assert (await delete(clients["owner"], crew.team)).status_code == status
+    async with database.reader(fresh=True) as session:
+        assert await session.get(Team, crew.team.id) is None

@@ -1,0 +1,47 @@
+"""A site that does not list teams has nothing of them, and pays nothing."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.accounts.models import User
+from opportune.config.project import FRAMEWORK, installed_features
+from opportune.config.settings import Settings
+from opportune.testing.factories import signed_in_client
+from opportune.testing.quiet_app import quiet_app
+from opportune.testing.statements import counted_statements
+
+pytestmark = pytest.mark.database("sqlite")
+
+IMPORT = re.compile(r"^(?:from|import) opportune\.contrib\.teams\b", re.MULTILINE)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = quiet_app(settings, [feature for feature in installed_features() if feature.name != "teams"])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_there_is_no_page_no_address_and_no_switcher(user_client: AsyncClient) -> None:
+    for path in ("/teams", "/teams/new", "/api/v1/teams", "/admin/team/list"):
+        assert (await user_client.get(path)).status_code in (404, 403), path
+    assert 'href="/teams' not in (await user_client.get("/accounts/profile")).text
+    assert "teams" not in (await user_client.get("/api/v1/users/me/export")).json()
+
+
+async def test_a_page_asks_for_no_teams(app: FastAPI, user: User) -> None:
+    async with signed_in_client(app, user) as browser:
+        with counted_statements() as statements:
+            await browser.get("/accounts/events")
+    assert statements
+    assert [each for each in statements if "teams_" in each] == []
+
+
+def test_nothing_else_of_the_framework_imports_them_at_its_start() -> None:
+    paths = [path for path in FRAMEWORK.rglob("*.py") if not path.is_relative_to(FRAMEWORK / "contrib/teams")]
+    importing = [path for path in paths if IMPORT.search(path.read_text(encoding="utf-8"))]
+    assert [path.relative_to(FRAMEWORK).as_posix() for path in importing] == ["testing/teams.py"]

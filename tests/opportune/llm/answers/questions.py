@@ -1,0 +1,62 @@
+"""Asking and waiting, for tests of answers."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import col
+
+from opportune.db import Database, utc_now
+from opportune.llm.answers import store
+from opportune.llm.answers.manager import AnswerManager
+from opportune.llm.answers.models import Answer
+
+TIMEOUT_SECONDS = 10
+"""Seconds that a test waits for what must happen, before it fails."""
+
+
+async def ask(manager: AnswerManager, owner_id: int, question: str = "Why?", topic: str = "") -> Answer:
+    async with manager.database.writer() as session:
+        return await manager.ask(session, question, owner_id=owner_id, topic=topic)
+
+
+async def retry(manager: AnswerManager, answer: Answer) -> Answer:
+    async with manager.database.writer() as session:
+        return await manager.retry(session, answer)
+
+
+async def shown(manager: AnswerManager, answer: Answer) -> Answer:
+    """The answer as a page of this process shows it now."""
+    assert answer.owner_id is not None
+    found = await manager.find(answer.id, answer.owner_id)
+    assert found
+    return (await manager.shown(found)).answer
+
+
+async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
+    """The answer once it has ended, as a viewer sees it."""
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        async for _ in live.growth(0):
+            pass
+    return live.answer
+
+
+async def wait_until_saved(database: Database, answer_id: int, text: str) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (progress := (await store.read(database, {answer_id: -1})).get(answer_id)) and progress.text != text:
+            await asyncio.sleep(0.01)
+
+
+async def set_values(database: Database, answer: Answer, **values: Any) -> None:
+    async with database.writer() as session:
+        await session.execute(update(Answer).where(col(Answer.id) == answer.id).values(values))
+
+
+async def kill_process(manager: AnswerManager, database: Database, answer: Answer) -> None:
+    """What remains of a process after SIGKILL: a row whose lease nobody renews."""
+    answer_task = manager._tasks.pop(answer.id)
+    answer_task.task.cancel()  # no more saving, and no end
+    await asyncio.wait([answer_task.task])
+    answer_task._generation.cancel()
+    await set_values(database, answer, lease_until=utc_now() - timedelta(seconds=1))

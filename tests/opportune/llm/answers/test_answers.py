@@ -1,0 +1,167 @@
+"""What is stored of answers, and who may have how many."""
+
+import asyncio
+
+import pytest
+from markupsafe import Markup
+
+from opportune import llm
+from opportune.db import Database
+from opportune.llm import FakeProvider, LanguageModel
+from opportune.llm.answers.errors import AnswerRunning, TooManyAnswers
+from opportune.llm.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
+from opportune.llm.answers.models import Answer, AnswerStatus
+from opportune.llm.answers.shown import ShownAnswer
+from opportune.web import markdown
+from tests.opportune.llm.answers.questions import ask, retry, wait_until_ended
+
+
+async def test_a_question_and_its_whole_answer_are_stored(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = ["Because ", "it is.", llm.Done(prompt_tokens=12, completion_tokens=3)]
+    answer = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (answer.question, answer.text, answer.status) == ("Why?", "Because it is.", AnswerStatus.DONE)
+    assert (answer.prompt_tokens, answer.completion_tokens, answer.usage_estimated) == (12, 3, False)
+    assert answer.finished_at is not None
+    assert answer.model == "Scripted"
+    assert answer.prompt == [], "nobody needs it again"
+
+
+@pytest.mark.database("sqlite")
+async def test_what_is_not_committed_is_not_asked(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    async with database.writer() as session:
+        await manager.ask(session, "Why?", owner_id=owner_id)
+        await session.rollback()
+    assert not manager._tasks
+    assert model.received == []
+
+
+async def test_one_answer_on_a_topic_is_written_at_a_time(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = [asyncio.Event()]
+    await ask(manager, owner_id, topic="books:1")
+    results = await asyncio.gather(*(ask(manager, owner_id, topic="books:1") for _ in range(3)), return_exceptions=True)
+    assert {type(result) for result in results} == {AnswerRunning}
+    assert (await ask(manager, owner_id, topic="books:2")).is_running
+
+
+@pytest.mark.database("sqlite")
+async def test_a_retry_asks_the_same_and_keeps_what_failed(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = ["Half", llm.LLMError("timeout", "Too slow.")]
+    failed = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    model.script = ["Better."]
+    again = await wait_until_ended(manager, await retry(manager, failed))
+    assert (again.id > failed.id, again.question, again.text) == (True, "Why?", "Better.")
+    assert model.received[0] == model.received[1]
+    newest = await manager.newest("books:1", owner_id)
+    assert newest
+    assert newest.answer.id == again.id
+
+
+@pytest.mark.database("sqlite")
+async def test_another_persons_answer_is_not_found(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    assert await manager.find(answer.id, owner_id + 1) is None
+    assert await manager.newest("books:1", owner_id + 1) is None
+
+
+@pytest.mark.database("sqlite")
+async def test_usage_is_estimated_where_the_model_tells_none(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = ["four" * 5]
+    answer = await ask(manager, owner_id)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.completion_tokens, stored.usage_estimated) == (5, True)
+    assert stored.prompt_tokens > 0
+
+
+CODES: list[llm.ErrorCode] = ["refused", "unauthorised", "rate_limited", "timeout", "malformed", "unavailable"]
+
+
+@pytest.mark.database("sqlite")
+async def test_a_model_that_fails_leaves_one_sentence_and_the_text_so_far(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    for code in CODES:
+        model.script = ["Half an", llm.LLMError(code, "The model said no.")]
+        answer = await wait_until_ended(manager, await ask(manager, owner_id))
+        assert (answer.status, answer.text, answer.error_code) == (AnswerStatus.FAILED, "Half an", code)
+        assert answer.error == "The model said no."
+
+
+@pytest.mark.database("sqlite")
+async def test_a_model_that_crashes_is_an_error_without_detail(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(_: object) -> None:
+        raise ValueError("a secret")
+
+    monkeypatch.setattr(model, "stream", crash)
+    answer = await ask(manager, owner_id)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.status, stored.error_code) == (AnswerStatus.FAILED, "internal")
+    assert "secret" not in stored.error
+
+
+@pytest.mark.database("sqlite")
+async def test_missing_model_is_explained_without_settings(database: Database, owner_id: int) -> None:
+    manager = AnswerManager(database, LanguageModel(lambda: None))
+    answer = await ask(manager, owner_id)
+    stored = await wait_until_ended(manager, answer)
+    assert stored.error_code == "not_configured"
+    assert stored.error == "No language model is set up yet."
+
+
+async def test_what_no_database_can_store_is_cleaned(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = ["a\0b\ud83dc"]
+    answer = await ask(manager, owner_id)
+    assert (await wait_until_ended(manager, answer)).text == "ab?c"
+
+
+@pytest.mark.database("sqlite")
+async def test_one_person_has_no_more_than_so_many_answers_running(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = [asyncio.Event()]
+    for _ in range(MAX_RUNNING_ANSWERS):
+        await ask(manager, owner_id)
+    with pytest.raises(TooManyAnswers):
+        await ask(manager, owner_id)
+
+
+async def test_of_many_first_questions_at_once_no_more_than_allowed_are_taken(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = [asyncio.Event()]
+    results = await asyncio.gather(*(ask(manager, owner_id) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(result, TooManyAnswers) for result in results) == 8 - MAX_RUNNING_ANSWERS
+
+
+@pytest.mark.database("sqlite")
+async def test_an_answer_that_has_ended_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = list[str]()
+    render = markdown.render
+
+    def recorded(text: str) -> Markup:
+        rendered.append(text)
+        return render(text)
+
+    monkeypatch.setattr(markdown, "render", recorded)
+    monkeypatch.setattr("opportune.llm.answers.shown.MAX_KEPT_LENGTH", 1_000)
+    answers = [Answer(id=number, text=f"*{number}*", status=AnswerStatus.DONE) for number in range(200)]
+    for _ in range(2):
+        shown = [await ShownAnswer.of(answer) for answer in answers]
+    assert shown[7].blocks == "<p><em>7</em></p>\n"
+    assert len(rendered) == 200
+    await ShownAnswer.of(Answer(id=0, text="long " * 1_000, status=AnswerStatus.DONE))
+    await ShownAnswer.of(answers[0])
+    assert len(rendered) == 202, "so much is kept, and no more"

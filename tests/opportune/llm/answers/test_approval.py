@@ -1,0 +1,317 @@
+"""Tools that change something wait for the person's yes or no: for days, through restarts, and run once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy.exc import OperationalError
+
+from opportune.accounts import User
+from opportune.db import WriteSession, utc_now
+from opportune.llm import Done, FakeProvider, LanguageModel, Message, ToolCall
+from opportune.llm.answers import store
+from opportune.llm.answers.errors import AnswerRunning, ToolNotAllowed
+from opportune.llm.answers.manager import AnswerManager
+from opportune.llm.answers.models import Answer
+from opportune.llm.answers.tool_runs import UNKNOWN
+from opportune.llm.tools import Toolbox
+from opportune.testing import make_token, make_user, signed_in_client
+from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, kill_process, set_values, wait_until_ended
+
+pytestmark = pytest.mark.database("sqlite")
+
+LEND = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Dune <1>", "days": 14}}')
+LEND_TOO = ToolCall("call_1", "lend_book", '{"loan": {"book_title": "Emma"}}')
+LOOK = ToolCall("call_2", "find_book", "{}")
+NOT_ALLOWED = "The person has not allowed this."
+
+lent: list[str] = []
+gate = asyncio.Event()
+
+
+async def lend_book(session: WriteSession, loan: dict[str, Any]) -> str:
+    """Lend a book."""
+    await gate.wait()
+    lent.append(loan["book_title"])
+    return "Lent."
+
+
+async def find_book() -> str:
+    """Look for the book."""
+    return "Third shelf."
+
+
+def wants(*calls: ToolCall) -> Done:
+    return Done(10, 5, tool_calls=calls)
+
+
+@pytest.fixture
+async def owner(app: FastAPI) -> User:
+    return await make_user(app.state.database)
+
+
+@pytest.fixture
+def librarian() -> FakeProvider:
+    return FakeProvider.in_turn(["One moment. ", wants(LEND)], ["It is **yours**.", Done(20, 7)])
+
+
+def another(app: FastAPI, librarian: FakeProvider) -> AnswerManager:
+    box = Toolbox(app, [find_book, lend_book])
+    return AnswerManager(app.state.database, LanguageModel(lambda: librarian), lambda: box)
+
+
+@pytest.fixture
+async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[AnswerManager]:
+    global gate  # noqa: PLW0603 - a tool is a function of a module
+    gate = asyncio.Event()
+    gate.set()
+    lent.clear()
+    app.state.answers = manager = another(app, librarian)
+    yield manager
+    await manager.close()
+
+
+async def found(manager: AnswerManager, answer: Answer) -> Answer:
+    assert answer.owner_id is not None
+    stored = await manager.find(answer.id, answer.owner_id)
+    assert stored
+    return stored
+
+
+async def asked(manager: AnswerManager, owner: User, topic: str = "") -> Answer:
+    """An answer that waits."""
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "May I?", owner_id=owner.id, topic=topic, tools=True)
+    await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
+    waiting = await found(manager, answer)
+    assert waiting.status == "waiting"
+    return waiting
+
+
+async def decide(
+    manager: AnswerManager, answer: Answer, call: int = 0, *, yes: bool = True, rest: bool = False
+) -> None:
+    async with manager.database.writer() as session:
+        await (manager.approve(session, answer, call, rest=rest) if yes else manager.refuse(session, answer, call))
+
+
+async def test_a_page_asks_and_goes_on_when_the_person_allows_it(
+    app: FastAPI, manager: AnswerManager, owner: User
+) -> None:
+    answer = await asked(manager, owner)
+    path = f"/answers/{answer.id}"
+    async with signed_in_client(app, owner) as client, asyncio.timeout(TIMEOUT_SECONDS):
+        page = (await client.get(path)).text
+        assert "May this be done? Lend a book" in page
+        assert "loan.book title</dt><dd>Dune &lt;1&gt;</dd>" in page
+        assert 'http-equiv="refresh"' not in page, "who reads what would be done is not interrupted"
+        assert (await client.get(f"/api/v1{path}")).json()["tool_runs"][0]["approval"] == "waiting"
+        streaming = asyncio.create_task(client.get(f"{path}/stream"))
+        pressed = await client.post(
+            f"{path}/approve", data={"call": 0}, headers={"Referer": "http://testserver/books?page=2"}
+        )
+        assert (pressed.status_code, pressed.headers["location"]) == (303, "/books?page=2")
+        streamed = (await streaming).text
+        page = (await client.get(path)).text
+    assert "event: done" in streamed
+    assert "It is <strong>yours</strong>." in page
+    assert "May this be done?" not in page
+    assert lent == ["Dune <1>"]
+    stored = await found(manager, answer)
+    assert (stored.text, stored.status) == ("One moment. It is **yours**.", "done")
+    assert (stored.prompt_tokens, stored.completion_tokens, stored.usage_estimated) == (30, 12, False)
+
+
+async def test_unsaved_text_is_stored_and_shown_while_waiting(
+    manager: AnswerManager, owner: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also text that came after a save that failed."""
+    failed, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def save(*_: object, **__: object) -> None:
+        failed.set()
+        raise OperationalError("commit", {}, Exception("connection lost"))
+
+    monkeypatch.setattr(store, "save", save)
+    librarian.script = ["One ", may_go_on, "moment. ", wants(LEND)]
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "May I?", owner_id=owner.id, tools=True)
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        await failed.wait()
+        may_go_on.set()
+        assert [text async for text in live.growth(0)][-1] == "One moment. "
+    progress = (await store.read(manager.database, {answer.id: -1}))[answer.id]
+    assert (progress.answer.status, progress.text) == ("waiting", "One moment. ")
+
+
+async def test_nothing_of_what_would_be_done_is_hidden(
+    manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    hidden = json.dumps({"loan": {"book_title": "Dune\u202e\u200b\U000e0041\nx", "except": [], "to\u2066": {}}})
+    librarian.script = [wants(ToolCall("call_0", "lend_book", hidden))]
+    run = (await asked(manager, owner)).tool_runs[0]
+    assert run["details"] == [
+        ["loan.book title", "Dune\\u202e\\u200b\\U000e0041\nx"],
+        ["loan.except", "none"],
+        ["loan.to\\u2066", "none"],
+    ]
+
+
+async def test_what_is_refused_is_told_to_the_model_which_goes_on(
+    manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    answer = await asked(manager, owner)
+    await decide(manager, answer, yes=False)
+    assert (await wait_until_ended(manager, answer)).status == "done"
+    assert librarian.received[1][1:] == [
+        Message("assistant", "One moment. ", tool_calls=(LEND,)),
+        Message("tool", NOT_ALLOWED, tool_call_id="call_0"),
+    ]
+    assert not lent
+
+
+async def test_it_is_answered_in_another_process_after_days_and_pressed_twice_it_runs_once(
+    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    answer = await asked(manager, owner)
+    await manager.close()
+    other = app.state.answers = another(app, librarian)
+    await other.take_over([await found(other, answer)])
+    assert (await found(other, answer)).is_waiting, "who starts leaves it alone"
+    async with signed_in_client(app, owner) as client:
+        presses = [client.post(f"/answers/{answer.id}/approve", data={"call": 0}) for _ in range(3)]
+        assert {each.status_code for each in await asyncio.gather(*presses)} == {303}
+    assert (await wait_until_ended(other, answer)).text == "One moment. It is **yours**."
+    assert lent == ["Dune <1>"]
+    await other.close()
+
+
+async def test_who_has_not_answered_in_time_has_said_no(
+    manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    late, seen_late = await asked(manager, owner), FakeProvider.in_turn([wants(LEND)], ["Then not."])
+    long_ago = utc_now() - timedelta(seconds=1)
+    await set_values(manager.database, late, lease_until=long_ago)
+    await decide(manager, late)
+    assert (await wait_until_ended(manager, late)).tool_runs[0]["result"] == NOT_ALLOWED
+    vars(manager.llm)["provider"] = seen_late
+    answer = await asked(manager, owner)
+    await set_values(manager.database, answer, lease_until=long_ago)
+    shown = await manager.shown(await found(manager, answer))  # whoever looks at it
+    assert shown.answer.status == "streaming"
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.text, stored.tool_runs[0]["approval"], lent) == ("Then not.", "refused", [])
+
+
+async def test_all_that_was_asked_for_together_waits_and_one_yes_may_be_for_the_rest(
+    manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    again = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Ada"}}')
+    librarian.script = [wants(LOOK, LEND, LEND_TOO)]
+    librarian.next_scripts = [[wants(again)], ["All yours."]]
+    answer = await asked(manager, owner)
+    assert [run["result"] for run in answer.tool_runs] == [None] * 3, "nor does what asks nobody run yet"
+    await decide(manager, answer, 0)  # which asks nobody
+    await decide(manager, answer, 1, yes=False)
+    assert (await found(manager, answer)).is_waiting
+    await decide(manager, answer, 2, rest=True)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.text, lent) == ("All yours.", ["Emma", "Ada"])
+    said = {run["arguments"]: run["result"] for run in stored.tool_runs}
+    assert said[LEND.arguments] == NOT_ALLOWED
+    assert [turn.content for turn in librarian.received[1] if turn.role == "tool"] == [
+        "Third shelf.",
+        NOT_ALLOWED,
+        "Lent.",
+    ]
+
+
+async def test_unknown_call_is_not_found(app: FastAPI, manager: AnswerManager, owner: User) -> None:
+    answer = await asked(manager, owner)
+    async with signed_in_client(app, owner) as client:
+        for action in ("approve", "refuse"):
+            response = await client.post(f"/api/v1/answers/{answer.id}/{action}", json={"call": 7})
+            assert response.status_code == 404
+            assert response.json()["detail"] == "This answer has no such call."
+    assert (await found(manager, answer)).is_waiting
+
+
+async def test_what_had_begun_when_its_process_died_is_not_begun_again(
+    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    answer = await asked(manager, owner)
+    gate.clear()
+    await decide(manager, answer)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not (await found(manager, answer)).tool_runs[0]["has_begun"]:
+            await asyncio.sleep(0.01)
+    await kill_process(manager, manager.database, answer)
+    gate.set()
+    other = another(app, librarian)
+    stored = await wait_until_ended(other, await found(other, answer))
+    assert (stored.status, stored.tool_runs[0]["result"], lent) == ("done", UNKNOWN, [])
+    assert librarian.received[-1][-1] == Message("tool", UNKNOWN, tool_call_id="call_0")
+    await other.close()
+
+
+async def test_what_cannot_be_marked_as_begun_does_not_begin(
+    manager: AnswerManager, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> bool:
+        raise OperationalError("", {}, Exception("away"))
+
+    answer = await asked(manager, owner)
+    monkeypatch.setattr(store, "note_tool_runs", fail)
+    await decide(manager, answer)
+    assert ((await wait_until_ended(manager, answer)).error_code, lent) == ("database", [])
+
+
+async def test_one_that_waits_keeps_others_from_its_topic_and_counts_for_nothing_else(
+    manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    for number in range(4):
+        librarian.script, librarian.next_scripts = [wants(LEND)], []
+        await asked(manager, owner, f"books:{number}")
+    with pytest.raises(AnswerRunning):
+        await asked(manager, owner, "books:1")
+
+
+async def test_it_is_stopped_and_goes_on_without_what_it_waited_for(
+    manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    answer = await asked(manager, owner)
+    await manager.stop(answer)
+    stopped = await found(manager, answer)
+    assert (stopped.status, stopped.text) == ("stopped", "One moment. ")
+    await decide(manager, stopped)
+    assert (await found(manager, answer)).status == "stopped"
+    async with manager.database.writer() as session:
+        await manager.resume(session, stopped)
+    assert (await wait_until_ended(manager, await found(manager, answer))).status == "done"
+    assert librarian.received[1][-1] == Message("tool", NOT_ALLOWED, tool_call_id="call_0")
+    assert not lent
+
+
+async def test_a_program_allows_what_it_could_have_done_itself(
+    app: FastAPI, client: AsyncClient, manager: AnswerManager, owner: User
+) -> None:
+    answer = await asked(manager, owner)
+    async with manager.database.writer() as session:
+        with pytest.raises(ToolNotAllowed, match="it needs the scope write"):
+            await manager.within("read").approve(session, answer, 0)
+    token = await make_token(app.state.database, owner, "write read")
+    headers = {"Authorization": f"Bearer {token}"}
+    path = f"/api/v1/answers/{answer.id}/approve"
+    assert (await client.post(path, json={"call": -1}, headers=headers)).status_code == 422
+    assert (await client.post(path, json={"call": 0})).status_code == 401
+    approved = await client.post(path, json={"call": 0}, headers=headers)
+    assert (approved.json()["status"], approved.json()["tool_runs"][0]["approval"]) == ("streaming", "allowed")
+    assert (await wait_until_ended(manager, await found(manager, answer))).status == "done"
+    stranger = await make_user(app.state.database, "eve@example.com")
+    async with signed_in_client(app, stranger) as theirs:
+        assert (await theirs.post(f"/answers/{answer.id}/refuse", data={"call": 0})).status_code == 404

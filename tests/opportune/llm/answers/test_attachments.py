@@ -1,0 +1,67 @@
+"""Pictures and documents that an answer's prompt has, or only names."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from opportune import llm
+from opportune.config.settings import Settings
+from opportune.db import Database
+from opportune.llm import Attachment, AttachmentRefused, FakeProvider, LanguageModel, Message, Picture
+from opportune.llm.answers.manager import AnswerManager
+from opportune.llm.documents import DATA_RULE
+from opportune.llm.providers.provider import UNSEEN_PICTURE
+from opportune.storage import Storage, open_storage
+from tests.opportune.llm.answers.questions import retry, wait_until_ended
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Storage:
+    return open_storage(settings)
+
+
+@pytest.fixture
+async def manager(database: Database, model: FakeProvider, storage: Storage) -> AsyncIterator[AnswerManager]:
+    model.sees_images = True
+    manager = AnswerManager(database, LanguageModel(lambda: model), storage=storage)
+    yield manager
+    await manager.close()
+
+
+async def test_a_picture_is_read_from_the_storage_when_it_is_sent_each_time_it_is_asked_about(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, storage: Storage
+) -> None:
+    name = await storage.save("shown", "jpg", b"\xffdrawn", "image/jpeg")
+    asked = Message("user", "What is it?", pictures=(Picture(stored_as=name), Picture(b"\xff\0", "image/png")))
+    model.script = [llm.LLMError("timeout", "Too slow.")]
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, [asked], owner_id=owner_id, temperature=0.2, omitted="Half was left out.")
+    failed = await wait_until_ended(manager, answer)
+    again = await wait_until_ended(manager, await retry(manager, failed))
+    await storage.delete(name)
+    await wait_until_ended(manager, await retry(manager, again))
+    sent = [turns[-1] for turns in model.received]
+    whole = (Picture(b"\xffdrawn"), Picture(b"\xff\0", "image/png"))
+    assert [turn.pictures for turn in sent] == [whole, whole, ()]
+    assert sent[2].content == f"What is it?\n\n{UNSEEN_PICTURE}\n\n{UNSEEN_PICTURE}"
+    assert (model.temperatures, again.omitted) == ([0.2] * 3, "Half was left out.")
+
+
+async def test_files_go_with_the_question_as_far_as_they_fit_and_pictures_to_who_sees(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    shown = [Attachment("cat.jpg", picture=Picture(b"cat")), Attachment("long.txt", "word " * 10_000)]
+    model.context_budget = 4_000
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "What is it?", owner_id=owner_id, attachments=shown)
+    answer = await wait_until_ended(manager, answer)
+    (sent,) = model.received[0]
+    assert (sent.pictures, sent.content.startswith(DATA_RULE)) == ((Picture(b"cat"),), True)
+    assert 3_990 < llm.estimate_tokens(sent) <= 4_000
+    assert (answer.question, answer.omitted[:26]) == ("What is it?", "Only the first 18 % of lon")
+    model.sees_images = False
+    async with manager.database.writer() as session:
+        with pytest.raises(AttachmentRefused, match="Scripted cannot see pictures"):
+            await manager.ask(session, "What is it?", owner_id=owner_id, attachments=shown)

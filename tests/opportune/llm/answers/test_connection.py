@@ -1,0 +1,235 @@
+"""An answer over connections that are lost, in Chromium: it goes on by itself, with every character once."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Browser, Page, Route, expect
+
+from opportune.llm import FakeProvider
+from opportune.llm.answers import live
+from opportune.testing import make_user, sign_in_browser
+from tests.opportune.llm.answers.question_page import app
+
+__all__ = ["app"]  # a fixture
+
+# A browser shows the same with both kinds.
+pytestmark = pytest.mark.database("sqlite")
+
+BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
+LOST = "Connection lost, trying again"
+STREAMS = "**/stream?after=*"
+
+
+class Router:
+    """Stands between the browser and the site. It may forget connections, which nobody is told, or be switched off."""
+
+    def __init__(self, site: str) -> None:
+        self.site = site.removeprefix("http://").split(":")
+        self.port = 0
+        self.is_silent = False
+        self._connections: list[Connection] = []
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self._server.close()
+        for connection in self._connections:
+            connection.abort()
+
+    def forget(self) -> None:
+        """What there is and what comes is silent from now on."""
+        self.is_silent = True
+        for connection in self._connections:
+            connection.is_forgotten = True
+
+    def close_idle(self) -> None:
+        """A server does this after some seconds, and a browser after it slept."""
+        for connection in self._connections:
+            if not connection.is_stream:
+                connection.abort()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, to_site = await asyncio.open_connection(*self.site)
+        connection = Connection(writer, to_site, is_forgotten=self.is_silent)
+        self._connections.append(connection)
+        await asyncio.gather(connection.pass_on(reader, to_site), connection.pass_on(upstream, writer))
+
+
+@dataclass
+class Connection:
+    to_browser: asyncio.StreamWriter
+    to_site: asyncio.StreamWriter
+    is_forgotten: bool
+    is_stream: bool = False
+
+    def abort(self) -> None:
+        self.to_browser.transport.abort()
+        self.to_site.transport.abort()
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                self.is_stream |= b"/stream?" in data.partition(b"\n")[0]
+                if not self.is_forgotten:
+                    writer.write(data)
+        if not self.is_forgotten:
+            writer.close()
+
+
+@pytest.fixture
+async def router(site: str) -> AsyncIterator[Router]:
+    router = Router(site)
+    await router.start()
+    yield router
+    await router.stop()
+
+
+@pytest.fixture
+async def page(chromium: Browser, app: FastAPI, router: Router) -> AsyncIterator[Page]:
+    """Somebody signed in, behind the router, with a clock that can be moved on.
+
+    What Chromium says in its console about lost connections is expected.
+    """
+    address = f"http://127.0.0.1:{router.port}"
+    async with await chromium.new_context(base_url=address) as context:
+        page = await context.new_page()
+        page.set_default_timeout(15_000)
+        await page.clock.install()
+        await sign_in_browser(page, app, await make_user(app.state.database), address)
+        yield page
+
+
+@pytest.fixture
+def rest(app: FastAPI) -> asyncio.Event:
+    """Lets the model, which has said the `BEGINNING`, say the `REST`."""
+    rest = asyncio.Event()
+    app.state.llm.provider = FakeProvider(BEGINNING, rest, REST)
+    return rest
+
+
+async def pass_time(page: Page, seconds: float, times: int = 1) -> None:
+    """Let the page's clock go on by so many seconds, as often as that; its intervals are due once each time."""
+    for _ in range(times):
+        await page.clock.fast_forward(int(1000 * seconds))
+
+
+async def begin(page: Page) -> None:
+    """Ask, and wait for the first words and the stream."""
+    await page.goto("/waves")
+    async with page.expect_response(STREAMS):
+        await ask(page)
+    await expect(page.get_by_role("article", name="Answer")).to_contain_text("The first part")
+
+
+async def ask(page: Page) -> None:
+    await page.get_by_label("Your question").fill("Tell me")
+    await page.get_by_label("Your question").press("Enter")
+
+
+async def expect_whole_answer(page: Page) -> None:
+    answer = page.get_by_role("article", name="Answer")
+    await expect(answer.get_by_text("Stop")).to_have_count(0, timeout=30_000)
+    await expect(answer.locator(".markdown").first).to_have_text("Title The first part goes on. a b The end.")
+    await expect(answer.locator("h1, li")).to_have_text(["Title", "a", "b"])
+    await expect(page.get_by_text(LOST)).to_be_hidden()
+
+
+async def test_only_a_connection_gone_silent_is_made_anew_and_a_laptop_that_slept_or_was_offline_asks_at_once(
+    page: Page, router: Router, rest: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_INTERVAL_SECONDS", 0.1)
+    await page.add_init_script(
+        "let n = 0; addEventListener('ping', () => { document.documentElement.dataset.n = ++n; })"
+    )
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/stream" in request.url else None)
+    await begin(page)
+    await think_long(page)
+    assert len(asked) == 1
+    router.forget()
+    rest.set()
+    await pass_time(page, live.SILENCE_TIMEOUT_SECONDS + 1)
+    await expect(page.get_by_text(LOST)).to_be_visible()
+    router.is_silent = False
+    await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 4 + 1, 9)  # the browser may try all that it has first
+    await expect_whole_answer(page)
+    rest.clear()
+    await sleep_and_be_offline(page, router, rest)
+
+
+async def think_long(page: Page) -> None:
+    """Let pass more time than a page that hears nothing would wait, while the server says that it is there."""
+    for _ in range(3):
+        await page.evaluate("document.documentElement.dataset.n = n = 0")
+        await expect(page.locator("html")).to_have_attribute("data-n", re.compile(r"[1-9]"))
+        await pass_time(page, live.SILENCE_TIMEOUT_SECONDS / 2)
+
+
+async def sleep_and_be_offline(page: Page, router: Router, rest: asyncio.Event) -> None:
+    await begin(page)
+    router.forget()
+    router.close_idle()
+    rest.set()
+    router.is_silent = False
+    await page.clock.fast_forward("10:00")
+    await expect_whole_answer(page)
+
+    rest.clear()
+    await begin(page)
+    router.forget()
+    router.close_idle()
+    await page.context.set_offline(True)
+    await expect(page.get_by_text(LOST)).to_be_visible()
+    rest.set()
+    router.is_silent = False
+    await page.context.set_offline(False)
+    await expect_whole_answer(page)
+
+
+async def fail_to_have_a_stream_at_first(page: Page, rest: asyncio.Event) -> None:
+    async def meet_a_proxy(route: Route) -> None:
+        await route.fulfill(status=502, body="<!doctype html><title>Bad gateway</title>", content_type="text/html")
+
+    rest.clear()
+    await page.route(STREAMS, meet_a_proxy, times=1)
+    await page.goto("/waves")
+    await ask(page)
+    await expect(page.get_by_text(LOST)).to_be_visible()
+    await expect(page.get_by_text("The server does not answer")).to_be_hidden()
+    rest.set()
+    await pass_time(page, 5)
+    await expect_whole_answer(page)
+
+
+async def test_a_script_is_waited_for_and_a_stream_that_fails_at_first_or_a_restarted_server_is_asked_again(
+    page: Page, router: Router, rest: asyncio.Event
+) -> None:
+    async def come_late(route: Route) -> None:
+        await expect(page.get_by_label("Your question")).to_be_visible()
+        await route.continue_()
+
+    await page.goto("/waves")
+    await page.route("**/hx-sse-*", come_late)
+    await ask(page)
+    await expect(page.get_by_role("article", name="Answer")).to_contain_text("The first part")
+    rest.set()
+    await expect_whole_answer(page)
+
+    await page.unroute_all()
+    await fail_to_have_a_stream_at_first(page, rest)
+
+    rest.clear()
+    await begin(page)
+    await router.stop()
+    await expect(page.get_by_text(LOST)).to_be_visible()
+    rest.set()
+    await router.start()
+    await pass_time(page, 5)
+    await expect_whole_answer(page)

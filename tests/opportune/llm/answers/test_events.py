@@ -1,0 +1,306 @@
+import asyncio
+import json as json_module
+import threading
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markupsafe import Markup
+from starlette.types import Message
+
+from opportune.llm.answers.events import AnswerStream, parse_event_id
+from opportune.llm.answers.live import LiveAnswer
+from opportune.llm.answers.models import Answer, AnswerStatus
+from opportune.llm.answers.store import AnswerProgress
+from opportune.llm.answers.tool_runs import noted
+from opportune.llm.providers.provider import ToolCall
+from opportune.llm.tools import ToolRun
+from opportune.web import EventStream, MarkdownBlocks, markdown, markdown_blocks
+
+TEXT = (
+    "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
+    "- one\n- two\n\nThe end: <script>x</script> 😀"
+)
+
+
+def answer(text: str = "", status: AnswerStatus = AnswerStatus.STREAMING, **values: Any) -> Answer:
+    return Answer(id=7, text=text, status=status, **values)
+
+
+def alive(answer: Answer) -> LiveAnswer:
+    return LiveAnswer(AnswerProgress.of(answer))
+
+
+async def render(message: Answer) -> str:
+    return f"<article>{message.status}</article>"
+
+
+@dataclass
+class Event:
+    """As a browser reads it; without an event and data it is a comment."""
+
+    event: str = ""
+    data: str = ""
+    id: str = ""
+
+    @classmethod
+    def of(cls, sent: bytes) -> "Event":
+        lines = sent.decode().removesuffix("\n\n").split("\n")
+        fields = [line.split(": ", 1) for line in lines if not line.startswith(":")]
+        data = "\n".join(value for name, value in fields if name == "data")
+        return cls(**{**{name: value for name, value in fields if name != "data"}, "data": data})
+
+    def __getitem__(self, name: str) -> object:
+        return json_module.loads(self.data)[name]
+
+
+async def html(live: LiveAnswer, offset: int = 0) -> list[Event]:
+    return [Event.of(sent) async for sent in AnswerStream(live, offset, 7).html(render, "m")]
+
+
+async def json(live: LiveAnswer, offset: int = 0) -> list[Event]:
+    return [Event.of(sent) async for sent in AnswerStream(live, offset, 7).json()]
+
+
+@pytest.mark.parametrize("value", [None, "", "7", "7:", ":5", "7:x", "-1:5", "7:5:3", "\u0663:\u0661", "9" * 40 + ":1"])
+def test_what_is_no_event_id_is_ignored(value: str | None) -> None:
+    assert parse_event_id(value) is None
+
+
+def test_an_event_id_names_a_message_and_an_offset() -> None:
+    assert parse_event_id("7:123") == (7, 123)
+
+
+async def test_what_waits_for_a_person_is_told_at_once_though_it_was_noted_before_they_looked() -> None:
+    """Between the page and its stream, or by another process that is read as the stream begins."""
+    live = alive(answer())
+    pages, programs = AnswerStream(live, 0, 7).html(render, "m"), AnswerStream(live, 0, 7).json()
+    assert Event.of(await anext(programs)).event == "status"
+    live.note_tool_runs(noted([], ToolRun(ToolCall("1", "send", "{}"), "Sending", waits=True), 0))
+    async with asyncio.timeout(5):
+        assert "Sending" in Event.of(await anext(pages)).data
+        assert "send" in str(Event.of(await anext(programs))["tools"])
+
+
+async def test_a_finished_answer_is_one_delta_and_done() -> None:
+    events = await json(alive(answer(TEXT, AnswerStatus.DONE)))
+    assert [event.event for event in events] == ["status", "delta", "done"]
+    assert events[1]["text"] == TEXT
+    assert events[2].id == f"7:{len(TEXT)}"
+
+
+async def test_a_citation_is_a_link_while_the_answer_grows_and_programs_are_told_its_sources() -> None:
+    sources = [{"title": "Dune", "url": "/books/1"}]
+    live = alive(answer("So it is [1] and [9](javascript:x), [1](https://evil.example/)", sources=sources))
+    stream = AnswerStream(live, 0, 7).html(render, "m")
+    (_, opened), *_ = json_module.loads(Event.of(await anext(stream)).data)
+    link = '<a class="citation" href="/books/1" title="Dune" rel="noopener noreferrer nofollow">[1]</a>'
+    assert opened.count(link) == 2
+    assert opened.count("<a ") == 2, "none of the model's making"
+    await stream.aclose()
+    live.end(answer("So it is [1]", AnswerStatus.DONE, sources=sources))
+    assert (await json(live))[-1]["sources"] == sources
+
+
+async def test_a_failed_answer_ends_with_one_error_after_its_partial_text() -> None:
+    failed = answer("half", AnswerStatus.FAILED, error_code="timeout", error="The model took too long.")
+    events = await json(alive(failed))
+    assert [event.event for event in events] == ["status", "delta", "error"]
+    assert json_module.loads(events[2].data) == {
+        "answer_id": 7,
+        "status": "failed",
+        "code": "timeout",
+        "message": "The model took too long.",
+    }
+
+
+async def test_an_offset_leaves_out_what_was_seen() -> None:
+    events = await json(alive(answer("abcdef", AnswerStatus.DONE)), offset=4)
+    assert [event["text"] for event in events if event.event == "delta"] == ["ef"]
+
+
+async def test_a_viewer_gets_what_is_added_while_it_looks() -> None:
+    live = alive(answer())
+    events = AnswerStream(live, 0, 7).json()
+    assert Event.of(await anext(events)).event == "status"
+    live.add("one")
+    assert Event.of(await anext(events))["text"] == "one"
+    live.add("two")
+    assert Event.of(await anext(events))["text"] == "two"
+    live.end(answer("onetwo", AnswerStatus.DONE))
+    assert Event.of(await anext(events)).event == "done"
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+async def test_who_leaves_lets_go_of_an_answer_that_is_silent(kind: str) -> None:
+    looking, left = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Message) -> None:
+        pass
+
+    @asynccontextmanager
+    async def view() -> AsyncIterator[LiveAnswer]:
+        looking.set()
+        try:
+            yield alive(answer())
+        finally:
+            let_go.append(kind)
+
+    let_go = list[str]()
+    stream = AnswerStream(view(), 0, 7)
+    response = EventStream(stream.json() if kind == "json" else stream.html(render))
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(response({"type": "http", "asgi": {}}, receive, send))
+        await looking.wait()
+        left.set()
+    assert let_go == [kind]
+
+
+async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.llm.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
+    live = alive(answer("Half"))
+    events = AnswerStream(live, 0, 7).html(render, "m")
+    assert [Event.of(await anext(events)).event for _ in range(3)] == ["grow", "ping", "ping"]
+    live.add(" and half")
+    grown = Event.of(await anext(events))
+    assert grown.data == '[[7," and half</p>\\n"]]'
+    assert grown.id == "7:13"
+
+
+async def test_a_program_gets_comments_while_there_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.llm.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
+    live = alive(answer("Half"))
+    beats = live.growth(0)
+    viewer = asyncio.create_task(json(live))
+    for _ in range(3):
+        await anext(beats)
+    live.end(answer("Half", AnswerStatus.DONE))
+    sent = [event.event for event in await viewer]
+    assert [each for each in sent if each] == ["status", "delta", "done"]
+    assert "" in sent
+
+
+async def test_a_viewer_of_a_process_that_stops_is_sent_away_without_an_end() -> None:
+    live = alive(answer())
+    viewer = asyncio.create_task(json(live))
+    await asyncio.sleep(0)
+    live.leave()
+    assert [event.event for event in await viewer] == ["status"]
+
+
+async def test_the_page_ends_with_the_stored_answer_and_one_done() -> None:
+    events = await html(alive(answer(TEXT, AnswerStatus.DONE)))
+    assert events[-2].data == '<hx-partial hx-target="#m7" hx-swap="outerHTML"><article>done</article></hx-partial>'
+    assert (events[-1].event, events[-1].data) == ("done", "done")
+    assert [event.event for event in events].count("done") == 1
+
+
+async def test_markup_in_an_answer_reaches_the_page_as_text() -> None:
+    events = await html(alive(answer("<hx-partial hx-target='body'><script>alert(1)</script>", AnswerStatus.DONE)))
+    assert "<script" not in str(events[0].data)
+    assert "<hx-partial" not in str(events[0].data)
+
+
+def apply(page: dict[str, str], event: Event) -> None:
+    """What static/answers.js does with an event."""
+    assert event.event == "grow"
+    *finished, (keep, html) = json_module.loads(str(event.data))
+    for kept, block in finished:
+        page["blocks"] += first_units(page["open"], kept) + block
+        page["open"] = ""
+    page["open"] = first_units(page["open"], keep) + html
+
+
+def first_units(text: str, units: int) -> str:
+    """As JavaScript counts them."""
+    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
+
+
+def test_a_growing_answer_costs_little_more_than_it_says() -> None:
+    """A page that looks on at 400 characters a second, ten times a second, through the site's compression."""
+    for text in (PROSE, CODE, TABLE, ITEMS):
+        sent = asyncio.run(streamed(text))
+        html = len(markdown.render(text).encode())
+        squeeze = zlib.compressobj(wbits=31)
+        packed = sum(len(squeeze.compress(each) + squeeze.flush(zlib.Z_SYNC_FLUSH)) for each in sent)
+        assert packed <= 3 * html, (text[:20], packed / html)
+        assert sum(map(len, sent)) <= 4 * html, "also for who does not unpack it: the last event has it whole"
+
+
+SENTENCE = "Waves break on the shore, and the *keeper* of the light counts `ships` that pass. "
+PROSE = "\n\n".join(f"{number}. chapter: " + SENTENCE * 5 for number in range(5))
+CODE = "```python\n" + "".join(f"print({number}, 'is what the keeper counts')\n" for number in range(60)) + "```\n"
+TABLE = "| Ship | Sails |\n| --- | --- |\n" + "".join(f"| Ship {number} | {number % 7} |\n" for number in range(80))
+ITEMS = "".join(f"- Ship {number} has passed at {number % 24} o'clock\n" for number in range(60))
+
+
+async def streamed(text: str) -> list[bytes]:
+    live, events = LiveAnswer(AnswerProgress(answer())), list[bytes]()
+    stream = AnswerStream(live, 0, 7).html(whole, "m")
+    for start in range(0, len(text), 40):
+        live.add(text[start : start + 40])
+        events.append(await anext(stream))
+    live.end(answer(text, AnswerStatus.DONE))
+    return [*events, *[event async for event in stream]]
+
+
+async def whole(answer: Answer) -> str:
+    return f"<article>{markdown.render(answer.text)}</article>"
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=12))
+def test_a_page_that_loses_its_connection_anywhere_ends_with_every_block_once(cuts: list[int]) -> None:
+    page = {"blocks": "", "open": ""}
+    offset = 0
+    for cut in [*sorted(cuts), len(TEXT)]:
+        event = asyncio.run(_one_event(TEXT[:cut], offset))
+        if event:
+            apply(page, event)
+            offset = int(str(event.id).split(":")[1])
+    whole = MarkdownBlocks.of(TEXT)
+    assert page == {"blocks": "".join(whole.frozen), "open": str(whole.open)}
+
+
+async def _one_event(text: str, offset: int) -> Event | None:
+    live = alive(answer(text))
+    live.leave()
+    async for event in AnswerStream(live, offset, 7).html(render, "m"):
+        return Event.of(event)
+    return None
+
+
+LONG = "![" * 600
+
+
+async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_not_in_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = []
+    render_piece = markdown.render_piece
+
+    def recorded(piece: markdown_blocks.MarkdownPiece) -> Markup:
+        threads.append(threading.current_thread())
+        return render_piece(piece)
+
+    monkeypatch.setattr(markdown, "render_piece", recorded)
+    live = alive(answer(LONG))
+    live.leave()
+    leaves = asyncio.create_task(live.blocks())
+    await asyncio.sleep(0)
+    leaves.cancel()  # while it is rendered
+    viewers = [await html(live) for _ in range(2)]
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+    for (event,) in viewers:
+        assert str(render_piece(markdown_blocks.MarkdownPiece(LONG))) in json_module.loads(str(event.data))[-1][1]
+        assert event.id == f"7:{len(LONG)}"

@@ -1,0 +1,333 @@
+"""Many answers at once: saved together, and none of them in the way of the others."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune import llm
+from opportune.accounts import User
+from opportune.db import Database, after_change
+from opportune.db.hooks import temporary_hooks
+from opportune.llm import FakeProvider, LanguageModel
+from opportune.llm.answers import flusher, follower, store
+from opportune.llm.answers.flusher import AnswerFlusher, UnsavedAnswer
+from opportune.llm.answers.live import LiveAnswer
+from opportune.llm.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
+from opportune.llm.answers.models import Answer, AnswerStatus
+from opportune.llm.answers.store import AnswerDelta, AnswerProgress
+from tests.opportune.llm.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    kill_process,
+    shown,
+    wait_until_ended,
+    wait_until_saved,
+)
+
+MANY = 12
+
+# What makes a database refuse a text: a rule of its own, a limit, a character that its encoding lacks.
+REFUSE = {
+    "sqlite": ["CREATE TRIGGER refuse BEFORE {} WHEN NEW.text LIKE '%poison%' BEGIN SELECT RAISE(ABORT, 'no'); END"],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$",
+        "CREATE TRIGGER refuse BEFORE {} FOR EACH ROW WHEN (NEW.text LIKE '%poison%') EXECUTE FUNCTION refuse()",
+    ],
+}
+
+
+class Parrot(FakeProvider):
+    """Says the question twice, and waits before each for a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates = [asyncio.Event(), asyncio.Event()]
+
+    async def stream(
+        self, messages: Sequence[llm.Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[llm.Chunk, None]:
+        for gate in self.gates:
+            await gate.wait()
+            yield f"{messages[-1].content.strip()} "
+        yield llm.Done()
+
+
+@pytest.fixture
+def model() -> Parrot:
+    return Parrot()
+
+
+async def begin_all(manager: AnswerManager, questions: Sequence[str]) -> list[Answer]:
+    """Ask, each of so many people no more than one may."""
+    answers = list[Answer]()
+    for number, question in enumerate(questions):
+        if number % MAX_RUNNING_ANSWERS == 0:
+            async with manager.database.writer() as session:
+                session.add(user := User(email=f"asker{number}@example.com", hashed_password="none"))
+        answers.append(await ask(manager, user.id, question))
+    return answers
+
+
+async def refuse_poison(database: Database, change: str) -> None:
+    async with database.writer() as session:
+        for statement in REFUSE[database.url.kind]:
+            await session.execute(text(statement.format(change)))
+
+
+@contextmanager
+def counted(database: Database, what: str) -> Iterator[list[int]]:
+    """How many connections were in use at each of these events of the writing engine."""
+    engine, counts = database.engine.sync_engine, list[int]()
+
+    def note(*_: object) -> None:
+        counts.append(database.engine.pool.checkedout())  # type: ignore[attr-defined]  # of QueuePool
+
+    event.listen(engine, what, note)
+    yield counts
+    event.remove(engine, what, note)
+
+
+@pytest.mark.database("sqlite")
+async def test_many_answers_take_few_transactions_and_one_connection(
+    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site, or a busy machine needs more
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 30)
+    answers = await begin_all(manager, ["A word. "] * MANY)
+    with counted(database, "commit") as in_use:
+        model.gates[0].set()
+        for answer in answers:
+            await wait_until_saved(database, answer.id, "A word. ")
+        model.gates[1].set()
+        stored = [await wait_until_ended(manager, answer) for answer in answers]
+    assert {(each.status, each.text) for each in stored} == {(AnswerStatus.DONE, "A word. A word. ")}
+    assert len(in_use) < MANY  # and not one or two for each
+    assert max(in_use) == 1
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("tells_hooks", [True, False])
+async def test_hundreds_that_end_at_once_end_in_one_transaction_and_in_steps(
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, tells_hooks: bool
+) -> None:
+    monkeypatch.setattr(store, "MAX_ENDS_PER_STEP", 5)
+    async with database.writer() as session:
+        session.add_all(answers := [Answer(worker="this") for _ in range(MANY)])
+    ends = [
+        store.AnswerEnd(answer.id, f"Text of {answer.id}", store.STOPPED, tells_hooks=tells_hooks) for answer in answers
+    ]
+    told, steps = list[int](), list[int]()
+
+    def note_step(_: object, __: object, statement: str, parameters: Any, *rest: object) -> None:
+        if statement.startswith("UPDATE answers_answer"):
+            steps.append(len(parameters) if rest[-1] else 1)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note_step)
+    with temporary_hooks(), counted(database, "commit") as commits:
+
+        @after_change(Answer)
+        async def note(_session: AsyncSession, answer: Answer) -> None:
+            told.append(answer.id)
+
+        stored = await store.finish(database, "this", [*ends, store.AnswerEnd(0, "", store.STOPPED)])
+    assert (sum(steps), max(steps)) == (MANY, store.MAX_ENDS_PER_STEP)
+    assert len(commits) == 1
+    assert sorted(told) == ([answer.id for answer in answers] if tells_hooks else [])
+    assert stored.pop(0) is None  # has been deleted
+    assert {id_: answer and (answer.status, answer.text) for id_, answer in stored.items()} == {
+        end.answer_id: (AnswerStatus.STOPPED, end.text) for end in ends
+    }
+
+
+async def test_an_answer_that_the_database_refuses_takes_no_other_with_it(
+    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await refuse_poison(database, "INSERT ON answers_chunk")
+    *good, bad = await begin_all(manager, ["one ", "two ", "three ", "poison "])
+    model.gates[0].set()
+    for answer, word in zip(good, ["one ", "two ", "three "], strict=True):
+        await wait_until_saved(database, answer.id, word)
+    monkeypatch.setattr(flusher, "SAVE_TIMEOUT_SECONDS", 0)
+    assert (await wait_until_ended(manager, bad)).error_code == "database"
+    model.gates[1].set()
+    assert [(await wait_until_ended(manager, answer)).status for answer in good] == [AnswerStatus.DONE] * 3
+
+
+@pytest.mark.database("sqlite")
+async def test_an_end_that_the_database_refuses_takes_no_other_with_it(
+    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.llm.answers.task.RETRY_DELAYS_SECONDS", (0,))
+    await refuse_poison(database, "UPDATE ON answers_answer")
+    answers = await begin_all(manager, ["one ", "poison ", "three ", "four "])
+    for gate in model.gates:
+        gate.set()
+    told = [(await wait_until_ended(manager, answer)).status for answer in answers]
+    assert told == [AnswerStatus.DONE, AnswerStatus.FAILED, AnswerStatus.DONE, AnswerStatus.DONE]
+
+
+@pytest.mark.database("postgresql")  # SQLite locks no rows
+async def test_a_row_that_another_transaction_holds_keeps_no_other_answer_waiting(
+    manager: AnswerManager, model: Parrot, database: Database
+) -> None:
+    held, free = await begin_all(manager, ["held ", "free "])
+    async with database.writer() as session:
+        await session.execute(select(Answer).where(col(Answer.id) == held.id).with_for_update())
+        model.gates[0].set()
+        await wait_until_saved(database, free.id, "free ")
+    await wait_until_saved(database, held.id, "held ")
+    model.gates[1].set()
+    assert (await wait_until_ended(manager, held)).text == "held held "
+
+
+@pytest.mark.database("sqlite")
+async def test_viewers_see_only_what_is_stored(
+    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_saving, may_save = asyncio.Event(), asyncio.Event()
+
+    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+        is_saving.set()
+        await may_save.wait()
+        return await original(*arguments, **options)
+
+    original = store.save
+    monkeypatch.setattr(store, "save", save)
+    (answer,) = await begin_all(manager, ["word "])
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        model.gates[0].set()
+        await is_saving.wait()
+        assert (live.text, (await shown(manager, answer)).text) == ("", "")
+        may_save.set()
+        growth = live.growth(0)
+        assert await anext(growth) == "word "
+        model.gates[1].set()
+        assert [text async for text in growth][-1] == "word word "
+    assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, "word word ")
+
+
+@pytest.fixture
+def long_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 60)
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("long_intervals")
+async def test_first_text_is_saved_immediately(manager: AnswerManager, model: Parrot, database: Database) -> None:
+    (answer,) = await begin_all(manager, ["word "])
+    model.gates[0].set()
+    await wait_until_saved(database, answer.id, "word ")
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("long_intervals")
+async def test_viewed_answer_is_saved_more_often(manager: AnswerManager, model: Parrot, database: Database) -> None:
+    model.gates.append(asyncio.Event())
+    (answer,) = await begin_all(manager, ["word "])
+    async with manager.view(answer):
+        model.gates[0].set()
+        await wait_until_saved(database, answer.id, "word ")
+        model.gates[1].set()
+        await wait_until_saved(database, answer.id, "word word ")
+
+
+@pytest.mark.database("sqlite")
+async def test_an_answer_that_cannot_be_saved_for_long_is_given_up(
+    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def save(*_: object, **__: object) -> None:
+        raise OperationalError("update", {}, Exception("connection refused"))
+
+    monkeypatch.setattr(store, "save", save)
+    monkeypatch.setattr(flusher, "SAVE_TIMEOUT_SECONDS", 0)
+    (answer,) = await begin_all(manager, ["word "])
+    model.gates[0].set()
+    assert (await wait_until_ended(manager, answer)).error_code == "database"
+
+
+@pytest.mark.database("sqlite")
+async def test_while_nothing_is_written_nothing_is_done(manager: AnswerManager, model: Parrot) -> None:
+    for gate in model.gates:
+        gate.set()
+    for answer in await begin_all(manager, ["word "] * 3):
+        await wait_until_ended(manager, answer)
+    mine = [task for task in asyncio.all_tasks() if task.get_name() in {"flush answers", "follow answers"}]
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await asyncio.gather(*mine)
+
+
+@pytest.mark.database("sqlite")
+async def test_one_look_at_the_database_serves_all_that_is_followed(
+    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = list[int]()
+
+    async def read(database: Database, after: dict[int, int]) -> dict[int, store.AnswerProgress]:
+        looks.append(len(after))
+        return await original(database, after)
+
+    monkeypatch.setattr(follower, "POLL_INTERVAL_SECONDS", 0.25)  # as on a site
+    answers = await begin_all(manager, ["word "] * MANY)
+    original = store.read
+    monkeypatch.setattr(store, "read", read)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    async with AsyncExitStack() as stack:
+        lives = [await stack.enter_async_context(sibling.view(answer)) for answer in answers]
+        for gate in model.gates:
+            gate.set()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            for live in lives:
+                async for _ in live.growth(0):
+                    pass
+    assert {(live.answer.status, live.text) for live in lives} == {(AnswerStatus.DONE, "word word ")}
+    assert max(looks) == MANY
+    assert len(looks) < MANY
+
+
+@pytest.mark.database("sqlite")
+async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_them(
+    manager: AnswerManager, owner_id: int, model: Parrot, database: Database
+) -> None:
+    model.gates[0].set()
+    answer = await ask(manager, owner_id, "word ")
+    await wait_until_saved(database, answer.id, "word ")
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        growth = live.growth(0)
+        assert await anext(growth) == "word "
+        await kill_process(manager, database, answer)
+        async for _ in growth:
+            pass
+    assert (live.answer.status, live.answer.text) == (AnswerStatus.INTERRUPTED, "word ")
+    assert (await shown(sibling, answer)).status == AnswerStatus.INTERRUPTED
+
+
+@pytest.mark.database("sqlite")
+async def test_viewers_of_few_answers_wake_per_iteration(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    lives = [LiveAnswer(AnswerProgress.of(Answer(id=number))) for number in range(3 * MANY)]
+
+    async def save(_database: Database, _worker: str, deltas: Sequence[AnswerDelta], **_: bool) -> dict[int, bool]:
+        return {delta.answer_id: False for delta in deltas}
+
+    monkeypatch.setattr(store, "save", save)
+    answer_flusher, grown = AnswerFlusher(database, "worker"), list[int]()
+    with ExitStack() as stack:
+        for live in lives:
+            unsaved = UnsavedAnswer(live, cut=lambda _: None)
+            unsaved.add("Words")
+            stack.enter_context(answer_flusher.saving(unsaved))
+        answer_flusher.plan_save()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while not grown or grown[-1] < len(lives):
+                await asyncio.sleep(0)
+                grown.append(sum(bool(live.text) for live in lives))
+    assert max(after - before for before, after in pairwise(grown)) == flusher.SHOWN_PER_ITERATION

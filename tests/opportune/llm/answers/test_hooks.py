@@ -1,0 +1,85 @@
+"""What features do when an answer ends."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db import Database
+from opportune.db.hooks import temporary_hooks
+from opportune.feature import Person
+from opportune.jobs import JobContext, defer, job
+from opportune.llm import Answer, FakeProvider, LanguageModel, after_answer
+from opportune.llm.answers.manager import AnswerManager
+from opportune.llm.answers.personal import read
+from opportune.testing import RecordedJobs
+from tests.opportune.llm.answers.questions import ask, kill_process, shown, wait_until_ended, wait_until_saved
+
+
+@job("books.note")
+async def note(context: JobContext, answer_id: int, status: str) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _hook() -> Iterator[None]:
+    with temporary_hooks():
+
+        @after_answer("books")
+        async def queue_note(session: AsyncSession, answer: Answer) -> None:
+            defer(session, note(answer.id, answer.status))
+
+        yield
+
+
+@pytest.fixture
+def queued(database: Database, recorded_jobs: RecordedJobs) -> RecordedJobs:
+    return recorded_jobs
+
+
+def arguments(queued: RecordedJobs) -> list[tuple[object, ...]]:
+    return [call.arguments for call in queued.calls]
+
+
+@pytest.mark.database("sqlite")
+async def test_a_job_is_queued_with_the_end_of_an_answer_on_the_features_topics(
+    manager: AnswerManager, owner_id: int, queued: RecordedJobs
+) -> None:
+    answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    await wait_until_ended(manager, await ask(manager, owner_id, topic="films:1"))
+    assert arguments(queued) == [(answer.id, "done")]
+
+
+@pytest.mark.database("sqlite")
+async def test_the_end_that_another_process_finds_is_told_too(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, queued: RecordedJobs
+) -> None:
+    model.script = ["Last words", asyncio.Event()]
+    answer = await ask(manager, owner_id, topic="books:1")
+    await wait_until_saved(database, answer.id, "Last words")
+    await kill_process(manager, database, answer)
+    await shown(AnswerManager(database, LanguageModel(lambda: None)), answer)
+    assert arguments(queued) == [(answer.id, "interrupted")]
+
+
+async def test_a_hook_that_fails_takes_nothing_with_it(
+    manager: AnswerManager, owner_id: int, queued: RecordedJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    @after_answer("books")
+    async def fail(session: AsyncSession, answer: Answer) -> None:
+        raise ZeroDivisionError
+
+    stored = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    assert (stored.status, stored.text) == ("done", "An answer.")
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.database("sqlite")
+async def test_a_person_takes_along_what_they_asked(
+    manager: AnswerManager, owner_id: int, database: Database, queued: RecordedJobs
+) -> None:
+    await wait_until_ended(manager, await ask(manager, owner_id))
+    async with database.reader() as session:
+        (told,) = (await read(session, Person(owner_id, "")))["answers"]
+        assert (await read(session, Person(owner_id + 1, "")))["answers"] == []
+    assert (told["question"], told["text"]) == ("Why?", "An answer.")

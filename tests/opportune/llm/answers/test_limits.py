@@ -1,0 +1,406 @@
+"""What people, visitors and the site may use: set aside before a call, refused in words, stopped in the midst of it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx import AsyncClient
+from sqlalchemy import func, select, update
+from sqlmodel import col
+
+from opportune.accounts import CurrentUser, User
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings, read_feature_settings
+from opportune.db import Database, WriteSession, utc_now
+from opportune.errors import SettingsError
+from opportune.features import answers
+from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
+from opportune.llm.answers.dependencies import Answers
+from opportune.llm.answers.manager import AnswerManager
+from opportune.llm.answers.models import Answer
+from opportune.llm.answers.settings import AnswersSettings
+from opportune.llm.guard import SITE, Payer, SpendingRefused
+from opportune.llm.spending import switch
+from opportune.llm.spending.checks import check_spending
+from opportune.llm.spending.guard import SpendingGuard
+from opportune.llm.spending.jobs import forget_visitors
+from opportune.llm.spending.limits import Limit, Sums, Words
+from opportune.llm.spending.models import LlmReservation, LlmUsage
+from opportune.llm.spending.switch import switch_off, switch_on
+from opportune.testing import RecordedJobs, make_token, make_user
+from opportune.testing.rows import Make
+from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
+
+pytestmark = pytest.mark.database("sqlite")
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+PRICED = LlmModel(
+    name="Fast",
+    base_url="http://127.0.0.1:1/v1",
+    max_answer_tokens=500,
+    price_per_million_prompt_tokens=Decimal(1),
+    price_per_million_answer_tokens=Decimal(4),
+)
+FREE = PRICED.model_copy(update={"price_per_million_prompt_tokens": 0, "price_per_million_answer_tokens": 0})
+TOLD = Done(prompt_tokens=100, completion_tokens=400)
+
+MakeGuard = Callable[..., SpendingGuard]
+
+
+@pytest.fixture
+async def make_guard(settings: Settings, database: Database) -> AsyncIterator[MakeGuard]:
+    made = []
+
+    def make(**limits: Any) -> SpendingGuard:
+        made.append(SpendingGuard(settings.having(AnswersSettings(**limits)), database))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.close()
+
+
+def asking(guard: SpendingGuard, *script: Any, model: LlmModel = PRICED) -> LanguageModel:
+    provider = FakeProvider(*(script or ("An answer.", TOLD)))
+    llm = LanguageModel(lambda: provider)
+    llm.guard, llm.model, llm.models = guard, model, [model]
+    return llm
+
+
+async def total(database: Database) -> int:
+    tokens = func.sum(col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens))
+    async with database.reader(fresh=True) as session:
+        return int(await session.scalar(select(tokens).where(col(LlmUsage.payer) == "total")) or 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"llm_max_tokens_per_person_per_day": 550}, "You have used up your 550 tokens for today."),
+        ({"llm_max_tokens_per_person_per_month": 550}, "You have used up your 550 tokens for this month."),
+        ({"llm_max_cost_per_person_per_day": "0.0018"}, "You have used up your 0.0018 USD for today."),
+        ({"llm_max_tokens_per_day": 550}, "This site has used up what its language models may answer today."),
+        ({"llm_max_cost_per_month": "0.0018"}, "This site has used up what its language models may answer this month."),
+    ],
+)
+async def test_who_has_used_up_a_limit_is_told_so_and_when_it_begins_anew(
+    make_guard: MakeGuard, user: User, limits: dict[str, Any], words: str
+) -> None:
+    guard = make_guard(**limits)
+    llm = asking(guard).for_user(user.id)
+    assert await llm.complete("Why?") == "An answer."
+    await guard.flush()
+    with pytest.raises(SpendingRefused, match=f"^{words} You can ask again (at midnight \\(UTC\\)|on 1 )") as refused:
+        await llm.complete("Why?")
+    assert refused.value.code == "limit_reached"
+    assert 0 < (refused.value.retry_after or 0) <= 31 * 86_400
+
+
+async def test_one_persons_limit_is_not_anothers_and_a_model_without_a_price_is_asked_when_money_is_used_up(
+    make_guard: MakeGuard, user: User
+) -> None:
+    other = await make_user(make_guard().database, "other@example.com")
+    guard = make_guard(llm_max_tokens_per_person_per_day=550, llm_max_cost_per_day="0.0034")
+    await asking(guard).for_user(user.id).complete("Why?")
+    await guard.flush()
+    await asking(guard).for_user(other.id).complete("Why?")
+    await guard.flush()
+    with pytest.raises(SpendingRefused, match="This site"):
+        await asking(guard).complete("A job.")
+    assert await asking(guard, model=FREE).complete("A job.")
+
+
+@on_both
+async def test_many_at_once_in_two_processes_use_no_more_than_there_is(make_guard: MakeGuard, user: User) -> None:
+    """Each sets aside 501 tokens and uses 401 of them, in pieces of 100."""
+    guards = [make_guard(llm_max_tokens_per_person_per_day=2_000) for _ in range(2)]
+    answers = await asyncio.gather(
+        *(
+            asking(guards[number % 2], *["word" * 100] * 4, Done()).for_user(user.id).complete("Why?")
+            for number in range(20)
+        ),
+        return_exceptions=True,
+    )
+    for guard in guards:
+        await guard.flush()
+    assert {type(each) for each in answers} == {str, SpendingRefused}
+    assert 1_200 < await total(guards[0].database) <= 2_100
+    async with guards[0].database.reader(fresh=True) as session:
+        assert await session.scalar(select(func.count()).select_from(LlmReservation)) == 0
+
+
+async def test_what_a_dead_process_has_set_aside_ends_by_itself(make_guard: MakeGuard, user: User) -> None:
+    guard = make_guard(llm_max_tokens_per_person_per_day=550)
+    stream = asking(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?")
+    await anext(stream)
+    with pytest.raises(SpendingRefused):
+        await asking(guard).for_user(user.id).complete("Why?")
+    async with guard.database.writer() as session:
+        await session.execute(update(LlmReservation).values(expires_at=utc_now() - timedelta(seconds=1)))
+    await asking(guard).for_user(user.id).complete("Why?")
+    await stream.aclose()
+
+
+async def test_where_little_is_left_an_answer_is_stopped_in_words_and_what_was_written_is_kept(
+    app: FastAPI, fake_llm: FakeProvider, settings: Settings, user: User
+) -> None:
+    llm = app.state.llm
+    llm.model = PRICED
+    llm.guard = guard = SpendingGuard(
+        settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=200)), app.state.database
+    )
+    fake_llm.script = ["Word " * 100, "word " * 100, "never", TOLD]
+    manager: AnswerManager = app.state.answers
+    answer = await wait_until_ended(manager, await ask(manager, user.id))
+    assert answer.text == "Word " * 100 + "word " * 100
+    assert (answer.status, answer.error_code) == ("failed", "limit_reached")
+    assert answer.error.startswith("You have used up your 200 tokens for today.")
+    assert (answer.completion_tokens, answer.usage_estimated, answer.cost_micro) == (250, True, 1001)
+    await guard.flush()
+    with pytest.raises(SpendingRefused):
+        await ask(manager, user.id)
+
+
+async def test_an_answer_longer_than_thought_goes_on_while_there_is_room(make_guard: MakeGuard, user: User) -> None:
+    text = "Word " * 500  # 625 tokens by our estimate, where 500 are the most
+    guard = make_guard(llm_max_tokens_per_person_per_day=5_000)
+    assert await asking(guard, text, "end", TOLD).for_user(user.id).complete("Why?") == text + "end"
+    guard = make_guard(llm_max_tokens_per_person_per_day=1_010)
+    await guard.flush()
+    with pytest.raises(SpendingRefused):
+        await asking(guard, text, "end", TOLD).for_user(user.id).complete("Why?")
+
+
+asking_routes = APIRouter()
+
+
+@asking_routes.post("/ask")
+async def ask_durably(user: CurrentUser, session: WriteSession, answers: Answers) -> int:
+    return (await answers.ask(session, "Why?", owner_id=user.id)).id
+
+
+@asking_routes.get("/told")
+async def told(llm: Llm) -> str:
+    return await llm.complete("Why?")
+
+
+async def test_programs_are_told_by_429_with_a_code_and_when_to_ask_again(
+    app: FastAPI, client: AsyncClient, fake_llm: FakeProvider, settings: Settings
+) -> None:
+    app.include_router(asking_routes, prefix="/api/v1/test")
+    limits = AnswersSettings(llm_max_tokens_per_person_per_day=10, llm_max_tokens_per_visitor_per_day=10)
+    app.state.llm.guard = SpendingGuard(settings.having(limits), app.state.database)
+    owner = await make_user(app.state.database)
+    headers = {"Authorization": f"Bearer {await make_token(app.state.database, owner)}"}
+    for response in (
+        await client.post("/api/v1/test/ask", headers=headers),
+        await client.get("/api/v1/test/told"),
+    ):
+        assert (response.status_code, response.json()["code"]) == (429, "limit_reached")
+        assert 0 < int(response.headers["Retry-After"]) <= 86_400
+    assert not fake_llm.received
+    assert response.json()["detail"].startswith("Visitors may use 10 tokens a day")
+    async with app.state.database.writer() as session:
+        await switch_off(session, "test")
+    response = await client.post("/api/v1/test/ask", headers=headers)
+    assert response.status_code == 429  # which is looked at first
+
+
+async def test_switched_off_all_that_runs_is_stopped_and_nothing_begins_until_it_is_on_again(
+    make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switch, "LOOK_INTERVAL_SECONDS", 0.02)
+    guards = [make_guard(), make_guard(llm_max_tokens_per_person_per_day=9_000)]
+    streams = [asking(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?") for guard in guards]
+    for stream in streams:
+        await anext(stream)
+    async with guards[0].database.writer() as session:
+        assert await switch_off(session, "root@example.com")
+        assert not await switch_off(session, "again")
+    for stream in streams:
+        with pytest.raises(SpendingRefused, match="switched off") as refused:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await anext(stream)
+        assert refused.value.code == "switched_off"
+    for guard in guards:
+        with pytest.raises(SpendingRefused, match="switched off"):
+            await asking(guard).for_user(user.id).complete("Why?")
+        async with guard.database.reader(fresh=True) as session:
+            assert "switched off" in await guard.allowance(session, Payer.of_user(user.id))
+    async with guards[0].database.writer() as session:
+        assert await switch_on(session)
+        assert not await switch_on(session)
+    await asyncio.sleep(0.02)  # as long as what is known counts
+    for guard in guards:
+        assert await asking(guard).for_user(user.id).complete("Why?") == "An answer."
+    assert await total(guards[0].database) >= 0
+
+
+async def test_the_form_says_when_most_is_used(make_guard: MakeGuard, user: User) -> None:
+    guard = make_guard(llm_max_tokens_per_person_per_day=1_200, llm_max_tokens_per_day=550)
+    payer = Payer.of_user(user.id)
+
+    async def allowance() -> str:
+        await guard.flush()
+        async with guard.database.reader(fresh=True) as session:
+            return await guard.allowance(session, payer, PRICED)
+
+    assert await allowance() == ""
+    guard.limits = guard.limits[:1]
+    await asking(guard).for_user(user.id).complete("Why?")
+    assert await allowance() == ""
+    await asking(guard).for_user(user.id).complete("Why?")
+    assert await allowance() == "You have used 83 % of your 1,200 tokens for today."
+
+
+@pytest.mark.parametrize(
+    ("now", "period", "renewed"),
+    [
+        ("2026-03-28 23:30", "day", "2026-03-29 00:00"),
+        ("2026-03-29 12:00", "day", "2026-03-30 00:00"),
+        ("2026-12-31 12:00", "month", "2027-01-01 00:00"),
+        ("2026-02-01 00:00", "month", "2026-03-01 00:00"),
+    ],
+)
+def test_days_and_months_are_those_of_the_site(now: str, period: Any, renewed: str) -> None:
+    vienna = ZoneInfo("Europe/Vienna")
+    limit = Limit("x", "site", "tokens", period, 1)
+    assert limit.renewed_at(datetime.fromisoformat(now).replace(tzinfo=vienna)) == datetime.fromisoformat(
+        renewed
+    ).replace(tzinfo=vienna)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("many", "Write a whole number."), ("-1", "greater than or equal to 0"), ("1.5", "Write a whole number.")],
+)
+def test_a_limit_that_is_none_is_refused_in_one_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str, words: str
+) -> None:
+    monkeypatch.setenv("LLM_MAX_TOKENS_PER_DAY", value)
+    with pytest.raises(SettingsError, match=f"^LLM_MAX_TOKENS_PER_DAY: .*{words}"):
+        read_feature_settings(settings.model_copy(update={}), [answers])
+    monkeypatch.setenv("LLM_MAX_TOKENS_PER_DAY", "")
+    assert AnswersSettings().llm_max_tokens_per_day == 0
+
+
+async def test_without_limits_nothing_is_asked_of_the_database_for_a_piece_or_before_an_answer(
+    make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = make_guard()
+    llm = asking(guard, *["word "] * 50, TOLD)
+    await llm.for_user(user.id).complete("Why?")  # has looked at the switch
+    monkeypatch.setattr(guard.switch, "_database", None)
+    monkeypatch.setattr(guard.flusher, "_database", None)
+    guard.database = None  # type: ignore[assignment]
+    await llm.for_user(user.id).complete("Why?")
+    assert SITE.user_id is None
+    monkeypatch.undo()
+
+
+async def test_superusers_get_an_email_at_80_and_one_at_100_percent_of_what_the_site_may(
+    app: FastAPI, recorded_jobs: RecordedJobs, settings: Settings
+) -> None:
+    for number in range(2):
+        await make_user(app.state.database, f"root{number}@example.com", is_superuser=True)
+    await make_user(app.state.database, "closed@example.com", is_superuser=True, is_active=False)
+    # Two processes, and one that starts later in that month.
+    limits = AnswersSettings(llm_max_cost_per_month=Decimal("0.0040"), llm_max_tokens_per_day=10_000_000)
+    guards = [SpendingGuard(settings.having(limits), app.state.database) for _ in range(3)]
+
+    async def subjects() -> list[str]:
+        for guard in guards:
+            await guard.flush()
+        letters, recorded_jobs.calls = recorded_jobs.outbox, []
+        return [f"{letter.to}: {letter.subject.partition(': ')[2]}" for letter in letters]
+
+    told = []
+    for guard in guards:
+        await asking(guard).complete("Why?")
+        told.append(await subjects())
+    with pytest.raises(SpendingRefused):
+        await asking(guards[0]).complete("Why?")
+    what = "of what language models may cost this month"
+    assert told == [
+        [],
+        [f"root{number}@example.com: 85 % {what}" for number in range(2)],
+        [f"root{number}@example.com: 127 % {what}" for number in range(2)],
+    ]
+    assert await subjects() == []
+    for guard in guards:
+        await guard.close()
+
+
+async def test_what_stands_for_an_address_is_forgotten_after_some_days(
+    app: FastAPI, recorded_jobs: RecordedJobs, make: Make
+) -> None:
+    today = utc_now().date()
+    for payer in ("visitor:1a", "visitors", "total"):
+        for days in (0, 10):
+            await make(LlmUsage, payer=payer, day=today - timedelta(days=days))
+    for days, charged in ((0, "visitor:1a"), (10, "visitor:1a"), (10, "user:1")):
+        await make(Answer, charged_to=charged, finished_at=utc_now() - timedelta(days=days))
+    await recorded_jobs.run(forget_visitors())
+    async with app.state.database.reader(fresh=True) as session:
+        kept = await session.scalars(select(col(LlmUsage.payer)))
+        asked = await session.scalars(select(col(Answer.charged_to)).order_by(col(Answer.id)))
+    assert [*asked] == ["visitor:1a", "", "user:1"]
+    assert sorted(kept) == ["total", "total", "visitor:1a", "visitors", "visitors"]
+
+
+def test_a_limit_of_money_wants_prices(settings: Settings) -> None:
+    limited = settings.having(AnswersSettings(llm_max_cost_per_month=Decimal(5)))
+    unpriced = [PRICED, FREE.model_copy(update={"name": "Slow"})]
+    (finding,) = check_spending(limited.model_copy(update={"llm_models": unpriced}))
+    assert finding.text.startswith("LLM_MAX_COST_PER_MONTH counts nothing of Slow: in LLM_MODELS give price_per_")
+    assert [*check_spending(limited.model_copy(update={"llm_models": [PRICED]}))] == []
+    assert [*check_spending(settings.model_copy(update={"llm_models": unpriced}))] == []
+
+
+async def test_what_the_guide_says_is_so(app: FastAPI, recorded_jobs: RecordedJobs, fake_llm: FakeProvider) -> None:
+    names: dict[str, Any] = {}
+    guide = (PROJECT / "docs" / "spending.md").read_text(encoding="utf-8")
+    for code in re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE):
+        exec(code, names)  # noqa: S102 - the guide's own
+    for setting in re.findall(r"`(LLM_MAX_\w+|LLM_DEMO_\w+|LLM_CURRENCY)`", guide):
+        assert setting.lower() in AnswersSettings.model_fields, setting
+    owner = await make_user(app.state.database)
+    await recorded_jobs.run(names["sum_up_for"](owner.id, "A text."))
+    await app.state.llm.guard.flush()
+    async with app.state.database.reader(fresh=True) as session:
+        assert await session.scalar(select(col(LlmUsage.calls)).where(col(LlmUsage.owner_id) == owner.id)) == 1
+    assert await names["words_at_the_form"](owner, app.state.answers) == ""
+
+
+def test_reserved_tokens_are_not_called_used_up() -> None:
+    limit = Limit("llm_max_tokens_per_person_per_day", "person", "tokens", "day", 2_000)
+    sums = Sums(tokens_day=100, tokens_reserved=1_900)
+    assert (sums.left(limit), sums.unused(limit)) == (0, 1_900)
+    assert Words(AnswersSettings(), "UTC").reserved(limit) == (
+        "What is left of your 2,000 tokens for today is reserved for answers that are being written. "
+        "Ask again when they have ended."
+    )
+
+
+async def test_second_question_during_an_answer_is_not_told_of_used_up_tokens(
+    app: FastAPI, fake_llm: FakeProvider, user: User, settings: Settings
+) -> None:
+    own = settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=600))
+    guard = app.state.llm.guard = SpendingGuard(own, app.state.database)
+    gate = asyncio.Event()
+    fake_llm.script = ["So", gate, "."]
+    async with aclosing(app.state.llm.for_user(user.id).stream("Why?")) as pieces:
+        await anext(pieces)
+        with pytest.raises(SpendingRefused, match="is reserved for answers that are being written") as caught:
+            await app.state.llm.for_user(user.id).complete("And?")
+        assert caught.value.retry_after == 10
+        gate.set()
+        assert [piece async for piece in pieces] == ["."]
+    await guard.close()

@@ -1,0 +1,222 @@
+"""Several processes on one database: the one that writes, those that follow, those that died."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from unittest.mock import AsyncMock
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.db import Database, utc_now
+from opportune.llm import FakeProvider, LanguageModel
+from opportune.llm.answers import store
+from opportune.llm.answers.events import AnswerStream
+from opportune.llm.answers.follower import AnswerFollower
+from opportune.llm.answers.live import LiveAnswer
+from opportune.llm.answers.manager import MAX_RUNNING_ANSWERS, AnswerManager
+from opportune.llm.answers.models import Answer, AnswerStatus
+from tests.opportune.llm.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    kill_process,
+    set_values,
+    shown,
+    wait_until_ended,
+    wait_until_saved,
+)
+
+
+@pytest.mark.database("sqlite")
+async def test_another_process_can_stop_an_answer(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    model.script = ["So far", asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    await sibling.stop(answer)
+    assert (await wait_until_ended(manager, answer)).status == AnswerStatus.STOPPED
+
+
+async def test_another_process_shows_the_answer_as_it_grows(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two."]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "One, ")
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    answer = await shown(sibling, answer)
+    assert answer.text == "One, "
+    seen = []
+    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        async for text in live.growth(0):
+            seen.append(text)
+            gate.set()
+    assert seen == ["One, ", "One, two."]
+    assert live.answer.status == AnswerStatus.DONE
+
+
+@pytest.mark.database("sqlite")
+async def test_one_who_was_sent_away_takes_nobody_along_who_has_come_since(
+    manager: AnswerManager,
+    owner_id: int,
+    model: FakeProvider,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two."]
+    answer = await ask(manager, owner_id)
+    follower = AnswerFollower(database, manager.take_over)
+    async with AsyncExitStack() as sent_away, asyncio.timeout(TIMEOUT_SECONDS):
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "read", AsyncMock(return_value={}))  # as of an answer that is deleted
+            first = await sent_away.enter_async_context(follower.follow(answer))
+            assert [text async for text in first.growth(0)] == []
+        async with follower.follow(answer) as live:
+            await sent_away.aclose()
+            async for _ in live.growth(0):
+                gate.set()
+    assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
+
+
+@pytest.mark.database("sqlite")
+async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two."]
+    answer = await ask(manager, owner_id)
+
+    async def look(live: LiveAnswer) -> str:
+        return [text async for text in live.growth(0)][-1]
+
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        viewers = [asyncio.create_task(look(live)) for _ in range(50)]
+        gate.set()
+        assert set(await asyncio.gather(*viewers)) == {"One, two."}
+
+
+@pytest.mark.database("sqlite")
+async def test_the_answer_of_a_dead_process_is_ended_by_whoever_reads_it(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    model.script = ["Last words", asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "Last words")
+    await kill_process(manager, database, answer)
+    reader = AnswerManager(database, LanguageModel(lambda: None))
+    answer = await shown(reader, answer)
+    assert (answer.status, answer.text) == (AnswerStatus.INTERRUPTED, "Last words")
+
+
+async def test_a_process_that_lost_its_answer_does_not_write_it_any_more(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["Mine", gate, " and more"]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "Mine")
+    async with database.writer() as session:
+        await session.execute(update(Answer).where(col(Answer.id) == answer.id).values(worker="another"))
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await model.stopped.wait()
+    gate.set()
+    assert (await shown(manager, answer)).status == AnswerStatus.STREAMING
+
+
+@pytest.mark.database("sqlite")
+async def test_answers_of_dead_processes_keep_nobody_from_asking(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    model.script = [asyncio.Event()]
+    for _ in range(MAX_RUNNING_ANSWERS):
+        answer = await ask(manager, owner_id)
+        await kill_process(manager, database, answer)
+    model.script = ["An answer."]
+    restarted = AnswerManager(database, LanguageModel(lambda: model))
+    answer = await ask(restarted, owner_id)
+    assert (await wait_until_ended(restarted, answer)).status == AnswerStatus.DONE
+
+
+@pytest.mark.database("sqlite")
+async def test_an_answer_of_this_process_is_alive_however_late_its_lease(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["Still ", gate, "here."]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "Still ")
+    await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
+    assert (await shown(manager, answer)).status == AnswerStatus.STREAMING
+    gate.set()
+    assert (await wait_until_ended(manager, answer)).text == "Still here."
+
+
+async def test_a_lease_that_is_renewed_in_the_last_moment_keeps_the_answer(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.script = ["Saved", asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "Saved")
+    await kill_process(manager, database, answer)
+    writer = database.writer
+
+    @asynccontextmanager
+    async def renewed_just_before() -> AsyncIterator[AsyncSession]:
+        monkeypatch.undo()
+        await set_values(database, answer, lease_until=utc_now() + timedelta(minutes=1))
+        async with writer() as session:
+            yield session
+
+    monkeypatch.setattr(database, "writer", renewed_just_before)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    await sibling.take_over([(await store.read(database, {answer.id: -1}))[answer.id].answer])
+    progress = (await store.read(database, {answer.id: -1}))[answer.id]
+    assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
+
+
+@pytest.mark.database("sqlite")
+async def test_a_process_that_closes_does_not_wait_for_a_database_that_is_away(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.script = ["So far", asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    stuck = asyncio.Event()
+
+    async def finish(*arguments: Any) -> dict[int, Answer | None]:
+        await stuck.wait()
+        return await original(*arguments)
+
+    original = store.finish
+    monkeypatch.setattr(store, "finish", finish)
+    monkeypatch.setattr("opportune.llm.answers.manager.SHUTDOWN_TIMEOUT_SECONDS", 0.05)
+    async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(answer) as live:
+        await manager.close()
+        async for _ in live.growth(0):
+            pass
+    stuck.set()
+
+
+@pytest.mark.database("sqlite")
+async def test_a_page_that_is_opened_again_at_another_process_gets_no_block_twice(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["One.\n\nTwo.\n\nThree.\n\n", gate, "Four."]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "One.\n\nTwo.\n\nThree.\n\n")
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+
+    async def article(_: Answer) -> str:
+        return ""
+
+    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        gate.set()
+        offset = len("One.\n\nTwo.\n\nThree.\n\n")
+        sent = [event async for event in AnswerStream(live, offset, answer.id).html(article)]
+    assert b"Four." in b"".join(sent)
+    assert b"One." not in b"".join(sent)

@@ -1,0 +1,110 @@
+"""Thumbs for answers: from the one who asked, for the site's staff."""
+
+import asyncio
+from datetime import date
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.accounts import User
+from opportune.db import Database
+from opportune.feature import Person
+from opportune.llm import FakeProvider
+from opportune.llm.answers.models import Answer, Rating
+from opportune.llm.answers.personal import read
+from opportune.llm.spending.models import LlmUsage
+from opportune.testing import Make, make_user, signed_in_client
+from tests.opportune.llm.answers.questions import ask, wait_until_ended
+
+# What they ask of the database is no different.
+pytestmark = pytest.mark.database("sqlite")
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+@pytest.fixture
+async def owner(app: FastAPI) -> User:
+    return await make_user(app.state.database)
+
+
+@pytest.fixture
+async def answer(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Answer:
+    fake_llm.script = ["A secret"]
+    return await wait_until_ended(app.state.answers, await ask(app.state.answers, owner.id, "Of me?", "books:1"))
+
+
+async def stored(database: Database, answer: Answer) -> tuple[Rating | None, str]:
+    async with database.reader() as session:
+        found = await session.get_one(Answer, answer.id)
+        return found.rating, found.rating_note
+
+
+async def test_who_asked_says_what_an_answer_was_worth_and_takes_it_back(
+    app: FastAPI, owner: User, answer: Answer
+) -> None:
+    page, api = f"/answers/{answer.id}/rate", f"/api/v1/answers/{answer.id}/rating"
+    async with signed_in_client(app, owner) as client:
+        part = await client.post(page, data={"rating": "up", "note": ""}, headers=HTMX)
+        assert part.text.count('aria-pressed="true" aria-label="Good answer"') == 1
+        back = await client.post(
+            page, data={"rating": "down", "note": "Wrong"}, headers={"Referer": "http://testserver/books/1"}
+        )
+        assert back.headers["location"] == "/books/1"
+        assert await stored(app.state.database, answer) == (Rating.DOWN, "Wrong")
+        assert (await client.post(page, data={"rating": "sideways"})).status_code == 422
+        assert (await client.put(api, json={"rating": "up", "note": "x" * 501})).status_code == 422
+        assert (await client.put(api, json={"rating": "up", "note": "Good"})).json()["rating_note"] == "Good"
+        assert (await client.put(api, json={"rating": "", "note": "Good"})).json()["rating"] is None
+    assert await stored(app.state.database, answer) == (None, "")
+
+
+async def test_personal_data_has_what_somebody_said_of_answers_and_used_of_models(
+    app: FastAPI, owner: User, answer: Answer, make: Make
+) -> None:
+    other = await make_user(app.state.database, "other@example.com")
+    for who in (owner, other):
+        await make(LlmUsage, owner_id=who.id, day=date(2026, 1, 5), model="Fast", prompt_tokens=7)
+        # As of a feature that tells questions and answers itself.
+        await make(Answer, owner_id=who.id, topic="books:2", status="done", rating="down", rating_note="Wrong")
+    async with app.state.database.reader() as session:
+        told = await read(session, Person(owner.id, ""))
+    assert [(each["topic"], each["rating"], each["rating_note"]) for each in told["ratings"]] == [
+        ("books:2", "down", "Wrong")
+    ]
+    assert (date(2026, 1, 5), "Fast", 7) in [
+        (each["day"], each["model"], each["prompt_tokens"]) for each in told["usage"]
+    ]
+    assert {each["model"] for each in told["usage"]} <= {"Fast", answer.model}
+
+
+async def test_nobody_else_rates_an_answer_and_nobody_one_that_is_being_written(
+    app: FastAPI, client: AsyncClient, owner: User, answer: Answer, fake_llm: FakeProvider
+) -> None:
+    page, api = f"/answers/{answer.id}/rate", f"/api/v1/answers/{answer.id}/rating"
+    assert (await client.post(page, data={"rating": "up"})).headers["location"].startswith("/accounts/login")
+    assert (await client.put(api, json={"rating": "up"})).status_code == 401
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as other:
+        assert (await other.post(page, data={"rating": "up"})).status_code == 404
+        assert (await other.put(api, json={"rating": "up"})).status_code == 404
+    fake_llm.script = [asyncio.Event()]
+    running = await ask(app.state.answers, owner.id, topic="books:2")
+    async with signed_in_client(app, owner) as them:
+        assert (await them.put(f"/api/v1/answers/{running.id}/rating", json={"rating": "up"})).status_code == 409
+    assert await stored(app.state.database, answer) == (None, "")
+
+
+async def test_the_admin_shows_thumbs_and_figures_and_nothing_of_what_people_wrote(
+    app: FastAPI, owner: User, answer: Answer
+) -> None:
+    async with signed_in_client(app, owner) as client:
+        await client.post(f"/answers/{answer.id}/rate", data={"rating": "down", "note": "Not my book"})
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as admin:
+        listed = (await admin.get("/admin/answer/list?rating=down")).text
+        details = (await admin.get(f"/admin/answer/details/{answer.id}")).text
+        exported = (await admin.get("/admin/answer/export/csv")).text
+    assert "books:1" in listed
+    assert "Not my book" in details
+    for text in (listed, details, exported):
+        assert "A secret" not in text
+        assert "Of me?" not in text

@@ -1,0 +1,120 @@
+"""Reasoning of models: stored apart from the answer, streamed, shown folded, and counted."""
+
+import asyncio
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.accounts import User
+from opportune.db import Database
+from opportune.llm import Done, FakeProvider, LLMError, Reasoning
+from opportune.llm.answers import store
+from opportune.llm.answers.manager import AnswerManager
+from opportune.llm.answers.models import AnswerStatus
+from opportune.testing import signed_in_client
+from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, ask, kill_process, shown, wait_until_ended
+from tests.opportune.llm.answers.test_events import alive, answer, json
+
+pytestmark = pytest.mark.database("sqlite")
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+HOSTILE = "<script>alert(1)</script> **no**"
+
+
+async def wait_until_reasoned(database: Database, answer_id: int, reasoning: str) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (await store.read(database, {answer_id: -1}))[answer_id].reasoning != reasoning:
+            await asyncio.sleep(0.01)
+
+
+@on_both
+async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
+    model.script = [Reasoning("Let me "), Reasoning("think."), "Because.", Done(10, 90, reasoning_tokens=80)]
+    ended = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (ended.text, ended.reasoning, ended.reasoning_tokens) == ("Because.", "Let me think.", 80)
+
+
+@on_both
+async def test_reasoning_survives_the_death_of_its_process(
+    manager: AnswerManager, model: FakeProvider, owner_id: int, database: Database
+) -> None:
+    model.script = [Reasoning("Let me think."), asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await wait_until_reasoned(database, answer.id, "Let me think.")
+    await kill_process(manager, database, answer)
+    model.script = [Reasoning("Again."), "Because."]
+    await shown(manager, answer)
+    found = await manager.find(answer.id, owner_id)
+    assert found
+    ended = await wait_until_ended(manager, found)
+    assert (ended.text, ended.reasoning) == ("Because.", "Let me think.\n\nAgain.")
+
+
+@on_both
+async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
+    model.script = [Reasoning("Let me think."), asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    async with manager.view(answer) as live:
+        async for _ in live.growth(0):
+            if live.reasoning:
+                break
+    await manager.stop(answer)
+    ended = await wait_until_ended(manager, answer)
+    assert (ended.status, ended.text, ended.reasoning) == (AnswerStatus.STOPPED, "", "Let me think.")
+    assert ended.completion_tokens >= ended.reasoning_tokens > 0
+
+
+async def test_viewer_elsewhere_sees_reasoning_grow(
+    manager: AnswerManager, model: FakeProvider, owner_id: int, database: Database
+) -> None:
+    other = AnswerManager(database, manager.llm)
+    may_end = asyncio.Event()
+    model.script = [Reasoning("Let me think."), may_end, "Because."]
+    answer = await ask(manager, owner_id)
+    found = await other.find(answer.id, owner_id)
+    assert found
+    async with asyncio.timeout(TIMEOUT_SECONDS), other.view(found) as live:
+        async for _ in live.growth(0):
+            if live.reasoning and not may_end.is_set():
+                assert not live.ended
+                may_end.set()
+    assert (live.text, live.reasoning) == ("Because.", "Let me think.")
+    await other.close()
+
+
+async def test_thinking_too_long_is_explained(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
+    sentence = "The model used up its length for thinking."
+    failure = LLMError("out_of_tokens", sentence, done=Done(11, 4096, reasoning_tokens=4096))
+    model.script = [Reasoning("Hm."), failure]
+    ended = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (ended.status, ended.error_code, ended.error) == (AnswerStatus.FAILED, "out_of_tokens", sentence)
+    assert ended.reasoning == "Hm."
+    assert ended.can_go_on
+
+
+async def test_program_reads_reasoning_in_status_events() -> None:
+    events = await json(alive(answer("Because.", AnswerStatus.DONE, reasoning="Hm.")))
+    assert [event.event for event in events] == ["status", "status", "delta", "done"]
+    assert (events[1]["reasoning"], events[1]["reasoning_offset"], events[1].id) == ("Hm.", 0, "7:0")
+    assert events[2]["text"] == "Because."
+
+
+async def test_resumed_stream_repeats_reasoning_but_no_text() -> None:
+    events = await json(alive(answer("Because.", AnswerStatus.DONE, reasoning="Hm.")), offset=8)
+    assert [event.event for event in events] == ["status", "status", "done"]
+    assert events[1]["reasoning"] == "Hm."
+
+
+async def test_page_gets_reasoning_escaped(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
+    fake_llm.script = [Reasoning(HOSTILE), "Because."]
+    async with signed_in_client(app, user) as client:
+        async with app.state.database.writer() as session:
+            answer = await app.state.answers.ask(session, "Why?", owner_id=user.id)
+        stream = (await client.get(f"/answers/{answer.id}/stream")).text
+        page = (await client.get(f"/answers/{answer.id}")).text
+        read = (await client.get(f"/api/v1/answers/{answer.id}")).json()
+    for html in (stream, page):
+        assert "&lt;script&gt;alert(1)&lt;/script&gt; **no**" in html
+        assert "<script>alert" not in html
+    assert f'<details class="answer-reasoning text-secondary small mb-1" id="answer-{answer.id}-thoughts">' in page
+    assert (read["text"], read["reasoning"]) == ("Because.", HOSTILE)

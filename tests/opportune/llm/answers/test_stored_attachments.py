@@ -1,0 +1,133 @@
+"""Files that a person shows to models: stored, shown to them alone, taken along and deleted."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.feature import Person
+from opportune.llm import Attachment, AttachmentRefused, Picture
+from opportune.llm.answers import attachments
+from opportune.llm.answers.attachments import TOO_MANY, delete_attachments, find_attachments, stored_attachments
+from opportune.llm.answers.models import AnswerAttachment
+from opportune.llm.answers.personal import list_files, read
+from opportune.storage import MissingFileError, Storage
+from opportune.testing import RecordedJobs, signed_in_client
+from tests.opportune.storage.pictures import drawn, encoded
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@dataclass(frozen=True)
+class Sent:
+    filename: str
+    content: bytes
+
+
+PICTURE = Sent("cat.png", encoded(drawn(), "PNG"))
+PAGE = Sent("page.html", b"<script>alert(1)</script>")
+
+
+async def is_there(storage: Storage, name: str) -> bool:
+    try:
+        return bool(await storage.read(name))
+    except MissingFileError:
+        return False
+
+
+async def keep(app: FastAPI, owner_id: int, *sent: Sent) -> list[AnswerAttachment]:
+    async with stored_attachments(app.state.storage, owner_id, sent) as rows, app.state.database.writer() as session:
+        for row in rows:
+            row.topic = "books:1"
+            session.add(row)
+    return rows
+
+
+async def test_a_file_is_its_owners_alone_shown_as_a_picture_or_kept_and_goes_with_its_topic(
+    app: FastAPI, client: AsyncClient, user: User, recorded_jobs: RecordedJobs
+) -> None:
+    storage, database = app.state.storage, app.state.database
+    cat, page = await keep(app, user.id, PICTURE, PAGE)
+    assert (cat.shown.picture, cat.text) == (Picture(b"", "image/jpeg", cat.stored_as), "")
+    assert page.shown == Attachment("page.html", PAGE.content.decode())
+
+    assert (await client.get(f"/answers/attachments/{cat.id}")).status_code == 303
+    async with signed_in_client(app, user) as owner, signed_in_client(app) as other:
+        shown = await owner.get(f"/answers/attachments/{cat.id}", follow_redirects=True)
+        assert (shown.headers["content-type"], shown.headers["content-disposition"]) == ("image/jpeg", "inline")
+        kept = await owner.get(f"/answers/attachments/{page.id}", follow_redirects=True)
+        assert kept.headers["content-type"] == "application/octet-stream"
+        assert kept.headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
+        assert (await other.get(f"/answers/attachments/{cat.id}")).status_code == 404
+
+    async with database.reader() as session:
+        assert await find_attachments(session, user.id + 1, [cat.id]) == {}
+        found = await find_attachments(session, user.id, [cat.id, page.id], with_text=True)
+        assert {each.filename: each.text for each in found.values()} == {"cat.png": "", "page.html": page.text}
+        person = Person(user.id, "")
+        assert sorted(await list_files(session, person)) == sorted([cat.stored_as, page.stored_as])
+        told = (await read(session, person))["attachments"]
+        assert [(each["filename"], each["topic"]) for each in told] == [
+            ("cat.png", "books:1"),
+            ("page.html", "books:1"),
+        ]
+
+    async with database.writer() as session:
+        await delete_attachments(session, col(AnswerAttachment.topic) == "books:1")
+    async with database.reader() as session:
+        assert (await session.scalars(select(AnswerAttachment))).all() == []
+    await recorded_jobs.work()
+    assert not await is_there(storage, page.stored_as)
+
+
+async def test_files_go_with_their_owner_and_what_is_not_kept_is_not_there(
+    app: FastAPI, user: User, recorded_jobs: RecordedJobs
+) -> None:
+    storage = app.state.storage
+    (cat,) = await keep(app, user.id, Sent("folder/\u202ecat.png", PICTURE.content))  # as a program may call it
+    assert cat.filename == "cat.png"
+    async with stored_attachments(storage, user.id, [PAGE]) as rows:
+        assert await is_there(storage, rows[0].stored_as)
+    assert not await is_there(storage, rows[0].stored_as)
+    for refused, words in (([PAGE, Sent("x", b"\0")], "none of what can be read"), ([PAGE] * 9, TOO_MANY)):
+        with pytest.raises(AttachmentRefused, match=words):
+            await keep(app, user.id, *refused)
+    folder = storage.folder / "attachments"
+    assert [each.name for each in folder.iterdir()] == [cat.stored_as.rpartition("/")[2]]
+
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(User, user.id))
+    await recorded_jobs.work()
+    assert not await is_there(storage, cat.stored_as)
+
+
+async def test_who_sends_many_documents_that_take_long_has_one_of_them_read_at_a_time(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = list[str](), asyncio.Event()
+
+    async def read_slowly(filename: str, _content: bytes) -> Attachment:
+        begun.append(filename)
+        await go_on.wait()
+        return Attachment(filename, "Text")
+
+    async def send(owner_id: int, name: str) -> None:
+        async with stored_attachments(app.state.storage, owner_id, [Sent(name, b"%PDF-")]):
+            pass
+
+    monkeypatch.setattr(attachments, "read_attachment", read_slowly)
+    sending = [asyncio.create_task(send(*each)) for each in ((1, "a"), (1, "b"), (2, "c"), (1, "d"))]
+    async with asyncio.timeout(5):
+        while len(begun) < 2:
+            await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert begun == ["a", "c"]
+    go_on.set()
+    await asyncio.gather(*sending)
+    assert sorted(begun) == ["a", "b", "c", "d"]

@@ -1,0 +1,393 @@
+"""Answers that outlive their process: handed over by one that stops, taken over from one that died."""
+
+import asyncio
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from opportune import llm
+from opportune.config.settings import Settings
+from opportune.db import Database, utc_now
+from opportune.features import accounts, answers, jobs
+from opportune.jobs import worker_lock
+from opportune.jobs.worker_lock import WorkerLock
+from opportune.llm import FakeProvider, LanguageModel
+from opportune.llm.answers import lifespan, store
+from opportune.llm.answers import manager as manager_module
+from opportune.llm.answers.manager import MAX_TAKEOVERS, AnswerManager
+from opportune.llm.answers.models import Answer, AnswerStatus
+from opportune.llm.answers.settings import AnswersSettings, grace_seconds
+from opportune.server import shutdown
+from opportune.testing.quiet_app import quiet_app
+from tests.opportune.forked import PROCESSES
+from tests.opportune.llm.answers.processes import hold_lock
+from tests.opportune.llm.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    kill_process,
+    set_values,
+    shown,
+    wait_until_ended,
+    wait_until_saved,
+)
+
+STORY = "Once upon a time, 🐍 there was an answer.\n\n- It was long.\n- Its process was not.\n"
+
+# What they ask of the database is a matter of both kinds only where it says so.
+pytestmark = pytest.mark.database("sqlite")
+
+on_both = pytest.mark.database("sqlite", "postgresql")
+
+
+class Storyteller(FakeProvider):
+    """Tells the story, from where the prompt leaves it: up to `pause`, and on when it may."""
+
+    continues = True
+
+    def __init__(self, pause: int = len(STORY)) -> None:
+        super().__init__()
+        self.pause = pause
+        self.may_go_on = asyncio.Event()
+
+    async def stream(
+        self, messages: Sequence[llm.Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[llm.Chunk, None]:
+        self.received.append([*messages])
+        told = messages[-1].content if messages[-1].role == "assistant" else ""
+        assert STORY.startswith(told)
+        if len(told) < self.pause:
+            yield STORY[len(told) : self.pause]
+        if self.pause < len(STORY):
+            await self.may_go_on.wait()
+        yield STORY[max(self.pause, len(told)) :]
+        yield llm.Done(prompt_tokens=1, completion_tokens=1)
+
+
+@pytest.fixture
+def model() -> Storyteller:
+    return Storyteller(pause=20)
+
+
+@pytest.fixture
+async def sibling(database: Database) -> AsyncIterator[AnswerManager]:
+    """Another process, with a model that tells the whole story."""
+    sibling = AnswerManager(database, LanguageModel(Storyteller))
+    yield sibling
+    await sibling.close()
+
+
+async def half_told(manager: AnswerManager, owner_id: int) -> Answer:
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(manager.database, answer.id, STORY[:20])
+    return answer
+
+
+async def test_a_process_that_stops_hands_over_and_the_viewers_page_goes_on(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int
+) -> None:
+    answer = await half_told(manager, owner_id)
+    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        growth = live.growth(0)
+        assert await anext(growth) == STORY[:20]
+        await manager.close()
+        async for _ in growth:
+            pass
+    assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, STORY)
+    assert live.answer.takeovers == 1
+    assert live.answer.usage_estimated, "the first process was told no tokens"
+
+
+async def test_one_that_lacked_only_the_news_of_its_end_is_whole(
+    manager: AnswerManager, database: Database, owner_id: int
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await manager.close()
+    model = FakeProvider(llm.LLMError("empty", "The model gave an empty answer."))
+    model.continues = True
+    sibling = AnswerManager(database, LanguageModel(lambda: model))
+    ended = await wait_until_ended(sibling, answer)
+    assert (ended.status, ended.text, ended.error) == (AnswerStatus.DONE, STORY[:20], "")
+    await sibling.close()
+
+
+class SlowStoryteller(Storyteller):
+    """Pauses twice, and notes when all before the second pause has been read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read = asyncio.Event()
+
+    async def stream(
+        self, messages: Sequence[llm.Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[llm.Chunk, None]:
+        yield STORY[:10]
+        await self.may_go_on.wait()
+        yield STORY[10:20]
+        self.is_read.set()
+        await asyncio.Event().wait()
+
+
+@on_both
+@pytest.mark.parametrize("is_stored", [None, True, False])
+async def test_unsaved_text_is_handed_over(
+    database: Database,
+    sibling: AnswerManager,
+    owner_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_stored: bool | None,
+) -> None:
+    """Also after a save that failed: its text may be stored nevertheless."""
+    failed = asyncio.Event()
+
+    async def save(*arguments: Any, **options: Any) -> None:
+        if is_stored:
+            await original(*arguments, **options)
+        failed.set()
+        raise OperationalError("commit", {}, Exception("connection lost"))
+
+    original = store.save
+    model = SlowStoryteller()
+    manager = AnswerManager(database, LanguageModel(lambda: model))
+    if is_stored is not None:
+        monkeypatch.setattr(store, "save", save)
+    monkeypatch.setattr("opportune.llm.answers.flusher.FLUSH_INTERVAL_SECONDS", 60)
+    answer = await ask(manager, owner_id)
+    if is_stored is None:
+        await wait_until_saved(database, answer.id, STORY[:10])
+    else:
+        await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
+    model.may_go_on.set()
+    await asyncio.wait_for(model.is_read.wait(), TIMEOUT_SECONDS)
+    await manager.close()
+    await wait_until_saved(database, answer.id, STORY[:20])
+    assert (await shown(sibling, answer)).is_running
+    assert (await wait_until_ended(sibling, answer)).text == STORY
+
+
+async def test_a_model_that_cannot_go_on_leaves_it_to_the_person(
+    manager: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await manager.close()
+    found = await shown(AnswerManager(database, LanguageModel(lambda: FakeProvider("Else."))), answer)
+    assert (found.status, found.text, found.can_go_on) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
+
+
+async def test_answers_that_end_in_time_are_not_handed_over(
+    manager: AnswerManager, model: Storyteller, owner_id: int
+) -> None:
+    answer = await half_told(manager, owner_id)
+    closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
+    await asyncio.sleep(0)
+    model.may_go_on.set()
+    await closing
+    found = await shown(manager, answer)
+    assert (found.status, found.text, found.takeovers) == (AnswerStatus.DONE, STORY, 0)
+
+
+async def test_viewers_are_sent_away_while_the_answer_still_has_time(
+    manager: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
+    answer = await half_told(manager, owner_id)
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
+        async for _ in live.growth(0):
+            pass
+        assert not live.ended
+        model.may_go_on.set()
+        await closing
+    assert (await shown(manager, answer)).text == STORY
+
+
+@on_both
+async def test_of_several_that_take_over_one_has_it(manager: AnswerManager, owner_id: int, database: Database) -> None:
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    models = [Storyteller() for _ in range(4)]
+    siblings = [AnswerManager(database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
+    await asyncio.gather(*(shown(each, answer) for each in siblings))
+    assert [(await wait_until_ended(each, answer)).text for each in siblings] == [STORY] * 4
+    assert sum(len(model.received) for model in models) == 1
+
+
+async def test_a_process_that_starts_goes_on_with_what_it_finds(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    sibling.open()
+    await wait_until_saved(database, answer.id, STORY)
+    assert (await shown(sibling, answer)).takeovers == 1
+
+
+async def test_it_watches_those_that_live_until_they_end(
+    manager: AnswerManager,
+    sibling: AnswerManager,
+    owner_id: int,
+    model: Storyteller,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manager_module, "WATCH_INTERVAL_SECONDS", 0.01)
+    answer = await half_told(manager, owner_id)
+    sibling.open()
+    await asyncio.sleep(0)
+    model.may_go_on.set()
+    await wait_until_ended(manager, answer)
+    assert sibling._watching
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await sibling._watching
+    assert (await shown(manager, answer)).takeovers == 0
+
+
+async def test_an_answer_that_ends_its_processes_is_given_up(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    await set_values(database, answer, takeovers=MAX_TAKEOVERS)
+    assert (await shown(sibling, answer)).status == AnswerStatus.INTERRUPTED
+
+
+async def test_what_somebody_stopped_stays_stopped(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    await sibling.stop(answer)
+    found = await shown(sibling, answer)
+    assert (found.status, found.text) == (AnswerStatus.STOPPED, STORY[:20])
+
+
+async def test_a_process_that_is_known_to_live_keeps_its_answers_however_late_their_leases(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database, model: Storyteller
+) -> None:
+    manager._lock.hold()
+    answer = await half_told(manager, owner_id)
+    await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
+    assert (await shown(sibling, answer)).is_running
+    model.may_go_on.set()
+    assert (await wait_until_ended(manager, answer)).takeovers == 0
+
+
+async def test_who_was_taken_for_dead_and_has_the_whole_answer_stores_it(
+    manager: AnswerManager, owner_id: int, database: Database, model: Storyteller
+) -> None:
+    answer = await half_told(manager, owner_id)
+    live = manager._tasks[answer.id].live
+    await set_values(database, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
+    model.may_go_on.set()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        async for _ in live.growth(0):
+            pass
+    found = await shown(manager, answer)
+    assert (found.status, found.text, found.error) == (AnswerStatus.DONE, STORY, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+async def test_the_death_of_a_process_is_seen_at_once(
+    manager: AnswerManager, owner_id: int, database: Database, sibling: AnswerManager
+) -> None:
+    address = str(database.url.sync_url)
+    here, there = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=hold_lock, args=(address, "other", there))
+    process.start()
+    assert await asyncio.to_thread(here.poll, TIMEOUT_SECONDS), "it holds it"
+    answer = await half_told(manager, owner_id)
+    await kill_process(manager, database, answer)
+    await set_values(database, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
+    assert WorkerLock(address, "").is_dead("other") is False
+    assert (await shown(sibling, answer)).takeovers == 0
+    process.kill()
+    await asyncio.to_thread(process.join, TIMEOUT_SECONDS)
+    assert (await shown(sibling, answer)).is_running
+    stored = await wait_until_ended(sibling, answer)
+    assert (stored.text, stored.takeovers) == (STORY, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_a_lock_leaves_nothing_behind_and_is_had_while_others_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    first, second = WorkerLock("sqlite:///a.db", "first"), WorkerLock("sqlite:///a.db", "second")
+    first.hold()
+    second.hold()
+    (folder,) = tmp_path.iterdir()
+    (folder / "killed").touch()
+    first.release()
+    assert [path.name for path in folder.iterdir()] == ["second"]
+    assert first.is_dead("second") is False
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+    gone: list[Path] = []
+
+    def gone_meanwhile(path: Path, flags: int = 0) -> int | None:
+        if not gone:
+            gone.append(path)
+            path.parent.rmdir()
+        return locked(path, flags)
+
+    locked = worker_lock._locked
+    monkeypatch.setattr(worker_lock, "_locked", gone_meanwhile)
+    second.hold()
+    assert first.is_dead("second") is False
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "is_production", "seconds"),
+    [
+        (None, "RENDER", True, 28),
+        (None, "FLY_APP_NAME", True, 3),
+        (None, "", True, 8),
+        (None, "", False, 0),
+        (1, "", True, 1),
+    ],
+)
+def test_answers_have_the_time_that_the_host_gives_less_two_seconds(
+    given: float | None, host: str, is_production: bool, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if host:
+        monkeypatch.setenv(host, "yes")
+    settings = AnswersSettings(answer_grace_seconds=given)
+    assert grace_seconds(settings, is_production=is_production) == seconds
+
+
+@pytest.mark.parametrize(("next_serves", "text"), [(True, "So it is."), (False, "So")])
+async def test_replaced_process_finishes_its_answers(
+    settings: Settings, database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch, next_serves: bool, text: str
+) -> None:
+    """The model goes on only after the viewers have been sent to the next version."""
+    monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(shutdown, "next_version_serves", flag := threading.Event())
+    monkeypatch.setattr(lifespan, "next_version_serves", flag)
+    goes_on = asyncio.Event()
+    app = quiet_app(settings, [accounts, jobs, answers])
+
+    async def watch(answer: Answer) -> None:
+        async with app.state.answers.view(answer) as live:
+            async for _ in live.growth(0):
+                pass
+        goes_on.set()
+
+    async with app.router.lifespan_context(app):
+        app.state.llm.provider = FakeProvider("So", goes_on, " it is.")
+        answer = await ask(app.state.answers, owner_id)
+        viewer = asyncio.create_task(watch(answer))
+        await wait_until_saved(database, answer.id, "So")
+        if next_serves:
+            flag.set()
+    await viewer
+    progress = (await store.read(database, {answer.id: -1}))[answer.id]
+    assert (progress.text, progress.answer.is_running) == (text, not next_serves)

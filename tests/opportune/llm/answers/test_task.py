@@ -1,0 +1,188 @@
+"""An answer while it is written: saved, stopped, ended, whatever the database does."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import InternalError, OperationalError
+
+from opportune.db import Database
+from opportune.llm import FakeProvider
+from opportune.llm.answers import flusher, store, task
+from opportune.llm.answers.manager import AnswerManager
+from opportune.llm.answers.models import Answer, AnswerChunk, AnswerStatus
+from tests.opportune.llm.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    shown,
+    wait_until_ended,
+    wait_until_saved,
+)
+
+
+@pytest.mark.database("sqlite")
+async def test_an_answer_is_stored_while_it_grows(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["The beginning", gate, " and the end."]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "The beginning")
+    gate.set()
+    assert (await wait_until_ended(manager, answer)).text == "The beginning and the end."
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(AnswerChunk)) == 0
+
+
+@pytest.mark.database("sqlite")
+async def test_no_session_is_held_while_the_model_thinks(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["x", gate]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "x")
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while database.engine.pool.checkedout() or database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
+            await asyncio.sleep(0)
+    gate.set()
+    await wait_until_ended(manager, answer)
+
+
+@pytest.mark.database("sqlite")
+async def test_stopping_keeps_the_text_and_closes_the_model(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = ["So far", asyncio.Event(), "never"]
+    answer = await ask(manager, owner_id)
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        await anext(live.growth(0))
+    await manager.stop(answer)
+    assert model.stopped.is_set()
+    answer = await shown(manager, answer)
+    assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "So far")
+
+
+@pytest.mark.database("sqlite")
+async def test_stopping_before_the_first_word_leaves_an_empty_stopped_answer(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = [asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await manager.stop(answer)
+    answer = await shown(manager, answer)
+    assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "")
+
+
+@pytest.mark.database("sqlite")
+async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([True, True, False])
+
+    async def finish(*arguments: Any) -> dict[int, Answer | None]:
+        if next(failures, False):
+            raise OperationalError("select 1", {}, Exception("gone"))
+        return await original(*arguments)
+
+    original = store.finish
+    monkeypatch.setattr(store, "finish", finish)
+    monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0, 0, 0))
+    answer = await ask(manager, owner_id)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
+
+
+@pytest.mark.database("sqlite")
+async def test_the_end_of_an_answer_waits_for_a_database_that_is_away_for_long(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([True] * 8 + [False])
+
+    async def finish(*arguments: Any) -> dict[int, Answer | None]:
+        if next(failures, False):
+            raise OperationalError("select 1", {}, Exception("connection refused"))
+        return await original(*arguments)
+
+    original = store.finish
+    monkeypatch.setattr(store, "finish", finish)
+    monkeypatch.setattr(task, "is_outage", lambda _: True)
+    monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
+    monkeypatch.setattr(task, "OUTAGE_RETRY_DELAY_SECONDS", 0)
+    stored = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
+    assert task.OUTAGE_TIMEOUT_SECONDS >= 600
+    assert flusher.SAVE_TIMEOUT_SECONDS >= 600
+
+
+@pytest.mark.database("sqlite")
+async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = [asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await manager.cut(answer.id)  # before its task has run for the first time
+    assert (await shown(manager, answer)).status == AnswerStatus.STOPPED
+    assert not manager._tasks
+
+
+async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[object] = []
+
+    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+        result = await original(*arguments, **options)
+        attempts.append(arguments[-1])
+        if len(attempts) == 1:
+            raise OperationalError("commit", {}, Exception("connection lost"))
+        return result
+
+    original = store.save
+    monkeypatch.setattr(store, "save", save)
+    gate, end = asyncio.Event(), asyncio.Event()
+    model.script = ["One, ", gate, "two.", end]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "One, ")
+    gate.set()
+    await wait_until_saved(database, answer.id, "One, two.")
+    end.set()
+    assert (await wait_until_ended(manager, answer)).text == "One, two."
+
+
+@pytest.mark.database("sqlite")
+async def test_text_during_a_failed_save_is_saved(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[object] = []
+
+    async def save(*arguments: Any, **options: Any) -> dict[int, bool | None]:
+        attempts.append(arguments[-1])
+        if len(attempts) > 1:
+            return await original(*arguments, **options)
+        gate.set()
+        while manager._tasks[answer.id].unsaved.text != "One, two.":
+            await asyncio.sleep(0)
+        raise OperationalError("commit", {}, Exception("connection lost"))
+
+    original = store.save
+    monkeypatch.setattr(store, "save", save)
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two.", asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "One, two.")
+
+
+@pytest.mark.database("sqlite")
+async def test_an_end_that_cannot_be_stored_is_told_to_the_viewers(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def finish(*_: object) -> None:
+        raise InternalError("update", {}, Exception("read-only"))
+
+    monkeypatch.setattr(store, "finish", finish)
+    monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
+    answer = await ask(manager, owner_id)
+    assert (await wait_until_ended(manager, answer)).error_code == "database"

@@ -1,0 +1,217 @@
+"""Answers whose model looks things up on its way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx import AsyncClient
+from sqlalchemy.exc import OperationalError
+
+from opportune.accounts import CurrentUser, User
+from opportune.db import WriteSession
+from opportune.llm import Done, FakeProvider, LanguageModel
+from opportune.llm.answers import store
+from opportune.llm.answers.dependencies import Answers
+from opportune.llm.answers.manager import AnswerManager
+from opportune.llm.answers.models import Answer
+from opportune.llm.providers.provider import ToolCall
+from opportune.llm.tools import Toolbox
+from opportune.testing import make_token, make_user, signed_in_client
+from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, kill_process, wait_until_ended
+
+pytestmark = pytest.mark.database("sqlite")
+
+ASKS = Done(tool_calls=(ToolCall("c1", "find_book", '{"title": "Dune"}'),))
+gate = asyncio.Event()
+
+
+async def find_book(user: CurrentUser, title: str) -> str:
+    """Looking for the book."""
+    await gate.wait()
+    return f"{title} is <there>, {user.email}."
+
+
+async def lend_book(session: WriteSession, title: str) -> str:
+    """Lend a book."""
+    return title
+
+
+asking = APIRouter()
+
+
+@asking.post("")
+async def ask(user: CurrentUser, session: WriteSession, answers: Answers) -> int:
+    return (await answers.ask(session, "Is it there?", owner_id=user.id, tools=True)).id
+
+
+async def found(manager: AnswerManager, answer_id: int, owner: User) -> Answer:
+    answer = await manager.find(answer_id, owner.id)
+    assert answer
+    return answer
+
+
+def begin_anew(librarian: FakeProvider) -> None:
+    librarian.script, librarian.next_scripts = ["It is there."], []
+    librarian.offered.clear()
+
+
+def offered(librarian: FakeProvider) -> set[str]:
+    return {name for names in librarian.offered for name in names}
+
+
+@pytest.fixture
+async def owner(app: FastAPI) -> User:
+    return await make_user(app.state.database)
+
+
+@pytest.fixture
+async def librarian(app: FastAPI) -> AsyncIterator[FakeProvider]:
+    """Asks for a book, then answers; its site has two tools, of which one changes something."""
+    global gate  # noqa: PLW0603 - a tool is a function of a module
+    gate = asyncio.Event()
+    provider = FakeProvider.in_turn(["One moment. ", ASKS], ["It is **there**."])
+    manager = AnswerManager(
+        app.state.database, LanguageModel(lambda: provider), lambda: Toolbox(app, [find_book, lend_book])
+    )
+    app.state.answers = manager
+    yield provider
+    await manager.close()
+
+
+async def test_people_see_what_is_looked_up_while_it_is_and_afterwards(
+    app: FastAPI, owner: User, librarian: FakeProvider
+) -> None:
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    page = f"/answers/{answer.id}"
+    async with signed_in_client(app, owner) as client, asyncio.timeout(TIMEOUT_SECONDS):
+        while "Looking for the book" not in (html := (await client.get(page)).text):
+            await asyncio.sleep(0)
+        assert "&lt;there&gt;" not in html
+        gate.set()
+        streamed = (await client.get(f"/api/v1{page}/stream")).text
+        shown = (await client.get(page)).text
+    assert '"name":"find_book"' in streamed.replace(": ", ":")
+    assert f"Dune is &lt;there&gt;, {owner.email}." in shown
+    assert "It is <strong>there</strong>." in shown
+    result = librarian.received[1][-1]
+    assert (result.role, result.content) == ("tool", f"Dune is <there>, {owner.email}.")
+
+
+async def test_a_page_that_looks_on_gets_each_step(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    async with signed_in_client(app, owner) as client, asyncio.timeout(TIMEOUT_SECONDS):
+        streaming = asyncio.create_task(client.get(f"/answers/{answer.id}/stream"))
+        while not manager._tasks[answer.id].live.tool_runs:
+            await asyncio.sleep(0)
+        gate.set()
+        streamed = (await streaming).text
+    assert f'hx-target="#answer-{answer.id}-tools"' in streamed
+    assert "event: done" in streamed
+
+
+async def test_tool_run_is_shown_once_it_is_stored(
+    app: FastAPI, owner: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+
+    async def fail(*_: object) -> bool:
+        failed.set()
+        raise OperationalError("update", {}, Exception("away"))
+
+    monkeypatch.setattr(store, "note_tool_runs", fail)
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
+    assert (await manager.shown(await found(manager, answer.id, owner))).answer.tool_runs == []
+    gate.set()
+    stored = await wait_until_ended(manager, answer)
+    assert [run["result"] for run in stored.tool_runs] == [f"Dune is <there>, {owner.email}."]
+
+
+async def test_what_changes_something_is_not_offered_where_nobody_can_allow_it(
+    app: FastAPI, librarian: FakeProvider
+) -> None:
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", tools=True)
+    gate.set()
+    await wait_until_ended(manager, answer)
+    assert offered(librarian) == {"find_book"}
+
+
+@pytest.mark.parametrize(("scopes", "tools"), [("write read", {"find_book", "lend_book"}), ("write", {"lend_book"})])
+async def test_a_program_has_no_more_tools_than_its_scopes_are_good_for(
+    app: FastAPI, client: AsyncClient, owner: User, librarian: FakeProvider, scopes: str, tools: set[str]
+) -> None:
+    manager: AnswerManager = app.state.answers
+    app.include_router(asking, prefix="/api/v1/questions")
+    gate.set()
+    token = await make_token(app.state.database, owner, scopes)
+    asked = await client.post("/api/v1/questions", headers={"Authorization": f"Bearer {token}"})
+    stored = await wait_until_ended(manager, await found(manager, asked.json(), owner))
+    assert offered(librarian) == tools
+    assert [run["is_error"] for run in stored.tool_runs] == ["find_book" not in tools]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "tools"),
+    [("*", "write", {"lend_book"}), ("write", "*", {"lend_book"}), ("write", "read", set())],
+)
+async def test_who_asks_again_or_goes_on_has_no_more_than_who_asked_first(
+    app: FastAPI, owner: User, librarian: FakeProvider, first: str, then: str, tools: set[str]
+) -> None:
+    manager: AnswerManager = app.state.answers
+    librarian.script = [asyncio.Event()]
+    async with manager.database.writer() as session:
+        answer = await manager.within(first).ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    await manager.stop(answer)
+    begin_anew(librarian)
+    for go_on in (manager.within(then).retry, manager.within(then).resume):
+        async with manager.database.writer() as session:
+            again = await go_on(session, await found(manager, answer.id, owner))
+        assert (await wait_until_ended(manager, again)).status == "done"
+    assert offered(librarian) == tools
+
+
+async def test_who_takes_an_answer_over_offers_no_more_tools(
+    app: FastAPI, owner: User, librarian: FakeProvider
+) -> None:
+    manager: AnswerManager = app.state.answers
+    librarian.script = [asyncio.Event()]
+    async with manager.database.writer() as session:
+        answer = await manager.within("write").ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    await kill_process(manager, manager.database, answer)
+    begin_anew(librarian)
+    await manager.take_over([await found(manager, answer.id, owner)])
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.status, stored.takeovers) == ("done", 1)
+    assert offered(librarian) == {"lend_book"}
+
+
+async def test_an_answer_without_tools_calls_none(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=owner.id)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.text, stored.tool_runs) == ("One moment. ", [])
+
+
+async def test_implausible_tokens_of_each_round_are_estimated(
+    app: FastAPI, owner: User, librarian: FakeProvider
+) -> None:
+    asks = Done(10**9, 10**9, tool_calls=ASKS.tool_calls)
+    gate.set()
+    librarian.script, librarian.next_scripts = [asks], [[asks], [asks], ["It is there.", Done(10**9, 10**9)]]
+    manager: AnswerManager = app.state.answers
+    async with manager.database.writer() as session:
+        begun = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
+    answer = await wait_until_ended(manager, begun)
+    assert (answer.status, answer.text) == ("done", "It is there.")
+    assert answer.usage_estimated
+    assert answer.prompt_tokens + answer.completion_tokens < 10_000

@@ -1,0 +1,118 @@
+"""Answers where nothing runs between requests: written while somebody looks, and continued."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from opportune.db import Database, utc_now
+from opportune.llm import LanguageModel
+from opportune.llm.answers.models import Answer, AnswerStatus
+from opportune.llm.answers.within_requests import RequestAnswerManager
+from opportune.testing.statements import counted_statements
+from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, set_values
+from tests.opportune.llm.answers.test_takeover import STORY, Storyteller
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def model() -> Storyteller:
+    return Storyteller(pause=20)
+
+
+def manager_of(database: Database, model: Storyteller) -> RequestAnswerManager:
+    manager = RequestAnswerManager(database, LanguageModel(lambda: model))
+    manager.open()
+    return manager
+
+
+async def asked(manager: RequestAnswerManager, owner_id: int) -> Answer:
+    async with manager.database.writer() as session:
+        return await manager.ask(session, "Tell me a story.", owner_id=owner_id, topic="test:1")
+
+
+async def found(manager: RequestAnswerManager, answer: Answer, owner_id: int) -> Answer:
+    stored = await manager.find(answer.id, owner_id)
+    assert stored
+    return stored
+
+
+async def ended(manager: RequestAnswerManager, answer: Answer, owner_id: int) -> Answer:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (stored := await found(manager, answer, owner_id)).is_running:
+            await asyncio.sleep(0.01)
+    return stored
+
+
+async def look(manager: RequestAnswerManager, answer: Answer, owner_id: int, until: str = "") -> str:
+    """Open its stream, until this is there or it ends."""
+    async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(await found(manager, answer, owner_id)) as live:
+        async for text in live.growth(0):
+            if until and text.endswith(until):
+                break
+        return live.text
+
+
+async def handed_over(manager: RequestAnswerManager, answer: Answer, owner_id: int) -> Answer:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (stored := await found(manager, answer, owner_id)).worker:
+            await asyncio.sleep(0.01)
+    return stored
+
+
+async def test_an_answer_is_written_while_it_is_looked_at_and_goes_on_for_who_comes_back(
+    database: Database, model: Storyteller, owner_id: int
+) -> None:
+    asking, streaming = manager_of(database, model), manager_of(database, model)
+    answer = await asked(asking, owner_id)
+    await asking.refresh([await found(asking, answer, owner_id)])
+    assert model.received == [], "the request that asked has ended"
+    assert not asking._tasks
+
+    assert await look(streaming, answer, owner_id, STORY[10:20]) == STORY[:20]
+    stored = await handed_over(streaming, answer, owner_id)
+    assert stored.status == AnswerStatus.STREAMING
+    assert (await asking.shown(stored)).answer.text == STORY[:20]
+    with counted_statements() as statements:
+        await asyncio.sleep(0.3)
+    assert statements == [], "nothing runs between requests"
+
+    model.may_go_on.set()
+    assert await look(asking, answer, owner_id) == STORY
+    assert (await ended(asking, answer, owner_id)).status == AnswerStatus.DONE
+    assert len(model.received) == 2
+
+
+async def test_what_nobody_comes_back_to_offers_to_go_on(database: Database, model: Storyteller, owner_id: int) -> None:
+    manager = manager_of(database, model)
+    answer = await asked(manager, owner_id)
+    await look(manager, answer, owner_id, STORY[10:20])
+    stored = await handed_over(manager, answer, owner_id)
+    await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=2))
+    await manager.refresh([await found(manager, answer, owner_id)])
+    stored = await found(manager, answer, owner_id)
+    assert (stored.status, stored.text, stored.can_go_on) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
+    assert stored.error.startswith("Nobody was looking any more")
+
+    model.may_go_on.set()
+    model.continues = False  # as most endpoints: it is told to go on
+    async with database.writer() as session:
+        await manager.resume(session, stored)
+    assert await look(manager, answer, owner_id) == STORY[:20] + STORY
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_what_a_frozen_process_left_ends_for_who_opens_the_page_and_goes_on_for_who_opens_its_stream(
+    database: Database, model: Storyteller, owner_id: int, *, is_streamed: bool
+) -> None:
+    model.may_go_on.set()
+    manager = manager_of(database, model)
+    answer = await asked(manager, owner_id)
+    await set_values(database, answer, worker="f" * 32, lease_until=utc_now() - timedelta(minutes=2))
+    if is_streamed:
+        assert await look(manager, answer, owner_id) == STORY
+    else:
+        await manager.refresh([await found(manager, answer, owner_id)])
+    status = AnswerStatus.DONE if is_streamed else AnswerStatus.INTERRUPTED
+    assert (await ended(manager, answer, owner_id)).status == status

@@ -1,0 +1,151 @@
+"""Routes of the JSON API as tools of models, here and by MCP."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, Form, HTTPException, Query
+from pydantic import BaseModel
+
+from opportune.accounts import CurrentUser, User, needs_scope
+from opportune.db import Database, RowId, WriteSession
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+from opportune.llm.providers.provider import ToolCall
+from opportune.llm.tools import Toolbox, api_tools, toolbox_of
+from opportune.testing import make_token, make_user
+from tests.opportune.contrib.mcp.library import mcp_client, site_of, text_of
+
+pytestmark = pytest.mark.database("sqlite")
+
+router = APIRouter(prefix="/books")
+
+
+class Author(BaseModel):
+    name: str
+
+
+class BookCreate(BaseModel):
+    title: str
+    author: Author
+
+
+@router.get("")
+async def list_books(user: CurrentUser, words: Annotated[list[str], Query()] = [], only_mine: bool = False) -> str:  # noqa: B006 - FastAPI's way
+    """List books with these words."""
+    return f"{user.email}: {words} {only_mine}"
+
+
+@router.get("/{book_id}", name="read_book")
+async def read(book_id: RowId) -> str:
+    if book_id > 10:
+        raise HTTPException(404)
+    return f"Book {book_id}"
+
+
+@router.get("/export")
+async def export_books(user: Annotated[User, needs_scope("library:export")]) -> str:
+    return "Everything"
+
+
+@router.post("/{book_id}/copies", status_code=201)
+async def add_copy(book_id: RowId, book: BookCreate, user: CurrentUser, session: WriteSession) -> BookCreate:
+    """Add a copy."""
+    return book
+
+
+@router.post("/upload")
+async def upload(title: Annotated[str, Form()]) -> None: ...
+
+
+for route_function in (list_books, read, export_books, add_copy, upload):
+    route_function.__module__ = "app.library.api"
+
+OFFERED = (list_books, read, export_books, add_copy)
+
+
+def library(*functions: Any) -> Feature:
+    return Feature(name="library", summary="Books.", api=router, tools=api_tools(router, *functions))
+
+
+@pytest.fixture
+async def site(app: FastAPI) -> FastAPI:
+    return site_of(app, library(*OFFERED))
+
+
+@pytest.fixture
+async def ada(database: Database) -> User:
+    return await make_user(database, "ada@example.com")
+
+
+def call(name: str, **arguments: Any) -> ToolCall:
+    return ToolCall("1", name, json.dumps(arguments))
+
+
+async def test_a_model_is_told_of_a_route_by_its_openapi_schema(site: FastAPI) -> None:
+    toolbox = toolbox_of(site)
+    toolbox.require_whole()
+    told = {each.name: each for each in toolbox.schemas}
+    assert [*told] == ["list_books", "read_book", "export_books", "add_copy"]
+    assert [each.description for each in told.values()][:2] == [
+        "List books with these words.",
+        "Read book (GET /books/{book_id})",
+    ]
+    assert told["list_books"].parameters["required"] == []
+    parameters: Any = told["add_copy"].parameters
+    assert parameters["required"] == ["book_id", "body"]
+    assert parameters["properties"]["body"] == {"$ref": "#/$defs/BookCreate"}
+    assert parameters["$defs"].keys() == {"BookCreate", "Author"}
+    assert [toolbox.asks(name) for name in told] == [False, False, False, True]
+    assert [toolbox.needed_scopes(name) for name in told] == [
+        ["library:read"],
+        ["library:read"],
+        ["library:export"],
+        ["library:write"],
+    ]
+
+
+CALLS: Sequence[tuple[ToolCall, str]] = [
+    (call("list_books", words=["sea", "a&b"], only_mine=True), "ada@example.com: ['sea', 'a&b'] True"),
+    (call("list_books"), "ada@example.com: [] False"),
+    (call("read_book", book_id=7), "Book 7"),
+    (call("add_copy", book_id=7, body={"title": "Sea", "author": {"name": "Ada"}}), '"name": "Ada"'),
+]
+FAULTS: Sequence[tuple[ToolCall, str]] = [
+    (call("read_book", book_id=11), "There is nothing like that"),
+    (call("read_book", book_id="export"), "There is nothing like that"),
+    (call("read_book", book_id="7/copies"), "There is nothing like that"),
+    (call("read_book", book_id="../export"), "There is nothing like that"),
+    (call("read_book"), "book_id: Field required"),
+    (call("list_books", word="sea"), "word: Extra inputs are not permitted"),
+    (call("add_copy", book_id=7, body={"title": "Sea"}), '"author"'),
+    (ToolCall("1", "list_books", "{"), "Invalid JSON"),
+]
+
+
+async def test_it_runs_as_the_person_and_its_faults_are_told(site: FastAPI, ada: User) -> None:
+    toolbox = toolbox_of(site)
+    for asked, words in CALLS:
+        result = await toolbox.call(asked, ada)
+        assert (words in result.text, result.is_error) == (True, False), result
+    for asked, words in FAULTS:
+        result = await toolbox.call(asked, ada)
+        assert (words in result.text, result.is_error) == (True, True), result
+    assert (await toolbox.call(call("list_books"), None)).text == "The person has to sign in before."
+
+
+async def test_by_mcp_it_needs_what_its_route_needs(site: FastAPI, database: Database, ada: User) -> None:
+    token = await make_token(database, ada, "library:read")
+    async with mcp_client(site, headers={"Authorization": f"Bearer {token}"}) as client:
+        assert [each.name for each in (await client.list_tools()).tools] == ["list_books", "read_book"]
+        assert text_of(await client.call_tool("read_book", {"book_id": 3})) == "Book 3"
+        refused = await client.call_tool("export_books")
+        assert text_of(refused) == "This token may not do this: it lacks the scope library:export."
+
+
+async def test_what_no_model_can_call_is_told_at_the_start(app: FastAPI) -> None:
+    with pytest.raises(OperatorError, match="takes a form or a file: name the other routes"):
+        Toolbox(app, api_tools(router)).require_whole()
+    with pytest.raises(OperatorError, match="is no route of this router"):
+        api_tools(router, call)

@@ -1,0 +1,132 @@
+"""A model asks for calls, gets their results, and answers."""
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.db import WriteSession
+from opportune.llm import Done, FakeProvider, LLMError, Message, ToolCall
+from opportune.llm.tools import Toolbox, ToolResult, ToolRun, converse
+from opportune.llm.tools import conversation as conversation_module
+from opportune.llm.tools.conversation import MAX_ROUNDS, TOO_MUCH
+
+pytestmark = pytest.mark.database("sqlite")
+QUESTION = [Message("user", "What is the weather?")]
+
+
+async def read_weather(place: str) -> str:
+    """Read the weather."""
+    return f"Rain in {place}."
+
+
+async def close_windows(session: WriteSession) -> str:
+    """Close all windows."""
+    return "Closed."
+
+
+RAIN = ToolCall("call_1", "read_weather", '{"place": "Graz"}')
+CLOSE = ToolCall("call_2", "close_windows", "{}")
+
+
+def wants(*calls: ToolCall) -> Done:
+    return Done(10, 5, tool_calls=calls)
+
+
+async def conversation(app: FastAPI, model: FakeProvider, **options: object) -> list[object]:
+    app.state.llm.provider = model
+    box = Toolbox(app, [read_weather, close_windows])
+    return [each async for each in converse(app.state.llm, QUESTION, box, None, **options)]  # type: ignore[arg-type]
+
+
+async def test_a_model_gets_what_it_asked_for_and_goes_on(app: FastAPI) -> None:
+    model = FakeProvider.in_turn(["Let me look. ", wants(RAIN)], ["It rains.", Done(20, 3)])
+    run = ToolRun(RAIN, "Read the weather")
+    assert await conversation(app, model) == [
+        "Let me look. ",
+        run,
+        ToolRun(RAIN, "Read the weather", ToolResult("Rain in Graz.")),
+        "It rains.",
+        Done(30, 8, model="Scripted"),
+    ]
+    assert model.offered == [["read_weather", "close_windows"]] * 2
+    assert model.received[1] == [
+        *QUESTION,
+        Message("assistant", "Let me look. ", tool_calls=(RAIN,)),
+        Message("tool", "Rain in Graz.", tool_call_id="call_1"),
+    ]
+
+
+async def test_what_changes_something_runs_when_the_person_allows_it(app: FastAPI) -> None:
+    asked = list[ToolCall]()
+
+    async def approve(call: ToolCall) -> bool:
+        asked.append(call)
+        return True
+
+    said = await conversation(app, FakeProvider.in_turn([wants(CLOSE, RAIN)], ["Done."]), approve=approve)
+    assert asked == [CLOSE]
+    assert said[1] == ToolRun(CLOSE, "Close all windows", ToolResult("Closed."))
+    said = await conversation(app, FakeProvider.in_turn([wants(CLOSE)], ["Then not."]))
+    assert said[1] == ToolRun(CLOSE, "Close all windows", ToolResult("The person has not allowed this.", is_error=True))
+
+
+async def test_nobody_is_asked_about_a_call_that_makes_no_sense(app: FastAPI) -> None:
+    wrong = ToolCall("call_3", "close_windows", '{"all": true}')
+    unknown = ToolCall("call_4", "open_doors", "{}")
+    said = await conversation(app, FakeProvider.in_turn([wants(wrong, unknown)], ["Sorry."]))
+    results = [each.result.text for each in said if isinstance(each, ToolRun) and each.result]
+    assert results == [
+        "all: Extra inputs are not permitted.",
+        "There is no tool open_doors. There are: read_weather, close_windows.",
+    ]
+
+
+async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
+    model = FakeProvider.in_turn(*[[wants(RAIN)]] * MAX_ROUNDS, ["It rains.", Done(10, 5)])
+    said = await conversation(app, model)
+    assert len(model.received) == MAX_ROUNDS + 1
+    assert len(model.offered) == MAX_ROUNDS
+    assert said[-1] == Done(10 * (MAX_ROUNDS + 1), 5 * (MAX_ROUNDS + 1), model="Scripted")
+
+
+async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:
+    with pytest.raises(LLMError, match="asked for a tool that it was not offered"):
+        await conversation(app, FakeProvider(wants(RAIN)))
+
+
+async def test_a_model_gets_so_many_calls_at_once_and_no_more(app: FastAPI) -> None:
+    said = await conversation(app, FakeProvider.in_turn([wants(*[RAIN] * 20)], ["It rains."]))
+    results = [each.result for each in said if isinstance(each, ToolRun) and each.result]
+    assert [result.is_error for result in results] == [False] * 16 + [True] * 4
+    assert results[-1] == TOO_MUCH
+
+
+async def test_a_model_reads_so_much_of_results_and_no_more(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation_module, "MAX_RESULTS_LENGTH", 20)
+    said = await conversation(app, FakeProvider.in_turn([wants(RAIN, RAIN)], [wants(RAIN)], ["It rains."]))
+    results = [each.result for each in said if isinstance(each, ToolRun) and each.result]
+    assert [result.is_error for result in results] == [False, False, True]
+
+
+async def test_where_there_are_no_tools_none_is_told_of(app: FastAPI) -> None:
+    app.state.llm.provider = model = FakeProvider("It rains.")
+    said = [each async for each in converse(app.state.llm, QUESTION, Toolbox(app, []), None)]
+    assert (said[0], model.offered) == ("It rains.", [])
+
+
+async def test_a_call_with_the_id_of_another_is_asked_about_all_the_same(app: FastAPI) -> None:
+    """Ids come from the endpoint: what says yes to one call must not do so for another."""
+    asked = list[str]()
+
+    async def approve(call: ToolCall) -> bool | None:
+        asked.append(call.name)
+        return None
+
+    harmless = ToolCall(CLOSE.id, "read_weather", '{"place": "Graz"}')
+    said = await conversation(app, FakeProvider.in_turn([wants(CLOSE, harmless)], ["Done."]), approve=approve)
+    runs = [each for each in said if isinstance(each, ToolRun)]
+    assert asked == ["close_windows"]
+    assert [(run.call.name, run.waits, run.has_begun, run.result) for run in runs] == [
+        ("close_windows", True, False, None),
+        ("read_weather", False, False, None),
+    ]
+    assert len({run.call.id for run in runs}) == len(runs)

@@ -1,0 +1,257 @@
+"""Tools run as the person who asks, with a route's means, and whatever goes wrong is a result."""
+
+import asyncio
+import json
+from typing import Annotated, Any, Literal
+
+import pytest
+from fastapi import Depends, FastAPI, Request
+from pydantic import BaseModel, BeforeValidator, Field
+from sqlalchemy import func, select
+
+from opportune.accounts import CurrentUser, OptionalUser, User, may
+from opportune.application import create_app
+from opportune.config.settings import Settings
+from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
+from opportune.errors import Busy, NotFound, OperatorError
+from opportune.feature import Feature
+from opportune.llm import ToolCall
+from opportune.llm.tools import Toolbox, tool, toolbox
+from opportune.llm.tools.toolbox import ToolResult, toolbox_of
+from opportune.testing import grant, make_user
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+async def count_users(session: ReadSession, only: Literal["staff", "all"] = "all") -> int:
+    """Count who has an account."""
+    return await session.scalar(select(func.count()).select_from(User)) or 0
+
+
+async def rename(user: CurrentUser, session: WriteSession, name: Annotated[str, Field(max_length=10)]) -> str:
+    """Change what the person is called."""
+    session.add(user)
+    user.display_name = name
+    return f"You are {name}."
+
+
+async def greet(user: OptionalUser) -> str:
+    """Say hello."""
+    return f"Hello {user.email if user else 'stranger'}"
+
+
+async def export(user: Annotated[User, may("user", "export")]) -> str:
+    """Export everybody."""
+    return "all"
+
+
+def call(name: str, /, **arguments: Any) -> ToolCall:
+    return ToolCall("call_0", name, json.dumps(arguments))
+
+
+@pytest.fixture
+async def ada(database: Database) -> User:
+    return await make_user(database, "ada@example.com")
+
+
+async def test_a_tool_is_told_to_a_model_by_its_types_and_its_docstring() -> None:
+    schema = tool(count_users).schema
+    assert (schema.name, schema.description) == ("count_users", "Count who has an account.")
+    assert schema.parameters == {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"only": {"type": "string", "enum": ["staff", "all"], "default": "all"}},
+    }
+
+
+async def test_it_has_what_a_route_has_and_acts_for_the_person(app: FastAPI, ada: User) -> None:
+    box = Toolbox(app, [count_users, rename, greet])
+    assert await box.call(call("greet"), ada) == ToolResult("Hello ada@example.com")
+    assert await box.call(call("greet"), None) == ToolResult("Hello stranger")
+    assert await box.call(call("rename", name="Ada"), ada) == ToolResult("You are Ada.")
+    assert await box.call(call("count_users", only="staff"), ada) == ToolResult("1")
+    async with app.state.database.reader(fresh=True) as session:
+        assert (await session.get(User, ada.id)).get_short_name() == "Ada"
+
+
+async def test_what_changes_something_is_asked_about_before(app: FastAPI) -> None:
+    box = Toolbox(app, [count_users, rename, tool(greet, asks=True)])
+    assert [box.asks(name) for name in box.tools] == [False, True, True]
+    assert not Toolbox(app, [tool(rename, asks=False)]).asks("rename")
+
+
+async def wipe(database: DatabaseDependency) -> str:
+    """Look around, it says."""
+    return str(database)
+
+
+async def switch(context: RWCtx) -> str:
+    """Look around, it says."""
+    return str(context)
+
+
+async def look(context: ReadonlyCtx, session: ReadSession) -> str:
+    """Look around."""
+    return f"{context} {session}"
+
+
+async def test_what_could_write_is_asked_about_and_needs_the_scope_to_write(app: FastAPI) -> None:
+    box = Toolbox(app, [wipe, switch, look, tool(greet, asks=True), tool(rename, asks=False)])
+    changing = {"wipe": True, "switch": True, "look": False, "greet": True, "rename": True}
+    assert {name: box.asks(name) for name in box.tools} == changing | {"rename": False}
+    assert {name: box.changes(name) for name in box.tools} == changing
+    assert [*box.allowed("read").tools] == ["look"]
+    assert [*box.allowed("write").tools] == ["wipe", "switch", "greet", "rename"]
+    assert not Toolbox(app, [tool(wipe, asks=False)]).changes("wipe")
+
+
+async def test_a_part_of_the_tools_calls_none_of_the_others(app: FastAPI, ada: User) -> None:
+    box = Toolbox(app, [look, greet, rename])
+    assert [*box.without_asking.allowed("*").tools] == ["look", "greet"]
+    assert (await box.without_asking.call(call("rename", name="Ada"), ada)).text.startswith("There is no tool rename.")
+    assert not box.allowed("books:read")
+
+
+async def test_strangers_and_people_without_the_right_are_refused(app: FastAPI, database: Database, ada: User) -> None:
+    box = Toolbox(app, [rename, export])
+    assert (await box.call(call("rename", name="Eve"), None)).text == "The person has to sign in before."
+    assert await box.call(call("export"), ada) == ToolResult("The person may not do this.", is_error=True)
+    await grant(database, ada, "user", "export")
+    assert await box.call(call("export"), ada) == ToolResult("all")
+
+
+async def test_who_was_deactivated_meanwhile_is_nobody(app: FastAPI, database: Database, ada: User) -> None:
+    async with database.writer() as session:
+        session.add(ada)
+        ada.is_active = False
+    assert await Toolbox(app, [greet]).call(call("greet"), ada) == ToolResult("Hello stranger")
+
+
+async def test_a_call_that_makes_no_sense_is_told_to_the_model(app: FastAPI) -> None:
+    box = Toolbox(app, [rename])
+    for asked, said in (
+        (ToolCall("1", "drop_tables", "{}"), "There is no tool drop_tables. There are: rename."),
+        (ToolCall("1", "rename", "{"), "Invalid JSON"),
+        (ToolCall("1", "rename", "[]"), "Input should be an object"),
+        (ToolCall("1", "rename", ""), "name: Field required"),
+        (call("rename", name="x" * 11), "name: String should have at most 10 characters"),
+        (call("rename", name="Ada", is_superuser=True), "is_superuser: Extra inputs are not permitted"),
+        (call("rename", name="Ada", user={"id": 1}), "user: Extra inputs are not permitted"),
+    ):
+        result = await box.call(asked, None)
+        assert result.is_error, asked
+        assert said in result.text, asked
+
+
+async def test_arguments_are_validated_once(app: FastAPI, ada: User) -> None:
+    seen: list[object] = []
+
+    async def count(number: Annotated[int, BeforeValidator(lambda value: seen.append(value) or value)]) -> int:
+        """Count."""
+        return number + 1
+
+    assert await Toolbox(app, [count]).call(call("count", number="1"), ada) == ToolResult("2")
+    assert seen == ["1"]
+
+
+class Entry(BaseModel):
+    title: str
+
+
+async def test_a_result_holds_what_the_function_says_it_returns(app: FastAPI, ada: User) -> None:
+    async def newest(user: CurrentUser) -> Entry:
+        """Read the newest entry."""
+        return Entry.model_construct(title="News", secret=user.hashed_password)
+
+    assert await Toolbox(app, [newest]).call(call("newest"), ada) == ToolResult('{"title": "News"}')
+
+
+async def test_faults_of_a_tool_are_results_without_a_word_of_the_inside(
+    app: FastAPI, ada: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def crash() -> None:
+        """Crash."""
+        raise RuntimeError("the password is sesame")
+
+    async def missing() -> None:
+        """Find nothing."""
+        raise NotFound
+
+    async def away() -> None:
+        """Be away."""
+        raise Busy("There is no index yet.")
+
+    async def endless() -> None:
+        """Never end."""
+        await asyncio.Event().wait()
+
+    async def talk() -> str:
+        """Talk much."""
+        return "x" * 100_000
+
+    box = Toolbox(app, [crash, missing, away, endless, talk])
+    assert await box.call(call("crash"), ada) == ToolResult("The tool failed.", is_error=True)
+    assert "the password is sesame" in caplog.text
+    assert await box.call(call("missing"), ada) == ToolResult(
+        "There is nothing like that, or not for this person.", is_error=True
+    )
+    assert await box.call(call("away"), ada) == ToolResult("There is no index yet.", is_error=True)
+    assert (await box.call(call("talk"), ada)).text == "x" * 20_000 + "… (cut)"
+    monkeypatch.setattr(toolbox, "TIMEOUT_SECONDS", 0.05)
+    assert "took longer" in (await box.call(call("endless"), ada)).text
+
+
+def undocumented() -> None: ...
+
+
+async def without_type(what) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Do something."""
+
+
+async def with_unknown(what: asyncio.Event) -> None:
+    """Do something."""
+
+
+async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "x")] = "") -> str:
+    """Tell the path."""
+    return request.url.path + extra
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ([undocumented], "undocumented: a tool is an async function"),
+        ([tool(greet), tool(export, name="greet")], "There are two tools greet: "),
+        ([without_type], "without_type: give what a type"),
+        ([with_unknown], "with_unknown: Unable to generate pydantic-core schema"),
+    ],
+)
+def test_a_mistake_in_a_tool_is_one_line_at_the_start(settings: Settings, declared: list[Any], said: str) -> None:
+    with pytest.raises(OperatorError) as caught:
+        create_app(
+            settings.model_copy(update={"environment": "development"}),
+            [Feature(name="library", summary="Books.", tools=declared)],
+        )
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_no_endpoint_takes_is_refused() -> None:
+    with pytest.raises(OperatorError, match="say hello is no name for a tool"):
+        tool(greet, name="say hello")
+
+
+async def test_the_tools_of_a_site_are_those_of_its_features(app: FastAPI) -> None:
+    site = create_app(app.state.settings, [Feature(name="library", summary="Books.", tools=[greet, with_request])])
+    site.state.database = app.state.database
+    box = toolbox_of(site)
+    assert [*box.tools] == ["greet", "with_request"]
+    assert box is toolbox_of(site)
+    assert await box.call(call("with_request"), None) == ToolResult("/with_requestx")
+
+
+async def test_some_of_the_tools_share_the_routes_of_all(app: FastAPI) -> None:
+    box = Toolbox(app, [count_users, rename])
+    some = box.without_asking
+    assert [*some.tools] == ["count_users"]
+    assert some._routes is box._routes

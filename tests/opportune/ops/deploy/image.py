@@ -1,0 +1,111 @@
+"""The image, built from the Dockerfile and started as hosts start it: takes minutes, so it is run when it is asked for.
+
+    python3 oppman.py test -o faulthandler_timeout=1800 tests/opportune/ops/deploy/image.py
+
+By Buildah, which needs no daemon, and as root, for mounts. The base is `PYTHON_IMAGE`, or, where that is not set, one
+that `debootstrap` makes.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from opportune.config.project import PROJECT
+from opportune.testing.services.missing_programs import skip_for_missing
+from opportune.testing.services.redis import free_port
+
+MAX_ENVIRONMENT_MEGABYTES = 160
+"""A third less than the 234 that all of requirements.lock takes with bytecode. (`du -sm`, November 2026)"""
+START_SECONDS = 120
+STOP_SECONDS = 30
+PIP_FILES = ("/etc/pip.conf", "/etc/ssl/certs", "/opt")
+"""Where machines without the public index say which one to take."""
+
+
+def run(*command: str | Path) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=1800).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file system of the image."""
+    for program in ("buildah", "debootstrap"):
+        if shutil.which(program) is None:
+            skip_for_missing(program, f"apt-get install {program}")
+    base = os.environ.get("PYTHON_IMAGE") or debian(tmp_path_factory.mktemp("debian"))
+    volumes = [f"--volume={path}:{path}:ro" for path in PIP_FILES if Path(path).exists()]
+    image = run("buildah", "build", "-q", "--isolation=chroot", f"--build-arg=PYTHON_IMAGE={base}", *volumes, PROJECT)
+    container = run("buildah", "from", image)
+    try:
+        yield Path(run("buildah", "mount", container))
+    finally:
+        run("buildah", "rm", container)
+
+
+def debian(folder: Path) -> str:
+    packages = "--include=python3,python3-venv,python3-pip,ca-certificates"
+    run("debootstrap", "--variant=minbase", packages, "stable", folder)
+    container = run("buildah", "from", "scratch")
+    run("buildah", "copy", "-q", container, folder, "/")
+    run("buildah", "commit", "-q", "--rm", container, "localhost/debian-python")
+    shutil.rmtree(folder)
+    return "localhost/debian-python"
+
+
+def test_it_holds_what_production_runs_and_nothing_else(root: Path) -> None:
+    assert int(run("du", "-sm", root / "environment").split()[0]) <= MAX_ENVIRONMENT_MEGABYTES
+    packages = {path.name for path in root.glob("environment/lib/python3*/site-packages/*")}
+    assert not packages & {"pip", "pytest", "mypy"}
+    assert not {path.name for path in (root / "usr/bin").iterdir()} & {"gcc", "cc", "strip"}
+    assert not (root / "site/tests").exists()
+
+
+def test_its_list_of_parts_is_that_of_the_lock(root: Path) -> None:
+    parts = json.loads((root / "environment/sbom.cdx.json").read_text())["components"]
+    lock = (PROJECT / "requirements.lock").read_text()
+    assert {f"{part['name']}=={part['version']}" for part in parts} <= {
+        line.replace("_", "-").lower() for line in re.findall(r"^([\w.-]+==[\w.]+)", lock, re.MULTILINE)
+    }
+
+
+def test_it_starts_read_only_as_no_ones_root_and_ends_when_it_is_told(root: Path) -> None:
+    port = free_port()
+    inside = (
+        "exec env -i PATH=/environment/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 ENVIRONMENT=production "
+        f"SECRET_KEY={secrets.token_urlsafe(48)} DATABASE_URL=sqlite:////tmp/site.db STORAGE_URL=file:/tmp/uploads "
+        f"ALLOWED_HOSTS=127.0.0.1 PORT={port} python oppman.py runserver --workers 1 --migrate"
+    )
+    mounts = (
+        'mount --bind "$0" "$0" && mount -t tmpfs tmpfs "$0/tmp" && mount -t proc proc "$0/proc" && '
+        'mount --rbind /dev "$0/dev" && mount -o remount,ro,bind "$0" && '
+        'exec chroot --userspec=1000:1000 "$0" sh -c "cd /site && ! touch x 2>&- && $1"'
+    )
+    server = subprocess.Popen(["unshare", "--mount", "sh", "-c", mounts, root, inside])
+    try:
+        assert wait_for(f"http://127.0.0.1:{port}/health/ready", server).status_code == 200
+        for path in ("/", "/accounts/login", "/admin/"):
+            assert httpx.get(f"http://127.0.0.1:{port}{path}", timeout=30, follow_redirects=True).status_code == 200
+    finally:
+        server.send_signal(signal.SIGTERM)
+    assert server.wait(STOP_SECONDS) == 0
+
+
+def wait_for(address: str, server: "subprocess.Popen[bytes]") -> httpx.Response:
+    last = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return httpx.get(address, timeout=5)
+        except httpx.TransportError:
+            if time.monotonic() > last or server.poll() is not None:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,143 @@
+"""`deploy init`: a host's files come into the project, and nothing that somebody wrote is lost."""
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from opportune.cli.deploy import deploy
+from opportune.config.settings import is_weak
+from opportune.ops.deploy.env_production import required_names
+from opportune.ops.deploy.host_files import RECORD
+from opportune.ops.deploy.recipes import RECIPES
+from opportune.runtime import atomic_files
+from opportune.testing.commands import Oppman
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for the project's."""
+    monkeypatch.setattr(deploy, "PROJECT", tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "reading-circle"\n')
+    (tmp_path / "README.md").write_text("# Reading circle\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("host", RECIPES)
+def test_the_files_are_there_with_the_projects_name_and_the_settings_wait_to_be_filled_in(
+    project: Path, oppman: Oppman, host: str
+) -> None:
+    code, out, err = oppman("deploy", "init", host, SITE_NAME="Reading circle")
+    assert code == 0, err
+    assert "Wrote .env.production" in out
+    assert "What comes next" in out
+    text = "".join(path.read_text() for path in project.rglob("*") if path.is_file())
+    assert "reading-circle" in text
+    settings = dotenv_values(project / ".env.production")
+    assert {**RECIPES[host].sets, **settings}["TRUSTED_PROXIES"]
+    assert ".env.production\n" in (project / ".gitignore").read_text()
+    if sys.platform != "win32":
+        assert stat.S_IMODE((project / ".env.production").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("host", RECIPES)
+def test_needed_secrets_are_generated_once(project: Path, oppman: Oppman, host: str) -> None:
+    recipe, path = RECIPES[host], project / ".env.production"
+    out = oppman("deploy", "init", host).out
+    first = dotenv_values(path)
+    needed = [name for name in ("SECRET_KEY", "POSTGRES_PASSWORD") if name in required_names(recipe)]
+    assert [name for name in needed if is_weak(first[name] or "")] == []
+    assert ("SECRET_KEY" in first) is ("SECRET_KEY" not in recipe.sets)
+    assert f"Wrote .env.production{', with a new ' if needed else ''}{' and '.join(needed)}\n" in out
+    assert oppman("deploy", "init", host).code == 0
+    assert dotenv_values(path) == first
+    path.unlink()
+    assert oppman("deploy", "init", host).code == 0
+    assert [name for name in needed if dotenv_values(path)[name] == first[name]] == []
+
+
+def test_the_modes_of_leapcell_leave_each_others_file(project: Path, oppman: Oppman) -> None:
+    assert oppman("deploy", "init", "leapcell").code == 0
+    before = (project / "leapcell.yaml").read_bytes()
+    code, out, _ = oppman("deploy", "init", "leapcell-persistent")
+    assert (code, "Unchanged leapcell.yaml" in out) == (0, True)
+    assert (project / "leapcell.yaml").read_bytes() == before
+    assert oppman("deploy", "init", "leapcell").code == 0
+
+
+def test_once_more_changes_nothing_and_what_is_edited_stays_until_it_is_forced(project: Path, oppman: Oppman) -> None:
+    oppman("deploy", "init", "fly")
+    (project / ".env.production").write_text("SECRET_KEY=kept\nDATABASE_URL=\n")
+    code, out, _ = oppman("deploy", "init", "fly")
+    assert code == 0
+    assert "Unchanged fly.toml" in out
+    assert "Added STORAGE_URL, " in out.replace("DATABASE_DIRECT_URL, BASE_URL, ", "")
+    path = project / "fly.toml"
+    path.write_text(path.read_text().replace('"fra"', '"ams"'))
+    code, out, err = oppman("deploy", "init", "fly")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "fly.toml has been edited and stays as it is" in err
+    assert '-primary_region = "ams"' in out
+    assert '+primary_region = "fra"' in out
+    assert '"ams"' in path.read_text()
+    code, out, _ = oppman("deploy", "init", "fly", "--force")
+    assert (code, '"fra"' in path.read_text()) == (0, True)
+    assert dotenv_values(project / ".env.production")["SECRET_KEY"] == "kept"
+
+
+def test_what_nobody_has_edited_is_renewed(project: Path, oppman: Oppman) -> None:
+    oppman("deploy", "init", "fly")
+    code, out, _ = oppman("deploy", "init", "fly", "--name", "circle")
+    assert (code, "Renewed fly.toml" in out) == (0, True)
+    assert 'app = "circle"' in (project / "fly.toml").read_text()
+
+
+def test_a_readme_gets_the_words_of_a_space_and_keeps_its_own(project: Path, oppman: Oppman) -> None:
+    for name in ("One", "Two"):
+        assert oppman("deploy", "init", "huggingface", SITE_NAME=name).code == 0
+        text = (project / "README.md").read_text()
+        assert text.startswith(f'---\ntitle: "{name}"\n')
+        assert text.endswith("---\n# Reading circle\n")
+
+
+def test_an_interrupted_one_leaves_no_half_file(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic_files, "put", interrupt)
+    assert oppman("deploy", "init", "fly").code == 130
+    assert sorted(path.name for path in project.iterdir()) == ["README.md", "pyproject.toml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "words"),
+    [
+        (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? Known are fly, render, "),
+        (("droplet",), 2, "There is no host 'droplet'. Did you mean linux? Known are fly, render, "),
+        (("fly", "--name", "My Site"), 1, "'My Site' is no name for a site"),
+        (("linux", "--domain", "nowhere"), 1, "'nowhere' is no domain"),
+    ],
+)
+def test_what_it_cannot_do_is_one_line(
+    project: Path, oppman: Oppman, arguments: tuple[str, ...], expected: int, words: str
+) -> None:
+    code, out, err = oppman("deploy", "init", *arguments)
+    assert (code, out, err.count("\n")) == (expected, "", 1)
+    assert words in err
+    assert not (project / RECORD).exists()
+
+
+def test_a_domain_with_letters_of_other_alphabets_is_written_as_browsers_ask_for_it(
+    project: Path, oppman: Oppman
+) -> None:
+    assert oppman("deploy", "init", "linux", "--domain", "münchen.example").code == 0
+    assert "\nxn--mnchen-3ya.example {" in (project / "deploy/linux/Caddyfile").read_text()
+
+
+def test_a_place_that_is_taken_by_a_folder_is_one_line(project: Path, oppman: Oppman) -> None:
+    (project / "fly.toml").mkdir()
+    code, _, err = oppman("deploy", "init", "fly")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "fly.toml cannot be read" in err

@@ -1,0 +1,85 @@
+"""An image has what the site needs, and a list of it."""
+
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from opportune.ops.deploy import slim
+from opportune.web.rendering import icons
+
+
+def test_icons_that_are_named_stay_and_all_others_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("outline/home.svg", "outline/star.svg", "filled/star.svg", "filled/home.svg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(icons, "drawings", lambda: tmp_path)
+    slim.keep_icons(frozenset({"home", "star-filled"}))
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg")} == {
+        "outline/home.svg",
+        "filled/star.svg",
+    }
+
+
+def test_tests_and_sources_of_libraries_go_and_their_code_and_types_stay(tmp_path: Path) -> None:
+    for name in ("library/__init__.py", "library/py.typed", "library/fast.pyx", "library/fast.h", "library/tests/a.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    slim.delete_unread(tmp_path)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"__init__.py", "py.typed"}
+
+
+def test_bytecode_is_written_of_what_is_reached_alone(tmp_path: Path) -> None:
+    reached, other = tmp_path / "reached.py", tmp_path / "other.py"
+    for path in (reached, other):
+        path.write_text("x = 1\n")
+        subprocess.run([sys.executable, "-m", "py_compile", path], check=True)
+    slim.compile_only(tmp_path, [reached, Path(__file__)])
+    assert [path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")] == ["reached"]
+
+
+def test_bytecode_runs_as_its_source_does_without_its_documentation(tmp_path: Path) -> None:
+    library = tmp_path / "library.py"
+    library.write_text(
+        '"""A library."""\n'
+        "from __future__ import annotations\n"
+        "from typing import Annotated\n"
+        "def Doc(text): return text\n"
+        "class Price:\n"
+        '    """In cents."""\n'
+        "    def __str__(self):\n"
+        '        """With a sign."""\n'
+        '        return "5 cents"\n'
+        'PARAMETER = Annotated[int, Doc("""Of a price.""")]\n'
+    )
+    slim.compile_only(tmp_path, [library])
+    library.write_text("")  # which nobody reads: what runs is the bytecode
+    told = "import library as l; print(l.__doc__, l.Price.__doc__, l.Price.__str__.__doc__, l.PARAMETER, l.Price())"
+    command = [sys.executable, "-c", told]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "- - - typing.Annotated[int, '-'] 5 cents\n"
+
+
+def test_what_the_code_imports_is_reached_also_inside_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "books.py").write_text("import json\ndef read():\n    from pypdf import PdfReader\n")
+    (tmp_path / "testing").mkdir()
+    (tmp_path / "testing" / "plugin.py").write_text("import pytest\n")
+    monkeypatch.setattr(slim, "FRAMEWORK", tmp_path)
+    monkeypatch.setattr(slim, "PROJECT", tmp_path)
+    assert {*slim.imports()} == {f"{tmp_path.name}.books", "json", "pypdf.PdfReader"}
+
+
+def test_the_bill_of_materials_names_each_package_with_version_address_and_license() -> None:
+    components = {part["name"]: part for part in slim.components(distributions())}
+    assert components["fastapi-users"]["purl"].startswith("pkg:pypi/fastapi-users@")
+    assert components["fastapi"]["licenses"] == [{"expression": "MIT"}]
+    assert components["jinja2"]["licenses"] == [{"license": {"name": "BSD License"}}]
+
+
+def test_an_environment_that_is_not_the_own_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="not the environment of this Python"):
+        slim.slim(tmp_path)

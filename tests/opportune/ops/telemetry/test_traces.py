@@ -1,0 +1,136 @@
+"""OpenTelemetry: what reaches a collector, and what does not."""
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Request
+from httpx import ASGITransport, AsyncClient
+from opentelemetry import metrics, trace
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings
+from opportune.db import WriteSession
+from opportune.errors import SettingsError
+from opportune.feature import Feature
+from opportune.jobs import JobContext, defer, job
+from opportune.jobs.models import JobState
+from opportune.llm import Done, FakeProvider
+from opportune.ops.telemetry.traces import requirements
+from opportune.testing.quiet_app import quiet_app
+from tests.opportune.ops.telemetry.sink import Sink
+
+pytestmark = pytest.mark.database("sqlite")
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def collector(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> Sink:
+    # A process has these once, and other tests' sites would be traced from then on.
+    monkeypatch.setattr(trace, "set_tracer_provider", lambda _: None)
+    monkeypatch.setattr(metrics, "set_meter_provider", lambda _: None)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "the-site")
+    return sink
+
+
+def spans_of(sink: Sink) -> dict[str, Any]:
+    """By their names; of several with one name the last."""
+    parsed = [ExportTraceServiceRequest.FromString(body) for path, body in sink.bodies if path == "/v1/traces"]
+    scopes = [scope for each in parsed for sent in each.resource_spans for scope in sent.scope_spans]
+    return {span.name: span for scope in scopes for span in scope.spans}
+
+
+def metrics_of(sink: Sink) -> set[str]:
+    parsed = [ExportMetricsServiceRequest.FromString(body) for path, body in sink.bodies if path == "/v1/metrics"]
+    scopes = [scope for each in parsed for sent in each.resource_metrics for scope in sent.scope_metrics]
+    return {metric.name for scope in scopes for metric in scope.metrics}
+
+
+def attributes(span: Any) -> dict[str, Any]:
+    return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
+
+
+@job("traces.later")
+async def later(run: JobContext) -> None:
+    async with run.database.reader() as session:
+        await session.execute(select(User).where(col(User.email) == "in-the-job@example.com"))
+
+
+def routes(elsewhere: str) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/traced/{name}")
+    async def traced(name: str, request: Request, session: WriteSession) -> None:
+        await session.execute(select(User).where(col(User.email) == f"{name}@example.com"))
+        await request.app.state.llm.complete("a private question")
+        async with httpx.AsyncClient() as client:
+            await client.get(f"{elsewhere}/secret-key?token=hidden")
+        defer(session, later())
+
+    return router
+
+
+async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_private(
+    settings: Settings, collector: Sink
+) -> None:
+    given = {"otel_exporter_otlp_endpoint": collector.url, "trusted_proxies": "10.0.0.1"}
+    feature = Feature(name="traces", summary="To be traced.", pages=routes(collector.url), jobs=[later])
+    app = quiet_app(settings.model_copy(update=given), (*installed_features(), feature))
+    async with app.router.lifespan_context(app):
+        app.state.llm.provider = FakeProvider("a private answer", Done(prompt_tokens=11, completion_tokens=7))
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+            path, headers = "/traced/private-person?code=hidden", {"traceparent": TRACE, "cookie": "a=private-cookie"}
+            assert (await client.post(path, headers=headers)).status_code == 200
+            await client.get("/health/live")
+            await client.request("MADE-UP", "/nowhere")
+        assert await app.state.jobs.finished("1") is JobState.DONE
+
+    spans = spans_of(collector)
+    request, work = spans["POST /traced/{name}"], spans["job traces.later"]
+    assert request.trace_id.hex() == TRACE[3:35], "the trace of the proxy goes on"
+    assert attributes(request)["http.response.status_code"] == 200
+    assert [link.trace_id for link in work.links] == [request.trace_id]
+    assert work.trace_id != request.trace_id, "a job may run days later"
+    chat = attributes(spans[f"chat {app.state.llm.name}"])
+    assert (chat["gen_ai.usage.input_tokens"], chat["gen_ai.usage.output_tokens"]) == (11, 7)
+    asked = attributes(spans["GET"])
+    assert (asked["server.address"], asked["http.response.status_code"]) == ("127.0.0.1", 200)
+    statement = spans["SELECT"]
+    assert statement.trace_id in (request.trace_id, work.trace_id)
+    assert "FROM accounts_user" in attributes(statement)["db.query.text"]
+    assert not any("health" in name for name in spans)
+    assert "_OTHER none" in spans, "strangers make no names"
+    assert {
+        "http.server.request.duration",
+        "gen_ai.client.token.usage",
+        "opportune.job.duration",
+    } <= metrics_of(collector)
+    assert b"the-site" in collector.text
+    for private in (b"private", b"hidden", b"in-the-job", b"secret-key"):
+        assert private not in collector.text, private
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL: write http/protobuf"),
+        ("", "", "OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry's SDK. Install it: python3 -m pip install"),
+    ],
+)
+def test_what_is_missing_is_one_line_before_anything_starts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, line: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    if variable:
+        monkeypatch.setenv(variable, value)
+    else:
+        monkeypatch.setattr(requirements, "NEEDED", ("opentelemetry.not.there",))
+    with pytest.raises(SettingsError, match=line):
+        quiet_app(settings.model_copy(update={"otel_exporter_otlp_endpoint": "http://127.0.0.1:1"}))

@@ -1,0 +1,93 @@
+"""Backups by schedule: what is written down of them, and who is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from opportune.config.settings import Settings
+from opportune.db.model import utc_now
+from opportune.errors import OperatorError
+from opportune.jobs.last_runs import find_last_run, note_run
+from opportune.ops.backup import jobs
+from opportune.ops.backup.jobs import BACKUP, MAX_ATTEMPTS, backup_state, make_backup, rehearse_restore
+
+
+class Run:
+    """A JobContext that stands alone."""
+
+    attempt = MAX_ATTEMPTS
+    note = ""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self.settings = settings
+        self.database = app.state.database
+
+    async def write(self, work: Any, *arguments: Any) -> None:
+        async with self.database.writer() as session:
+            await work(session, *arguments)
+
+    async def progress(self, _done: int, _total: int, note: str) -> None:
+        self.note = note
+
+
+@pytest.mark.database("sqlite")
+async def test_a_failure_is_mailed_once_until_backups_go_well_again(
+    app: FastAPI, recorded_jobs: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "in the way").write_text("")
+    bad = {"backup_url": SecretStr(f"file:{tmp_path}/in the way/x"), "admin_email": "ada@example.org"}
+    failing = Run(app, app.state.settings.model_copy(update=bad))
+
+    async def fail() -> None:
+        with pytest.raises(OperatorError) as raised:
+            await make_backup.function(failing)  # type: ignore[arg-type]  # as much of one as it needs
+        await failing.write(note_run, BACKUP, "", str(raised.value))  # as the worker does
+
+    failing.attempt = 1
+    await fail()
+    assert recorded_jobs.outbox == []
+    failing.attempt = MAX_ATTEMPTS
+    await fail()
+    await fail()
+    (email,) = recorded_jobs.outbox
+    assert (email.to, email.subject) == ("ada@example.org", f"Backups failed on {failing.settings.site_name}")
+    assert "Not a directory" in email.text
+    async with app.state.database.reader(fresh=True) as session:
+        state = await backup_state(session, failing.settings)
+    assert not state.is_well
+    assert str(state).startswith("The last backup failed: ")
+
+    good = Run(app, failing.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}/away")}))
+    await make_backup.function(good)  # type: ignore[arg-type]  # as above
+    await good.write(note_run, BACKUP, good.note)
+    await rehearse_restore.function(good)  # type: ignore[arg-type]  # as above
+    assert "are as they were backed up (into SQLite" in good.note
+    async with app.state.database.reader(fresh=True) as session:
+        state = await backup_state(session, good.settings)
+        assert state.is_well
+        assert "-sqlite.zip (" in str(state)
+    await fail()
+    assert len(recorded_jobs.outbox) == 2
+
+
+async def test_they_are_planned_where_there_is_a_place_for_them_and_missed_where_nothing_does_them(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = app.state.settings.model_copy(update={"backup_schedule": "0 0 1 1 *"})
+    assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("", "")
+    run = Run(app, settings)
+    await make_backup.function(run)  # type: ignore[arg-type]  # planned when there was a place, and switched off since
+    assert run.note == ""
+    settings = settings.model_copy(update={"backup_url": SecretStr("file:away")})
+    assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("0 0 1 1 *", "30 4 * * 0")
+    async with app.state.database.writer() as session:
+        await note_run(session, BACKUP, "made")
+    async with app.state.database.reader(fresh=True) as session:
+        last = await find_last_run(session, BACKUP)
+        assert (last.note, last.is_failing) == ("made", False)
+        assert not (await backup_state(session, settings)).is_overdue
+        monkeypatch.setattr(jobs, "utc_now", lambda: utc_now().replace(year=2100))
+        assert "No backup was made when one was due" in str(await backup_state(session, settings))

@@ -1,0 +1,129 @@
+"""Rows that the site's own migrations insert are not somebody's data: a copy brings those of its source instead."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Column, MetaData, String
+from sqlmodel import Field
+
+from opportune.db.model import NAMING_CONVENTION, Model
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.ops.copydb import copy, examine
+from opportune.ops.copydb.connections import destination
+from opportune.ops.fixtures.load import FixtureObject, load
+from opportune.ops.fixtures.names import tables_by_name
+from opportune.testing.plugin import settings_for
+from tests.opportune.db.sample_features import SampleFeatures
+from tests.opportune.ops.two_databases import Databases, databases
+
+__all__ = ["databases"]  # a fixture
+
+INSERT = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'), (2, 'poem')\")"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> SampleFeatures:
+    """A SQLite file whose second migration has inserted two genres, of which one was renamed and one is new since.
+
+    The tests only read it.
+    """
+    folder = tmp_path_factory.mktemp("source")
+    sample = SampleFeatures(settings_for(f"sqlite:///{folder}/source.db"), folder / "versions")
+    sample.table("library_genre", Column("name", String(50), unique=True))
+    sample.table("library_book", sample.pointing_at("library_genre", "genre_id"))
+    sample.make()
+    sample.make_by_hand("library", INSERT)
+    sample.migrate()
+    sample.execute("UPDATE library_genre SET name = 'verse' WHERE id = 2")
+    sample.execute("INSERT INTO library_genre (id, name) VALUES (7, 'poem')")
+    sample.execute("INSERT INTO library_book (id, genre_id) VALUES (1, 7)")
+    return sample
+
+
+def at(source: SampleFeatures, address: str) -> SampleFeatures:
+    return replace(source, settings=settings_for(address))
+
+
+def bring(source: SampleFeatures, target: SampleFeatures, *, force: bool = False) -> None:
+    addresses = [DatabaseURL.parse(sample.settings.database_url.get_secret_value()) for sample in (source, target)]
+    copy(addresses[0], addresses[1], source.graph, force=force, metadata=source.metadata)
+
+
+def genres(sample: SampleFeatures) -> list[tuple[object, ...]]:
+    return sample.execute("SELECT id, name FROM library_genre ORDER BY id")
+
+
+@pytest.mark.parametrize(
+    ("kind", "migrated", "force"),
+    [
+        ("sqlite", False, False),
+        ("postgresql", True, False),
+        ("sqlite", False, True),  # `restore`
+    ],
+)
+def test_they_give_way_to_those_of_the_source(
+    source: SampleFeatures, databases: Databases, kind: str, migrated: bool, force: bool
+) -> None:
+    target = at(source, databases.missing(kind))
+    if migrated:
+        target.migrate()
+    bring(source, target, force=force)
+    assert genres(target) == [(1, "novel"), (2, "verse"), (7, "poem")]
+    target.execute("INSERT INTO library_genre (name) VALUES ('essay')")
+    assert genres(target)[-1] == (8, "essay"), "new rows are numbered after those that came"
+
+
+@pytest.mark.parametrize(
+    ("kind", "statement"),
+    [
+        ("sqlite", "INSERT INTO library_genre (id, name) VALUES (3, 'essay')"),
+        ("postgresql", "UPDATE library_genre SET name = 'tale' WHERE id = 1"),
+    ],
+)
+def test_a_row_that_somebody_has_changed_or_added_is_kept(
+    source: SampleFeatures, databases: Databases, kind: str, statement: str
+) -> None:
+    target = at(source, databases.missing(kind))
+    target.migrate()
+    target.execute(statement)
+    before = genres(target)
+    with pytest.raises(OperatorError, match=r"has rows in library_genre\. To replace them: --force"):
+        bring(source, target)
+    assert genres(target) == before
+    bring(source, target, force=True)
+    assert genres(target) == genres(source)
+
+
+def test_looking_beforehand_says_the_same(source: SampleFeatures, databases: Databases) -> None:
+    target = at(source, address := databases.missing("sqlite"))
+    target.migrate()
+    url = DatabaseURL.parse(source.settings.database_url.get_secret_value())
+    counts = examine(url, DatabaseURL.parse(address), source.graph, metadata=source.metadata)
+    assert counts == {"library_genre": 3, "library_book": 1}
+
+
+class SampleTable(Model):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Genre(SampleTable, table=True):
+    __tablename__ = "library_genre"
+
+    name: str = Field(default="", max_length=50)
+
+
+def test_loaded_rows_take_the_place_of_those_with_their_key(
+    source: SampleFeatures, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL, whose sequences would not know of them."""
+    target = at(source, address := databases.missing("postgresql"))
+    target.migrate()
+    tables = tables_by_name(source.metadata, source.features)
+    monkeypatch.setattr(Genre, "metadata", source.metadata)
+    rows = [{"model": "library.genre", "pk": key, "fields": {"name": name}} for key, name in genres(source)]
+    with destination(DatabaseURL.parse(address)) as connection:
+        load(connection, tables, [Genre], (FixtureObject(str(row), row) for row in rows))
+    assert genres(target) == genres(source)
+    target.execute("INSERT INTO library_genre (name) VALUES ('essay')")
+    assert genres(target)[-1] == (8, "essay")

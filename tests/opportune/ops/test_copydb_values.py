@@ -1,0 +1,232 @@
+"""Values that the two kinds of database keep in different ways, and those that one of them does not take."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum as PythonEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import pytest
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Enum,
+    Float,
+    ForeignKey,
+    Integer,
+    Interval,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+    Time,
+    Uuid,
+    insert,
+    select,
+    update,
+)
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.model import NAMING_CONVENTION
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.ops.copydb import TableReport, copy
+from opportune.testing.plugin import settings_for
+from tests.opportune.db.sample_features import ID, SampleFeatures
+from tests.opportune.ops.two_databases import Databases, databases, execute, has_tables
+
+__all__ = ["databases"]  # a fixture
+
+METADATA = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Size(PythonEnum):
+    SMALL = "s"
+    LARGE = "l"
+
+
+ITEMS = Table(
+    "shop_item",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("part_of", ID, ForeignKey("shop_item.id")),
+    Column("shelf_id", ID, ForeignKey("shop_shelf.id")),
+    Column("name", String(8)),
+    Column("words", Text),
+    Column("number", Integer),
+    Column("large", BigInteger),
+    Column("sold", Boolean),
+    Column("weight", Float),
+    Column("price", Numeric(12, 2)),
+    Column("day", Date),
+    Column("hour", Time),
+    Column("at", UTCDateTime),
+    Column("local", DateTime),
+    Column("lasts", Interval),
+    Column("more", JSON),
+    Column("picture", LargeBinary),
+    Column("key", Uuid),
+    Column("size", Enum(Size, native_enum=False)),
+)
+SHELVES = Table(
+    "shop_shelf", METADATA, Column("id", ID, primary_key=True), Column("best_id", ID, ForeignKey("shop_item.id"))
+)
+ROWS: list[dict[str, Any]] = [
+    {
+        "id": 1,
+        "part_of": 2,  # copied in the order of the ids, it points at a row that is not there yet
+        "shelf_id": 5,
+        "name": "ü☃🎉\t\\N",
+        "words": "two\nlines",
+        "number": -(2**31),
+        "large": 2**63 - 1,
+        "sold": False,
+        "weight": 0.1 + 0.2,
+        "price": Decimal("1234567890.10"),
+        "day": date(1, 1, 1),
+        "hour": time(23, 59, 59, 999999),
+        "at": datetime(2026, 11, 20, 23, 59, 59, 1, UTC),
+        "local": datetime(9999, 12, 31, 23, 59, 59),  # noqa: DTZ001 - what the column holds
+        "lasts": timedelta(days=3, microseconds=1),
+        "more": {"b": [1, None, "é"], "a": 5},
+        "picture": bytes(range(256)),
+        "key": UUID(int=7),
+        "size": Size.LARGE,
+    },
+    {"id": 2, "name": "", "words": "\\.", "more": 5, "picture": b"", "sold": True, "weight": -0.0, "price": Decimal(0)},
+    {"id": 3},
+]
+
+
+def same_tables() -> MetaData:
+    """Once a circle was made on PostgreSQL, SQLAlchemy leaves out one of its keys wherever it makes it again."""
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    for table in METADATA.tables.values():
+        table.to_metadata(metadata)
+    return metadata
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> SampleFeatures:
+    """A shop whose items and shelves point at one another."""
+    sample = SampleFeatures(settings_for("sqlite:///none.db"), tmp_path / "versions", ("shop",), METADATA)
+    sample.make_by_hand("shop", f"import {__name__} as shop; shop.same_tables().create_all(op.get_bind())")
+    return sample
+
+
+@pytest.fixture
+def items(shop: SampleFeatures, databases: Databases) -> str:
+    """A SQLite file with one row in each table."""
+    address = databases.missing("sqlite")
+    SampleFeatures(settings_for(address), shop.versions, shop.features).migrate()
+    add(address, [{"id": 7}])
+    return address
+
+
+def add(address: str, rows: list[dict[str, Any]]) -> None:
+    with connect(settings_for(address)) as connection, connection.begin():
+        connection.execute(insert(SHELVES).values(id=5))
+        for row in sorted(rows, key=lambda row: "part_of" in row):
+            connection.execute(insert(ITEMS).values(row))
+        connection.execute(update(SHELVES).values(best_id=rows[0]["id"]))
+
+
+def rows_of(address: str) -> list[dict[str, Any]]:
+    with connect(settings_for(address)) as connection:
+        return [
+            {name: value for name, value in row.items() if value is not None}
+            for row in connection.execute(select(ITEMS).order_by(ITEMS.c.id)).mappings()
+        ]
+
+
+def run(source: str, target: str, graph: MigrationGraph) -> list[TableReport]:
+    return copy(DatabaseURL.parse(source), DatabaseURL.parse(target), graph, metadata=METADATA)
+
+
+@pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")
+def test_every_type_of_value_arrives_on_the_other_kind_and_comes_back_however_the_server_spells_it(
+    shop: SampleFeatures, databases: Databases
+) -> None:
+    start, server, back, other = (databases.missing(kind) for kind in ("sqlite", "postgresql", "sqlite", "sqlite"))
+    SampleFeatures(settings_for(start), shop.versions, shop.features).migrate()
+    add(start, ROWS)
+    reports = run(start, server, shop.graph)
+    assert rows_of(server) == ROWS
+    assert run(server, back, shop.graph) == reports
+    assert rows_of(back) == ROWS
+    odd = ("datestyle=SQL,DMY", "intervalstyle=iso_8601", "extra_float_digits=-5", "bytea_output=escape")
+    run(f"{server}?options={quote(' '.join(f'-c {setting}' for setting in odd))}", other, shop.graph)
+    assert rows_of(other) == ROWS
+    with connect(settings_for(server)) as connection, pytest.raises(Exception, match="violates foreign key"):
+        connection.execute(insert(ITEMS).values(id=9, part_of=99))  # no later than here: the keys wait no more
+
+
+def test_no_value_and_the_null_of_json_stay_apart_and_its_numbers_exact(
+    shop: SampleFeatures, items: str, databases: Databases
+) -> None:
+    add_more = "INSERT INTO shop_item (id, more) VALUES (8, 'null'), (9, :more)"
+    more = '{"b": -0.0, "a": [1e2, 12345678901234567890.125, true]}'
+    execute(items, add_more, more=more)
+    server, back = databases.missing("postgresql"), databases.missing("sqlite")
+    run(items, server, shop.graph)
+    run(server, back, shop.graph)
+    for address in (server, back):
+        found = execute(address, "SELECT id, CAST(more AS TEXT) FROM shop_item ORDER BY id")
+        assert found == [(7, None), (8, "null"), (9, more)]
+
+
+REFUSED = [
+    ("shop_item", "name", "'a' || char(0)", "shop_item, row 7: PostgreSQL text fields cannot contain NUL"),
+    ("shop_item", "name", "'123456789'", "shop_item.name, row 7: value too long for type character varying(8)"),
+    ("shop_item", "words", "CAST(X'41ff' AS TEXT)", "shop_item.words, row 7: bytes that is no TEXT"),
+    ("shop_item", "day", "'soon'", "shop_item.day, row 7: str that is no DATE"),
+    ("shop_item", "number", "3000000000", 'shop_item.number, row 7: value "3000000000" is out of range'),
+    ("shop_item", "more", "'{'", "shop_item.more, row 7: str that is no JSON"),
+    ("shop_item", "shelf_id", "99", 'shop_item: Key (shelf_id)=(99) is not present in table "shop_shelf"'),
+    # No value of this table needs a conversion.
+    ("shop_shelf", "best_id", "'seven'", "shop_shelf.best_id, row 5: str that is no BIGINT"),
+]
+
+
+def test_what_postgresql_would_not_take_is_named_and_nothing_is_kept(
+    shop: SampleFeatures, items: str, databases: Databases
+) -> None:
+    execute(items, "PRAGMA foreign_keys = OFF")
+    target = databases.missing("postgresql")
+    for table, column, value, line in REFUSED:
+        execute(items, f"UPDATE {table} SET {column} = {value}")  # noqa: S608 - all from the list above
+        with pytest.raises(OperatorError) as raised:
+            run(items, target, shop.graph)
+        assert str(raised.value).startswith(line)
+        assert str(raised.value).endswith("Nothing was written.")
+        assert not has_tables(target)
+        execute(items, f"UPDATE {table} SET {column} = NULL")  # noqa: S608 - as above
+
+
+def test_what_sqlite_would_not_keep_is_noticed(shop: SampleFeatures, databases: Databases) -> None:
+    source, target = databases.missing("postgresql"), databases.missing("sqlite")
+    SampleFeatures(settings_for(source), shop.versions, shop.features).migrate()
+    add(source, [{"id": 1, "weight": float("nan")}])
+    with pytest.raises(OperatorError, match=r"shop_item would not be the same .* values that sqlite cannot keep"):
+        run(source, target, shop.graph)
+    assert not has_tables(target)
+
+
+def test_a_row_that_points_nowhere_does_not_get_into_sqlite(
+    shop: SampleFeatures, items: str, databases: Databases
+) -> None:
+    execute(items, "UPDATE shop_item SET shelf_id = 99")
+    target = databases.missing("sqlite")
+    with pytest.raises(OperatorError, match=r"shop_item, row 7 points at a row of shop_shelf that is not there"):
+        run(items, target, shop.graph)
+    assert not has_tables(target)
