@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from opportune.errors import OperatorError
 from opportune.runtime.services import Service
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from sqlmodel import SQLModel
     from starlette.requests import Request
 
-    from opportune.accounts.models import User
     from opportune.checks import Check
     from opportune.config.settings import BaseSettings, Settings
     from opportune.db.database import Database
@@ -37,17 +36,14 @@ class Link:
     """Whether the link is shown to signed-in users only."""
 
 
-Viewer = TypeVar("Viewer", bound="User | None")
-
-
 @dataclass(frozen=True)
-class Panel(Generic[Viewer]):
-    """A part of a page that is another feature's, such as the profile page."""
+class Panel:
+    """A part that a feature adds to a page of another feature, such as the profile page."""
 
     template: str
-    """A file below `templates/`: it sees what every page sees, and the context. One that is blank is left out."""
-    context: "Callable[[AsyncSession, Viewer], Awaitable[Mapping[str, Any]]]"
-    """Reads what it shows to somebody."""
+    """A file below `templates/`, rendered with the context. Blank output is left out."""
+    context: "Callable[[AsyncSession, Any], Awaitable[Mapping[str, Any]]]"
+    """Return the template variables for the user who sees the page; for anonymous visitors the user is None."""
 
 
 @dataclass(frozen=True)
@@ -166,10 +162,10 @@ class Feature:
     navigation: Sequence[Link] = ()
     navigation_template: str = ""
     """A file below `templates/` that every page shows in its navigation."""
-    profile_panel: "Panel[User] | None" = None
-    """Below a person's own name and address on their profile page."""
-    home_card: "Panel[User | None] | None" = None
-    """On the landing page, for whoever looks at it; None is a stranger."""
+    profile_panel: Panel | None = None
+    """Shown on the user's profile page, below name and address."""
+    home_card: Panel | None = None
+    """Shown on the landing page, also to anonymous visitors."""
     user_columns: Sequence[UserColumn] = ()
     is_invited: "Callable[[AsyncSession, str], Awaitable[bool]] | None" = None
     """Return whether an address may register although REGISTRATION=invited."""

@@ -1,22 +1,23 @@
-"""What the pages and the API of accounts answer alike."""
+"""Responses that the pages and the API of accounts share."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.models import User
-from opportune.accounts.schemas import AUTOCOMPLETE_OF_NEW, EmailRequest, Reauthentication
+from opportune.accounts.schemas import AUTOCOMPLETE_OF_NEW, EmailRequest
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
 from opportune.accounts.sign_in_methods.providers import configured_providers
 from opportune.accounts.users.context import AccountContext
-from opportune.accounts.users.errors import InvalidPasswordError
+from opportune.accounts.users.errors import InvalidLinkError, InvalidPasswordError
 from opportune.config.settings import Settings
 from opportune.web.forms.fields import Control
 from opportune.web.forms.forms import Form, read_form
@@ -26,19 +27,17 @@ from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
 
-M = TypeVar("M", bound=Reauthentication)
-
-# Pages whose address holds a token tell it to no other site. With "no-referrer" browsers would send their forms with
-# `Origin: null`, as foreign ones.
+# The address of such a page holds a token, which no other site may see. With "no-referrer" a browser would send the
+# form with `Origin: null`, like a form of another site.
 PRIVATE_HEADERS = {"Referrer-Policy": "same-origin", **SECRET_HEADERS}
 
 EMAIL_REQUESTED = "If this address is right, an e-mail is on its way."
-"""Whether or not there is an account."""
+"""The same message whether or not the address has an account."""
 INVALID_LINK = "This link is not ours, too old, or has been used."
 
 
 def show(request: Request, name: str, status: int = 200, /, **context: Any) -> Response:
-    """A page of accounts, which knows whether mail leaves."""
+    """Render a page of accounts."""
     settings: Settings = request.app.state.settings
     if isinstance(form := context.get("form"), Form):
         form.controls = with_password_length(form.controls, settings.min_password_length)
@@ -47,7 +46,7 @@ def show(request: Request, name: str, status: int = 200, /, **context: Any) -> R
 
 
 def with_password_length(controls: Mapping[str, Control], min_length: int) -> dict[str, Control]:
-    """Tell the user and the browser how long a new password has to be."""
+    """Add the minimum length of a new password to its label and to its input."""
     return {
         name: replace(
             control,
@@ -63,17 +62,17 @@ def with_password_length(controls: Mapping[str, Control], min_length: int) -> di
 def show_form(
     request: Request, name: str, form: Form[Any], headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response:
-    """A page for strangers, who go on to `next` when they have signed in."""
+    """Render a page for anonymous visitors, with the sign-in methods of the site and `next`."""
     settings: Settings = request.app.state.settings
-    ways = {"providers": configured_providers(settings), "offers_email_sign_in": email_sign_in_is_offered(settings)}
-    page = show(request, name, form.status, form=form, next=next_page(request, form), **ways, **more)
+    methods = {"providers": configured_providers(settings), "offers_email_sign_in": email_sign_in_is_offered(settings)}
+    page = show(request, name, form.status, form=form, next=next_page(request, form), **methods, **more)
     page.headers.update(headers or {})
     return page
 
 
-def done(request: Request, page: str, words: str) -> Response:
-    """Back to a page, which then says what has been done."""
-    flash(request, words)
+def done(request: Request, page: str, message: str) -> Response:
+    """Redirect to a page that shows a message."""
+    flash(request, message)
     return RedirectResponse(f"/accounts/{page}", 303)
 
 
@@ -93,43 +92,69 @@ def next_page(request: Request, form: Form[Any] | None) -> str:
 
 
 def refuse(form: Form[Any], refusal: TooManyRequests) -> Mapping[str, str] | None:
-    """Say in the form when to try again; gives the headers of the answer."""
+    """Show in the form when to try again, and return the headers of the response."""
     form.refuse(refusal.detail, status=refusal.status_code)
     return refusal.headers
 
 
-async def answer_request_for_email(
-    request: Request, context: AccountContext, ask: Callable[[AccountContext, str], Awaitable[None]], name: str
+async def request_email(
+    request: Request, context: AccountContext, send: Callable[[AccountContext, str], Awaitable[None]], template: str
 ) -> Response:
-    """The answer to who asks for an e-mail in the form of the page `name`."""
+    """Send an e-mail to the address of the form. The response does not tell whether the address has an account."""
     form = await read_form(request, EmailRequest)
     headers = None
     if form.data:
         try:
-            await ask(context, form.data.email)
+            await send(context, form.data.email)
         except TooManyRequests as refusal:
             headers = refuse(form, refusal)
         else:
             return email_sent(request)
-    return show_form(request, name, form, headers)
+    return show_form(request, template, form, headers)
 
 
 def email_sent(request: Request) -> Response:
-    """The answer to all who asked for an e-mail: it does not tell whether there is one."""
     return templates.render(request, "accounts/email_sent.html")
 
 
-def invalid_link(request: Request, again: str) -> Response:
-    """The answer to a link that counts no more; `again` is where there is another."""
-    page = templates.render(request, "accounts/invalid_link.html", {"again": again}, 410)
+def invalid_link(request: Request, request_path: str) -> Response:
+    """Show that a link is invalid. At `request_path` the visitor can request another one."""
+    page = templates.render(request, "accounts/invalid_link.html", {"again": request_path}, 410)
     page.headers.update(PRIVATE_HEADERS)
     return page
+
+
+async def use_link(
+    request: Request, form: Form[Any], change: Awaitable[User], *, template: str, request_path: str
+) -> User | Response:
+    """Return the user of a link in a form after the change, or the page that says why the change was refused."""
+    headers = PRIVATE_HEADERS
+    try:
+        return await change
+    except InvalidLinkError:
+        return invalid_link(request, request_path)
+    except TooManyRequests as refusal:
+        headers = {**headers, **(refuse(form, refusal) or {})}
+    except InvalidPasswordError as error:
+        form.refuse(str(error), "password")
+    return show_form(request, template, form, headers)
+
+
+@contextmanager
+def refused_links() -> Iterator[None]:
+    """Answer 410 in the API if a link is invalid, and 422 if its password is refused."""
+    try:
+        yield
+    except InvalidLinkError:
+        raise HTTPException(410, INVALID_LINK) from None
+    except InvalidPasswordError as error:
+        raise invalid_field("password", str(error)) from None
 
 
 async def name_weak_password(
     request: Request, context: AccountContext, form: Form[Any], name: str, user: User | None = None
 ) -> None:
-    """Say what is wrong with the new password in a form that is refused anyway: all of it is told at once."""
+    """Show what is wrong with the new password of a form that has other errors."""
     password = (await request.form()).get(name)
     if name in form.errors or not isinstance(password, str):
         return
@@ -140,5 +165,5 @@ async def name_weak_password(
 
 
 def invalid_field(field: str, message: str) -> RequestValidationError:
-    """The same answer as for what a schema refuses."""
+    """Return the error that a schema raises for an invalid field."""
     return RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message}])

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.emails.delivery import send_account_email
 from opportune.accounts.emails.signed_links import LIFETIMES, make_link_token
 from opportune.accounts.sign_in_methods.email_codes import make_code
-from opportune.accounts.users.lookup import find_by_email
+from opportune.accounts.users.lookup import find_active_by_email
 from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.jobs import JobContext, job
@@ -28,8 +28,7 @@ async def send_sign_in_email(
 
 
 async def _send(session: AsyncSession, settings: Settings, email: str, asked: dict[str, str]) -> None:
-    user = await find_by_email(session, email)
-    if user and user.is_active:
+    if user := await find_active_by_email(session, email):
         token = make_link_token(settings, "email-sign-in", user, **asked)
         code = make_code(settings, user, asked["number"])
         known = {"device": asked["device"], "address": asked["address"]}

@@ -1,13 +1,12 @@
-"""Get back in without the password."""
+"""API of the password reset."""
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.password_reset import service
-from opportune.accounts.responses import EMAIL_REQUESTED, INVALID_LINK, invalid_field
+from opportune.accounts.responses import EMAIL_REQUESTED, refused_links
 from opportune.accounts.schemas import EmailRequest, Message, PasswordReset
-from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.accounts.users.schemas import UserRead
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
@@ -22,10 +21,5 @@ async def request_password_reset(wanted: EmailRequest, context: AccountCtx) -> M
 @router.post("/reset-password", response_model=UserRead)
 async def reset_password(wanted: PasswordReset, context: AccountCtx) -> User:
     """Choose a new password, which ends every session and token."""
-    try:
-        user = await service.reset_password(context, wanted.token, wanted.password)
-    except InvalidPasswordError as error:
-        raise invalid_field("password", str(error)) from None
-    if user is None:
-        raise HTTPException(410, INVALID_LINK)
-    return user
+    with refused_links():
+        return await service.reset_password(context, wanted.token, wanted.password)

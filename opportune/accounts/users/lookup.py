@@ -14,3 +14,8 @@ async def find_by_email(session: AsyncSession, email: str) -> User | None:
     """Return the user with this e-mail, in upper or lower case."""
     user: User | None = await session.scalar(select(User).where(func.lower(col(User.email)) == email.strip().lower()))
     return user
+
+
+async def find_active_by_email(session: AsyncSession, email: str) -> User | None:
+    user = await find_by_email(session, email)
+    return user if user and user.is_active else None

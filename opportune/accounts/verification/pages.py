@@ -1,4 +1,4 @@
-"""Prove an address."""
+"""Pages of the verification of an address."""
 
 from typing import Any
 
@@ -7,28 +7,26 @@ from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
 from opportune.accounts.models import User
-from opportune.accounts.responses import PRIVATE_HEADERS, answer_request_for_email, invalid_link, refuse, show_form
+from opportune.accounts.responses import PRIVATE_HEADERS, invalid_link, request_email, show_form, use_link
 from opportune.accounts.schemas import EmailRequest, EmailToken, EmailVerification
-from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.accounts.verification import service
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
 
-VERIFY_PATH = "/accounts/verify"
+REQUEST_PATH = "/accounts/verify"
 
 router = APIRouter(prefix="/accounts")
 
 
 @router.get("/verify")
 async def show_link(request: Request, user: OptionalUser, session: ReadSession, token: str = "") -> Response:
-    """Mail programs open links by themselves, so the link alone changes nothing: its page has a button."""
+    """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
     if not token:
         return show_form(request, "verify_again", Form(EmailRequest))
     settings = request.app.state.settings
     if not await service.can_verify(session, settings, token):
-        return invalid_link(request, VERIFY_PATH)
+        return invalid_link(request, REQUEST_PATH)
     is_own = await service.is_link_of(session, settings, token, _account_owner(request, user))
     form: Form[Any] = Form(EmailToken if is_own else EmailVerification, {"token": token})
     return show_form(request, "verify", form, PRIVATE_HEADERS)
@@ -37,29 +35,25 @@ async def show_link(request: Request, user: OptionalUser, session: ReadSession, 
 @router.post("/verify")
 async def verify(request: Request, signed_in: OptionalUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailVerification)
+    if not form.data:
+        return invalid_link(request, REQUEST_PATH)
     owner = _account_owner(request, signed_in)
-    if form.data:
-        try:
-            user = await service.verify_email(context, form.data.token, form.data.password, owner)
-        except TooManyRequests as refusal:
-            return show_form(request, "verify", form, {**PRIVATE_HEADERS, **(refuse(form, refusal) or {})})
-        except InvalidPasswordError as error:
-            form.refuse(str(error), "password")
-            return show_form(request, "verify", form, PRIVATE_HEADERS)
-        if user:
-            if owner and owner.id == user.id:
-                flash(request, f"Thank you, {user.email} is verified.")
-                return RedirectResponse("/", 303)
-            flash(request, "Thank you, your address is verified. You can sign in now.")
-            return RedirectResponse(LOGIN_PATH, 303)
-    return invalid_link(request, VERIFY_PATH)
+    change = service.verify_email(context, form.data.token, form.data.password, owner)
+    user = await use_link(request, form, change, template="verify", request_path=REQUEST_PATH)
+    if isinstance(user, Response):
+        return user
+    if owner and owner.id == user.id:
+        flash(request, f"Thank you, {user.email} is verified.")
+        return RedirectResponse("/", 303)
+    flash(request, "Thank you, your address is verified. You can sign in now.")
+    return RedirectResponse(LOGIN_PATH, 303)
 
 
 def _account_owner(request: Request, user: User | None) -> User | None:
-    """The signed-in user; None for a superuser who is signed in as them."""
+    """Return the signed-in user; None for a superuser who is signed in as them."""
     return None if request.state.impersonator else user
 
 
 @router.post("/verify/again")
-async def ask_again(request: Request, context: AccountCtx) -> Response:
-    return await answer_request_for_email(request, context, service.request_verification, "verify_again")
+async def request_verification(request: Request, context: AccountCtx) -> Response:
+    return await request_email(request, context, service.request_verification, "verify_again")

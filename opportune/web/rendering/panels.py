@@ -1,22 +1,23 @@
-"""What features add to pages that are not theirs."""
+"""Parts that features add to pages of other features."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from fastapi import Request
 from markupsafe import Markup
 
-from opportune.feature import Panel, Viewer
+from opportune.feature import Panel
 from opportune.web.rendering.templates import templates
 
 
-async def render_panels(request: Request, panels: Iterable[Panel[Viewer] | None], viewer: Viewer) -> list[Markup]:
-    """The HTML of each, in the order of the features, read in one session."""
-    if not (wanted := [panel for panel in panels if panel]):
+async def render_panels(request: Request, panels: Iterable[Panel | None], user: Any) -> list[Markup]:
+    """Render the panels in the order of the features, with one session for their queries."""
+    if not (existing := [panel for panel in panels if panel]):
         return []
     async with request.app.state.database.reader() as session:
-        contexts = [await panel.context(session, viewer) for panel in wanted]
+        contexts = [await panel.context(session, user) for panel in existing]
     rendered = [
         templates.render_to_string(request, panel.template, context)
-        for panel, context in zip(wanted, contexts, strict=True)
+        for panel, context in zip(existing, contexts, strict=True)
     ]
     return [Markup(html) for html in rendered if html.strip()]  # noqa: S704 - of templates, which escape

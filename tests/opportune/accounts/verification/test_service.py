@@ -8,6 +8,7 @@ from sqlalchemy import update
 from opportune.accounts.emails import signed_links
 from opportune.accounts.models import User
 from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import InvalidLinkError
 from opportune.accounts.verification import service as verification
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -66,6 +67,7 @@ async def test_a_link_proves_no_address_that_came_in_the_meantime(
         assert found
         await session.execute(update(User).values(email="bob@example.com"))
         context = AccountContext(session, settings, app.state.rate_limiter, Client())
-        assert await verification._verify_now(context, found[0]) is None
+        with pytest.raises(InvalidLinkError):
+            await verification._verify_user(context, found[0])
 
     assert await users(database) == [("bob@example.com", False)]
