@@ -11,10 +11,9 @@ from typing import Any, ClassVar, cast
 from urllib.parse import urlencode
 
 from sqladmin import Admin, ModelView
-from sqladmin.forms import ModelConverter
 from sqladmin.helpers import get_object_identifier
 from sqlalchemy import Select, Table, inspect
-from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.orm import Mapper
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -213,17 +212,3 @@ _marked_before = cache(_marked_in)
 def slug_and_label(action: Any) -> tuple[str, str]:
     """Of a method with `@action`."""
     return action._slug, action._label
-
-
-class AdapterConverter(ModelConverter):
-    """The choice of a form's field for a column."""
-
-    def column_options(self, prop: ColumnProperty[Any], options: Any, *, include_key: bool) -> Any:
-        """What its field is made with, or None for no field. For overriding."""
-        return super()._prepare_column(prop, include_key, options)
-
-    def _prepare_column(self, prop: ColumnProperty[Any], form_include_pk: bool, kwargs: Any) -> Any:
-        return self.column_options(prop, kwargs, include_key=form_include_pk)
-
-    def string_validators(self, prop: ColumnProperty[Any]) -> list[Any]:
-        return list(self._string_common(prop))

@@ -7,11 +7,13 @@ from sqladmin.filters import get_parameter_name
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminConverter, AdminForm, validate_model
+from opportune.admin.forms.admin_form import AdminForm, validate_model
 from opportune.admin.forms.files import file_field_for
-from opportune.admin.forms.foreign_keys import ForeignKeyField, ForeignKeyLookup
+from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.forms.inlines import Inline
-from opportune.admin.forms.many_to_many import ManyToManyField, ManyToManyLookup
+from opportune.admin.forms.many_to_many import ManyToManyLookup
+from opportune.admin.forms.model_fields import AdminConverter
+from opportune.admin.forms.row_fields import RowField
 from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
@@ -93,6 +95,7 @@ class AdminView(RowQueriesMixin):
     column_type_formatters_detail = FORMATTERS
     form_base_class = AdminForm
     form_converter = AdminConverter
+    form_include_pk = True  # also foreign keys, which SQLAdmin leaves to relationships that models need not have
     list_template = "admin/list.html"
     create_template = "admin/form.html"
     edit_template = "admin/form.html"
@@ -115,7 +118,7 @@ class AdminView(RowQueriesMixin):
         self.lookups = {**self.references, **self.many_to_many}
         self.files = {**file_columns_of(self.model), **self.file_columns}
         files = {name: file_field_for(column) for name, column in self.files.items()}
-        pickers = dict.fromkeys(self.references, ForeignKeyField) | dict.fromkeys(linked, ManyToManyField)
+        pickers = dict.fromkeys(self.lookups, RowField)
         self.search_names = [name for name in self.search_names or self._texts() if not is_secret(name)]
         sortable = self.sort_names or [*self._sortable()]
         self.sort_names = [name for name in sortable if not is_secret(name)]

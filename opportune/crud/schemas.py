@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -27,6 +28,7 @@ from opportune.crud.types import limits_of
 from opportune.db.columns import (
     choices_of,
     incomplete_links_of,
+    is_json,
     is_long,
     is_privilege,
     is_secret,
@@ -36,6 +38,8 @@ from opportune.db.columns import (
 )
 from opportune.db.references import Reference
 from opportune.fields.files import file_columns_of
+from opportune.schemas.annotations import FieldOptions, options_of
+from opportune.web.forms.fields import JSON_TEXT, WRITTEN
 
 STAMPS = {"created_at", "updated_at", "modified_at"}
 # What tells who somebody is to those who only want to know what a row is called.
@@ -155,7 +159,7 @@ def _written(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
         kind: Any = Annotated[list[int], Reference(shape.links[name])]
         links: Any = Field(default_factory=list, max_length=MAX_LINKS, title=label_of(name))
         return kind, links
-    info, column = shape.model.model_fields[name], shape.columns[name]
+    info, column = _info(shape, name), shape.columns[name]
     default = _default(info)
     if target := shape.references.get(name):
         kind = int | None if column.nullable else int
@@ -164,6 +168,26 @@ def _written(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
     else:
         kind, said = info.annotation, [*_said(info), *limits_of(column, info)]
     return _annotated(kind, said), Field(**default)
+
+
+def _info(shape: Shape, name: str) -> FieldInfo:
+    """Return what a model says of a field. Classes that are no SQLModel have only the column's type."""
+    if declared := getattr(shape.model, "model_fields", {}).get(name):
+        found: FieldInfo = declared
+        return found
+    column = shape.columns[name]
+    kind: Any = Any if is_json(column) else column.type.python_type
+    return FieldInfo.from_annotation(kind | None if column.nullable and kind is not Any else kind)
+
+
+@cache
+def value_schema(model: type[Any], name: str) -> type[BaseModel]:
+    """Return a schema with the single field `value`, which takes the values of a column."""
+    shape = shape_of(model)
+    kind, field = _written(shape, name)
+    if is_json(shape.columns[name]) and options_of(_info(shape, name)).type not in WRITTEN:
+        kind = Annotated[kind, FieldOptions(type=JSON_TEXT)]
+    return _model(f"{model.__name__}{name.title()}", {"value": (kind, field)})
 
 
 def _default(info: FieldInfo) -> dict[str, Any]:

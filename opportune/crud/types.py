@@ -96,7 +96,7 @@ def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
         yield Field(allow_inf_nan=False)
     elif issubclass(kind, str) and not any(getattr(item, "func", None) is storable for item in info.metadata):
         yield AfterValidator(_storable_text)
-    elif issubclass(kind, datetime):
+    elif issubclass(kind, datetime) and getattr(type_of(column), "timezone", True):
         yield AfterValidator(_in_utc_or_none)
 
 

@@ -4,17 +4,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from markupsafe import Markup
 from sqladmin.ajax import QueryAjaxModelLoader
-from sqladmin.fields import AjaxSelectField
-from sqladmin.widgets import AjaxSelect2Widget
 from sqlalchemy import Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
-from wtforms import Form, ValidationError  # type: ignore[import-untyped]  # has no types
-from wtforms.widgets import html_params  # type: ignore[import-untyped]  # has no types
 
-from opportune.admin.authorization import may_list, may_see
+from opportune.admin.authorization import may_see
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.protocols import View
 from opportune.db.columns import is_long, is_secret, is_text, title_of
@@ -23,21 +18,10 @@ from opportune.db.model import MAX_ID
 from opportune.db.paths import Path
 from opportune.db.violations import NOT_THERE
 
-BLANK = Markup('<option value=""></option>')
-FIXED = Markup('<select {}>{}{}</select><div class="form-hint">{}</div>')
-PICKER = Markup(
-    '<select {}><option value=""></option>{}</select><noscript><input class="form-control mt-1" type="number" min="1"'
-    ' name="{}" placeholder="Number of another" aria-label="{}: number of another"></noscript>'
-)
-ADD = Markup(
-    '<div class="picker"><div>{}</div><a class="btn btn-icon" href="{}?_dialog=1" target="_blank" data-add-for="{}"'
-    ' title="Add {}" aria-label="Add {}"><i class="ti ti-plus" aria-hidden="true"></i></a></div>'
-)
 MAX_NUMBERS = 500
 """Rows that one query asks for."""
 INVALID_ID = "Choose one from the list, or give its number."
 LISTING_REQUIRED = "To choose another one takes the right to list what there is. A superuser can give it."
-CHOSEN = Markup('<option value="{id}" selected>{text}</option>')
 
 
 def in_batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -53,6 +37,8 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     model_admin: Any
     """The view that looks up."""
+    is_many = False
+    """Whether a row points at several of them."""
 
     def __init__(self, name: str, model: type[Any], view: View) -> None:
         columns = inspect(model).columns
@@ -127,18 +113,21 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         found: Mapping[int, Any] = session.info.get(self, {})
         return found
 
-    async def check(self, session: AsyncSession, request: Request, number: int) -> None:
-        """Let nobody point at what they may not see: lists, pages and exports would tell them what it is called.
+    async def allowed(self, session: AsyncSession, request: Request, ids: Sequence[int]) -> list[Any]:
+        """Return the rows with these ids. The user has to be able to see them, because lists show their names.
 
         Raises:
-            ValidationRefused: they may not, or it is not there for them.
+            ValidationRefused: the user may not see them, or one does not exist for the user.
         """
-        if number in self.known(session):
-            return
+        known = self.known(session)
+        if all(number in known for number in ids):
+            return [known[number] for number in ids]
         if not await may_see(request, self.view):
-            raise ValidationRefused(LISTING_REQUIRED)
-        if await session.scalar(self.given(request).where(self.key == number).with_only_columns(self.key)) is None:
-            raise ValidationRefused(NOT_THERE)
+            raise ValidationRefused(LISTING_REQUIRED, self.name)
+        found = (await session.scalars(self.given(request).where(self.key.in_(ids)))).all()
+        if len(found) < len(ids):
+            raise ValidationRefused(NOT_THERE, self.name)
+        return list(found)
 
     async def get_list(self, request: Request, term: str) -> list[Any]:
         searched = [path for path in self.searched if not (self.view and self.view.hides(path.name))]
@@ -146,63 +135,6 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         first = matching.order_by(None).order_by(self.key).limit(self.limit)
         found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(first))
         return found
-
-
-class Picker(AjaxSelect2Widget):
-    """A select with what is chosen, which a script makes a search. Without it somebody types a number.
-
-    Who may not search what there is has nothing to choose from but what is there already.
-    """
-
-    async def __call__(self, field: Any, *, request: Request, address: str, **options: Any) -> Markup:  # type: ignore[override]  # more is given
-        described = {"id": field.id, "name": field.name, **options}
-        chosen = await _option(field, request)
-        if not await may_list(request, field.loader.view):
-            described["class"] = str(options.get("class", "")).replace("form-control", "form-select")
-            nothing = BLANK if field.allow_blank or not chosen else ""
-            return FIXED.format(attributes(described), nothing, chosen, LISTING_REQUIRED)
-        blank = {"data-allow-blank": "1"} if field.allow_blank else {}
-        described |= {"data-role": "select2-ajax", "data-url": address, "data-minimum-input-length": "0", **blank}
-        return await with_add(
-            PICKER.format(attributes(described), chosen, field.name, field.label.text), field, request
-        )
-
-
-async def with_add(picker: Markup, field: Any, request: Request) -> Markup:
-    """The picker with a button that opens the form of a new row to choose, for whoever may add one."""
-    view: View | None = field.loader.view
-    if view is None or not (view.can_create and view.is_accessible(request) and await view.check_can_create(request)):
-        return picker
-    address = request.url_for("admin:create", identity=view.identity)
-    return ADD.format(picker, address, field.id, view.name, view.name)
-
-
-async def _option(field: Any, request: Request) -> Markup:
-    """What is chosen: by its name if it is stored so, or may be seen. What somebody has sent names nothing else."""
-    if not field.data:
-        return Markup("")
-    lookup: ForeignKeyLookup = field.loader
-    is_stored = field.data == field.object_data
-    found = await (lookup.stored(request, [field.data]) if is_stored else lookup.seen(request, [field.data]))
-    return CHOSEN.format(**(lookup.format(found[0]) if found else {"id": field.data, "text": field.data}))
-
-
-def attributes(described: Mapping[str, Any]) -> Markup:
-    return Markup(html_params(**described))  # noqa: S704 - escaped by WTForms
-
-
-class ForeignKeyField(AjaxSelectField):
-    """A select that asks the server for what matches."""
-
-    widget = Picker()
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        given = [text for text in valuelist if text not in ("", "__None")]
-        self.data = parse_id(given[-1]) if given else None
-
-    def pre_validate(self, form: Form) -> None:
-        if self.data is None and not self.allow_blank and not self.process_errors:
-            raise ValidationError("Please choose one.")
 
 
 def parse_id(text: str) -> int:

@@ -15,7 +15,7 @@ from opportune.admin.forms.fieldsets import Fieldset
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.forms.many_to_many import ManyToManyLookup
-from opportune.admin.forms.typed_fields import titles_of
+from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
 from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView

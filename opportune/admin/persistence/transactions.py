@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.errors import ValidationRefused, translate_database_errors
+from opportune.admin.errors import translate_database_errors
 from opportune.admin.forms.inlines import INLINES_KEY, InlineTable, after_inlines, save_inlines
 from opportune.admin.forms.many_to_many import link_rows
 from opportune.admin.lists.actions import list_url, primary_key_in
@@ -164,10 +164,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         for name, lookup in self.references.items():
             number = data.get(name)
             if number is not None and number != getattr(row, name):
-                try:
-                    await lookup.check(session, request, number)
-                except ValidationRefused as refusal:
-                    raise ValidationRefused(str(refusal), name) from None
+                await lookup.allowed(session, request, [number])
 
     async def save_rows(
         self, session: AsyncSession, request: Request, wishes: Sequence[tuple[Any, Mapping[str, Any]]]

@@ -9,6 +9,8 @@ A_MOMENT = "Please give a date and a time, such as 2026-12-31 18:30."
 A_TIME = "Please give a time, such as 18:30."
 A_NUMBER = "Please give a number, such as 12.50."
 WHOLE = "Please give a whole number."
+A_SPAN = "Please give a span of time, such as 1 day 1:25:33."
+A_UUID = "Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000."
 EMPTY = "Please fill this in."
 AN_EMAIL = "Please give an e-mail address, such as ada@example.com."
 NOT_A_CHOICE = "Please choose one of those on offer."
@@ -32,6 +34,10 @@ MESSAGES = {
     "datetime_type": A_MOMENT,
     "time_parsing": A_TIME,
     "time_type": A_TIME,
+    "time_delta_parsing": A_SPAN,
+    "time_delta_type": A_SPAN,
+    "uuid_parsing": A_UUID,
+    "uuid_type": A_UUID,
     "int_parsing": WHOLE,
     "int_parsing_size": "Please give a smaller number.",
     "int_from_float": WHOLE,

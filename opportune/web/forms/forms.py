@@ -49,7 +49,7 @@ CLEAR = "clear"
 FILTER_PREFIX = "filter-"
 """Of forms whose fields make a query, in which moments are in UTC; beside them may be a field of the same name."""
 # What browsers send of a datetime-local.
-WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
+WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ class Form(Generic[M]):
             rows=self._rows(control),
             can_clear=name in self.stored_files and not control.required,
             is_cleared=name in self.cleared,
-            attributes=_written(self._attributes(control) | changes | self._state(name, changes)),
+            attributes=html_attributes(self._attributes(control) | changes | self._state(name, changes)),
         )
 
     def _rows(self, control: Control) -> RowChoices | None:
@@ -320,17 +320,12 @@ class Form(Generic[M]):
         if control.is_closed and not control.choices.keys() >= set(texts):
             self.errors[control.name] = NOT_A_CHOICE
         if control.type == MOMENT:
-            return [self._moment(control.name, text) if WITHOUT_ZONE.fullmatch(text) else text for text in texts]
+            return [self._moment(control.name, text) for text in texts]
         return [control.meanings.get(text, text) for text in texts]
 
     def _moment(self, name: str, text: str) -> str | datetime:
-        """A text that is no moment is left to the model to refuse."""
         try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            return text
-        try:
-            return moment_in(moment, self.zones[name])
+            return read_moment(text, self.zones[name])
         except ValueError as error:
             self.errors[name] = str(error)
         return text
@@ -366,6 +361,21 @@ async def fill_form(request: Request, form: Form[M]) -> Form[M]:
     except UnicodeError as error:  # the sender says how the text is encoded
         raise HTTPException(400, "This form is written in a way that is not understood.") from error
     return form
+
+
+def read_moment(text: str, zone: str) -> str | datetime:
+    """Return the moment that a text without a zone means in a zone, and any other text for the model to check.
+
+    Raises:
+        ValueError: clocks skip this time.
+    """
+    if not WITHOUT_ZONE.fullmatch(text):
+        return text
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return moment_in(moment, zone)
 
 
 def _chosen_now(model: type[BaseModel], choices: Choices) -> dict[str, Control]:
@@ -410,5 +420,6 @@ def _texts(sent: FormData, name: str) -> list[str]:
     return [value.replace("\r\n", "\n") for value in sent.getlist(name) if isinstance(value, str)]
 
 
-def _written(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Return attributes for Jinja's `xmlattr`: those that are True have no value, those that are False are absent."""
     return {name: "" if value is True else value for name, value in attributes.items() if value is not False}

@@ -63,7 +63,7 @@ INVALID = [
     ({"email": "nonsense"}, "This is no e-mail address."),
     ({"email": ""}, "This field is required."),
     ({"email": "a\0@example.com"}, "NUL"),
-    ({"email": "a" * 400 + "@example.com"}, "Field cannot be longer than 320 characters."),
+    ({"email": "a" * 400 + "@example.com"}, "Please write at most 320 characters."),
     ({"email": "<script>@x"}, "This is no e-mail address."),
     ({"email": "ROOT@example.com"}, "Another one already has this value."),
     ({"password": ""}, "This field is required."),

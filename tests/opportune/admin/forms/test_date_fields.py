@@ -5,24 +5,43 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqladmin.forms import get_model_form
+from sqlalchemy import DateTime
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.datastructures import FormData
-from wtforms.validators import Optional  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.date_fields import (
-    NativeDateField,
-    NativeDateTimeField,
-    NativeTimeField,
-    ZonedDateTimeField,
-)
+from opportune.admin.forms.model_fields import AdminConverter
+
+pytestmark = pytest.mark.anyio
 
 
-class Appointment(AdminForm):
-    day = NativeDateField(validators=[Optional()])
-    clock = NativeTimeField(validators=[Optional()])
-    naive_at = NativeDateTimeField(validators=[Optional()])
-    zoned_at = ZonedDateTimeField(validators=[Optional()])
-    german_day = NativeDateField(validators=[Optional()], format="%d.%m.%Y")
+class Base(DeclarativeBase):
+    pass
+
+
+class Appointment(Base):
+    __tablename__ = "test_appointment"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date | None]
+    clock: Mapped[time | None]
+    naive_at: Mapped[datetime | None]
+    zoned_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    german_day: Mapped[date | None]
+
+
+@pytest.fixture
+async def kind() -> type[AdminForm]:
+    form: type[AdminForm] = await get_model_form(
+        Appointment,
+        async_sessionmaker(),
+        form_args={"german_day": {"format": "%d.%m.%Y"}},
+        form_class=AdminForm,
+        form_converter=AdminConverter,
+    )
+    return form
 
 
 STORED: dict[str, Any] = {
@@ -33,63 +52,63 @@ STORED: dict[str, Any] = {
 }
 
 
-def submitted(**texts: str) -> AdminForm:
-    form = Appointment(FormData(texts))
+def submitted(kind: type[AdminForm], **texts: str) -> AdminForm:
+    form = kind(FormData(texts))
     form.validate()
     return form
 
 
-def test_inputs_are_native_and_end_with_the_year_9999() -> None:
-    form = Appointment()
+def test_inputs_are_native_and_end_with_the_year_9999(kind: type[AdminForm]) -> None:
+    form = kind()
     html = [str(form[name]()) for name in STORED]
     for part, tag in zip(('type="date"', 'type="time"', *['type="datetime-local"'] * 2), html, strict=True):
         assert part in tag
     assert ['max="9999-12-31' in tag for tag in html] == [True, False, True, True]
 
 
-def test_stored_values_are_shown_with_their_seconds() -> None:
-    form = Appointment(obj=SimpleNamespace(**STORED))
+def test_stored_values_are_shown_with_their_seconds(kind: type[AdminForm]) -> None:
+    form = kind(obj=SimpleNamespace(**STORED))
     html = [str(form[name]()) for name in ("clock", "naive_at", "zoned_at")]
     for value, tag in zip(("16:00:05", *["2026-12-02T16:00:05"] * 2), html, strict=True):
         assert f'value="{value}"' in tag
         assert 'step="1"' in tag, "the seconds can be edited"
 
 
-def test_unchanged_texts_keep_fractions_of_a_second() -> None:
-    form = Appointment(obj=SimpleNamespace(**STORED))
-    texts = {name: form[name]._value() for name in STORED} | {"zoned_at.zone": "UTC"}
-    again = Appointment(FormData(texts), obj=SimpleNamespace(**STORED))
+def test_unchanged_texts_keep_fractions_of_a_second(kind: type[AdminForm]) -> None:
+    form = kind(obj=SimpleNamespace(**STORED))
+    texts = {name: form[name].text for name in STORED} | {"zoned_at.zone": "UTC"}
+    again = kind(FormData(texts), obj=SimpleNamespace(**STORED))
     assert again.validate()
     assert {name: again[name].data for name in STORED} == STORED
 
 
-def test_another_zone_with_the_same_text_is_another_time() -> None:
+def test_another_zone_with_the_same_text_is_another_time(kind: type[AdminForm]) -> None:
     sent = FormData({"zoned_at": "2026-12-02T16:00:05", "zoned_at.zone": "Asia/Tokyo"})
-    form = Appointment(sent, obj=SimpleNamespace(**STORED))
+    form = kind(sent, obj=SimpleNamespace(**STORED))
     assert form["zoned_at"].data == datetime(2026, 12, 2, 7, 0, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["2026-12-02T16:00", "2026-12-02T16:00:00", "2026-12-02 16:00", "2026-12-02 16:00:00"])
-def test_datetimes_are_read_as_browsers_and_files_write_them(text: str) -> None:
-    form = submitted(naive_at=text, zoned_at=text)
+def test_datetimes_are_read_as_browsers_and_files_write_them(kind: type[AdminForm], text: str) -> None:
+    form = submitted(kind, naive_at=text, zoned_at=text)
     assert form["naive_at"].data == datetime.fromisoformat("2026-12-02T16:00")
     assert form["zoned_at"].data == datetime(2026, 12, 2, 16, tzinfo=UTC)
 
 
-def test_a_format_of_the_owner_is_read_as_well() -> None:
-    assert submitted(german_day="02.12.2026")["german_day"].data == date(2026, 12, 2)
-    assert submitted(german_day="2026-12-02")["german_day"].data == date(2026, 12, 2)
+def test_a_format_of_the_owner_is_read_as_well(kind: type[AdminForm]) -> None:
+    assert submitted(kind, german_day="02.12.2026")["german_day"].data == date(2026, 12, 2)
+    assert submitted(kind, german_day="2026-12-02")["german_day"].data == date(2026, 12, 2)
 
 
 @pytest.mark.parametrize("name", STORED)
 @pytest.mark.parametrize("text", ["02.12.2026 16:00", "12/02/2026 04:00 PM", "2026-02-30T16:00", "2026-12", "soon"])
-def test_unreadable_texts_are_refused_and_stay_in_the_field(name: str, text: str) -> None:
-    form = submitted(**{name: text})
+def test_unreadable_texts_are_refused_and_stay_in_the_field(kind: type[AdminForm], name: str, text: str) -> None:
+    form = submitted(kind, **{name: text})
     assert form.errors[name]
-    assert form[name]._value() == text
+    assert form[name].text == text
 
 
-def test_an_empty_field_is_empty() -> None:
-    form = submitted(**dict.fromkeys(STORED, ""))
+def test_an_empty_field_is_empty(kind: type[AdminForm]) -> None:
+    form = submitted(kind, **dict.fromkeys(STORED, ""))
     assert not form.errors
     assert [form[name].data for name in STORED] == [None] * 4

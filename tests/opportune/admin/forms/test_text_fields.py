@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import declarative_base
 from starlette.datastructures import FormData
 
-from opportune.admin.forms.admin_form import AdminConverter
+from opportune.admin.forms.model_fields import AdminConverter
 from tests.opportune.admin.gadget_feature import Gadget
 
 # Both kinds store a text as it comes.

@@ -1,0 +1,198 @@
+"""Fields of the admin's forms for the columns of models. They read and show values as the forms of pages do."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup
+from pydantic import BaseModel, ValidationError
+from sqladmin.forms import ModelConverter
+from sqlalchemy import Column
+from sqlalchemy.orm import ColumnProperty
+from wtforms import Field  # type: ignore[import-untyped]  # has no types
+
+from opportune.crud.schemas import value_schema
+from opportune.db.columns import is_text, label_of, type_of
+from opportune.schemas.annotations import options_of
+from opportune.web.forms.error_messages import A_DATE, A_MOMENT, A_TIME, JSON_WANTED, message_for
+from opportune.web.forms.fields import JSON_TEXT, LINES, WRITTEN, Control, as_text, as_written, controls_of
+from opportune.web.forms.forms import MOMENT, ZONE_SUFFIX, html_attributes, read_moment
+from opportune.web.forms.forms import Field as Box
+from opportune.web.rendering.templates import templates
+from opportune.web.time_zone import current_zone, known_zone, local, zone_name
+
+MAX_LINE_LENGTH = 255
+LINE_BREAK = re.compile(r"\r\n?")
+NO_CHOICE = "__None"
+"""The value for no choice in imported rows."""
+MAX_LISTED_CHOICES = 10
+TIMES = {"date": A_DATE, "time": A_TIME, MOMENT: A_MOMENT}
+"""Types whose texts need a separator. Pydantic takes plain numbers for seconds since 1970."""
+
+
+def is_multiline(column: Column[Any] | Any) -> bool:
+    """Whether a column has room for several lines."""
+    return is_text(column) and not 0 < (getattr(type_of(column), "length", None) or 0) <= MAX_LINE_LENGTH
+
+
+class ModelField(Field):  # type: ignore[misc]  # its base has no types
+    """A column's field. A text that the user has not changed leaves the stored value as it is."""
+
+    def __init__(
+        self,
+        *args: Any,
+        schema: type[BaseModel],
+        column: Column[Any],
+        lines: bool | None = None,
+        format: str | Sequence[str] = (),  # noqa: A002 - SQLAdmin's name for the option
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self.schema = schema
+        self.control = _control(schema, column, lines)
+        self.formats = [format] if isinstance(format, str) else format
+        """Further formats of dates and times, such as `%d.%m.%Y`."""
+        self.is_nullable = bool(column.nullable)
+        self.is_text = is_text(column)
+        self.is_zoned = bool(getattr(type_of(column), "timezone", False))
+        self.zone = ""
+
+    def process(self, formdata: Any, *args: Any, **options: Any) -> None:
+        self.sent_zone = known_zone(formdata.get(self.name + ZONE_SUFFIX)) if formdata else ""
+        super().process(formdata, *args, **options)
+
+    def process_data(self, value: Any) -> None:
+        super().process_data(value)
+        if self.is_zoned:
+            is_aware = isinstance(value, datetime) and value.tzinfo
+            self.zone = zone_name(local(value)) if is_aware else str(current_zone.get())
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if self.control.type == "checkbox":
+            self.data = bool(valuelist) and valuelist[0] not in ("", "false", "False")
+        elif valuelist:
+            text, stored = _unified(valuelist[0]), self.object_data
+            is_same_zone = self.sent_zone in ("", self.zone)
+            self.zone = self.sent_zone or self.zone
+            is_kept = stored is not None and is_same_zone and text == _unified(self._text_of(stored))
+            self.data = stored if is_kept else self._read(text)
+
+    def _read(self, text: str) -> Any:
+        """Return the value of a text. Raises ValueError with a message for the user."""
+        self.data = None
+        if text == NO_CHOICE or not (text if self.is_text else text.strip()):
+            return "" if self.is_text and text != NO_CHOICE else None
+        try:
+            return self.schema(value=self._meant(text)).value  # type: ignore[attr-defined]  # made for the column
+        except ValidationError as error:
+            raise ValueError(message_for(error.errors()[0])) from None
+
+    def _meant(self, text: str) -> Any:
+        control = self.control
+        if control.type == JSON_TEXT or (control.type == LINES and text.startswith("[")):
+            return _json(text, text if control.type == LINES else None)
+        if control.choices:
+            if (word := text if text in control.choices else text.lower()) not in control.choices:
+                few = [*control.choices][:MAX_LISTED_CHOICES]
+                more = ", …" if len(control.choices) > len(few) else ""
+                raise ValueError(f"Choose one of: {', '.join(few)}{more}.")
+            return control.meanings.get(word, word)
+        if control.type in TIMES:
+            return self._time(text)
+        return text
+
+    def _time(self, text: str) -> str | datetime:
+        for pattern in self.formats:
+            with suppress(ValueError):
+                text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - its zone follows
+        if not re.search(r"\d[-:]\d", text):
+            raise ValueError(TIMES[self.control.type])
+        return read_moment(text, self.zone) if self.is_zoned else text
+
+    def _text_of(self, value: Any) -> str:
+        return as_written(value, self.control.type) if self.control.type in WRITTEN else as_text(value)
+
+    @property
+    def text(self) -> str:
+        """The value as its box shows it."""
+        return str(self.raw_data[0]) if self.raw_data else self._text_of(self.data)
+
+    def __call__(self, **attributes: Any) -> Markup:
+        """Render the box, without label and errors."""
+        changes = {**(self.render_kw or {}), **attributes}
+        named = {name.rstrip("_").replace("_", "-"): value for name, value in changes.items()}
+        named.pop("class", None)
+        control, text = self.control, self.text
+        is_long = control.type == "text" and re.search(r"[\r\n]", text)
+        if control.type in TIMES and text.count(":") > 1:
+            named.setdefault("step", 1)
+        required = bool(self.flags.required)
+        box = Box(
+            label=self.label.text,
+            type="textarea" if is_long else control.type,
+            required=required,
+            help=self.description,
+            error=" ".join(map(str, self.errors)),
+            values=[text],
+            choices={"": "", **control.choices} if self.is_nullable else control.choices,
+            zone=self.zone,
+            attributes=html_attributes(
+                {"id": self.id, "name": self.name, "required": required, **control.attributes, **named}
+            ),
+        )
+        macros: Any = templates.environment.get_template("macros/forms.html").module
+        return Markup(macros.box(box))  # noqa: S704 - a template's
+
+
+class AdminConverter(ModelConverter):
+    """Fields for the columns of models, except where a view names a field of WTForms itself."""
+
+    async def convert(self, model: type[Any], prop: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(prop, ColumnProperty):
+            column, info = prop.columns[0], getattr(model, "model_fields", {}).get(prop.key)
+            wishes = {"description": info.description} if info and info.description else {}
+            if prop.key in (options.get("form_ajax_refs") or ()):
+                wishes["allow_blank"] = column.nullable
+            elif not options.get("override"):
+                options["override"] = ModelField
+                wishes |= {"schema": value_schema(model, prop.key), "column": column}
+            options["field_args"] = wishes | options["field_args"]
+        return await super().convert(model, prop, *args, **options)
+
+
+def _control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -> Control:
+    control = controls_of(schema)["value"]
+    if not control.choices:
+        multiline = is_multiline(column) and control.type in ("text", "textarea") if lines is None else lines
+        kind = "textarea" if multiline else "text" if control.type in ("textarea", "hidden") else control.type
+        return replace(control, type=kind)
+    is_empty = schema.model_fields["value"].default == "" and "" not in control.choices
+    return replace(control, type="select", choices={"": "", **control.choices} if is_empty else control.choices)
+
+
+def _unified(text: str) -> str:
+    """Return the text with line breaks of one character. Browsers send two."""
+    return LINE_BREAK.sub("\n", text)
+
+
+def _json(text: str, fallback: str | None) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        if fallback is not None:
+            return fallback
+        raise ValueError(JSON_WANTED) from None
+
+
+def titles_of(model: type[Any]) -> Mapping[str, str]:
+    """Return the titles that a model gives its fields, with their units."""
+    found = {}
+    for name, info in getattr(model, "model_fields", {}).items():
+        unit = options_of(info).suffix
+        if info.title or unit:
+            found[name] = (info.title or label_of(name)) + (f" ({unit})" if unit else "")
+    return found

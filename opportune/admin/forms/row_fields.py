@@ -1,0 +1,81 @@
+"""Fields of the admin's forms that point at rows of other models."""
+
+from typing import Any
+
+from markupsafe import Markup
+from starlette.requests import Request
+from wtforms import Field, Form, ValidationError  # type: ignore[import-untyped]  # has no types
+from wtforms.widgets import html_params  # type: ignore[import-untyped]  # has no types
+
+from opportune.admin.authorization import may_list
+from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, parse_id
+from opportune.admin.forms.model_fields import NO_CHOICE
+from opportune.admin.protocols import View
+from opportune.web.forms.fields import PICKER, RowChoices
+from opportune.web.forms.forms import UNANSWERED
+from opportune.web.rendering.templates import templates
+
+MAX_CHOSEN_ROWS = 500
+"""Rows that one field links. Each is a parameter of a query and an option in the page."""
+TOO_MANY = f"At most {MAX_CHOSEN_ROWS} can be chosen."
+
+
+class RowField(Field):  # type: ignore[misc]  # its base has no types
+    """A select of one row, or of several for a relationship. A script searches; without it the user types ids."""
+
+    def __init__(self, *args: Any, loader: ForeignKeyLookup, allow_blank: bool = False, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.loader = loader
+        self.allow_blank = allow_blank
+
+    def process_data(self, value: Any) -> None:
+        self.data = list(value or ()) if self.loader.is_many else value
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read ids. A form without a field of several leaves the stored rows linked."""
+        texts = (text.strip() for sent in valuelist for text in (sent.split(",") if self.loader.is_many else [sent]))
+        given = [text for text in texts if text not in ("", NO_CHOICE)]
+        if not self.loader.is_many:
+            self.data = parse_id(given[-1]) if given else None
+        elif valuelist:
+            self.data = list(dict.fromkeys(map(parse_id, given)))
+            if len(self.data) > MAX_CHOSEN_ROWS:
+                self.data = []
+                raise ValueError(TOO_MANY)
+
+    def pre_validate(self, form: Form) -> None:
+        if self.data is None and not self.allow_blank and not self.process_errors:
+            raise ValidationError(UNANSWERED[PICKER])
+
+    async def widget(self, _field: Field, *, request: Request, address: str, **attributes: Any) -> Markup:
+        """Render the field. Users who may not list the rows can only keep those that are stored."""
+        view = self.loader.view
+        add_url = str(request.url_for("admin:create", identity=view.identity)) if view else ""
+        rows = RowChoices(
+            await self._names(request),
+            lookup_url=address if await may_list(request, view) else "",
+            add_url=add_url if view and await _may_add(request, view) else "",
+            add_label=f"Add {view.name}" if view else "",
+        )
+        attributes |= {"id": self.id, "name": self.name, "multiple": self.loader.is_many}
+        if rows.lookup_url:
+            attributes |= {"data-role": "select2-ajax", "data-url": address, "data-minimum-input-length": "0"}
+            attributes["data-allow-blank"] = self.allow_blank and not self.loader.is_many
+        else:
+            attributes["class"] = str(attributes.get("class", "")).replace("form-control", "form-select")
+        context = {"field": self, "rows": rows, "attributes": html_params(**attributes), "hint": LISTING_REQUIRED}
+        return Markup(templates.environment.get_template("admin/picker.html").render(context))  # noqa: S704 - a template's
+
+    async def _names(self, request: Request) -> dict[int, str]:
+        """Return the names of selected rows that are stored or visible to the user, and only the ids of others."""
+        stored = self.object_data if self.loader.is_many else [self.object_data]
+        selected = self.data if self.loader.is_many else [self.data] if self.data else []
+        known = [key for key in selected if key in (stored or ())]
+        new = [key for key in selected if key not in (stored or ())]
+        rows = [*(await self.loader.stored(request, known)), *(await self.loader.seen(request, new) if new else ())]
+        names = {row.id: self.loader.format(row)["text"] for row in rows}
+        return {key: names.get(key, str(key)) for key in selected}
+
+
+async def _may_add(request: Request, view: View) -> bool:
+    return view.can_create and view.is_accessible(request) and await view.check_can_create(request)
