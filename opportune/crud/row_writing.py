@@ -12,7 +12,7 @@ from opportune.crud.row_reading import Reading
 from opportune.db.model import Model
 from opportune.db.violations import NOT_THERE, translate_database_errors
 from opportune.errors import FieldErrors
-from opportune.web.forms.error_messages import message_for
+from opportune.web.forms.error_messages import messages_by_field
 
 
 class Writing(Reading[M]):
@@ -130,7 +130,4 @@ def _checked(schema: type[BaseModel], values: Values) -> BaseModel:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        errors: dict[str, str] = {}
-        for item in error.errors():
-            errors.setdefault(str(item["loc"][0]) if item["loc"] else "", message_for(item))
-        raise FieldErrors(errors) from error
+        raise FieldErrors(messages_by_field(error)) from error

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from wtforms import Field, Form  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.errors import ValidationRefused
-from opportune.web.forms.error_messages import message_for
+from opportune.web.forms.error_messages import messages_by_field
 
 NUL = "This contains the character NUL, which cannot be stored."
 
@@ -66,9 +66,7 @@ def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: An
 
 def _refuse(form: Form, values: dict[str, Any], error: ValidationError) -> dict[str, Any]:
     broken = ""
-    for item in error.errors():
-        name = str(item["loc"][0]) if item["loc"] else ""
-        message = message_for(item)
+    for name, message in messages_by_field(error).items():
         if name in form:
             add_error(form[name], message)
             broken = broken or "Please correct the fields below."

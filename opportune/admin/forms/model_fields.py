@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -73,7 +73,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 
     def process_formdata(self, valuelist: list[str]) -> None:
         if self.control.type == "checkbox":
-            self.data = bool(valuelist) and valuelist[0] not in ("", "false", "False")
+            self.data: Any = bool(valuelist) and valuelist[0] not in ("", "false", "False")
         elif valuelist:
             text, stored = _unified(valuelist[0]), self.object_data
             is_same_zone = self.sent_zone in ("", self.zone)
@@ -151,7 +151,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 class AdminConverter(ModelConverter):
     """Fields for the columns of models, except where a view names a field of WTForms itself."""
 
-    async def convert(self, model: type[Any], prop: Any, *args: Any, **options: Any) -> Any:
+    async def convert(self, model: Any, prop: Any, *args: Any, **options: Any) -> Any:
         if isinstance(prop, ColumnProperty):
             column, info = prop.columns[0], getattr(model, "model_fields", {}).get(prop.key)
             wishes = {"description": info.description} if info and info.description else {}
@@ -188,7 +188,7 @@ def _json(text: str, fallback: str | None) -> Any:
         raise ValueError(JSON_WANTED) from None
 
 
-def titles_of(model: type[Any]) -> Mapping[str, str]:
+def titles_of(model: type[Any]) -> dict[str, str]:
     """Return the titles that a model gives its fields, with their units."""
     found = {}
     for name, info in getattr(model, "model_fields", {}).items():

@@ -68,13 +68,14 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
 
     async def _names(self, request: Request) -> dict[int, str]:
         """Return the names of selected rows that are stored or visible to the user, and only the ids of others."""
-        stored = self.object_data if self.loader.is_many else [self.object_data]
-        selected = self.data if self.loader.is_many else [self.data] if self.data else []
-        known = [key for key in selected if key in (stored or ())]
-        new = [key for key in selected if key not in (stored or ())]
+        selected, stored = self._ids(self.data), self._ids(self.object_data)
+        known, new = ([key for key in selected if (key in stored) is is_stored] for is_stored in (True, False))
         rows = [*(await self.loader.stored(request, known)), *(await self.loader.seen(request, new) if new else ())]
         names = {row.id: self.loader.format(row)["text"] for row in rows}
         return {key: names.get(key, str(key)) for key in selected}
+
+    def _ids(self, data: Any) -> list[int]:
+        return list(data or ()) if self.loader.is_many else [data] if data else []
 
 
 async def _may_add(request: Request, view: View) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from pydantic import ValidationError
+
 A_DATE = "Please give a date, such as 2026-12-31."
 A_MOMENT = "Please give a date and a time, such as 2026-12-31 18:30."
 A_TIME = "Please give a time, such as 18:30."
@@ -69,6 +71,14 @@ DATE_MESSAGES = {
     "less_than": "Please give a date before {lt}.",
     "less_than_equal": "Please give {le} or earlier.",
 }
+
+
+def messages_by_field(error: ValidationError) -> dict[str, str]:
+    """Return the first message for each field. The key of messages about all fields is empty."""
+    found: dict[str, str] = {}
+    for item in error.errors():
+        found.setdefault(str(item["loc"][0]) if item["loc"] else "", message_for(item))
+    return found
 
 
 def message_for(item: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, QueryParams, UploadFile
 from opportune.db.references import reference_of
 from opportune.errors import FieldErrors
 from opportune.schemas.annotations import Attribute
-from opportune.web.forms.error_messages import NOT_A_CHOICE, message_for
+from opportune.web.forms.error_messages import NOT_A_CHOICE, messages_by_field
 from opportune.web.forms.fields import PICKER, WRITTEN, Control, RowChoices, as_text, as_written, controls_of
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 from opportune.web.time_zone import current_zone, known_zone, local, moment_in, zone_name
@@ -334,12 +334,9 @@ class Form(Generic[M]):
         try:
             data = self.model.model_validate(found)
         except ValidationError as error:
-            for item in error.errors():
-                name = str(item["loc"][0]) if item["loc"] else ""
-                words = message_for(item)
-                if name in self.controls and not found.get(name):
-                    words = UNANSWERED.get(self.controls[name].type, words)
-                self.errors.setdefault(name, words)
+            for name, message in messages_by_field(error).items():
+                is_empty = name in self.controls and not found.get(name)
+                self.errors.setdefault(name, UNANSWERED.get(self.controls[name].type, message) if is_empty else message)
         else:
             self.data = None if self.errors else data
 

@@ -89,7 +89,7 @@ async def test_a_line_has_its_references_choices_files_and_links_and_where_it_is
     for shown in (
         '<option value="1" selected>Sigrid</option>',
         '<option value="1" selected>Epic</option>',
-        '<option selected value="glad">Glad</option>',
+        '<option value="glad" selected>Glad</option>',
         'data-add-for="review-1-critic_id"',
         'data-add-for="review-new0-tags"',
         'enctype="multipart/form-data"',
