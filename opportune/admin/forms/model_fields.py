@@ -30,6 +30,10 @@ LINE_BREAK = re.compile(r"\r\n?")
 NO_CHOICE = "__None"
 """The value for no choice in imported rows."""
 MAX_LISTED_CHOICES = 10
+STYLES = {"form-control", "form-select", "is-invalid"}
+"""Classes that the macro `box` gives by itself."""
+CHARACTER_COUNT = Markup('<div class="chars-count-label pt-1"></div>')
+"""Filled in by SQLAdmin's script."""
 TIMES = {"date": A_DATE, "time": A_TIME, MOMENT: A_MOMENT}
 """Types whose texts need a separator. Pydantic takes plain numbers for seconds since 1970."""
 
@@ -125,9 +129,12 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         """Render the box, without label and errors."""
         changes = {**(self.render_kw or {}), **attributes}
         named = {name.rstrip("_").replace("_", "-"): value for name, value in changes.items()}
-        named.pop("class", None)
+        classes = {*str(named.pop("class", "")).split()} - STYLES
         control, text = self.control, self.text
-        is_long = control.type == "text" and re.search(r"[\r\n]", text)
+        is_long = control.type == "textarea" or (control.type == "text" and re.search(r"[\r\n]", text))
+        if is_long:
+            classes.add("autoresize-textarea")
+            named.setdefault("rows", 1)
         if control.type in TIMES and text.count(":") > 1:
             named.setdefault("step", 1)
         required = bool(self.flags.required)
@@ -145,7 +152,8 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             ),
         )
         macros: Any = templates.environment.get_template("macros/forms.html").module
-        return Markup(macros.box(box))  # noqa: S704 - a template's
+        html = Markup(macros.box(box, " ".join(sorted(classes))))  # noqa: S704 - a template's
+        return html + CHARACTER_COUNT if is_long else html
 
 
 class AdminConverter(ModelConverter):
@@ -166,7 +174,7 @@ class AdminConverter(ModelConverter):
 
 def _control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -> Control:
     control = controls_of(schema)["value"]
-    if not control.choices:
+    if control.type in WRITTEN or not control.choices:
         multiline = is_multiline(column) and control.type in ("text", "textarea") if lines is None else lines
         kind = "textarea" if multiline else "text" if control.type in ("textarea", "hidden") else control.type
         return replace(control, type=kind)
