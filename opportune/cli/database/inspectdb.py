@@ -9,11 +9,10 @@ import importlib
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
@@ -113,9 +112,8 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
     Raises:
         OperatorError: nothing has that name, or nothing is left to write.
     """
-    with _calls_unchecked():
-        from opportune.cli.database.inspection.contents import read_contents  # noqa: PLC0415 - sqlacodegen may not be installed
-        from opportune.cli.database.inspection.reflection import InspectedTables, view_code  # noqa: PLC0415 - likewise
+    from opportune.cli.database.inspection.contents import read_contents  # noqa: PLC0415 - sqlacodegen may not be installed
+    from opportune.cli.database.inspection.reflection import InspectedTables, view_code  # noqa: PLC0415 - likewise
 
     with connect(get_settings()) as connection, ignore_reflection_warnings():
         contents = read_contents(connection)
@@ -153,20 +151,6 @@ def _of_features(connection: Connection, names: Sequence[str]) -> list[str]:
     migrated = {feature_of_revision(row) for row in recorded_revisions(connection)}
     owners = migrated | {feature.name for feature in installed_features() if feature.adopts_tables}
     return [name for name in names if feature_of_table(name, installed_names()) in owners]
-
-
-@contextmanager
-def _calls_unchecked() -> Iterator[None]:
-    """Import inflect, which knows plurals, without what typeguard adds: it compiles inflect 23 times, in seconds."""
-    if importlib.util.find_spec("typeguard") is None:
-        yield
-        return
-    typeguard: Any = importlib.import_module("typeguard")
-    checked, typeguard.typechecked = typeguard.typechecked, lambda function: function
-    try:
-        yield
-    finally:
-        typeguard.typechecked = checked
 
 
 def formatted(code: str) -> str:
