@@ -36,7 +36,7 @@ def test_options_are_pythons(settings: Settings) -> None:
         assert said.startswith("Migrations for 'accounts':\n")
 
 
-def test_several_values_are_a_list_and_subcommands_have_options_too(settings: Settings) -> None:
+def test_several_values_are_a_list(settings: Settings) -> None:
     with pytest.raises(CommandError, match="each old name once"):
         call_command("makemigrations", rename=["a=b", "a=c"], settings=settings)
     assert call_command("jobs", "list", limit=3, settings=settings)

@@ -41,9 +41,7 @@ def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return capsys.readouterr().out.split()
 
 
-def test_commands_options_and_choices_are_completed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_completion_of_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert "migrate" in complete(monkeypatch, capsys, "oppman.py ")
     assert complete(monkeypatch, capsys, "oppman.py test --sq") == ["--sqlite"]
     assert complete(monkeypatch, capsys, "oppman.py jobs l") == ["list"]

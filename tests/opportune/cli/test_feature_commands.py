@@ -62,9 +62,7 @@ def gadgets(feature: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_the_help_lists_it_with_its_first_line_and_does_not_import_it(
-    feature: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_lists_it_without_importing_it(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (feature / "commands.py").write_text('"""Count the gadgets.\n\nMore about it.\n"""\nraise SystemExit("imported")\n')
     assert main(["--help"]) == 0
     assert section("Feature gadgets", capsys) == ["gadgets Count the gadgets."]
@@ -87,9 +85,7 @@ def test_without_any_there_is_no_such_heading(feature: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("source", ["def broken(:", "x = 1", "\0"])
-def test_one_that_cannot_be_read_is_listed_all_the_same(
-    feature: Path, source: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreadable_commands_are_listed(feature: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
     (feature / "commands.py").write_text(source)
     assert main(["--help"]) == 0
     assert "gadgets" in capsys.readouterr().out

@@ -117,9 +117,7 @@ def test_every_command_of_the_table_is_there_and_explains_itself(name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["demo", "deploy", "env", "jobs", "llm", "secrets", "users"])
-def test_each_part_of_a_command_explains_itself_whole_on_a_terminal_of_80_columns(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert main([name, "--help"]) == 0
     parts = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
@@ -169,23 +167,19 @@ def test_a_command_chooses_its_exit_code(stand_in: Callable[[object], None]) -> 
     assert main(["check"]) == 3
 
 
-def test_an_operators_error_is_one_line_and_exit_2(
-    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_operator_error_is_one_line(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(raising(OperatorError("The host is away.\nTry later.")))
     assert main(["check"]) == 1
     assert capsys.readouterr() == ("", "The host is away. Try later.\n")
 
 
-def test_what_a_terminal_would_obey_is_not_written_to_it(
-    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_control_characters_are_hidden(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")))
     assert main(["check"]) == 1
     assert capsys.readouterr().err == "'?[2J?ü?' is no file.\n"
 
 
-def test_an_unexpected_error_is_one_line_with_its_place(
+def test_unexpected_error_names_its_line(
     stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stand_in(raising(ValueError("odd\nsecond line")))
@@ -201,16 +195,14 @@ def test_a_full_disk_is_no_bug(stand_in: Callable[[object], None], capsys: pytes
     assert capsys.readouterr().err == "The disk of the output is full: make room, then run this again.\n"
 
 
-def test_a_file_that_this_user_may_not_have_is_no_bug(
-    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_forbidden_file_is_no_bug(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(raising(PermissionError(errno.EACCES, "Permission denied", "/srv/x.zip")))
     assert main(["check"]) == 1
     told = "/srv/x.zip: Permission denied. Choose another place, or let this user in there.\n"
     assert capsys.readouterr().err == told
 
 
-def test_code_that_python_cannot_read_is_named_with_its_file_and_line(
+def test_syntax_error_names_file_and_line(
     stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = PROJECT / "app/books/pages.py"
@@ -219,7 +211,7 @@ def test_code_that_python_cannot_read_is_named_with_its_file_and_line(
     assert capsys.readouterr().err.startswith("Unexpected SyntaxError: invalid syntax (app/books/pages.py:2)")
 
 
-def test_unexpected_syntax_error_names_files_with_conflict_markers(
+def test_syntax_error_names_conflict_markers(
     stand_in: Callable[[object], None],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -257,9 +249,7 @@ def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: s
     assert f"Conflict markers in {tmp_path}/{name}: keep what is right there" in result.stderr
 
 
-def test_verbose_shows_the_traceback_of_an_unexpected_error(
-    stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verbose_shows_the_traceback(stand_in: Callable[[object], None], capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(raising(ValueError("odd")))
     for arguments in (["-v", "check"], ["check", "--verbose"]):
         assert main(arguments) == 1

@@ -49,7 +49,7 @@ def _as_usual() -> None:
         ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
     ],
 )
-def test_colours_are_for_terminals_unless_the_environment_says_otherwise(
+def test_colours_are_for_terminals(
     environ: dict[str, str], is_tty: bool, shows: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
@@ -60,7 +60,7 @@ def test_colours_are_for_terminals_unless_the_environment_says_otherwise(
     assert (terminal.styled("x", "red", stream) == "\x1b[31mx\x1b[0m") is shows
 
 
-def test_a_table_that_is_piped_has_a_row_on_each_line_and_no_colour(capsys: pytest.CaptureFixture[str]) -> None:
+def test_piped_table_has_a_line_per_row(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(("NAME", "ROWS", ""), [("a" * 200, 7, None), ("b", 12_345, "[x]\x1b[2J")], right=("ROWS",))
     assert capsys.readouterr().out.splitlines() == [
         f"NAME{' ' * 196}   ROWS",
@@ -90,9 +90,7 @@ def test_what_takes_under_a_second_shows_no_bar(terminal_of: Callable[[int], Ter
     assert screen.getvalue() == ""
 
 
-def test_what_takes_longer_has_a_bar_with_counts_and_the_rest_of_the_time(
-    terminal_of: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_work_shows_a_bar(terminal_of: Callable[[int], Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal_of(120)
     monkeypatch.setattr(output, "BAR_AFTER_SECONDS", 0)
     with output.progress("Copying", 4, "rows") as shown:
@@ -103,9 +101,7 @@ def test_what_takes_longer_has_a_bar_with_counts_and_the_rest_of_the_time(
     assert " rows " in screen.getvalue()
 
 
-def test_elsewhere_a_line_tells_now_and_then(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_terminal_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
     with output.progress("Copying", 4000, "rows") as shown:
         shown.started = time.monotonic() - 30

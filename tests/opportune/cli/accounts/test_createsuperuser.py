@@ -13,6 +13,8 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.plugin import settings_for
 
+pytestmark = pytest.mark.database("sqlite")
+
 EMAIL = "ada@example.com"
 Outcome = tuple[int, str, str]
 
@@ -44,7 +46,6 @@ def answer(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
 
 
 @pytest.mark.usefixtures("_configured")
-@pytest.mark.database("sqlite")
 async def test_options_make_a_superuser(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = await run(capsys, "--email", "Ada@example.com", "--password", PASSWORD, "--no-input")
 
@@ -53,7 +54,6 @@ async def test_options_make_a_superuser(database: Database, capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("_configured")
-@pytest.mark.database("sqlite")
 async def test_the_environment_makes_a_superuser(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +65,6 @@ async def test_the_environment_makes_a_superuser(
 
 
 @pytest.mark.usefixtures("_configured")
-@pytest.mark.database("sqlite")
 async def test_a_password_is_asked_for_twice_until_it_is_good(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +88,6 @@ async def test_a_password_is_asked_for_twice_until_it_is_good(
         ("eve@example.com", "Short!", "at least 8 characters"),
     ],
 )
-@pytest.mark.database("sqlite")
 async def test_what_cannot_be_done_is_one_line(
     database: Database, capsys: pytest.CaptureFixture[str], email: str, password: str, words: str
 ) -> None:
@@ -104,8 +102,7 @@ async def test_what_cannot_be_done_is_one_line(
 
 
 @pytest.mark.usefixtures("_configured")
-@pytest.mark.database("sqlite")
-async def test_an_e_mail_that_cannot_be_is_refused_before_a_password_is_asked_for(
+async def test_bad_email_is_refused_before_the_password(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_user(database, EMAIL)
@@ -123,7 +120,6 @@ async def test_an_e_mail_that_cannot_be_is_refused_before_a_password_is_asked_fo
 
 
 @pytest.mark.usefixtures("_configured")
-@pytest.mark.database("sqlite")
 async def test_an_e_mail_that_is_none_is_asked_for_again(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +145,7 @@ async def test_without_a_terminal_a_missing_answer_is_wrong_usage(
     assert "SUPERUSER_" in err
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_a_database_without_tables_is_named(
     empty_database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,9 +157,7 @@ async def test_a_database_without_tables_is_named(
     assert "migrate" in err
 
 
-async def test_an_unreachable_database_is_one_line_without_its_password(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unreachable_database(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_for("postgresql://ada:s3cret@127.0.0.1:1/none")
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
 

@@ -16,6 +16,8 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, grant, make_token, make_user
 
+pytestmark = pytest.mark.database("sqlite")
+
 Outcome = tuple[int, str, str]
 
 ADA, BOB = "ada@example.com", "bob@example.com"
@@ -43,10 +45,7 @@ async def stored(database: Database, email: str) -> User:
         return (await session.scalars(select(User).where(col(User.email) == email))).one()
 
 
-@pytest.mark.database("sqlite")
-async def test_users_are_listed_with_what_they_are(
-    database: Database, ada: User, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_users_list_shows_rights(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     bob = await make_user(database, BOB, is_active=False, is_verified=True, totp_secret="sealed")
     group = await grant(database, bob, "team", "list")
 
@@ -64,7 +63,6 @@ async def test_users_are_listed_with_what_they_are(
     assert "sealed" not in out
 
 
-@pytest.mark.database("sqlite")
 async def test_the_list_can_be_narrowed(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     bob = await make_user(database, BOB, is_active=False)
 
@@ -79,7 +77,6 @@ async def test_the_list_can_be_narrowed(database: Database, ada: User, capsys: p
     assert (await run(capsys, "list", "100%"))[1] == "There are no such users.\n"
 
 
-@pytest.mark.database("sqlite")
 async def test_flags_are_given_and_taken(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     await make_user(database, BOB)
 
@@ -95,7 +92,6 @@ async def test_flags_are_given_and_taken(database: Database, ada: User, capsys: 
     assert (await stored(database, BOB)).is_superuser
 
 
-@pytest.mark.database("sqlite")
 async def test_groups_are_joined_and_left(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     del ada
     await make_user(database, BOB)
@@ -110,7 +106,6 @@ async def test_groups_are_joined_and_left(database: Database, ada: User, capsys:
         assert len((await session.scalars(select(Membership))).all()) == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_a_second_factor_is_reset(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     del ada
     bob = await make_user(database, BOB, totp_secret="sealed", totp_step=1)
@@ -124,7 +119,6 @@ async def test_a_second_factor_is_reset(database: Database, ada: User, capsys: p
         assert (await session.scalars(select(RecoveryCode))).all() == []
 
 
-@pytest.mark.database("sqlite")
 async def test_groups_are_listed_with_what_they_may_do(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     assert (await run(capsys, "groups"))[1] == "There are no groups. Make one in the admin.\n"
     group = await grant(database, await make_user(database), "team", "list")
@@ -141,7 +135,6 @@ async def test_groups_are_listed_with_what_they_may_do(database: Database, capsy
     assert json.loads((await run(capsys, "groups", "--json"))[1])[0] == {"name": "Cooks", "members": 0, "grants": []}
 
 
-@pytest.mark.database("sqlite")
 async def test_a_user_is_added_with_rights(
     database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,8 +158,7 @@ NOT_ADDED: tuple[tuple[list[str], int, str], ...] = (
 )
 
 
-@pytest.mark.database("sqlite")
-async def test_who_cannot_be_added_is_one_line_and_nobody_is_asked_for_a_password_where_nobody_sits(
+async def test_refused_user_is_one_line(
     database: Database, ada: User, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, _, err = await run(capsys, "add", BOB, "--no-input")
@@ -181,10 +173,7 @@ async def test_who_cannot_be_added_is_one_line_and_nobody_is_asked_for_a_passwor
         assert [user.id for user in await session.scalars(select(User))] == [ada.id]
 
 
-@pytest.mark.database("sqlite")
-async def test_an_e_mail_is_changed_and_vouched_for(
-    database: Database, ada: User, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_email_is_changed_and_verified(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     await make_user(database, BOB, is_verified=True)
     assert (await run(capsys, "change", BOB, "--email", "Rob@example.com"))[1] == (
         "rob@example.com: a user without rights\n"
@@ -196,17 +185,13 @@ async def test_an_e_mail_is_changed_and_vouched_for(
         assert words in err
 
 
-@pytest.mark.database("sqlite")
-async def test_somebody_is_signed_out_everywhere(
-    database: Database, ada: User, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_sign_out_ends_every_session(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     await make_token(database, ada)
     assert await run(capsys, "sign-out", ADA) == (0, f"{ADA} is signed out everywhere.\n", "")
     async with database.reader() as session:
         assert not (await session.scalars(select(ApiToken))).all()
 
 
-@pytest.mark.database("sqlite")
 async def test_a_password_is_set(
     database: Database, ada: User, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,10 +202,7 @@ async def test_a_password_is_set(
     assert (await hashing.verify_password("another correct horse", hashed))[0]
 
 
-@pytest.mark.database("sqlite")
-async def test_somebody_is_deleted_with_what_is_theirs_and_who_cannot_be_stays(
-    database: Database, ada: User, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_delete_removes_owned_rows(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     bob = await make_user(database, BOB)
     await make_token(database, bob)
     code, _, err = await run(capsys, "delete", BOB)
@@ -236,7 +218,6 @@ async def test_somebody_is_deleted_with_what_is_theirs_and_who_cannot_be_stays(
         assert not (await session.scalars(select(ApiToken))).all()
 
 
-@pytest.mark.database("sqlite")
 async def test_the_last_superuser_stays(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     await make_user(database, BOB, is_superuser=True, is_active=False)
     for arguments in (["--no-superuser"], ["--inactive"], ["--inactive", "--no-superuser"]):
@@ -273,10 +254,7 @@ NOT_DONE: tuple[tuple[list[str], int, str], ...] = (
 )
 
 
-@pytest.mark.database("sqlite")
-async def test_what_cannot_be_done_is_one_line_and_changes_nothing(
-    database: Database, ada: User, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_refusal_changes_nothing(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, code, words in NOT_DONE:
         outcome, out, err = await run(capsys, "change", *arguments)
         assert (outcome, out, err.count("\n")) == (code, "", 1), words

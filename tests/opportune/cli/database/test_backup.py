@@ -30,6 +30,8 @@ from tests.opportune.cli.database.backups import (
 )
 from tests.opportune.cli.development.processes import Work, at_each_step
 
+pytestmark = only_sqlite
+
 __all__ = ["programs", "site"]  # fixtures
 
 
@@ -38,6 +40,7 @@ def backups(site: Site) -> list[Path]:
 
 
 @pytest.mark.usefixtures("programs")
+@pytest.mark.database("sqlite", "postgresql")
 def test_a_backup_is_one_private_file_that_tells_what_it_holds(oppman: Oppman, site: Site, database_kind: str) -> None:
     result = oppman("backup")
     (path,) = backups(site)
@@ -55,7 +58,6 @@ def test_a_backup_is_one_private_file_that_tells_what_it_holds(oppman: Oppman, s
     assert "p@ss" not in zipfile.ZipFile(path).read("manifest.json").decode()
 
 
-@only_sqlite
 def test_backups_are_listed_newest_first(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     assert oppman("backup", "--list") == (0, "There are no backups.\n", "")
     for _ in range(2):
@@ -71,17 +73,13 @@ def test_backups_are_listed_newest_first(oppman: Oppman, site: Site, tmp_path: P
     assert (missing.code, missing.err.count("\n")) == (1, 1)
 
 
-@only_sqlite
-def test_the_folder_of_backups_is_made_also_where_it_is_named(
-    oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_named_backup_folder_is_created(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(site.folder)
     assert oppman("backup", "backups", "--list") == (0, "There are no backups.\n", "")
     assert oppman("backup", "backups", "--keep", "14").code == 0
     assert len(backups(site)) == 1
 
 
-@only_sqlite
 def test_a_backup_tells_how_far_it_is(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0)
     said = oppman("backup").err.splitlines()
@@ -90,7 +88,6 @@ def test_a_backup_tells_how_far_it_is(oppman: Oppman, site: Site, monkeypatch: p
     assert len(backups(site)) == 1
 
 
-@only_sqlite
 def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
     result = oppman("backup")
@@ -104,7 +101,6 @@ def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch:
     assert "Its uploads are in s3://s3.example/files: set STORAGE_URL" in oppman("restore", "--no-input", str(path)).out
 
 
-@only_sqlite
 def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     named = site.upload.with_name(f"{'0' * 32}.png")
     site.upload.rename(named)
@@ -122,7 +118,6 @@ def test_uploads_in_the_database_are_in_its_backup(oppman: Oppman, site: Site, m
     assert site.execute("SELECT name, size_bytes FROM jobs_file") == [(f"a/{named.name}", 7)]
 
 
-@only_sqlite
 def test_a_live_database_is_backed_up_at_one_moment(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     with closing(sqlite3.connect(site.path, isolation_level=None)) as writer:
         writer.execute("UPDATE accounts_user SET email = 'in@the.log'")
@@ -137,7 +132,6 @@ def test_a_live_database_is_backed_up_at_one_moment(oppman: Oppman, site: Site, 
         assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
-@only_sqlite
 def test_the_oldest_of_our_own_are_removed(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()
@@ -153,7 +147,6 @@ def test_the_oldest_of_our_own_are_removed(oppman: Oppman, site: Site, tmp_path:
     assert oppman("backup", "--keep", "0").code == 2
 
 
-@only_sqlite
 def test_what_is_no_backup_keeps_its_place(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(site.path)
@@ -166,7 +159,6 @@ def test_what_is_no_backup_keeps_its_place(oppman: Oppman, site: Site, tmp_path:
     assert site.path.read_bytes() == before
 
 
-@only_sqlite
 def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     folder = tmp_path / "full"
     folder.mkdir()
@@ -180,7 +172,6 @@ def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(oppman: Oppman, site
     assert (folder / "b.zip").read_bytes() == before
 
 
-@only_sqlite
 def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     wrong = site.upload.with_name(os.fsdecode(b"caf\xe9.png"))
     wrong.write_bytes(b"picture")
@@ -189,9 +180,8 @@ def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site
     assert not (tmp_path / "b.zip").exists()
 
 
-@only_sqlite
 @pytest.mark.usefixtures("site")
-def test_a_backup_that_reads_back_otherwise_is_not_kept(
+def test_backup_that_fails_its_check_is_deleted(
     oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def add_other(writer: ArchiveWriter, _folder: Path) -> None:
@@ -203,13 +193,12 @@ def test_a_backup_that_reads_back_otherwise_is_not_kept(
     assert not list(tmp_path.glob("b.zip*"))
 
 
-@only_sqlite
 def test_there_is_nothing_to_back_up_before_the_first_migration(oppman: Oppman, empty_database_url: str) -> None:
     oppman("showmigrations", DATABASE_URL=empty_database_url)
     assert "There is nothing to back up" in refused(oppman, "backup")
 
 
-def test_a_database_out_of_reach_is_one_line_without_secrets(oppman: Oppman, tmp_path: Path) -> None:
+def test_unreachable_database_hides_secrets(oppman: Oppman, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("words, and no database\n" * 100)
     for url in ("postgresql://me:s3cret@127.0.0.1:1/name", f"sqlite:///{tmp_path}/text.db"):
         oppman("showmigrations", DATABASE_URL=url)
@@ -218,7 +207,7 @@ def test_a_database_out_of_reach_is_one_line_without_secrets(oppman: Oppman, tmp
 
 
 @only_postgresql
-def test_the_moment_of_a_dump_is_held_however_long_the_dump_takes(site: Site) -> None:
+def test_dump_session_has_no_idle_timeout(site: Site) -> None:
     with connect(site.settings) as connection:
         connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '1min'")
         postgresql.Dump(connection, MigrationGraph(installed_names()))
@@ -251,9 +240,7 @@ def old_pg_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @only_postgresql
 @pytest.mark.usefixtures("old_pg_dump")
-def test_without_a_pg_dump_of_the_servers_age_the_copy_is_a_sqlite_file(
-    oppman: Oppman, site: Site, tmp_path: Path
-) -> None:
+def test_old_pg_dump_falls_back_to_a_sqlite_file(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     result = oppman("backup", str(tmp_path / "b.zip"))
     assert (result.code, result.err.count("\n")) == (0, 1), result
     assert result.err.startswith("Notice: pg_dump is not used: it is of version 9, older than the server's")
@@ -265,14 +252,13 @@ def test_without_a_pg_dump_of_the_servers_age_the_copy_is_a_sqlite_file(
 
 
 @only_postgresql
-def test_a_pg_dump_that_is_missing_or_would_go_through_a_pooler_is_not_used(old_pg_dump: Path, site: Site) -> None:
+def test_pg_dump_needs_installation_and_a_direct_address(old_pg_dump: Path, site: Site) -> None:
     old_pg_dump.unlink()
     assert "it is not installed" in postgresql.why_no_dump(site.settings)
     pooled = site.settings.model_copy(update={"database_pooled": "true"})
     assert "set DATABASE_DIRECT_URL" in postgresql.why_no_dump(pooled)
 
 
-@only_sqlite
 def test_the_guides_commands_work(oppman: Oppman, site: Site) -> None:
     section = (PROJECT / "docs/data.md").read_text(encoding="utf-8").split("## Backup\n")[1].split("\n## ")[0]
     (site.folder / "nightly").mkdir()
@@ -284,8 +270,7 @@ def test_the_guides_commands_work(oppman: Oppman, site: Site) -> None:
         assert result.code == 0, (line, result.err)
 
 
-@only_sqlite
-def test_a_backup_killed_at_any_moment_is_there_whole_or_not_at_all(site: Site) -> None:
+def test_killed_backup_leaves_no_partial_file(site: Site) -> None:
     folder = site.folder / "killed"
     folder.mkdir()
     for _ in at_each_step(Work.back_up, site.work(folder)):

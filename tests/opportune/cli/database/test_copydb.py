@@ -11,9 +11,7 @@ from tests.opportune.ops.two_databases import Databases, databases, emails, exec
 __all__ = ["databases"]  # a fixture
 
 
-def test_it_shows_each_table_with_what_both_sides_hold_and_force_replaces_what_is_there(
-    oppman: Oppman, databases: Databases
-) -> None:
+def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: Databases) -> None:
     source, target = databases.filled("sqlite", "a@example.com"), databases.missing("postgresql")
     dry = oppman("copydb", source, target, "--dry-run")
     assert (dry.code, has_tables(target)) == (0, False)
@@ -55,9 +53,7 @@ def test_a_dry_run_makes_no_file(oppman: Oppman, databases: Databases) -> None:
         ("{damaged}", "sqlite:///x.db", "is not a SQLite database"),
     ],
 )
-def test_wrong_addresses_are_one_line(
-    oppman: Oppman, databases: Databases, source: str, target: str, line: str
-) -> None:
+def test_wrong_addresses(oppman: Oppman, databases: Databases, source: str, target: str, line: str) -> None:
     file, damaged = databases.migrated("sqlite"), databases.missing("sqlite")
     DatabaseURL.parse(damaged).path.write_text("not a database at all " * 50)
     code, _, err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target)))

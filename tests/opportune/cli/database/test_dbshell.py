@@ -89,9 +89,7 @@ def test_a_missing_client_is_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_server_that_does_not_answer_is_one_line_of_ours(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreachable_server_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     use(monkeypatch, "postgresql://ann:sesame@127.0.0.1:1/site")
     assert main(["dbshell"]) == 1
     error = capsys.readouterr().err

@@ -13,6 +13,8 @@ from opportune.feature import Demo, Feature
 from opportune.testing.factories import make_user
 from tests.opportune.cli.conftest import Oppman, Outcome
 
+pytestmark = pytest.mark.database("sqlite")
+
 NAMES = ["a@demo.example", "b@demo.example"]
 
 
@@ -51,17 +53,13 @@ async def emails(database: Database) -> list[str]:
         return sorted(await session.scalars(select(col(User.email))))
 
 
-@pytest.mark.database("sqlite")
 async def test_loading_adds_what_is_missing(oppman: Oppman, database_url: str, database: Database) -> None:
     assert await run(oppman, database_url, "load") == (0, "people: 2 added\n", "")
     assert await run(oppman, database_url, "load") == (0, "people: 0 added\n", "")
     assert await emails(database) == NAMES
 
 
-@pytest.mark.database("sqlite")
-async def test_clearing_removes_the_demo_and_nothing_else(
-    oppman: Oppman, database_url: str, database: Database
-) -> None:
+async def test_clear_removes_only_the_demo(oppman: Oppman, database_url: str, database: Database) -> None:
     await make_user(database, "ada@example.com")
     await run(oppman, database_url, "load")
 
@@ -70,7 +68,6 @@ async def test_clearing_removes_the_demo_and_nothing_else(
     assert await emails(database) == ["ada@example.com"]
 
 
-@pytest.mark.database("sqlite")
 async def test_a_feature_that_refuses_leaves_nothing_half_done(
     oppman: Oppman, database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +77,6 @@ async def test_a_feature_that_refuses_leaves_nothing_half_done(
     assert await emails(database) == []
 
 
-@pytest.mark.database("sqlite")
 async def test_production_is_not_filled_with_demo_data(oppman: Oppman, database_url: str, database: Database) -> None:
     production = {"ENVIRONMENT": "production", "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
 
@@ -91,6 +87,7 @@ async def test_production_is_not_filled_with_demo_data(oppman: Oppman, database_
     assert await emails(database) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_a_database_without_tables_is_named_in_one_line(oppman: Oppman, empty_database_url: str) -> None:
     code, out, err = await run(oppman, empty_database_url, "load")
 
@@ -98,7 +95,6 @@ async def test_a_database_without_tables_is_named_in_one_line(oppman: Oppman, em
     assert "oppman.py migrate" in err
 
 
-@pytest.mark.database("sqlite")
 async def test_a_site_without_demos_says_so(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "installed_features", lambda: (plain,))
 

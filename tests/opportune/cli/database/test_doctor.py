@@ -12,10 +12,13 @@ from opportune.llm.providers import libraries, local
 from opportune.ops.doctor.results import Diagnosis, fault, notice, ok
 from tests.opportune.cli.conftest import Oppman
 
+pytestmark = pytest.mark.database("sqlite")
+
 PASSWORD = "opensesame"
 UNREACHABLE = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/site"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_a_sound_database_is_ticked_off(oppman: Oppman, database_url: str) -> None:
     code, out, err = oppman("doctor", DATABASE_URL=database_url)
     assert (code, err) == (0, "")
@@ -36,7 +39,6 @@ def test_a_fault_is_crossed_and_exits_with_1(oppman: Oppman, tmp_path: Path) -> 
     assert not path.exists()
 
 
-@pytest.mark.database("sqlite")
 def test_the_address_that_is_given_is_the_one_to_look_at(oppman: Oppman, database_url: str, tmp_path: Path) -> None:
     settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/other.db", "DATABASE_DIRECT_URL": UNREACHABLE}
     code, out, _ = oppman("doctor", database_url, **settings)
@@ -45,7 +47,6 @@ def test_the_address_that_is_given_is_the_one_to_look_at(oppman: Oppman, databas
     assert "DATABASE_DIRECT_URL" not in out
 
 
-@pytest.mark.database("sqlite")
 def test_json_says_the_same_to_programs(oppman: Oppman, database_url: str) -> None:
     code, out, _ = oppman("doctor", "--json", DATABASE_URL=database_url)
     told = json.loads(out)
@@ -58,10 +59,7 @@ def test_json_says_the_same_to_programs(oppman: Oppman, database_url: str) -> No
         assert check["status"] in ("ok", "notice", "fault")
 
 
-@pytest.mark.database("sqlite")
-def test_a_library_that_the_local_model_lacks_is_told_below(
-    oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_model_library_is_reported(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "find_weights", lambda: Path("model.gguf"))
     monkeypatch.setattr(libraries, "missing_library", lambda: "Do this: apt install libgomp1.")
     code, out, _ = oppman("doctor", DATABASE_URL=database_url)
@@ -70,9 +68,7 @@ def test_a_library_that_the_local_model_lacks_is_told_below(
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_server_out_of_reach_is_one_line_and_exit_1(
-    oppman: Oppman, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreachable_server_fails(oppman: Oppman, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psycopg_timeouts, "RETRY_DELAYS_SECONDS", ())
     code, out, err = oppman("doctor", *options, DATABASE_URL=UNREACHABLE)
     assert code == 1

@@ -27,9 +27,7 @@ def feed(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_dumped_can_be_loaded_into_the_other_kind(
-    oppman: Oppman, databases: Databases, tmp_path: Path, kind: str
-) -> None:
+def test_dump_loads_into_the_other_database(oppman: Oppman, databases: Databases, tmp_path: Path, kind: str) -> None:
     source = databases.filled(kind, "ü@example.com", "b@example.com")
     execute(source, ADD_SESSION, id=7)
     file = tmp_path / "all.json"
@@ -61,9 +59,7 @@ GROUP = "INSERT INTO accounts_group (id, name) VALUES (:id, :name)"
 GRANT = "INSERT INTO accounts_grant (id, group_id, identity, action) VALUES (7, 2, 'book', '*')"
 
 
-def test_natural_keys_find_their_rows_whatever_their_numbers(
-    oppman: Oppman, databases: Databases, tmp_path: Path
-) -> None:
+def test_natural_keys_find_rows_with_other_ids(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
     source, target = databases.migrated("sqlite"), databases.migrated("postgresql")
     for number, name in ((1, "Readers"), (2, "Librarians")):
         execute(source, GROUP, id=number, name=name)
@@ -85,9 +81,7 @@ def test_natural_keys_find_their_rows_whatever_their_numbers(
         assert execute(target, owner) == [("Librarians",)], "by name, though 2 is another one's number here"
 
 
-def test_a_name_that_nothing_has_is_one_line(
-    oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_name_is_one_line(oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {"group_id": ["Nobody"], "identity": "book", "action": "*"}
     feed(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
     code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite"))
@@ -109,9 +103,7 @@ def test_wrong_calls_are_one_line(oppman: Oppman, databases: Databases, tmp_path
         assert oppman(*command, DATABASE_URL=empty).err.startswith("The database lacks migrations.")
 
 
-def test_the_order_of_objects_does_not_matter(
-    oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_objects_load_in_any_order(oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite looks at what points where in the end; PostgreSQL has to be asked to."""
     target = databases.migrated("postgresql")
     feed(monkeypatch, f"{session()[:-1]}, {USER % (1, 'a@example.com')} ]")
@@ -149,7 +141,7 @@ REFUSED_BY_POSTGRESQL: tuple[tuple[str | bytes, str], ...] = (
 
 
 @pytest.mark.parametrize(("kind", "mistakes"), [("sqlite", MISTAKES), ("postgresql", REFUSED_BY_POSTGRESQL)])
-def test_a_mistake_is_one_line_that_says_where_and_nothing_is_kept(
+def test_mistake_names_its_object_and_loads_nothing(
     oppman: Oppman,
     databases: Databases,
     monkeypatch: pytest.MonkeyPatch,

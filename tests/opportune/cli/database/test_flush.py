@@ -11,12 +11,15 @@ from opportune.db.model import utc_now
 from opportune.errors import CommandError
 from opportune.testing import Make
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 async def rows(database: Database, model: type[User | Group]) -> int:
     async with database.reader(fresh=True) as session:
         return await session.scalar(select(func.count()).select_from(model)) or 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_all_rows_go_and_numbers_begin_again(settings: Settings, database: Database, make: Make) -> None:
     groups = await rows(database, Group)
     await make.many(User, 3)
@@ -28,7 +31,6 @@ async def test_all_rows_go_and_numbers_begin_again(settings: Settings, database:
     assert (await make(User)).id == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_it_asks_first(
     settings: Settings, database: Database, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,7 +49,6 @@ async def test_it_asks_first(
     assert await rows(database, User) == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_production_wants_it_said_twice(settings: Settings, database: Database, make: Make) -> None:
     await make(User)
     production = settings.model_copy(update={"environment": "production"})
@@ -58,7 +59,6 @@ async def test_production_wants_it_said_twice(settings: Settings, database: Data
     assert await rows(database, User) == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_all_or_nothing(
     settings: Settings, database: Database, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +73,7 @@ async def test_all_or_nothing(
     assert await rows(database, User) == 1
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_what_is_pointed_at_from_elsewhere_stays(settings: Settings, database: Database, make: Make) -> None:
     await make(User)
     async with database.writer() as session:
@@ -82,7 +83,6 @@ async def test_what_is_pointed_at_from_elsewhere_stays(settings: Settings, datab
     assert await rows(database, User) == 1
 
 
-@pytest.mark.database("sqlite")
 def test_a_database_that_is_behind_is_left_as_it_is(settings: Settings) -> None:
     call_command("migrate", "jobs", "zero", settings=settings)
     with pytest.raises(CommandError, match="lacks migrations"):

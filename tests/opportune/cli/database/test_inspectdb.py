@@ -22,6 +22,8 @@ from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Copy, Oppman, Outcome
 
+pytestmark = pytest.mark.database("sqlite")
+
 SCHEMAS = Path(__file__).parent / "schemas"
 SQLITE = """
 CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL, born DATE, email TEXT UNIQUE);
@@ -63,6 +65,7 @@ def make_tables(settings: Settings) -> None:
         connection.commit()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_tables_are_adopted_as_a_feature(
     shared_copy: tuple[Copy, RunCommand],
     run: RunCommand,
@@ -94,7 +97,6 @@ def test_tables_are_adopted_as_a_feature(
     assert "Notice" not in done
 
 
-@pytest.mark.database("sqlite")
 def test_models_and_views_are_printed(database_url: str, settings: Settings) -> None:
     make_tables(settings)
     code = call_command("inspectdb", settings=settings)
@@ -150,7 +152,6 @@ def unusual_notices(postgres_server: Postgres) -> Iterator[str]:
     postgres_server.drop_database("unusual_notices")
 
 
-@pytest.mark.database("sqlite")
 def test_inspectdb_gives_valid_class_names(oppman: Oppman, empty_database_url: str) -> None:
     tables = "CREATE TABLE text (id INTEGER PRIMARY KEY); CREATE TABLE model (id INTEGER PRIMARY KEY)"
     code = inspect_sql(oppman, empty_database_url, tables).out
@@ -158,7 +159,6 @@ def test_inspectdb_gives_valid_class_names(oppman: Oppman, empty_database_url: s
     assert "class ModelRow(Model, table=True):" in code
 
 
-@pytest.mark.database("sqlite")
 def test_inspectdb_breaks_long_lines(oppman: Oppman, empty_database_url: str) -> None:
     kinds = ", ".join(f"'kind number {number}'" for number in range(20))
     table = f"CREATE TABLE item (id INTEGER PRIMARY KEY, kind TEXT, CONSTRAINT item_kind CHECK (kind IN ({kinds})))"
@@ -180,7 +180,6 @@ def test_inspectdb_names_checks_of_postgresql(oppman: Oppman, empty_database_url
     assert "Only PostgreSQL can hold these models: item (constraint item_kind).\n" in result.err
 
 
-@pytest.mark.database("sqlite")
 def test_inspectdb_names_tables_named_like_ours(oppman: Oppman, empty_database_url: str) -> None:
     tables = "CREATE TABLE accounts_user (id INTEGER PRIMARY KEY); CREATE TABLE accounts_book (id INTEGER PRIMARY KEY)"
     result = inspect_sql(oppman, empty_database_url, tables)
@@ -188,7 +187,6 @@ def test_inspectdb_names_tables_named_like_ours(oppman: Oppman, empty_database_u
     assert "class AccountsBook(" in result.out
 
 
-@pytest.mark.database("sqlite")
 def test_inspectdb_names_names_too_long_for_postgresql(oppman: Oppman, empty_database_url: str) -> None:
     name = f"item_{'x' * 60}"
     tables = f"CREATE TABLE item (id INTEGER PRIMARY KEY, kind TEXT); CREATE INDEX {name} ON item (kind)"
@@ -196,7 +194,6 @@ def test_inspectdb_names_names_too_long_for_postgresql(oppman: Oppman, empty_dat
     assert f"Too long for PostgreSQL, which allows 63 characters: {name}.\n" in result.err
 
 
-@pytest.mark.database("sqlite")
 def test_what_is_not_there_is_one_line(settings: Settings) -> None:
     with pytest.raises(CommandError, match="Every table belongs to an installed feature"):
         call_command("inspectdb", settings=settings)

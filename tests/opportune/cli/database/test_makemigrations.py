@@ -58,7 +58,7 @@ print("Ended with", main("makemigrations --allow-drop --fill label=x --fill titl
 """
 
 
-def test_without_a_terminal_it_does_not_guess_and_names_both_options(badges: Library, run: RunCommand) -> None:
+def test_without_a_terminal_both_options_are_named(badges: Library, run: RunCommand) -> None:
     badges.declare(BADGE.replace("name:", "label:"))
     before = badges.last_migration()
     found = run("-c", FINDINGS)[1]
@@ -108,9 +108,7 @@ INDEXED = f"""{PLAIN}
 POINTING = '    shelf_id: int | None = Field(default=None, foreign_key="library_shelf.id", unique=True)\n'
 
 
-def test_indexes_are_a_migration_of_their_own_where_that_is_asked_for_and_squashed_when_somebody_says_so(
-    library: Library, run: RunCommand
-) -> None:
+def test_indexes_get_their_own_migration_on_request(library: Library, run: RunCommand) -> None:
     library.declare(SHELF + PLAIN)
     run("makemigrations")
     library.declare(SHELF + INDEXED + POINTING)

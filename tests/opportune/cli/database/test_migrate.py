@@ -12,13 +12,13 @@ from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Library, Oppman
 from tests.opportune.cli.development.processes import migrate_at_once
 
+pytestmark = pytest.mark.database("sqlite")
+
 GRAPH = MigrationGraph(installed_names())
 APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in GRAPH.ordered)
 
 
-def test_it_tells_each_migration_of_the_direct_address_and_then_that_there_is_none(
-    oppman: Oppman, tmp_path: Path
-) -> None:
+def test_migrations_at_the_direct_address_are_printed(oppman: Oppman, tmp_path: Path) -> None:
     nowhere, path = "postgresql://me@127.0.0.1:1/name", tmp_path / "data/app.db"
     first = oppman("migrate", DATABASE_URL=nowhere, DATABASE_DIRECT_URL=f"sqlite:///{path}")
     assert first.code == 0
@@ -29,12 +29,12 @@ def test_it_tells_each_migration_of_the_direct_address_and_then_that_there_is_no
     assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_processes_at_once_all_end_well(oppman: Oppman, empty_database_url: str) -> None:
     assert migrate_at_once(empty_database_url, 2) == [0, 0]
     assert oppman("migrate", "--check", DATABASE_URL=empty_database_url).code == 0
 
 
-@pytest.mark.database("sqlite")
 def test_a_feature_goes_to_zero(oppman: Oppman, database_url: str) -> None:
     result = oppman("migrate", "accounts", "zero", DATABASE_URL=database_url)
     assert "  Unapply all migrations: accounts\n" in result.out
@@ -42,7 +42,6 @@ def test_a_feature_goes_to_zero(oppman: Oppman, database_url: str) -> None:
     assert "[X]" not in oppman("showmigrations", "accounts").out
 
 
-@pytest.mark.database("sqlite")
 def test_the_list_marks_what_is_applied(oppman: Oppman, empty_database_url: str) -> None:
     oppman("migrate", "accounts", "0001", DATABASE_URL=empty_database_url)
     listed = oppman("showmigrations").out
@@ -50,7 +49,6 @@ def test_the_list_marks_what_is_applied(oppman: Oppman, empty_database_url: str)
     assert "jobs\n [ ] 0001_initial\n" in listed
 
 
-@pytest.mark.database("sqlite")
 def test_a_plan_changes_nothing(oppman: Oppman, empty_database_url: str, database_url: str) -> None:
     result = oppman("migrate", "--plan", DATABASE_URL=empty_database_url)
     assert result.out.startswith("Planned operations:\n  Apply accounts.0001_initial\n")
@@ -61,16 +59,14 @@ def test_a_plan_changes_nothing(oppman: Oppman, empty_database_url: str, databas
     assert oppman("migrate", "--check").code == 0
 
 
-def test_looking_makes_no_file_and_models_without_changes_ask_for_nothing(oppman: Oppman, tmp_path: Path) -> None:
+def test_check_creates_no_database_file(oppman: Oppman, tmp_path: Path) -> None:
     for command in (["showmigrations"], ["migrate", "--plan"], ["makemigrations", "--check"]):
         outcome = oppman(*command, DATABASE_URL=f"sqlite:///{tmp_path}/new/app.db")
     assert outcome[:2] == (0, "No changes detected\n")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_is_full_is_one_line_and_leaves_no_new_file(
-    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_leaves_no_new_file(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def cramped(made: Any, _record: object) -> None:
         configure_sqlite(made)
         made.execute("PRAGMA max_page_count = 3")
@@ -105,9 +101,7 @@ def test_an_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
         ("showmigrations", "sqlite:///{tmp}/a file", "is not a SQLite database"),
     ],
 )
-def test_a_database_out_of_reach_is_one_line_without_secrets(
-    oppman: Oppman, tmp_path: Path, command: str, url: str, words: str
-) -> None:
+def test_unreachable_database_hides_secrets(oppman: Oppman, tmp_path: Path, command: str, url: str, words: str) -> None:
     (tmp_path / "a file").write_text("words, and no database\n" * 100)
     result = oppman(command, DATABASE_URL=url.format(tmp=tmp_path))
     assert (result.code, result.err.count("\n")) == (1, 1)
@@ -124,7 +118,7 @@ def test_a_wrong_password_is_one_line_without_it(oppman: Oppman, postgres_server
 
 
 @pytest.mark.database("postgresql")  # a SQLite of its own is made for that
-def test_models_are_compared_with_a_postgresql_that_is_up_to_date(oppman: Oppman, empty_database_url: str) -> None:
+def test_models_are_compared_with_migrated_postgresql(oppman: Oppman, empty_database_url: str) -> None:
     result = oppman("makemigrations", DATABASE_URL=empty_database_url)
     assert result.code == 1
     assert result.err.startswith("The database, with which models are compared, lacks accounts.0001_initial")
@@ -166,9 +160,7 @@ def test_a_changed_model_is_made_migrated_and_taken_back(library: Library, run: 
     assert said.splitlines()[-1] == "  Unapplying library.0002_a_level... OK"
 
 
-def test_a_table_is_dropped_only_when_that_is_asked_for_and_a_deleted_feature_leaves_the_rest_working(
-    library: Library, run: RunCommand
-) -> None:
+def test_table_is_dropped_only_on_request(library: Library, run: RunCommand) -> None:
     library.begin(BADGE)
     assert run("migrate")[0] == 0
     library.declare()

@@ -15,6 +15,8 @@ from opportune.db.migrations.locks import TableLock
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 def execute(url: str, *statements: str) -> None:
     with connect(settings_for(url)) as connection:
@@ -23,7 +25,8 @@ def execute(url: str, *statements: str) -> None:
         connection.commit()
 
 
-def test_tables_that_are_as_the_first_migration_makes_them_are_adopted(oppman: Oppman, database_url: str) -> None:
+@pytest.mark.database("sqlite", "postgresql")
+def test_tables_equal_to_the_first_migration_are_adopted(oppman: Oppman, database_url: str) -> None:
     done = oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
     assert done.out.endswith("  Unapplying mcp.0001_initial... FAKED\n")
     assert "[ ]" in oppman("showmigrations", "mcp").out
@@ -33,10 +36,7 @@ def test_tables_that_are_as_the_first_migration_makes_them_are_adopted(oppman: O
     assert oppman("migrate", "--check").code == 0
 
 
-@pytest.mark.database("sqlite")
-def test_tables_that_are_others_are_not_adopted_and_each_difference_is_a_line(
-    oppman: Oppman, database_url: str
-) -> None:
+def test_different_tables_are_not_adopted(oppman: Oppman, database_url: str) -> None:
     oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
     execute(
         database_url,
@@ -71,7 +71,6 @@ def test_types_and_emptiness_are_compared(oppman: Oppman, database_url: str) -> 
     assert "error: mcp_client.auth_method may be empty and should not." in lines
 
 
-@pytest.mark.database("sqlite")
 def test_what_was_made_by_halves_is_not_adopted(oppman: Oppman, database_url: str) -> None:
     oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
     execute(database_url, "DROP TABLE mcp_grant")
@@ -80,13 +79,11 @@ def test_what_was_made_by_halves_is_not_adopted(oppman: Oppman, database_url: st
     assert "of these mcp_grant is not there" in refused.err
 
 
-@pytest.mark.database("sqlite")
 def test_what_is_not_there_is_made_all_the_same(oppman: Oppman, empty_database_url: str) -> None:
     result = oppman("migrate", "mcp", "--fake-initial", DATABASE_URL=empty_database_url)
     assert result.out.endswith("  Applying mcp.0001_initial... OK\n")
 
 
-@pytest.mark.database("sqlite")
 def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_database_url: str) -> None:
     oppman("migrate", "accounts", DATABASE_URL=empty_database_url)
     assert oppman("migrate", "mcp", "--plan").out == (
@@ -99,9 +96,8 @@ def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_d
     )
 
 
-def test_a_waiting_lock_is_shown_on_postgresql_alone(
-    oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.database("sqlite", "postgresql")
+def test_locks_are_shown_on_postgresql(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     oppman("migrate", "mcp", "zero", DATABASE_URL=database_url)
     lock = TableLock(MigrationGraph(installed_names()).of("mcp")[0], "mcp_client", "SHARE", "It is built", "Do not.")
     for module in (locks, check, sqlmigrate):
@@ -113,15 +109,13 @@ def test_a_waiting_lock_is_shown_on_postgresql_alone(
         assert (told in oppman(*command).out) == is_postgresql, command
 
 
-@pytest.mark.database("sqlite")
-def test_features_that_are_gone_are_forgotten_when_that_is_asked_for(oppman: Oppman, database_url: str) -> None:
+def test_prune_forgets_removed_features(oppman: Oppman, database_url: str) -> None:
     execute(database_url, "INSERT INTO alembic_version VALUES ('shelves_0001_ab12')")
     assert "features that are not installed: shelves_0001_ab12" in oppman("migrate", DATABASE_URL=database_url).err
     assert oppman("migrate", "--prune").out == "Forgotten: shelves_0001_ab12.\n"
     assert oppman("migrate", "--prune") == (0, "Nothing to forget.\n", "")
 
 
-@pytest.mark.database("sqlite")
 def test_the_list_is_there_for_programs_and_in_the_order_of_work(oppman: Oppman, database_url: str) -> None:
     rows = json.loads(oppman("showmigrations", "mcp", "accounts", "--json", DATABASE_URL=database_url).out)
     listed = [(row["feature"], row["name"], row["applied"]) for row in rows]

@@ -29,9 +29,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[command[0] for command in COMMANDS])
-def test_what_would_write_is_refused_and_writes_nothing(
-    oppman: Oppman, path: Path, line: str, command: list[str]
-) -> None:
+def test_writing_commands_are_refused(oppman: Oppman, path: Path, line: str, command: list[str]) -> None:
     before = path.read_bytes()
     assert oppman(*command, DATABASE_URL=f"sqlite+memory:///{path}") == (1, "", f"{line}\n")
     assert path.read_bytes() == before

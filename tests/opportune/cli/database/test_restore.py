@@ -31,6 +31,8 @@ from tests.opportune.cli.database.backups import (
 from tests.opportune.cli.database.corrupted_backups import CORRUPTIONS, rewritten
 from tests.opportune.cli.development.processes import Work, at_each_step, before_the_commit
 
+pytestmark = only_sqlite
+
 __all__ = ["programs", "site"]  # fixtures
 
 LATEST = MigrationGraph(installed_names()).ordered[-1]
@@ -53,7 +55,6 @@ def answer(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     monkeypatch.setattr(sys, "stdin", stdin)
 
 
-@only_sqlite
 def test_database_and_uploads_are_as_they_were(oppman: Oppman, site: Site, backup: Path) -> None:
     result = oppman("restore", "--no-input", str(backup))
     assert (result.code, result.err) == (0, "")
@@ -69,10 +70,7 @@ def test_database_and_uploads_are_as_they_were(oppman: Oppman, site: Site, backu
     assert oppman("migrate", "--check").code == 0
 
 
-@only_sqlite
-def test_uploads_are_not_put_into_a_bucket(
-    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bucket_gets_no_uploads(oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
     result = oppman("restore", "--no-input", str(backup))
     assert (
@@ -82,7 +80,6 @@ def test_uploads_are_not_put_into_a_bucket(
     assert not site.upload.exists()
 
 
-@only_sqlite
 def test_what_was_there_before_is_kept(oppman: Oppman, site: Site, backup: Path) -> None:
     site.path.chmod(0o640)
     result = oppman("restore", "--no-input", str(backup))
@@ -93,7 +90,6 @@ def test_what_was_there_before_is_kept(oppman: Oppman, site: Site, backup: Path)
     assert not list(site.path.parent.glob("*.tmp*"))
 
 
-@only_sqlite
 def test_a_second_restore_keeps_what_the_first_one_kept(oppman: Oppman, site: Site, backup: Path) -> None:
     assert oppman("restore", "--no-input", str(backup)).code == 0
     site.execute("UPDATE accounts_user SET email = 'cat@example.com'")
@@ -105,9 +101,8 @@ def test_a_second_restore_keeps_what_the_first_one_kept(oppman: Oppman, site: Si
     assert (site.folder / "uploads.before-restore-2" / "a" / "picture.png").exists()
 
 
-def test_a_restore_that_fails_between_database_and_uploads_is_reported(
-    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.database("sqlite", "postgresql")
+def test_failure_before_uploads(oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_uploads: StagedUploads) -> None:
         raise OSError(28, "No space left on device")
 
@@ -125,7 +120,6 @@ def test_a_restore_that_fails_between_database_and_uploads_is_reported(
     assert site.upload.read_bytes() == b"picture"
 
 
-@only_sqlite
 def test_a_restore_that_is_refused_leaves_no_marker(oppman: Oppman, site: Site, backup: Path) -> None:
     with closing(sqlite3.connect(site.path)) as other:
         other.execute("SELECT count(*) FROM accounts_user").fetchall()
@@ -133,8 +127,7 @@ def test_a_restore_that_is_refused_leaves_no_marker(oppman: Oppman, site: Site, 
     assert not marker_path(site.settings).exists()
 
 
-@only_sqlite
-def test_start_reports_an_interrupted_restore(
+def test_start_after_interruption(
     site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     marker_path(site.settings).write_text("b.zip\n2026-11-23 09:50 UTC\n")
@@ -142,7 +135,6 @@ def test_start_reports_an_interrupted_restore(
     assert "Run it again: python3 oppman.py restore b.zip." in capsys.readouterr().err
 
 
-@only_sqlite
 @pytest.mark.parametrize(
     ("here", "there"),
     [
@@ -165,14 +157,12 @@ def test_a_backup_of_another_site_is_refused_unless_requested(
     assert oppman("restore", "--no-input", "--from-another-site", path).code == 0
 
 
-@only_sqlite
 def test_a_backup_without_a_site_is_restored(oppman: Oppman, site: Site, backup: Path) -> None:
     rewritten(backup, lambda _members, manifest: manifest.update(site="", base_url=""))
     assert oppman("restore", "--no-input", str(backup)).code == 0
 
 
-@only_sqlite
-def test_a_backup_with_migrations_of_unknown_features_is_refused_unless_requested(oppman: Oppman, site: Site) -> None:
+def test_backup_with_unknown_features_needs_an_option(oppman: Oppman, site: Site) -> None:
     path = str(site.folder / "b.zip")
     site.execute("INSERT INTO alembic_version VALUES ('ferries_0001_initial')")
     assert oppman("backup", path).code == 0
@@ -181,16 +171,12 @@ def test_a_backup_with_migrations_of_unknown_features_is_refused_unless_requeste
     assert oppman("restore", "--no-input", "--from-another-site", path).code == 0
 
 
-@only_sqlite
-def test_uploads_on_a_mount_point_of_their_own_are_refused_before_anything_is_replaced(
-    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mounted_uploads_are_refused(oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "uploads")
     assert "is a mount point" in refused(oppman, "restore", "--no-input", str(backup))
     assert site.emails() == ["bob@example.com"]
 
 
-@only_sqlite
 @pytest.mark.parametrize(("word", "code", "email"), [("yes", 0, "ada@example.com"), ("y", 1, "bob@example.com")])
 def test_it_asks_before_it_replaces_all_data(
     oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch, word: str, code: int, email: str
@@ -201,10 +187,7 @@ def test_it_asks_before_it_replaces_all_data(
     assert "All data in sqlite" in result.out
 
 
-@only_sqlite
-def test_a_file_of_this_machine_is_rehearsed_and_nothing_of_the_site_is_touched(
-    oppman: Oppman, site: Site, backup: Path
-) -> None:
+def test_rehearsal_of_a_local_file_leaves_the_site_alone(oppman: Oppman, site: Site, backup: Path) -> None:
     result = oppman("restore", "--rehearse", str(backup))
     assert (result.code, result.err) == (0, "")
     assert re.fullmatch(rf"Restored as a rehearsal\. {re.escape(str(backup))}: \d+ tables with .*\n", result.out)
@@ -214,15 +197,13 @@ def test_a_file_of_this_machine_is_rehearsed_and_nothing_of_the_site_is_touched(
     )
 
 
-@only_sqlite
 def test_without_anybody_to_ask_it_wants_to_be_told(oppman: Oppman, site: Site, backup: Path) -> None:
     assert oppman("restore", str(backup)).code == 2
     assert site.emails() == ["bob@example.com"]
     assert "none.zip cannot be read: No such file" in refused(oppman, "restore", str(site.folder / "none.zip"))
 
 
-@only_sqlite
-def test_what_cannot_be_trusted_is_refused_before_anything_is_touched(oppman: Oppman, site: Site, backup: Path) -> None:
+def test_corrupted_backups_are_refused(oppman: Oppman, site: Site, backup: Path) -> None:
     """One site for all of it, where nothing of the one before is left."""
     whole = backup.read_bytes()
     before = sorted(path for path in site.folder.rglob("*") if "uploads" in path.parts)
@@ -236,7 +217,6 @@ def test_what_cannot_be_trusted_is_refused_before_anything_is_touched(oppman: Op
         assert [path.name for path in site.path.parent.glob("test.db*")] == ["test.db"], words
 
 
-@only_sqlite
 def test_a_database_that_somebody_has_open_is_left_alone(oppman: Oppman, site: Site, backup: Path) -> None:
     with closing(sqlite3.connect(site.path)) as other:
         other.execute("SELECT count(*) FROM accounts_user").fetchall()
@@ -244,7 +224,6 @@ def test_a_database_that_somebody_has_open_is_left_alone(oppman: Oppman, site: S
     assert site.emails() == ["bob@example.com"]
 
 
-@only_sqlite
 def test_a_disk_that_is_full_is_one_line_and_changes_nothing(oppman: Oppman, site: Site, backup: Path) -> None:
     enlarge(site)
     assert oppman("backup", str(backup)).code == 0
@@ -255,7 +234,6 @@ def test_a_disk_that_is_full_is_one_line_and_changes_nothing(oppman: Oppman, sit
     assert [path.name for path in site.path.parent.glob("test.db*")] == ["test.db"]
 
 
-@only_sqlite
 def test_a_damaged_database_is_replaced_and_kept(oppman: Oppman, site: Site, backup: Path) -> None:
     site.path.write_bytes(b"words, and no database\n" * 1000)
     site.path.with_name("test.db-wal").write_bytes(b"the log of it")
@@ -265,8 +243,7 @@ def test_a_damaged_database_is_replaced_and_kept(oppman: Oppman, site: Site, bac
     assert site.path.with_name("test.db.before-restore-wal").read_bytes() == b"the log of it"
 
 
-@only_sqlite
-def test_the_log_of_a_lost_database_does_not_get_into_the_new_one(oppman: Oppman, site: Site, backup: Path) -> None:
+def test_stale_wal_file_is_not_applied(oppman: Oppman, site: Site, backup: Path) -> None:
     keep = site.folder / "wal"
     with closing(sqlite3.connect(site.path, isolation_level=None)) as other:
         other.execute("UPDATE accounts_user SET email = 'ghost@example.com'")
@@ -277,7 +254,6 @@ def test_the_log_of_a_lost_database_does_not_get_into_the_new_one(oppman: Oppman
     assert site.emails() == ["ada@example.com"]
 
 
-@only_sqlite
 @pytest.mark.skipif(LATEST.feature == "accounts", reason="no feature has migrations of its own")
 def test_a_backup_from_before_a_migration_asks_for_it(oppman: Oppman, site: Site) -> None:
     assert oppman("migrate", LATEST.feature, "zero").code == 0
@@ -320,8 +296,7 @@ def test_settings_of_a_script_are_the_transactions_own() -> None:
     )
 
 
-@only_sqlite
-def test_a_restore_killed_at_any_moment_leaves_the_old_or_the_new(site: Site, backup: Path) -> None:
+def test_killed_restore_leaves_old_or_new(site: Site, backup: Path) -> None:
     seen: list[str] = []
     reports: list[str] = []
     for _ in at_each_step(Work.bring_back, site.work(backup)):
@@ -341,9 +316,7 @@ def test_a_restore_killed_at_any_moment_leaves_the_old_or_the_new(site: Site, ba
 
 
 @only_postgresql
-def test_a_restore_into_postgresql_changes_nothing_before_its_commit_and_then_what_is_ours(
-    site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_postgresql_restore_is_one_transaction(site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary = site.folder / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))

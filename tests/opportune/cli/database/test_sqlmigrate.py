@@ -69,9 +69,7 @@ def changed_books(settings_url: str, folder: Path) -> SampleFeatures:
     return sample
 
 
-def test_the_sql_of_every_migration_does_what_migrate_does(
-    oppman: Oppman, empty_database_url: str, request: pytest.FixtureRequest
-) -> None:
+def test_sql_equals_migrate(oppman: Oppman, empty_database_url: str, request: pytest.FixtureRequest) -> None:
     """What the command shows of one of them is what the function gives of each.
 
     SQLite's are what it executes when it is asked to go there, so of those that go back the last few tell enough.

@@ -21,6 +21,8 @@ from opportune.testing.services.s3 import s3_server, s3_url
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.database.backups import Site, only_postgresql, only_sqlite, programs, refused, site
 
+pytestmark = only_sqlite
+
 __all__ = ["programs", "s3_server", "s3_url", "site"]  # fixtures
 
 
@@ -38,9 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @only_postgresql
 @pytest.mark.usefixtures("programs")
-def test_a_bucket_gets_an_encrypted_backup_that_is_rehearsed_and_brought_back(
-    oppman: Oppman, site: Site, s3_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_encrypted_backup_in_a_bucket(oppman: Oppman, site: Site, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKUP_URL", s3_url)
     monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
     made = oppman("backup")
@@ -65,8 +65,7 @@ def test_a_bucket_gets_an_encrypted_backup_that_is_rehearsed_and_brought_back(
     assert "is encrypted: set BACKUP_PASSPHRASE" in refused(oppman, "restore", "--rehearse", listed["file"])
 
 
-@only_sqlite
-def test_uploads_in_a_bucket_are_in_it_and_those_that_are_missing_come_back(
+def test_bucket_uploads_are_backed_up(
     oppman: Oppman, site: Site, folder: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORAGE_URL", s3_url)
@@ -89,19 +88,14 @@ def test_uploads_in_a_bucket_are_in_it_and_those_that_are_missing_come_back(
 
 @only_postgresql
 @pytest.mark.usefixtures("programs", "folder")
-def test_without_the_right_to_make_databases_a_rehearsal_reads_all_of_a_dump(
-    oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rehearsal_without_createdb_reads_the_dump(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.add("zoë@example.com")
     assert oppman("backup").code == 0
     monkeypatch.setattr(rehearsal, "_create_database", lambda *_: False)
     assert "as they were backed up (read, and not restored: this user may" in oppman("restore", "--rehearse").out
 
 
-@only_sqlite
-def test_what_does_not_arrive_whole_is_told_and_takes_no_older_one_away(
-    oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     monkeypatch.setenv("BACKUP_KEEP", "1 daily")
     for name in ("notes.txt", "other-20260101T000000Z-sqlite.zip", "opportune-20260101T000000Z-sqlite.zip"):
@@ -125,10 +119,7 @@ def test_what_does_not_arrive_whole_is_told_and_takes_no_older_one_away(
     assert refused(oppman, "restore", "--rehearse").startswith(f"{ours[0].name} is not a backup of this program")
 
 
-@only_sqlite
-def test_sites_of_one_name_that_share_a_place_keep_to_their_own_by_their_address(
-    oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_sites_share_a_bucket(oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a site and the one where its changes are tried are, where one has the other's settings."""
     monkeypatch.setenv("BACKUP_KEEP", "1 daily")
     folder.mkdir()
@@ -152,7 +143,6 @@ def test_sites_of_one_name_that_share_a_place_keep_to_their_own_by_their_address
     )
 
 
-@only_sqlite
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
@@ -165,7 +155,7 @@ def test_sites_of_one_name_that_share_a_place_keep_to_their_own_by_their_address
     ],
 )
 @pytest.mark.usefixtures("site", "folder")
-def test_a_place_or_a_setting_that_cannot_be_used_is_one_line_without_a_secret(
+def test_unusable_backup_place_hides_secrets(
     oppman: Oppman, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], words: str
 ) -> None:
     for name, value in environ.items():
@@ -175,11 +165,8 @@ def test_a_place_or_a_setting_that_cannot_be_used_is_one_line_without_a_secret(
     assert "s3cr3t" not in said
 
 
-@only_sqlite
 @pytest.mark.usefixtures("site")
-def test_what_to_restore_has_to_be_said_and_to_be_there(
-    oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_backup_to_restore_must_exist(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert oppman("restore").code == 2
     assert oppman("restore", "x.zip", "--latest").code == 2
     assert oppman("backup", "--keep", "3").code == 2
@@ -214,7 +201,7 @@ def test_the_newest_of_each_day_week_and_month_stay() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 5, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
-def test_what_is_encrypted_is_read_again_and_a_change_or_a_cut_is_noticed(size: int) -> None:
+def test_encryption_detects_changes_and_cuts(size: int) -> None:
     sealed = io.BytesIO()
     writer = EncryptingWriter(sealed, "words")
     writer.write(b"x" * size)

@@ -28,6 +28,8 @@ from opportune.web.rendering import icons
 from opportune.web.rendering.template_errors import calls_in_templates, template_errors
 from tests.opportune.cli.conftest import Oppman
 
+pytestmark = pytest.mark.database("sqlite")
+
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 
@@ -81,7 +83,6 @@ async def test_a_database_without_pgvector_is_told(database: Database) -> None:
         assert await vectors_fault(session, "plpgsql") == "", "which every server has"
 
 
-@pytest.mark.database("sqlite")
 def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str) -> None:
     Path(empty_database_url.removeprefix("sqlite:///")).touch()
     code, out, err = oppman("check", DATABASE_URL=empty_database_url)
@@ -89,7 +90,6 @@ def test_pending_migrations_are_an_error(oppman: Oppman, empty_database_url: str
     assert "accounts.0001_initial" in out
 
 
-@pytest.mark.database("sqlite")
 def test_a_trial_asks_the_mail_server_whether_it_would_let_us_in(oppman: Oppman, database_url: str) -> None:
     url = "smtp://ada:hunter2@127.0.0.1:1"
     assert oppman("check", DATABASE_URL=database_url, MAIL_URL=url).code == 0
@@ -100,7 +100,7 @@ def test_a_trial_asks_the_mail_server_whether_it_would_let_us_in(oppman: Oppman,
     assert "hunter2" not in out
 
 
-def test_a_database_out_of_reach_is_an_error_without_its_password(oppman: Oppman) -> None:
+def test_unreachable_database_hides_the_password(oppman: Oppman) -> None:
     code, out, err = oppman("check", "--deploy", DATABASE_URL="postgresql://user:opensesame@127.0.0.1:1/name")
     assert code == 1
     assert out.count("Nothing answers at 127.0.0.1:1") == 1
@@ -128,9 +128,7 @@ def test_notes_are_printed_before_what_is_wrong(oppman: Oppman) -> None:
     assert "opensesame" not in out
 
 
-def test_a_database_that_is_read_into_memory_is_a_note_and_its_file_has_to_be_there(
-    oppman: Oppman, sqlite_template: Path, tmp_path: Path
-) -> None:
+def test_memory_database_is_a_note(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
     code, out, err = oppman("check", DATABASE_URL=f"sqlite+memory:///{sqlite_template}")
     assert code == 0, out + err
     assert f"note: sqlite+memory:///{sqlite_template} is read into memory and never written. " in out
@@ -193,7 +191,6 @@ def test_an_icon_that_nobody_would_see_is_a_warning(monkeypatch: pytest.MonkeyPa
     assert not finding.is_error
 
 
-@pytest.mark.database("sqlite")
 def test_development_is_not_for_deployment(oppman: Oppman, database_url: str) -> None:
     oppman("createsuperuser", DATABASE_URL=database_url, SUPERUSER_EMAIL=EMAIL, SUPERUSER_PASSWORD=PASSWORD)
     code, out, _ = oppman("check", "--deploy", DATABASE_URL=database_url)
@@ -226,9 +223,7 @@ def test_a_site_that_is_ready_has_no_errors(oppman: Oppman, database_url: str) -
     ("proxies", "header", "words"),
     [("", "", "is empty"), ("*", "", "is *"), ("*", "X-Real-IP", ""), ("10.0.0.1", "", "")],
 )
-def test_proxies_that_hide_visitors_or_believe_them_anything_are_a_warning(
-    proxies: str, header: str, words: str
-) -> None:
+def test_proxy_settings_that_hide_visitors_are_a_warning(proxies: str, header: str, words: str) -> None:
     given = {"trusted_proxies": proxies, "client_address_header": header}
     findings = list(checks.check_proxies(settings_for("sqlite://").model_copy(update=given)))
     assert [(finding.is_error, words in finding.text) for finding in findings] == [(False, True)] * bool(words)
@@ -274,10 +269,7 @@ def test_what_an_endpoint_lacks_is_a_warning(url: str, model: str, key: str, mis
     assert [finding.text.split("without ")[1].split(":")[0].split(",")[0] for finding in findings] == missing
 
 
-@pytest.mark.database("sqlite")
-def test_a_place_of_files_that_takes_none_is_an_error(
-    oppman: Oppman, database_url: str, tmp_path: Path, unused_tcp_port: int
-) -> None:
+def test_unusable_storage_is_an_error(oppman: Oppman, database_url: str, tmp_path: Path, unused_tcp_port: int) -> None:
     (tmp_path / "file").touch()
     for url, words in (
         (f"file:{tmp_path / 'file' / 'uploads'}", f"{tmp_path / 'file'} is no folder"),
@@ -291,10 +283,7 @@ def test_a_place_of_files_that_takes_none_is_an_error(
         assert "s3cr3t" not in out
 
 
-@pytest.mark.database("sqlite")
-def test_a_place_of_backups_that_is_away_is_found_by_trying(
-    oppman: Oppman, database_url: str, unused_tcp_port: int
-) -> None:
+def test_try_reports_unreachable_backup_place(oppman: Oppman, database_url: str, unused_tcp_port: int) -> None:
     given = {"DATABASE_URL": database_url, "BACKUP_URL": f"s3://AK:s3cr3t@127.0.0.1:{unused_tcp_port}/b?tls=false"}
     assert oppman("check", **given).code == 0
     code, out, _ = oppman("check", "--try", **given)
@@ -302,7 +291,6 @@ def test_a_place_of_backups_that_is_away_is_found_by_trying(
     assert f"error: s3://127.0.0.1:{unused_tcp_port}/b does not take or give backups: nobody answers there.\n" in out
 
 
-@pytest.mark.database("sqlite")
 def test_a_misspelt_setting_is_a_warning_and_exit_0(oppman: Oppman, database_url: str, folder: Path) -> None:
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text("DATABASE_ULR=sqlite:///x\nport=8000\nSOMETHING=else\n")
@@ -315,7 +303,6 @@ def test_a_misspelt_setting_is_a_warning_and_exit_0(oppman: Oppman, database_url
     ]
 
 
-@pytest.mark.database("sqlite")
 def test_what_a_feature_looks_at_is_told(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"The shelf of {settings.environment} is empty.", is_error=False)
@@ -326,7 +313,6 @@ def test_what_a_feature_looks_at_is_told(oppman: Oppman, database_url: str, monk
     assert (code, "warning: The shelf of test is empty." in out) == (0, True)
 
 
-@pytest.mark.database("sqlite")
 def test_conflict_markers_are_an_error(oppman: Oppman, database_url: str, folder: Path) -> None:
     (folder / "templates").mkdir()
     (folder / "templates/base.html").write_text("<p>\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> upgrade\n</p>\n")
@@ -336,16 +322,12 @@ def test_conflict_markers_are_an_error(oppman: Oppman, database_url: str, folder
     assert "error: Conflict markers in templates/base.html:2: keep what is right there" in out
 
 
-@pytest.mark.database("sqlite")
-def test_an_example_of_settings_that_is_behind_them_is_a_warning(
-    oppman: Oppman, database_url: str, folder: Path
-) -> None:
+def test_outdated_env_example_is_a_warning(oppman: Oppman, database_url: str, folder: Path) -> None:
     (folder / ".env.example").write_text("# SITE_NAME=\n")
     code, out, _ = oppman("check", DATABASE_URL=database_url)
     assert (code, "warning: .env.example differs from the settings: .venv/bin/python -m" in out) == (0, True)
 
 
-@pytest.mark.database("sqlite")
 def test_models_ahead_of_their_migrations_are_a_warning(oppman: Oppman, database_url: str) -> None:
     table = Table("accounts_extra", Model.metadata, Column("id", Integer, primary_key=True))
     try:

@@ -35,7 +35,7 @@ def test_its_addresses_are_understood() -> None:
     ]
 
 
-def test_its_command_is_the_one_that_says_whether_the_place_takes_files() -> None:
+def test_guide_names_the_storage_check() -> None:
     assert re.findall(r"`python3 oppman\.py (\w+)`", GUIDE) == ["check"]
 
 

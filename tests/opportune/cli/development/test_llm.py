@@ -67,7 +67,7 @@ def test_programs_get_the_list_without_keys(oppman: Oppman) -> None:
     assert "sesame" not in out
 
 
-def test_an_answer_is_what_is_printed_and_its_time_is_told_beside_it(run: Oppman) -> None:
+def test_ask_prints_answer_and_time(run: Oppman) -> None:
     code, out, err = run("llm", "ask", "Hello", "--system", "Repeat:")
     assert (code, out) == (0, "Repeat: Hello!\n")
     assert err.startswith("Polly: first words after 0.0")
@@ -80,7 +80,7 @@ def test_a_question_is_read_from_a_pipe(run: Oppman, monkeypatch: pytest.MonkeyP
     assert run("llm", "ask", "-", "--model", "Quiet").out == "From a file…\n"
 
 
-def test_all_models_are_asked_the_same_and_one_that_refuses_is_told(run: Oppman) -> None:
+def test_all_models_get_the_same_question(run: Oppman) -> None:
     code, out, _ = run("llm", "ask", "Hello", "--all")
     heading, *rows = out.splitlines()
     assert (code, heading.split()) == (1, ["MODEL", "FIRST", "S", "ALL", "S", "TOKENS/S", "TOKENS", "COST", "ANSWER"])
@@ -112,9 +112,7 @@ def test_why_there_is_no_answer_is_one_line_for_the_quiet_too(run: Oppman) -> No
 
 
 @pytest.mark.parametrize("words", [["ask", "Hello"], ["evaluate"]])
-def test_without_a_model_nothing_is_asked_and_one_line_says_how_to_have_one(
-    oppman: Oppman, words: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_model_ask_explains(oppman: Oppman, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LanguageModel, "name", "")
     assert oppman("llm", *words) == (1, "", f"{NOT_CONFIGURED}\n")
 
@@ -143,7 +141,7 @@ def test_answers_are_held_against_what_was_expected(run: Oppman, tmp_path: Path)
     assert run("llm", "evaluate", str(path)).code == 0
 
 
-def test_without_questions_of_its_own_a_project_asks_those_of_the_framework(run: Oppman) -> None:
+def test_default_questions_come_from_the_framework(run: Oppman) -> None:
     results = json.loads(run("llm", "evaluate", "--json").out)
     assert len(results) == 10
     assert "has 10 words" in results[0]["faults"]
@@ -162,7 +160,7 @@ def test_without_a_table_the_one_model_is_told(oppman: Oppman) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_answers_are_switched_off_and_on_for_the_whole_site_with_an_entry_in_the_log(
+async def test_answers_are_switched_off_and_on(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)

@@ -41,16 +41,14 @@ def nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OLLAMA_HOST", raising=False)
 
 
-def test_a_server_is_found_with_the_models_that_a_setting_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_is_found_with_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(200, MODELS) as port:
         monkeypatch.setattr(nearby, "SERVERS", {"Ollama": port})
         assert find_nearby() == [NearbyServer("Ollama", f"http://127.0.0.1:{port}/v1", ["llama3.2:1b"])]
 
 
 @pytest.mark.parametrize("written", ["127.0.0.1:{}", "http://localhost:{}", "0.0.0.0:{}"])
-def test_one_that_is_elsewhere_is_found_by_the_variable_that_it_has(
-    written: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ollama_host_names_another_server(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(200, MODELS) as port:
         monkeypatch.setenv("OLLAMA_HOST", written.format(port))
         assert [server.models for server in find_nearby()] == [["llama3.2:1b"]]
@@ -60,9 +58,7 @@ def test_one_that_is_elsewhere_is_found_by_the_variable_that_it_has(
     ("status", "body"),
     [(404, MODELS), (200, "<h1>Another site</h1>"), (200, "[]"), (200, '{"data": {}}'), (200, '{"data": []}')],
 )
-def test_what_answers_there_and_is_no_model_server_is_left_out(
-    status: int, body: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_servers_are_left_out(status: int, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(status, body) as port:
         monkeypatch.setattr(nearby, "SERVERS", {"Ollama": port})
         assert find_nearby() == []

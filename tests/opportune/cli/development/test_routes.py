@@ -20,7 +20,7 @@ def _site_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "application", lambda: create_app(settings_for("sqlite:///nowhere.db")))
 
 
-def test_addresses_are_listed_in_order_with_methods_name_and_origin(capsys: pytest.CaptureFixture[str]) -> None:
+def test_routes_are_sorted_with_methods_name_and_origin(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["routes"]) == 0
     heading, *lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert heading == ["PATH", "METHODS", "NAME", "FROM"]
@@ -45,7 +45,7 @@ def test_what_is_piped_keeps_each_address_on_one_line(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.count("\n") == 2
 
 
-def test_a_terminal_of_80_columns_shows_everything_without_a_wider_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_routes_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = Terminal()
     monkeypatch.setattr(sys, "stdout", shown)
     monkeypatch.setenv("COLUMNS", "80")

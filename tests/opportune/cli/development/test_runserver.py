@@ -47,9 +47,7 @@ def test_it_names_pending_migrations_and_serves_https_if_asked(tmp_path: Path) -
         assert site.end()[0] == 0
 
 
-def test_it_migrates_first_if_asked_and_serves_by_as_many_workers_as_asked_for(
-    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_migrate_and_workers_options(oppman: Oppman, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     served: list[dict[str, object]] = []
     monkeypatch.setattr(server, "serve", lambda *_, **options: served.append(options))
     words = ("runserver", "--port", "0", "--workers", "2", "--migrate")
@@ -102,9 +100,7 @@ def test_no_input_takes_the_next_free_port(taken_port: str, capsys: pytest.Captu
     assert capsys.readouterr().out == f"Port {taken_port} is taken: using {port}.\n"
 
 
-def test_no_input_in_production_refuses_a_taken_port(
-    oppman: Oppman, taken_port: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_production_refuses_a_taken_port(oppman: Oppman, taken_port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     production = {"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"}
     code, _, err = oppman("runserver", "--no-input", PORT=taken_port, **production)
@@ -204,9 +200,7 @@ def read_only(tmp_path: Path) -> Iterator[Copy]:
         path.chmod(path.stat().st_mode | 0o200)
 
 
-def test_it_runs_from_a_tree_that_nobody_may_write(
-    read_only: Copy, powerless: tuple[str, ...], postgres_server: Postgres
-) -> None:
+def test_read_only_tree_runs(read_only: Copy, powerless: tuple[str, ...], postgres_server: Postgres) -> None:
     url = postgres_server.create_database("read_only_tree")
     environ = {**PRODUCTION, "DATABASE_URL": url}
     with read_only.running("runserver", "--port", "0", "--migrate", environ=environ, before=powerless) as process:

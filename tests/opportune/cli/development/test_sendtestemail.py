@@ -26,9 +26,7 @@ def test_each_address_gets_an_email(oppman: Oppman, tmp_path: Path) -> None:
     assert all("Auto-Submitted: auto-generated" in email for email in emails)
 
 
-def test_in_development_it_is_in_the_mailbox_too(
-    oppman: Oppman, folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_development_mailbox_has_it(oppman: Oppman, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.mail")
     assert oppman("sendtestemail", "ada@example.com").code == 0
     assert len(list(folder.iterdir())) == 1

@@ -70,9 +70,7 @@ def serving(
         ("create_app", {"reload": True}, signal.SIGINT),
     ],
 )
-def test_a_signal_ends_open_streams_and_then_the_server(
-    tmp_path: Path, app: str, options: dict[str, object], number: signal.Signals
-) -> None:
+def test_signal_ends_streams(tmp_path: Path, app: str, options: dict[str, object], number: signal.Signals) -> None:
     with (
         serving(tmp_path, app, options) as site,
         httpx.stream("GET", f"{site.address}/endless", timeout=TIMEOUT_SECONDS) as answer,
@@ -84,7 +82,7 @@ def test_a_signal_ends_open_streams_and_then_the_server(
         assert code == 0
 
 
-def test_of_many_who_connect_at_once_nobody_waits_for_as_many_turns_of_the_loop(tmp_path: Path) -> None:
+def test_many_connections_are_accepted_in_few_loop_turns(tmp_path: Path) -> None:
     many = 2 * MAX_ACCEPTED_PER_TURN
     with serving(tmp_path) as site, ExitStack() as clients:
         assert httpx.get(f"{site.address}/health/live", timeout=TIMEOUT_SECONDS).json() == 0

@@ -15,6 +15,8 @@ from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
 
+pytestmark = pytest.mark.database("sqlite")
+
 CREATE = "from sqlalchemy import text; await session.execute(text('create table t (x int)'))"
 
 
@@ -23,34 +25,29 @@ def _its_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "get_settings", lambda: settings)
 
 
-@pytest.mark.database("sqlite")
 def test_code_may_await_and_has_everything_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shell", "-c", "await asyncio.sleep(0)\nprint(await session.scalar(select(41 + 1)))"]) == 0
     assert capsys.readouterr().out == "42\n"
 
 
-@pytest.mark.database("sqlite")
 def test_every_installed_model_is_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
     models = [model.__name__ for feature in installed_features() for model in feature.models]
     assert main(["shell", "-c", f"print({', '.join(models)})"]) == 0
     assert capsys.readouterr().out.count("<class") == len(models)
 
 
-@pytest.mark.database("sqlite")
 def test_code_on_standard_input_is_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("for x in range(2):\n    print(await asyncio.sleep(0, x))\n"))
     assert main(["shell"]) == 0
     assert capsys.readouterr().out == "0\n1\n"
 
 
-@pytest.mark.database("sqlite")
 def test_only_what_is_committed_is_saved() -> None:
     assert main(["shell", "-c", CREATE]) == 0
     assert main(["shell", "-c", f"{CREATE}; await session.commit()"]) == 0
     assert main(["shell", "-c", CREATE]) == 1
 
 
-@pytest.mark.database("sqlite")
 def test_what_is_committed_may_queue_jobs_as_hooks_do(capsys: pytest.CaptureFixture[str]) -> None:
     queue = "from opportune.jobs import defer; from opportune.jobs.stored_files import delete_files"
     assert main(["shell", "-c", f"{queue}; defer(session, delete_files([])); await session.commit()"]) == 0
@@ -59,7 +56,6 @@ def test_what_is_committed_may_queue_jobs_as_hooks_do(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(("arguments", "prompt"), [([], "IPython"), (["--plain"], "Python")])
-@pytest.mark.database("sqlite")
 def test_who_has_ipython_gets_its_prompt_which_awaits_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], prompt: str
 ) -> None:
@@ -86,10 +82,7 @@ def test_who_has_ipython_gets_its_prompt_which_awaits_too(
         ("def", "SyntaxError: invalid syntax"),
     ],
 )
-@pytest.mark.database("sqlite")
-def test_code_that_fails_shows_its_own_lines_and_is_exit_1(
-    code: str, last: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failing_code_shows_its_traceback(code: str, last: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shell", "-c", code]) == 1
     error = capsys.readouterr().err
     assert error.splitlines()[-1] == last
@@ -97,17 +90,13 @@ def test_code_that_fails_shows_its_own_lines_and_is_exit_1(
     assert "cli/shell.py" not in error
 
 
-@pytest.mark.database("sqlite")
 def test_code_may_choose_the_exit_code() -> None:
     with pytest.raises(SystemExit) as left:
         main(["shell", "-c", "exit(3)"])
     assert left.value.code == 3
 
 
-@pytest.mark.database("sqlite")
-def test_a_database_out_of_reach_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreachable_database_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     unreachable = settings_for("postgresql://somebody:sesame@127.0.0.1:1/site")
     monkeypatch.setattr(shell, "get_settings", lambda: unreachable)
     assert main(["shell", "-c", "1"]) == 1
@@ -116,7 +105,6 @@ def test_a_database_out_of_reach_is_one_line(
     assert "sesame" not in error
 
 
-@pytest.mark.database("sqlite")
 def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     examples = re.findall(r"^python3 oppman\.py (shell .+)$", (PROJECT / "docs/commands.md").read_text(), re.MULTILINE)
     assert examples
@@ -124,6 +112,7 @@ def test_the_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None
         assert main(shlex.split(example)) == 0, capsys.readouterr().err
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_a_mistyped_path_is_one_line_and_nothing_is_made_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from opportune.testing.plugin import settings_for
 
 
 @pytest.mark.database("sqlite")
-def test_pending_migrations_are_named_in_one_line_and_applying_leaves_none(empty_database_url: str) -> None:
+def test_pending_migrations_are_named_until_applied(empty_database_url: str) -> None:
     settings = settings_for(empty_database_url)
     (line,) = startup.inspect_schema(settings).faults
     assert "not applied (accounts.0001_initial" in line
@@ -34,7 +34,7 @@ def test_a_database_of_newer_code_is_told(settings: Settings) -> None:
     "environment",
     ["development", "production"],  # which waits a while for a database that may be waking up
 )
-def test_a_database_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
+def test_unreachable_database_is_one_line(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
     monkeypatch.setattr(startup, "RETRY_TIMEOUT_SECONDS", 0.1)
     settings = settings_for("postgresql://user:opensesame@127.0.0.1:1/name")
     with pytest.raises(OperatorError, match=r"Nothing answers at 127\.0\.0\.1:1") as caught:

@@ -19,9 +19,7 @@ from opportune.testing import plugin
 from tests.opportune.cli.command_server import FEATURES, PYTEST_OPTIONS, command_server
 
 
-def test_arguments_and_options_go_to_pytest_in_the_projects_folder(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_arguments_go_to_pytest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: list[object] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
@@ -67,9 +65,7 @@ def test_parts_of_the_suite_have_options(started: Callable[..., tuple[list[str],
 
 
 @pytest.mark.parametrize("words", [("--project", "--framework"), ("--sqlite", "--postgres")])
-def test_options_that_exclude_each_other_are_one_line(
-    words: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_exclusive_options_are_refused(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", *words]) == 2
     assert f"{words[0]} and {words[1]} exclude each other." in capsys.readouterr().err
 
@@ -120,7 +116,7 @@ def test_what_the_tests_lack_is_one_line_that_installs_it(
     assert capsys.readouterr().err.endswith(installing)
 
 
-def test_the_tests_of_features_need_nothing_that_only_the_frameworks_have() -> None:
+def test_feature_tests_need_only_the_dev_lock() -> None:
     only = packages_of(FRAMEWORK) - packages_of(DEV) - packages_of(BASE)
     modules = [module for module, of in packages_distributions().items() if {plain(name) for name in of} <= only]
     assert {"moto", "boto3", "schemathesis"} < set(modules)

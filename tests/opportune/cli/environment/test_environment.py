@@ -26,7 +26,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_the_first_command_installs_and_others_do_when_that_has_changed_or_its_python_is_gone(machine: Machine) -> None:
+def test_locks_are_installed_when_they_change(machine: Machine) -> None:
     assert machine.run("migrate", "books")[:2] == (0, "ran migrate books\n")
     made, installed = machine.asked.read_text().splitlines()
     assert made.endswith(str(machine.venv))
@@ -75,9 +75,7 @@ def prepared(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (["--version"], [BASE]),
     ],
 )
-def test_a_command_installs_the_locks_that_it_needs(
-    prepared: list[str], arguments: list[str], locks: list[str]
-) -> None:
+def test_command_installs_its_locks(prepared: list[str], arguments: list[str], locks: list[str]) -> None:
     assert environment.prepare(arguments)
     assert prepared == locks
 
@@ -91,9 +89,7 @@ def test_a_command_installs_the_locks_that_it_needs(
         ("PORT=1\nexport SECRETS_FROM='aws:site'", [BASE, AWS]),
     ],
 )
-def test_settings_of_telemetry_and_of_aws_bring_their_locks(
-    machine: Machine, prepared: list[str], lines: str, locks: list[str]
-) -> None:
+def test_settings_bring_their_locks(machine: Machine, prepared: list[str], lines: str, locks: list[str]) -> None:
     (machine.project / ".env").write_text(f"{lines}\n")
     assert environment.prepare(["migrate"])
     assert prepared == locks
@@ -112,7 +108,7 @@ def test_settings_of_telemetry_and_of_aws_bring_their_locks(
         (None, "SECRETS_FROM = aws:a, b # ours", True),
     ],
 )
-def test_the_environment_says_before_the_file_whether_settings_are_kept_at_aws(
+def test_environment_overrides_file_for_aws(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, asked: bool
 ) -> None:
     monkeypatch.setattr(project, "PROJECT", tmp_path)
@@ -123,7 +119,7 @@ def test_the_environment_says_before_the_file_whether_settings_are_kept_at_aws(
     assert environment.asks_aws() is asked
 
 
-def test_a_model_that_cannot_be_had_or_written_is_one_line_and_the_command_runs(machine: Machine) -> None:
+def test_command_runs_without_the_model(machine: Machine) -> None:
     code, output, errors = machine.run("quickstart", FAILS=MODEL)
     assert (code, output) == (0, "ran quickstart\n")
     assert [line for line in errors if not line.endswith("...")] == errors[-1:]
@@ -136,7 +132,7 @@ def test_a_model_that_cannot_be_had_or_written_is_one_line_and_the_command_runs(
     assert errors[0].startswith(f"Cannot install into {machine.venv}: Is a directory. Going on without a local model")
 
 
-def test_to_help_nothing_is_installed_and_dependencies_that_cannot_be_had_are_one_line(machine: Machine) -> None:
+def test_help_installs_nothing(machine: Machine) -> None:
     assert machine.run("--help")[0] == 0
     assert machine.installed() == []
     code, output, errors = machine.run("migrate", FAILS=BASE)
@@ -154,7 +150,7 @@ def test_a_killed_installation_begins_anew(machine: Machine, task: str) -> None:
     assert not (machine.venv / "unfinished").exists()
 
 
-def test_ctrl_c_while_installing_is_quiet_and_the_next_command_begins_anew(machine: Machine) -> None:
+def test_interrupted_installation_starts_again(machine: Machine) -> None:
     os.mkfifo(machine.begun)
     begun = os.open(machine.begun, os.O_RDONLY | os.O_NONBLOCK)
     with machine.start("migrate", WAITS=BASE) as process:
@@ -174,7 +170,7 @@ def test_two_at_once_install_once(machine: Machine) -> None:
     assert machine.installed() == [BASE]
 
 
-def test_an_environment_that_has_the_dependencies_is_used_as_it_is(machine: Machine) -> None:
+def test_environment_with_dependencies_is_used(machine: Machine) -> None:
     assert machine.run("migrate", python=[sys.executable]) == (0, "ran migrate\n", [])
     assert not machine.venv.exists()
 
@@ -205,9 +201,7 @@ def main():
     [([], {}), (["-P"], {}), (["-I"], {}), ([], {"PYTHONSAFEPATH": "1"})],
     ids=["plain", "-P", "-I", "PYTHONSAFEPATH"],
 )
-def test_project_is_found_beside_foreign_app_package(
-    machine: Machine, tmp_path: Path, options: list[str], environ: dict[str, str]
-) -> None:
+def test_foreign_app_package(machine: Machine, tmp_path: Path, options: list[str], environ: dict[str, str]) -> None:
     (tmp_path / "foreign/app").mkdir(parents=True)
     (tmp_path / "foreign/app/__init__.py").write_text(FOREIGN)
     (machine.project / "opportune/cli/main.py").write_text(LOCATE)
@@ -216,7 +210,7 @@ def test_project_is_found_beside_foreign_app_package(
     assert (code, output) == (0, f"{machine.project} {machine.project / 'app'} {int('-I' in options)}\n")
 
 
-def test_a_folder_that_takes_no_environment_is_one_line_and_exit_1(machine: Machine) -> None:
+def test_unwritable_folder_is_one_line(machine: Machine) -> None:
     machine.venv.touch()
     code, _, errors = machine.run("migrate")
     assert (code, len(errors)) == (1, 1)

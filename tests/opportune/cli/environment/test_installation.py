@@ -72,9 +72,7 @@ def install(venv: Path, *packages: str) -> None:
         ("Checked 5 packages in 1ms\n", "Installing requirements.lock: 1 of 1 packages, 0 s"),
     ],
 )
-def test_packages_are_counted_with_pip_and_with_uv(
-    venv: Path, monkeypatch: pytest.MonkeyPatch, log: str, told: str
-) -> None:
+def test_pip_and_uv_packages_are_counted(venv: Path, monkeypatch: pytest.MonkeyPatch, log: str, told: str) -> None:
     monkeypatch.setattr(installation, "time", SimpleNamespace(monotonic=lambda: 7.0))
     install(venv, "alembic-1.20.1", "argon2_cffi-24.0.0", "pip-24.0")
     (venv / LOG).write_text(log)
@@ -137,9 +135,7 @@ class Counted(Progress):
         return 0 if len(self.numbers) == 1 else None
 
 
-def test_progress_without_terminal_repeats_no_line(
-    venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_repeated_line(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(installation, "PLAIN_PROGRESS_SECONDS", 0)
     monkeypatch.setattr(installation, "POLL_SECONDS", 0)
     progress = Counted(venv, [0, 0, 1, 1, 1, 2, 3, 3, 3])
@@ -175,15 +171,13 @@ def test_a_full_disk_is_said_to_be_full(venv: Path, words: str) -> None:
         "  Caused by: invalid peer certificate: UnknownIssuer",
     ],
 )
-def test_an_untrusted_certificate_of_a_proxy_is_named_and_not_the_network(venv: Path, words: str) -> None:
+def test_untrusted_certificate_is_named(venv: Path, words: str) -> None:
     with pytest.raises(InstallError, match="Name the file to trust in PIP_CERT") as caught:
         run(venv, "Installing", "requirements.lock", installer(venv, words, "ERROR: No matching distribution", code=1))
     assert "network" not in str(caught.value)
 
 
-def test_a_disk_so_full_that_the_installer_could_not_say_it_is_said_to_be_full(
-    venv: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_named(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
     with pytest.raises(InstallError, match="The disk is full: make room"):
         run(venv, "Preparing", ".venv", installer(venv, code=1))

@@ -49,9 +49,7 @@ def test_this_machine_is_told_nothing(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == ""
 
 
-def test_what_has_to_be_built_is_told_in_one_line_before_anything_is_installed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_packages_to_build_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(wheels, "kind_of_machine", lambda: INTEL)
     environment.tell_missing_wheels([BASE])
     assert capsys.readouterr().err == (
@@ -60,9 +58,7 @@ def test_what_has_to_be_built_is_told_in_one_line_before_anything_is_installed(
     )
 
 
-def test_what_cannot_even_be_built_is_told_with_a_way_out(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unbuildable_packages_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(wheels, "kind_of_machine", lambda: ARM_WINDOWS)
     environment.tell_missing_wheels([BASE])
     said = capsys.readouterr().err
@@ -72,9 +68,7 @@ def test_what_cannot_even_be_built_is_told_with_a_way_out(
     assert said.count("\n") == 1
 
 
-def test_a_model_that_nobody_has_built_is_done_without(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_model_wheel_is_skipped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(wheels, "kind_of_machine", lambda: ARM_WINDOWS)
     monkeypatch.setattr(environment, "install", lambda lock: pytest.fail(f"{lock} would be built for an hour"))
     environment.install_if_possible(MODEL)

@@ -86,7 +86,7 @@ def test_without_its_tables_it_says_what_to_do(oppman: Oppman, tmp_path: Path) -
     assert (result.code, result.err) == (1, "The database lacks migrations. Run: python3 oppman.py migrate\n")
 
 
-def test_the_address_for_a_cron_service_is_shown_where_it_is_needed(oppman: Oppman, url: str) -> None:
+def test_cron_address_is_shown(oppman: Oppman, url: str) -> None:
     shown = oppman("jobs", "url", DATABASE_URL=url, JOBS="request", BASE_URL="https://site.example/")
     assert (shown.code, shown.out.count("\n")) == (0, 1)
     assert shown.out.startswith("https://site.example/jobs/run?signature=")

@@ -45,7 +45,7 @@ def reading(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> O
     return oppman
 
 
-def test_what_is_set_is_listed_with_where_it_came_from_and_no_secret(project: Path, reading: Oppman) -> None:
+def test_settings_are_listed_with_their_source(project: Path, reading: Oppman) -> None:
     url = f"postgresql://site:{CANARY}@db.example/site"
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\nDATABASE_URL={url}\nPORT=8000\n")
     code, out, err = reading("env", LOG_FORMAT="json")

@@ -76,9 +76,7 @@ def test_a_project_has_no_lock_for_the_tests_of_the_framework(uv: Uv, project: P
     assert not (project / FRAMEWORK).exists()
 
 
-def test_check_names_what_is_out_of_date_and_writes_nothing(
-    uv: Uv, project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_names_outdated_locks(uv: Uv, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lock", "--check"]) == 1
     assert capsys.readouterr().err.startswith(f"Out of date: {BASE}, {MODEL}, {AWS}, {TELEMETRY}, {DEV}, {FRAMEWORK}.")
     assert contents(project) == {"old\n"}
@@ -89,9 +87,7 @@ def test_check_is_content_with_locks_that_would_stay_the_same(uv: Uv) -> None:
     assert main(["lock", "--check"]) == 0
 
 
-def test_without_uv_it_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_uv_is_explained(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     assert main(["lock"]) == 1
     assert DEV in capsys.readouterr().err

@@ -45,9 +45,7 @@ def site_in(said: str) -> str:
     return site
 
 
-def test_it_sets_up_a_site_once_and_serves_it_each_time(
-    tmp_path: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     env_file, places = tmp_path / ".env", {"STORAGE_URL": f"file:{tmp_path}/uploads", "PORT": "0"}
     places["DATABASE_URL"] = f"sqlite:///{tmp_path}/data/app.db"
     # In development a second process would import the site once more, to watch it.
@@ -103,7 +101,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_port_that_is_asked_for_and_taken_ends_it_before_anything_is_done(oppman: Oppman, folder: Path) -> None:
+def test_taken_port_stops_quickstart(oppman: Oppman, folder: Path) -> None:
     with server.reserve("127.0.0.1", 0) as listener:
         listener.listen()
         code, _, err = oppman(*UNATTENDED, "--port", str(listener.getsockname()[1]))
@@ -116,9 +114,7 @@ def test_a_port_that_is_asked_for_and_taken_ends_it_before_anything_is_done(oppm
     ("email", "password", "line"),
     [("nobody", "a long enough one", "nobody is no e-mail address."), ("me@example.org", "sesame", "at least 8")],
 )
-def test_a_superuser_that_cannot_be_ends_it_before_anything_is_done(
-    oppman: Oppman, folder: Path, email: str, password: str, line: str
-) -> None:
+def test_invalid_superuser_stops(oppman: Oppman, folder: Path, email: str, password: str, line: str) -> None:
     code, out, err = oppman(*UNATTENDED, SUPERUSER_EMAIL=email, SUPERUSER_PASSWORD=password)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert line in err
@@ -142,7 +138,7 @@ def test_the_next_free_port_is_taken_if_none_is_asked_for(capsys: pytest.Capture
     assert f"Port {port} is taken: using " in capsys.readouterr().out
 
 
-def test_settings_that_are_there_are_kept_and_a_missing_key_is_added(tmp_path: Path) -> None:
+def test_missing_key_is_added_to_env(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("# mine\nPORT=9000\nSECRET_KEY=")
     assert write_env(path)
@@ -167,7 +163,7 @@ def test_a_file_of_another_user_is_one_line_that_says_so() -> None:
         write_env(path)
 
 
-def test_a_file_in_another_encoding_is_left_to_who_reads_the_settings(tmp_path: Path) -> None:
+def test_env_in_another_encoding_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_bytes(b"SECRET_KEY=\xff\xfe")
     assert not write_env(path)
@@ -181,9 +177,7 @@ def test_each_random_password_is_another() -> None:
     assert first.password != second.password
 
 
-def test_questions_are_asked_again_until_the_answers_will_do(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_questions_are_repeated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     answers = iter(["Me@Example.org", "short", "correct horse", "a typing error", "correct horse", "correct horse"])
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
     assert asked(None, None, settings_for("sqlite://")).password == "correct horse"  # and whose it is has been said
@@ -209,7 +203,7 @@ def test_a_missing_model_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPatc
     assert any("LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in line for line in lines)
 
 
-def test_a_library_that_the_local_model_lacks_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_model_library_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "make_provider", lambda _: "a model")
     monkeypatch.setattr(quickstart, "missing_library", lambda _: "Do this: apt install libgomp1.")
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
@@ -266,7 +260,7 @@ def test_where_nobody_is_asked_a_line_tells_what_could_answer(monkeypatch: pytes
     )
 
 
-def test_an_address_that_is_none_is_asked_again_before_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_email_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["nobody", "me@example.org", "correct horse", "correct horse"])
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(answers))
     assert asked(None, None, settings_for("sqlite://")) == Superuser(

@@ -20,7 +20,7 @@ def project(folder: Path, *paths: str) -> Path:
     return folder
 
 
-def test_the_framework_and_the_shared_files_are_remembered_by_the_hashes_of_git(tmp_path: Path) -> None:
+def test_record_has_git_hashes(tmp_path: Path) -> None:
     released = ("oppman.py", "opportune/web/__init__.py", "requirements-dev.lock", ".github/workflows/tests.yml")
     owned = ("app/books/models.py", "tests/books/test_books.py", "opportune/__pycache__/a.pyc", "README.md")
     record_release(project(tmp_path, *released, *owned), source="https://example.com/o.git", startproject=["shop"])

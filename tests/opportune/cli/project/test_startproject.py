@@ -154,7 +154,7 @@ def assert_ruff_finds_nothing(project: Path, *looked_at: str) -> None:
     output_of(project, tool("ruff"), "format", "-q", "--no-cache", "--check", *looked_at)
 
 
-def test_one_with_all_examples_is_to_linters_mypy_and_tests_what_the_starter_is(projects: dict[str, Path]) -> None:
+def test_project_with_all_examples_passes_its_checks(projects: dict[str, Path]) -> None:
     project = projects["all"]
     here, there = texts_in(PROJECT), texts_in(project)
     assert {name for name in here.keys() | there.keys() if here.get(name) != there.get(name)} == REWRITTEN
@@ -252,7 +252,7 @@ def test_each_key_is_another(projects: dict[str, Path]) -> None:
         ("本棚", "本棚", ""),
     ],
 )
-def test_a_name_is_what_people_read_and_its_folder_what_programs_do(name: str, title: str, folder: str) -> None:
+def test_site_name_and_folder_name(name: str, title: str, folder: str) -> None:
     assert (site_name(name), folder_name(name)) == (title, folder)
 
 

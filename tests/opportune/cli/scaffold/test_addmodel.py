@@ -146,7 +146,7 @@ def test_its_migrations_are_named_after_its_models(made: tuple[Path, RunCommand]
     assert names == ["0001_initial.py", "0002_tag.py", "0003_post.py", "0004_comment.py"]
 
 
-def test_a_model_points_at_one_whose_migration_nobody_has_formatted(made: tuple[Path, RunCommand]) -> None:
+def test_target_migration_may_be_unformatted(made: tuple[Path, RunCommand]) -> None:
     first, _, post, _ = sorted((made[0] / "migrations/versions/blog").glob("*.py"))
     assert "'blog_category'" in first.read_text()
     assert "blog_category.id" in post.read_text()
@@ -341,7 +341,7 @@ def test_what_is_interrupted_or_fails_leaves_nothing(
     assert "nothing was changed" in capsys.readouterr().err or isinstance(error, KeyboardInterrupt)
 
 
-def test_a_file_that_may_not_be_written_is_one_line_and_changes_nothing(
+def test_unwritable_file_changes_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(path: Path, *words: object, **options: object) -> None:
@@ -359,9 +359,7 @@ def test_a_file_that_may_not_be_written_is_one_line_and_changes_nothing(
     assert texts(project) == SAMPLE
 
 
-def test_a_file_that_is_not_as_expected_is_one_line_that_says_what_to_add(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unexpected_file_says_what_to_add(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "app/blog/feature.py").write_text("blog = Feature(name='blog', summary='', models=everything())\n")
     before = texts(project)
     assert main(["addmodel", "blog", "Post", "title:str"]) == 1
@@ -370,9 +368,7 @@ def test_a_file_that_is_not_as_expected_is_one_line_that_says_what_to_add(
     assert texts(project) == before
 
 
-def test_a_name_of_a_module_that_is_something_else_is_one_line(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_meaning_of_a_module_name_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     feature = 'from app.blog.api import router as api\n\nblog = Feature(name="blog", summary="", api=api)\n'
     (project / "app/blog/feature.py").write_text(feature)
     assert main(["addmodel", "blog", "Post", "title:str"]) == 1
@@ -380,7 +376,7 @@ def test_a_name_of_a_module_that_is_something_else_is_one_line(
     assert (project / "app/blog/feature.py").read_text() == feature
 
 
-def test_what_makes_its_personal_data_elsewhere_is_told_what_to_add(
+def test_personal_data_made_elsewhere_is_left_alone(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "app/blog/feature.py").write_bytes(
@@ -418,9 +414,7 @@ def test_a_quiet_one_says_nothing(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_model_of_the_name_of_the_frameworks_teams_is_tested_as_the_projects_own(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_project_model_may_be_called_team(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
     monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", lambda *_arguments: None)
     assert main(["addmodel", "blog", "Team", "name:str"]) == 0

@@ -132,9 +132,7 @@ def test_the_users_of_a_site_stay(project: Path, capsys: pytest.CaptureFixture[s
     assert (project / "app/users/models.py").exists()
 
 
-def test_what_only_a_person_can_mend_is_named_without_its_value(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_leftovers_are_named_without_values(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "books", "--yes"]) == 0
     assert (project / "docs/guide.md").read_text().startswith("- [Notes](notes.md)\n\nIn `app/books/`")
     out = capsys.readouterr().out
@@ -204,9 +202,7 @@ def test_what_other_code_uses_stays_and_the_place_is_named(project: Path, capsys
         write(project, {path: FILES[path]} if path in FILES else {})
 
 
-def test_the_starters_own_docs_and_tests_of_other_books_neither_change_nor_keep_them(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_starter_docs_and_tests_are_ignored(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     of_starter = {
         "docs/tutorial.md": "```diff\n--- a/app/books/models.py\n```\n\nThere is app/books.\n",
         "tests/opportune/shelf/books/api.py": "from app.books import api\n",
@@ -217,9 +213,7 @@ def test_the_starters_own_docs_and_tests_of_other_books_neither_change_nor_keep_
     assert "docs/tutorial.md" not in capsys.readouterr().out
 
 
-def test_the_starters_own_docs_tell_of_an_example_as_long_as_it_is_there(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_starter_docs_lose_entries_of_an_example(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     link = "- A list: [books](../app/books/README.md)\n"
     write(
         project,
@@ -230,9 +224,7 @@ def test_the_starters_own_docs_tell_of_an_example_as_long_as_it_is_there(
     assert "docs/crud.md:2 still names it." in capsys.readouterr().out
 
 
-def test_removing_a_feature_of_the_framework_names_its_line_in_installed(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_framework_feature_names_its_installed_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "teams", "--yes"]) == 1
     told = "There is no feature app/teams. teams is the framework's: all of it here is its line in app/installed.py.\n"
     assert capsys.readouterr().err == told

@@ -91,9 +91,7 @@ def test_the_table_is_named_after_feature_and_thing(project: Path) -> None:
         ("books", "There is tests/books already"),
     ],
 )
-def test_a_bad_name_is_one_line_and_makes_nothing(
-    project: Path, name: str, words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_name_makes_nothing(project: Path, name: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "tests/books").mkdir(parents=True)
     assert main(["startapp", name]) == 1
     error = capsys.readouterr().err
@@ -103,9 +101,7 @@ def test_a_bad_name_is_one_line_and_makes_nothing(
     assert (project / "app/installed.py").read_text() == INSTALLED
 
 
-def test_a_folder_that_takes_no_files_is_one_line_and_leaves_nothing(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unwritable_folder_leaves_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "tests").touch()
     assert main(["startapp", "notes"]) == 1
     assert capsys.readouterr().err.endswith("nothing was changed.\n")

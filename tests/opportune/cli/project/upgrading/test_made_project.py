@@ -54,9 +54,7 @@ def starter(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_project_with_work_of_its_own_is_upgraded_resolved_and_goes_back(
-    tmp_path: Path, starter: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upgrade_and_way_back(tmp_path: Path, starter: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     site, example = tmp_path / "site", next(iter(examples()), "")
     assert startproject(["Reading Circle", str(site), "--with", example]) == 0
     edit(site / "opportune/cli/accounts/prompts.py", "two different passwords", "not the same")

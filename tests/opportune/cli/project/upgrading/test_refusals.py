@@ -34,9 +34,7 @@ from tests.opportune.cli.project.upgrading.releases import (
         ("echo '<<<<<<<' > .opportune.json; git commit -qam broken", ".opportune.json is damaged"),
     ],
 )
-def test_a_project_that_cannot_be_brought_back_is_refused(
-    oppman: Oppman, shop: Path, second: str, state: str, words: str
-) -> None:
+def test_unsaved_project_is_refused(oppman: Oppman, shop: Path, second: str, state: str, words: str) -> None:
     subprocess.run(["sh", "-c", state], cwd=shop, check=True)
     before = snapshot(shop)
     outcome = oppman("upgrade", second, "--yes")
@@ -68,7 +66,7 @@ def test_a_release_that_wants_another_python_is_refused(oppman: Oppman, shop: Pa
     is_refused(oppman("upgrade", second), "Opportune 1.1.0 needs Python 3.99; this is ", shop)
 
 
-def test_a_release_that_makes_no_such_project_any_more_is_refused(oppman: Oppman, shop: Path, second: str) -> None:
+def test_release_without_startproject_is_refused(oppman: Oppman, shop: Path, second: str) -> None:
     write(Path(second), {"oppman.py": "import sys\nsys.exit('There is no example fax.')\n"})
     words = "startproject of Opportune 1.1.0 cannot make this project: There is no example fax."
     is_refused(oppman("upgrade", second), words, shop)

@@ -51,7 +51,7 @@ def in_folder(files: Mapping[str, str]) -> dict[str, str]:
 
 
 @PACKS
-def test_an_archive_is_unpacked_with_the_one_folder_that_hosts_put_around_it(tmp_path: Path, pack: Pack) -> None:
+def test_archive_with_one_top_folder_is_unpacked(tmp_path: Path, pack: Pack) -> None:
     release = fetch_release(str(pack(tmp_path, in_folder(SECOND))), tmp_path / "release")
     assert release.version == "1.1.0"
     assert (release.root / "opportune/web.py").read_text() == SECOND["opportune/web.py"]
@@ -84,9 +84,7 @@ def test_links_and_devices_in_an_archive_are_refused(tmp_path: Path) -> None:
 
 
 @PACKS
-def test_a_bomb_is_refused_before_it_fills_the_disk(
-    tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_archive_bomb_is_refused(tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 2_000_000)
     told = refusal(pack(tmp_path, {**SECOND, "opportune/zeros": "0" * 3_000_000}), tmp_path)
     assert "unpacks to more than 2 MB: it is no release of Opportune." in told
@@ -136,9 +134,7 @@ def test_a_folder_with_a_link_that_leads_out_of_it_is_refused(tmp_path: Path) ->
     assert "has a link that leads out of it (opportune/secrets.py)" in refusal(folder, tmp_path)
 
 
-def test_of_a_git_address_the_newest_release_is_taken_or_that_of_the_tag(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_git_address_takes_newest_release_or_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starter = repository(tmp_path / "starter", FIRST, SECOND)
     assert fetch_release(starter.as_uri(), tmp_path / "newest").version == "1.1.0"
     assert fetch_release(f"{starter.as_uri()}@v1.0.0", tmp_path / "first").version == "1.0.0"
@@ -152,17 +148,13 @@ def test_of_a_git_address_the_newest_release_is_taken_or_that_of_the_tag(
     assert "secret" not in told
 
 
-def test_no_address_runs_a_command_whatever_git_is_allowed_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_git_address_runs_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "ext:file")
     assert "cannot be fetched" in refusal(f"ext::touch {tmp_path}/ran", tmp_path)
     assert not (tmp_path / "ran").exists()
 
 
-def test_git_reads_nothing_that_nobody_writes_and_is_not_waited_for_without_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_git_has_no_input_and_a_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "transport 'fd' not allowed" in refusal("fd::17", tmp_path)
     (tmp_path / "git").write_text("#!/bin/sh\nsleep 3 & wait\n")  # as one that has started another
     (tmp_path / "git").chmod(0o755)

@@ -24,9 +24,7 @@ from tests.opportune.cli.project.upgrading.releases import (
 )
 
 
-def test_the_release_replaces_the_framework_tells_what_to_act_on_and_leaves_the_project_alone(
-    oppman: Oppman, shop: Path, second: str
-) -> None:
+def test_release_replaces_only_the_framework(oppman: Oppman, shop: Path, second: str) -> None:
     code, out, _ = oppman("upgrade", second, "--yes")
     assert code == 0
     assert git(shop, "branch", "--show-current") == "upgrade-1.1.0"
@@ -59,9 +57,7 @@ Next:
     assert (shop / ".git/asked").read_text() == "test --project\n"
 
 
-def test_check_runs_where_no_migration_waits_and_what_fails_says_how_to_go_back(
-    oppman: Oppman, shop: Path, second: str
-) -> None:
+def test_failing_check_names_the_way_back(oppman: Oppman, shop: Path, second: str) -> None:
     shutil.rmtree(Path(second) / "opportune/migrations")
     (shop / ".git/test fails").touch()
     outcome = oppman("upgrade", second, "--yes")
@@ -72,9 +68,7 @@ def test_check_runs_where_no_migration_waits_and_what_fails_says_how_to_go_back(
     assert (shop / ".git/asked").read_text() == "check\ntest --project\n"
 
 
-def test_changes_of_both_are_merged_and_what_its_owner_has_otherwise_stays(
-    oppman: Oppman, shop: Path, second: str
-) -> None:
+def test_changes_of_both_sides_are_merged(oppman: Oppman, shop: Path, second: str) -> None:
     write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
     write(shop, {"opportune/letter.py": FIRST["opportune/letter.py"].replace("letter_9 = 9", "letter_9 = 'own'")})
     write(shop, {"requirements.lock": "fastapi==1.0.5\nhttpx==1.0\nstripe==1.0\n"})
@@ -94,9 +88,7 @@ def test_changes_of_both_are_merged_and_what_its_owner_has_otherwise_stays(
     assert "python3 oppman.py lock adds them" in outcome.out
 
 
-def test_a_conflict_is_left_in_the_file_on_the_branch_and_one_command_goes_back(
-    oppman: Oppman, shop: Path, second: str
-) -> None:
+def test_conflict_stays_on_the_branch(oppman: Oppman, shop: Path, second: str) -> None:
     write(shop, {"opportune/web.py": LINES.replace("line_2 = 2", "line_2 = 'of the shop'")})
     write(shop, {"opportune/fax.py": "wanted = True\n" + FIRST["opportune/fax.py"]})
     (shop / "opportune/mail.py").unlink()
@@ -124,9 +116,7 @@ To be resolved:
     assert (shop / "opportune/__init__.py").read_text() == FIRST["opportune/__init__.py"]
 
 
-def test_an_upgrade_that_is_merged_is_taken_back_by_a_revert_and_can_be_done_again(
-    oppman: Oppman, shop: Path, second: str
-) -> None:
+def test_merged_upgrade_can_be_reverted_and_repeated(oppman: Oppman, shop: Path, second: str) -> None:
     outcome = oppman("upgrade", second, "--yes", "--no-test")
     assert outcome.code == 0
     assert "  python3 oppman.py test --project\n  git switch main" in outcome.out
@@ -158,9 +148,7 @@ def test_the_release_after_next_finds_what_the_last_one_was(oppman: Oppman, shop
     assert "1.1.0" in (cloned / "pyproject.toml").read_text()
 
 
-def test_shared_files_are_asked_for_one_by_one(
-    oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shared_files_are_asked_for(oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["what?", "show", "y", "n", "n"])
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(typer, "prompt", lambda _text: next(answers))
@@ -172,9 +160,7 @@ def test_shared_files_are_asked_for_one_by_one(
     assert (shop / "requirements.lock").read_text() == FIRST["requirements.lock"]
 
 
-def test_a_dry_run_shows_all_of_it_and_nothing_is_changed_either_by_what_is_interrupted_or_asks_nobody(
-    oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dry_run_changes_nothing(oppman: Oppman, shop: Path, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_text: str) -> str:
         raise KeyboardInterrupt
 
@@ -193,15 +179,13 @@ def test_a_dry_run_shows_all_of_it_and_nothing_is_changed_either_by_what_is_inte
     assert git(shop, "branch", "--list", "upgrade*") == ""
 
 
-def test_an_example_that_the_release_has_no_more_is_not_asked_for(tmp_path: Path) -> None:
+def test_removed_example_is_not_requested(tmp_path: Path) -> None:
     (tmp_path / "app/shelf").mkdir(parents=True)
     assert still_there(["Shop", "--with", "chat,shelf"], tmp_path) == ["Shop", "--with", "shelf"]
     assert still_there(["Shop", "--with", ""], tmp_path) == ["Shop", "--with", ""]
 
 
-def test_without_a_source_it_takes_the_newest_release_from_where_the_last_one_came_from(
-    oppman: Oppman, shop: Path, tmp_path: Path
-) -> None:
+def test_default_source_is_the_last_one(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
     assert oppman("upgrade").code == 2
     address = repository(tmp_path / "starter", FIRST, SECOND).as_uri()
     assert oppman("upgrade", f"{address}@v1.0.0")[:2] == (0, "This project stands on 1.0.0 already.\n")
@@ -209,9 +193,7 @@ def test_without_a_source_it_takes_the_newest_release_from_where_the_last_one_ca
     assert oppman("upgrade")[:2] == (0, "This project stands on 1.1.0 already.\n")
 
 
-def test_where_the_projects_git_has_lost_what_was_released_the_tags_of_the_source_have_it(
-    oppman: Oppman, shop: Path, tmp_path: Path
-) -> None:
+def test_base_comes_from_the_tags_of_the_source(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
     write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
     shutil.rmtree(shop / ".git")
     git(shop, "init", "--quiet", "--initial-branch", "main")
@@ -220,9 +202,7 @@ def test_where_the_projects_git_has_lost_what_was_released_the_tags_of_the_sourc
     assert (shop / "opportune/web.py").read_text().count(" = 'of the ") == 2
 
 
-def test_where_nobody_has_what_was_released_the_places_that_differ_are_marked(
-    oppman: Oppman, shop: Path, second: str
-) -> None:
+def test_without_a_base_differences_are_marked(oppman: Oppman, shop: Path, second: str) -> None:
     write(shop, {"opportune/web.py": LINES.replace("line_9 = 9", "line_9 = 'of the shop'")})
     shutil.rmtree(shop / ".git")
     git(shop, "init", "--quiet", "--initial-branch", "main")
@@ -233,7 +213,7 @@ def test_where_nobody_has_what_was_released_the_places_that_differ_are_marked(
 
 
 @pytest.mark.parametrize("has_history", [True, False])
-def test_a_plain_clone_is_upgraded_with_its_guides_and_gets_a_record(
+def test_plain_clone_is_upgraded_with_its_guides(
     oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_history: bool
 ) -> None:
     starter = repository(tmp_path / "starter", FIRST, SECOND)
@@ -257,9 +237,7 @@ def test_a_plain_clone_is_upgraded_with_its_guides_and_gets_a_record(
     assert (record.version, "docs/web.md" in record.files) == ("1.1.0", True)
 
 
-def test_a_project_in_a_folder_of_its_repository_is_upgraded_there(
-    oppman: Oppman, tmp_path: Path, second: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_project_in_a_subfolder(oppman: Oppman, tmp_path: Path, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = project(tmp_path / "all/site")
     shutil.rmtree(shop / ".git")
     git(shop.parent, "init", "--quiet", "--initial-branch", "main")
