@@ -90,10 +90,6 @@ class AdapterView(ModelView):
     def has_formatter(self, name: str, *, in_list: bool) -> bool:
         return name in (self._list_formatters if in_list else self._detail_formatters)
 
-    def format_value(self, value: Any) -> Any:
-        """How a value of its type is shown in lists."""
-        return self._default_formatter(value)
-
     # Queries
 
     async def fetch_rows(self, statement: Any) -> list[Any]:

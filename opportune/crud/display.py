@@ -1,4 +1,4 @@
-"""Values of rows as people read them, by their kind."""
+"""Display of values by their type. Lists and details of the admin use it with formats of their own."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,15 +32,16 @@ CODE = Markup("<code>{}</code>")
 LINES = Markup('<span class="lines">{}</span>')
 
 
-def format_value(value: Any) -> str:
-    """A value by its own type. What is not there is nothing."""
-    if known := FORMATS.get(type(value)):
-        return known(value)
-    return next((show for kind, show in FORMATS.items() if isinstance(value, kind)), str)(value)
+def format_value(value: Any, formats: Mapping[type[Any], Format] | None = None) -> str:
+    """Format a value by its type. None becomes an empty text by default."""
+    formats = FORMATS if formats is None else formats
+    if exact := formats.get(type(value)):
+        return exact(value)
+    return next((format_ for type_, format_ in formats.items() if isinstance(value, type_)), str)(value)
 
 
 def format_all(values: Sequence[Any], own: Format) -> Sequence[str]:
-    """Values of one column; plain ones of one type all at once."""
+    """Format the values of one column. Texts without line breaks are returned as they are."""
     kinds = [*{*map(type, values)}] if own is format_value else []
     if kinds == [str] and "\n" not in "".join(values):
         return values
@@ -48,7 +49,7 @@ def format_all(values: Sequence[Any], own: Format) -> Sequence[str]:
 
 
 def format_for(field: FieldInfo | None) -> Format:
-    """How the values of a field are shown: by what it says of itself, else by their type."""
+    """Return the format of a field: by its annotation, else by the type of each value."""
     if field is None:
         return format_value
     options = options_of(field)
@@ -60,7 +61,7 @@ def format_for(field: FieldInfo | None) -> Format:
 
 
 def format_file(file: File, address: str = "") -> str:
-    """A picture, or a link to a file; nothing where only its address for one person would open it."""
+    """Return an image or a link to a file. It is empty if the file is not public and has no address for the user."""
     if not file or not (address or is_public(file)):
         return ""
     if not isinstance(file, Image):
@@ -74,9 +75,9 @@ def thumbnail_rendition(image: Image) -> str:
 
 
 def name_of(row: Any) -> str:
-    """What a row is called: as its class says it (`__str__`), else by its first words, else by its number.
+    """Return the title of a row: its `__str__`, else its first short text, else its number.
 
-    Users have their names, not what their class says: an e-mail address is for themselves and the admin.
+    The title of a user is the short name, because `__str__` may show the e-mail address to other users.
     """
     if isinstance(row, User):
         return row.get_short_name() or f"User {row.id}"
@@ -86,17 +87,17 @@ def name_of(row: Any) -> str:
 
 
 async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
-    """What rows are called; what their classes look up for it may be read from the database."""
+    """Return the titles of rows. Their `__str__` may load related rows."""
     return await session.run_sync(lambda _: [name_of(row) for row in rows])
 
 
 def naming_column(model: type[Any]) -> str:
-    """The first short text that everybody may know, by which people tell rows apart; empty where there is none."""
+    """Return the first short text that every reader may see, or an empty text."""
     return next(iter(short_texts(shape_of(model))), "")
 
 
 def format_number(value: float) -> str:
-    """With commas between thousands, and no more than two digits after the point."""
+    """Format a number with thousands separators and at most two decimal places."""
     return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
@@ -123,4 +124,4 @@ FORMATS: Mapping[type[Any], Format] = {
     dict: lambda value: CODE.format(json.dumps(value, ensure_ascii=False)),
     Model: name_of,
 }
-"""A kind stands before those of which it is one: each value takes the first that it is."""
+"""Subclasses come before their bases: the first matching type is used."""

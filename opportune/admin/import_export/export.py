@@ -18,7 +18,7 @@ from opportune.admin.authorization import may_see
 from opportune.admin.import_export.names import NamedColumn, join_names, named_columns
 from opportune.admin.log import audit
 from opportune.admin.protocols import View
-from opportune.db.columns import choices_of, title_of
+from opportune.db.columns import title_of
 
 Pieces = AsyncIterator[Sequence[Any]]
 Columns = Mapping[str, NamedColumn | None]
@@ -106,8 +106,7 @@ async def file_value(view: View, row: Any, name: str, named: NamedColumn | None)
         return names if named.is_many else names[0] if names else None
     if name in view.many_to_many:
         return ", ".join(sorted(map(title_of, getattr(row, name))))
-    # SQLAdmin gives an Enum's name, which is not what filters and forms call it.
-    value = getattr(row, name) if choices_of(view.model, name) else await view.get_prop_value(row, name)
+    value = await view.get_prop_value(row, name)
     if isinstance(value, list):
         return [_title(each) for each in value] if "." in name else JsonList(value)
     return value

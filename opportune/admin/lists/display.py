@@ -1,7 +1,6 @@
-"""How the values of a row are shown: references by name, choices in words, files by themselves."""
+"""Values of a row in lists and details: links to related rows, labels of choices, files."""
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from typing import Any, ClassVar
 
 from markupsafe import Markup
@@ -19,6 +18,7 @@ from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
 from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView
+from opportune.crud.display import format_value
 from opportune.db.columns import choice_label, choices_of, label_of, title_of
 from opportune.db.paths import values_at
 from opportune.fields.display import display
@@ -27,122 +27,109 @@ from opportune.fields.files import FileColumn
 
 class DisplayMixin(AdapterView):
     file_columns: ClassVar[Mapping[str, FileColumn]] = {}
-    """Columns that hold the name of a stored file. The form keeps, replaces and clears what is there."""
+    """Columns that hold the name of a stored file. The form can keep, replace and clear it."""
 
     fieldsets: ClassVar[Sequence[Fieldset]] = ()
-    """Groups of columns with a title, in forms and details. What is in none comes last."""
+    """Groups of columns with a title, in forms and details. Columns without a group come last."""
 
     list_parameters: ClassVar[Sequence[str]] = ()
-    """Query parameters that your `list_query` reads. A list refuses those that it does not know."""
+    """Query parameters that your `list_query` reads. A list refuses unknown parameters."""
 
     files: Mapping[str, FileColumn]
-    """Those, and the fields of the model that hold files by their type."""
+    """These columns, and the fields of the model whose type is a file."""
     references: dict[str, ForeignKeyLookup]
     many_to_many: dict[str, ManyToManyLookup]
     lookups: dict[str, ForeignKeyLookup]
-    """Of both."""
+    """Those of references, many-to-many relationships and filters."""
     site: ClassVar[Site]
 
     def is_visible(self, request: Request) -> bool:
-        """In the menu, which leads to the list."""
+        """Return whether the menu has a link to the list."""
         return self.has_permission(request, Action.LIST)
 
     def default_labels(self) -> dict[str, str]:
-        """What people call columns, relationships, and the paths and properties that lists, details and search name."""
+        """Return labels of columns, relationships, and the paths and properties of lists, details and search."""
         named = (*self.list_names, *self.details_names, *self.search_names)
         names = (*(attribute.key for attribute in self.mapper.attrs), *named)
         return {name: label_of(name) for name in names} | titles_of(self.model)
 
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
-        """Find out what the rows that a column points at are called, in one query."""
+        """Load the titles of the rows that a column refers to, in one query."""
         ids = {getattr(row, column) for row in rows} - {None}
         known = await self.references[column].rows(list(ids)) if ids else []
         names: dict[Any, str] = getattr(request.state, f"names_{self.identity}_{column}", {})
         setattr(request.state, f"names_{self.identity}_{column}", names | {row.id: title_of(row) for row in known})
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
-        """A value by its name; by a path such as `author.name` those of all rows that it leads to."""
-        return values_at(obj, prop) if "." in prop else await super().get_prop_value(obj, prop)
+        """Return a value by its name, or all values at the end of a path such as `author.name`."""
+        if "." in prop:
+            return values_at(obj, prop)
+        # SQLAdmin would return the name of an Enum, which filters and forms do not use.
+        return getattr(obj, prop) if choices_of(self.model, prop) else await super().get_prop_value(obj, prop)
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if request and not self.has_formatter(prop, in_list=True) and self._is_special(prop):
-            return self._plain(obj, prop), await self._special(obj, prop, request)
-        value, shown = await super().get_list_value(obj, prop, request)
-        return value, truncate(shown if self.has_formatter(prop, in_list=True) else self._in_words(prop, value, shown))
+        if self.has_formatter(prop, in_list=True):
+            value, text = await super().get_list_value(obj, prop, request)
+        else:
+            value, text = await self._formatted(obj, prop, request, self.column_type_formatters)
+        return value, truncate(text)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if request and not self.has_formatter(prop, in_list=False) and self._is_special(prop):
-            if prop in self.references:
-                await self.name_references(request, prop, [obj])
-            return self._plain(obj, prop), await self._special(obj, prop, request)
-        value, shown = await super().get_detail_value(obj, prop, request)
-        return value, shown if self.has_formatter(prop, in_list=False) else self._in_words(prop, value, shown)
+        if self.has_formatter(prop, in_list=False):
+            return await super().get_detail_value(obj, prop, request)
+        if request and prop in self.references:
+            await self.name_references(request, prop, [obj])
+        return await self._formatted(obj, prop, request, self.column_type_formatters_detail)
 
-    def _in_words(self, prop: str, value: Any, shown: Any) -> Any:
-        """What the type of the field says of its value, if it says anything."""
-        info = getattr(self.model, "model_fields", {}).get(prop)
-        words = display(info, value) if info else value
-        return shown if words is value else words
-
-    def _plain(self, obj: Any, prop: str) -> Any:
-        return None if prop in self.many_to_many or "." in prop else getattr(obj, prop)  # which may not be loaded
-
-    def _is_special(self, prop: str) -> bool:
-        known = (self.references, self.many_to_many, self.files)
-        return "." in prop or any(prop in names for names in known) or bool(choices_of(self.model, prop))
-
-    async def _special(self, obj: Any, prop: str, request: Request) -> str:
+    async def _formatted(self, obj: Any, prop: str, request: Any, formats: Any) -> tuple[Any, Any]:
         if "." in prop:
-            return Markup(", ").join(self._at_path(value, request) for value in values_at(obj, prop)) or EMPTY_CELL
-        if prop in self.files:
-            return await render_file(request.app.state.storage, self.files[prop], getattr(obj, prop))
-        if prop in self.many_to_many:
+            texts = (truncate(self._related(value, request, formats)) for value in values_at(obj, prop))
+            return None, Markup(", ").join(texts) or EMPTY_CELL
+        if prop in self.many_to_many:  # which may not be loaded
             rows = await self.linked_rows(obj, prop)
-            return (
-                Markup(", ").join(link_to(self.lookups[prop].view, row.id, title_of(row), request) for row in rows)
-                or EMPTY_CELL
-            )
-        if getattr(obj, prop) is None:
-            return EMPTY_CELL
-        return self._link(obj, prop, request) if prop in self.references else choice_label(getattr(obj, prop))
+            return None, Markup(", ").join(self._related(row, request, formats) for row in rows) or EMPTY_CELL
+        value = await self.get_prop_value(obj, prop)
+        if prop in self.files:
+            return value, await render_file(request.app.state.storage, self.files[prop], value)
+        if prop in self.references and value is not None:
+            names = getattr(request.state, f"names_{self.identity}_{prop}")
+            return value, link_to(self.lookups[prop].view, value, names.get(value, value), request)
+        if value is not None and choices_of(self.model, prop):
+            return value, choice_label(value)
+        info = getattr(self.model, "model_fields", {}).get(prop)
+        return value, format_value(display(info, value) if info else value, formats)
 
-    def _at_path(self, value: Any, request: Request) -> Any:
-        if isinstance(value, Enum):
-            return choice_label(value)
+    def _related(self, value: Any, request: Request, formats: Any) -> Any:
+        """Return a link to a related row, or the text of another value."""
         if inspect(value, raiseerr=False) is None:
-            return truncate(self.format_value(value))
+            return format_value(value, formats)
         return link_to(self.site.view_for_model(type(value)), value.id, title_of(value), request)
 
-    def _link(self, obj: Any, prop: str, request: Request) -> Markup:
-        number = getattr(obj, prop)
-        names = getattr(request.state, f"names_{self.identity}_{prop}")
-        return link_to(self.lookups[prop].view, number, names.get(number, number), request)
-
     async def linked_rows(self, obj: Any, prop: str) -> Sequence[Any]:
-        """What a row is linked with, which may be loaded."""
+        """Return the related rows of a many-to-many relationship, which may be loaded."""
         if prop in inspect(obj).unloaded:
             return await self.many_to_many[prop].linked(obj)
         return sorted(getattr(obj, prop), key=title_of)
 
     async def title_for(self, request: Request, row: Any) -> str:
-        """What a row is called, for whoever may see it; its number for who may only do something to it."""
+        """Return the title of a row, or only its number if the user may not see it."""
         return title_of(row) if await may_see(request, self) else f"{self.name} {get_object_identifier(row)}"
 
     def links(self, request: Request, row: Any) -> Sequence[tuple[str, str]]:
-        """More that can be done with a row: labels and addresses of buttons on its pages."""
+        """Return labels and addresses of more buttons on the pages of a row."""
         return ()
 
     def actions_for(self, request: Request, row: Any) -> dict[str, str]:
-        """Which actions the row's page offers: labels by slug."""
+        """Return the labels of the actions on the row's page, by slug."""
         return self.visible_actions(request, in_detail=True)
 
     def site_url(self, row: Any) -> str:
-        """The row's own page on the site, or nothing where it has none."""
+        """Return the address of the row's page on the site, or an empty text."""
         return ""
 
 
 def link_to(view: View | None, number: int, title: object, request: Request) -> Markup:
-    """What a row is called, as a way to its page for whoever may open it."""
+    """Return the title of a row, as a link if the user may open its page."""
     if view is None or not view.has_permission(request, Action.DETAILS):
         return Markup("{}").format(title)
     address = request.url_for("admin:details", identity=view.identity, pk=number)

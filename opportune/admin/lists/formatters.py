@@ -1,11 +1,15 @@
-"""How values look in lists and details."""
+"""Formats of values in lists and details, which differ from those of `crud` for a few types."""
 
-from datetime import date, datetime
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from markupsafe import Markup
 
-from opportune.web.time_zone import format_date, format_time
+from opportune.crud.display import FORMATS
+from opportune.db.columns import title_of
+from opportune.db.model import Model
+from opportune.web.time_zone import format_time
 
 MAX_CELL_LENGTH = 80
 
@@ -14,15 +18,19 @@ NO = Markup('<i class="ti ti-x text-secondary d-print-none" title="No"></i><span
 EMPTY_CELL = Markup('<span class="text-secondary">&ndash;</span>')
 
 FORMATTERS: dict[type[Any], Any] = {
+    **FORMATS,
     type(None): lambda _: EMPTY_CELL,
     bool: lambda value: YES if value else NO,
     datetime: format_time,
-    date: format_date,
+    str: lambda value: value,  # shortened by `truncate`
+    float: str,  # with all digits
+    Decimal: str,
+    Model: title_of,
 }
 
 
 def truncate(value: Any) -> Any:
-    """A long text for a table's cell; what is written as HTML already stays whole."""
+    """Shorten a long text for a table cell. HTML (`Markup`) stays whole."""
     if isinstance(value, str) and not isinstance(value, Markup) and len(value) > MAX_CELL_LENGTH:
         return value[: MAX_CELL_LENGTH - 1].rstrip() + "…"
     return value
