@@ -1,4 +1,4 @@
-"""Where the admin is in the site. What it imports comes when somebody first asks for it: most visitors do not."""
+"""The admin's place in the site. The admin is imported and built on its first request."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ ADMIN_PATH = "/admin"
 
 
 def add_admin(app: FastAPI) -> None:
-    """Put the admin with the views of every feature into the site."""
+    """Add the admin with the views of every feature to the site."""
     admin = AdminWhenAsked(app)
     app.router.routes.append(Route(ADMIN_PATH, _to_index, methods=["GET"], include_in_schema=False))
     middleware = [
@@ -33,7 +33,7 @@ def add_admin(app: FastAPI) -> None:
 
 
 class AdminWhenAsked:
-    """The admin, made when somebody first asks for a page of it or for its routes."""
+    """The admin, built on the first request for one of its pages or routes."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
@@ -41,9 +41,9 @@ class AdminWhenAsked:
 
     @cached_property
     def site(self) -> Any:
-        from opportune.admin.site import make_site  # noqa: PLC0415 - SQLAdmin, forms and views: a tenth of the start
+        from opportune.admin.site import make_site  # noqa: PLC0415 - SQLAdmin and forms import slowly
 
-        return make_site(self.app)
+        return make_site(self.app, ADMIN_PATH)
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -51,7 +51,7 @@ class AdminWhenAsked:
         return routes
 
     async def load(self) -> None:
-        """Make it, without keeping others waiting for what it imports."""
+        """Build the admin in a thread, so that its imports do not block the event loop."""
         if "site" not in vars(self):
             async with self.making:
                 await asyncio.to_thread(getattr, self, "site")
@@ -65,9 +65,9 @@ class AdminWhenAsked:
 
 
 def add_icons(features: Sequence[Feature]) -> None:
-    """Have in the sheet of icons those that features declare: of the navigation, and of views that they list.
+    """Add the icons of navigation links and listed views to the icon sheet.
 
-    The sheet is made from the modules of other views without importing them, or has theirs with the admin.
+    Icons of views in modules are found in their source, or added with the admin.
     """
     icons.add(*(link.icon for feature in features for link in feature.navigation))
     for feature in features:

@@ -1,11 +1,10 @@
-"""What can be granted: the names of models and pages, and what may be done with each; names of nothing are told."""
+"""Permissions that groups and routes can name, with a message for each name that does not exist."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from itertools import chain, starmap
-from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -21,53 +20,49 @@ MAX_GROUP_NAME = 150
 
 
 class Permissions:
-    """Of a site with these features. Is at `app.state.permissions`."""
+    """Permissions of a site with these features, at `app.state.permissions`."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self.features = features
 
     @cached_property
     def actions(self) -> Mapping[str, AbstractSet[str]]:
-        """What can be granted, by the names of models and pages as in the admin's addresses."""
-        from opportune.admin.sqladmin_adapter import action_slugs  # noqa: PLC0415 - as in `_view_classes`
-
+        """Actions that a group can be granted, by the identity of models and pages."""
         known: dict[str, set[str]] = {name: set(ACTIONS) for name in self._models}
-        for view in self._view_classes:
-            if view.identity:
-                slugs = {f"action:{slug}" for slug in action_slugs(view)}
-                known[view.identity] = known.get(view.identity, set()) | set(ACTIONS) | slugs
+        for identity, actions, _ in self._views:
+            known[identity] = known.get(identity, set()) | set(ACTIONS) | actions
         return known
 
     @cached_property
     def _models(self) -> AbstractSet[str]:
         return {identity_of(model) for feature in self.features for model in feature.models}
 
-    @property
-    def _view_classes(self) -> Iterator[Any]:
-        from opportune.admin.site import view_classes  # noqa: PLC0415 - the admin: a start that needs it not is shorter
+    @cached_property
+    def _views(self) -> Sequence[tuple[str, AbstractSet[str], bool]]:
+        from opportune.admin.view_classes import grantable_views  # noqa: PLC0415 - SQLAdmin and forms import slowly
 
-        return (view for view, _ in view_classes(self.features))
+        return list(grantable_views(self.features))
 
     def require(self, identity: str, action: str) -> None:
-        """Raise OperatorError where nobody can be granted this, with the name that was meant."""
+        """Raise OperatorError for an unknown permission, with a suggestion."""
         if fault := self.fault(identity, action):
             raise OperatorError(fault)
 
     def fault(self, identity: str, action: str) -> str:
-        """What is wrong with asking whether somebody may do this, in a line; empty if it can be granted."""
+        """Return why this permission does not exist, in one line; empty if it exists."""
         if (identity in self._models and action in ACTIONS) or action in self.actions.get(identity, ()):
             return ""
         return f"may({identity!r}, {action!r}): {fault}" if (fault := self._fault(identity, action)) else ""
 
     def require_known(self) -> None:
-        """Raise OperatorError for the first name of nothing in a group or a route."""
-        # Which routes ask is found out only where one asks for what is not there: it means to analyse them all.
+        """Raise OperatorError for the first unknown permission of a group or a route."""
+        # Routes are analysed only if one of them names an unknown permission: that is slow.
         routes = self._route_faults() if any(starmap(self.fault, needs)) else ()
         if fault := next(chain(self._group_faults(), routes), ""):
             raise OperatorError(fault)
 
     def shipped_grants(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:
-        """What features ship, by group: pairs of a model and an action. What no installed model has is left out."""
+        """Grants that features ship, by group: pairs of a model and an action that exist on this site."""
         found: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for group, identity, actions in self._shipped():
             known = self.actions.get(identity, set())
@@ -75,7 +70,7 @@ class Permissions:
         return found
 
     def faults(self) -> Iterator[str]:
-        """A line for each group of a feature, and each need of a route, that names something which is not there."""
+        """Yield a line for each unknown permission of a group or a route."""
         yield from self._group_faults()
         yield from self._route_faults()
 
@@ -96,15 +91,13 @@ class Permissions:
                     yield f"{path}: {fault}"
 
     def _shipped(self) -> Iterator[tuple[str, str, Sequence[str]]]:
-        """Group, model and actions."""
+        """Yield group, model and actions."""
         for feature in self.features:
             for group, grants in feature.groups.items():
                 yield from ((group, identity, _several(actions)) for identity, actions in grants.items())
 
     def _group_fault(self, identity: str, action: str) -> str:
-        from opportune.admin.authorization import SuperuserOnly  # noqa: PLC0415 - as in `_view_classes`
-
-        if any(view.identity == identity and issubclass(view, SuperuserOnly) for view in self._view_classes):
+        if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._views):
             return f"{identity} is for superusers alone."
         return self._fault(identity, action)
 
@@ -122,7 +115,7 @@ def _several(actions: str | Sequence[str]) -> Sequence[str]:
 
 
 def _needs(feature: Feature) -> Iterator[tuple[str, str, str]]:
-    """The path of each route that says what its visitors may, and what."""
+    """Yield path, model and action of each route that requires a permission."""
     for routers in (feature.pages, feature.api):
         for router in several(routers):
             for route in router.routes:

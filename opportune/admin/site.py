@@ -1,8 +1,7 @@
 """The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from importlib import import_module
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -17,9 +16,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from opportune.admin.accounts.credentials import ACCOUNTS
-from opportune.admin.accounts.groups import GROUPS
-from opportune.admin.accounts.users import UserAdmin
 from opportune.admin.authorization import Authorization, may_look_up
 from opportune.admin.dashboard.dashboard import Dashboard
 from opportune.admin.forms.fieldsets import group_fields
@@ -28,20 +24,15 @@ from opportune.admin.import_export.export import export_page
 from opportune.admin.import_export.import_view import import_page
 from opportune.admin.lists.actions import list_url, with_confirmation
 from opportune.admin.lists.related import related_rows
-from opportune.admin.log.history import LogAdmin, history_page
-from opportune.admin.mount import ADMIN_PATH
-from opportune.admin.operations.cache import CacheAdmin
-from opportune.admin.operations.jobs import JobAdmin
-from opportune.admin.operations.view import OperationsAdmin
+from opportune.admin.log.history import history_page
 from opportune.admin.options import inlines_without_view
 from opportune.admin.persistence.deletion import delete_page
 from opportune.admin.sqladmin_adapter import AdapterSite
-from opportune.admin.status.view import StatusAdmin
+from opportune.admin.view_classes import view_classes
 from opportune.admin.views import AdminView
 from opportune.db.columns import title_of
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.feature import Feature
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons
 from opportune.web.rendering.flash import flashed
@@ -55,43 +46,9 @@ PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "PO
 """Methods of routes that are pages here: SQLAdmin's own are for its scripts."""
 
 
-def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
-    """Those of the framework and of the features, and whose each is."""
-    own = [(view, feature.name) for feature in features for view in views_of(feature)]
-    users = [each for each in own if issubclass(each[0], UserAdmin)]
-    yield from users or [(UserAdmin, "")]
-    for view in (*ACCOUNTS, *GROUPS, StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
-        yield view, ""
-    yield from (each for each in own if each not in users)
-
-
-def views_of(feature: Feature) -> Sequence[Any]:
-    """Those that it lists, or those that its module declares, as they stand there.
-
-    Raises:
-        OperatorError: there is no such module.
-    """
-    if not isinstance(feature.admin, str):
-        return feature.admin
-    try:
-        module = import_module(feature.admin)
-    except ModuleNotFoundError as error:
-        if not f"{feature.admin}.".startswith(f"{error.name}."):
-            raise  # something that the module itself imports
-        raise OperatorError(f"Feature({feature.name!r}, admin={feature.admin!r}): there is no such module.") from error
-    return [each for each in vars(module).values() if _is_view(each) and each.__module__ == module.__name__]
-
-
-def _is_view(value: object) -> bool:
-    """Whether it is one to show: no base of others, which has no model."""
-    if not (isinstance(value, type) and issubclass(value, BaseView)):
-        return False
-    return not issubclass(value, ModelView) or hasattr(value, "model")
-
-
-def make_site(app: FastAPI) -> "AdminSite":
-    """The admin with the views of every feature."""
-    site = AdminSite(app.state.database, f"{app.state.settings.site_name} admin")
+def make_site(app: FastAPI, path: str) -> "AdminSite":
+    """Make the admin at this path, with the views of every feature."""
+    site = AdminSite(path, app.state.database, f"{app.state.settings.site_name} admin")
     site.dashboard = Dashboard(app, site)
     for view, feature in view_classes(app.state.features):
         site.add_view(view, feature)
@@ -106,14 +63,14 @@ class AdminSite(AdapterSite):
     bytecode_cache: BytecodeCache | None = None
     """Storage of compiled templates that several sites share, such as jinja2.FileSystemBytecodeCache."""
 
-    def __init__(self, database: Database, title: str) -> None:
+    def __init__(self, path: str, database: Database, title: str) -> None:
         self.database = database
         # What SQLAdmin does by itself is reading; it must not hold SQLite's one writing connection. Our views write.
         reading = async_sessionmaker(database.reading_engine, expire_on_commit=False)
         super().__init__(
             Starlette(),  # where it mounts itself: the real place is behind the middleware
             session_maker=reading,
-            base_url=ADMIN_PATH,
+            base_url=path,
             authorization_backend=Authorization(),
             title=title,
         )
@@ -170,7 +127,7 @@ class AdminSite(AdapterSite):
         return view
 
     async def login(self, request: Request) -> Response:
-        return RedirectResponse(f"{ADMIN_PATH}/")  # the middleware has seen to it that this is somebody who may
+        return RedirectResponse(f"{self.base_url}/")  # the middleware has seen to it that this is somebody who may
 
     async def index(self, request: Request) -> Response:
         return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
@@ -188,7 +145,7 @@ class AdminSite(AdapterSite):
 
     def render_error(self, request: Request, context: Mapping[str, Any], status: int) -> Response:
         """Render an error page in the admin's frame, with a way back to the list that the address belongs to."""
-        identity = request.url.path.removeprefix(f"{ADMIN_PATH}/").partition("/")[0]
+        identity = request.url.path.removeprefix(f"{self.base_url}/").partition("/")[0]
         view = self.view_by_identity(identity)
         back = {"list_url": "", "list_name": ""}
         if view and view.is_accessible(request) and view.has_permission(request, Action.LIST):

@@ -12,10 +12,11 @@ from opportune.db.database import Database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.runner import Step, plan_for, run_migrations
 from opportune.errors import OperatorError
 
 PAGE_TIMEOUT_SECONDS = 5
-"""Seconds for which a page waits for the end; after them it tells how far it is."""
+"""Seconds that a page waits for the end. Afterwards it shows the progress."""
 
 CRASHED = "It crashed: the log has the reason."
 NOTHING = "Nothing was left to apply: the database has every migration."
@@ -23,20 +24,20 @@ NOTHING = "Nothing was left to apply: the database has every migration."
 
 @dataclass(frozen=True)
 class MigrationState:
-    """What a database has of the migrations that there are."""
+    """State of the migrations in a database."""
 
     features: Sequence[tuple[str, Sequence[tuple[Migration, bool]]]]
-    """By feature its migrations, and whether each is applied."""
+    """Migrations by feature, and whether each is applied."""
     newer: Sequence[str]
-    """Rows of newer code than this."""
+    """Rows of newer code."""
     removed: Sequence[str]
-    """Rows of features that are not installed any more."""
+    """Rows of features that are no longer installed."""
     fault: str = ""
-    """Why nothing of this is known: a file is no migration."""
+    """Error of a file that is not a migration; then all else is unknown."""
 
     @property
     def pending(self) -> list[Migration]:
-        return [migration for _, all_of_it in self.features for migration, done in all_of_it if not done]
+        return [migration for _, migrations in self.features for migration, done in migrations if not done]
 
 
 async def migration_state(database: Database, features: Sequence[str]) -> MigrationState:
@@ -53,28 +54,28 @@ async def migration_state(database: Database, features: Sequence[str]) -> Migrat
 
 
 class Upgrade:
-    """Applies what is pending beside the requests: one that takes long outlives the page that has begun it."""
+    """Applies pending migrations in a background task, which outlives the request that starts it."""
 
     def __init__(self, app: FastAPI) -> None:
         self._settings: Settings = app.state.settings
         self._features = [feature.name for feature in app.state.features]
         self._task: asyncio.Task[None] | None = None
         self.said = ""
-        """What came of the last one."""
+        """Result of the last upgrade, as a sentence."""
         self.went_well = True
         self.applied: list[str] = []
         self.at = ""
-        """The migration that is being applied."""
+        """Migration that is being applied."""
 
     @property
     def is_running(self) -> bool:
         return self._task is not None and not self._task.done()
 
     async def run(self, tell: Callable[[str], Awaitable[None]]) -> bool:
-        """Apply it, and tell at the end what came of it. False if that takes longer than a page should.
+        """Apply the migrations and report the result. Return False if that takes longer than a page waits.
 
         Raises:
-            OperatorError: it runs already.
+            OperatorError: an upgrade is already running.
         """
         if self.is_running:
             raise OperatorError("An upgrade is running already: wait for its end.")
@@ -86,7 +87,7 @@ class Upgrade:
         return task.done()
 
     async def ended(self) -> None:
-        """Wait for the end of what runs."""
+        """Wait for the end of a running upgrade."""
         if self._task:
             await self._task
 
@@ -101,9 +102,6 @@ class Upgrade:
         await tell(self.said)
 
     def _apply(self) -> None:
-        # Alembic takes a while to load, and most starts can do without.
-        from opportune.db.migrations.runner import Step, plan_for, run_migrations  # noqa: PLC0415 - as above
-
         @contextmanager
         def announced(step: Step) -> Iterator[None]:
             self.at = str(step.migration)

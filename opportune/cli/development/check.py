@@ -19,7 +19,7 @@ from opportune.accounts.models import User
 from opportune.admin.mount import add_icons
 from opportune.admin.options import view_faults
 from opportune.admin.permissions import Permissions
-from opportune.admin.site import view_classes
+from opportune.admin.view_classes import view_classes
 from opportune.checks import (
     PRODUCTION_CHECKS,
     Check,

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.admin.site import views_of
+from opportune.admin.view_classes import views_of
 from opportune.config.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.quiet_app import quiet_app

@@ -8,7 +8,7 @@ import pytest
 
 from opportune.admin.forms.inlines import Inline
 from opportune.admin.options import ANY, COLUMNS, FILTERED, FORM, SEARCHED, SHOWN, SORTED
-from opportune.admin.site import views_of
+from opportune.admin.view_classes import views_of
 from opportune.admin.views import AdminView
 from opportune.cli.development.check import check_admin
 from opportune.config.settings import get_settings

@@ -1,0 +1,62 @@
+"""Classes of the admin's views: those of the admin itself and those of features."""
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+from sqladmin import BaseView, ModelView
+
+from opportune.admin.accounts.credentials import ACCOUNTS
+from opportune.admin.accounts.groups import GROUPS
+from opportune.admin.accounts.users import UserAdmin
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.log.history import LogAdmin
+from opportune.admin.operations.cache import CacheAdmin
+from opportune.admin.operations.jobs import JobAdmin
+from opportune.admin.operations.view import OperationsAdmin
+from opportune.admin.sqladmin_adapter import action_slugs
+from opportune.admin.status.view import StatusAdmin
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+
+
+def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
+    """Yield each view with the name of its feature, which is empty for views of the admin."""
+    feature_views = [(view, feature.name) for feature in features for view in views_of(feature)]
+    users = [each for each in feature_views if issubclass(each[0], UserAdmin)]
+    yield from users or [(UserAdmin, "")]
+    for view in (*ACCOUNTS, *GROUPS, StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
+        yield view, ""
+    yield from (each for each in feature_views if each not in users)
+
+
+def views_of(feature: Feature) -> Sequence[Any]:
+    """Return the views that a feature lists, or those of its module in the order of their declaration.
+
+    Raises:
+        OperatorError: there is no such module.
+    """
+    if not isinstance(feature.admin, str):
+        return feature.admin
+    try:
+        module = import_module(feature.admin)
+    except ModuleNotFoundError as error:
+        if not f"{feature.admin}.".startswith(f"{error.name}."):
+            raise  # something that the module itself imports
+        raise OperatorError(f"Feature({feature.name!r}, admin={feature.admin!r}): there is no such module.") from error
+    return [each for each in vars(module).values() if _is_view(each) and each.__module__ == module.__name__]
+
+
+def _is_view(value: object) -> bool:
+    """Return whether this is a view to show. A base class of other views has no model."""
+    if not (isinstance(value, type) and issubclass(value, BaseView)):
+        return False
+    return not issubclass(value, ModelView) or hasattr(value, "model")
+
+
+def grantable_views(features: Sequence[Feature]) -> Iterator[tuple[str, set[str], bool]]:
+    """Yield the identity of each view, its own actions, and whether it is for superusers only."""
+    for view, _ in view_classes(features):
+        if view.identity:
+            slugs = {f"action:{slug}" for slug in action_slugs(view)}
+            yield view.identity, slugs, issubclass(view, SuperuserOnly)
