@@ -18,6 +18,8 @@ router = APIRouter()
 FOLDERS = (
     "app/{}",
     "opportune/{}",
+    "opportune/llm/{}",
+    "opportune/contrib/{}",
     "templates/{}",
     "static/{}",
     "migrations/versions/{}",

@@ -26,7 +26,7 @@ async def test_a_visitor_sees_what_is_installed_and_where_its_code_is_and_is_ask
     assert answer.status_code == 200
     for feature in installed_features():
         assert feature.summary in answer.text.replace("&#39;", "'")
-        assert re.search(rf"<code>(app|opportune)/{feature.name}/</code>", answer.text)
+        assert re.search(rf"<code>(app|opportune|opportune/llm|opportune/contrib)/{feature.name}/</code>", answer.text)
     named = re.findall(r"<code>(\w[\w/]*)/</code>", answer.text)
     assert "app/home" in named
     assert [folder for folder in named if not (PROJECT / folder).is_dir()] == []

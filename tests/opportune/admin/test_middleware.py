@@ -133,7 +133,8 @@ async def test_foreign_pages_change_nothing(app: FastAPI, admin: AsyncClient) ->
 @pytest.mark.database("postgresql")
 async def test_every_view_of_every_feature_opens(app: FastAPI, admin: AsyncClient) -> None:
     """On the stricter of both kinds: on SQLite the walk through all addresses opens them."""
-    for view in (view for feature in app.state.features for view in views_of(feature)):
+    views = [view for feature in app.state.features for view in views_of(feature) if view.is_model]
+    for view in views:
         for path in ("list?search=a", "export/csv"):
             response = await admin.get(f"/admin/{view.identity}/{path}")
             assert response.status_code == 200, (view, path)
