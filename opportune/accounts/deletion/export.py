@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -42,8 +43,6 @@ async def make_archive(rows: bytes, storage: Storage, names: Sequence[str]) -> b
 
 
 def _zipped(contents: dict[str, bytes]) -> bytes:
-    import zipfile  # noqa: PLC0415 - with the kinds of compression it knows, for few
-
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents.items():

@@ -124,7 +124,7 @@ async def _enter(
     context: AccountContext,
     user: User,
     number: str,
-    next: str,  # noqa: A002 - its word everywhere
+    next_path: str,
     *,
     remember: bool,
 ) -> Response:
@@ -133,9 +133,9 @@ async def _enter(
     if not await service.use_email(context, user, number):
         response = invalid_link(request, PATH)
     elif await has_second_factor(context.session, user):
-        response = to_code(request, user, next, remember=remember)
+        response = to_code(request, user, next_path, remember=remember)
     else:
-        response = RedirectResponse(safe_redirect_path(next), 303)
+        response = RedirectResponse(safe_redirect_path(next_path), 303)
         await signed_in(request, context.session, user, response, remember=remember)
         if is_taken_over:
             flash(request, CLAIMED, "warning")

@@ -54,15 +54,15 @@ class SignInRequest:
 async def request_sign_in(
     context: AccountContext,
     email: str,
-    next: str = "/",  # noqa: A002 - its word everywhere
+    next_path: str = "/",
     *,
     remember: bool = False,
 ) -> SignInRequest:
     """Send an e-mail to sign in with, if an active user has this address. Raises TooManyRequests."""
-    wanted = SignInRequest(secrets.token_urlsafe(16), email, next, remember)
+    wanted = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
     client = context.client
     device = describe_user_agent(client.user_agent)
-    await context.request_email(email, send_sign_in_email(email, wanted.number, next, device, client.address))
+    await context.request_email(email, send_sign_in_email(email, wanted.number, next_path, device, client.address))
     return wanted
 
 

@@ -13,7 +13,7 @@ from opportune.accounts.reauthentication.dependencies import ConfirmedUser
 from opportune.accounts.responses import done, next_page, show, signed_in
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
 from opportune.accounts.sign_in.second_step import CODE_PATH, forget_pending, pending_sign_in
-from opportune.accounts.sign_in_methods.passkey_requests import PATH, passkey_ceremonies, stranger_ceremonies
+from opportune.accounts.sign_in_methods.passkey_requests import PATH, anonymous_ceremonies, passkey_ceremonies
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies, find_passkeys
 from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
@@ -35,11 +35,11 @@ async def ask_to_sign_in(request: Request, context: AccountCtx) -> Response:
     """What a script asks the device, instead of the password or after it."""
     form = await read_form(request, PasskeyRequest)
     if not (form.data and form.data.purpose == "second-step"):
-        return await _question(lambda: stranger_ceremonies(request, context), "sign-in")
+        return await _question(lambda: anonymous_ceremonies(request, context), "sign-in")
     pending = await pending_sign_in(request, context.session)
     if pending is None:
         return Response(status_code=204)
-    return await _question(lambda: stranger_ceremonies(request, context, pending[0]), "second-step")
+    return await _question(lambda: anonymous_ceremonies(request, context, pending[0]), "second-step")
 
 
 @router.post("/login/passkey")

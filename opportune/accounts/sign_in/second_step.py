@@ -16,11 +16,11 @@ COOKIE = "pending"
 CODE_PATH = f"{LOGIN_PATH}/code"
 
 
-def to_code(request: Request, user: User, next: str, *, remember: bool) -> Response:  # noqa: A002 - its word everywhere
+def to_code(request: Request, user: User, next_path: str, *, remember: bool) -> Response:
     """On to the second step."""
     response = RedirectResponse(CODE_PATH, 303)
     seconds = int(signed_links.LIFETIMES["code"].total_seconds())
-    token = signed_links.make_link_token(request.app.state.settings, "code", user, next=next, remember=remember)
+    token = signed_links.make_link_token(request.app.state.settings, "code", user, next=next_path, remember=remember)
     set_page_cookie(request, response, COOKIE, token, seconds=seconds, path=LOGIN_PATH)
     return response
 

@@ -1,4 +1,4 @@
-"""Codes of six digits that go by mail. None is stored: each is made again of what it is for, and compared."""
+"""Six-digit codes sent by e-mail. They are not stored but derived again from their purpose, and compared."""
 
 import hmac
 
@@ -11,13 +11,13 @@ CODE_LENGTH = 6
 
 
 def make_code(settings: Settings, user: User | None, purpose: str) -> str:
-    """The code for this purpose, which is nobody else's and for nothing else. Another password makes it another one."""
+    """Return the code of this user for this purpose. A new password changes it."""
     key = derived_key(settings, "accounts: codes by mail").encode()
     text = f"{purpose}\n{fingerprint(user) if user else ''}"
     return f"{int.from_bytes(hmac.digest(key, text.encode(), 'sha256')) % 10**CODE_LENGTH:0{CODE_LENGTH}}"
 
 
 def is_code(settings: Settings, user: User | None, purpose: str, typed: str) -> bool:
-    """Whether somebody has typed it, with spaces or without. Nobody has one."""
-    right = make_code(settings, user, purpose)
-    return hmac.compare_digest(right.encode(), "".join(typed.split()).encode()) and user is not None
+    """Return whether the typed text is the code, with or without spaces; never for an unknown user."""
+    expected = make_code(settings, user, purpose)
+    return hmac.compare_digest(expected.encode(), "".join(typed.split()).encode()) and user is not None

@@ -1,4 +1,4 @@
-"""The ceremonies of the browser that sends a request."""
+"""Passkey ceremonies of the browser that sends a request."""
 
 import secrets
 from dataclasses import replace
@@ -20,33 +20,33 @@ NO_NAME = "Passkeys belong to a name, and this address has none. On this machine
 
 
 def passkey_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
-    """Those of this browser, about the user where somebody is known.
+    """Return the ceremonies of this browser, for one user or for any.
 
     Raises:
-        PasskeyRefused: the site has no name here.
+        PasskeyRefused: the address of the site is not a domain name.
     """
     try:
         site = relying_party(context.settings, f"{request.url.scheme}://{request.url.netloc}")
         port = f":{request.url.port}" if request.url.port else ""
-    except ValueError:  # what the request calls the site is no address
+    except ValueError:  # the Host header is invalid
         site, port = None, ""
     if site is None:
         raise PasskeyRefused(NO_NAME.format(localhost=f"{request.url.scheme}://localhost{port}{PATH}"))
     return PasskeyCeremonies(context, site, _browser_of(request), user)
 
 
-def stranger_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
-    """Those of a browser in which nobody is signed in; a cookie knows it again when its device has answered.
+def anonymous_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
+    """Return the ceremonies of a browser without a session; a cookie identifies it when its response arrives.
 
     Raises:
         PasskeyRefused: as `passkey_ceremonies`.
     """
-    found = passkey_ceremonies(request, context, user)
-    number = found.browser if 0 < len(found.browser) <= MAX_COOKIE_CHARS else secrets.token_urlsafe(16)
+    ceremonies = passkey_ceremonies(request, context, user)
+    number = ceremonies.browser if 0 < len(ceremonies.browser) <= MAX_COOKIE_CHARS else secrets.token_urlsafe(16)
     carrier = Response()
     set_page_cookie(request, carrier, COOKIE, number, seconds=LIFETIME_SECONDS, path=COOKIE_PATH)
     send_cookies_of(request, carrier)
-    return replace(found, browser=number)
+    return replace(ceremonies, browser=number)
 
 
 def _browser_of(request: Request) -> str:

@@ -1,5 +1,6 @@
 """Passkey ceremonies of one browser: registration and verification."""
 
+import base64
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -52,19 +53,19 @@ TRANSPORTS = ("ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb")
 
 @dataclass(frozen=True)
 class PasskeyCeremonies:
-    """What one browser asks its devices for this site: about `user` where somebody is known."""
+    """Ceremonies between one browser and this site, for `user` if they are known."""
 
     context: AccountContext
     site: RelyingParty
     browser: str
-    """The number of its session; before there is one, what a cookie holds."""
+    """The id of its session; before sign-in, the value of a cookie."""
     user: User | None = None
 
     async def ask(self, purpose: Purpose) -> Question:
-        """What the browser is to ask.
+        """Return the question for the browser.
 
         Raises:
-            PasskeyRefused: they have none to show, or as many as there may be.
+            PasskeyRefused: the user has no passkey to show, or no room for another one.
         """
         settings = self.context.settings
         known = await find_passkeys(self.context.session, self.user) if self.user else []
@@ -80,11 +81,11 @@ class PasskeyCeremonies:
         return await webauthn.ask_to_show(settings, self.site, ceremony, known)
 
     async def show(self, purpose: Purpose, answer: str) -> User:
-        """Whose passkey has been shown; they stay locked until the transaction ends.
+        """Return the owner of the passkey, locked until the transaction ends.
 
         Raises:
-            PasskeyRefused: with a sentence.
-            TooManyRequests: so many were refused before that this one was not even looked at.
+            PasskeyRefused: with a message for the user.
+            TooManyRequests: too many were refused before.
         """
         try:
             return await self._show(purpose, answer)
@@ -98,7 +99,7 @@ class PasskeyCeremonies:
         passkey, owner = await self._find(credential)
         await self.context.manager.release()
         verified = await webauthn.verify_shown(self.site, ceremony, credential, passkey)
-        # In the meantime the owner may have removed it or been shut out, or a copy of it may have been used.
+        # In the meantime the owner may have removed it or been deactivated, or a copy of it may have been used.
         if not await self.context.manager.is_unchanged(owner):
             raise PasskeyRefused(CLOSED)
         same = (col(Passkey.id) == passkey.id, col(Passkey.sign_count) == passkey.sign_count)
@@ -109,9 +110,9 @@ class PasskeyCeremonies:
         return owner
 
     async def add(self, user: User, answer: str, name: str, keep_session: int | None = None) -> list[str]:
-        """Store what their device has made; gives recovery codes if it is their first second factor.
+        """Store a new passkey; return recovery codes if it is the user's first second factor.
 
-        All other sessions end then, and what programs got by signing in: they began with less.
+        In that case other sessions and access tokens end, because they started without a second factor.
 
         Raises:
             PasskeyRefused, TooManyRequests: as `show`.
@@ -140,7 +141,7 @@ class PasskeyCeremonies:
         return await renew_recovery_codes(session, user)
 
     async def _read(self, purpose: Purpose, answer: str) -> tuple[Ceremony, dict[str, Any], Hit]:
-        """An answer to what was asked here, and what counts it until it is believed."""
+        """Read the assertion, and count a failure that is refunded if the assertion is valid."""
         await self.context.manager.release()
         failure = (
             FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_ADDRESS.by(self.context.client.address)
@@ -151,7 +152,7 @@ class PasskeyCeremonies:
         return *found, failure
 
     async def _find(self, credential: Mapping[str, Any]) -> tuple[Passkey, User]:
-        """The passkey that a device says it shows, and its owner: who was asked, and who the device says they are."""
+        """Return the passkey that a device names, and its owner, who must be the user of both question and device."""
         number, response = credential.get("id"), credential.get("response")
         handle = response.get("userHandle") if isinstance(response, dict) else None
         if not isinstance(number, str) or not CREDENTIAL_ID.fullmatch(number):
@@ -162,14 +163,14 @@ class PasskeyCeremonies:
             raise PasskeyRefused(UNKNOWN)
         passkey, owner = found
         is_asked = self.user is not None and self.user.id == owner.id
-        # The library compares neither. Who was asked by name may leave out what the device calls them.
+        # The library checks neither. If the user was known, the device may leave out the user handle.
         if (self.user and not is_asked) or not (handle == passkey.user_handle or (is_asked and handle is None)):
             raise PasskeyRefused(NOT_BELIEVED)
         return passkey, owner
 
 
 async def find_passkeys(session: AsyncSession, user: User) -> Sequence[Passkey]:
-    """The oldest first."""
+    """Return the user's passkeys, oldest first."""
     mine = select(Passkey).where(col(Passkey.user_id) == user.id).order_by(col(Passkey.id))
     return (await session.scalars(mine)).all()
 
@@ -177,20 +178,22 @@ async def find_passkeys(session: AsyncSession, user: User) -> Sequence[Passkey]:
 def _row_of(
     user: User, name: str, ceremony: Ceremony, made: "VerifiedRegistration", credential: Mapping[str, Any]
 ) -> Passkey:
-    """Raises PasskeyRefused: there is more in it than devices make."""
-    from webauthn.helpers import bytes_to_base64url  # noqa: PLC0415 - loaded by what has verified it
-
+    """Raises PasskeyRefused if a value is longer than devices create."""
     if len(made.credential_id) > MAX_CREDENTIAL_ID_BYTES or len(made.credential_public_key) > MAX_PUBLIC_KEY_BYTES:
         raise PasskeyRefused(NOT_BELIEVED)
-    told = credential["response"].get("transports")
+    transports = credential["response"].get("transports")
     return Passkey(
         user_id=user.id,
         name=name,
-        credential_id=bytes_to_base64url(made.credential_id),
-        public_key=bytes_to_base64url(made.credential_public_key),
+        credential_id=_base64url(made.credential_id),
+        public_key=_base64url(made.credential_public_key),
         user_handle=ceremony.handle,
         sign_count=made.sign_count,
-        transports=",".join(each for each in TRANSPORTS if isinstance(told, list) and each in told),
+        transports=",".join(name for name in TRANSPORTS if isinstance(transports, list) and name in transports),
         verifies_user=made.user_verified,
         is_synced=made.credential_backed_up,
     )
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

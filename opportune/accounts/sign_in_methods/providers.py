@@ -1,4 +1,4 @@
-"""Who else may vouch for people, as the settings name them. Nothing here asks any of them."""
+"""OpenID providers of the settings. This module sends no requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,42 +14,42 @@ TENANT = "{tenantid}"
 KNOWN: Mapping[str, tuple[str, str]] = {
     "google": ("Google", "https://accounts.google.com"),
     "github": ("GitHub", GITHUB_ISSUER),
-    # Of work, school and private accounts; the issuer of each names the tenant that it belongs to.
+    # For work, school and private accounts; the issuer of each account contains its tenant.
     "microsoft": ("Microsoft", f"https://login.microsoftonline.com/{TENANT}/v2.0"),
 }
-"""What it is called, and its issuer."""
+"""Label and issuer by name."""
 
 
 class ProviderUnreachable(Exception):
-    """It does not answer, not in time, or by an error of its own."""
+    """The provider does not respond in time, or responds with a server error."""
 
 
 class ProviderNotBelieved(Exception):
-    """What it says is not what it has to say; the message is for the log."""
+    """The response of the provider is invalid; the message is for the log."""
 
 
 class SocialSignInRefused(Exception):
-    """A sentence for whoever has come back from a provider."""
+    """A message for the user who returns from a provider."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """An account elsewhere, of whoever has just signed in there."""
+    """The account at a provider with which a user has just signed in."""
 
     issuer: str
     subject: str
     email: str = ""
     email_is_verified: bool = False
-    """Whether the provider says that the address is theirs."""
+    """Whether the provider has verified the address."""
 
 
 @dataclass(frozen=True)
 class Provider:
     name: str
-    """In addresses and settings."""
+    """Used in addresses and settings."""
     label: str
     issuer: str
-    """As its discovery document has it; with `TENANT` in it where each has its own."""
+    """As in its discovery document; contains `TENANT` if each tenant has its own."""
     client_id: str
     client_secret: str = field(repr=False)
 
@@ -58,13 +58,13 @@ class Provider:
         return self.issuer.replace(TENANT, "common") + DISCOVERY_PATH
 
     def vouches_by(self, issuer: str) -> bool:
-        """Whether an account of this issuer is one of this provider's."""
+        """Return whether this provider issues accounts of this issuer."""
         before, tenant, after = self.issuer.partition(TENANT)
         return issuer.startswith(before) and issuer.endswith(after) if tenant else issuer.rstrip("/") == self.issuer
 
 
 def configured_providers(settings: Settings) -> list[Provider]:
-    """Those that the settings name, in the order of their buttons."""
+    """Return the providers of the settings, in the order of their buttons."""
     names = (name for name in SOCIAL_PROVIDERS if getattr(settings, f"{name}_client_id"))
     return [_provider(settings, name) for name in names]
 
@@ -74,7 +74,7 @@ def find_provider(settings: Settings, name: str) -> Provider | None:
 
 
 def callback_url(settings: Settings, provider: Provider) -> str:
-    """Where a provider sends people back to: each has its own, so no provider answers in the place of another."""
+    """Return the redirect address of a provider. Each has its own, so that none can respond for another."""
     return f"{site_url(settings)}{SOCIAL_PATH}/{provider.name}/callback"
 
 

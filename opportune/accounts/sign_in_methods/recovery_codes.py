@@ -1,4 +1,4 @@
-"""Codes to get in without the authenticator app, gone once they are used; of each only the hash is stored."""
+"""Single-use codes that replace the authenticator app; only their hashes are stored."""
 
 import hashlib
 import secrets
@@ -11,15 +11,15 @@ from opportune.accounts.models import RecoveryCode, User
 
 RECOVERY_CODE_COUNT = 10
 
-# Without letters and digits that look alike. Four groups of four are 78 bits: nobody finds one from its hash.
+# Without letters and digits that look alike. Four groups of four are 78 bits, too many to find one from its hash.
 RECOVERY_CODE_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
 GROUPS, GROUP_LENGTH = 4, 4
 RECOVERY_CODE_LENGTH = GROUPS * GROUP_LENGTH
 
 
 async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
-    """New recovery codes, which are stored nowhere; the old ones end."""
-    # Locked: of two that renew at once, both would leave codes behind.
+    """Replace the recovery codes, and return the new ones in plain text."""
+    # Without the lock, two requests at the same time would both leave codes.
     await session.execute(select(col(User.id)).where(col(User.id) == user.id).with_for_update())
     await delete_recovery_codes(session, user)
     codes = [
@@ -40,7 +40,7 @@ async def count_recovery_codes(session: AsyncSession, user: User) -> int:
 
 
 async def use_recovery_code(session: AsyncSession, user: User, code: str) -> bool:
-    """Whether it is one of this user's; from now on it is none."""
+    """Return whether this is a code of the user, and delete it."""
     mine = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == _hash(code))
     return await session.scalar(delete(RecoveryCode).where(*mine).returning(col(RecoveryCode.id))) is not None
 

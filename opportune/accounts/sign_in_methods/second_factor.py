@@ -1,4 +1,4 @@
-"""What somebody has beside the password: an authenticator app, passkeys, or both."""
+"""Second factors of a user: an authenticator app, passkeys, or both."""
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,17 +10,17 @@ from opportune.db.database import Database
 
 
 async def has_passkey(session: AsyncSession, user: User) -> bool:
-    mine = select(col(Passkey.id)).where(col(Passkey.user_id) == user.id).limit(1)
-    return await session.scalar(mine) is not None
+    own = select(col(Passkey.id)).where(col(Passkey.user_id) == user.id).limit(1)
+    return await session.scalar(own) is not None
 
 
 async def has_second_factor(session: AsyncSession, user: User) -> bool:
-    """Whether a sign-in takes more than the password, or what stands in for it."""
+    """Return whether a sign-in needs more than a password, an e-mail or a linked account."""
     return user.has_two_factor or await has_passkey(session, user)
 
 
 async def setup_is_required(database: Database, settings: Settings, user: User) -> bool:
-    """Return whether this user has to set up a second factor first."""
+    """Return whether this user must set up a second factor first."""
     if user.has_two_factor or not _needs_second_factor(settings, user):
         return False
     async with database.reader(fresh=True) as session:

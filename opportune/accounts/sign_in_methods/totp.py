@@ -1,8 +1,9 @@
-"""The second factor: codes of an authenticator app, each of which counts once."""
+"""Codes of an authenticator app (TOTP). Each code is valid once."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pyotp import TOTP, random_base32
+from pyotp.exceptions import OTPVerificationError
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -19,40 +20,37 @@ from opportune.accounts.sign_in_methods.second_factor import has_passkey
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 
-if TYPE_CHECKING:
-    from pyotp import TOTP
-
 CLOCK_DRIFT_PERIODS = 1
-"""Periods of half a minute by which the clock of a phone may be wrong."""
+"""Number of 30-second periods by which the clock of a phone may differ."""
 SETUP_TIMEOUT_SECONDS = 600
-"""In which the first code has to come."""
+"""Time limit for the first code."""
 
 
 @dataclass(frozen=True)
 class PendingSetup:
-    """A key that counts for nothing until a code of it has come."""
+    """A new key, not in use before its first code is entered."""
 
     key: str
     sealed: str
-    """The key for this user alone, to come back with the first code."""
+    """The key encrypted for this user, sent back with the first code."""
     uri: str
-    """The key as apps read it from a picture."""
+    """The key in the format of QR codes."""
 
     @property
     def spaced(self) -> str:
-        """The key to be typed."""
+        """The key in groups, for typing."""
         return in_groups(self.key, 4, " ")
 
     @property
     def picture(self) -> str:
-        """The address of a picture that holds all of itself."""
-        import segno  # noqa: PLC0415 - few requests draw
+        """The QR code as a data URI."""
+        import segno  # noqa: PLC0415 - 3 MB, for few requests
 
         return segno.make(self.uri, micro=False).svg_data_uri(scale=5, light="#fff", svgclass=None, lineclass=None)
 
 
 async def verify_code(session: AsyncSession, settings: Settings, user: User, code: str) -> bool:
-    """Whether this is a code of the user's app or a recovery code; from now on it is none."""
+    """Return whether this is an unused code of the app or a recovery code, and mark it as used."""
     code = "".join(code.split()).replace("-", "").lower()
     if len(code) == RECOVERY_CODE_LENGTH:
         return await use_recovery_code(session, user, code)
@@ -62,68 +60,54 @@ async def verify_code(session: AsyncSession, settings: Settings, user: User, cod
 
 
 def start_setup(settings: Settings, user: User) -> PendingSetup:
-    """Make a new key for this user, which is stored nowhere yet."""
-    return _pending_setup(settings, user, _new_key())
+    """Create a key for this user without storing it."""
+    return _pending_setup(settings, user, random_base32())
 
 
 def resume_setup(settings: Settings, user: User, sealed: str) -> PendingSetup | None:
-    """The setup that was started for this user, or None if that is long ago."""
+    """Return the setup that was started for this user; None if it has expired."""
     key = unseal(settings, f"two-factor to be:{user.id}", sealed, SETUP_TIMEOUT_SECONDS)
     return _pending_setup(settings, user, key) if key else None
 
 
 async def enable(session: AsyncSession, settings: Settings, user: User, key: str, code: str) -> list[str] | None:
-    """Turn it on and give the recovery codes, to be shown once; None if it cannot be.
+    """Turn on the app, and return recovery codes to show once.
 
-    The code is none of the key, or the user has a factor already.
+    Return None if the code is wrong, or if the user already has an app.
     """
     step = _step(key, "".join(code.split()))
     if step is None:
         return None
-    # In the meantime the owner may have shut out, by a new password, whoever began.
+    # In the meantime the owner may have changed the password, to exclude the person who started this.
     same = (col(User.id) == user.id, col(User.hashed_password) == user.hashed_password, col(User.totp_secret) == "")
     done = update(User).where(*same).values(totp_secret=_seal(settings, user, key), totp_step=step)
     return await renew_recovery_codes(session, user) if await session.scalar(done.returning(col(User.id))) else None
 
 
 async def disable(session: AsyncSession, user: User) -> None:
-    """Leave the user with the password alone, or with passkeys beside it."""
+    """Turn off the app. Recovery codes stay if the user has a passkey."""
     await session.execute(update(User).where(col(User.id) == user.id).values(totp_secret="", totp_step=0))
     if not await has_passkey(session, user):
         await delete_recovery_codes(session, user)
 
 
-def _new_key() -> str:
-    from pyotp import random_base32  # noqa: PLC0415 - most processes see no second factor
-
-    return random_base32()
-
-
-def _totp(key: str) -> "TOTP":
-    from pyotp import TOTP  # noqa: PLC0415 - as above
-
-    return TOTP(key)
-
-
 def _step(key: str, code: str) -> int | None:
-    """The period that a code is of."""
-    from pyotp.exceptions import OTPVerificationError  # noqa: PLC0415 - as above
-
+    """Return the 30-second period of a code; None if the code is wrong."""
     if not code.isascii():
         return None
     try:
-        return _totp(key).verify_and_get_timecode(code, valid_window=CLOCK_DRIFT_PERIODS)
+        return TOTP(key).verify_and_get_timecode(code, valid_window=CLOCK_DRIFT_PERIODS)
     except OTPVerificationError:
         return None
 
 
 def _pending_setup(settings: Settings, user: User, key: str) -> PendingSetup:
-    uri = _totp(key).provisioning_uri(name=user.email, issuer_name=settings.site_name)
+    uri = TOTP(key).provisioning_uri(name=user.email, issuer_name=settings.site_name)
     return PendingSetup(key, seal(settings, f"two-factor to be:{user.id}", key), uri)
 
 
 def _seal(settings: Settings, user: User, key: str) -> str:
-    """For this user: in another's row it would open nothing."""
+    """Encrypt the key for this user. It cannot be decrypted in the row of another user."""
     return seal(settings, f"two-factor:{user.id}", key)
 
 
@@ -132,7 +116,7 @@ def _open(settings: Settings, user: User) -> str | None:
 
 
 async def _use_step(session: AsyncSession, settings: Settings, user: User, key: str, step: int) -> bool:
-    """Of two requests at once one can. The key is sealed again: the secret key that sealed it may be an old one."""
+    """Mark a period as used; only one of two requests succeeds. Encrypt the key again with the newest secret key."""
     unused = (col(User.id) == user.id, col(User.totp_secret) == user.totp_secret, col(User.totp_step) < step)
     change = update(User).where(*unused).values(totp_step=step, totp_secret=_seal(settings, user, key))
     return await session.scalar(change.returning(col(User.id))) is not None

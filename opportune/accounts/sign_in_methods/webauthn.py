@@ -1,4 +1,4 @@
-"""What a browser and its device are asked: for one purpose, by one site, in one browser, once."""
+"""WebAuthn ceremonies. Each question is for one purpose, one site and one browser, and is valid once."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 LIFETIME_SECONDS = 600
 CHALLENGES = RateLimit("accounts.passkey_challenges", 1, LIFETIME_SECONDS)
-"""Each counts once, in all processes."""
+"""Each challenge is valid once, in all processes."""
 MAX_ANSWER_CHARS = 50_000
 SEALED_FOR = "accounts: passkeys"
 
@@ -35,12 +35,12 @@ Purpose = Literal["sign-in", "second-step", "add", "confirm"]
 
 
 class PasskeyRefused(Exception):
-    """A sentence for whoever has shown a passkey, or wants to change theirs."""
+    """A message for a user whose passkey, or change to a passkey, is refused."""
 
 
 @dataclass(frozen=True)
 class RelyingParty:
-    """The site as devices know it: a passkey is for one name, for ever."""
+    """The site as devices know it. A passkey belongs to one domain name."""
 
     id: str
     origin: str
@@ -49,16 +49,16 @@ class RelyingParty:
 
 @dataclass(frozen=True)
 class Ceremony:
-    """What the site keeps of its question, sealed in the page until the answer comes back with it."""
+    """The state of a question, encrypted in the page and sent back with the assertion."""
 
     purpose: Purpose
     challenge: str
     browser: str
-    """In which it was asked: the session's number, or what a cookie holds before there is one."""
+    """The id of the session; before sign-in, the value of a cookie."""
     user_id: int = 0
-    """Who was asked; 0 for whoever it may be."""
+    """The user of the question; 0 for any user."""
     handle: str = ""
-    """What a device that makes a passkey is to call its owner."""
+    """The user handle of a new passkey."""
 
     @property
     def challenge_bytes(self) -> bytes:
@@ -67,24 +67,24 @@ class Ceremony:
 
 @dataclass(frozen=True)
 class Question:
-    """What a script of the page needs."""
+    """The data for the script of the page."""
 
     options: Mapping[str, Any]
-    """As `PublicKeyCredential.parse…OptionsFromJSON` takes them."""
+    """The argument of `PublicKeyCredential.parse…OptionsFromJSON`."""
     state: str
-    """The ceremony, to come back with the answer."""
+    """The encrypted ceremony, sent back with the assertion."""
 
 
 def relying_party(settings: Settings, visited: str) -> RelyingParty | None:
-    """The site by its public address, in development by the one that is `visited`.
+    """Return the site of BASE_URL; in development, the site of the requested address.
 
-    None where that has no name: devices keep nothing for the number of a machine, but they do for `localhost`.
+    None if the host is an IP address: passkeys need a domain name or `localhost`.
     """
     url = urlsplit(site_url(settings) if settings.base_url or settings.is_production else visited)
     host = url.hostname or ""
     if not host or _is_number(host):
         return None
-    # As browsers write it: in lower case, and without the port that goes without saying.
+    # As browsers send it: in lower case, without the default port.
     port = f":{url.port}" if url.port not in (None, 80 if url.scheme == "http" else 443) else ""
     return RelyingParty(host, f"{url.scheme}://{host}{port}", settings.site_name or host)
 
@@ -100,50 +100,48 @@ def _is_number(host: str) -> bool:
 async def ask_to_create(
     settings: Settings, site: RelyingParty, ceremony: Ceremony, user: User, known: Sequence[Passkey]
 ) -> Question:
-    """What a device is asked to make a passkey: one that it finds by itself, and not a second for the same person."""
+    """Return the question for a new discoverable passkey, on a device without a passkey of this user."""
 
     def options() -> dict[str, Any]:
-        from webauthn import generate_registration_options  # noqa: PLC0415 - 0.2 s, for those who ask
-        from webauthn.helpers import options_to_json_dict  # noqa: PLC0415 - as above
-        from webauthn.helpers.structs import AuthenticatorSelectionCriteria, ResidentKeyRequirement  # noqa: PLC0415
+        import webauthn.helpers.structs  # noqa: PLC0415 - takes 0.2 s and 15 MB
 
-        made = generate_registration_options(
+        required = webauthn.helpers.structs.ResidentKeyRequirement.REQUIRED
+        selection = webauthn.helpers.structs.AuthenticatorSelectionCriteria(resident_key=required)
+        created = webauthn.generate_registration_options(
             rp_id=site.id,
             rp_name=site.name,
             user_name=user.email,
             user_display_name=user.get_short_name() or user.email,
             challenge=ceremony.challenge_bytes,
             timeout=LIFETIME_SECONDS * 1000,
-            authenticator_selection=AuthenticatorSelectionCriteria(resident_key=ResidentKeyRequirement.REQUIRED),
+            authenticator_selection=selection,
         )
-        return options_to_json_dict(made)
+        return webauthn.helpers.options_to_json_dict(created)
 
-    found = await asyncio.to_thread(options)
-    found["user"]["id"], found["excludeCredentials"] = ceremony.handle, _descriptors(known)
-    return Question(found, _sealed(settings, ceremony))
+    question = await asyncio.to_thread(options)
+    question["user"]["id"], question["excludeCredentials"] = ceremony.handle, _descriptors(known)
+    return Question(question, _sealed(settings, ceremony))
 
 
 async def ask_to_show(
     settings: Settings, site: RelyingParty, ceremony: Ceremony, allowed: Sequence[Passkey] = ()
 ) -> Question:
-    """What a device is asked to show a passkey: one of these, or any that it has for this site."""
+    """Return the question for one of these passkeys, or for any passkey of this site."""
 
     def options() -> dict[str, Any]:
-        from webauthn import generate_authentication_options  # noqa: PLC0415 - 0.2 s, for those who ask
-        from webauthn.helpers import options_to_json_dict  # noqa: PLC0415 - as above
-        from webauthn.helpers.structs import UserVerificationRequirement  # noqa: PLC0415 - as above
+        import webauthn.helpers.structs  # noqa: PLC0415 - takes 0.2 s and 15 MB
 
-        required, discouraged = UserVerificationRequirement.REQUIRED, UserVerificationRequirement.DISCOURAGED
-        made = generate_authentication_options(
+        verification = webauthn.helpers.structs.UserVerificationRequirement
+        created = webauthn.generate_authentication_options(
             rp_id=site.id,
             challenge=ceremony.challenge_bytes,
             timeout=LIFETIME_SECONDS * 1000,
-            user_verification=discouraged if ceremony.purpose == "second-step" else required,
+            user_verification=verification.DISCOURAGED if ceremony.purpose == "second-step" else verification.REQUIRED,
         )
-        return options_to_json_dict(made)
+        return webauthn.helpers.options_to_json_dict(created)
 
-    found = await asyncio.to_thread(options)
-    return Question({**found, "allowCredentials": _descriptors(allowed)}, _sealed(settings, ceremony))
+    question = await asyncio.to_thread(options)
+    return Question({**question, "allowCredentials": _descriptors(allowed)}, _sealed(settings, ceremony))
 
 
 def new_ceremony(purpose: Purpose, browser: str, user: User | None = None, handle: str = "") -> Ceremony:
@@ -153,10 +151,10 @@ def new_ceremony(purpose: Purpose, browser: str, user: User | None = None, handl
 async def read_answer(
     settings: Settings, limiter: RateLimiter, answer: str, purpose: Purpose, browser: str, user: User | None
 ) -> tuple[Ceremony, dict[str, Any]]:
-    """The ceremony that an answer belongs to, and what the device has said.
+    """Return the ceremony of an assertion, and the credential of the device.
 
     Raises:
-        PasskeyRefused: it is for another purpose, person or browser, too old, has come before, or is none.
+        PasskeyRefused: it is invalid, expired or used, or for another purpose, user or browser.
     """
     try:
         given: Any = json.loads(answer) if len(answer) <= MAX_ANSWER_CHARS else None
@@ -165,8 +163,8 @@ async def read_answer(
         ceremony = Ceremony(**json.loads(text or ""))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise PasskeyRefused(NOT_OURS) from None
-    asked = replace(new_ceremony(purpose, browser, user, ceremony.handle), challenge=ceremony.challenge)
-    if ceremony != asked or not browser or not isinstance(credential, dict):
+    expected = replace(new_ceremony(purpose, browser, user, ceremony.handle), challenge=ceremony.challenge)
+    if ceremony != expected or not browser or not isinstance(credential, dict):
         raise PasskeyRefused(NOT_OURS)
     try:
         await limiter.hit(CHALLENGES.by(ceremony.challenge))
@@ -176,12 +174,12 @@ async def read_answer(
 
 
 async def verify_created(site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any]) -> "VerifiedRegistration":
-    """What a device has made. Raises PasskeyRefused."""
+    """Verify a new passkey. Raises PasskeyRefused."""
 
     def verify() -> "VerifiedRegistration":
-        from webauthn import verify_registration_response  # noqa: PLC0415 - see `ask_to_create`
+        import webauthn  # noqa: PLC0415 - takes 0.2 s and 15 MB
 
-        return verify_registration_response(
+        return webauthn.verify_registration_response(
             credential=credential,
             expected_challenge=ceremony.challenge_bytes,
             expected_rp_id=site.id,
@@ -190,25 +188,24 @@ async def verify_created(site: RelyingParty, ceremony: Ceremony, credential: dic
 
     try:
         return await asyncio.to_thread(verify)
-    except Exception as error:  # noqa: BLE001 - what the library's parsers make of nonsense is not one kind of error
-        raise _not_believed(error) from None
+    except Exception as error:  # noqa: BLE001 - the library's parsers raise many types of errors
+        raise _refusal_of(error) from None
 
 
 async def verify_shown(
     site: RelyingParty, ceremony: Ceremony, credential: dict[str, Any], passkey: Passkey
 ) -> "VerifiedAuthentication":
-    """What a device has signed by this passkey. Raises PasskeyRefused."""
+    """Verify the signature of this passkey. Raises PasskeyRefused."""
 
     def verify() -> "VerifiedAuthentication":
-        from webauthn import verify_authentication_response  # noqa: PLC0415 - see `ask_to_show`
-        from webauthn.helpers import base64url_to_bytes  # noqa: PLC0415 - as above
+        import webauthn  # noqa: PLC0415 - takes 0.2 s and 15 MB
 
-        return verify_authentication_response(
+        return webauthn.verify_authentication_response(
             credential=credential,
             expected_challenge=ceremony.challenge_bytes,
             expected_rp_id=site.id,
             expected_origin=site.origin,
-            credential_public_key=base64url_to_bytes(passkey.public_key),
+            credential_public_key=webauthn.base64url_to_bytes(passkey.public_key),
             credential_current_sign_count=passkey.sign_count,
             require_user_verification=ceremony.purpose != "second-step",
         )
@@ -216,10 +213,10 @@ async def verify_shown(
     try:
         return await asyncio.to_thread(verify)
     except Exception as error:  # noqa: BLE001 - as above
-        raise _not_believed(error) from None
+        raise _refusal_of(error) from None
 
 
-def _not_believed(error: Exception) -> PasskeyRefused:
+def _refusal_of(error: Exception) -> PasskeyRefused:
     logger.warning("A passkey was not believed: %s: %.200s", type(error).__name__, error)
     return PasskeyRefused(NOT_BELIEVED)
 
@@ -230,6 +227,10 @@ def _sealed(settings: Settings, ceremony: Ceremony) -> str:
 
 def _descriptors(passkeys: Sequence[Passkey]) -> list[dict[str, Any]]:
     return [
-        {"type": "public-key", "id": each.credential_id, "transports": list(filter(None, each.transports.split(",")))}
-        for each in passkeys
+        {
+            "type": "public-key",
+            "id": passkey.credential_id,
+            "transports": list(filter(None, passkey.transports.split(","))),
+        }
+        for passkey in passkeys
     ]

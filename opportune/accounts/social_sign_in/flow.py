@@ -49,13 +49,13 @@ class Journey:
 
 def new_journey(
     provider: Provider,
-    next: str,  # noqa: A002 - its word everywhere
+    next_path: str,
     *,
     remember: bool = False,
     user_id: int = 0,
 ) -> Journey:
     state, verifier, nonce = (secrets.token_urlsafe(32) for _ in range(3))
-    return Journey(provider.name, state, verifier, nonce, next, remember, user_id)
+    return Journey(provider.name, state, verifier, nonce, next_path, remember, user_id)
 
 
 async def is_first_use(limiter: RateLimiter, journey: Journey) -> bool:

@@ -14,5 +14,5 @@ def force_deactivation(session: AsyncSession) -> None:
 
 
 def may_refuse_deactivation(session: AsyncSession, user: User) -> bool:
-    """Whether a change deactivates the account, and a hook may raise `FieldErrors` to refuse it."""
+    """Return whether this change deactivates the account, so that a hook may raise `FieldErrors` to refuse it."""
     return not user.is_active and "is_active" in changes(user) and FORCED_KEY not in session.info

@@ -1,4 +1,4 @@
-"""The user of a project that has no `app/users`, as all had it before there was one."""
+"""The user of a project without `app/users`, as in early releases."""
 
 from pydantic import Field
 from sqlmodel import Field as ColumnField
@@ -10,7 +10,7 @@ from opportune.text import Line
 
 class User(UserBase, table=True):
     name: str = ColumnField(default="", max_length=100)
-    """What others may call them, if they say so."""
+    """The name that other users see; optional."""
 
     def get_short_name(self) -> str:
         return self.name

@@ -1,4 +1,4 @@
-"""Tells the project's `UserManager` what happens to users, whichever way: a page, the API, the admin, a command."""
+"""Hooks that notify the project's `UserManager` of changes by pages, the API, the admin and commands."""
 
 from typing import Any
 
@@ -20,24 +20,24 @@ async def after_register(session: AsyncSession, user: User) -> None:
 
 @after_change(User)
 async def after_update(session: AsyncSession, user: User) -> None:
-    """Of what is secret, such as the password's hash, only that it has changed."""
-    manager, written = user_manager(session), changes(user)
-    told: dict[str, Any] = {name: None if is_secret(name) else change.after for name, change in written.items()}
-    if told.get("is_verified"):
+    """Pass the changed fields. Secret values, such as the password hash, are passed as None."""
+    manager = user_manager(session)
+    values: dict[str, Any] = {name: None if is_secret(name) else change.after for name, change in changes(user).items()}
+    if values.get("is_verified"):
         await manager.on_after_verify(user, manager.request)
-    await manager.on_after_update(user, told, manager.request)
+    await manager.on_after_update(user, values, manager.request)
 
 
 @before_delete(User)
-async def before_leaving(session: AsyncSession, user: User) -> None:
+async def before_deletion(session: AsyncSession, user: User) -> None:
     manager = user_manager(session)
     await manager.on_before_delete(user, manager.request)
 
 
 @after_delete(User)
-async def after_leaving(session: AsyncSession, user: User) -> None:
+async def after_deletion(session: AsyncSession, user: User) -> None:
     manager = user_manager(session)
     await manager.on_after_delete(user, manager.request)
 
 
-HOOKS = (after_register, after_update, before_leaving, after_leaving)
+HOOKS = (after_register, after_update, before_deletion, after_deletion)

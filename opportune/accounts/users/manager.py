@@ -1,4 +1,4 @@
-"""FastAPI Users' manager and database on the session of whoever asks. What hashes does so before it locks anything."""
+"""FastAPI Users' manager and database, in the session of the request. Hashes are computed before rows are locked."""
 
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -33,11 +33,11 @@ from opportune.db.model import MAX_ID
 U = TypeVar("U", bound=UserBase)
 
 GUARDED_FIELDS = set(UserBase.model_fields) - {"email"}
-"""What nobody sets of themselves."""
+"""Fields that users cannot set in their own account."""
 
 
 class Credentials(Protocol):
-    """What FastAPI's OAuth2PasswordRequestForm has, and whatever else names a user and a password."""
+    """A user name and a password, such as FastAPI's `OAuth2PasswordRequestForm`."""
 
     @property
     def username(self) -> str: ...
@@ -46,11 +46,11 @@ class Credentials(Protocol):
 
 
 class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):
-    """FastAPI Users' exception and ours."""
+    """Both FastAPI Users' exception and the framework's."""
 
 
 class PasswordRefused(InvalidPasswordError, InvalidPasswordException):
-    """FastAPI Users' exception and ours."""
+    """Both FastAPI Users' exception and the framework's."""
 
     def __init__(self, reason: Any) -> None:
         super().__init__(str(reason))
@@ -58,11 +58,11 @@ class PasswordRefused(InvalidPasswordError, InvalidPasswordException):
 
 
 class LinkRefused(InvalidLinkError, exceptions.InvalidResetPasswordToken, exceptions.InvalidVerifyToken):
-    """FastAPI Users' exceptions and ours."""
+    """Both FastAPI Users' exceptions and the framework's."""
 
 
 class UserDatabase(BaseUserDatabase[Any, int]):
-    """Users in a session: what is done here is flushed, and committed with all else that the session has done."""
+    """Users in a session: changes are flushed, and committed with the session's other changes."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
@@ -74,7 +74,7 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         return await find_by_email(self.session, email)
 
     async def create(self, create_dict: Mapping[str, Any]) -> User:
-        """Raises UserTaken: also where two register an address at once."""
+        """Raises UserTaken, also if two requests register the same address at the same time."""
         self.session.add(user := User(**{**create_dict, "email": create_dict["email"].lower()}))
         try:
             await self.session.flush()
@@ -91,7 +91,7 @@ class UserDatabase(BaseUserDatabase[Any, int]):
             await self.session.flush()
         except IntegrityError:
             await self.session.rollback()
-            await self.session.refresh(user)  # the page that says so shows them, too
+            await self.session.refresh(user)  # the error page shows the user
             raise UserTaken from None
         return user
 
@@ -101,7 +101,7 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         await self.session.flush()
 
     async def get_by_oauth_account(self, oauth: str, account_id: str) -> User | None:
-        """Whom this account of the issuer `oauth` signs in."""
+        """Return the user whom this account of the issuer `oauth` signs in."""
         linked = (col(LinkedAccount.issuer) == oauth, col(LinkedAccount.subject) == account_id)
         user: User | None = await self.session.scalar(
             select(User).join(LinkedAccount, col(LinkedAccount.user_id) == col(User.id)).where(*linked)
@@ -109,7 +109,7 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         return user
 
     async def add_oauth_account(self, user: Any, create_dict: dict[str, Any]) -> Any:
-        """Raises AccountLinkedError. Tokens of the provider are not kept."""
+        """Raises AccountLinkedError. Tokens of the provider are not stored."""
         issuer, subject, email = (create_dict[name] for name in ("oauth_name", "account_id", "account_email"))
         self.session.add(LinkedAccount(user_id=user.id, issuer=issuer, subject=subject, email=email))
         try:
@@ -121,11 +121,11 @@ class UserDatabase(BaseUserDatabase[Any, int]):
 
 
 class UserManager(BaseUserManager[U, int], Generic[U]):
-    """Makes, finds and changes users: FastAPI Users' manager, which never hashes in the event loop.
+    """FastAPI Users' manager, with hashing in threads.
 
-    The project's own is in `app/users/manager.py`. `on_after_register`, `on_after_update`, `on_after_verify`,
-    `on_before_delete` and `on_after_delete` run in the transaction of the change, whichever way it happens, as hooks
-    of the table (docs/hooks.md), and `validate_password` is asked for each new password.
+    The project's subclass is in `app/users/manager.py`. `on_after_register`, `on_after_update`, `on_after_verify`,
+    `on_before_delete` and `on_after_delete` are hooks of the table (docs/hooks.md): they run in the transaction of
+    every change, also of changes by the admin and by commands. `validate_password` checks each new password.
     """
 
     user_db: UserDatabase
@@ -147,7 +147,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         return request
 
     async def release(self) -> None:
-        """Commit what is done so far: others may write, and have the connection, while something here takes long."""
+        """Commit, so that other requests can write and use the connection during a slow step."""
         await self.session.commit()
 
     def parse_id(self, value: Any) -> int:
@@ -156,37 +156,37 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
             raise InvalidID
         return int(text)
 
-    # New ones
+    # Registration
 
     async def create(self, user_create: BaseModel, safe: bool = False, request: Request | None = None) -> U:
-        """Make a user of a schema; `safe` leaves out what nobody may give themselves.
+        """Create a user from a schema; `safe` ignores the guarded fields.
 
         Raises:
-            InvalidPasswordException, UserAlreadyExists: as FastAPI Users does, and so our own, which are both.
+            InvalidPasswordException, UserAlreadyExists: subclasses of these and of the framework's exceptions.
         """
         fields = _fields(user_create, safe=safe)
         return await self.register(fields.pop("email"), fields.pop("password"), **fields)
 
     async def may_register(self, email: str) -> bool:
-        """Return whether a visitor may make an account with this address. Superusers and commands do not ask."""
+        """Return whether a visitor may register this address. Superusers and commands skip this check."""
         if self.settings.registration != "invited":
             return self.settings.registration == "open"
         checks = (feature.is_invited for feature in installed_features() if feature.is_invited)
         return any([await is_invited(self.session, email.lower()) for is_invited in checks])
 
     async def register(self, email: str, password: str, **fields: Any) -> U:
-        """Make a user.
+        """Create a user.
 
         Raises:
             InvalidPasswordError: the password is too weak.
-            EmailTakenError: the e-mail has an account.
+            EmailTakenError: another account has this e-mail.
         """
         return await self.add(email, await self.hashed(password, email), **fields)
 
     async def add(self, email: str, hashed_password: str, **fields: Any) -> U:
-        """Make a user as `register` does, of a password that has been looked at and hashed."""
-        made: Any = await self.user_db.create({**fields, "email": email, "hashed_password": hashed_password})
-        user: U = made
+        """Create a user with a password that is already checked and hashed."""
+        created: Any = await self.user_db.create({**fields, "email": email, "hashed_password": hashed_password})
+        user: U = created
         return user
 
     async def oauth_callback(  # noqa: PLR0913 - FastAPI Users' signature
@@ -202,23 +202,23 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         associate_by_email: bool = False,
         is_verified_by_default: bool = False,
     ) -> U:
-        """The user of an account elsewhere, whose issuer is `oauth_name`: of today, or made here, without a password.
+        """Return the user of an account of the issuer `oauth_name`, or create one without a password.
 
-        Nobody gets an account by its address alone, so `associate_by_email` counts for nothing, and no token is kept.
+        An equal address does not link accounts: `associate_by_email` is ignored. No token is stored.
 
         Raises:
-            UserAlreadyExists: the address has an account, which has to be signed in to first.
+            UserAlreadyExists: the address has an account. Its owner must sign in and then link the other account.
         """
         try:
             found = await self.user_db.get_by_oauth_account(oauth_name, account_id)
             user: Any = found or await self._add_oauth(oauth_name, account_id, account_email, is_verified_by_default)
         except (EmailTakenError, AccountLinkedError):
-            # Perhaps by the same person, in another window, just now.
+            # Another window of the same user may have created it in the meantime.
             user = await self.user_db.get_by_oauth_account(oauth_name, account_id)
             if user is None:
                 raise UserTaken from None
-        known: U = user
-        return known
+        result: U = user
+        return result
 
     async def _add_oauth(self, issuer: str, subject: str, email: str, is_verified: bool) -> Any:
         made = await self.add(email, "", is_verified=is_verified)
@@ -228,7 +228,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     # Changes
 
     async def update(self, user_update: BaseModel, user: U, safe: bool = False, request: Request | None = None) -> U:
-        """Change what a schema was given; `safe` leaves out what nobody may give themselves.
+        """Change the fields that are set in a schema; `safe` ignores the guarded fields.
 
         Raises:
             InvalidPasswordException, UserAlreadyExists: as `create`.
@@ -243,12 +243,12 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
     async def change(
         self, user: U, *, email: str | None = None, password: str | None = None, is_verified: bool | None = None
     ) -> U:
-        """Change e-mail or password, or both. Whoever calls this tells the owner.
+        """Change e-mail, password or both. The caller notifies the user.
 
-        A new password ends every session and token of the user. A new e-mail counts as not verified, unless it is.
+        A new password ends every session and token of the user. A new e-mail is unverified unless `is_verified` is set.
 
         Raises:
-            InvalidPasswordError: it is too weak, or somebody else has just changed it or the e-mail.
+            InvalidPasswordError: it is too weak, or another request has just changed the password or the e-mail.
             EmailTakenError: the e-mail has another account.
         """
         hashed_password = None if password is None else await self.hashed(password, user.email, user)
@@ -268,7 +268,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         await self.user_db.delete(user)
 
     async def verify(self, token: str, request: Request | None = None) -> U:
-        """Take a link for the proof of its address, without asking the password, which the site's own page does.
+        """Verify the address of a link without a password. The site's own page also asks for the password.
 
         Raises:
             InvalidVerifyToken, UserAlreadyVerified: as FastAPI Users does.
@@ -281,10 +281,10 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         return await self.change(found[0], is_verified=True)
 
     async def reset_password(self, token: str, password: str, request: Request | None = None) -> U:
-        """Give the user of a link a new password, which signs them out everywhere.
+        """Set a new password for the user of a link, and sign them out everywhere.
 
         Raises:
-            InvalidResetPasswordToken: the link is not ours, too old, or has been used.
+            InvalidResetPasswordToken: the link was not made by this site, is too old, or has been used.
             InvalidPasswordException: as `create`. The link can be used again.
         """
         found: Any = await signed_links.read_link_token(self.session, self.settings, "reset", token)
@@ -292,7 +292,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         if found is None:
             raise LinkRefused
         was_verified = found[0].is_verified
-        # The link has come by mail, so the address is theirs.
+        # The link was sent to the address, so this proves it.
         user: U = await self.change(found[0], password=password, is_verified=True)
         if not was_verified:
             await self._delete_linked_sign_in_methods(user)
@@ -300,36 +300,36 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         return user
 
     async def prove_email(self, user: U) -> None:
-        """Verify the address of somebody who reads its mail, and make the account theirs.
+        """Verify the address of a user who has read its mail, and make the account theirs alone.
 
-        A stranger may have opened it: its password, and all that somebody has signed in with, end.
+        Another person may have registered the address, so its password, sessions, tokens and sign-in methods end.
         """
         await self.user_db.update(user, {"hashed_password": "", "is_verified": True})
-        for kind in (Session, ApiToken):
-            await self.session.execute(delete(kind).where(col(kind.user_id) == user.id))
+        for model in (Session, ApiToken):
+            await self.session.execute(delete(model).where(col(model.user_id) == user.id))
         await self._delete_linked_sign_in_methods(user)
 
     async def _delete_linked_sign_in_methods(self, user: U) -> None:
-        """A stranger may have registered the address, linked an account of theirs, and added devices."""
+        """Delete them, because another person may have registered the address and added them."""
         await self.user_db.update(user, {"totp_secret": "", "totp_step": 0})
-        for kind in (LinkedAccount, Passkey, RecoveryCode):
-            await self.session.execute(delete(kind).where(col(kind.user_id) == user.id))
+        for model in (LinkedAccount, Passkey, RecoveryCode):
+            await self.session.execute(delete(model).where(col(model.user_id) == user.id))
 
-    # E-mails, which a job asks for: nobody learns from an answer who has an account
+    # E-mails, sent by jobs: responses do not tell which addresses have an account
 
     async def forgot_password(self, user: U, request: Request | None = None) -> None:
-        """Make a link to a new password. Raises UserInactive."""
+        """Create a link to choose a new password. Raises UserInactive."""
         if not user.is_active:
             raise exceptions.UserInactive
         token = signed_links.make_link_token(self.settings, "reset", user)
         await self.on_after_forgot_password(user, token, self.request)
 
     async def on_after_forgot_password(self, user: U, token: str, request: Request | None = None) -> None:
-        """Send the link; what takes this place sends its own."""
+        """Send the link. Override this to send another e-mail."""
         send_account_email(self.session, self.settings, user.email, "reset", token=token)
 
     async def request_verify(self, user: U, request: Request | None = None) -> None:
-        """Make a link that proves that the address is theirs. Raises UserInactive and UserAlreadyVerified."""
+        """Create a link that verifies the address. Raises UserInactive and UserAlreadyVerified."""
         if not user.is_active:
             raise exceptions.UserInactive
         if user.is_verified:
@@ -338,26 +338,26 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         await self.on_after_request_verify(user, token, self.request)
 
     async def on_after_request_verify(self, user: U, token: str, request: Request | None = None) -> None:
-        """Send the link; what takes this place sends its own."""
+        """Send the link. Override this to send another e-mail."""
         send_account_email(self.session, self.settings, user.email, "verify", token=token)
 
     # Passwords
 
     async def validate_password(self, password: str, user: Any) -> None:
-        """Check a new password; `user` has the `email`. Raises InvalidPasswordException with a sentence."""
+        """Check a new password; `user` has the `email`. Raises InvalidPasswordException with a message for the user."""
         name = user.get_short_name() if isinstance(user, UserBase) else ""
         if reason := await find_password_problem(password, user.email, self.settings, name):
             raise PasswordRefused(reason)
 
     async def check_new_password(self, password: str, email: str, user: U | None = None) -> None:
-        """Ask `validate_password`, of somebody who may not have an account yet. Raises InvalidPasswordError."""
+        """Call `validate_password` for a user or a registration. Raises InvalidPasswordError."""
         try:
             await self.validate_password(password, user or UserCreate.model_construct(email=email, password=password))
         except InvalidPasswordException as refusal:
             raise PasswordRefused(refusal.reason) from None
 
     async def hashed(self, password: str, email: str, user: U | None = None) -> str:
-        """A new password as it is stored. Raises InvalidPasswordError."""
+        """Check and hash a new password. Raises InvalidPasswordError."""
         await self.check_new_password(password, email, user)
         return await hashing.hash_password(password)
 
@@ -365,36 +365,35 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         return await find_by_email(self.session, email) is not None
 
     async def is_password_of(self, user: U, password: str) -> bool:
-        right, _better = await hashing.verify_password(password, user.hashed_password)
-        return right
+        is_right, _new_hash = await hashing.verify_password(password, user.hashed_password)
+        return is_right
 
     async def authenticate(self, credentials: Credentials) -> U | None:
-        """The active user with this e-mail and password. Nobody can tell from the time which of them was wrong.
+        """Return the active user with this e-mail and password. Unknown addresses take the same time.
 
-        The user stays locked until the transaction ends: start the session in it, and no new password comes between.
+        The user stays locked until the transaction ends. Start the session in it, before the password can change.
         """
-        found: Any = await find_by_email(self.session, credentials.username)
-        user: U | None = found
+        existing: Any = await find_by_email(self.session, credentials.username)
+        user: U | None = existing
         await self.release()
         if user is None:
             await hashing.verify_without_user(credentials.password)
             return None
-        right, better = await hashing.verify_password(credentials.password, user.hashed_password)
-        if not right or not await self.is_unchanged(user):
+        is_right, new_hash = await hashing.verify_password(credentials.password, user.hashed_password)
+        if not is_right or not await self.is_unchanged(user):
             return None
-        if better:  # by a statement, which ends no session: the password is the same
-            await self.session.execute(update(User).where(col(User.id) == user.id).values(hashed_password=better))
+        if new_hash:  # a statement keeps the sessions, as the password is the same
+            await self.session.execute(update(User).where(col(User.id) == user.id).values(hashed_password=new_hash))
         return user
 
     async def is_unchanged(self, user: U) -> bool:
-        """Whether a user who was read before is still active, with the same password, e-mail and second factor."""
+        """Return whether the user is still active, with the same password, e-mail and second factor as when read."""
         return bool(await self._lock(user))
 
     async def _lock(self, user: U) -> bool | None:
-        """Whether the user is active, or None if password, e-mail or the need of a code are not those that we know.
+        """Lock the user, and return whether they are active; None if password, e-mail or second factor have changed.
 
-        Hashing takes its time, in which the owner may have shut out whoever knows the old password, or it alone, or the
-        account may have got an address that no link proves.
+        During a slow hash the owner may have changed the password, or the account may have got an unproved address.
         """
         same = (
             col(User.id) == user.id,
@@ -407,6 +406,6 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
 
 
 def _fields(schema: BaseModel, *, safe: bool) -> dict[str, Any]:
-    """What a schema was given, without what only proves who asks."""
-    given = {name: getattr(schema, name) for name in schema.model_fields_set if name != "current_password"}
-    return {name: value for name, value in given.items() if not (safe and name in GUARDED_FIELDS)}
+    """Return the fields that are set in a schema, without the current password."""
+    values = {name: getattr(schema, name) for name in schema.model_fields_set if name != "current_password"}
+    return {name: value for name, value in values.items() if not (safe and name in GUARDED_FIELDS)}

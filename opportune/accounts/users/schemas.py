@@ -1,4 +1,4 @@
-"""What the project says that people see of themselves and change."""
+"""The project's schemas of a user: the fields that users see and change in their own account."""
 
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ else:
     UserRead, UserUpdate = users_module("schemas").UserRead, users_module("schemas").UserUpdate
 
 PROVED_FIELDS = set(schemas.UserUpdate.model_fields)
-"""What is changed in ways of its own; all else that the project's schema takes is stored as it is."""
+"""Fields with their own rules. All other fields of the project's schema are stored unchanged."""
 
-if strays := set(UserUpdate.model_fields) - PROVED_FIELDS - set(User.model_fields):
-    raise OperatorError(f"{PACKAGE}/users/schemas.py: UserUpdate has {min(strays)}, which no column of User can keep.")
+if unknown := set(UserUpdate.model_fields) - PROVED_FIELDS - set(User.model_fields):
+    raise OperatorError(f"{PACKAGE}/users/schemas.py: UserUpdate has {min(unknown)}, which no column of User can keep.")
 
 __all__ = ["PROVED_FIELDS", "UserRead", "UserUpdate"]
