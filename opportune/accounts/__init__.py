@@ -1,7 +1,8 @@
-"""Who uses the site, how they prove it, and what they may do.
+"""Accounts: users, sign-in and permissions.
 
-A folder for each subject: registration, signing in, sessions, two-factor authentication, the profile, deletion, API
-tokens, groups; each with its pages, its API and a service that knows no request.
+The core is `users`, `sessions`, `tokens`, `groups`, `events`, `passwords`, `emails`, `rate_limits` and
+`sign_in_methods`. The other packages are flows with pages, API and a service that knows no request. Flows import the
+core, and the core imports no flow (import-linter checks the order).
 """
 
 from importlib import import_module
@@ -96,7 +97,7 @@ _MODULES = {name: f"{__name__}.{module}" for module, names in _PLACES.items() fo
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: the project's `User` is made of the base that is here, and the rest of that `User`."""
+    """Import a name on first use, because the project's `User` is a subclass of this package's `UserBase`."""
     source = {"start_session": "sign_in"}.get(name, name)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

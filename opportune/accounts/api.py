@@ -1,4 +1,4 @@
-"""Accounts for programs, below /api/v1."""
+"""API of accounts, below /api/v1."""
 
 from fastapi import APIRouter
 
@@ -38,4 +38,4 @@ PARTS = (
 
 router = APIRouter()
 for part in PARTS:
-    router.routes += part.router.routes  # `include_router` would analyse each of them once more
+    router.routes += part.router.routes  # `include_router` would analyse each route again

@@ -1,6 +1,6 @@
 """Sessions and tokens as FastAPI Users' backends: `FastAPIUsers(get_user_manager, auth_backends)`.
 
-The site's own routes use the same strategies without the backends, which know no second factor and no limits.
+The site's own routes use the same strategies directly. The backends support no second factor and no rate limits.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from opportune.config.settings import get_settings
 
 
 async def get_user_manager(context: AccountCtx) -> UserManager[User]:
-    """The project's manager, in a session that writes."""
+    """Return the project's manager, in a session that writes."""
     return context.manager
 
 

@@ -1,4 +1,4 @@
-"""Throws out what is over: sessions, tokens, counts of attempts, and events of long ago. They take room."""
+"""Daily deletion of expired sessions, tokens, counts of attempts, and old events."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from opportune.jobs import JobContext, job
 
 
 async def delete_expired(database: Database, settings: Settings) -> dict[str, int]:
-    """Delete sessions, tokens, counts of attempts and events that are over, and say how many of each."""
+    """Delete expired sessions, tokens, counts of attempts and old events; return their numbers."""
     now = utc_now()
     kept_since = now - timedelta(days=settings.account_event_days)
     return {

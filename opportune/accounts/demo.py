@@ -1,4 +1,4 @@
-"""People to look at in the admin. Their names are made up, as their addresses say, and nobody can sign in as them."""
+"""Demo users for the admin. Their names and addresses are invented, and they cannot sign in."""
 
 import secrets
 from datetime import UTC, datetime
@@ -21,11 +21,11 @@ NAMES = (
     "leilani.moore",
     "oskar.brandvold",
 )
-# Domains that end so are nobody's, for good.
+# A reserved domain, which belongs to nobody.
 EMAILS = [f"{name}@made-up.example" for name in NAMES]
 UNVERIFIED, CLOSED = {"jun.takahara", "leilani.moore"}, {"oskar.brandvold"}
 
-# Accounts are created now, so moments that have passed mark ours for good, whatever is edited in them.
+# Real accounts are created now, so times in the past mark the demo users permanently.
 MARKS = [datetime(2026, 1, 5 + day, 8, 30, tzinfo=UTC) for day in range(len(NAMES))]
 is_ours = col(User.created_at).in_(MARKS)
 
@@ -53,10 +53,10 @@ async def load(session: AsyncSession) -> int:
 
 
 async def demo_owner(session: AsyncSession, rows: str) -> User:
-    """The first superuser, whom the demo rows of a feature belong to; `rows` names them, such as "The to-dos".
+    """Return the first superuser, who owns the demo rows of a feature; `rows` names them, such as "The to-dos".
 
     Raises:
-        OperatorError: there is none yet.
+        OperatorError: there is no superuser.
     """
     user = await session.scalar(select(User).where(col(User.is_superuser)).order_by(col(User.id)).limit(1))
     if user is None:

@@ -1,4 +1,4 @@
-"""Who sends a request: `OptionalUser` and `CurrentUser` for routes, `get_optional_user` for code that is no route."""
+"""The user of a request: `OptionalUser` and `CurrentUser` for routes, `get_optional_user` for other code."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
@@ -36,7 +36,7 @@ OPEN_PATHS = {
     *("/accounts/profile", "/accounts/sessions", "/accounts/events"),
     *("/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/events"),
 }
-"""What a superuser may look at in somebody's account."""
+"""Pages that a superuser may open while signed in as a user."""
 PERSONAL = "Only the user can do this. You are signed in as somebody else: go back to your own account first."
 IMPERSONATION_END_PATHS = ("/accounts/impersonation/end", "/accounts/logout", "/api/v1/auth/logout")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -51,17 +51,17 @@ SECOND_FACTOR_PATHS = (
     *("/accounts/two-factor", "/accounts/passkeys", "/accounts/confirm", "/accounts/password"),
     *("/api/v1/auth/", "/api/v1/users/me/two-factor", "/api/v1/users/me/passkeys", "/api/v1/users/me/confirmation"),
 )
-"""Pages and addresses that a user needs to set up a second factor, and to confirm their identity for that."""
+"""Addresses that a user needs to set up a second factor, and to confirm their identity for that."""
 NO_SECOND_FACTOR = f"Set up a second factor first, at {SECOND_FACTOR_SETUP_PATH}."
 
 
 async def get_optional_user(request: HTTPConnection) -> User | None:
-    """The active user who sends this request, read afresh once a request; also at `request.state.user`.
+    """Return the active user of the request, loaded once per request; also at `request.state.user`.
 
-    `request.state.session` is the session of the browser that they use, or None, `.token` that of a program;
-    `.grants` what they may do, `.impersonator` the superuser who uses their account, or None.
-    Pages know people by the session's cookie. Addresses under /api take a bearer token too, which then decides alone.
-    The user belongs to no session: `session.add(user)` in a `WriteSession` before changing it.
+    On `request.state`, `session` is the session of the browser, or None; `token` the API token, or None; `grants` the
+    user's grants; `impersonator` the superuser who is signed in as this user, or None.
+    Pages identify users by the session cookie. Addresses below /api also accept a bearer token, which takes precedence.
+    The user belongs to no database session: call `session.add(user)` in a `WriteSession` before changing it.
     """
     if not hasattr(request.state, "user"):
         request.state.user = await _read_user(request)
@@ -71,14 +71,14 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
 
 
 def _guard_impersonation(request: HTTPConnection) -> None:
-    """Refuse changes by a superuser who only looks; have the others recorded. Raises HTTPException."""
+    """Refuse changes by a superuser who may only read, and record those of others. Raises HTTPException."""
     if request.state.impersonator is None:
         stop_recording()
         return
     if request.state.session.impersonator_may_write:
         record_changes(request.state.user, request.state.impersonator)
         return
-    scope = request.scope  # of a WebSocket it has no method
+    scope = request.scope  # a WebSocket has no method
     if scope.get("method") not in SAFE_METHODS and scope["path"] not in IMPERSONATION_END_PATHS:
         raise HTTPException(403, PERSONAL if _is_personal(request) else READ_ONLY)
 
@@ -110,9 +110,9 @@ async def _read_user(request: HTTPConnection) -> User | None:
 
 
 async def read_program(request: Request, *strategies: TokenStrategy) -> tuple[ApiToken, User, Grants] | None:
-    """Whose token a program sends, for addresses outside /api that look at its scopes themselves.
+    """Return the token of a program and its user, for addresses outside /api that check scopes themselves.
 
-    `strategies` know tokens of other kinds than the site's, and are asked before that.
+    `strategies` accept further types of tokens, and are tried first.
     """
     token, state = read_bearer_token(request), request.app.state
     for strategy in (*strategies, token_strategy(state.settings, state.database)) if token else ():
@@ -135,7 +135,7 @@ NO_SCOPES = SecurityScopes()
 
 
 class CurrentUserScheme(SecurityBase):
-    """Also what tells the OpenAPI page of the token, so that FastAPI has one thing to find out and not three."""
+    """The dependency and its security scheme in OpenAPI, so that FastAPI analyses one object instead of three."""
 
     model, scheme_name = oauth2_scheme.model, oauth2_scheme.scheme_name
 
@@ -152,7 +152,7 @@ class CurrentUserScheme(SecurityBase):
 
 
 async def _require_second_factor(request: HTTPConnection, user: User) -> None:
-    """Lead a user without a second factor to its setup, where all need one. Raises HTTPException."""
+    """Redirect a user without a second factor to its setup, if the site requires one. Raises HTTPException."""
     state = request.app.state
     if state.settings.needs_second_factor != "all" or request.state.impersonator is not None:
         return
@@ -167,9 +167,9 @@ async def _require_second_factor(request: HTTPConnection, user: User) -> None:
 
 
 def _is_personal(request: HTTPConnection) -> bool:
-    """Whether this is the person's alone: all pages of the account and what programs do with it, but for a few.
+    """Return whether only the user may open this address: all of the account, except for a few pages.
 
-    What comes to these addresses later is closed, too.
+    New addresses below these prefixes are protected automatically.
     """
     path, method = request.scope["path"], request.scope.get("method")
     return path.startswith(PERSONAL_PATHS) and not (path in OPEN_PATHS and method in ("GET", "HEAD"))
@@ -186,17 +186,17 @@ async def get_account_owner(request: HTTPConnection, user: CurrentUser) -> User:
 
 
 AccountOwner = Annotated[User, Depends(get_account_owner)]
-"""The current user, but no superuser who is signed in as them: for what gives others lasting access."""
+"""The current user, but not a superuser who is signed in as them: for changes that give lasting access."""
 
 
 def needs_scope(*scopes: str) -> Any:
-    """The scopes that a token needs for a route, in place of the usual: `dependencies=[needs_scope("books:read")]`.
+    """Require scopes of a token instead of the default: `dependencies=[needs_scope("books:read")]`.
 
-    Or in its signature, for who asks: `user: Annotated[User, needs_scope("books:export")]`. As FastAPI's `Security`
-    with `get_current_user`, and offered to who makes a token.
+    It also works in a signature: `user: Annotated[User, needs_scope("books:export")]`. It is FastAPI's `Security` with
+    `get_current_user`, and users can select the scopes for a new token.
 
     Raises:
-        OperatorError: one does not say of what it is.
+        OperatorError: a scope does not name its subject.
     """
     ask_for(scopes)
     return Security(get_current_user, scopes=scopes)
@@ -209,11 +209,11 @@ async def get_impersonator(request: HTTPConnection) -> User | None:
 
 
 CurrentImpersonator = Annotated[User | None, Depends(get_impersonator)]
-"""The superuser who is signed in as the user of this request; None for everybody else."""
+"""The superuser who is signed in as the user of this request; None for all others."""
 
 
 def account_context(request: Request, session: AsyncSession) -> AccountContext:
-    """What services are given in place of the request."""
+    """Return the context that services receive instead of the request."""
     state = request.app.state
     session.info[REQUEST_KEY] = request
     return AccountContext(session, state.settings, state.rate_limiter, Client.of(request))
@@ -231,16 +231,16 @@ def sign_in_required(request: HTTPConnection) -> HTTPException:
     if not isinstance(request, Request) or wants_json(request):
         return HTTPException(401, SIGN_IN_FIRST, AUTHENTICATE_HEADER)
     address = f"{LOGIN_PATH}?{urlencode({'next': came_from(request)})}"
-    if is_htmx(request):  # which would put the sign-in page into a part of this one
+    if is_htmx(request):  # htmx would insert the sign-in page into a part of this page
         return HTTPException(401, headers={"HX-Redirect": address})
     return HTTPException(303, headers={"Location": address})
 
 
 def came_from(request: Request) -> str:
-    """The page to come back to: this one if a browser shows it, else the one whose form or script asks."""
+    """Return the page to come back to: this page in a browser, else the page of the form or script."""
     shown = str(request.url) if request.method == "GET" and not is_htmx(request) else None
     try:
         parts = urlsplit(shown or request.headers.get("hx-current-url") or request.headers.get("referer") or "/")
-    except ValueError:  # the header is no address
+    except ValueError:  # the header is invalid
         return "/"
     return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -1,4 +1,4 @@
-"""Accounts as commands see them: what goes wrong is one line for a person."""
+"""Changes of accounts by commands, with one-line errors."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,20 +23,20 @@ INVALID_CHARACTERS = "The password is not accepted. It holds characters that are
 
 
 async def create_superuser(session: AsyncSession, email: str, password: str) -> User:
-    """Make somebody who may use the admin.
+    """Create a superuser.
 
     Raises:
-        OperatorError: the e-mail is none or has an account, or the password is too weak.
+        OperatorError: the e-mail is invalid or has an account, or the password is too weak.
     """
-    # Who has a shell here vouches for the address.
+    # A user with shell access vouches for the address.
     return await add_user(session, email, password, is_staff=True, is_superuser=True, is_verified=True)
 
 
 async def set_password(session: AsyncSession, email: str, password: str) -> User:
-    """Give somebody a new password, which ends all of their sessions.
+    """Set a new password, which ends all sessions of the user.
 
     Raises:
-        OperatorError: nobody has this e-mail, or the password is too weak.
+        OperatorError: the user does not exist, or the password is too weak.
     """
     user = await find_user(session, email)
     with as_operator_error(email):
@@ -47,10 +47,10 @@ async def set_password(session: AsyncSession, email: str, password: str) -> User
 
 
 async def add_user(session: AsyncSession, email: str, password: str, **flags: bool) -> User:
-    """Make a user with these flags.
+    """Create a user with these flags.
 
     Raises:
-        OperatorError: the e-mail is none or has an account, or the password is too weak.
+        OperatorError: the e-mail is invalid or has an account, or the password is too weak.
     """
     with as_operator_error(email):
         new = UserCreate(email=email, password=password)
@@ -58,10 +58,10 @@ async def add_user(session: AsyncSession, email: str, password: str, **flags: bo
 
 
 def valid_email(email: str) -> str:
-    """An e-mail as accounts keep it.
+    """Return a normalised e-mail.
 
     Raises:
-        OperatorError: it is none.
+        OperatorError: it is invalid.
     """
     try:
         return EMAIL_ADAPTER.validate_python(email)
@@ -70,10 +70,10 @@ def valid_email(email: str) -> str:
 
 
 async def check_new(session: AsyncSession, email: str) -> None:
-    """See to it that somebody can be made with this e-mail, before anything else is asked.
+    """Check that an account with this e-mail can be created, before other questions.
 
     Raises:
-        OperatorError: it is none, or has an account.
+        OperatorError: it is invalid, or has an account.
     """
     valid_email(email)
     with as_operator_error(email):
@@ -82,10 +82,10 @@ async def check_new(session: AsyncSession, email: str) -> None:
 
 
 async def change_email(session: AsyncSession, user: User, email: str) -> User:
-    """Give somebody another e-mail, which counts as not verified.
+    """Change a user's e-mail, which is then unverified.
 
     Raises:
-        OperatorError: it is none, or has another account.
+        OperatorError: it is invalid, or has another account.
     """
     valid = valid_email(email)
     with as_operator_error(email):
@@ -95,14 +95,14 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
 
 
 async def delete_user(session: AsyncSession, database: Database, features: Sequence[Feature], email: str) -> User:
-    """Remove somebody with all that features keep of the person. Nobody is told.
+    """Delete a user with all personal data, without an e-mail.
 
     Raises:
-        OperatorError: nobody has this e-mail, it is the last superuser's, or a feature needs them.
+        OperatorError: the user does not exist, is the last superuser, or is needed by a feature.
     """
     user = await find_user(session, email)
     await _check_may_go(session, features, user)
-    await user_manager(session).release()  # others write while much is deleted
+    await user_manager(session).release()  # lets other requests write during a long deletion
     await delete_dependents_in_batches(database, User, user.id)
     await _check_may_go(session, features, user)
     await forget_person(session, features, user)
@@ -117,10 +117,10 @@ async def _check_may_go(session: AsyncSession, features: Sequence[Feature], user
 
 
 async def find_user(session: AsyncSession, email: str) -> User:
-    """The user with this e-mail, whatever its case.
+    """Return the user with this e-mail, in upper or lower case.
 
     Raises:
-        OperatorError: nobody has it.
+        OperatorError: the user does not exist.
     """
     user = await find_by_email(session, email)
     if user is None:

@@ -1,4 +1,4 @@
-"""Users, how they prove who they are, and what they may do."""
+"""Models of users, their credentials and permissions."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from opportune.errors import OperatorError
 
 
 class UserBase(Model):
-    """What every site needs to know of who uses it: the base of the `User` in `app/users/models.py`."""
+    """Base of the `User` in `app/users/models.py`, with the fields that every site needs."""
 
     __tablename__ = USER_TABLE
 
@@ -21,36 +21,36 @@ class UserBase(Model):
     hashed_password: str = Field(max_length=1024)
     is_active: bool = True
     is_staff: bool = False
-    """May enter the admin, and do there what their groups are granted."""
+    """May open the admin, with the grants of their groups."""
     is_superuser: bool = False
     is_verified: bool = False
     totp_secret: str = Field(default="", max_length=255)
-    """The sealed key of their authenticator app; empty without one."""
+    """Encrypted key of the authenticator app; empty without one."""
     totp_step: int = 0
-    """The period of the last code that was taken: no code counts twice."""
+    """Period of the last used code, so that each code is valid once."""
     created_at: datetime = Field(default_factory=utc_now)
 
     def __str__(self) -> str:
         return self.email
 
     def get_short_name(self) -> str:
-        """What pages, also those of others, call them; empty where they have not said it."""
+        """Return the name that other users see; empty without one."""
         return ""
 
     @property
     def has_password(self) -> bool:
-        """Whether they have chosen one: who came by another site's sign-in has none at first."""
+        """Whether the user has a password. After a social sign-in there is none at first."""
         return bool(self.hashed_password)
 
     @property
     def has_two_factor(self) -> bool:
-        """Whether they have an authenticator app. A passkey is a second factor too: see `has_second_factor`."""
+        """Whether the user has an authenticator app. For passkeys, see `has_second_factor`."""
         return bool(self.totp_secret)
 
 
 @event.listens_for(Table, "after_parent_attach")
 def _make_emails_unique(table: Table, metadata: MetaData) -> None:
-    """Kept in lower case by the manager; the index holds for every other way in too."""
+    """Add a unique index. The manager stores lower case; the index protects all other writes."""
     if metadata is Model.metadata and table.name == USER_TABLE:
         Index("ix_accounts_user_email_lower", func.lower(table.c.email), unique=True)
 
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """`User` is the project's: it comes when the framework first asks, as it is made of what stands here."""
+        """Import the project's `User` on first use, because it is a subclass of `UserBase`."""
         if name != "User":
             raise AttributeError(name)
         found = getattr(users_module("models"), name, None)
@@ -71,7 +71,7 @@ else:
 
 
 class Session(Model, table=True):
-    """One browser in which somebody is signed in. The cookie holds a token; here is only its hash."""
+    """A signed-in browser. The cookie contains a token; only its hash is stored."""
 
     __tablename__ = "accounts_session"
 
@@ -80,22 +80,22 @@ class Session(Model, table=True):
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
     seen_at: datetime = Field(default_factory=utc_now)
-    """When it was last used, to within some minutes."""
+    """Time of the last use, accurate to some minutes."""
     confirmed_at: datetime | None = None
-    """When the password was last asked again, for what not even a browser left open may do."""
+    """Time of the last confirmation of the user's identity."""
     is_remembered: bool = False
     address: str = Field(default="", max_length=64)
     agent: str = Field(default="", max_length=256)
     impersonator_session_id: int | None = Field(
         default=None, foreign_key="accounts_session.id", ondelete="CASCADE", index=True
     )
-    """The session of the superuser who has signed in as this user, for a while: it ends with that one."""
+    """Session of the superuser who is signed in as this user. It ends with that session."""
     impersonator_may_write: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
-    """Whether that superuser has asked to change things in the user's name."""
+    """Whether that superuser may make changes."""
 
 
 class ApiToken(Model, table=True):
-    """What a program signs in with. Here is only its hash."""
+    """A token of a program. Only its hash is stored."""
 
     __tablename__ = "accounts_token"
 
@@ -103,18 +103,18 @@ class ApiToken(Model, table=True):
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     name: str = Field(max_length=100)
     hint: str = Field(default="", max_length=16)
-    """How it begins, so that its owner can tell which one it is."""
+    """Beginning of the token, to recognise it in a list."""
     scopes: str = Field(max_length=2000)
-    """What it may be used for, with spaces between, as OAuth writes it."""
+    """Scopes separated by spaces, as in OAuth."""
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
     used_at: datetime | None = None
     refreshed_at: datetime | None = None
-    """When its last refresh token was used, where it is a sign-in that has such."""
+    """Time of the last use of its refresh token, for sign-ins that have one."""
 
 
 class RecoveryCode(Model, table=True):
-    """A way in without the authenticator app, gone once it is used. Here is only its hash."""
+    """A single-use code that replaces the authenticator app. Only its hash is stored."""
 
     __tablename__ = "accounts_recovery_code"
     __table_args__ = (UniqueConstraint("user_id", "code_hash"),)
@@ -124,48 +124,48 @@ class RecoveryCode(Model, table=True):
 
 
 class LinkedAccount(Model, table=True):
-    """An account elsewhere that somebody signs in with. Nothing is kept that would open it."""
+    """An account of another site with which a user signs in. No credentials are stored."""
 
     __tablename__ = "accounts_linked_account"
     __table_args__ = (UniqueConstraint("issuer", "subject"),)
 
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     issuer: str = Field(max_length=255)
-    """Who vouches for it, as an address: the numbers of one say nothing about those of another."""
+    """Issuer as an address. Subjects are unique for each issuer."""
     subject: str = Field(max_length=255)
-    """What it is called there, for ever; its e-mail may change."""
+    """Permanent id at the issuer; the e-mail may change."""
     email: str = Field(default="", max_length=320)
-    """What it had as an address when it was linked, to know it again."""
+    """E-mail when it was linked, for display."""
     created_at: datetime = Field(default_factory=utc_now)
 
 
 class Passkey(Model, table=True):
-    """What signs somebody in by a device of theirs, which keeps the private half and gives it to nobody."""
+    """A passkey. The device keeps the private key."""
 
     __tablename__ = "accounts_passkey"
 
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     name: str = Field(max_length=100)
     credential_id: str = Field(max_length=1400, unique=True)
-    """What the device calls it, as base64url."""
+    """Credential id in base64url."""
     public_key: str = Field(max_length=8000)
-    """As COSE in base64url."""
+    """COSE key in base64url."""
     user_handle: str = Field(max_length=100)
-    """What devices call its owner: random, the same for all passkeys of one person, and in nothing else."""
+    """Random user handle, the same for all passkeys of one user."""
     sign_count: int = Field(default=0, sa_type=BigInteger)
-    """How often it was used, as far as the device tells; a lower number comes from a copy."""
+    """Counter of the device; a lower number reveals a copy."""
     transports: str = Field(default="", max_length=100)
-    """By what the device can be reached, with commas between."""
+    """Transports separated by commas."""
     verifies_user: bool = False
-    """Whether its device looks who it is, by a PIN or a finger: then it is enough alone."""
+    """Whether its device verifies the user by PIN or biometrics: then it needs no password."""
     is_synced: bool = False
-    """Whether it is kept with all devices of its owner."""
+    """Whether it is synchronised between the user's devices."""
     created_at: datetime = Field(default_factory=utc_now)
     used_at: datetime | None = None
 
 
 class AccountEvent(Model, table=True):
-    """Something that happened to an account, for its owner to see. Kept for ACCOUNT_EVENT_DAYS."""
+    """An event of an account that its user can see. Deleted after ACCOUNT_EVENT_DAYS."""
 
     __tablename__ = "accounts_event"
 
@@ -173,21 +173,21 @@ class AccountEvent(Model, table=True):
     kind: str = Field(max_length=50)
     """A name in `opportune.accounts.events.kinds.KINDS`."""
     details: dict[str, Any] = Field(default_factory=dict)
-    """What fills the words of the kind. Its owner reads it: no secrets."""
+    """Details for the texts of the kind. The user reads them, so they contain no secrets."""
     actor_id: int | None = Field(default=None, sa_type=BigId)
-    """Who did it, if it was somebody else; a number that stays when they are gone."""
+    """The acting user, if it is another one; the number stays after their deletion."""
     address: str = Field(default="", max_length=64)
     agent: str = Field(default="", max_length=256)
     created_at: datetime = Field(default_factory=utc_now, index=True)
 
 
 class Attempt(Model, table=True):
-    """How often something was tried in a span of time, counted for all processes together; or a form that was sent."""
+    """A count of attempts in a time span, shared by all processes; or the result of a form."""
 
     __tablename__ = "accounts_attempt"
 
     key: str = Field(max_length=64, unique=True)
-    """What was tried and by whom, as a hash: the table tells no addresses."""
+    """Hash of action and client: the table shows no addresses."""
     count: int = 0
     ends_at: datetime = Field(index=True)
     result: str | None = Field(default=None, sa_type=SqlText)
@@ -204,14 +204,14 @@ class Group(Model, table=True):
 
 
 class Grant(Model, table=True):
-    """What the members of a group may do with the rows of one model."""
+    """A permission of a group's members for a model."""
 
     __tablename__ = "accounts_grant"
     __table_args__ = (UniqueConstraint("group_id", "identity", "action"),)
 
     group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True)
     identity: str = Field(max_length=100)
-    """The model's name in the admin's addresses, such as `todo`; `*` for all of them."""
+    """Identity of the model in the admin, such as `todo`; `*` for all models."""
     action: str = Field(max_length=100)
     """list, details, create, edit, delete, export, import, action:<its name>; `*` for all of them."""
 
@@ -225,12 +225,12 @@ class Membership(Model, table=True):
 
 
 class ShippedGrant(Model, table=True):
-    """What `migrate` has once given to a group that a feature ships. Whoever takes it away since then has it so."""
+    """A grant that `migrate` has added to a shipped group once, so that a removed grant is not added again."""
 
     __tablename__ = "accounts_shipped_grant"
     __table_args__ = (UniqueConstraint("group_name", "identity", "action"),)
 
     group_name: str = Field(max_length=150)
-    """As it was shipped: a group that was renamed since then is another one."""
+    """Name when shipped: a renamed group counts as another one."""
     identity: str = Field(max_length=100)
     action: str = Field(max_length=100)

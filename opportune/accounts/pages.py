@@ -1,4 +1,4 @@
-"""The pages of accounts, all of which work without JavaScript."""
+"""Pages of accounts. All of them work without JavaScript."""
 
 from fastapi import APIRouter
 
@@ -42,4 +42,4 @@ PARTS = (
 
 router = APIRouter()
 for part in PARTS:
-    router.routes += part.router.routes  # `include_router` would analyse each of them once more
+    router.routes += part.router.routes  # `include_router` would analyse each route again

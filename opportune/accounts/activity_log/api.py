@@ -1,4 +1,4 @@
-"""What happened to one's account lately."""
+"""API of recent account events."""
 
 from typing import Annotated
 

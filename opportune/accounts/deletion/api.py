@@ -1,4 +1,4 @@
-"""Take along what the site knows of oneself, and leave it."""
+"""API of the personal data export and the deletion of an account."""
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic_core import to_json

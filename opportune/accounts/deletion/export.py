@@ -1,4 +1,4 @@
-"""Taking along all that the site knows of oneself."""
+"""Export of a user's personal data."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ from opportune.storage import MissingFileError, Storage
 async def read_personal_data(
     session: AsyncSession, features: Sequence[Feature], user: User
 ) -> dict[str, dict[str, Any]]:
-    """All rows of this person, by feature and kind."""
+    """Return all rows of this user, by feature and table."""
     person = person_of(user)
     return {
         feature.name: await read_rows(session, feature.personal_data, person)
@@ -28,13 +28,13 @@ async def read_personal_data(
 
 
 async def list_stored_files(session: AsyncSession, features: Sequence[Feature], user: User) -> list[str]:
-    """The names of all stored files of this person."""
+    """Return the names of the user's stored files."""
     person = person_of(user)
     return [name for data in personal_data_of(features) if data.files for name in await data.files(session, person)]
 
 
 async def make_archive(rows: bytes, storage: Storage, names: Sequence[str]) -> bytes:
-    """A zip archive of the rows, written as JSON, and of the files that are still there."""
+    """Create a zip archive of the rows as JSON, and of the existing files."""
     contents = {"data.json": rows}
     for name in names:
         with suppress(MissingFileError):

@@ -1,4 +1,4 @@
-"""Take along what the site knows of oneself, and leave it."""
+"""Pages of the personal data export and the deletion of an account."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse

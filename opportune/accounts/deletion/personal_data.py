@@ -1,4 +1,4 @@
-"""What an account itself tells of its owner, without what opens it."""
+"""Personal data of an account, without its secrets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
     queries: dict[str, Select[Any]] = {
         "account": select(User).where(col(User.id) == person.id),
         "sessions": select(Session)
-        .where(col(Session.user_id) == person.id, col(Session.impersonator_session_id).is_(None))  # those are staff's
+        .where(col(Session.user_id) == person.id, col(Session.impersonator_session_id).is_(None))  # written by staff
         .order_by(col(Session.id)),
         "tokens": select(ApiToken).where(col(ApiToken.user_id) == person.id).order_by(col(ApiToken.id)),
         "linked_accounts": select(LinkedAccount)
@@ -47,9 +47,9 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
 async def read_rows(
     session: AsyncSession, data: PersonalData, person: Person
 ) -> dict[str, Sequence[Mapping[str, Any]]]:
-    """Read the rows of a person that a feature keeps, by table: those that its columns select, and those of `read`.
+    """Read a user's rows of a feature by table: those that its columns select, and those of `read`.
 
-    A row is exported once, also if several of its columns point at the person. Other users' numbers are left out.
+    A row is exported once, even if several columns point at the user. Ids of other users are left out.
     """
     columns: dict[Any, list[Any]] = {}
     for owner in data.owners:
@@ -64,7 +64,7 @@ async def read_rows(
 
 
 def personal_data_of(features: Sequence[Feature]) -> list[PersonalData]:
-    """What those features keep of people that keep something."""
+    """Return the features that store personal data."""
     return [feature.personal_data for feature in features if feature.personal_data]
 
 
@@ -73,7 +73,7 @@ def person_of(user: User) -> Person:
 
 
 async def list_files(session: AsyncSession, person: Person) -> Sequence[str]:
-    """What the fields hold that the project has added to its users."""
+    """Return the project's fields of the user."""
     columns = [getattr(User, name) for name in file_columns_of(User)]
     found = (await session.execute(select(*columns).where(col(User.id) == person.id))).one() if columns else ()
     return [name for name in found if name]

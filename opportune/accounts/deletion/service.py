@@ -1,4 +1,4 @@
-"""Leaving the site: the account goes, with all that features keep of the person."""
+"""Deletion of an account with all personal data of its features."""
 
 from collections.abc import Sequence
 
@@ -20,18 +20,18 @@ STILL_NEEDED = "Other rows of this site depend on yours, so your account cannot 
 
 
 class DeletionRefused(Exception):
-    """The account cannot be deleted; the message tells its owner why."""
+    """The account cannot be deleted; the message tells the user why."""
 
 
 async def delete_account(context: AccountContext, database: Database, features: Sequence[Feature], user: User) -> None:
-    """Remove the user and all that features keep of the person, who is told so by mail.
+    """Delete the user and their personal data, and notify them by e-mail.
 
     Raises:
-        DeletionRefused: with a sentence; nothing was removed, unless their rows are so many that they go before.
+        DeletionRefused: with a message. Nothing was deleted, except rows that were deleted in batches before.
     """
     session = context.session
     await _check_may_delete(context, features, user)
-    await context.manager.release()  # others write while much is deleted
+    await context.manager.release()  # lets other requests write during a long deletion
     await delete_dependents_in_batches(database, User, user.id)
     await _check_may_delete(context, features, user)
     try:
@@ -44,14 +44,14 @@ async def delete_account(context: AccountContext, database: Database, features: 
 
 
 async def forget_person(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
-    """Remove what features keep of a person beside the rows that go with the account."""
+    """Delete a user's rows that are not deleted by a cascade."""
     for data in personal_data_of(features):
         if data.forget:
             await data.forget(session, person_of(user))
 
 
 async def find_refusal(session: AsyncSession, features: Sequence[Feature], user: User) -> str:
-    """Why a feature needs this person for now; empty where none does."""
+    """Return why a feature still needs this user; empty if none does."""
     said = [await data.refuse(session, person_of(user)) for data in personal_data_of(features) if data.refuse]
     return " ".join(filter(None, said))
 

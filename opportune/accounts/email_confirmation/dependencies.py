@@ -1,4 +1,4 @@
-"""Who may confirm by an e-mail, and what follows from it."""
+"""Dependencies of confirmation by e-mail."""
 
 from fastapi import HTTPException, Request
 
@@ -13,7 +13,7 @@ from opportune.accounts.users.context import AccountContext
 
 
 async def require_email_confirmation(request: Request, user: CurrentUser) -> None:
-    """Let in who has a session, and nothing else to confirm by."""
+    """Allow a session of a user with no other means to confirm; else 404."""
     async with request.app.state.database.reader(fresh=True) as session:
         if request.state.session and await confirms_by_email(session, request.app.state.settings, user):
             return
@@ -21,11 +21,11 @@ async def require_email_confirmation(request: Request, user: CurrentUser) -> Non
 
 
 async def confirm_by_email(request: Request, context: AccountContext, user: User, given: EmailConfirmationCode) -> None:
-    """Ask for the code, and for that of a second factor; the browser's session remembers it.
+    """Check the code, and that of a second factor; the session remembers the confirmation.
 
     Raises:
         WrongCredential: one of them is wrong.
-        TooManyRequests: there were too many wrong ones.
+        TooManyRequests: there were too many wrong codes.
     """
     here = request.state.session
     await service.check_code(context, user, here, given.code)

@@ -1,4 +1,4 @@
-"""The step that asks once more who somebody is, by a code in an e-mail."""
+"""Page that confirms the user's identity by a code in an e-mail."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ async def ask_code(request: Request, user: CurrentUser) -> Response:
 
 @router.post("")
 async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Send one. Of the form only `next` counts: the code is yet to come."""
+    """Send a code. The form contains only `next` at this point."""
     next_path = next_page(request, await read_form(request, EmailConfirmationCode))
     try:
         await service.send_code(context, user, request.state.session)

@@ -1,6 +1,6 @@
-"""To confirm who one is by a code that comes by mail, for who has neither password nor passkey to show.
+"""Confirmation by a code in an e-mail, for users with neither password nor passkey.
 
-Nothing is stored: the code is made of the session's token, which is another one as soon as it is confirmed.
+Nothing is stored: the code is derived from the session's token, which changes with the confirmation.
 """
 
 from opportune.accounts.emails.delivery import send_account_email
@@ -14,13 +14,13 @@ from opportune.web.user_agent import describe_user_agent
 
 LIFETIME_SECONDS = 600
 SPAN_SECONDS = 60
-"""Codes that are sent in the same span are equal, so a code is valid for up to this much less than its lifetime."""
+"""Codes within the same span are equal, so a code may expire earlier by up to this time."""
 CODES_PER_USER = RateLimit("accounts.confirmation_codes_per_user", 10, 24 * HOUR_SECONDS)
 WRONG_CODE = "This is not the code of an e-mail that was asked for here, within the last ten minutes."
 
 
 async def send_code(context: AccountContext, user: User, here: Session) -> None:
-    """Send a code that is good for this session alone. Raises TooManyRequests."""
+    """Send a code for this session only. Raises TooManyRequests."""
     await context.count_email(user.email)
     code = make_code(context.settings, user, _purpose(here))
     device, address = describe_user_agent(context.client.user_agent), context.client.address
@@ -29,11 +29,11 @@ async def send_code(context: AccountContext, user: User, here: Session) -> None:
 
 
 async def check_code(context: AccountContext, user: User, here: Session, code: str) -> None:
-    """Take the code of such an e-mail.
+    """Check the code of such an e-mail.
 
     Raises:
-        WrongCredential: it is another, too old, or not for this session.
-        TooManyRequests: there were too many wrong ones.
+        WrongCredential: it is wrong, expired, or for another session.
+        TooManyRequests: there were too many wrong codes.
     """
     guess = CODES_PER_USER.by(user.id)
     await context.limiter.hit(guess)

@@ -1,4 +1,4 @@
-"""Which e-mail a browser has asked for: its code is good for nothing in another one."""
+"""The sign-in request of a browser. Its code is valid in this browser only."""
 
 from fastapi import Request, Response
 

@@ -1,4 +1,4 @@
-"""What keeps the addresses of sign-in by e-mail from a site that does not offer it."""
+"""Access to sign-in by e-mail: 404 if the site does not offer it."""
 
 from fastapi import HTTPException, Request
 

@@ -1,4 +1,4 @@
-"""The e-mail that signs somebody in, written by a job: from the answer alone nobody learns whether there is one."""
+"""The e-mail of a sign-in, sent by a job: the response does not tell whether the address has an account."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,7 +22,7 @@ async def send_sign_in_email(
     device: str,
     address: str,
 ) -> None:
-    """Send link and code of a request that came from this device, if somebody has this address."""
+    """Send link and code of a request, if the address has an active account."""
     asked = {"number": number, "next": next, "device": device, "address": address, "at": utc_now().isoformat()}
     await run.write(_send, run.settings, email, asked)
 

@@ -1,4 +1,4 @@
-"""Sign in by an e-mail: ask for it, type its code, or open its link, which by itself does nothing."""
+"""Pages of sign-in by e-mail: request one, enter its code, or open its link."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -50,7 +50,7 @@ async def ask_email(request: Request, user: OptionalUser) -> Response:
 
 @router.post("")
 async def send_email(request: Request, context: AccountCtx) -> Response:
-    """Send one, if there is somebody to get it. By a form of this site, whatever else that holds."""
+    """Send an e-mail if the address has an account."""
     form, headers = await read_form(request, EmailSignIn), None
     if form.data:
         try:
@@ -94,7 +94,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
 
 @router.get("/link")
 async def show_link(request: Request, session: ReadSession, token: str = "") -> Response:
-    """Mail programs open links by themselves, so the link alone changes nothing: its page has a button."""
+    """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
     found = await service.read_link(session, request.app.state.settings, token)
     if found is None:
         return invalid_link(request, PATH)
@@ -128,7 +128,7 @@ async def _enter(
     *,
     remember: bool,
 ) -> Response:
-    """Whoever reads the mail of this user is signed in, or asked for their second factor."""
+    """Sign in the user of this e-mail, or ask for their second factor."""
     is_taken_over = user.has_password and not user.is_verified
     if not await service.use_email(context, user, number):
         response = invalid_link(request, PATH)

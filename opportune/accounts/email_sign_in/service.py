@@ -1,7 +1,7 @@
-"""To sign in by an e-mail: its link in any browser, or its code in the one that asked.
+"""Sign-in by e-mail: by its link in any browser, or by its code in the browser that requested it.
 
-Of a request nothing is stored but how often it was tried. The browser that asked keeps it, sealed; so it can be
-asked for any address, and neither answer nor time tell whether that has an account.
+Only the number of attempts of a request is stored. The browser keeps the encrypted request, so an e-mail can be
+requested for any address, and the response does not tell whether it has an account.
 """
 
 import json
@@ -28,22 +28,22 @@ LIFETIME_SECONDS = int(LIFETIMES["email-sign-in"].total_seconds())
 PURPOSE = "accounts: sign-in by e-mail"
 
 USES = RateLimit("accounts.email_sign_in_uses", 1, LIFETIME_SECONDS)
-"""Of one e-mail, by link or by code, in all processes."""
+"""Uses of one e-mail by link or code, in all processes."""
 CODES_PER_REQUEST = RateLimit("accounts.email_codes_per_request", 5, LIFETIME_SECONDS)
 CODES_PER_ACCOUNT = RateLimit("accounts.email_codes_per_account", 10, 24 * HOUR_SECONDS)
-"""Few and for long: a code is short, and whoever likes has one sent to a stranger. Nobody guesses a link."""
+"""A low limit for a long time: a code is short, and anyone can request one for any address."""
 
 WRONG_CODE = "This is not the code of the newest e-mail that was asked for here."
 ENDED = "There were too many wrong codes, so that e-mail counts no more. Ask for another one."
 
 
 class RequestEnded(Exception):
-    """So many wrong codes were typed that neither the code nor the link of this e-mail counts any more."""
+    """After too many wrong codes, the code and the link of this e-mail are no longer valid."""
 
 
 @dataclass(frozen=True)
 class SignInRequest:
-    """What a browser or a program keeps of the e-mail that it has asked for."""
+    """The request of an e-mail, kept by a browser or program."""
 
     number: str
     email: str
@@ -58,7 +58,7 @@ async def request_sign_in(
     *,
     remember: bool = False,
 ) -> SignInRequest:
-    """Send an e-mail to sign in with, if an active user has this address. Raises TooManyRequests."""
+    """Send an e-mail to sign in with, if the address has an active account. Raises TooManyRequests."""
     wanted = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
     client = context.client
     device = describe_user_agent(client.user_agent)
@@ -71,19 +71,19 @@ def seal_request(settings: Settings, wanted: SignInRequest) -> str:
 
 
 def read_request(settings: Settings, sealed: str) -> SignInRequest | None:
-    """What was sealed; None if it was not by us, or too long ago."""
+    """Decrypt a request; None if it is invalid or expired."""
     text = unseal(settings, PURPOSE, sealed, LIFETIME_SECONDS)
     return None if text is None else SignInRequest(**json.loads(text))
 
 
 async def check_code(context: AccountContext, wanted: SignInRequest, code: str, device: str = "") -> User | None:
-    """Whom this code of the e-mail belongs to, who still has to `use_email`; None if it is wrong.
+    """Return the user of this code, before `use_email`; None if the code is wrong.
 
-    `device` is the number of a browser that this user has signed in with before.
+    `device` is the id of a browser that this user has signed in with before.
 
     Raises:
-        RequestEnded: there were too many wrong ones of this e-mail.
-        TooManyRequests: there were too many wrong ones of this account, or from this address.
+        RequestEnded: there were too many wrong codes for this e-mail.
+        TooManyRequests: there were too many wrong codes for this account, or from this address.
     """
     try:
         await context.limiter.hit(CODES_PER_REQUEST.by(wanted.number))
@@ -102,12 +102,12 @@ async def check_code(context: AccountContext, wanted: SignInRequest, code: str, 
 
 
 async def read_link(session: AsyncSession, settings: Settings, token: str) -> tuple[User, dict[str, Any]] | None:
-    """Whom a link belongs to, who still has to `use_email`, and what is known of its request."""
+    """Return the user of a link, before `use_email`, and the data of its request."""
     return await read_link_token(session, settings, "email-sign-in", token)
 
 
 async def use_email(context: AccountContext, user: User, number: str) -> bool:
-    """Whether this user may sign in by the e-mail of a request: once, active, and as they were when it was read.
+    """Return whether the user may sign in: with an unused e-mail, active, and unchanged since it was read.
 
     The user stays locked until the transaction ends.
     """

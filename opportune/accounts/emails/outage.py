@@ -1,4 +1,4 @@
-"""E-mails to superusers about e-mails that could not be sent for a while."""
+"""Reports to superusers about e-mails that could not be sent for a while."""
 
 from opportune.accounts.emails.delivery import email_superusers
 from opportune.jobs import JobContext, job

@@ -1,6 +1,6 @@
-"""Links that go by mail, and what else is handed out to come back: signed, for one purpose, for a time, and once.
+"""Signed tokens for links in e-mails and for similar purposes. Each is for one purpose, for a limited time.
 
-Each is bound to the password and the e-mail that its user has now, so what it brings about also ends it.
+A token is bound to the current password and e-mail of its user, so the change that it makes also ends it.
 """
 
 import hashlib
@@ -23,18 +23,18 @@ LIFETIMES = {
     "code": timedelta(minutes=5),
     "email-sign-in": timedelta(minutes=10),
 }
-"""By purpose."""
+"""Lifetime by purpose."""
 
 
 def make_link_token(settings: Settings, purpose: str, user: User, **data: Any) -> str:
-    """Text for an address, with JSON values in it that everybody can read and nobody can change."""
+    """Return a signed token with JSON values, which are readable but cannot be changed."""
     return signer(settings, f"accounts: {purpose}").dumps([user.id, fingerprint(user), data])
 
 
 async def read_link_token(
     session: AsyncSession, settings: Settings, purpose: str, token: str
 ) -> tuple[User, dict[str, Any]] | None:
-    """The active user of a link and its values; None if it is not ours, too old, or has been used."""
+    """Return the active user of a link and its values; None if it is invalid, expired or used."""
     seconds = int(LIFETIMES[purpose].total_seconds())
     try:
         user_id, mark, data = signer(settings, f"accounts: {purpose}").loads(token, max_age=seconds)
@@ -47,5 +47,5 @@ async def read_link_token(
 
 
 def fingerprint(user: User) -> str:
-    """Changes with what it is made of, and lets nobody find any of it."""
+    """Return a hash of password and e-mail that reveals neither."""
     return hashlib.sha256(f"{user.hashed_password}\n{user.email}".encode()).hexdigest()[:32]

@@ -1,7 +1,7 @@
-"""Record of what a superuser changes while signed in as a user, as an event of that user's account.
+"""Records of changes by a superuser who is signed in as a user, as events of that user's account.
 
-The event is part of the transaction of the change. Listeners of SQLAlchemy turn a faster way of writing off, so the
-first such superuser adds them to this process.
+The event is part of the transaction of the change. SQLAlchemy's listeners disable faster ways of writing, so they
+are added when a superuser first changes something in this process.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.db.sessions.hooked_session import HookedSession
 
 INFO_KEY = "impersonation.changes"
-"""Where a session keeps what was changed in its transaction."""
+"""Key of `session.info` for the changes of a transaction."""
 MAX_LISTED_CHANGES = 10
 MAX_TITLE_LENGTH = 60
 TITLE_FIELDS = ("title", "name", "subject", "email")
 BOOKKEEPING = ("accounts_attempt", "accounts_event", "accounts_session", "admin_", "jobs_", "search_")
-"""Beginnings of the names of tables that the site writes by itself."""
+"""Prefixes of tables that the site itself writes."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Recording:
     user_id: int
     superuser_id: int
     task: "asyncio.Task[Any] | None"
-    """The task of the request: what it leaves to others, such as jobs, they do for themselves."""
+    """The task of the request. Changes by other tasks, such as jobs, are not recorded."""
 
 
 _recording: ContextVar[Recording | None] = ContextVar("impersonation_recording", default=None)
 
 
 def record_changes(user: User, superuser: User) -> None:
-    """Record what this request changes from now on."""
+    """Record the changes of this request from now on."""
     _listen()
     _recording.set(Recording(user.id, superuser.id, asyncio.current_task()))
 
@@ -57,7 +57,7 @@ def _listen() -> None:
 
 
 def superuser_id_for(user_id: int) -> int | None:
-    """The superuser who acts as this user in the current request."""
+    """Return the superuser who acts as this user in the current request."""
     recording = _current()
     return recording.superuser_id if recording and recording.user_id == user_id else None
 
@@ -88,7 +88,7 @@ def _note_statement(state: ORMExecuteState) -> None:
 def _store(session: Session) -> None:
     if not (recording := _current()):
         return
-    session.flush()  # what is not written yet is noted then
+    session.flush()  # pending changes are noted during the flush
     changes = list(dict.fromkeys(session.info.pop(INFO_KEY, ())))
     if changes:
         session.add(
@@ -120,11 +120,11 @@ def _is_content(table: Table) -> bool:
 
 
 def _model_words(model: type[Any]) -> str:
-    """`BookLoan` as `book loan`."""
+    """Return the words of a model's name: `book loan` for `BookLoan`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", model.__name__).lower()
 
 
 def _title(row: Any) -> str:
-    """The name of a row, or its number: `“Milk”`, `3`."""
+    """Return the title of a row, or its id: `“Milk”`, `3`."""
     title = next((text for name in TITLE_FIELDS if (text := getattr(row, name, None)) and isinstance(text, str)), "")
     return f"“{title[:MAX_TITLE_LENGTH]}”" if title else str(getattr(row, "id", ""))

@@ -1,4 +1,4 @@
-"""Wrong passwords are written down by a job: the time that it takes would tell who has an account."""
+"""Events of wrong passwords, recorded by a job: the response time must not tell whether an account exists."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,7 +10,7 @@ from opportune.web.client import Client
 
 @job("accounts.note_wrong_password")
 async def note_wrong_password(run: JobContext, email: str, address: str, user_agent: str) -> None:
-    """Tell the account with this e-mail, if there is one."""
+    """Record the event if the address has an account."""
     await run.write(_note, email, Client(address, user_agent))
 
 

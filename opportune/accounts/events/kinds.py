@@ -1,4 +1,4 @@
-"""What can happen to an account, in words, and of what its owner gets an e-mail."""
+"""Kinds of account events, with their texts and e-mails."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,17 +8,17 @@ from opportune.web.rendering import icons
 
 @dataclass(frozen=True)
 class EventKind:
-    """A kind of event. `{name}` in its texts is a detail that `record_event` is given."""
+    """A kind of event. `{name}` in its texts is a detail passed to `record_event`."""
 
     name: str
     words: str
-    """What has happened, on the page of events; the subject of the e-mail, too."""
+    """Text on the page of events, and subject of the e-mail."""
     email: str = ""
-    """What follows from it, in the e-mail; without it there is none."""
+    """Text of the e-mail; without it, none is sent."""
     advice: Literal["password", "mailbox", "site"] = "password"
-    """What to do if it was somebody else: choose a new password, secure the mailbox first, or write to the site."""
+    """Advice in case another person did it: choose a new password, secure the mailbox first, or write to the site."""
     icon: str = "ti-user"
-    """Of Tabler's."""
+    """Name of a Tabler icon."""
 
 
 _ENDED = "All other devices are signed out, and all API tokens have ended."
@@ -133,10 +133,10 @@ KINDS = {
         EventKind("changed_by_staff", "Staff changed your account: {fields}", icon="ti-user-cog"),
     )
 }
-"""By name."""
+"""All kinds by name."""
 
 
 def add_event_kind(kind: EventKind) -> None:
-    """Declare a kind of event of a feature, before the site starts."""
+    """Declare a feature's kind of event, before the site starts."""
     KINDS[kind.name] = kind
     icons.add(kind.icon)

@@ -1,4 +1,4 @@
-"""What happens to an account: written down in the transaction of the change, and told to its owner by mail."""
+"""Account events: stored in the transaction of the change, and sent to the user by e-mail."""
 
 import logging
 from datetime import timedelta
@@ -23,20 +23,20 @@ from opportune.web.user_agent import describe_user_agent
 
 SIGN_INS = ("signed_in", "new_sign_in")
 WRONG_PASSWORDS_TOGETHER = timedelta(hours=1)
-"""Those that come so soon after another are one event, with a number."""
+"""Wrong passwords within this time are one event with a count."""
 
 
 def record_event(
     where: AccountContext | AsyncSession, user: User, kind: str, *, to: str = "", by: User | None = None, **details: Any
 ) -> None:
-    """Write down what happened to an account, and write to its owner where `KINDS` says so.
+    """Record an event of an account, and write to its user if `KINDS` says so.
 
-    Both are stored with the change, or not at all. `by` is who did it, if it was somebody else; `to` is where the
-    e-mail goes, if not to the address of the account. The owner reads the details, which fill the words of the kind: no
-    secrets. Without a context, as in commands and jobs, nothing is known of where it was done.
+    Both are committed with the change. `by` is the actor if it is not the user; `to` replaces the account's address.
+    The user reads the details, which fill the texts of the kind, so they contain no secrets. Without a context, as in
+    commands and jobs, the event has no client.
 
     Raises:
-        KeyError: there is no such kind, or its words need a detail that is not given.
+        KeyError: the kind is unknown, or its texts need a missing detail.
     """
     event = _event_of(where, user, kind, by, details)
     _session_of(where).add(event)
@@ -44,17 +44,17 @@ def record_event(
 
 
 def tell_owner(where: AccountContext | AsyncSession, user: User, kind: str, **details: Any) -> None:
-    """Write to the owner of an account without writing it down, as it goes with all that is kept of them."""
+    """Write to the user without recording an event, which would be deleted with the account."""
     _send(where, user.email, user, _event_of(where, user, kind, None, details))
 
 
 async def record_sign_in(
     where: AccountContext | AsyncSession, user: User, *, is_known_browser: bool | None = None
 ) -> None:
-    """Write down that somebody has signed in, and write to them if it was with what we did not know.
+    """Record a sign-in, and write to the user if the browser or program is new.
 
-    A browser is known by its cookie. A program, of which None is given, is known by its name and its address. The first
-    sign-in of a new account is told to nobody.
+    A browser is recognised by its cookie. A program, for which `is_known_browser` is None, is recognised by user agent
+    and address. The first sign-in of a new account sends no e-mail.
     """
     is_expected = is_known_browser or await _is_expected(where, user, is_program=is_known_browser is None)
     record_event(where, user, "signed_in" if is_expected else "new_sign_in")
@@ -70,13 +70,13 @@ async def _is_expected(where: AccountContext | AsyncSession, user: User, *, is_p
         col(AccountEvent.address) == client.address[:64],
     )
     has_signed_in, has_come_so = (await session.execute(select(exists().where(signed_in), exists().where(same)))).one()
-    # Of who came long ago nothing may be kept any more.
+    # Events of old accounts may have been deleted.
     is_new = utc_now() - user.created_at < timedelta(days=user_manager(session).settings.account_event_days)
     return (is_program and has_come_so) or (is_new and not has_signed_in)
 
 
 async def record_wrong_password(session: AsyncSession, user: User, client: Client) -> None:
-    """Write down that a wrong password was tried: those of an hour are one event."""
+    """Record a wrong password. Those within an hour are one event."""
     lately = col(AccountEvent.created_at) > utc_now() - WRONG_PASSWORDS_TOGETHER
     same = select(AccountEvent).where(
         col(AccountEvent.user_id) == user.id, col(AccountEvent.kind) == "wrong_password", lately
@@ -90,21 +90,21 @@ async def record_wrong_password(session: AsyncSession, user: User, client: Clien
 
 
 class UserEvents:
-    """What happened to one user's account: for this class nobody else has any."""
+    """Events of one user's account."""
 
     def __init__(self, session: AsyncSession, user_id: int) -> None:
         self.session = session
         self.user_id = user_id
 
     async def page(self, paging: Paging) -> Page[AccountEvent]:
-        """The newest first."""
+        """Return a page of events, newest first."""
         mine = select(AccountEvent).where(col(AccountEvent.user_id) == self.user_id)
         return await paginate(self.session, mine.order_by(col(AccountEvent.id).desc()), paging)
 
 
 def event_words(event: AccountEvent) -> str:
-    """What has happened, as a line."""
-    kind = KINDS.get(event.kind)  # of a release to come, or of a feature that is gone
+    """Return the event as one line."""
+    kind = KINDS.get(event.kind)  # the kind is of a newer release, or of a removed feature
     return kind.words.format(**event.details) if kind else event.kind.replace("_", " ").capitalize()
 
 
@@ -114,7 +114,7 @@ def _event_of(
     KINDS[kind].words.format(**details)
     by = by or _impersonator_of(where)
     actor_id = by.id if by and by.id != user.id else superuser_id_for(user.id)
-    # Where staff sit is not told to everybody whose account they see to.
+    # The user does not see the address of staff.
     client = _client_of(where) if actor_id is None else Client()
     return AccountEvent(
         user_id=user.id,
@@ -150,7 +150,7 @@ def _session_of(where: AccountContext | AsyncSession) -> AsyncSession:
 
 
 def _impersonator_of(where: AccountContext | AsyncSession) -> User | None:
-    """The superuser who is signed in as the user of the request that all this is for."""
+    """Return the superuser who is signed in as the user of the request."""
     request = _session_of(where).info.get(REQUEST_KEY)
     impersonator: User | None = getattr(request.state, "impersonator", None) if request else None
     return impersonator

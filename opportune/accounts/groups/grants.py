@@ -1,6 +1,6 @@
-"""What groups are granted: pairs of a model's name in the admin's addresses and an action, either of which may be `*`.
+"""Grants of groups: pairs of a model's identity in the admin and an action; either may be `*`.
 
-As SQLAdmin has it, which is not imported for this: it takes long, and every site's start needs these names.
+The names are SQLAdmin's. It is not imported here, because it is slow and every site needs these names at start.
 """
 
 import re
@@ -14,7 +14,7 @@ WILDCARD = "*"
 
 
 def identity_of(model: type[Any]) -> str:
-    """A model's name in addresses: `book-tag` for `BookTag`."""
+    """Return a model's identity in addresses: `book-tag` for `BookTag`."""
     return _hyphened(model.__name__)
 
 

@@ -1,4 +1,4 @@
-"""What somebody may do: superusers all, the others what their groups are granted, read afresh for each request."""
+"""Permissions: superusers may do everything, other users what their groups are granted. Loaded for each request."""
 
 from typing import Any
 
@@ -18,21 +18,21 @@ from opportune.errors import OperatorError
 from opportune.web.rendering.templates import templates
 
 needs: set[tuple[str, str]] = set()
-"""What all routes that were declared in this process ask for: model and action. Looked at when the site starts."""
+"""Model and action of each declared route, checked when the site starts."""
 
 FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}
-"""For the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
+"""Responses for the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
 
 
 async def get_grants(request: HTTPConnection) -> Grants:
-    """What whoever sends this request may do: read with the user, by the same query."""
+    """Return the grants of the request's user, which are loaded with the user."""
     await get_optional_user(request)
     grants: Grants = request.state.grants
     return grants
 
 
 async def read_grants(session: AsyncSession, user: User | None) -> Grants:
-    """What somebody may do, for code that knows no request: a job, a command."""
+    """Return the grants of a user, for jobs and commands."""
     if user is None or user.is_superuser:
         return EVERYTHING if user else frozenset()
     statement = (
@@ -44,7 +44,7 @@ async def read_grants(session: AsyncSession, user: User | None) -> Grants:
 
 
 def may(identity: str, action: str) -> Any:
-    """A route's need in its signature: `user: Annotated[User, may("todo", "export")]`. Others are answered 403."""
+    """Require a permission in a route's signature: `user: Annotated[User, may("todo", "export")]`. Otherwise 403."""
 
     async def permitted(request: HTTPConnection, user: CurrentUser) -> User:
         if not is_granted(request, identity, action):
@@ -57,10 +57,10 @@ def may(identity: str, action: str) -> Any:
 
 
 def is_granted(request: HTTPConnection, identity: str, action: str) -> bool:
-    """Whether whoever sends this request may: `{% if may("todo", "export") %}` in templates. Strangers may nothing.
+    """Return whether the request's user may do this: `{% if may("todo", "export") %}`. Anonymous visitors may not.
 
     Raises:
-        OperatorError: nobody can be granted this, as there is no such model or action.
+        OperatorError: the model or the action does not exist.
     """
     request.app.state.permissions.require(identity, action)
     return matches_grant(getattr(request.state, "grants", set()), identity, action)

@@ -1,4 +1,4 @@
-"""Who is what: flags and groups of users, as commands change them. What goes wrong is one line for a person."""
+"""Changes of users' flags and groups by commands, with one-line errors."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -22,17 +22,17 @@ IS_SUPERUSER: ColumnElement[bool] = and_(col(User.is_superuser), col(User.is_act
 async def list_users(
     session: AsyncSession, *conditions: ColumnElement[bool], limit: int
 ) -> list[tuple[User, Sequence[str]]]:
-    """Users with the names of their groups, the newest first."""
+    """Return users with the names of their groups, newest first."""
     users = list(await session.scalars(select(User).where(*conditions).order_by(col(User.id).desc()).limit(limit)))
     groups = await _groups_of(session, [user.id for user in users])
     return [(user, groups.get(user.id, ())) for user in users]
 
 
 async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]) -> None:
-    """Give or take `is_active`, `is_staff`, `is_superuser` and `is_verified`.
+    """Set `is_active`, `is_staff`, `is_superuser` and `is_verified`.
 
     Raises:
-        OperatorError: nobody would be left to look after the site.
+        OperatorError: no superuser would be left.
     """
     for name, value in flags.items():
         setattr(user, name, value)
@@ -43,7 +43,7 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
 
 
 async def join_group(session: AsyncSession, user: User, name: str) -> None:
-    """Make somebody a member of a group. Raises OperatorError if there is no such group."""
+    """Add a user to a group. Raises OperatorError if the group does not exist."""
     group = await find_group(session, name)
     mine = select(Membership).where(col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
     if await session.scalar(mine) is None:
@@ -51,14 +51,14 @@ async def join_group(session: AsyncSession, user: User, name: str) -> None:
 
 
 async def leave_group(session: AsyncSession, user: User, name: str) -> None:
-    """Take somebody out of a group. Raises OperatorError if there is no such group."""
+    """Remove a user from a group. Raises OperatorError if the group does not exist."""
     group = await find_group(session, name)
     mine = (col(Membership.user_id) == user.id, col(Membership.group_id) == group.id)
     await session.execute(delete(Membership).where(*mine))
 
 
 async def find_group(session: AsyncSession, name: str) -> Group:
-    """The group of this name. Raises OperatorError if there is none."""
+    """Return the group of this name. Raises OperatorError if it does not exist."""
     group = await session.scalar(select(Group).where(col(Group.name) == name))
     if group is None:
         names = ", ".join(await session.scalars(select(col(Group.name)).order_by(col(Group.name)).limit(20)))
@@ -69,7 +69,7 @@ async def find_group(session: AsyncSession, name: str) -> Group:
 
 
 async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]:
-    """Names of all groups, how many members each has, and what these may do, as `todo:list`."""
+    """Return all groups with their number of members and grants, such as `todo:list`."""
     groups = list(await session.scalars(select(Group).order_by(col(Group.name))))
     members = dict((await session.execute(_MEMBERS)).tuples().all())
     grants: dict[int, list[str]] = {}
@@ -82,7 +82,7 @@ _MEMBERS = select(col(Membership.group_id), func.count()).group_by(col(Membershi
 
 
 async def _groups_of(session: AsyncSession, user_ids: Collection[int]) -> dict[int, list[str]]:
-    """Names of groups by user."""
+    """Return the names of groups by user."""
     found = (
         select(col(Membership.user_id), col(Group.name))
         .join(Group, col(Group.id) == col(Membership.group_id))
@@ -96,7 +96,7 @@ async def _groups_of(session: AsyncSession, user_ids: Collection[int]) -> dict[i
 
 
 async def keep_one_superuser(session: AsyncSession, leaving: User) -> None:
-    """See to it that somebody is left to look after the site.
+    """Ensure that a superuser is left.
 
     Raises:
         OperatorError: this is the last superuser.
@@ -108,6 +108,6 @@ async def keep_one_superuser(session: AsyncSession, leaving: User) -> None:
 
 
 async def lock_superusers(session: AsyncSession) -> set[int]:
-    """The ids of the active superusers. Locked: two who remove each other at the same moment wait here."""
+    """Return the ids of the active superusers. The lock makes concurrent removals wait for each other."""
     active = select(col(User.id)).where(IS_SUPERUSER).order_by(col(User.id)).with_for_update()
     return set(await session.scalars(active))

@@ -1,4 +1,4 @@
-"""Back from somebody's account to one's own. It is begun in the admin, on the page of the person."""
+"""End of an impersonation. It starts in the admin, on the page of the user."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,7 +13,7 @@ router = APIRouter(prefix="/accounts/impersonation")
 
 @router.post("/end")
 async def end(request: Request, user: OptionalUser, context: AccountCtx) -> Response:
-    if user is None or request.state.impersonator is None:  # it has ended, perhaps with its hour
+    if user is None or request.state.impersonator is None:  # the session has expired
         return RedirectResponse(LOGIN_PATH, 303)
     back = await end_impersonation(context, user, request.state.session)
     if back is None:

@@ -1,6 +1,6 @@
-"""A superuser uses somebody's account, for a reason and for a while: a session of that person's that hangs on theirs.
+"""Impersonation: a superuser signs in as a user for a limited time, with a reason.
 
-It ends with the superuser's own session, so with the right, with the account and with signing out.
+The session depends on the superuser's own session, so it ends with that session, the right or the account.
 """
 
 import logging
@@ -20,7 +20,7 @@ from opportune.errors import NotFound
 logger = logging.getLogger(__name__)
 
 IMPERSONATION_LIFETIME = timedelta(hours=1)
-"""As pages and e-mails say it in words."""
+"""Pages and e-mails mention this duration in words."""
 
 NOT_YOURSELF = "That is you."
 NOT_SUPERUSERS = "Nobody signs in as another superuser."
@@ -29,11 +29,11 @@ SIGNED_OUT = "You have been signed out, or are no superuser any more."
 
 
 class ImpersonationRefused(Exception):
-    """Nobody may sign in as this person; the message tells the superuser why."""
+    """The superuser may not sign in as this user; the message tells why."""
 
 
 def impersonation_problem(superuser: User, person: User) -> str:
-    """Why this superuser may not sign in as this person; empty if they may."""
+    """Return why this superuser may not sign in as this user; empty if they may."""
     if person.id == superuser.id:
         return NOT_YOURSELF
     if person.is_superuser:
@@ -44,16 +44,16 @@ def impersonation_problem(superuser: User, person: User) -> str:
 async def start_impersonation(
     context: AccountContext, superuser: User, here: Session, person_id: int, reason: str, *, may_write: bool = False
 ) -> tuple[Session, str]:
-    """Make a session of this user for a superuser, and return it with its token. The user is notified.
+    """Create a session of this user for a superuser, and return it with its token. The user is notified.
 
-    The superuser only reads, unless `may_write`: then each change is an event of the user's account.
+    The superuser may only read, unless `may_write`: then each change is an event of the user's account.
 
     Raises:
         NotFound: the user does not exist.
-        ImpersonationRefused: with a sentence.
+        ImpersonationRefused: with a message for the superuser.
     """
     session = context.session
-    # Both locked: whoever takes the right, or gives it to the person, at this moment ends what is made here.
+    # Both are locked, so that a concurrent change of their rights ends this session.
     own = await session.scalar(
         select(Session)
         .join(User, col(User.id) == col(Session.user_id))
@@ -87,7 +87,7 @@ async def start_impersonation(
 
 
 async def end_impersonation(context: AccountContext, person: User, here: Session) -> tuple[Session, str] | None:
-    """Give the superuser their own session back, with a new token; None if that is over."""
+    """Restore the superuser's own session with a new token; return None if it has ended."""
     session = context.session
     own = await session.scalar(
         select(Session)

@@ -1,4 +1,4 @@
-"""Passkeys, as their owner's programs see them. A browser alone can add and show one: see the pages."""
+"""API of a user's passkeys. Only a browser can add and show one: see the pages."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Passkeys: one's own, and the questions that a script of the page passes on to a device."""
+"""Pages of a user's passkeys, and questions that a script passes to the device."""
 
 from collections.abc import Callable
 from urllib.parse import urlencode
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/accounts")
 
 @router.post("/login/passkey/options")
 async def ask_to_sign_in(request: Request, context: AccountCtx) -> Response:
-    """What a script asks the device, instead of the password or after it."""
+    """Return the question for a sign-in by passkey, alone or after the password."""
     form = await read_form(request, PasskeyRequest)
     if not (form.data and form.data.purpose == "second-step"):
         return await _question(lambda: anonymous_ceremonies(request, context), "sign-in")
@@ -44,7 +44,7 @@ async def ask_to_sign_in(request: Request, context: AccountCtx) -> Response:
 
 @router.post("/login/passkey")
 async def sign_in(request: Request, context: AccountCtx) -> Response:
-    """Sign in by a passkey alone, whose device has looked who it is: it is both factors."""
+    """Sign in by a passkey alone. Its device verifies the user, so it counts as both factors."""
     form = await read_form(request, PasskeySignIn)
     given, path = form.data or PasskeySignIn(), next_page(request, form)
     try:
@@ -56,7 +56,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
 
 @router.post("/login/code/passkey")
 async def take_second_step(request: Request, context: AccountCtx) -> Response:
-    """Show a passkey in the place of a code, after the password."""
+    """Sign in by a passkey after the password, instead of a code."""
     form, pending = await read_form(request, PasskeySignIn), await pending_sign_in(request, context.session)
     if pending is None:
         return RedirectResponse(LOGIN_PATH, 303)
@@ -73,7 +73,7 @@ async def take_second_step(request: Request, context: AccountCtx) -> Response:
 
 @router.post("/passkeys/options")
 async def ask(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """What a script asks the device of who is signed in: to make a passkey, or to confirm that it is them."""
+    """Return the question for the signed-in user: to add a passkey, or to confirm their identity."""
     form = await read_form(request, PasskeyRequest)
     purpose: Purpose = "add" if form.data and form.data.purpose == "add" else "confirm"
     return await _question(lambda: passkey_ceremonies(request, context, user), purpose)
@@ -143,7 +143,7 @@ async def _show_list(
 
 
 async def _question(make: Callable[[], PasskeyCeremonies], purpose: Purpose) -> Response:
-    """What to ask, for the script of a page; nothing where its button is to stay hidden."""
+    """Return the question for the page's script; empty if the button must stay hidden."""
     try:
         question = await make().ask(purpose)
     except PasskeyRefused:

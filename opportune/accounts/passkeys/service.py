@@ -21,21 +21,23 @@ LAST_SIGN_IN_METHOD = "This is your only way in. Choose a password first."
 
 
 async def rename_passkey(session: AsyncSession, user: User, row_id: int, name: str) -> None:
-    """Call it otherwise. Raises NotFound."""
+    """Rename a passkey. Raises NotFound."""
     mine = update(Passkey).where(col(Passkey.id) == row_id, col(Passkey.user_id) == user.id)
     if await session.scalar(mine.values(name=name).returning(col(Passkey.id))) is None:
         raise NotFound
 
 
 async def remove_passkey(context: AccountContext, user: User, row_id: int) -> None:
-    """Let it sign its owner in no more, who is told so by mail.
+    """Remove a passkey; the user is notified by e-mail.
 
     Raises:
-        NotFound: they have no such passkey.
-        PasskeyRefused: it is their last way in.
+        NotFound: the user has no such passkey.
+        PasskeyRefused: it is the last sign-in method.
     """
     session = context.session
-    if not await context.manager.is_unchanged(user):  # which locks them: of two windows one sees what the other leaves
+    if not await context.manager.is_unchanged(
+        user
+    ):  # locks the user, so that of two requests the second sees what the first leaves
         raise PasskeyRefused(CHANGED_MEANWHILE)
     row = next((each for each in await find_passkeys(session, user) if each.id == row_id), None)
     if row is None:
@@ -49,7 +51,7 @@ async def remove_passkey(context: AccountContext, user: User, row_id: int) -> No
 
 
 async def reset_two_factor(session: AsyncSession, user: User) -> None:
-    """Take away what a sign-in asks beside the password. Passkeys stay where nothing else would sign them in."""
+    """Remove the second factors. Passkeys stay if they are the only sign-in method."""
     await totp.disable(session, user)
     if (await count_sign_in_methods(session, user_manager(session).settings, user)).without_passkeys:
         await session.execute(delete(Passkey).where(col(Passkey.user_id) == user.id))

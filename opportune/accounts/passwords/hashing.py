@@ -1,4 +1,4 @@
-"""Hashes of passwords. Hashing takes a tenth of a second of all cores: never on the event loop."""
+"""Password hashing. A hash uses all cores for 0.1 s, so it never runs on the event loop."""
 
 import asyncio
 import os
@@ -20,19 +20,19 @@ T = TypeVar("T")
 
 MAX_PASSWORD_LENGTH = 1024
 
-# The last in line waits some five seconds on a small machine, which is as long as people wait.
+# The last request in the queue waits about five seconds on a small machine.
 MAX_WAITING_HASHES = 32
 
 
 SMALL_MACHINE_BYTES = 1_000_000_000
 SMALL_MEMORY_KIBIBYTES = 33 * 1024
-"""Above OWASP's least, which is 19 MiB; and glibc gives back to the system at once what is more than 32 MiB."""
+"""More than OWASP's minimum of 19 MiB; and glibc returns blocks above 32 MiB to the system immediately."""
 
 
 class _PasswordHelper:
-    """Argon2id, imported by the first hash: with pwdlib's measures, 64 MiB, or half of that on a small machine.
+    """Argon2id with pwdlib's parameters, 64 MiB; about half of that on a small machine. Imported with the first hash.
 
-    Who signs in with a hash of other measures has it replaced.
+    A hash with other parameters is replaced when its user signs in.
     """
 
     @cached_property
@@ -58,17 +58,16 @@ password_helper = _PasswordHelper()
 
 
 def lower_thread_priority() -> None:
-    """Let the event loop go first. The threads that a hash takes all cores with inherit this one's place."""
-    if sys.platform == "linux":  # elsewhere it would be the whole process
-        # The least is 19, and from where a `nice` process is only root comes back.
+    """Lower the priority of this thread, and of the threads it starts, below the event loop's."""
+    if sys.platform == "linux":  # on other systems it would change the whole process
+        # The lowest priority is 19, and only root can raise a lowered one.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19))
 
 
 class _HashQueue:
-    """One hash at a time takes all cores, and 64 MiB. More people than that wait, and the rest is sent away.
+    """Runs one hash at a time, because each uses all cores and 64 MiB. Further requests wait in a short queue.
 
-    So no flood of sign-ins can make the line long. It still fills the places: what each account and address may take of
-    them is for limits of their own.
+    A flood of sign-ins cannot make the queue longer. Rate limits bound the share of one account or address.
     """
 
     def __init__(self) -> None:
@@ -89,21 +88,21 @@ _hash_queue = _HashQueue()
 
 
 async def hash_password(password: str) -> str:
-    """The hash to store.
+    """Hash a password for storage.
 
     Raises:
-        Busy: too many others wait for theirs.
+        Busy: too many other requests are waiting.
     """
     return await _hash_queue.run(password_helper.hash, password)
 
 
 async def verify_password(password: str, hashed_password: str) -> tuple[bool, str | None]:
-    """Whether it is the password, and a better hash to keep if the stored one is of an older kind.
+    """Return whether the password is right, and a new hash if the stored one has old parameters.
 
     Raises:
-        Busy: too many others wait for theirs.
+        Busy: too many other requests are waiting.
     """
-    if not hashed_password:  # they sign in otherwise
+    if not hashed_password:  # the user has no password
         await verify_without_user(password)
         return False, None
     return await _hash_queue.run(

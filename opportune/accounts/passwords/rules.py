@@ -11,9 +11,9 @@ from opportune.config.settings import Settings
 from opportune.text import storable
 
 MIN_GUESSES = 10**8
-"""zxcvbn's estimate for eight characters without any pattern: the least that the minimum length is meant to give."""
+"""zxcvbn's estimate for eight characters without a pattern, the strength that the minimum length aims at."""
 MAX_ESTIMATED_CHARACTERS = 72
-"""Of a password: zxcvbn takes no more, and needs up to 60 ms for these."""
+"""Maximum number of characters that zxcvbn checks; it needs up to 60 ms for them."""
 MIN_WORD_LENGTH = 3
 
 TOO_EASY = "This password is too easy to guess. Use a longer one, such as four unrelated words."
@@ -22,7 +22,7 @@ BREACHED = "This password is known from a data breach at another site. Please ch
 
 
 _estimate_lock = threading.Lock()
-"""zxcvbn keeps the words of its caller in a global variable."""
+"""Lock, because zxcvbn stores the words of its caller in a global variable."""
 
 
 async def find_password_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:

@@ -1,4 +1,4 @@
-"""What people tell of themselves: their name, their e-mail address, and their password."""
+"""Pages of the user's profile, e-mail address and password."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -48,7 +48,7 @@ async def profile(request: Request, user: CurrentUser) -> Response:
 
 @router.post("/profile")
 async def change_profile(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Store the fields that the project has added, uploads too."""
+    """Store the project's fields, including uploads."""
     form = await read_form(request, UserUpdate, user)
     if form.data:
         changes = {name: getattr(form.data, name) for name in own_fields(form) if name not in form.kept_files}
@@ -87,7 +87,7 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
 
 @router.get("/change-email")
 async def confirm_email(request: Request, user: CurrentUser, database: DatabaseDependency, token: str = "") -> Response:
-    """The page that the link leads to. It changes nothing: programs open links too, to look for harm."""
+    """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
     async with database.reader(fresh=True) as session:
         found = await read_email_change(session, request.app.state.settings, user, token)
     if found is None:
@@ -107,7 +107,7 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
     known, email = found
     try:
         await confirm_email_change(context, known, email)
-    except (EmailTakenError, InvalidPasswordError):  # in the meantime
+    except (EmailTakenError, InvalidPasswordError):  # taken in the meantime
         return invalid_link(request, PROFILE_PATH)
     return done(request, "profile", EMAIL_CHANGED)
 
@@ -119,7 +119,7 @@ async def password(request: Request, user: CurrentUser) -> Response:
 
 @router.post("/password")
 async def set_password(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Change the password. Ends every session and token; this browser gets a new session."""
+    """Change the password. All sessions and tokens end; this browser gets a new session."""
     form = await _read_password(request, user, context)
     if form.data and not form.errors:
         try:
@@ -136,7 +136,7 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
 
 
 async def _read_password(request: Request, user: User, context: AccountContext) -> Form[PasswordUpdate]:
-    """Of somebody who has shown who they are."""
+    """Change the password after a proof of identity."""
     form = await read_form(request, PasswordUpdate)
     if not await reauthenticated(context, user, form):
         await name_weak_password(request, context, form, "new_password", user)
@@ -162,5 +162,5 @@ async def show_profile(
 
 
 def own_fields(form: Form[UserUpdate]) -> list[str]:
-    """Those that the project has added."""
+    """Return the names of the project's fields."""
     return [name for name in form.controls if name not in PROVED_FIELDS]

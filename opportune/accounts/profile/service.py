@@ -1,4 +1,4 @@
-"""What people change of themselves. A new e-mail counts once its link is opened: a typo gives nobody the account."""
+"""Changes of a user's own account. A new e-mail is used after its link is opened, in case it is misspelt."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,15 +20,15 @@ EMAIL_CHANGES_PER_USER = RateLimit("accounts.email_changes_per_user", 5, HOUR_SE
 
 
 async def update_profile(context: AccountContext, user: User, changes: Mapping[str, Any]) -> None:
-    """Store what needs no proof: the fields that the project has added."""
+    """Store the project's fields, which need no proof."""
     await context.manager.user_db.update(user, changes)
 
 
 async def change_password(context: AccountContext, user: User, password: str) -> User:
-    """Give the user a new password, which ends every session and token, and tell them by mail.
+    """Set a new password, end all sessions and tokens, and notify the user by e-mail.
 
     Raises:
-        InvalidPasswordError: with a sentence for its owner.
+        InvalidPasswordError: with a message for the user.
     """
     user = await context.manager.change(user, password=password)
     record_event(context, user, "password_changed")
@@ -36,22 +36,22 @@ async def change_password(context: AccountContext, user: User, password: str) ->
 
 
 async def check_email_change(context: AccountContext, user: User, email: str) -> None:
-    """Find out what speaks against it, before anything is changed.
+    """Check a change of the e-mail before anything is changed.
 
     Raises:
-        TooManyRequests: they have had enough e-mails written.
-        EmailTakenError: the address has an account, and no e-mails leave that could say so to its owner alone.
+        TooManyRequests: too many e-mails were requested.
+        EmailTakenError: the address has an account, and the site sends no e-mails to say so.
     """
     await context.limiter.hit(EMAIL_CHANGES_PER_USER.by(user.id))
     if not email_is_enabled(context.settings) and await context.manager.is_taken(email):
         raise EmailTakenError
-    await context.manager.release()  # a password may have to be hashed
+    await context.manager.release()  # hashing may take long
 
 
 async def request_email_change(context: AccountContext, user: User, email: str) -> bool:
-    """Write to the new address. Only its owner learns whether it has an account already.
+    """Write to the new address. Only its owner learns whether it has an account.
 
-    Where no e-mails leave the change is made at once, and this is False; the address is not verified then.
+    If the site sends no e-mails, change the address without verification and return False.
 
     Raises:
         EmailTakenError: the address got an account since `check_email_change`.
@@ -70,20 +70,20 @@ async def request_email_change(context: AccountContext, user: User, email: str) 
 async def read_email_change(
     session: AsyncSession, settings: Settings, user: User, token: str
 ) -> tuple[User, str] | None:
-    """This user, as the session has them, and the address that a link is about.
+    """Return this user, loaded in the session, and the address of a link.
 
-    None if it is no link of this user's, too old or used.
+    Return None if the link is invalid, expired or used, or of another user.
     """
     found = await signed_links.read_link_token(session, settings, CHANGE_EMAIL_PURPOSE, token)
     return (found[0], str(found[1]["email"])) if found and found[0].id == user.id else None
 
 
 async def confirm_email_change(context: AccountContext, user: User, email: str) -> None:
-    """Make the change that a link is about, and tell the old address.
+    """Change the address of a link, and notify the old address.
 
     Raises:
-        EmailTakenError: the address has another account by now.
-        InvalidPasswordError: the password was changed at the same moment.
+        EmailTakenError: another account has the address by now.
+        InvalidPasswordError: the password was changed at the same time.
     """
     await _change_email(context, user, email, is_verified=True)
 

@@ -1,4 +1,4 @@
-"""Counts in the database: for all processes together, and they survive a restart."""
+"""Counts of attempts in the database: shared by all processes, and kept over restarts."""
 
 import hmac
 import math
@@ -18,9 +18,9 @@ from opportune.web.rate_limit import Hit, TooManyRequests
 
 MAX_DELETED_AT_ONCE = 1_000
 CLEANUP_EVERY_HITS = 50
-"""One in so many hits, by chance, deletes what is over: what strangers write never grows."""
+"""A random one of this many hits deletes expired counts, so that the table does not grow."""
 
-# As text, for SQLAlchemy compiles its own "on conflict" anew each time, which takes longer than doing it.
+# As text, because SQLAlchemy compiles its own "on conflict" again for each execution.
 COUNT = (
     text("""
     INSERT INTO accounts_attempt (key, count, ends_at) VALUES (:key, 1, :ends_at)
@@ -57,15 +57,15 @@ class DatabaseStorage:
                     raise TooManyRequests(_seconds_until(attempt.ends_at))
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
-        for each in hits:  # one by one, in the order of `hit`: two requests never wait for each other's
+        for each in hits:  # one after the other in the order of `hit`, to avoid deadlocks
             mine = col(Attempt.key) == self.key(each), col(Attempt.count) > 0
             await session.execute(update(Attempt).where(*mine).values(count=col(Attempt.count) - 1))
 
     async def close(self) -> None:
-        """Leave the database to whoever opened it."""
+        """Do nothing: the caller that opened the database closes it."""
 
     def key(self, hit: Hit) -> str:
-        """Tells whoever reads the table neither addresses nor e-mails."""
+        """Hash the key, so that the table shows neither addresses nor e-mails."""
         secret = derived_key(self._settings, "accounts: attempts").encode()
         return hmac.digest(secret, f"{hit.rate_limit.action}\n{hit.who}".encode(errors="replace"), "sha256").hex()
 
@@ -75,15 +75,15 @@ def _seconds_until(moment: datetime) -> int:
 
 
 async def delete_expired(session: AsyncSession) -> int:
-    """Delete counts that are over, and say how many."""
+    """Delete expired counts, and return their number."""
     over = select(col(Attempt.id)).where(col(Attempt.ends_at) <= utc_now()).limit(MAX_DELETED_AT_ONCE)
-    # Those that somebody counts at this moment stay.
+    # Counts that another transaction is changing stay.
     gone = delete(Attempt).where(col(Attempt.id).in_(over.with_for_update(skip_locked=True)))
     return len((await session.execute(gone.returning(col(Attempt.id)))).all())
 
 
 async def _add(session: AsyncSession, key: str, seconds: int) -> tuple[int, datetime]:
-    """Count one more in its span of time, or the first in a new one; gives the number and the span's end."""
+    """Increase a count, or start a new one; return the count and the end of its time span."""
     now = utc_now()
     values = {"key": key, "now": now, "ends_at": now + timedelta(seconds=seconds)}
     row = (await session.execute(COUNT, values)).one()

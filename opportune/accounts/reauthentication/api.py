@@ -1,4 +1,4 @@
-"""The same for scripts of the site's own pages, which come with the session's cookie."""
+"""API of reauthentication, for scripts of the site's own pages, which send the session cookie."""
 
 from fastapi import APIRouter, HTTPException, Request
 

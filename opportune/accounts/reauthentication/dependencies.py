@@ -1,4 +1,4 @@
-"""`ConfirmedUser` for routes: who is signed in, and has shown a short while ago that it is them."""
+"""`ConfirmedUser` for routes: the signed-in user, after a recent confirmation of their identity."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -30,7 +30,7 @@ ConfirmedUser = Annotated[User, Depends(get_confirmed_user)]
 
 
 def confirmation_required(request: Request) -> HTTPException:
-    """What to raise at who has to confirm first: to the page that asks and back, or 403 for programs."""
+    """Return the error that leads to the confirmation page and back, or 403 for programs."""
     if wants_json(request):
         return HTTPException(403, CONFIRM_FIRST)
     if request.method != "GET":

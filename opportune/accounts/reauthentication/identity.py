@@ -17,12 +17,12 @@ M = TypeVar("M", bound=Reauthentication)
 
 
 async def reauthenticated(context: AccountContext, user: User, form: Form[M]) -> M | None:
-    """The data of a valid form by which they also show who they are; if they do not, the form says so.
+    """Return the data of a valid form that also proves the user's identity; else show the error in the form.
 
-    The template asks for it by `{{ confirm_identity(form) }}` of macros/confirmation.html.
+    The template renders the fields with `{{ confirm_identity(form) }}` of macros/confirmation.html.
 
     Raises:
-        TooManyRequests: it was guessed too often.
+        TooManyRequests: there were too many wrong attempts.
     """
     if form.data is None or form.errors:
         return None
@@ -37,11 +37,11 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
 
 
 async def confirm_password(context: AccountContext, user: User, password: str) -> None:
-    """Ask programs for the current password once more.
+    """Require the current password in an API request.
 
     Raises:
-        RequestValidationError: it is another.
-        TooManyRequests: it was guessed too often.
+        RequestValidationError: the password is wrong.
+        TooManyRequests: there were too many wrong attempts.
     """
     try:
         await show_identity(context, user, Reauthentication(current_password=password))
@@ -50,13 +50,13 @@ async def confirm_password(context: AccountContext, user: User, password: str) -
 
 
 async def show_identity(context: AccountContext, user: User, given: Reauthentication) -> bool:
-    """Let by who has just confirmed in this browser, knows the password or has a passkey.
+    """Accept a recent confirmation in this browser, the password or a passkey.
 
-    Gives whether all that it takes was shown: with a second factor the password alone is not.
+    Return whether the proof was complete: with a second factor, the password alone is not.
 
     Raises:
-        WrongCredential: they show another.
-        TooManyRequests: it was guessed too often.
+        WrongCredential: the password or the passkey is wrong.
+        TooManyRequests: there were too many wrong attempts.
     """
     if given.passkey:
         await _check_passkey(context, user, given.passkey)
@@ -65,18 +65,18 @@ async def show_identity(context: AccountContext, user: User, given: Reauthentica
         return False
     await check_password(context, user, given.current_password)
     needs_more = await has_second_factor(context.session, user)
-    await context.manager.release()  # what follows may count, in a transaction of its own
+    await context.manager.release()  # the caller may count attempts in another transaction
     return not needs_more
 
 
 async def confirm_identity(context: AccountContext, user: User, given: Confirmation) -> None:
-    """Ask for all that it takes, which the browser remembers. Raises as `show_identity`."""
+    """Require a complete proof, and remember it in the session. Raises as `show_identity`."""
     if await show_full_identity(context, user, given):
         await _remember(context)
 
 
 async def show_full_identity(context: AccountContext, user: User, given: Confirmation) -> bool:
-    """Ask for all that it takes, but of who has just confirmed; whether it was shown now. Raises as `show_identity`."""
+    """Require a complete proof or a recent confirmation; return whether the proof is new. Raises as `show_identity`."""
     if not (given.current_password or given.passkey) and is_confirmed(_session_of(context), user):
         return False
     if not await show_identity(context, user, given):
@@ -101,6 +101,6 @@ async def _remember(context: AccountContext) -> None:
 
 
 def _session_of(context: AccountContext) -> Session | None:
-    """That of the browser that asks; None for programs."""
+    """Return the session of the browser; None for programs."""
     request = context.manager.request
     return request.state.session if request else None

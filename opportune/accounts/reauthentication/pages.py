@@ -1,4 +1,4 @@
-"""One step for all that asks once more who somebody is; it is remembered for a while."""
+"""Page that confirms the user's identity; the session remembers it for a while."""
 
 from fastapi import APIRouter, Request, Response
 

@@ -1,4 +1,4 @@
-"""Who is signed in shows once more that it is them, before what not even a browser left open may do."""
+"""Confirmation of the user's identity before dangerous changes, also in a browser left open."""
 
 from datetime import timedelta
 
@@ -13,9 +13,9 @@ PASSWORDS_PER_USER = RateLimit("accounts.passwords_per_user", 10)
 CODES_PER_USER = RateLimit("accounts.codes_per_user", 10)
 
 CONFIRMED_FOR = timedelta(minutes=15)
-"""For so long nobody is asked again in the same browser."""
+"""A confirmation is valid for this time in the same browser."""
 SIGNED_IN_FOR = timedelta(minutes=10)
-"""For so long a sign-in stands in for the password of who has none."""
+"""A sign-in replaces the password for this time, for users without one."""
 
 PASSWORD_REQUIRED = "Please type your current password."
 SIGN_IN_AGAIN = "That was a while ago. Sign out and in again, then do this within ten minutes."
@@ -23,7 +23,7 @@ INVALID_CODE = "This is neither an unused code of your app nor one of your recov
 
 
 class WrongCredential(Exception):
-    """A password or code that is wrong: its field, and a sentence about it."""
+    """A wrong password or code, with its field and a message."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class WrongCredential(Exception):
 
 
 def is_confirmed(here: Session | None, user: User) -> bool:
-    """Whether whoever uses this browser has shown a short while ago, by all that it takes, that it is them."""
+    """Return whether the user of this browser has recently given a complete proof of identity."""
     if here is None or here.impersonator_session_id is not None:
         return False
     if here.confirmed_at and utc_now() - here.confirmed_at < CONFIRMED_FOR:
@@ -40,11 +40,11 @@ def is_confirmed(here: Session | None, user: User) -> bool:
 
 
 async def check_password(context: AccountContext, user: User, password: str, field: str = "current_password") -> None:
-    """Ask for their password.
+    """Check the user's password.
 
     Raises:
-        WrongCredential: it is another, or they have none; in that field.
-        TooManyRequests: there were so many that this one was not even looked at.
+        WrongCredential: the password is wrong or missing, or the user has none.
+        TooManyRequests: there were too many wrong attempts.
     """
     if not password:
         raise WrongCredential(field, PASSWORD_REQUIRED if user.has_password else SIGN_IN_AGAIN)
@@ -53,7 +53,7 @@ async def check_password(context: AccountContext, user: User, password: str, fie
 
 
 async def check_code(context: AccountContext, user: User, code: str) -> None:
-    """Ask for a code of their app, or a recovery code, which is none from now on. Raises as `check_password`."""
+    """Check a code of the app or a recovery code, and mark it as used. Raises as `check_password`."""
     guess = CODES_PER_USER.by(user.id)
     await context.limiter.hit(guess)
     if not await totp.verify_code(context.session, context.settings, user, code):
@@ -63,10 +63,10 @@ async def check_code(context: AccountContext, user: User, code: str) -> None:
 
 
 async def reauthenticate(context: AccountContext, user: User, password: str) -> bool:
-    """Whether this is the user's password. Only wrong ones count.
+    """Return whether this is the user's password. Only wrong ones are counted.
 
     Raises:
-        TooManyRequests: there were so many that this one was not even looked at.
+        TooManyRequests: there were too many wrong attempts.
     """
     guess = PASSWORDS_PER_USER.by(user.id)
     await context.limiter.hit(guess)

@@ -1,4 +1,4 @@
-"""Register."""
+"""API of registration."""
 
 from typing import Any
 

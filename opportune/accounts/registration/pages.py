@@ -1,4 +1,4 @@
-"""Register."""
+"""Pages of registration."""
 
 from fastapi import APIRouter, Request, Response
 

@@ -1,4 +1,4 @@
-"""To register: by an e-mail, so that nobody learns who has an account; where no e-mails arrive, at once."""
+"""Registration by e-mail, so that responses do not tell who has an account; without e-mails, immediately."""
 
 import json
 
@@ -24,16 +24,16 @@ INVITATION_NEEDED = "You need an invitation to register. Use the address that it
 
 
 async def register(context: AccountContext, email: str, password: str) -> User | None:
-    """Make an account and give it, or None where the rest is up to an e-mail.
+    """Create an account and return it, or None if the link of an e-mail creates it.
 
-    Where e-mails arrive, all answers are the same whether or not there is an account, and take as long. Where they do
-    not (MAIL_URL is `console:`), this tells of a taken address; how often it does is limited.
+    If e-mails are delivered, responses and times are the same for existing accounts. Otherwise (MAIL_URL is `console:`)
+    the response tells that an address is taken; a rate limit applies.
 
     Raises:
-        RegistrationClosedError: registration is closed; or, where no e-mails arrive, the address has no invitation.
+        RegistrationClosedError: registration is closed; or, without e-mails, the address has no invitation.
         TooManyRequests: there were too many before.
-        InvalidPasswordError: with a sentence for the user.
-        EmailTakenError: only where no e-mails arrive.
+        InvalidPasswordError: with a message for the user.
+        EmailTakenError: only without e-mails.
     """
     if context.settings.registration == "closed":
         raise RegistrationClosedError(REGISTRATION_IS_CLOSED)
@@ -47,7 +47,7 @@ async def register(context: AccountContext, email: str, password: str) -> User |
 
 
 def read_registration(settings: Settings, token: str) -> tuple[str, str] | None:
-    """E-mail and hash of the password from the link that makes an account; None if it is not ours, or too old."""
+    """Return e-mail and password hash of a registration link; None if it is invalid or expired."""
     text = unseal(settings, REGISTRATION_PURPOSE, token, int(LIFETIMES["verify"].total_seconds()))
     if text is None:
         return None

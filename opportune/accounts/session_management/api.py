@@ -1,4 +1,4 @@
-"""Where somebody is signed in."""
+"""API of a user's sessions."""
 
 from fastapi import APIRouter, Request
 

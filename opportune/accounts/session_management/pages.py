@@ -1,4 +1,4 @@
-"""Where somebody is signed in."""
+"""Page of a user's sessions."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -48,6 +48,6 @@ async def end_all_sessions(request: Request, user: CurrentUser, context: Account
 
 
 def current_session(request: Request) -> int | None:
-    """The id of the session that this browser has."""
+    """Return the id of this browser's session."""
     row: Session | None = request.state.session
     return row.id if row else None

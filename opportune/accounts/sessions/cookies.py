@@ -1,4 +1,4 @@
-"""The cookie that a browser knows its session by."""
+"""Session cookies."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from opportune.web.client import Client
 
 
 def cookie_name(settings: Settings) -> str:
-    # With this prefix browsers take the cookie over TLS only, and from no other host of the domain.
+    # Browsers accept this prefix only over TLS, and from no other host of the domain.
     return "__Host-session" if settings.has_secure_cookies else "session"
 
 
@@ -30,7 +30,7 @@ def read_session_token(request: HTTPConnection) -> str | None:
 async def sign_in(
     session: AsyncSession, user: User, request: Request, response: Response, *, remember: bool = False
 ) -> None:
-    """Start a session, know the browser again, and tell the project's `UserManager` that somebody has signed in."""
+    """Start a session, trust this device, and notify the project's `UserManager`."""
     await renew_session(session, user, request, response, remember=remember)
     context = AccountContext(session, request.app.state.settings, request.app.state.rate_limiter, Client.of(request))
     await record_sign_in(context, user, is_known_browser=bool(trusted_device(request, user.email)))
@@ -41,7 +41,7 @@ async def sign_in(
 async def renew_session(
     session: AsyncSession, user: User, request: Request, response: Response, *, remember: bool = False
 ) -> None:
-    """Start a session. The browser's old one ends: a token from before is worth nothing after it."""
+    """Start a session. The browser's old session ends, so that an old token is worthless."""
     settings: Settings = request.app.state.settings
     await _delete_session(session, request)
     token = await service.create_session(session, settings, user, Client.of(request), remember=remember)
@@ -52,14 +52,14 @@ async def sign_out(session: AsyncSession, request: Request, response: Response) 
     """End the session of this browser, if it has one."""
     await _delete_session(session, request)
     _set_cookie(request, response, "", timedelta())
-    # Not "cookies", which has the time zone. theme.js rescues the theme from the storage.
+    # Not "cookies", which would delete the time zone. theme.js restores the theme after the storage is cleared.
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
 
 
 async def confirm_session(session: AsyncSession, row: Session, request: Request) -> None:
-    """Note that its owner showed just now who they are: it goes on with another token, whatever is answered.
+    """Store that the user has just confirmed their identity, and send a new token with any response.
 
-    It is committed at once: nothing that fails later may leave the browser with a token that is none.
+    The change is committed immediately: a later error must not leave the browser with an invalid token.
     """
     if token := await service.confirm_session(session, row):
         await user_manager(session, request.app.state.settings).release()
@@ -69,7 +69,7 @@ async def confirm_session(session: AsyncSession, row: Session, request: Request)
 
 
 def set_session_cookie(request: Request, response: Response, row: Session, token: str) -> None:
-    """Have the browser go on with this session."""
+    """Send the cookie of this session."""
     _set_cookie(request, response, token, row.expires_at - utc_now() if row.is_remembered else None)
 
 
@@ -79,7 +79,7 @@ async def _delete_session(session: AsyncSession, request: Request) -> None:
 
 
 def _set_cookie(request: Request, response: Response, token: str, lifetime: timedelta | None) -> None:
-    """Without a lifetime the browser forgets it when it is closed."""
+    """Set the cookie. Without a lifetime it ends when the browser is closed."""
     settings: Settings = request.app.state.settings
     name, secure = cookie_name(settings), settings.has_secure_cookies
     seconds = None if lifetime is None else int(lifetime.total_seconds())

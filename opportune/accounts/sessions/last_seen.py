@@ -1,4 +1,4 @@
-"""When sessions and tokens were last used, written beside the requests that use them."""
+"""Times of the last use of sessions and tokens, written in the background."""
 
 import asyncio
 import logging
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 UPDATE_INTERVAL = timedelta(minutes=5)
 MAX_PENDING_UPDATES = 100
-"""Notes that wait at a time; what more there are, the next requests bring again."""
+"""Maximum number of waiting updates. Further ones are dropped, and the next request adds them again."""
 
 
 class LastSeen:
-    """Notes when credentials were used; at `app.state.last_seen`. No page waits for a note, or fails with it."""
+    """Records when credentials were used, as `app.state.last_seen`. Requests neither wait for it nor fail with it."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class LastSeen:
         self._notes: dict[str, asyncio.Task[None]] = {}
 
     def is_due(self, row: Session | ApiToken) -> bool:
-        """Whether it is to be noted: not where it was used within the last minutes."""
+        """Return whether the last recorded use is some minutes old."""
         seen_at = row.seen_at if isinstance(row, Session) else row.used_at
         return (
             not (seen_at and utc_now() - seen_at < UPDATE_INTERVAL)
@@ -41,8 +41,8 @@ class LastSeen:
         )
 
     def note(self, row: Session | ApiToken, client: Client) -> None:
-        """Write down that it is used now."""
-        key = row.token_hash  # the request may give the session another token before this is written
+        """Record the current use."""
+        key = row.token_hash  # the request may replace the token before this is written
         task = asyncio.create_task(self._write(row, client.address))
         self._notes[key] = task
         task.add_done_callback(lambda _task: self._notes.pop(key))
@@ -54,7 +54,10 @@ class LastSeen:
         try:
             async with self._database.writer() as session:
                 await session.execute(_note(row, address, self._settings))
-        except (SQLAlchemyError, OperatorError) as error:  # it is read-only, busy or away: pages that matter say so
+        except (
+            SQLAlchemyError,
+            OperatorError,
+        ) as error:  # the database is read-only, busy or unavailable; pages that need it report that
             logger.debug("not noted when a session was seen: %s", type(error).__name__)
 
 

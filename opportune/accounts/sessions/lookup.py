@@ -1,6 +1,6 @@
-"""Who shows a token, and what they may do, by one query: each page of somebody who is signed in begins with it.
+"""Lookup of a token, its user and their grants in one query. Every request of a signed-in user starts with it.
 
-It goes past the ORM's session, which costs more than the query does, and makes the same objects.
+It bypasses the ORM session, which costs more than the query itself, and creates the same objects.
 """
 
 from collections.abc import Sequence
@@ -22,25 +22,25 @@ M = TypeVar("M", bound=Model)
 
 
 Grants = AbstractSet[tuple[str, str]]
-"""Pairs of a model's name in the admin's addresses and an action; `*` stands for all of them."""
+"""Pairs of a model's identity in the admin and an action; `*` means all of them."""
 EVERYTHING: Grants = frozenset({("*", "*")})
 
 
 async def find_by_token(database: Database, kind: type[T], token: str) -> tuple[T, User, Grants] | None:
-    """The row with this token, if it is in time, its active user, and what they may do.
+    """Return the valid row of a token, its active user, and their grants.
 
-    No row belongs to a session of the ORM.
+    The rows belong to no ORM session.
     """
     return await _find(database, kind, _query(kind, "token_hash"), hash_token(token))
 
 
 async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken, User, Grants] | None:
-    """The same for the number of a token."""
+    """Return the same for the id of a token."""
     return await _find(database, ApiToken, _query(ApiToken, "id"), token_id)
 
 
 async def find_impersonator(database: Database, row: Session, person: User) -> User | None:
-    """The superuser who uses this session of somebody else's, as long as they alone are one, and signed in."""
+    """Return the superuser who impersonates a user in this session, while they are signed in and a superuser."""
     if person.is_superuser:
         return None
     found = await database.lookup(_impersonator_query(), {"key": row.impersonator_session_id, "now": utc_now()})
@@ -61,11 +61,11 @@ def _grants(granted: str | None) -> Grants:
     return frozenset((identity, action) for identity, _, action in pairs)
 
 
-# In the statement's words: each value beside it costs as much as a column.
+# Literals in the SQL text: each bound parameter costs as much as a column.
 _COLON, _LINE_END = (cast("Any", literal_column(f"'{mark}'", String)) for mark in (":", "\n"))
 
 
-@cache  # which SQLAlchemy knows again without looking at its parts
+@cache  # SQLAlchemy recognises the same object without comparing its parts
 def _query(kind: type[Session | ApiToken], key: str) -> Select[Any]:
     granted = (
         select(func.aggregate_strings(col(Grant.identity) + _COLON + col(Grant.action), _LINE_END))
@@ -87,7 +87,7 @@ def _query(kind: type[Session | ApiToken], key: str) -> Select[Any]:
 
 @cache
 def _impersonator_query() -> Select[Any]:
-    """Of its own: only those who are signed in as somebody else have it asked."""
+    """A separate query, because only impersonated sessions need it."""
     return (
         select(*_columns(User).values())
         .join_from(Session, User, col(User.id) == col(Session.user_id))
@@ -101,7 +101,7 @@ def _impersonator_query() -> Select[Any]:
 
 
 def _loaded(kind: type[M], values: Sequence[Any]) -> M:
-    """As the ORM would have read it: `session.add` takes it, and knows what is changed later."""
+    """Create an object as the ORM loads it, so that `session.add` tracks later changes."""
     made: M = _mapper(kind).class_manager.new_instance()
     vars(made).update(zip(_columns(kind), values, strict=True))
     make_transient_to_detached(made)
@@ -110,7 +110,7 @@ def _loaded(kind: type[M], values: Sequence[Any]) -> M:
 
 @cache
 def _columns(kind: type[Model]) -> dict[str, Any]:
-    """By attribute, in the order of the query."""
+    """Columns by attribute, in the order of the query."""
     return {each.key: each.columns[0] for each in _mapper(kind).column_attrs}
 
 

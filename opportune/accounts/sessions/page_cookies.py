@@ -1,4 +1,4 @@
-"""Cookies for a few pages alone: others, which may be kept by caches, come without."""
+"""Cookies for single pages. Other pages, which caches may store, are requested without them."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,12 +7,12 @@ from opportune.config.settings import Settings
 
 
 def page_cookie_name(settings: Settings, name: str) -> str:
-    """Its name as browsers know it: over TLS with the prefix that other schemes cannot set."""
+    """Return the name in the browser: over TLS with the prefix that other schemes cannot set."""
     return f"__Secure-{name}" if settings.has_secure_cookies else name
 
 
 def set_page_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int, path: str) -> None:
-    """Have a browser send it to pages below this path, also from a link elsewhere; with 0 seconds it forgets it."""
+    """Set a cookie for pages below this path, also for links from other sites; 0 seconds delete it."""
     settings: Settings = request.app.state.settings
     response.set_cookie(
         page_cookie_name(settings, name),

@@ -1,4 +1,4 @@
-"""Sessions of browsers: of each only the hash of its token, in the database, where it can be deleted."""
+"""Sessions of browsers. Only the hash of a session's token is stored."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -19,21 +19,21 @@ IMPERSONATOR = "A superuser, signed in as you"
 
 
 class UserSessions(UserCredentials[Session]):
-    """The sessions of one user, the last used first."""
+    """Sessions of one user, last used first."""
 
     kind = Session
     newest_first = (col(Session.seen_at), col(Session.id))
 
 
 def session_device(row: Session) -> str:
-    """Name the device of a session. Of a superuser who is signed in as somebody it is not told."""
+    """Return the device of a session; hidden if a superuser is signed in as the user."""
     return describe_user_agent(row.agent) if row.impersonator_session_id is None else IMPERSONATOR
 
 
 async def create_session(
     session: AsyncSession, settings: Settings, user: User, client: Client | None = None, *, remember: bool = False
 ) -> str:
-    """Make a session and give its token, which is stored nowhere."""
+    """Create a session and return its token, which is not stored."""
     await prune(session, user, Session)
     client = client or Client()
     now, token = utc_now(), secrets.token_urlsafe(32)
@@ -45,17 +45,17 @@ async def create_session(
 
 
 def expiry_of(settings: Settings, row: Session, seen_at: datetime) -> datetime:
-    """The moment at which a session is over, if it is not seen after this."""
-    if row.impersonator_session_id is not None:  # for an hour, however much it is used
+    """Return when a session expires if it is not used again."""
+    if row.impersonator_session_id is not None:  # impersonation ends after an hour, also in use
         return row.expires_at
     last = row.created_at + timedelta(days=settings.session_days)
     return last if row.is_remembered else min(last, seen_at + timedelta(hours=settings.session_idle_hours))
 
 
 async def confirm_session(session: AsyncSession, row: Session) -> str | None:
-    """Note that its owner showed just now who they are. It may do more from here, so it gets another token.
+    """Store that the user has just confirmed their identity, and return a new token for the session.
 
-    None if it has been ended meanwhile.
+    Return None if the session has ended in the meantime.
     """
     token = secrets.token_urlsafe(32)
     confirmed = {"token_hash": hash_token(token), "confirmed_at": utc_now()}
@@ -68,23 +68,23 @@ async def confirm_session(session: AsyncSession, row: Session) -> str | None:
 
 
 async def confirm_sessions(session: AsyncSession, user: User) -> None:
-    """Note of somebody whose only session has just begun that they have shown who they are."""
+    """Confirm the only, just created session of a user."""
     await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=utc_now()))
 
 
 async def forget_confirmations(session: AsyncSession, user: User) -> None:
-    """Ask again in all browsers: it takes more now to show who they are."""
+    """Require a new confirmation in all sessions, because it now takes another factor."""
     await session.execute(update(Session).where(col(Session.user_id) == user.id).values(confirmed_at=None))
 
 
 async def delete_session(session: AsyncSession, token: str) -> None:
-    """End a session. With that of somebody else in which a superuser is signed in goes their own, and the other way."""
+    """End a session, also those of impersonation that started from it."""
     shown = col(Session.token_hash) == hash_token(token)
     own = select(col(Session.impersonator_session_id)).where(shown)
     await session.execute(delete(Session).where(shown | col(Session.id).in_(own)))
 
 
 async def delete_all_sessions(session: AsyncSession, user: User) -> None:
-    """Sign somebody out everywhere, programs too."""
+    """End all sessions and tokens of a user."""
     for kind in (Session, ApiToken):
         await session.execute(delete(kind).where(col(kind.user_id) == user.id))

@@ -13,7 +13,7 @@ from opportune.web.client import Client
 
 
 class SessionStrategy:
-    """Rows with the hash of what the cookie holds. One that is deleted is refused from the next request on."""
+    """Sessions in the database. A deleted session is refused from the next request."""
 
     def __init__(self, settings: Settings, database: Database, session: AsyncSession, client: Client) -> None:
         self.settings = settings

@@ -1,7 +1,6 @@
-"""Browsers in which somebody has signed in before.
+"""Browsers in which a user has signed in before, recognised by a cookie.
 
-They are known by a cookie, and what is tried in them is counted on its own: who tries another's password from
-elsewhere cannot keep the owner out.
+Their attempts are counted separately, so that an attacker elsewhere cannot lock the user out.
 """
 
 import hmac
@@ -21,13 +20,13 @@ COOKIE = "browser"
 PURPOSE = "accounts: browser"
 LIFETIME_SECONDS = 180 * 24 * 60 * 60
 COOKIE_PATH = "/accounts"
-"""All ways in ask for it; other pages, which may be kept by caches, come without."""
+"""All sign-in pages need the cookie; other pages, which caches may store, come without it."""
 MAX_ACCOUNTS = 5
-"""Of one browser; it knows those who have signed in last."""
+"""Maximum number of accounts of a browser; the last ones to sign in are kept."""
 
 
 def trust_device(request: Request, response: Response, user: User) -> None:
-    """Know this browser again when this user signs in."""
+    """Recognise this browser when the user signs in again."""
     settings: Settings = request.app.state.settings
     number = trusted_device(request, user.email) or secrets.token_hex(8)
     marks = _marks(settings, user.email)
@@ -37,7 +36,7 @@ def trust_device(request: Request, response: Response, user: User) -> None:
 
 
 def trusted_device(request: Request, email: str) -> str:
-    """The number of this browser, if the user with this e-mail has signed in with it before; else nothing."""
+    """Return the id of this browser if the user with this e-mail has signed in with it before; else an empty string."""
     settings: Settings = request.app.state.settings
     marks = _marks(settings, email.strip().lower())
     known = (number for mark, number in _read(request) if any(hmac.compare_digest(mark, own) for own in marks))
@@ -45,17 +44,17 @@ def trusted_device(request: Request, email: str) -> str:
 
 
 def _read(request: Request) -> list[list[str]]:
-    """The mark and the number of each account that has signed in here."""
+    """Return mark and id for each account that has signed in here."""
     settings: Settings = request.app.state.settings
     value = request.cookies.get(page_cookie_name(settings, COOKIE), "")
     try:
         pairs: Any = signer(settings, PURPOSE).loads(value, max_age=LIFETIME_SECONDS)
     except BadData:
         return []
-    return [pairs] if isinstance(pairs[0], str) else pairs  # as one account had it in releases before
+    return [pairs] if isinstance(pairs[0], str) else pairs  # format of earlier releases, for one account
 
 
 def _marks(settings: Settings, email: str) -> list[str]:
-    """Name an account without its address: a browser may be anybody's to look into. One for each secret key."""
+    """Return marks that identify an account without showing its address, one for each secret key."""
     keys = derived_keys(settings, PURPOSE)
     return [hmac.digest(key.encode(), email.encode(), "sha256").hex()[:16] for key in keys]

@@ -1,4 +1,4 @@
-"""Sign in and out."""
+"""API of signing in and out."""
 
 from typing import Annotated
 
@@ -43,22 +43,22 @@ async def login(
 
 
 def check_scope(request: Request, scope: str) -> None:
-    """Raise RequestValidationError at a word of it that is no scope."""
+    """Raise RequestValidationError for an unknown scope."""
     if unknown := unknown_scopes(scope.split(), request.app.state.features):
         raise invalid_field("scope", unknown)
 
 
 async def require_code(context: AccountContext, user: User, code: str) -> None:
-    """Ask who has a second factor for a code of it. Raises HTTPException, and TooManyRequests."""
+    """Require a code if the user has a second factor. Raises HTTPException, and TooManyRequests."""
     if await has_second_factor(context.session, user) and not (code and await check_code(context, user, code)):
-        await context.manager.release()  # what was counted stays counted, and the right password is no guess
+        await context.manager.release()  # commit the count of attempts, as the password was right
         raise HTTPException(401, WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
 
 
 async def grant_token(
     request: Request, response: Response, context: AccountContext, user: User, scope: str
 ) -> AccessToken:
-    """Sign a program in."""
+    """Sign in a program and return its token."""
     response.headers.update(SECRET_HEADERS)
     granted = await token_strategy(context.settings, request.app.state.database, context.session).grant(
         user, " ".join(scope.split()) or ALL_SCOPES
@@ -78,7 +78,7 @@ async def refresh(request: Request, response: Response, context: AccountCtx, giv
     granted = await strategy.refresh(given.refresh_token)
     if granted is None:
         context.log_refused_sign_in("refresh_token", None)
-        await context.manager.release()  # a token that was used twice has ended others
+        await context.manager.release()  # commit the end of the sign-in after a reused token
         raise HTTPException(401, headers=AUTHENTICATE_HEADER)
     response.headers.update(SECRET_HEADERS)
     return granted

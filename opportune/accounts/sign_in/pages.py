@@ -1,4 +1,4 @@
-"""Sign in, in two steps where somebody has a second factor, and out."""
+"""Pages of signing in, with a second step for users with a second factor, and of signing out."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Between the first proof of who somebody is and their code: there is no session yet, only a note of whose it was."""
+"""State between the first step of a sign-in and the second factor, in a signed cookie."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ CODE_PATH = f"{LOGIN_PATH}/code"
 
 
 def to_code(request: Request, user: User, next_path: str, *, remember: bool) -> Response:
-    """On to the second step."""
+    """Redirect to the second step."""
     response = RedirectResponse(CODE_PATH, 303)
     seconds = int(signed_links.LIFETIMES["code"].total_seconds())
     token = signed_links.make_link_token(request.app.state.settings, "code", user, next=next_path, remember=remember)
@@ -26,7 +26,7 @@ def to_code(request: Request, user: User, next_path: str, *, remember: bool) -> 
 
 
 async def pending_sign_in(request: Request, session: AsyncSession) -> tuple[User, dict[str, Any]] | None:
-    """Whose code is wanted, with `next` and `remember`; None if nobody's."""
+    """Return the user of the second step, with `next` and `remember`; None without a valid cookie."""
     settings: Settings = request.app.state.settings
     token = request.cookies.get(page_cookie_name(settings, COOKIE), "")
     return await signed_links.read_link_token(session, settings, "code", token)

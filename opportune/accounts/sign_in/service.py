@@ -1,4 +1,4 @@
-"""From a password, and a code where one is needed, to somebody who may sign in: the same for pages and programs."""
+"""Checks of password and code at sign-in, for pages and API."""
 
 from opportune.accounts.events.jobs import note_wrong_password
 from opportune.accounts.events.service import record_event
@@ -14,19 +14,19 @@ PASSWORDS_PER_ACCOUNT = RateLimit("accounts.passwords_per_account", 10)
 PASSWORDS_PER_ADDRESS = RateLimit("accounts.passwords_per_address", 20)
 PASSWORDS_PER_DEVICE = RateLimit("accounts.passwords_per_device", 10)
 CODES_PER_ACCOUNT = RateLimit("accounts.codes_per_account", 5)
-"""After the right password: who gets so far is nobody's victim."""
+"""Counted after the right password, so that strangers cannot lock the account."""
 
 WRONG_CREDENTIALS = "E-mail or password is wrong."
 WRONG_CODE = "This code is wrong, or has been used."
 
 
 async def check_password(context: AccountContext, email: str, password: str, device: str = "") -> User | None:
-    """The active user with this e-mail and password, from whom a code may still be wanted.
+    """Return the active user with this e-mail and password; a second factor may still be required.
 
-    `device` is the number of a browser that this user has signed in with before.
+    `device` is the id of a browser that this user has signed in with before.
 
     Raises:
-        TooManyRequests: there were too many wrong ones. Right ones do not count, however many come at the same time.
+        TooManyRequests: there were too many wrong passwords. Right ones are not counted.
         Busy: too many others are signing in.
     """
     email = email.strip().lower()
@@ -37,7 +37,7 @@ async def check_password(context: AccountContext, email: str, password: str, dev
         if user := await context.manager.authenticate(given):
             await context.limiter.check(*hits)
             return user
-        # For unknown addresses also, so that they take as long, and stored whatever the response is.
+        # The same steps for unknown addresses take the same time.
         context.log_refused_sign_in("password", await find_by_email(context.session, email))
         defer(context.session, note_wrong_password(email, *context.client))
         await context.manager.release()
@@ -46,10 +46,10 @@ async def check_password(context: AccountContext, email: str, password: str, dev
 
 
 async def check_code(context: AccountContext, user: User, code: str) -> bool:
-    """Whether it is a code of this user, whose password was right before; from now on it is none.
+    """Return whether this is an unused code of the user, after the right password.
 
     Raises:
-        TooManyRequests: there were too many wrong ones.
+        TooManyRequests: there were too many wrong codes.
     """
     hit = CODES_PER_ACCOUNT.by(user.email)
     await context.manager.release()

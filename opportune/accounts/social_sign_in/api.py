@@ -1,4 +1,4 @@
-"""Accounts elsewhere that sign one in. They are linked in a browser, on the profile page."""
+"""API of linked accounts at other sites. They are linked in a browser, on the profile page."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a browser keeps while its owner is at a provider, sealed: whoever has no such cookie has not begun here."""
+"""The encrypted state of a sign-in while the user is at the provider."""
 
 import hmac
 import json
@@ -18,7 +18,7 @@ PURPOSE = "accounts: social sign-in"
 
 def remember_journey(request: Request, response: Response, journey: Journey) -> None:
     sealed = seal(request.app.state.settings, PURPOSE, json.dumps(asdict(journey)))
-    # Lax: it has to come along from the provider's page.
+    # Lax, because it must be sent when the provider redirects back.
     set_page_cookie(request, response, COOKIE, sealed, seconds=LIFETIME_SECONDS, path=SOCIAL_PATH)
 
 
@@ -27,7 +27,7 @@ def forget_journey(request: Request, response: Response) -> None:
 
 
 def journey_of(request: Request, provider: Provider, state: str) -> Journey | None:
-    """The one that comes back with this state, from this provider, in the browser that it began in."""
+    """Return the state of this browser for a response of this provider."""
     settings: Settings = request.app.state.settings
     text = unseal(settings, PURPOSE, request.cookies.get(page_cookie_name(settings, COOKIE), ""), LIFETIME_SECONDS)
     if text is None:

@@ -1,4 +1,4 @@
-"""The way to a provider and back: what this browser has set out for, and that nobody else comes back in its place."""
+"""The redirect to a provider and back, bound to the browser that started it."""
 
 import asyncio
 import base64
@@ -28,23 +28,23 @@ logger = logging.getLogger(__name__)
 
 LIFETIME_SECONDS = 600
 STATES = RateLimit("accounts.social_states", 1, LIFETIME_SECONDS)
-"""Each counts once, in all processes."""
+"""Each state is valid once, in all processes."""
 
 
 @dataclass(frozen=True)
 class Journey:
-    """What a browser keeps, sealed, while its owner is at the provider."""
+    """The state of a sign-in, kept encrypted by the browser."""
 
     provider: str
     state: str
     verifier: str
-    """Of PKCE: who has seen the code alone can do nothing with it."""
+    """PKCE verifier: the code alone is worthless to others."""
     nonce: str
-    """Comes back in the id_token: one that was made for another sign-in counts for nothing here."""
+    """Part of the id_token, so that a token of another sign-in is invalid."""
     next: str = "/"
     remember: bool = False
     user_id: int = 0
-    """Whose account is to be linked; 0 to sign in."""
+    """The user to link the account to; 0 to sign in."""
 
 
 def new_journey(
@@ -59,7 +59,7 @@ def new_journey(
 
 
 async def is_first_use(limiter: RateLimiter, journey: Journey) -> bool:
-    """Whether nobody has come back from this journey yet."""
+    """Return whether this state has not been used before."""
     try:
         await limiter.hit(STATES.by(journey.state))
     except TooManyRequests:
@@ -68,7 +68,7 @@ async def is_first_use(limiter: RateLimiter, journey: Journey) -> bool:
 
 
 async def address_of_provider(settings: Settings, provider: Provider, journey: Journey) -> str:
-    """Where to send somebody. Raises SocialSignInRefused."""
+    """Return the address of the provider. Raises SocialSignInRefused."""
     digest = hashlib.sha256(journey.verifier.encode()).digest()
     challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     callback = callback_url(settings, provider)
@@ -80,7 +80,7 @@ async def address_of_provider(settings: Settings, provider: Provider, journey: J
 async def read_identity(
     settings: Settings, provider: Provider, journey: Journey, code: str, answered_by: str | None
 ) -> Identity:
-    """Who has come back. Raises SocialSignInRefused."""
+    """Return the identity of the user who returns. Raises SocialSignInRefused."""
     callback = callback_url(settings, provider)
     with _in_words(provider):
         client = await asyncio.to_thread(_load_client, provider)

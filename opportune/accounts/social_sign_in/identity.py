@@ -1,6 +1,7 @@
-"""What a provider says of somebody who comes back from it, believed only if all of it is right.
+"""The identity that a provider asserts, after verification of its response.
 
-Importing this takes 0.2 s, with the clients and the cryptography: `flow` does so in a thread, at the first sign-in.
+Importing this module takes 0.2 s, with the clients and cryptography: `flow` imports it in a thread, for the first
+sign-in.
 """
 
 import asyncio
@@ -32,35 +33,35 @@ from opportune.accounts.sign_in_methods.providers import (
 )
 
 TIMEOUT_SECONDS = 10
-"""For all that is asked of a provider while somebody waits."""
+"""Time limit of all requests to a provider during a sign-in."""
 MAX_ANSWER_BYTES = 1_000_000
-"""Of one answer: the longest lists of keys have some ten thousand."""
+"""Maximum size of a response; the longest key sets have about ten thousand bytes."""
 METADATA_SECONDS = 3600
-"""For so long a discovery document and its keys count, unless a key is missing."""
+"""Discovery documents and keys are cached for this time, unless a key is missing."""
 CLOCK_SKEW_SECONDS = 60
 MAX_SUBJECT_CHARS = 255
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Signatures that the provider alone can make: neither `none` nor one by the secret that this site has too."""
+"""Signatures that only the provider can create: neither `none` nor those with a shared secret."""
 REQUIRED_CLAIMS = ["iss", "sub", "aud", "exp", "iat"]
 
 
 class Client(ABC):
-    """The conversation with one provider."""
+    """Client of one provider."""
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
 
     async def authorization_url(self, callback: str, state: str, challenge: str, nonce: str) -> str:
-        """Where to send somebody to sign in. Raises as `identity`."""
+        """Return the authorization address. Raises as `identity`."""
         async with _conversation() as http:
             client = await self._oauth(http)
             return await client.get_authorization_url(callback, state, None, challenge, "S256", self._extras(nonce))
 
     async def identity(self, code: str, callback: str, verifier: str, nonce: str, answered_by: str | None) -> Identity:
-        """Who has come back with a code; `answered_by` is the issuer that the answer names (RFC 9207).
+        """Return the identity for an authorization code; `answered_by` is the issuer of the response (RFC 9207).
 
         Raises:
-            ProviderUnreachable, ProviderNotBelieved: what the provider says is worth nothing, or there is nothing.
+            ProviderUnreachable, ProviderNotBelieved: the provider's response is missing or invalid.
         """
         async with _conversation() as http:
             client = await self._oauth(http)
@@ -70,11 +71,11 @@ class Client(ABC):
 
     @abstractmethod
     async def _oauth(self, http: httpx.AsyncClient) -> BaseOAuth2[Any]:
-        """The client of httpx-oauth."""
+        """Return the client of httpx-oauth."""
 
     @abstractmethod
     async def _read(self, http: httpx.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
-        """Who it is that the code was given to."""
+        """Return the identity of the user to whom the code was issued."""
 
     def _check_issuer(self, answered_by: str | None) -> None:
         if answered_by is not None and not self.provider.vouches_by(answered_by):
@@ -85,7 +86,7 @@ class Client(ABC):
 
 
 class OpenIDClient(Client):
-    """Any OpenID Connect provider, found by its discovery document, which is read with the first sign-in."""
+    """An OpenID Connect provider. Its discovery document is loaded with the first sign-in."""
 
     def __init__(self, provider: Provider) -> None:
         super().__init__(provider)
@@ -95,7 +96,7 @@ class OpenIDClient(Client):
 
     async def _oauth(self, http: httpx.AsyncClient) -> BaseOAuth2[Any]:
         metadata = await self._discover(http)
-        # Where nothing is said, it is by the header (OpenID Connect Discovery 1.0, section 3).
+        # The default is the header (OpenID Connect Discovery 1.0, section 3).
         methods = metadata.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
         return BoundedClient(
             self.provider.client_id,
@@ -137,12 +138,12 @@ class OpenIDClient(Client):
                 raise ProviderNotBelieved("the profile is somebody else's")
             claims = {**claims, **{name: told.get(name) for name in ("email", "email_verified")}}
         email = _email(claims.get("email"))
-        # Microsoft has a claim of its own for addresses in a domain that its owner has proved.
+        # Microsoft has its own claim for addresses in a verified domain.
         verified = any(str(claims.get(name)).lower() in ("true", "1") for name in ("email_verified", "xms_edov"))
         return Identity(issuer, subject, email, bool(email) and verified)
 
     async def _claims(self, http: httpx.AsyncClient, id_token: str, nonce: str) -> Mapping[str, Any]:
-        """What the token says, once its signature, issuer, audience, times and nonce are right."""
+        """Return the claims of a token with valid signature, issuer, audience, times and nonce."""
         claims = jwt.decode(
             id_token,
             await self._key(http, jwt.get_unverified_header(id_token).get("kid")),
@@ -161,7 +162,7 @@ class OpenIDClient(Client):
         return claims
 
     async def _key(self, http: httpx.AsyncClient, number: str | None) -> jwt.PyJWK:
-        """The key of this number, or the only one; providers change theirs, so a new one is looked up."""
+        """Return the key with this id, or the only key. A missing key reloads the key set."""
         known = self._fitting(number)
         if known is None:
             found = jwt.PyJWKSet.from_dict(dict(await _get(http, self._metadata["jwks_uri"])))
@@ -177,7 +178,7 @@ class OpenIDClient(Client):
 
 
 class GitHubClient(Client):
-    """GitHub knows no OpenID Connect: it is asked who the code was given to."""
+    """GitHub, which has no OpenID Connect: its API returns the user of the code."""
 
     async def _oauth(self, http: httpx.AsyncClient) -> BaseOAuth2[Any]:
         return BoundedGitHub(self.provider.client_id, self.provider.client_secret, ["user:email"])
@@ -196,7 +197,7 @@ class GitHubClient(Client):
 
 
 class BoundedClient(BaseOAuth2[dict[str, Any]]):
-    """httpx-oauth's, which neither follows redirects nor reads the certificates anew for each request."""
+    """Return httpx-oauth's HTTP client, without redirects, and with certificates that are loaded once."""
 
     def get_httpx_client(self) -> httpx.AsyncClient:
         return _http()
@@ -209,7 +210,7 @@ class BoundedGitHub(github.GitHubOAuth2):
 
 @lru_cache(maxsize=8)
 def client_of(provider: Provider) -> Client:
-    """One for each, with what it has learned of the provider."""
+    """Return the client of a provider, with its cached documents."""
     _certificates()
     return GitHubClient(provider) if provider.issuer == GITHUB_ISSUER else OpenIDClient(provider)
 
@@ -224,13 +225,13 @@ def _http() -> httpx.AsyncClient:
         verify=_certificates(),
         timeout=TIMEOUT_SECONDS,
         follow_redirects=False,
-        headers={"Accept-Encoding": "identity"},  # what is packed may become any length
+        headers={"Accept-Encoding": "identity"},  # a compressed response can unpack to any size
         event_hooks={"response": [_bound]},
     )
 
 
 async def _bound(response: httpx.Response) -> None:
-    """Let no answer fill the memory, whatever it says of its length."""
+    """Limit the size of a response, whatever its Content-Length says."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise httpx.DecodingError("the answer is packed, which nobody has asked for")
     if isinstance(response.stream, httpx.AsyncByteStream):
@@ -238,7 +239,7 @@ async def _bound(response: httpx.Response) -> None:
 
 
 class BoundedStream(httpx.AsyncByteStream):
-    """The body of an answer, read as far as `MAX_ANSWER_BYTES`."""
+    """Return the body of a response up to `MAX_ANSWER_BYTES`."""
 
     def __init__(self, stream: httpx.AsyncByteStream) -> None:
         self.stream = stream
@@ -257,7 +258,7 @@ class BoundedStream(httpx.AsyncByteStream):
 
 @asynccontextmanager
 async def _conversation() -> AsyncIterator[httpx.AsyncClient]:
-    """Some requests that share a time limit. All that can go wrong with them are two exceptions."""
+    """Share a time limit between requests, and raise one of two exceptions for any failure."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS), _http() as http:
             yield http
@@ -268,18 +269,18 @@ async def _conversation() -> AsyncIterator[httpx.AsyncClient]:
     except (HTTPXOAuthError, httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
         raise ProviderUnreachable(f"{type(error).__name__}: {error}") from error
     except (jwt.PyJWTError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        # Anything may stand where JSON of a certain form should be.
+        # The provider may send any data instead of the expected JSON.
         raise ProviderNotBelieved(f"{type(error).__name__}: {error}") from error
 
 
 async def _get(http: httpx.AsyncClient, url: str, headers: Mapping[str, str] | None = None) -> Any:
-    """What an address answers, as JSON."""
+    """Return the JSON of an address."""
     response = await http.get(url, headers={"Accept": "application/json", **(headers or {})})
     return response.raise_for_status().json()
 
 
 def _email(value: object) -> str:
-    """An address as this site keeps it; empty if it is none."""
+    """Return a normalised address; empty if it is invalid."""
     try:
         return EMAIL_ADAPTER.validate_python(value)
     except ValidationError:

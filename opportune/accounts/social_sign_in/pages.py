@@ -1,4 +1,4 @@
-"""Sign in with an account elsewhere, and say on the profile page which ones may."""
+"""Pages of signing in with an account of another site, and of linking such accounts."""
 
 from typing import Annotated
 
@@ -40,7 +40,7 @@ NamedProvider = Annotated[Provider, Depends(get_provider)]
 
 @router.post("/social/{provider}")
 async def start(request: Request, provider: NamedProvider, context: AccountCtx) -> Response:
-    """On to the provider, to sign in. By a form of this site: nobody begins this for somebody else."""
+    """Redirect to the provider. The form is protected against CSRF, so another site cannot start it."""
     form = await read_form(request, SocialSignIn)
     remember = form.data is not None and form.data.remember
     journey = flow.new_journey(provider, next_page(request, form), remember=remember)
@@ -49,7 +49,7 @@ async def start(request: Request, provider: NamedProvider, context: AccountCtx) 
 
 @router.get("/social/{provider}/callback")
 async def come_back(request: Request, provider: NamedProvider, user: OptionalUser, context: AccountCtx) -> Response:
-    """Where the provider sends people back to: they are signed in, or an account of theirs is linked."""
+    """Handle the redirect of a provider: sign in the user, or link their account."""
     journey = journey_of(request, provider, request.query_params.get("state", ""))
     try:
         response = await _arrive(request, context, provider, journey, user)
@@ -82,7 +82,7 @@ async def unlink(request: Request, account_id: RowId, user: CurrentUser, context
 
 
 async def _set_out(request: Request, context: AccountContext, provider: Provider, journey: Journey) -> Response:
-    """A page that leads on by itself: after a form browsers go nowhere that `form-action` does not name."""
+    """Return a page that redirects by itself, because `form-action` forbids redirects of forms to other sites."""
     await context.limiter.hit(service.STARTS_PER_ADDRESS.by(context.client.address))
     try:
         address = await flow.address_of_provider(context.settings, provider, journey)
@@ -135,7 +135,7 @@ async def _sign_in(
 async def _link(context: AccountContext, provider: Provider, who: Identity, user: User, request: Request) -> Response:
     try:
         await service.link(context, provider, who, user)
-    except AccountLinkedError:  # at the same moment
+    except AccountLinkedError:  # in the meantime
         raise SocialSignInRefused(NOT_OURS) from None
     return done(request, "profile", f"From now on your account at {provider.label} signs you in here.")
 

@@ -1,4 +1,4 @@
-"""What follows from an account elsewhere: somebody signs in, gets an account, or links it to theirs."""
+"""Sign-in, registration and linking by an account of another site."""
 
 from sqlalchemy import delete
 from sqlmodel import col
@@ -19,11 +19,11 @@ FAILURES_PER_ADDRESS = RateLimit("accounts.social_failures_per_address", 20)
 
 
 async def sign_in_with(context: AccountContext, provider: Provider, who: Identity) -> tuple[User, bool]:
-    """The user of an account elsewhere, and whether they are new. A second factor may still be wanted.
+    """Return the user of an account, and whether they are new. A second factor may still be required.
 
     Raises:
-        SocialSignInRefused: with a sentence.
-        TooManyRequests: too many accounts were made from this address.
+        SocialSignInRefused: with a message for the user.
+        TooManyRequests: too many accounts were created from this address.
     """
     manager = context.manager
     user = await manager.user_db.get_by_oauth_account(who.issuer, who.subject)
@@ -58,11 +58,11 @@ async def _register(context: AccountContext, provider: Provider, who: Identity) 
 
 
 async def link(context: AccountContext, provider: Provider, who: Identity, user: User) -> None:
-    """Let an account elsewhere sign somebody in, who is told so by mail.
+    """Link an account to a user, who is notified by e-mail.
 
     Raises:
-        SocialSignInRefused: it signs somebody in already.
-        AccountLinkedError: the same, at the same moment.
+        SocialSignInRefused: the account is linked already.
+        AccountLinkedError: another request has just linked it.
     """
     manager = context.manager
     if not await manager.is_unchanged(user):
@@ -77,13 +77,15 @@ async def link(context: AccountContext, provider: Provider, who: Identity, user:
 
 
 async def unlink(context: AccountContext, user: User, row_id: int) -> None:
-    """Let an account elsewhere sign its owner in no more, who is told so by mail.
+    """Unlink an account; the user is notified by e-mail.
 
     Raises:
-        NotFound: they have no such account.
-        SocialSignInRefused: it is their last way in.
+        NotFound: the user has no such account.
+        SocialSignInRefused: it is the last sign-in method.
     """
-    if not await context.manager.is_unchanged(user):  # which locks them: of two windows one sees what the other leaves
+    if not await context.manager.is_unchanged(
+        user
+    ):  # locks the user, so that of two requests the second sees what the first leaves
         raise SocialSignInRefused(CHANGED_MEANWHILE)
     linked = await linked_accounts(context.session, user)
     row = next((each for each in linked if each.id == row_id), None)

@@ -1,4 +1,4 @@
-"""The tokens of somebody's programs."""
+"""API of a user's tokens."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -38,7 +38,7 @@ async def make_token(
     for each in wanted.scopes:
         require_scope(request, each)
     await confirm_password(context, user, wanted.current_password)
-    if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
+    if not await context.manager.is_unchanged(user):  # a concurrent new password ends all of the user's tokens
         raise sign_in_required(request)
     token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days), wanted.scopes)
     record_event(context, user, "token_created", name=wanted.name)

@@ -1,4 +1,4 @@
-"""The tokens of somebody's programs."""
+"""Page of a user's tokens."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,11 +30,11 @@ async def list_tokens(request: Request, user: CurrentUser, database: DatabaseDep
 
 @router.post("")
 async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    """Make a token and show it at once: no other page ever can."""
+    """Create a token and show it once."""
     form = await read_form(request, TokenCreate, choices=scopes_of(request))
     token = ""
     if wanted := await reauthenticated(context, user, form):
-        if not await context.manager.is_unchanged(user):  # a new password, at the same moment, ends all that they have
+        if not await context.manager.is_unchanged(user):  # a concurrent new password ends all of the user's tokens
             raise sign_in_required(request)
         token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days), wanted.scopes)
         record_event(context, user, "token_created", name=wanted.name)

@@ -1,15 +1,15 @@
-"""The header that programs send their token in."""
+"""The Authorization header of programs."""
 
 from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import HTTPConnection
 
 AUTHENTICATE_HEADER = {"WWW-Authenticate": "Bearer"}
 
-# For the OpenAPI page: without it no address there shows that it wants a token.
+# Shows in the OpenAPI page which addresses accept a token.
 oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
 
 
 def read_bearer_token(request: HTTPConnection) -> str | None:
-    """The token that came with a request, or None if the request shows none."""
+    """Return the bearer token of a request, or None."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else None

@@ -1,4 +1,4 @@
-"""The scopes of the token that a request comes with: others are refused."""
+"""Checks of the scopes of a request's token."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 
 
 def require_scopes(held: str, needed: Sequence[str]) -> None:
-    """Answer 403 for a token, whose row has these scopes, that lacks one."""
+    """Raise 403 if a token with these scopes lacks a scope."""
     scopes = held.split()
     if missing := [each for each in needed if not has_scope(scopes, each)]:
         words = f"This token may not do this: it lacks the scope {' and '.join(missing)}."
@@ -18,12 +18,12 @@ def require_scopes(held: str, needed: Sequence[str]) -> None:
 
 
 def require_scope(request: Request, needed: str) -> None:
-    """Answer 403 where the token of this request lacks a scope. Sessions of browsers have all."""
+    """Raise 403 if the token of this request lacks a scope. Browser sessions have all scopes."""
     if request.state.token:
         require_scopes(request.state.token.scopes, [needed])
 
 
 def needed_by(request: HTTPConnection) -> list[str]:
-    """Return the scopes that a token needs for the route of this request. A WebSocket may change things."""
+    """Return the scopes that a token needs for the route of this request. A WebSocket counts as a change."""
     method = request.scope.get("method", "WEBSOCKET")
     return needed_scopes(request.scope.get("route"), method, request.app.state.features)

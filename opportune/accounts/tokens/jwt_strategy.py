@@ -1,7 +1,7 @@
-"""BEARER=jwt: signing in gives a JWT of some minutes, and a token to get the next one with.
+"""BEARER=jwt: signing in returns a short-lived JWT, and a refresh token for the next one.
 
-The JWT names the row of that token. So it ends with what ends the row: signing out, another password, a right that is
-taken, the deactivation of the account, or the list of one's tokens.
+The JWT names the row of the refresh token, and ends with it: by signing out, a new password, a removed right, the
+deactivation of the account, or the user's list of tokens.
 """
 
 import base64
@@ -36,18 +36,18 @@ AUDIENCE = "opportune:api"
 REFRESH = struct.Struct(">QQQ")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RETRY_GRACE = timedelta(seconds=10)
-"""In which a client that has not heard the answer gets the same one again."""
+"""Time in which a client that lost the response gets the same one again."""
 CLAIMS = ["sub", "sid", "auth_time", "iat", "exp"]
 
 
 class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
-    """FastAPI Users' JWTStrategy with the keys of SECRET_KEY and SECRET_KEY_FALLBACKS, and a row behind each token.
+    """FastAPI Users' JWTStrategy with the keys of SECRET_KEY and SECRET_KEY_FALLBACKS, and a row for each token.
 
-    Tokens that people have made by name stay what they are.
+    Named tokens of users stay random tokens.
     """
 
     purpose = "accounts: jwt"
-    """Of the keys: what is signed for another is worth nothing here."""
+    """Purpose of the keys: a signature for another purpose is invalid here."""
 
     def __init__(self, settings: Settings, database: Database, session: AsyncSession, audience: str = AUDIENCE) -> None:
         TokenStrategy.__init__(self, settings, database, session)
@@ -65,21 +65,21 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         return (await self.start(user, scopes, ACCESS_TOKEN_NAME))[1]
 
     async def start(self, user: User, scopes: str, name: str) -> tuple[ApiToken, AccessToken]:
-        """A sign-in, by this name in the list of its owner's tokens, and its first two tokens."""
+        """Start a sign-in with this name in the user's list of tokens; return its row and its first two tokens."""
         await prune(self.session, user, ApiToken)
         ends = utc_now() + timedelta(days=self.settings.session_days)
         row = ApiToken(user_id=user.id, name=name, token_hash="", expires_at=ends, scopes=scopes)
-        row.token_hash = secrets.token_hex(32)  # until it has a number, which is part of the token
+        row.token_hash = secrets.token_hex(32)  # replaced below, as the token contains the id of the row
         self.session.add(row)
         await self.session.flush()
         return row, self._granted(row, self._keep_refresh_token(row, 0))
 
     async def refresh(self, refresh_token: str, scopes: str = "") -> AccessToken | None:
-        """Another JWT, with fewer scopes if so many are named, and another token to refresh it.
+        """Return another JWT, with fewer scopes if requested, and another refresh token.
 
-        Each token counts once. Who sends the last one again at once has not heard the answer, and gets the same. Who
-        sends one later than that, or an older one, has it from whoever used it, or the other way round: nobody can
-        tell, so all that came of this sign-in ends, and its owner is told.
+        Each refresh token is valid once. A client that repeats the last one immediately has lost the response, and gets
+        the same one again. A later repetition, or an older token, may come from a thief: the sign-in ends, and its user
+        is notified.
         """
         hashes, known = [_hash(key, refresh_token) for key in self.keys], self._read(refresh_token)
         found = await self._lock(hashes, known)
@@ -99,7 +99,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         return None
 
     async def find_refreshed(self, refresh_token: str) -> tuple[ApiToken, User] | None:
-        """The row that a refresh token is, or once was, of, and its active user. Who else asks for it waits."""
+        """Lock and return the row of a current or used refresh token, and its active user."""
         return await self._lock([_hash(key, refresh_token) for key in self.keys], self._read(refresh_token))
 
     async def destroy_token(self, token: str, user: User | None = None) -> None:
@@ -129,18 +129,18 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         return found[0], found[1]
 
     def _keep_refresh_token(self, row: ApiToken, number: int) -> str:
-        """Make it the one of a row, which keeps a hash made with a key of the site's: it opens nothing by itself."""
+        """Store the keyed hash of a refresh token in its row. The hash alone is worthless."""
         token = self._refresh_token(row, number)
         row.token_hash, row.hint = _hash(self.keys[0], token), token[:HINT_LENGTH]
         return token
 
     def _refresh_token(self, row: ApiToken, number: int) -> str:
-        """The one with this number of a sign-in: made of its key, so that it is known again after it was used."""
+        """Return the refresh token with this number, derived from the key, so that a used one is recognised."""
         body = REFRESH.pack(row.id, _microseconds(row.created_at), number)
         return TOKEN_PREFIX + base64.urlsafe_b64encode(_sign(self.keys[0], body) + body).decode()
 
     def _read(self, token: str) -> "Refresh | None":
-        """What one of ours says, used or not; None of any other."""
+        """Return the content of a refresh token of this site, used or not; else None."""
         try:
             given = base64.urlsafe_b64decode(token.removeprefix(TOKEN_PREFIX))
         except ValueError:
@@ -151,7 +151,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         return Refresh(*REFRESH.unpack(body))
 
     def _claims(self, token: str, *, may_be_over: bool = False) -> dict[str, Any] | None:
-        """What a token of ours says; None if it is none, or over."""
+        """Return the claims of a JWT of this site; None if it is invalid or expired."""
         options: Any = {"require": CLAIMS, "verify_exp": not may_be_over}
         for key in self.keys:
             try:
@@ -164,16 +164,16 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
 
 
 def is_of(claims: Mapping[str, Any], row: ApiToken) -> bool:
-    """Whether it is the row that was meant: SQLite gives the number of the last one, once it is gone, to the next."""
+    """Return whether the claims are of this row. SQLite may reuse the id of a deleted row."""
     return (claims["sub"], claims["auth_time"]) == (str(row.user_id), row.created_at.timestamp())
 
 
 class Refresh(NamedTuple):
-    """What a refresh token says."""
+    """Content of a refresh token."""
 
     row_id: int
     created_at: int
-    """When its row was made, in microseconds: SQLite gives numbers of rows that are gone to others."""
+    """Creation time of its row in microseconds, because SQLite may reuse ids of deleted rows."""
     number: int
 
     def is_of(self, row: ApiToken) -> bool:

@@ -1,4 +1,4 @@
-"""The scopes in the description of the API."""
+"""Scopes in the OpenAPI document."""
 
 import threading
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _building = threading.Lock()
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document, with the scopes that each operation requires. Threads may call this together."""
+    """Return the OpenAPI document with the scopes of each operation. It is safe to call from several threads."""
     with _building:  # FastAPI stores the document before the scopes are added
         if app.openapi_schema is None:
             _add_scopes(app, FastAPI.openapi(app))
@@ -31,11 +31,11 @@ def _add_scopes(app: FastAPI, schema: dict[str, Any]) -> None:
         scheme["flows"]["password"]["scopes"] = offered_scopes(features)
     for context in iter_route_contexts(app.routes):
         if any(each.call is oauth2_scheme for each in _dependencies(context.original_route)):
-            continue  # signing out takes any token
+            continue  # signing out accepts any token
         for method in context.methods or ():
             operation = schema["paths"].get(context.path_format, {}).get(method.lower(), {})
             for scopes in (each.get(oauth2_scheme.scheme_name) for each in operation.get("security", ())):
-                if scopes is not None:  # also those that an included router names
+                if scopes is not None:  # also the scopes of included routers
                     needed = needed_scopes(context.original_route, method, features)
                     scopes += [each for each in needed if each not in scopes]
                     operation["responses"].setdefault("403", REFUSED)

@@ -1,7 +1,7 @@
-"""What a token may be used for: scopes, which every route of the API needs without saying so.
+"""Scopes of tokens. Every route of the API requires one by default.
 
-A route of the feature `books` needs `books:read` where it only reads, else `books:write`; `read` and `write` stand for
-those of all features. Any other scope, and each that a route asks for by `needs_scope`, a token has by its name alone.
+A route of the feature `books` needs `books:read` for reading, else `books:write`; `read` and `write` include those of
+all features. A token needs any other scope, such as those of `needs_scope`, by its full name.
 """
 
 import re
@@ -16,41 +16,41 @@ from opportune.web.routing import several
 
 READ, WRITE = "read", "write"
 MANAGE_ACCOUNT = "accounts:manage"
-"""E-mail, password, sessions, tokens, second factor, deletion: neither `read` nor `write` stands for it."""
+"""E-mail, password, sessions, tokens, second factor and deletion: not included in `read` or `write`."""
 ALL_SCOPES = "*"
-"""Of who signs in, and of tokens that are older than scopes."""
+"""Scopes of a sign-in, and of tokens from before scopes existed."""
 
 ACCOUNTS = "accounts"
-"""The feature whose routes need `MANAGE_ACCOUNT`, but for those that ask for another: one that is added is guarded."""
+"""The feature whose routes need `MANAGE_ACCOUNT` unless they name another scope, so that new routes are protected."""
 
 NAME = re.compile(r"[\w-]+:[\w-]+|read|write")
 
 _asked: dict[str, None] = {}
-"""What routes that were declared in this process ask for by name."""
+"""Scopes that routes of this process name explicitly."""
 
 
 def ask_for(scopes: Sequence[str]) -> None:
-    """Note that a route needs these. Raises OperatorError for one that does not say of what it is."""
+    """Register the scopes of a route. Raises OperatorError for a scope that does not name its subject."""
     if wrong := next((each for each in scopes if not NAME.fullmatch(each)), None):
         raise OperatorError(f"{wrong!r} is no scope: say of what it is, such as needs_scope('books:export').")
     _asked.update(dict.fromkeys(each for each in scopes if ":" in each))
 
 
 def has_scope(held: Collection[str], needed: str) -> bool:
-    """Whether a token with these scopes may be used for what needs this one."""
+    """Return whether a token with these scopes includes a scope."""
     verb = needed.rpartition(":")[2]
     return needed in held or ALL_SCOPES in held or (verb in (READ, WRITE) and verb in held)
 
 
 def common_scopes(one: str, other: str) -> str:
-    """What may be used by both of two tokens, whose scopes are given with spaces."""
+    """Return the scopes that two tokens have in common, separated by spaces."""
     held, others = one.split(), other.split()
     both = [*(each for each in held if has_scope(others, each)), *(each for each in others if has_scope(held, each))]
     return " ".join(dict.fromkeys(both))
 
 
 def needed_scopes(route: object, method: str, features: Sequence[Feature]) -> list[str]:
-    """What a token needs for a route: what this asks for, else to read or to write in its feature."""
+    """Return the scopes that a route needs: its own, else reading or writing in its feature."""
     dependant = getattr(route, "dependant", None)
     if named := list(dict.fromkeys(_named(dependant))) if dependant else []:
         return named
@@ -61,34 +61,34 @@ def needed_scopes(route: object, method: str, features: Sequence[Feature]) -> li
 
 
 class ScopeRow(NamedTuple):
-    """A line of the page on which somebody chooses."""
+    """A choice on the page of tokens."""
 
     label: str
     scopes: Mapping[str, str]
-    """What each is called, by its verb."""
+    """Labels by verb."""
 
 
 def scope_rows(features: Sequence[Feature]) -> list[ScopeRow]:
-    """What a token can be given on a site with these features."""
+    """Return the scopes of a site with these features."""
     labels = {feature.name: feature.navigation[0].label for feature in features if feature.navigation}
     labels[ACCOUNTS] = "Your account"
     found = {feature.name: _verbs(feature) for feature in features}
     for needed in _asked:
         name, _, verb = needed.partition(":")
         found.setdefault(name, {})[verb] = None
-    found[ACCOUNTS] = found.pop(ACCOUNTS, {})  # comes last
+    found[ACCOUNTS] = found.pop(ACCOUNTS, {})  # is added last
     rows = ((labels.get(name) or name.capitalize(), name, verbs) for name, verbs in found.items() if verbs)
     scopes = [ScopeRow(label, {verb: f"{name}:{verb}" for verb in _in_order(verbs)}) for label, name, verbs in rows]
     return [ScopeRow("All features", {READ: READ, WRITE: WRITE}), *scopes]
 
 
 def offered_scopes(features: Sequence[Feature]) -> dict[str, str]:
-    """What a token can be given, with words for it."""
+    """Return the choices of scopes with their labels."""
     return {name: f"{row.label}: {verb}" for row in scope_rows(features) for verb, name in row.scopes.items()}
 
 
 def unknown_scopes(wanted: Sequence[str], features: Sequence[Feature]) -> str:
-    """What is wrong with scopes that somebody asks for, in a line; empty if all are there."""
+    """Return the problem of requested scopes in one line; empty if all exist."""
     offered = offered_scopes(features)
     if not set(wanted) <= offered.keys():
         return f"There is no such scope. There are: {', '.join(offered)}."
@@ -96,7 +96,7 @@ def unknown_scopes(wanted: Sequence[str], features: Sequence[Feature]) -> str:
 
 
 def _verbs(feature: Feature) -> dict[str, None]:
-    """What routes of its API that do not say otherwise need, as far as this is known without looking into each."""
+    """Return the default scopes of a feature's API routes, without analysing each route."""
     if feature.name == ACCOUNTS:
         return {MANAGE_ACCOUNT.partition(":")[2]: None}
     methods = {method for api in several(feature.api) for route in api.routes for method in _methods(route)}

@@ -1,4 +1,4 @@
-"""Tokens for the API: random, and of each only the hash in the database, where it can be deleted."""
+"""API tokens. They are random, and only their hashes are stored."""
 
 import secrets
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from opportune.accounts.users.factory import user_manager
 from opportune.db.model import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
-"""Of the token that signing in gives."""
+"""Lifetime of the token of a sign-in."""
 ACCESS_TOKEN_NAME = "Signed in"
-"""The name of that token; to others their owner gives one."""
+"""Name of the token of a sign-in; users name their other tokens."""
 TOKEN_PREFIX = "opp_"
-"""By which people, and programs that search for leaks, know what they have found."""
+"""Prefix by which users and secret scanners recognise a token."""
 HINT_LENGTH = len(TOKEN_PREFIX) + 6
 
 
 class UserTokens(UserCredentials[ApiToken]):
-    """The tokens of one user, the newest first."""
+    """Tokens of one user, newest first."""
 
     kind = ApiToken
     newest_first = (col(ApiToken.id),)
@@ -34,7 +34,7 @@ class UserTokens(UserCredentials[ApiToken]):
 async def create_token(
     session: AsyncSession, user: User, name: str, lifetime: timedelta, scopes: Sequence[str] = (READ, WRITE)
 ) -> str:
-    """Make a token and give it, which is stored nowhere."""
+    """Create a token and return it in plain text."""
     await prune(session, user, ApiToken)
     token, ends = TOKEN_PREFIX + secrets.token_urlsafe(32), utc_now() + lifetime
     hashed, hint = hash_token(token), token[:HINT_LENGTH]
@@ -44,12 +44,12 @@ async def create_token(
 
 
 async def issue_access_token(session: AsyncSession, user: User, scopes: str = ALL_SCOPES) -> str:
-    """Make the token that signing in gives."""
+    """Create the token of a sign-in."""
     return await create_token(session, user, ACCESS_TOKEN_NAME, ACCESS_TOKEN_LIFETIME, scopes.split())
 
 
 async def create_access_token(session: AsyncSession, user: User) -> str:
-    """Sign in a program whose user you have recognised, and tell the project's `UserManager` of it."""
+    """Sign in a program for an authenticated user, and notify the project's `UserManager`."""
     token = await issue_access_token(session, user)
     await record_sign_in(session, user)
     manager = user_manager(session)
@@ -58,7 +58,7 @@ async def create_access_token(session: AsyncSession, user: User) -> str:
 
 
 async def delete_access_tokens(session: AsyncSession, user: User, keep: int | None) -> None:
-    """End what mere signing in gave, but for one token; what its owner has named stays."""
+    """End tokens of sign-ins except one; named tokens stay."""
     given = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
     await session.execute(given if keep is None else given.where(col(ApiToken.id) != keep))
 

@@ -1,4 +1,4 @@
-"""How a program's token is made, read and ended, as FastAPI Users' `Strategy`: by rows, or by JWTs that name one."""
+"""FastAPI Users' `Strategy` for API tokens: random tokens in rows. `jwt_strategy` has JWTs that name a row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,18 +19,18 @@ Found = tuple[ApiToken, User, Grants]
 
 
 class TokenStrategy:
-    """Random tokens, whose hashes are rows. One that is deleted is refused from the next request on."""
+    """Random tokens with hashes in rows. A deleted token is refused from the next request."""
 
     def __init__(self, settings: Settings, database: Database, session: AsyncSession) -> None:
         self.settings = settings
         self.database = database
         self.session = session
-        """Which writes: `find` and `read_token` do without."""
+        """A session that writes; `find` and `read_token` work without it."""
         self.needed_scopes: Sequence[str] = ()
-        """Of a token that `read_token` is shown."""
+        """Scopes that `read_token` requires."""
 
     async def find(self, token: str) -> Found | None:
-        """The row of a token that is not over, its active user, and what they may do."""
+        """Return the row of a valid token, its active user, and their grants."""
         return await find_by_token(self.database, ApiToken, token)
 
     async def read_token(self, token: str | None, user_manager: Any) -> User | None:
@@ -41,12 +41,12 @@ class TokenStrategy:
         return found[1]
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
-        """What signing in gives."""
+        """Create the token of a sign-in."""
         token = await issue_access_token(self.session, user, scopes)
         return AccessToken(access_token=token, scope=response_scope(scopes))
 
     async def refresh(self, refresh_token: str) -> AccessToken | None:
-        """What the refresh token of a sign-in gives. Raises NotFound where signing in gives none."""
+        """Exchange a refresh token. Raises NotFound if sign-ins have none."""
         raise NotFound
 
     async def write_token(self, user: User) -> str:
@@ -57,5 +57,5 @@ class TokenStrategy:
 
 
 def response_scope(scopes: str) -> str | None:
-    """As OAuth has it: only where it is not what was asked for, and who asks for none gets all."""
+    """Return the scopes for the response. As in OAuth, None if they are those of the request."""
     return None if scopes == ALL_SCOPES else scopes

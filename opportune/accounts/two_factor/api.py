@@ -1,4 +1,4 @@
-"""The second factor."""
+"""API of the authenticator app and the recovery codes."""
 
 from collections.abc import Awaitable
 from typing import TypeVar

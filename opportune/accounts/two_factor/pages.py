@@ -1,4 +1,4 @@
-"""The second factor: an authenticator app, and codes to recover."""
+"""Pages of the authenticator app and the recovery codes."""
 
 from collections.abc import Awaitable
 from typing import Any, TypeVar
@@ -94,13 +94,13 @@ async def _disable(request: Request, setup: TwoFactorSetup, proof: TwoFactorCred
 
 
 async def _try(form: Form[Any], change: Awaitable[T]) -> T | None:
-    """The outcome, or None: with what is wrong in the form, or nothing there if it cannot be done as things are."""
+    """Return the result, or None with the error in the form; without an error if the state does not allow it."""
     try:
         return await change
     except WrongCredential as refusal:
         form.refuse(refusal.message, refusal.field)
     except InvalidState:
-        pass  # somebody has done it elsewhere in the meantime: the page that is shown tells how it is
+        pass  # another request was faster; the page shows the current state
     return None
 
 

@@ -1,4 +1,4 @@
-"""What people do with their own second factor: they prove who they are, and are told of it by mail."""
+"""Changes of a user's own second factor, with a proof of identity and an e-mail."""
 
 from dataclasses import dataclass
 
@@ -20,26 +20,26 @@ NOT_ENABLED = "You have no second factor."
 
 
 class InvalidState(Exception):
-    """There is a second factor already, or none, or no time is left."""
+    """The second factor exists already, is missing, or its setup has expired."""
 
 
 @dataclass(frozen=True)
 class TwoFactorSetup:
-    """The second factor of one user. The session or token by which they are signed in stays when the others end."""
+    """Second factor of one user. The current session or token stays when the others end."""
 
     context: AccountContext
     user: User
     session_id: int | None = None
     token_id: int | None = None
     is_confirmed: bool = False
-    """Whether they have just shown, by all that it takes, that it is them: passwords and codes may be left out."""
+    """Whether the user has just given a complete proof of identity: password and codes may be left out."""
 
     async def start(self, password: str) -> PendingSetup:
-        """A key for the app, which counts as soon as a code of it has come.
+        """Return a new key for the app, in use after its first code.
 
         Raises:
             WrongCredential: the password is wrong.
-            TooManyRequests: it was so too often.
+            TooManyRequests: there were too many wrong attempts.
             InvalidState: there is a factor already.
         """
         if self.user.has_two_factor:
@@ -49,10 +49,10 @@ class TwoFactorSetup:
         return totp.start_setup(self.context.settings, self.user)
 
     def pending(self, sealed: str) -> PendingSetup:
-        """The setup that was started.
+        """Return the started setup.
 
         Raises:
-            InvalidState: that is too long ago, or there is a factor by now.
+            InvalidState: it has expired, or there is a factor by now.
         """
         setup = None if self.user.has_two_factor else totp.resume_setup(self.context.settings, self.user, sealed)
         if setup is None:
@@ -60,9 +60,9 @@ class TwoFactorSetup:
         return setup
 
     async def enable(self, sealed: str, code: str) -> list[str]:
-        """Turn it on and give the recovery codes, which are shown this once.
+        """Turn it on, and return the recovery codes to show once.
 
-        All other sessions and what programs got by signing in end: they began with less. Tokens that were named stay.
+        Other sessions and tokens of sign-ins end, because they started without a second factor. Named tokens stay.
 
         Raises:
             WrongCredential: the code is wrong.
@@ -79,11 +79,11 @@ class TwoFactorSetup:
         return codes
 
     async def renew_recovery_codes(self, password: str, code: str) -> list[str]:
-        """New recovery codes in place of the old ones.
+        """Replace the recovery codes.
 
         Raises:
             WrongCredential: password or code is wrong.
-            TooManyRequests: they were so too often.
+            TooManyRequests: there were too many wrong attempts.
             InvalidState: there is no factor.
         """
         await self._check_both(password, code)
@@ -97,7 +97,7 @@ class TwoFactorSetup:
         record_event(self.context, self.user, "two_factor_off")
 
     async def _check_both(self, password: str, code: str) -> None:
-        """Whoever took over a browser and saw the password typed may not shut the owner out."""
+        """Check the current code, so that a thief of a browser who knows the password cannot lock the user out."""
         has_any = await has_second_factor(self.context.session, self.user)
         await self.context.manager.release()
         if not has_any:
