@@ -4,8 +4,9 @@ book_search = Searchable(Book, fields=["title", "summary"])
 page = await paginate(session, book_search.search(session, "os pat"), paging)
 """
 
+from opportune.search.documents.definition import IndexURL
 from opportune.search.documents.document import MAX_TEXT_LENGTH, Batch, Document, Source
-from opportune.search.documents.index import DocumentIndex, IndexURL
+from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, IndexMissing, IndexStatus
 from opportune.search.documents.search import DocumentSearch
 from opportune.search.highlight import highlight, snippet

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.pydocs.documents import python_docs
-from opportune.search.documents import index as place
+from opportune.search.documents import definition
 from tests.pydocs.fake_search import FakeSearch
 
 
@@ -22,4 +22,4 @@ def fake_search(app: FastAPI) -> FakeSearch:
 
 @pytest.fixture(autouse=True)
 def _spools_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(place, "FOLDER", tmp_path)
+    monkeypatch.setattr(definition, "FOLDER", tmp_path)

@@ -11,8 +11,8 @@ from opportune.errors import OperatorError
 from opportune.runtime import progress
 from opportune.runtime.atomic_files import private_file
 from opportune.search.documents.contents import Contents
+from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.document import Source
-from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.spool import Spool
 from opportune.search.documents.store import Store, store_of
 
@@ -28,7 +28,7 @@ class Built(NamedTuple):
     """How many batches an interrupted run had read already."""
 
 
-def build(index: DocumentIndex[Any], source: Source, url: DatabaseURL, show: Progress) -> Built:
+def build(index: IndexDefinition[Any], source: Source, url: DatabaseURL, show: Progress) -> Built:
     """Make the index anew. Until that is done the old one serves; when interrupted, the next run goes on.
 
     Raises:

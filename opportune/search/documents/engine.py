@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import TextClause, text
 
-from opportune.search.documents.index import DocumentIndex
+from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.results import MAX_RANKED_HITS, Fields
 from opportune.search.query import Query
 from opportune.search.spelling import MAX_CANDIDATES, Term
@@ -69,7 +69,7 @@ class Engine(ABC):
     compares: ClassVar[str] = "1"
     """Whether the database can tell which they are."""
 
-    def __init__(self, index: DocumentIndex[Any]) -> None:
+    def __init__(self, index: IndexDefinition[Any]) -> None:
         self.index = index
         self.shown = (*index.links, *(name for name in ("text",) if name not in index.links))
         self._search = self._statement(self.searching)

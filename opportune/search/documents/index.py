@@ -1,135 +1,72 @@
-"""An index of documents, as its owner describes it."""
+"""Search in documents: the index that a feature declares."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AfterValidator, SecretStr, ValidationInfo
 from starlette.requests import Request
 
-from opportune.config.project import PROJECT
-from opportune.config.settings import BaseSettings, Settings
+from opportune.config.settings import Settings
+from opportune.db.database import Database
 from opportune.db.url.database_url import DatabaseURL
-from opportune.search.documents.document import Document, Source, columns_of
-from opportune.search.documents.results import DocumentHit, IndexMissing
+from opportune.search.documents.build import Built, Progress, build
+from opportune.search.documents.definition import H, IndexDefinition
+from opportune.search.documents.document import Source
+from opportune.search.documents.search import DocumentSearch, engine_for
+from opportune.search.documents.store import Store, store_of
 
 if TYPE_CHECKING:
     import typer
 
-    from opportune.db.database import Database
-    from opportune.search.documents.build import Built, Progress
-    from opportune.search.documents.search import DocumentSearch
-    from opportune.search.documents.store import Store
-
-H = TypeVar("H", bound=DocumentHit)
-
 
 @dataclass(frozen=True)
-class DocumentIndex(Generic[H]):
-    """What is elsewhere, such as the pages of a folder, made searchable: by a command or a job, and again in its place.
+class DocumentIndex(IndexDefinition[H]):
+    """Full-text index of documents that are no rows, such as the pages of a folder; a command or a job builds it.
 
-    It is a file that each process reads into memory, or a schema of PostgreSQL: where its setting says, else in the
-    site's own PostgreSQL, else in `<name>.db` beside the site's SQLite file.
+    The index is a schema of PostgreSQL or a SQLite file that each process reads into memory. Its setting names the
+    database. The default is the site's PostgreSQL database, or `<name>.db` beside the site's SQLite file.
     """
-
-    name: str
-    """Of the schema or file, of `app.state.<name>`, and of the command."""
-    title: str
-    """What people call it, after "There is no index of"."""
-    document: type[Document] = Document
-    hit: type[H] = DocumentHit  # type: ignore[assignment]  # what H is then
-    """What a search answers; its fields that are columns of the document are read."""
-    settings: type[BaseSettings] | None = None
-    """The feature's own, with `<name>_database_url: IndexURL` for those who want it elsewhere."""
-    by_meaning: bool = False
-    """Whether documents are found by what they mean, too, where EMBEDDING_MODEL names a model: a job sends it them."""
 
     def __post_init__(self) -> None:
         if self.by_meaning:
             by_meaning[self.name] = self
 
-    @property
-    def command(self) -> str:
-        """What makes it."""
-        return f"python3 oppman.py {self.name} index"
-
-    @property
-    def setting(self) -> str:
-        """What says where it is."""
-        return f"{self.name}_database_url".upper() if self.settings else "DATABASE_URL"
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        return columns_of(self.document)
-
-    @cached_property
-    def links(self) -> tuple[str, ...]:
-        """The columns that are shown of each hit, of a parent and of a child."""
-        return tuple(name for name in self.columns if name in self.hit.model_fields)
-
-    @property
-    def missing(self) -> IndexMissing:
-        return IndexMissing(self.title)
-
-    def url(self, settings: Settings) -> DatabaseURL:
-        """Where the index is.
+    def open(self, settings: Settings, database: Database | None = None) -> DocumentSearch[H]:
+        """Return a search that reads the index on first use, with `database` if the index is in it.
 
         Raises:
-            OperatorError: its setting or DATABASE_URL is not understood.
+            OperatorError: The setting or DATABASE_URL is invalid.
         """
-        own = settings.of(self.settings) if self.settings else None
-        given = getattr(own, self.setting.lower(), SecretStr("")).get_secret_value()
-        if given:
-            return DatabaseURL.parse(given, settings.database_pooled, self.setting)
-        main = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
-        if main.kind == "postgresql":
-            return main
-        beside = main.url.set(database=str(main.path.with_name(f"{self.name}.db")))
-        return DatabaseURL("sqlite", beside, name=self.setting)
-
-    def open(self, settings: Settings, database: "Database | None" = None) -> "DocumentSearch[H]":
-        """The index, not read yet. `database` is used if that is where it is.
-
-        Raises:
-            OperatorError: as above.
-        """
-        from opportune.search.documents.search import DocumentSearch, engine_for  # noqa: PLC0415 - not for a command
-
         return DocumentSearch(self, engine_for(self, settings, database), database)
 
-    async def search(self, request: Request) -> "DocumentSearch[H]":
-        """A dependency: `Annotated[DocumentSearch[Hit], Depends(index.search)]`. The feature has its `lifespan`."""
+    async def search(self, request: Request) -> DocumentSearch[H]:
+        """Return the site's search: `Annotated[DocumentSearch[Hit], Depends(index.search)]`. It needs `lifespan`."""
         search: DocumentSearch[H] = getattr(request.app.state, self.name)
         return search
 
-    def store(self, url: DatabaseURL) -> "Store":
-        """Where it is written."""
-        from opportune.search.documents.store import store_of  # noqa: PLC0415 - for a command, and not for the site
-
+    def store(self, url: DatabaseURL) -> Store:
+        """Return the writable index in a database."""
         return store_of(self, url)
 
-    def build(self, source: Source, url: DatabaseURL, progress: "Progress") -> "Built":
-        """Make the index anew. Until that is done the old one answers; when interrupted, the next run goes on.
+    def build(self, source: Source, url: DatabaseURL, progress: Progress) -> Built:
+        """Build the index. The old one serves searches until the new one is complete. An interrupted run resumes.
 
         Raises:
-            OperatorError: there is nothing to read, nowhere to write, or another run is at it.
+            OperatorError: There is nothing to read, the target is not writable, or another run is in progress.
         """
-        from opportune.search.documents.build import build  # noqa: PLC0415 - as above
-
         return build(self, source, url, progress)
 
     def commands(self, source: Callable[[Path | None], Source], of_folder: str) -> "typer.Typer":
-        """The commands `index [FOLDER]`, `status` and `clear`, for the `command` of a feature's `commands.py`."""
-        from opportune.search.documents.commands import commands_for  # noqa: PLC0415 - as above
+        """Return the commands `index [FOLDER]`, `status` and `clear`, for `command` in a feature's `commands.py`."""
+        from opportune.search.documents.commands import commands_for  # noqa: PLC0415 - sites do not import typer
 
         return commands_for(self, source, of_folder)
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
-        """For a feature: the search is at `app.state.<name>`, and nothing is read before somebody asks."""
+        """Provide the search at `app.state.<name>`, for `Feature(lifespan=…)`. The first search reads the index."""
         search = self.open(app.state.settings, app.state.database)
         setattr(app.state, self.name, search)
         try:
@@ -139,17 +76,4 @@ class DocumentIndex(Generic[H]):
 
 
 by_meaning: dict[str, DocumentIndex[Any]] = {}
-"""Those whose documents have vectors, by their names."""
-
-
-def _understood(value: SecretStr, info: ValidationInfo) -> SecretStr:
-    if given := value.get_secret_value():
-        DatabaseURL.parse(given, name=(info.field_name or "").upper())
-    return value
-
-
-IndexURL = Annotated[SecretStr, AfterValidator(_understood)]
-"""A setting with the address of an index's database, or nothing; another is refused in one line, at the start."""
-
-FOLDER = PROJECT / "data"
-"""Where what has been read so far is kept while an index in PostgreSQL is made."""
+"""Indexes that are also searched by meaning, by name."""

@@ -7,8 +7,8 @@ from sqlalchemy import TextClause
 from sqlalchemy.exc import ProgrammingError
 
 from opportune.db.database import Database
+from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.engine import ENOUGH, IMPORTANCE_WEIGHT, Engine
-from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import Fields
 from opportune.search.query import Query
 from opportune.search.spelling import Term
@@ -36,7 +36,7 @@ class PostgreSQLEngine(Engine):
     listed = "SELECT jsonb_array_elements_text(CAST(:slugs AS jsonb))"
     compares = "to_regclass('{schema}all_terms_similar') IS NOT NULL"
 
-    def __init__(self, index: DocumentIndex[Any], database: Database, *, is_own: bool) -> None:
+    def __init__(self, index: IndexDefinition[Any], database: Database, *, is_own: bool) -> None:
         """`is_own`: whether nobody else uses the database, so that it is closed with the index."""
         super().__init__(index)
         self.database = database

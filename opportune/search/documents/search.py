@@ -13,9 +13,9 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.postgresql import PostgreSQLDatabase
 from opportune.errors import NotFound, ReadOnlyError
+from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.engine import MENTIONS, Engine
 from opportune.search.documents.fragments import FragmentCache
-from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
 from opportune.search.highlight import Highlighter
 from opportune.search.query import Query
@@ -42,7 +42,7 @@ class DocumentSearch(Generic[H]):
     """Made when the application starts; opens the index at the first question."""
 
     def __init__(
-        self, index: DocumentIndex[H], make_engine: Callable[[], Engine], database: Database | None = None
+        self, index: IndexDefinition[H], make_engine: Callable[[], Engine], database: Database | None = None
     ) -> None:
         """`database`: the site's, where it has the vectors of documents."""
         self.index = index
@@ -225,7 +225,9 @@ class DocumentSearch(Generic[H]):
         return self.index.hit(**shown, **marked, similarity=row.get("similarity"))
 
 
-def engine_for(index: DocumentIndex[Any], settings: Settings, database: Database | None = None) -> Callable[[], Engine]:
+def engine_for(
+    index: IndexDefinition[Any], settings: Settings, database: Database | None = None
+) -> Callable[[], Engine]:
     """What makes it, where the index is; `database` is used if that is it. Sites that nobody asks go without."""
     url = index.url(settings)
     if url.kind != "postgresql":

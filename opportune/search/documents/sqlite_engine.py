@@ -14,8 +14,8 @@ from opportune.config.settings import Settings
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.engine import ENOUGH, IMPORTANCE_WEIGHT, SEARCH, Engine
-from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import Fields
 from opportune.search.query import Query
 from opportune.search.spelling import tolerance, trigrams
@@ -49,7 +49,7 @@ class SQLiteEngine(Engine):
 
     listed = "SELECT value FROM json_each(:slugs)"
 
-    def __init__(self, index: DocumentIndex[Any], url: DatabaseURL, settings: Settings) -> None:
+    def __init__(self, index: IndexDefinition[Any], url: DatabaseURL, settings: Settings) -> None:
         super().__init__(index)
         self.path = url.path
         self.database = MemoryDatabase(url, settings)

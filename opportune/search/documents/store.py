@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opportune.db.url.database_url import DatabaseURL
-from opportune.search.documents import index as place
+from opportune.search.documents import definition
 from opportune.search.documents.contents import Contents
-from opportune.search.documents.index import DocumentIndex
+from opportune.search.documents.definition import IndexDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Store(ABC):
     """What is there serves until what is written is whole."""
 
-    def __init__(self, index: DocumentIndex[Any], url: DatabaseURL) -> None:
+    def __init__(self, index: IndexDefinition[Any], url: DatabaseURL) -> None:
         self.index = index
         self.url = url
         self.advice = f"Set {index.setting}."
@@ -26,7 +26,7 @@ class Store(ABC):
     def spool(self) -> Path:
         """The file for what has been read so far."""
         if self.url.kind == "postgresql":
-            return place.FOLDER / f"{self.index.name}-postgresql.part"
+            return definition.FOLDER / f"{self.index.name}-postgresql.part"
         return self.url.path.with_name(f"{self.url.path.name}.part")
 
     @abstractmethod
@@ -54,7 +54,7 @@ class Store(ABC):
         """
 
 
-def store_of(index: DocumentIndex[Any], url: DatabaseURL) -> Store:
+def store_of(index: IndexDefinition[Any], url: DatabaseURL) -> Store:
     if url.kind == "postgresql":
         from opportune.search.documents.postgresql_store import PostgreSQLStore  # noqa: PLC0415 - psycopg, for those with one
 

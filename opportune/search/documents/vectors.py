@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, select
 
 from opportune.db.database import Database
+from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.engine import Engine
-from opportune.search.documents.index import DocumentIndex
 from opportune.search.embeddings import Embeddings, Vector
 from opportune.search.models.hybrid import VECTORS, find_nearest
 from opportune.search.models.indexes import Fields
@@ -26,13 +26,13 @@ class Entry(NamedTuple):
     text: str
 
 
-def fields_of(index: DocumentIndex[Any]) -> Fields:
+def fields_of(index: IndexDefinition[Any]) -> Fields:
     """What stands for its table."""
     return Fields(f"{index.name}_documents", {}, by_meaning=True, is_of_documents=True)
 
 
 async def find_alike(
-    index: DocumentIndex[Any], database: Database, question: str, embeddings: Embeddings
+    index: IndexDefinition[Any], database: Database, question: str, embeddings: Embeddings
 ) -> Mapping[str, float]:
     """The slugs of what means the like, the nearest first, and how alike: from 0.5 to 1."""
     fields, rows = fields_of(index), VECTORS[database.engine.dialect.name].rows(fields_of(index))
@@ -52,7 +52,7 @@ async def find_alike(
 class DocumentVectors:
     """The vectors of an index while they are made."""
 
-    def __init__(self, index: DocumentIndex[Any], database: Database) -> None:
+    def __init__(self, index: IndexDefinition[Any], database: Database) -> None:
         self.database = database
         self.vectors: Vectors = VECTORS[database.engine.dialect.name]
         self.fields = fields_of(index)

@@ -10,7 +10,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import private_file
 from opportune.search import Batch, IndexMissing
-from opportune.search.documents import index as place
+from opportune.search.documents import definition
 from opportune.search.documents.build import Built
 from opportune.search.documents.postgresql_store import tsvector
 from tests.opportune.search.shelf_index import Piece, fill, piece, search_in, shelf, unseen
@@ -42,7 +42,7 @@ class Batches:
 
 @pytest.fixture(autouse=True)
 def _spools_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(place, "FOLDER", tmp_path)
+    monkeypatch.setattr(definition, "FOLDER", tmp_path)
 
 
 @pytest.fixture

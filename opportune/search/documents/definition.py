@@ -1,0 +1,84 @@
+"""Description of an index of documents: names, columns, and the place of its database."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AfterValidator, SecretStr, ValidationInfo
+
+from opportune.config.project import PROJECT
+from opportune.config.settings import BaseSettings, Settings
+from opportune.db.url.database_url import DatabaseURL
+from opportune.search.documents.document import Document, columns_of
+from opportune.search.documents.results import DocumentHit, IndexMissing
+
+H = TypeVar("H", bound=DocumentHit)
+
+FOLDER = PROJECT / "data"
+"""Folder of the intermediate file of an index in PostgreSQL that is being built."""
+
+
+@dataclass(frozen=True)
+class IndexDefinition(Generic[H]):
+    """Names, columns and database of an index of documents."""
+
+    name: str
+    """Name of the schema or file, of `app.state.<name>`, and of the command."""
+    title: str
+    """Title in messages, after "There is no index of"."""
+    document: type[Document] = Document
+    hit: type[H] = DocumentHit  # type: ignore[assignment]  # the default of H
+    """Type of the search results. The columns of the document that are fields of it are read."""
+    settings: type[BaseSettings] | None = None
+    """Settings of the feature with `<name>_database_url: IndexURL`, which places the index in another database."""
+    by_meaning: bool = False
+    """Also find documents by meaning, if EMBEDDING_MODEL names a model. A job computes their vectors."""
+
+    @property
+    def command(self) -> str:
+        """Command that builds the index."""
+        return f"python3 oppman.py {self.name} index"
+
+    @property
+    def setting(self) -> str:
+        """Name of the setting with the address of the database."""
+        return f"{self.name}_database_url".upper() if self.settings else "DATABASE_URL"
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return columns_of(self.document)
+
+    @cached_property
+    def links(self) -> tuple[str, ...]:
+        """Columns that are read for each search result."""
+        return tuple(name for name in self.columns if name in self.hit.model_fields)
+
+    @property
+    def missing(self) -> IndexMissing:
+        return IndexMissing(self.title)
+
+    def url(self, settings: Settings) -> DatabaseURL:
+        """Return the address of the database of the index.
+
+        Raises:
+            OperatorError: The setting or DATABASE_URL is invalid.
+        """
+        own = settings.of(self.settings) if self.settings else None
+        value = getattr(own, self.setting.lower(), SecretStr("")).get_secret_value()
+        if value:
+            return DatabaseURL.parse(value, settings.database_pooled, self.setting)
+        main = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+        if main.kind == "postgresql":
+            return main
+        beside = main.url.set(database=str(main.path.with_name(f"{self.name}.db")))
+        return DatabaseURL("sqlite", beside, name=self.setting)
+
+
+def _validated(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    if address := value.get_secret_value():
+        DatabaseURL.parse(address, name=(info.field_name or "").upper())
+    return value
+
+
+IndexURL = Annotated[SecretStr, AfterValidator(_validated)]
+"""Setting with the address of the database of an index; empty for the default. An invalid one stops the start."""
