@@ -20,13 +20,8 @@ from opportune.config.settings import Settings, get_settings, read_feature_setti
 from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
 from opportune.feature import Feature
-from opportune.features import all_features
-from opportune.jobs import requests
+from opportune.features import all_features, running_process
 from opportune.jobs.factory import open_jobs, open_services
-from opportune.jobs.requests import AfterResponseMiddleware
-from opportune.mail import pages as mailbox
-from opportune.mail.transport import transport_for
-from opportune.ops.telemetry.setup import add_telemetry, errors_reported, telemetry_running
 from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.storage import open_storage, routes
@@ -66,41 +61,38 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     )
     router_class = speedup("opportune.web.fastapi_adapter", "FastRouter", Router)
     app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)
+    router.page_dependencies = [Depends(get_optional_user)]  # every page knows its user
     app.state.settings = settings
     app.state.features = features
     app.state.permissions = Permissions(features)
     app.state.permissions.require_known()
     add_icons(features)
+    templates.add_helpers(features)
     templates.environment.auto_reload = settings.environment == "development"
     add_services(app.state, settings)
     add_error_handlers(app)
     add_middleware(app, settings)
-    add_telemetry(app, router, settings)
+    for feature in reversed(features):
+        if feature.init_app:
+            feature.init_app(app)
     add_routes(app, router, settings)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's guide has it
     if not settings.is_production:  # there `check` tells of mistakes, and the first visitor is waiting
         analyze(app.routes)
-        if settings.environment == "development" and any(feature.tools or feature.retrieval for feature in features):
-            from opportune.llm.tools.toolbox import retrieval_of, toolbox_of  # noqa: PLC0415 - made when a model first asks
-
-            toolbox_of(app).require_whole()
-            retrieval_of(app).require_searching()
     return app
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with errors_reported(app.state.settings), AsyncExitStack() as stack:
+    async with running_process(app.state.services), AsyncExitStack() as stack:
         await start_services(app.state, stack)
         for feature in app.state.features:
             if feature.lifespan:
                 await stack.enter_async_context(feature.lifespan(app))
-        await stack.enter_async_context(telemetry_running(app))
         await stack.enter_async_context(watch_signals(app))
         tune_gc()
         if app.state.settings.environment == "development":
             await stack.enter_async_context(monitor_loop())
-            mailbox.log_mailbox_link(app.state.settings)
         if app.state.settings.environment != "test":
             await warm_up(app)
         yield
@@ -108,7 +100,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def add_services(state: State, settings: Settings) -> None:
     """Add the services that routes find at `app.state`. Their settings are parsed now; nothing is opened yet."""
-    transport_for(settings)  # e-mails leave by a job, which makes its own
     state.database = open_database(settings)
     state.storage = open_storage(settings, state.database)
     state.services = open_services(settings, state.database, state.storage, state.features)
@@ -144,8 +135,6 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
     if settings.database_reader_url.get_secret_value():
         app.add_middleware(ReadYourWritesMiddleware, settings=settings)
     app.add_middleware(RequestMiddleware, settings=settings)
-    if settings.jobs == "request":
-        app.add_middleware(AfterResponseMiddleware, work=app.state.jobs.request_work)
 
 
 def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
@@ -153,18 +142,14 @@ def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
     router.include_flat(root_files.router)
     router.include_flat(markdown_preview.router)
     router.include_flat(routes.router)
-    if settings.jobs == "request":
-        router.include_flat(requests.router)
     app.mount(STATIC_URL, assets, name="static")
     for feature in app.state.features:
         for api in several(feature.api):
             router.include_flat(api, "/api/v1")
         for pages in several(feature.pages):
-            # Each page knows who looks at it, also one that does not ask.
-            router.include_flat(pages, dependencies=[Depends(get_optional_user)], include_in_schema=False)
+            router.include_pages(pages)
     add_admin(app)
     if settings.debug:
         router.include_flat(debug_page.router)
     if not settings.is_production:
-        router.include_flat(api_docs.router, dependencies=[Depends(get_optional_user)], include_in_schema=False)
-        router.include_flat(mailbox.router, dependencies=[Depends(get_optional_user)], include_in_schema=False)
+        router.include_pages(api_docs.router)

@@ -1,25 +1,18 @@
-"""What a feature tells the rest of the site about itself."""
+"""The declaration of a feature: plain data that the framework and other features read."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from opportune.errors import OperatorError
-from opportune.runtime.services import Service
+from opportune.runtime.services import Service, Services
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlmodel import SQLModel
     from starlette.requests import Request
-
-    from opportune.checks import Check
-    from opportune.config.settings import BaseSettings, Settings
-    from opportune.db.database import Database
-    from opportune.db.hooks import Hook
-    from opportune.jobs import JobCall, JobDefinition
-    from opportune.llm.guard import Guard
 
 
 @dataclass(frozen=True)
@@ -74,68 +67,79 @@ class HealthLight:
 
 @dataclass(frozen=True)
 class UserColumn:
-    """A line on the admin's page of a user, for those who may list the rows that it tells of."""
+    """A line on the admin's page of a user, for those who may list the rows it counts."""
 
     label: str
     owner: Any
     """The column that points at the user, such as `Book.owner_id`."""
     value: Any = None
-    """What to tell of a user's rows, such as `func.max(Book.created_at)`; None stands for their number."""
+    """An aggregate of the user's rows, such as `func.max(Book.created_at)`; None for their number."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """Believable data to look at, which can be removed without touching anything else."""
+    """Sample data, which can be removed without touching other rows."""
 
     load: "Callable[[AsyncSession], Awaitable[int]]"
-    """Adds the rows that are missing and says how many were added."""
+    """Add the rows that are missing and return how many were added."""
     clear: "Callable[[AsyncSession], Awaitable[int]]"
-    """Removes exactly the rows that `load` adds and says how many were removed."""
+    """Remove exactly the rows that `load` adds and return how many were removed."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Who asks for their data, or leaves."""
+    """The user who downloads their data or deletes their account."""
 
     id: int
-    """Of their user."""
+    """The user's id."""
     email: str
-    """Empty while nothing shows that the address is theirs."""
+    """Empty until the user has verified it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PersonalData:
-    """What a feature keeps of one person: they may take it along, and it goes when they leave."""
+    """Personal data that a feature stores: users can download it, and it is deleted with their account."""
 
     summary: str
-    """What people call it, such as "Your to-dos"."""
+    """A heading for users, such as "Your to-dos"."""
     owners: Sequence[Any] = ()
-    """The columns that say whose a row is, such as `Review.user_id`: the rows are read by them."""
+    """Columns that point at the owner of a row, such as `Review.user_id`."""
     read: "Callable[[AsyncSession, Person], Awaitable[Mapping[str, Sequence[Mapping[str, Any]]]]] | None" = None
-    """Reads their rows by kind, with values that JSON knows and moments, where `owners` do not say it all."""
+    """Return the user's rows by kind, as JSON values and datetimes, if `owners` does not cover them."""
     files: "Callable[[AsyncSession, Person], Awaitable[Sequence[str]]] | None" = None
-    """The names of their stored files."""
+    """Return the names of the user's stored files."""
     refuse: "Callable[[AsyncSession, Person], Awaitable[str]] | None" = None
-    """Says in a sentence why they cannot leave yet; empty where they can."""
+    """Return a sentence with the reason why the user cannot leave yet; empty if they can."""
     forget: "Callable[[AsyncSession, Person], Awaitable[None]] | None" = None
-    """Removes what is not removed with the row of their user by a foreign key that cascades."""
+    """Remove what a cascading foreign key does not remove with the user's row."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What the admin's dashboard counts by day, for those who may list it."""
+    """A chart on the admin's dashboard: rows per day, for those who may list them."""
 
     label: str
     at: Any
     """The column with the time of each row, such as `Message.created_at`."""
 
     def __post_init__(self) -> None:
-        from sqlalchemy import DateTime  # noqa: PLC0415 - this module is read where nothing is installed yet
+        from sqlalchemy import DateTime  # noqa: PLC0415 - this module is read before anything is installed
 
-        from opportune.db.columns import type_of  # noqa: PLC0415 - likewise
-
-        if not (hasattr(self.at, "type") and isinstance(type_of(self.at), DateTime)):
+        type_ = getattr(self.at, "type", None)
+        if not isinstance(getattr(type_, "impl_instance", type_), DateTime):
             raise OperatorError(f"Metric({self.label!r}, …) wants a column of times, such as Message.created_at.")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `oppman.py check`, with the next step. A warning may be intended; an error never is."""
+
+    text: str
+    is_error: bool = True
+
+
+Check = Callable[[Any], Iterator[Finding]]
+"""Inspects the site's settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,18 +150,22 @@ class Feature:
     """Also the name of its folders and the prefix of its tables."""
     summary: str
     """One sentence for the landing page."""
-    settings: "type[BaseSettings] | None" = None
-    """Its own, read with the site's: `settings.of(BooksSettings)`."""
+    settings: type[Any] | None = None
+    """A subclass of `BaseSettings`, read with the site's settings: `settings.of(BooksSettings)`."""
     models: "Sequence[type[SQLModel]]" = ()
     adopts_tables: bool = False
-    """Whether its models' tables were there before it, so that their names may begin with anything."""
+    """Whether its tables existed before it, so that their names may begin with anything."""
     database: Literal["", "postgresql"] = ""
-    """Kind of database that its tables need; empty for either. Tests on the other kind are left out."""
+    """The only database that can hold its tables; empty for any. Tests on the other one are skipped."""
     pages: "APIRouter | Sequence[APIRouter] | None" = None
     api: "APIRouter | Sequence[APIRouter] | None" = None
     """Mounted below /api/v1."""
+    init_app: "Callable[[FastAPI], None] | None" = None
+    """Add middleware and routes that depend on the settings. The first feature's middleware is outermost."""
+    template_globals: Mapping[str, Any] = field(default_factory=dict)
+    template_filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     admin: Sequence[Any] | str = ()
-    """The module of its SQLAdmin views, `"app.books.admin"`: imported when somebody asks for the admin. Or views."""
+    """The module of its SQLAdmin views, `"app.books.admin"`, imported when the admin is first opened; or the views."""
     metrics: Sequence[Metric] = ()
     navigation: Sequence[Link] = ()
     navigation_template: str = ""
@@ -169,26 +177,28 @@ class Feature:
     user_columns: Sequence[UserColumn] = ()
     is_invited: "Callable[[AsyncSession, str], Awaitable[bool]] | None" = None
     """Return whether an address may register although REGISTRATION=invited."""
+    setup_page: Callable[[Any], Awaitable[str]] | None = None
+    """Return the path of a page that the first superuser should fill in next; empty if nothing is missing."""
     demo: Demo | None = None
     sample_rows: "Mapping[type[SQLModel], Mapping[str, Any]]" = field(default_factory=dict)
     """Values of the rows that `opportune.testing.access` makes, for models that refuse the derived ones."""
     personal_data: PersonalData | None = None
-    jobs: "Sequence[JobDefinition[Any]]" = ()
-    """Work for later and by schedule; one that is not listed here cannot be queued."""
-    first_jobs: "Sequence[JobCall[Any]]" = ()
-    """What quickstart queues when it sets up a site: done beside the first visitors."""
-    hooks: "Sequence[Hook[Any]]" = ()
+    jobs: Sequence[Any] = ()
+    """Background and scheduled jobs. A job that is not listed cannot be queued."""
+    first_jobs: Sequence[Any] = ()
+    """Calls of jobs that quickstart queues for a new site."""
+    hooks: Sequence[Callable[..., Awaitable[None]]] = ()
     """Functions of its `hooks.py` that run when rows are created, changed or deleted (docs/hooks.md)."""
     tools: Sequence[Any] = ()
-    """Functions that a language model may have called, as the person who asks it (docs/tools.md)."""
-    llm_guard: "Callable[[Settings, Database], Guard] | None" = None
-    """Makes what counts and limits the calls of language models; one feature of a site has it."""
+    """Functions that a language model may call on behalf of the user (docs/tools.md)."""
+    llm_guard: Callable[[Any, Any], Any] | None = None
+    """Make the guard that counts and limits calls of language models, from settings and database; one per site."""
     tool_headers: Sequence[str] = ()
-    """Headers that its dependencies read of a program's request: tools that the program calls have them too."""
+    """Headers that its dependencies read; they are passed on to tools that a program calls."""
     retrieval: Sequence[Any] = ()
-    """Functions like tools that take a question and return `Source`s: asked first where a model calls no tools."""
-    operations: "Mapping[str, JobCall[Any]]" = field(default_factory=dict)
-    """Buttons of the admin's page Operations: what they say, and the job that they queue."""
+    """Functions like tools that return `Source`s for a question, called first if a model cannot call tools."""
+    operations: Mapping[str, Any] = field(default_factory=dict)
+    """Buttons on the admin's page Operations: a label and the call of a job."""
     admin_operations: "Mapping[str, Callable[[AsyncSession, Request], Awaitable[str]]]" = field(default_factory=dict)
     """Actions of forms on the page Operations, `{"switch-off": switch_off}`, posted to `/admin/operations/do/NAME`.
     Each changes rows in one transaction with its log entry, and returns a sentence about the result."""
@@ -196,14 +206,18 @@ class Feature:
     status: "Mapping[str, Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]]" = field(default_factory=dict)
     """Lines of the status page by their heading. Features may share a heading."""
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)
-    """What the members of groups may do with rows, `{"Librarians": {"book": "*", "loan": ["list", "edit"]}}`: made by
-    `migrate`, and the owner's to change in the admin from then on."""
+    """Groups with their rights, `{"Librarians": {"book": "*", "loan": ["list", "edit"]}}`. `migrate` creates them;
+    from then on they are edited in the admin."""
     services: Sequence[Service[Any]] = ()
-    """Objects that routes find in `app.state` and jobs in their context: made with the site, closed in reverse."""
-    checks: "Sequence[Check]" = ()
-    """What `oppman.py check` looks at besides, by the site's settings."""
+    """Objects that routes find in `app.state` and jobs in their context. They are closed in reverse order."""
+    checks: Sequence[Check] = ()
+    """Checks for `oppman.py check`."""
+    production_checks: Sequence[Check] = ()
+    """Checks for `oppman.py check --deploy`, for a start in production, and for the admin's page Operations."""
+    process: Callable[[Services], AbstractAsyncContextManager[None]] | None = None
+    """Entered by servers and workers before they use the database, and left last."""
     lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
-    """Entered after the database is set up and left before it is disposed of."""
+    """Entered by servers after the database is set up, and left before it is closed."""
 
     def __post_init__(self) -> None:
         for each in self.jobs:

@@ -24,8 +24,6 @@ from opportune.accounts.users.hooks import HOOKS
 from opportune.accounts.verification.emails import send_verification_email
 from opportune.config.project import has_own_users
 from opportune.feature import Demo, Feature, Metric, UserColumn
-from opportune.mail.delivery import send_email_job
-from opportune.ops.backup.jobs import make_backup, rehearse_restore
 
 # Where the project has its own, its feature lists it.
 USERS = () if has_own_users() else (User,)
@@ -54,10 +52,7 @@ accounts = Feature(
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
     jobs=(
-        send_email_job,  # mail is no feature, nor are backups, and there is no site without accounts
         report_mail_outage,
-        make_backup,
-        rehearse_restore,
         send_registration_email,
         send_password_reset_email,
         send_verification_email,

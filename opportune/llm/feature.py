@@ -1,4 +1,7 @@
+from fastapi import FastAPI
+
 from opportune.feature import Feature
+from opportune.llm.checks import check_llm, check_model
 from opportune.llm.embedding_jobs import connect_embeddings, embed_all, embed_documents, embed_rows, embed_when_started
 from opportune.llm.guard import guard_of
 from opportune.llm.language_model import LanguageModel
@@ -13,11 +16,18 @@ def _open_model(services: Services) -> LanguageModel:
     return model
 
 
+async def _setup_page(app: FastAPI) -> str:
+    return "/admin/llm/provider" if await app.state.llm.waits_for_choice() else ""
+
+
 llm = Feature(
     name="llm",
     summary="Language models and embeddings.",
     services=(Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),),
     jobs=(embed_rows, embed_documents, embed_all),
+    setup_page=_setup_page,
+    checks=(check_llm,),
+    production_checks=(check_model,),
     lifespan=embed_when_started,
     status={"Language models": endpoint_lights},
 )

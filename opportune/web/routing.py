@@ -5,7 +5,7 @@ from copy import copy
 from inspect import signature
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Mount
@@ -18,6 +18,12 @@ from opportune.web.direct_route import DirectRoute
 
 class Router(APIRouter):
     """FastAPI's router, which also flattens others. `fastapi_adapter.FastRouter` does the same in less time."""
+
+    page_dependencies: Sequence[Depends] = ()
+    """Dependencies of every page, such as the one that finds the user."""
+
+    def include_pages(self, router: APIRouter) -> None:
+        self.include_flat(router, dependencies=self.page_dependencies, include_in_schema=False)
 
     def include_flat(
         self,
@@ -69,6 +75,11 @@ class Router(APIRouter):
         own = type(route)(**options)
         rule = rule_of(route.endpoint)
         return CachedRoute.of(own, rule) if rule else own
+
+
+def router_of(app: FastAPI) -> Router:
+    assert isinstance(app.router, Router)
+    return app.router
 
 
 def flatten(router: APIRouter) -> APIRouter:

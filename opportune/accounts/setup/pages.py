@@ -13,7 +13,6 @@ from opportune.accounts.sessions.service import confirm_sessions
 from opportune.accounts.setup.invitation import invitation_is_emailed, send_invitation
 from opportune.accounts.setup.service import create_first_superuser, has_superuser, is_valid_token
 from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError
-from opportune.llm import LanguageModel
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
@@ -53,9 +52,11 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
 
 
 async def _next_page(request: Request) -> str:
-    """The admin; where no model answers, its page to choose one."""
-    llm: LanguageModel = request.app.state.llm
-    return "/admin/llm/provider" if await llm.waits_for_choice() else "/admin"
+    """Return the path of the next page that a feature wants filled in; else the admin's."""
+    for feature in request.app.state.features:
+        if feature.setup_page and (path := await feature.setup_page(request.app)):
+            return str(path)
+    return "/admin"
 
 
 async def _create(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> User | None:

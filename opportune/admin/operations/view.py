@@ -21,7 +21,7 @@ from opportune.admin.operations.reauthentication import OPERATIONS_PATH, reauthe
 from opportune.admin.operations.settings_table import shown_settings
 from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.admin.panels import read_panels
-from opportune.checks import PRODUCTION_CHECKS, check_llm, check_secret_key
+from opportune.checks import check_secret_key, production_checks
 from opportune.config.settings import Settings
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
@@ -91,7 +91,9 @@ class OperationsAdmin(OperationsPage):
 
 def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[str, Any]:
     """Read files, so this runs in a thread."""
-    findings = [finding for check in (check_secret_key, check_llm, *PRODUCTION_CHECKS) for finding in check(settings)]
+    registered = [check for feature in features for check in feature.checks]
+    checks = [check_secret_key, *registered, *production_checks(features)]
+    findings = [finding for check in checks for finding in check(settings)]
     return {"rows": list(shown_settings(settings, features)), "findings": findings}
 
 

@@ -20,16 +20,7 @@ from opportune.admin.mount import add_icons
 from opportune.admin.options import view_faults
 from opportune.admin.permissions import Permissions
 from opportune.admin.view_classes import view_classes
-from opportune.checks import (
-    PRODUCTION_CHECKS,
-    Check,
-    Finding,
-    check_admin_email,
-    check_llm,
-    check_production,
-    check_restore,
-    check_secret_key,
-)
+from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
 from opportune.cli.conflict_markers import ADVICE, conflicting_files
 from opportune.cli.database.makemigrations import collect
 from opportune.cli.development import startup
@@ -53,6 +44,7 @@ from opportune.db.migrations.locks import table_locks
 from opportune.db.migrations.questions import Answers
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.features import all_features
 from opportune.mail import DeliveryError
 from opportune.mail.templates import environment as mail_templates
 from opportune.mail.transport import transport_for
@@ -63,6 +55,7 @@ from opportune.schemas import schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
 from opportune.web.rendering.template_errors import calls_in_templates, missing_parts, template_errors
+from opportune.web.rendering.templates import templates
 
 SAMPLE_DOMAIN = "@example.com"
 
@@ -88,7 +81,8 @@ def command(
 
 
 def deploy_checks() -> tuple[Check, ...]:
-    return HOST_CHECKS if current_host() else DEPLOY_CHECKS
+    checks = HOST_CHECKS if current_host() else production_checks(all_features(installed_features()))
+    return (*checks, check_superusers)
 
 
 def carried_out(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
@@ -125,13 +119,13 @@ def check_addresses(settings: Settings) -> Iterator[Finding]:
 
 
 def check_features(settings: Settings) -> Iterator[Finding]:
-    """Their settings, and what they look at themselves."""
+    """Report mistakes in the features' settings, and what their own checks find."""
     try:
         read_feature_settings(settings, installed_features())
     except OperatorError as error:
         yield Finding(str(error))
         return
-    for feature in installed_features():
+    for feature in all_features(installed_features()):
         for check in feature.checks:
             yield from check(settings)
 
@@ -181,7 +175,9 @@ def check_permissions(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_templates(_settings: Settings) -> Iterator[Finding]:
-    yield from map(Finding, [*template_errors(mails=mail_templates), *missing_parts(installed_features())])
+    features = all_features(installed_features())
+    templates.add_helpers(features)
+    yield from map(Finding, [*template_errors(mails=mail_templates), *missing_parts(features)])
 
 
 def check_env_example(_settings: Settings) -> Iterator[Finding]:
@@ -317,9 +313,7 @@ CHECKS: tuple[Check, ...] = (
     check_env_file,
     check_names,
     check_secret_key,
-    check_llm,
     check_addresses,
-    check_admin_email,
     check_features,
     check_admin,
     check_hooks,
@@ -330,11 +324,9 @@ CHECKS: tuple[Check, ...] = (
     check_env_example,
     check_storage,
     check_database,
-    check_restore,
     check_vectors,
     check_icons,
 )
-DEPLOY_CHECKS: tuple[Check, ...] = (*PRODUCTION_CHECKS, check_superusers)
-HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host, check_superusers)
-"""The same where the site runs on a known host, by that one's rules."""
+HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host)
+"""Replace the production checks on a known host."""
 TRIALS: tuple[Check, ...] = (try_mail, try_backups)

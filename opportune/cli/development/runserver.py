@@ -11,13 +11,15 @@ from typing import Annotated
 
 import typer
 
-from opportune.checks import START_CHECKS
+from opportune.checks import start_checks
 from opportune.cli.development import server, startup
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
+from opportune.config.project import installed_features
 from opportune.config.settings import Settings, forget_settings, get_settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.features import all_features
 from opportune.ops.backup.marker import interrupted_restore
 from opportune.storage import open_storage
 
@@ -118,7 +120,8 @@ def look_at_database(settings: Settings, migrate: bool) -> None:
         schema = startup.inspect_schema(settings)
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
     lost = startup.data_loss_warning(settings), open_storage(settings).data_loss_warning, interrupted_restore(settings)
-    missed = [finding.text for check in START_CHECKS for finding in check(settings)] if settings.is_production else []
+    checks = start_checks(all_features(installed_features())) if settings.is_production else ()
+    missed = [finding.text for check in checks for finding in check(settings)]
     for line in (*schema.faults, *lost, url.written_never, *missed):
         if line:
             warn(line)

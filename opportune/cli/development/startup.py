@@ -20,6 +20,7 @@ from opportune.db.migrations.post_migrate import due
 from opportune.db.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.features import all_features
 from opportune.jobs.schedule import next_run_time
 from opportune.llm import make_provider, models_of
 from opportune.mail.addresses import sender_address
@@ -31,6 +32,7 @@ from opportune.runtime.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 from opportune.web.rendering.template_errors import missing_parts, template_errors
+from opportune.web.rendering.templates import templates
 
 DATA_FOLDER = PROJECT / "data"
 RETRY_TIMEOUT_SECONDS = 4  # seconds in which a failed attempt is followed by another
@@ -137,9 +139,11 @@ def read_addresses(settings: Settings) -> None:
     for read in ADDRESS_PARSERS:
         read(settings)
     read_feature_settings(settings, installed_features())
+    features = all_features(installed_features())
+    templates.add_helpers(features)
     if error := next(template_errors(only_overrides=True), None):
         raise OperatorError(f"{error} It stands in the place of one of the framework's: mend it, or delete it.")
-    if error := next(missing_parts(installed_features()), None):
+    if error := next(missing_parts(features), None):
         raise OperatorError(error)
 
 

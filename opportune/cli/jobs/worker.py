@@ -15,6 +15,7 @@ from opportune.cli.loop import runner
 from opportune.cli.transaction import migrated_settings, opened
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
+from opportune.features import running_process
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.ops.telemetry.setup import errors_reported, tracing_of
 from opportune.server.logging import logging_config
@@ -35,7 +36,7 @@ def command(
 
 
 async def _work(settings: Settings, concurrency: int | None) -> None:
-    async with errors_reported(settings), opened(settings) as jobs, tracing_of(settings, jobs.database):
+    async with opened(settings) as jobs, running_process(jobs.worker.services):
         if never := jobs.database.url.written_never:
             raise OperatorError(never)
         await jobs.database.setup()

@@ -1,11 +1,15 @@
+from opportune.ops.backup.jobs import make_backup, rehearse_restore
+from opportune.ops.backup.marker import check_restore
 from opportune.feature import Feature
 from opportune.ops.backup.admin.operations import OPERATIONS, PANELS, backup_lights
 
 backup = Feature(
     name="backup",
-    summary="Backups of database and uploads.",
+    summary="Backups of database and uploads, and rehearsals of their restore.",
     admin="opportune.ops.backup.admin.views",
     admin_operations=OPERATIONS,
     admin_panels=PANELS,
     status={"Jobs, mail and backups": backup_lights},
+    jobs=(make_backup, rehearse_restore),
+    checks=(check_restore,),
 )

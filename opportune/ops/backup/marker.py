@@ -9,6 +9,7 @@ from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db.migrations.connection import migration_url
 from opportune.errors import OperatorError
+from opportune.feature import Finding
 from opportune.runtime.atomic_files import replacement, sync_folder
 from opportune.storage.location import parse_storage_url
 
@@ -55,6 +56,11 @@ def marker_path(settings: Settings) -> Path:
     if url.kind == "postgresql":
         return PROJECT / "data" / f"database{SUFFIX}"
     return url.path.with_name(url.path.name + SUFFIX)
+
+
+def check_restore(settings: Settings) -> Iterator[Finding]:
+    if line := interrupted_restore(settings):
+        yield Finding(line)
 
 
 def interrupted_restore(settings: Settings) -> str:

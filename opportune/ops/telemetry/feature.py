@@ -1,8 +1,14 @@
 from opportune.feature import Feature
+from opportune.ops.telemetry.setup import Telemetry, add_telemetry, server_observed, telemetry_running
 from opportune.ops.telemetry.status import server_lights
+from opportune.runtime.services import Service
 
 telemetry = Feature(
     name="telemetry",
-    summary="Metrics, traces and the state of the server.",
+    summary="Metrics, traces, error reports and the state of the server.",
+    init_app=add_telemetry,
+    services=(Service("telemetry", Telemetry, lambda services: Telemetry(services.settings)),),
     status={"Server": server_lights},
+    process=telemetry_running,
+    lifespan=server_observed,
 )

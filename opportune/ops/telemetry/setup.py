@@ -1,4 +1,4 @@
-"""Switches on what the settings ask for; called when the application is made and when it starts."""
+"""Metrics, traces and error reports, switched on by the settings."""
 
 import os
 from collections.abc import AsyncIterator
@@ -19,40 +19,54 @@ from opportune.ops.telemetry.sentry import SentryMiddleware, start_sentry
 from opportune.ops.telemetry.traces.requirements import require_opentelemetry
 from opportune.ops.telemetry.workers import workers_of
 from opportune.runtime.observers import observed_by
-from opportune.web.routing import Router
+from opportune.runtime.services import Services
+from opportune.web.routing import router_of
 
 if TYPE_CHECKING:
     from opportune.ops.telemetry.traces.tracing import Tracing
 
 
-def add_telemetry(app: FastAPI, router: Router, settings: Settings) -> None:
-    """Add what sees requests, outside of all other middleware."""
+class Telemetry:
+    """The metrics and traces of this process; None if the settings do not ask for them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.metrics = Metrics() if settings.metrics_token.get_secret_value() else None
+        self.tracing: Tracing | None = None
+
+
+def add_telemetry(app: FastAPI) -> None:
+    """Add the middleware that observes requests, and the address of the metrics."""
+    settings, telemetry = app.state.settings, app.state.telemetry
     if settings.sentry_dsn.get_secret_value():
         start_sentry(settings)
         app.add_middleware(SentryMiddleware)
-    app.state.metrics = None
-    if settings.metrics_token.get_secret_value():
-        app.state.metrics = Metrics()
-        app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
-        router.include_flat(metrics.router)
-        router.include_flat(status.router)
-    app.state.tracing = None
+    if telemetry.metrics:
+        app.add_middleware(MetricsMiddleware, metrics=telemetry.metrics)
+        router_of(app).include_flat(metrics.router)
+        router_of(app).include_flat(status.router)
     if settings.otel_exporter_otlp_endpoint:
         require_opentelemetry(settings)
         from opportune.ops.telemetry.traces.tracing import TracingMiddleware  # noqa: PLC0415 - as above
 
-        app.add_middleware(TracingMiddleware, state=app.state, trusts_traces=bool(settings.trusted_proxies))
+        app.add_middleware(TracingMiddleware, tracing=lambda: telemetry.tracing, trusts_traces=bool(settings.trusted_proxies))
 
 
 @asynccontextmanager
-async def telemetry_running(app: FastAPI) -> AsyncIterator[None]:
-    """Tell of what the site does until the block ends."""
-    metrics = app.state.metrics
+async def telemetry_running(services: Services) -> AsyncIterator[None]:
+    """Report errors and send traces of a server or worker until the block ends."""
+    telemetry, settings = services.get(Telemetry), services.settings
+    async with errors_reported(settings), tracing_of(settings, services.database) as telemetry.tracing:
+        yield
+
+
+@asynccontextmanager
+async def server_observed(app: FastAPI) -> AsyncIterator[None]:
+    """Count what a server does until the block ends."""
+    metrics = app.state.telemetry.metrics
     async with AsyncExitStack() as stack:
         if metrics:
             stack.enter_context(observed_by(metrics))
             await stack.enter_async_context(metrics.watching())
-        app.state.tracing = await stack.enter_async_context(tracing_of(app.state.settings, app.state.database))
         if os.environ.get(WORKERS_VARIABLE):
             await stack.enter_async_context(workers_of(app).listening())
         yield
@@ -60,7 +74,7 @@ async def telemetry_running(app: FastAPI) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def tracing_of(settings: Settings, database: Database) -> "AsyncIterator[Tracing | None]":
-    """Trace what a process does, where the settings name a collector: the site's, or a worker's."""
+    """Trace what a process does if the settings name a collector."""
     if not settings.otel_exporter_otlp_endpoint:
         yield None
         return
@@ -74,7 +88,7 @@ async def tracing_of(settings: Settings, database: Database) -> "AsyncIterator[T
 
 @asynccontextmanager
 async def errors_reported(settings: Settings) -> AsyncIterator[None]:
-    """Report to Sentry, where SENTRY_DSN is set, what ends the block, and at its end what is not sent yet."""
+    """Report an exception that ends the block to Sentry if SENTRY_DSN is set, and send pending reports at its end."""
     if not settings.sentry_dsn.get_secret_value():
         yield
         return

@@ -1,14 +1,14 @@
 """Pages and parts of pages from Jinja2 templates, escaped whatever their suffix."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, StrictUndefined
 
-from opportune.search.highlight import highlight, snippet
+from opportune.feature import Feature
 from opportune.web.forms.forms import Form
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import markdown
@@ -38,13 +38,17 @@ class Templates:
         self.environment.filters |= {
             "date": format_date,
             "datetime": format_datetime,
-            "highlight": highlight,
             "local": local,
             "markdown": markdown.shown,
             "money": format_money,
-            "snippet": snippet,
             "time": format_time,
         }
+
+    def add_helpers(self, features: Iterable[Feature]) -> None:
+        """Add the globals and filters of these features."""
+        for feature in features:
+            self.environment.globals |= feature.template_globals
+            self.environment.filters |= feature.template_filters
 
     def render(
         self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.checks import Finding, check_admin_email, check_mail
+from opportune.checks import Finding
 from opportune.errors import OperatorError
+from opportune.mail.checks import check_admin_email, check_mail
 from opportune.mail.transport import transport_for
 from opportune.ops.deploy.rules.database import blocked
 from opportune.ops.deploy.rules.deployment import Deployment, warning

@@ -34,8 +34,8 @@ def of_process(state: State) -> Iterator[Family]:
     yield gauge("process_cpu_seconds_total", "Processor time.", time.process_time(), "counter")
     yield gauge("http_connections_open", "Connections of browsers, programs and proxies.", len(ConnectionLimits.opened))
     yield from _of_pools(state.database)
-    if state.metrics:
-        yield from state.metrics.families()
+    if state.telemetry.metrics:
+        yield from state.telemetry.metrics.families()
 
 
 def _of_pools(database: Database) -> Iterator[Family]:

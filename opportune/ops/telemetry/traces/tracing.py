@@ -87,13 +87,13 @@ class Tracing(Observer):
 class TracingMiddleware:
     """A span for each request that somebody makes; none for health checks and files."""
 
-    def __init__(self, app: ASGIApp, state: Any, *, trusts_traces: bool) -> None:
+    def __init__(self, app: ASGIApp, tracing: "Callable[[], Tracing | None]", *, trusts_traces: bool) -> None:
         self.app = app
-        self.state = state
+        self.tracing = tracing
         self.trusts_traces = trusts_traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tracing: Tracing | None = self.state.tracing
+        tracing = self.tracing()
         is_machine = scope["type"] != "http" or scope["path"] in MACHINE_PATHS or scope["path"].startswith(UNTRACED)
         if tracing is None or is_machine:
             await self.app(scope, receive, send)

@@ -1,0 +1,58 @@
+"""Checks of how jobs are run on this host."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+from opportune.config.hosts import current_host
+from opportune.config.settings import Settings
+from opportune.db.model import utc_now
+from opportune.errors import OperatorError
+from opportune.feature import Finding
+from opportune.jobs.job import JobDefinition
+from opportune.jobs.schedule import next_run_time
+
+SAMPLED_TIMES = 10
+
+
+def check_jobs(settings: Settings) -> Iterator[Finding]:
+    host = current_host()
+    if settings.jobs != "request":
+        if settings.jobs == "inline" and host and not host.runs_between_requests:
+            yield Finding(
+                f"{host.title} runs nothing between requests, so jobs and answers would stop in their midst: set "
+                "JOBS=request (docs/free-tiers.md). On a plan that keeps the process running leave it as it is.",
+                is_error=False,
+            )
+        return
+    if not settings.base_url:
+        yield Finding("JOBS is request and BASE_URL is empty: nobody can tell the cron service what to call. Set it.")
+    if not settings.jobs_call_minutes:
+        yield Finding(
+            "JOBS is request and JOBS_CALL_MINUTES is 0: while nobody visits the site no job is done, mail neither. "
+            "Have a cron service call what `python3 oppman.py jobs url` shows.",
+            is_error=False,
+        )
+
+
+def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[Finding]:
+    """Report jobs whose schedule is finer than the calls of the cron service."""
+    for name, minutes in _shortest_intervals(settings, jobs) if settings.jobs == "request" else ():
+        if 0 < minutes < settings.jobs_call_minutes:
+            yield Finding(
+                f"The job {name} is to begin every {minutes:g} minutes, and the cron service calls every "
+                f"{settings.jobs_call_minutes} (JOBS_CALL_MINUTES): it is done less often.",
+                is_error=False,
+            )
+
+
+def _shortest_intervals(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[tuple[str, float]]:
+    """Return each scheduled job with the minutes between its two closest runs of the next few."""
+    for job in jobs:
+        with suppress(OperatorError):  # the worker reports an invalid schedule
+            if schedule := job.schedule_in(settings):
+                times = [next_run_time(schedule, utc_now())]
+                while len(times) <= SAMPLED_TIMES:
+                    times.append(next_run_time(schedule, times[-1]))
+                yield job.name, min((later - earlier).total_seconds() / 60 for earlier, later in pairwise(times))

@@ -1,0 +1,31 @@
+"""Checks of the mail settings."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from opportune.config.settings import Settings
+from opportune.errors import OperatorError
+from opportune.feature import Finding
+from opportune.mail.addresses import parse_recipient
+from opportune.mail.errors import InvalidEmailError
+from opportune.mail.transport import ConsoleTransport, transport_for
+
+
+def check_admin_email(settings: Settings) -> Iterator[Finding]:
+    if settings.admin_email:
+        try:
+            parse_recipient(settings.admin_email)
+        except InvalidEmailError as error:
+            yield Finding(f"Nobody would get the link of ADMIN_EMAIL: {error}")
+
+
+def check_mail(settings: Settings) -> Iterator[Finding]:
+    with suppress(OperatorError):  # `check_addresses` reports it
+        if isinstance(transport_for(settings), ConsoleTransport):
+            yield Finding(
+                "MAIL_URL is console: no e-mail is sent. Set smtp://user:password@host:587, or where the host shuts "
+                "that port a provider over HTTPS (docs/mail.md).",
+                is_error=False,
+            )
+    if settings.hosts and not settings.base_url:  # `check_hosts` reports it if both are empty
+        yield Finding("BASE_URL is empty: e-mails cannot tell where the site is. Set it.", is_error=False)

@@ -1,0 +1,35 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from opportune.feature import Feature
+from opportune.mail import pages
+from opportune.mail.checks import check_admin_email, check_mail
+from opportune.mail.delivery import send_email_job
+from opportune.mail.transport import transport_for
+from opportune.web.routing import router_of
+
+
+def init_app(app: FastAPI) -> None:
+    transport_for(app.state.settings)  # a mistake in MAIL_URL is reported at the start
+    if not app.state.settings.is_production:
+        router_of(app).include_pages(pages.router)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    if app.state.settings.environment == "development":
+        pages.log_mailbox_link(app.state.settings)
+    yield
+
+
+mail = Feature(
+    name="mail",
+    summary="E-mails, sent by a job, and a mailbox for development.",
+    init_app=init_app,
+    jobs=(send_email_job,),
+    checks=(check_admin_email,),
+    production_checks=(check_mail,),
+    lifespan=lifespan,
+)

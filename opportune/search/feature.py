@@ -1,0 +1,8 @@
+from opportune.feature import Feature
+from opportune.search.highlight import highlight, snippet
+
+search = Feature(
+    name="search",
+    summary="Full-text search of rows and documents.",
+    template_filters={"highlight": highlight, "snippet": snippet},
+)
