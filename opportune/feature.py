@@ -227,7 +227,3 @@ class Feature:
                     f"Feature({self.name!r}, jobs=…) lists {word}, which is no job: "
                     f'write @job("{self.name}.{word}") above it.'
                 )
-        if self.hooks:
-            from opportune.db.hooks import require_hooks  # noqa: PLC0415 - `removeapp` and others read features alone
-
-            require_hooks(self.name, self.hooks)

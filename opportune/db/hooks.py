@@ -115,20 +115,17 @@ def has_hooks(model: type[SQLModel]) -> bool:
     return bool(registered and hooks_of(model))
 
 
-def require_hooks(feature: str, listed: Sequence[Any]) -> None:
-    """See to it that what a feature lists are hooks.
-
-    Raises:
-        OperatorError: one is something else.
-    """
+def hook_fault(feature: str, listed: Sequence[Any]) -> str:
+    """Return a line about the first listed function that is not a hook; empty if all are."""
     hooks = [each.hook for each in registered]
-    for given in listed:
-        if given not in hooks:
-            name = getattr(given, "__name__", repr(given))
-            raise OperatorError(
+    for function in listed:
+        if function not in hooks:
+            name = getattr(function, "__name__", repr(function))
+            return (
                 f"Feature({feature!r}, hooks=…) lists {name}, which is no hook: write @after_create(Model), or another "
                 "of opportune.db, above the function, and list the function itself."
             )
+    return ""
 
 
 class AddedRow(NamedTuple):

@@ -44,7 +44,7 @@ from opportune.db.migrations.locks import table_locks
 from opportune.db.migrations.questions import Answers
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.features import all_features
+from opportune.features import all_features, registration_faults
 from opportune.mail import DeliveryError
 from opportune.mail.templates import environment as mail_templates
 from opportune.mail.transport import transport_for
@@ -116,6 +116,10 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
 
 def check_addresses(settings: Settings) -> Iterator[Finding]:
     yield from map(Finding, startup.address_faults(settings))
+
+
+def check_registration(_settings: Settings) -> Iterator[Finding]:
+    yield from map(Finding, registration_faults(all_features(installed_features())))
 
 
 def check_features(settings: Settings) -> Iterator[Finding]:
@@ -314,6 +318,7 @@ CHECKS: tuple[Check, ...] = (
     check_names,
     check_secret_key,
     check_addresses,
+    check_registration,
     check_features,
     check_admin,
     check_hooks,

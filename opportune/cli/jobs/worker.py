@@ -17,7 +17,6 @@ from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.features import running_process
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.ops.telemetry.setup import errors_reported, tracing_of
 from opportune.server.logging import logging_config
 
 POLL_INTERVAL_SECONDS = 1.0

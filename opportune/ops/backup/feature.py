@@ -1,7 +1,7 @@
-from opportune.ops.backup.jobs import make_backup, rehearse_restore
-from opportune.ops.backup.marker import check_restore
 from opportune.feature import Feature
 from opportune.ops.backup.admin.operations import OPERATIONS, PANELS, backup_lights
+from opportune.ops.backup.jobs import make_backup, rehearse_restore
+from opportune.ops.backup.marker import check_restore
 
 backup = Feature(
     name="backup",

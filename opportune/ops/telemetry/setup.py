@@ -48,7 +48,9 @@ def add_telemetry(app: FastAPI) -> None:
         require_opentelemetry(settings)
         from opportune.ops.telemetry.traces.tracing import TracingMiddleware  # noqa: PLC0415 - as above
 
-        app.add_middleware(TracingMiddleware, tracing=lambda: telemetry.tracing, trusts_traces=bool(settings.trusted_proxies))
+        app.add_middleware(
+            TracingMiddleware, tracing=lambda: telemetry.tracing, trusts_traces=bool(settings.trusted_proxies)
+        )
 
 
 @asynccontextmanager

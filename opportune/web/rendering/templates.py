@@ -43,6 +43,7 @@ class Templates:
             "money": format_money,
             "time": format_time,
         }
+        self.built_in_names = {*self.environment.globals, *self.environment.filters}
 
     def add_helpers(self, features: Iterable[Feature]) -> None:
         """Add the globals and filters of these features."""

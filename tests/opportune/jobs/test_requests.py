@@ -10,13 +10,13 @@ from httpx import ASGITransport, AsyncClient
 from sqlalchemy import update
 from sqlmodel import col
 
-from opportune import checks
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, job
 from opportune.jobs import worker as worker_module
+from opportune.jobs.checks import check_jobs, check_schedules
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import RequestWork, run_url
 from opportune.testing.quiet_app import quiet_app
@@ -148,10 +148,9 @@ def test_check_names_what_does_not_fit(settings: Settings, monkeypatch: pytest.M
     @job("test.often", schedule="*/2 * * * *")
     async def often(run: JobContext) -> None: ...
 
-    monkeypatch.setattr(checks, "declared_jobs", lambda _features: [often])
-
     def found(**values: object) -> str:
-        return " ".join(each.text for each in checks.check_jobs(settings.model_copy(update=values)))
+        changed = settings.model_copy(update=values)
+        return " ".join(each.text for each in (*check_jobs(changed), *check_schedules(changed, [often])))
 
     assert found(jobs_call_minutes=1) == ""
     assert "test.often is to begin every 2 minutes, and the cron service calls every 5" in found()

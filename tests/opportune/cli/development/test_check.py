@@ -21,7 +21,9 @@ from opportune.db.migrations.autogenerate import NewMigration
 from opportune.db.migrations.connection import migration_url
 from opportune.db.model import Model
 from opportune.feature import Feature
+from opportune.llm.checks import check_llm, check_model
 from opportune.llm.providers import libraries, local
+from opportune.mail.checks import check_admin_email, check_mail
 from opportune.schemas import Schema
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import icons
@@ -231,7 +233,7 @@ def test_proxy_settings_that_hide_visitors_are_a_warning(proxies: str, header: s
 
 @pytest.mark.parametrize(("email", "is_wrong"), [("", False), ("ada@example.org", False), ("ada at home", True)])
 def test_an_address_that_no_setup_link_would_reach_is_an_error(email: str, is_wrong: bool) -> None:
-    findings = list(checks.check_admin_email(settings_for("sqlite://").model_copy(update={"admin_email": email})))
+    findings = list(check_admin_email(settings_for("sqlite://").model_copy(update={"admin_email": email})))
     assert ["ADMIN_EMAIL" in finding.text and finding.is_error for finding in findings] == [True] * is_wrong
 
 
@@ -264,7 +266,7 @@ def test_a_short_key_is_a_warning() -> None:
 )
 def test_what_an_endpoint_lacks_is_a_warning(url: str, model: str, key: str, missing: list[str]) -> None:
     given = {"llm_base_url": url, "llm_model": model, "llm_api_key": SecretStr(key)}
-    findings = list(checks.check_llm(settings_for("sqlite://").model_copy(update=given)))
+    findings = list(check_llm(settings_for("sqlite://").model_copy(update=given)))
     assert not any(finding.is_error for finding in findings)
     assert [finding.text.split("without ")[1].split(":")[0].split(",")[0] for finding in findings] == missing
 
@@ -356,12 +358,10 @@ def test_an_address_that_is_not_understood_is_an_error(oppman: Oppman, name: str
 def test_production_is_warned_of_emails_that_nobody_gets() -> None:
     settings = settings_for("sqlite:///unused.db")
     fields = {"base_url": "https://example.org", "mail_url": SecretStr("smtp://mail.example.org")}
-    assert [finding.text[:21] for finding in checks.check_mail(settings)] == ["MAIL_URL is console: "]
-    assert list(checks.check_mail(settings.model_copy(update=fields))) == []
+    assert [finding.text[:21] for finding in check_mail(settings)] == ["MAIL_URL is console: "]
+    assert list(check_mail(settings.model_copy(update=fields))) == []
     fields |= {"base_url": "", "allowed_hosts": ["example.org"]}
-    assert [finding.text[:17] for finding in checks.check_mail(settings.model_copy(update=fields))] == [
-        "BASE_URL is empty"
-    ]
+    assert [finding.text[:17] for finding in check_mail(settings.model_copy(update=fields))] == ["BASE_URL is empty"]
 
 
 def test_a_fresh_project_has_no_database_yet_and_no_error(tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ def test_production_is_warned_when_there_is_no_model(
 ) -> None:
     monkeypatch.setattr(local, "find_weights", lambda: tmp_path / "model.gguf" if weights else None)
     given = {"environment": "production", "llm_base_url": url, "llm_model": "small"}
-    findings = list(checks.check_model(settings_for("sqlite://").model_copy(update=given)))
+    findings = list(check_model(settings_for("sqlite://").model_copy(update=given)))
     assert ["There is no model" in finding.text and not finding.is_error for finding in findings] == [True] * warns
 
 
@@ -412,4 +412,4 @@ def test_a_library_that_the_local_model_lacks_is_a_warning(tmp_path: Path, monke
     monkeypatch.setattr(local, "find_weights", lambda: tmp_path / "model.gguf")
     monkeypatch.setattr(libraries, "missing_library", lambda: "Do this: apt install libgomp1.")
     settings = settings_for("sqlite://").model_copy(update={"environment": "development"})
-    assert list(checks.check_llm(settings)) == [checks.Finding("Do this: apt install libgomp1.", is_error=False)]
+    assert list(check_llm(settings)) == [checks.Finding("Do this: apt install libgomp1.", is_error=False)]
