@@ -1,4 +1,4 @@
-"""Commands as somebody at a terminal meets them: with an exit code and what they say."""
+"""Commands as a user at a terminal sees them: with an exit code and output."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -14,6 +14,11 @@ class Outcome(NamedTuple):
     code: int
     out: str
     err: str
+
+    def line(self, code: int = 1) -> str:
+        """Return the only line that a refused command prints."""
+        assert (self.code, self.out, self.err.count("\n")) == (code, "", 1), self
+        return self.err
 
 
 class Oppman(Protocol):

@@ -1,23 +1,18 @@
-import asyncio
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
 
 from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
-from opportune.cli import transaction
-from opportune.cli.main import main
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.testing.factories import make_user
+from tests.opportune.cli.accounts.conftest import Run
 
 
 @pytest.mark.database("sqlite")
-async def test_what_is_over_goes_and_the_rest_stays(
-    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
+async def test_what_is_over_goes_and_the_rest_stays(settings: Settings, database: Database, run: Run) -> None:
     user = await make_user(database)
     async with database.writer() as session:
         for name, hours in (("over", -1), ("not over", 1)):
@@ -28,12 +23,10 @@ async def test_what_is_over_goes_and_the_rest_stays(
             begun = end - timedelta(days=settings.account_event_days)
             session.add(AccountEvent(user_id=user.id, kind="signed_in", created_at=begun))
 
-    assert await asyncio.to_thread(main, ["clearsessions"]) == 0
+    outcome = await run("clearsessions")
 
-    assert (
-        capsys.readouterr().out
-        == "Removed what is over: 1 sessions, 1 tokens, 1 counts of attempts, 1 events of accounts.\n"
-    )
+    counts = "1 sessions, 1 tokens, 1 counts of attempts, 1 events of accounts"
+    assert outcome == (0, f"Removed what is over: {counts}.\n", "")
     async with database.reader() as session:
         for kind in (Session, ApiToken, Attempt, AccountEvent):
             assert await session.scalar(select(func.count()).select_from(kind)) == 1

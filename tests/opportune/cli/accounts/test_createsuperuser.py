@@ -1,4 +1,3 @@
-import asyncio
 import getpass
 import sys
 
@@ -7,30 +6,14 @@ from sqlalchemy import select
 
 from opportune.accounts.models import User
 from opportune.cli import transaction
-from opportune.cli.main import main
-from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.plugin import settings_for
+from tests.opportune.cli.accounts.conftest import Run
 
 pytestmark = pytest.mark.database("sqlite")
 
 EMAIL = "ada@example.com"
-Outcome = tuple[int, str, str]
-
-
-@pytest.fixture
-def _configured(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
-    for name in ("SUPERUSER_EMAIL", "SUPERUSER_PASSWORD", "NEW_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-
-
-async def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Outcome:
-    """Exit code, standard output and standard error."""
-    code = await asyncio.to_thread(main, ["createsuperuser", *arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 async def users(database: Database) -> list[User]:
@@ -45,32 +28,27 @@ def answer(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
     monkeypatch.setattr(getpass, "getpass", lambda *_, **__: next(remaining))
 
 
-@pytest.mark.usefixtures("_configured")
-async def test_options_make_a_superuser(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = await run(capsys, "--email", "Ada@example.com", "--password", PASSWORD, "--no-input")
+async def test_options_make_a_superuser(database: Database, run: Run) -> None:
+    code, out, err = await run("createsuperuser", "--email", "Ada@example.com", "--password", PASSWORD, "--no-input")
 
     assert (code, out, err) == (0, f"{EMAIL} may use the admin now.\n", "")
     assert [(user.email, user.is_superuser) for user in await users(database)] == [(EMAIL, True)]
 
 
-@pytest.mark.usefixtures("_configured")
-async def test_the_environment_makes_a_superuser(
-    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_environment_makes_a_superuser(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUPERUSER_EMAIL", EMAIL)
     monkeypatch.setenv("SUPERUSER_PASSWORD", PASSWORD)
 
-    assert (await run(capsys, "--no-input"))[0] == 0
+    assert (await run("createsuperuser", "--no-input"))[0] == 0
     assert [user.email for user in await users(database)] == [EMAIL]
 
 
-@pytest.mark.usefixtures("_configured")
 async def test_a_password_is_asked_for_twice_until_it_is_good(
-    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(monkeypatch, "qwerty123", PASSWORD, "a typing error", PASSWORD, PASSWORD)
 
-    code, out, err = await run(capsys, "--email", EMAIL)
+    code, out, err = await run("createsuperuser", "--email", EMAIL)
 
     assert code == 0
     assert "too easy to guess" in out
@@ -79,7 +57,6 @@ async def test_a_password_is_asked_for_twice_until_it_is_good(
     assert [user.email for user in await users(database)] == [EMAIL]
 
 
-@pytest.mark.usefixtures("_configured")
 @pytest.mark.parametrize(
     ("email", "password", "words"),
     [
@@ -89,11 +66,11 @@ async def test_a_password_is_asked_for_twice_until_it_is_good(
     ],
 )
 async def test_what_cannot_be_done_is_one_line(
-    database: Database, capsys: pytest.CaptureFixture[str], email: str, password: str, words: str
+    database: Database, run: Run, email: str, password: str, words: str
 ) -> None:
     await make_user(database, EMAIL)
 
-    code, out, err = await run(capsys, "--email", email, "--password", password)
+    code, out, err = await run("createsuperuser", "--email", email, "--password", password)
 
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert words in err
@@ -101,9 +78,8 @@ async def test_what_cannot_be_done_is_one_line(
     assert len(await users(database)) == 1
 
 
-@pytest.mark.usefixtures("_configured")
 async def test_bad_email_is_refused_before_the_password(
-    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_user(database, EMAIL)
     answer(monkeypatch)  # a question for a password would have none
@@ -114,20 +90,17 @@ async def test_bad_email_is_refused_before_the_password(
         (("users", "add", EMAIL), "has an account already"),
         (("changepassword", "eve@example.com"), "Nobody has the e-mail eve@example.com."),
     ):
-        assert await asyncio.to_thread(main, [*arguments]) == 1
-        error = capsys.readouterr().err
-        assert (words in error, error.count("\n")) == (True, 1), error
+        assert words in (await run(*arguments)).line()
 
 
-@pytest.mark.usefixtures("_configured")
 async def test_an_e_mail_that_is_none_is_asked_for_again(
-    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(monkeypatch, PASSWORD, PASSWORD)
     typed = iter(["nobody", EMAIL])
     monkeypatch.setattr("typer._click.termui.visible_prompt_func", lambda *_: next(typed))
 
-    code, out, _ = await run(capsys)
+    code, out, _ = await run("createsuperuser")
 
     assert (code, "nobody is no e-mail address." in out) == (0, True)
     assert [user.email for user in await users(database)] == [EMAIL]
@@ -135,33 +108,27 @@ async def test_an_e_mail_that_is_none_is_asked_for_again(
 
 @pytest.mark.parametrize("arguments", [[], ["--no-input"], ["--email", EMAIL], ["--password", PASSWORD]])
 async def test_without_a_terminal_a_missing_answer_is_wrong_usage(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    call: Run, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
 
-    code, out, err = await run(capsys, *arguments)
-
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "SUPERUSER_" in err
+    assert "SUPERUSER_" in (await call("createsuperuser", *arguments)).line(2)
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_a_database_without_tables_is_named(
-    empty_database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str, call: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transaction, "get_settings", lambda: settings_for(empty_database_url))
 
-    code, _, err = await run(capsys, "--email", EMAIL, "--password", PASSWORD)
-
-    assert (code, err.count("\n")) == (1, 1)
-    assert "migrate" in err
+    assert "migrate" in (await call("createsuperuser", "--email", EMAIL, "--password", PASSWORD)).line()
 
 
-async def test_unreachable_database(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreachable_database(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_for("postgresql://ada:s3cret@127.0.0.1:1/none")
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
 
-    code, _, err = await run(capsys, "--email", EMAIL, "--password", PASSWORD)
+    code, _, err = await call("createsuperuser", "--email", EMAIL, "--password", PASSWORD)
 
     assert (code, err.count("\n")) == (1, 1)
     assert "127.0.0.1:1" in err

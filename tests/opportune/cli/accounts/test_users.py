@@ -9,23 +9,14 @@ from opportune.accounts.groups import service
 from opportune.accounts.management import find_user
 from opportune.accounts.models import ApiToken, Grant, Group, Membership, RecoveryCode, User
 from opportune.accounts.passwords import hashing
-from opportune.cli import transaction
-from opportune.cli.main import main
-from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, grant, make_token, make_user
+from tests.opportune.cli.accounts.conftest import Run
 
 pytestmark = pytest.mark.database("sqlite")
 
-Outcome = tuple[int, str, str]
-
 ADA, BOB = "ada@example.com", "bob@example.com"
-
-
-@pytest.fixture(autouse=True)
-def _configured(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
 
 
 @pytest.fixture
@@ -33,23 +24,16 @@ async def ada(database: Database) -> User:
     return await make_user(database, ADA, is_superuser=True, is_staff=True)
 
 
-async def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Outcome:
-    """Exit code, standard output and standard error."""
-    code = await asyncio.to_thread(main, ["users", *arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 async def stored(database: Database, email: str) -> User:
     async with database.reader() as session:
         return (await session.scalars(select(User).where(col(User.email) == email))).one()
 
 
-async def test_users_list_shows_rights(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_users_list_shows_rights(database: Database, ada: User, run: Run) -> None:
     bob = await make_user(database, BOB, is_active=False, is_verified=True, totp_secret="sealed")
     group = await grant(database, bob, "team", "list")
 
-    code, out, err = await run(capsys, "list")
+    code, out, err = await run("users", "list")
 
     assert (code, err) == (0, "")
     assert [line.split(maxsplit=3) for line in out.splitlines()] == [
@@ -57,13 +41,13 @@ async def test_users_list_shows_rights(database: Database, ada: User, capsys: py
         [str(bob.id), f"{bob.created_at:%Y-%m-%d}", BOB, f"inactive, verified, two-factor, in {group.name}"],
         [str(ada.id), f"{ada.created_at:%Y-%m-%d}", ADA, "superuser, staff"],
     ]
-    _, out, _ = await run(capsys, "list", "--json", "bob")
+    _, out, _ = await run("users", "list", "--json", "bob")
     (shown,) = json.loads(out)
     assert (shown["email"], shown["is_active"], shown["groups"]) == (BOB, False, [group.name])
     assert "sealed" not in out
 
 
-async def test_the_list_can_be_narrowed(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_list_can_be_narrowed(database: Database, ada: User, run: Run) -> None:
     bob = await make_user(database, BOB, is_active=False)
 
     for arguments, found in {
@@ -72,77 +56,75 @@ async def test_the_list_can_be_narrowed(database: Database, ada: User, capsys: p
         ("BOB@",): bob,
         ("--limit", "1"): bob,
     }.items():
-        _, out, _ = await run(capsys, "list", *arguments)
+        _, out, _ = await run("users", "list", *arguments)
         assert (found.email in out, out.count("\n")) == (True, 2), arguments
-    assert (await run(capsys, "list", "100%"))[1] == "There are no such users.\n"
+    assert (await run("users", "list", "100%"))[1] == "There are no such users.\n"
 
 
-async def test_flags_are_given_and_taken(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_flags_are_given_and_taken(database: Database, ada: User, run: Run) -> None:
     await make_user(database, BOB)
 
-    assert await run(capsys, "change", "Bob@Example.com", "--staff", "--superuser") == (
+    assert await run("users", "change", "Bob@Example.com", "--staff", "--superuser") == (
         0,
         f"{BOB}: superuser, staff\n",
         "",
     )
-    assert (await run(capsys, "change", ADA, "--no-superuser", "--no-staff", "--inactive"))[0] == 0
+    assert (await run("users", "change", ADA, "--no-superuser", "--no-staff", "--inactive"))[0] == 0
 
     user = await stored(database, ADA)
     assert (user.is_superuser, user.is_staff, user.is_active) == (False, False, False)
     assert (await stored(database, BOB)).is_superuser
 
 
-async def test_groups_are_joined_and_left(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_groups_are_joined_and_left(database: Database, ada: User, run: Run) -> None:
     del ada
     await make_user(database, BOB)
     async with database.writer() as session:
         session.add_all(Group(name=name) for name in ("Editors", "Cooks"))
 
-    assert (await run(capsys, "change", BOB, "--join", "Editors", "--join", "Cooks"))[1] == (
+    assert (await run("users", "change", BOB, "--join", "Editors", "--join", "Cooks"))[1] == (
         f"{BOB}: in Cooks, in Editors\n"
     )
-    assert (await run(capsys, "change", BOB, "--join", "Editors", "--leave", "Cooks"))[1] == f"{BOB}: in Editors\n"
+    assert (await run("users", "change", BOB, "--join", "Editors", "--leave", "Cooks"))[1] == f"{BOB}: in Editors\n"
     async with database.reader() as session:
         assert len((await session.scalars(select(Membership))).all()) == 1
 
 
-async def test_a_second_factor_is_reset(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_second_factor_is_reset(database: Database, ada: User, run: Run) -> None:
     del ada
     bob = await make_user(database, BOB, totp_secret="sealed", totp_step=1)
     async with database.writer() as session:
         session.add(RecoveryCode(user_id=bob.id, code_hash="hash"))
 
-    assert await run(capsys, "change", BOB, "--reset-two-factor") == (0, f"{BOB}: a user without rights\n", "")
+    assert await run("users", "change", BOB, "--reset-two-factor") == (0, f"{BOB}: a user without rights\n", "")
 
     assert not (await stored(database, BOB)).has_two_factor
     async with database.reader() as session:
         assert (await session.scalars(select(RecoveryCode))).all() == []
 
 
-async def test_groups_are_listed_with_what_they_may_do(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (await run(capsys, "groups"))[1] == "There are no groups. Make one in the admin.\n"
+async def test_groups_are_listed_with_what_they_may_do(database: Database, run: Run) -> None:
+    assert (await run("users", "groups"))[1] == "There are no groups. Make one in the admin.\n"
     group = await grant(database, await make_user(database), "team", "list")
     async with database.writer() as session:
         session.add_all([Group(name="Cooks"), Grant(group_id=group.id, identity="membership", action="*")])
 
-    _, out, _ = await run(capsys, "groups")
+    _, out, _ = await run("users", "groups")
 
     assert [line.split() for line in out.splitlines()] == [
         ["GROUP", "MEMBERS", "MAY"],
         ["Cooks", "0", "nothing", "yet"],
         [*group.name.split(), "1", "membership:*,", "team:list"],
     ]
-    assert json.loads((await run(capsys, "groups", "--json"))[1])[0] == {"name": "Cooks", "members": 0, "grants": []}
+    assert json.loads((await run("users", "groups", "--json"))[1])[0] == {"name": "Cooks", "members": 0, "grants": []}
 
 
-async def test_a_user_is_added_with_rights(
-    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_user_is_added_with_rights(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async with database.writer() as session:
         session.add(Group(name="Cooks"))
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
 
-    outcome = await run(capsys, "add", "Eve@Example.com", "--staff", "--verified", "--join", "Cooks")
+    outcome = await run("users", "add", "Eve@Example.com", "--staff", "--verified", "--join", "Cooks")
 
     assert outcome == (0, "eve@example.com: staff, verified, in Cooks\n", "")
     eve = await stored(database, "eve@example.com")
@@ -159,71 +141,61 @@ NOT_ADDED: tuple[tuple[list[str], int, str], ...] = (
 
 
 async def test_refused_user_is_one_line(
-    database: Database, ada: User, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    database: Database, ada: User, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, _, err = await run(capsys, "add", BOB, "--no-input")
+    code, _, err = await run("users", "add", BOB, "--no-input")
     assert (code, err.count("\n")) == (2, 1)
     assert "NEW_PASSWORD" in err
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
     for arguments, code, words in NOT_ADDED:
-        outcome, out, err = await run(capsys, "add", *arguments)
-        assert (outcome, out, err.count("\n")) == (code, "", 1), words
-        assert words in err
+        assert words in (await run("users", "add", *arguments)).line(code)
     async with database.reader() as session:
         assert [user.id for user in await session.scalars(select(User))] == [ada.id]
 
 
-async def test_email_is_changed_and_verified(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_email_is_changed_and_verified(database: Database, ada: User, run: Run) -> None:
     await make_user(database, BOB, is_verified=True)
-    assert (await run(capsys, "change", BOB, "--email", "Rob@example.com"))[1] == (
+    assert (await run("users", "change", BOB, "--email", "Rob@example.com"))[1] == (
         "rob@example.com: a user without rights\n"
     )
-    assert (await run(capsys, "change", "rob@example.com", "--verified"))[1] == "rob@example.com: verified\n"
+    assert (await run("users", "change", "rob@example.com", "--verified"))[1] == "rob@example.com: verified\n"
     for taken, words in {ada.email: "has an account already", "rob": "rob is no e-mail address."}.items():
-        code, out, err = await run(capsys, "change", "rob@example.com", "--email", taken)
-        assert (code, out, err.count("\n")) == (1, "", 1)
-        assert words in err
+        assert words in (await run("users", "change", "rob@example.com", "--email", taken)).line()
 
 
-async def test_sign_out_ends_every_session(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_sign_out_ends_every_session(database: Database, ada: User, run: Run) -> None:
     await make_token(database, ada)
-    assert await run(capsys, "sign-out", ADA) == (0, f"{ADA} is signed out everywhere.\n", "")
+    assert await run("users", "sign-out", ADA) == (0, f"{ADA} is signed out everywhere.\n", "")
     async with database.reader() as session:
         assert not (await session.scalars(select(ApiToken))).all()
 
 
-async def test_a_password_is_set(
-    database: Database, ada: User, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_password_is_set(database: Database, ada: User, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     del ada
     monkeypatch.setenv("NEW_PASSWORD", "another correct horse")
-    assert (await run(capsys, "password", ADA))[0] == 0
+    assert (await run("users", "password", ADA))[0] == 0
     hashed = (await stored(database, ADA)).hashed_password
     assert (await hashing.verify_password("another correct horse", hashed))[0]
 
 
-async def test_delete_removes_owned_rows(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run) -> None:
     bob = await make_user(database, BOB)
     await make_token(database, bob)
-    code, _, err = await run(capsys, "delete", BOB)
+    code, _, err = await run("users", "delete", BOB)
     assert (code, err.count("\n")) == (2, 1)
     assert "--yes" in err
-    assert await run(capsys, "delete", BOB, "--yes") == (0, f"{BOB} is gone, with all that was theirs.\n", "")
+    assert await run("users", "delete", BOB, "--yes") == (0, f"{BOB} is gone, with all that was theirs.\n", "")
     for email, words in {ADA: "createsuperuser", BOB: f"Nobody has the e-mail {BOB}."}.items():
-        code, out, err = await run(capsys, "delete", email, "--yes")
-        assert (code, out, err.count("\n")) == (1, "", 1)
-        assert words in err
+        assert words in (await run("users", "delete", email, "--yes")).line()
     async with database.reader() as session:
         assert [user.id for user in await session.scalars(select(User))] == [ada.id]
         assert not (await session.scalars(select(ApiToken))).all()
 
 
-async def test_the_last_superuser_stays(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_last_superuser_stays(database: Database, ada: User, run: Run) -> None:
     await make_user(database, BOB, is_superuser=True, is_active=False)
     for arguments in (["--no-superuser"], ["--inactive"], ["--inactive", "--no-superuser"]):
-        code, out, err = await run(capsys, "change", ADA, *arguments)
-        assert (code, out, err.count("\n")) == (1, "", 1)
-        assert "createsuperuser" in err
+        assert "createsuperuser" in (await run("users", "change", ADA, *arguments)).line()
         user = await stored(database, ada.email)
         assert user.is_superuser
         assert user.is_active
@@ -254,9 +226,7 @@ NOT_DONE: tuple[tuple[list[str], int, str], ...] = (
 )
 
 
-async def test_refusal_changes_nothing(database: Database, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_refusal_changes_nothing(database: Database, ada: User, run: Run) -> None:
     for arguments, code, words in NOT_DONE:
-        outcome, out, err = await run(capsys, "change", *arguments)
-        assert (outcome, out, err.count("\n")) == (code, "", 1), words
-        assert words in err
+        assert words in (await run("users", "change", *arguments)).line(code)
         assert (await stored(database, ada.email)).is_staff

@@ -164,9 +164,7 @@ def test_nothing_is_touched_and_no_server_is_asked(oppman: Oppman, tmp_path: Pat
 def test_what_is_not_there_is_one_line(
     oppman: Oppman, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
-    result = oppman("sqlmigrate", *arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
-    assert (result.code, result.err.count("\n")) == (code, 1)
-    assert words in result.err
+    assert words in oppman("sqlmigrate", *arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db").line(code)
 
 
 def test_sqlites_own_client_runs_it(oppman: Oppman, tmp_path: Path) -> None:

@@ -103,9 +103,10 @@ def test_no_input_takes_the_next_free_port(taken_port: str, capsys: pytest.Captu
 def test_production_refuses_a_taken_port(oppman: Oppman, taken_port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     production = {"ENVIRONMENT": "production", "SECRET_KEY": "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"}
-    code, _, err = oppman("runserver", "--no-input", PORT=taken_port, **production)
-    assert (code, err.count("\n")) == (1, 1)
-    assert f"Port {taken_port} is taken. Free is:" in err
+    assert (
+        f"Port {taken_port} is taken. Free is:"
+        in oppman("runserver", "--no-input", PORT=taken_port, **production).line()
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,9 +167,7 @@ def test_what_cannot_work_is_one_line_without_a_secret(oppman: Oppman, environ: 
 
 def test_a_wrong_password_is_one_line(oppman: Oppman, postgres_server: Postgres) -> None:
     url = f"postgresql://postgres:opensesame@127.0.0.1:{postgres_server.port}/postgres"
-    code, _, err = oppman("runserver", "--port", "0", DATABASE_URL=url)
-    assert (code, err.count("\n")) == (1, 1)
-    assert "refuses the password of user 'postgres'" in err
+    assert "refuses the password of user 'postgres'" in oppman("runserver", "--port", "0", DATABASE_URL=url).line()
 
 
 def test_several_workers_cannot_reload(oppman: Oppman) -> None:
