@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from opportune.mail.feature import mail
 from opportune.ops.backup.feature import backup
 from opportune.ops.doctor.feature import doctor
 from opportune.ops.telemetry.feature import telemetry
+from opportune.runtime.lazy_exports import lazy_exports
 from opportune.runtime.services import Services
 from opportune.search.feature import search
 from opportune.web.rendering.templates import templates
@@ -33,14 +33,18 @@ if TYPE_CHECKING:
 
 __all__ = ["accounts", "admin", "answers", "jobs", "mcp", "teams"]
 
-_MODULES = {
-    "accounts": "opportune.accounts.feature",
-    "admin": "opportune.admin.feature",
-    "answers": "opportune.llm.answers.feature",
-    "jobs": "opportune.jobs.feature",
-    "mcp": "opportune.contrib.mcp.feature",
-    "teams": "opportune.contrib.teams.feature",
-}
+# Lazy, so that a site does not load features that it has not installed.
+__getattr__ = lazy_exports(
+    "opportune",
+    {
+        ".accounts.feature": ("accounts",),
+        ".admin.feature": ("admin",),
+        ".contrib.mcp.feature": ("mcp",),
+        ".contrib.teams.feature": ("teams",),
+        ".jobs.feature": ("jobs",),
+        ".llm.answers.feature": ("answers",),
+    },
+)
 
 CORE_FEATURES = (telemetry, mail, backup, doctor, search, llm, tools)
 """Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
@@ -113,11 +117,3 @@ async def running_process(services: Services) -> AsyncIterator[None]:
             if feature.process:
                 await stack.enter_async_context(feature.process(services))
         yield
-
-
-def __getattr__(name: str) -> Feature:
-    """Import a feature on first access, so that sites do not load features they have not installed."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    feature: Feature = getattr(import_module(_MODULES[name]), name)
-    return feature

@@ -5,8 +5,9 @@ The core is `users`, `sessions`, `tokens`, `groups`, `events`, `passwords`, `ema
 core, and the core imports no flow (import-linter checks the order).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.accounts.backends import auth_backends, get_user_manager
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from opportune.accounts.reauthentication.dependencies import ConfirmedUser
     from opportune.accounts.reauthentication.identity import reauthenticated
     from opportune.accounts.schemas import Email, Reauthentication, UserRead, UserUpdate
-    from opportune.accounts.sessions.cookies import sign_in as start_session
+    from opportune.accounts.sessions.cookies import start_session
     from opportune.accounts.tokens.service import create_access_token
     from opportune.accounts.users.deactivation import may_refuse_deactivation
     from opportune.accounts.users.manager import UserManager
@@ -67,38 +68,33 @@ __all__ = [
     "start_session",
 ]
 
-_PLACES = {
-    "backends": ("auth_backends", "get_user_manager"),
-    "users.deactivation": ("may_refuse_deactivation",),
-    "demo": ("demo_owner",),
-    "dependencies": (
-        "AccountCtx",
-        "AccountOwner",
-        "CurrentImpersonator",
-        "CurrentUser",
-        "OptionalUser",
-        "get_current_user",
-        "get_optional_user",
-        "needs_scope",
-    ),
-    "events.kinds": ("EventKind", "add_event_kind"),
-    "events.service": ("record_event",),
-    "groups.permissions": ("FORBIDDEN", "may", "read_grants"),
-    "users.manager": ("UserManager",),
-    "models": ("User", "UserBase"),
-    "reauthentication.dependencies": ("ConfirmedUser",),
-    "passwords.hashing": ("hash_password",),
-    "reauthentication.identity": ("reauthenticated",),
-    "schemas": ("Email", "Reauthentication", "UserRead", "UserUpdate"),
-    "sessions.cookies": ("sign_in",),
-    "tokens.service": ("create_access_token",),
-}
-_MODULES = {name: f"{__name__}.{module}" for module, names in _PLACES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name on first use, because the project's `User` is a subclass of this package's `UserBase`."""
-    source = {"start_session": "sign_in"}.get(name, name)
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[source]), source)
+# Lazy, because the project's `User` is a subclass of this package's `UserBase`.
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        ".backends": ("auth_backends", "get_user_manager"),
+        ".users.deactivation": ("may_refuse_deactivation",),
+        ".demo": ("demo_owner",),
+        ".dependencies": (
+            "AccountCtx",
+            "AccountOwner",
+            "CurrentImpersonator",
+            "CurrentUser",
+            "OptionalUser",
+            "get_current_user",
+            "get_optional_user",
+            "needs_scope",
+        ),
+        ".events.kinds": ("EventKind", "add_event_kind"),
+        ".events.service": ("record_event",),
+        ".groups.permissions": ("FORBIDDEN", "may", "read_grants"),
+        ".users.manager": ("UserManager",),
+        ".models": ("User", "UserBase"),
+        ".reauthentication.dependencies": ("ConfirmedUser",),
+        ".passwords.hashing": ("hash_password",),
+        ".reauthentication.identity": ("reauthenticated",),
+        ".schemas": ("Email", "Reauthentication", "UserRead", "UserUpdate"),
+        ".sessions.cookies": ("start_session",),
+        ".tokens.service": ("create_access_token",),
+    },
+)

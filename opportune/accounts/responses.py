@@ -79,7 +79,7 @@ def done(request: Request, page: str, message: str) -> Response:
 async def signed_in(
     request: Request, session: AsyncSession, user: User, response: Response, *, remember: bool = False
 ) -> Response:
-    await cookies.sign_in(session, user, request, response, remember=remember)
+    await cookies.start_session(session, user, request, response, remember=remember)
     return response
 
 

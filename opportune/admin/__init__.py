@@ -1,7 +1,8 @@
 """The admin at /admin: SQLAdmin with the forms, lists and rights of this framework."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.admin.accounts.users import UserAdmin
@@ -25,21 +26,16 @@ __all__ = [
     "session_of",
 ]
 
-_MODULES = {
-    "AdminForm": "opportune.admin.forms.admin_form",
-    "AdminView": "opportune.admin.views",
-    "FileColumn": "opportune.fields",
-    "ImageColumn": "opportune.fields",
-    "Inline": "opportune.admin.forms.inlines",
-    "UserAdmin": "opportune.admin.accounts.users",
-    "ValidationRefused": "opportune.admin.errors",
-    "selection_query": "opportune.admin.lists.actions",
-    "session_of": "opportune.admin.persistence.transactions",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: the start of a site needs the admin's address alone."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        ".forms.admin_form": ("AdminForm",),
+        ".views": ("AdminView",),
+        "opportune.fields": ("FileColumn", "ImageColumn"),
+        ".forms.inlines": ("Inline",),
+        ".accounts.users": ("UserAdmin",),
+        ".errors": ("ValidationRefused",),
+        ".lists.actions": ("selection_query",),
+        ".persistence.transactions": ("session_of",),
+    },
+)

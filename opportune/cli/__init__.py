@@ -1,7 +1,8 @@
 """The management command. Only the standard library is imported here: `oppman.py` runs before anything is installed."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.cli.output import print_json, print_table, progress, say, warn
@@ -11,10 +12,10 @@ if TYPE_CHECKING:
 __all__ = ["call_command", "in_transaction", "print_json", "print_table", "progress", "say", "warn"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{'transaction' if name == 'in_transaction' else 'output'}"), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {".output": ("print_json", "print_table", "progress", "say", "warn"), ".transaction": ("in_transaction",)},
+)
 
 
 def call_command(name: str, *arguments: object, settings: "Settings | None" = None, **options: Any) -> str:

@@ -1,7 +1,8 @@
 """Settings, secrets and the project's location. Lazy, since `oppman.py` runs before anything is installed."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.config.llm_models import EmbeddingModel, LlmModel
@@ -24,23 +25,12 @@ __all__ = [
     "unseal",
 ]
 
-_MODULES = {
-    "BaseSettings": "settings",
-    "EmbeddingModel": "llm_models",
-    "LlmModel": "llm_models",
-    "PROJECT": "project",
-    "Settings": "settings",
-    "derived_key": "signing",
-    "derived_keys": "signing",
-    "get_settings": "settings",
-    "installed_features": "project",
-    "seal": "signing",
-    "signer": "signing",
-    "unseal": "signing",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        ".settings": ("BaseSettings", "Settings", "get_settings"),
+        ".llm_models": ("EmbeddingModel", "LlmModel"),
+        ".project": ("PROJECT", "installed_features"),
+        ".signing": ("derived_key", "derived_keys", "seal", "signer", "unseal"),
+    },
+)

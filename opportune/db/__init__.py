@@ -1,7 +1,8 @@
 """Tables, sessions and databases: SQLite and PostgreSQL behind one interface."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.db.batches import delete_in_batches
@@ -75,62 +76,39 @@ __all__ = [
     "utc_now",
 ]
 
-_PLACES = {
-    "batches": ("delete_in_batches",),
-    "database": (
-        "Database",
-        "after_commit",
-        "before_commit",
-    ),
-    "drivers.sqlite_memory": ("MemoryDatabase",),
-    "errors": (
-        "explain",
-        "is_outage",
-    ),
-    "factory": ("open_database",),
-    "hooks": (
-        "Change",
-        "after_change",
-        "after_create",
-        "after_delete",
-        "before_change",
-        "before_create",
-        "before_delete",
-        "changes",
-        "has_hooks",
-    ),
-    "loading": ("load",),
-    "model": (
-        "MAX_ID",
-        "BigId",
-        "Model",
-        "ModelBase",
-        "RowId",
-        "utc_now",
-    ),
-    "native_type": ("NativeType",),
-    "partial_index": ("PartialIndex",),
-    "references": ("Reference",),
-    "sessions.context": (
-        "Context",
-        "ReadonlyContext",
-    ),
-    "sessions.dependencies": (
-        "DatabaseDependency",
-        "ReadonlyCtx",
-        "ReadSession",
-        "RWCtx",
-        "WriteSession",
-        "context_dependency",
-    ),
-    "url.database_url": ("DatabaseURL",),
-}
-_MODULES = {name: f"{__name__}.{module}" for module, names in _PLACES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: who only looks for migrations needs no models, no FastAPI and no event loop."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
-    return value
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        ".batches": ("delete_in_batches",),
+        ".database": ("Database", "after_commit", "before_commit"),
+        ".drivers.sqlite_memory": ("MemoryDatabase",),
+        ".errors": ("explain", "is_outage"),
+        ".factory": ("open_database",),
+        ".hooks": (
+            "Change",
+            "after_change",
+            "after_create",
+            "after_delete",
+            "before_change",
+            "before_create",
+            "before_delete",
+            "changes",
+            "has_hooks",
+        ),
+        ".loading": ("load",),
+        ".model": ("MAX_ID", "BigId", "Model", "ModelBase", "RowId", "utc_now"),
+        ".native_type": ("NativeType",),
+        ".partial_index": ("PartialIndex",),
+        ".references": ("Reference",),
+        ".sessions.context": ("Context", "ReadonlyContext"),
+        ".sessions.dependencies": (
+            "DatabaseDependency",
+            "ReadonlyCtx",
+            "ReadSession",
+            "RWCtx",
+            "WriteSession",
+            "context_dependency",
+        ),
+        ".url.database_url": ("DatabaseURL",),
+    },
+)

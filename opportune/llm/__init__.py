@@ -1,7 +1,6 @@
 """Language models: one small interface, any OpenAI-compatible endpoint, a small model on this machine."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
 from opportune.llm.documents import (
@@ -33,6 +32,7 @@ from opportune.llm.providers.provider import (
     ToolSchema,
     estimate_tokens,
 )
+from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.llm.answers.attachments import SentFile, delete_attachments, find_attachments, stored_attachments
@@ -101,23 +101,17 @@ __all__ = [
     "stored_attachments",
 ]
 
-_PLACES = {
-    "attachments": ("SentFile", "delete_attachments", "find_attachments", "stored_attachments"),
-    "dependencies": ("Answers",),
-    "events": ("AnswerStream", "answer_gone", "parse_event_id"),
-    "hooks": ("after_answer",),
-    "question": ("FileQuestionForm", "QuestionForm", "ask_by_form"),
-    "manager": ("AnswerManager",),
-    "models": ("Answer", "AnswerAttachment", "AnswerStatus"),
-    "errors": ("AnswerRunning", "TooManyAnswers"),
-    "shown": ("ShownAnswer", "show_answer"),
-}
-_MODULES = {name: f"opportune.llm.answers.{module}" for module, names in _PLACES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: answers have tables and know who asks, a call of the model needs neither."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
-    return value
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        ".answers.attachments": ("SentFile", "delete_attachments", "find_attachments", "stored_attachments"),
+        ".answers.dependencies": ("Answers",),
+        ".answers.events": ("AnswerStream", "answer_gone", "parse_event_id"),
+        ".answers.hooks": ("after_answer",),
+        ".answers.question": ("FileQuestionForm", "QuestionForm", "ask_by_form"),
+        ".answers.manager": ("AnswerManager",),
+        ".answers.models": ("Answer", "AnswerAttachment", "AnswerStatus"),
+        ".answers.errors": ("AnswerRunning", "TooManyAnswers"),
+        ".answers.shown": ("ShownAnswer", "show_answer"),
+    },
+)

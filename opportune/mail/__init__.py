@@ -1,11 +1,11 @@
 """Mail: text and HTML from templates, sent as a job after the change that it tells of is committed."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opportune.mail.delivery import enqueue_email, send_email
 from opportune.mail.email import EmailMessage, render_email
 from opportune.mail.errors import DeliveryError, InvalidEmailError
+from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.mail.https import APIAnswer, HTTPSTransport
@@ -23,12 +23,10 @@ __all__ = [
     "send_email",
 ]
 
-_MODULES = {"APIAnswer": "https", "HTTPSTransport": "https", "MessageParts": "parts"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: most sites have no provider of their own."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    return value
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        ".https": ("APIAnswer", "HTTPSTransport"),
+        ".parts": ("MessageParts",),
+    },
+)

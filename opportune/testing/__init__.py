@@ -3,8 +3,9 @@
 Each is imported when it is first asked for: the plugin is imported in processes that need none of them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.cli import call_command
@@ -40,19 +41,23 @@ __all__ = [
     "upload",
 ]
 
-MODULES = {
-    "Make": "opportune.testing.rows",
-    "RecordedJobs": "opportune.testing.recorded_jobs",
-    "call_command": "opportune.cli",
-    "counted_statements": "opportune.testing.statements",
-    "make_team": "opportune.testing.teams",
-    "picture": "opportune.testing.uploads",
-    "upload": "opportune.testing.uploads",
-}
-"""Where they are, but for those of `factories`."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(MODULES.get(name, "opportune.testing.factories")), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        ".rows": ("Make",),
+        ".recorded_jobs": ("RecordedJobs",),
+        "opportune.cli": ("call_command",),
+        ".statements": ("counted_statements",),
+        ".teams": ("make_team",),
+        ".uploads": ("picture", "upload"),
+        ".factories": (
+            "PASSWORD",
+            "grant",
+            "make_token",
+            "make_user",
+            "sign_in",
+            "sign_in_browser",
+            "signed_in_client",
+        ),
+    },
+)

@@ -27,7 +27,7 @@ def read_session_token(request: HTTPConnection) -> str | None:
     return request.cookies.get(cookie_name(request.app.state.settings))
 
 
-async def sign_in(
+async def start_session(
     session: AsyncSession, user: User, request: Request, response: Response, *, remember: bool = False
 ) -> None:
     """Start a session, trust this device, and notify the project's `UserManager`."""

@@ -42,7 +42,7 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
         return await _without_link(request)
     if user := await _create(context.session, form):
         response = RedirectResponse(await _next_page(request), 303)
-        await cookies.sign_in(context.session, user, request, response)
+        await cookies.start_session(context.session, user, request, response)
         await confirm_sessions(context.session, user)  # who has just chosen the password need not type it again
         flash(request, "You are this site's first superuser. Welcome!")
         return response

@@ -1,0 +1,21 @@
+"""Exports of a package that are imported on first access.
+
+For packages that a command or a worker imports without needing all of their modules, and for `opportune.accounts`,
+whose user model belongs to the project and imports the package itself.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+
+def lazy_exports(package: str, names_by_module: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a package. Its modules are named relative to it, with a leading dot."""
+    modules = {name: module for module, names in names_by_module.items() for name in names}
+
+    def import_export(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(modules[name], package), name)
+
+    return import_export
