@@ -65,70 +65,38 @@ def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[s
         yield method, f"/admin/{model.words['identity']}/{path}", (SIGN_IN, "403", "403", "403", answer)
     pages, api, one = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
     refused = "422" if any(each.is_required for each in model.fields) else "303"
-    if model.is_of_team:
-        yield from _rows_of_team(model, refused, by_hand=by_hand)
-        return
-    yield "GET", api, _all(model.read, "401", "200")
-    yield "POST", api, _sent(model.write)
-    yield "GET", f"{api}/{one}", _one(model.read, "401", "200")
-    yield "PATCH", f"{api}/{one}", _sent(model.write)
-    yield "DELETE", f"{api}/{one}", _one(model.write, "401", "204")
-    yield "GET", pages, _all(model.read, SIGN_IN, "200")
-    yield "GET", f"{pages}/new", _all(model.write, SIGN_IN, "200")
-    yield "POST", f"{pages}/new", _all(model.write, SIGN_IN, refused)
-    if not by_hand:
-        yield "GET", f"{pages}/new/choices", ("404" if model.read == "anyone" else SIGN_IN, *["404"] * 4)
-    yield "GET", f"{pages}/{one}", _one(model.read, SIGN_IN, "200")
-    for path, answer in (("edit", refused), ("delete", "303")):
-        yield "GET", f"{pages}/{one}/{path}", _one(model.write, SIGN_IN, "200")
-        yield "POST", f"{pages}/{one}/{path}", _one(model.write, SIGN_IN, answer)
+    finder = model.read if model.is_of_team or model.read == "anyone" else "signed-in"
+    rows = [
+        ("GET", api, "200", model.read),
+        ("POST", api, "422", model.write),
+        ("GET", f"{api}/{one}", "200", model.read),
+        ("PATCH", f"{api}/{one}", "422", model.write),
+        ("DELETE", f"{api}/{one}", "204", model.write),
+        ("GET", pages, "200", model.read),
+        ("GET", f"{pages}/new", "200", model.write),
+        ("POST", f"{pages}/new", refused, model.write),
+        *([] if by_hand else [("GET", f"{pages}/new/choices", "404", finder)]),
+        ("GET", f"{pages}/{one}", "200", model.read),
+        ("GET", f"{pages}/{one}/edit", "200", model.write),
+        ("POST", f"{pages}/{one}/edit", refused, model.write),
+        ("GET", f"{pages}/{one}/delete", "200", model.write),
+        ("POST", f"{pages}/{one}/delete", "303", model.write),
+    ]
+    for method, path, answer, access in rows:
+        yield method, path, _answers(model, method, path, answer, access)
 
 
-def _rows_of_team(model: NewModel, refused: str, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Of the roles only the owner is in a team."""
-    pages, api, one = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
-    answers = {
-        ("GET", api): ("200", model.read),
-        ("POST", api): ("422", model.write),
-        ("GET", f"{api}/{one}"): ("200", model.read),
-        ("PATCH", f"{api}/{one}"): ("422", model.write),
-        ("DELETE", f"{api}/{one}"): ("204", model.write),
-        ("GET", pages): ("200", model.read),
-        ("GET", f"{pages}/new"): ("200", model.write),
-        ("POST", f"{pages}/new"): (refused, model.write),
-        **({} if by_hand else {("GET", f"{pages}/new/choices"): ("404", model.read)}),
-        ("GET", f"{pages}/{one}"): ("200", model.read),
-        ("GET", f"{pages}/{one}/edit"): ("200", model.write),
-        ("POST", f"{pages}/{one}/edit"): (refused, model.write),
-        ("GET", f"{pages}/{one}/delete"): ("200", model.write),
-        ("POST", f"{pages}/{one}/delete"): ("303", model.write),
-    }
-    for (method, path), (answer, access) in answers.items():
-        is_api = path.startswith("/api/")
-        stranger, teamless = ("401", "403") if is_api else (SIGN_IN, "303")
-        if access == "owner":
-            yield method, path, (stranger, teamless, answer, teamless, teamless)
-        else:
-            yield method, path, _all(access, stranger, answer)
-
-
-def _sent(access: str) -> tuple[str, ...]:
-    """What the API answers to nothing at all, which is looked at before it is asked who may."""
-    return ("422" if access == "anyone" else "401", *["422"] * 4)
-
-
-def _all(access: str, stranger: str, answer: str) -> tuple[str, ...]:
-    """What each role is told where no row is named."""
-    match access:
-        case "anyone":
-            return (answer,) * 5
-        case "permitted":
-            return (stranger, "403", "403", "403", answer)
-    return (stranger, *[answer] * 4)
-
-
-def _one(access: str, stranger: str, answer: str) -> tuple[str, ...]:
-    """The same for a row, which is the owner's where rows have one."""
-    if access != "owner":
-        return _all(access, stranger, answer)
-    return (stranger, "404", answer, "404", "404")
+def _answers(model: NewModel, method: str, path: str, answer: str, access: str) -> tuple[str, ...]:
+    """Responses to each role. `answer` is for those with access."""
+    is_api = path.startswith("/api/")
+    stranger = "401" if is_api else SIGN_IN
+    if access == "owner" and model.is_of_team:  # of the roles only the owner is in a team
+        teamless = "403" if is_api else "303"
+        return (stranger, teamless, answer, teamless, teamless)
+    if is_api and method in ("POST", "PATCH") and not model.is_of_team:  # an empty body is refused before the user
+        return ("422" if access == "anyone" else "401", *["422"] * 4)
+    if access == "owner" and f"{{{model.key}}}" in path:
+        return (stranger, "404", answer, "404", "404")
+    if access == "anyone":
+        return (answer,) * 5
+    return (stranger, *["403" if access == "permitted" else answer] * 3, answer)

@@ -6,7 +6,8 @@ import keyword
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -220,7 +221,9 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
     for file, addition in additions.items():
         _change(texts, folder / file, partial(merged, addition=addition))
     entries = entries_of(model, request, router)
-    if "personal_data" in entries and not _takes_owner(texts, folder / "feature.py"):
+    with _refusing(texts, folder / "feature.py"):
+        takes = takes_owner(texts[folder / "feature.py"])
+    if "personal_data" in entries and not takes:
         del entries["personal_data"]
         columns = ", ".join(f"{model.name}.{column}" for column in model.personal_columns)
         texts.by_hand.append(f"the owners of its personal data: {columns}")
@@ -241,20 +244,19 @@ def _read(texts: _Texts, path: Path) -> Source:
     return read_source(texts[path], texts.shown(path))
 
 
-def _takes_owner(texts: _Texts, path: Path) -> bool:
+@contextmanager
+def _refusing(texts: _Texts, path: Path) -> Iterator[None]:
+    """Turn what a file lacks into an OperatorError."""
     _read(texts, path)
     try:
-        return takes_owner(texts[path])
+        yield
     except NotAsExpected as error:
         raise OperatorError(f"{texts.shown(path)} {error}. Nothing was changed.") from error
 
 
 def _change(texts: _Texts, path: Path, change: Callable[[str], str]) -> None:
-    _read(texts, path)
-    try:
+    with _refusing(texts, path):
         texts[path] = change(texts[path])
-    except NotAsExpected as error:
-        raise OperatorError(f"{texts.shown(path)} {error}. Nothing was changed.") from error
 
 
 def words_of(model: NewModel, file: str, router: str) -> dict[str, str]:

@@ -2,59 +2,52 @@
 
 import ast
 
+from opportune.cli.scaffold.module_imports import with_imports
 from opportune.config.project import PACKAGE
 from opportune.errors import OperatorError
 
 INSTALLED = f"{PACKAGE}/installed.py"
+FRAMEWORK_FEATURES = "opportune.features"
 
 
 def with_feature(source: str, name: str) -> str:
     """Add an import in its place, and an entry at the end.
 
     Raises:
-        OperatorError: the list is not written as it was when the project began.
+        OperatorError: there is no tuple `INSTALLED` to change.
     """
-    features, imports = _parts(source)
+    features, _ = _parts(source)
     lines = source.splitlines()
-    lines[features.lineno - 1 : features.end_lineno] = _with_entry(_one_each(lines, features), name)
-    module = f"{PACKAGE}.{name}.feature"
-    before = [node.end_lineno or 0 for node in imports if (node.module or "") < module]
-    lines.insert(before[-1] if before else imports[0].lineno - 1, f"from {module} import {name}")
-    return "\n".join(lines) + "\n"
+    entries = _entries(lines, features)
+    lines[features.lineno - 1 : features.end_lineno] = [*entries[:-1], f"    {name},", entries[-1]]
+    return with_imports("\n".join(lines) + "\n", {f"{PACKAGE}.{name}.feature": {name}})
 
 
 def without_feature(source: str, name: str) -> str:
-    """Take its import out, and its entry.
+    """Remove a feature of the project or of the framework: its import, and its entry.
 
     Raises:
         OperatorError: as above.
     """
     features, imports = _parts(source)
-    own = [node for node in imports if (node.module or "").startswith(f"{PACKAGE}.{name}.")]
-    called = {alias.asname or alias.name for node in own for alias in node.names}
-    lines = source.splitlines()
-    entries = [line for line in _one_each(lines, features) if line.partition("#")[0].strip().rstrip(",") not in called]
-    lines[features.lineno - 1 : features.end_lineno] = entries
-    for node in reversed(own):
-        del lines[node.lineno - 1 : node.end_lineno]
+    lines, removed = source.splitlines(), set()
+    kept = {node: [alias for alias in node.names if not _is_of(node, alias, name)] for node in imports}
+    for node, aliases in kept.items():
+        removed |= {alias.asname or alias.name for alias in node.names if alias not in aliases}
+    entries = _entries(lines, features)
+    lines[features.lineno - 1 : features.end_lineno] = [
+        line for line in entries if line.partition("#")[0].strip().rstrip(",") not in removed
+    ]
+    for node, aliases in reversed(kept.items()):
+        if len(aliases) < len(node.names):
+            rest = ast.ImportFrom(node.module, aliases, 0)
+            lines[node.lineno - 1 : node.end_lineno] = [ast.unparse(rest)] if aliases else []
     return "\n".join(lines) + "\n"
 
 
-def without_framework_feature(source: str, name: str) -> str:
-    """Take a feature of `opportune.features` out of the imports, and its entry.
-
-    Raises:
-        OperatorError: as above.
-    """
-    features, imports = _parts(source)
-    lines = source.splitlines()
-    entries = [line for line in _one_each(lines, features) if line.partition("#")[0].strip().rstrip(",") != name]
-    lines[features.lineno - 1 : features.end_lineno] = entries
-    for node in imports:
-        if node.module == "opportune.features":
-            node.names = [alias for alias in node.names if alias.name != name]
-            lines[node.lineno - 1 : node.end_lineno] = [ast.unparse(node)]
-    return "\n".join(lines) + "\n"
+def _is_of(node: ast.ImportFrom, alias: ast.alias, name: str) -> bool:
+    module = node.module or ""
+    return module.startswith(f"{PACKAGE}.{name}.") or (module == FRAMEWORK_FEATURES and alias.name == name)
 
 
 def _parts(source: str) -> tuple[ast.Tuple, list[ast.ImportFrom]]:
@@ -66,13 +59,9 @@ def _parts(source: str) -> tuple[ast.Tuple, list[ast.ImportFrom]]:
     return features, imports
 
 
-def _one_each(lines: list[str], features: ast.Tuple) -> list[str]:
-    """The lines of the tuple, an entry on each."""
+def _entries(lines: list[str], features: ast.Tuple) -> list[str]:
+    """Return the lines of the tuple, with an entry on each."""
     old = lines[features.lineno - 1 : features.end_lineno]
     if len(old) > 1:
         return old
     return [old[0][: features.col_offset] + "(", *(f"    {ast.unparse(entry)}," for entry in features.elts), ")"]
-
-
-def _with_entry(lines: list[str], name: str) -> list[str]:
-    return [*lines[:-1], f"    {name},", lines[-1]]

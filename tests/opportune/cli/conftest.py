@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 
-from opportune.cli.scaffold.installed import without_feature, without_framework_feature
+from opportune.cli.scaffold.installed import without_feature
 from opportune.config.project import PROJECT, USERS
 from opportune.testing.commands import Oppman, Outcome, oppman
 from tests.opportune.cli.command_server import MODULES, RunCommand, command_server, link
@@ -103,7 +103,7 @@ def install_only(folder: Path, *names: str) -> None:
     installed = folder / "app/installed.py"
     text = installed.read_text(encoding="utf-8")
     for name in {*re.findall(r"^    (\w+),$", text, re.MULTILINE)} - {*NEEDED, *names}:
-        text = without_framework_feature(without_feature(text, name), name)
+        text = without_feature(text, name)
     installed.write_text(text, encoding="utf-8")
 
 

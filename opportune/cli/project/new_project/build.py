@@ -13,7 +13,7 @@ from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.examples import OF_FRAMEWORK, examples
 from opportune.cli.project.new_project.rendering import render_files
 from opportune.cli.project.release import record_release
-from opportune.cli.scaffold.installed import INSTALLED, without_framework_feature
+from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.cli.scaffold.removal import Removal
 from opportune.config.project import PACKAGE, PROJECT
 from opportune.errors import OperatorError
@@ -102,7 +102,7 @@ def _leave_out(example: str, folder: Path) -> None:
         Removal(example, folder).carry_out()
         return
     installed = folder / INSTALLED
-    text = without_framework_feature(installed.read_text(encoding="utf-8"), example)
+    text = without_feature(installed.read_text(encoding="utf-8"), example)
     installed.write_text(text, encoding="utf-8", newline="\n")
 
 
