@@ -1,8 +1,11 @@
-import opportune.admin.shipped_groups  # noqa: F401 - `migrate` makes these groups
 from opportune.admin.heartbeat import report_late_jobs, watch_jobs
 from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry
+from opportune.admin.shipped_groups import shipped_group_statements
+from opportune.db.migrations.post_migrate import post_migrate
 from opportune.feature import Feature
+
+post_migrate(shipped_group_statements)
 
 admin = Feature(
     name="admin",

@@ -93,8 +93,7 @@ def _names(option: str, wishes: Any) -> Iterator[str]:
         wishes = [*wishes.keys(), *wishes.values()]
     elif option == "column_default_sort" and not isinstance(wishes, list):
         wishes = [wishes]
-    for wish in wishes:
-        wish = wish[0] if isinstance(wish, tuple) else wish  # noqa: PLW2901 - a name and its direction
+    for wish in (each[0] if isinstance(each, tuple) else each for each in wishes):
         if isinstance(wish, str) or (hasattr(wish, "key") and not hasattr(wish, "parameter_name")):
             yield wish if isinstance(wish, str) else str(wish.key)
 

@@ -1,4 +1,4 @@
-"""Groups that features ship: `migrate` gives each grant once, and what people change in the admin stays."""
+"""Groups that features ship. `migrate` makes each grant once; later changes in the admin are kept."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -9,14 +9,12 @@ from sqlmodel import col
 from opportune.accounts.models import Grant, Group, ShippedGrant
 from opportune.admin.permissions import Permissions
 from opportune.config.project import installed_features
-from opportune.db.migrations.post_migrate import post_migrate
 
 TABLE = ShippedGrant.__table__  # type: ignore[attr-defined]  # SQLModel's
 
 
-@post_migrate
-def due(connection: Connection) -> list[Executable]:
-    """The statements that give what was never given."""
+def shipped_group_statements(connection: Connection) -> list[Executable]:
+    """Return the statements that make groups and grants which were never made before."""
     features = installed_features()
     if not any(feature.groups for feature in features) or not inspect(connection).has_table(TABLE.name):
         return []
@@ -25,7 +23,7 @@ def due(connection: Connection) -> list[Executable]:
 
 
 def statements(connection: Connection, shipped: Mapping[str, AbstractSet[tuple[str, str]]]) -> Iterator[Executable]:
-    """A group that was shipped and is not there any more was deleted or renamed: it does not come again."""
+    """Yield the statements. A shipped group that no longer exists was deleted or renamed, and is not made again."""
     columns = TABLE.c.group_name, TABLE.c.identity, TABLE.c.action
     given = {(name, identity, action) for name, identity, action in connection.execute(select(*columns))}
     known = {name for name, _, _ in given}

@@ -1,0 +1,76 @@
+"""Panels, operations and lights that a feature adds to the pages of the admin."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.feature import AdminPanel, Feature, HealthLight
+from opportune.web.rendering.template_errors import missing_parts
+from tests.opportune.admin.operations.pages import PAGE, entries, said
+
+pytestmark = pytest.mark.database("sqlite")
+
+EXAMINE = "doctor/admin_operations.html"
+
+
+def add(app: FastAPI, **declared: Any) -> None:
+    app.state.features = [*app.state.features, Feature(name="stars", summary="", **declared)]
+
+
+async def show(_request: Request) -> dict[str, str]:
+    return {}
+
+
+async def hide(_request: Request) -> None:
+    return None
+
+
+async def test_a_panel_is_shown_on_the_dashboard(app: FastAPI, admin: AsyncClient) -> None:
+    assert "Examine the database" not in (await admin.get("/admin/")).text
+    add(app, admin_panels=[AdminPanel("dashboard", EXAMINE, show)])
+    assert "Examine the database" in (await admin.get("/admin/")).text
+
+
+async def test_a_panel_without_context_is_left_out(app: FastAPI, admin: AsyncClient) -> None:
+    add(app, admin_panels=[AdminPanel("dashboard", EXAMINE, hide)])
+    assert "Examine the database" not in (await admin.get("/admin/")).text
+
+
+async def test_staff_see_no_panel(app: FastAPI, staff_client: AsyncClient) -> None:
+    add(app, admin_panels=[AdminPanel("dashboard", EXAMINE, show)])
+    assert "Examine the database" not in (await staff_client.get("/admin/")).text
+
+
+def test_a_panel_without_template_is_reported() -> None:
+    feature = Feature(name="stars", summary="", admin_panels=[AdminPanel("dashboard", "stars/none.html")])
+    assert list(missing_parts([feature])) == ["Feature('stars'): there is no template stars/none.html."]
+
+
+async def test_an_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncClient) -> None:
+    async def count(_session: AsyncSession, _request: Request) -> str:
+        return "Counted: 7 stars."
+
+    add(app, admin_operations={"count-stars": count})
+    await operator.post(f"{PAGE}/do/count-stars")
+    assert await said(operator) == "Counted: 7 stars."
+    assert ("count-stars", "Counted: 7 stars.") in await entries(app)
+
+
+async def lights(_app: FastAPI) -> list[HealthLight]:
+    return [HealthLight("Stars", "all shine")]
+
+
+async def test_a_light_joins_an_existing_heading(app: FastAPI, admin: AsyncClient) -> None:
+    add(app, status={"Database": lights})
+    page = (await admin.get("/admin/status")).text
+    assert page.index(">Database</h2>") < page.index("all shine") < page.index(">Jobs, mail and backups</h2>")
+
+
+async def test_a_new_heading_comes_last(app: FastAPI, admin: AsyncClient) -> None:
+    add(app, status={"Sky": lights})
+    page = (await admin.get("/admin/status")).text
+    assert page.index(">Language models</h2>") < page.index(">Sky</h2>") < page.index("all shine")
