@@ -99,8 +99,8 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
         yield "check", f"{check.__module__}.{getattr(check, '__qualname__', check)}", check.__module__
     for name, helper in (*feature.template_filters.items(), *feature.template_globals.items()):
         yield "filter or global", name, getattr(helper, "__module__", "")
-    for label in feature.operations:
-        yield "operation", label, f"{feature.name}.feature"
+    for name in (*feature.operations, *feature.admin_operations):
+        yield "operation", name, f"{feature.name}.feature"
     for prefix, routers in (("/api/v1", feature.api), ("", feature.pages)):
         for route in chain.from_iterable(router.routes for router in several(routers)):
             if isinstance(route, APIRoute):

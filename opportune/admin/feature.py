@@ -1,4 +1,3 @@
-from opportune.admin.heartbeat import report_late_jobs, watch_jobs
 from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry
 from opportune.admin.shipped_groups import shipped_group_statements
@@ -12,5 +11,4 @@ admin = Feature(
     summary="The admin site and its log of changes.",
     models=(AuditEntry,),
     hooks=RECORDING,
-    jobs=(watch_jobs, report_late_jobs),
 )

@@ -67,6 +67,7 @@ def notes(**registered: Any) -> Feature:
             {"operations": {"Tidy up": tidy()}},
             "operation Tidy up",
         ),
+        ({"admin_operations": {"shout": shout}}, {"admin_operations": {"shout": shout}}, "operation shout"),
     ],
 )
 def test_double_registration_is_one_line(first: Any, second: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The first page of the admin: what there is, what came in lately, how the site is and what was done here."""
+"""The dashboard of the admin: models with their row counts, charts, health, and recent actions."""
 
 import platform
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ Card = tuple[View, int]
 
 
 class Dashboard:
-    """Shows nobody more than they may list."""
+    """Shows only models that the user may list."""
 
     def __init__(self, app: FastAPI, site: Site) -> None:
         self._features = app.state.features
@@ -58,7 +58,7 @@ class Dashboard:
         return [(entry, action_label(entry, view), model_label(entry, view)) for entry, view in views]
 
     async def _groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
-        """Each group of the menu with its models and how many rows they have, all counted by one query."""
+        """Return the groups of the menu with their models and row counts, all counted by one query."""
         views = [view for view in self._site.views if view.is_model and self._is_listed(view, request)]
         queries = [view.count_query(request).scalar_subquery() for view in views]
         numbers = (await session.execute(select(*queries))).one() if queries else ()

@@ -1,4 +1,4 @@
-"""What a superuser sees of the site's condition."""
+"""Lights of the dashboard: database, migrations, jobs, files and mail."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from opportune.storage import Storage
 from opportune.web.health import health_check_of
 
 STORAGE_TIMEOUT_SECONDS = 4
-"""Seconds for a place of files that is somewhere else."""
+"""Timeout for a storage on another machine."""
 
 JOBS: dict[str, str] = {
     "worker": "done by a worker",
@@ -31,7 +31,7 @@ JOBS: dict[str, str] = {
 
 
 class Health:
-    """Looks after the parts one by one; none that is away keeps the others from being told."""
+    """Checks the parts one by one. A part that is away does not hide the others."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
@@ -39,9 +39,9 @@ class Health:
         self._tree: TTLCache[MigrationGraph] = TTLCache()
 
     async def signs(self) -> list[HealthLight]:
-        files = self._files.get("files", self._look_after_files)
-        database, found = await asyncio.gather(self._database(), files)
-        return [*database, found, self._mail()]
+        files = self._files.get("files", self._check_files)
+        database, files_light = await asyncio.gather(self._database(), files)
+        return [*database, files_light, self._mail()]
 
     async def _database(self) -> list[HealthLight]:
         failures = await health_check_of(self.app).failures()
@@ -54,22 +54,22 @@ class Health:
             gone = HealthLight("Replica", "is away: the database itself is read", "fault")
             signs.append(gone if "reader" in failures else HealthLight("Replica", "answers"))
         try:
-            return [*signs, *await self._kept_there()]
-        except OperatorError as error:  # of a file that is no migration
+            return [*signs, *await self._database_contents()]
+        except OperatorError as error:  # a file in the folder is not a migration
             return [*signs, HealthLight("Migrations", str(error), "fault")]
         except (DBAPIError, PoolTimeoutError) as error:
             if not is_outage(error):
                 raise
             return [*signs, HealthLight("Tables", explain(error, self.app.state.database.url), "fault")]
 
-    async def _kept_there(self) -> list[HealthLight]:
-        """What the database tells about the rest."""
+    async def _database_contents(self) -> list[HealthLight]:
+        """Return the lights that are read from the database."""
         graph = await self._tree.get("graph", self._read_tree)
         async with self.app.state.database.reader(fresh=True) as session:
             rows = await (await session.connection()).run_sync(recorded_revisions)
             numbers = await management.counts(session)
             outage = await read_outage(session)
-        lights = [_of_migrations(graph.pending(rows)), _of_jobs(numbers, self.app.state.settings.jobs)]
+        lights = [_migrations_light(graph.pending(rows)), _jobs_light(numbers, self.app.state.settings.jobs)]
         if outage:
             lights.append(HealthLight("E-mails waiting", str(outage), "fault", "/admin/status"))
         return lights
@@ -77,7 +77,7 @@ class Health:
     async def _read_tree(self) -> MigrationGraph:
         return await asyncio.to_thread(MigrationGraph, [feature.name for feature in self.app.state.features])
 
-    async def _look_after_files(self) -> HealthLight:
+    async def _check_files(self) -> HealthLight:
         storage: Storage = self.app.state.storage
         try:
             async with asyncio.timeout(STORAGE_TIMEOUT_SECONDS):
@@ -96,7 +96,7 @@ class Health:
         return HealthLight("Mail", f"goes to {transport.name}")
 
 
-def _of_migrations(pending: Sequence[Migration]) -> HealthLight:
+def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
     if not pending:
         return HealthLight("Migrations", "all applied")
     return HealthLight(
@@ -104,7 +104,7 @@ def _of_migrations(pending: Sequence[Migration]) -> HealthLight:
     )
 
 
-def _of_jobs(numbers: Mapping[JobState, int], who: str) -> HealthLight:
+def _jobs_light(numbers: Mapping[JobState, int], who: str) -> HealthLight:
     waiting, failed = numbers[JobState.WAITING], numbers[JobState.FAILED]
     words = ", ".join(filter(None, (f"{waiting:,} waiting", f"{failed:,} failed", JOBS.get(who))))
     is_stuck = bool(waiting) and who == "off"

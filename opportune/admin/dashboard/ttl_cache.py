@@ -1,4 +1,4 @@
-"""What is looked up once a minute, however many look at the page that shows it."""
+"""A cache for values of a page, refreshed once a minute."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -10,13 +10,13 @@ TTL_SECONDS = 60
 
 
 class TTLCache(Generic[T]):
-    """Values by key, each as it was within the last minute in this process."""
+    """Values by key, at most one minute old, in this process."""
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[float, T]] = {}
 
-    async def get(self, key: str, find: Callable[[], Awaitable[T]]) -> T:
-        found = self._values.get(key)
-        if found is None or time.monotonic() - found[0] > TTL_SECONDS:
-            found = self._values[key] = time.monotonic(), await find()
-        return found[1]
+    async def get(self, key: str, read: Callable[[], Awaitable[T]]) -> T:
+        entry = self._values.get(key)
+        if entry is None or time.monotonic() - entry[0] > TTL_SECONDS:
+            entry = self._values[key] = time.monotonic(), await read()
+        return entry[1]

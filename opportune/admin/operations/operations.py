@@ -40,16 +40,16 @@ async def run_operation(request: Request, name: str, sent: FormData) -> str:
     """
     if change := _changes(request.app).get(name) or _queueing(request, name):
         async with request.app.state.database.writer() as session:
-            said = await change(session, request)
-            audit.record(session, request, name, IDENTITY, title=said)
-        return said
+            message = await change(session, request)
+            audit.record(session, request, name, IDENTITY, title=message)
+        return message
     try:
-        said = await ACTS[name](request, sent)
+        message = await ACTS[name](request, sent)
     except OperatorError as error:
         await record_operation(request, name, f"Failed: {error}")
         raise
-    await record_operation(request, name, said)
-    return said
+    await record_operation(request, name, message)
+    return message
 
 
 def has_operation(app: FastAPI, name: str) -> bool:
@@ -79,9 +79,9 @@ def _queueing(request: Request, name: str) -> Change | None:
     return queue
 
 
-async def record_operation(request: Request, name: str, said: str) -> None:
+async def record_operation(request: Request, name: str, message: str) -> None:
     async with request.app.state.database.writer() as session:
-        audit.record(session, request, name, IDENTITY, title=said)
+        audit.record(session, request, name, IDENTITY, title=message)
 
 
 async def retry_failed(session: AsyncSession, request: Request) -> str:

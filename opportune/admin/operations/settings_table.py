@@ -1,4 +1,4 @@
-"""The settings as a superuser may see them: no secret among them."""
+"""All settings with their source and without secrets, for superusers and commands."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 
 SECRET_NAME = re.compile(r"(?:^|_)(?:key|password|secret|token)$")
-# Each address in the words of who understands it: a password may stand at more places than one.
+# Each address as its parser describes it: a password can be in more than one place.
 ADDRESSES: dict[str, Callable[[Settings], object]] = {
     "mail_url": lambda settings: transport_for(settings).name,
     "storage_url": lambda settings: getattr(place := parse_storage_url(settings), "label", place),
@@ -37,10 +37,10 @@ class ShownSetting:
     value: str
     source: str
     is_secret: bool
-    """Whether it is only told whether there is one."""
+    """Whether only the presence of a value is shown."""
     default: str = ""
     differs: bool = False
-    """Whether somebody gave it another value than its default."""
+    """Whether the value differs from the default."""
 
 
 def shown_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[ShownSetting]:
@@ -65,7 +65,7 @@ def shown_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iter
 
 
 def _is_secret(name: str, value: object) -> bool:
-    """Features may keep a secret in a plain `str`."""
+    """Features may declare a secret as a plain `str`."""
     is_plain = isinstance(value, str) and SECRET_NAME.search(name) is not None
     return (is_plain or isinstance(value, SecretStr)) and _reader(name) is None
 
@@ -87,7 +87,7 @@ def _reader(name: str) -> Callable[[Any], object] | None:
 
 
 def _redacted(settings: BaseSettings, name: str) -> str:
-    """An address without its secrets, or of a secret that it is there."""
+    """Return an address without its secrets, or "set" for another secret."""
     read = _reader(name)
     try:
         return str(read(settings)) if read else "set"
@@ -96,7 +96,7 @@ def _redacted(settings: BaseSettings, name: str) -> str:
 
 
 def _without_user(text: str) -> str:
-    """An address may hold a password, a name before it or a key behind it."""
+    """Remove user name, password, query and fragment from an address."""
     if "://" not in text:
         return text
     parts = urlsplit(text)
@@ -104,7 +104,7 @@ def _without_user(text: str) -> str:
 
 
 def _secrets_at_aws(secrets_from: str, names: Sequence[str]) -> set[str]:
-    """What the secrets hold, which were fetched when the settings were read."""
+    """Return the names in the secrets, which were fetched when the settings were read."""
     with suppress(SettingsError):
         return set(settings_in(secrets_from, names))
     return set()

@@ -12,7 +12,7 @@ from opportune.runtime.counts import lasted, sized
 
 SLOW_MILLISECONDS = 100
 ROUND_TRIPS = 3
-"""The fastest counts: others may have waited for this process."""
+"""Only the fastest counts: the others may have waited for this process."""
 LATE_REPLICA_SECONDS = 10
 
 VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
@@ -21,7 +21,7 @@ SIZE = {
     "postgresql": "SELECT pg_database_size(current_database())",
 }
 REPLICA_LAG_QUERY = text("SELECT EXTRACT(EPOCH FROM now() - pg_last_xact_replay_timestamp())")
-"""NULL on a server that replays nobody's changes."""
+"""NULL on a server that is not a replica."""
 
 
 async def database_lights(app: FastAPI) -> list[HealthLight]:

@@ -16,7 +16,6 @@ class StatusAdmin(SuperuserOnly):
 
     @expose("/status", identity="status")
     async def show(self, request: Request) -> Response:
-
         groups = await read_status(request.app)
         context: dict[str, Any] = {"model_view": self, "title": self.name, "groups": groups, "is_well": is_well(groups)}
         return cast("Response", await self.templates.TemplateResponse(request, "admin/status.html", context))

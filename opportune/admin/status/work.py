@@ -23,14 +23,14 @@ HINTS = {
     "request": "They wait for the next requests: have a cron service call the site's address for that (docs/jobs.md).",
     "off": "Nothing does jobs: set JOBS=inline, or JOBS=worker and run oppman.py worker.",
 }
-"""What to do about jobs that are late, by JOBS."""
+"""Advice about late jobs, by JOBS."""
 SLOW = "The site does them itself, and is behind: the list of jobs has what runs; JOBS=worker has more hands."
 MAIL_HINT = "Look at MAIL_URL; Operations sends a test e-mail and shows what the server says."
 STATE = "/admin/job/list?state={}"
 
 
 class Late(NamedTuple):
-    """How jobs that are late are told."""
+    """State and hint of lights for late jobs."""
 
     state: Literal["notice", "fault"]
     hint: str
@@ -74,7 +74,7 @@ def _schedule(schedule: Schedule, now: datetime, late: Late) -> HealthLight:
 
 
 async def _mail(session: AsyncSession) -> list[HealthLight]:
-    """Return the last e-mail that was sent, the last that failed, and those that wait for the mail server."""
+    """Return the last e-mail that was sent, the last that failed, and the e-mails that wait for the mail server."""
     is_mail = col(Job.name) == send_email_job.name
 
     async def last(state: JobState) -> tuple[datetime | None, str]:

@@ -1,4 +1,5 @@
 from opportune.feature import Feature
+from opportune.ops.telemetry.heartbeat import report_late_jobs, watch_jobs
 from opportune.ops.telemetry.setup import Telemetry, add_telemetry, server_observed, telemetry_running
 from opportune.ops.telemetry.status import server_lights
 from opportune.runtime.services import Service
@@ -8,6 +9,7 @@ telemetry = Feature(
     summary="Metrics, traces, error reports and the state of the server.",
     init_app=add_telemetry,
     services=(Service("telemetry", Telemetry, lambda services: Telemetry(services.settings)),),
+    jobs=(watch_jobs, report_late_jobs),
     status={"Server": server_lights},
     process=telemetry_running,
     lifespan=server_observed,

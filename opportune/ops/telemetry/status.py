@@ -20,7 +20,7 @@ from opportune.runtime.counts import lasted, sized
 from opportune.runtime.memory import memory_limit_bytes
 
 LATE_LOOP_SECONDS = 0.1
-"""Seconds by which an event loop is late when something holds it."""
+"""Delay of an event loop above which something blocks it."""
 NEAR_LIMIT_PERCENTS = 90
 LOW_DISK_PERCENTS = 10
 FULL_DISK_BYTES = 100_000_000
@@ -55,7 +55,7 @@ def _memory(reports: list[WorkerReport]) -> HealthLight:
 
 
 def _pools(reports: list[WorkerReport]) -> Iterator[HealthLight]:
-    """What all workers have together."""
+    """Add up the connections of all workers."""
     sums = Counter[tuple[str, str]]()
     for family in chain.from_iterable(report.families for report in reports):
         for _, labels, value in family.samples:
@@ -72,17 +72,17 @@ def _pools(reports: list[WorkerReport]) -> Iterator[HealthLight]:
 
 
 def _disks(app: FastAPI) -> Iterator[HealthLight]:
-    """Of the database's file and of uploads, where these are on a disk, and of temporary files: each disk once."""
+    """Report each disk once: of the database file, of uploads and of temporary files."""
     url: DatabaseURL = app.state.database.url
     folders = [url.path.parent] if url.kind == "sqlite" else []
     folders += [folder for folder in (getattr(app.state.storage, "folder", None),) if isinstance(folder, Path)]
     seen = set[int]()
     for folder in (*folders, Path(tempfile.gettempdir())):
-        there = next((each for each in (folder, *folder.parents) if each.exists()), None)
-        if there is None or there.stat().st_dev in seen:
+        existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
+        if existing is None or existing.stat().st_dev in seen:
             continue
-        seen.add(there.stat().st_dev)
-        yield _disk(there)
+        seen.add(existing.stat().st_dev)
+        yield _disk(existing)
 
 
 def _disk(folder: Path) -> HealthLight:

@@ -1,4 +1,4 @@
-"""The same as JSON, for whoever has METRICS_TOKEN: also while the database is away, when nobody can sign in."""
+"""The status page as JSON, for METRICS_TOKEN. It also works while the database is away and sign-in is impossible."""
 
 import re
 from dataclasses import asdict
@@ -17,13 +17,13 @@ router = APIRouter(include_in_schema=False, dependencies=[Depends(metrics_token_
 
 @router.get(STATUS_PATH)
 async def status(request: Request) -> JSONResponse:
-    """503 where something is broken, for monitors that look at no more than that."""
+    """Respond with 503 if a part is broken, for monitors that only check the status code."""
     groups = await read_status(request.app)
-    lights = {group.title: [_without_people(asdict(light)) for light in group.lights] for group in groups}
-    told = {"well": is_well(groups), "groups": lights}
-    return JSONResponse(told, 200 if told["well"] else 503, {"Cache-Control": "no-store"})
+    lights = {group.title: [_without_addresses(asdict(light)) for light in group.lights] for group in groups}
+    body = {"well": is_well(groups), "groups": lights}
+    return JSONResponse(body, 200 if body["well"] else 503, {"Cache-Control": "no-store"})
 
 
-def _without_people(light: dict[str, str]) -> dict[str, str]:
-    """What a mail server refuses it may tell with the address of whom the mail was for."""
+def _without_addresses(light: dict[str, str]) -> dict[str, str]:
+    """Remove e-mail addresses: the refusal of a mail server may contain the recipient."""
     return {name: EMAIL_ADDRESS.sub("[…]", words) for name, words in light.items()}

@@ -1,4 +1,4 @@
-"""The model that answers, chosen in the browser: where there is neither a shell nor a page for settings at hand."""
+"""The choice of a language model in the browser, for sites without access to a shell or to settings."""
 
 import asyncio
 from typing import Annotated, Any
@@ -41,7 +41,7 @@ PROVIDERS = {name: known.title for name, known in KNOWN_ENDPOINTS.items()} | {OT
 
 
 class ChosenModelForm(BaseModel):
-    """What a superuser is asked."""
+    """The form for a superuser."""
 
     provider: Annotated[str, FieldOptions(PROVIDERS, type="select")] = FormField("openrouter", max_length=40)
     base_url: Annotated[Line, FieldOptions(inputmode="url", autocomplete="off")] = FormField(
@@ -62,7 +62,7 @@ class ChosenModelForm(BaseModel):
 
 
 async def page_context(request: Request) -> dict[str, Any]:
-    """What the page shows of what is there: of the key its last characters."""
+    """Return the variables of the page. Of the key it has only the last characters."""
     settings: Settings = request.app.state.settings
     async with request.app.state.database.reader(fresh=True) as session:
         chosen = await read_chosen(session)
@@ -87,27 +87,27 @@ def form_of(chosen: ChosenModel | None) -> Form[ChosenModelForm]:
 
 
 async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
-    """Try what was sent and keep it. The form, with what is wrong; or a sentence on what was done."""
+    """Try the submitted model and store it. Return the form with its errors, or a sentence about the result."""
     form = await read_form(request, ChosenModelForm)
     settings: Settings = request.app.state.settings
     async with request.app.state.database.reader(fresh=True) as session:
         chosen = await read_chosen(session)
-    model = _wanted(form, settings, chosen)
+    model = _submitted_model(form, settings, chosen)
     if model is None:
         return form, ""
     if fault := await trial_fault(settings, model):
         form.refuse(fault)
         return form, ""
-    said = f"{model.name} at {urlsplit(model.base_url).hostname}"
+    description = f"{model.name} at {urlsplit(model.base_url).hostname}"
     async with request.app.state.database.writer() as session:
         await store_chosen(session, settings, form.value("provider"), model)
-        audit.record(session, request, "choose-model", IDENTITY, title=said)
+        audit.record(session, request, "choose-model", IDENTITY, title=description)
     await request.app.state.llm.refresh(at_once=True)
-    return form, f"{said} answers from now on."
+    return form, f"{description} answers from now on."
 
 
 async def remove(request: Request) -> str:
-    """Forget what was chosen. A sentence on what was done."""
+    """Remove the chosen model. Return a sentence about the result."""
     async with request.app.state.database.writer() as session:
         if not await remove_chosen(session):
             return "Nothing was chosen."
@@ -117,7 +117,7 @@ async def remove(request: Request) -> str:
 
 
 async def trial_fault(settings: Settings, model: LlmModel) -> str:
-    """Ask it something short; what keeps it from answering, in a sentence for who has just typed it."""
+    """Ask the model a short question. Return why it does not answer, or an empty string."""
     provider = make_provider(settings, model.model_copy(update={"max_answer_tokens": TRIAL_TOKENS}))
     assert provider
     try:
@@ -134,8 +134,8 @@ async def trial_fault(settings: Settings, model: LlmModel) -> str:
     return ""
 
 
-def _wanted(form: Form[ChosenModelForm], settings: Settings, chosen: ChosenModel | None) -> LlmModel | None:
-    """The model as it was sent; None with words in the form where something is missing."""
+def _submitted_model(form: Form[ChosenModelForm], settings: Settings, chosen: ChosenModel | None) -> LlmModel | None:
+    """Return the submitted model; None if the form is invalid, with messages in the form."""
     if form.data is None:
         return None
     sent, known = form.data, KNOWN_ENDPOINTS.get(form.data.provider)
@@ -162,7 +162,7 @@ def _wanted(form: Form[ChosenModelForm], settings: Settings, chosen: ChosenModel
 
 
 def _address_parts(base_url: str) -> SplitResult | None:
-    """None where it is no address of a model: the setting's own rule."""
+    """Split the address; None if it does not follow the rule of the setting."""
     try:
         return urlsplit(llm_model(base_url, "any", "").base_url) if base_url else None
     except ValueError:

@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from opportune.admin.heartbeat import report_late_jobs, watch_jobs
 from opportune.config.settings import Settings, load_settings
 from opportune.db.database import Database
 from opportune.db.model import utc_now
@@ -17,6 +16,7 @@ from opportune.errors import SettingsError
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.ops.telemetry.heartbeat import report_late_jobs, watch_jobs
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 

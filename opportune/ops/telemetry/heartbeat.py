@@ -1,4 +1,4 @@
-"""The dead man's switch: a job that finds the others well calls HEARTBEAT_URL; ADMIN_EMAIL hears of late schedules."""
+"""A dead man's switch: a job calls HEARTBEAT_URL while no other job is late, and reports late schedules by e-mail."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
 
 DAILY = "23 3 * * *"
-"""When late schedules are looked for on a site without HEARTBEAT_URL: beside what is done then anyway."""
-MAX_TOLD_JOBS = 100
+"""Schedule of the search for late jobs on a site without HEARTBEAT_URL, at the time of the other daily jobs."""
+MAX_REPORTED_JOBS = 100
 RECHECK_AFTER = timedelta(minutes=2)
 
 LateJob = tuple[str, str | None, datetime]
-"""Name, key, and since when it is due."""
+"""Name, key, and the time since which the job is due."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +37,19 @@ def _schedule(settings: Settings) -> str:
 
 @job("admin.watch_jobs", attempts=1, schedule=_schedule)
 async def watch_jobs(run: JobContext) -> None:
-    """Call HEARTBEAT_URL, unless jobs that somebody here knows have waited for long."""
-    is_quiet = run.settings.jobs == "request"  # where nothing runs between requests all is late, as it should be
+    """Call HEARTBEAT_URL, unless jobs of this site have waited for long."""
+    is_quiet = run.settings.jobs == "request"  # nothing runs between requests, so late jobs are normal
     if not is_quiet and await _read_late(run):
-        await run.write(_look_again)  # a site that has just woken up is about to do them
+        await run.write(_look_again)  # a site that has just woken up is about to run them
     elif url := run.settings.heartbeat_url.get_secret_value():
         await send_heartbeat(url)
 
 
 @job("admin.report_late_jobs", attempts=3)
 async def report_late_jobs(run: JobContext, since: str) -> None:
-    """Log which jobs are late after all, and write to ADMIN_EMAIL about those that a schedule has planned."""
+    """Log the jobs that are still late, and send the late schedules to ADMIN_EMAIL."""
     if utc_now() - datetime.fromisoformat(since) > 2 * RECHECK_AFTER:
-        await run.write(_look_again)  # the site has slept since
+        await run.write(_look_again)  # the site has slept in between
     elif late := await _read_late(run):
         logger.error("Jobs are late, so no heartbeat is sent: %s", ", ".join(sorted({name for name, _, _ in late})))
         planned = {name: due.isoformat() for name, key, due in reversed(late) if (key or "").startswith(SCHEDULE_KEY)}
@@ -71,16 +71,16 @@ async def _read_late(run: JobContext) -> Sequence[LateJob]:
 
 
 async def _late(session: AsyncSession, known: Sequence[str] | None) -> Sequence[LateJob]:
-    """Those that are due for long, the longest first: as many as are worth telling."""
+    """Return the late jobs, those that have waited longest first."""
     is_late = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) < utc_now() - LATE_AFTER)
     query = select(col(Job.name), col(Job.key), col(Job.due_at)).where(is_late)
     if known is not None:
         query = query.where(col(Job.name).in_(known))
-    return (await session.execute(query.order_by(col(Job.due_at)).limit(MAX_TOLD_JOBS))).tuples().all()
+    return (await session.execute(query.order_by(col(Job.due_at)).limit(MAX_REPORTED_JOBS))).tuples().all()
 
 
 async def _report(session: AsyncSession, settings: Settings, late: Mapping[str, str]) -> None:
-    """Write to ADMIN_EMAIL about schedules that are late, once until they go well again."""
+    """Write to ADMIN_EMAIL about late schedules, once until they succeed again."""
     runs = [await find_last_run(session, name) for name in late]
     new = [run for run in runs if not run.is_reported]
     if not new or not settings.admin_email:
