@@ -1,4 +1,4 @@
-"""CSV and JSON of what a list shows, read in pieces so that no size fills the memory."""
+"""CSV and JSON exports of a list. Rows are read in batches to limit memory."""
 
 import csv
 import io
@@ -22,22 +22,22 @@ from opportune.db.columns import title_of
 
 Pieces = AsyncIterator[Sequence[Any]]
 Columns = Mapping[str, NamedColumn | None]
-"""Those of a file by their names, and which of them tell rows by their natural key."""
+"""The columns of a file by name. Some hold the natural keys of related rows."""
 Run = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
 
 
 class JsonList(list[Any]):
-    """The value of a column with JSON, which a list of names is not."""
+    """The value of a JSON column, unlike a list of names."""
 
 
 EXPORT_BATCH_ROWS = 500
-# A spreadsheet runs a cell that begins with one of these, also as some keyboards write them (full width).
+# Spreadsheets run cells that begin with one of these, also in full width.
 FORMULA_PREFIXES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 
 async def export_page(request: Request, view: View) -> StreamingResponse:
-    """What the list shows, in the order that was chosen there, or as the rows came."""
+    """Export the rows of the list, in its order if the user has chosen one, else by primary key."""
     kind, statement = request.path_params["export_type"], await view.filtered_query(request)
     is_sorted = bool(request.query_params.get("sortBy"))
     columns = await _columns(request, view)
@@ -59,14 +59,14 @@ def _response(view: View, columns: Columns, pieces: Pieces, kind: str) -> Stream
 
 
 async def _rows(view: View, columns: Columns, pieces: Pieces) -> AsyncIterator[dict[str, Any]]:
-    """Each piece has a session of its own: a slow reader holds no connection."""
+    """Yield the values of each row. Each batch has its own session, so that slow clients hold no connection."""
     async for rows in pieces:
         for row in rows:
             yield {name: await file_value(view, row, name, named) for name, named in columns.items()}
 
 
 async def _columns(request: Request, view: View) -> Columns:
-    """By their names in a file. Rows are told by their natural key to whoever may know what they are called."""
+    """Return the columns by their names in a file. Natural keys are only for users who may see the related rows."""
     named = {each.column: each for each in named_columns(view).values() if await may_see(request, each.lookup.view)}
     return {named[name].name if name in named else name: named.get(name) for name in view.export_names}
 
@@ -83,7 +83,7 @@ async def _by_number(view: View, statement: Select[Any], run: Run) -> AsyncItera
 
 
 async def _in_order(view: View, statement: Select[Any], run: Run) -> AsyncIterator[Sequence[Any]]:
-    """By the numbers of all rows, which are little beside the rows."""
+    """Yield batches in the order of the query. The keys of all rows are read first and need little memory."""
     key = view.pk_columns[0]
     numbers = [number for (number,) in await view.fetch_tuples(statement.with_only_columns(key))]
     for start in range(0, len(numbers), EXPORT_BATCH_ROWS):
@@ -94,13 +94,13 @@ async def _in_order(view: View, statement: Select[Any], run: Run) -> AsyncIterat
 
 
 async def _run(view: View, columns: Columns, piece: Select[Any]) -> Sequence[Any]:
-    """The rows with those that they point at and are linked with."""
+    """Load a batch with its related rows."""
     rows: Sequence[Any] = await view.fetch_rows(piece.options(*view.loading(list(columns))))
     return rows
 
 
 async def file_value(view: View, row: Any, name: str, named: NamedColumn | None) -> Any:
-    """What a file has of a row in one of its columns: a list where there are several names."""
+    """Return the value of a row in one column of a file: a list if there are several names."""
     if named:
         names = named.names_of(row)
         return names if named.is_many else names[0] if names else None
@@ -129,13 +129,13 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """As `cell_of`, and harmless."""
+    """Return a cell that no spreadsheet runs as a formula."""
     cell = cell_of(value)
     return f"'{cell}" if isinstance(cell, str) and isinstance(value, str | list) and _would_run(cell) else cell
 
 
 def cell_of(value: Any) -> Any:
-    """A value as one cell of a file."""
+    """Return a value as one cell of CSV."""
     if isinstance(value, JsonList | dict):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
@@ -144,13 +144,13 @@ def cell_of(value: Any) -> Any:
 
 
 def _would_run(text: str) -> bool:
-    # Quotes are looked through, so that `unescape_formula` can tell ours from one that was there.
+    # Leading quotes are ignored, so that `unescape_formula` removes only the one that was added.
     inner = text.lstrip("'")
     return inner.startswith(CONTROL_PREFIXES) or inner.lstrip().lstrip("'").startswith(FORMULA_PREFIXES)
 
 
 def unescape_formula(text: str) -> str:
-    """What a cell was before an export made it harmless."""
+    """Return the text of a cell before the export escaped it."""
     return text[1:] if text.startswith("'") and _would_run(text[1:]) else text
 
 
@@ -163,7 +163,7 @@ async def _json(rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
 
 
 def _exact(value: Any) -> Any:
-    """SQLAdmin makes a Decimal a float, which drops digits."""
+    """Encode a value for JSON and CSV. SQLAdmin would convert a Decimal to a float and drop digits."""
     if isinstance(value, Enum):
         return value.value
     return f"{value:f}" if isinstance(value, Decimal) else default_encoder(value)

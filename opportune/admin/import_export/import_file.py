@@ -1,46 +1,43 @@
-"""Files with rows, read as the forms of the admin take them: what an export wrote is understood."""
+"""CSV and JSON files of rows, which the forms of the admin validate. Exports can be imported again."""
 
 import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqladmin.helpers import get_column_python_type
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.files import FileField
+from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.import_export.export import unescape_formula
 from opportune.admin.import_export.names import NamedColumn, NameResolver, keep_unsent, named_columns
 from opportune.admin.protocols import View
-from opportune.db.columns import choices_of, is_secret, is_text
+from opportune.db.columns import is_secret, is_text
 from opportune.web.forms.forms import ZONE_SUFFIX
 
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
-NO_CHOICE = "__None"
-"""What SQLAdmin's selects send for no choice."""
 UNREADABLE = "Line {line} cannot be read: a quotation mark is not closed, or a cell has more than {most:,} characters."
-DATETIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
 @dataclass(frozen=True)
 class ImportRow:
     number: int
-    """As an editor counts them in CSV; in JSON the first object is 1."""
+    """The line of a CSV file, or the position of a JSON object, from 1."""
     cells: Mapping[str, Any]
 
 
 def read_rows(name: str, text: str, most: int) -> tuple[list[str], list[ImportRow]]:
-    """The columns and the rows of a file.
+    """Return the columns and rows of a file.
 
     Raises:
-        ValidationRefused: it cannot be read as what its name says, or has too many rows.
+        ValidationRefused: The file is not in the format of its name, or has too many rows.
     """
     readers = {"csv": _read_csv, "json": _read_json}
     reader = readers.get(name.rpartition(".")[2].lower())
@@ -56,7 +53,7 @@ def read_rows(name: str, text: str, most: int) -> tuple[list[str], list[ImportRo
 
 def _read_csv(text: str) -> tuple[list[str], list[ImportRow]]:
     first = text.partition("\n")[0]
-    # What spreadsheets write where the comma is in numbers.
+    # Spreadsheets use semicolons in countries where numbers contain commas.
     delimiter = ";" if ";" in first and "," not in first else ","
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     lines = []
@@ -85,12 +82,12 @@ def _read_json(text: str) -> tuple[list[str], list[ImportRow]]:
 
 
 async def empty_form(request: Request, view: View) -> AdminForm:
-    """That of a new row, with what this person may set."""
+    """Return the form of a new row with the fields that the user may set."""
     return without_fields(await view.form_class(request, creating=True), view.fixed(request, None))()
 
 
 def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
-    """By column those of the form of a new row, without secrets and files."""
+    """Return the fields of the form of a new row by column, without secrets and files."""
     fields = view.site.plain_names({each.name: each for each in form}, view.model)
     columns: Any = view.mapper.columns
     return {
@@ -101,17 +98,17 @@ def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
 
 
 def names_to_import(view: View, form: AdminForm) -> dict[str, NamedColumn]:
-    """By their names in a file the relationships of the form of a new row whose rows have a natural key."""
+    """Return the relationships of the form whose rows have a natural key, by their names in a file."""
     return {name: column for name, column in named_columns(view).items() if column.column in form}
 
 
 def split_header(
     view: View, form: AdminForm, header: Sequence[str], *, may_lack: bool = False
 ) -> tuple[dict[str, str], list[str]]:
-    """The columns that are imported with their fields' names, and those that an export has and nobody may set.
+    """Return the imported columns with their form fields, and the exported columns that are ignored.
 
     Raises:
-        ValidationRefused: there are others, or one is missing that no row may lack.
+        ValidationRefused: A column is unknown, or a required one is missing.
     """
     fields, named = fields_to_import(view, form), names_to_import(view, form)
     allowed = {name: each.name for name, each in fields.items()} | {name: each.column for name, each in named.items()}
@@ -133,73 +130,52 @@ def split_header(
 
 @dataclass(frozen=True)
 class FormFiller:
-    """Fills in forms as a person would, with what a file tells."""
+    """Fills in forms with the cells of a file."""
 
     view: View
     columns: Mapping[str, str]
-    """Those of the file, and the names of their fields."""
+    """The form field of each column of the file."""
     named: Mapping[str, NamedColumn]
     names: NameResolver
 
     def fill(
         self, kind: type[AdminForm], line: ImportRow, stored: Mapping[str, Any] | None = None
     ) -> tuple[AdminForm, list[str]]:
-        """The form of a new row, or of one with what is stored; and what no form can take."""
-        sent: list[tuple[str, str | UploadFile]] = []
-        moments, faults = dict[str, datetime](), list[str]()
+        """Return the form of a new or stored row, and the faults of cells that no form can take."""
+        sent: dict[str, str] = {}
+        faults = []
         for name, field in self.columns.items():
             try:
-                text = self._as_sent(name, line.cells.get(name))
+                sent |= {field: self._as_sent(name, line.cells.get(name)), field + ZONE_SUFFIX: "UTC"}
             except ValueError as error:
                 faults.append(f"{self.view.labels.get(field, name)}: {error}")
-                continue
-            if name not in self.named and (moment := _moment(self.view, name, text)) is not None:
-                moments[field], text = moment, moment.strftime(DATETIME_FORMAT)
-            sent.append((field + ZONE_SUFFIX, "UTC"))
-            sent.append((field, text))
         form = kind(FormData(sent), data=stored or {})
-        keep_unsent(form, dict(sent), is_stored=stored is not None)
-        for name, moment in moments.items():
-            form[name].data = moment  # whole: the field knows no fractions of a second
+        keep_unsent(form, sent, is_stored=stored is not None)
         return form, faults
 
     def _as_sent(self, name: str, value: Any) -> str:
         if (column := self.named.get(name)) is None:
-            return _as_sent(self.view, name, value)
+            text = _as_sent(self.view.mapper.columns[name], value)
+            return text or (NO_CHOICE if name in self.view.references else "")
         ids = self.names.ids(column, column.names_in(value))
         return ",".join(map(str, ids)) or ("" if column.is_many else NO_CHOICE)
 
 
-def _as_sent(view: View, name: str, value: Any) -> str:
-    """How a form sends it. Raises ValueError with words for a person."""
-    column: Any = view.mapper.columns[name]
+def _as_sent(column: Any, value: Any) -> str:
+    """Return a value as a form sends it. Raises ValueError with a message for the user."""
+    text = "" if value is None else str(value)
     if get_column_python_type(column) is bool:
-        return _truth("" if value is None else str(value), column.nullable)
-    if value is None or value == "":
-        return NO_CHOICE if name in view.references or (choices_of(view.model, name) and column.nullable) else ""
+        return _boolean(text.strip().lower(), column.nullable)
     if isinstance(value, dict | list) or (isinstance(value, bool) and is_text(column)):
         return json.dumps(value)
-    text = str(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("This cannot be stored.")
-    return text
+    return text if is_text(column) else text.strip()
 
 
-def _truth(text: str, nullable: bool) -> str:
-    word = text.strip().lower()
+def _boolean(word: str, nullable: bool) -> str:
     if nullable and not word:
-        return NO_CHOICE
+        return ""
     if word not in (*YES, *NO):
         raise ValueError("This is neither yes nor no.")
     return "True" if word in YES else "False" if nullable else "false"
-
-
-def _moment(view: View, name: str, text: str) -> datetime | None:
-    column: Any = view.mapper.columns[name]
-    if not text or get_column_python_type(column) is not datetime:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None  # the field says so

@@ -1,4 +1,4 @@
-"""The rows of a file as they are to be stored: which are new, which change and how, and what is wrong with each."""
+"""The plan of an import: new rows, changes of stored rows, and the faults of each row."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,24 +22,24 @@ from opportune.db.paths import loading
 
 MAX_REPORTED_ERRORS = 20
 MAX_TOLD_LENGTH = 60
-"""Characters of a value that a preview tells."""
+"""Characters of a value in a preview."""
 FIXED = "This stays as it is."
 
 
 @dataclass
 class PlannedRow:
-    """A row of a file, and what is to be stored of it."""
+    """A row of a file and the values to store."""
 
     line: ImportRow
     values: dict[str, Any]
     stored: Any = None
-    """The row that changes; None for a new one."""
+    """The row to change; None for a new row."""
     changes: list[tuple[str, str, str]] = field(default_factory=list)
-    """Label, before and after of each."""
+    """Label, old and new value of each change."""
 
 
 class TooManyFaultsError(Exception):
-    """Enough is known to be wrong."""
+    """The maximum number of faults is reached."""
 
 
 @dataclass
@@ -49,9 +49,9 @@ class ImportPlan:
     request: Request
     view: View
     columns: Mapping[str, str]
-    """Those of the file, and the names of their fields."""
+    """The form field of each column of the file."""
     updates: bool
-    """Whether rows that are there change, or are refused."""
+    """Whether stored rows may change. They are refused otherwise."""
     rows: list[PlannedRow] = field(default_factory=list)
     faults: list[tuple[int, str]] = field(default_factory=list)
 
@@ -60,7 +60,7 @@ class ImportPlan:
 
     @property
     def key(self) -> str:
-        """The column by which rows that are there are found."""
+        """The column that identifies stored rows."""
         return natural_key_of(self.view.model) if self.updates else ""
 
     @property
@@ -73,7 +73,7 @@ class ImportPlan:
 
     @property
     def made(self) -> Iterator[tuple[View, Sequence[str]]]:
-        """The rows of other models that are made of a name."""
+        """The new rows of other models, by name."""
         yield from ((new.view, list(new.placeholders)) for new in self.names.new.values() if new.placeholders)
 
     def add_fault(self, line: ImportRow, words: str) -> None:
@@ -82,10 +82,10 @@ class ImportPlan:
         if len(self.faults) == MAX_REPORTED_ERRORS:
             raise TooManyFaultsError
 
-    # What is to be stored
+    # Planning
 
     async def read(self, lines: Sequence[ImportRow]) -> None:
-        """Find out what is to be stored of each line, after the form's and the model's rules."""
+        """Validate each line with the rules of the form and the model."""
         form = await empty_form(self.request, self.view)
         named = {name: column for name, column in names_to_import(self.view, form).items() if name in self.columns}
         for name, column in named.items():
@@ -94,7 +94,7 @@ class ImportPlan:
         stored = await self._stored(lines) if self.key else {}
         seen: dict[str, int] = {}
         for line in lines:
-            await asyncio.sleep(0)  # others have their turn
+            await asyncio.sleep(0)  # lets other requests run
             try:
                 there = self._one(line, stored, seen) if self.key else None
                 self.rows.append(await self._planned(filler, type(form), line, there))
@@ -102,7 +102,7 @@ class ImportPlan:
                 self.add_fault(line, str(refusal))
 
     async def _stored(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
-        """The rows that are there, by what the file calls them."""
+        """Return the stored rows by the names of the file."""
         found: dict[str, list[Any]] = {}
         names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
         wanted = [*self.view.many_to_many, *names_to_import(self.view, await empty_form(self.request, self.view))]
@@ -128,8 +128,9 @@ class ImportPlan:
             raise ValidationRefused("You may not change this row.")
         kind = await self.view.form_class(self.request, creating=False)
         fixed = self.view.fixed(self.request, there)
-        values = self._clean(filler, without_fields(kind, fixed), line, there, self._data_of(there))
-        changed = {name: value for name, value in values.items() if _differs(self._data_of(there)[name], value)}
+        stored = await self.view.get_form_data_for_edit(there)
+        values = self._clean(filler, without_fields(kind, fixed), line, there, stored)
+        changed = {name: value for name, value in values.items() if _differs(stored[name], value)}
         planned = PlannedRow(line, changed, there)
         for name, column in self.columns.items():
             before = cell_of(await file_value(self.view, there, name, filler.named.get(name)))
@@ -139,14 +140,6 @@ class ImportPlan:
             elif column in fixed and str(before) != str(after):
                 raise ValidationRefused(f"{self.view.labels.get(column, name)}: {FIXED}")
         return planned
-
-    def _data_of(self, row: Any) -> dict[str, Any]:
-        """As `get_form_data_for_edit`, of a row with all that it is linked with."""
-        linked = self.view.many_to_many
-        return {
-            name: [other.id for other in getattr(row, name)] if name in linked else getattr(row, name)
-            for name in self.view.form_names
-        }
 
     def _clean(
         self, filler: FormFiller, kind: type[AdminForm], line: ImportRow, row: Any, data: Mapping[str, Any] | None
@@ -166,7 +159,7 @@ class ImportPlan:
     # Storing
 
     async def store(self, session: AsyncSession) -> list[tuple[PlannedRow, Any]]:
-        """Write all rows, and tell in `faults` what is refused; whoever gave the session then undoes it."""
+        """Write all rows. Refused rows are added to `faults`, and the caller must roll back."""
         numbers = await self._make(session)
         for planned in self.rows:
             planned.values = {name: _real(value, numbers) for name, value in planned.values.items()}
@@ -174,18 +167,18 @@ class ImportPlan:
         waiting = [*self.new, *self.changed]
         written: list[tuple[PlannedRow, Any]] = []
         for batch in in_batches(waiting):
-            await asyncio.sleep(0)  # others have their turn
+            await asyncio.sleep(0)  # lets other requests run
             try:
                 written += await self._write(session, batch)
             except ValidationRefused:
                 for lookup in self.view.lookups.values():
-                    lookup.forget(session)  # what was looked up may have gone with the part that is undone
+                    lookup.forget(session)  # the rollback may have removed these rows
                 for planned in batch:
                     await self._write_one(session, planned, written)
         return written
 
     async def _make(self, session: AsyncSession) -> dict[int, int]:
-        """The rows that were only named, and the numbers that they have instead of those that stood for them."""
+        """Create the rows that are only named. Return their ids by placeholder."""
         numbers: dict[int, int] = {}
         for new in self.names.new.values():
             names = list(new.placeholders)
@@ -216,7 +209,7 @@ class ImportPlan:
                 return list(zip(batch, await self.view.save_rows(session, self.request, wishes), strict=True))
 
     async def _locked(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
-        """Raises ValidationRefused: one is not there any more."""
+        """Lock the rows. Raises ValidationRefused if one no longer exists."""
         if not ids:
             return {}
         mine = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
@@ -241,7 +234,7 @@ def _names(column: Any, values: Sequence[Any]) -> Iterator[str]:
         try:
             yield from column.names_in(value)
         except ValueError:
-            continue  # the row's own fault tells
+            continue  # reported with the row
 
 
 def _differs(before: Any, after: Any) -> bool:
@@ -262,5 +255,5 @@ def _text_of(value: Any) -> str:
 
 
 def _is_reported(label: str, faults: Sequence[str]) -> bool:
-    """Whether what a cell lacks is said already: then its field is empty, and says that it must not be."""
+    """Return whether a field already has a fault. Its empty value would be reported as missing."""
     return any(fault.startswith(f"{label}: ") for fault in faults)

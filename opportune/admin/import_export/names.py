@@ -1,12 +1,11 @@
-"""Rows that files tell by their natural key: `author` holds a name, and `tags` a list of names.
+"""Related rows in files by their natural key: `author` holds a name, and `tags` a list of names.
 
-In CSV a list is written with `|` between the names; a `|` or a backslash of a name has a backslash before it.
+In CSV, `|` separates the names of a list. A backslash precedes a `|` or a backslash in a name.
 """
 
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from sqladmin.helpers import get_column_python_type
@@ -26,35 +25,35 @@ from opportune.db.paths import relation_of_column
 
 SEPARATOR = "|"
 KEPT = "(as it is stored)"
-"""What a field that has to be filled in takes for an answer."""
+"""A text that satisfies the validator of a required field."""
 PART_OF_LIST = re.compile(r"(?:\\.|[^|\\]|\\$)*", re.DOTALL)
 
 
 def join_names(names: Iterable[str]) -> str:
-    """A list of names as one cell."""
+    """Join names for one cell of CSV."""
     return SEPARATOR.join(re.sub(r"([\\|])", r"\\\1", name) for name in names)
 
 
 def split_names(cell: str) -> list[str]:
-    """The names in a cell."""
+    """Split a cell of CSV into names."""
     parts = [part[0] for part in PART_OF_LIST.finditer(cell)]
     return [re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL).strip() for part in parts if part.strip()]
 
 
 @dataclass(frozen=True)
 class NamedColumn:
-    """A column of a file that tells rows by their natural key."""
+    """A column of a file with the natural keys of related rows."""
 
     name: str
-    """In the file: that of the relationship."""
+    """The name of the relationship, which the file uses."""
     column: str
-    """That of the view: `author_id` of `author`."""
+    """The name in the view: `author_id` of `author`."""
     lookup: ForeignKeyLookup
     key: str
     is_many: bool
 
     def names_in(self, value: Any) -> list[str]:
-        """Those in a cell of CSV or a value of JSON. Raises ValueError with words for a person."""
+        """Return the names in a cell of CSV or a JSON value. Raises ValueError with a message for the user."""
         if value is None or value == "":
             return []
         values = value if isinstance(value, list) else [value]
@@ -69,14 +68,14 @@ class NamedColumn:
         return list(dict.fromkeys(name for each in values if (name := str(each).strip())))
 
     def names_of(self, row: Any) -> list[str]:
-        """Those of the rows that a row points at, which are loaded."""
+        """Return the names of the related rows, which are loaded."""
         found = getattr(row, self.name)
         rows = found if self.is_many else [found] if found is not None else []
         return sorted(str(getattr(each, self.key)) for each in rows)
 
 
 def named_columns(view: View) -> dict[str, NamedColumn]:
-    """By their names in a file those relationships of a view whose rows have a natural key."""
+    """Return the relationships of a view whose rows have a natural key, by their names in a file."""
     columns = [(relation_of_column(view.mapper, name), name, lookup, False) for name, lookup in view.references.items()]
     columns += [(name, name, lookup, True) for name, lookup in view.many_to_many.items()]
     return {
@@ -88,19 +87,19 @@ def named_columns(view: View) -> dict[str, NamedColumn]:
 
 @dataclass
 class NewRows:
-    """Rows of one model that a file names and that are not there: each has a number that stands for its own to come."""
+    """Rows of one model that a file names and that do not exist yet. Each has a placeholder for its `id`."""
 
     view: View
     key: str
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By name what is to be stored."""
+    """The values to store, by name."""
     placeholders: dict[str, int] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
-    """By name the rows, once they are written."""
+    """The stored rows, by name."""
 
 
 class NameResolver:
-    """Finds the rows that a file names, in a few queries for all of it."""
+    """Finds the rows that a file names, in a few queries for the whole file."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -110,7 +109,7 @@ class NameResolver:
         self._next = MAX_ID
 
     async def read(self, column: NamedColumn, names: Sequence[str]) -> None:
-        """Learn what these names in a column stand for."""
+        """Load the rows with these names in a column."""
         found = self._found.setdefault(column.name, {})
         if not await may_see(self.request, column.lookup.view):
             self._faults |= {(column.lookup.model, name): LISTING_REQUIRED for name in names}
@@ -124,7 +123,7 @@ class NameResolver:
             await self._plan(column, missing)
 
     def ids(self, column: NamedColumn, names: Sequence[str]) -> list[int]:
-        """The numbers of these rows, or what stands for them. Raises ValueError with words for a person."""
+        """Return the ids or placeholders of these rows. Raises ValueError with a message for the user."""
         return [self._id(column, name) for name in names]
 
     def _id(self, column: NamedColumn, name: str) -> int:
@@ -158,7 +157,7 @@ class NameResolver:
                 self._next -= 1
 
     async def _reason_against(self, view: View | None, key: str) -> str:
-        """Why no row can be made of a name alone; empty if it can."""
+        """Return the reason why a name is not enough for a new row, or an empty text."""
         if view is None or not (view.is_accessible(self.request) and await view.check_can_create(self.request)):
             return "to make it takes the right to add one"
         form = without_fields(await view.form_class(self.request, creating=True), view.fixed(self.request, None))()
@@ -169,20 +168,19 @@ class NameResolver:
 
 
 def keep_unsent(form: AdminForm, sent: Collection[str], *, is_stored: bool = False) -> None:
-    """Let the fields that a file does not tell have what they begin with: of switches a browser tells by silence."""
+    """Let the fields that a file does not have keep their stored or default values. Checkboxes would be cleared."""
     for each in form:
         if each.name not in sent:
-            if not isinstance(each.object_data, datetime):  # which fields make a time of day of, and keep by themselves
-                each.process_data(each.object_data)
+            each.process_data(each.object_data)
             each.raw_data = [KEPT] if is_stored else []
 
 
 def with_names(rows: Select[Any], model: type[Any], key: str, names: Sequence[str]) -> Select[Any]:
-    """Those of some rows whose natural key is one of these."""
+    """Select the rows whose natural key is one of these names."""
     kind, values = get_column_python_type(inspect(model).columns[key]), []
     for name in names:
         try:
             values.append(kind(name))
         except (ValueError, TypeError, ArithmeticError):
-            continue  # no row is called so
+            continue  # no row has this name
     return rows.where(getattr(model, key).in_(values))
