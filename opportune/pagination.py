@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
-from sqlalchemy import Select, SQLColumnExpression, func
+from sqlalchemy import Select, SQLColumnExpression, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.schemas import Schema
@@ -85,6 +85,12 @@ async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Pagin
     total = await session.scalar(count) or 0
     rows = await session.scalars(query.offset((paging.page - 1) * paging.size).limit(paging.size))
     return Page[Any](items=rows.all(), total=total, page=paging.page, pages=page_count(total, paging.size))
+
+
+def count_rows(query: Select[Any], key: Any) -> Select[tuple[int]]:
+    """Return the query that counts the rows of a query. It reads only the key, in any order."""
+    rows = query.options().with_only_columns(key, maintain_column_froms=True).order_by(None)
+    return select(func.count()).select_from(rows.subquery())
 
 
 def page_count(total: int, size: int) -> int:

@@ -1,4 +1,4 @@
-"""The columns of a list: what each reads of a row, and how it shows it."""
+"""Columns of a list: the value that each reads from a row, and its format."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,11 +24,11 @@ MAX_DEFAULT_COLUMNS = 6
 LEADING_CLASS = ' class="leads"'
 WHOLE_CLASS = ' class="whole"'
 WHOLE_TYPES = (Boolean, Date, DateTime, Integer, Interval, Numeric, Time)
-"""Of what is short: a long text in another column breaks it nowhere."""
+"""Types of short values, in which no line breaks."""
 SEPARATOR = "\0"
-"""Stands between texts that are escaped together. PostgreSQL keeps it in none, and one that has it is escaped alone."""
+"""Separates texts that are escaped together. Texts that contain it are escaped one by one."""
 LONG_TYPES = ("markdown", "json", "lines")
-"""Of fields that are for the page of one row."""
+"""Types of fields that lists leave out by default."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,21 @@ class ListColumn:
     """One column of a list."""
 
     name: str
-    """As the pages name it."""
+    """The name in the options of the pages."""
     path: str
-    """What is read of each row: a column, what is computed, or a column of a row that it points at."""
+    """A column, an annotation, or the path to a column of a related row."""
     label: str
     sort: str
-    """What `?sort=` calls it; empty where the list cannot be sorted by it."""
+    """The value of `?sort=`; empty if the list cannot be sorted by it."""
     format: Format
     leads: bool = False
-    """Whether it leads to the page of the row."""
+    """Whether it links to the page of the row."""
     is_whole: bool = False
-    """Whether it is so short that no line breaks in it: a date, an amount, a choice."""
+    """Whether its values are short, such as dates, amounts and choices, and never wrap."""
 
     @cached_property
     def opening(self) -> str:
-        """The tag of its cells; what is told by their place in a table is told by words on a phone."""
+        """The opening tag of its cells. On a phone, CSS shows the label instead of the table's head."""
         kind = LEADING_CLASS if self.leads else WHOLE_CLASS if self.is_whole else ""
         return f'<td data-label="{escape(self.label)}"{kind}>'
 
@@ -60,14 +60,14 @@ Address = Callable[[Mapping[str, Any]], str]
 
 
 def written_rows(columns: Sequence[ListColumn], address: Address, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """All rows of a table in one go: a block of a template for each takes more time than all the rest of the page."""
+    """Render all rows of a table without a template, which would take more time than the rest of the page."""
     line = "".join(f"{column.opening.replace('%', '%%')}%s</td>" for column in columns)
     cells = zip(*(_texts(column, address, rows) for column in columns), strict=True)
     return Markup("".join([f"<tr>{line % row}</tr>\n" for row in cells]))  # noqa: S704 - cells are escaped
 
 
 def cells_of(columns: Sequence[ListColumn], address: Address) -> Cells:
-    """What writes the cells of a row, for a block of their own."""
+    """Return the function that renders the cells of one row, for a template that replaces the block `row`."""
 
     def cells(row: Mapping[str, Any]) -> Markup:
         written = [f"{column.opening}{_texts(column, address, [row])[0]}</td>" for column in columns]
@@ -87,7 +87,7 @@ def _texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str, Any
 
 
 def escaped(texts: Sequence[str]) -> Sequence[str]:
-    """Texts for a page, plain ones all at once."""
+    """Escape texts; plain ones in one call."""
     if {*map(type, texts)} == {str}:
         together = str(escape(SEPARATOR.join(texts))).split(SEPARATOR)
         if len(together) == len(texts):
@@ -99,7 +99,7 @@ def list_columns(kind: type[Crud[Any]], names: Sequence[str], formats: Mapping[s
     """Return the named columns, or by default the first short ones. The first column links to the row's page.
 
     Raises:
-        OperatorError: there is no such column.
+        OperatorError: A column does not exist.
     """
     shape = kind.definition.shape
     return _with_link(shape, [_column(kind, shape, name, formats) for name in names or default_columns(kind)])
@@ -120,7 +120,7 @@ def _with_link(shape: Shape, columns: Sequence[ListColumn]) -> list[ListColumn]:
 
 
 def default_columns(kind: type[Crud[Any]]) -> list[str]:
-    """What a list shows where nothing is said: what is short and answered, and no number."""
+    """Return the default columns of a list: short fields of the API's response, without numbers of rows."""
     shape = kind.definition.shape
     return [name for name in kind.definition.answers.names if _is_short(kind, shape, name)][:MAX_DEFAULT_COLUMNS] or [
         "id"
@@ -147,7 +147,7 @@ def _column(kind: type[Crud[Any]], shape: Shape, name: str, formats: Mapping[str
 def check_declaration(
     owner: str, kind: type[Crud[Any]], columns: Sequence[str], fields: Sequence[str], sections: Sequence[Any]
 ) -> None:
-    """Raise OperatorError for what there is not, or nobody may see or write."""
+    """Raise OperatorError for names that do not exist, or that no user may see or write."""
     definition, shape = kind.definition, kind.definition.shape
     declared = Declaration(owner, shape, definition.annotations)
     for name in columns:
@@ -163,10 +163,8 @@ def check_declaration(
 
 
 def _path(shape: Shape, name: str) -> str:
-    """For a row that is pointed at, what it is called."""
-    relation: str = (
-        name if name in shape.to_one else next((each for each in shape.to_one if shape.column_of(each) == name), "")
-    )
+    """Return the path to the title of the row that a relationship leads to, or the name itself."""
+    relation = shape.relation_of(name)
     if not relation:
         return name
     words = naming_column(shape.to_one[relation].mapper.class_)
@@ -179,7 +177,7 @@ def _owner(shape: Shape, path: str) -> tuple[Shape, str]:
 
 
 def _has_own_link(shape: Shape, path: str) -> bool:
-    """Whether a column holds files, which may be missing, or values that are links themselves."""
+    """Whether a column holds files, which may be missing, or values that are rendered as links."""
     owner, name = _owner(shape, path)
     info = owner.model.model_fields.get(name)
     return name in file_columns_of(owner.model) or (info is not None and options_of(info).type in LINKS)
@@ -191,7 +189,7 @@ def _is_whole(shape: Shape, name: str) -> bool:
 
 
 async def read_rows(crud: Crud[Any], wanted: Paging, columns: Sequence[ListColumn]) -> Page[Any]:
-    """The page of rows that is wanted, as mappings of what the columns show, and of what their addresses need."""
+    """Return a page of rows as mappings with the values of the columns, `id` and the `lookup`."""
     shape = crud.definition.shape
     links = [column.path for column in columns if column.path in shape.links]
     paths = [column.path for column in columns if column.path not in links]

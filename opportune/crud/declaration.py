@@ -1,4 +1,4 @@
-"""What a declaration may name, read from its model, and errors in one line for who wrote it."""
+"""The columns and relationships that a declaration may name, and its errors in one line."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from opportune.runtime.suggestions import did_you_mean
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model consists of, by the names that its owner knows."""
+    """The columns and relationships of a model by name."""
 
     model: type[Any]
     mapper: Mapper[Any]
     columns: Mapping[str, Column[Any]]
     references: Mapping[str, type[Any]]
-    """Columns that point at one row of another model."""
+    """Foreign key columns and the models that they refer to."""
     links: Mapping[str, type[Any]]
-    """Relationships with many rows by a table in between."""
+    """Many-to-many relationships and the models at their other ends."""
 
     @property
     def to_one(self) -> Mapping[str, RelationshipProperty[Any]]:
-        """The relationships that a column of this table keeps."""
+        """The relationships whose foreign key is one column of this table."""
         return {
             each.key: each
             for each in self.mapper.relationships
@@ -35,16 +35,20 @@ class Shape:
         }
 
     def column_of(self, relation: str) -> str:
-        """The name of the column that keeps a relationship to one row."""
-        (kept,) = self.to_one[relation].local_columns
-        return self.mapper.get_property_by_column(kept).key
+        """Return the foreign key column of a relationship to one row."""
+        (column,) = self.to_one[relation].local_columns
+        return self.mapper.get_property_by_column(column).key
+
+    def relation_of(self, name: str) -> str:
+        """Return the relationship to one row that a name means, itself or by its column, or an empty text."""
+        return next((each for each in self.to_one if name in (each, self.column_of(each))), "")
 
 
 _shapes: dict[type[Any], Shape] = {}
 
 
 def shape_of(model: type[Any]) -> Shape:
-    """What a model consists of, looked at once."""
+    """Return the shape of a model, which is read once."""
     if model not in _shapes:
         mapper: Mapper[Any] = class_mapper(model)
         columns = dict(mapper.columns.items())
@@ -75,7 +79,7 @@ class Declaration:
             raise self.unknown(option, name, names, noun)
 
     def readable_path(self, option: str, path: str, *, text: bool = False) -> None:
-        """A column that all who may read a row may know, also that of a row that it points at."""
+        """Check that a path names a column that every reader may see, of the row or of a related row."""
         name, _, rest = path.partition(".")
         shape = self.shape
         if rest:
@@ -100,10 +104,10 @@ class Declaration:
 
 
 def require_number(owner: str, model: type[Any]) -> None:
-    """Refuse a model whose rows have no number of their own.
+    """Refuse a model without a primary key `id` that is a number.
 
     Raises:
-        OperatorError: it has a key of several columns, or one that is no number.
+        OperatorError: The primary key has several columns or another type or name.
     """
     key = inspect(model).primary_key
     if len(key) > 1:

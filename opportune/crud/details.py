@@ -1,4 +1,4 @@
-"""What the page of one row shows: each value under its label."""
+"""Labels and values on the page of one row."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ LINK = Markup('<a href="{}">{}</a>')
 BADGE = Markup('<span class="badge bg-secondary-lt me-1">{}</span>')
 
 AddressOf = Callable[[Any], str]
-"""Of the page of a row; empty where it has none."""
+"""Return the address of a row's page, or an empty text."""
 
 
 def default_fields(kind: type[Crud[Any]]) -> list[str]:
@@ -57,7 +57,7 @@ async def field_texts(
     def render(_: object) -> dict[str, str]:
         return {name: _shown(shape, row, name, formats.get(name), address_of) for name in visible}
 
-    values = await crud.session.run_sync(render)  # the name of a row may load other rows
+    values = await crud.session.run_sync(render)  # the title of a row may load related rows
     for name in values:
         value = getattr(row, name)
         if name in formats or not value:
@@ -87,7 +87,7 @@ def _is_markdown(shape: Shape, name: str) -> bool:
 
 
 def _shown(shape: Shape, row: Any, name: str, own: Format | None, address_of: AddressOf) -> str:
-    relation = next((each for each in shape.to_one if name in (each, shape.column_of(each))), "")
+    relation = shape.relation_of(name)
     value = getattr(row, relation or name)
     if own:
         return own(value)

@@ -1,4 +1,4 @@
-"""Answers that are read column by column: what a schema shows and nothing else, without objects for rows."""
+"""Rows as mappings of the columns that a response needs, without loading objects."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ Take = Callable[[Sequence[Any]], Any]
 
 @dataclass
 class Selection:
-    """What is selected for some names, and how each of them is taken from a row of that."""
+    """The selected columns and joins for some names, and the way to read each name from a result row."""
 
     columns: list[ColumnElement[Any]] = field(default_factory=list)
     joins: list[tuple[Any, ColumnElement[bool]]] = field(default_factory=list)
     takes: dict[str, Take | int] = field(default_factory=dict)
-    """The place of a name in a row, or what is made of several."""
+    """The index of a name in a result row, or a function that combines several columns."""
     links: list[str] = field(default_factory=list)
 
     def add(self, column: ColumnElement[Any]) -> int:
@@ -35,7 +35,7 @@ class Selection:
 
 
 class Prepared(NamedTuple):
-    """A statement that is made once: what it selects for which names, and what only counts."""
+    """A cached statement: its selection, and the statement that only counts."""
 
     selection: Selection
     statement: Select[Any]
@@ -45,14 +45,14 @@ class Prepared(NamedTuple):
 async def fetch(
     session: AsyncSession, statement: Select[Any], values: Mapping[str, Any], *, alone: bool
 ) -> Sequence[Sequence[Any]]:
-    """The rows of a statement, past the session's objects. `alone` is whether others need not see the same moment."""
+    """Return the result rows of a statement. `alone` says that no other statement needs the same snapshot."""
     if alone and isinstance(session, Session):
         return await session.fetch(statement, values)
     return (await (await session.connection()).execute(statement, values)).all()
 
 
 def select_names(crud: "Reading[Any]", names: Sequence[str]) -> Selection:
-    """Which columns the values of these names take; the first is always the row's number."""
+    """Select the columns of these names. The first one is always the row's `id`."""
     shape, nested = crud.definition.shape, crud.definition.options.nested
     found = Selection()
     found.add(crud.model.id)
@@ -67,7 +67,7 @@ def select_names(crud: "Reading[Any]", names: Sequence[str]) -> Selection:
 
 
 def _join(crud: "Reading[Any]", found: Selection, name: str) -> Take:
-    """The row that is pointed at, by a join that leaves out what is not there for whoever asks."""
+    """Join the related row, which is None if the user may not see it."""
     shape = crud.definition.shape
     target = shape.to_one[name].mapper.class_
     there = aliased(target)
@@ -93,7 +93,7 @@ def joined(statement: Select[Any], selection: Selection) -> Select[Any]:
 
 
 async def values_of(crud: "Reading[Any]", selection: Selection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Rows of a selection as mappings: with one statement more for each relationship with many, however many rows."""
+    """Return result rows as mappings. Each many-to-many relationship takes one more statement."""
     takes = selection.takes
     if not selection.links and all(type(take) is int for take in takes.values()):
         places: Mapping[str, Any] = takes
@@ -107,7 +107,7 @@ async def values_of(crud: "Reading[Any]", selection: Selection, rows: Sequence[S
 
 
 async def _nested(crud: "Reading[Any]", name: str, numbers: Sequence[int]) -> dict[int, list[Any]]:
-    """What rows are linked with as it is answered: their numbers, or mappings."""
+    """Return the linked rows of each row, as numbers or as mappings."""
     if name not in crud.definition.options.nested:
         return await linked(crud, name, numbers, ["id"], lambda values: values[0])
     keys = _nested_keys(crud, crud.definition.shape.links[name])
@@ -117,14 +117,14 @@ async def _nested(crud: "Reading[Any]", name: str, numbers: Sequence[int]) -> di
 async def linked(
     crud: "Reading[Any]", name: str, numbers: Sequence[int], keys: Sequence[str], made: Callable[[Sequence[Any]], Any]
 ) -> dict[int, list[Any]]:
-    """What is made of each row that these are linked with, by their numbers and in the order of the numbers there.
+    """Return the visible linked rows of each row, by its number and ordered by theirs.
 
     Args:
-        crud: As whom the rows are looked at.
+        crud: The data layer of the user.
         name: The relationship.
-        numbers: Of the rows that are linked.
-        keys: The columns of the others that are wanted; their objects, where there are none.
-        made: Makes something of these.
+        numbers: The numbers of the rows.
+        keys: The columns to read of the linked rows. Without any, the objects are loaded.
+        made: Converts the values of one linked row.
     """
     if not numbers:
         return {}

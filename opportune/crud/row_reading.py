@@ -1,4 +1,4 @@
-"""Reading the rows of a model: pages of a list, one row, as objects or column by column."""
+"""Queries for the rows of a model: pages of a list and single rows, as objects or as mappings."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ from opportune.db.matching import matching_words
 from opportune.db.model import MAX_ID
 from opportune.db.paths import parse_path
 from opportune.errors import FieldErrors, NotFound
-from opportune.pagination import Page, Paging, order, page_count
+from opportune.pagination import Page, Paging, count_rows, order, page_count
 from opportune.web.forms.error_messages import MESSAGES
 
 Rows = Page[dict[str, Any]]
@@ -32,38 +32,48 @@ PAGING = frozenset(Paging.model_fields)
 
 
 class Reading(CrudOptions[M]):
-    """What is read. Each method can be overridden."""
+    """The reading methods of `Crud`. Each can be overridden."""
 
     async def find(self, wanted: Paging | None = None) -> Page[M]:
-        """The page of rows that is wanted, with what is computed for each, and how many there are."""
-        self.require("list")
-        wanted = wanted or self.Filter()
-        self._refuse_hidden(wanted)
+        """Return the requested page of rows with their annotations, and the total."""
+        wanted = self._checked(wanted)
         query = self.query().where(self.readable(), *self.conditions(wanted))
-        found = await self._page(query.add_columns(*self.definition.annotations.values()), query, wanted)
-        return found.model_copy(update={"items": [self._annotated(row) for row in found.items]})
+        count = count_rows(query, self.model.id)
+        statement = query.add_columns(*self.definition.annotations.values(), count.scalar_subquery())
+        statement = statement.order_by(*self.ordering(wanted.sort)).offset((wanted.page - 1) * wanted.size)
+        found = (await self.session.execute(statement.limit(wanted.size))).all()
+        total = found[0][-1] if found else 0
+        if not found and wanted.page > 1:  # past the end, no row has the total
+            total = await self.session.scalar(count) or 0
+        items = [self._annotated(row) for row in found]
+        return Page[Any](items=items, total=total, page=wanted.page, pages=page_count(total, wanted.size))
 
     async def rows(self, wanted: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
-        """As `find`, with the values of these names alone, of what is answered by default, and without objects."""
-        self.require("list")
-        wanted = wanted or self.Filter()
-        self._refuse_hidden(wanted)
+        """Return the same page as mappings of these names, by default those of the response. It loads no objects."""
+        wanted = self._checked(wanted)
         made = self._prepared(wanted, tuple(names or self.answers.names))
         offset = (wanted.page - 1) * wanted.size
         values = {"owner": self.owner_id or 0, "offset": offset, "limit": wanted.size}
         alone = not made.selection.links
         found = await fetch(self.session, made.statement, values, alone=alone)
         total = found[0][-1] if found else 0
-        if not found and wanted.page > 1:  # past the end, where no row tells it
+        if not found and wanted.page > 1:
             total = (await fetch(self.session, made.counting, values, alone=alone))[0][0]
         items = await values_of(self, made.selection, found)
         pages = page_count(total, wanted.size)
         return Rows.model_construct(items=items, total=total, page=wanted.page, pages=pages)
 
+    def _checked(self, wanted: Paging | None) -> Paging:
+        """Return the query of a list that the user may read. Raises Forbidden and FieldErrors."""
+        self.require("list")
+        wanted = wanted or self.Filter()
+        self._refuse_hidden(wanted)
+        return wanted
+
     def _prepared(self, wanted: Paging, names: Sequence[str]) -> Prepared:
-        """The statement of a list: made once for each order where it is the same for everybody but for values."""
+        """Return the statement of a list. It is built once for each order if only its parameters depend on the user."""
         is_common = self.definition.is_common and not wanted.model_fields_set - Paging.model_fields.keys()
-        if not is_common or any("." in name for name in names):  # whoever asks sees their rows of another model
+        if not is_common or any("." in name for name in names):  # related rows depend on the user
             return self._prepare(wanted, names)
         sort = wanted.sort if wanted.sort.removeprefix("-") in self.sort else ""  # a `filter_schema` may allow any text
         prepared, key = self.definition.prepared, (sort, names)
@@ -76,20 +86,19 @@ class Reading(CrudOptions[M]):
         theirs = self._is_theirs(self.definition.read_access, bindparam("owner", type_=BigInteger))
         theirs = theirs if self.definition.is_common else self.readable()
         query = self.query().where(theirs, *self.conditions(wanted))
-        number = query.with_only_columns(self.model.id, maintain_column_froms=True).order_by(None)
-        count = select(func.count()).select_from(number.subquery())
+        count = count_rows(query, self.model.id)
         chosen = query.with_only_columns(*selection.columns, count.scalar_subquery(), maintain_column_froms=True)
         paged = joined(chosen, selection).order_by(*self.ordering(wanted.sort))
         limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
         return Prepared(selection, paged.limit(limits[0]).offset(limits[1]), count)
 
     async def row(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
-        """As `get`, with the values of these names alone. Raises NotFound."""
+        """Return the values of these names of a row. Raises NotFound."""
         self.require("details")
         return await self._row(self.query().where(self.readable(), self._has(key)), names)
 
     async def written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
-        """As `row`, for one that was just written: also where it may not be read any more."""
+        """Return the same for a row that was just written, also if the user may no longer read it."""
         return await self._row(self.query().where(self._has(row.id)), names)
 
     async def _row(self, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
@@ -101,18 +110,18 @@ class Reading(CrudOptions[M]):
         return (await values_of(self, selection, [found]))[0]
 
     async def get(self, key: Key) -> M:
-        """Get a row. Raises NotFound."""
+        """Return a row. Raises NotFound."""
         self.require("details")
         return await self._one(self.query().where(self.readable(), self._has(key)))
 
     async def get_writable(self, key: Key, action: str = "edit") -> M:
-        """Get a row to change it: nobody else does meanwhile. Raises NotFound."""
+        """Return a row and lock it for a change. Raises NotFound."""
         self.require(action)
         query = self.query().where(self.readable(), self.writable(), self._has(key))
         return await self._one(query.with_for_update(of=self.model))
 
     def query(self) -> Select[tuple[M]]:
-        """All rows, whoever asks, with the rows that they point at and are linked with."""
+        """Select all rows with their related rows, without the rules of access."""
         shape = self.definition.shape
         targets = {name: relation.mapper.class_ for name, relation in shape.to_one.items()} | dict(shape.links)
         return select(self.model).options(*(self._loading(name, target) for name, target in targets.items()))
@@ -136,7 +145,7 @@ class Reading(CrudOptions[M]):
                 yield self.definition.filters[name].condition(self.visible, value)
 
     def _refuse_hidden(self, wanted: Paging) -> None:
-        """Raise FieldErrors for parameters that ask for a hidden field, as for those that do not exist."""
+        """Raise FieldErrors for parameters of hidden fields, with the same words as for unknown parameters."""
         asked = wanted.model_fields_set - PAGING
         if not (asked or wanted.sort):
             return
@@ -147,7 +156,7 @@ class Reading(CrudOptions[M]):
             raise FieldErrors(errors)
 
     def hides_parameter(self, name: str) -> bool:
-        """Whether a parameter of the list's query asks for a hidden field."""
+        """Return whether a query parameter belongs to a hidden field."""
         if name == "q":
             return bool(self.search) and not self.search_paths
         found = self.definition.filters.get(name)
@@ -174,13 +183,13 @@ class Reading(CrudOptions[M]):
         return parse_path(self.definition.shape.mapper, path).value(self.visible)
 
     def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:
-        """For `order_by`: as the reader wants it, then as the class says, then by number."""
+        """Return the arguments of `order_by`: the requested order, then the default order, then the newest first."""
         path = sort.removeprefix("-")
         wanted = {path: self._sortable(path)} if path in self.sort else {}
         return order(sort, wanted, *self.default_order(), self.model.id.desc())
 
     def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
-        """The order of a list that nobody sorts."""
+        """Return the order of a list without `?sort=`."""
         names = {path.removeprefix("-"): path for path in self.order if not self.hides(path)}
         return [order(path, {name: self._sortable(name)})[0] for name, path in names.items()]
 
@@ -189,18 +198,6 @@ class Reading(CrudOptions[M]):
         shape = self.definition.shape
         is_words = path == name and name in shape.columns and is_text(shape.columns[name])
         return func.lower(column) if is_words or "." in path else column
-
-    async def _page(self, statement: Select[Any], query: Select[Any], wanted: Paging) -> Page[Any]:
-        """A page of a statement, with the count of the query in the same statement."""
-        number = self.model.id
-        count = select(func.count()).select_from(query.options().with_only_columns(number).order_by(None).subquery())
-        paged = statement.order_by(*self.ordering(wanted.sort)).offset((wanted.page - 1) * wanted.size)
-        paged = paged.add_columns(count.scalar_subquery()).limit(wanted.size)
-        rows = (await self.session.execute(paged)).all()
-        total = rows[0][-1] if rows else 0
-        if not rows and wanted.page > 1:  # past the end, where no row tells it
-            total = await self.session.scalar(count) or 0
-        return Page[Any](items=rows, total=total, page=wanted.page, pages=page_count(total, wanted.size))
 
     async def _one(self, query: Select[tuple[M]]) -> M:
         found = (await self.session.execute(query.add_columns(*self.definition.annotations.values()))).first()
@@ -211,11 +208,11 @@ class Reading(CrudOptions[M]):
     def _annotated(self, found: Sequence[Any]) -> M:
         row: M = found[0]
         for name, value in zip(self.definition.annotations, found[1:], strict=False):
-            object.__setattr__(row, name, value)  # Pydantic knows no such field
+            object.__setattr__(row, name, value)  # annotations are no fields of the model
         return row
 
     def _has(self, key: Key) -> ColumnElement[bool]:
-        """Whether a row has this key; what no row can have, none has."""
+        """Return the condition that a row has this key. An impossible key matches no row."""
         if isinstance(key, str) and self.lookup != "id":
             named: ColumnElement[bool] = getattr(self.model, self.lookup) == key
             return false() if "\0" in key else named

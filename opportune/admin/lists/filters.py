@@ -238,6 +238,11 @@ def _column_filter(view: View, path: Path, parameter: str, title: str) -> ListFi
     return ComparisonFilter(path, parameter, title, type_=type_)
 
 
+def has_operator(chosen: Any) -> bool:
+    """Return whether a filter, which may be one of SQLAdmin, also reads the parameter `…_op`."""
+    return bool(getattr(chosen, "has_operator", False))
+
+
 async def apply_filter(statement: Select[Any], chosen: Any, query: QueryParams, model: Any) -> Select[Any]:
     """Return the statement with the condition of a filter, which may be one of SQLAdmin."""
     if isinstance(chosen, ListFilter):
@@ -245,7 +250,7 @@ async def apply_filter(statement: Select[Any], chosen: Any, query: QueryParams, 
         return statement if condition is None else statement.where(chosen.path.holds(condition))
     name, change = chosen.parameter_name, chosen.get_filtered_query
     changed: Select[Any] = statement
-    if getattr(chosen, "has_operator", False):
+    if has_operator(chosen):
         changed = await change(statement, query.get(f"{name}_op", ""), query.get(name, ""), model)
     elif value := query.get(name):
         changed = await change(statement, value, model)

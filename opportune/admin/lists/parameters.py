@@ -1,4 +1,4 @@
-"""Parameters in the address of a list. An unknown one is an error: ignoring a misspelt filter shows too many rows."""
+"""Query parameters of a list. An unknown one is an error: ignoring a misspelt filter would show too many rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
+from opportune.admin.lists.filters import has_operator
 from opportune.admin.protocols import Pages
 from opportune.pagination import TRACKING_PARAMETER
 
@@ -13,13 +14,13 @@ ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy"}
 
 
 def narrowing_parameters(view: Pages) -> set[str]:
-    """Parameters that leave out rows: the search, the filters and those that the view itself reads."""
+    """Return the parameters that leave out rows: the search, the filters and those that the view reads itself."""
     return {"search", *view.list_parameters, *(name for each in view.get_filters() for name in _names(each))}
 
 
 def _names(chosen: Any) -> Iterator[str]:
     yield chosen.parameter_name
-    if getattr(chosen, "has_operator", False):
+    if has_operator(chosen):
         yield f"{chosen.parameter_name}_op"
 
 
@@ -28,13 +29,14 @@ def known_parameters(view: Pages) -> set[str]:
 
 
 def refuse_unknown_parameters(request: Request, view: Pages) -> None:
-    """Refuse a parameter that the list does not have. Tracking parameters are ignored.
+    """Refuse parameters that the list does not have. Tracking parameters are ignored.
 
     Raises:
-        RequestValidationError: it names each of them.
+        RequestValidationError: It names each unknown parameter.
     """
-    unknown = [name for name in request.query_params if name not in known_parameters(view)]
-    if faults := [_fault(name) for name in unknown if not TRACKING_PARAMETER.fullmatch(name)]:
+    known = known_parameters(view)
+    unknown = [name for name in request.query_params if name not in known and not TRACKING_PARAMETER.fullmatch(name)]
+    if faults := [_fault(name) for name in unknown]:
         raise RequestValidationError(faults)
 
 

@@ -1,38 +1,38 @@
-"""The rows that point at a row, shown with it: the newest few of each kind, however many there are."""
+"""Related rows on the page of a row: the newest of each model that refers to it."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
 from starlette.datastructures import URL
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
 from opportune.admin.protocols import View
 from opportune.db.columns import label_of
+from opportune.pagination import count_rows
 
 MAX_SHOWN_ROWS = 10
 MAX_SHOWN_COLUMNS = 4
 MAX_COUNTED_ROWS = 1_000
-"""Whoever has more has "more than 1,000": to count on takes long."""
+"""Rows that are counted. The page says "more than 1,000" for more, because counting would take long."""
 
 
 @dataclass(frozen=True)
 class RelatedRows:
-    """The rows of one kind that point at a row by one column."""
+    """The rows of one model that refer to a row by one column."""
 
     view: View
     title: str
     columns: Sequence[str]
     rows: Sequence[Any]
     count: int
-    """At most one more than `MAX_COUNTED_ENTRIES`."""
+    """At most one more than `MAX_COUNTED_ROWS`."""
     all: str
-    """The address of the list of them all, if there is one."""
+    """The address of the list of all of them, or an empty text."""
     add: str
-    """The address of a form for one more, if there is one."""
+    """The address of the form of a new one, or an empty text."""
 
     @property
     def amount(self) -> str:
@@ -42,7 +42,7 @@ class RelatedRows:
 async def related_rows(
     request: Request, parent: View, row: Any, edited: Sequence[tuple[View, str]] = ()
 ) -> AsyncIterator[RelatedRows]:
-    """Of each kind that this person may list, but for those that are edited with the row."""
+    """Yield the related rows of each model that the user may list, except those that are edited with the row."""
     found = [kind for kind in views_pointing_at(parent) if kind not in edited]
     kinds = Counter(view.identity for view, _ in found)
     for view, column in found:
@@ -51,7 +51,7 @@ async def related_rows(
 
 
 def views_pointing_at(parent: View) -> list[tuple[View, str]]:
-    """The views of models that point at this one, and by which column."""
+    """Return the views of models that refer to this one, each with the column."""
     views: list[Any] = [view for view in parent.site.views if hasattr(view, "references")]
     return [
         (view, name)
@@ -81,8 +81,7 @@ async def _children(request: Request, view: View, column: str, row: Any, *, is_o
 
 
 async def _count(view: View, of_row: Any) -> int:
-    some = of_row.with_only_columns(view.pk_columns[0]).order_by(None).limit(MAX_COUNTED_ROWS + 1).subquery()
-    (count,) = await view.fetch_rows(select(func.count()).select_from(some))
+    (count,) = await view.fetch_rows(count_rows(of_row.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
     return int(count)
 
 

@@ -1,9 +1,9 @@
-"""Which rows a view of the admin reads: one by its number, and a page of those that the address asks for."""
+"""Queries of a view: one row by its key, and a page of rows for the parameters of the address."""
 
 from typing import Any
 
 from sqladmin.pagination import Pagination
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -13,10 +13,11 @@ from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.persistence.transactions import PersistenceMixin
 from opportune.db.matching import matching_words
 from opportune.db.paths import parse_path
+from opportune.pagination import count_rows
 
 
 class RowQueriesMixin(PersistenceMixin):
-    """What `AdminView` reads."""
+    """The queries of `AdminView`."""
 
     references: dict[str, ForeignKeyLookup]
     _filters: list[Any]
@@ -36,56 +37,55 @@ class RowQueriesMixin(PersistenceMixin):
         return self._one_listed(request).where(*self.writable(request))
 
     def _one_listed(self, request: Request) -> Select[Any]:
-        """The row that the address names. What `list_query` leaves out has no pages of its own either."""
+        """Select the row that the address names. Rows that `list_query` leaves out have no pages."""
         is_named: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
         return self.list_query(request).where(is_named)
 
     def count_query(self, request: Request) -> Select[Any]:
-        return self._counting(self.list_query(request))
-
-    def _counting(self, rows: Select[Any]) -> Select[Any]:
-        """Not the sorted rows with all their columns, nor a column, as SQLAdmin does: both take many times as long."""
-        return select(func.count()).select_from(rows.with_only_columns(self.pk_columns[0]).order_by(None).subquery())
+        return count_rows(self.list_query(request), self.pk_columns[0])
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
         return stmt.where(*matching_words([parse_path(self.mapper, path) for path in self.search_names], term))
 
     def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
-        """As the address asks, or by default. Rows that are equal in it have an order too, or pages would mix them."""
-        wish = request.query_params.get("sortBy", "")
-        if wish and wish not in self.sort_names:
+        """Sort by the `sortBy` of the address or by default, then by primary key, so that pages do not overlap."""
+        sort = request.query_params.get("sortBy", "")
+        if sort and sort not in self.sort_names:
             raise HTTPException(400, "Invalid sortBy parameter")
-        is_descending = request.query_params.get("sort") == "desc"
-        default = ((self.name_of(name), last) for name, last in self.default_sort())
-        wishes = [(wish, is_descending)] if wish else [each for each in default if not self.hides(each[0])]
-        wishes = wishes or [(key.key, True) for key in self.pk_columns]
-        values = [(parse_path(self.mapper, name).to_title().value(), is_descending) for name, is_descending in wishes]
-        named = {name for name, _ in wishes}
-        values += [(key, wishes[-1][1]) for key in self.pk_columns if key.key not in named]
+        orders = [(sort, request.query_params.get("sort") == "desc")]
+        if not sort:
+            default = [(self.name_of(name), is_descending) for name, is_descending in self.default_sort()]
+            orders = [order for order in default if not self.hides(order[0])] or self._newest_first()
+        names, last = {name for name, _ in orders}, orders[-1][1]
+        values = [(parse_path(self.mapper, name).to_title().value(), is_descending) for name, is_descending in orders]
+        values += [(key, last) for key in self.pk_columns if key.key not in names]
         return stmt.order_by(*(value.desc() if is_descending else value.asc() for value, is_descending in values))
 
     def default_sort(self) -> list[tuple[str, bool]]:
-        """The newest first, unless the view says otherwise."""
-        return super().default_sort() if self.column_default_sort else [(key.key, True) for key in self.pk_columns]
+        """Return the `column_default_sort` of the view, else the newest rows first."""
+        return super().default_sort() if self.column_default_sort else self._newest_first()
+
+    def _newest_first(self) -> list[tuple[str, bool]]:
+        return [(key.key, True) for key in self.pk_columns]
 
     async def filtered_query(self, request: Request) -> Select[Any]:
-        """The rows that the address asks for: its search and filters.
+        """Select the rows that match the search and filters of the address.
 
         Raises:
-            RequestValidationError: the list does not have one of its parameters.
+            RequestValidationError: The list does not have one of the parameters.
         """
         refuse_unknown_parameters(request, self)
-        statement, asked = self.list_query(request), request.query_params
+        statement, query = self.list_query(request), request.query_params
         for chosen in self.get_filters():
-            statement = await apply_filter(statement, chosen, asked, self.model)
-        return self.search_query(statement, asked["search"]) if asked.get("search") else statement
+            statement = await apply_filter(statement, chosen, query, self.model)
+        return self.search_query(statement, query["search"]) if query.get("search") else statement
 
     async def list(self, request: Request) -> Pagination:
         page = self.validate_page_number(request.query_params.get("page"), 1)
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         size = min(max(size, 1), max(self.page_size_options))
         statement = await self.filtered_query(request)
-        count = await self.count(request, self._counting(statement))
+        count = await self.count(request, count_rows(statement, self.pk_columns[0]))
         page = min(max(page, 1), Pagination.max_page(count, size))
         statement = self.sort_query(statement, request).options(*self.loading(self.list_names))
         rows = await self.fetch_rows(statement.limit(size).offset((page - 1) * size))
