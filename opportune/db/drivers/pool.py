@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -14,13 +14,37 @@ MAX_COMPILED_STATEMENTS = 200
 
 Each combination of filters and number of search words is a statement of 36 to 105 kB. SQLAlchemy's default is 500.
 """
-ENGINE_OPTIONS: Mapping[str, Any] = {"hide_parameters": True, "query_cache_size": MAX_COMPILED_STATEMENTS}
 POOL_TIMEOUT_SHARE = 0.9
-"""What of DATABASE_POOL_TIMEOUT is spent on waiting: the visitor has the answer before it ends."""
+"""Share of DATABASE_POOL_TIMEOUT that is spent on waiting: the visitor gets the response before it ends."""
+
+
+class Pool(AsyncAdaptedQueuePool):
+    """SQLAlchemy's pool, which also counts who waits for a connection."""
+
+    __module__ = AsyncAdaptedQueuePool.__module__  # names its log: SQLAlchemy's, where only warnings are shown
+
+    def __init__(self, creator: Any, pool_size: int = 5, max_overflow: int = 10, **options: Any) -> None:
+        super().__init__(creator, pool_size, max_overflow, **options)
+        self.max_connections = pool_size + max(0, max_overflow)
+        self.waiting = 0
+
+    def connect(self) -> PoolProxiedConnection:
+        self.waiting += 1
+        try:
+            return super().connect()
+        finally:
+            self.waiting -= 1
+
+
+ENGINE_OPTIONS: Mapping[str, Any] = {
+    "hide_parameters": True,
+    "query_cache_size": MAX_COMPILED_STATEMENTS,
+    "poolclass": Pool,
+}
 
 
 def pool_options(settings: Settings) -> dict[str, Any]:
-    """A pool's size and patience, for `create_async_engine`."""
+    """Return the size and timeout of a pool, for `create_async_engine`."""
     return {
         "pool_size": settings.database_pool_size,
         "max_overflow": settings.database_max_overflow,
@@ -29,8 +53,8 @@ def pool_options(settings: Settings) -> dict[str, Any]:
 
 
 async def dispose(engine: AsyncEngine) -> None:
-    """Close its connections, and what a session has yet when that session ends: its pool is nobody's by then."""
+    """Close the connections of an engine, and those in use when their sessions end."""
     pool = engine.sync_engine.pool
     await engine.dispose()
     event.listen(pool, "checkin", lambda _, record: record.close())
-    await greenlet_spawn(pool.dispose)  # what has come back meanwhile
+    await greenlet_spawn(pool.dispose)  # what has come back since

@@ -1,19 +1,30 @@
 """PostgreSQL by psycopg 3."""
 
 from functools import cached_property, partial
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import AsyncAdaptedQueuePool, event
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import await_only
 
 from opportune.config.settings import Settings
-from opportune.config.speedups import speedup
 from opportune.db.database import Database, read_sessionmaker
 from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+
+if TYPE_CHECKING:
+    from opportune.db.drivers.psycopg_timeouts import TimedConnection
+
+TRUSTED_IDLE_SECONDS = 1
+"""Seconds after its use in which a connection counts as alive unless its socket has something to read."""
+PING_TIMEOUT_SECONDS = 1.5
+"""Seconds for an idle connection to show that it lives."""
 
 
 class PostgreSQLDatabase(Database):
@@ -46,30 +57,30 @@ class PostgreSQLDatabase(Database):
         return engine
 
     def _engine(self, url: DatabaseURL, **options: Any) -> AsyncEngine:
-        from opportune.db.drivers.psycopg_timeouts import connection_class  # noqa: PLC0415 - psycopg, which SQLite can do without
+        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - psycopg, which SQLite can do without
 
-        connect = partial(connection_class().connect_with_retry, limit=self.settings.database_statement_timeout)
-        pool_class = speedup("opportune.db.drivers.pool_adapter", "TimedPool", AsyncAdaptedQueuePool)
-        return create_async_engine(
+        connect = partial(TimedConnection.connect_with_retry, limit=self.settings.database_statement_timeout)
+        engine = create_async_engine(
             url.url,
             connect_args={**url.arguments, "async_creator_fn": connect},
-            poolclass=pool_class,
-            pool_pre_ping=pool_class is AsyncAdaptedQueuePool,
             pool_use_lifo=True,  # the connection used last is the one that need not be asked whether it lives
             pool_recycle=280,  # hosts drop idle connections after five minutes
             **ENGINE_OPTIONS,
             **pool_options(self.settings),
             **options,
         )
+        event.listen(engine.sync_engine, "checkin", _note_checkin)
+        event.listen(engine.sync_engine, "checkout", _check_idle)
+        return engine
 
     async def _probe(self, url: DatabaseURL) -> None:
         from psycopg import Error  # noqa: PLC0415 - as above
 
-        from opportune.db.drivers.psycopg_timeouts import connection_class  # noqa: PLC0415 - as above
+        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - as above
 
         words, arguments = self.engine.dialect.create_connect_args(url.url)
         try:
-            async with await connection_class().connect(*words, **{**arguments, **url.arguments}) as connection:
+            async with await TimedConnection.connect(*words, **{**arguments, **url.arguments}) as connection:
                 await connection.execute("SELECT 1")
         except Error as error:
             raise OperatorError(explain(error, url)) from error
@@ -78,3 +89,21 @@ class PostgreSQLDatabase(Database):
 def _only_read(connection: Any, _record: object) -> None:
     connection.set_read_only(True)
     connection.set_deferrable(True)
+
+
+def _note_checkin(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["returned_at"] = monotonic()
+
+
+def _check_idle(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Ask the server whether a connection lives, unless it is new or was used a moment ago.
+
+    SQLAlchemy's pre-ping costs a round trip for every request, and waits for the limit of a statement.
+    """
+    returned_at, connection = record.info.get("returned_at"), cast("TimedConnection", record.driver_connection)
+    if returned_at is None:
+        return
+    if monotonic() - returned_at < TRUSTED_IDLE_SECONDS and not connection.has_pending_data():
+        return
+    if not await_only(connection.is_alive(PING_TIMEOUT_SECONDS)):
+        raise InvalidatePoolError  # all connections of that age are replaced

@@ -1,24 +1,30 @@
-"""psycopg's connection with waits that end, also when the server takes what we send and stays silent.
+"""psycopg's connection with waits that end, also when the server accepts what we send and stays silent.
 
-A server's own timeouts do not help there: what it says does not come through. `psycopg_adapter` does the same better.
+The server's own timeouts do not help then, because its messages do not arrive.
 """
 
 import asyncio
 import select
 import sys
+from contextlib import suppress
+from time import monotonic
 from typing import Any, Self
 
-from psycopg import AsyncConnection, Error, OperationalError
+from psycopg import AsyncConnection, Error, OperationalError, generators, waiting
 from psycopg.abc import RV, PQGen
-from psycopg.errors import ConnectionTimeout
+from psycopg.errors import ConnectionTimeout, NotSupportedError
+from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGcancelConn
 
-from opportune.config.speedups import speedup
+from opportune.db.timeouts import run_in_background
 
 POLL_INTERVAL_SECONDS = 0.1
 """Seconds, psycopg's own: so often a wait looks whether its socket is still there."""
 
 CONNECT_TIMEOUT_SECONDS = 4
 """Seconds in which a server is reached or not, whatever number of attempts that takes."""
+CANCEL_TIMEOUT_SECONDS = 1
+"""Seconds to ask the server to end an abandoned statement."""
 RETRY_DELAYS_SECONDS = (0.2, 0.6)
 """Seconds before another attempt."""
 WAKE_RETRY_SECONDS = 0.6
@@ -35,14 +41,21 @@ TRANSIENT_ERRORS = (
 """Words of servers that restart or are full. Another wrong password would only get us locked out."""
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
-"""What every server and pooler answers with one byte, before it knows who asks."""
+"""Request that every server and pooler answers with one byte, before it knows the client."""
 
 
 class TimedConnection(AsyncConnection[Any]):
-    """Cut when a statement takes too long, whoever is to blame."""
+    """Connection that is closed when its server is silent, or when a statement takes too long.
+
+    A slow statement goes on while the server shows signs of life.
+    """
 
     limit: float = 30
-    """Seconds that one statement may take at all."""
+    """Seconds that one statement may take."""
+    silence: float = 2.5
+    """Seconds without an answer before the server is asked for a sign of life."""
+    probe_timeout_seconds: float = 1.5
+    """Seconds to wait for that sign."""
 
     @classmethod
     async def connect_with_retry(cls, *arguments: Any, limit: float, **options: Any) -> Self:
@@ -57,6 +70,7 @@ class TimedConnection(AsyncConnection[Any]):
         except TimeoutError:
             raise ConnectionTimeout("connection timeout expired") from None
         connection.limit = limit
+        connection.silence = min(cls.silence, limit)
         return connection
 
     @classmethod
@@ -74,20 +88,53 @@ class TimedConnection(AsyncConnection[Any]):
             await asyncio.sleep(pause)
 
     async def wait(self, gen: PQGen[RV], interval: float = POLL_INTERVAL_SECONDS, timeout: float | None = None) -> RV:
-        """What every statement, commit and rollback passes.
+        """Wait for a statement, commit or rollback.
 
         Raises:
-            psycopg.OperationalError: the statement takes too long. The connection is closed.
+            psycopg.OperationalError: the server is silent, or the statement takes too long. The connection is closed.
         """
         try:
-            async with asyncio.timeout(self.limit):
-                return await super().wait(gen, interval, timeout)
-        except TimeoutError:
-            self.pgconn.finish()
-            raise OperationalError("statement timeout") from None
+            if timeout is not None:
+                return await waiting.wait_async(gen, self.pgconn.socket, interval, timeout)
+            with suppress(TimeoutError):
+                return await self._wait_for(gen, self.silence)
+            return await self._wait_while_alive(gen)
+        except asyncio.CancelledError:
+            # psycopg would take up to ten seconds to save a connection that SQLAlchemy then closes.
+            self._abandon()
+            raise
+
+    async def _wait_for(self, gen: PQGen[RV], seconds: float) -> RV:
+        async with asyncio.timeout(seconds):
+            return await waiting.wait_async(gen, self.pgconn.socket, POLL_INTERVAL_SECONDS)
+
+    async def _wait_while_alive(self, gen: PQGen[RV]) -> RV:
+        end = monotonic() + self.limit - self.silence
+        while (remaining := end - monotonic()) > 0:
+            probe = asyncio.create_task(server_responds(self.info.hostaddr or self.info.host, self.info.port))
+            try:
+                return await self._wait_for(gen, self.probe_timeout_seconds)
+            except TimeoutError:
+                if not (probe.done() and probe.result()):
+                    self.pgconn.finish()
+                    raise OperationalError("timeout: the server is silent") from None
+            finally:
+                probe.cancel()
+            with suppress(TimeoutError):
+                return await self._wait_for(gen, min(remaining, self.silence))
+        self._abandon()
+        raise OperationalError("statement timeout")
+
+    def _abandon(self) -> None:
+        """Close immediately, and ask the server to end the statement, which would keep its locks otherwise."""
+        if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+            return
+        with suppress(OperationalError, NotSupportedError):  # already broken, or libpq is older than 17
+            run_in_background(_cancel(self.pgconn.cancel_conn()))
+        self.pgconn.finish()
 
     async def is_alive(self, seconds: float) -> bool:
-        """Whether the server answers on this connection. Costs a round trip."""
+        """Return whether the server responds on this connection. Costs a round trip."""
         try:
             async with asyncio.timeout(seconds):
                 await self.set_autocommit(True)
@@ -98,12 +145,18 @@ class TimedConnection(AsyncConnection[Any]):
         return True
 
     def has_pending_data(self) -> bool:
-        """Whether something waits to be read: on an idle connection that is most likely the server's farewell."""
+        """Return whether there is something to read: on an idle connection most likely that the server closes it."""
         return _readable(self.pgconn.socket)
 
 
+async def _cancel(connection: PGcancelConn) -> None:
+    with suppress(Error):  # a silent server finds out by itself
+        connection.start()
+        await waiting.wait_conn_async(generators.cancel(connection), POLL_INTERVAL_SECONDS, CANCEL_TIMEOUT_SECONDS)
+
+
 async def server_responds(host: str, port: int) -> bool:
-    """Whether a server, or a pooler, talks to somebody new. Takes none of its connections and no password."""
+    """Return whether a server or pooler greets a new client. Takes no connection of it and needs no password."""
     try:
         if sys.platform != "win32" and host.startswith("/"):
             reader, writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
@@ -130,8 +183,3 @@ else:
         poll = select.poll()  # takes numbers that select does not
         poll.register(socket, select.POLLIN)
         return bool(poll.poll(0))
-
-
-def connection_class() -> type[TimedConnection]:
-    """The connection that finds out a silent server, where psycopg still has what it needs."""
-    return speedup("opportune.db.drivers.psycopg_adapter", "WatchedConnection", TimedConnection)

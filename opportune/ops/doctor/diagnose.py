@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.config.settings import Settings
-from opportune.db.drivers.psycopg_timeouts import connection_class
+from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.errors import UNAVAILABLE, explain
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
@@ -116,7 +116,7 @@ async def _examine_server(url: DatabaseURL, role: Role, circumstances: DoctorCon
 
 
 def _engine(url: DatabaseURL) -> AsyncEngine:
-    connect = partial(connection_class().connect_with_retry, limit=SERVER_TIMEOUT_SECONDS)
+    connect = partial(TimedConnection.connect_with_retry, limit=SERVER_TIMEOUT_SECONDS)
     arguments = {**url.arguments, "async_creator_fn": connect}
     return create_async_engine(url.url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
 

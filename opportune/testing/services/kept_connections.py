@@ -41,10 +41,10 @@ class KeptConnections:
 
     def patch(self, patch: pytest.MonkeyPatch) -> None:
         """Have what connects from here on leave its connections here."""
-        used = psycopg_timeouts.connection_class()  # it may be one of others that keep theirs
+        used = psycopg_timeouts.TimedConnection  # it may be one of others that keep theirs
         bases = (used,) if issubclass(used, KeptConnection) else (KeptConnection, used)
         connects = type("KeptAppConnection", bases, {"keeper": self})
-        patch.setattr(psycopg_timeouts, "connection_class", lambda: connects)
+        patch.setattr(psycopg_timeouts, "TimedConnection", connects)
 
     def pids(self, database: str) -> list[int]:
         """The server's processes for those that nobody uses."""

@@ -13,8 +13,7 @@ from sqlalchemy import make_url, text
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.db.drivers import pool_adapter, psycopg_timeouts
-from opportune.db.drivers.psycopg_adapter import WatchedConnection
+from opportune.db.drivers import postgresql, psycopg_timeouts
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.testing.factories import PASSWORD, make_user, sign_in
@@ -32,9 +31,10 @@ MAX_ANSWER_SECONDS = 12  # seconds; without a limit of ours an answer takes from
 def hurry() -> Iterator[None]:
     """Everything that is waited for in seconds, in tenths of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WatchedConnection, "silence", 0.2)
-        patch.setattr(WatchedConnection, "probe_timeout_seconds", 0.2)
-        patch.setattr(pool_adapter, "PING_TIMEOUT_SECONDS", 0.2)
+        patch.setattr(TimedConnection, "silence", 0.2)
+        patch.setattr(TimedConnection, "probe_timeout_seconds", 0.2)
+        patch.setattr(postgresql, "PING_TIMEOUT_SECONDS", 0.2)
+        patch.setattr(psycopg_timeouts, "CONNECT_TIMEOUT_SECONDS", 0.6)
         patch.setattr(psycopg_timeouts, "RETRY_DELAYS_SECONDS", (0.01, 0.02))
         patch.setattr(HealthCheck, "timeout_seconds", 0.3)
         patch.setattr(HealthCheck, "cache_seconds", 0)
@@ -94,7 +94,7 @@ def statuses(answers: list[Response]) -> list[int]:
 async def test_requests_are_answered_503_while_the_server_is_silent_and_as_usual_afterwards(
     visitor: AsyncClient, gateway: FaultyProxy, monkeypatch: pytest.MonkeyPatch, trusted: int
 ) -> None:
-    monkeypatch.setattr(pool_adapter, "TRUSTED_IDLE_SECONDS", trusted)
+    monkeypatch.setattr(postgresql, "TRUSTED_IDLE_SECONDS", trusted)
     usual = statuses(await visit(visitor))
 
     gateway.silence()
@@ -147,11 +147,11 @@ async def test_a_refusal_is_not_asked_for_again(database_url: str, gateway: Faul
     url = make_url(database_url)
     there = {"host": "127.0.0.1", "port": gateway.port, "user": url.username, "password": url.password}
     with pytest.raises(OperationalError, match="does not exist"):
-        await WatchedConnection.connect_with_retry(**there, dbname="unknown", limit=1)
+        await TimedConnection.connect_with_retry(**there, dbname="unknown", limit=1)
     assert gateway.visits == 1
 
 
-async def test_without_speedups_a_statement_still_ends_at_its_limit(database_url: str) -> None:
+async def test_statement_ends_at_its_limit(database_url: str) -> None:
     url = make_url(database_url)
     there = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
     connection = await TimedConnection.connect_with_retry(**there, limit=0.1)

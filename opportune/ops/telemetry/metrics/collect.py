@@ -3,9 +3,8 @@
 import platform
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
-from sqlalchemy import QueuePool, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,8 +12,8 @@ from sqlmodel import col
 from starlette.datastructures import State
 
 from opportune import __version__
-from opportune.config.speedups import speedup
 from opportune.db.database import Database
+from opportune.db.drivers.pool import Pool
 from opportune.db.model import utc_now
 from opportune.db.timeouts import run_with_timeout
 from opportune.jobs import management
@@ -39,8 +38,6 @@ def of_process(state: State) -> Iterator[Family]:
 
 
 def _of_pools(database: Database) -> Iterator[Family]:
-    max_connections = speedup("opportune.db.drivers.pool_adapter", "max_connections", QueuePool.size)
-    count_waiting = speedup("opportune.db.drivers.pool_adapter", "count_waiting", _no_count)
     used = Family("opportune_database_connections_in_use", "gauge", "Connections that somebody works with.")
     room = Family("opportune_database_connections_max", "gauge", "Connections that there can be.")
     waiting = Family("opportune_database_waiting", "gauge", "Who waits for a connection.")
@@ -48,18 +45,13 @@ def _of_pools(database: Database) -> Iterator[Family]:
     if database.replica:
         engines["replica"] = database.replica.engine
     for name, engine in engines.items():
-        pool: Any = engine.sync_engine.pool
-        if isinstance(pool, QueuePool):
+        pool = engine.sync_engine.pool
+        if isinstance(pool, Pool):
             labels = {"pool": name}
             used.samples.append(("", labels, pool.checkedout()))
-            room.samples.append(("", labels, max_connections(pool)))
-            waiting.samples.append(("", labels, count_waiting(pool)))
+            room.samples.append(("", labels, pool.max_connections))
+            waiting.samples.append(("", labels, pool.waiting))
     yield from (used, room, waiting)
-
-
-def _no_count(_pool: QueuePool) -> int:
-    """SQLAlchemy has no public counter of waiting callers."""
-    return 0
 
 
 async def of_site(state: State) -> list[Family]:
