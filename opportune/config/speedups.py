@@ -1,6 +1,6 @@
-"""Private parts of libraries that save time, each in a module named `…_adapter` with the public way as its fall-back.
+"""Adapters around private names of libraries that save time, each with a public way as its fallback.
 
-`SPEEDUPS=off` takes all of them out. One whose library has moved what it needs is left out by itself.
+`SPEEDUPS=off` turns all of them off. An adapter that no longer finds its private names is left out.
 """
 
 import logging
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 @cache
 def are_on() -> bool:
-    """Whether `SPEEDUPS` is not `off`: in the environment, else in `.env`. Asked before there are settings."""
+    """Return whether `SPEEDUPS`, in the environment or else in `.env`, is not `off`. Needs no settings."""
     return (os.environ.get("SPEEDUPS") or env_file_value("SPEEDUPS").strip()) != "off"
 
 
 @cache
 def module_of(adapter: str) -> object:
-    """The adapter, or None where it cannot do without what its library no longer has."""
+    """Return the adapter, or None if its library no longer has the names that it needs."""
     try:
         return import_module(adapter)
     except (ImportError, AttributeError) as error:
@@ -32,12 +32,12 @@ def module_of(adapter: str) -> object:
 
 
 def speedup(adapter: str, name: str, fallback: T) -> T:
-    """What an adapter has under that name; the fall-back where speed-ups are off or the adapter is left out."""
+    """Return that name of an adapter, or the fallback if speed-ups are off or the adapter is left out."""
     return getattr(module_of(adapter), name, fallback) if are_on() else fallback
 
 
 def require(owner: type, *names: str) -> None:
-    """Have an adapter left out unless a library's class still has the private names that it overrides or calls.
+    """Check the private names that an adapter overrides or calls, so that it is left out without them.
 
     Raises:
         ImportError: one of them is gone.
