@@ -42,7 +42,7 @@ opened: list[TimedConnection] = []
 
 async def connect(spares: SpareDatabases, name: str, limit: float = 30, **options: Any) -> TimedConnection:
     words = {"host": "127.0.0.1", "port": spares.server.port, "user": USER, "password": PASSWORD, "dbname": name}
-    connect = psycopg_timeouts.connection_class().connect_with_retry
+    connect = psycopg_timeouts.TimedConnection.connect_with_retry
     opened.append(await connect(limit=limit, **words, **options))
     return opened[-1]
 
