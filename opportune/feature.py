@@ -66,6 +66,16 @@ class HealthLight:
 
 
 @dataclass(frozen=True)
+class Gauge:
+    """A number from the database for `GET /metrics`."""
+
+    name: str
+    description: str
+    samples: Sequence[tuple[Mapping[str, str], float]]
+    """Labels and value. No label may contain text of visitors."""
+
+
+@dataclass(frozen=True)
 class UserColumn:
     """A line on the admin's page of a user, for those who may list the rows it counts."""
 
@@ -205,6 +215,8 @@ class Feature:
     admin_panels: Sequence[AdminPanel] = ()
     status: "Mapping[str, Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]]" = field(default_factory=dict)
     """Lines of the status page by their heading. Features may share a heading."""
+    gauges: "Callable[[AsyncSession], Awaitable[Sequence[Gauge]]] | None" = None
+    """Reads numbers for `GET /metrics` when they are requested."""
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)
     """Groups with their rights, `{"Librarians": {"book": "*", "loan": ["list", "edit"]}}`. `migrate` creates them;
     from then on they are edited in the admin."""

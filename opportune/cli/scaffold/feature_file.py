@@ -8,7 +8,7 @@ from opportune.cli.scaffold.source import NotAsExpected, Source, bound_names, ex
 ORDER = (
     *("name", "summary", "settings", "models", "pages", "api", "admin", "metrics", "navigation", "profile_panel"),
     *("home_card", "user_columns", "demo", "personal_data", "jobs", "first_jobs", "hooks", "operations"),
-    *("admin_operations", "admin_panels", "status", "groups", "checks", "lifespan"),
+    *("admin_operations", "admin_panels", "status", "gauges", "groups", "checks", "lifespan"),
 )
 """Of the entries, as examples have them."""
 

@@ -5,6 +5,7 @@ from opportune.llm.answers.admin.status import spending_lights
 from opportune.llm.answers.attachments import delete_theirs
 from opportune.llm.answers.checks import check_web_search
 from opportune.llm.answers.chosen_model import ChosenModel
+from opportune.llm.answers.gauges import answer_gauges
 from opportune.llm.answers.lifespan import running_answers
 from opportune.llm.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.llm.answers.personal import personal_data
@@ -25,6 +26,7 @@ answers = Feature(
     admin_operations=OPERATIONS,
     admin_panels=PANELS,
     status={"Language models": spending_lights},
+    gauges=answer_gauges,
     personal_data=personal_data,
     settings=AnswersSettings,
     llm_guard=SpendingGuard,

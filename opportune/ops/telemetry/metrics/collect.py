@@ -68,10 +68,12 @@ async def of_site(state: State) -> list[Family]:
 
 async def _of_database(state: State) -> list[Family]:
     async with state.database.reader(fresh=True) as session:
-        found = [each async for each in _of_jobs(session)]
-        if any(feature.name == "answers" for feature in state.features):
-            found.append(await _of_answers(session))
-    return found
+        families = [family async for family in _of_jobs(session)]
+        for feature in state.features:
+            for each in await feature.gauges(session) if feature.gauges else ():
+                samples: list[Sample] = [("", labels, value) for labels, value in each.samples]
+                families.append(Family(each.name, "gauge", each.description, samples))
+    return families
 
 
 async def _of_jobs(session: AsyncSession) -> AsyncIterator[Family]:
@@ -88,15 +90,3 @@ async def _of_jobs(session: AsyncSession) -> AsyncIterator[Family]:
     samples: list[Sample] = [("", {"job": name}, at.timestamp()) for name, at in await session.execute(query)]
     words = "When a schedule's job last ended well, in seconds since 1970."
     yield Family("opportune_schedule_last_success_seconds", "gauge", words, samples)
-
-
-async def _of_answers(session: AsyncSession) -> Family:
-    from opportune.llm.answers.models import Answer, AnswerStatus  # noqa: PLC0415 - for sites that have them
-
-    states = {AnswerStatus.STREAMING: "running", AnswerStatus.WAITING: "waiting"}
-    status = col(Answer.status)
-    rows = await session.execute(select(status, func.count()).where(status.in_(states)).group_by(status))
-    found = {AnswerStatus(name): number for name, number in rows}
-    found = {AnswerStatus(name): number for name, number in rows}
-    samples: list[Sample] = [("", {"state": name}, found.get(each, 0)) for each, name in states.items()]
-    return Family("opportune_answers", "gauge", "Answers that are being written, or wait for a person.", samples)

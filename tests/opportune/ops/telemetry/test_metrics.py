@@ -11,12 +11,13 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families as parse
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.llm_models import LlmModel
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
-from opportune.feature import Feature
+from opportune.feature import Feature, Gauge
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
 from opportune.llm import Done, FakeProvider, LLMError
@@ -252,3 +253,19 @@ def test_labels_that_strangers_could_make_up_are_bounded_and_escaped() -> None:
     assert len(families["c"].samples) == MAX_SERIES + 1
     assert families["c"].samples[0].labels == {"who": '"0\\\n'}
     assert [sample.value for sample in families["c"].samples if sample.labels["who"] == "other"] == [5]
+
+
+async def test_gauges_of_features_are_read_at_each_scrape(measured: FastAPI, visitor: AsyncClient) -> None:
+    shelves = [2, 3]
+
+    async def read(_session: AsyncSession) -> list[Gauge]:
+        return [Gauge("books_on_shelves", "Books.", [({"shelf": "top"}, shelves.pop())])]
+
+    measured.state.features = [*measured.state.features, Feature(name="books", summary="", gauges=read)]
+    assert at(await numbers(visitor), "books_on_shelves", shelf="top") == 3
+    assert at(await numbers(visitor), "books_on_shelves", shelf="top") == 2
+
+
+async def test_answers_are_counted_by_state(visitor: AsyncClient) -> None:
+    sent = await numbers(visitor)
+    assert [at(sent, "opportune_answers", state=state) for state in ("running", "waiting")] == [0, 0]
