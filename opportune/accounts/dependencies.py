@@ -238,9 +238,9 @@ def sign_in_required(request: HTTPConnection) -> HTTPException:
 
 def came_from(request: Request) -> str:
     """Return the page to come back to: this page in a browser, else the page of the form or script."""
-    shown = str(request.url) if request.method == "GET" and not is_htmx(request) else None
+    page = str(request.url) if request.method == "GET" and not is_htmx(request) else None
     try:
-        parts = urlsplit(shown or request.headers.get("hx-current-url") or request.headers.get("referer") or "/")
+        parts = urlsplit(page or request.headers.get("hx-current-url") or request.headers.get("referer") or "/")
     except ValueError:  # the header is invalid
         return "/"
     return f"{parts.path}?{parts.query}" if parts.query else parts.path

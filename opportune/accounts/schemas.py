@@ -95,7 +95,7 @@ class PasswordReset(EmailToken):
     password: NewPassword = Field(title="New password")
 
 
-Scopes = Annotated[list[str], BeforeValidator(lambda kept: kept.split() if isinstance(kept, str) else kept)]
+Scopes = Annotated[list[str], BeforeValidator(lambda value: value.split() if isinstance(value, str) else value)]
 
 
 class Credentials(Schema):

@@ -17,11 +17,11 @@ router = APIRouter(prefix="/users/me/events", tags=["accounts"])
 
 @router.get("")
 async def list_events(
-    user: CurrentUser, database: DatabaseDependency, wanted: Annotated[Paging, Query()]
+    user: CurrentUser, database: DatabaseDependency, paging: Annotated[Paging, Query()]
 ) -> Page[EventRead]:
     """Sign-ins and changes of one's account, the newest first."""
     async with database.reader(fresh=True) as session:
-        page = await UserEvents(session, user.id).page(wanted)
+        page = await UserEvents(session, user.id).page(paging)
     return Page[EventRead](
         items=[event_read(event) for event in page.items], total=page.total, page=page.page, pages=page.pages
     )

@@ -17,9 +17,9 @@ router = APIRouter(prefix="/accounts/events")
 
 @router.get("")
 async def list_events(
-    request: Request, user: CurrentUser, database: DatabaseDependency, wanted: Annotated[Paging, Query()]
+    request: Request, user: CurrentUser, database: DatabaseDependency, paging: Annotated[Paging, Query()]
 ) -> Response:
     async with database.reader(fresh=True) as session:
-        page = await UserEvents(session, user.id).page(wanted)
+        page = await UserEvents(session, user.id).page(paging)
     days = request.app.state.settings.account_event_days
     return show(request, "events", page=page, kinds=KINDS, words=event_words, describe=describe_user_agent, days=days)

@@ -16,10 +16,10 @@ router = APIRouter(prefix="/users/me", tags=["accounts"])
 
 @router.delete("", status_code=204)
 async def delete_me(
-    request: Request, wanted: Reauthentication, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
+    request: Request, body: Reauthentication, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
 ) -> None:
     """Delete the account and all that is kept with it. 409 for the last superuser."""
-    await confirm_password(context, user, wanted.current_password)
+    await confirm_password(context, user, body.current_password)
     try:
         await delete_account(context, database, request.app.state.features, user)
     except DeletionRefused as refusal:

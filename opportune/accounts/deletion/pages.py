@@ -37,8 +37,8 @@ async def export(
         rows = await read_personal_data(session, request.app.state.features, user)
         names = await list_stored_files(session, request.app.state.features, user)
     record_event(context, user, "data_exported")
-    written = to_json(rows, indent=2)
-    kind, content = ("zip", await make_archive(written, storage, names)) if names else ("json", written)
+    document = to_json(rows, indent=2)
+    kind, content = ("zip", await make_archive(document, storage, names)) if names else ("json", document)
     name = f"my-data-{utc_now():%Y-%m-%d}.{kind}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(content, headers=headers, media_type=f"application/{kind}")
@@ -67,5 +67,5 @@ async def left(request: Request) -> Response:
 
 
 def show_data(request: Request, form: Form[AccountDeletion]) -> Response:
-    kept = [each.personal_data.summary for each in request.app.state.features if each.personal_data]
-    return show(request, "personal_data", form.status, form=form, kept=kept)
+    summaries = [feature.personal_data.summary for feature in request.app.state.features if feature.personal_data]
+    return show(request, "personal_data", form.status, form=form, kept=summaries)

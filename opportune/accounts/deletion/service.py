@@ -52,8 +52,8 @@ async def forget_person(session: AsyncSession, features: Sequence[Feature], user
 
 async def find_refusal(session: AsyncSession, features: Sequence[Feature], user: User) -> str:
     """Return why a feature still needs this user; empty if none does."""
-    said = [await data.refuse(session, person_of(user)) for data in personal_data_of(features) if data.refuse]
-    return " ".join(filter(None, said))
+    reasons = [await data.refuse(session, person_of(user)) for data in personal_data_of(features) if data.refuse]
+    return " ".join(filter(None, reasons))
 
 
 async def _check_may_delete(context: AccountContext, features: Sequence[Feature], user: User) -> None:

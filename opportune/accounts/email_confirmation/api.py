@@ -22,9 +22,9 @@ async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -
 
 
 @router.post("/code", status_code=204)
-async def confirm(request: Request, given: EmailConfirmationCode, user: CurrentUser, context: AccountCtx) -> None:
+async def confirm(request: Request, body: EmailConfirmationCode, user: CurrentUser, context: AccountCtx) -> None:
     """Show once more that it is you: for a quarter of an hour this session is not asked again."""
     try:
-        await confirm_by_email(request, context, user, given)
+        await confirm_by_email(request, context, user, body)
     except WrongCredential as refusal:
         raise invalid_field(refusal.field, refusal.message) from None

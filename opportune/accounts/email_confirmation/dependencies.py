@@ -20,7 +20,7 @@ async def require_email_confirmation(request: Request, user: CurrentUser) -> Non
     raise HTTPException(404)
 
 
-async def confirm_by_email(request: Request, context: AccountContext, user: User, given: EmailConfirmationCode) -> None:
+async def confirm_by_email(request: Request, context: AccountContext, user: User, codes: EmailConfirmationCode) -> None:
     """Check the code, and that of a second factor; the session remembers the confirmation.
 
     Raises:
@@ -28,8 +28,8 @@ async def confirm_by_email(request: Request, context: AccountContext, user: User
         TooManyRequests: there were too many wrong codes.
     """
     here = request.state.session
-    await service.check_code(context, user, here, given.code)
+    await service.check_code(context, user, here, codes.code)
     await context.manager.release()
     if user.has_two_factor:
-        await check_code(context, user, given.second_factor)
+        await check_code(context, user, codes.second_factor)
     await cookies.confirm_session(context.session, here, request)

@@ -24,8 +24,8 @@ async def send_code(context: AccountContext, user: User, here: Session) -> None:
     await context.count_email(user.email)
     code = make_code(context.settings, user, _purpose(here))
     device, address = describe_user_agent(context.client.user_agent), context.client.address
-    known = {"device": device, "address": address, "minutes": LIFETIME_SECONDS // 60}
-    send_account_email(context.session, context.settings, user.email, "confirm", code=code, **known)
+    details = {"device": device, "address": address, "minutes": LIFETIME_SECONDS // 60}
+    send_account_email(context.session, context.settings, user.email, "confirm", code=code, **details)
 
 
 async def check_code(context: AccountContext, user: User, here: Session, code: str) -> None:

@@ -14,10 +14,10 @@ router = APIRouter(prefix="/auth/login/email", tags=["accounts"], dependencies=[
 
 
 @router.post("", status_code=202)
-async def request_sign_in(wanted: EmailRequest, context: AccountCtx) -> EmailSignInAsked:
+async def request_sign_in(body: EmailRequest, context: AccountCtx) -> EmailSignInAsked:
     """Have an e-mail sent with a code to sign in with. The answer is the same whether or not there is one."""
-    asked = await service.request_sign_in(context, wanted.email)
-    return EmailSignInAsked(detail=EMAIL_REQUESTED, request=service.seal_request(context.settings, asked))
+    pending = await service.request_sign_in(context, body.email)
+    return EmailSignInAsked(detail=EMAIL_REQUESTED, request=service.seal_request(context.settings, pending))
 
 
 @router.post("/code", response_model_exclude_none=True)
@@ -29,16 +29,16 @@ async def check_code(
     With a `scope` the token may be used for that alone.
     """
     check_scope(request, credentials.scope)
-    wanted = service.read_request(context.settings, credentials.request)
-    if wanted is None:
+    pending = service.read_request(context.settings, credentials.request)
+    if pending is None:
         raise HTTPException(410, INVALID_LINK)
     try:
-        user = await service.check_code(context, wanted, credentials.code)
+        user = await service.check_code(context, pending, credentials.code)
     except service.RequestEnded:
         raise HTTPException(410, service.ENDED) from None
     if user is None:
         raise HTTPException(401, service.WRONG_CODE, AUTHENTICATE_HEADER)
     await require_code(context, user, credentials.second_factor)
-    if not await service.use_email(context, user, wanted.number):
+    if not await service.use_email(context, user, pending.number):
         raise HTTPException(410, INVALID_LINK)
     return await grant_token(request, response, context, user, credentials.scope)

@@ -9,8 +9,8 @@ from opportune.accounts.sessions.page_cookies import page_cookie_name, set_page_
 COOKIE = "email_sign_in"
 
 
-def remember_request(request: Request, response: Response, wanted: SignInRequest) -> None:
-    sealed = seal_request(request.app.state.settings, wanted)
+def remember_request(request: Request, response: Response, pending: SignInRequest) -> None:
+    sealed = seal_request(request.app.state.settings, pending)
     set_page_cookie(request, response, COOKIE, sealed, seconds=LIFETIME_SECONDS, path=LOGIN_PATH)
 
 

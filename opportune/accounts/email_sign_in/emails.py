@@ -23,13 +23,13 @@ async def send_sign_in_email(
     address: str,
 ) -> None:
     """Send link and code of a request, if the address has an active account."""
-    asked = {"number": number, "next": next, "device": device, "address": address, "at": utc_now().isoformat()}
-    await run.write(_send, run.settings, email, asked)
+    details = {"number": number, "next": next, "device": device, "address": address, "at": utc_now().isoformat()}
+    await run.write(_send, run.settings, email, details)
 
 
-async def _send(session: AsyncSession, settings: Settings, email: str, asked: dict[str, str]) -> None:
+async def _send(session: AsyncSession, settings: Settings, email: str, details: dict[str, str]) -> None:
     if user := await find_active_by_email(session, email):
-        token = make_link_token(settings, "email-sign-in", user, **asked)
-        code = make_code(settings, user, asked["number"])
-        known = {"device": asked["device"], "address": asked["address"]}
-        send_account_email(session, settings, email, "sign_in", token=token, code=code, minutes=MINUTES, **known)
+        token = make_link_token(settings, "email-sign-in", user, **details)
+        code = make_code(settings, user, details["number"])
+        client = {"device": details["device"], "address": details["address"]}
+        send_account_email(session, settings, email, "sign_in", token=token, code=code, minutes=MINUTES, **client)

@@ -54,42 +54,42 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
     form, headers = await read_form(request, EmailSignIn), None
     if form.data:
         try:
-            wanted = await service.request_sign_in(
+            pending = await service.request_sign_in(
                 context, form.data.email, next_page(request, form), remember=form.data.remember
             )
         except TooManyRequests as refusal:
             headers = refuse(form, refusal)
         else:
             response = RedirectResponse(f"{PATH}/code", 303)
-            remember_request(request, response, wanted)
+            remember_request(request, response, pending)
             return response
     return show_form(request, "email_sign_in", form, headers)
 
 
 @router.get("/code")
 async def ask_code(request: Request) -> Response:
-    wanted = remembered_request(request)
-    return _show_code(request, wanted, Form(EmailSignInCode)) if wanted else RedirectResponse(PATH, 303)
+    pending = remembered_request(request)
+    return _show_code(request, pending, Form(EmailSignInCode)) if pending else RedirectResponse(PATH, 303)
 
 
 @router.post("/code")
 async def check_code(request: Request, context: AccountCtx) -> Response:
-    wanted = remembered_request(request)
-    if wanted is None:
+    pending = remembered_request(request)
+    if pending is None:
         return RedirectResponse(PATH, 303)
     form, headers = await read_form(request, EmailSignInCode), None
     if form.data:
         try:
-            user = await service.check_code(context, wanted, form.data.code, trusted_device(request, wanted.email))
+            user = await service.check_code(context, pending, form.data.code, trusted_device(request, pending.email))
         except service.RequestEnded:
             return _begin_again(request, service.ENDED)
         except TooManyRequests as refusal:
             headers = refuse(form, refusal)
         else:
             if user:
-                return await _enter(request, context, user, wanted.number, wanted.next, remember=wanted.remember)
+                return await _enter(request, context, user, pending.number, pending.next, remember=pending.remember)
             form.refuse(service.WRONG_CODE, "code")
-    return _show_code(request, wanted, form, headers)
+    return _show_code(request, pending, form, headers)
 
 
 @router.get("/link")
@@ -98,11 +98,11 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     found = await service.read_link(session, request.app.state.settings, token)
     if found is None:
         return invalid_link(request, PATH)
-    user, asked = found
+    user, details = found
     here = remembered_request(request)
-    is_here = here is not None and here.number == asked["number"]
+    is_here = here is not None and here.number == details["number"]
     form = Form(EmailSignInLink, {"token": token, "remember": is_here and here and here.remember})
-    context = {"email": user.email, "asked": asked, "at": datetime.fromisoformat(asked["at"]), "is_here": is_here}
+    context = {"email": user.email, "asked": details, "at": datetime.fromisoformat(details["at"]), "is_here": is_here}
     page = show(request, "email_sign_in_link", form=form, **context)
     page.headers.update(PRIVATE_HEADERS)
     return page
@@ -115,8 +115,8 @@ async def use_link(request: Request, context: AccountCtx) -> Response:
     if not (form.data and found):
         context.log_refused_sign_in("email", None)
         return invalid_link(request, PATH)
-    user, asked = found
-    return await _enter(request, context, user, asked["number"], asked["next"], remember=form.data.remember)
+    user, details = found
+    return await _enter(request, context, user, details["number"], details["next"], remember=form.data.remember)
 
 
 async def _enter(
@@ -151,8 +151,8 @@ def _begin_again(request: Request, words: str) -> Response:
 
 
 def _show_code(
-    request: Request, wanted: service.SignInRequest, form: Form[Any], headers: Mapping[str, str] | None = None
+    request: Request, pending: service.SignInRequest, form: Form[Any], headers: Mapping[str, str] | None = None
 ) -> Response:
-    page = show(request, "email_sign_in_code", form.status, form=form, wanted=wanted)
+    page = show(request, "email_sign_in_code", form.status, form=form, wanted=pending)
     page.headers.update(headers or {})
     return page

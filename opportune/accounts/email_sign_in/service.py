@@ -59,15 +59,15 @@ async def request_sign_in(
     remember: bool = False,
 ) -> SignInRequest:
     """Send an e-mail to sign in with, if the address has an active account. Raises TooManyRequests."""
-    wanted = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
+    pending = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
     client = context.client
     device = describe_user_agent(client.user_agent)
-    await context.request_email(email, send_sign_in_email(email, wanted.number, next_path, device, client.address))
-    return wanted
+    await context.request_email(email, send_sign_in_email(email, pending.number, next_path, device, client.address))
+    return pending
 
 
-def seal_request(settings: Settings, wanted: SignInRequest) -> str:
-    return seal(settings, PURPOSE, json.dumps(asdict(wanted)))
+def seal_request(settings: Settings, pending: SignInRequest) -> str:
+    return seal(settings, PURPOSE, json.dumps(asdict(pending)))
 
 
 def read_request(settings: Settings, sealed: str) -> SignInRequest | None:
@@ -76,7 +76,7 @@ def read_request(settings: Settings, sealed: str) -> SignInRequest | None:
     return None if text is None else SignInRequest(**json.loads(text))
 
 
-async def check_code(context: AccountContext, wanted: SignInRequest, code: str, device: str = "") -> User | None:
+async def check_code(context: AccountContext, pending: SignInRequest, code: str, device: str = "") -> User | None:
     """Return the user of this code, before `use_email`; None if the code is wrong.
 
     `device` is the id of a browser that this user has signed in with before.
@@ -86,15 +86,15 @@ async def check_code(context: AccountContext, wanted: SignInRequest, code: str, 
         TooManyRequests: there were too many wrong codes for this account, or from this address.
     """
     try:
-        await context.limiter.hit(CODES_PER_REQUEST.by(wanted.number))
+        await context.limiter.hit(CODES_PER_REQUEST.by(pending.number))
     except TooManyRequests:
         context.log_refused_sign_in("email_code", None)
         raise RequestEnded from None
-    elsewhere = PASSWORDS_PER_ADDRESS.by(context.client.address), CODES_PER_ACCOUNT.by(wanted.email)
+    elsewhere = PASSWORDS_PER_ADDRESS.by(context.client.address), CODES_PER_ACCOUNT.by(pending.email)
     guesses = (PASSWORDS_PER_DEVICE.by(device),) if device else elsewhere
     await context.limiter.hit(*guesses)
-    user = await find_by_email(context.session, wanted.email)
-    if not is_code(context.settings, user, wanted.number, code):
+    user = await find_by_email(context.session, pending.email)
+    if not is_code(context.settings, user, pending.number, code):
         context.log_refused_sign_in("email_code", user)
         return None
     await context.limiter.refund(context.session, *guesses)

@@ -36,8 +36,8 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
     """
     for name, value in flags.items():
         setattr(user, name, value)
-    if written := [label_of(name) for name in changes(user)]:
-        record_event(session, user, "changed_by_staff", fields=", ".join(written))
+    if labels := [label_of(name) for name in changes(user)]:
+        record_event(session, user, "changed_by_staff", fields=", ".join(labels))
     if not (user.is_superuser and user.is_active):
         await keep_one_superuser(session, user)
 

@@ -54,13 +54,13 @@ async def start_impersonation(
     """
     session = context.session
     # Both are locked, so that a concurrent change of their rights ends this session.
-    own = await session.scalar(
+    superuser_session = await session.scalar(
         select(Session)
         .join(User, col(User.id) == col(Session.user_id))
         .where(col(Session.id) == here.id, col(User.is_superuser), col(User.is_active))
         .with_for_update()
     )
-    if own is None or own.impersonator_session_id is not None:
+    if superuser_session is None or superuser_session.impersonator_session_id is not None:
         raise ImpersonationRefused(SIGNED_OUT)
     person = await session.scalar(select(User).where(col(User.id) == person_id).with_for_update())
     if person is None:
@@ -72,9 +72,9 @@ async def start_impersonation(
     made = Session(
         token_hash=hash_token(token),
         user_id=person.id,
-        impersonator_session_id=own.id,
+        impersonator_session_id=superuser_session.id,
         impersonator_may_write=may_write,
-        expires_at=min(own.expires_at, utc_now() + IMPERSONATION_LIFETIME),
+        expires_at=min(superuser_session.expires_at, utc_now() + IMPERSONATION_LIFETIME),
         address=context.client.address[:64],
         agent=context.client.user_agent[:256],
     )
@@ -89,16 +89,16 @@ async def start_impersonation(
 async def end_impersonation(context: AccountContext, person: User, here: Session) -> tuple[Session, str] | None:
     """Restore the superuser's own session with a new token; return None if it has ended."""
     session = context.session
-    own = await session.scalar(
+    superuser_session = await session.scalar(
         select(Session)
         .where(col(Session.id) == here.impersonator_session_id, col(Session.expires_at) > utc_now())
         .with_for_update()
     )
     await session.execute(delete(Session).where(col(Session.id) == here.id))
-    if own is None:
+    if superuser_session is None:
         return None
     token = secrets.token_urlsafe(32)
-    own.token_hash = hash_token(token)
+    superuser_session.token_hash = hash_token(token)
     record_event(context, person, "impersonation_ended")
-    logger.warning("user %d is no longer signed in as user %d", own.user_id, person.id)
-    return own, token
+    logger.warning("user %d is no longer signed in as user %d", superuser_session.user_id, person.id)
+    return superuser_session, token

@@ -26,8 +26,8 @@ async def list_passkeys(user: CurrentUser, session: ReadSession) -> Sequence[Pas
 
 
 @router.patch("/{passkey_id}", status_code=204)
-async def rename_passkey(passkey_id: RowId, wanted: PasskeyUpdate, user: CurrentUser, session: WriteSession) -> None:
-    await service.rename_passkey(session, user, passkey_id, wanted.name)
+async def rename_passkey(passkey_id: RowId, body: PasskeyUpdate, user: CurrentUser, session: WriteSession) -> None:
+    await service.rename_passkey(session, user, passkey_id, body.name)
 
 
 @router.delete("/{passkey_id}", status_code=204)

@@ -46,12 +46,12 @@ async def ask_to_sign_in(request: Request, context: AccountCtx) -> Response:
 async def sign_in(request: Request, context: AccountCtx) -> Response:
     """Sign in by a passkey alone. Its device verifies the user, so it counts as both factors."""
     form = await read_form(request, PasskeySignIn)
-    given, path = form.data or PasskeySignIn(), next_page(request, form)
+    data, path = form.data or PasskeySignIn(), next_page(request, form)
     try:
-        user = await passkey_ceremonies(request, context).show("sign-in", given.passkey)
+        user = await passkey_ceremonies(request, context).show("sign-in", data.passkey)
     except PasskeyRefused as refusal:
         return _back(request, refusal, f"{LOGIN_PATH}?{urlencode({'next': path})}")
-    return await signed_in(request, context.session, user, RedirectResponse(path, 303), remember=given.remember)
+    return await signed_in(request, context.session, user, RedirectResponse(path, 303), remember=data.remember)
 
 
 @router.post("/login/code/passkey")
@@ -60,15 +60,15 @@ async def take_second_step(request: Request, context: AccountCtx) -> Response:
     form, pending = await read_form(request, PasskeySignIn), await pending_sign_in(request, context.session)
     if pending is None:
         return RedirectResponse(LOGIN_PATH, 303)
-    user, wanted = pending
+    user, options = pending
     try:
         answer = form.data.passkey if form.data else ""
         user = await passkey_ceremonies(request, context, user).show("second-step", answer)
     except PasskeyRefused as refusal:
         return _back(request, refusal, CODE_PATH)
-    response = RedirectResponse(safe_redirect_path(wanted["next"]), 303)
+    response = RedirectResponse(safe_redirect_path(options["next"]), 303)
     forget_pending(request, response)
-    return await signed_in(request, context.session, user, response, remember=wanted["remember"])
+    return await signed_in(request, context.session, user, response, remember=options["remember"])
 
 
 @router.post("/passkeys/options")
@@ -132,14 +132,14 @@ async def _show_list(
     request: Request, context: AccountContext, user: User, form: Form[PasskeyUpdate] | None = None
 ) -> Response:
     rows = await find_passkeys(context.session, user)
-    left = await count_recovery_codes(context.session, user)
+    codes_left = await count_recovery_codes(context.session, user)
     try:
         passkey_ceremonies(request, context, user)
         obstacle = ""
     except PasskeyRefused as refusal:
         obstacle = str(refusal)
     status = form.status if form else 200
-    return show(request, "passkeys", status, passkeys=rows, left=left, obstacle=obstacle, form=form)
+    return show(request, "passkeys", status, passkeys=rows, left=codes_left, obstacle=obstacle, form=form)
 
 
 async def _question(make: Callable[[], PasskeyCeremonies], purpose: Purpose) -> Response:

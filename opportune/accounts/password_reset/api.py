@@ -13,13 +13,13 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 
 
 @router.post("/forgot-password", status_code=202)
-async def request_password_reset(wanted: EmailRequest, context: AccountCtx) -> Message:
-    await service.request_password_reset(context, wanted.email)
+async def request_password_reset(body: EmailRequest, context: AccountCtx) -> Message:
+    await service.request_password_reset(context, body.email)
     return Message(detail=EMAIL_REQUESTED)
 
 
 @router.post("/reset-password", response_model=UserRead)
-async def reset_password(wanted: PasswordReset, context: AccountCtx) -> User:
+async def reset_password(body: PasswordReset, context: AccountCtx) -> User:
     """Choose a new password, which ends every session and token."""
     with refused_links():
-        return await service.reset_password(context, wanted.token, wanted.password)
+        return await service.reset_password(context, body.token, body.password)

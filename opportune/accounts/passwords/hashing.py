@@ -37,7 +37,7 @@ class _PasswordHelper:
 
     @cached_property
     def _its(self) -> "PasswordHash":
-        from pwdlib import PasswordHash  # noqa: PLC0415 - as just said
+        from pwdlib import PasswordHash  # noqa: PLC0415 - loaded with the first hash
         from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415 - as above
 
         is_small = (total_memory_bytes() or SMALL_MACHINE_BYTES) < SMALL_MACHINE_BYTES
@@ -74,12 +74,12 @@ class _HashQueue:
         self.thread = ThreadPoolExecutor(1, "passwords", lower_thread_priority)
         self.length = 0
 
-    async def run(self, work: Callable[..., T], *given: str) -> T:
+    async def run(self, work: Callable[..., T], *arguments: str) -> T:
         if self.length >= MAX_WAITING_HASHES:
             raise Busy("Too many people are signing in. Try again in a moment.")
         self.length += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.thread, work, *given)
+            return await asyncio.get_running_loop().run_in_executor(self.thread, work, *arguments)
         finally:
             self.length -= 1
 

@@ -32,28 +32,28 @@ async def show_me(user: CurrentUser) -> User:
     dependencies=[needs_scope("accounts:write")],
 )
 async def change_me(
-    request: Request, response: Response, wanted: UserUpdate, user: CurrentUser, context: AccountCtx
+    request: Request, response: Response, body: UserUpdate, user: CurrentUser, context: AccountCtx
 ) -> User:
     """Change what is given. E-mail and password want the current password too, and the scope `accounts:manage`.
 
     A new password ends every session and token, this one too. A new e-mail counts once the link in an e-mail to it has
     been opened: 202.
     """
-    email = None if wanted.email == user.email else wanted.email
-    if email or wanted.password is not None:
+    email = None if body.email == user.email else body.email
+    if email or body.password is not None:
         require_scope(request, MANAGE_ACCOUNT)
-        await confirm_password(context, user, wanted.current_password)
+        await confirm_password(context, user, body.current_password)
     try:
         if email:
             await check_email_change(context, user, email)
-        if wanted.password is not None:
-            user = await change_password(context, user, wanted.password)
+        if body.password is not None:
+            user = await change_password(context, user, body.password)
         if email and await request_email_change(context, user, email):
             response.status_code = 202
     except EmailTakenError:
         raise HTTPException(409, EMAIL_TAKEN) from None
     except InvalidPasswordError as error:
         raise invalid_field("password", str(error)) from None
-    if others := wanted.model_fields_set - PROVED_FIELDS:
-        await update_profile(context, user, {name: getattr(wanted, name) for name in others})
+    if others := body.model_fields_set - PROVED_FIELDS:
+        await update_profile(context, user, {name: getattr(body, name) for name in others})
     return user

@@ -75,10 +75,10 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
     form = await read_form(request, EmailUpdate)
     if form.data and form.data.email == user.email:
         form.refuse("This is your address already.", "email")
-    if wanted := await reauthenticated(context, user, form):
+    if data := await reauthenticated(context, user, form):
         try:
-            await check_email_change(context, user, wanted.email)
-            requested = await request_email_change(context, user, wanted.email)
+            await check_email_change(context, user, data.email)
+            requested = await request_email_change(context, user, data.email)
             return done(request, "profile", EMAIL_REQUESTED if requested else EMAIL_CHANGED)
         except EmailTakenError:
             form.refuse(EMAIL_TAKEN, "email")
@@ -104,9 +104,9 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
     found = await read_email_change(context.session, context.settings, user, token)
     if found is None:
         return invalid_link(request, PROFILE_PATH)
-    known, email = found
+    owner, email = found
     try:
-        await confirm_email_change(context, known, email)
+        await confirm_email_change(context, owner, email)
     except (EmailTakenError, InvalidPasswordError):  # taken in the meantime
         return invalid_link(request, PROFILE_PATH)
     return done(request, "profile", EMAIL_CHANGED)

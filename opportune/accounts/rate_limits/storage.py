@@ -78,8 +78,8 @@ async def delete_expired(session: AsyncSession) -> int:
     """Delete expired counts, and return their number."""
     over = select(col(Attempt.id)).where(col(Attempt.ends_at) <= utc_now()).limit(MAX_DELETED_AT_ONCE)
     # Counts that another transaction is changing stay.
-    gone = delete(Attempt).where(col(Attempt.id).in_(over.with_for_update(skip_locked=True)))
-    return len((await session.execute(gone.returning(col(Attempt.id)))).all())
+    statement = delete(Attempt).where(col(Attempt.id).in_(over.with_for_update(skip_locked=True)))
+    return len((await session.execute(statement.returning(col(Attempt.id)))).all())
 
 
 async def _add(session: AsyncSession, key: str, seconds: int) -> tuple[int, datetime]:

@@ -14,11 +14,11 @@ NO_SESSION = "A token cannot be confirmed: send `current_password` with what ask
 
 
 @router.post("", status_code=204)
-async def confirm(request: Request, wanted: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
+async def confirm(request: Request, body: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
     """Show once more that it is you: for a quarter of an hour this session is not asked again."""
     if request.state.session is None:
         raise HTTPException(409, NO_SESSION)
     try:
-        await confirm_identity(context, user, wanted)
+        await confirm_identity(context, user, body)
     except WrongCredential as refusal:
         raise invalid_field(refusal.field, refusal.message) from None

@@ -49,7 +49,7 @@ async def confirm_password(context: AccountContext, user: User, password: str) -
         raise invalid_field(refusal.field, refusal.message) from None
 
 
-async def show_identity(context: AccountContext, user: User, given: Reauthentication) -> bool:
+async def show_identity(context: AccountContext, user: User, proof: Reauthentication) -> bool:
     """Accept a recent confirmation in this browser, the password or a passkey.
 
     Return whether the proof was complete: with a second factor, the password alone is not.
@@ -58,29 +58,29 @@ async def show_identity(context: AccountContext, user: User, given: Reauthentica
         WrongCredential: the password or the passkey is wrong.
         TooManyRequests: there were too many wrong attempts.
     """
-    if given.passkey:
-        await _check_passkey(context, user, given.passkey)
+    if proof.passkey:
+        await _check_passkey(context, user, proof.passkey)
         return True
-    if not given.current_password and is_confirmed(_session_of(context), user):
+    if not proof.current_password and is_confirmed(_session_of(context), user):
         return False
-    await check_password(context, user, given.current_password)
+    await check_password(context, user, proof.current_password)
     needs_more = await has_second_factor(context.session, user)
     await context.manager.release()  # the caller may count attempts in another transaction
     return not needs_more
 
 
-async def confirm_identity(context: AccountContext, user: User, given: Confirmation) -> None:
+async def confirm_identity(context: AccountContext, user: User, proof: Confirmation) -> None:
     """Require a complete proof, and remember it in the session. Raises as `show_identity`."""
-    if await show_full_identity(context, user, given):
+    if await show_full_identity(context, user, proof):
         await _remember(context)
 
 
-async def show_full_identity(context: AccountContext, user: User, given: Confirmation) -> bool:
+async def show_full_identity(context: AccountContext, user: User, proof: Confirmation) -> bool:
     """Require a complete proof or a recent confirmation; return whether the proof is new. Raises as `show_identity`."""
-    if not (given.current_password or given.passkey) and is_confirmed(_session_of(context), user):
+    if not (proof.current_password or proof.passkey) and is_confirmed(_session_of(context), user):
         return False
-    if not await show_identity(context, user, given):
-        await check_code(context, user, given.code)
+    if not await show_identity(context, user, proof):
+        await check_code(context, user, proof.code)
     return True
 
 

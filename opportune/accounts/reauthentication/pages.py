@@ -42,9 +42,9 @@ async def confirm(request: Request, user: CurrentUser, context: AccountCtx) -> R
 
 
 async def _show(request: Request, context: AccountContext, user: User, form: Form[Confirmation]) -> Response:
-    shown = {
+    variables = {
         "next": next_page(request, form),
         "needs_code": await has_second_factor(context.session, user),
         "by_email": await confirms_by_email(context.session, context.settings, user),
     }
-    return show(request, "confirm", form.status, form=form, **shown)
+    return show(request, "confirm", form.status, form=form, **variables)

@@ -31,11 +31,11 @@ async def end_sessions(user: CurrentUser, context: AccountCtx) -> None:
 
 @router.delete("/{session_id}", status_code=204)
 async def end_session(session_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
-    ended = await UserSessions(context.session, user.id).delete(session_id)
-    record_event(context, user, "session_ended", device=session_device(ended))
+    deleted = await UserSessions(context.session, user.id).delete(session_id)
+    record_event(context, user, "session_ended", device=session_device(deleted))
 
 
 def session_read(row: Session, *, is_current: bool) -> SessionRead:
     is_impersonation = row.impersonator_session_id is not None
-    shown = row.model_dump() | ({"address": ""} if is_impersonation else {})
-    return SessionRead(**shown, device=session_device(row), is_current=is_current, is_impersonation=is_impersonation)
+    values = row.model_dump() | ({"address": ""} if is_impersonation else {})
+    return SessionRead(**values, device=session_device(row), is_current=is_current, is_impersonation=is_impersonation)

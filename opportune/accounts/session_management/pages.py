@@ -25,8 +25,8 @@ async def list_sessions(request: Request, user: CurrentUser, database: DatabaseD
 
 @router.post("/{session_id}/end")
 async def end_session(request: Request, session_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
-    ended = await UserSessions(context.session, user.id).delete(session_id)
-    record_event(context, user, "session_ended", device=session_device(ended))
+    deleted = await UserSessions(context.session, user.id).delete(session_id)
+    record_event(context, user, "session_ended", device=session_device(deleted))
     return done(request, "sessions", "That device is signed out.")
 
 

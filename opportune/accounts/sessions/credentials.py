@@ -54,8 +54,8 @@ class UserCredentials(Generic[T]):
 
     async def delete(self, row_id: int) -> T:
         """Delete a row and return it. Raises NotFound."""
-        gone = delete(self.kind).where(col(self.kind.id) == row_id, col(self.kind.user_id) == self.user_id)
-        row: T | None = await self.session.scalar(gone.returning(self.kind))
+        statement = delete(self.kind).where(col(self.kind.id) == row_id, col(self.kind.user_id) == self.user_id)
+        row: T | None = await self.session.scalar(statement.returning(self.kind))
         if row is None:
             raise NotFound
         return row
@@ -67,8 +67,8 @@ class UserCredentials(Generic[T]):
 
     async def delete_all(self, keep: int | None = None) -> None:
         """Delete all rows except the one with the id `keep`."""
-        gone = delete(self.kind).where(col(self.kind.user_id) == self.user_id)
-        await self.session.execute(gone if keep is None else gone.where(col(self.kind.id) != keep))
+        statement = delete(self.kind).where(col(self.kind.user_id) == self.user_id)
+        await self.session.execute(statement if keep is None else statement.where(col(self.kind.id) != keep))
 
 
 @event.listens_for(User, "after_update")

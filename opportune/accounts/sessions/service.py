@@ -79,9 +79,9 @@ async def forget_confirmations(session: AsyncSession, user: User) -> None:
 
 async def delete_session(session: AsyncSession, token: str) -> None:
     """End a session, also those of impersonation that started from it."""
-    shown = col(Session.token_hash) == hash_token(token)
-    own = select(col(Session.impersonator_session_id)).where(shown)
-    await session.execute(delete(Session).where(shown | col(Session.id).in_(own)))
+    has_token = col(Session.token_hash) == hash_token(token)
+    superuser_sessions = select(col(Session.impersonator_session_id)).where(has_token)
+    await session.execute(delete(Session).where(has_token | col(Session.id).in_(superuser_sessions)))
 
 
 async def delete_all_sessions(session: AsyncSession, user: User) -> None:

@@ -39,8 +39,12 @@ def trusted_device(request: Request, email: str) -> str:
     """Return the id of this browser if the user with this e-mail has signed in with it before; else an empty string."""
     settings: Settings = request.app.state.settings
     marks = _marks(settings, email.strip().lower())
-    known = (number for mark, number in _read(request) if any(hmac.compare_digest(mark, own) for own in marks))
-    return next(known, "")
+    numbers = (
+        number
+        for mark, number in _read(request)
+        if any(hmac.compare_digest(mark, account_mark) for account_mark in marks)
+    )
+    return next(numbers, "")
 
 
 def _read(request: Request) -> list[list[str]]:

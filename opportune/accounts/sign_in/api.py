@@ -69,13 +69,13 @@ async def grant_token(
 
 
 @router.post("/refresh")
-async def refresh(request: Request, response: Response, context: AccountCtx, given: TokenRefresh) -> AccessToken:
+async def refresh(request: Request, response: Response, context: AccountCtx, body: TokenRefresh) -> AccessToken:
     """Exchange the refresh token of a sign-in, once, for a JWT and the next refresh token: where BEARER is jwt.
 
     One that is used twice ends the sign-in. Within ten seconds it is taken for a retry, and answered alike.
     """
     strategy = token_strategy(context.settings, request.app.state.database, context.session)
-    granted = await strategy.refresh(given.refresh_token)
+    granted = await strategy.refresh(body.refresh_token)
     if granted is None:
         context.log_refused_sign_in("refresh_token", None)
         await context.manager.release()  # commit the end of the sign-in after a reused token

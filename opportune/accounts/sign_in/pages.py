@@ -62,7 +62,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
     pending = await pending_sign_in(request, context.session)
     if pending is None:
         return RedirectResponse(LOGIN_PATH, 303)
-    user, wanted = pending
+    user, options = pending
     headers = None
     if form.data:
         try:
@@ -71,9 +71,9 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
             headers = refuse(form, refusal)
         else:
             if is_right:
-                response = RedirectResponse(safe_redirect_path(wanted["next"]), 303)
+                response = RedirectResponse(safe_redirect_path(options["next"]), 303)
                 forget_pending(request, response)
-                return await signed_in(request, context.session, user, response, remember=wanted["remember"])
+                return await signed_in(request, context.session, user, response, remember=options["remember"])
             form.refuse(service.WRONG_CODE, "code")
     return await _show_code(request, context.session, user, form, headers)
 

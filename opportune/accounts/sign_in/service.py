@@ -33,8 +33,8 @@ async def check_password(context: AccountContext, email: str, password: str, dev
     hits = _hits(context, email, device)
     async with context.limiter.one_at_a_time(*hits):
         await context.limiter.check(*hits)
-        given = Credentials.model_construct(username=email, password=password)
-        if user := await context.manager.authenticate(given):
+        credentials = Credentials.model_construct(username=email, password=password)
+        if user := await context.manager.authenticate(credentials):
             await context.limiter.check(*hits)
             return user
         # The same steps for unknown addresses take the same time.

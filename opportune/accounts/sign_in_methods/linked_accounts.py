@@ -14,8 +14,8 @@ from opportune.db.database import Database
 
 async def linked_accounts(session: AsyncSession, user: User) -> Sequence[LinkedAccount]:
     """Return the user's linked accounts, oldest first."""
-    own = select(LinkedAccount).where(col(LinkedAccount.user_id) == user.id).order_by(col(LinkedAccount.id))
-    return (await session.scalars(own)).all()
+    query = select(LinkedAccount).where(col(LinkedAccount.user_id) == user.id).order_by(col(LinkedAccount.id))
+    return (await session.scalars(query)).all()
 
 
 async def linked_with_labels(database: Database, settings: Settings, user: User) -> list[tuple[LinkedAccount, str]]:

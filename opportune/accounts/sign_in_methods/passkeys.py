@@ -53,7 +53,7 @@ TRANSPORTS = ("ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb")
 
 @dataclass(frozen=True)
 class PasskeyCeremonies:
-    """Ceremonies between one browser and this site, for `user` if they are known."""
+    """Ceremonies between one browser and this site, for `user` if they are existing."""
 
     context: AccountContext
     site: RelyingParty
@@ -68,17 +68,17 @@ class PasskeyCeremonies:
             PasskeyRefused: the user has no passkey to show, or no room for another one.
         """
         settings = self.context.settings
-        known = await find_passkeys(self.context.session, self.user) if self.user else []
+        existing = await find_passkeys(self.context.session, self.user) if self.user else []
         if self.user and purpose == "add":
-            if len(known) >= MAX_PASSKEYS_PER_USER:
+            if len(existing) >= MAX_PASSKEYS_PER_USER:
                 raise PasskeyRefused(TOO_MANY)
-            handle = known[0].user_handle if known else secrets.token_urlsafe(32)
+            handle = existing[0].user_handle if existing else secrets.token_urlsafe(32)
             ceremony = webauthn.new_ceremony(purpose, self.browser, self.user, handle)
-            return await webauthn.ask_to_create(settings, self.site, ceremony, self.user, known)
-        if self.user and not known:
+            return await webauthn.ask_to_create(settings, self.site, ceremony, self.user, existing)
+        if self.user and not existing:
             raise PasskeyRefused(NONE_YET)
         ceremony = webauthn.new_ceremony(purpose, self.browser, self.user)
-        return await webauthn.ask_to_show(settings, self.site, ceremony, known)
+        return await webauthn.ask_to_show(settings, self.site, ceremony, existing)
 
     async def show(self, purpose: Purpose, answer: str) -> User:
         """Return the owner of the passkey, locked until the transaction ends.
@@ -163,7 +163,7 @@ class PasskeyCeremonies:
             raise PasskeyRefused(UNKNOWN)
         passkey, owner = found
         is_asked = self.user is not None and self.user.id == owner.id
-        # The library checks neither. If the user was known, the device may leave out the user handle.
+        # The library checks neither. If the user was existing, the device may leave out the user handle.
         if (self.user and not is_asked) or not (handle == passkey.user_handle or (is_asked and handle is None)):
             raise PasskeyRefused(NOT_BELIEVED)
         return passkey, owner

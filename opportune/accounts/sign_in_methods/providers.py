@@ -49,7 +49,7 @@ class Provider:
     """Used in addresses and settings."""
     label: str
     issuer: str
-    """As in its discovery document; contains `TENANT` if each tenant has its own."""
+    """As in its discovery document; contains `TENANT` if each tenant has its custom."""
     client_id: str
     client_secret: str = field(repr=False)
 
@@ -74,12 +74,12 @@ def find_provider(settings: Settings, name: str) -> Provider | None:
 
 
 def callback_url(settings: Settings, provider: Provider) -> str:
-    """Return the redirect address of a provider. Each has its own, so that none can respond for another."""
+    """Return the redirect address of a provider. Each has its custom, so that none can respond for another."""
     return f"{site_url(settings)}{SOCIAL_PATH}/{provider.name}/callback"
 
 
 def _provider(settings: Settings, name: str) -> Provider:
-    own = settings.oidc_label, settings.oidc_url.removesuffix(DISCOVERY_PATH).rstrip("/")
-    label, issuer = KNOWN.get(name, own)
+    custom = settings.oidc_label, settings.oidc_url.removesuffix(DISCOVERY_PATH).rstrip("/")
+    label, issuer = KNOWN.get(name, custom)
     client_id, secret = getattr(settings, f"{name}_client_id"), getattr(settings, f"{name}_client_secret")
     return Provider(name, label, issuer, client_id, secret.get_secret_value())

@@ -10,8 +10,8 @@ from opportune.db.database import Database
 
 
 async def has_passkey(session: AsyncSession, user: User) -> bool:
-    own = select(col(Passkey.id)).where(col(Passkey.user_id) == user.id).limit(1)
-    return await session.scalar(own) is not None
+    query = select(col(Passkey.id)).where(col(Passkey.user_id) == user.id).limit(1)
+    return await session.scalar(query) is not None
 
 
 async def has_second_factor(session: AsyncSession, user: User) -> bool:

@@ -98,7 +98,7 @@ def _is_number(host: str) -> bool:
 
 
 async def ask_to_create(
-    settings: Settings, site: RelyingParty, ceremony: Ceremony, user: User, known: Sequence[Passkey]
+    settings: Settings, site: RelyingParty, ceremony: Ceremony, user: User, existing: Sequence[Passkey]
 ) -> Question:
     """Return the question for a new discoverable passkey, on a device without a passkey of this user."""
 
@@ -119,7 +119,7 @@ async def ask_to_create(
         return webauthn.helpers.options_to_json_dict(created)
 
     question = await asyncio.to_thread(options)
-    question["user"]["id"], question["excludeCredentials"] = ceremony.handle, _descriptors(known)
+    question["user"]["id"], question["excludeCredentials"] = ceremony.handle, _descriptors(existing)
     return Question(question, _sealed(settings, ceremony))
 
 
@@ -157,8 +157,8 @@ async def read_answer(
         PasskeyRefused: it is invalid, expired or used, or for another purpose, user or browser.
     """
     try:
-        given: Any = json.loads(answer) if len(answer) <= MAX_ANSWER_CHARS else None
-        state, credential = given["state"], given["credential"]
+        data: Any = json.loads(answer) if len(answer) <= MAX_ANSWER_CHARS else None
+        state, credential = data["state"], data["credential"]
         text = unseal(settings, SEALED_FOR, state, LIFETIME_SECONDS)
         ceremony = Ceremony(**json.loads(text or ""))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

@@ -133,10 +133,10 @@ class OpenIDClient(Client):
         if not (isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT_CHARS):
             raise ProviderNotBelieved("the id_token's subject is no text, or too long")
         if not claims.get("email") and (address := self._metadata.get("userinfo_endpoint")):
-            told = await _get(http, address, {"Authorization": f"Bearer {token['access_token']}"})
-            if told["sub"] != subject:
+            response = await _get(http, address, {"Authorization": f"Bearer {token['access_token']}"})
+            if response["sub"] != subject:
                 raise ProviderNotBelieved("the profile is somebody else's")
-            claims = {**claims, **{name: told.get(name) for name in ("email", "email_verified")}}
+            claims = {**claims, **{name: response.get(name) for name in ("email", "email_verified")}}
         email = _email(claims.get("email"))
         # Microsoft has its own claim for addresses in a verified domain.
         verified = any(str(claims.get(name)).lower() in ("true", "1") for name in ("email_verified", "xms_edov"))
@@ -154,8 +154,8 @@ class OpenIDClient(Client):
         )
         if claims["iss"] != self._metadata["issuer"].replace(TENANT, str(claims.get("tid"))):
             raise ProviderNotBelieved("the id_token is another issuer's")
-        several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
-        if claims.get("azp", None if several else self.provider.client_id) != self.provider.client_id:
+        has_audiences = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+        if claims.get("azp", None if has_audiences else self.provider.client_id) != self.provider.client_id:
             raise ProviderNotBelieved("the id_token is for another site")
         if not hmac.compare_digest(str(claims.get("nonce")).encode(), nonce.encode()):
             raise ProviderNotBelieved("the id_token is of another sign-in")
@@ -163,16 +163,16 @@ class OpenIDClient(Client):
 
     async def _key(self, http: httpx.AsyncClient, number: str | None) -> jwt.PyJWK:
         """Return the key with this id, or the only key. A missing key reloads the key set."""
-        known = self._fitting(number)
-        if known is None:
+        key = self._find_key(number)
+        if key is None:
             found = jwt.PyJWKSet.from_dict(dict(await _get(http, self._metadata["jwks_uri"])))
             self._keys = [key for key in found.keys if key.public_key_use in (None, "sig")]
-            known = self._fitting(number)
-        if known is None:
+            key = self._find_key(number)
+        if key is None:
             raise ProviderNotBelieved("the id_token's key is not among the provider's")
-        return known
+        return key
 
-    def _fitting(self, number: str | None) -> jwt.PyJWK | None:
+    def _find_key(self, number: str | None) -> jwt.PyJWK | None:
         fitting = [key for key in self._keys if number is None or key.key_id == number]
         return fitting[0] if len(fitting) == 1 else None
 

@@ -30,18 +30,18 @@ async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequen
 
 @router.post("", status_code=201)
 async def make_token(
-    request: Request, response: Response, wanted: TokenCreate, user: CurrentUser, context: AccountCtx
+    request: Request, response: Response, body: TokenCreate, user: CurrentUser, context: AccountCtx
 ) -> TokenCreated:
     """Make a token, which is in this answer and in no other. It may be used for no more than the one that asks."""
-    if unknown := unknown_scopes(wanted.scopes, request.app.state.features):
+    if unknown := unknown_scopes(body.scopes, request.app.state.features):
         raise invalid_field("scopes", unknown)
-    for each in wanted.scopes:
+    for each in body.scopes:
         require_scope(request, each)
-    await confirm_password(context, user, wanted.current_password)
+    await confirm_password(context, user, body.current_password)
     if not await context.manager.is_unchanged(user):  # a concurrent new password ends all of the user's tokens
         raise sign_in_required(request)
-    token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days), wanted.scopes)
-    record_event(context, user, "token_created", name=wanted.name)
+    token = await create_token(context.session, user, body.name, timedelta(days=body.days), body.scopes)
+    record_event(context, user, "token_created", name=body.name)
     made, *_older = await UserTokens(context.session, user.id).valid()
     response.headers.update(SECRET_HEADERS)
     return TokenCreated(token=token, **made.model_dump())
@@ -55,5 +55,5 @@ async def revoke_tokens(user: CurrentUser, context: AccountCtx) -> None:
 
 @router.delete("/{token_id}", status_code=204)
 async def revoke_token(token_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
-    ended = await UserTokens(context.session, user.id).delete(token_id)
-    record_event(context, user, "token_revoked", name=ended.name)
+    deleted = await UserTokens(context.session, user.id).delete(token_id)
+    record_event(context, user, "token_revoked", name=deleted.name)

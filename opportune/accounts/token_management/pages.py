@@ -33,19 +33,19 @@ async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -
     """Create a token and show it once."""
     form = await read_form(request, TokenCreate, choices=scopes_of(request))
     token = ""
-    if wanted := await reauthenticated(context, user, form):
+    if data := await reauthenticated(context, user, form):
         if not await context.manager.is_unchanged(user):  # a concurrent new password ends all of the user's tokens
             raise sign_in_required(request)
-        token = await create_token(context.session, user, wanted.name, timedelta(days=wanted.days), wanted.scopes)
-        record_event(context, user, "token_created", name=wanted.name)
+        token = await create_token(context.session, user, data.name, timedelta(days=data.days), data.scopes)
+        record_event(context, user, "token_created", name=data.name)
         form = Form(TokenCreate, choices=scopes_of(request))
     return await show_tokens(request, context.session, user, form, token)
 
 
 @router.post("/{token_id}/revoke")
 async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
-    ended = await UserTokens(context.session, user.id).delete(token_id)
-    record_event(context, user, "token_revoked", name=ended.name)
+    deleted = await UserTokens(context.session, user.id).delete(token_id)
+    record_event(context, user, "token_revoked", name=deleted.name)
     return done(request, "tokens", "The token has ended.")
 
 

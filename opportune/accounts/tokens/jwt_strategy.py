@@ -81,12 +81,12 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         the same one again. A later repetition, or an older token, may come from a thief: the sign-in ends, and its user
         is notified.
         """
-        hashes, known = [_hash(key, refresh_token) for key in self.keys], self._read(refresh_token)
-        found = await self._lock(hashes, known)
+        hashes, content = [_hash(key, refresh_token) for key in self.keys], self._read(refresh_token)
+        found = await self._lock(hashes, content)
         if found is None:
             return None
         row, user = found
-        number = (known.number if known else 0) + 1
+        number = (content.number if content else 0) + 1
         if row.token_hash in hashes:
             row.used_at = row.refreshed_at = utc_now()
             return self._granted(row, self._keep_refresh_token(row, number), scopes)
@@ -118,13 +118,13 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         scope, seconds = response_scope(scopes), self.lifetime_seconds
         return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=seconds, scope=scope)
 
-    async def _lock(self, hashes: Sequence[str], known: "Refresh | None") -> tuple[ApiToken, User] | None:
+    async def _lock(self, hashes: Sequence[str], content: "Refresh | None") -> tuple[ApiToken, User] | None:
         """The row that a refresh token is, or once was, of, and its active user. Who else asks for it waits."""
-        mine = col(ApiToken.token_hash).in_(hashes) | (col(ApiToken.id) == (known.row_id if known else 0))
+        mine = col(ApiToken.token_hash).in_(hashes) | (col(ApiToken.id) == (content.row_id if content else 0))
         rows = select(ApiToken, User).join_from(ApiToken, User, col(User.id) == col(ApiToken.user_id))
         valid = rows.where(mine, col(ApiToken.expires_at) > utc_now(), col(User.is_active))
         found = (await self.session.execute(valid.with_for_update(of=ApiToken))).first()
-        if found is None or (found[0].token_hash not in hashes and not (known and known.is_of(found[0]))):
+        if found is None or (found[0].token_hash not in hashes and not (content and content.is_of(found[0]))):
             return None
         return found[0], found[1]
 
@@ -142,10 +142,10 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
     def _read(self, token: str) -> "Refresh | None":
         """Return the content of a refresh token of this site, used or not; else None."""
         try:
-            given = base64.urlsafe_b64decode(token.removeprefix(TOKEN_PREFIX))
+            data = base64.urlsafe_b64decode(token.removeprefix(TOKEN_PREFIX))
         except ValueError:
             return None
-        signature, body = given[: -REFRESH.size], given[-REFRESH.size :]
+        signature, body = data[: -REFRESH.size], data[-REFRESH.size :]
         if not any(hmac.compare_digest(signature, _sign(key, body)) for key in self.keys):
             return None
         return Refresh(*REFRESH.unpack(body))

@@ -87,10 +87,10 @@ def offered_scopes(features: Sequence[Feature]) -> dict[str, str]:
     return {name: f"{row.label}: {verb}" for row in scope_rows(features) for verb, name in row.scopes.items()}
 
 
-def unknown_scopes(wanted: Sequence[str], features: Sequence[Feature]) -> str:
+def unknown_scopes(scopes: Sequence[str], features: Sequence[Feature]) -> str:
     """Return the problem of requested scopes in one line; empty if all exist."""
     offered = offered_scopes(features)
-    if not set(wanted) <= offered.keys():
+    if not set(scopes) <= offered.keys():
         return f"There is no such scope. There are: {', '.join(offered)}."
     return ""
 

@@ -59,8 +59,8 @@ async def create_access_token(session: AsyncSession, user: User) -> str:
 
 async def delete_access_tokens(session: AsyncSession, user: User, keep: int | None) -> None:
     """End tokens of sign-ins except one; named tokens stay."""
-    given = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
-    await session.execute(given if keep is None else given.where(col(ApiToken.id) != keep))
+    statement = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
+    await session.execute(statement if keep is None else statement.where(col(ApiToken.id) != keep))
 
 
 async def delete_token(session: AsyncSession, token: str) -> None:

@@ -29,20 +29,20 @@ router = APIRouter(prefix="/users/me/two-factor", tags=["accounts"])
 
 @router.get("")
 async def show_two_factor(user: CurrentUser, session: ReadSession) -> TwoFactorRead:
-    left = await count_recovery_codes(session, user)
-    return TwoFactorRead(is_on=user.has_two_factor, recovery_codes_left=left)
+    codes_left = await count_recovery_codes(session, user)
+    return TwoFactorRead(is_on=user.has_two_factor, recovery_codes_left=codes_left)
 
 
 @router.post("", response_model=TwoFactorSetupRead)
-async def start(wanted: TwoFactorStart, setup: TwoFactorDependency) -> PendingSetup:
+async def start(body: TwoFactorStart, setup: TwoFactorDependency) -> PendingSetup:
     """Make a key for an authenticator app. It counts as soon as a code of it comes back."""
-    return await _answer(setup.start(wanted.password))
+    return await _answer(setup.start(body.password))
 
 
 @router.put("")
-async def enable(wanted: TwoFactorEnable, setup: TwoFactorDependency) -> RecoveryCodesRead:
+async def enable(body: TwoFactorEnable, setup: TwoFactorDependency) -> RecoveryCodesRead:
     """Turn it on. All sessions and tokens of signing in end, but the one that asks; tokens with names stay."""
-    return RecoveryCodesRead(recovery_codes=await _answer(setup.enable(wanted.sealed, wanted.code)))
+    return RecoveryCodesRead(recovery_codes=await _answer(setup.enable(body.sealed, body.code)))
 
 
 @router.delete("", status_code=204)

@@ -29,10 +29,10 @@ router = APIRouter(prefix="/accounts/two-factor")
 
 @router.get("")
 async def show_two_factor(request: Request, user: CurrentUser, session: ReadSession) -> Response:
-    left = await count_recovery_codes(session, user)
+    codes_left = await count_recovery_codes(session, user)
     state = request.app.state
     required = await setup_is_required(state.database, state.settings, user)
-    context = {"left": left, "is_required": required, "has_passkey": await has_passkey(session, user)}
+    context = {"left": codes_left, "is_required": required, "has_passkey": await has_passkey(session, user)}
     return _page(request, "two_factor", Form(TwoFactorStart), **context)
 
 

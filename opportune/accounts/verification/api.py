@@ -13,13 +13,13 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 
 
 @router.post("/verify-request", status_code=202)
-async def request_verification(wanted: EmailRequest, context: AccountCtx) -> Message:
-    await service.request_verification(context, wanted.email)
+async def request_verification(body: EmailRequest, context: AccountCtx) -> Message:
+    await service.request_verification(context, body.email)
     return Message(detail=EMAIL_REQUESTED)
 
 
 @router.post("/verify", response_model=UserRead)
-async def verify(proof: EmailVerification, context: AccountCtx) -> User:
+async def verify(body: EmailVerification, context: AccountCtx) -> User:
     """Prove an address by the token of an e-mail and the password. The token of a registration makes the account."""
     with refused_links():
-        return await service.verify_email(context, proof.token, proof.password)
+        return await service.verify_email(context, body.token, body.password)
