@@ -10,18 +10,18 @@ from opportune.text import Line, Password
 
 
 def _lower(text: str) -> str:
-    """What `str.lower` does, whose signature takes Pydantic long to find out."""
+    """Call `str.lower`, whose signature Pydantic analyses slowly."""
     return text.lower()
 
 
 Email = Annotated[EmailStr, BeforeValidator(accept_development_domains), AfterValidator(_lower)]
 EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email, config=ConfigDict(defer_build=True))
-"""For an address that is no field of a schema."""
+"""Validates an address outside a schema."""
 LinkToken = Annotated[Line, StringConstraints(max_length=2000)]
 AUTOCOMPLETE_OF_NEW = "new-password"
 TOKEN_LIFETIMES = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year"}
 
-# The manager's `validate_password` decides. Pages add the minimum length, which is a setting.
+# The manager's `validate_password` checks the rules. Pages add the minimum length, which is a setting.
 NewPassword = Annotated[Password, FieldOptions(autocomplete=AUTOCOMPLETE_OF_NEW, maxlength=1024)]
 ExistingPassword = Annotated[Password, FieldOptions(autocomplete="current-password")]
 SecondFactor = Annotated[
@@ -51,7 +51,7 @@ class SignInCode(Schema):
 
 
 class SocialSignIn(Schema):
-    """Beside what the form says of e-mail and password, which does not count."""
+    """Sent beside e-mail and password, which are ignored."""
 
     remember: bool = False
 
@@ -61,7 +61,7 @@ class EmailRequest(Schema):
 
 
 class EmailSignIn(EmailRequest):
-    """Beside what the form of the sign-in page says of a password, which does not count."""
+    """Sent beside the password of the sign-in form, which is ignored."""
 
     remember: bool = Field(False, title="Remember me on this device")
 
@@ -86,7 +86,7 @@ class EmailToken(Schema):
 
 
 class EmailVerification(EmailToken):
-    """The proof of an address, and that the account is not one that somebody else has made for it."""
+    """Proof of an address, with the password of the account or registration."""
 
     password: ExistingPassword = Field("", title="The password that you chose here")
 
@@ -99,27 +99,27 @@ Scopes = Annotated[list[str], BeforeValidator(lambda value: value.split() if isi
 
 
 class Credentials(Schema):
-    """What programs send to sign in, by the names that OAuth gives it."""
+    """Credentials of programs, with OAuth's field names."""
 
     username: Line
     password: Password
     code: Annotated[Line, StringConstraints(max_length=100)] = ""
     scope: Annotated[Line, StringConstraints(max_length=1000)] = ""
-    """What the token is to be used for, with spaces between; all that they may do if it is empty."""
+    """Requested scopes separated by spaces; all allowed scopes if empty."""
 
 
 class PasskeyRequest(Schema):
-    """What a script asks about, before a device does something."""
+    """A script's question before a passkey ceremony."""
 
     purpose: Literal["sign-in", "second-step", "add", "confirm"] = "sign-in"
 
 
 PasskeyAnswer = Annotated[str, FieldOptions(type="hidden")]
-"""What a device has said, as a script of ours writes it."""
+"""The assertion of a device, sent by the site's script."""
 
 
 class PasskeySignIn(Schema):
-    """Beside what the form says of e-mail and password, which does not count."""
+    """Sent beside e-mail and password, which are ignored."""
 
     passkey: PasskeyAnswer = ""
     remember: bool = False
@@ -136,20 +136,20 @@ class PasskeyCreate(PasskeyUpdate):
 
 
 class Reauthentication(Schema):
-    """What not even a browser left open may do wants one of them, unless it has just been confirmed."""
+    """Proof of identity for dangerous changes: password or passkey, unless the session is confirmed."""
 
     current_password: ExistingPassword = ""
     passkey: PasskeyAnswer = ""
 
 
 class Confirmation(Reauthentication):
-    """All that it takes to show who they are."""
+    """A complete proof of identity."""
 
     code: SecondFactor = ""
 
 
 class LinkRequest(Reauthentication):
-    """Lets an account elsewhere sign one in."""
+    """Links an account of another site."""
 
     provider: Annotated[Line, FieldOptions(type="hidden")] = ""
 
@@ -181,9 +181,9 @@ class AccountDeletion(Reauthentication):
 
 
 class UserUpdate(Schema):
-    """Changes of one's own account: what is left out stays. A new e-mail or password needs the current password.
+    """Changes of the user's own account; missing fields stay. A new e-mail or password needs the current password.
 
-    The base of the one in `app/users/schemas.py`, whose own fields are on the profile page too.
+    The base of the schema in `app/users/schemas.py`, whose further fields are also on the profile page.
     """
 
     email: Email | None = None
@@ -192,7 +192,7 @@ class UserUpdate(Schema):
 
 
 class UserRead(Schema):
-    """What people are told of their own account: the base of the one in `app/users/schemas.py`."""
+    """Data of the user's own account: the base of the schema in `app/users/schemas.py`."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -208,28 +208,28 @@ class UserRead(Schema):
 class SessionRead(Schema):
     id: int
     device: str
-    """What it says it is."""
+    """Description from the user agent."""
     address: str
     created_at: datetime
     seen_at: datetime
     expires_at: datetime
     is_current: bool
-    """Whether it is the one that asks."""
+    """Whether this is the session of the request."""
     is_impersonation: bool
-    """Whether a superuser is signed in as the user. Where from is not told."""
+    """Whether a superuser is signed in as the user. The address is then hidden."""
 
 
 class EventRead(Schema):
-    """Something that happened to an account."""
+    """An event of the account."""
 
     id: int
     kind: str
     words: str
-    """The same for people."""
+    """Text for users."""
     by_staff: bool
-    """Whether staff of the site did it, for their owner or beside them."""
+    """Whether staff of the site did it."""
     device: str
-    """What it says it is; empty where nobody knows, and where staff did it."""
+    """Description from the user agent; empty if unknown or if staff did it."""
     address: str
     created_at: datetime
 
@@ -241,7 +241,7 @@ class TokenRead(Schema):
     name: str
     hint: str
     scopes: Scopes
-    """What it may be used for; `*` for all."""
+    """Scopes; `*` for all."""
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None
@@ -252,7 +252,7 @@ class LinkedAccountRead(Schema):
 
     id: int
     issuer: str
-    """Who vouches for it."""
+    """Issuer of the account."""
     email: str
     created_at: datetime
 
@@ -263,7 +263,7 @@ class PasskeyRead(Schema):
     id: int
     name: str
     verifies_user: bool
-    """Whether it is enough alone."""
+    """Whether it is sufficient without a password."""
     is_synced: bool
     created_at: datetime
     used_at: datetime | None
@@ -271,20 +271,20 @@ class PasskeyRead(Schema):
 
 class TokenCreated(TokenRead):
     token: str
-    """Shown this once."""
+    """Shown once."""
 
 
 class TwoFactorStart(Schema):
-    """Empty for who has just confirmed."""
+    """May be empty after a recent confirmation."""
 
     password: ExistingPassword = ""
 
 
 class TwoFactorEnable(Schema):
-    """The first code of an app that has just been given its key."""
+    """The first code of the authenticator app."""
 
     sealed: Annotated[Line, FieldOptions(type="hidden")]
-    """The key, as the answer to `TwoFactorStart` has it."""
+    """The encrypted key from the response to `TwoFactorStart`."""
     code: Annotated[Line, FieldOptions(autocomplete="one-time-code", inputmode="numeric", maxlength=20)] = Field(
         title="Code that the app shows"
     )
@@ -304,35 +304,35 @@ class TwoFactorSetupRead(Schema):
 
     key: str
     uri: str
-    """The key as apps read it from a picture."""
+    """The key in the format of QR codes."""
     sealed: str
-    """To come back with the first code, within ten minutes."""
+    """Send it back with the first code, within ten minutes."""
 
 
 class RecoveryCodesRead(Schema):
     recovery_codes: list[str]
-    """Shown this once."""
+    """Shown once."""
 
 
 class Message(Schema):
     detail: str
-    """A sentence."""
+    """A message for the user."""
 
 
 class AccessToken(Schema):
     access_token: str
     token_type: str = "bearer"
     refresh_token: str | None = None
-    """Where `access_token` is a JWT: to get the next one with, once."""
+    """Exchange it once for the next JWT, if `access_token` is a JWT."""
     expires_in: int | None = None
-    """Seconds that a JWT has."""
+    """Lifetime of a JWT in seconds."""
     scope: str | None = None
-    """What it may be used for, where that is not all."""
+    """Scopes, if they are not all."""
 
 
 class EmailSignInAsked(Message):
     request: str
-    """To come back with the code, within ten minutes."""
+    """Send it back with the code, within ten minutes."""
 
 
 class EmailSignInCredentials(Schema):
@@ -340,7 +340,7 @@ class EmailSignInCredentials(Schema):
     code: Annotated[Line, StringConstraints(max_length=100)]
     second_factor: Annotated[Line, StringConstraints(max_length=100)] = ""
     scope: Annotated[Line, StringConstraints(max_length=1000)] = ""
-    """What the token is to be used for, as in signing in with a password."""
+    """Requested scopes, as at sign-in with a password."""
 
 
 class TokenRefresh(Schema):

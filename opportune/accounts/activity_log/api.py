@@ -19,7 +19,7 @@ router = APIRouter(prefix="/users/me/events", tags=["accounts"])
 async def list_events(
     user: CurrentUser, database: DatabaseDependency, paging: Annotated[Paging, Query()]
 ) -> Page[EventRead]:
-    """Sign-ins and changes of one's account, the newest first."""
+    """Return sign-ins and changes of the account, newest first."""
     async with database.reader(fresh=True) as session:
         page = await UserEvents(session, user.id).page(paging)
     return Page[EventRead](

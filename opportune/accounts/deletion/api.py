@@ -18,7 +18,7 @@ router = APIRouter(prefix="/users/me", tags=["accounts"])
 async def delete_me(
     request: Request, body: Reauthentication, user: CurrentUser, database: DatabaseDependency, context: AccountCtx
 ) -> None:
-    """Delete the account and all that is kept with it. 409 for the last superuser."""
+    """Delete the account and all of its data. 409 for the last superuser."""
     await confirm_password(context, user, body.current_password)
     try:
         await delete_account(context, database, request.app.state.features, user)
@@ -28,7 +28,7 @@ async def delete_me(
 
 @router.get("/export")
 async def export_me(request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx) -> Response:
-    """All that is kept of one, by feature and kind."""
+    """Export the user's data by feature and table."""
     record_event(context, user, "data_exported")
     async with database.reader() as session:
         rows = await read_personal_data(session, request.app.state.features, user)

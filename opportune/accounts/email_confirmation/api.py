@@ -16,14 +16,14 @@ router = APIRouter(
 
 @router.post("", status_code=202)
 async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -> Message:
-    """Have a code sent to confirm with, for who has no password."""
+    """Send a code to a user without a password, to confirm their identity."""
     await service.send_code(context, user, request.state.session)
     return Message(detail=f"An e-mail with a code is on its way to {user.email}.")
 
 
 @router.post("/code", status_code=204)
 async def confirm(request: Request, body: EmailConfirmationCode, user: CurrentUser, context: AccountCtx) -> None:
-    """Show once more that it is you: for a quarter of an hour this session is not asked again."""
+    """Confirm the user's identity: this session does not ask again for 15 minutes."""
     try:
         await confirm_by_email(request, context, user, body)
     except WrongCredential as refusal:

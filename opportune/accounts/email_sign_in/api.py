@@ -1,4 +1,4 @@
-"""The same for apps and programs, which keep the request in place of a cookie."""
+"""API of sign-in by e-mail, for programs, which keep the request instead of a cookie."""
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/auth/login/email", tags=["accounts"], dependencies=[
 
 @router.post("", status_code=202)
 async def request_sign_in(body: EmailRequest, context: AccountCtx) -> EmailSignInAsked:
-    """Have an e-mail sent with a code to sign in with. The answer is the same whether or not there is one."""
+    """Request an e-mail with a code to sign in. The response does not depend on whether the address has an account."""
     pending = await service.request_sign_in(context, body.email)
     return EmailSignInAsked(detail=EMAIL_REQUESTED, request=service.seal_request(context.settings, pending))
 
@@ -24,9 +24,9 @@ async def request_sign_in(body: EmailRequest, context: AccountCtx) -> EmailSignI
 async def check_code(
     request: Request, response: Response, context: AccountCtx, credentials: EmailSignInCredentials
 ) -> AccessToken:
-    """Exchange the code of an e-mail, once, for a token. Who has a second factor sends a `second_factor`, too.
+    """Exchange the code of an e-mail, once, for a token. Users with a second factor also send a `second_factor`.
 
-    With a `scope` the token may be used for that alone.
+    With a `scope` the token is limited to it.
     """
     check_scope(request, credentials.scope)
     pending = service.read_request(context.settings, credentials.request)

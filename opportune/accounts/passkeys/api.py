@@ -21,7 +21,7 @@ router = APIRouter(prefix="/users/me/passkeys", tags=["accounts"])
 
 @router.get("", response_model=list[PasskeyRead])
 async def list_passkeys(user: CurrentUser, session: ReadSession) -> Sequence[Passkey]:
-    """What signs one in by a device, the oldest first."""
+    """Return the user's passkeys, oldest first."""
     return await find_passkeys(session, user)
 
 
@@ -32,7 +32,7 @@ async def rename_passkey(passkey_id: RowId, body: PasskeyUpdate, user: CurrentUs
 
 @router.delete("/{passkey_id}", status_code=204)
 async def remove_passkey(passkey_id: RowId, proof: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
-    """Let a device sign one in no more. 409 for the last way in."""
+    """Remove a passkey. 409 for the last sign-in method."""
     try:
         await show_full_identity(context, user, proof)
         await service.remove_passkey(context, user, passkey_id)

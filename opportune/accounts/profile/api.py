@@ -1,4 +1,4 @@
-"""What people see and change about themselves."""
+"""API of the user's own account."""
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
@@ -34,10 +34,10 @@ async def show_me(user: CurrentUser) -> User:
 async def change_me(
     request: Request, response: Response, body: UserUpdate, user: CurrentUser, context: AccountCtx
 ) -> User:
-    """Change what is given. E-mail and password want the current password too, and the scope `accounts:manage`.
+    """Change the given fields. E-mail and password also need the current password, and the scope `accounts:manage`.
 
-    A new password ends every session and token, this one too. A new e-mail counts once the link in an e-mail to it has
-    been opened: 202.
+    A new password ends every session and token, including this one. A new e-mail is used after the link in an e-mail to
+    it is opened: 202.
     """
     email = None if body.email == user.email else body.email
     if email or body.password is not None:

@@ -15,7 +15,7 @@ NO_SESSION = "A token cannot be confirmed: send `current_password` with what ask
 
 @router.post("", status_code=204)
 async def confirm(request: Request, body: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
-    """Show once more that it is you: for a quarter of an hour this session is not asked again."""
+    """Confirm the user's identity: this session does not ask again for 15 minutes."""
     if request.state.session is None:
         raise HTTPException(409, NO_SESSION)
     try:

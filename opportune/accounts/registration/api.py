@@ -24,11 +24,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 @router.post("/register", status_code=201, response_model=UserRead, responses=RESPONSES)
 async def register(new: UserCreate, context: AccountCtx) -> Any:
-    """Make an account.
+    """Create an account.
 
-    Where the site sends mail the answer is always 202, and only the e-mail tells whether there was an account. Where
-    it sends none the account is made at once (201), or there is one already (409): how often that is told to one
-    address is limited.
+    If the site sends e-mails, the response is always 202, and only the e-mail tells whether there was an account.
+    Otherwise the account is created immediately (201), or exists already (409), with a rate limit.
     """
     try:
         user = await service.register(context, new.email, new.password)

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/users/me/sessions", tags=["accounts"])
 
 @router.get("")
 async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> list[SessionRead]:
-    """Where one is signed in, the last used first."""
+    """Return the user's sessions, last used first."""
     async with database.reader(fresh=True) as session:
         rows = await UserSessions(session, user.id).valid()
     here: Session | None = request.state.session
@@ -24,7 +24,7 @@ async def list_sessions(request: Request, user: CurrentUser, database: DatabaseD
 
 @router.delete("", status_code=204)
 async def end_sessions(user: CurrentUser, context: AccountCtx) -> None:
-    """Sign out everywhere; tokens stay."""
+    """End all sessions; tokens stay."""
     await UserSessions(context.session, user.id).delete_all()
     record_event(context, user, "all_sessions_ended")
 

@@ -31,7 +31,7 @@ async def login(
 ) -> AccessToken:
     """Exchange e-mail (as `username`) and password for a token of one hour. A new password ends it earlier.
 
-    Who has a second factor sends a `code`, too. With a `scope` the token may be used for that alone.
+    Users with a second factor also send a `code`. With a `scope` the token is limited to it.
     """
     check_scope(request, credentials.scope)
     email, code = credentials.username, credentials.code
@@ -70,9 +70,9 @@ async def grant_token(
 
 @router.post("/refresh")
 async def refresh(request: Request, response: Response, context: AccountCtx, body: TokenRefresh) -> AccessToken:
-    """Exchange the refresh token of a sign-in, once, for a JWT and the next refresh token: where BEARER is jwt.
+    """Exchange the refresh token of a sign-in, once, for a JWT and the next refresh token, if BEARER is jwt.
 
-    One that is used twice ends the sign-in. Within ten seconds it is taken for a retry, and answered alike.
+    A second use ends the sign-in. Within ten seconds it counts as a retry, with the same response.
     """
     strategy = token_strategy(context.settings, request.app.state.database, context.session)
     granted = await strategy.refresh(body.refresh_token)
@@ -88,7 +88,7 @@ async def refresh(request: Request, response: Response, context: AccountCtx, bod
 async def logout(
     request: Request, session: WriteSession, _shown: Annotated[str | None, Depends(oauth2_scheme)]
 ) -> Response:
-    """End the token, or else the session, that this request comes with."""
+    """End the token, or else the session, of this request."""
     response = Response(status_code=204)
     if token := read_bearer_token(request):
         await token_strategy(request.app.state.settings, request.app.state.database, session).destroy_token(token)

@@ -24,7 +24,7 @@ async def list_linked_accounts(user: CurrentUser, database: DatabaseDependency) 
 
 @router.delete("/{account_id}", status_code=204)
 async def unlink(account_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
-    """Let it sign one in no more. 409 for the last way in."""
+    """Unlink an account. 409 for the last sign-in method."""
     try:
         await service.unlink(context, user, account_id)
     except SocialSignInRefused as refusal:

@@ -23,7 +23,7 @@ router = APIRouter(prefix="/users/me/tokens", tags=["accounts"])
 
 @router.get("", response_model=list[TokenRead])
 async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequence[ApiToken]:
-    """The tokens that are not over, the newest first."""
+    """Return the valid tokens, newest first."""
     async with database.reader(fresh=True) as session:
         return await UserTokens(session, user.id).valid()
 
@@ -32,7 +32,7 @@ async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequen
 async def make_token(
     request: Request, response: Response, body: TokenCreate, user: CurrentUser, context: AccountCtx
 ) -> TokenCreated:
-    """Make a token, which is in this answer and in no other. It may be used for no more than the one that asks."""
+    """Create a token, which only this response contains. It can have no more scopes than the requesting token."""
     if unknown := unknown_scopes(body.scopes, request.app.state.features):
         raise invalid_field("scopes", unknown)
     for each in body.scopes:

@@ -35,13 +35,13 @@ async def show_two_factor(user: CurrentUser, session: ReadSession) -> TwoFactorR
 
 @router.post("", response_model=TwoFactorSetupRead)
 async def start(body: TwoFactorStart, setup: TwoFactorDependency) -> PendingSetup:
-    """Make a key for an authenticator app. It counts as soon as a code of it comes back."""
+    """Create a key for an authenticator app, in use after its first code."""
     return await _answer(setup.start(body.password))
 
 
 @router.put("")
 async def enable(body: TwoFactorEnable, setup: TwoFactorDependency) -> RecoveryCodesRead:
-    """Turn it on. All sessions and tokens of signing in end, but the one that asks; tokens with names stay."""
+    """Turn on the app. Other sessions and tokens of sign-ins end; named tokens stay."""
     return RecoveryCodesRead(recovery_codes=await _answer(setup.enable(body.sealed, body.code)))
 
 
@@ -52,7 +52,7 @@ async def disable(proof: TwoFactorCredentials, setup: TwoFactorDependency) -> No
 
 @router.post("/recovery-codes")
 async def renew_recovery_codes(proof: TwoFactorCredentials, setup: TwoFactorDependency) -> RecoveryCodesRead:
-    """New recovery codes in place of the old ones."""
+    """Replace the recovery codes."""
     codes = await _answer(setup.renew_recovery_codes(proof.password, proof.code))
     return RecoveryCodesRead(recovery_codes=codes)
 
