@@ -18,7 +18,7 @@ from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.dependencies import needed_by, require_scopes
 from opportune.accounts.tokens.factory import token_strategy
-from opportune.accounts.tokens.scopes import ask_for
+from opportune.accounts.tokens.scopes import register_scopes
 from opportune.accounts.tokens.strategies import TokenStrategy
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import REQUEST_KEY
@@ -198,7 +198,7 @@ def needs_scope(*scopes: str) -> Any:
     Raises:
         OperatorError: a scope does not name its subject.
     """
-    ask_for(scopes)
+    register_scopes(scopes)
     return Security(get_current_user, scopes=scopes)
 
 
@@ -230,13 +230,13 @@ def sign_in_required(request: HTTPConnection) -> HTTPException:
     """Return the error for anonymous users: a redirect to the sign-in page, or 401 for programs and WebSockets."""
     if not isinstance(request, Request) or wants_json(request):
         return HTTPException(401, SIGN_IN_FIRST, AUTHENTICATE_HEADER)
-    address = f"{LOGIN_PATH}?{urlencode({'next': came_from(request)})}"
+    address = f"{LOGIN_PATH}?{urlencode({'next': return_path(request)})}"
     if is_htmx(request):  # htmx would insert the sign-in page into a part of this page
         return HTTPException(401, headers={"HX-Redirect": address})
     return HTTPException(303, headers={"Location": address})
 
 
-def came_from(request: Request) -> str:
+def return_path(request: Request) -> str:
     """Return the page to come back to: this page in a browser, else the page of the form or script."""
     page = str(request.url) if request.method == "GET" and not is_htmx(request) else None
     try:

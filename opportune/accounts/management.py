@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.deletion.service import find_refusal, forget_person
+from opportune.accounts.deletion.service import delete_personal_data, deletion_refusal
 from opportune.accounts.events.service import record_event
 from opportune.accounts.groups.service import keep_one_superuser
 from opportune.accounts.models import User
@@ -105,14 +105,14 @@ async def delete_user(session: AsyncSession, database: Database, features: Seque
     await user_manager(session).release()  # lets other requests write during a long deletion
     await delete_dependents_in_batches(database, User, user.id)
     await _check_may_go(session, features, user)
-    await forget_person(session, features, user)
+    await delete_personal_data(session, features, user)
     await user_manager(session).delete(user)
     return user
 
 
 async def _check_may_go(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
     await keep_one_superuser(session, user)
-    if refusal := await find_refusal(session, features, user):
+    if refusal := await deletion_refusal(session, features, user):
         raise OperatorError(refusal)
 
 

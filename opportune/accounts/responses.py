@@ -70,20 +70,20 @@ def show_form(
     return page
 
 
-def done(request: Request, page: str, message: str) -> Response:
+def redirect_with_message(request: Request, page: str, message: str) -> Response:
     """Redirect to a page that shows a message."""
     flash(request, message)
     return RedirectResponse(f"/accounts/{page}", 303)
 
 
-async def signed_in(
+async def sign_in_response(
     request: Request, session: AsyncSession, user: User, response: Response, *, remember: bool = False
 ) -> Response:
     await cookies.start_session(session, user, request, response, remember=remember)
     return response
 
 
-def to_next(request: Request, form: Form[Any] | None = None) -> Response:
+def redirect_to_next(request: Request, form: Form[Any] | None = None) -> Response:
     return RedirectResponse(next_page(request, form), 303)
 
 
@@ -91,7 +91,7 @@ def next_page(request: Request, form: Form[Any] | None) -> str:
     return safe_redirect_path((form and form.value("next")) or request.query_params.get("next"))
 
 
-def refuse(form: Form[Any], refusal: TooManyRequests) -> Mapping[str, str] | None:
+def show_refusal(form: Form[Any], refusal: TooManyRequests) -> Mapping[str, str] | None:
     """Show in the form when to try again, and return the headers of the response."""
     form.refuse(refusal.detail, status=refusal.status_code)
     return refusal.headers
@@ -107,7 +107,7 @@ async def request_email(
         try:
             await send(context, form.data.email)
         except TooManyRequests as refusal:
-            headers = refuse(form, refusal)
+            headers = show_refusal(form, refusal)
         else:
             return email_sent(request)
     return show_form(request, template, form, headers)
@@ -134,7 +134,7 @@ async def use_link(
     except InvalidLinkError:
         return invalid_link(request, request_path)
     except TooManyRequests as refusal:
-        headers = {**headers, **(refuse(form, refusal) or {})}
+        headers = {**headers, **(show_refusal(form, refusal) or {})}
     except InvalidPasswordError as error:
         form.refuse(str(error), "password")
     return show_form(request, template, form, headers)
@@ -151,7 +151,7 @@ def refused_links() -> Iterator[None]:
         raise invalid_field("password", str(error)) from None
 
 
-async def name_weak_password(
+async def show_password_error(
     request: Request, context: AccountContext, form: Form[Any], name: str, user: User | None = None
 ) -> None:
     """Show what is wrong with the new password of a form that has other errors."""

@@ -6,7 +6,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.deletion.personal_data import person_of, personal_data_of
-from opportune.accounts.events.service import tell_owner
+from opportune.accounts.events.service import notify_user
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User
 from opportune.accounts.users.context import AccountContext
@@ -36,21 +36,21 @@ async def delete_account(context: AccountContext, database: Database, features: 
     await _check_may_delete(context, features, user)
     try:
         async with session.begin_nested():
-            await forget_person(session, features, user)
+            await delete_personal_data(session, features, user)
             await context.manager.delete(user)
     except IntegrityError as error:
         raise DeletionRefused(STILL_NEEDED) from error
-    tell_owner(context, user, "account_deleted")
+    notify_user(context, user, "account_deleted")
 
 
-async def forget_person(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
+async def delete_personal_data(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
     """Delete a user's rows that are not deleted by a cascade."""
     for data in personal_data_of(features):
         if data.forget:
             await data.forget(session, person_of(user))
 
 
-async def find_refusal(session: AsyncSession, features: Sequence[Feature], user: User) -> str:
+async def deletion_refusal(session: AsyncSession, features: Sequence[Feature], user: User) -> str:
     """Return why a feature still needs this user; empty if none does."""
     reasons = [await data.refuse(session, person_of(user)) for data in personal_data_of(features) if data.refuse]
     return " ".join(filter(None, reasons))
@@ -59,7 +59,7 @@ async def find_refusal(session: AsyncSession, features: Sequence[Feature], user:
 async def _check_may_delete(context: AccountContext, features: Sequence[Feature], user: User) -> None:
     if user.is_superuser and await lock_superusers(context.session) <= {user.id}:
         raise DeletionRefused(LAST_SUPERUSER)
-    if refusal := await find_refusal(context.session, features, user):
+    if refusal := await deletion_refusal(context.session, features, user):
         raise DeletionRefused(refusal)
     if not await context.manager.is_unchanged(user):
         raise DeletionRefused(CHANGED_MEANWHILE)

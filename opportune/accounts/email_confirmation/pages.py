@@ -12,7 +12,7 @@ from opportune.accounts.email_confirmation import service
 from opportune.accounts.email_confirmation.dependencies import confirm_by_email, require_email_confirmation
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import WrongCredential
-from opportune.accounts.responses import next_page, refuse, show, to_next
+from opportune.accounts.responses import next_page, redirect_to_next, show, show_refusal
 from opportune.accounts.schemas import EmailConfirmationCode
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
@@ -50,9 +50,9 @@ async def check_code(request: Request, user: CurrentUser, context: AccountCtx) -
         except WrongCredential as refusal:
             form.refuse(refusal.message, refusal.field)
         except TooManyRequests as refusal:
-            headers = refuse(form, refusal)
+            headers = show_refusal(form, refusal)
         else:
-            return to_next(request, form)
+            return redirect_to_next(request, form)
     return _show(request, user, form, headers)
 
 

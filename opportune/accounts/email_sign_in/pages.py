@@ -16,15 +16,15 @@ from opportune.accounts.responses import (
     PRIVATE_HEADERS,
     invalid_link,
     next_page,
-    refuse,
+    redirect_to_next,
     show,
     show_form,
-    signed_in,
-    to_next,
+    show_refusal,
+    sign_in_response,
 )
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
 from opportune.accounts.sessions.trusted_devices import trusted_device
-from opportune.accounts.sign_in.second_step import to_code
+from opportune.accounts.sign_in.second_step import redirect_to_code
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import ReadSession
@@ -45,7 +45,7 @@ router = APIRouter(prefix=PATH, dependencies=[Depends(require_email_sign_in)])
 
 @router.get("")
 async def ask_email(request: Request, user: OptionalUser) -> Response:
-    return to_next(request) if user else show_form(request, "email_sign_in", Form(EmailSignIn))
+    return redirect_to_next(request) if user else show_form(request, "email_sign_in", Form(EmailSignIn))
 
 
 @router.post("")
@@ -58,7 +58,7 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
                 context, form.data.email, next_page(request, form), remember=form.data.remember
             )
         except TooManyRequests as refusal:
-            headers = refuse(form, refusal)
+            headers = show_refusal(form, refusal)
         else:
             response = RedirectResponse(f"{PATH}/code", 303)
             remember_request(request, response, pending)
@@ -84,7 +84,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
         except service.RequestEnded:
             return _begin_again(request, service.ENDED)
         except TooManyRequests as refusal:
-            headers = refuse(form, refusal)
+            headers = show_refusal(form, refusal)
         else:
             if user:
                 return await _enter(request, context, user, pending.number, pending.next, remember=pending.remember)
@@ -133,10 +133,10 @@ async def _enter(
     if not await service.use_email(context, user, number):
         response = invalid_link(request, PATH)
     elif await has_second_factor(context.session, user):
-        response = to_code(request, user, next_path, remember=remember)
+        response = redirect_to_code(request, user, next_path, remember=remember)
     else:
         response = RedirectResponse(safe_redirect_path(next_path), 303)
-        await signed_in(request, context.session, user, response, remember=remember)
+        await sign_in_response(request, context.session, user, response, remember=remember)
         if is_taken_over:
             flash(request, CLAIMED, "warning")
     forget_request(request, response)

@@ -43,7 +43,7 @@ def record_event(
     _send(where, to or user.email, user, event)
 
 
-def tell_owner(where: AccountContext | AsyncSession, user: User, kind: str, **details: Any) -> None:
+def notify_user(where: AccountContext | AsyncSession, user: User, kind: str, **details: Any) -> None:
     """Write to the user without recording an event, which would be deleted with the account."""
     _send(where, user.email, user, _event_of(where, user, kind, None, details))
 

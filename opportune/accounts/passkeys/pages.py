@@ -10,7 +10,7 @@ from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser
 from opportune.accounts.models import Session, User
 from opportune.accounts.passkeys import service
 from opportune.accounts.reauthentication.dependencies import ConfirmedUser
-from opportune.accounts.responses import done, next_page, show, signed_in
+from opportune.accounts.responses import next_page, redirect_with_message, show, sign_in_response
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
 from opportune.accounts.sign_in.second_step import CODE_PATH, forget_pending, pending_sign_in
 from opportune.accounts.sign_in_methods.passkey_requests import PATH, anonymous_ceremonies, passkey_ceremonies
@@ -51,7 +51,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
         user = await passkey_ceremonies(request, context).show("sign-in", data.passkey)
     except PasskeyRefused as refusal:
         return _back(request, refusal, f"{LOGIN_PATH}?{urlencode({'next': path})}")
-    return await signed_in(request, context.session, user, RedirectResponse(path, 303), remember=data.remember)
+    return await sign_in_response(request, context.session, user, RedirectResponse(path, 303), remember=data.remember)
 
 
 @router.post("/login/code/passkey")
@@ -68,7 +68,7 @@ async def take_second_step(request: Request, context: AccountCtx) -> Response:
         return _back(request, refusal, CODE_PATH)
     response = RedirectResponse(safe_redirect_path(options["next"]), 303)
     forget_pending(request, response)
-    return await signed_in(request, context.session, user, response, remember=options["remember"])
+    return await sign_in_response(request, context.session, user, response, remember=options["remember"])
 
 
 @router.post("/passkeys/options")
@@ -102,7 +102,7 @@ async def add(request: Request, user: ConfirmedUser, context: AccountCtx) -> Res
             form.refuse(str(refusal))
         else:
             if not codes:
-                return done(request, "passkeys", ADDED)
+                return redirect_with_message(request, "passkeys", ADDED)
             flash(request, ADDED)
             page = show(request, "two_factor_codes", codes=codes, is_new=True)
             page.headers.update(SECRET_HEADERS)
@@ -116,7 +116,7 @@ async def rename(request: Request, passkey_id: RowId, user: CurrentUser, context
     if form.data is None:
         return await _show_list(request, context, user, form)
     await service.rename_passkey(context.session, user, passkey_id, form.data.name)
-    return done(request, "passkeys", "The passkey has another name.")
+    return redirect_with_message(request, "passkeys", "The passkey has another name.")
 
 
 @router.post("/passkeys/{passkey_id}/remove")
@@ -125,7 +125,9 @@ async def remove(request: Request, passkey_id: RowId, user: ConfirmedUser, conte
         await service.remove_passkey(context, user, passkey_id)
     except PasskeyRefused as refusal:
         return _back(request, refusal, PATH)
-    return done(request, "passkeys", "That passkey signs you in no more. Remove it from your device too.")
+    return redirect_with_message(
+        request, "passkeys", "That passkey signs you in no more. Remove it from your device too."
+    )
 
 
 async def _show_list(

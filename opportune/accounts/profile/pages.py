@@ -13,7 +13,7 @@ from opportune.accounts.profile.service import (
     update_profile,
 )
 from opportune.accounts.reauthentication.identity import reauthenticated
-from opportune.accounts.responses import done, invalid_link, name_weak_password, show
+from opportune.accounts.responses import invalid_link, redirect_with_message, show, show_password_error
 from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.trusted_devices import trust_device
@@ -60,14 +60,14 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
         except FieldErrors as refusal:
             form.show(refusal)
         else:
-            return done(request, "profile", "Your profile is saved.")
+            return redirect_with_message(request, "profile", "Your profile is saved.")
     return await show_profile(request, user, form, Form(EmailUpdate))
 
 
 @router.post("/profile/verification")
 async def ask_for_verification(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     await request_verification(context, user.email)
-    return done(request, "profile", "We have written to you. Open the link in the e-mail.")
+    return redirect_with_message(request, "profile", "We have written to you. Open the link in the e-mail.")
 
 
 @router.post("/profile/email")
@@ -79,7 +79,7 @@ async def ask_for_email(request: Request, user: CurrentUser, context: AccountCtx
         try:
             await check_email_change(context, user, data.email)
             requested = await request_email_change(context, user, data.email)
-            return done(request, "profile", EMAIL_REQUESTED if requested else EMAIL_CHANGED)
+            return redirect_with_message(request, "profile", EMAIL_REQUESTED if requested else EMAIL_CHANGED)
         except EmailTakenError:
             form.refuse(EMAIL_TAKEN, "email")
     return await show_profile(request, user, Form(UserUpdate, user), form)
@@ -109,7 +109,7 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
         await confirm_email_change(context, owner, email)
     except (EmailTakenError, InvalidPasswordError):  # taken in the meantime
         return invalid_link(request, PROFILE_PATH)
-    return done(request, "profile", EMAIL_CHANGED)
+    return redirect_with_message(request, "profile", EMAIL_CHANGED)
 
 
 @router.get("/password")
@@ -128,7 +128,7 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
             form.refuse(str(error), "new_password")
         else:
             here: Session = request.state.session
-            response = done(request, "password", OTHERS_SIGNED_OUT)
+            response = redirect_with_message(request, "password", OTHERS_SIGNED_OUT)
             await cookies.renew_session(context.session, user, request, response, remember=here.is_remembered)
             trust_device(request, response, user)
             return response
@@ -139,7 +139,7 @@ async def _read_password(request: Request, user: User, context: AccountContext) 
     """Change the password after a proof of identity."""
     form = await read_form(request, PasswordUpdate)
     if not await reauthenticated(context, user, form):
-        await name_weak_password(request, context, form, "new_password", user)
+        await show_password_error(request, context, form, "new_password", user)
     return form
 
 

@@ -7,7 +7,7 @@ from fastapi import Depends, HTTPException, Request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from opportune.accounts.dependencies import CurrentUser, came_from
+from opportune.accounts.dependencies import CurrentUser, return_path
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.errors import OperatorError
@@ -35,7 +35,7 @@ def confirmation_required(request: Request) -> HTTPException:
         return HTTPException(403, CONFIRM_FIRST)
     if request.method != "GET":
         flash(request, NOTHING_DONE, "info")
-    address = f"{CONFIRM_PATH}?{urlencode({'next': came_from(request)})}"
+    address = f"{CONFIRM_PATH}?{urlencode({'next': return_path(request)})}"
     if is_htmx(request):
         return HTTPException(403, headers={"HX-Redirect": address})
     return HTTPException(303, headers={"Location": address})

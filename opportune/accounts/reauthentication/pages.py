@@ -6,7 +6,7 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import confirm_identity
 from opportune.accounts.reauthentication.service import WrongCredential, is_confirmed
-from opportune.accounts.responses import next_page, refuse, show, to_next
+from opportune.accounts.responses import next_page, redirect_to_next, show, show_refusal
 from opportune.accounts.schemas import Confirmation
 from opportune.accounts.sign_in_methods.available import confirms_by_email
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/accounts/confirm")
 @router.get("")
 async def ask(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     if is_confirmed(request.state.session, user):
-        return to_next(request)
+        return redirect_to_next(request)
     return await _show(request, context, user, Form(Confirmation))
 
 
@@ -33,9 +33,9 @@ async def confirm(request: Request, user: CurrentUser, context: AccountCtx) -> R
         except WrongCredential as refusal:
             form.refuse(refusal.message, refusal.field)
         except TooManyRequests as refusal:
-            headers = refuse(form, refusal)
+            headers = show_refusal(form, refusal)
         else:
-            return to_next(request, form)
+            return redirect_to_next(request, form)
     response = await _show(request, context, user, form)
     response.headers.update(headers or {})
     return response

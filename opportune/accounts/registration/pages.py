@@ -5,7 +5,15 @@ from fastapi import APIRouter, Request, Response
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.registration import service
-from opportune.accounts.responses import email_sent, name_weak_password, refuse, show, show_form, signed_in, to_next
+from opportune.accounts.responses import (
+    email_sent,
+    redirect_to_next,
+    show,
+    show_form,
+    show_password_error,
+    show_refusal,
+    sign_in_response,
+)
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError, RegistrationClosedError
 from opportune.config.settings import Settings
@@ -21,7 +29,7 @@ PERHAPS_TAKEN = "There is no new account with this address. If it is yours and y
 @router.get("/register")
 async def registration(request: Request, user: OptionalUser) -> Response:
     if user:
-        return to_next(request)
+        return redirect_to_next(request)
     if request.app.state.settings.registration == "closed":
         return show(request, "registration_closed", 403)
     return show_form(request, "register", Form(UserCreate))
@@ -34,12 +42,12 @@ async def register(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, UserCreate)
     headers = None
     if not form.data:
-        await name_weak_password(request, context, form, "password")
+        await show_password_error(request, context, form, "password")
     else:
         try:
             user = await service.register(context, form.data.email, form.data.password)
         except TooManyRequests as refusal:
-            headers = refuse(form, refusal)
+            headers = show_refusal(form, refusal)
         except RegistrationClosedError as refusal:
             form.refuse(str(refusal), "email", 403)
         except EmailTakenError:
@@ -50,7 +58,7 @@ async def register(request: Request, context: AccountCtx) -> Response:
             if not user:
                 return email_sent(request)
             flash(request, _welcome(context.settings, user.email))
-            return await signed_in(request, context.session, user, to_next(request, form))
+            return await sign_in_response(request, context.session, user, redirect_to_next(request, form))
     return show_form(request, "register", form, headers)
 
 

@@ -6,7 +6,7 @@ from fastapi.responses import RedirectResponse
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session
-from opportune.accounts.responses import done, show
+from opportune.accounts.responses import redirect_with_message, show
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import UserSessions, session_device
 from opportune.db.model import RowId
@@ -27,14 +27,14 @@ async def list_sessions(request: Request, user: CurrentUser, database: DatabaseD
 async def end_session(request: Request, session_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     deleted = await UserSessions(context.session, user.id).delete(session_id)
     record_event(context, user, "session_ended", device=session_device(deleted))
-    return done(request, "sessions", "That device is signed out.")
+    return redirect_with_message(request, "sessions", "That device is signed out.")
 
 
 @router.post("/end-others")
 async def end_other_sessions(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     await UserSessions(context.session, user.id).delete_all(keep=current_session(request))
     record_event(context, user, "sessions_ended")
-    return done(request, "sessions", "Every other device is signed out.")
+    return redirect_with_message(request, "sessions", "Every other device is signed out.")
 
 
 @router.post("/end-all")

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
-from opportune.accounts.responses import name_weak_password, show
+from opportune.accounts.responses import show, show_password_error
 from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import confirm_sessions
@@ -47,7 +47,7 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
         flash(request, "You are this site's first superuser. Welcome!")
         return response
     if not form.data:
-        await name_weak_password(request, context, form, "password")
+        await show_password_error(request, context, form, "password")
     return _show(request, form)
 
 

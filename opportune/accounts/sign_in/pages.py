@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
 from opportune.accounts.models import User
-from opportune.accounts.responses import next_page, refuse, show_form, signed_in, to_next
+from opportune.accounts.responses import next_page, redirect_to_next, show_form, show_refusal, sign_in_response
 from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.trusted_devices import trusted_device
 from opportune.accounts.sign_in import service
-from opportune.accounts.sign_in.second_step import forget_pending, pending_sign_in, to_code
+from opportune.accounts.sign_in.second_step import forget_pending, pending_sign_in, redirect_to_code
 from opportune.accounts.sign_in_methods.second_factor import has_passkey, has_second_factor
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.web.forms.forms import Form, read_form
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/accounts")
 
 @router.get("/login")
 async def login(request: Request, user: OptionalUser) -> Response:
-    return to_next(request) if user else show_form(request, "login", Form(SignIn))
+    return redirect_to_next(request) if user else show_form(request, "login", Form(SignIn))
 
 
 @router.post("/login")
@@ -38,13 +38,13 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
         try:
             user = await service.check_password(context, email, form.data.password, trusted_device(request, email))
         except TooManyRequests as refusal:
-            headers = refuse(form, refusal)
+            headers = show_refusal(form, refusal)
         else:
             if user and await has_second_factor(context.session, user):
-                return to_code(request, user, next_page(request, form), remember=form.data.remember)
+                return redirect_to_code(request, user, next_page(request, form), remember=form.data.remember)
             if user:
-                response = to_next(request, form)
-                return await signed_in(request, context.session, user, response, remember=form.data.remember)
+                response = redirect_to_next(request, form)
+                return await sign_in_response(request, context.session, user, response, remember=form.data.remember)
             form.refuse(service.WRONG_CREDENTIALS)
     return show_form(request, "login", form, headers)
 
@@ -68,12 +68,12 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
         try:
             is_right = await service.check_code(context, user, form.data.code)
         except TooManyRequests as refusal:
-            headers = refuse(form, refusal)
+            headers = show_refusal(form, refusal)
         else:
             if is_right:
                 response = RedirectResponse(safe_redirect_path(options["next"]), 303)
                 forget_pending(request, response)
-                return await signed_in(request, context.session, user, response, remember=options["remember"])
+                return await sign_in_response(request, context.session, user, response, remember=options["remember"])
             form.refuse(service.WRONG_CODE, "code")
     return await _show_code(request, context.session, user, form, headers)
 

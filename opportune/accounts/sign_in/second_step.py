@@ -16,7 +16,7 @@ COOKIE = "pending"
 CODE_PATH = f"{LOGIN_PATH}/code"
 
 
-def to_code(request: Request, user: User, next_path: str, *, remember: bool) -> Response:
+def redirect_to_code(request: Request, user: User, next_path: str, *, remember: bool) -> Response:
     """Redirect to the second step."""
     response = RedirectResponse(CODE_PATH, 303)
     seconds = int(signed_links.LIFETIMES["code"].total_seconds())

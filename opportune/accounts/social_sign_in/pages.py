@@ -9,9 +9,9 @@ from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser,
 from opportune.accounts.models import User
 from opportune.accounts.profile.pages import PROFILE_PATH, show_profile
 from opportune.accounts.reauthentication.identity import reauthenticated
-from opportune.accounts.responses import done, next_page, show, signed_in
+from opportune.accounts.responses import next_page, redirect_with_message, show, sign_in_response
 from opportune.accounts.schemas import EmailUpdate, LinkRequest, SocialSignIn
-from opportune.accounts.sign_in.second_step import to_code
+from opportune.accounts.sign_in.second_step import redirect_to_code
 from opportune.accounts.sign_in_methods.providers import Identity, Provider, SocialSignInRefused, find_provider
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.social_sign_in import flow, service
@@ -78,7 +78,7 @@ async def unlink(request: Request, account_id: RowId, user: CurrentUser, context
         await service.unlink(context, user, account_id)
     except SocialSignInRefused as refusal:
         return _back(request, refusal, PROFILE_PATH)
-    return done(request, "profile", "That account signs you in no more.")
+    return redirect_with_message(request, "profile", "That account signs you in no more.")
 
 
 async def _set_out(request: Request, context: AccountContext, provider: Provider, journey: Journey) -> Response:
@@ -125,11 +125,11 @@ async def _sign_in(
 ) -> Response:
     user, is_new = await service.sign_in_with(context, provider, who)
     if await has_second_factor(context.session, user):
-        return to_code(request, user, journey.next, remember=journey.remember)
+        return redirect_to_code(request, user, journey.next, remember=journey.remember)
     if is_new:
         flash(request, "Welcome! You have an account now, and are signed in.")
     response = RedirectResponse(journey.next, 303)
-    return await signed_in(request, context.session, user, response, remember=journey.remember)
+    return await sign_in_response(request, context.session, user, response, remember=journey.remember)
 
 
 async def _link(context: AccountContext, provider: Provider, who: Identity, user: User, request: Request) -> Response:
@@ -137,7 +137,7 @@ async def _link(context: AccountContext, provider: Provider, who: Identity, user
         await service.link(context, provider, who, user)
     except AccountLinkedError:  # in the meantime
         raise SocialSignInRefused(NOT_OURS) from None
-    return done(request, "profile", f"From now on your account at {provider.label} signs you in here.")
+    return redirect_with_message(request, "profile", f"From now on your account at {provider.label} signs you in here.")
 
 
 def _back(request: Request, refusal: SocialSignInRefused, path: str) -> Response:

@@ -10,7 +10,7 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_req
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
-from opportune.accounts.responses import done, show
+from opportune.accounts.responses import redirect_with_message, show
 from opportune.accounts.schemas import TokenCreate
 from opportune.accounts.tokens.scopes import offered_scopes, scope_rows
 from opportune.accounts.tokens.service import UserTokens, create_token
@@ -46,7 +46,7 @@ async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -
 async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     deleted = await UserTokens(context.session, user.id).delete(token_id)
     record_event(context, user, "token_revoked", name=deleted.name)
-    return done(request, "tokens", "The token has ended.")
+    return redirect_with_message(request, "tokens", "The token has ended.")
 
 
 def scopes_of(request: Request) -> Choices:

@@ -59,7 +59,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             return await super().find(token)
         claims = self._claims(token)
         found = await find_by_token_id(self.database, claims["sid"]) if claims else None
-        return found if claims and found and is_of(claims, found[0]) else None
+        return found if claims and found and matches_row(claims, found[0]) else None
 
     async def grant(self, user: User, scopes: str = ALL_SCOPES) -> AccessToken:
         return (await self.start(user, scopes, ACCESS_TOKEN_NAME))[1]
@@ -107,7 +107,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             await delete_token(self.session, token)
         elif claims := self._claims(token, may_be_over=True):
             row = await self.session.get(ApiToken, claims["sid"])
-            if row and is_of(claims, row):
+            if row and matches_row(claims, row):
                 await UserTokens(self.session, row.user_id).delete_one_of(row.id)
 
     def _granted(self, row: ApiToken, refresh_token: str, scopes: str = "") -> AccessToken:
@@ -124,7 +124,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         rows = select(ApiToken, User).join_from(ApiToken, User, col(User.id) == col(ApiToken.user_id))
         valid = rows.where(mine, col(ApiToken.expires_at) > utc_now(), col(User.is_active))
         found = (await self.session.execute(valid.with_for_update(of=ApiToken))).first()
-        if found is None or (found[0].token_hash not in hashes and not (content and content.is_of(found[0]))):
+        if found is None or (found[0].token_hash not in hashes and not (content and content.matches_row(found[0]))):
             return None
         return found[0], found[1]
 
@@ -163,7 +163,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         return None
 
 
-def is_of(claims: Mapping[str, Any], row: ApiToken) -> bool:
+def matches_row(claims: Mapping[str, Any], row: ApiToken) -> bool:
     """Return whether the claims are of this row. SQLite may reuse the id of a deleted row."""
     return (claims["sub"], claims["auth_time"]) == (str(row.user_id), row.created_at.timestamp())
 
@@ -176,7 +176,7 @@ class Refresh(NamedTuple):
     """Creation time of its row in microseconds, because SQLite may reuse ids of deleted rows."""
     number: int
 
-    def is_of(self, row: ApiToken) -> bool:
+    def matches_row(self, row: ApiToken) -> bool:
         return self.created_at == _microseconds(row.created_at)
 
 

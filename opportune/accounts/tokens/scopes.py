@@ -29,7 +29,7 @@ _asked: dict[str, None] = {}
 """Scopes that routes of this process name explicitly."""
 
 
-def ask_for(scopes: Sequence[str]) -> None:
+def register_scopes(scopes: Sequence[str]) -> None:
     """Register the scopes of a route. Raises OperatorError for a scope that does not name its subject."""
     if wrong := next((each for each in scopes if not NAME.fullmatch(each)), None):
         raise OperatorError(f"{wrong!r} is no scope: say of what it is, such as needs_scope('books:export').")

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
 
-from opportune.accounts.dependencies import CurrentUser, came_from
+from opportune.accounts.dependencies import CurrentUser, return_path
 from opportune.db.model import RowId
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.llm.answers import rating as ratings
@@ -88,7 +88,7 @@ def _decided(request: Request, answer: Answer) -> Response:
 
 
 def _back(request: Request, answer: Answer) -> Response:
-    page = safe_redirect_path(came_from(request))
+    page = safe_redirect_path(return_path(request))
     return redirect(request, page if page != "/" else answer_path(answer))
 
 

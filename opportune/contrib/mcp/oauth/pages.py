@@ -9,7 +9,7 @@ from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUse
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
-from opportune.accounts.responses import PRIVATE_HEADERS, done
+from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_message
 from opportune.accounts.schemas import Reauthentication
 from opportune.accounts.users.context import AccountContext
 from opportune.contrib.mcp.oauth import programs
@@ -77,7 +77,7 @@ async def answer(request: Request, user: AccountOwner, context: AccountCtx, data
 async def disconnect(request: Request, grant_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     name = await programs.disconnect(context.session, user, grant_id)
     record_event(context, user, "token_revoked", name=name)
-    return done(request, "profile", f"{name} is disconnected.")
+    return redirect_with_message(request, "profile", f"{name} is disconnected.")
 
 
 async def _allow(

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import ApiToken
-from opportune.accounts.tokens.jwt_strategy import JwtStrategy, is_of
+from opportune.accounts.tokens.jwt_strategy import JwtStrategy, matches_row
 from opportune.accounts.tokens.scopes import common_scopes
 from opportune.accounts.tokens.strategies import Found
 from opportune.config.settings import Settings
@@ -29,6 +29,6 @@ class McpTokenStrategy(JwtStrategy):
         """The row of an access token, though it be over, or of a refresh token."""
         if claims := self._claims(token, may_be_over=True):
             row = await self.session.get(ApiToken, claims["sid"])
-            return row if row and is_of(claims, row) else None
+            return row if row and matches_row(claims, row) else None
         found = await self.find_refreshed(token)
         return found[0] if found else None
