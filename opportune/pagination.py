@@ -1,4 +1,4 @@
-"""Long lists, a page at a time, in an order that the reader chooses."""
+"""Pagination and sorting of lists."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from opportune.schemas import Schema
 T = TypeVar("T")
 
 NEIGHBOURING_PAGES = 2
-"""Pages on each side of the one that is shown, whose numbers are shown too."""
+"""Pages on each side of the current one that have a link."""
 TRACKING_PARAMETER = re.compile(
     r"(utm|mtm|pk|hsa)_\w+|mc_[ce]id|_hs(enc|mi)|_g[al]|(fb|g|dc|ms|tt|tw|y)clid|[gw]braid"
     r"|igshid|li_fat_id|mkt_tok|srsltid"
@@ -23,7 +23,7 @@ TRACKING_PARAMETER = re.compile(
 
 
 class SortBy:
-    """What a list may be sorted by: `sort: Annotated[str, SortBy("title", "due_on")] = ""`; `-title` turns it round."""
+    """The allowed orders of a list: `sort: Annotated[str, SortBy("title", "due_on")] = ""`. `-title` is descending."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -61,7 +61,7 @@ class Paging(Schema):
 
 
 class Page(Schema, Generic[T]):
-    """One page, and how many there are of what. A page past the end is empty."""
+    """One page of a list, with the number of rows and pages. A page past the end is empty."""
 
     items: Sequence[T]
     total: int
@@ -70,7 +70,7 @@ class Page(Schema, Generic[T]):
 
     @property
     def numbers(self) -> list[int]:
-        """The pages to offer: the first, the last and those nearby. What is left out in between is 0."""
+        """The linked pages: the first, the last and those nearby. 0 marks a gap."""
         near = range(self.page - NEIGHBOURING_PAGES, self.page + NEIGHBOURING_PAGES + 1)
         offered = sorted({1, self.pages, *(number for number in near if 1 <= number <= self.pages)})
         numbers = [1]
@@ -80,7 +80,7 @@ class Page(Schema, Generic[T]):
 
 
 async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Paging) -> Page[Any]:
-    """The rows of an ordered query that belong on this page."""
+    """Return a page of an ordered query."""
     count = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
     total = await session.scalar(count) or 0
     rows = await session.scalars(query.offset((paging.page - 1) * paging.size).limit(paging.size))
@@ -89,22 +89,22 @@ async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Pagin
 
 def count_rows(query: Select[Any], key: Any) -> Select[tuple[int]]:
     """Return the query that counts the rows of a query. It reads only the key, in any order."""
-    rows = query.options().with_only_columns(key, maintain_column_froms=True).order_by(None)
+    rows = query.with_only_columns(key, maintain_column_froms=True).order_by(None)
     return select(func.count()).select_from(rows.subquery())
 
 
 def page_count(total: int, size: int) -> int:
-    """How many pages of this size so many rows take: one, though it is empty, at least."""
+    """Return the number of pages, at least one."""
     return max(1, -(-total // size))
 
 
 def order(
     sort: str, columns: Mapping[str, SQLColumnExpression[Any]], *then: SQLColumnExpression[Any]
 ) -> Sequence[SQLColumnExpression[Any]]:
-    """For `order_by`: the column that `sort` names, what has none last, and `then`, which ends with a unique one."""
+    """Return the arguments of `order_by`: the column of `sort`, with NULL last, and then `then`."""
     column = columns.get(sort.removeprefix("-"))
     if column is None:
         return then
-    turned = column.desc() if sort.startswith("-") else column.asc()
-    # The databases do not agree where NULL goes; where there is none, an index may serve.
-    return turned.nulls_last() if getattr(column, "nullable", True) else turned, *then
+    ordered = column.desc() if sort.startswith("-") else column.asc()
+    # SQLite and PostgreSQL sort NULL differently. Columns without NULL can use an index.
+    return ordered.nulls_last() if getattr(column, "nullable", True) else ordered, *then

@@ -180,6 +180,9 @@ class Reading(CrudOptions[M]):
         computed = self.definition.annotations
         if path in computed:
             return computed[path]
+        if "." not in path:
+            column: ColumnElement[Any] = getattr(self.model, path)
+            return column
         return parse_path(self.definition.shape.mapper, path).value(self.visible)
 
     def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:

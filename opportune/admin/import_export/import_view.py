@@ -1,4 +1,4 @@
-"""Rows from a CSV or JSON file: looked through as a whole, shown, and stored all or none."""
+"""Import of a CSV or JSON file: validate all rows, show a preview, then store all or none."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,26 +32,26 @@ from opportune.web.rendering.flash import flash
 
 TEMPLATE = "admin/import.html"
 MAX_PREVIEW_ROWS = 10
-"""Rows of a file that are shown before it is imported."""
+"""Rows in the preview."""
 PREVIEW_TTL_SECONDS = 3600
-"""How long a file that was shown waits for the answer."""
+"""Seconds in which the user can confirm a preview."""
 
 
 @dataclass
 class ImportResult:
-    """What came of looking through a file, or of importing it."""
+    """The result of a preview or an import."""
 
     name: str
     updates: bool = False
-    """Whether rows that are there may change."""
+    """Whether stored rows may change."""
     lines: Sequence[ImportRow] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
-    """And the names of their fields."""
+    """The form field of each column of the file."""
     ignored: Sequence[str] = ()
     error: str = ""
     plan: ImportPlan | None = None
     sealed: str = ""
-    """The file, to come back with the answer: nothing of it is kept here."""
+    """The signed file, which the confirmation sends back. The server keeps nothing."""
 
     @property
     def faults(self) -> Sequence[tuple[int, str]]:
@@ -63,7 +63,7 @@ class ImportResult:
 
 
 async def import_page(request: Request, view: View) -> Response:
-    """Asks for a file, then shows what is in it, and imports it when that is confirmed."""
+    """Show the upload form or a preview of the file, or import the file after confirmation."""
     if request.method != "POST":
         return await _show(request, view, None)
     outcome, is_confirmed = ImportResult(""), False
@@ -117,7 +117,7 @@ def _may_update(request: Request, view: View) -> bool:
 
 
 async def _sent(request: Request, view: View) -> tuple[str, str, bool, bool]:
-    """The file's name and text, whether it may change rows, and whether it was shown before and is imported now."""
+    """Return name and text of the file, whether it may change stored rows, and whether the import is confirmed."""
     largest = view.max_import_file_size
     async with request.form(max_files=1, max_fields=10, max_part_size=2 * largest) as form:
         if (updates := bool(form.get("update"))) and not _may_update(request, view):
@@ -147,10 +147,10 @@ def _purpose(request: Request, view: View, *, updates: bool) -> str:
 
 
 async def _import(request: Request, view: View, outcome: ImportResult, content: str, *, keep: bool) -> None:
-    """Find out all that is wrong. If nothing is and `keep` is asked for, the rows are stored.
+    """Validate the file. Store the rows if all are valid and `keep` is true.
 
     Raises:
-        ValidationRefused: it is no such file at all.
+        ValidationRefused: The file cannot be read.
     """
     form = await empty_form(request, view)
     header, outcome.lines = read_rows(outcome.name, content, view.import_max_rows)
@@ -165,7 +165,7 @@ async def _import(request: Request, view: View, outcome: ImportResult, content: 
 
 
 async def _store(request: Request, view: View, outcome: ImportResult, plan: ImportPlan, *, keep: bool) -> None:
-    """In one transaction, which is undone if the database refuses a row or this only looks what it would say."""
+    """Store in one transaction. It is rolled back for a preview, or if the database refuses a row."""
     written: list[Any] = []
     async with view.site.database.writer() as session:
         with suppress(TooManyFaultsError):

@@ -1,4 +1,4 @@
-"""What is done to rows that somebody chose in a list: asked on a page of its own, done when that is answered."""
+"""Actions on the selected rows of a list, with a page that asks for confirmation."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from opportune.admin.sqladmin_adapter import slug_and_label
 from opportune.web.rendering.flash import flash
 
 MAX_ROWS_PER_ACTION = 5_000
-"""Rows: they are changed in one transaction, for which all other writers wait on SQLite."""
+"""They are changed in one transaction, for which all other writers wait on SQLite."""
 MAX_NAMED_ROWS = 50
-"""Rows that a page and the log tell one by one."""
+"""Rows that the page and the log name one by one."""
 
 TEMPLATE = "admin/confirm.html"
 
@@ -41,15 +41,15 @@ class Selection:
 
 
 async def read_selection(request: Request, view: View) -> Selection:
-    """The rows that a list, a link or the page of confirmation names.
+    """Return the rows that a list, a link or the confirmation page has selected.
 
     Raises:
-        ValidationRefused: none, or too many.
+        ValidationRefused: No row is selected, or too many.
     """
     sent = await read_form_texts(request)
     if sent.get("all"):
         if not await may_list(request, view):
-            raise HTTPException(403)  # what a search finds tells what is in the rows
+            raise HTTPException(403)  # the results of a search reveal values of rows
         pks = await _all_found(request, view)
     else:
         listed = f"{request.query_params.get('pks', '')},{sent.get('pks', '')}".split(",")
@@ -64,17 +64,17 @@ async def read_selection(request: Request, view: View) -> Selection:
 
 
 async def _all_found(request: Request, view: View) -> list[str]:
-    """Of all pages of the list, not only the one that was seen."""
+    """Return the keys of the rows on all pages of the list."""
     keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
     rows = await view.fetch_rows((await view.filtered_query(request)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
     return [str(get_object_identifier(row)) for row in rows]
 
 
 def primary_key_in(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a row is one of the chosen.
+    """Return the condition that a row is selected.
 
     Raises:
-        HTTPException: no row can have such a key.
+        HTTPException: No row can have one of the keys.
     """
     try:
         values = [_key(view, pk) for pk in pks]
@@ -83,7 +83,7 @@ def primary_key_in(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
     keys: Sequence[Column[Any]] = view.pk_columns
     if len(keys) > 1:
         return tuple_(*keys).in_(values)
-    # A number is written out where that is safe: databases take only so many parameters.
+    # Numbers are written into the statement, because databases limit the number of parameters.
     is_number = keys[0].type.python_type is int
     return keys[0].in_(bindparam("pks", [value for (value,) in values], expanding=True, literal_execute=is_number))
 
@@ -101,13 +101,13 @@ async def selected_rows(request: Request, view: View, pks: Sequence[str]) -> lis
 
 
 def selection_query(request: Request, *pks: object) -> str:
-    """The query of this request with these rows for an action, which then leads back to the same list."""
+    """Return the query of this request with selected rows. The action then leads back to the same list."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
     return urlencode([*kept, ("pks", ",".join(map(str, pks)))])
 
 
 def list_url(request: Request, view: Pages) -> str:
-    """The address of the list with the search, filters, order and page that this request came from."""
+    """Return the address of the list with the search, filters, order and page of this request."""
     known = known_parameters(view)
     kept = [(name, value) for name, value in request.query_params.multi_items() if name in known]
     address = str(request.url_for("admin:list", identity=view.identity))
@@ -120,10 +120,10 @@ def redirect_with_error(request: Request, view: View, message: str) -> Response:
 
 
 def with_confirmation(act: Any, view: View) -> ActionEndpoint:
-    """An action of a view (`@action`) that finds what was chosen as `pks` in the query, as SQLAdmin has it.
+    """Wrap an action of a view (`@action`), which reads the selected rows from `pks` in the query.
 
-    With a question to ask, or several rows to do it to, it asks. What it writes into the log itself, as
-    `apply_to_selected` does, is all that the log has of it; of another the log names the rows when it is done.
+    It asks for confirmation if the action has a question or several rows are selected. The rows are added to the log
+    unless the action has written its own entries, as `apply_to_selected` does.
     """
     slug, label = slug_and_label(act)
 
@@ -150,7 +150,7 @@ def with_confirmation(act: Any, view: View) -> ActionEndpoint:
 async def confirmation_page(
     request: Request, view: View, choice: Selection, rows: Sequence[Any], *, title: str, **more: object
 ) -> Response:
-    """The page of confirmation. `more` is for its template."""
+    """Render the confirmation page. `more` is added to the context of the template."""
     context = {
         "model_view": view,
         "title": title,
@@ -164,7 +164,7 @@ async def confirmation_page(
 
 
 def _with(request: Request, pks: Sequence[str]) -> Request:
-    """The same request, but that it names the rows as an action of SQLAdmin expects it."""
+    """Return the request with the selected rows in the query, where an action of SQLAdmin expects them."""
     return Request({**request.scope, "query_string": selection_query(request, *pks).encode()}, request.receive)
 
 
