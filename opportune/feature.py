@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from sqlmodel import SQLModel
     from starlette.requests import Request
 
+__all__ = [
+    "AdminPanel",
+    "Check",
+    "Demo",
+    "Feature",
+    "Finding",
+    "HealthLight",
+    "Link",
+    "Metric",
+    "Panel",
+    "Person",
+    "PersonalData",
+    "Service",
+    "Services",
+    "UserColumn",
+]
+
 
 @dataclass(frozen=True)
 class Link:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from opportune.jobs.feature import jobs
     from opportune.llm.answers.feature import answers
 
-__all__ = ["accounts", "admin", "answers", "jobs", "mcp", "teams"]
+__all__ = ["CORE_FEATURES", "accounts", "admin", "answers", "jobs", "mcp", "teams"]
 
 # Lazy, so that a site does not load features that it has not installed.
 __getattr__ = lazy_exports(

@@ -9,6 +9,7 @@ from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.cli import call_command
+    from opportune.contrib.teams.testing import make_team
     from opportune.testing.factories import (
         PASSWORD,
         grant,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from opportune.testing.recorded_jobs import RecordedJobs
     from opportune.testing.rows import Make
     from opportune.testing.statements import counted_statements
-    from opportune.testing.teams import make_team
     from opportune.testing.uploads import picture, upload
 
 __all__ = [
@@ -48,7 +48,7 @@ __getattr__ = lazy_exports(
         ".recorded_jobs": ("RecordedJobs",),
         "opportune.cli": ("call_command",),
         ".statements": ("counted_statements",),
-        ".teams": ("make_team",),
+        "opportune.contrib.teams.testing": ("make_team",),
         ".uploads": ("picture", "upload"),
         ".factories": (
             "PASSWORD",

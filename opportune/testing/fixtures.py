@@ -22,7 +22,6 @@ from opportune.config.project import features_on_postgresql, settings_class
 from opportune.config.settings import Settings, setting_names
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.llm import FakeProvider
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
     compiled_admin_templates,
@@ -203,13 +202,6 @@ def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
     recorded = RecordedJobs(app.state.settings, app.state.database, app.state.storage, **app.state.services.by_name())
     database.info["jobs"] = recorded
     return recorded
-
-
-@pytest.fixture
-def fake_llm(app: FastAPI) -> FakeProvider:
-    """Who answers in the place of the site's model; a test writes its `script` and reads what it `received`."""
-    app.state.llm.provider = model = FakeProvider("A scripted answer.")
-    return model
 
 
 @pytest.fixture

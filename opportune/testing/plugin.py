@@ -23,6 +23,9 @@ SECRET_KEY = "a key for tests that opens nothing anywhere"
 
 KINDS = ("sqlite", "postgresql")
 
+PLUGINS = ("opportune.testing.fixtures", "opportune.llm.testing")
+"""Modules with fixtures, imported in processes that run tests."""
+
 HYPOTHESIS = "hypothesispytest"
 """What pytest calls its plugin."""
 
@@ -36,7 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*kinds): the kinds of database that the test runs on; both without it")
     gc.disable()  # collecting leaves no garbage, and looking for it takes a fifth of its time
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
-        config.pluginmanager.import_plugin("opportune.testing.fixtures")
+        for plugin in PLUGINS:
+            config.pluginmanager.import_plugin(plugin)
 
 
 def pytest_collection_finish() -> None:

@@ -11,10 +11,10 @@ from opportune.accounts.dependencies import PERSONAL, READ_ONLY
 from opportune.accounts.events.service import event_words
 from opportune.accounts.models import AccountEvent, User
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
+from opportune.contrib.teams.testing import make_team
 from opportune.db import WriteSession
 from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.teams import make_team
 from tests.opportune.accounts.impersonation.test_impersonation import ADA, END, ada, boss, events, impersonate, settings
 from tests.opportune.accounts.sent_emails import told
 

@@ -2,9 +2,9 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
+from opportune.contrib.teams.testing import make_team
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
-from opportune.testing.teams import make_team
 from tests.opportune.accounts.recorded_emails import settings
 
 __all__ = ["settings"]  # a fixture: the site is for any name

@@ -14,11 +14,11 @@ from opportune.accounts.models import User
 from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate, TeamCreate
+from opportune.contrib.teams.testing import make_team
 from opportune.db.database import Database
 from opportune.db.model import utc_now
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.testing.factories import make_user
-from opportune.testing.teams import make_team
 from tests.opportune.contrib.teams.members import member_id, roles_in
 
 Act = Callable[[AsyncSession], Awaitable[Any]]

@@ -1,3 +1,3 @@
-from opportune.testing.answers import manager, model, owner_id, short_intervals
+from opportune.llm.answers.testing import manager, model, owner_id, short_intervals
 
 __all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures

@@ -10,12 +10,12 @@ from opportune.db.database import Database
 async def make_team(
     database: Database, owner: User | None = None, others: Mapping[TeamRole, User] | None = None, name: str = "Crew"
 ) -> Team:
-    """Store a team of an owner and of others with their roles, in which each of them is from now on."""
-    people = {TeamRole.OWNER: owner, **(others or {})}
+    """Store a team with an owner and other members by role."""
+    members = {TeamRole.OWNER: owner, **(others or {})}
     async with database.writer() as session:
         session.add(team := Team(name=name))
         await session.flush()
         session.add_all(
-            TeamMember(team_id=team.id, user_id=user.id, role=role) for role, user in people.items() if user
+            TeamMember(team_id=team.id, user_id=user.id, role=role) for role, user in members.items() if user
         )
     return team

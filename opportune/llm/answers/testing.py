@@ -1,4 +1,4 @@
-"""Fixtures for tests of what answers: a `conftest.py` imports those that it wants."""
+"""Fixtures for tests of answers. A `conftest.py` imports the ones it needs."""
 
 from collections.abc import AsyncIterator
 
@@ -30,13 +30,13 @@ def owner_id(user: User) -> int:
 
 @pytest.fixture
 def model() -> FakeProvider:
-    """What the answers of `manager` come from; a test writes its script."""
+    """The scripted model of `manager`."""
     return FakeProvider("An answer.")
 
 
 @pytest.fixture
 async def manager(database: Database, model: FakeProvider, settings: Settings) -> AsyncIterator[AnswerManager]:
-    """What begins answers, as the site does, and ends with the test."""
+    """A manager that starts answers as the site does, closed with the test."""
     manager = AnswerManager(database, LanguageModel(lambda: model), storage=open_storage(settings, database))
     yield manager
     await manager.close()
