@@ -1,4 +1,4 @@
-"""What those who are in may do, in SQLAdmin's own terms: it asks for every page, button and entry of the menu."""
+"""Permissions of staff for SQLAdmin, which checks them for each page, button and menu entry."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from opportune.admin.protocols import Lookup, Pages, Site, View
 
 
 class Authorization(AuthorizationBackend):
-    """The grants that the middleware has read for this request."""
+    """Grants that the middleware has read for this request."""
 
     def has_permission(self, request: Request, identity: str, action: str, obj: Any = None) -> bool:
         return has_grant(request, identity, action)
@@ -23,7 +23,7 @@ def has_grant(request: Request, identity: str, action: str) -> bool:
 
 
 class SuperuserOnly(BaseView):
-    """What no grant opens, not even `*`: `class KeyAdmin(SuperuserOnly, AdminView, model=Key)`."""
+    """Views that no grant opens, not even `*`: `class KeyAdmin(SuperuserOnly, AdminView, model=Key)`."""
 
     def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
         return is_superuser(request)
@@ -35,19 +35,19 @@ def is_superuser(request: Request) -> bool:
 
 
 def may_change_user(request: Request, user: User) -> bool:
-    """Whether one may change this user: who could set a colleague's password could act as the colleague."""
+    """Return whether this user may be changed. Staff who set a colleague's password could act as the colleague."""
     return is_superuser(request) or not (user.is_superuser or user.is_staff)
 
 
 async def may_list(request: Request, view: Pages | None) -> bool:
-    """Whether somebody may search the rows of a model. Of one without a view superusers alone."""
+    """Return whether the user may search the rows of a model. Without a view only superusers may."""
     if view is None:
         return is_superuser(request)
     return view.is_accessible(request) and await view.check_can_list(request)
 
 
 async def may_see(request: Request, view: Pages | None) -> bool:
-    """Whether somebody may know what a row of a model is called whose number they have, if its list gives it."""
+    """Return whether the user may see the title of a row whose id they have, if the view's query contains it."""
     if view is None or await may_list(request, view):
         return await may_list(request, view)
     opened = (view.can_view_details, Action.DETAILS), (view.can_edit, Action.EDIT)
@@ -55,7 +55,7 @@ async def may_see(request: Request, view: Pages | None) -> bool:
 
 
 async def may_look_up(request: Request, view: View, lookup: Lookup | None) -> bool:
-    """Whether somebody may search the rows that a column of the view points at: who may list them, where it is used."""
+    """Return whether the user may search the rows that a column points at: they may list them and use the column."""
     is_used = (
         await view.check_can_create(request)
         or (view.can_edit and view.has_permission(request, Action.EDIT))
@@ -65,7 +65,7 @@ async def may_look_up(request: Request, view: View, lookup: Lookup | None) -> bo
 
 
 def models_with_permission(request: Request, site: Site, action: str) -> set[str] | None:
-    """The models to whose rows somebody may do this. None stands for all of them, and for those that are gone."""
+    """Return the models whose rows the user may act on. None means all, including removed models."""
     if is_superuser(request):
         return None
     return {view.identity for view in site.views if view.has_permission(request, action)}

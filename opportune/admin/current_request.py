@@ -1,4 +1,4 @@
-"""The request whose user sees the names of a view: SQLAdmin and templates read these without a request."""
+"""The request whose user sees the fields of a view. SQLAdmin and templates read them without a request."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ current_request: ContextVar[Request | None] = ContextVar("admin_request", defaul
 
 @contextmanager
 def names_are_for(request: Request) -> Iterator[None]:
-    """Within this block the views name only fields that the user of the request may see."""
+    """Let the views return only fields that the user of the request may see, until the block ends."""
     token = current_request.set(request)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Changes that are not made, and why, in words for a person."""
+"""Refused changes, with messages for the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from opportune.errors import FieldErrors
 
 
 class ValidationRefused(FieldErrors):
-    """A change that is not made. The message is for who asked; `fields` are where to show it (none: above the form)."""
+    """A refused change. The message is for the user, shown at `fields` or, without fields, above the form."""
 
     def __init__(self, message: str, *fields: str) -> None:
         super().__init__(dict.fromkeys(fields or [""], message))
@@ -19,7 +19,7 @@ class ValidationRefused(FieldErrors):
 
 @contextmanager
 def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterator[None]:
-    """Turn what the database refuses into `ValidationRefused`, which holds no SQL."""
+    """Turn errors of the database into `ValidationRefused`, which contains no SQL."""
     try:
         with violations.translate_database_errors(table, deleting=deleting):
             yield

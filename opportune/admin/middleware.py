@@ -1,4 +1,4 @@
-"""Who gets into the admin, and in what shape its requests come."""
+"""Middleware of the admin: access for staff only, and relative addresses in its pages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -25,10 +25,10 @@ NO_SECOND_FACTOR = "The admin asks for a second factor: set one up at /accounts/
 
 
 class StaffOnlyMiddleware:
-    """Lets nobody else past, whatever the address below: pages, look-ups, exports and addresses that do not exist.
+    """Refuses everyone but staff at each address below the admin, also at addresses that do not exist.
 
-    User and grants are read afresh for each request, so who is demoted, signed out or taken from a group is out at
-    once. What those who are in may do is asked further on: see `authorization`.
+    User and grants are read for each request, so a user who is demoted, signed out or removed from a group is refused
+    immediately. `authorization` checks the single permissions.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -57,7 +57,7 @@ async def _refusal(request: Request, user: User) -> Response | None:
 
 
 class HasRoutes(Protocol):
-    """What makes its routes when it is asked for them."""
+    """An object that builds its routes on first use."""
 
     @property
     def routes(self) -> Sequence[BaseRoute]: ...
@@ -68,8 +68,8 @@ class HasRoutes(Protocol):
 class RelativeUrlsMiddleware:
     """Makes every address below a path.
 
-    SQLAdmin writes whole addresses into its pages and redirects. Behind a proxy that ends TLS they would begin with
-    http:, which browsers refuse to load or to send forms to.
+    SQLAdmin writes absolute addresses into its pages and redirects. Behind a proxy that ends TLS they would begin with
+    http:, and browsers would refuse to load them or to send forms to them.
     """
 
     def __init__(self, app: ASGIApp, admin: HasRoutes, address: str) -> None:
@@ -89,7 +89,7 @@ class RelativeUrlsMiddleware:
         try:
             await self.app(hostless, receive, send)
         finally:
-            scope["route"] = hostless.get("route")  # what was found inside, for who counts requests
+            scope["route"] = hostless.get("route")  # the matched route, for metrics of requests
 
 
 class _Paths:
@@ -99,7 +99,7 @@ class _Paths:
         self.address = address
 
     def url_path_for(self, name: str, /, **parameters: Any) -> URLPath:
-        # Found by name: a list has a hundred links, and a router looks through all of the site for each.
+        # Indexed by name: a list has a hundred links, and a router would search the whole site for each.
         if route := self.by_name.get(name):
             return URLPath(self.address + route.url_path_for(name.partition(":")[2], **parameters))
         return URLPath(str(self.router.url_path_for(name, **parameters)))

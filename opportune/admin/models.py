@@ -1,4 +1,4 @@
-"""Changes of rows: who made them, and how."""
+"""The audit log: changes of rows, with their user and channel."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from opportune.db.model import BigId, Model, utc_now
 
 
 class AuditEntry(Model, table=True):
-    """Stays when the row and the person that it tells of are gone: both are told by their names then."""
+    """An entry outlives its row and its user: it stores the names of both."""
 
     __tablename__ = "admin_audit_entry"
     __table_args__ = (Index("ix_admin_audit_entry_row", "identity", "row_id"),)
@@ -18,18 +18,18 @@ class AuditEntry(Model, table=True):
     at: datetime = Field(default_factory=utc_now, index=True)
     actor_id: int | None = Field(default=None, index=True, sa_type=BigId)
     actor: str = Field(default="", max_length=320)
-    """The e-mail of who did it."""
+    """E-mail address of the user."""
     action: str = Field(max_length=100)
     """create, edit, delete, export, import, action:<its name>, or an operation."""
     channel: str = Field(default="admin", max_length=100, sa_column_kwargs={"server_default": "admin"})
-    """How: `admin`, `page`, `api`, `job` or `tool` with its name."""
+    """`admin`, `page` or `api`, or `job` or `tool` with its name."""
     identity: str = Field(max_length=100)
     """The model's name in the admin's addresses, such as `todo`."""
     row_id: str = Field(default="", max_length=64)
     title: str = Field(default="", max_length=200)
-    """What the row was called."""
+    """Title of the row at that time."""
     changes: dict[str, Any] = Field(default_factory=dict)
-    """By column what was there before and after, [before, after]. Secrets are not told, only that they changed."""
+    """Old and new value by column, [before, after]. Of secrets only the fact of a change is stored."""
     address: str = Field(default="", max_length=64)
 
     def __str__(self) -> str:

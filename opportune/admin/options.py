@@ -1,4 +1,4 @@
-"""What the options of a view name: each must be there, or a line says so before the site starts."""
+"""Checks of the names in the options of views, which stop the start with one line."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cache
@@ -46,7 +46,7 @@ LOADED = ("load",)
 
 
 def view_faults(views: Iterable[Any]) -> Iterator[str]:
-    """A line for each name in the options of all views of a site that nothing has."""
+    """Yield a line for each unknown name in the options of views."""
     ours = [view for view in views if hasattr(view, "option_faults")]
     for view in ours:
         yield from view.option_faults()
@@ -54,7 +54,7 @@ def view_faults(views: Iterable[Any]) -> Iterator[str]:
 
 
 def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
-    """A line for each inline of a model whose rules and rights no view says."""
+    """Yield a line for each inline of a model without a view, which would have no rules and permissions."""
     models = {view.model for view in views}
     for view in views:
         for model in (inline.model for inline in view.inlines if inline.model not in models):
@@ -64,7 +64,7 @@ def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
 
 
 def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
-    """A line for each name that is not there, of a view or its class; `base` is the class that has the defaults."""
+    """Yield a line for each unknown name of a view or its class. `base` is the class with the defaults."""
     name, mapper = _name_of(view), inspect(view.model)
     for options, fault_of in RULES:
         for option in options:
@@ -86,7 +86,7 @@ def _name_of(view: Any) -> str:
 
 
 def _names(option: str, wishes: Any) -> Iterator[str]:
-    """Those in the value of an option. Filters that are objects have names of their own."""
+    """Yield the names in the value of an option. Filter objects have their own names."""
     if option == "fieldsets":
         wishes = [name for _, names in wishes for name in names]
     elif option == "prepopulated":
@@ -217,7 +217,7 @@ def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:
 
 
 def _misspelt(view: Any, base: Any) -> Iterator[tuple[str, str]]:
-    """Attributes of a view that do nothing, and are almost called as an option."""
+    """Yield attributes of a view that have no effect and are named almost like an option."""
     for kind in (view if isinstance(view, type) else type(view)).__mro__:
         if issubclass(kind, base) and kind is not base:
             for name, value in vars(kind).items():
@@ -229,6 +229,6 @@ def _misspelt(view: Any, base: Any) -> Iterator[tuple[str, str]]:
 
 @cache
 def _option_like(name: str, base: Hashable) -> str:
-    """The same names come with each view, and comparing them would be a third of what a start takes."""
+    """Cached: each view has the same names, and comparing them would take a third of the start."""
     options = [option for option in dir(base) if option.isidentifier() and not option.startswith("_")]
     return nearest(name, options, MIN_MISSPELT_SIMILARITY)

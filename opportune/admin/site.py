@@ -1,4 +1,4 @@
-"""The admin at /admin: SQLAdmin with our gate, our forms and our pages."""
+"""The admin at /admin: SQLAdmin with the permissions, forms and pages of this framework."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -40,10 +40,10 @@ from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
 from opportune.web.time_zone import format_datetime
 
-# Assets come from /static, people sign in and out at /accounts, and nothing here takes files.
+# Assets come from /static, users sign in and out at /accounts, and the admin serves no files.
 UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview"}
 PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "POST"}}
-"""Methods of routes that are pages here: SQLAdmin's own are for its scripts."""
+"""Methods of routes that are pages here. In SQLAdmin they are for scripts."""
 
 
 def make_site(app: FastAPI, path: str) -> "AdminSite":
@@ -65,10 +65,10 @@ class AdminSite(AdapterSite):
 
     def __init__(self, path: str, database: Database, title: str) -> None:
         self.database = database
-        # What SQLAdmin does by itself is reading; it must not hold SQLite's one writing connection. Our views write.
+        # SQLAdmin itself only reads, so it must not hold SQLite's one writing connection. Our views write.
         reading = async_sessionmaker(database.reading_engine, expire_on_commit=False)
         super().__init__(
-            Starlette(),  # where it mounts itself: the real place is behind the middleware
+            Starlette(),  # SQLAdmin mounts itself here; `add_admin` mounts it behind the middleware
             session_maker=reading,
             base_url=path,
             authorization_backend=Authorization(),
@@ -95,13 +95,13 @@ class AdminSite(AdapterSite):
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
 
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
-        # SQLAdmin writes on the class, and one process may have several sites: each gets a class of its own.
+        # SQLAdmin sets attributes of the class, and a process may have several sites: each gets a subclass.
         kind: Any = type(view)
         super().add_view(
             kind(view.__name__, (view,), {"category": view.category or feature.capitalize(), "site": self})
         )
         for route in self.admin.routes:
-            # SQLAdmin runs actions by GET, so that a mere link would be enough to run one.
+            # SQLAdmin runs actions by GET, so a link would be enough to run one.
             if isinstance(route, Route) and (route.name or "").startswith("action-"):
                 route.methods = {"POST"}
 
@@ -116,7 +116,7 @@ class AdminSite(AdapterSite):
 
     @cached_property
     def has_field_rules(self) -> bool:
-        """Whether a view obeys a data layer that hides or locks fields."""
+        """Whether a view uses a data layer that hides or locks fields."""
         cruds = [view.crud for view in self.views if isinstance(view, AdminView) and view.crud]
         return any(crud.definition.field_rules.locks for crud in cruds)
 
@@ -127,7 +127,7 @@ class AdminSite(AdapterSite):
         return view
 
     async def login(self, request: Request) -> Response:
-        return RedirectResponse(f"{self.base_url}/")  # the middleware has seen to it that this is somebody who may
+        return RedirectResponse(f"{self.base_url}/")  # the middleware has checked the user
 
     async def index(self, request: Request) -> Response:
         return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
@@ -144,7 +144,7 @@ class AdminSite(AdapterSite):
         return any("fa-" in f"{view.icon} {view.category_icon}" for view in self.views)
 
     def render_error(self, request: Request, context: Mapping[str, Any], status: int) -> Response:
-        """Render an error page in the admin's frame, with a way back to the list that the address belongs to."""
+        """Render an error page in the admin's frame, with a link to the list of the address."""
         identity = request.url.path.removeprefix(f"{self.base_url}/").partition("/")[0]
         view = self.view_by_identity(identity)
         back = {"list_url": "", "list_name": ""}
@@ -156,7 +156,7 @@ class AdminSite(AdapterSite):
 
     @cached_property
     def _error_templates(self) -> Environment:
-        # Error handlers render without waiting. The bytecode cache does not distinguish async from sync templates.
+        # Error handlers render synchronously. The bytecode cache does not distinguish async from sync templates.
         return self.templates.env.overlay(enable_async=False, bytecode_cache=None)
 
     async def create(self, request: Request) -> Response:
@@ -182,7 +182,7 @@ class AdminSite(AdapterSite):
         return await import_page(request, self._admin_view(request))
 
     async def ajax_lookup(self, request: Request) -> Response:
-        """Rows that a column can point at, for forms and for filters. (SQLAdmin's own is for forms alone.)"""
+        """Return rows that a column can point at, for forms and for filters. SQLAdmin only knows forms."""
         view, asked = self._admin_view(request), request.query_params
         lookup = view.lookups.get(asked.get("name", "").rpartition("-")[2])
         if not await may_look_up(request, view, lookup):

@@ -1,4 +1,4 @@
-"""The admin's pages for what signs people in: sessions, tokens, linked accounts, passkeys."""
+"""Admin pages of sessions, tokens, linked accounts and passkeys."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
@@ -11,7 +11,7 @@ from opportune.admin.views import AdminView
 
 
 class SessionAdmin(SuperuserOnly, AdminView, model=Session):
-    """Deleting one signs that browser out."""
+    """Deleting a session signs its browser out."""
 
     column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
     column_labels = {"agent": "Device"}
@@ -23,7 +23,7 @@ class SessionAdmin(SuperuserOnly, AdminView, model=Session):
 
 
 class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
-    """Deleting one shuts that program out."""
+    """Deleting a token ends the access of its program."""
 
     name, name_plural = "API token", "API tokens"
     column_list = ("id", "user_id", "name", "hint", "scopes", "created_at", "used_at", "expires_at")
@@ -34,7 +34,7 @@ class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
 
 
 class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
-    """What signs people in, which is theirs to change."""
+    """Sign-in methods, which only their owner changes."""
 
     name, name_plural = "Linked account", "Linked accounts"
     column_list = ("id", "user_id", "issuer", "email", "created_at")
@@ -45,7 +45,7 @@ class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
 
 
 class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
-    """Deleting one lets that device sign nobody in any more: for who has lost it."""
+    """Deleting a passkey stops its device from signing in, for example after its loss."""
 
     column_list = ("id", "user_id", "name", "created_at", "used_at")
     column_details_list = ("id", "user_id", "name", "verifies_user", "is_synced", "transports", "created_at", "used_at")

@@ -1,4 +1,4 @@
-"""What staff do to accounts is told to their owners, and what happened to them is shown to superusers."""
+"""Account events: records changes by staff for the owner, and lists all events for superusers."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ EVENTS_OF_ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def record_staff_change(session: AsyncSession, request: Request, user: User, kind: str, **details: Any) -> None:
-    """Tell the person of what staff do to the account."""
+    """Record a change by staff, which notifies the owner."""
     record_event(account_context(request, session), user, kind, by=request.state.user, **details)
 
 
 class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
-    """What happened to accounts, as their owners see it."""
+    """Events of accounts, as their owners see them."""
 
     name, name_plural = "Account event", "Account events"
     column_list = ("created_at", "user_id", "kind", "address", "agent", "actor_id")

@@ -1,4 +1,4 @@
-"""The admin's pages for groups: what their members may do, and who the members are."""
+"""Admin pages of groups: their permissions and their members."""
 
 from collections.abc import Collection
 from typing import Any
@@ -33,14 +33,14 @@ class CheckboxList(ListWidget):  # type: ignore[misc]  # its base has no types
 
 
 class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no types
-    """A box for each group that somebody may give."""
+    """A checkbox for each group that the user may assign."""
 
     widget = CheckboxList(prefix_label=False)
     option_widget = CheckboxInput()
 
     @classmethod
     async def offered(cls, database: Database, request: Request) -> "GroupsField | None":
-        """None for who may give no group."""
+        """Return None for a user who may assign no group."""
         async with database.reader(fresh=True) as session:
             givable = await givable_groups(session, request)
             groups = await session.scalars(select(Group).where(col(Group.id).in_(givable)).order_by(col(Group.name)))
@@ -50,7 +50,7 @@ class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no
 
 
 async def givable_groups(session: AsyncSession, request: Request) -> set[int]:
-    """The groups that somebody may put people into: who may edit groups, those that do nothing beyond themselves."""
+    """Return the groups that the user may assign: editors of groups may assign those with permissions they hold."""
     if not has_grant(request, GroupAdmin.identity, Action.EDIT):
         return set()
     groups = select(col(Group.id), col(Grant.identity), col(Grant.action)).outerjoin(Grant)
@@ -60,13 +60,13 @@ async def givable_groups(session: AsyncSession, request: Request) -> set[int]:
 
 
 async def exceeds(session: AsyncSession, request: Request, user: User) -> bool:
-    """Whether a user's groups may do something that whoever asks may not."""
+    """Return whether a user's groups hold a permission that the current user lacks."""
     granted = await grants_by_group(session, user)
     return not all(has_grant(request, *each.split(":", 1)) for grants in granted.values() for each in grants)
 
 
 async def grants_by_group(session: AsyncSession, user: User) -> dict[str, list[str]]:
-    """What each group of a user is granted, by its name."""
+    """Return the grants of each group of a user, by name."""
     mine = (
         select(col(Group.name), col(Grant.identity), col(Grant.action))
         .join(Membership, col(Membership.group_id) == col(Group.id))
@@ -81,7 +81,7 @@ async def grants_by_group(session: AsyncSession, user: User) -> dict[str, list[s
 
 
 class GroupAdmin(AdminView, model=Group):
-    """Whoever may edit groups gives and takes what they hold themselves. The rest is neither offered nor touched."""
+    """Editors of groups give and take permissions that they hold. Other permissions are not offered and stay."""
 
     column_list = ("name",)
     column_details_list = ("name", "permissions")
@@ -127,7 +127,7 @@ class GroupAdmin(AdminView, model=Group):
 
 
 class MembershipAdmin(SuperuserOnly, AdminView, model=Membership):
-    """Not for staff: who could join a group could join one that may do more."""
+    """For superusers: staff who could join any group could join one with more permissions."""
 
     name, name_plural = "Membership", "Memberships"
     column_list = ("user_id", "group_id")
@@ -139,14 +139,14 @@ GROUPS = (GroupAdmin, MembershipAdmin)
 
 
 async def groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:
-    """The names of a user's groups by number."""
+    """Return the names of a user's groups by id."""
     mine = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
     groups = await session.scalars(mine.where(col(Membership.user_id) == user.id).order_by(col(Group.name)))
     return {group.id: group.name for group in groups}
 
 
 async def set_groups(session: AsyncSession, request: Request, user: User, chosen: Collection[int]) -> Changes:
-    """Make these the user's groups, as far as whoever asks may give and take them."""
+    """Set the user's groups, as far as the current user may assign and remove them."""
     givable = await givable_groups(session, request)
     before, mine = await groups_of_user(session, user), col(Membership.user_id) == user.id
     numbers = (before.keys() - givable) | (set(chosen) & givable)

@@ -1,4 +1,4 @@
-"""Sign in as somebody, from their page in the admin: for superusers who have just shown who they are."""
+"""Sign in as another user from the admin, for superusers who have just confirmed their password."""
 
 from typing import Any, cast
 
@@ -51,7 +51,7 @@ class ImpersonationForm(AdminForm):
 
 
 class ImpersonationMixin(AdminView):
-    """What the view of users adds for superusers."""
+    """Part of the view of users for superusers."""
 
     logged_fields = ("reason",)
 
@@ -84,7 +84,7 @@ class ImpersonationMixin(AdminView):
         return cast("Response", page)
 
     async def _impersonate(self, request: Request, here: Session, person: User, form: ImpersonationForm) -> Response:
-        """Raises ImpersonationRefused: it was otherwise when the page was shown."""
+        """Check the rules again. Raises ImpersonationRefused if they changed after the page was rendered."""
         reason, may_write = form.reason.data, form.may_write.data
         response = RedirectResponse("/", 303)
         async with self.site.database.writer() as session:

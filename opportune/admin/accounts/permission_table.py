@@ -1,4 +1,4 @@
-"""Rights as a table that a person can read: a line for each model, a column for each action."""
+"""Permissions as a table with a row for each model and a column for each action."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,37 +24,37 @@ COLUMNS = {
     "export": "Export",
     "import": "Import",
 }
-"""What there is to do with most models, by action. What else a model has stands below its line."""
+"""Columns of the table, by action. Other actions of a model are listed below its row."""
 
 Groups = Mapping[str, Collection[str]]
-"""What groups are granted, as `user:list`, by their names."""
+"""Grants such as `user:list`, by the name of the group."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One action with the rows of one model."""
+    """A cell: one action on one model."""
 
     grant: str
     """Such as `user:list`."""
     label: str
     is_offered: bool = False
-    """Whether who looks may give and take it."""
+    """Whether the current user may give and take it."""
     origins: Sequence[int] = ()
-    """The numbers of the groups that grant it, by this or by a wildcard."""
+    """Numbers from 1 of the groups that grant it, directly or by a wildcard."""
 
 
 MakeCell = Callable[[str, str, str], Cell]
-"""Of a model's name, an action and its label."""
+"""Make a cell from the model's identity, an action and its label."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What there is to do with the rows of one model."""
+    """A row: the actions of one model."""
 
     identity: str
     label: str
     cells: Mapping[str, Cell]
-    """By action, of those that are columns."""
+    """Cells of the columns, by action."""
     others: Sequence[Cell]
 
     @property
@@ -64,13 +64,13 @@ class Line:
 
 @dataclass(frozen=True)
 class PermissionTable:
-    """What groups may do: to read, or with boxes to tick."""
+    """Permissions of groups, to read or with checkboxes."""
 
     lines: Sequence[Line]
     unknown: Sequence[str]
-    """What they are granted of models and actions that are not installed."""
+    """Grants for models and actions that are not installed."""
     groups: Sequence[str] = ()
-    """Whose numbers the cells have."""
+    """Names of the groups whose numbers the cells have."""
     columns: Mapping[str, str] = field(default_factory=lambda: COLUMNS)
 
     @property
@@ -78,13 +78,13 @@ class PermissionTable:
         return [cell.grant for line in self.lines for cell in line.all if cell.is_offered]
 
     def render(self, **options: Any) -> Markup:
-        """As HTML, with the `name` of a field boxes, those in `checked` ticked. `by_group` names a single group."""
+        """Render HTML. With the `name` of a field it has checkboxes, with those in `checked` set."""
         page = templates.environment.get_template("admin/permission_table.html")
         return Markup(page.render(table=self, **{"name": "", "checked": (), "by_group": False, **options}))  # noqa: S704 - a template's
 
 
 def editable_table(site: Site, request: Request, held: Collection[str] = ()) -> PermissionTable:
-    """All models, with boxes for what this person holds, and so may give and take; the rest that is held is told."""
+    """Return all models. The permissions of the current user have checkboxes, other granted ones are listed."""
     views = {view.identity: view for view in site.views}
 
     def may_give(identity: str, action: str) -> bool:
@@ -100,7 +100,7 @@ def editable_table(site: Site, request: Request, held: Collection[str] = ()) -> 
 
 
 def readable_table(site: Site, groups: Groups) -> PermissionTable:
-    """The models that some group may do anything with."""
+    """Return the rows of models for which a group has a grant."""
     held = [{_pair(grant) for grant in grants} for grants in groups.values()]
 
     def cell(identity: str, action: str, label: str) -> Cell:
@@ -111,7 +111,7 @@ def readable_table(site: Site, groups: Groups) -> PermissionTable:
 
 
 class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its base has no types
-    """A box for each right that can be given; what was not offered is refused."""
+    """A checkbox for each permission that the user may give. Others are refused."""
 
     def __init__(self, *args: Any, site: Site, request: Request, **options: Any) -> None:
         choices = [(grant, grant) for grant in editable_table(site, request).offered]
@@ -119,7 +119,7 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
         self.site, self.request = site, request
 
     def widget(self, field: Any, **_options: Any) -> Markup:
-        """As WTForms asks a field's widget."""
+        """Render the field, as a WTForms widget."""
         table = editable_table(self.site, self.request, self.object_data or ())
         return table.render(name=self.name, checked=set(self.data or ()))
 
@@ -132,7 +132,7 @@ def _table(site: Site, cell: MakeCell, held: Collection[str], groups: Sequence[s
 
 
 def _rows(site: Site, held: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
-    """Name, label and actions of what can be granted; all models come first where somebody is granted those."""
+    """Return identity, label and actions of each model. The wildcard comes first if a group has it."""
     views, rows = {view.identity: view for view in site.views}, []
     if any(_pair(grant)[0] == WILDCARD for grant in held):
         rows.append((WILDCARD, "Every model", {**COLUMNS}))

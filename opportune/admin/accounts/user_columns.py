@@ -1,4 +1,4 @@
-"""What features tell of a user on the user's page: `Feature(user_columns=[UserColumn("Books", Book.owner_id)])`."""
+"""Values of features on a user's page: `Feature(user_columns=[UserColumn("Books", Book.owner_id)])`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from opportune.web.time_zone import format_datetime
 
 
 async def user_columns(request: Request, site: Site, user: User) -> list[tuple[str, str]]:
-    """A label and a value for each that this person may list the rows of, in one query."""
+    """Return label and value of each column whose rows the current user may list, read in one query."""
     columns = [each for feature in request.app.state.features for each in feature.user_columns]
     listed = [column for column in columns if _is_listed(request, site, column)]
     if not listed:

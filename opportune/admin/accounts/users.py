@@ -1,4 +1,4 @@
-"""The admin's pages for users, their sessions and their tokens."""
+"""Admin pages of users."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -43,7 +43,7 @@ from opportune.fields.files import file_columns_of
 from opportune.web.rendering.flash import flash
 
 OWN_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
-"""Those that the project has added."""
+"""Columns that the project has added."""
 FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
 USER_COLUMNS: list[Any] = ["id", "email", *OWN_FIELDS, *FLAGS, "created_at"]
 LONG_COLUMNS = {column.key for column in inspect(User, raiseerr=True).columns if is_long(column)}
@@ -65,10 +65,10 @@ class PasswordForm(AdminForm):
 
 
 class UserAdmin(ImpersonationMixin, AdminView, model=User):
-    """Superusers change everybody and give rights. Staff change those who have none, and see no rights in the form.
+    """Superusers change all users and their rights. Staff change users without rights, and see no rights in the form.
 
-    An address is proved by an e-mail to it or vouched for by a superuser. What staff write proves none: neither an
-    e-mail that they choose, nor the account behind a password that they know.
+    An address is verified by an e-mail to it or by a superuser. An address or a password that staff enter verifies
+    nothing.
     """
 
     column_list = LISTED_COLUMNS
@@ -113,12 +113,12 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     async def lock_rows(
         self, session: AsyncSession, request: Request, rows: Select[Any], check: Check
     ) -> Sequence[Any]:
-        # These first: two superusers who remove each other at the same moment must not wait for each other.
+        # Locked first: two superusers who remove each other at the same moment must not deadlock.
         await lock_superusers(session)
         return await super().lock_rows(session, request, rows, check)
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
-        # Before the transaction, which on SQLite makes all other writers wait.
+        # Before the transaction, which blocks all other writers on SQLite.
         hashed = await self._hashed(data.pop("password"), data["email"])
         return await super().insert_model(request, {**data, "hashed_password": hashed})
 
@@ -153,7 +153,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
         with translate_database_errors(self.table, deleting=True):
-            # Before much goes that is too much for one transaction: that it may.
+            # Check permission before deleting in several transactions.
             async with self.site.database.writer() as session:
                 users = await self._chosen(session, request, pks, self.check_can_delete)
                 for user in users:
@@ -185,7 +185,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         return await user_columns(request, self.site, row)
 
     async def rights(self, request: Request, row: User) -> str:
-        """What their groups let them do, as a table that says by which; empty for who may not see groups."""
+        """Return the table of the user's permissions by group; empty for staff who may not see groups."""
         if row.is_superuser or not has_grant(request, "group", Action.LIST):
             return ""
         async with self.site.database.reader(fresh=True) as session:
@@ -274,7 +274,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         return True
 
     async def _hashed(self, password: str, email: str, user: User | None = None) -> str:
-        """A new password as it is stored. Raises ValidationRefused."""
+        """Return the hash of a new password. Raises ValidationRefused."""
         async with self.site.database.reader() as session:
             try:
                 await user_manager(session).check_new_password(password, email, user)
@@ -295,11 +295,11 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
 
 async def _guard(session: AsyncSession, user: User, request: Request) -> None:
-    """Look at a locked user, to whom somebody may have given rights since the page was shown.
+    """Check a locked user again, who may have received rights after the page was rendered.
 
     Raises:
-        ValidationRefused: only a superuser may. Groups count for whoever becomes staff, and open routes of the site:
-            members of those that may do more than whoever asks are spared too.
+        ValidationRefused: Only a superuser may change this user. Members of groups with more permissions than the
+            current user are protected, also if they are not staff.
     """
     if not is_superuser(request) and (not may_change_user(request, user) or await exceeds(session, request, user)):
         raise ValidationRefused(SUPERUSER_REQUIRED)

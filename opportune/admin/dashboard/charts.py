@@ -1,4 +1,4 @@
-"""How much came in day by day: what features declare as `Feature(metrics=[Metric("Messages", Message.created_at)])`."""
+"""Charts of new rows by day, for `Feature(metrics=[Metric("Messages", Message.created_at)])`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ CHART_DAYS = 30
 class Chart:
     label: str
     days: Sequence[tuple[date, int]]
-    """The last ones, with today's at the end."""
+    """Counts of the last days, with today at the end."""
     before: int
-    """How many came in as many days before those."""
+    """Count of the same number of days before."""
 
     @property
     def total(self) -> int:
@@ -32,7 +32,7 @@ class Chart:
 
     @property
     def change(self) -> float | None:
-        """By how much there are more than before, 0.5 for half as much again; None if there was nothing before."""
+        """Return the growth, 0.5 for 50 % more; None if the earlier count is zero."""
         return self.total / self.before - 1 if self.before else None
 
 
@@ -49,5 +49,5 @@ async def chart_of(session: AsyncSession, figure: Metric) -> Chart:
 
 
 def _day(column: ColumnElement[datetime], dialect: str) -> ColumnElement[Any]:
-    # PostgreSQL would take the day of the connection's time zone. SQLite stores UTC as a text that begins with the day.
+    # PostgreSQL would use the connection's time zone. SQLite stores UTC as text that begins with the day.
     return func.date(func.timezone("UTC", column)) if dialect == "postgresql" else func.substr(column, 1, 10)

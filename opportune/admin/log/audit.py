@@ -1,4 +1,4 @@
-"""Writes down what was done in the admin, in the transaction that does it: neither is there without the other."""
+"""Writes changes of the admin into the audit log, in the transaction of the change."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -27,7 +27,7 @@ def record(
     title: str = "",
     changes: Changes | None = None,
 ) -> None:
-    """Add an entry to this writing session. `changes` tells by column what was before and after: [before, after]."""
+    """Add an entry to this writing session. `changes` has old and new value by column, [before, after]."""
     user: User = request.state.user
     session.add(
         AuditEntry(
@@ -45,7 +45,7 @@ def record(
 
 
 def mark_recorded(request: Request) -> None:
-    """Say that the log has all that it needs of this request."""
+    """Mark the request as recorded, so that no further entry is made for it."""
     request.state.is_recorded = True
 
 
@@ -54,16 +54,16 @@ def is_recorded(request: Request) -> bool:
 
 
 def record_row(session: AsyncSession, request: Request, action: str, identity: str, row: Any, changes: Changes) -> None:
-    """Of a row that has its number."""
+    """Add an entry for a row that has its primary key."""
     record(session, request, action, identity, row_id=get_object_identifier(row), title=title_of(row), changes=changes)
 
 
 def of_models(models: AbstractSet[str] | None) -> ColumnElement[bool]:
-    """Whether an entry is of one of these models (`models_with_permission` finds them)."""
+    """Return the condition for entries of these models, see `models_with_permission`."""
     return true() if models is None else col(AuditEntry.identity).in_(models)
 
 
 async def recent(session: AsyncSession, models: AbstractSet[str] | None, limit: int) -> Sequence[AuditEntry]:
-    """What was done last with these models."""
+    """Return the newest entries of these models."""
     listed = select(AuditEntry).where(of_models(models))
     return (await session.scalars(listed.order_by(col(AuditEntry.id).desc()).limit(limit))).all()

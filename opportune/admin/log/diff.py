@@ -1,4 +1,4 @@
-"""What the log tells of a row: by column what was there before and after, as JSON can hold it."""
+"""Changes of a row for the audit log: old and new value by column, as JSON."""
 
 import json
 import math
@@ -21,7 +21,7 @@ Values = Mapping[str, Any]
 
 
 def snapshot(row: Any) -> Values:
-    """What is loaded: asking for more would ask the database. Which row it is, the log says elsewhere."""
+    """Return the loaded values without the primary key. Reading other values would query the database."""
     state: InstanceState[Any] = inspect(row)
     keys = {column.key for column in state.mapper.primary_key}
     names = [attribute.key for attribute in state.mapper.column_attrs if attribute.key not in keys]
@@ -38,7 +38,7 @@ def diff_deleted(row: Any) -> Changes:
 
 
 def diff_values(before: Values, after: Values) -> Changes:
-    """[before, after] by name, where they differ. Of secrets it is only told that they did."""
+    """Return [before, after] by name where they differ. Values of secrets are left out."""
     pairs = {name: (before.get(name), after.get(name)) for name in {**before, **after}}
     return {
         name: [_logged(name, old), _logged(name, new)]

@@ -1,4 +1,4 @@
-"""The log of what was done here: all of it in a list, and of one row on a page of its own."""
+"""Pages of the audit log: the list of all entries, and the history of one row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -26,7 +26,7 @@ ENTRIES_PER_PAGE = 30
 ABSENT = "\N{EN DASH}"
 
 Names = Mapping[tuple[str, Any], str]
-"""By column and number what the row is called that it points at."""
+"""Titles of linked rows by column and id."""
 
 
 class ModelFilter:
@@ -49,7 +49,7 @@ class ModelFilter:
 
 
 class LogAdmin(AdminView, model=AuditEntry):
-    """Read only, for superusers too. Others see what was done to rows that they may open."""
+    """Read only, also for superusers. Staff see entries of rows that they may open."""
 
     name, name_plural = "Log entry", "Audit log"
     column_list = ["at", "actor", "channel", "action", "identity", "title", "address"]
@@ -114,13 +114,13 @@ class LogAdmin(AdminView, model=AuditEntry):
 
 
 async def history_page(request: Request, view: AdminView) -> Response:
-    """What was done to one row, which may be gone."""
+    """Render the history of one row, which may be deleted."""
     pk = request.path_params["pk"]
     if not (view.has_history and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
         raise HTTPException(403)
     row = await view.get_object_for_details(request)
     if row is None and await view.fetch_rows(view.select_by_identifier(pk)):
-        raise HTTPException(404)  # it is not gone, but none of those that the view gives
+        raise HTTPException(404)  # the row exists, but the query of the view does not contain it
     if row is not None and not await view.check_can_view_details(request, row):
         raise HTTPException(403)
     entries = await _entries(view, pk, row, request.query_params.get("before", ""))
@@ -139,10 +139,10 @@ async def history_page(request: Request, view: AdminView) -> Response:
 
 
 async def _entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[AuditEntry]:
-    """The newest first, and one more than a page shows."""
+    """Return the newest entries first, one more than a page shows."""
     entries = select(AuditEntry).where(col(AuditEntry.identity) == view.identity, col(AuditEntry.row_id) == pk)
     if born := getattr(row, "created_at", None):
-        # SQLite gives the numbers of rows that were deleted to new ones.
+        # SQLite reuses the ids of deleted rows.
         entries = entries.where(col(AuditEntry.at) >= born)
     if before:
         try:
@@ -156,7 +156,7 @@ async def _entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[
 
 
 def action_label(entry: AuditEntry, view: View | None) -> str:
-    """What was done, as the page calls it."""
+    """Return the label of an entry's action."""
     kind, _, slug = entry.action.partition(":")
     if not slug:
         return kind.capitalize()
@@ -165,12 +165,12 @@ def action_label(entry: AuditEntry, view: View | None) -> str:
 
 
 def model_label(entry: AuditEntry, view: View | None) -> str:
-    """To what it was done, as the page calls it."""
+    """Return the label of an entry's model."""
     return view.name if view else entry.identity.replace("-", " ").capitalize()
 
 
 async def reference_names(request: Request, entries: Sequence[AuditEntry], view: View | None) -> Names:
-    """What rows are called that changed columns point at, as far as whoever asks may see them."""
+    """Return titles of the rows that changed columns point at, as far as the user may see them."""
     names: dict[tuple[str, Any], str] = {}
     for column, lookup in view.references.items() if view else ():
         numbers = {each for entry in entries for each in entry.changes.get(column, ()) if isinstance(each, int)}
@@ -180,7 +180,7 @@ async def reference_names(request: Request, entries: Sequence[AuditEntry], view:
 
 
 def change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tuple[str, str, str]]:
-    """Label, before and after of each change."""
+    """Return label, old and new value of each change."""
     labels = view.labels if view else {}
     shown = visible_changes(entry, view)
 
@@ -193,7 +193,7 @@ def change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tupl
 
 
 def visible_changes(entry: AuditEntry, view: View | None) -> Changes:
-    """Those of columns that the row's own pages show, and of secrets that they changed. All, if there are no pages."""
+    """Return changes of columns that the view shows, and the fact of changed secrets. Without a view, return all."""
     if view is None:
         return entry.changes
     shown = {*view.details_names, *view.form_names, *view.related_fields, *view.logged_fields}

@@ -1,4 +1,4 @@
-"""What the response cache does, and a way to clear it."""
+"""Admin page of the response cache: its figures, and forms to clear it."""
 
 from typing import cast
 

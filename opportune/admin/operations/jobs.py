@@ -1,4 +1,4 @@
-"""The admin's page of jobs: looked at, tried again, cancelled."""
+"""Admin page of jobs, with actions to retry and to cancel."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -34,7 +34,7 @@ COLOURS = {
 ALLOWED_STATES = {"retry": management.CAN_BE_RETRIED, "cancel": management.CAN_BE_CANCELLED}
 
 MAX_SHOWN_REFUSALS = 5
-"""Refusals, each in its own words: all of them wait in one cookie."""
+"""Refusals that are shown in full, because they share one cookie."""
 
 
 def _state(job: Any, _name: str) -> Markup:
@@ -43,7 +43,7 @@ def _state(job: Any, _name: str) -> Markup:
 
 
 class JobAdmin(SuperuserOnly, AdminView, model=Job):
-    """The arguments of jobs hold e-mails, and these the links by which people get in."""
+    """For superusers: arguments of jobs contain e-mails, and these contain sign-in links."""
 
     name, name_plural = "Job", "Jobs"
     column_list = ("id", "state", "name", "due_at", "attempt", "remark")
@@ -75,7 +75,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
     icon, category = "ti ti-stack-2", "Operations"
 
     def actions_for(self, request: Request, row: Job) -> dict[str, str]:
-        """Of these the ones that this job is in a state for."""
+        """Return the actions that the state of this job allows."""
         offered = super().actions_for(request, row)
         return {slug: label for slug, label in offered.items() if row.state in ALLOWED_STATES[slug]}
 
@@ -88,7 +88,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
         return await self._each(request, "cancel", _jobs(request).cancel, "cancelled")
 
     async def _each(self, request: Request, slug: str, act: Act, done: str) -> Response:
-        """Do it to every job that was chosen, and say what could not be done."""
+        """Run the action on each selected job, and flash the refusals."""
         pks = request.query_params["pks"].split(",")
         numbers = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
         refusals = []
