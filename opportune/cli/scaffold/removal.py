@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from opportune import features
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
-from opportune.config.project import PACKAGE, USERS
+from opportune.config.project import FRAMEWORK, PACKAGE, USERS
 from opportune.errors import OperatorError
 from opportune.runtime.counts import counted
 from opportune.runtime.suggestions import did_you_mean
@@ -186,7 +185,7 @@ def refuse_unknown(name: str, project: Path) -> None:
     if re.fullmatch(r"\w+", name) and (project / PACKAGE / name).is_dir():
         return
     folders = [path.parent.name for path in (project / PACKAGE).glob("*/feature.py")]
-    if name in features.__all__:
+    if re.fullmatch(r"\w+", name) and any(FRAMEWORK.rglob(f"{name}/feature.py")):
         hint = f" {name} is the framework's: all of it here is its line in {INSTALLED}."
     else:
         hint = did_you_mean(name, folders) or f" What is installed stands in {INSTALLED}."
