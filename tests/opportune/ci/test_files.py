@@ -82,7 +82,7 @@ def test_setup_is_tried_with_uv_and_with_pip() -> None:
     assert ".ci/run setups" in text
     assert "setups" not in BLOCK.sub("", text)
     setups = SCRIPT.read_text(encoding="utf-8").partition("\nsetups() {\n")[2].partition("\n}\n")[0]
-    paths = re.findall(r'^  first_command "\$folder" "(\S+)"', setups, re.MULTILINE)
+    paths = re.findall(r'^ +first_command "\$folder/\w+" "(\S+)"', setups, re.MULTILINE)
     assert set(paths) == {"$folder/uv", "$folder/pip", "$folder/uv:$PATH"}
 
 
