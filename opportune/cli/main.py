@@ -181,7 +181,7 @@ def usage(error: typer.TyperException, arguments: Sequence[str]) -> str:
 
 
 def unknown_option(error: typer.TyperException) -> str:
-    """Which option is meant by one that is not there; else nothing."""
+    """Return the message about an unknown option, with the option that was meant; empty for other errors."""
     word: str | None = getattr(error, "option_name", None)
     ctx: Context | None = getattr(error, "ctx", None)
     if not word or not ctx or not hasattr(error, "possibilities"):
@@ -191,7 +191,7 @@ def unknown_option(error: typer.TyperException) -> str:
 
 
 def refusal(error: BaseException) -> str:
-    """Which value is wrong with which option, where Typer's words are Pydantic's; else nothing."""
+    """Return the message about a value that Pydantic refuses; empty for other errors."""
     from pydantic import ValidationError  # noqa: PLC0415 - takes long, and most calls are right
 
     if not (isinstance(error, typer.BadParameter) and error.param and isinstance(error.__cause__, ValidationError)):

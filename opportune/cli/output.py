@@ -1,4 +1,4 @@
-"""What commands say: lines, tables, JSON and progress.
+"""Output of commands: lines, tables, JSON and progress.
 
 A line that was asked for is `print`ed, what was done is `say`d and `-q` leaves it out, `warn` goes to standard error,
 and `detail` is for `-v`. On a terminal tables and progress fit its width and have colours; what is piped has neither.
@@ -27,7 +27,7 @@ BYTES = "bytes"
 """The unit that is shown as kB or MB."""
 BAR_AFTER_SECONDS = 1.0
 PLAIN_PROGRESS_SECONDS = 10.0
-"""How often a line tells of the progress where there is no terminal."""
+"""Interval of progress lines without a terminal."""
 
 
 class Level(Enum):
@@ -46,13 +46,13 @@ def begin(level: Level = Level.NORMAL) -> None:
 
 
 def be_quiet(value: bool) -> None:
-    """What `-q` does."""
+    """Handle `-q`."""
     if value:
         begin(Level.QUIET)
 
 
 def be_verbose(value: bool) -> None:
-    """What `-v` does."""
+    """Handle `-v`."""
     if value:
         begin(Level.VERBOSE)
 
@@ -128,7 +128,7 @@ def _is_utf8() -> bool:
 
 
 class Progress:
-    """How far something has come: `advance()` it; `total` may be set when it is known."""
+    """Progress of a piece of work. Call `advance()`; `total` may be set when it is known."""
 
     def __init__(self, label: str, total: int | None, unit: str) -> None:
         self.label, self.total, self.unit = label, total, unit
@@ -153,7 +153,7 @@ class Progress:
         return (time.monotonic() - self.started) / self.done * max(self.total - self.done, 0)
 
     def advance(self, count: int = 1) -> None:
-        """That many more are done."""
+        """Count this many more as done."""
         self.done += count
         if self._bar:
             self._draw()

@@ -113,6 +113,6 @@ def command_files() -> dict[str, str]:
 
 
 def features_folder() -> str:
-    """Where the project has its features; empty where it has no folder."""
+    """Return the folder of the project's features; empty if it has none."""
     found = PathFinder.find_spec(os.environ.get("OPPORTUNE_PROJECT", "app"))
     return next(iter(found.submodule_search_locations or ()), "") if found else ""

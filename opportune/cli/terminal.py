@@ -10,7 +10,7 @@ CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "c
 
 
 def has_colours(stream: object = None) -> bool:
-    """Whether a stream shows colours: a terminal does, unless NO_COLOR or TERM=dumb; FORCE_COLOR makes any."""
+    """Tell if a stream shows colours: a terminal does, unless NO_COLOR or TERM=dumb; FORCE_COLOR makes any."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -19,7 +19,7 @@ def has_colours(stream: object = None) -> bool:
 
 
 def is_terminal(stream: object = None) -> bool:
-    """Whether somebody sits before a stream, standard output without another."""
+    """Tell if a stream is a terminal; standard output by default."""
     isatty = getattr(sys.stdout if stream is None else stream, "isatty", None)
     return bool(isatty and isatty())
 

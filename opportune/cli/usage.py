@@ -1,4 +1,4 @@
-"""What a wrong command line is answered, and where to read on."""
+"""Messages about a wrong command line."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What commands ask about accounts. Where nobody can be asked, a missing answer is wrong usage: exit code 2."""
+"""Questions of account commands. Without a terminal a missing value is wrong usage: exit code 2."""
 
 import sys
 from collections.abc import Awaitable, Callable

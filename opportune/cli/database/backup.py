@@ -70,7 +70,7 @@ def send(settings: Settings) -> None:
 
 
 def stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:
-    """Those at BACKUP_URL. What they hold is not known before they are read."""
+    """Backups at BACKUP_URL. Their contents are unknown until they are read."""
     for backup in BackupStore(settings).all():
         yield {"file": backup.name, "created": backup.made, "bytes": backup.bytes, "encrypted": backup.is_encrypted}
 

@@ -47,7 +47,7 @@ def command(
 
 
 def circumstances(settings: Settings, url: str | None, workers: int) -> DoctorContext:
-    """Those of the settings, or of this database and no other."""
+    """Return the settings' databases, or only the database at this address."""
     if url is None:
         return DoctorContext(settings, installed_names(), workers)
     others = dict.fromkeys(("database_reader_url", "database_direct_url"), SecretStr(""))

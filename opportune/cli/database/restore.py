@@ -87,7 +87,7 @@ def found(settings: Settings, name: str) -> Iterator[Path]:
 
 
 def is_file(settings: Settings, name: str) -> bool:
-    """Whether that is one of this machine, and no name at BACKUP_URL."""
+    """Tell if this is a file of this machine, and no name at BACKUP_URL."""
     return bool(name) and (Path(name).exists() or not NAME.fullmatch(name) or backup_location(settings) is None)
 
 
@@ -125,7 +125,7 @@ def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -
 
 
 def uploads_left(manifest: Manifest, target: Target) -> str:
-    """What is said where uploads are not as they were."""
+    """Return the notice about uploads that differ from the backup's."""
     place = target.place
     if manifest.elsewhere:
         if isinstance(place, DatabaseFiles) and manifest.elsewhere == place.label:

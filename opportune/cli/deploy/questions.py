@@ -1,4 +1,4 @@
-"""What `deploy check` asks, since no setting tells it."""
+"""Questions of `deploy check` that no setting answers."""
 
 import sys
 from dataclasses import replace

@@ -208,7 +208,7 @@ async def _storage_fault(settings: Settings) -> str:
 
 
 def try_mail(settings: Settings) -> Iterator[Finding]:
-    """What MAIL_URL leads to is asked whether it would take an e-mail; none is sent."""
+    """Ask the mail server of MAIL_URL if it would take an e-mail; none is sent."""
     with suppress(OperatorError):  # check_addresses tells
         transport = transport_for(settings)
         with runner() as loop:
@@ -219,7 +219,7 @@ def try_mail(settings: Settings) -> Iterator[Finding]:
 
 
 def try_backups(settings: Settings) -> Iterator[Finding]:
-    """What BACKUP_URL names is asked for its list; nothing is sent there."""
+    """Ask the place of BACKUP_URL for its list; nothing is sent there."""
     with suppress(OperatorError):  # it is empty, or check_addresses tells
         store = BackupStore(settings)
         try:
@@ -250,7 +250,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 
 def check_pending(settings: Settings) -> Iterator[Finding]:
-    """What is not applied yet and would keep visitors waiting, or break the version that runs."""
+    """Find pending migrations that would make visitors wait, or break the running version."""
     url = migration_url(settings)
     if url.written_never or not (recorded := recorded_revisions_of(settings)):
         return
@@ -262,7 +262,7 @@ def check_pending(settings: Settings) -> Iterator[Finding]:
 
 
 def notices(settings: Settings) -> Iterator[str]:
-    """What the addresses of the databases say about themselves. One that cannot be read is check_database's to name."""
+    """Notices about the database addresses. `check_database` names an address that cannot be read."""
     with suppress(OperatorError):
         url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
         direct = migration_url(settings)

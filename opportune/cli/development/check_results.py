@@ -1,4 +1,4 @@
-"""What checks have found, as people and programs are told."""
+"""Findings of checks as text and as JSON."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

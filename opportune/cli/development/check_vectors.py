@@ -1,4 +1,4 @@
-"""What `oppman.py check` says of searching by meaning."""
+"""The check of search by meaning."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def check_vectors(settings: Settings) -> Iterator[Finding]:
 
 
 async def vectors_fault(session: AsyncSession, extension: str = "vector") -> str:
-    """Why a PostgreSQL cannot keep vectors; empty where it can."""
+    """Return why a PostgreSQL cannot store vectors; empty if it can."""
     may_have = await session.scalar(EXTENSION, {"name": extension})
     if may_have is None:
         return "this PostgreSQL has no pgvector. Install it on its server, or leave EMBEDDING_MODEL empty."

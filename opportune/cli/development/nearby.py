@@ -21,7 +21,7 @@ class NearbyServer(NamedTuple):
 
 
 def find_nearby() -> list[NearbyServer]:
-    """Those that answer now and have a model. One that is elsewhere is found by OLLAMA_HOST."""
+    """Servers that respond now and have a model. OLLAMA_HOST names one elsewhere."""
     places = [(label, f"http://127.0.0.1:{port}") for label, port in SERVERS.items()]
     if host := os.environ.get("OLLAMA_HOST", ""):
         places[0] = ("Ollama", _address_of(host))
@@ -60,7 +60,7 @@ def _models_at(address: str) -> list[str]:
 
 
 def _names_in(answer: object) -> Iterator[str]:
-    """What a setting can hold: not what a stranger on that port might add to a file of settings."""
+    """Model names that a setting can hold, without anything a stranger on that port might add to a settings file."""
     match answer:
         case {"data": list(models)}:
             for model in models:

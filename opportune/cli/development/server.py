@@ -40,7 +40,7 @@ class PortTakenError(OperatorError):
 
 
 def address(settings: Settings) -> str:
-    """Where to listen if nobody says: a host's proxy reaches us from outside, a visitor in development does not."""
+    """Default address: a host's proxy reaches us from outside, a visitor in development does not."""
     return settings.host or ("0.0.0.0" if settings.is_production else "127.0.0.1")  # noqa: S104 - as just said
 
 
@@ -81,7 +81,7 @@ def next_free_port(host: str, taken: int) -> int | None:
 
 
 def url(listener: socket.socket, *, https: bool = False) -> str:
-    """What to type into a browser on this machine."""
+    """Return the address for a browser on this machine."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - asked, not bound
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 - as above
@@ -90,7 +90,7 @@ def url(listener: socket.socket, *, https: bool = False) -> str:
 
 
 def listening(listener: socket.socket, *, https: bool = False) -> str:
-    """Where it listens, and what to type here if that is everywhere."""
+    """Return the address that it listens on, with one for this machine if that is every address."""
     host, port = listener.getsockname()[:2]
     here = url(listener, https=https)
     if host not in ("0.0.0.0", "::"):  # noqa: S104 - as above

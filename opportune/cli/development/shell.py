@@ -50,7 +50,7 @@ def command(
 
 
 async def open_names(stack: AsyncExitStack) -> dict[str, Any]:
-    """What the shell has at hand; the stack closes it."""
+    """Return the names of the shell; the stack closes their resources."""
     settings = get_settings()
     jobs = await stack.enter_async_context(opened(settings))
     database = jobs.database

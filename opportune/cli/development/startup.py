@@ -1,4 +1,4 @@
-"""What is looked at before the port opens: can the database be used, is it up to date, will it be kept?"""
+"""Checks before the port opens: is the database usable, is it migrated, will its disk be kept?"""
 
 import asyncio
 import time
@@ -40,12 +40,12 @@ RETRY_TIMEOUT_SECONDS = 4  # seconds in which a failed attempt is followed by an
 
 @dataclass(frozen=True)
 class SchemaState:
-    """How the database's migrations differ from those in the folder."""
+    """Differences between the database's migrations and those in the folder."""
 
     pending: tuple[str, ...]
     newer: tuple[str, ...]
     is_behind_code: bool = False
-    """Whether an index for search is not there, or not as its model is declared; or a group that a feature ships."""
+    """True if a search index differs from its model's declaration, or a group of a feature is missing."""
 
     @property
     def faults(self) -> Iterator[str]:
@@ -122,7 +122,7 @@ ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
 
 
 def address_faults(settings: Settings) -> Iterator[str]:
-    """What is wrong with each of them, and with the address that e-mail comes from."""
+    """Faults of each address, and of the sender of e-mails."""
     for read in (*ADDRESS_PARSERS, sender_address):
         try:
             read(settings)

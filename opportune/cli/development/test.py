@@ -19,7 +19,7 @@ from opportune.errors import OperatorError
 
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
 MARKER_PACKAGES = {DEV: "pytest", FRAMEWORK: "moto"}
-"""Where this is, somebody installed that lock."""
+"""Packages that show that a lock is installed."""
 ONLY_DATABASE = "OPPORTUNE_TEST_DATABASE"
 """Tells `opportune.testing.plugin` the only kind of database to ask."""
 

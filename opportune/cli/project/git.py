@@ -11,15 +11,15 @@ from pathlib import Path
 from opportune.errors import OperatorError
 
 FAULT = re.compile(r"^(?:fatal|error): (.*?)(?=\n\n|\nPlease|\nAborting|\nhint|\Z)", re.MULTILINE | re.DOTALL)
-"""Where git's words come to the point."""
+"""The relevant part of git's error output."""
 PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_COMMON_DIR")
-"""What git gives its hooks: it would let us work in another repository than we mean."""
+"""Variables that git sets for its hooks. They would direct commands to another repository."""
 PERMISSIONS = ("GIT_ALLOW_PROTOCOL",)
-"""What would allow addresses that run commands, whatever our options say."""
+"""Variables that would allow addresses that run commands, regardless of our options."""
 
 
 class GitError(OperatorError):
-    """What git refused, in its own words."""
+    """A refusal, in git's words."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Git:
     options: Sequence[str] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     is_uninterruptible: bool = False
-    """Whether Ctrl-C in a terminal does not reach it."""
+    """True if Ctrl-C in a terminal does not reach git."""
     timeout_seconds: float | None = None
-    """Of one command, where it asks others; those that only look at what is here have none."""
+    """Timeout of a command that uses the network; local commands have none."""
 
     def __call__(self, *arguments: str | Path, stdin: str = "", codes: Sequence[int] = (0,)) -> str:
-        """What a command of git's says.
+        """Return the output of a git command.
 
         Raises:
             GitError: it ended with another code than these.
@@ -48,7 +48,7 @@ class Git:
         return os.fsdecode(result.stdout)
 
     def answers(self, *arguments: str | Path) -> bool:
-        """Whether a command of git's ends well."""
+        """Tell if a git command succeeds."""
         return self.run(*arguments).returncode == 0
 
     @property
@@ -56,7 +56,7 @@ class Git:
         return {name: value for name, value in os.environ.items() if name not in (*PLACES, *PERMISSIONS)}
 
     def run(self, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[bytes]:
-        """What a command of git's says, and its code. Raises GitError if it takes too long."""
+        """Return output and exit code of a git command. Raises GitError if it takes too long."""
         if not (program := shutil.which("git")):
             raise GitError("git is not installed: install it (Debian: apt install git).")
         with subprocess.Popen(

@@ -80,7 +80,7 @@ def command(
 
 
 async def fill(session: AsyncSession) -> None:
-    """What there is to look at: the demonstration data now, and what takes longer when the site is up."""
+    """Load the demonstration data, and queue what takes longer for after the start."""
     await demo.load_all(session)
     for feature in installed_features():
         for call in feature.first_jobs:
@@ -153,7 +153,7 @@ def offer_models(settings: Settings) -> Settings:
 
 
 def servers_for(settings: Settings) -> list[NearbyServer]:
-    """What could answer on this machine, for a site that has no endpoint yet."""
+    """Return the model servers of this machine, for a site that has no endpoint yet."""
     return [] if settings.llm_base_url or settings.llm_models else find_nearby()
 
 
@@ -162,7 +162,7 @@ def _as_line(server: NearbyServer) -> str:
 
 
 def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
-    """Where to go, as whom, and what is missing."""
+    """Return the addresses, the superuser, and the missing parts."""
     pages = [
         ("Site", "/"),
         *((link.label, link.path) for feature in installed_features() for link in feature.navigation),

@@ -1,4 +1,4 @@
-"""What a release of the framework consists of, and what a project remembers of the release that it stands on."""
+"""Files of a framework release, and the project's record of its release."""
 
 import json
 import re
@@ -21,7 +21,7 @@ SHARED_PATHS = (
 )
 """Written once for a project, and its owner's from then on: a release that changes one asks."""
 STARTER_PATHS = ("CHANGELOG.md", "bench", "docs", "tests/opportune")
-"""What a plain clone has of the framework beside: taken along where it is still there."""
+"""Other framework files of a plain clone, updated where they still exist."""
 RECORD = ".opportune.json"
 
 
@@ -31,7 +31,7 @@ class Record:
 
     version: str
     source: str = ""
-    """Where releases come from: what `upgrade` takes if it is told nothing."""
+    """The place of releases: the default source of `upgrade`."""
     startproject: Sequence[str] = ()
     """The arguments that made the project, with which a later release writes its shared files."""
     files: dict[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ def record_release(
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address is one that others can reach, too: no folder of this machine."""
+    """Tell if other machines can reach an address: it is no local folder."""
     return bool(re.match(r"[a-z+]+://|[^/\\:]{2,}:[^\\]", address))
 
 
@@ -57,7 +57,7 @@ def write_record(root: Path, record: Record) -> None:
 
 
 def read_record(root: Path) -> Record | None:
-    """What a project remembers; nothing in a plain clone.
+    """Return a project's record; None in a plain clone.
 
     Raises:
         OperatorError: somebody has damaged it.
@@ -83,7 +83,7 @@ def files_in(root: Path) -> list[str]:
 
 
 def matching(paths: Iterable[str], patterns: Sequence[str]) -> Iterator[str]:
-    """Those of the paths that are, or lie in, one of these."""
+    """Return the paths that equal, or lie in, one of these."""
     return (path for path in paths if any(fnmatchcase(path, each) or path.startswith(f"{each}/") for each in patterns))
 
 

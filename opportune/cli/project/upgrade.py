@@ -27,7 +27,7 @@ from opportune.runtime.atomic_files import private_folder
 MAX_SHOWN_LINES = 40
 """A diff that is longer is shown if somebody asks for it."""
 STATUS = {"M": "changed", "A": "new", "D": "deleted", "T": "changed"}
-"""What git's letters say."""
+"""Words for git's status letters."""
 MIGRATIONS = "opportune/migrations"
 
 
@@ -75,13 +75,13 @@ def command(
 
 
 def _origin(project: Project) -> str:
-    """Where a plain clone came from."""
+    """Return the origin of a plain clone."""
     keys = ("remote.upstream.url", "remote.origin.url")
     return next(filter(None, (project.git("config", "--get", key, codes=(0, 1)).strip() for key in keys)), "")
 
 
 def is_newer(release: Release, version: str) -> bool:
-    """Whether there is something to do.
+    """Tell if the release is newer.
 
     Raises:
         OperatorError: the project stands on a later release.

@@ -1,1 +1,1 @@
-"""What `startapp`, `addmodel` and `removemodel` write: the code of a model, from the templates in skeleton/."""
+"""Commands that write and remove features and models. Templates are in skeleton/."""

@@ -1,4 +1,4 @@
-"""Who is answered what at the addresses of a new model: its lines of `tests/NAME/access.txt`."""
+"""Expected responses at the addresses of a new model: its lines of `tests/NAME/access.txt`."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ ADMIN = {
     ("POST", "import"): "403",
     ("GET", "list"): "200",
 }
-"""What a superuser is answered; nobody else gets in."""
+"""Responses to a superuser; all others are refused."""
 
 
 def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:

@@ -43,7 +43,7 @@ OF_CODE = {
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asks for on the command line."""
+    """Arguments of the command line."""
 
     feature: str
     name: str
@@ -55,7 +55,7 @@ class Request:
     group: str = ""
     navigation: bool = True
     by_hand: bool = False
-    """Whether its schemas, routes and templates are written out."""
+    """True to write out its schemas, routes and templates."""
 
 
 def add_model(project: Path, request: Request) -> tuple[NewModel, list[str]]:
@@ -177,7 +177,7 @@ class _Texts:
         self.project = project
         self.changed = changed
         self.by_hand: list[str] = []
-        """What is left to the owner, as files are written in ways of their own."""
+        """Steps left to the user, for files that addmodel cannot change."""
         self._there = {path for path in changed if path.exists()}
 
     def __getitem__(self, path: Path) -> str:
@@ -260,7 +260,7 @@ def _change(texts: _Texts, path: Path, change: Callable[[str], str]) -> None:
 
 
 def words_of(model: NewModel, file: str, router: str) -> dict[str, str]:
-    """What the template of a file is filled with."""
+    """Return the words for the template of a file."""
     words = model.words | {"router": router, "says_who": model.says_who()}
     if file == "service.py":
         options = [*model.service_options()] or ["pass"]
@@ -274,7 +274,7 @@ def words_of(model: NewModel, file: str, router: str) -> dict[str, str]:
 
 
 def entries_of(model: NewModel, request: Request, router: str) -> dict[str, str]:
-    """What `Feature(…)` says of it."""
+    """Return the entries of `Feature(…)` for the model."""
     many = [f"models.{name}" for name in (model.name, *links_of(model))]
     entries = {
         "models": ", ".join(many),

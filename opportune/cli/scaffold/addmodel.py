@@ -70,7 +70,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
 
 
 def tell(model: NewModel, first: Sequence[str] = ()) -> None:
-    """What comes next."""
+    """Print the next steps."""
     say("Next:")
     for step in (*first, "migrate", f"test tests/{model.feature}", "runserver"):
         say(f"  python3 oppman.py {step}")

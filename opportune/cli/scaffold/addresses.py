@@ -12,7 +12,7 @@ FILES = ("pages.py", "api.py", "feature.py")
 
 
 def address_error(project: Path, path: str) -> str:
-    """Why pages cannot be at this address; empty if they can."""
+    """Return why pages cannot be at this address; empty if they can."""
     if not re.fullmatch(r"/[a-z][a-z0-9-]*(/[a-z][a-z0-9-]*)*", path):
         return f"{path!r} is no address for pages: small letters, digits and -, as in --path /books."
     first = path.split("/")[1]
@@ -25,7 +25,7 @@ def address_error(project: Path, path: str) -> str:
 
 
 def _addresses_in(file: Path) -> Iterator[str]:
-    """What routers and pages begin with, and the routes of a router that begins with nothing."""
+    """Yield prefixes of routers and pages, and the routes of a router without a prefix."""
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError:  # whoever calls it next hears of that

@@ -14,10 +14,10 @@ from opportune.errors import OperatorError
 TEMPLATES = ("list", "detail", "form", "delete")
 PLAIN = {"str": "str", "text": "str", "markdown": "str", "email": "str", "url": "str", "phone": "str", "country": "str"}
 PLAIN |= {"slug": "str", "money": "Decimal", "list": "list[str]", "json": "dict[str, Any] | list[Any]"}
-"""What an answer of the API says of a type, where it is not the model's own."""
+"""Types in API responses that differ from the model's."""
 PLACES = {"int": "0", "float": "0", "decimal": "Decimal(0)", "money": "Decimal(0)"}
 PLACES |= {"date": "date.min", "datetime": "datetime.min", "time": "time.min"}
-"""What stands for a required value that is left out of a change; it is not looked at."""
+"""Placeholders for required values that a change leaves out; they are not read."""
 SHOWN = {"markdown": " | markdown", "datetime": " | time", "created_at": " | time", "updated_at": " | time"}
 
 

@@ -10,7 +10,7 @@ ORDER = (
     *("home_card", "user_columns", "demo", "personal_data", "jobs", "first_jobs", "hooks", "operations"),
     *("admin_operations", "admin_panels", "status", "gauges", "groups", "checks", "lifespan"),
 )
-"""Of the entries, as examples have them."""
+"""Order of the entries, as in the examples."""
 
 
 def with_model(text: str, package: str, entries: dict[str, str]) -> str:
@@ -39,7 +39,7 @@ def with_model(text: str, package: str, entries: dict[str, str]) -> str:
 
 
 def _lists_views(text: str) -> bool:
-    """Whether `admin=` has views, and not the name of their module."""
+    """Tell if `admin=` lists views instead of naming their module."""
     given = (each.value for each in feature_call(Source(text)).keywords if each.arg == "admin")
     return not isinstance(next(given, ast.Constant("")), ast.Constant)
 
@@ -56,7 +56,7 @@ def _require_modules(source: Source, package: str, modules: set[str]) -> None:
 
 
 def takes_owner(text: str) -> bool:
-    """Whether the column of an owner can be put into its `personal_data`, which may also be made elsewhere."""
+    """Tell if an owner column can be added to its `personal_data`, which may be created elsewhere."""
     call = feature_call(Source(text))
     given = next((each.value for each in call.keywords if each.arg == "personal_data"), None)
     return given is None or _owners_in(given) is not None
@@ -71,7 +71,7 @@ def _owners_in(given: ast.expr) -> ast.List | ast.Tuple | None:
 
 
 def feature_call(source: Source) -> ast.Call:
-    """Where the feature says what it brings."""
+    """Return the call of `Feature(…)`."""
     for node in source.tree.body:
         match node:
             case ast.Assign(value=ast.Call(func=ast.Name(id="Feature")) as call):

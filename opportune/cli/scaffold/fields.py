@@ -31,7 +31,7 @@ OF_MODELS = {"Field", "Model", "ModelBase", "Relationship", "StrEnum", "User"}
 OF_MODELS |= {kind.annotation for kind in KINDS.values()}
 """Names in the code of models."""
 OF_LISTS = {"q", "sort", "page", "size"}
-"""What the address of a list says besides filters."""
+"""Query parameters of a list besides filters."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Field:
     length: int = 0
     """Characters of a text; 0 is no bound."""
     digits: tuple[int, int] = (0, 0)
-    """Of a decimal: all of them, and those after the point."""
+    """Digits of a decimal: in total, and after the point."""
     currency: str = "EUR"
     choices: Sequence[str] = ()
     prefix: str = ""
-    """What the class of its choices begins with: the model, where the rest is the name of something else."""
+    """Prefix of the enum class: the model's name, if the field's alone is taken."""
     source: str = ""
     """The field that a slug is made of."""
     target: KnownModel | None = None
@@ -82,13 +82,13 @@ class Field:
 
     @property
     def is_required(self) -> bool:
-        """Whether who adds a row has to give it."""
+        """True if a new row needs a value."""
         is_never = self.type in (*NEVER_GIVEN, "many", *OWNERS)
         return not (is_never or self.is_optional or self.default)
 
     @property
     def holds(self) -> bool:
-        """Whether what it points at cannot be deleted while this is there."""
+        """True if the referenced row cannot be deleted while this row exists."""
         return self.type == "reference" and not self.on_delete
 
     @property
@@ -102,17 +102,17 @@ class Field:
 
     @property
     def is_account(self) -> bool:
-        """Whether it points at a user who does not own the row by it."""
+        """True if it refers to a user who does not own the row."""
         return bool(self.target and self.target.is_account)
 
     @property
     def is_sent(self) -> bool:
-        """Whether somebody gives it, and the site does not."""
+        """True if users send a value, and the site does not set it."""
         return self.type not in (*OWNERS, *STAMPS)
 
     @property
     def has_relationship(self) -> bool:
-        """Whether it points at a user or at another model of its own feature."""
+        """True if it refers to a user or to another model of the same feature."""
         return self.is_account or bool(self.target and self.target.is_local and not self.target.is_itself)
 
 
@@ -255,7 +255,7 @@ def _with_option(found: Field, option: str) -> Field:
 
 
 def _of_type(found: Field, option: str) -> Field | None:
-    """What only this type takes: a length, digits, choices, a currency, a source."""
+    """Apply an option of one type only: a length, digits, choices, a currency, a source."""
     match found.type:
         case "str" | "text" | "markdown" if option.isdecimal() and 0 < int(option) <= 1_000_000:
             return replace(found, length=int(option))

@@ -16,11 +16,11 @@ class Kind:
 
     annotation: str
     module: str = ""
-    """Where the annotation comes from; none is Python's own."""
+    """Module of the annotation; empty for builtins."""
     empty: str = "None"
-    """What a field that is optional begins with."""
+    """Default of an optional field."""
     wants_text: bool = False
-    """Whether "" is no value, which `min_length=1` says."""
+    """True if "" is no value, as `min_length=1` says."""
     sample: str = "1"
     """A value as Python writes it, which a form and the API take alike."""
     wrong: Sequence[str] = ()
@@ -33,9 +33,9 @@ class Kind:
     """Characters of a text that says nothing of its length; 0 is no bound."""
     is_number: bool = False
     is_sorted: bool = False
-    """Whether lists are sorted by it."""
+    """True if lists can be sorted by it."""
     is_shown: bool = True
-    """Whether lists show it."""
+    """True if lists show it."""
 
 
 def _text(text: str) -> str:

@@ -29,7 +29,7 @@ def feature_names(installed: str) -> list[str]:
 
 
 def draft(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
-    """What `makemigrations` would write for these tables alone of a `models.py`, which need not be written yet.
+    """Draft the migration that `makemigrations` would write for these tables of a `models.py` that need not exist yet.
 
     Raises:
         OperatorError: the code does not work, or a table that is pointed at has no migration.

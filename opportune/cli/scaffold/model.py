@@ -13,7 +13,7 @@ from opportune.cli.scaffold.words import label, plural, singular, snake
 
 SKELETON = Path(__file__).parent.parent / "skeleton"
 MAX_COLUMNS = 6
-"""That a list shows."""
+"""Maximum number of columns of a list."""
 LONG_TEXTS = ("text", "markdown")
 DATED = ("date", "datetime", "created_at")
 """Types of rows whose newest come first; others stand in the order of their titles."""
@@ -99,12 +99,12 @@ class NewModel:
 
     @property
     def key(self) -> str:
-        """What addresses name a row by."""
+        """The name of the key in addresses."""
         return self.slug.name if self.slug else f"{self.thing}_id"
 
     @property
     def words(self) -> dict[str, str]:
-        """What the templates call things."""
+        """Words for the templates."""
         return {
             "name": self.feature,
             "model": self.name,
@@ -118,7 +118,7 @@ class NewModel:
         }
 
     def columns(self) -> list[str]:
-        """What lists show, the title first."""
+        """Columns of lists, the title first."""
         shown = [each for each in self.fields if each.kind.is_shown and each.type not in (*OWNERS, "updated_at")]
         title = title_of(self.fields) or next((each for each in self.fields if each.type in LONG_TEXTS), None)
         others = [each for each in shown if each is not title]
@@ -166,7 +166,7 @@ class NewModel:
                 yield f"{name}_access = Access.{access.upper().replace('-', '_')}"
 
     def _filters(self) -> list[str]:
-        """What a list can be narrowed by: of many, those that divide it best."""
+        """Filters of a list: at most the number of columns, the most selective first."""
         known = [each for each in self.fields if each.name not in OF_LISTS]
         ordered = [each for types in FILTERED for each in known if each.type in types][:MAX_COLUMNS]
         return [_as_shown(each) for each in known if each in ordered]

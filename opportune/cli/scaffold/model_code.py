@@ -98,19 +98,19 @@ def _wrapped(line: str) -> str:
 
 
 def annotation_of(field: Field) -> str:
-    """What stands behind the colon."""
+    """Return the annotation."""
     plain = field.enum if field.type == "enum" else field.kind.annotation
     may_be_none = field.is_optional and _empty(field) == "None"
     return f"{plain} | None" if may_be_none else plain
 
 
 def _empty(field: Field) -> str:
-    """What an optional field begins with: texts that are unique are None, or two that are empty would be the same."""
+    """Return the default of an optional field. Unique texts default to None, or two empty ones would collide."""
     return "None" if "unique" in field.options else field.kind.empty
 
 
 def _value(field: Field, table: str) -> str:
-    """What stands behind the annotation: `Field(max_length=200)`, a plain default, or nothing."""
+    """Return the value after the annotation: `Field(max_length=200)`, a plain default, or nothing."""
     if field.type in STAMPS:
         changes = ', sa_column_kwargs={"onupdate": utc_now}' if field.type == "updated_at" else ""
         return f"Field(default_factory=utc_now{changes})"
@@ -132,7 +132,7 @@ def _named(default: str) -> list[str]:
 
 
 def default_of(field: Field) -> str:
-    """What it begins with, as Python writes it; empty where it is required."""
+    """Return its default as Python code; empty if it is required."""
     if field.default:
         return field.default
     if field.type in ("bool", "image", "file"):
@@ -141,7 +141,7 @@ def default_of(field: Field) -> str:
 
 
 def _first(field: Field, table: str) -> list[str]:
-    """What the functions that take the place of `Field` are given first."""
+    """Return the first arguments of functions that replace `Field`."""
     feature = table.partition("_")[0]
     return {
         "slug": [f'"{field.source}"'],
@@ -164,7 +164,7 @@ def _options(field: Field, table: str) -> Iterator[str]:
 
 
 def limits_of(field: Field) -> Iterator[str]:
-    """What a value has to keep to."""
+    """Yield the limits of its values."""
     if field.type == "decimal":
         yield f"max_digits={field.digits[0]}, decimal_places={field.digits[1]}"
     if field.kind.wants_text and field.is_required:

@@ -11,7 +11,7 @@ from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 
 OF_PERSON = {"whose": "user", "person": "user: User", "people": "user: User, staff: User", "refused": "404"}
 OF_TEAM = {"whose": "team", "person": "team: Team", "people": "team: Team", "refused": "403", "anothers": ""}
-"""What tests call those who own rows, and what others are answered who own none."""
+"""Names of owners in tests, and the responses to users who own none of the rows."""
 ACCOUNTS, TESTING = "opportune.accounts", "opportune.testing"
 
 
@@ -70,7 +70,7 @@ def _pointing(model: NewModel) -> list[Field]:
 
 
 def _sent(model: NewModel) -> list[Field]:
-    """What the tests give: all that a person types."""
+    """Return the fields that tests send: those that a user types."""
     left_out = ("slug", "image", "file")
     pointing = _pointing(model)
     typed = [each for each in model.fields if each.is_sent and each.type not in left_out]

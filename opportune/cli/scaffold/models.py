@@ -16,7 +16,7 @@ from opportune.runtime.suggestions import did_you_mean
 
 FEATURES = "opportune.features"
 TEAM_COLUMN = "team_id"
-"""Of rows that a team owns."""
+"""Column of rows that a team owns."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class KnownModel:
     table: str
     file: Path
     is_local: bool = False
-    """Whether it is of the feature that is asked for."""
+    """True if it is in the requested feature."""
     is_itself: bool = False
     owner: str = ""
     """The column that points at the person whose a row is."""
     read: str = ""
-    """Who may read its rows, as its data layer says: `anyone`, `signed-in`, `owner`, `permitted`; empty without one."""
+    """Readers of its rows, from its data layer: `anyone`, `signed-in`, `owner`, `permitted`; empty without one."""
 
     path: str = ""
-    """Of its pages; empty without."""
+    """Address of its pages; empty without pages."""
 
     @property
     def is_account(self) -> bool:
@@ -44,12 +44,12 @@ class KnownModel:
 
     @property
     def is_of_team(self) -> bool:
-        """Whether a team owns its rows."""
+        """True if a team owns its rows."""
         return self.owner == TEAM_COLUMN
 
     @property
     def identity(self) -> str:
-        """What groups are granted rights to."""
+        """Its name in the rights of groups."""
         return snake(self.name).replace("_", "-")
 
 
@@ -65,7 +65,7 @@ class KnownModels:
 
     @cached_property
     def has_teams(self) -> bool:
-        """Whether the project has installed the framework's teams."""
+        """True if the project has installed the framework's teams."""
         file = self.project / PACKAGE / "installed.py"
         imports = ast.parse(file.read_bytes()).body if file.is_file() else []
         of_framework = [each for each in imports if isinstance(each, ast.ImportFrom) and each.module == FEATURES]
@@ -79,7 +79,7 @@ class KnownModels:
         return [model for file in sorted(files) for model in _models_in(file)]
 
     def names_in(self, feature: str) -> set[str]:
-        """What the `models.py` of a feature defines and imports."""
+        """Return the names that the `models.py` of a feature defines and imports."""
         file = self.project / PACKAGE / feature / "models.py"
         return bound_names(ast.parse(file.read_bytes())) if file.is_file() else set()
 
@@ -88,7 +88,7 @@ class KnownModels:
         return next((each for each in self.all if snake(each.name) == snake(name)), None)
 
     def find(self, called: str, feature: str, model: str) -> KnownModel:
-        """What `Author` or `books.Author` means in a feature; `model` is the one that is about to be written.
+        """Resolve `Author` or `books.Author` in a feature; `model` is the new one.
 
         Raises:
             OperatorError: there is none, or several are meant.
@@ -138,7 +138,7 @@ def _table_of(node: ast.ClassDef) -> str:
 
 
 def _said_of(model: KnownModel) -> dict[str, Any]:
-    """Whose its rows are and who reads them, as `class …(Crud[…])` beside it says."""
+    """Return owner, readers and address of a model, from its `class …(Crud[…])`."""
     file = model.file.with_name("service.py")
     tree = ast.parse(file.read_bytes()) if file.is_file() else ast.Module([], [])
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]

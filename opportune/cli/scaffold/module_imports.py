@@ -1,4 +1,4 @@
-"""What a module imports, changed as ruff sorts it; and two modules made one."""
+"""Imports of a module, in ruff's order, and the merge of two modules."""
 
 import ast
 import sys

@@ -1,4 +1,4 @@
-"""What belongs to a feature of a project, who else uses it, and how it goes."""
+"""Removal of a project's feature: its files, its lines in known files, and the code that uses it."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ from opportune.runtime.counts import counted
 from opportune.runtime.suggestions import did_you_mean
 
 FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
-"""Where a feature has a folder of its own name."""
+"""Parents of the feature's folders."""
 FILES = ("docs/{}.md", "docs/images/{}.png")
 CODE = (PACKAGE, "tests", "bench", "migrations")
 FRAMEWORK_TESTS = "tests/opportune"
@@ -24,7 +24,7 @@ EXAMPLE = ".env.example"
 AREA_MARK = "# ====="
 DOCS = ("README.md", "docs/*.md")
 ENTRY = re.compile(r"\s*([-*|!]|\d+\.) ?")
-"""How a line begins that is an entry of a list or a table, or a picture."""
+"""Start of a line that is an entry of a list or a table, or a picture."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Removal:
             raise OperatorError(f"{self.name} is used by {', '.join(used[:3])}{more}: change that first.")
 
     def summary(self) -> Iterator[str]:
-        """What goes, a line each."""
+        """Name what is deleted, an item a line."""
         for path in self.paths:
             files = [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
             yield f"{self._shown(path)}/ ({counted(len(files), 'file')})" if path.is_dir() else self._shown(path)
@@ -74,7 +74,7 @@ class Removal:
             ) from error
 
     def leftovers(self) -> Iterator[str]:
-        """What an owner has to mend by hand: places in prose that name it, and its settings in `.env`."""
+        """Yield what the user has to change: prose that names the feature, and its settings in `.env`."""
         for path in self._documents:
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 if self._is_named_in(line):
@@ -126,7 +126,7 @@ class Removal:
                 yield f"{self._shown(file)}:{text.count(chr(10), 0, found.start()) + 1}"
 
     def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
-        """How Python imports it, points at its tables or waits for its migrations; how templates read its files."""
+        """Patterns of Python code and templates that use the feature."""
         package, name = re.escape(PACKAGE), re.escape(self.name)
         imported = rf"^[ \t]*(?:from|import) {package}\.{name}\b|^[ \t]*from {package} import (?:\([^)]*|.*)\b{name}\b"
         pointed_at = rf"""(?:foreign_key=|\bForeignKey\(\s*)["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""

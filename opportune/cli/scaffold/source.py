@@ -41,12 +41,12 @@ class Source:
         return Source((self.bytes[:start] + new.encode() + self.bytes[end:]).decode())
 
     def line_end(self, offset: int) -> int:
-        """Where the line ends that this byte is in."""
+        """Return the end of the line of this byte."""
         end = self.bytes.find(b"\n", offset)
         return len(self.bytes) if end < 0 else end
 
     def indent(self, offset: int) -> str:
-        """What the line of this byte begins with."""
+        """Return the indentation of the line of this byte."""
         start = self.bytes.rfind(b"\n", 0, offset) + 1
         found = re.match(rb"[ \t]*", self.bytes[start:])
         return found[0].decode() if found else ""
@@ -59,7 +59,7 @@ class Source:
 
 
 def bound_names(tree: ast.Module) -> set[str]:
-    """What a module defines at its top."""
+    """Return the names that a module defines at its top level."""
     names: set[str] = set()
     for node in tree.body:
         match node:

@@ -40,7 +40,7 @@ OF_SKELETON = {
 }
 """Names in the code of a feature, and of its folders, where a feature of that name would make them mean two things."""
 FIRST_FIELDS = ("owner", "title:str", "text:text:2000:optional", "created_at")
-"""Of the model of a feature that is asked for without one."""
+"""Fields of the first model, if none is requested."""
 
 
 def command(  # noqa: PLR0913, PLR0917 - the options of a command
@@ -74,7 +74,7 @@ def command(  # noqa: PLR0913, PLR0917 - the options of a command
 
 
 def name_error(name: str) -> str:
-    """Why there cannot be a feature of that name; empty if there can."""
+    """Return why there cannot be a feature of that name; empty if there can."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or not 2 <= len(name) <= MAX_NAME_LENGTH:
         return f"{name!r} is no feature's name: 2 to {MAX_NAME_LENGTH} small letters, digits and _, as in book_reviews."
     of_framework = {path.stem for path in FRAMEWORK.iterdir()}

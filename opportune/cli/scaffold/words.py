@@ -18,7 +18,7 @@ def camel(name: str) -> str:
 
 
 def plural(name: str) -> str:
-    """What several are called, in the same spelling: `story` is `stories`, `BookReview` is `BookReviews`."""
+    """Return the plural in the same spelling: `story` is `stories`, `BookReview` is `BookReviews`."""
     *before, last = snake(name).split("_")
     many = _plural(last)
     return camel("_".join([*before, many])) if name[:1].isupper() else "_".join([*before, many])
@@ -35,7 +35,7 @@ def _plural(word: str) -> str:
 
 
 def singular(name: str) -> str:
-    """What one of them is called: `stories` is `story`; a word that is no plural stays."""
+    """Return the singular: `stories` is `story`; a word that is no plural stays."""
     *before, last = name.split("_")
     backwards = {many: one for one, many in IRREGULAR.items()}
     if last in backwards:
@@ -48,6 +48,6 @@ def singular(name: str) -> str:
 
 
 def label(name: str) -> str:
-    """What a person calls it: `book_reviews` is "Book reviews"."""
+    """Return the label: `book_reviews` is "Book reviews"."""
     words = name.replace("_", " ")
     return words[:1].upper() + words[1:]

@@ -50,7 +50,7 @@ def uniques(table: Table) -> list[UniqueConstraint]:
 
 
 def is_simple(part: UniqueConstraint | Index) -> bool:
-    """Whether `unique=True` or `index=True` of a field makes the same."""
+    """Tell if `unique=True` or `index=True` of a field makes the same."""
     if len(part.columns) != 1 or not uses_default_name(part) or any(map(_is_given, part.kwargs.values())):
         return False
     return not isinstance(part, Index) or (not part.unique and list(part.expressions) == list(part.columns))
@@ -122,5 +122,5 @@ def _columns(constraint: Constraint) -> list[str]:
 
 
 def _is_given(value: object) -> bool:
-    """Whether an option is set. The condition of a partial index has no truth value."""
+    """Tell if an option is set. The condition of a partial index has no truth value."""
     return isinstance(value, ClauseElement) or bool(value)

@@ -59,7 +59,7 @@ class Contents:
 
     @property
     def queryable(self) -> list[str]:
-        """What `--views` writes."""
+        """Names of the tables that `--views` writes."""
         return [*self.views, *self.materialized_views, *self.keyless]
 
     def notices(self) -> Iterator[str]:

@@ -199,7 +199,7 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         return more
 
     def _has_id_of_model(self, table: Table) -> bool:
-        """Whether `Model` makes the same primary key."""
+        """Tell if `Model` makes the same primary key."""
         keys = list(table.primary_key)
         if [key.name for key in keys] != ["id"] or keys[0].identity is not None:
             return False
@@ -208,11 +208,11 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         return type(keys[0].type) is BigInteger and keys[0] is table.autoincrement_column and not keys[0].comment
 
     def _is_filled_by_database(self, column: Column[Any]) -> bool:
-        """Whether a row may be saved without a value: the key of a new row is a number that the database chooses."""
+        """Tell if a row may be saved without a value: the database numbers the key of a new row."""
         return column is column.table.autoincrement_column and not column.foreign_keys
 
     def _is_numbered_by_hand(self, column: Column[Any], numbered: Column[Any] | None) -> bool:
-        """Whether SQLAlchemy would number a key that the database does not."""
+        """Tell if SQLAlchemy would number a key that the database does not number."""
         is_number = column.primary_key and isinstance(column.type, Integer) and len(column.table.primary_key) == 1
         return is_number and numbered is None and not self.is_sqlite
 

@@ -1,4 +1,4 @@
-"""Which tables of a PostgreSQL schema SQLite cannot hold, found by making them there."""
+"""Tables of a PostgreSQL schema that SQLite cannot hold, found by creating them there."""
 
 from collections.abc import Iterator
 

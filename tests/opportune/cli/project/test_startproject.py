@@ -51,7 +51,7 @@ ONLY_STARTER = (
 )
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache", "data", ".env", ".hypothesis")
 WITH_MANY_FILES = ("bench", "docs", "opportune", "static", "templates", "tests", "tests/opportune")
-PROGRAM = ("cli", "config", "runtime", "teams")
+PROGRAM = ("cli", "config", "contrib", "runtime")
 """The folders of the framework that startproject reads itself."""
 
 
