@@ -1,4 +1,4 @@
-"""Where to go after signing in: `next` comes from outside, so only pages of this site are taken."""
+"""Redirects to `next`, which comes from the request: only paths of this site are safe."""
 
 from urllib.parse import unquote
 
@@ -6,12 +6,12 @@ MAX_ADDRESS_LENGTH = 2000
 
 
 def safe_redirect_path(address: str | None, default: str = "/") -> str:
-    """The address if it is a path on this site, else the default."""
+    """Return the address if it is a path of this site, else the default."""
     if not address or len(address) > MAX_ADDRESS_LENGTH:
         return default
     return address if all(map(_is_path, (address, unquote(address)))) else default
 
 
 def _is_path(text: str) -> bool:
-    # Browsers read a backslash as a slash, skip tabs and line ends, and take `//` for another host.
+    # Browsers read a backslash as a slash, skip tabs and line ends, and read `//` as another host.
     return text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()

@@ -1,8 +1,8 @@
-"""Which device a session is on, in words: what a User-Agent says of browser and system, and no more than it says."""
+"""Description of a device from its User-Agent header."""
 
 import re
 
-# In this order: most of them also call themselves by the names of those below.
+# In this order, because most browsers also name those below.
 BROWSERS = (
     ("Edg", "Edge"),
     ("EdgA", "Edge"),
@@ -31,7 +31,7 @@ UNKNOWN_DEVICE = "Unknown device"
 
 
 def describe_user_agent(agent: str) -> str:
-    """Name the device, such as `Firefox on Windows`; of a program that is no browser the name that it gives itself."""
+    """Return a description such as `Firefox on Windows`; for other programs, the name they send."""
     browser = next((name for mark, name in BROWSERS if f"{mark}/" in agent), "")
     system = next((name for mark, name in SYSTEMS if mark in agent), "")
     if browser and system:

@@ -38,10 +38,10 @@ async def export(
         names = await list_stored_files(session, request.app.state.features, user)
     record_event(context, user, "data_exported")
     document = to_json(rows, indent=2)
-    kind, content = ("zip", await make_archive(document, storage, names)) if names else ("json", document)
-    name = f"my-data-{utc_now():%Y-%m-%d}.{kind}"
+    extension, content = ("zip", await make_archive(document, storage, names)) if names else ("json", document)
+    name = f"my-data-{utc_now():%Y-%m-%d}.{extension}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return Response(content, headers=headers, media_type=f"application/{kind}")
+    return Response(content, headers=headers, media_type=f"application/{extension}")
 
 
 @router.post("/data/delete")

@@ -39,8 +39,8 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
         "groups": groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id)),
     }
     return {
-        kind: [row.model_dump(exclude=SECRET_FIELDS) for row in await session.scalars(query)]
-        for kind, query in queries.items()
+        name: [row.model_dump(exclude=SECRET_FIELDS) for row in await session.scalars(query)]
+        for name, query in queries.items()
     }
 
 

@@ -27,19 +27,22 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
-async def prune(session: AsyncSession, user: User, kind: type[Session | ApiToken]) -> None:
+async def prune(session: AsyncSession, user: User, model: type[Session | ApiToken]) -> None:
     """Delete the user's expired rows, and those that expire first if there are too many."""
-    mine, ends = col(kind.user_id) == user.id, col(kind.expires_at)
+    mine, ends = col(model.user_id) == user.id, col(model.expires_at)
     too_many = (
-        select(col(kind.id)).where(mine).order_by(ends.desc(), col(kind.id).desc()).offset(MAX_CREDENTIALS_PER_USER - 1)
+        select(col(model.id))
+        .where(mine)
+        .order_by(ends.desc(), col(model.id).desc())
+        .offset(MAX_CREDENTIALS_PER_USER - 1)
     )
-    await session.execute(delete(kind).where(mine, (ends <= utc_now()) | col(kind.id).in_(too_many)))
+    await session.execute(delete(model).where(mine, (ends <= utc_now()) | col(model.id).in_(too_many)))
 
 
 class UserCredentials(Generic[T]):
     """Sessions or tokens of one user."""
 
-    kind: type[T]
+    model: type[T]
     newest_first: ClassVar[Sequence[Any]]
     """Columns of the descending order."""
 
@@ -49,13 +52,15 @@ class UserCredentials(Generic[T]):
 
     async def valid(self) -> Sequence[T]:
         """Return the rows that have not expired, in the order of `newest_first`."""
-        valid = select(self.kind).where(col(self.kind.user_id) == self.user_id, col(self.kind.expires_at) > utc_now())
+        valid = select(self.model).where(
+            col(self.model.user_id) == self.user_id, col(self.model.expires_at) > utc_now()
+        )
         return (await self.session.scalars(valid.order_by(*(column.desc() for column in self.newest_first)))).all()
 
     async def delete(self, row_id: int) -> T:
         """Delete a row and return it. Raises NotFound."""
-        statement = delete(self.kind).where(col(self.kind.id) == row_id, col(self.kind.user_id) == self.user_id)
-        row: T | None = await self.session.scalar(statement.returning(self.kind))
+        statement = delete(self.model).where(col(self.model.id) == row_id, col(self.model.user_id) == self.user_id)
+        row: T | None = await self.session.scalar(statement.returning(self.model))
         if row is None:
             raise NotFound
         return row
@@ -67,8 +72,8 @@ class UserCredentials(Generic[T]):
 
     async def delete_all(self, keep: int | None = None) -> None:
         """Delete all rows except the one with the id `keep`."""
-        statement = delete(self.kind).where(col(self.kind.user_id) == self.user_id)
-        await self.session.execute(statement if keep is None else statement.where(col(self.kind.id) != keep))
+        statement = delete(self.model).where(col(self.model.user_id) == self.user_id)
+        await self.session.execute(statement if keep is None else statement.where(col(self.model.id) != keep))
 
 
 @event.listens_for(User, "after_update")
@@ -76,5 +81,5 @@ def _delete_when_invalidated(_mapper: Any, connection: Connection, user: User) -
     """End sessions and tokens when a user changes. Bulk UPDATE statements do not run this listener."""
     attributes = inspect(user, raiseerr=True).attrs
     if any(attributes[name].history.has_changes() for name in INVALIDATING_FIELDS):
-        for kind in (Session, ApiToken):
-            connection.execute(delete(kind).where(col(kind.user_id) == user.id))
+        for model in (Session, ApiToken):
+            connection.execute(delete(model).where(col(model.user_id) == user.id))

@@ -26,12 +26,12 @@ Grants = AbstractSet[tuple[str, str]]
 EVERYTHING: Grants = frozenset({("*", "*")})
 
 
-async def find_by_token(database: Database, kind: type[T], token: str) -> tuple[T, User, Grants] | None:
+async def find_by_token(database: Database, model: type[T], token: str) -> tuple[T, User, Grants] | None:
     """Return the valid row of a token, its active user, and their grants.
 
     The rows belong to no ORM session.
     """
-    return await _find(database, kind, _query(kind, "token_hash"), hash_token(token))
+    return await _find(database, model, _query(model, "token_hash"), hash_token(token))
 
 
 async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken, User, Grants] | None:
@@ -39,25 +39,27 @@ async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken,
     return await _find(database, ApiToken, _query(ApiToken, "id"), token_id)
 
 
-async def find_impersonator(database: Database, row: Session, person: User) -> User | None:
+async def find_impersonator(database: Database, row: Session, user: User) -> User | None:
     """Return the superuser who impersonates a user in this session, while they are signed in and a superuser."""
-    if person.is_superuser:
+    if user.is_superuser:
         return None
     found = await database.lookup(_impersonator_query(), {"key": row.impersonator_session_id, "now": utc_now()})
     return None if found is None else _loaded(User, found)
 
 
-async def _find(database: Database, kind: type[T], query: Select[Any], key: str | int) -> tuple[T, User, Grants] | None:
+async def _find(
+    database: Database, model: type[T], query: Select[Any], key: str | int
+) -> tuple[T, User, Grants] | None:
     row = await database.lookup(query, {"key": key, "now": utc_now()})
     if row is None:
         return None
-    width, (*values, granted) = len(_columns(kind)), row
+    width, (*values, granted) = len(_columns(model)), row
     user = _loaded(User, values[width:])
-    return _loaded(kind, values[:width]), user, EVERYTHING if user.is_superuser else _grants(granted)
+    return _loaded(model, values[:width]), user, EVERYTHING if user.is_superuser else _grants(granted)
 
 
 def _grants(granted: str | None) -> Grants:
-    pairs = (each.partition(":") for each in granted.split("\n")) if granted else ()
+    pairs = (pair.partition(":") for pair in granted.split("\n")) if granted else ()
     return frozenset((identity, action) for identity, _, action in pairs)
 
 
@@ -66,7 +68,7 @@ _COLON, _LINE_END = (cast("Any", literal_column(f"'{mark}'", String)) for mark i
 
 
 @cache  # SQLAlchemy recognises the same object without comparing its parts
-def _query(kind: type[Session | ApiToken], key: str) -> Select[Any]:
+def _query(model: type[Session | ApiToken], key: str) -> Select[Any]:
     granted = (
         select(func.aggregate_strings(col(Grant.identity) + _COLON + col(Grant.action), _LINE_END))
         .join(Membership, col(Membership.group_id) == col(Grant.group_id))
@@ -75,11 +77,11 @@ def _query(kind: type[Session | ApiToken], key: str) -> Select[Any]:
         .scalar_subquery()
     )
     return (
-        select(*_columns(kind).values(), *_columns(User).values(), granted)
-        .join_from(kind, User, col(User.id) == col(kind.user_id))
+        select(*_columns(model).values(), *_columns(User).values(), granted)
+        .join_from(model, User, col(User.id) == col(model.user_id))
         .where(
-            getattr(kind, key) == bindparam("key"),
-            col(kind.expires_at) > bindparam("now"),
+            getattr(model, key) == bindparam("key"),
+            col(model.expires_at) > bindparam("now"),
             col(User.is_active),
         )
     )
@@ -100,20 +102,20 @@ def _impersonator_query() -> Select[Any]:
     )
 
 
-def _loaded(kind: type[M], values: Sequence[Any]) -> M:
+def _loaded(model: type[M], values: Sequence[Any]) -> M:
     """Create an object as the ORM loads it, so that `session.add` tracks later changes."""
-    made: M = _mapper(kind).class_manager.new_instance()
-    vars(made).update(zip(_columns(kind), values, strict=True))
-    make_transient_to_detached(made)
-    return made
+    instance: M = _mapper(model).class_manager.new_instance()
+    vars(instance).update(zip(_columns(model), values, strict=True))
+    make_transient_to_detached(instance)
+    return instance
 
 
 @cache
-def _columns(kind: type[Model]) -> dict[str, Any]:
+def _columns(model: type[Model]) -> dict[str, Any]:
     """Columns by attribute, in the order of the query."""
-    return {each.key: each.columns[0] for each in _mapper(kind).column_attrs}
+    return {attribute.key: attribute.columns[0] for attribute in _mapper(model).column_attrs}
 
 
-def _mapper(kind: type[M]) -> Mapper[M]:
-    mapper: Mapper[M] = inspect(kind, raiseerr=True)
+def _mapper(model: type[M]) -> Mapper[M]:
+    mapper: Mapper[M] = inspect(model, raiseerr=True)
     return mapper

@@ -21,7 +21,7 @@ IMPERSONATOR = "A superuser, signed in as you"
 class UserSessions(UserCredentials[Session]):
     """Sessions of one user, last used first."""
 
-    kind = Session
+    model = Session
     newest_first = (col(Session.seen_at), col(Session.id))
 
 
@@ -86,5 +86,5 @@ async def delete_session(session: AsyncSession, token: str) -> None:
 
 async def delete_all_sessions(session: AsyncSession, user: User) -> None:
     """End all sessions and tokens of a user."""
-    for kind in (Session, ApiToken):
-        await session.execute(delete(kind).where(col(kind.user_id) == user.id))
+    for model in (Session, ApiToken):
+        await session.execute(delete(model).where(col(model.user_id) == user.id))

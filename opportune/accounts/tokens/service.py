@@ -27,7 +27,7 @@ HINT_LENGTH = len(TOKEN_PREFIX) + 6
 class UserTokens(UserCredentials[ApiToken]):
     """Tokens of one user, newest first."""
 
-    kind = ApiToken
+    model = ApiToken
     newest_first = (col(ApiToken.id),)
 
 
