@@ -3,6 +3,7 @@ from opportune.accounts.deletion.personal_data import personal_data
 from opportune.accounts.email_sign_in.emails import send_sign_in_email
 from opportune.accounts.emails.outage import report_mail_outage
 from opportune.accounts.events.jobs import note_wrong_password
+from opportune.accounts.groups.permissions import may_in_template
 from opportune.accounts.models import (
     AccountEvent,
     ApiToken,
@@ -18,6 +19,7 @@ from opportune.accounts.models import (
     User,
 )
 from opportune.accounts.password_reset.emails import send_password_reset_email
+from opportune.accounts.reauthentication.dependencies import is_confirmed_in_template
 from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.setup.invitation import invite_first_superuser
 from opportune.accounts.users.hooks import HOOKS
@@ -60,6 +62,7 @@ accounts = Feature(
         note_wrong_password,
         cleanup.delete_expired_daily,
     ),
+    template_globals={"may": may_in_template, "is_confirmed": is_confirmed_in_template},
     hooks=HOOKS,
     lifespan=invite_first_superuser,
 )

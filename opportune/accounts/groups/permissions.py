@@ -15,7 +15,6 @@ from opportune.accounts.groups.grants import matches_grant
 from opportune.accounts.models import Grant, Membership, User
 from opportune.accounts.sessions.lookup import EVERYTHING, Grants
 from opportune.errors import OperatorError
-from opportune.web.rendering.templates import templates
 
 needs: set[tuple[str, str]] = set()
 """Model and action of each declared route, checked when the site starts."""
@@ -67,10 +66,7 @@ def is_granted(request: HTTPConnection, identity: str, action: str) -> bool:
 
 
 @pass_context
-def _may_in_template(context: Context, identity: str, action: str) -> bool:
+def may_in_template(context: Context, identity: str, action: str) -> bool:
     if "request" not in context:
         raise OperatorError("may(…) does not know who asks in this macro: import it `with context`.")
     return is_granted(context["request"], identity, action)
-
-
-templates.environment.globals["may"] = _may_in_template

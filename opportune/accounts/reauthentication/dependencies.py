@@ -13,7 +13,7 @@ from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.errors import OperatorError
 from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.flash import flash
-from opportune.web.rendering.templates import is_htmx, templates
+from opportune.web.rendering.templates import is_htmx
 
 CONFIRM_PATH = "/accounts/confirm"
 CONFIRM_FIRST = f"Confirm that it is you first, at {CONFIRM_PATH}."
@@ -42,11 +42,8 @@ def confirmation_required(request: Request) -> HTTPException:
 
 
 @pass_context
-def _is_confirmed_in_template(context: Context) -> bool:
+def is_confirmed_in_template(context: Context) -> bool:
     if "request" not in context:
         raise OperatorError("is_confirmed() does not know who asks in this macro: import it `with context`.")
     state = context["request"].state
     return is_confirmed(state.session, state.user)
-
-
-templates.environment.globals["is_confirmed"] = _is_confirmed_in_template
