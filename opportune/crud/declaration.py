@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, 
 
 from opportune.db.columns import foreign_keys_of, is_secret, is_text, many_to_many_of, type_of
 from opportune.db.field_usages import describe_usages
+from opportune.db.paths import column_of_relation
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 
@@ -36,8 +37,7 @@ class Shape:
 
     def column_of(self, relation: str) -> str:
         """Return the foreign key column of a relationship to one row."""
-        (column,) = self.to_one[relation].local_columns
-        return self.mapper.get_property_by_column(column).key
+        return column_of_relation(self.mapper, relation)
 
     def relation_of(self, name: str) -> str:
         """Return the relationship to one row that a name means, itself or by its column, or an empty text."""

@@ -51,7 +51,7 @@ class ImportResult:
     error: str = ""
     plan: ImportPlan | None = None
     sealed: str = ""
-    """The signed file, which the confirmation sends back. The server keeps nothing."""
+    """The encrypted file, which the confirmation sends back. The server keeps nothing."""
 
     @property
     def faults(self) -> Sequence[tuple[int, str]]:
