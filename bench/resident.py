@@ -29,7 +29,7 @@ from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import people
 from bench.speed import ENOUGH_ROUNDS
 
-MAX_START_MB, MAX_SIGN_IN_MB = 85, 130
+MAX_START_MB, MAX_SIGN_IN_MB = 110, 170
 LIMIT_BYTES = 512_000_000
 SETTLE_SECONDS = 5.0
 SAMPLE_SECONDS = 0.01

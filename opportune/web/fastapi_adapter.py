@@ -45,8 +45,9 @@ class FastRouter(Router):
 
     def _adopt(self, own: APIRoute, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> None:
         """Give a copy of an analysed route its path and its outer dependencies."""
-        own.path = prefix + route.path
-        own.path_regex, own.path_format, own.param_convertors = compile_path(own.path)
+        if prefix:
+            own.path = prefix + route.path
+            own.path_regex, own.path_format, own.param_convertors = compile_path(own.path)
         own.dependencies = [*outer, *route.dependencies]
         before = [get_parameterless_sub_dependant(depends=each, path=own.path_format) for each in outer]
         own.dependant = replace(route.dependant, dependencies=[*before, *route.dependant.dependencies])
