@@ -1,4 +1,4 @@
-"""Writing the rows of a model: what may be written is checked, and what the database refuses is told by field."""
+"""Write the rows of a model: check the values, and report constraint violations by field."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from opportune.web.forms.error_messages import messages_by_field
 
 
 class Writing(Reading[M]):
-    """What is written. Each method can be overridden."""
+    """The methods that write rows. Each can be overridden."""
 
     async def add(self, values: Values) -> M:
         """Add a row. Raises FieldErrors."""
@@ -32,14 +32,14 @@ class Writing(Reading[M]):
         return row
 
     def new_row(self) -> M:
-        """A row that is not written yet: theirs, where rows have owners."""
+        """Return a new row. It belongs to the user if rows have owners."""
         row: M = self.model()
         if self.owner and self.owner_id is not None:
             setattr(row, self.owner, self.owner_id)
         return row
 
     async def change(self, row: M | Key, values: Values) -> M:
-        """Change what is given, and leave the rest. Raises NotFound and FieldErrors."""
+        """Change the given fields only. Raises NotFound and FieldErrors."""
         keeps = self.session.in_transaction()
         found = await self.get_writable(row.id if isinstance(row, Model) else row)
         number = found.id
@@ -51,12 +51,12 @@ class Writing(Reading[M]):
                 await self.session.flush()
         except FieldErrors:
             again = self.query().where(self._has(number)).execution_options(populate_existing=True)
-            await self.session.execute(again)  # as it is stored: it may be shown
+            await self.session.execute(again)  # a page may show the stored values
             raise
         return found
 
     async def delete(self, row: M | Key) -> None:
-        """Delete a row. Raises NotFound, and FieldErrors where something else needs it."""
+        """Delete a row. Raises NotFound, and FieldErrors if other rows need it."""
         keeps = self.session.in_transaction()
         found = await self.get_writable(row.id if isinstance(row, Model) else row, "delete")
         async with self._refusals(keeps=keeps, deleting=True):
@@ -64,12 +64,12 @@ class Writing(Reading[M]):
             await self.session.flush()
 
     async def assign(self, row: M, values: dict[str, Any]) -> None:
-        """Put what was sent onto a row, new or not: the place for fields of a schema that are no columns."""
+        """Set values on a new or existing row. Override it for fields of a schema that have no column."""
         for name, value in values.items():
             setattr(row, name, value)
 
     def _given(self, schema: type[BaseModel], values: Values, *, all_of_it: bool) -> dict[str, Any]:
-        """What is to be written by name, checked by the schema."""
+        """Return the values to write by name, checked by the schema."""
         values = self.validated(schema, values)
         names = type(values).model_fields.keys() if all_of_it else values.model_fields_set
         return {name: getattr(values, name) for name in names if name not in self.locked_names}
@@ -80,10 +80,10 @@ class Writing(Reading[M]):
         return values if isinstance(values, schema) else _checked(schema, values)
 
     async def _referred(self, row: M, given: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
-        """The rows that are to be linked. They may only point at rows that they may choose.
+        """Return the rows to link, and check that the user may choose all rows pointed at.
 
         Raises:
-            FieldErrors: it is not.
+            FieldErrors: a row does not exist for the user.
         """
         shape, errors = self.definition.shape, set()
         for name, target in shape.references.items():
@@ -108,9 +108,9 @@ class Writing(Reading[M]):
 
     @asynccontextmanager
     async def _refusals(self, *, keeps: bool, deleting: bool = False) -> AsyncIterator[None]:
-        """Turn what the database refuses into FieldErrors, with the session as it was before.
+        """Turn constraint violations into FieldErrors, and roll back the statement.
 
-        `keeps` is whether the transaction has anything to lose; it takes a savepoint then.
+        `keeps` says that the transaction had begun before, so that a savepoint is needed.
         """
         with translate_database_errors(self.model.__table__, deleting=deleting):
             if keeps:

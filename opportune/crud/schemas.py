@@ -1,4 +1,4 @@
-"""Schemas derived from a model: what is sent to make a row, to change one, and what is answered."""
+"""Schemas derived from a model, for creating, changing and reading rows."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -42,21 +42,21 @@ from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.fields import JSON_TEXT, WRITTEN
 
 STAMPS = {"created_at", "updated_at", "modified_at"}
-# What tells who somebody is to those who only want to know what a row is called.
+# Personal data, which must not be part of a row's name.
 PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
-# What only asks something of values, which those that are stored have been asked.
+# Checks of values. Stored values have passed them.
 DEMANDS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator, StringConstraints)
 MAX_LINKS = 1_000
-"""Rows that one row is linked with in one go, at most."""
+"""Maximum rows that one request links with a row."""
 CONFIG = ConfigDict(extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True)
 class SchemaOptions:
-    """What one class says of its schemas."""
+    """Options of one class for its schemas."""
 
     called: str
-    """What their names begin with."""
+    """Prefix of the names of the schemas."""
     owner: str | None
     write_fields: Sequence[str]
     read_fields: Sequence[str]
@@ -64,13 +64,13 @@ class SchemaOptions:
     readonly: Sequence[str]
     nested: Sequence[str]
     annotations: Mapping[str, Any]
-    """The Python types of what is computed."""
+    """Python types of computed values."""
     required: Collection[str] | None = None
     """The fields that every response has, where users see different ones; None stands for all."""
 
 
 def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
-    """The fields that whoever may write a row may set."""
+    """Return the fields that users who may write a row may set."""
     if options.write_fields:
         return list(options.write_fields)
     left_out = {*options.exclude, *options.readonly, *STAMPS, "id", options.owner, *incomplete_links_of(shape.mapper)}
@@ -82,7 +82,7 @@ def _is_guarded(shape: Shape, name: str) -> bool:
 
 
 def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
-    """The fields of an answer, in order."""
+    """Return the fields of a response, in order."""
     if options.read_fields:
         return list(options.read_fields)
     nested_columns = {shape.column_of(name): name for name in options.nested if name in shape.to_one}
@@ -92,7 +92,7 @@ def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
 
 
 def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
-    """Raise OperatorError for names that there are not, or that nobody may write."""
+    """Raise OperatorError for unknown names and for fields that no user may write."""
     shape = declared.shape
     writable, relations = [*shape.columns, *shape.links], [*shape.to_one, *shape.links]
     incomplete = incomplete_links_of(shape.mapper)
@@ -191,7 +191,7 @@ def value_schema(model: type[Any], name: str) -> type[BaseModel]:
 
 
 def _default(info: FieldInfo) -> dict[str, Any]:
-    """What a field says of itself but its type, for a field that is made anew."""
+    """Return the options of a field for a new field of another type."""
     told: dict[str, Any] = {
         "title": info.title,
         "description": info.description,
@@ -212,7 +212,7 @@ def _annotated(kind: Any, said: Sequence[Any]) -> Any:
 
 
 def _optional(kind: Any, field: FieldInfo) -> tuple[Any, FieldInfo]:
-    """May be left out, and stays as it is then; no more may be sent than otherwise."""
+    """Make a field optional. A field that is left out stays unchanged."""
     asked: dict[str, Any] = {"title": field.title, "description": field.description, "examples": field.examples}
     return kind, Field(default=None, json_schema_extra=_without_default(field.json_schema_extra), **asked)
 
@@ -251,7 +251,7 @@ _nested: dict[type[Any], type[BaseModel]] = {}
 
 
 def nested_schema(model: type[Any]) -> type[BaseModel]:
-    """A row of another model inside an answer: its number and what it is called by."""
+    """Return the schema of a row inside a response: its id and its name."""
     if model not in _nested:
         shape = shape_of(model)
         fields = {name: (shape.model.model_fields[name].annotation, Field()) for name in nested_names(shape)}
@@ -261,7 +261,7 @@ def nested_schema(model: type[Any]) -> type[BaseModel]:
 
 
 def nested_names(shape: Shape) -> list[str]:
-    """`id` and its natural key, where everybody may know that; else its first short text."""
+    """Return `id` and the natural key if every user may see that, else the first short text."""
     shown, key = short_texts(shape), natural_key_of(shape.model)
     return ["id", *([key] if key in shown else shown[:1])]
 

@@ -25,10 +25,10 @@ Number = Annotated[Decimal, Field(max_digits=40)]
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The moment in UTC; without a zone it is taken for UTC.
+    """Return a time in UTC. A time without a zone is taken as UTC.
 
     Raises:
-        ValueError: it is before the year 1 or after 9999 there.
+        ValueError: it is before the year 1 or after 9999 in UTC.
     """
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
@@ -55,7 +55,7 @@ PLAIN: dict[Any, Any] = {
 
 
 def without_none(annotation: Any) -> Any:
-    """The type of a value that is there."""
+    """Return the type without None."""
     if get_origin(annotation) not in (Union, UnionType):
         return annotation
     kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
@@ -63,7 +63,7 @@ def without_none(annotation: Any) -> Any:
 
 
 def kind_of(annotation: Any) -> Any:
-    """The plain type below what is said of it."""
+    """Return the type without None and annotations."""
     kind = without_none(annotation)
     while get_origin(kind) is Annotated:
         kind = without_none(get_args(kind)[0])
@@ -71,7 +71,7 @@ def kind_of(annotation: Any) -> Any:
 
 
 def comparable(annotation: Any) -> Any:
-    """The type of what a column of this annotation can be compared with; None where there is none."""
+    """Return the type of values that a column can be compared with, or None."""
     kind = kind_of(annotation)
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
         return kind
@@ -85,7 +85,7 @@ def is_ordered(annotation: Any) -> bool:
 
 
 def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
-    """What any database wants of a value besides what its field says."""
+    """Yield the constraints of the column that its field does not declare."""
     kind = kind_of(info.annotation)
     if not isinstance(kind, type) or issubclass(kind, bool | Enum):
         return
@@ -101,7 +101,7 @@ def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
 
 
 def _range_of(info: FieldInfo, least: int, most: int) -> Iterable[Any]:
-    """The column's range, but for an end that the field gives itself: of two, Pydantic would ask the last alone."""
+    """Yield the bounds of the column that the field lacks. Of two bounds, Pydantic would check only the last."""
     if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("ge", "gt")):
         yield Field(ge=least)
     if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("le", "lt")):
@@ -109,7 +109,7 @@ def _range_of(info: FieldInfo, least: int, most: int) -> Iterable[Any]:
 
 
 def _storable_text(value: Any) -> Any:
-    """None and an upload, whose name comes later, are no text yet."""
+    """Check texts. None and uploads, which get their name later, pass."""
     return storable(value) if isinstance(value, str) else value
 
 

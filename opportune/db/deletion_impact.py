@@ -1,23 +1,25 @@
-"""What the deletion of rows does to others: counted, and never loaded."""
+"""Preview of a deletion: counts the related rows it would delete, clear or be blocked by."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, ForeignKeyConstraint, Table, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, ForeignKeyConstraint, Select, Table, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper, RelationshipDirection
 
 MAX_CASCADE_DEPTH = 4
-"""Levels of what goes along with what goes along."""
+"""Levels of cascading foreign keys to follow."""
+MAX_NAMED_ROWS = 5
+"""Rows of each model whose titles are shown."""
 
 Condition = ColumnElement[bool]
-Gone = dict[Table, list[Condition]]
+ConditionsByTable = dict[Table, list[Condition]]
 
 
 @dataclass(frozen=True)
 class AffectedRows:
-    """Rows of one model."""
+    """Related rows of one model."""
 
     label: str
     count: int
@@ -26,58 +28,65 @@ class AffectedRows:
 
 @dataclass
 class DeletionImpact:
-    gone: list[AffectedRows] = field(default_factory=list)
-    emptied: list[AffectedRows] = field(default_factory=list)
-    """They stay, and point at nothing then."""
-    protecting: list[AffectedRows] = field(default_factory=list)
-    """They stay, and need what would be deleted."""
+    """Related rows, grouped by what the database does to them."""
+
+    deleted: list[AffectedRows] = field(default_factory=list)
+    """Rows removed by ON DELETE CASCADE."""
+    cleared: list[AffectedRows] = field(default_factory=list)
+    """Rows whose foreign key becomes NULL."""
+    blocking: list[AffectedRows] = field(default_factory=list)
+    """Rows that prevent the deletion."""
 
 
-Naming = Callable[[type[Any], Condition, int], Awaitable[AffectedRows]]
-"""Tells what so many rows of a model are called, for whoever asks."""
+DescribeModel = Callable[[type[Any], int], Awaitable[tuple[str, Select[Any] | None]]]
+"""Return the label for a number of rows of a model, and the rows the user may see. None stands for no rows."""
 
 
 async def find_deletion_impact(
-    session: AsyncSession, mapper: Mapper[Any], chosen: Condition, naming: Naming
+    session: AsyncSession,
+    mapper: Mapper[Any],
+    selected: Condition,
+    describe: DescribeModel,
+    title_of: Callable[[Any], str],
 ) -> DeletionImpact:
-    """What the database will do to other rows, and to other rows of the same table."""
+    """Return what deleting the selected rows would do to related rows, also of the same table."""
     rules = _rules_of_models(mapper)
     root: Any = mapper.local_table
-    gone = _gone(root, chosen, rules)
-    found = DeletionImpact()
-    look = _Look(session, mapper, naming)
-    for table, conditions in gone.items():
-        others = conditions[1:] if table is root else conditions
-        if others:
-            condition = and_(or_(*others), ~chosen) if table is root else or_(*others)
-            found.gone += await look.at(table, condition)
-    for table, rule, condition in _left(gone, rules):
-        (found.emptied if rule == "SET NULL" else found.protecting).extend(await look.at(table, condition))
-    return found
+    deleted = _deleted(root, selected, rules)
+    impact = DeletionImpact()
+    counter = _Counter(session, mapper, describe, title_of)
+    for table, conditions in deleted.items():
+        related = conditions[1:] if table is root else conditions
+        if related:
+            condition = and_(or_(*related), ~selected) if table is root else or_(*related)
+            impact.deleted += await counter.count(table, condition)
+    for table, rule, condition in _remaining(deleted, rules):
+        (impact.cleared if rule == "SET NULL" else impact.blocking).extend(await counter.count(table, condition))
+    return impact
 
 
-def _gone(root: Table, chosen: Condition, rules: dict[Any, str]) -> Gone:
-    """By table what goes, the chosen first: whatever points at a row that goes and is to follow it."""
-    gone: Gone = {root: [chosen]}
-    waiting = [(root, chosen, 0)]
+def _deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> ConditionsByTable:
+    """Return conditions for the deleted rows of each table, those of the selected rows first."""
+    deleted: ConditionsByTable = {root: [selected]}
+    waiting = [(root, selected, 0)]
     for table, condition, depth in waiting:  # grows while it is walked
         for key in _pointing_at(table):
             if depth < MAX_CASCADE_DEPTH and _rule(key, rules) == "CASCADE":
                 below = _points_into(key, condition)
-                gone.setdefault(key.table, []).append(below)
+                deleted.setdefault(key.table, []).append(below)
                 waiting.append((key.table, below, depth + 1))
-    return gone
+    return deleted
 
 
-def _left(gone: Gone, rules: dict[Any, str]) -> Iterator[tuple[Table, str, Condition]]:
-    """What points at a row that goes and does not go itself."""
-    for table, conditions in gone.items():
+def _remaining(deleted: ConditionsByTable, rules: dict[Any, str]) -> Iterator[tuple[Table, str, Condition]]:
+    """Yield rows that point at a deleted row and are not deleted themselves."""
+    for table, conditions in deleted.items():
         for key in _pointing_at(table):
             if (rule := _rule(key, rules)) != "CASCADE":
                 condition = _points_into(key, or_(*conditions))
-                if going := gone.get(key.table):
+                if same_table := deleted.get(key.table):
                     number = _one(key.table.primary_key.columns)
-                    keys = select(*key.table.primary_key.columns).where(or_(*going)).correlate(None)
+                    keys = select(*key.table.primary_key.columns).where(or_(*same_table)).correlate(None)
                     condition = and_(condition, number.not_in(keys))
                 yield key.table, rule, condition
 
@@ -100,13 +109,13 @@ def _one(columns: Any) -> Any:
 
 
 def _rule(key: ForeignKeyConstraint, rules: dict[Any, str]) -> str:
-    """What happens to a row when what it points at goes: CASCADE, SET NULL, or it is in the way."""
+    """Return what happens to a row when its target is deleted: CASCADE, SET NULL, or nothing if it blocks that."""
     declared = (key.ondelete or "").upper()
     return declared if declared in ("CASCADE", "SET NULL") else rules.get(next(iter(key.columns)), "")
 
 
 def _rules_of_models(mapper: Mapper[Any]) -> dict[Any, str]:
-    """What SQLAlchemy does by itself to the rows of relationships, by the column that points."""
+    """Return what SQLAlchemy itself does to the rows of relationships, by their foreign key column."""
     owned = (
         relation
         for other in mapper.registry.mappers
@@ -122,16 +131,22 @@ def _rules_of_models(mapper: Mapper[Any]) -> dict[Any, str]:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """Counts rows and has them named."""
+class _Counter:
+    """Counts rows and reads the titles of the first."""
 
     session: AsyncSession
     mapper: Mapper[Any]
-    naming: Naming
+    describe: DescribeModel
+    title_of: Callable[[Any], str]
 
-    async def at(self, table: Table, condition: Condition) -> list[AffectedRows]:
+    async def count(self, table: Table, condition: Condition) -> list[AffectedRows]:
         count = await self.session.scalar(select(func.count()).select_from(table).where(condition))
         if not count:
             return []
-        mapper = next((one for one in self.mapper.registry.mappers if one.local_table is table), None)
-        return [await self.naming(mapper.class_, condition, count) if mapper else AffectedRows(table.name, count, [])]
+        mapper = next((each for each in self.mapper.registry.mappers if each.local_table is table), None)
+        label, visible = await self.describe(mapper.class_, count) if mapper else (table.name, None)
+        if visible is None:
+            return [AffectedRows(label, count, [])]
+        rows = (await self.session.scalars(visible.where(condition).limit(MAX_NAMED_ROWS))).all()
+        # A title may load other rows.
+        return [AffectedRows(label, count, await self.session.run_sync(lambda _: [*map(self.title_of, rows)]))]

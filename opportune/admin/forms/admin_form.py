@@ -30,7 +30,7 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
 
 
 async def read_form_texts(request: Request) -> FormData:
-    """What a form sends, without files: nothing here takes any."""
+    """Return the texts of a form. Its files are ignored."""
     async with request.form() as form:
         return FormData([(name, value) for name, value in form.multi_items() if isinstance(value, str)])
 
@@ -40,7 +40,7 @@ def add_error(field: Field, message: str) -> None:
 
 
 def add_refusal(form: Form, refusal: ValidationRefused) -> str:
-    """Put a refusal beside its fields; what is left goes above the form."""
+    """Show a refusal beside its fields. Return the message to show above a form without these fields."""
     beside = [form[name] for name in refusal.fields if name in form]
     for field in beside:
         add_error(field, str(refusal))
@@ -48,10 +48,10 @@ def add_refusal(form: Form, refusal: ValidationRefused) -> str:
 
 
 def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: Any) -> dict[str, Any]:
-    """What is to be stored, after the rules and changes that the model itself declares.
+    """Return the values to store, checked and changed by the model's validators.
 
     Raises:
-        ValidationRefused: a rule is broken. What belongs to fields stands beside them already.
+        ValidationRefused: a value is not valid. The messages of fields are already beside them.
     """
     if not issubclass(model, SQLModel):
         return values
@@ -65,13 +65,13 @@ def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: An
 
 
 def _refuse(form: Form, values: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-    broken = ""
+    refused = ""
     for name, message in messages_by_field(error).items():
         if name in form:
             add_error(form[name], message)
-            broken = broken or "Please correct the fields below."
+            refused = refused or "Please correct the fields below."
         elif not name:
-            broken = message
-    if broken:
-        raise ValidationRefused(broken)
-    return values  # only fields that this form does not have are missing: the view fills them in
+            refused = message
+    if refused:
+        raise ValidationRefused(refused)
+    return values  # errors are only in fields that the view fills in itself

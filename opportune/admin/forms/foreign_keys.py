@@ -1,4 +1,4 @@
-"""Columns that point at another model's row: looked up while somebody types, never all loaded."""
+"""Rows that foreign keys and relationships can point at, searched while the user types."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,24 +19,24 @@ from opportune.db.paths import Path
 from opportune.db.violations import NOT_THERE
 
 MAX_NUMBERS = 500
-"""Rows that one query asks for."""
+"""Maximum ids in one query."""
 INVALID_ID = "Choose one from the list, or give its number."
 LISTING_REQUIRED = "To choose another one takes the right to list what there is. A superuser can give it."
 
 
 def in_batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """As many as one query may name."""
+    """Yield batches of values that are small enough for one query."""
     yield from (values[start : start + MAX_NUMBERS] for start in range(0, len(values), MAX_NUMBERS))
 
 
 class ForeignKeyLookup(QueryAjaxModelLoader):
-    """The rows that a column can point at, found by their short texts or their number.
+    """The rows that a column can point at, found by their short texts or their id.
 
-    What a row is called is told to whoever may see it in its own view, and to whoever sees a row that points at it.
+    A row's title is shown to users who may see the row in its own view or who see a row that points at it.
     """
 
     model_admin: Any
-    """The view that looks up."""
+    """The view of the rows that have the column."""
     is_many = False
     """Whether a row points at several of them."""
 
@@ -50,29 +50,29 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     @property
     def view(self) -> View | None:
-        """Of the rows that it finds."""
+        """The view of the rows that are found."""
         view: View | None = self.model_admin.site.view_for_model(self.model)
         return view
 
     def given(self, request: Request) -> Select[Any]:
-        """Those that exist for whoever asks."""
+        """Return a query for the rows that the view gives this user."""
         return self.view.list_query(request) if self.view else select(self.model)
 
     def format(self, model: Any) -> dict[str, Any]:
         return {"id": str(model.id), "text": title_of(model)} if model else {}
 
     async def rows(self, ids: list[Any]) -> list[Any]:
-        """What rows that somebody sees point at."""
+        """Load rows by their ids, whether or not the user may list them."""
         statement: Select[Any] = select(self.model).where(self.key.in_(ids))
         found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(statement))
         return found
 
     def _with_loaded(self, statement: Select[Any]) -> Select[Any]:
-        """Load what the names of the rows (`__str__`) may need."""
+        """Add the relationships that titles (`__str__`) may need."""
         return statement.options(*self.view.loading(())) if self.view else statement
 
     def recall(self, request: Request) -> dict[int, Any]:
-        """The rows that this request has read already, by their numbers."""
+        """Return the rows that this request has loaded, by id."""
         if not hasattr(request.state, "lookups"):
             request.state.lookups = {}
         read: dict[int, Any] = request.state.lookups.setdefault(self, {})
@@ -82,14 +82,14 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         self.recall(request).update((row.id, row) for row in (await self.rows(list(ids)) if ids else ()))
 
     async def stored(self, request: Request, ids: Sequence[int]) -> list[Any]:
-        """What a row that somebody sees points at, of which much may be read already."""
+        """Return the targets of a row the user sees, loading those that are missing."""
         known = self.recall(request)
         if missing := [number for number in ids if number not in known]:
             await self.remember(request, missing)
         return [known[number] for number in ids if number in known]
 
     async def seen(self, request: Request, ids: list[Any]) -> list[Any]:
-        """What somebody has chosen, as far as they may see it."""
+        """Return the rows with these ids that the user may see."""
         if not await may_see(request, self.view):
             return []
         statement = self.given(request).where(self.key.in_(ids))
@@ -97,7 +97,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         return found
 
     async def preload(self, session: AsyncSession, request: Request, numbers: Collection[int]) -> None:
-        """Let this transaction know those of these rows that exist for whoever asks, in a query for all of them."""
+        """Load the rows among these that the user may see for `allowed`, in one query per batch."""
         if not await may_see(request, self.view):
             return
         known: dict[int, Any] = session.info.setdefault(self, {})
@@ -109,7 +109,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         session.info.pop(self, None)
 
     def known(self, session: AsyncSession) -> Mapping[int, Any]:
-        """The rows that were preloaded, by their numbers."""
+        """Return the preloaded rows by id."""
         found: Mapping[int, Any] = session.info.get(self, {})
         return found
 
@@ -138,7 +138,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
 
 def parse_id(text: str) -> int:
-    """The number of a row.
+    """Return the id in a text.
 
     Raises:
         ValueError: no row can have it.

@@ -1,4 +1,4 @@
-"""Many-to-many relationships (`Relationship(link_model=…)`) in forms: looked up while somebody types."""
+"""Rows of many-to-many relationships (`Relationship(link_model=…)`) in forms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ class ManyToManyLookup(ForeignKeyLookup):
     is_many = True
 
     async def linked(self, row: Any) -> list[Any]:
-        """Those that it is linked with."""
+        """Return the rows that a row is linked with, by title."""
         relation, view = getattr(self.model_admin.model, self.name), self.model_admin
         mine = view.pk_columns[0] == row.id
         there: Any = aliased(self.model)  # it may be the same table
@@ -34,12 +34,12 @@ async def link_rows(
     row: Any,
     chosen: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
-    """Make these the rows that `row` is linked with, and tell the log of it by names before and after.
+    """Link a row with the selected rows. Return the titles before and after for the log.
 
-    All of its relationships are loaded then: who asks for one that is not, in a hook, would crash.
+    All relationships are loaded, because hooks that read one that is not loaded would fail.
 
     Raises:
-        ValidationRefused: one of those that are new is not there for whoever asks.
+        ValidationRefused: the user may not link a new row, or it does not exist.
     """
     changes = {}
     for name, lookup in lookups.items():

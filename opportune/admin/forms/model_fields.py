@@ -61,7 +61,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         self.formats = [format] if isinstance(format, str) else format
         """Further formats of dates and times, such as `%d.%m.%Y`."""
         self.is_nullable = bool(column.nullable)
-        self.is_text = is_text(column)
+        self.is_text = is_text(column) and ("" in self.control.choices or not self.control.choices)
         self.is_zoned = bool(getattr(type_of(column), "timezone", False))
         self.zone = ""
 
@@ -176,7 +176,7 @@ def _control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -
     control = controls_of(schema)["value"]
     if control.type in WRITTEN or not control.choices:
         multiline = is_multiline(column) and control.type in ("text", "textarea") if lines is None else lines
-        kind = "textarea" if multiline else "text" if control.type in ("textarea", "hidden") else control.type
+        kind = "textarea" if multiline else "text" if control.type in ("textarea", "hidden", "file") else control.type
         return replace(control, type=kind)
     is_empty = schema.model_fields["value"].default == "" and "" not in control.choices
     return replace(control, type="select", choices={"": "", **control.choices} if is_empty else control.choices)

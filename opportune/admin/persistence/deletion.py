@@ -1,9 +1,9 @@
-"""Deleting rows: what goes with them is shown first."""
+"""The page that deletes rows, after a preview of the related rows that are affected."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import Select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -21,16 +21,13 @@ from opportune.admin.lists.actions import (
 )
 from opportune.admin.protocols import View
 from opportune.db.columns import title_of
-from opportune.db.deletion_impact import AffectedRows, DeletionImpact, find_deletion_impact
+from opportune.db.deletion_impact import DeletionImpact, find_deletion_impact
 from opportune.runtime.counts import counted
 from opportune.web.rendering.flash import flash
 
-MAX_NAMED_ROWS = 5
-"""Rows of each kind that are named."""
-
 
 async def delete_page(request: Request, view: View) -> Response:
-    """Asks, with all that will go; deletes when that is confirmed."""
+    """Show the preview of a deletion, or delete the rows once the user has confirmed."""
     if not (view.can_delete and view.is_accessible(request)):
         raise HTTPException(403)
     try:
@@ -45,8 +42,8 @@ async def delete_page(request: Request, view: View) -> Response:
     for row in rows:
         if not await view.check_can_delete(request, row):
             raise HTTPException(403)
-    found = await deletion_impact(request, view, choice.pks)
-    return await confirmation_page(request, view, choice, rows, title="Delete", consequences=found)
+    impact = await deletion_impact(request, view, choice.pks)
+    return await confirmation_page(request, view, choice, rows, title="Delete", consequences=impact)
 
 
 async def _delete(request: Request, view: View, choice: Selection) -> Response:
@@ -59,15 +56,14 @@ async def _delete(request: Request, view: View, choice: Selection) -> Response:
 
 
 async def deletion_impact(request: Request, view: View, pks: Sequence[str]) -> DeletionImpact:
-    """What goes with these rows; the first are named for whoever may list them."""
+    """Return what deleting these rows does to related rows. The first are named if the user may list them."""
+
+    async def describe(model: type[Any], count: int) -> tuple[str, Select[Any] | None]:
+        related = view.site.view_for_model(model)
+        if related is None:
+            return model.__name__, None
+        label = related.name if count == 1 else related.name_plural
+        return label, related.list_query(request) if await may_list(request, related) else None
+
     async with view.site.database.reader(fresh=True) as session:
-
-        async def naming(model: type[Any], condition: ColumnElement[bool], count: int) -> AffectedRows:
-            other = view.site.view_for_model(model)
-            label = model.__name__ if other is None else other.name if count == 1 else other.name_plural
-            if other is None or not await may_list(request, other):
-                return AffectedRows(label, count, [])
-            rows = await session.scalars(other.list_query(request).where(condition).limit(MAX_NAMED_ROWS))
-            return AffectedRows(label, count, [title_of(row) for row in rows])
-
-        return await find_deletion_impact(session, view.mapper, primary_key_in(view, pks), naming)
+        return await find_deletion_impact(session, view.mapper, primary_key_in(view, pks), describe, title_of)

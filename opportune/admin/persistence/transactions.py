@@ -1,4 +1,4 @@
-"""Changes to rows. Each is one transaction, in which rights are asked again, hooks run and the log is written."""
+"""Changes to rows. Each transaction checks permissions again, runs hooks and writes the audit log."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Act = Callable[[AsyncSession, Any], Awaitable[None]]
 
 @dataclass(frozen=True)
 class _Change:
-    """What is known of a row that is to be written, for when it is."""
+    """State of a row before it is written, for the steps after."""
 
     row: Any
     is_created: bool
@@ -42,25 +42,25 @@ class _Change:
 
 class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     related_fields: ClassVar[Sequence[str]] = ()
-    """Fields of the form that are no columns: `save_related` stores them."""
+    """Fields of the form without a column. `save_related` stores them."""
     logged_fields: ClassVar[Sequence[str]] = ()
-    """What the log tells of a row's history and no page of it shows."""
+    """Fields in the log that no page of the row shows."""
 
     # Hooks, in the transaction of the change. Raise `ValidationRefused` to undo it and say why.
 
     async def before_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
-        """Change the row, which has what was sent, before it is written. Queries here do not write it yet."""
+        """Change the row, which has the values of the form, before it is written. Queries here do not flush it."""
 
     async def after_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
-        """Do what needs the row to be written: it has its number. Changes to it are written too, and not logged."""
+        """Run after the row is written and has its id. Further changes to it are written and not logged."""
 
     async def before_delete(self, session: AsyncSession, row: Any, request: Request) -> None:
-        """Look at a locked row, or at what goes with it, while all of that is there."""
+        """Check a locked row and its related rows before they are deleted."""
 
     async def after_delete(self, session: AsyncSession, row: Any, request: Request) -> None:
-        """Do what needs the row to be gone."""
+        """Run after the row is deleted."""
 
-    # Changes, each in a transaction of its own
+    # Changes, each in its own transaction
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         tables = data.get(INLINES_KEY, ())
@@ -82,10 +82,10 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         return row
 
     async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
-        """Delete all of them or none.
+        """Delete all of these rows or none.
 
         Raises:
-            ValidationRefused: one may not be deleted, or is still referred to.
+            ValidationRefused: a row may not be deleted, or other rows refer to it.
         """
         with translate_database_errors(self.table, deleting=True):
             async with self.site.database.writer() as session:
@@ -95,7 +95,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
             await self.after_model_delete(row, request)
 
     async def apply_to_selected(self, request: Request, slug: str, act: Act, done: str) -> Response:
-        """Do it to all rows that were chosen for the action `slug` or to none, and say so: "Ann: signed out."."""
+        """Run an action on all selected rows or none, then show a message such as "Ann: signed out."."""
 
         async def may(request: Request, row: Any) -> bool:
             return self.has_permission(request, custom_action(slug), row)
@@ -113,7 +113,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         flash(request, f"{what}: {done}.")
         return RedirectResponse(list_url(request, self), 303)
 
-    # In somebody's transaction
+    # Steps in the caller's transaction
 
     async def lock_rows(
         self, session: AsyncSession, request: Request, rows: Select[Any], check: Check
@@ -133,7 +133,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         return found
 
     async def lock_one(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Any:
-        """As `locked`, for a row that is not found if it is not there any more."""
+        """Lock one row. A row that no longer exists is a 404."""
         found = await self.lock_rows(session, request, rows, check)
         if not found:
             raise HTTPException(404)
@@ -148,7 +148,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     async def add_row(
         self, session: AsyncSession, request: Request, data: dict[str, Any], fixed: Mapping[str, Any] | None = None
     ) -> Any:
-        """`fixed` is what nobody has chosen."""
+        """Add a row. `fixed` holds values that the user has not chosen."""
         row = self.model()
         await self._check_references(session, request, row, data)
         await self._store(session, request, row, {**data, **(fixed or {})}, is_created=True)
@@ -169,9 +169,9 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     async def save_rows(
         self, session: AsyncSession, request: Request, wishes: Sequence[tuple[Any, Mapping[str, Any]]]
     ) -> list[Any]:
-        """Add (None) and change rows with what is to be stored of each, in a few statements for all of them.
+        """Add rows (None) and change rows, each with its values, in a few statements for all of them.
 
-        A view whose hooks look at a row before it is written has each row written before the hooks of the next one.
+        If the view has hooks that run before a row is written, rows are written one by one.
         """
         if self._has_hook("before_save", "on_model_change"):
             return [await self._save_one(session, request, row, dict(data)) for row, data in wishes]
@@ -207,7 +207,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     async def _begin(
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> "_Change":
-        """All that comes before a row is written."""
+        """Set the values and run the hooks before a row is written."""
         before = {} if is_created else diff.snapshot(row)
         related = {name: data.pop(name) for name in self.related_fields if name in data}
         linked = {name: data.pop(name) for name in self.many_to_many if name in data}
@@ -218,7 +218,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         return _Change(row, is_created, before, links, related, tables)
 
     async def _finish(self, session: AsyncSession, request: Request, change: "_Change") -> None:
-        """All that comes when the row is written: it has its number."""
+        """Store related rows, write the log and run the hooks after a row is written."""
         row, is_created = change.row, change.is_created
         related = await self.save_related(session, request, row, change.related)
         changes = diff.diff_edited(change.before, row) | change.links | related
@@ -256,7 +256,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     async def save_related(
         self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]
     ) -> diff.Changes:
-        """Store what `related_fields` hold, and tell the log of it."""
+        """Store the values of `related_fields`. Return the changes for the log."""
         return {}
 
     async def remove_rows(self, session: AsyncSession, request: Request, rows: Sequence[Any]) -> None:
@@ -277,7 +277,7 @@ def _set(row: Any, data: Mapping[str, Any]) -> None:
 
 
 def session_of(row: Any) -> AsyncSession:
-    """The transaction that adds, changes or deletes this row, for SQLAdmin's own hooks, which are not given it.
+    """Return the session that writes this row, for SQLAdmin's own hooks, which have no session.
 
     Raises:
         RuntimeError: the transaction is over, as it is in `after_model_change` and `after_model_delete`.

@@ -1,4 +1,4 @@
-"""Pydantic's errors as sentences for whoever filled in a form or called the API."""
+"""Messages for Pydantic's errors, for users of forms and callers of the API."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -64,7 +64,7 @@ MESSAGES = {
     "url_scheme": "Please give an address that begins with {expected_schemes}.",
 }
 NOT_AN_EMAIL = "value is not a valid email address"
-"""How Pydantic begins; the error has no type of its own."""
+"""Beginning of Pydantic's message, because the error has no type."""
 DATE_MESSAGES = {
     "greater_than": "Please give a date after {gt}.",
     "greater_than_equal": "Please give {ge} or later.",
@@ -82,7 +82,7 @@ def messages_by_field(error: ValidationError) -> dict[str, str]:
 
 
 def message_for(item: Mapping[str, Any]) -> str:
-    """The sentence for one of Pydantic's errors."""
+    """Return the message for one of Pydantic's errors."""
     kind = item["type"]
     limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in item.get("ctx", {}).items()}
     if limits.get("min_length") == 1:

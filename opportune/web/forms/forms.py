@@ -1,4 +1,4 @@
-"""HTML forms from Pydantic models, and back into them, with errors to show beside the fields."""
+"""HTML forms for Pydantic models, with errors beside the fields."""
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -22,13 +22,13 @@ M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
 
 Choices = Mapping[str, Mapping[Any, str] | RowChoices]
-"""Words by value, or rows, for each field whose choices only the moment knows."""
+"""Labels by value, or rows, for each field whose choices depend on the request."""
 
 MAX_CHECKBOXES = 10
-"""Rows from which on a field for several is no longer a list of boxes to tick."""
+"""Rows up to which a field for several rows is a list of checkboxes."""
 MOMENT = "datetime-local"
 SEARCH_SUFFIX = ".search"
-"""Of the field beside a picker where who has no JavaScript writes what to look for."""
+"""Suffix of the search field beside a picker, for browsers without JavaScript."""
 
 MAX_FIELDS = 1_000
 MAX_FILES = 20
@@ -43,18 +43,18 @@ UNANSWERED = {
 CHOOSE_AGAIN = "Please choose the file again."
 ID = re.compile("[0-9]{1,18}")
 ZONE_SUFFIX = ".zone"
-"""Of the field beside a moment that says in which zone it was shown."""
+"""Suffix of the hidden field with the time zone in which a time was shown."""
 CLEAR = "clear"
-"""What the box of a file sends, by the name of its field, to have nothing in the place of what is stored."""
+"""Value of a file's checkbox that removes the stored file."""
 FILTER_PREFIX = "filter-"
-"""Of forms whose fields make a query, in which moments are in UTC; beside them may be a field of the same name."""
-# What browsers send of a datetime-local.
+"""Prefix of the ids of filter forms. Their times are in UTC, and another form may have a field of the same name."""
+# Texts of `datetime-local` inputs, and those with a space in files.
 WITHOUT_ZONE = re.compile(r"\d{4,}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a form as a template shows it."""
+    """A field of a form, for templates."""
 
     label: str
     type: str
@@ -62,15 +62,15 @@ class Field:
     help: str
     error: str
     values: Sequence[str]
-    """What is filled in, chosen or ticked; more than one only where many can be."""
+    """Values to show; only fields for several values have more than one."""
     choices: Mapping[str, str]
     attributes: Mapping[str, Attribute]
     suffix: str = ""
     zone: str = ""
-    """That of a moment."""
+    """Time zone of a time."""
     rows: RowChoices | None = None
     can_clear: bool = False
-    """Whether a file is stored that may go."""
+    """Whether the user can remove a stored file."""
     is_cleared: bool = False
 
     @property
@@ -81,35 +81,35 @@ class Field:
 class Form(Generic[M]):
     """A form for a Pydantic model, empty or with the values of a row (or mapping), and with errors beside its fields.
 
-    `read_form` makes one of what was sent, with `data` where it is valid, else `errors` by field (`""` for the form as
-    a whole). What is filled in is in `values`, but for passwords, which are never sent into a page.
+    `read_form` fills it from a request, with `data` if that is valid, else `errors` by field (`""` for the whole form).
+    The values to show are in `values`, except passwords, which never appear in a page.
     """
 
     none_label = "None"
-    """What is chosen where nothing is: "Any" in the filters of a list."""
+    """Label of the empty choice: "Any" in the filters of a list."""
 
     def __init__(self, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = "") -> None:
         self.model = model
         self.prefix = prefix
-        """Of the ids, where a page has two forms with fields of the same name."""
+        """Prefix of the ids, for pages with two forms that have fields of the same name."""
         self.controls = {**controls_of(model), **_chosen_now(model, choices or {})}
         self.values: dict[str, str | list[str]] = self._beginnings(row)
         self.zones: dict[str, str] = self._zones(row)
-        """Where moments are shown, by field."""
+        """Time zones of the shown times, by field."""
         self.data: M | None = None
         self.errors: dict[str, str] = {}
         self.refusal = 422
-        """The status of an answer that shows what is wrong."""
+        """Status of a response that shows errors."""
         self.files: dict[str, list[Upload]] = {}
-        """What came by field: gone if the form is shown again, as no page can fill a file in."""
+        """Uploads by field. A form that is shown again has lost them, because no page can fill in a file."""
         self.stored_files = {
             name: getattr(row, name)
             for name, control in self.controls.items()
             if control.type == "file" and not control.multiple and getattr(row, name, None)
         }
-        """What the row has by field: it stays where nothing else comes."""
+        """Stored files of the row by field. They stay unless another file is sent."""
         self.cleared: set[str] = set()
-        """The fields whose file is to go."""
+        """Fields whose file is to be removed."""
         self.texts: Mapping[str, tuple[str, str]] = {}
         """Label and text of fields that the user sees and may not write."""
         self.left_out: Collection[str] = ()
@@ -117,7 +117,7 @@ class Form(Generic[M]):
 
     @property
     def is_in_utc(self) -> bool:
-        """Whether times are shown in UTC: the query of a route takes them so."""
+        """Whether times are shown in UTC, as the query of a route needs them."""
         return self.prefix == FILTER_PREFIX
 
     def _beginnings(self, row: object) -> dict[str, str | list[str]]:
@@ -141,11 +141,11 @@ class Form(Generic[M]):
         return zones
 
     def offer(self, choices: Choices) -> None:
-        """Tell what can be chosen, where only the moment knows it."""
+        """Set the choices that depend on the request."""
         self.controls = {**self.controls, **_chosen_now(self.model, choices)}
 
     def leave_out(self, names: Collection[str], texts: Mapping[str, tuple[str, str]] | None = None) -> None:
-        """Neither show nor read these fields; those with a label and a text are shown as text."""
+        """Do not read these fields. Show those that have a label and a text as text."""
         self.texts = texts or {}
         self.left_out = {*names} - self.texts.keys()
         for name in names:
@@ -154,24 +154,24 @@ class Form(Generic[M]):
             self.stored_files.pop(name, None)
 
     def chosen_ids(self, name: str) -> list[int]:
-        """The rows that a field points at now, as far as it holds numbers."""
+        """Return the ids of the rows that a field points at."""
         values = self.values.get(name, "")
         return [int(text) for text in ([values] if isinstance(values, str) else values) if ID.fullmatch(text)]
 
     def prefill(self, query: QueryParams) -> None:
-        """Fill fields in from an address. Passwords and files cannot be filled in."""
+        """Fill in fields from query parameters, except passwords and files."""
         for name in self.values.keys() & query.keys():
             texts = query.getlist(name)
             self.values[name] = texts if self.controls[name].multiple else texts[-1]
 
     @property
     def status(self) -> int:
-        """Of the answer that shows it."""
+        """Status of the response that shows the form."""
         return self.refusal if self.errors else 200
 
     @property
     def kept_files(self) -> set[str]:
-        """The fields whose file stays as it is: nobody chose another, or had it removed."""
+        """Fields whose stored file is neither replaced nor removed."""
         files = (name for name, control in self.controls.items() if control.type == "file")
         return {name for name in files if not self.files.get(name) and name not in self.cleared}
 
@@ -185,26 +185,26 @@ class Form(Generic[M]):
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong with no field that anybody sees."""
+        """Errors that belong to no visible field."""
         seen = {name for name, control in self.controls.items() if control.type != "hidden"}
         return [words for name, words in self.errors.items() if name not in seen]
 
     @property
     def marks_required(self) -> bool:
-        """Whether some fields may be left empty, so that it is worth to say which may not."""
+        """Whether to mark required fields, because others may be left empty."""
         return not all(each.required for each in self.controls.values() if each.type not in ("hidden", "checkbox"))
 
     def refuse(self, words: str, name: str = "", status: int = 422) -> None:
-        """Say what is wrong with a field, or with all of it."""
+        """Add an error to a field, or to the whole form."""
         self.errors[name], self.refusal = words, status
 
     def show(self, refusal: FieldErrors) -> None:
-        """Say what was refused, each beside its field where the form has that."""
+        """Add errors, each beside its field if the form has it."""
         for name, words in refusal.errors.items():
             self.refuse(words, name if name in self.controls else "")
 
     async def save(self, save: Callable[[M], Awaitable[R]]) -> R | None:
-        """What `save` makes of the data; None where these are not valid or are refused, which the form says then."""
+        """Return the result of `save`, or None if the data are not valid or refused. The form then has the errors."""
         if self.data is None:
             return None
         try:
@@ -218,7 +218,7 @@ class Form(Generic[M]):
         return value if isinstance(value, str) else ", ".join(value)
 
     def field(self, name: str, label: str = "", type: str = "", **changes: Attribute) -> Field:  # noqa: A002 - HTML's own name
-        """A field with its attributes, and what the template wants otherwise."""
+        """Return a field with its attributes, and with the changes of the template."""
         control, value = self.controls[name], self.values.get(name, "")
         return Field(
             label=label or control.label,
@@ -249,7 +249,7 @@ class Form(Generic[M]):
         return CHOOSE_AGAIN if is_lost else self.controls[name].help
 
     def _choices(self, control: Control, value: str | list[str]) -> Mapping[str, str]:
-        """Also that of none, where nothing has been chosen yet or may be."""
+        """Return the choices, with an empty one if nothing is selected yet or nothing has to be."""
         if control.type not in ("select", PICKER) or control.multiple or "" in control.choices:
             return control.choices
         now = value if control.required else _beginning(self.model, control.name, None)
@@ -268,7 +268,7 @@ class Form(Generic[M]):
         }
 
     def _state(self, name: str, changes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-        """What is wrong, for those who do not see it; the first wrong field is the one to go on with."""
+        """Return attributes that name the error for screen readers and focus the first field with an error."""
         id_, error = self.prefix + name, self.errors.get(name)
         notes = [f"{id_}-{note}" for note, text in (("error", error), ("help", self._help(name))) if text]
         first = next((name for name in self.controls if name in self.errors), None)
@@ -279,7 +279,7 @@ class Form(Generic[M]):
         }
 
     async def take(self, sent: FormData) -> None:
-        """Fill in what was sent and validate it. An empty field counts as left out: browsers send it all the same."""
+        """Fill in a submitted form and validate it. Empty fields, which browsers always send, count as left out."""
         await self._keep(sent)
         found: dict[str, Any] = {}
         self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, sent)}
@@ -296,7 +296,7 @@ class Form(Generic[M]):
         self._validate(found)
 
     def _is_cleared(self, control: Control, sent: FormData) -> bool:
-        """What somebody sends in its place counts more than the box."""
+        """Return whether to remove a stored file. A new file takes precedence over the checkbox."""
         may_go = control.name in self.stored_files and not control.required
         return may_go and not self.files.get(control.name) and CLEAR in _texts(sent, control.name)
 
@@ -307,16 +307,16 @@ class Form(Generic[M]):
             control = self.controls.get(name)
             if control and control.type == "file":
                 files = [file for file in sent.getlist(name) if isinstance(file, UploadFile)]
-                # To look at a picture costs much: no more of them than are asked for.
+                # Checking an image is expensive, so check no more than the field takes.
                 uploads = [await read_upload(file) for file in (files if control.multiple else files[-1:])]
                 self.files[name] = [upload for upload in uploads if upload]
             elif "password" not in name and not (control and control.type == "password"):
-                # What no page could show is shown as a question mark.
+                # Characters that no page can show become question marks.
                 texts = [text.encode(errors="replace").decode() for text in _texts(sent, name)]
                 self.values[name] = texts if control and control.multiple else "".join(texts[-1:])
 
     def _meant(self, control: Control, texts: list[str]) -> list[Any]:
-        """The values that these texts stand for in the model."""
+        """Return the values of the model for these texts."""
         if control.is_closed and not control.choices.keys() >= set(texts):
             self.errors[control.name] = NOT_A_CHOICE
         if control.type == MOMENT:
@@ -344,12 +344,12 @@ class Form(Generic[M]):
 async def read_form(
     request: Request, model: type[M], row: object = None, *, choices: Choices | None = None, prefix: str = ""
 ) -> Form[M]:
-    """Read and validate the body; of a row that is there the files stay in whose place none come."""
+    """Read and validate the body. Stored files of a row stay unless another file is sent."""
     return await fill_form(request, Form(model, row, choices=choices, prefix=prefix))
 
 
 async def fill_form(request: Request, form: Form[M]) -> Form[M]:
-    """Read and validate the body with a form that is there already."""
+    """Read and validate the body with an existing form."""
     if form.takes_files:
         allow_files(request)
     try:
@@ -376,7 +376,7 @@ def read_moment(text: str, zone: str) -> str | datetime:
 
 
 def _chosen_now(model: type[BaseModel], choices: Choices) -> dict[str, Control]:
-    """The fields whose choices only the moment knows."""
+    """Return the controls whose choices depend on the request."""
     controls = controls_of(model)
     return {name: _offered(controls[name], offer) for name, offer in choices.items()}
 
@@ -391,7 +391,7 @@ def _offered(control: Control, offer: Mapping[Any, str] | RowChoices) -> Control
 
 
 def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
-    """What a row has, else what the model begins with."""
+    """Return the value of a row, else the default of the model."""
     info = model.model_fields[name]
     value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
     if row is not None:
