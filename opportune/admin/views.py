@@ -7,7 +7,7 @@ from sqladmin.filters import get_parameter_name
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm, validate_model
+from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
 from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.forms.inlines import Inline
@@ -242,7 +242,7 @@ class AdminView(RowQueriesMixin):
             ValidationRefused: something is not valid. What belongs to fields stands beside them.
         """
         if not form.validate():
-            raise ValidationRefused("Please correct the fields below.")
+            raise ValidationRefused(INVALID)
         columns = self.mapper.columns
         values = {
             name: None if value == "" and name in columns and columns[name].nullable else value

@@ -29,7 +29,7 @@ from opportune.admin.accounts.impersonation import ImpersonationMixin
 from opportune.admin.accounts.permission_table import readable_table
 from opportune.admin.accounts.user_columns import user_columns
 from opportune.admin.authorization import has_grant, is_superuser, may_change_user
-from opportune.admin.errors import ValidationRefused, translate_database_errors
+from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_error, read_form_texts
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.log import audit, diff
@@ -39,6 +39,8 @@ from opportune.admin.views import AdminView
 from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.columns import is_long, is_secret, label_of
 from opportune.db.hooks import changes
+from opportune.db.violations import translate_database_errors
+from opportune.errors import FieldErrors
 from opportune.fields.files import file_columns_of
 from opportune.web.rendering.flash import flash
 
@@ -268,7 +270,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         try:
             hashed = await self._hashed(password, user.email, user)  # before the transaction: as in `insert_model`
             await self._store_password(request, hashed)
-        except ValidationRefused as refusal:
+        except FieldErrors as refusal:
             add_error(form.password, str(refusal))
             return False
         return True

@@ -10,9 +10,11 @@ from starlette.requests import Request
 from wtforms import Field, Form  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.errors import ValidationRefused
+from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import messages_by_field
 
 NUL = "This contains the character NUL, which cannot be stored."
+INVALID = "Please correct the fields below."
 
 
 class AdminForm(Form):  # type: ignore[misc]  # its base has no types
@@ -39,11 +41,11 @@ def add_error(field: Field, message: str) -> None:
     field.errors = [*field.errors, message]
 
 
-def add_refusal(form: Form, refusal: ValidationRefused) -> str:
+def add_refusal(form: Form, refusal: FieldErrors) -> str:
     """Show a refusal beside its fields. Return the message to show above a form without these fields."""
-    beside = [form[name] for name in refusal.fields if name in form]
-    for field in beside:
-        add_error(field, str(refusal))
+    beside = [name for name in refusal.errors if name in form]
+    for name in beside:
+        add_error(form[name], refusal.errors[name])
     return "" if beside else str(refusal)
 
 
@@ -60,18 +62,10 @@ def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: An
         # As attributes: of a mapping SQLModel would take the method `items` for a relationship of that name.
         valid = model.model_validate(SimpleNamespace(**{**present, **values}), from_attributes=True)
     except ValidationError as error:
-        return _refuse(form, values, error)
+        messages = messages_by_field(error)
+        refused = {name: message for name, message in messages.items() if not name or name in form}
+        if not refused:
+            return values  # errors are only in fields that the view fills in itself
+        add_refusal(form, FieldErrors(refused))
+        raise ValidationRefused(refused.get("", INVALID)) from None
     return {name: getattr(valid, name, value) for name, value in values.items()}
-
-
-def _refuse(form: Form, values: dict[str, Any], error: ValidationError) -> dict[str, Any]:
-    refused = ""
-    for name, message in messages_by_field(error).items():
-        if name in form:
-            add_error(form[name], message)
-            refused = refused or "Please correct the fields below."
-        elif not name:
-            refused = message
-    if refused:
-        raise ValidationRefused(refused)
-    return values  # errors are only in fields that the view fills in itself

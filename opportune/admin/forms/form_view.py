@@ -25,6 +25,7 @@ from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.formatters import truncate
 from opportune.admin.protocols import View
 from opportune.db.columns import title_of
+from opportune.errors import FieldErrors
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 
@@ -54,7 +55,7 @@ async def _answer(request: Request, view: View, row: Any) -> Response:
     tables = await inline_tables(request, view, target, sent)
     try:
         saved = await _save(request, view, target, form, tables)
-    except ValidationRefused as refusal:
+    except FieldErrors as refusal:
         return await _page(request, view, row, form, tables, add_refusal(form, refusal))
     if IN_DIALOG in request.query_params:
         context = {"model_view": view, "row": saved, "saved": await view.title_for(request, saved)}

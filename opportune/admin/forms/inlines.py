@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from opportune.admin.errors import ValidationRefused, translate_database_errors
+from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.protocols import View
 from opportune.db.paths import loading
+from opportune.db.violations import translate_database_errors
+from opportune.errors import FieldErrors
 
 MAX_INLINE_ROWS = 50
 """Rows: whoever has more sees the newest below the form, and the rest in their list."""
@@ -65,7 +67,7 @@ class InlineRow:
         has_upload = any(isinstance(each, FileField) and each.upload for each in self.form)
         return self.row is None and not has_upload and _texts(self.form) == _texts(type(self.form)())
 
-    def refuse(self, refusal: ValidationRefused) -> None:
+    def refuse(self, refusal: FieldErrors) -> None:
         self.error = add_refusal(self.form, refusal)
 
 
@@ -91,7 +93,7 @@ class InlineTable:
         for line in self.lines:
             try:
                 line.values = self._changed(line) if line.is_sent and not line.is_deleted and not line.is_blank else {}
-            except ValidationRefused as refusal:
+            except FieldErrors as refusal:
                 line.refuse(refusal)
         return not any(line.is_faulty for line in self.lines)
 
@@ -208,7 +210,7 @@ async def save_inlines(session: AsyncSession, request: Request, parent: Any, tab
             try:
                 with translate_database_errors(table.view.table, deleting=line.is_deleted):
                     await _save(session, request, parent, table, line)
-            except ValidationRefused as refusal:
+            except FieldErrors as refusal:
                 line.refuse(refusal)
                 raise ValidationRefused(INVALID_ROWS) from refusal
 

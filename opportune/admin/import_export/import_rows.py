@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.admin.errors import ValidationRefused, translate_database_errors
+from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import in_batches
@@ -19,6 +19,8 @@ from opportune.admin.import_export.names import NameResolver, with_names
 from opportune.admin.protocols import View
 from opportune.db.columns import natural_key_of
 from opportune.db.paths import loading
+from opportune.db.violations import translate_database_errors
+from opportune.errors import FieldErrors
 
 MAX_REPORTED_ERRORS = 20
 MAX_TOLD_LENGTH = 60
@@ -98,7 +100,7 @@ class ImportPlan:
             try:
                 there = self._one(line, stored, seen) if self.key else None
                 self.rows.append(await self._planned(filler, type(form), line, there))
-            except ValidationRefused as refusal:
+            except FieldErrors as refusal:
                 self.add_fault(line, str(refusal))
 
     async def _stored(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
@@ -147,7 +149,7 @@ class ImportPlan:
         form, faults = filler.fill(kind, line, data)
         try:
             values = self.view.clean(form, row)
-        except ValidationRefused as refusal:
+        except FieldErrors as refusal:
             above = add_refusal(form, refusal)
             told = [each for each in form if each.errors and not _is_reported(each.label.text, faults)]
             beside = [f"{each.label.text}: {' '.join(map(str, each.errors))}" for each in told]
@@ -170,7 +172,7 @@ class ImportPlan:
             await asyncio.sleep(0)  # lets other requests run
             try:
                 written += await self._write(session, batch)
-            except ValidationRefused:
+            except FieldErrors:
                 for lookup in self.view.lookups.values():
                     lookup.forget(session)  # the rollback may have removed these rows
                 for planned in batch:
@@ -186,7 +188,7 @@ class ImportPlan:
                 with translate_database_errors(new.view.table):
                     wishes = [(None, new.values[name]) for name in names]
                     new.made = dict(zip(names, await new.view.save_rows(session, self.request, wishes), strict=True))
-            except ValidationRefused as refusal:
+            except FieldErrors as refusal:
                 raise ValidationRefused(
                     f"No new {new.view.name_plural} can be made of their names: {refusal}"
                 ) from None
@@ -224,8 +226,8 @@ class ImportPlan:
     ) -> None:
         try:
             written += await self._write(session, [planned])
-        except ValidationRefused as refusal:
-            labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.fields)
+        except FieldErrors as refusal:
+            labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.errors if name)
             self.add_fault(planned.line, f"{labels}: {refusal}" if labels else str(refusal))
 
 

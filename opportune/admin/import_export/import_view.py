@@ -26,6 +26,7 @@ from opportune.admin.log import audit
 from opportune.admin.protocols import View
 from opportune.config.signing import seal, unseal
 from opportune.db.columns import natural_key_of
+from opportune.errors import FieldErrors
 from opportune.runtime.counts import counted
 from opportune.web.forms.uploads import display_name
 from opportune.web.rendering.flash import flash
@@ -73,7 +74,7 @@ async def import_page(request: Request, view: View) -> Response:
         await _import(request, view, outcome, content, keep=is_confirmed)
         purpose = _purpose(request, view, updates=updates)
         outcome.sealed = seal(request.app.state.settings, purpose, f"{outcome.name}\n{content}")
-    except ValidationRefused as refusal:
+    except FieldErrors as refusal:
         outcome.error = str(refusal)
     if not (is_confirmed and outcome.is_good):
         return await _show(request, view, outcome)

@@ -14,7 +14,6 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_see
-from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, in_batches
@@ -22,6 +21,7 @@ from opportune.admin.protocols import View
 from opportune.db.columns import natural_key_of
 from opportune.db.model import MAX_ID
 from opportune.db.paths import relation_of_column
+from opportune.errors import FieldErrors
 
 SEPARATOR = "|"
 KEPT = "(as it is stored)"
@@ -149,7 +149,7 @@ class NameResolver:
             keep_unsent(filled, {column.key})
             try:
                 new.values[name] = view.clean(filled, None)
-            except ValidationRefused:
+            except FieldErrors:
                 words = " ".join(str(error) for each in filled for error in each.errors)
                 self._faults[model, name] = f"There is no “{name}”, and none can be made: {words}"
             else:

@@ -22,6 +22,7 @@ from opportune.admin.lists.parameters import known_parameters
 from opportune.admin.log import audit
 from opportune.admin.protocols import Pages, View
 from opportune.admin.sqladmin_adapter import slug_and_label
+from opportune.errors import FieldErrors
 from opportune.web.rendering.flash import flash
 
 MAX_ROWS_PER_ACTION = 5_000
@@ -138,7 +139,7 @@ def with_confirmation(act: Any, view: View) -> ActionEndpoint:
                 rows = await selected_rows(request, view, choice.pks[:MAX_NAMED_ROWS])
                 return await confirmation_page(request, view, choice, rows, title=label, question=question)
             answer: Response = await act(_with(request, choice.pks))
-        except ValidationRefused as refusal:
+        except FieldErrors as refusal:
             return redirect_with_error(request, view, str(refusal))
         if not audit.is_recorded(request):
             await _record(request, view, custom_action(slug), choice.pks)

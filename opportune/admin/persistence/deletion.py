@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_list
-from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import (
     Selection,
     confirmation_page,
@@ -22,6 +21,7 @@ from opportune.admin.lists.actions import (
 from opportune.admin.protocols import View
 from opportune.db.columns import title_of
 from opportune.db.deletion_impact import DeletionImpact, find_deletion_impact
+from opportune.errors import FieldErrors
 from opportune.runtime.counts import counted
 from opportune.web.rendering.flash import flash
 
@@ -32,7 +32,7 @@ async def delete_page(request: Request, view: View) -> Response:
         raise HTTPException(403)
     try:
         choice = await read_selection(request, view)
-    except ValidationRefused as refusal:
+    except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     if request.method == "POST" and choice.is_confirmed:
         return await _delete(request, view, choice)
@@ -49,7 +49,7 @@ async def delete_page(request: Request, view: View) -> Response:
 async def _delete(request: Request, view: View, choice: Selection) -> Response:
     try:
         await view.delete_rows(request, choice.pks)
-    except ValidationRefused as refusal:
+    except FieldErrors as refusal:
         return redirect_with_error(request, view, f"Nothing was deleted. {refusal}")
     flash(request, f"Deleted {counted(len(choice.pks), view.name, view.name_plural)}.")
     return RedirectResponse(list_url(request, view), 303)

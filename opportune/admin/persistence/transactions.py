@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.errors import translate_database_errors
 from opportune.admin.forms.inlines import INLINES_KEY, InlineTable, after_inlines, save_inlines
 from opportune.admin.forms.many_to_many import link_rows
 from opportune.admin.lists.actions import list_url, primary_key_in
@@ -23,6 +22,7 @@ from opportune.admin.persistence.loaded_rows import LoadedRowsMixin
 from opportune.admin.persistence.row_rules import RowRulesMixin
 from opportune.admin.protocols import Check
 from opportune.db.new_rows import number_new_rows
+from opportune.db.violations import translate_database_errors
 from opportune.web.rendering.flash import flash
 
 Act = Callable[[AsyncSession, Any], Awaitable[None]]
