@@ -1,4 +1,4 @@
-"""The base of every model's pages in the admin."""
+"""Base class for the admin pages of a model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -39,7 +39,7 @@ from opportune.fields.files import file_columns_of
 
 
 class AdminView(RowQueriesMixin):
-    """The pages of one model: list, details, form, deletion, export. It works with nothing but a model:
+    """Pages of one model: list, details, form, deletion, export. The model is the only required option:
 
         class BookAdmin(AdminView, model=Book):
             column_list = ["id", "title", "owner_id", "published_on"]
@@ -48,46 +48,46 @@ class AdminView(RowQueriesMixin):
             readonly_columns = ["owner_id", "created_at"]
             icon, category = "ti ti-book", "Books"
 
-    It stands in the module that the feature names: `Feature(admin="app.books.admin")`. All options of SQLAdmin's
-    ModelView hold, but:
+    The feature names its module: `Feature(admin="app.books.admin")`. All options of SQLAdmin's ModelView apply, with
+    these differences:
 
-    - What is left out is chosen by type: short columns are listed and sort, short texts are searched, and choices,
-      times, numbers and references are filters.
-    - Foreign keys are looked up while typing, and shown as what they point at. So are many-to-many relationships
-      (`Relationship(link_model=…)`); others are not in forms.
+    - Defaults depend on the type: short columns are listed and sortable, short texts are searched, and choices, times,
+      numbers and references are filters.
+    - Foreign keys and many-to-many relationships (`Relationship(link_model=…)`) are searched while the user types, and
+      shown with the titles of their rows. Forms have no other relationships.
     - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
     - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` asks for a line.
     - Fields with a type of `opportune.fields` bring their own: `Image`, `Slug`, `Markdown`, `Country` and so on.
     - Other files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("books")}`.
-    - Rows that point at a row are shown with it; `inlines` are edited with it.
-    - Forms obey the model's own rules, and what the database refuses becomes a sentence.
-    - Each change is one transaction, in which hooks run, and may raise `ValidationRefused`: `before_save`,
-      `after_save`, `before_delete`, `after_delete`.
-    - What `list_query` leaves out is not found by its number either, nor looked up, counted or changed.
-    - `crud = Books` has the rules on rows of that data layer hold here too.
+    - Rows that point at a row are shown below it. `inlines` are edited in its form.
+    - Forms apply the model's validators, and constraint violations become messages.
+    - Each change is one transaction with the hooks `before_save`, `after_save`, `before_delete` and `after_delete`,
+      which may raise `ValidationRefused`.
+    - Rows that `list_query` leaves out are not found by id, searched, counted or changed either.
+    - With `crud = Books`, the row rules of that data layer apply.
     """
 
     column_filters: ClassVar[Sequence[Any]] = ()
     """Names of columns, or filters of SQLAdmin."""
 
     readonly_columns: ClassVar[Sequence[Any]] = ("created_at", "updated_at")
-    """Shown beside the form; what somebody sends for them is not read."""
+    """Columns that the form shows as text and never reads."""
 
     readonly_after_create: ClassVar[Sequence[str]] = ()
-    """As those, but for a new row, which may choose."""
+    """Columns that are read-only once the row exists."""
 
     inlines: ClassVar[Sequence[Inline]] = ()
     """Rows of other models that are edited with this one."""
 
     prepopulated: ClassVar[Mapping[str, str]] = {}
-    """A slug and the column that it is made of while somebody types: `{"slug": "title"}`."""
+    """A slug and the column from which a script fills it: `{"slug": "title"}`."""
 
     has_history: ClassVar[bool] = True
-    """Whether there is a page that tells what was done to a row here."""
+    """Whether each row has a history page."""
 
     max_import_file_size = 1_000_000
     import_max_rows = 2_000
-    """Of a file, where a view says `can_import = True`: a new row each, all or none."""
+    """Maximum rows of an imported file, for views with `can_import = True`."""
 
     page_size = 25
     page_size_options: ClassVar[Sequence[int]] = [25, 50, 100]
@@ -134,15 +134,15 @@ class AdminView(RowQueriesMixin):
 
     @classmethod
     def option_faults(cls) -> Iterator[str]:
-        """A line for each name in the options that nothing has."""
+        """Yield a message for each unknown name in the options."""
         return option_faults(cls, AdminView)
 
     def name_of(self, wish: Any) -> str:
-        """A relationship to one row goes by the name of its column."""
+        """Return the column's name for a relationship to one row."""
         return column_of_relation(self.mapper, property_name(wish))
 
     def _is_shown(self, name: str) -> bool:
-        """Whether it is shown without being named: of relationships those alone that forms have a picker for."""
+        """Whether a name is shown by default: columns and the relationships that forms can edit."""
         return name in self.mapper.columns or name in many_to_many_of(self.mapper)
 
     def _texts(self) -> list[str]:
@@ -150,7 +150,7 @@ class AdminView(RowQueriesMixin):
         return [name for name in short if name not in self.files]
 
     def _filterable(self) -> list[str]:
-        """Columns whose values are few, or ask for a range. Not texts: these are searched."""
+        """Return the columns to filter by default. Texts are searched instead."""
         keys = {column.key for column in self.pk_columns}
         columns = [
             name
@@ -160,7 +160,7 @@ class AdminView(RowQueriesMixin):
         return [*columns, *self.many_to_many]
 
     def _sortable(self) -> Iterator[str]:
-        """By default each column of the list: one that points at a row also by what that row is called."""
+        """Yield the listed columns. Foreign keys are also sortable by the title of their row."""
         for name in self.list_names:
             if name in self.mapper.columns and is_json(self.mapper.columns[name]):
                 continue  # it has no order
@@ -168,7 +168,7 @@ class AdminView(RowQueriesMixin):
             yield from (each for each in dict.fromkeys((path, name)) if each and name in self.mapper.columns)
 
     def sort_path(self, name: str) -> str:
-        """What a click on the head of a column sorts by: its own, or what the row that it points at is called."""
+        """Return the path by which a column's header sorts: its own, or the title of the row it points at."""
         relation = relation_of_column(self.mapper, name) if name in self.mapper.columns else ""
         declared = [each for each in self.sort_names if each == name or (relation and each.startswith(f"{relation}."))]
         if declared or not relation:
@@ -178,7 +178,7 @@ class AdminView(RowQueriesMixin):
 
     def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         names = super().choose_names(defaults, include, exclude)
-        if include is None or include in ([], "__all__"):  # not named one by one: no relationship, which loads its rows
+        if include is None or include in ([], "__all__"):  # by default no relationships, which load rows
             names = sorted(filter(self._is_shown, names), key=lambda name: name not in self.mapper.columns)
         return [name for name in names if not is_secret(name)]
 
@@ -195,7 +195,7 @@ class AdminView(RowQueriesMixin):
         return [name for name in super().get_form_columns() if self._is_shown(name) and name not in fixed]
 
     def get_export_columns(self) -> list[str]:
-        """What the list shows; where there is an import, with the rest of what that reads."""
+        """Return the columns of the list, and also all columns that an import reads."""
         if self.column_export_list or self.column_export_exclude_list or not self.can_import:
             return super().get_export_columns()
         files = {*file_columns_of(self.model), *self.file_columns}
@@ -214,11 +214,11 @@ class AdminView(RowQueriesMixin):
     # Changing
 
     def readonly(self, request: Request, row: Any) -> Sequence[str]:
-        """Columns that this person may see and not change; `row` is None for a new one."""
+        """Return the columns that the user sees and may not change. `row` is None for a new row."""
         return () if row is None else self.readonly_after_create
 
     def fixed(self, request: Request, row: Any) -> list[str]:
-        """Columns that the form of this user leaves out: by `readonly`, and by the rules of `crud`."""
+        """Return the columns without a field for this user, by `readonly` and by the rules of `crud`."""
         return list(dict.fromkeys((*self.readonly(request, row), *self.locked_names)))
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
@@ -236,10 +236,10 @@ class AdminView(RowQueriesMixin):
         }
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
-        """What a form holds, as it is to be stored; `row` is None for a new one.
+        """Return the values of a form to store. `row` is None for a new row.
 
         Raises:
-            ValidationRefused: something is not valid. What belongs to fields stands beside them.
+            ValidationRefused: a value is not valid. The messages of fields are beside them.
         """
         if not form.validate():
             raise ValidationRefused(INVALID)
@@ -249,7 +249,7 @@ class AdminView(RowQueriesMixin):
             for name, value in self.site.plain_names(form.data, self.model).items()
         }
         linked = {name: values.pop(name) for name in self.many_to_many if name in values}
-        # A field that holds files by its type looks at what was sent, and takes what is stored.
+        # A field of a file type validates the upload, or the stored name.
         sent = {
             name: form[name].upload or form[name].data or "" for name in file_columns_of(self.model) if name in form
         }

@@ -1,4 +1,4 @@
-"""What fields that point at rows offer: those that whoever asks may see, by what they are called."""
+"""Choices of fields that point at rows, limited to the rows the user may choose."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,20 +18,20 @@ from opportune.web.forms.fields import RowChoices
 from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
 
 MAX_ROWS_OF_SELECT = 50
-"""Rows up to which all are offered at once, and how many are otherwise."""
+"""Rows up to which a select has all of them, and the number it has otherwise."""
 MAX_FOUND_ROWS = 20
 NOT_VISIBLE = "Number {} (you may not see it)"
 CHOOSE_ONE_FOUND = "Choose from those that were found, then save."
 
 AddUrl = Callable[[Crud[Any], type[Any]], str]
-"""The address of the form of a new row of another model; empty for who may not add one."""
+"""Return the address of the form of a new row, or nothing for users who may not add one."""
 
 
 _references: WeakKeyDictionary[type[BaseModel], Mapping[str, type[Any]]] = WeakKeyDictionary()
 
 
 def references_in(schema: type[BaseModel]) -> Mapping[str, type[Any]]:
-    """The fields of a schema that point at rows, and the models of these."""
+    """Return the fields of a schema that point at rows, with the models of the rows."""
     if schema not in _references:
         found = ((name, reference_of(info)) for name, info in schema.model_fields.items())
         _references[schema] = {name: reference.model for name, reference in found if reference}
@@ -41,20 +41,20 @@ def references_in(schema: type[BaseModel]) -> Mapping[str, type[Any]]:
 async def reference_choices(
     crud: Crud[Any], form: Form[Any], *, lookup_url: str = "", add_url: AddUrl | None = None, only: Sequence[str] = ()
 ) -> Choices:
-    """What the fields of a form offer that point at rows, for `form.offer`.
+    """Return the choices of a form's fields that point at rows, for `form.offer`.
 
     Args:
-        crud: As whom the rows are looked at.
-        lookup_url: An address that answers `find_rows` for the field `?name=` and the words `?term=`; without one the
-            first rows are all that is offered.
-        only: Fields, if not all are shown.
+        crud: The data layer with the user who chooses.
+        lookup_url: Address that returns `find_rows` for the field `?name=` and the words `?term=`. Without it the form
+            offers the first rows only.
+        only: Fields, if the page does not show all.
     """
     wanted = {name: model for name, model in references_in(form.model).items() if not only or name in only}
     return {name: await _offer(crud, form, name, model, lookup_url, add_url) for name, model in wanted.items()}
 
 
 async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[str, str]]:
-    """The first rows that have these words, as JSON for a field that asks while somebody types."""
+    """Return the first rows that match these words, for a field that searches while the user types."""
     texts = _searched(crud, model)
     found = (or_(false(), *(matches(text, pattern) for text in texts)) for pattern in patterns_of(term))
     names = await _names(crud, _choosable(crud, model).where(*found), MAX_FOUND_ROWS)

@@ -1,4 +1,4 @@
-"""The shape of a form: its groups of fields, what it leaves out for somebody, and what is filled in at first."""
+"""Groups of fields, fields that a user does not get, and prefilled values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,11 +9,11 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import FileField
 
 Fieldset = tuple[str, Sequence[str]]
-"""A title, and the columns below it."""
+"""A title and its columns."""
 
 
 def group_fields(fieldsets: Sequence[Fieldset], names: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """These names by fieldset, and without a title those that are in none."""
+    """Group names by fieldset. Those in none come last, without a title."""
     left = dict.fromkeys(names)
     groups = [(title, [name for name in wanted if name in left]) for title, wanted in fieldsets]
     taken = {name for _, group in groups for name in group}
@@ -22,13 +22,13 @@ def group_fields(fieldsets: Sequence[Fieldset], names: Iterable[str]) -> list[tu
 
 
 def without_fields(form: type[AdminForm], names: Iterable[str]) -> type[AdminForm]:
-    """The form without these fields: it neither shows nor reads them."""
+    """Return the form class without these fields."""
     hidden = {name: None for name in names if hasattr(form, name)}
     return type(form.__name__, (form,), hidden) if hidden else form
 
 
 def prefill(form: Form, asked: Mapping[str, str]) -> None:
-    """Begin with what an address says, such as `?event_id=3`."""
+    """Fill in fields from query parameters, such as `?event_id=3`."""
     for field in form:
         if field.name in asked and not isinstance(field, FileField):
             field.process(FormData([(field.name, asked[field.name])]), field.data)

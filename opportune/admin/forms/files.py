@@ -1,4 +1,4 @@
-"""Columns that hold the name of a stored file: fields that keep it, replace it and clear it."""
+"""Fields for columns with the name of a stored file, which can be replaced and removed."""
 
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -28,7 +28,7 @@ PICTURE = Markup('<a href="{address}"><img class="rounded stored" src="{address}
 
 
 class FileField(Field):  # type: ignore[misc]  # its base has no types
-    """Its data is the name that is stored: what somebody sends as a text is never taken for one."""
+    """A file field. Its data is the stored name, which no submitted text can change."""
 
     widget = FileInput()
     column: FileColumn
@@ -58,7 +58,7 @@ def file_field_for(column: FileColumn) -> type[FileField]:
 
 
 async def read_form_data(request: Request, fields: Mapping[str, int]) -> FormData:
-    """What a form sends: its texts, and files only in these fields (patterns, and how many there may be of each)."""
+    """Return the texts of a form, and its files in these fields only (patterns with their number)."""
     if not fields:
         return await read_form_texts(request)
     allow_files(request)
@@ -74,10 +74,10 @@ async def read_form_data(request: Request, fields: Mapping[str, int]) -> FormDat
 
 @asynccontextmanager
 async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -> AsyncIterator[None]:
-    """Keep the files of a form and put their names into `values`; they go again unless the block ends well.
+    """Store the files of a form and put their names into `values`. They are deleted if the block fails.
 
     Raises:
-        ValidationRefused: one cannot be kept.
+        ValidationRefused: a file cannot be stored.
     """
     async with deleted_unless_done(storage) as new:
         for field in form:
@@ -97,7 +97,7 @@ async def _keep(storage: Storage, field: FileField, upload: Upload) -> str:
 
 
 async def render_file(storage: Storage, column: FileColumn, name: str | None) -> Markup:
-    """A stored file for whoever may see the row: by an address that ends to work after some minutes."""
+    """Render a link to a stored file, or the image, with an address that expires after some minutes."""
     if not name:
         return EMPTY_CELL
     try:

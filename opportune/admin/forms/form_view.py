@@ -1,4 +1,4 @@
-"""The pages with a model's form: a new row, a change to one, and a new one that begins as a copy."""
+"""Pages with a model's form: a new row, an existing row, and a copy of a row."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -31,11 +31,11 @@ from opportune.web.rendering.flash import flash
 
 SAVE_AS_NEW = "Save as new"
 IN_DIALOG = "_dialog"
-"""What the address of a form says that stands in the dialog of another one, beside whose picker it was opened."""
+"""Query parameter of a form in a dialog, opened by the + beside a picker."""
 
 
 async def form_page(request: Request, view: View, row: Any) -> Response:
-    """The form, or where to go once what was sent is saved; `row` is None for a new one."""
+    """Show the form, or save it and redirect. `row` is None for a new row."""
     answer = await _answer(request, view, row)
     if IN_DIALOG in request.query_params:
         for name, value in security_headers(" 'unsafe-inline'", in_own_frames=True):
@@ -93,7 +93,7 @@ async def _save(request: Request, view: View, row: Any, form: AdminForm, tables:
 
 
 def _tell(request: Request, view: View, row: Any) -> None:
-    """Say that it was saved, with the way back to it."""
+    """Show a message that the row was saved, with a link to it."""
     address = ""
     if view.can_edit:
         address = str(view.url_of_row("edit", request, row))

@@ -1,4 +1,4 @@
-"""Rows of another model that are edited in the form of the row that they point at, and saved with it or not at all."""
+"""Rows of another model, edited in the form of the row they point at and saved in the same transaction."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,40 +21,40 @@ from opportune.db.violations import translate_database_errors
 from opportune.errors import FieldErrors
 
 MAX_INLINE_ROWS = 50
-"""Rows: whoever has more sees the newest below the form, and the rest in their list."""
+"""Maximum rows in a form. A parent with more has no inline table."""
 INLINES_KEY = "(inlines)"
-"""Where they are in what a form holds: no column is called so."""
+"""Key of the tables among the values of a form. No column has this name."""
 INVALID_ROWS = "Please correct the rows below."
 ROW_IS_GONE = "This row was deleted or moved meanwhile."
 
 
 @dataclass(frozen=True)
 class Inline:
-    """`inlines = (Inline(Seat, "event_id", ("name", "price")),)`. The model has a view, whose rules and rights hold."""
+    """`inlines = (Inline(Seat, "event_id", ("name", "price")),)`. The model's view has the rules and permissions."""
 
     model: type[Any]
     by: str
-    """The column that points at the row of the form."""
+    """Column that points at the row of the form."""
     columns: Sequence[str]
-    """What can be edited: all that a new row needs."""
+    """Columns to edit. A new row needs no others."""
     extra: int = 2
-    """Empty lines for new rows."""
+    """Number of empty lines for new rows."""
 
 
 @dataclass
 class InlineRow:
     row: Any
-    """None for a new one."""
+    """None for a new row."""
     form: AdminForm
     stored: Mapping[str, Any] = field(default_factory=dict)
-    """What the fields began with."""
+    """Initial values of the fields."""
     is_sent: bool = False
-    """Not where the page that was sent had no such row."""
+    """Whether the submitted page had this row."""
     is_deleted: bool = False
     values: dict[str, Any] = field(default_factory=dict)
-    """What is to be stored, if anything is."""
+    """Values to store."""
     written: Any = None
-    """The row that was added, changed or deleted, if one was."""
+    """The row that was added, changed or deleted."""
     error: str = ""
 
     @property
@@ -63,7 +63,7 @@ class InlineRow:
 
     @property
     def is_blank(self) -> bool:
-        """Whether it is one for a new row, and nobody has written anything into it."""
+        """Whether it is a line for a new row that the user has left empty."""
         has_upload = any(isinstance(each, FileField) and each.upload for each in self.form)
         return self.row is None and not has_upload and _texts(self.form) == _texts(type(self.form)())
 
@@ -73,7 +73,7 @@ class InlineRow:
 
 @dataclass
 class InlineTable:
-    """The lines of one kind below a form."""
+    """Lines for the rows of one model below a form."""
 
     inline: Inline
     view: View
@@ -89,7 +89,7 @@ class InlineTable:
         return self.view.name_of(self.inline.by)
 
     def clean(self) -> bool:
-        """Find out what is to be stored. Whether all of it may be."""
+        """Validate all lines and set their values. Return whether all are valid."""
         for line in self.lines:
             try:
                 line.values = self._changed(line) if line.is_sent and not line.is_deleted and not line.is_blank else {}
@@ -109,7 +109,7 @@ def inline_columns(inline: Inline, view: View) -> Sequence[str]:
 
 
 def inline_file_fields(parent: View) -> dict[str, int]:
-    """Patterns of the names of fields for files, and how many of each a form may have."""
+    """Return patterns of the names of file fields, with the number that a form may have."""
     views = [(inline, parent.site.view_for_model(inline.model)) for inline in parent.inlines]
     return {
         rf"{re.escape(view.identity)}-[\w;]+-{re.escape(name)}": MAX_INLINE_ROWS + inline.extra
@@ -122,7 +122,7 @@ def inline_file_fields(parent: View) -> dict[str, int]:
 async def inline_tables(
     request: Request, parent: View, row: Any, sent: FormData | None = None
 ) -> Sequence[InlineTable]:
-    """Those that this person may edit, as they are or with what was sent for them; `row` is None for a new one."""
+    """Return the tables that the user may edit, filled from the database or the form. `row` is None for a new row."""
     views = [(inline, parent.site.view_for_model(inline.model)) for inline in parent.inlines]
     editable = [(inline, view) for inline, view in views if _may_edit(request, inline, view)]
     tables = [await _table(request, inline, view, row, sent) for inline, view in editable]
@@ -161,7 +161,7 @@ async def _rows(request: Request, inline: Inline, view: Any, parent: Any) -> lis
 
 
 async def _remember(request: Request, inline: Inline, view: Any, rows: Sequence[Any]) -> None:
-    """Read what all rows point at in one query for each column, and not in one for each row."""
+    """Load the targets of all rows in one query per column, not per row."""
     for name in inline_columns(inline, view):
         if name in view.references:
             numbers = {getattr(row, name) for row in rows} - {None}
@@ -179,7 +179,7 @@ async def _line(
     form_class = without_fields(kind, {*others, *view.fixed(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)
-    # Nothing at all where the page that was sent had no such row: its switches would count as turned off.
+    # Checkboxes of a row that the submitted page did not have would count as unchecked.
     is_sent = sent is not None and any(name.startswith(prefix) for name in sent)
     form = form_class(sent if is_sent else None, data=initial, prefix=prefix)
     is_deleted = row is not None and sent is not None and f"{prefix}delete" in sent
@@ -195,15 +195,15 @@ def _texts(form: AdminForm) -> dict[str, Any]:
 
 
 def validate_inlines(tables: Iterable[InlineTable]) -> bool:
-    """Look at every line, so that all that is wrong is told at once."""
+    """Validate every line, so that the page shows all errors."""
     return not [table for table in tables if not table.clean()]
 
 
 async def save_inlines(session: AsyncSession, request: Request, parent: Any, tables: Iterable[InlineTable]) -> None:
-    """In the transaction of the row that they point at.
+    """Save the lines in the transaction of the parent row.
 
     Raises:
-        ValidationRefused: a line says why.
+        ValidationRefused: a line has the message.
     """
     for table in tables:
         for line in table.lines:
@@ -236,7 +236,7 @@ async def _save(session: AsyncSession, request: Request, parent: Any, table: Inl
 
 
 async def after_inlines(request: Request, tables: Iterable[InlineTable]) -> None:
-    """Call SQLAdmin's own hooks for when the transaction is over."""
+    """Call SQLAdmin's hooks that run after the commit."""
     for table in tables:
         for line in table.lines:
             if line.written is not None and line.is_deleted:

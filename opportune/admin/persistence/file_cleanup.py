@@ -1,4 +1,4 @@
-"""Stored files that columns name: deleted once no row names them any more."""
+"""Deletion of stored files that no column refers to."""
 
 from collections.abc import Collection
 from typing import Any
@@ -10,6 +10,6 @@ from opportune.jobs.stored_files import delete_files
 
 
 def defer_file_deletion(session: AsyncSession, row: Any, columns: Collection[str]) -> None:
-    """Queue the deletion of what these columns of a locked row name: with the change that takes the names away."""
+    """Queue the deletion of the files of these columns, in the transaction that changes the row."""
     if names := [name for column in columns if (name := getattr(row, column))]:
         defer(session, delete_files(names))

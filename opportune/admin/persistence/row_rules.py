@@ -24,7 +24,7 @@ class RowRulesMixin(AdapterView):
         return rows.where(crud.readable()) if (crud := self._obeyed(request)) else rows
 
     def writable(self, request: Request) -> list[ColumnElement[bool]]:
-        """What is asked of rows that are to be changed or deleted."""
+        """Return the conditions for rows that the user changes or deletes."""
         return [crud.writable()] if (crud := self._obeyed(request)) else []
 
     # Fields
@@ -111,4 +111,4 @@ class RowRulesMixin(AdapterView):
         user: User = request.state.user
         if self.crud is None or user.is_superuser:
             return None
-        return self.crud(cast("AsyncSession", None), user, request.state.grants)  # whose rules ask no database
+        return self.crud(cast("AsyncSession", None), user, request.state.grants)  # its rules use no session
