@@ -68,7 +68,7 @@ def read_secret(name: str) -> dict[str, Any]:
 
 def _fetch(name: str) -> object:
     try:
-        from botocore import exceptions as boto  # noqa: PLC0415 - optional
+        from botocore import exceptions as boto
 
         with closing(_client(name)) as client:
             return client.get_secret_value(SecretId=name).get("SecretString")
@@ -80,8 +80,8 @@ def _fetch(name: str) -> object:
 
 def _client(name: str) -> Any:
     """Region, credentials and AWS_ENDPOINT_URL are found by boto3's own rules, and bounded in time."""
-    from boto3 import Session  # noqa: PLC0415 - optional
-    from botocore.config import Config  # noqa: PLC0415 - optional
+    from boto3 import Session
+    from botocore.config import Config
 
     session = Session()
     # An ARN tells its region; Lambda and ECS tell theirs by a name that boto3 does not read.
@@ -92,7 +92,7 @@ def _client(name: str) -> Any:
 
 def _reason(error: Exception) -> str:
     """In words of ours: those of boto3 hold account numbers, addresses and file names."""
-    from botocore import exceptions as boto  # noqa: PLC0415 - optional
+    from botocore import exceptions as boto
 
     kind = type(error).__name__
     match error:

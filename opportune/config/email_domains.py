@@ -8,7 +8,7 @@ DEVELOPMENT_DOMAINS = {"test", "localhost"}
 
 def accept_development_domains(value: object) -> object:
     """Return the value; the validator after this one accepts these domains unless this is production."""
-    import email_validator  # noqa: PLC0415 - takes long to import
+    import email_validator
 
     accepted = set() if get_settings().is_production else DEVELOPMENT_DOMAINS
     refused = email_validator.SPECIAL_USE_DOMAIN_NAMES  # its documentation has programs change this list

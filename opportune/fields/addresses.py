@@ -56,7 +56,7 @@ def national(country: str) -> Callable[[str], str]:
 def _phone(text: str, country: str | None = None) -> str:
     if not text:
         return text
-    import phonenumbers  # noqa: PLC0415 - its ranges of numbers are large, and most sites ask for none
+    import phonenumbers
 
     try:
         number = phonenumbers.parse(text, country)
@@ -70,7 +70,7 @@ def _phone(text: str, country: str | None = None) -> str:
 @cache
 def countries() -> Mapping[str, str]:
     """English names of countries by their codes of two letters, in the order of the names."""
-    import iso3166  # noqa: PLC0415 - only who asks for a country needs the names
+    import iso3166
 
     names = {country.alpha2: country.apolitical_name for country in iso3166.countries}
     return dict(sorted(names.items(), key=lambda item: item[1]))

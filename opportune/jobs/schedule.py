@@ -24,7 +24,7 @@ def next_run_time(schedule: str, after: datetime) -> datetime:
     Raises:
         OperatorError: it is no such expression.
     """
-    from cronsim import CronSim, CronSimError  # noqa: PLC0415 - for sites with a schedule
+    from cronsim import CronSim, CronSimError
 
     try:
         return next(CronSim(NICKNAMES.get(schedule.strip().lower(), schedule), after.astimezone(UTC)))

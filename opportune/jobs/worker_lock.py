@@ -84,7 +84,7 @@ def _locked(path: Path, flags: int = 0) -> int | None:
     """Open and lock a file; None if another process has locked it."""
     if sys.platform == "win32":
         raise OSError("Windows has no such locks")
-    import fcntl  # noqa: PLC0415 - Windows has no such module
+    import fcntl
 
     descriptor = os.open(path, os.O_RDWR | flags, 0o600)
     try:

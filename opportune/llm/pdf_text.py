@@ -25,8 +25,8 @@ def main() -> None:
     bound_resources()
     logging.disable()  # of what is odd in a file there is no end
     sys.setrecursionlimit(500)
-    from pypdf import PdfReader  # noqa: PLC0415 - within the bounds
-    from pypdf.errors import PyPdfError  # noqa: PLC0415
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
 
     left = MAX_LENGTH
     try:
@@ -51,7 +51,7 @@ def bound_resources() -> None:
     """Take no more than that of the machine, and go before the site where it has too little; not so on Windows."""
     if sys.platform == "win32":
         return
-    import resource  # noqa: PLC0415 - is not everywhere
+    import resource
 
     for kind, most in ((resource.RLIMIT_AS, MAX_MEMORY_BYTES), (resource.RLIMIT_CPU, MAX_CPU_SECONDS)):
         with suppress(ValueError, OSError):  # macOS knows no bound of memory

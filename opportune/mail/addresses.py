@@ -35,7 +35,7 @@ def parse_recipient(text: str) -> Address:
     Raises:
         InvalidEmailError: it is no address that mail can reach.
     """
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - takes long to import
+    from email_validator import EmailNotValidError, validate_email
 
     name, email = _parts("address", text)
     accept_development_domains(email)

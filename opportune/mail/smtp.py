@@ -61,7 +61,7 @@ class SMTPTransport(Transport):
     @asynccontextmanager
     async def _connected(self, local_hostname: str) -> AsyncIterator["SMTP"]:
         """A client that the server has let in; what it or the network says in the meantime is a DeliveryError."""
-        import aiosmtplib  # noqa: PLC0415 - for those who send by SMTP, when they do
+        import aiosmtplib
 
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), self._client(local_hostname) as client:
@@ -88,7 +88,7 @@ class SMTPTransport(Transport):
         return f". Many hosts shut port {self.port}: try port {OPEN_PORT}, or mail over HTTPS (docs/mail.md)"
 
     def _client(self, local_hostname: str) -> "SMTP":
-        from aiosmtplib import SMTP  # noqa: PLC0415 - as above
+        from aiosmtplib import SMTP
 
         return SMTP(
             hostname=self.host,
@@ -103,7 +103,7 @@ class SMTPTransport(Transport):
 
     def _answered(self, error: "SMTPResponseException") -> DeliveryError:
         """What it means that the server said no. What it says to a password stays out: some repeat it."""
-        from aiosmtplib import SMTPAuthenticationError  # noqa: PLC0415 - as above
+        from aiosmtplib import SMTPAuthenticationError
 
         if isinstance(error, SMTPAuthenticationError):  # the e-mails can wait for somebody who puts that right
             return self._fault(DeliveryError, f"does not accept the user and password of MAIL_URL ({error.code})")

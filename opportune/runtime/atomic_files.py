@@ -148,7 +148,7 @@ def _lock(file: BinaryIO) -> bool:
     """Lock the file until it is closed; false if another process has."""
     if sys.platform == "win32":  # which removes no file that is open
         return True
-    import fcntl  # noqa: PLC0415 - Windows has no such module
+    import fcntl
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

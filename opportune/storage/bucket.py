@@ -74,7 +74,7 @@ class BucketStorage(Storage):
         """URL of the service itself. That cannot sign a name for keeping the file: such an address is one of ours."""
         if download_as or not is_name(name):
             return self._signer.sign_url(name, seconds, download_as)
-        from obstore import sign_async  # noqa: PLC0415 - see _opened
+        from obstore import sign_async
 
         async with self._answering() as store:
             return await sign_async(store, "GET", name, timedelta(seconds=seconds))
@@ -90,7 +90,7 @@ class BucketStorage(Storage):
     @asynccontextmanager
     async def _answering(self, level: int = logging.ERROR) -> "AsyncIterator[S3Store]":
         """The client, for one operation. Raises StorageError; FileNotFoundError where bucket or file are not there."""
-        from obstore.exceptions import BaseError  # noqa: PLC0415 - see _opened
+        from obstore.exceptions import BaseError
 
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -109,7 +109,7 @@ class BucketStorage(Storage):
 
 def open_bucket(bucket: Bucket, response_timeout: timedelta, retry_timeout: timedelta) -> "S3Store":
     """A client of the bucket. Nothing is asked yet."""
-    from obstore.store import S3Store  # noqa: PLC0415 - large, and most processes store nothing
+    from obstore.store import S3Store
 
     config: S3Config = {"endpoint": bucket.origin, "region": bucket.region}
     if bucket.key:

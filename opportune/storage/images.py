@@ -89,7 +89,7 @@ def _check(content: bytes) -> str:
 
 
 def _shrink(content: bytes, largest: int, kind: str) -> bytes:
-    from PIL import Image, ImageOps  # noqa: PLC0415 - only who shows pictures needs it
+    from PIL import Image, ImageOps
 
     with _opened(content) as image:
         _draw(image, largest)
@@ -107,7 +107,7 @@ def _shrink(content: bytes, largest: int, kind: str) -> bytes:
 @contextmanager
 def _opened(content: bytes) -> "Iterator[Image.Image]":
     """A picture of which only the header has been read."""
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only who shows pictures needs it
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(BytesIO(content), formats=["JPEG", "PNG", "WEBP", "GIF"]) as image:
@@ -145,7 +145,7 @@ def _in_usual_mode(image: "Image.Image") -> "Image.Image":
 
 def _in_srgb(image: "Image.Image") -> "Image.Image":
     """In the colours that every screen takes it to be in."""
-    from PIL import ImageCms  # noqa: PLC0415 - only who shows pictures needs it
+    from PIL import ImageCms
 
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
     if profile := image.info.get("icc_profile"):

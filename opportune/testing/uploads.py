@@ -6,7 +6,7 @@ from typing import Any
 
 def picture(size: tuple[int, int] = (40, 30), kind: str = "PNG", colour: str = "teal", **options: Any) -> bytes:
     """A real picture of one colour; `options` are those of Pillow for the format."""
-    from PIL import Image  # noqa: PLC0415 - most tests upload none
+    from PIL import Image
 
     target = BytesIO()
     Image.new("RGB", size, colour).save(target, kind, **options)

@@ -44,7 +44,7 @@ class PendingSetup:
     @property
     def picture(self) -> str:
         """The QR code as a data URI."""
-        import segno  # noqa: PLC0415 - 3 MB, for few requests
+        import segno
 
         return segno.make(self.uri, micro=False).svg_data_uri(scale=5, light="#fff", svgclass=None, lineclass=None)
 

@@ -103,7 +103,7 @@ async def ask_to_create(
     """Return the question for a new discoverable passkey, on a device without a passkey of this user."""
 
     def options() -> dict[str, Any]:
-        import webauthn.helpers.structs  # noqa: PLC0415 - takes 0.2 s and 15 MB
+        import webauthn.helpers.structs
 
         required = webauthn.helpers.structs.ResidentKeyRequirement.REQUIRED
         selection = webauthn.helpers.structs.AuthenticatorSelectionCriteria(resident_key=required)
@@ -129,7 +129,7 @@ async def ask_to_show(
     """Return the question for one of these passkeys, or for any passkey of this site."""
 
     def options() -> dict[str, Any]:
-        import webauthn.helpers.structs  # noqa: PLC0415 - takes 0.2 s and 15 MB
+        import webauthn.helpers.structs
 
         verification = webauthn.helpers.structs.UserVerificationRequirement
         created = webauthn.generate_authentication_options(
@@ -177,7 +177,7 @@ async def verify_created(site: RelyingParty, ceremony: Ceremony, credential: dic
     """Verify a new passkey. Raises PasskeyRefused."""
 
     def verify() -> "VerifiedRegistration":
-        import webauthn  # noqa: PLC0415 - takes 0.2 s and 15 MB
+        import webauthn
 
         return webauthn.verify_registration_response(
             credential=credential,
@@ -198,7 +198,7 @@ async def verify_shown(
     """Verify the signature of this passkey. Raises PasskeyRefused."""
 
     def verify() -> "VerifiedAuthentication":
-        import webauthn  # noqa: PLC0415 - takes 0.2 s and 15 MB
+        import webauthn
 
         return webauthn.verify_authentication_response(
             credential=credential,

@@ -188,7 +188,7 @@ def allow_open_files(connections: int) -> None:
     """Ask for as many open files as that takes: by default a process may have 1024, however many it is allowed."""
     if sys.platform == "win32":
         return
-    import resource  # noqa: PLC0415 - not there on Windows
+    import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + MAX_WAITING_CONNECTIONS + RESERVED_OPEN_FILES

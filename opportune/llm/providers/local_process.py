@@ -168,7 +168,7 @@ def _try_lock(path: Path) -> IO[str] | None:
     """The file, locked until it is closed; None while another process has it, or as one removes it."""
     if sys.platform == "win32":
         raise NotImplementedError
-    import fcntl  # noqa: PLC0415 - Windows has no such module
+    import fcntl
 
     make_private_folder(path.parent)
     with suppress(FileNotFoundError, BlockingIOError), ExitStack() as stack:

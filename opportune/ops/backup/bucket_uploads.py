@@ -27,7 +27,7 @@ def add_bucket_uploads(writer: ArchiveWriter, bucket: Bucket) -> None:
     Raises:
         OperatorError: the bucket does not answer.
     """
-    from obstore import open_reader  # noqa: PLC0415 - large, and for sites with a bucket
+    from obstore import open_reader
 
     with _answering(bucket) as client, work("Packing uploads", unit="files") as progress:
         for name in _names(client):
@@ -42,7 +42,7 @@ def put_missing(archive: Archive, bucket: Bucket) -> None:
     Raises:
         OperatorError: the bucket does not answer.
     """
-    from obstore import put  # noqa: PLC0415 - as above
+    from obstore import put
 
     with _answering(bucket) as client:
         there = set(_names(client))
@@ -61,7 +61,7 @@ def _names(client: "S3Store") -> Iterable[str]:
 
 @contextmanager
 def _answering(bucket: Bucket) -> "Iterator[S3Store]":
-    from obstore.exceptions import BaseError  # noqa: PLC0415 - as above
+    from obstore.exceptions import BaseError
 
     try:
         yield open_bucket(bucket, TIMEOUT, TIMEOUT)

@@ -141,7 +141,7 @@ def _refuse_locked(path: Path) -> None:
     """What SQLite cannot tell of a damaged file: whether anybody has it open."""
     if sys.platform == "win32":
         return
-    import fcntl  # noqa: PLC0415 - Windows has no such module
+    import fcntl
 
     with path.open("r+b") as file:
         try:

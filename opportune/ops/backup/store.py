@@ -102,7 +102,7 @@ class BackupStore:
 
     def write(self, name: str, content: Callable[[Sink], object]) -> Written:
         """Store what `content` writes; there is nothing by that name until all of it is there."""
-        from obstore import open_writer  # noqa: PLC0415 - large, and most processes have no use for it
+        from obstore import open_writer
 
         try:
             with self._answering() as client:
@@ -157,7 +157,7 @@ class BackupStore:
 
     def _parts(self, name: str) -> Iterator[bytes]:
         """Each by a request of its own: one for all of it would be cut after a while."""
-        from obstore import open_reader  # noqa: PLC0415 - as in `write`
+        from obstore import open_reader
 
         with self._answering() as client:
             reader = open_reader(client, name, buffer_size=PART_BYTES)
@@ -166,7 +166,7 @@ class BackupStore:
 
     @contextmanager
     def _answering(self) -> "Iterator[LocalStore | S3Store]":
-        from obstore.exceptions import BaseError  # noqa: PLC0415 - as in `write`
+        from obstore.exceptions import BaseError
 
         try:
             yield self._opened()
@@ -179,7 +179,7 @@ class BackupStore:
             if isinstance(self.place, Bucket):
                 self._client = open_bucket(self.place, RESPONSE_TIMEOUT, RETRY_TIMEOUT)
             else:
-                from obstore.store import LocalStore  # noqa: PLC0415 - as in `write`
+                from obstore.store import LocalStore
 
                 self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._client = LocalStore(self.place)

@@ -56,10 +56,10 @@ def start_sentry(settings: Settings) -> None:
         SettingsError: it is not installed, or SENTRY_DSN is none.
     """
     try:
-        import sentry_sdk  # noqa: PLC0415 - for sites that have it
-        from sentry_sdk.integrations.atexit import AtexitIntegration  # noqa: PLC0415 - as above
-        from sentry_sdk.integrations.dedupe import DedupeIntegration  # noqa: PLC0415 - as above
-        from sentry_sdk.integrations.logging import LoggingIntegration, ignore_logger  # noqa: PLC0415 - as above
+        import sentry_sdk
+        from sentry_sdk.integrations.atexit import AtexitIntegration
+        from sentry_sdk.integrations.dedupe import DedupeIntegration
+        from sentry_sdk.integrations.logging import LoggingIntegration, ignore_logger
     except ModuleNotFoundError:
         raise SettingsError(f"SENTRY_DSN needs Sentry's SDK. Install it: {INSTALL_TELEMETRY}") from None
     if sentry_sdk.is_initialized():
@@ -118,7 +118,7 @@ def without_private(words: str) -> str:
 @contextmanager
 def reporting() -> Iterator[None]:
     """Report what ends the block: the start of a site, a command. What its operator can mend is none of it."""
-    import sentry_sdk  # noqa: PLC0415 - as above
+    import sentry_sdk
 
     try:
         yield
@@ -130,7 +130,7 @@ def reporting() -> Iterator[None]:
 
 async def flush() -> None:
     """Send what is left, as far as the host gives time for it."""
-    import sentry_sdk  # noqa: PLC0415 - as above
+    import sentry_sdk
 
     seconds = min(MAX_FLUSH_SECONDS, shutdown_seconds() / 3)
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -148,7 +148,7 @@ async def flush() -> None:
 
 def report_command(error: Exception, settings: Settings) -> None:
     """Report what has ended a command, before its process does."""
-    import sentry_sdk  # noqa: PLC0415 - as above
+    import sentry_sdk
 
     start_sentry(settings)
     sentry_sdk.capture_exception(error)

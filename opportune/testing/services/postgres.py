@@ -177,7 +177,7 @@ def _account() -> dict[str, Any]:
     """Who runs the server, for `subprocess`: PostgreSQL refuses to run as root."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return {}
-    import pwd  # noqa: PLC0415 - Windows has no such module
+    import pwd
 
     return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
 

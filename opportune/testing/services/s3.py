@@ -13,7 +13,7 @@ BUCKET = "opportune"
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """Its host and port, with one bucket there."""
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - takes half a second
+    from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)

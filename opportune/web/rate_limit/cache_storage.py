@@ -70,8 +70,8 @@ class CacheStorage:
         async with self._opening:
             if not self._limiters:
                 await asyncio.to_thread(self._open)
-        from limits import RateLimitItemPerSecond  # noqa: PLC0415 - 0.1 s, for the first one who is counted
-        from limits.errors import StorageError  # noqa: PLC0415 - as above
+        from limits import RateLimitItemPerSecond
+        from limits.errors import StorageError
 
         # Not the address itself: Redis is no place for people's data.
         key = hit.rate_limit.action, hashlib.sha256(hit.who.encode(errors="replace")).hexdigest()[:32]
@@ -86,8 +86,8 @@ class CacheStorage:
         return await work(memory, item, key)
 
     def _open(self) -> None:
-        from limits.aio.storage import MemoryStorage, RedisStorage  # noqa: PLC0415 - 0.1 s: see above
-        from limits.aio.strategies import FixedWindowRateLimiter  # noqa: PLC0415 - as above
+        from limits.aio.storage import MemoryStorage, RedisStorage
+        from limits.aio.strategies import FixedWindowRateLimiter
 
         self._memory = MemoryStorage()
         storages: list[MemoryStorage | RedisStorage] = [self._memory]

@@ -136,6 +136,6 @@ def _class_of(token: Any) -> str:
 
 @cache
 def _lexer(name: str) -> "Lexer":
-    from pygments.lexers import get_lexer_by_name  # noqa: PLC0415 - takes long, and few pages need it
+    from pygments.lexers import get_lexer_by_name
 
     return get_lexer_by_name(name)

@@ -102,6 +102,6 @@ def _parents() -> Iterator[Path]:
 
 def _limit_data(pid: int, size_bytes: int) -> None:
     if sys.platform == "linux":
-        import resource  # noqa: PLC0415 - not there on Windows
+        import resource
 
         resource.prlimit(pid, resource.RLIMIT_DATA, (size_bytes, size_bytes))

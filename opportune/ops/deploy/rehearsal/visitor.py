@@ -196,7 +196,7 @@ class Visitor:
 
 def picture() -> bytes:
     """A small red PNG."""
-    from PIL import Image  # noqa: PLC0415 - takes a while
+    from PIL import Image
 
     content = BytesIO()
     Image.new("RGB", (64, 64), "red").save(content, "PNG")
