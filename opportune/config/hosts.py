@@ -4,6 +4,7 @@ A field that a host does not publish has the value of our caution, and a comment
 """
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -272,8 +273,6 @@ def shutdown_seconds() -> float:
 
 def _is_kept(folder: Path) -> bool:
     """Whether a volume is mounted there: the disk that the container itself is on goes with the container."""
-    import tempfile  # noqa: PLC0415 - for those who write files on a host
-
     there = next(path for path in (folder, *folder.parents) if path.exists())
     temporary = there.is_relative_to(Path(tempfile.gettempdir()).resolve())
     return not temporary and there.stat().st_dev != Path("/").stat().st_dev

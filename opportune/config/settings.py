@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pydantic_settings
 from pydantic import Field, PrivateAttr, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
@@ -355,8 +357,6 @@ class Settings(BaseSettings):
     def _is_a_zone(cls, value: str) -> str:
         if value == "UTC":  # the zones of others are files
             return value
-        from zoneinfo import ZoneInfo  # noqa: PLC0415 - as just said
-
         try:
             return str(ZoneInfo(value))
         except (LookupError, OSError, ValueError):
@@ -378,8 +378,6 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _are_addresses(cls, value: str) -> str:
-        from ipaddress import ip_network  # noqa: PLC0415 - for sites behind a proxy, whose server has it
-
         try:
             for name in filter(None, map(str.strip, value.split(","))):
                 if name != "*":

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from itsdangerous import URLSafeTimedSerializer
 
 from opportune.config.settings import Settings
@@ -38,8 +39,6 @@ def seal(settings: Settings, purpose: str, text: str) -> str:
 
 def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = None) -> str | None:
     """What was sealed for this purpose, at most so many seconds ago; None if it was not."""
-    from cryptography.fernet import InvalidToken  # noqa: PLC0415 - see `_box`
-
     try:
         return _box(settings, purpose).decrypt(sealed.encode(errors="replace"), seconds).decode()
     except InvalidToken:
@@ -47,7 +46,5 @@ def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = 
 
 
 def _box(settings: Settings, purpose: str) -> "MultiFernet":
-    from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415 - most starts seal nothing
-
     keys = [bytes.fromhex(key) for key in derived_keys(settings, f"sealed: {purpose}")]
     return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])

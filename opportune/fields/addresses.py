@@ -6,6 +6,7 @@ from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import iso3166
 from pydantic import AfterValidator, BeforeValidator, EmailStr
 from sqlalchemy import String
 
@@ -70,8 +71,6 @@ def _phone(text: str, country: str | None = None) -> str:
 @cache
 def countries() -> Mapping[str, str]:
     """English names of countries by their codes of two letters, in the order of the names."""
-    import iso3166
-
     names = {country.alpha2: country.apolitical_name for country in iso3166.countries}
     return dict(sorted(names.items(), key=lambda item: item[1]))
 

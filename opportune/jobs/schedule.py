@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from cronsim import CronSim, CronSimError
+
 from opportune.errors import OperatorError
 
 SCHEDULE_KEY = "schedule:"
@@ -24,8 +26,6 @@ def next_run_time(schedule: str, after: datetime) -> datetime:
     Raises:
         OperatorError: it is no such expression.
     """
-    from cronsim import CronSim, CronSimError
-
     try:
         return next(CronSim(NICKNAMES.get(schedule.strip().lower(), schedule), after.astimezone(UTC)))
     except CronSimError as error:

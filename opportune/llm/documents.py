@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
@@ -95,8 +96,6 @@ def _cut(filename: str, text: str) -> Attachment:
 @cache
 def _reader() -> "ThreadPoolExecutor":
     """One document at a time: each may take a core, and much memory."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only who takes documents needs it
-
     return ThreadPoolExecutor(1, "documents")
 
 

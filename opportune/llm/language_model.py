@@ -34,6 +34,7 @@ from opportune.llm.providers.provider import (
     ToolSchema,
     without_pictures,
 )
+from opportune.llm.structured import parse
 from opportune.runtime.observers import observers
 
 M = TypeVar("M", bound=BaseModel)
@@ -227,8 +228,6 @@ class LanguageModel:
         Raises:
             LLMError: as `complete`; or with the code "malformed", it was nonsense each time.
         """
-        from opportune.llm.structured import parse  # noqa: PLC0415 - most sites never ask for data
-
         return await parse(self.complete, messages_of(prompt, system), into, attempts)
 
     def stream(

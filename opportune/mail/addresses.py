@@ -7,10 +7,12 @@ from email.headerregistry import Address
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from email_validator import EmailNotValidError, validate_email
+
 from opportune.config.email_domains import accept_development_domains
 from opportune.config.settings import Settings
+from opportune.config.site_url import site_url
 from opportune.errors import OperatorError
-from opportune.mail.email import site_url
 from opportune.mail.errors import InvalidEmailError
 
 WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
@@ -35,8 +37,6 @@ def parse_recipient(text: str) -> Address:
     Raises:
         InvalidEmailError: it is no address that mail can reach.
     """
-    from email_validator import EmailNotValidError, validate_email
-
     name, email = _parts("address", text)
     accept_development_domains(email)
     try:

@@ -8,7 +8,8 @@ from opportune.errors import OperatorError
 from opportune.feature import Finding
 from opportune.mail.addresses import parse_recipient
 from opportune.mail.errors import InvalidEmailError
-from opportune.mail.transport import ConsoleTransport, transport_for
+from opportune.mail.factory import transport_for
+from opportune.mail.transport import ConsoleTransport
 
 
 def check_admin_email(settings: Settings) -> Iterator[Finding]:

@@ -8,10 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
+from opportune.mail import mailbox
+from opportune.mail.addresses import sender_address
 from opportune.mail.email import EmailMessage
 from opportune.mail.errors import DeliveryError, InvalidEmailError, PermanentDeliveryError
+from opportune.mail.factory import transport_for
+from opportune.mail.mime import mime_message
 from opportune.mail.outage import SEND_EMAIL, report_outage
-from opportune.mail.transport import transport_for
 
 MAX_ATTEMPTS = 35
 """Attempts in 25 hours: after 5 seconds, then twice as long each time, from the eleventh wait on after an hour."""
@@ -51,10 +54,6 @@ async def send_email(settings: Settings, email: EmailMessage) -> None:
         OperatorError: MAIL_URL or MAIL_FROM cannot be understood.
     """
     # Python's own knowledge of mail takes a while to load, and most starts send none.
-    from opportune.mail import mailbox  # noqa: PLC0415 - as just said
-    from opportune.mail.addresses import sender_address  # noqa: PLC0415 - as above
-    from opportune.mail.mime import mime_message  # noqa: PLC0415 - as above
-
     transport = transport_for(settings)
     message = mime_message(email, sender_address(settings))
     await transport.send(message)

@@ -9,7 +9,9 @@ from typing import Any
 from urllib.parse import urljoin
 
 from opportune.config.settings import Settings
+from opportune.config.site_url import site_url
 from opportune.db.model import utc_now
+from opportune.mail.addresses import parse_recipient, sender_address, single_line
 from opportune.mail.templates import render
 from opportune.web.time_zone import current_zone, site_zone
 
@@ -40,8 +42,6 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
         InvalidEmailError: the address is none, or it or the subject has more than one line.
     """
     # Python's own knowledge of mail takes a while to load, and most starts write no e-mail.
-    from opportune.mail.addresses import parse_recipient, sender_address, single_line  # noqa: PLC0415 - as just said
-
     parse_recipient(to)
     own = {"absolute_url": lambda path: urljoin(site_url(settings), path), "site_name": settings.site_name}
     given = {**own, **context}
@@ -53,13 +53,3 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
         current_zone.reset(zone)
     number = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # e-mails of one second stay in their order
     return EmailMessage(to, subject, text, html, message_id=f"<{number}@{sender_address(settings).domain}>")
-
-
-def site_url(settings: Settings) -> str:
-    """The public URL of the site. What a request calls the site does not count: strangers could lead to theirs."""
-    if settings.base_url:
-        return settings.base_url
-    named = [name for name in settings.allowed_hosts if "*" not in name]
-    if settings.is_production and named:
-        return f"https://{named[0]}"
-    return f"{'https' if settings.local_https else 'http'}://127.0.0.1:{settings.port}"

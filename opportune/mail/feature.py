@@ -7,7 +7,7 @@ from opportune.feature import Feature
 from opportune.mail import pages
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.mail.delivery import send_email_job
-from opportune.mail.transport import transport_for
+from opportune.mail.factory import transport_for
 from opportune.web.routing import router_of
 
 

@@ -6,6 +6,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -104,8 +105,6 @@ class HTTPSTransport(Transport):
 
     async def check(self) -> None:
         """Post an e-mail to nobody, which is refused; but not for its key."""
-        from email.message import EmailMessage  # noqa: PLC0415 - takes a while to load
-
         answer = await self._post(parts_of(EmailMessage()))
         if answer.status not in (400, 422) or self.is_temporary(answer):
             raise self._refusal(answer)

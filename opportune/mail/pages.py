@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
+from opportune.config.site_url import site_url
 from opportune.mail import mailbox
-from opportune.mail.email import site_url
 from opportune.web.rendering.templates import templates
 
 if TYPE_CHECKING:

@@ -2,8 +2,12 @@
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
+from email.charset import Charset
+from email.headerregistry import Address
 from email.utils import formataddr
+from mimetypes import guess_extension
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -51,8 +55,6 @@ class MessageParts:
     @property
     def raw(self) -> bytes:
         """The whole e-mail, for APIs that take it as it is: without Bcc, which is the server's to know."""
-        from copy import deepcopy  # noqa: PLC0415 - as above
-
         copy = deepcopy(self.message)
         del copy["Bcc"]
         return copy.as_bytes()
@@ -60,8 +62,6 @@ class MessageParts:
 
 def parts_of(message: "EmailMessage") -> MessageParts:
     """Take an e-mail apart."""
-    from email.headerregistry import Address  # noqa: PLC0415 - as above
-
     plain, html = message.get_body(("plain",)), message.get_body(("html",))
     return MessageParts(
         sender=next(iter(_addresses(message, "From")), Address()),
@@ -90,8 +90,6 @@ def encoded(address: "Address") -> str:
 
 def encoded_word(text: str) -> str:
     """A name in the letters that headers have: `=?utf-8?b?…?=`."""
-    from email.charset import Charset  # noqa: PLC0415 - as above
-
     return Charset("utf-8").header_encode(text)
 
 
@@ -119,8 +117,6 @@ def _leaves(message: "EmailMessage") -> "Iterator[EmailMessage]":
 
 
 def _attachment(part: "EmailMessage") -> Attachment:
-    from mimetypes import guess_extension  # noqa: PLC0415 - as above
-
     kind = part.get_content_type()
     content = part.get_payload(decode=True)
     if not isinstance(content, bytes):  # an e-mail

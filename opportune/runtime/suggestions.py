@@ -1,6 +1,7 @@
 """Which name was meant by a word that is none."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 MIN_SIMILARITY = 0.65
 """By difflib's own, 0.6, three letters of five are enough: whoever writes books would have meant tools."""
@@ -10,8 +11,6 @@ MIN_MISSPELT_SIMILARITY = 0.85
 
 def nearest(word: str, names: Iterable[str], similarity: float = MIN_SIMILARITY) -> str:
     """The one that was meant, whatever its case; empty where none is near."""
-    from difflib import get_close_matches  # noqa: PLC0415 - for mistakes alone
-
     folded = {name.lower(): name for name in names if name != word}
     near = get_close_matches(word.lower(), folded, n=1, cutoff=similarity)
     return folded[near[0]] if near else ""

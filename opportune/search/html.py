@@ -1,6 +1,7 @@
 """HTML as a tree, for sources of documents: Python's parser, and the forgiveness of browsers."""
 
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 SILENT = {"script", "style", "template", "head"}
@@ -27,6 +28,31 @@ class HtmlElement:
         return self.tag in SILENT
 
 
+class TreeParser(HTMLParser):
+    """Build the tree while Python's parser reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = [HtmlElement("")]
+        self.main = HtmlElement("")
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = HtmlElement(tag, {name: value or "" for name, value in attrs})
+        self.open[-1].children.append(element)
+        if not element.is_void:
+            self.open.append(element)
+        if not self.main.tag and (tag == "main" or element.attributes.get("role") == "main"):
+            self.main = element
+
+    def handle_endtag(self, tag: str) -> None:
+        outermost = self.open.index(self.main) if self.main in self.open else 1
+        depths = range(len(self.open) - 1, outermost - 1, -1)
+        del self.open[next((depth for depth in depths if self.open[depth].tag == tag), len(self.open)) :]
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
 def parse_main(page: str) -> HtmlElement:
     """The element of a page's own text (`<main>` or `role="main"`), or an empty one.
 
@@ -35,8 +61,6 @@ def parse_main(page: str) -> HtmlElement:
     Raises:
         ValueError: Python's parser cannot go on with it.
     """
-    from opportune.search.html_parser import TreeParser  # noqa: PLC0415 - most sites read none, and Python's takes long
-
     parser = TreeParser()
     try:
         parser.feed(page.replace("\0", ""))

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
+from opportune.storage.bucket import BucketStorage
+from opportune.storage.database import DatabaseStorage
 from opportune.storage.folder import FolderStorage
 from opportune.storage.location import DatabaseFiles, parse_storage_url
 from opportune.storage.signed_urls import URLSigner
@@ -26,9 +28,5 @@ def open_storage(settings: Settings, database: "Database | None" = None) -> Stor
     if isinstance(place, Path):
         return FolderStorage(place, signer)
     if isinstance(place, DatabaseFiles):
-        from opportune.storage.database import DatabaseStorage  # noqa: PLC0415 - as below
-
         return DatabaseStorage(place, signer, database or open_database(settings))
-    from opportune.storage.bucket import BucketStorage  # noqa: PLC0415 - most sites have none
-
     return BucketStorage(place, signer)

@@ -5,6 +5,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
@@ -73,8 +74,6 @@ async def shrink(content: bytes, largest: int = 1024, *, kind: Literal["WEBP", "
 @cache
 def _artist() -> "ThreadPoolExecutor":
     """One picture at a time: drawing takes much memory, and all of one core."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only who takes pictures needs it
-
     return ThreadPoolExecutor(1, "images")
 
 

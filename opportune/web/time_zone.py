@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 from starlette.types import Scope
@@ -33,8 +34,6 @@ def find_zone(name: str) -> "ZoneInfo | None":
     """The zone of a name such as Europe/Vienna, or None if there is none."""
     if not NAME.fullmatch(name):
         return None
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - a site in UTC may never need it
-
     try:
         return ZoneInfo(name)
     except (LookupError, OSError, ValueError):  # a folder, or no file of zones

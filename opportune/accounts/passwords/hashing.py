@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
 from opportune.errors import Busy
 from opportune.runtime.memory import total_memory_bytes
 
@@ -37,9 +40,6 @@ class _PasswordHelper:
 
     @cached_property
     def _its(self) -> "PasswordHash":
-        from pwdlib import PasswordHash  # noqa: PLC0415 - loaded with the first hash
-        from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: PLC0415 - as above
-
         is_small = (total_memory_bytes() or SMALL_MACHINE_BYTES) < SMALL_MACHINE_BYTES
         small = Argon2Hasher(time_cost=2, memory_cost=SMALL_MEMORY_KIBIBYTES, parallelism=1)
         return PasswordHash((small,)) if is_small else PasswordHash.recommended()

@@ -72,7 +72,7 @@ def _estimate(password: str, words: list[str]) -> dict[str, Any]:
     zxcvbn knows 30,000 leaked passwords, 60,000 words and names, the usual ways to vary them (`P@ssw0rd1`, `abcabc`),
     keyboards and dates. Its lists take 13 MB: they are loaded by the first password that a user chooses.
     """
-    from zxcvbn import zxcvbn  # noqa: PLC0415 - 13 MB
+    from zxcvbn import zxcvbn
 
     with _estimate_lock:
         estimate: dict[str, Any] = zxcvbn(password[:MAX_ESTIMATED_CHARACTERS], words)

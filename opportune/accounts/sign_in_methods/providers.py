@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from opportune.config.settings import SOCIAL_PROVIDERS, Settings
-from opportune.mail.email import site_url
+from opportune.config.site_url import site_url
 
 SOCIAL_PATH = "/accounts/social"
 DISCOVERY_PATH = "/.well-known/openid-configuration"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from opportune.accounts.models import Passkey, User
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
-from opportune.mail.email import site_url
+from opportune.config.site_url import site_url
 from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.jobs import management
 from opportune.jobs.models import JobState
+from opportune.mail.factory import transport_for
 from opportune.mail.outage import read_outage
-from opportune.mail.transport import ConsoleTransport, transport_for
+from opportune.mail.transport import ConsoleTransport
 from opportune.storage import Storage
 from opportune.web.health import health_check_of
 

@@ -19,7 +19,7 @@ from opportune.jobs import JobCall, defer, management
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
-from opportune.mail.transport import transport_for
+from opportune.mail.factory import transport_for
 from opportune.runtime.counts import counted
 from opportune.web.cache import ALL_TAGS, Cache
 

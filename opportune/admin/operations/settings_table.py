@@ -18,7 +18,7 @@ from opportune.config.settings import BaseSettings, Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
-from opportune.mail.transport import transport_for
+from opportune.mail.factory import transport_for
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 

@@ -46,8 +46,8 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.features import all_features, registration_faults
 from opportune.mail import DeliveryError
+from opportune.mail.factory import transport_for
 from opportune.mail.templates import environment as mail_templates
-from opportune.mail.transport import transport_for
 from opportune.ops.backup.store import BackupStore
 from opportune.ops.deploy.check import check_current_host
 from opportune.runtime.suggestions import did_you_mean

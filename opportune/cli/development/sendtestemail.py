@@ -13,7 +13,7 @@ from opportune.cli.output import say
 from opportune.config.settings import Settings, get_settings
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
-from opportune.mail.transport import transport_for
+from opportune.mail.factory import transport_for
 
 
 def command(

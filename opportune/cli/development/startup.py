@@ -24,7 +24,7 @@ from opportune.features import all_features
 from opportune.jobs.schedule import next_run_time
 from opportune.llm import make_provider, models_of
 from opportune.mail.addresses import sender_address
-from opportune.mail.transport import transport_for
+from opportune.mail.factory import transport_for
 from opportune.ops.backup.marker import marker_path
 from opportune.ops.backup.retention import parse_keep
 from opportune.ops.backup.store import backup_location

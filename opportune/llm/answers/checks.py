@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from opportune.checks import Finding
 from opportune.config.settings import Settings
 from opportune.db.url.providers import is_local
+from opportune.llm import models_of
 from opportune.llm.answers.settings import AnswersSettings
 
 
@@ -14,8 +15,6 @@ def check_web_search(settings: Settings) -> Iterator[Finding]:
     url = settings.of(AnswersSettings).web_search_url.get_secret_value()
     if not url:
         return
-    from opportune.llm import models_of  # noqa: PLC0415 - as in opportune.checks
-
     if url.startswith("http://") and not is_local(urlsplit(url).hostname or ""):
         yield Finding("WEB_SEARCH_URL begins with http://: what is looked for travels in the open.", is_error=False)
     if not any(model.calls_tools for model in models_of(settings)):

@@ -12,6 +12,7 @@ from opportune.llm.answers.within_requests import RequestAnswerManager
 from opportune.llm.language_model import LanguageModel
 from opportune.llm.tools import full_toolbox_of
 from opportune.llm.tools.toolbox import offer, retrieval_of
+from opportune.llm.tools.web_search import parse_web_search_url, web_search_tool
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.server import shutting_down
 from opportune.server.shutdown import next_version_serves
@@ -26,8 +27,6 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     manager.open(watch=not getattr(app.state, "is_quiet", False))
     settings = app.state.settings.of(AnswersSettings)
     if url := settings.web_search_url.get_secret_value():
-        from opportune.llm.tools.web_search import parse_web_search_url, web_search_tool  # noqa: PLC0415 - for those who have one
-
         offer(app, "web", [web_search_tool(parse_web_search_url(url))])
     grace = grace_seconds(settings, is_production=app.state.settings.is_production)
     # The port opens while the model gets ready.

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from opportune.config.hosts import shutdown_seconds
 from opportune.config.settings import BaseSettings
 from opportune.errors import OperatorError
+from opportune.llm.tools.web_search import parse_web_search_url
 
 SPARED_SECONDS = 2.0
 """Seconds of the host's time that are left for handing over, and for what closes the database."""
@@ -57,8 +58,6 @@ class AnswersSettings(BaseSettings):
     @classmethod
     def _names_a_search(cls, value: SecretStr) -> SecretStr:
         if url := value.get_secret_value().strip():
-            from opportune.llm.tools.web_search import parse_web_search_url  # noqa: PLC0415 - for those who have one
-
             try:
                 parse_web_search_url(url)
             except OperatorError as error:

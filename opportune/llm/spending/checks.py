@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 from opportune.checks import Finding
 from opportune.config.settings import Settings
+from opportune.llm import models_of
 from opportune.llm.answers.settings import AnswersSettings
 from opportune.llm.spending.limits import Limit
 
 
 def check_spending(settings: Settings) -> Iterator[Finding]:
     """Limits of money count nothing of a model without a price."""
-    from opportune.llm import models_of  # noqa: PLC0415 - as in opportune.checks
-
     names = [limit.setting.upper() for limit in Limit.all_of(settings.of(AnswersSettings)) if limit.unit == "cost"]
     free = [model.name for model in models_of(settings) if not model.has_price]
     if names and free:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from opportune.llm.documents import as_data
 from opportune.text import made_storable
 
 MAX_URL_LENGTH = 2_000
@@ -56,8 +57,6 @@ Cited = dict[str, Any]
 
 def numbered(sources: Sequence[Source], known: list[Cited]) -> str:
     """Sources as a model reads them, by the numbers that they have in an answer; `known` gets those that are new."""
-    from opportune.llm.documents import as_data  # noqa: PLC0415 - reads pictures too
-
     read, room = [], MAX_TEXT_LENGTH
     for each in sources:
         if room <= 0:

@@ -11,6 +11,12 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
 from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -84,8 +90,6 @@ class _Chunks:
     """The chunks of a payload in their order: each has its number in its nonce, and the last one says so."""
 
     def __init__(self, file_key: bytes, nonce: bytes) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415 - takes a while
-
         self._cipher = ChaCha20Poly1305(_derived(file_key, nonce, b"payload"))
         self._number = 0
 
@@ -93,8 +97,6 @@ class _Chunks:
         return self._cipher.encrypt(self._nonce(is_last=is_last), content, None)
 
     def open(self, sealed: bytes, *, is_last: bool) -> bytes:
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
-
         try:
             return self._cipher.decrypt(self._nonce(is_last=is_last), sealed, None)
         except InvalidTag:
@@ -134,8 +136,6 @@ def _header(file_key: bytes, passphrase: str) -> bytes:
 
 
 def _file_key(reader: _Reader, passphrase: str) -> bytes:
-    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as in _Chunks
-
     beginning = reader.exactly(MAX_HEADER_BYTES)
     found = HEADER.match(beginning)
     if not found or int(found["log"]) > MAX_SCRYPT_WORK_BITS:
@@ -153,9 +153,6 @@ def _file_key(reader: _Reader, passphrase: str) -> bytes:
 
 
 def _wrapping(passphrase: str, salt: bytes, log_n: int) -> "ChaCha20Poly1305":
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415 - as in _Chunks
-    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # noqa: PLC0415 - as above
-
     kdf = Scrypt(salt=b"age-encryption.org/v1/scrypt" + salt, length=32, n=2**log_n, r=8, p=1)
     return ChaCha20Poly1305(kdf.derive(passphrase.encode()))
 
@@ -165,9 +162,6 @@ def _mac(file_key: bytes, header: bytes) -> bytes:
 
 
 def _derived(key: bytes, salt: bytes | None, info: bytes) -> bytes:
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415 - as in _Chunks
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 - as above
-
     return HKDF(SHA256(), length=32, salt=salt, info=info).derive(key)
 
 

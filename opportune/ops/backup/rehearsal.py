@@ -3,6 +3,7 @@
 import re
 import secrets
 import sqlite3
+import subprocess
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -176,8 +177,6 @@ def _on_database(settings: Settings, name: str) -> Settings:
 
 def _counts_in_dump(dump: Path) -> dict[str, int]:
     """How many rows a dump would restore into each table: all of it is read."""
-    import subprocess  # noqa: PLC0415 - for those few
-
     counts: dict[str, int] = {}
     with Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:
         for line in script.said:

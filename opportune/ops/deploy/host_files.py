@@ -11,6 +11,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from opportune.errors import OperatorError
 from opportune.ops.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.ops.deploy.site_names import SiteNames
@@ -155,8 +157,6 @@ def _hash(text: str) -> str:
 
 
 def _environment(recipe: Recipe) -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - `deploy check` does without
-
     return Environment(
         loader=FileSystemLoader(recipe.templates),
         undefined=StrictUndefined,

@@ -14,7 +14,8 @@ from opportune.search.documents.contents import Contents
 from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.document import Source
 from opportune.search.documents.spool import Spool
-from opportune.search.documents.store import Store, store_of
+from opportune.search.documents.store import Store
+from opportune.search.documents.stores import store_of
 
 Progress = Callable[[str, int], AbstractContextManager[progress.Progress]]
 """Shows how far it is: what is done, and its number of steps."""

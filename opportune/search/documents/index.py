@@ -15,7 +15,8 @@ from opportune.search.documents.build import Built, Progress, build
 from opportune.search.documents.definition import H, IndexDefinition
 from opportune.search.documents.document import Source
 from opportune.search.documents.search import DocumentSearch, engine_for
-from opportune.search.documents.store import Store, store_of
+from opportune.search.documents.store import Store
+from opportune.search.documents.stores import store_of
 
 if TYPE_CHECKING:
     import typer

@@ -16,7 +16,10 @@ from opportune.errors import NotFound, ReadOnlyError
 from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.engine import MENTIONS, Engine
 from opportune.search.documents.fragments import FragmentCache
+from opportune.search.documents.postgresql_engine import PostgreSQLEngine
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
+from opportune.search.documents.sqlite_engine import SQLiteEngine
+from opportune.search.documents.vectors import find_alike
 from opportune.search.highlight import Highlighter
 from opportune.search.query import Query
 from opportune.search.questions import NAME, queries_for
@@ -153,8 +156,6 @@ class DocumentSearch(Generic[H]):
         embeddings = self.database.reading_info.get(EMBEDDINGS) if self.database and self.index.by_meaning else None
         if embeddings is None or self.database is None:
             return {}
-        from opportune.search.documents.vectors import find_alike  # noqa: PLC0415 - for sites with such a model
-
         await self._embed_if_new(self.database)
         return await find_alike(self.index, self.database, question, embeddings)
 
@@ -231,11 +232,7 @@ def engine_for(
     """What makes it, where the index is; `database` is used if that is it. Sites that nobody asks go without."""
     url = index.url(settings)
     if url.kind != "postgresql":
-        from opportune.search.documents.sqlite_engine import SQLiteEngine  # noqa: PLC0415 - one of two
-
         return partial(SQLiteEngine, index, url, settings)
-    from opportune.search.documents.postgresql_engine import PostgreSQLEngine  # noqa: PLC0415 - likewise
-
     if database and database.url == url:
         return partial(PostgreSQLEngine, index, database, is_own=False)
     return lambda: PostgreSQLEngine(index, PostgreSQLDatabase(url, settings), is_own=True)

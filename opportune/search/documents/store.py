@@ -52,13 +52,3 @@ class Store(ABC):
         Raises:
             OperatorError: as above.
         """
-
-
-def store_of(index: IndexDefinition[Any], url: DatabaseURL) -> Store:
-    if url.kind == "postgresql":
-        from opportune.search.documents.postgresql_store import PostgreSQLStore  # noqa: PLC0415 - psycopg, for those with one
-
-        return PostgreSQLStore(index, url)
-    from opportune.search.documents.sqlite_store import SQLiteStore  # noqa: PLC0415 - the other one
-
-    return SQLiteStore(index, url)

@@ -17,7 +17,10 @@ from opportune.db.hooks import after_change, after_create
 from opportune.db.migrations.post_migrate import VECTORS_PREFIX, post_migrate
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
+from opportune.search.documents.index import by_meaning
+from opportune.search.documents.vectors import fields_of
 from opportune.search.highlight import Highlighter
+from opportune.search.models.hybrid import VECTORS, find_nearest, fused
 from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
 from opportune.search.models.postgresql import PostgreSQL
 from opportune.search.models.sqlite import SQLite
@@ -100,8 +103,6 @@ class Searchable(Generic[M]):
         asked = Query.parse(query)
         if embeddings is None or asked.is_blank or asked.is_exact:
             return by_words
-        from opportune.search.models.hybrid import find_nearest, fused  # noqa: PLC0415 - for sites with such a model
-
         statement = select(self.model) if within is None else within
         nearest = await find_nearest(session, statement, self.fields, asked.text, embeddings)
         if not nearest:
@@ -184,10 +185,6 @@ def due(connection: Connection) -> list[str]:
     statements = DIALECTS[connection.dialect.name].due(connection, there)
     tables = inspector.get_table_names()
     if any(name.startswith(VECTORS_PREFIX) for name in tables):
-        from opportune.search.documents.index import by_meaning  # noqa: PLC0415 - as above
-        from opportune.search.documents.vectors import fields_of  # noqa: PLC0415 - as above
-        from opportune.search.models.hybrid import VECTORS  # noqa: PLC0415 - as above
-
         wanted = [*there, *(fields_of(index) for index in by_meaning.values())]
         statements += VECTORS[connection.dialect.name].due(connection, wanted, tables)
     return statements

@@ -6,6 +6,8 @@ from functools import cache
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
+from pygments.lexers import get_lexer_by_name
+
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
@@ -136,6 +138,4 @@ def _class_of(token: Any) -> str:
 
 @cache
 def _lexer(name: str) -> "Lexer":
-    from pygments.lexers import get_lexer_by_name
-
     return get_lexer_by_name(name)

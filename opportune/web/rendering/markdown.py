@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from opportune.web.rendering.code_colours import coloured
 from opportune.web.rendering.markdown_blocks import MarkdownPiece, Splitter
+from opportune.web.rendering.markdown_parser import to_html
 
 MAX_CACHED_TEXTS = 64
 """Texts whose HTML is kept."""
@@ -59,8 +60,6 @@ def plain(text: str) -> Markup:
 
 
 def render_piece(piece: MarkdownPiece) -> Markup:
-    from opportune.web.rendering.markdown_parser import to_html  # noqa: PLC0415 - takes long, and few pages need it
-
     html = to_html(piece.source)
     if html is None:
         return plain(piece.source)

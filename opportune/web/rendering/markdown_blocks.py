@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from opportune.web.rendering.markdown_parser import last_block
+
 MAX_BLOCK_CHARS = 1_000  # a table longer than this is continued in another piece
 MAX_FENCE_CHARS = 2_000  # a code fence longer than this is, too, and has its colours only when all is joined
 MAX_LIST_CHARS = 2_000  # a longer list is continued in another piece, at an item
@@ -123,8 +125,6 @@ class Splitter:
             self._end_before_item(item[0].rstrip()[-1])
 
     def _end_before_item(self, marker: str) -> None:
-        from opportune.web.rendering.markdown_parser import last_block  # noqa: PLC0415 - takes long, and few need it
-
         block, _, _ = last_block(self._source)
         if block.type in {"bullet_list_open", "ordered_list_open"}:
             self._cut(continued=block.markup == marker)
@@ -141,8 +141,6 @@ class Splitter:
         source = self._source
         if "```" not in source and "~~~" not in source and "|" not in source:
             return
-        from opportune.web.rendering.markdown_parser import last_block  # noqa: PLC0415 - as above
-
         lines = source.split("\n")
         block, first, end = last_block(source)
         if block.type == "fence":

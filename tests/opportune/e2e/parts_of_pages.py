@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TypeVar
 
 from opportune.search import HtmlElement
-from opportune.search.html_parser import TreeParser
+from opportune.search.html import TreeParser
 
 Key = TypeVar("Key")
 

@@ -3,8 +3,8 @@ from collections.abc import Callable
 import pytest
 from jinja2 import TemplateNotFound, UndefinedError
 
+from opportune.config.site_url import site_url
 from opportune.mail import InvalidEmailError, render_email
-from opportune.mail.email import site_url
 from tests.opportune.mail.conftest import settings_with
 
 WriteTemplate = Callable[[str, str], None]

@@ -22,7 +22,7 @@ from opportune.jobs import JobContext, PermanentFailure, RetryLater
 from opportune.mail import HTTPSTransport, MessageParts, https
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
-from opportune.mail.transport import transport_for
+from opportune.mail.factory import transport_for
 from tests.opportune.mail.conftest import email_to, settings_with
 from tests.opportune.mail.providers import FILE, PICTURE, Endless, FakeAPI, form_of, mime_in, newsletter
 

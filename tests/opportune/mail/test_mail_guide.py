@@ -16,8 +16,8 @@ from opportune.jobs import JobCall
 from opportune.jobs.worker import retry_delay
 from opportune.mail import HTTPSTransport, https, mailbox, transport
 from opportune.mail.delivery import send_email, send_email_job
+from opportune.mail.factory import transport_for
 from opportune.mail.smtp import SMTPTransport
-from opportune.mail.transport import transport_for
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.mail.conftest import email_to, settings_with
 from tests.opportune.mail.providers import FakeAPI

@@ -10,7 +10,7 @@ import pytest
 from opportune.mail import smtp
 from opportune.mail.delivery import send_email
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
-from opportune.mail.transport import transport_for
+from opportune.mail.factory import transport_for
 from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.smtp import PASSWORD, USER, smtp_server
 from tests.opportune.mail.conftest import email_to, settings_with

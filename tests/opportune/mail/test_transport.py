@@ -7,8 +7,9 @@ from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 from opportune.mail.delivery import send_email
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
+from opportune.mail.factory import transport_for
 from opportune.mail.smtp import SMTPTransport
-from opportune.mail.transport import ConsoleTransport, FileTransport, transport_for
+from opportune.mail.transport import ConsoleTransport, FileTransport
 from tests.opportune.mail.conftest import email_to, settings_with
 
 

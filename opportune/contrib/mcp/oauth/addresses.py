@@ -1,7 +1,7 @@
 """Where things are: all of them at the site's public address, whatever name a request calls it by."""
 
 from opportune.config.settings import Settings
-from opportune.mail.email import site_url
+from opportune.config.site_url import site_url
 
 MCP_PATH = "/mcp"
 RESOURCE_METADATA_PATH = f"/.well-known/oauth-protected-resource{MCP_PATH}"

@@ -14,12 +14,12 @@ from starlette.datastructures import QueryParams
 from opportune.accounts.models import Session
 from opportune.accounts.sessions.credentials import hash_token
 from opportune.config.settings import Settings
+from opportune.config.site_url import site_url
 from opportune.contrib.mcp.oauth.addresses import is_our_resource
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, with_answer
 from opportune.contrib.mcp.oauth.scopes import asked_scopes
 from opportune.db.model import utc_now
-from opportune.mail.email import site_url
 
 CODE_LIFETIME = timedelta(minutes=2)
 CLIENT_ID = re.compile(r"[0-9a-f-]{36}")

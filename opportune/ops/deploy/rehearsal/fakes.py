@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -168,8 +169,6 @@ async def outside(certificate: Path, key: Path) -> AsyncIterator[Outside]:
 
 @asynccontextmanager
 async def serving(application: Starlette, tls: tuple[Path, Path] | None = None) -> AsyncIterator[int]:
-    import uvicorn  # noqa: PLC0415 - takes a while
-
     certificate, key = tls or (None, None)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

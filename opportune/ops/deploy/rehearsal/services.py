@@ -5,6 +5,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
+from sqlalchemy import make_url
+
 from opportune.errors import OperatorError
 
 MISSING = "A rehearsal runs a PostgreSQL of its own, which comes with what tests need: python3 oppman.py test --version"
@@ -50,8 +53,6 @@ class Server:
     @contextmanager
     def database(self, name: str) -> Iterator[PooledDatabase]:
         """An empty database, behind PgBouncer in transaction mode with TLS where that is installed."""
-        from sqlalchemy import make_url  # noqa: PLC0415 - as above
-
         from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # noqa: PLC0415 - as above
 
         url = self.create(name)
@@ -66,8 +67,6 @@ class Server:
 
 def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
     """A certificate for these names and for this machine, and its key."""
-    from cryptography import x509  # noqa: PLC0415 - takes long
-
     from opportune.testing.services import certificate  # noqa: PLC0415 - as above
 
     folder.mkdir(exist_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from opportune.checks import Finding
 from opportune.errors import OperatorError
 from opportune.mail.checks import check_admin_email, check_mail
-from opportune.mail.transport import transport_for
+from opportune.mail.factory import transport_for
 from opportune.ops.deploy.rules.database import blocked
 from opportune.ops.deploy.rules.deployment import Deployment, warning
 from opportune.storage.location import Bucket, parse_backup_url, parse_storage_url

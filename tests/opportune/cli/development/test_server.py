@@ -17,8 +17,8 @@ import pytest
 from opportune.cli.development import server
 from opportune.config.project import settings_class
 from opportune.config.settings import forget_settings, get_settings
+from opportune.config.site_url import site_url
 from opportune.errors import OperatorError
-from opportune.mail.email import site_url
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS

@@ -1,0 +1,54 @@
+"""Choice of the transport that MAIL_URL names."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
+from opportune.errors import OperatorError
+from opportune.mail.smtp import parse_smtp_url
+from opportune.mail.transport import EXAMPLES, ConsoleTransport, FileTransport, Transport
+from opportune.mail.url import MailURL
+
+PROVIDERS = {
+    "resend": "opportune.mail.providers.resend:Resend",
+    "postmark": "opportune.mail.providers.postmark:Postmark",
+    "brevo": "opportune.mail.providers.brevo:Brevo",
+    "mailgun": "opportune.mail.providers.mailgun:Mailgun",
+    "ses": "opportune.mail.providers.ses:SES",
+}
+OWN_CLASS = re.compile(r"[a-z_][\w.]*:[a-z_]\w*", re.IGNORECASE)
+"""Path of a transport class in the project."""
+
+
+def transport_for(settings: Settings) -> Transport:
+    """Return the transport that MAIL_URL names.
+
+    Raises:
+        OperatorError: MAIL_URL is invalid.
+    """
+    url = settings.mail_url.get_secret_value().strip()
+    name, slashes, address = url.partition("://")
+    if slashes and (name.lower() in PROVIDERS or OWN_CLASS.fullmatch(name)):
+        return _provider(PROVIDERS.get(name.lower(), name), address)
+    scheme, _, rest = url.partition(":")
+    match scheme.lower():
+        case "console" if not rest.strip("/"):
+            return ConsoleTransport(shows_text=not settings.is_production)
+        case "file" if place := rest.removeprefix("//"):
+            return FileTransport(PROJECT / Path(place))
+        case "smtp" | "smtps":
+            return parse_smtp_url(url)
+    raise OperatorError(f"MAIL_URL says nothing that is understood. {EXAMPLES}")
+
+
+def _provider(path: str, address: str) -> Transport:
+    """Return a transport by its class, `module:Class`, and the address after ://."""
+    module, _, name = path.partition(":")
+    try:
+        make = getattr(import_module(module), name)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise OperatorError(f"MAIL_URL: there is no {path} ({error}).") from error
+    transport: Transport = make(MailURL.parse(address))
+    return transport
