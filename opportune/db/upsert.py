@@ -3,8 +3,6 @@
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 
@@ -14,5 +12,9 @@ def upsert(session: AsyncSession, into: type[Any] | Table) -> Any:
     It is that of the database which the session asks. The other's is not imported, which would take memory for nothing.
     """
     if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql  # noqa: PLC0415 - as just said
+
         return insert_into_postgresql(into)
+    from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415 - as above
+
     return insert(into)

@@ -89,12 +89,10 @@ def test_what_few_requests_need_is_not_imported_by_a_site(start: Start) -> None:
         "PIL",
         "aiosmtplib",
         "cashews",
-        "cronsim",
         "limits",
         "obstore",
-        "pwdlib",
     }
-    heavy |= {"markdown_it", "nh3", "pythonjsonlogger", "redis", "xllamacpp"}
+    heavy |= {"httpx", "pythonjsonlogger", "redis", "xllamacpp"}
     heavy |= {"opentelemetry.sdk", "sentry_sdk"}
     assert "opportune.application" in start.modules["development"]
     assert start.has("development", *heavy) == set()

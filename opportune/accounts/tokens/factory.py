@@ -2,7 +2,6 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.tokens.jwt_strategy import JwtStrategy
 from opportune.accounts.tokens.strategies import TokenStrategy
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -12,5 +11,7 @@ def token_strategy(settings: Settings, database: Database, session: AsyncSession
     """Return the strategy of the BEARER setting. Without a session it can only read tokens."""
     strategy: type[TokenStrategy] = TokenStrategy
     if settings.bearer == "jwt":
+        from opportune.accounts.tokens.jwt_strategy import JwtStrategy  # noqa: PLC0415 - loads PyJWT and FastAPI Users
+
         strategy = JwtStrategy
     return strategy(settings, database, session)  # type: ignore[arg-type]  # without a session it only reads

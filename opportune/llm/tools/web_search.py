@@ -13,7 +13,6 @@ from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
 from opportune.llm.tools.source import Source
 from opportune.llm.tools.tool import Tool
-from opportune.llm.tools.web_search_client import fetch
 from opportune.text import made_storable
 
 EXAMPLES = "Use https://search.example.org/search (a SearXNG of yours), brave://KEY or tavily://KEY."
@@ -58,6 +57,8 @@ class WebSearch(ABC):
 
     async def search_web(self, query: str) -> Sequence[Source]:
         """Search the web for what is newer or rarer than what you know. Gives excerpts of pages and their addresses."""
+        from opportune.llm.tools.web_search_client import fetch  # noqa: PLC0415 - when somebody searches
+
         words = " ".join(query.split()[:MAX_QUERY_WORDS])[:MAX_QUERY_LENGTH]
         return self.sources(await fetch(self, self.request(words))) if words else []
 

@@ -19,8 +19,6 @@ from opportune.jobs.last_runs import find_last_run
 from opportune.jobs.models import LastRun
 from opportune.jobs.schedule import next_run_time
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
-from opportune.ops.backup.rehearsal import rehearse
-from opportune.ops.backup.scheduled import send_backup
 
 BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
 MAX_ATTEMPTS = 5
@@ -50,10 +48,14 @@ async def rehearse_restore(run: JobContext) -> None:
 
 def _send(settings: Settings, stop: threading.Event) -> str:
     # Alembic and the bucket's client take long to load, and once a day is soon enough.
+    from opportune.ops.backup.scheduled import send_backup  # noqa: PLC0415 - as just said
+
     return str(send_backup(settings, MigrationGraph(installed_names()), logger.warning, stop))
 
 
 def _rehearse(settings: Settings, _stop: threading.Event) -> str:
+    from opportune.ops.backup.rehearsal import rehearse  # noqa: PLC0415 - as in _send
+
     return str(rehearse(settings, MigrationGraph(installed_names()), Model.metadata.tables.keys()))
 
 

@@ -17,7 +17,7 @@ from opportune.db.hooks import after_change, after_create
 from opportune.db.migrations.post_migrate import VECTORS_PREFIX, post_migrate
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
-from opportune.search.documents.index import by_meaning
+from opportune.search.documents import index as document_indexes
 from opportune.search.documents.vectors import fields_of
 from opportune.search.highlight import Highlighter
 from opportune.search.models.hybrid import VECTORS, find_nearest, fused
@@ -185,6 +185,6 @@ def due(connection: Connection) -> list[str]:
     statements = DIALECTS[connection.dialect.name].due(connection, there)
     tables = inspector.get_table_names()
     if any(name.startswith(VECTORS_PREFIX) for name in tables):
-        wanted = [*there, *(fields_of(index) for index in by_meaning.values())]
+        wanted = [*there, *(fields_of(index) for index in document_indexes.by_meaning.values())]
         statements += VECTORS[connection.dialect.name].due(connection, wanted, tables)
     return statements

@@ -14,7 +14,7 @@ import pytest
 from opportune.config.project import PROJECT
 from opportune.jobs import JobCall
 from opportune.jobs.worker import retry_delay
-from opportune.mail import HTTPSTransport, https, mailbox, transport
+from opportune.mail import HTTPSTransport, factory, https, mailbox
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.factory import transport_for
 from opportune.mail.smtp import SMTPTransport
@@ -80,7 +80,7 @@ async def test_its_provider_is_one_class_that_sends(monkeypatch: pytest.MonkeyPa
 def test_its_commands_run(
     oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, words: str
 ) -> None:
-    monkeypatch.setattr(transport, "PROJECT", tmp_path)
+    monkeypatch.setattr(factory, "PROJECT", tmp_path)
     monkeypatch.setattr(mailbox, "FOLDER", tmp_path / "data" / "mailbox")
     code, out, _ = oppman(*shlex.split(words), **({"MAIL_URL": url} if url else {}))
     assert code == 0
