@@ -8,16 +8,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from opportune.errors import Busy
 from opportune.runtime.memory import total_memory_bytes
-
-if TYPE_CHECKING:
-    from pwdlib import PasswordHash
 
 T = TypeVar("T")
 
@@ -33,7 +30,7 @@ SMALL_MEMORY_KIBIBYTES = 33 * 1024
 
 
 class _PasswordHelper:
-    """Argon2id with pwdlib's parameters, 64 MiB; about half of that on a small machine. Imported with the first hash.
+    """Argon2id with pwdlib's parameters, 64 MiB; about half of that on a small machine.
 
     A hash with other parameters is replaced when its user signs in.
     """
