@@ -26,11 +26,8 @@ from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.made_once import (
     compiled_admin_templates,
     garbage_that_is_looked_for_seldom,
-    migrations_that_are_read_once,
-    needs_that_are_looked_at_once,
     run_folder,
     servers_that_are_asked_once,
-    settings_of_features_that_are_read_once,
     statements_that_are_compiled_once,
 )
 from opportune.testing.migrated_once import migrate_file
@@ -56,13 +53,10 @@ __all__ = [  # fixtures too
     "chromium",
     "compiled_admin_templates",
     "garbage_that_is_looked_for_seldom",
-    "migrations_that_are_read_once",
-    "needs_that_are_looked_at_once",
     "page",
     "plain_page",
     "run_folder",
     "servers_that_are_asked_once",
-    "settings_of_features_that_are_read_once",
     "site",
     "site_listener",
     "statements_that_are_compiled_once",
