@@ -63,7 +63,7 @@ def list_users(
 
 
 @command.command()
-def add(  # noqa: PLR0913, PLR0917 - an option each
+def add(
     email: Email,
     password: Annotated[str | None, NEW_PASSWORD] = None,
     no_input: NoInput = False,
@@ -87,7 +87,7 @@ def add(  # noqa: PLR0913, PLR0917 - an option each
 
 
 @command.command()
-def change(  # noqa: PLR0913, PLR0917 - as above
+def change(
     email: Email,
     active: Active = None,
     staff: Staff = None,

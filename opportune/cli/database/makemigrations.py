@@ -34,7 +34,7 @@ from opportune.db.model import Model
 from opportune.errors import OperatorError
 
 
-def command(  # noqa: PLR0913, PLR0917 - the options of a command
+def command(
     feature: Annotated[str | None, typer.Argument(help="Only this feature.")] = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="Words for the file's name.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if something is missing.")] = False,

@@ -133,7 +133,7 @@ def tell_lines(heading: str, lines: list[str]) -> None:
 
 
 @command.command()
-def check(  # noqa: PLR0913, PLR0917 - an option for each question
+def check(
     host: HostName,
     env_file: Annotated[
         Path | None, typer.Option("--env-file", help=f"The settings. [default: {ENV_PRODUCTION}, if there is one]")

@@ -35,7 +35,7 @@ Address = Annotated[
 ]
 
 
-def command(  # noqa: PLR0913, PLR0917 - the options of a command
+def command(
     address: Address = None,
     host: Host = None,
     port: Port = None,

@@ -48,7 +48,7 @@ Navigation = Annotated[bool, typer.Option(help="Whether the navigation leads to 
 ByHand = Annotated[bool, typer.Option("--by-hand", help="Write its schemas, routes and templates out.")]
 
 
-def command(  # noqa: PLR0913, PLR0917 - the options of a command
+def command(
     feature: Annotated[str, typer.Argument(help="The feature that it becomes a part of: a folder of app/.")],
     name: Annotated[str, typer.Argument(help="What one row is, such as Book.")],
     fields: Annotated[list[str], typer.Argument(help=FIELDS_HELP)],

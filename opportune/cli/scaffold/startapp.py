@@ -43,7 +43,7 @@ FIRST_FIELDS = ("owner", "title:str", "text:text:2000:optional", "created_at")
 """Fields of the first model, if none is requested."""
 
 
-def command(  # noqa: PLR0913, PLR0917 - the options of a command
+def command(
     name: Annotated[str, typer.Argument(help="Its name, such as notes: also that of its folders.")],
     model: Annotated[str, typer.Argument(help="Its first model, such as Note. [default: of its name]")] = "",
     fields: Annotated[list[str] | None, typer.Argument(help=FIELDS_HELP)] = None,

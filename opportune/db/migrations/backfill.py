@@ -98,7 +98,7 @@ class _Steps:
         if self.before:
             yield ops.ModifyTableOps(name, self.before)
         for column, value in self.by_value.items():
-            statement = f"UPDATE {name} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"  # noqa: S608 - a model's
+            statement = f"UPDATE {name} SET {quoted(column)} = {literal(value)} WHERE {quoted(column)} IS NULL"
             yield CodeOp("", f"op.execute({statement!r})")
         if self.by_code:
             yield backfill_code(self.table, self.by_code)
@@ -120,7 +120,7 @@ rows = sa.table({table.name!r}, {known})
 for row in op.get_bind().execute(sa.text("SELECT * FROM {table.name}")).mappings().all():
     if {empty}:
         op.execute(rows.update(){where}.values({{{values}}}))  # FILL
-"""  # noqa: S608 - the names are a model's
+"""
     words = f"Fill {names} of {table.name}: see FILL in the file, which says with what"
     modules = sorted({f"import {value.split('.')[0]}" for value in columns.values() if "." in value})
     return CodeOp(words, lines, modules)

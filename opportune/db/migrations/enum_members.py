@@ -123,7 +123,7 @@ def _code(change: MembersChange, renamed: Mapping[Value, Value]) -> Iterator[Cod
 
 def _update(change: MembersChange, old: Value, new: str) -> str:
     column = quoted(change.column)
-    return f"UPDATE {change.place[0]} SET {column} = {new} WHERE {column} = {literal(old)}"  # noqa: S608 - a model's
+    return f"UPDATE {change.place[0]} SET {column} = {new} WHERE {column} = {literal(old)}"
 
 
 def _changes(operation: ops.MigrateOperation) -> Iterator[MembersChange]:

@@ -68,7 +68,7 @@ def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
 
 def _conversion(part: ops.AlterColumnOp) -> CodeOp:
     table, name = part.table_name, quoted(part.column_name)
-    example = f"UPDATE {table} SET {name} = … WHERE {name} = …"  # noqa: S608 - names of a model
+    example = f"UPDATE {table} SET {name} = … WHERE {name} = …"
     type_ = _generic(part.modify_type)
     arguments = f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_using(part, type_)!r}"
     lines = (

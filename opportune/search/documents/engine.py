@@ -41,7 +41,7 @@ WITH named AS (
 )
 SELECT {{shown}}, place, total
 FROM best JOIN {{schema}}entries ON id = entry ORDER BY place, entry
-"""  # noqa: S608 - our own numbers and names
+"""
 DOCUMENT = """
 SELECT entries.*, {above}
 FROM {schema}entries AS entries LEFT JOIN {schema}entries AS above ON above.slug = entries.parent

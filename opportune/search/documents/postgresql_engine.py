@@ -28,7 +28,7 @@ class PostgreSQLEngine(Engine):
         SELECT id AS entry, document FROM {{schema}}entries
         WHERE NOT {ENOUGH} AND document @@ CAST(:match AS tsquery) ORDER BY id LIMIT :deepest
     ) AS containing)
-    """  # noqa: S608 - our own words
+    """
     similar = """
     SELECT term, is_name, frequency FROM {schema}terms ORDER BY term <-> CAST(:word AS text) LIMIT :candidates
     """

@@ -34,7 +34,7 @@ SCHEMA = (
     'CREATE TABLE IF NOT EXISTS {schema}.all_terms (edition integer, term text COLLATE "C", is_name boolean,'
     " frequency integer, PRIMARY KEY (edition, term))",
     *(
-        f"CREATE OR REPLACE VIEW {{schema}}.{view} AS SELECT * FROM {{schema}}.{table} {CURRENT}"  # noqa: S608 - ours
+        f"CREATE OR REPLACE VIEW {{schema}}.{view} AS SELECT * FROM {{schema}}.{table} {CURRENT}"
         for view, table in VIEWS.items()
     ),
 )
@@ -69,7 +69,7 @@ class PostgreSQLStore(Store):
                 edition = self._write(connection, contents, step)
             with engine.begin() as connection:
                 for table in VIEWS.values():
-                    older = self._sql(f"DELETE FROM {{schema}}.{table} WHERE edition < :edition")  # noqa: S608 - ours
+                    older = self._sql(f"DELETE FROM {{schema}}.{table} WHERE edition < :edition")
                     connection.execute(older, {"edition": edition})
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 for table in VIEWS.values():  # else each question would look at the removed rows as well

@@ -32,14 +32,14 @@ class SQLiteEngine(Engine):
     # All rows as one: a thread waits for Python's lock after each that SQLite gives it.
     searching = f"""
     SELECT json_group_array(json_object({{fields}})) AS found FROM ({SEARCH})
-    """  # noqa: S608 - our own words
+    """
     documents = f"""
     SELECT entry, place FROM (
         SELECT rowid AS entry, 1000 + bm25(documents, 10.0, 4.0, 1.0) + {IMPORTANCE_WEIGHT} * rowid AS place
         FROM documents
         WHERE documents MATCH CASE WHEN {ENOUGH} THEN '""' ELSE :match END LIMIT :deepest
     )
-    """  # noqa: S608 - our own words
+    """
     similar = """
     SELECT term, is_name, frequency FROM terms WHERE id IN (
         SELECT term FROM grams WHERE gram IN (SELECT value FROM json_each(:grams)) AND length BETWEEN :least AND :most

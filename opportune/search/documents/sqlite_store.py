@@ -78,7 +78,7 @@ def _build(path: Path, columns: Sequence[str], contents: Contents, step: Callabl
 
 def _insert(connection: sqlite3.Connection, chosen: list[Numbered], vocabulary: Vocabulary) -> None:
     marks = ", ".join("?" * len(chosen[0].row))
-    connection.executemany(f"INSERT INTO entries VALUES ({marks})", (each.row for each in chosen))  # noqa: S608 - marks
+    connection.executemany(f"INSERT INTO entries VALUES ({marks})", (each.row for each in chosen))
     connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", (key for each in chosen for key in each.keys))
     for each in chosen:
         words = each.words

@@ -26,7 +26,7 @@ CREATE OR REPLACE FUNCTION {FORGET}() RETURNS trigger LANGUAGE plpgsql AS $$ BEG
 IF TG_OP = 'TRUNCATE' THEN EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, TG_ARGV[0]);
 ELSE EXECUTE format('DELETE FROM %I.%I WHERE id = $1', TG_TABLE_SCHEMA, TG_ARGV[0]) USING OLD.id; END IF;
 RETURN NULL; END $$
-"""  # noqa: S608 - our own name
+"""
 CREATE_EXTENSION = text("CREATE EXTENSION IF NOT EXISTS vector")
 HAS_EXTENSION = text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
 
@@ -60,7 +60,7 @@ class PostgreSQLVectors(Vectors):
     def insertion(self, rows: Any, example: Mapping[str, Any]) -> Any:
         casts = {"embedding": "CAST(CAST(:embedding AS text) AS vector)"}
         values = ", ".join(casts.get(name, f":{name}") for name in example)
-        return text(f"INSERT INTO {rows.name} ({', '.join(example)}) VALUES ({values})")  # noqa: S608 - our own names
+        return text(f"INSERT INTO {rows.name} ({', '.join(example)}) VALUES ({values})")
 
     def nearest(
         self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, most_distant: float

@@ -93,4 +93,4 @@ class SQLite(Dialect):
         ]
 
     def rebuild(self, fields: Fields) -> str:
-        return f"INSERT INTO {fields.index} ({fields.index}) VALUES ('rebuild')"  # noqa: S608 - our own names
+        return f"INSERT INTO {fields.index} ({fields.index}) VALUES ('rebuild')"

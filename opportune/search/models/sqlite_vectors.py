@@ -27,7 +27,7 @@ class SQLiteVectors(Vectors):
 
     def triggers(self, fields: Fields) -> Mapping[str, str]:
         name = self.name(fields)
-        act = f"BEGIN DELETE FROM {name} WHERE id = OLD.id; END"  # noqa: S608 - a table's
+        act = f"BEGIN DELETE FROM {name} WHERE id = OLD.id; END"
         return {
             f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {columns_of(fields)} ON {fields.table}"
             f" WHEN {changed(fields, 'IS NOT')} {act}",
@@ -69,5 +69,5 @@ class SQLiteVectors(Vectors):
         await add_functions_for(session)
 
     async def is_there(self, session: AsyncSession) -> bool:
-        found = await session.execute(text(f"SELECT 1 FROM sqlite_master WHERE name = '{EDITIONS}'"))  # noqa: S608 - ours
+        found = await session.execute(text(f"SELECT 1 FROM sqlite_master WHERE name = '{EDITIONS}'"))
         return found.first() is not None

@@ -194,7 +194,7 @@ class Vectors(ABC):
         return [
             *(self.drop_trigger(trigger, of_table) for trigger in triggers),
             f"DROP TABLE {name}",
-            f"DELETE FROM {EDITIONS} WHERE name = '{name}'",  # noqa: S608 - a table's
+            f"DELETE FROM {EDITIONS} WHERE name = '{name}'",
         ]
 
 
