@@ -73,6 +73,7 @@ class Machine:
             "opportune/cli/terminal.py",
             "opportune/cli/usage.py",
             "opportune/cli/environment/wheels.py",
+            "opportune/runtime/lazy_exports.py",
             "opportune/runtime/suggestions.py",
             *(f"{module.replace('.', '/')}.py" for module in MODULES.values()),
         ):
