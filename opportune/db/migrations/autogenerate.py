@@ -11,14 +11,14 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
-from opportune.config.project import FRAMEWORK, PACKAGE, USERS, display_path, feature_of_table
+from opportune.config.project import PACKAGE, USERS, display_path, feature_of_table
 from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.checks import portable
 from opportune.db.migrations.connection import connect, in_memory_connection, migration_url
 from opportune.db.migrations.enum_members import EnumMembers
 from opportune.db.migrations.expression_indexes import compare_expression_indexes, ignore_reflection_warnings
-from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
 from opportune.db.migrations.history import recorded_revisions
 from opportune.db.migrations.mutual_keys import add_mutual_keys_last
 from opportune.db.migrations.naming import Change, describe, flatten, name_for, slug
@@ -163,7 +163,7 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
     """
     if strays := [name for name in metadata.tables if feature_of_table(name, features) is None]:
         owner = strays[0].partition("_")[0]
-        if (FRAMEWORK / owner / "feature.py").is_file():
+        if (FRAMEWORK_MIGRATIONS / owner).is_dir():
             raise OperatorError(
                 f"What is installed uses {owner}, which {PACKAGE}/installed.py lacks: from opportune.features import "
                 f"{owner}, and list it in INSTALLED."
