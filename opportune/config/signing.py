@@ -6,15 +6,11 @@ What was signed or sealed with a key of SECRET_KEY_FALLBACKS can still be read; 
 import base64
 import hashlib
 import hmac
-from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from itsdangerous import URLSafeTimedSerializer
 
 from opportune.config.settings import Settings
-
-if TYPE_CHECKING:
-    from cryptography.fernet import MultiFernet
 
 
 def derived_key(settings: Settings, purpose: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,9 +23,6 @@ from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
 from opportune.runtime.services import Services
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.storage import Storage
-
-if TYPE_CHECKING:
-    from opportune.jobs.requests import RequestWork
 
 STARTUP_DELAY_SECONDS = 1.0
 """Seconds until what an earlier process has left is looked for: the first page comes first."""

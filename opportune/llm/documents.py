@@ -11,16 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from opportune.errors import FieldErrors
 from opportune.llm.pdf_text import MAX_LENGTH
 from opportune.llm.providers.provider import PICTURE_TOKENS, Message, Picture, estimate_tokens
 from opportune.storage import ImageRefusedError, images, shrink
 from opportune.text import made_storable, storable
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 MAX_ATTACHMENTS = 8
 """Files that come with one question."""

@@ -20,7 +20,6 @@ from opportune.runtime.retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
     import ssl
-    from email.message import EmailMessage
 
     import httpx
 

@@ -11,7 +11,6 @@ from mimetypes import guess_extension
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from email.headerregistry import Address
     from email.message import EmailMessage, Message
 
 OWN_HEADERS = {"from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version"}

@@ -12,8 +12,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from PIL import Image
 
 CONTENT_TYPES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/gif": "gif"}

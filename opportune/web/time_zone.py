@@ -4,16 +4,12 @@ import re
 from contextvars import ContextVar
 from datetime import UTC, date, datetime, time, tzinfo
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 from starlette.types import Scope
 
 from opportune.config.settings import Settings
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 COOKIE = b"time_zone="
 MAX_KNOWN_ZONES = 600

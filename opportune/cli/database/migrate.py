@@ -10,9 +10,14 @@ from opportune.cli.output import say, warn, work_shown
 from opportune.cli.terminal import is_terminal
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
+from opportune.db.migrations.adoption import differences
+from opportune.db.migrations.compatibility import incompatibilities
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import forget_revisions, recorded_revisions, recorded_revisions_of
+from opportune.db.migrations.locks import table_locks
+from opportune.db.migrations.recording import planned_changes
+from opportune.db.migrations.runner import faking, plan_for, refuse_newer, run_migrations
 from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -35,8 +40,6 @@ def command(
     ] = False,
 ) -> None:
     settings = get_settings()
-    from opportune.db.migrations.runner import faking, plan_for, refuse_newer  # noqa: PLC0415 - all that takes long
-
     graph = MigrationGraph(installed_names())
     plan_of = plan_for(graph, feature, target)
     rows = recorded_revisions_of(settings)
@@ -68,10 +71,6 @@ def operations(graph: MigrationGraph, feature: str | None, target: str | None) -
 
 def show(steps: "Sequence[Step]", kind: str, *, is_first: bool) -> None:
     """Tell what is planned. Before the first migration there is no old version, nor anybody who waits."""
-    from opportune.db.migrations.compatibility import incompatibilities  # noqa: PLC0415 - as below
-    from opportune.db.migrations.locks import table_locks  # noqa: PLC0415 - most runs have nothing to plan
-    from opportune.db.migrations.recording import planned_changes  # noqa: PLC0415 - as above
-
     ahead = [step.migration for step in steps if step.direction == "upgrade"]
     faults = [] if is_first else incompatibilities(ahead, kind)
     told = [*(table_locks(ahead) if kind == "postgresql" else ()), *faults]
@@ -98,8 +97,6 @@ def adopted(settings: Settings, steps: "Sequence[Step]") -> list[Migration]:
     Raises:
         OperatorError: some are not; lines before it tell in what.
     """
-    from opportune.db.migrations.adoption import differences  # noqa: PLC0415 - for this option alone
-
     first = [step.migration for step in steps if step.direction == "upgrade" and not step.migration.follows]
     with connect(settings) as connection:
         compared = {migration: differences(connection, migration) for migration in first}
@@ -123,8 +120,6 @@ def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
 
 def carry_out(settings: Settings, graph: MigrationGraph, plan: "Plan") -> int:
     """Take the steps, telling of each, and return how many there were."""
-    from opportune.db.migrations.runner import run_migrations  # noqa: PLC0415 - Alembic, which takes long
-
     with connect(settings) as connection, work_shown():
         return run_migrations(connection, graph, plan, announced)
 

@@ -14,8 +14,10 @@ from opportune.config.hosts import HOSTS, Host
 from opportune.config.project import PROJECT, application
 from opportune.errors import OperatorError
 from opportune.ops.deploy.rehearsal.questions import find_asking
+from opportune.ops.deploy.rehearsal.rehearse import Rehearsal
 from opportune.ops.deploy.rehearsal.rules import Rules
 from opportune.ops.deploy.rehearsal.services import postgresql
+from opportune.ops.deploy.rehearsal.stage import Outcome
 from opportune.runtime.suggestions import did_you_mean
 
 ALSO_CALLED = {
@@ -71,9 +73,6 @@ def host_meant(name: str) -> str:
 
 
 async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
-    from opportune.ops.deploy.rehearsal.rehearse import Rehearsal  # noqa: PLC0415 - for those who rehearse
-    from opportune.ops.deploy.rehearsal.stage import Outcome  # noqa: PLC0415 - as above
-
     if sys.platform != "win32" and (task := asyncio.current_task()):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     outcomes: list[Outcome] = []

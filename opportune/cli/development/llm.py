@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.admin.models import AuditEntry
 from opportune.cli.options import AsJson
 from opportune.cli.output import is_quiet, print_json, print_table, progress, say
 from opportune.cli.transaction import with_jobs
@@ -24,6 +25,7 @@ from opportune.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reas
 from opportune.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.llm.language_model import NOT_CONFIGURED, messages_of
 from opportune.llm.providers.provider import estimate_tokens
+from opportune.llm.spending import switch
 
 command = typer.Typer()
 
@@ -184,13 +186,10 @@ def _switch(to: Literal["on", "off"]) -> None:
     names = {feature.name for feature in installed_features()}
     if "answers" not in names:
         raise OperatorError("There is no such switch: put `answers` of opportune.features into app/installed.py.")
-    from opportune.llm.spending import switch  # noqa: PLC0415 - for this alone
 
     async def work(_jobs: object, session: AsyncSession) -> bool:
         done = await (switch.switch_off(session, "oppman.py") if to == "off" else switch.switch_on(session))
         if done and "admin" in names:
-            from opportune.admin.models import AuditEntry  # noqa: PLC0415 - as above
-
             session.add(AuditEntry(actor="oppman.py", action=f"switch-llm-{to}", identity="operations", title=SAID[to]))
         return done
 

@@ -19,6 +19,7 @@ from opportune.cli.scaffold.feature_file import takes_owner, with_model
 from opportune.cli.scaffold.fields import OWNERS, Field, read_fields
 from opportune.cli.scaffold.file_changes import written
 from opportune.cli.scaffold.installed import INSTALLED
+from opportune.cli.scaffold.migration import draft, feature_names
 from opportune.cli.scaffold.model import ACCESSES, NewModel, as_tuple, filled
 from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
@@ -27,6 +28,7 @@ from opportune.cli.scaffold.module_imports import merged
 from opportune.cli.scaffold.source import MAX_LINE_LENGTH, NotAsExpected, Source, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
 from opportune.config.project import PACKAGE
+from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 
@@ -149,9 +151,6 @@ def write_model(
         with written(texts.changed, project):
             tidy(texts.new)
         return texts.by_hand
-    from opportune.cli.scaffold.migration import draft, feature_names  # noqa: PLC0415 - takes long; faults come first
-    from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415
-
     graph = MigrationGraph(feature_names(texts[project / INSTALLED]))
     tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in links_of(model))]
     models = project / PACKAGE / model.feature / "models.py"

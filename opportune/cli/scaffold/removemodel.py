@@ -12,8 +12,10 @@ from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.scaffold.file_changes import written
 from opportune.cli.scaffold.installed import INSTALLED
+from opportune.cli.scaffold.migration import draft_drop, feature_names
 from opportune.cli.scaffold.removing import ModelRemoval, plan_removal
 from opportune.config.project import PROJECT
+from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
 
 
@@ -41,9 +43,6 @@ def command(
 
 def carry_out(removal: ModelRemoval) -> None:
     """Change and delete the files, and write the migration, all or nothing."""
-    from opportune.cli.scaffold.migration import draft_drop, feature_names  # noqa: PLC0415 - takes long; the question comes first
-    from opportune.db.migrations.autogenerate import write_migration  # noqa: PLC0415 - as above
-
     graph = MigrationGraph(feature_names((removal.project / INSTALLED).read_text(encoding="utf-8")))
     feature, file = removal.model.feature, removal.model.file
     migration = draft_drop(feature, file.read_text(encoding="utf-8"), file, removal.tables, graph)

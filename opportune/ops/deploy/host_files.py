@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -17,9 +17,6 @@ from opportune.errors import OperatorError
 from opportune.ops.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.ops.deploy.site_names import SiteNames
 from opportune.runtime.atomic_files import replacement
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 RECORD = ".opportune-deploy.json"
 """What was written, by hashes: so an unedited file is known and can be renewed."""
