@@ -82,7 +82,7 @@ class Chat:
         count = await self.session.scalar(select(func.count()).select_from(Conversation).where(self._own, newer))
         return (count or 0) // size + 1
 
-    async def conversation(self, id: int) -> Conversation | None:  # noqa: A002 - what it is everywhere
+    async def conversation(self, id: int) -> Conversation | None:
         query = select(Conversation).where(col(Conversation.id) == id, self._own)
         return (await self.session.scalars(query)).one_or_none()
 
@@ -144,7 +144,7 @@ class Chat:
         ids = [id_ for message in messages for id_ in message.attachment_ids][-MAX_FILES:]
         return await find_attachments(self.session, self.owner_id, ids, with_text=with_text)
 
-    async def message(self, id: int, role: Role | None = None) -> Message | None:  # noqa: A002 - what it is everywhere
+    async def message(self, id: int, role: Role | None = None) -> Message | None:
         """A message of this owner, in that role if one is named."""
         query = select(Message).join(Conversation, col(Conversation.id) == conversation_key).where(key == id, self._own)
         query = query.where(col(Message.role) == role) if role else query

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 def commands_in(feature: str, file: str) -> dict[str, str]:
     """One command has the feature's name and the file's first line; of several each has its docstring's."""
     try:
-        with open(file, "rb") as source:  # noqa: PTH123 - the help does without pathlib, which takes longer than it
+        with open(file, "rb") as source:
             module = ast.parse(source.read())
     except (OSError, SyntaxError, ValueError):  # whoever calls it hears of that
         return {feature: ""}

@@ -24,7 +24,7 @@ def _json(value: object) -> object:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict | list):
-        raise ValueError(JSON_WANTED)  # noqa: TRY004 - Pydantic takes this one for its own
+        raise ValueError(JSON_WANTED)
     return found
 
 

@@ -36,7 +36,7 @@ def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
     Raises:
         OperatorError: another process is at it.
     """
-    with open(os.open(path, FLAGS, 0o600), "r+b") as file:  # noqa: PTH123 - pathlib opens no descriptors
+    with open(os.open(path, FLAGS, 0o600), "r+b") as file:
         if lock and not _lock_at(path, file):
             raise OperatorError(f"Another process is writing {path}: wait for it, then run this again.")
         if sys.platform != "win32" and os.fstat(file.fileno()).st_uid != os.geteuid():
@@ -114,7 +114,7 @@ def remove_abandoned(path: Path) -> None:
     parts = [*path.parent.glob(f"{glob.escape(lock.name)}.*")]
     if not (parts or lock.exists()):
         return
-    with suppress(OSError), open(os.open(lock, FLAGS, 0o600), "r+b") as file:  # noqa: PTH123 - pathlib opens no descriptors
+    with suppress(OSError), open(os.open(lock, FLAGS, 0o600), "r+b") as file:
         if not _lock_at(lock, file):
             return
         if sys.platform == "win32":  # which removes no file that is open, not even by the process that opened it

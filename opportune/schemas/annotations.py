@@ -28,7 +28,7 @@ class FieldOptions:
         self,
         choices: Choices | Callable[[], Choices] | None = None,
         *,
-        type: str = "",  # noqa: A002 - HTML's own name
+        type: str = "",
         suffix: str = "",
         **attributes: Attribute,
     ) -> None:

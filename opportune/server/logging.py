@@ -23,12 +23,12 @@ class LineFormatter(logging.Formatter):
 
     _second, _shown = 0, ""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as below
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         if self._second != int(record.created):  # a busy second has hundreds of lines
             self._second, self._shown = int(record.created), super().formatTime(record, self.default_time_format)
         return f"{self._shown},{record.msecs:03.0f}"
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+    def formatMessage(self, record: logging.LogRecord) -> str:
         numbers = (getattr(record, "request_id", ""), f"job {job}" if (job := getattr(record, "job_id", 0)) else "")
         record.origin = " ".join(filter(None, (record.name, *numbers, getattr(record, "trace_id", ""))))
         return escape_control_chars(super().formatMessage(record))

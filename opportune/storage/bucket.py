@@ -40,7 +40,7 @@ class BucketStorage(Storage):
             async with self._answering() as store:
                 await store.put_async(name, content, attributes=attributes(content_type))
         except FileNotFoundError as error:
-            logger.error("storage: there is no bucket %s", self.bucket.label)  # noqa: TRY400 - one line tells all
+            logger.error("storage: there is no bucket %s", self.bucket.label)
             raise StorageError from error
 
     async def read(self, name: str) -> bytes:

@@ -113,7 +113,7 @@ class DatabaseStorage(Storage):
         except IntegrityError:
             raise
         except (DBAPIError, PoolTimeoutError) as error:
-            logger.error("storage: %s", explain(error, self._database.url))  # noqa: TRY400 - one line tells all
+            logger.error("storage: %s", explain(error, self._database.url))
             raise StorageError from error
 
 

@@ -70,7 +70,7 @@ class FolderStorage(Storage):
         try:
             return await asyncio.to_thread(work, path, *arguments)
         except OSError as error:
-            logger.error("storage: %s: %s", self.folder, error.strerror)  # noqa: TRY400 - one line tells all
+            logger.error("storage: %s: %s", self.folder, error.strerror)
             raise (DiskFullError if is_full(error) else StorageError) from error
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -94,7 +94,7 @@ class FolderStorage(Storage):
         if not (self._is_within(path) and path.is_file()):
             raise MissingFileError(path.name)
         try:
-            return open(os.open(path, NOT_FOLLOWED), "rb")  # noqa: PTH123 - pathlib opens no descriptors
+            return open(os.open(path, NOT_FOLLOWED), "rb")
         except FileNotFoundError as error:
             raise MissingFileError(path.name) from error
 

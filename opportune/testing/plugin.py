@@ -95,9 +95,9 @@ def _database_of(item: pytest.Item) -> str:
 
 def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
     """Make settings that no file of the machine reaches; those of features are as given, or as their classes begin."""
-    from pydantic import SecretStr  # noqa: PLC0415 - see above
+    from pydantic import SecretStr
 
-    from opportune.config.project import settings_class  # noqa: PLC0415 - see above
+    from opportune.config.project import settings_class
 
     environ = frozenset(item for item in os.environ.items() if item[0] not in ("DATABASE_URL", "PYTEST_CURRENT_TEST"))
     settings = _read_settings(settings_class(), environ)
@@ -107,7 +107,7 @@ def settings_for(database_url: str, *of_features: "BaseSettings") -> "Settings":
 @lru_cache(64)
 def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]]) -> "Settings":
     """Read once for all tests with this environment: reading takes longer than many of them."""
-    from pydantic import SecretStr  # noqa: PLC0415 - see above
+    from pydantic import SecretStr
 
     return kind(
         _env_file=None, environment="test", secret_key=SecretStr(SECRET_KEY), database_url=SecretStr("sqlite://")
@@ -116,11 +116,11 @@ def _read_settings(kind: "type[Settings]", _environ: frozenset[tuple[str, str]])
 
 def migrate(database_url: str) -> None:
     """Apply the migrations of what is installed."""
-    from opportune.config.project import installed_names  # noqa: PLC0415 - see above
-    from opportune.db.migrations.connection import connect  # noqa: PLC0415 - see above
-    from opportune.db.migrations.graph import MigrationGraph  # noqa: PLC0415 - see above
-    from opportune.db.migrations.runner import plan_for, run_migrations  # noqa: PLC0415 - see above
-    from opportune.testing.unmigrated import require_migrations  # noqa: PLC0415 - see above
+    from opportune.config.project import installed_names
+    from opportune.db.migrations.connection import connect
+    from opportune.db.migrations.graph import MigrationGraph
+    from opportune.db.migrations.runner import plan_for, run_migrations
+    from opportune.testing.unmigrated import require_migrations
 
     graph = MigrationGraph(installed_names())
     with connect(settings_for(database_url)) as connection:

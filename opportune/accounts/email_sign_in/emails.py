@@ -18,7 +18,7 @@ async def send_sign_in_email(
     run: JobContext,
     email: str,
     number: str,
-    next: str,  # noqa: A002 - stored with queued jobs
+    next: str,
     device: str,
     address: str,
 ) -> None:

@@ -67,7 +67,7 @@ class UserDatabase(BaseUserDatabase[Any, int]):
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def get(self, id: int) -> User | None:  # noqa: A002 - FastAPI Users' word
+    async def get(self, id: int) -> User | None:
         return await self.session.get(User, id)
 
     async def get_by_email(self, email: str) -> User | None:

@@ -52,7 +52,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         schema: type[BaseModel],
         column: Column[Any],
         lines: bool | None = None,
-        format: str | Sequence[str] = (),  # noqa: A002 - SQLAdmin's name for the option
+        format: str | Sequence[str] = (),
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)

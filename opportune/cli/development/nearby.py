@@ -39,7 +39,7 @@ def _address_of(host: str) -> str:
     """OLLAMA_HOST as an address to ask: it may lack scheme and port, or tell to listen on all of them."""
     with suppress(ValueError):
         parts = urlsplit(host if "://" in host else f"http://{host}")
-        name = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(parts.hostname or "", parts.hostname)  # noqa: S104 - asked
+        name = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(parts.hostname or "", parts.hostname)
         if parts.scheme == "http" and name:
             return f"http://{f'[{name}]' if ':' in name else name}:{parts.port or SERVERS['Ollama']}"
     return f"http://127.0.0.1:{SERVERS['Ollama']}"

@@ -41,7 +41,7 @@ class PortTakenError(OperatorError):
 
 def address(settings: Settings) -> str:
     """Default address: a host's proxy reaches us from outside, a visitor in development does not."""
-    return settings.host or ("0.0.0.0" if settings.is_production else "127.0.0.1")  # noqa: S104 - as just said
+    return settings.host or ("0.0.0.0" if settings.is_production else "127.0.0.1")
 
 
 def reserve(host: str, port: int) -> socket.socket:
@@ -83,8 +83,8 @@ def next_free_port(host: str, taken: int) -> int | None:
 def url(listener: socket.socket, *, https: bool = False) -> str:
     """Return the address for a browser on this machine."""
     host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - asked, not bound
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 - as above
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
     scheme = "https" if https else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
@@ -93,7 +93,7 @@ def listening(listener: socket.socket, *, https: bool = False) -> str:
     """Return the address that it listens on, with one for this machine if that is every address."""
     host, port = listener.getsockname()[:2]
     here = url(listener, https=https)
-    if host not in ("0.0.0.0", "::"):  # noqa: S104 - as above
+    if host not in ("0.0.0.0", "::"):
         return here
     named = f"[{host}]" if ":" in host else host
     return f"{here.partition('://')[0]}://{named}:{port} (all addresses of this machine; here: {here})"

@@ -113,7 +113,7 @@ class AsyncConsole(InteractiveConsole):
 
 
 def start_ipython(names: dict[str, Any], runner: asyncio.Runner, banner: str) -> None:
-    from IPython.terminal.embed import InteractiveShellEmbed  # noqa: PLC0415 - optional
+    from IPython.terminal.embed import InteractiveShellEmbed
 
     ipython = InteractiveShellEmbed(banner1=f"{banner}\n", exit_msg="", loop_runner=runner.run)
     ipython(local_ns=names)
@@ -122,8 +122,8 @@ def start_ipython(names: dict[str, Any], runner: asyncio.Runner, banner: str) ->
 def complete_with_tab(names: dict[str, Any]) -> None:
     if sys.platform == "win32":
         return
-    import readline  # noqa: PLC0415 - not on every system
-    import rlcompleter  # noqa: PLC0415 - imports readline
+    import readline
+    import rlcompleter
 
     readline.set_completer(rlcompleter.Completer(names).complete)
     readline.parse_and_bind("tab: complete")

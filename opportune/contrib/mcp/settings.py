@@ -67,7 +67,7 @@ class McpSettings(BaseSettings):
         except ValueError:
             read = None
         if not isinstance(read, list):
-            raise ValueError('must be a JSON list such as [{"name": "weather", "url": "https://mcp.example/mcp"}]')  # noqa: TRY004 - Pydantic's way
+            raise ValueError('must be a JSON list such as [{"name": "weather", "url": "https://mcp.example/mcp"}]')
         return read
 
     @field_validator("mcp_servers")

@@ -7,8 +7,12 @@ from urllib.parse import urlsplit
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
 from opportune.config.settings import Settings, setting_is_given
 from opportune.errors import OperatorError
-from opportune.llm.providers import libraries
+from opportune.llm.embedder import OpenAIEmbedder
+from opportune.llm.providers import libraries, local
 from opportune.llm.providers.fake import FakeProvider
+from opportune.llm.providers.local import LocalModel
+from opportune.llm.providers.local_process import shared_folder
+from opportune.llm.providers.openai_compatible import OpenAICompatible
 from opportune.llm.providers.provider import Provider, Timeouts
 
 if TYPE_CHECKING:
@@ -57,16 +61,11 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
         return own or _make_compatible(settings, model)
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
-    from opportune.llm.providers import local  # noqa: PLC0415 - see above
-    from opportune.llm.providers.local_process import shared_folder  # noqa: PLC0415
-
     weights = local.find_weights()
     return local.LocalModel(weights, Timeouts.of(settings), shared_folder(weights)) if weights else None
 
 
 def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
-    from opportune.llm.providers.openai_compatible import OpenAICompatible  # noqa: PLC0415 - see above
-
     provider = OpenAICompatible(
         *(model.base_url, model.api_key, _name_at_endpoint(settings, model), Timeouts.of(settings)),
         context_budget=model.max_prompt_tokens,
@@ -106,13 +105,9 @@ def make_embedder(settings: Settings, model: EmbeddingModel) -> "Embedder":
     if model.provider:
         own: Embedder = _make_own(settings, model, "EMBEDDING_MODEL")
         return own
-    from opportune.llm.embedder import OpenAIEmbedder  # noqa: PLC0415 - see above
-
     return OpenAIEmbedder(model, Timeouts.of(settings))
 
 
 def missing_library(settings: Settings) -> str:
     """A line for whoever runs the site, if the local model would answer and lacks a library of the system."""
-    from opportune.llm.providers.local import LocalModel  # noqa: PLC0415 - see above
-
     return libraries.missing_library() if isinstance(make_provider(settings), LocalModel) else ""

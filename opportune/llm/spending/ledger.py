@@ -25,11 +25,11 @@ ADD_TO_PERSON = text(f"""
     INSERT INTO answers_usage ({_COLUMNS})
     SELECT id, {_VALUES} FROM accounts_user WHERE id = :owner_id
     ON CONFLICT (owner_id, day, model) DO UPDATE SET {_ADDED}
-    """).bindparams(_DAY)  # noqa: S608 - of names above
+    """).bindparams(_DAY)
 ADD_TO_SUM = text(f"""
     INSERT INTO answers_usage ({_COLUMNS}) VALUES (NULL, {_VALUES})
     ON CONFLICT (payer, day, model) WHERE payer <> '' DO UPDATE SET {_ADDED}
-    """).bindparams(_DAY)  # noqa: S608 - as above
+    """).bindparams(_DAY)
 
 
 class UsageKey(NamedTuple):
@@ -90,7 +90,7 @@ _STANDING = f"""
             COALESCE(SUM(CASE WHEN payer = :payer THEN cost_micro ELSE 0 END), 0) AS their_cost
             FROM answers_reservation WHERE expires_at > :now) AS running,
         (SELECT COUNT(*) AS off FROM answers_state WHERE key = '{OFF}') AS switch
-"""  # noqa: S608 - of names above
+"""
 _TYPES = (_DAY, bindparam("month", type_=Date), bindparam("now", type_=UTCDateTime))
 _OF_USER = text(_STANDING.format(whose="owner_id = :owner_id")).bindparams(*_TYPES)
 _OF_OTHERS = text(_STANDING.format(whose="payer = :payer AND payer <> ''")).bindparams(*_TYPES)

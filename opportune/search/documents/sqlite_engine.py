@@ -116,7 +116,7 @@ class SQLiteEngine(Engine):
             self._edition += 1  # not before: what is still found in the old one must not be kept for the new
             self._is_there = True
         except OperatorError as error:  # what was read before goes on answering
-            logger.error("%s Make the index again: %s", error, self.index.command)  # noqa: TRY400 - its line says it all
+            logger.error("%s Make the index again: %s", error, self.index.command)
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -105,7 +105,7 @@ async def site(app: FastAPI, site_listener: socket.socket) -> AsyncIterator[str]
 async def chromium() -> AsyncIterator["Browser"]:
     if CHROMIUM is None:
         skip_for_missing("Chromium", "apt install chromium-headless-shell")
-    from playwright.async_api import async_playwright  # noqa: PLC0415 - as above
+    from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -172,7 +172,7 @@ async def _visit(
 
 
 async def _has_the_machines_clock(page: "Page") -> bool:
-    from playwright.async_api import Error  # noqa: PLC0415 - as above
+    from playwright.async_api import Error
 
     try:
         return bool(await page.evaluate("setTimeout.toString().includes('[native code]')"))

@@ -28,13 +28,11 @@ class FakeMailServer:
     received: list[EmailMessage] = field(default_factory=list)
     was_encrypted: bool = False
 
-    async def handle_RCPT(  # noqa: N802 - the names that aiosmtpd calls
-        self, _server: SMTP, _session: Any, envelope: Any, address: str, _options: list[str]
-    ) -> str:
+    async def handle_RCPT(self, _server: SMTP, _session: Any, envelope: Any, address: str, _options: list[str]) -> str:
         envelope.rcpt_tos.append(address)
         return self.reply_to_recipient
 
-    async def handle_DATA(self, server: SMTP, _session: Any, envelope: Any) -> str:  # noqa: N802 - as above
+    async def handle_DATA(self, server: SMTP, _session: Any, envelope: Any) -> str:
         assert isinstance(server.transport, asyncio.Transport)
         if self.cut:
             server.transport.abort()

@@ -217,7 +217,7 @@ class Form(Generic[M]):
         value = self.values.get(name, default)
         return value if isinstance(value, str) else ", ".join(value)
 
-    def field(self, name: str, label: str = "", type: str = "", **changes: Attribute) -> Field:  # noqa: A002 - HTML's own name
+    def field(self, name: str, label: str = "", type: str = "", **changes: Attribute) -> Field:
         """Return a field with its attributes, and with the changes of the template."""
         control, value = self.controls[name], self.values.get(name, "")
         return Field(

@@ -58,7 +58,7 @@ def test_none_is_offered_where_a_field_may_be_empty() -> None:
 @pytest.mark.parametrize(
     ("rows", "type"), [(FEW, "checkboxes"), (LETTERS, "picker"), (MANY, "picker"), (RowChoices({}), "picker")]
 )
-def test_several_of_few_rows_are_boxes_to_tick_and_of_more_a_picker(rows: RowChoices, type: str) -> None:  # noqa: A002 - HTML's own name
+def test_several_of_few_rows_are_boxes_to_tick_and_of_more_a_picker(rows: RowChoices, type: str) -> None:
     assert Form(Loan, choices={"groups": rows}).field("groups").type == type
 
 

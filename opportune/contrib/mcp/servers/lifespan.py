@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from opportune.contrib.mcp.lazy_import import load
-from opportune.contrib.mcp.servers import client
 from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer, McpSettings
 from opportune.llm.tools.toolbox import offer
@@ -44,6 +43,8 @@ async def _keep_listed(app: FastAPI, servers: Sequence[McpServer]) -> None:
 async def _list(server: McpServer) -> list[RemoteTool] | None:
     """None if it does not answer: what it offered before counts, and calls say themselves that it is away."""
     await load("opportune.contrib.mcp.servers.client")
+    from opportune.contrib.mcp.servers import client  # noqa: PLC0415 - the library of MCP imports slowly
+
     try:
         async with asyncio.timeout(LIST_TIMEOUT_SECONDS):
             return await client.list_tools(server)
