@@ -1,4 +1,4 @@
-"""What is done with a conversation as a whole: it is named, taken along, deleted."""
+"""Pages to rename, export, search and delete conversations."""
 
 from typing import Annotated, Literal
 

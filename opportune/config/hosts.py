@@ -1,6 +1,6 @@
 """The hosts that this program knows, and what each does to it. Prices are in docs/deploy: they change too often.
 
-A field that a host does not publish has the value of our caution, and a comment says so.
+Where a host publishes no value, a cautious guess is used, with a comment.
 """
 
 import os
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOCKER_STOP_SECONDS = 10.0
-"""What Docker gives by itself, and whoever is not known."""
+"""Docker's default, also assumed for unknown hosts."""
 SMTP_PORTS = (25, 465, 587)
 MEBIBYTE_BYTES = 1024 * 1024
 
@@ -26,9 +26,9 @@ class Host:
     port: int = 8000
     """What it gives in PORT, or in its place."""
     client_address_header: str = ""
-    """A header with the visitor's address that it replaces; to X-Forwarded-For hosts append. Empty: that one."""
+    """Header that the host overwrites with the visitor's address. Empty: X-Forwarded-For, to which hosts append."""
     forwards_proto: bool = True
-    """Whether it says by X-Forwarded-Proto how the visitor came."""
+    """Whether the host sends the scheme of the request as X-Forwarded-Proto."""
     is_tls_ended_before: bool = True
     """Whether a proxy of its own stands in front and ends TLS."""
     keeps_disk: bool = False

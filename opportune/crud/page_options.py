@@ -41,7 +41,7 @@ LEFT_OUT_WITH = {"create": "new", "update": "edit", "confirm_delete": "delete", 
 """Routes that go with another one."""
 
 TEMPLATE_SECONDS = 1
-"""How long it is taken for known whether a project has a template of its own: to look for what is not there costs."""
+"""Seconds for which it is cached whether the project has its own template."""
 
 pages_of: dict[type[Any], "PageOptions[Any]"] = {}
 """By model the pages to which other pages lead: the first that are made."""

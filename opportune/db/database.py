@@ -29,9 +29,9 @@ from opportune.db.sessions.hooked_session import (
     refuse_commit_in_hook,
     run_after_hooks,
 )
-from opportune.db.timeouts import run_with_timeout
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.runtime.timeouts import run_with_timeout
 
 Role = Literal["writer", "reader"]
 Rows = Sequence[Sequence[Any]]

@@ -1,4 +1,4 @@
-"""What the database refuses to store, in words for a person."""
+"""Messages for values that the database refuses."""
 
 import re
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from sqlalchemy.sql.visitors import iterate
 
 from opportune.errors import FieldErrors
 
-NOT_THERE = "What this points at is not there (any more)."
+NOT_THERE = "The selected entry no longer exists."
 # Each kind of constraint: PostgreSQL's code for it, SQLite's words, and ours.
 SENTENCES = (
-    ("23505", "UNIQUE", "Another one already has this value."),
+    ("23505", "UNIQUE", "This value is already in use."),
     ("23502", "NOT NULL", "Please fill this in."),
     ("23503", "FOREIGN KEY", NOT_THERE),
     ("23001", "FOREIGN KEY", NOT_THERE),  # what PostgreSQL 18 calls it where the key says RESTRICT

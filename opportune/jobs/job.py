@@ -25,7 +25,7 @@ class RetryLater(Exception):
     """Raised by a job that was told when another try can help: it fails for now, with this line for its reason."""
 
     def __init__(self, reason: str, seconds: float) -> None:
-        """`seconds` until then; where the job's own wait is longer that counts, and an hour is the most."""
+        """Retry after the longer of `seconds` and the job's `wait`, at most after one hour."""
         super().__init__(reason)
         self.seconds = seconds
 

@@ -88,7 +88,7 @@ class RequestWork:
 
 
 class AfterResponseMiddleware:
-    """Has due work begun when a response has been sent. Questions of a host's own wake nothing."""
+    """Start due jobs after a response has been sent. Health checks of the host start none."""
 
     def __init__(self, app: ASGIApp, work: RequestWork) -> None:
         self.app = app

@@ -18,7 +18,6 @@ from opportune.config.settings import Settings
 from opportune.db.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.errors import explain
 from opportune.db.model import utc_now
-from opportune.db.timeouts import run_in_background
 from opportune.errors import OperatorError
 from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.context import DatabaseJobContext
@@ -31,6 +30,7 @@ from opportune.jobs.store import JobCancelled, JobStore, insert_job
 from opportune.runtime.observers import JobAttempt, observed_job
 from opportune.runtime.services import Services
 from opportune.runtime.tasks import cancel_and_wait
+from opportune.runtime.timeouts import run_in_background
 
 BATCHING_DELAY_SECONDS = 0.01
 """Seconds in which jobs that are queued or end are taken together: looking for each alone costs as much as doing it."""
@@ -39,9 +39,9 @@ LOCKED_RETRY_SECONDS = 0.2
 DATABASE_RETRY_SECONDS = 5.0
 """Seconds until the database is asked again, when it did not answer."""
 STORE_RETRY_SECONDS = (0.5, 1.0, 2.0, 0.0)
-"""Seconds before how a job ended is stored once more, where that failed."""
+"""Pauses before storing the result of a job again, after that failed."""
 UNFROZEN_SECONDS = 1.0
-"""Seconds between two looks at the clock of a process that may be frozen: more than twice that is no time of ours."""
+"""Seconds between two checks of the clock. A gap more than twice as long means that the process was frozen."""
 PRUNE_INTERVAL_SECONDS = 3600.0
 SHUTDOWN_TIMEOUT_SECONDS = 4.0
 """Seconds for what runs to notice that the process ends. What takes longer is taken over when its lease has ended."""

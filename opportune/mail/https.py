@@ -27,7 +27,7 @@ DELIVERY_TIMEOUT_SECONDS = 60
 """For all of a delivery."""
 MAX_ANSWER_BYTES = 64 * 1024
 TEMPORARY_STATUSES = frozenset({401, 402, 403, 404, 408, 409, 425, 429})
-"""Of those that say no: wrong keys, domains and unpaid bills can be put right while e-mails wait; and haste."""
+"""Refusals after which delivery is retried: the owner can fix keys, domains and bills; 429 passes by itself."""
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ MAX_MEGAPIXELS, MAX_JPEG_MEGAPIXELS = 20, 50
 
 # Pillow names a picture of several, as some telephones take them, by a name of its own.
 FORMATS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
-# What a browser or a server could take for a program, wherever in a file it stands.
+# Bytes that a browser or a server could run, anywhere in a file.
 ACTIVE_CONTENT = (b"<script", b"<!doctype", b"<html", b"<?php")
-# What Pillow raises for files that are broken, besides warnings of its own.
+# Errors that Pillow raises for broken files.
 DECODING_ERRORS = (
     OSError,
     SyntaxError,
@@ -61,7 +61,7 @@ async def check_image(content: bytes) -> str:
 async def shrink(content: bytes, largest: int = 1024, *, kind: Literal["WEBP", "JPEG"] = "WEBP") -> bytes:
     """Redraw a picture, upright, with neither side longer than that, and without what else was in the file.
 
-    A JPEG is understood everywhere, also by programs of few formats, and white where the picture let something through.
+    A JPEG can be read by any program; transparent parts become white.
 
     Raises:
         ImageRefusedError: it cannot be drawn.

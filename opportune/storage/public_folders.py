@@ -41,7 +41,7 @@ def copy_name(name: str, size: int) -> str:
 
 
 def copy_names(name: str) -> list[str]:
-    """Those of all copies of a picture that there may be."""
+    """Return the names of all possible copies of a picture."""
     return [copy_name(name, size) for size in sorted(_sizes.get(name.rpartition("/")[0], ()))]
 
 

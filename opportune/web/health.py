@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from opportune.db.database import Database, Role
 from opportune.db.errors import UNAVAILABLE
 from opportune.db.migrations.history import pending_migrations_in
-from opportune.db.timeouts import run_with_timeout
+from opportune.runtime.timeouts import run_with_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ HEALTH_PATHS = {"/health", "/health/live", "/health/ready", *LEAPCELL}
 METRICS_PATH = "/metrics"
 STATUS_PATH = "/metrics/status"
 MACHINE_PATHS = {*HEALTH_PATHS, METRICS_PATH, STATUS_PATH}
-"""What no visitor asks for: by any host name, as long as there is a connection, and each time without a log line."""
+"""Paths for machines: any host name is accepted, and requests are not logged."""
 
 METHODS = ["GET", "HEAD", "OPTIONS"]
 
@@ -44,7 +44,7 @@ async def health(request: Request) -> JSONResponse:
 
 @router.api_route("/health/ready", methods=METHODS)
 async def ready(request: Request) -> JSONResponse:
-    """The writer answers, which reads for a replica that is away, and has every migration; and this process goes on."""
+    """Ready if the writer answers, all migrations are applied and the process is not stopping."""
     if is_ending(request.app):
         return _answer(healthy=False)
     failures, migrated = await asyncio.gather(health_check_of(request.app).failures(), _is_migrated(request.app))

@@ -18,7 +18,7 @@ SENT = {"title": "Çay & Python", "starts_at": "2030-05-01 16:00:00", "ends_at":
 INVALID = [
     ({"ends_at": "2030-05-01 15:00:00"}, "It ends before it starts."),
     ({"slug": "茶"}, "Please write some letters from a to z, or digits."),
-    ({"slug": "Tea"}, "Another one already has this value."),
+    ({"slug": "Tea"}, "This value is already in use."),
     ({"link": "javascript:alert(1)"}, "Please give an address"),
     ({"capacity": "0"}, "Please give 1 or more."),
 ]

@@ -12,9 +12,9 @@ from opportune.admin.dashboard.health import Health
 from opportune.admin.status.database import database_lights
 from opportune.admin.status.work import job_lights
 from opportune.db.errors import explain
-from opportune.db.timeouts import run_with_timeout
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
+from opportune.runtime.timeouts import run_with_timeout
 
 GROUP_TIMEOUT_SECONDS = 6
 HEADINGS = ("Overview", "Server", "Database", "Jobs, mail and backups", "Language models")

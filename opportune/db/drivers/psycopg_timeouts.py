@@ -16,7 +16,7 @@ from psycopg.errors import ConnectionTimeout, NotSupportedError
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 
-from opportune.db.timeouts import run_in_background
+from opportune.runtime.timeouts import run_in_background
 
 POLL_INTERVAL_SECONDS = 0.1
 """Seconds, psycopg's own: so often a wait looks whether its socket is still there."""

@@ -29,7 +29,7 @@ SETTINGS = f"""
     PRAGMA foreign_keys = ON;
     PRAGMA recursive_triggers = ON;
 """
-# The last has REPLACE tell the triggers, which keep indexes for search, of the row that it takes away.
+# recursive_triggers: REPLACE fires delete triggers, which keep the search index right.
 ONLY_READ = "PRAGMA query_only = ON;"
 
 
@@ -94,7 +94,7 @@ def set_query_only(connection: DBAPIConnection, _record: object) -> None:
 def _run(connection: DBAPIConnection, script: str) -> None:
     """All of it in one hop to the driver's thread, where it has one.
 
-    SQLite waits for nobody who begins the log of a new file just now, so this does.
+    SQLite does not wait while another process creates the WAL file, so this retries.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:

@@ -30,7 +30,7 @@ from opportune.web.client import client_address
 from opportune.web.time_zone import site_zone
 
 SPARE_SECONDS = 60
-"""Seconds for which a reservation outlives the longest answer: so long that of a dead process counts."""
+"""Seconds for which a reservation outlives the longest answer. That of a dead process is counted for so long."""
 WARN_PERCENTS = 80
 RESERVED_RETRY_SECONDS = 10.0
 """Seconds after which programs may ask again if only running answers keep them from it."""

@@ -20,7 +20,7 @@ _VALUES = f":payer, :day, :model, {', '.join(f':{each}' for each in _NUMBERS)}"
 _ADDED = ", ".join(f"{each} = answers_usage.{each} + excluded.{each}" for each in _NUMBERS)
 _DAY = bindparam("day", type_=Date)
 
-# As text, for SQLAlchemy compiles its own "on conflict" anew each time. Who has left meanwhile has no row any more.
+# As text: SQLAlchemy compiles "on conflict" each time. A deleted user has no row, so nothing is inserted.
 ADD_TO_PERSON = text(f"""
     INSERT INTO answers_usage ({_COLUMNS})
     SELECT id, {_VALUES} FROM accounts_user WHERE id = :owner_id

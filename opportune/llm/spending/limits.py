@@ -81,7 +81,7 @@ class Limit:
         return f"{day:%Y-%m-%d}" if self.period == "day" else f"{day:%Y-%m}"
 
     def answer_room(self, left: int, prompt_tokens: int, model: LlmModel | None) -> int | None:
-        """Tokens of an answer to such a prompt that it leaves; None where it asks for none."""
+        """Return the tokens that remain for the answer; None if this limit does not apply."""
         if self.unit == "tokens":
             return left - prompt_tokens
         if model is None or not model.has_price:

@@ -1,4 +1,4 @@
-"""What `oppman.py deploy` knows of a host beside what the host does: its files, and where its settings come from."""
+"""For each host: its files, and where its settings come from. Its limits are in `opportune.config.hosts`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ class Recipe:
     has_volumes: bool = False
     """Whether a disk that is kept may be added."""
     paid_lifts: tuple[str, ...] = ()
-    """What a paid plan has not: fields of `Host`."""
+    """Fields of `Host` that limit free plans only."""
     paid_from: str = ""
     """The first plan that lifts it. Empty: any that is paid."""
     processes: int = 1

@@ -1,4 +1,4 @@
-"""One way to count, wherever the counts are."""
+"""The rate limiter, which counts in the database or the cache."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

@@ -146,8 +146,8 @@ async def test_what_the_database_refuses_is_a_sentence_and_an_export_in_several_
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(admin)
-    assert error_of(await create(admin), "name") == "Another one already has this value."
-    assert "What this points at is not there" in (await create(admin, name="b", maker_id="999")).text
+    assert error_of(await create(admin), "name") == "This value is already in use."
+    assert "The selected entry no longer exists" in (await create(admin, name="b", maker_id="999")).text
     assert "The database does not allow this value." in (await create(admin, name="c", size="13")).text
 
     answer = await admin.post("/admin/maker/delete?pks=1", data=YES)

@@ -246,7 +246,7 @@ async def test_one_is_changed_what_is_emptied_is_empty_and_htmx_gets_a_wrong_for
     again = await root.post("/volumes/new", data=VOLUME, headers=HTMX)
     assert again.status_code == 422
     assert again.text.strip().startswith("<form")
-    assert "Another one already has this value." in again.text
+    assert "This value is already in use." in again.text
     assert 'value="Persuasion"' in again.text
 
     form = (await root.get("/volumes/emma/edit")).text
@@ -267,10 +267,10 @@ async def test_what_is_not_valid_is_shown_again_with_what_was_typed(
         ({"title": ""}, "Please fill this in.", both),
         ({"price": "-1"}, "Please give 0 or more.", both[:1]),
         ({"writer_id": ""}, "Please choose one.", both),
-        ({"writer_id": "2"}, "What this points at is not there", both[:1]),
-        ({"writer_id": "77"}, "What this points at is not there", both[1:]),
-        ({"topics": ["1", "3"]}, "What this points at is not there", both[1:]),
-        ({"slug": "emma"}, "Another one already has this value.", both[:1]),
+        ({"writer_id": "2"}, "The selected entry no longer exists", both[:1]),
+        ({"writer_id": "77"}, "The selected entry no longer exists", both[1:]),
+        ({"topics": ["1", "3"]}, "The selected entry no longer exists", both[1:]),
+        ({"slug": "emma"}, "This value is already in use.", both[:1]),
         ({"pages": "0"}, "does not allow this value", both),
     ):
         for path in paths:

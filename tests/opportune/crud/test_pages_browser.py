@@ -84,7 +84,7 @@ async def test_a_form_is_filled_in_by_keys_alone_and_a_wrong_one_keeps_what_was_
     await page.goto("/volumes/book-3/edit")
     await page.get_by_label("Slug").fill("book-4")
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("Another one already has this value.")).to_be_visible()
+    await expect(page.get_by_text("This value is already in use.")).to_be_visible()
     await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Writer 003")
     assert page.url.endswith("/volumes/book-3/edit")
 
@@ -103,7 +103,7 @@ async def test_what_is_pointed_at_is_made_beside_the_field_and_everybody_can_do_
     await dialog.get_by_role("button", name="Save").click()
     await dialog.get_by_label("Name").fill("Writer 001")
     await dialog.get_by_role("button", name="Save").click()
-    await expect(dialog.get_by_text("Another one already has this value.")).to_be_visible()
+    await expect(dialog.get_by_text("This value is already in use.")).to_be_visible()
     await dialog.get_by_label("Name").fill("Jane Austen")
     await dialog.get_by_role("button", name="Save").click()
     await expect(dialog).to_have_count(0)

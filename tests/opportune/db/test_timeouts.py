@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from opportune.db.timeouts import run_in_background, run_with_timeout
+from opportune.runtime.timeouts import run_in_background, run_with_timeout
 
 
 async def test_work_in_time_gives_its_result_or_its_error() -> None:

@@ -15,11 +15,11 @@ from opportune import __version__
 from opportune.db.database import Database
 from opportune.db.drivers.pool import Pool
 from opportune.db.model import utc_now
-from opportune.db.timeouts import run_with_timeout
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.ops.telemetry.metrics.families import Family, Sample, gauge
 from opportune.ops.telemetry.process import STARTED_AT, resident_memory_bytes
+from opportune.runtime.timeouts import run_with_timeout
 from opportune.server.connections.limits import ConnectionLimits
 
 DATABASE_TIMEOUT_SECONDS = 4

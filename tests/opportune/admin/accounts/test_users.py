@@ -65,7 +65,7 @@ INVALID = [
     ({"email": "a\0@example.com"}, "NUL"),
     ({"email": "a" * 400 + "@example.com"}, "Please write at most 320 characters."),
     ({"email": "<script>@x"}, "This is no e-mail address."),
-    ({"email": "ROOT@example.com"}, "Another one already has this value."),
+    ({"email": "ROOT@example.com"}, "This value is already in use."),
     ({"password": ""}, "This field is required."),
     ({"password": "short"}, "at least 8 characters"),
     ({"password": "password123"}, "too easy to guess"),
@@ -108,7 +108,7 @@ async def test_an_edit_changes_the_row_and_nothing_that_is_read_only_and_takes_n
     user = await make_user(app.state.database, "old@example.com")
     response = await admin.post(f"/admin/user/edit/{user.id}", data={"email": "Root@example.com", "is_active": "y"})
     assert response.status_code == 400
-    assert "Another one already has this value." in response.text
+    assert "This value is already in use." in response.text
 
 
 async def test_a_number_that_no_user_has_is_not_found(admin: AsyncClient) -> None:

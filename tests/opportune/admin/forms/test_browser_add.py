@@ -39,7 +39,7 @@ async def test_what_a_picker_lacks_is_made_in_a_dialog_and_chosen_also_in_a_dial
     nested = inside.frame_locator("iframe")
     await nested.get_by_label("Name").fill("Crime")
     await nested.get_by_role("button", name="Save").click()
-    await expect(nested.get_by_text("Another one already has this value.")).to_be_visible()
+    await expect(nested.get_by_text("This value is already in use.")).to_be_visible()
     assert not await find_violations(page)
     await nested.get_by_label("Name").fill("Space & <Opera>")
     await nested.get_by_role("button", name="Save").click()

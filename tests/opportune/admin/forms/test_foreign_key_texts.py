@@ -11,7 +11,7 @@ from httpx import AsyncClient
 pytestmark = pytest.mark.database("sqlite")
 
 NO_NUMBER = "Choose one from the list, or give its number."
-NOT_THERE = "What this points at is not there (any more)."
+NOT_THERE = "The selected entry no longer exists."
 
 
 @pytest.fixture

@@ -119,8 +119,8 @@ async def test_rows_that_a_view_does_not_give_are_not_named_chosen_or_imported(
         assert SECRET not in (await staff.get(f"/admin/gadget/{page}")).text, page
     for number in (3, 999):
         answer = await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": str(number)})
-        assert (answer.status_code, "What this points at is not there" in answer.text) == (400, True)
-        assert "What this points at is not there" in await send_file(staff, number)
+        assert (answer.status_code, "The selected entry no longer exists" in answer.text) == (400, True)
+        assert "The selected entry no longer exists" in await send_file(staff, number)
     assert await makers(app) == [1]
 
 

@@ -143,7 +143,7 @@ async def test_a_change_that_is_refused_leaves_no_file_behind_and_no_name_of_a_f
     await save(admin, sent=files(photo=picture()))
     before = await kept(app, tmp_path)
     answer = await save(admin, sent=files(photo=picture(colour="red"), plan=b"plan"))  # the title is taken
-    assert "Another one already has this value." in answer.text
+    assert "This value is already in use." in answer.text
     assert await kept(app, tmp_path) == before
 
     photo = (await shelves(app))[0].photo

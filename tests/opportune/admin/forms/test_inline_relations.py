@@ -70,8 +70,8 @@ async def test_a_file_of_a_line_is_kept_shown_and_cleared(app: FastAPI, admin: A
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"stars": "9"}, "stars", "Please give 5 or less."),
-    ({"critic_id": "99"}, "critic_id", "What this points at is not there"),
-    ({"tags": ["", "99"]}, "tags", "What this points at is not there"),
+    ({"critic_id": "99"}, "critic_id", "The selected entry no longer exists"),
+    ({"tags": ["", "99"]}, "tags", "The selected entry no longer exists"),
     ({"mood": "angry"}, "mood", "Choose one of: glad, sad."),
 ]
 
@@ -124,7 +124,7 @@ async def test_links_are_lines_of_either_end(app: FastAPI, admin: AsyncClient) -
     page = (await admin.get(address)).text
     assert '<option value="1" selected>Kristin</option>' in page
     again = await admin.post(address, data=tag | linked)
-    assert "Another one already has this value." in again.text
+    assert "This value is already in use." in again.text
     old = {"book-tag-1;1-book_id": "1", "book-tag-1;1-note": "well"}
     await admin.post(address, data=tag | old)
     assert await links(app) == [(1, 1, "well")]

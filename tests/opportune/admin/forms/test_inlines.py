@@ -89,7 +89,7 @@ async def test_lines_have_the_hooks_of_their_own_view_also_when_the_transaction_
 REFUSED = [
     ({"label-1-text": ""}, "label-1-text", "This field is required."),
     ({"label-new0-text": "gold", "label-new0-size": "0"}, "label-new0-size", "Please give 1 or more."),
-    ({"label-new0-text": "green"}, "label-new0-text", "Another one already has this value."),
+    ({"label-new0-text": "green"}, "label-new0-text", "This value is already in use."),
 ]
 
 

@@ -144,8 +144,8 @@ async def test_a_look_up_finds_only_rows_that_one_may_list_and_what_cannot_be_ch
         ("1,Crime", "Choose one from the list, or give its number."),
         ("-1", "Choose one from the list, or give its number."),
         ("9" * 30, "Choose one from the list, or give its number."),
-        ("999", "What this points at is not there (any more)."),
-        ("3", "What this points at is not there (any more)."),
+        ("999", "The selected entry no longer exists."),
+        ("3", "The selected entry no longer exists."),
         (",".join(map(str, range(1, MAX_CHOSEN_ROWS + 2))), f"At most {MAX_CHOSEN_ROWS} can be chosen."),
     ):
         answer = await admin.post(CREATE, data=SAGA | {"genres": sent})
@@ -157,7 +157,7 @@ async def test_a_look_up_finds_only_rows_that_one_may_list_and_what_cannot_be_ch
     async with app.state.database.writer() as session:
         await session.execute(delete(Genre).where(col(Genre.id) == 1))
     answer = await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
-    assert error_of(answer.text) == "What this points at is not there (any more)."
+    assert error_of(answer.text) == "The selected entry no longer exists."
 
 
 async def test_who_may_not_see_the_others_keeps_and_removes_but_adds_none(

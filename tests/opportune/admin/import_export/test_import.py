@@ -95,9 +95,9 @@ async def test_every_wrong_line_or_file_is_told_in_words_and_nothing_is_stored(
     ):
         assert words in text
     twice = unescape((await send(admin, "\n".join([HEADER, good, good, lines[1], "x,1,red,new,13"]))).text)
-    assert "Line 3: Name: Another one already has this value." in twice
+    assert "Line 3: Name: This value is already in use." in twice
     assert "Line 4: " in twice
-    assert "What this points at is not there" in twice
+    assert "The selected entry no longer exists" in twice
     assert "Line 5: The database does not allow this value." in twice.replace("Line 5: Size: ", "Line 5: ")
     assert await stored(app) == []
 
@@ -164,7 +164,7 @@ async def test_what_the_database_refuses_in_between_leaves_nothing_behind(app: F
         session.add(Gadget(name="taken", maker_id=1))
     answer = await confirm(admin, shown)
     assert answer.status_code == 400
-    assert "Line 3: Name: Another one already has this value." in answer.text
+    assert "Line 3: Name: This value is already in use." in answer.text
     assert [row.name for row in await stored(app)] == ["taken"]
 
 

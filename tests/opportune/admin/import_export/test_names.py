@@ -175,7 +175,7 @@ async def test_rows_that_are_there_change_only_where_that_is_asked_and_after_it_
         ("Salka", "Sigrid", ["Epic"]),
     ]
     again = await send(admin, first.replace("Epic\n2", "\n2"))
-    assert "Line 2: Slug: Another one already has this value." in told(again).replace("Isbn:", "Slug:")
+    assert "Line 2: Slug: This value is already in use." in told(again).replace("Isbn:", "Slug:")
 
 
 UPDATES = [
@@ -235,7 +235,7 @@ async def test_names_that_stand_for_no_one_row_and_faults_of_the_database_are_to
     assert await names(app, Author) == ["Sigrid"]
 
     page = await send(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
-    assert (page.status_code, "Line 3: Isbn: Another one already has this value." in told(page)) == (400, True)
+    assert (page.status_code, "Line 3: Isbn: This value is already in use." in told(page)) == (400, True)
     assert (await names(app, Author), await stored(app)) == (["Sigrid"], [])
 
 
