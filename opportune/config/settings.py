@@ -32,6 +32,7 @@ from opportune.config.host_names import ascii_host
 from opportune.config.hosts import base_url_from_host, client_address_header_from_host, is_on_host
 from opportune.config.llm_models import EmbeddingModel, EndpointUrl, LlmModel, problem_of
 from opportune.config.project import PACKAGE, PROJECT, installed_features, settings_class
+from opportune.config.public_keys import parse_public_keys
 from opportune.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -270,6 +271,10 @@ class Settings(BaseSettings):
     """When, as a cron expression in UTC."""
     backup_keep: str = "7 daily, 4 weekly, 6 monthly"
     """Which stay: the newest of so many days, weeks, months (also hourly, yearly); those of the last day always."""
+    backup_recipient: str = ""
+    """Public keys of age (age1…, with commas) to encrypt backups at BACKUP_URL to. The site cannot read them."""
+    backup_identity: SecretStr = SecretStr("")
+    """Private key for `restore` (AGE-SECRET-KEY-1…). Set it where you restore, not on the server."""
     backup_passphrase: SecretStr = SecretStr("")
     """Encrypts backups at BACKUP_URL, in the format of age. Without it nobody can read them, and neither can you."""
     backup_bucket_uploads: bool = True
@@ -427,6 +432,13 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_level(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("backup_recipient")
+    @classmethod
+    def _are_public_keys(cls, value: str) -> str:
+        if value.strip():  # pyrage is imported only where it is used
+            parse_public_keys(value)
+        return value
 
     @field_validator("heartbeat_url")
     @classmethod

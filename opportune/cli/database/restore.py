@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
+from pydantic import SecretStr
 
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, work_shown
@@ -21,9 +22,10 @@ from opportune.jobs.last_runs import note_run
 from opportune.ops.backup import jobs, rehearsal
 from opportune.ops.backup.age import SUFFIX
 from opportune.ops.backup.archive import UPLOADS, Manifest, open_archive
+from opportune.ops.backup.encryption import decrypt
 from opportune.ops.backup.restore import Target, restore_backup
 from opportune.ops.backup.scheduled import scratch_folder
-from opportune.ops.backup.store import NAME, BackupStore, backup_location, decrypted
+from opportune.ops.backup.store import NAME, BackupStore, backup_location
 from opportune.storage.location import Bucket, DatabaseFiles
 
 
@@ -40,10 +42,16 @@ def command(
         bool,
         typer.Option("--rehearse", help="Restore it into a database that is thrown away, to see whether it can be."),
     ] = False,
+    identity: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File with the private key of BACKUP_RECIPIENT, as age-keygen writes it."),
+    ] = None,
 ) -> None:
     if bool(name) == latest and not (is_rehearsal and not name):
         raise typer.BadParameter("say which: a file, a name that `backup --list` shows, or --latest.")
     settings = get_settings()
+    if identity:
+        settings = settings.model_copy(update={"backup_identity": read_identity(identity)})
     if is_rehearsal:
         rehearse(settings, name)
         return
@@ -51,8 +59,14 @@ def command(
         restore(file, name, no_input=no_input, from_another_site=from_another_site)
 
 
-def rehearse(settings: Settings, name: str) -> None:
+def read_identity(path: Path) -> SecretStr:
+    try:
+        return SecretStr(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{path} cannot be read: {getattr(error, 'strerror', '') or 'it is not text'}.") from None
 
+
+def rehearse(settings: Settings, name: str) -> None:
     graph, tables = MigrationGraph(installed_names()), Model.metadata.tables.keys()
     if is_file(settings, name):
         with work_shown(), found(settings, name) as file:
@@ -94,7 +108,7 @@ def is_file(settings: Settings, name: str) -> bool:
 def decrypt_file(path: Path, file: BinaryIO, settings: Settings) -> None:
     try:
         with path.open("rb") as source:
-            file.writelines(decrypted(str(path), source, settings.backup_passphrase.get_secret_value()))
+            decrypt(str(path), source, file, settings)
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror}.") from error
     file.flush()

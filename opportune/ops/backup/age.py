@@ -1,6 +1,6 @@
-"""Files encrypted with a passphrase, in the format of age (https://age-encryption.org/v1): `age -d` reads them too.
+"""Files encrypted with a passphrase, in the format of age (https://age-encryption.org/v1), which `age -d` also reads.
 
-The primitives are cryptography's. What is here is the header, and the payload's chunks one after the other.
+pyrage holds a file with a passphrase in memory, so this module writes header and payload as a stream, on cryptography.
 """
 
 import hmac
@@ -9,7 +9,7 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -21,17 +21,18 @@ from opportune.errors import OperatorError
 
 SUFFIX = ".age"
 INTRODUCTION = b"age-encryption.org/v1\n"
+PASSPHRASE_HEADER = INTRODUCTION + b"-> scrypt "
+HEADER_LINES, MAX_LINE_BYTES = 4, 256
 CHUNK_BYTES, TAG_BYTES = 64 * 1024, 16
 NONCE_BYTES, SALT_BYTES, FILE_KEY_BYTES = 16, 16, 16
 SCRYPT_WORK_BITS = 15
-"""scrypt's work: 2 to this power, times 1 kB of memory. 32 MB, which small machines have."""
+"""Work of scrypt: it takes 2 to this power kB of memory, 32 MB."""
 MAX_SCRYPT_WORK_BITS = 20
-"""Beyond a GB a header asks for more than an honest one does."""
+"""Limit for files to read: a GB of memory."""
 HEADER = re.compile(
-    rb"age-encryption\.org/v1\n-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<log>[1-9]\d?)\n"
-    rb"(?P<body>[A-Za-z0-9+/]{43})\n---(?= )"
+    rb"(?P<signed>age-encryption\.org/v1\n-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<log>[1-9]\d?)\n"
+    rb"(?P<body>[A-Za-z0-9+/]{43})\n---) (?P<mac>[^\n]*)\n?"
 )
-MAX_HEADER_BYTES = 512
 DAMAGED = "It is damaged, or cut short: take another backup."
 
 
@@ -39,12 +40,8 @@ class Sink(Protocol):
     def write(self, content: bytes, /) -> object: ...
 
 
-class Source(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 class EncryptingWriter:
-    """Writes an age file into a sink, of which `finish` writes the end."""
+    """Writes an age file into a sink. `finish` writes the end."""
 
     def __init__(self, sink: Sink, passphrase: str) -> None:
         self._sink = sink
@@ -55,36 +52,34 @@ class EncryptingWriter:
 
     def write(self, content: bytes) -> int:
         self._buffer += content
-        while len(self._buffer) > CHUNK_BYTES:  # the last chunk, which says so, is never empty but in an empty file
+        while len(self._buffer) > CHUNK_BYTES:  # the last chunk is empty only in an empty file
             self._sink.write(self._chunks.seal(bytes(self._buffer[:CHUNK_BYTES]), is_last=False))
             del self._buffer[:CHUNK_BYTES]
         return len(content)
 
     def flush(self) -> None:
-        """Nothing is held back that could be written now."""
+        """Everything but the last chunk is written already."""
 
     def finish(self) -> None:
         self._sink.write(self._chunks.seal(bytes(self._buffer), is_last=True))
 
 
-def decrypt(source: Source, passphrase: str) -> Iterator[bytes]:
-    """The content of an age file, each piece as soon as it is known to be genuine.
+def decrypt(source: BinaryIO, passphrase: str) -> Iterator[bytes]:
+    """Yield the verified chunks of an age file. `read` of the source must return fewer bytes only at the end.
 
     Raises:
-        OperatorError: it is none, the passphrase is another one, or it was changed or cut.
+        OperatorError: this is not an age file, the passphrase is a different one, or the file was changed or cut.
     """
-    reader = _Reader(source)
-    file_key = _file_key(reader, passphrase)
-    chunks = _Chunks(file_key, reader.exactly(NONCE_BYTES))
-    sealed = reader.exactly(CHUNK_BYTES + TAG_BYTES)
-    while following := reader.exactly(CHUNK_BYTES + TAG_BYTES):
+    chunks = _Chunks(_file_key(source, passphrase), source.read(NONCE_BYTES))
+    sealed = source.read(CHUNK_BYTES + TAG_BYTES)
+    while following := source.read(CHUNK_BYTES + TAG_BYTES):
         yield chunks.open(sealed, is_last=False)
         sealed = following
     yield chunks.open(sealed, is_last=True)
 
 
 class _Chunks:
-    """The chunks of a payload in their order: each has its number in its nonce, and the last one says so."""
+    """Cipher for the chunks of a payload, in order. The nonce holds the number of the chunk and marks the last one."""
 
     def __init__(self, file_key: bytes, nonce: bytes) -> None:
         self._cipher = ChaCha20Poly1305(_derived(file_key, nonce, b"payload"))
@@ -104,27 +99,6 @@ class _Chunks:
         return (self._number - 1).to_bytes(11, "big") + (b"\x01" if is_last else b"\x00")
 
 
-class _Reader:
-    """Reads as many bytes as are asked for, however many come at once."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._buffer = b""
-
-    def exactly(self, size: int) -> bytes:
-        """That many, or what there is before the end."""
-        parts, found = [self._buffer], len(self._buffer)
-        while found < size and (more := bytes(self._source.read(size - found))):
-            parts.append(more)
-            found += len(more)
-        content = b"".join(parts)
-        self._buffer = content[size:]
-        return content[:size]
-
-    def give_back(self, content: bytes) -> None:
-        self._buffer = content + self._buffer
-
-
 def _header(file_key: bytes, passphrase: str) -> bytes:
     salt = secrets.token_bytes(SALT_BYTES)
     wrapped = _wrapping(passphrase, salt, SCRYPT_WORK_BITS).encrypt(bytes(12), file_key, None)
@@ -132,24 +106,21 @@ def _header(file_key: bytes, passphrase: str) -> bytes:
     return header + b" %s\n" % _unpadded(_mac(file_key, header))
 
 
-def _file_key(reader: _Reader, passphrase: str) -> bytes:
-    beginning = reader.exactly(MAX_HEADER_BYTES)
-    found = HEADER.match(beginning)
-    if not found or int(found["log"]) > MAX_SCRYPT_WORK_BITS:
+def _file_key(source: BinaryIO, passphrase: str) -> bytes:
+    header = HEADER.fullmatch(b"".join(source.readline(MAX_LINE_BYTES) for _ in range(HEADER_LINES)))
+    if not header or int(header["log"]) > MAX_SCRYPT_WORK_BITS:
         raise OperatorError("It is not encrypted with a passphrase, as age does it, or only a part of such a file.")
     try:
-        cipher = _wrapping(passphrase, _padded(found["salt"]), int(found["log"]))
-        file_key = cipher.decrypt(bytes(12), _padded(found["body"]), None)
+        cipher = _wrapping(passphrase, _padded(header["salt"]), int(header["log"]))
+        file_key = cipher.decrypt(bytes(12), _padded(header["body"]), None)
     except InvalidTag:
         raise OperatorError("It was encrypted with another passphrase: set BACKUP_PASSPHRASE to that one.") from None
-    mac, _, rest = beginning[found.end() + 1 :].partition(b"\n")
-    if not hmac.compare_digest(mac, _unpadded(_mac(file_key, found[0]))):
+    if not hmac.compare_digest(header["mac"], _unpadded(_mac(file_key, header["signed"]))):
         raise OperatorError(DAMAGED)
-    reader.give_back(rest)
     return file_key
 
 
-def _wrapping(passphrase: str, salt: bytes, log_n: int) -> "ChaCha20Poly1305":
+def _wrapping(passphrase: str, salt: bytes, log_n: int) -> ChaCha20Poly1305:
     kdf = Scrypt(salt=b"age-encryption.org/v1/scrypt" + salt, length=32, n=2**log_n, r=8, p=1)
     return ChaCha20Poly1305(kdf.derive(passphrase.encode()))
 

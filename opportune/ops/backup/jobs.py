@@ -19,6 +19,7 @@ from opportune.jobs.last_runs import find_last_run
 from opportune.jobs.models import LastRun
 from opportune.jobs.schedule import next_run_time
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.ops.backup.encryption import can_decrypt
 
 BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
 MAX_ATTEMPTS = 5
@@ -33,7 +34,7 @@ def _schedule(settings: Settings) -> str:
 
 
 def _rehearsal_schedule(settings: Settings) -> str:
-    return settings.backup_rehearsal_schedule if _schedule(settings) else ""
+    return settings.backup_rehearsal_schedule if _schedule(settings) and can_decrypt(settings) else ""
 
 
 @job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_schedule)

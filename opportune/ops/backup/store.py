@@ -1,20 +1,22 @@
 """Backups at BACKUP_URL: a bucket, or a folder, that is written and read as a stream."""
 
 import hashlib
+import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from opportune.config.settings import Settings
+from opportune.config.settings import Settings, setting_is_given
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
-from opportune.ops.backup import age
+from opportune.ops.backup.age import SUFFIX
 from opportune.ops.backup.archive import Sink
+from opportune.ops.backup.encryption import decrypt, encrypting, is_encrypting
 from opportune.storage.bucket import open_bucket, summarize
 from opportune.storage.location import Bucket, parse_backup_url
 
@@ -27,6 +29,7 @@ RESPONSE_TIMEOUT, RETRY_TIMEOUT = timedelta(seconds=120), timedelta(seconds=30)
 NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<made>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)\.zip(?P<encrypted>\.age)?")
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 MISSING = "there is no such bucket, or no such file"
+KEY_SETTINGS = ("BACKUP_RECIPIENT", "BACKUP_IDENTITY", "BACKUP_PASSPHRASE")
 SWITCHED_OFF = "BACKUP_URL is empty: say where backups are (docs/backups.md)."
 
 
@@ -43,7 +46,7 @@ class StoredBackup:
 
     @property
     def is_encrypted(self) -> bool:
-        return self.name.endswith(age.SUFFIX)
+        return self.name.endswith(SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class BackupStore:
             raise OperatorError(SWITCHED_OFF)
         self.place = place
         self.site, self._named_by = _name_of(settings)
-        self._passphrase = settings.backup_passphrase.get_secret_value()
+        self._settings = settings
+        self._keys = [name for name in KEY_SETTINGS if setting_is_given(getattr(settings, name.lower()))]
         self._client: LocalStore | S3Store | None = None
 
     @property
@@ -72,7 +76,7 @@ class BackupStore:
         return self.place.label if isinstance(self.place, Bucket) else str(self.place)
 
     def new_name(self, kind: str) -> str:
-        suffix = age.SUFFIX if self._passphrase else ""
+        suffix = SUFFIX if is_encrypting(self._settings) else ""
         return f"{self.site}-{datetime.now(UTC).strftime(TIME_FORMAT)}-{kind}.zip{suffix}"
 
     def all(self) -> list[StoredBackup]:
@@ -80,7 +84,7 @@ class BackupStore:
         return [each for each in self._of_any_site() if each.site == self.site]
 
     def find(self, name: str = "") -> StoredBackup:
-        """The one of that name; without one this site's newest that nobody else can have put there."""
+        """Return the backup of that name; without a name, this site's newest, an encrypted one where a key is set."""
         there = self._of_any_site()
         backups = [each for each in there if each.site == self.site]
         if found := next((each for each in there if each.name == name), None):
@@ -93,11 +97,11 @@ class BackupStore:
             )
         if name:
             raise OperatorError(f"There is no backup {name} at {self.label}. The newest is {backups[0].name}.")
-        if found := next((each for each in backups if each.is_encrypted or not self._passphrase), None):
+        if found := next((each for each in backups if each.is_encrypted or not self._keys), None):
             return found
         raise OperatorError(
-            f"None of the backups at {self.label} is encrypted by BACKUP_PASSPHRASE: to take one that anybody may "
-            "have put there, give its name."
+            f"None of the backups at {self.label} is encrypted by {' or '.join(self._keys)}: to take one that anybody "
+            "may have put there, give its name."
         )
 
     def write(self, name: str, content: Callable[[Sink], object]) -> Written:
@@ -108,12 +112,8 @@ class BackupStore:
             with self._answering() as client:
                 file = open_writer(client, name, buffer_size=PART_BYTES, max_concurrency=1)
             sink = _Counted(file.write, self._answering)
-            if self._passphrase:
-                encrypting = age.EncryptingWriter(sink, self._passphrase)
-                content(encrypting)
-                encrypting.finish()
-            else:
-                content(sink)
+            with encrypting(sink, self._settings) as target:
+                content(target)
             with self._answering():
                 file.close()
         finally:
@@ -142,7 +142,10 @@ class BackupStore:
     def fetch(self, backup: StoredBackup, file: BinaryIO) -> None:
         """Write the archive into a file, decrypted."""
         parts = self._parts(backup.name)
-        file.writelines(decrypted(backup.name, _Parts(parts), self._passphrase) if backup.is_encrypted else parts)
+        if backup.is_encrypted:
+            decrypt(backup.name, io.BufferedReader(_Parts(parts)), file, self._settings)
+        else:
+            file.writelines(parts)
         file.flush()
 
     def delete(self, backup: StoredBackup) -> None:
@@ -192,16 +195,6 @@ def backup_location(settings: Settings) -> Path | Bucket | None:
     return parse_backup_url(text) if text.strip() else None
 
 
-def decrypted(name: str, source: age.Source, passphrase: str) -> Iterator[bytes]:
-    """The content of an encrypted backup. Raises OperatorError."""
-    if not passphrase:
-        raise OperatorError(f"{name} is encrypted: set BACKUP_PASSPHRASE.")
-    try:
-        yield from age.decrypt(source, passphrase)
-    except OperatorError as error:
-        raise OperatorError(f"{name} cannot be decrypted. {error}") from None
-
-
 class _Counted:
     """Passes on what is written, and knows its size and checksum."""
 
@@ -223,17 +216,22 @@ class _Counted:
         """A part is sent when it is full."""
 
 
-class _Parts:
-    """Parts as something to read."""
+class _Parts(io.RawIOBase):
+    """Parts of a download as a file."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts
-        self._rest = b""
+        self._rest = memoryview(b"")
 
-    def read(self, size: int) -> bytes:
-        content = self._rest or next(self._parts, b"")
-        self._rest = content[size:]
-        return content[:size]
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._rest = self._rest or memoryview(next(self._parts, b""))
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
 
 
 def _name_of(settings: Settings) -> tuple[str, str]:

@@ -25,6 +25,7 @@ FILES = (
     *(
         "requirements.lock",
         "requirements-aws.lock",
+        "requirements-backup.lock",
         "requirements-telemetry.lock",
         "requirements-dev.lock",
         "requirements-model.lock",

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from opportune.errors import OperatorError
 from opportune.feature import AdminPanel, HealthLight
 from opportune.jobs import JobDefinition, defer
+from opportune.ops.backup.encryption import can_decrypt
 from opportune.ops.backup.jobs import BackupState, backup_state, make_backup, rehearse_restore
 
 
@@ -35,6 +36,8 @@ async def back_up_now(session: AsyncSession, request: Request) -> str:
 
 
 async def rehearse_now(session: AsyncSession, request: Request) -> str:
+    if not can_decrypt(request.app.state.settings):
+        raise OperatorError("Backups are encrypted to BACKUP_RECIPIENT: rehearse where the private key is.")
     return _queue(session, request, rehearse_restore, "Queued: a restore of the newest backup, as a rehearsal.")
 
 

@@ -24,6 +24,7 @@ SECRETS = {
     "llm_api_key": CANARY,
     **{f"{name}_client_secret": CANARY for name in PROVIDERS},
     "backup_url": f"s3://key:{CANARY}@backups.example/bucket",
+    "backup_identity": CANARY,
     "backup_passphrase": CANARY,
     "heartbeat_url": f"https://pings.example/{CANARY}?key={CANARY}",
     "sentry_dsn": f"https://{CANARY}@errors.example/1",

@@ -8,12 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from opportune.cli.environment import entry as environment
-from opportune.cli.environment.entry import AWS, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.environment.entry import AWS, BACKUP, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
 from opportune.cli.environment.installation import InstallError
 from opportune.config import project
 from opportune.config.project import PROJECT
@@ -50,7 +51,7 @@ def prepared(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name, path in {**places, "FRAMEWORK_TESTS": "tests/opportune"}.items():
         monkeypatch.setattr(environment, name, machine.project / path)
     monkeypatch.setattr(project, "PROJECT", machine.project)
-    for name in ("SECRETS_FROM", *environment.ASKING_TELEMETRY):
+    for name in ("SECRETS_FROM", *chain(*environment.SETTINGS_BY_LOCK.values())):
         monkeypatch.delenv(name, raising=False)
     for name in ("install", "install_if_possible"):
         monkeypatch.setattr(environment, name, asked.append)
@@ -85,6 +86,8 @@ def test_command_installs_its_locks(prepared: list[str], arguments: list[str], l
     [
         ("SENTRY_DSN=https://key@127.0.0.1/1", [BASE, TELEMETRY]),
         ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", [BASE, TELEMETRY]),
+        ("BACKUP_RECIPIENT=age1x", [BASE, BACKUP]),
+        ("BACKUP_IDENTITY=AGE-SECRET-KEY-1X", [BASE, BACKUP]),
         ("SENTRY_DSN=", [BASE]),
         ("PORT=1\nexport SECRETS_FROM='aws:site'", [BASE, AWS]),
     ],

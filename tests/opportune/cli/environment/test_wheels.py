@@ -54,7 +54,7 @@ def test_packages_to_build_are_named(monkeypatch: pytest.MonkeyPatch, capsys: py
     environment.tell_missing_wheels([BASE])
     assert capsys.readouterr().err == (
         "Intel Macs: nobody has built argon2-cffi-bindings, cryptography for them, so that is done here now. "
-        "It takes minutes and a compiler: of C, and for cryptography and obstore of Rust.\n"
+        "It takes minutes and a compiler: of C, and for cryptography, obstore and pyrage of Rust.\n"
     )
 
 

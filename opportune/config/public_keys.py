@@ -1,0 +1,21 @@
+"""Public keys of age in `BACKUP_RECIPIENT`."""
+
+from typing import Any
+
+INSTALL = "python3 -m pip install --no-deps --require-hashes -r requirements-backup.lock"
+
+
+def parse_public_keys(text: str) -> list[Any]:
+    """Return pyrage's recipients for keys separated by commas or spaces.
+
+    Raises:
+        ValueError: one is not a public key. The message does not repeat it, because it could be a private key.
+    """
+    try:
+        from pyrage import RecipientError, x25519
+    except ImportError:
+        raise ValueError(f"needs pyrage. Install it: {INSTALL}") from None
+    try:
+        return [x25519.Recipient.from_str(key) for key in text.replace(",", " ").split()]
+    except RecipientError:
+        raise ValueError("must be a public key of age (age1…), or several with commas. age-keygen makes one") from None
