@@ -29,7 +29,7 @@ class Permissions:
     def actions(self) -> Mapping[str, AbstractSet[str]]:
         """Actions that a group can be granted, by the identity of models and pages."""
         known: dict[str, set[str]] = {name: set(ACTIONS) for name in self._models}
-        for identity, actions, _ in self._views:
+        for identity, actions, _ in self._grantable:
             known[identity] = known.get(identity, set()) | set(ACTIONS) | actions
         return known
 
@@ -38,7 +38,7 @@ class Permissions:
         return {identity_of(model) for feature in self.features for model in feature.models}
 
     @cached_property
-    def _views(self) -> Sequence[tuple[str, AbstractSet[str], bool]]:
+    def _grantable(self) -> Sequence[tuple[str, AbstractSet[str], bool]]:
         from opportune.admin.view_classes import grantable_views  # noqa: PLC0415 - SQLAdmin and forms import slowly
 
         return list(grantable_views(self.features))
@@ -97,7 +97,7 @@ class Permissions:
                 yield from ((group, identity, _several(actions)) for identity, actions in grants.items())
 
     def _group_fault(self, identity: str, action: str) -> str:
-        if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._views):
+        if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._grantable):
             return f"{identity} is for superusers alone."
         return self._fault(identity, action)
 

@@ -19,21 +19,26 @@ POOL_TIMEOUT_SHARE = 0.9
 
 
 class Pool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's pool, which also counts who waits for a connection."""
+    """SQLAlchemy's pool, which also counts the callers that wait for a connection."""
 
     __module__ = AsyncAdaptedQueuePool.__module__  # names its log: SQLAlchemy's, where only warnings are shown
 
     def __init__(self, creator: Any, pool_size: int = 5, max_overflow: int = 10, **options: Any) -> None:
         super().__init__(creator, pool_size, max_overflow, **options)
         self.max_connections = pool_size + max(0, max_overflow)
-        self.waiting = 0
+        self._connecting = 0
+
+    @property
+    def waiting(self) -> int:
+        """Callers that wait for a connection because all are in use. Opening a new connection does not count."""
+        return self._connecting if self.checkedout() >= self.max_connections else 0
 
     def connect(self) -> PoolProxiedConnection:
-        self.waiting += 1
+        self._connecting += 1
         try:
             return super().connect()
         finally:
-            self.waiting -= 1
+            self._connecting -= 1
 
 
 ENGINE_OPTIONS: Mapping[str, Any] = {

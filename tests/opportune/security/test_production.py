@@ -94,11 +94,11 @@ def test_only_the_model_and_the_providers_of_the_settings_are_asked_over_http() 
     assert sorted(str(path.relative_to(PROJECT)) for path in asking) == [
         "opportune/accounts/passwords/breached.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/social_sign_in/identity.py",
+        "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and what the code of a job says
         "opportune/llm/providers/embeddings_client.py",
         "opportune/llm/providers/http_client.py",
-        "opportune/mail/https.py",
-        "opportune/contrib/mcp/servers/client.py",
-        "opportune/ops/telemetry/traces/outgoing.py",  # looks on
         "opportune/llm/tools/web_search_client.py",
+        "opportune/mail/https.py",
+        "opportune/ops/telemetry/traces/outgoing.py",  # looks on
     ]
