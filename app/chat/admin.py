@@ -9,7 +9,7 @@ class ConversationAdmin(AdminView, model=Conversation):
 
 
 class MessageAdmin(AdminView, model=Message):
-    """To be read: what was asked stays as it was."""
+    """Read-only list of messages."""
 
     column_list = ("id", "conversation_id", "role", "text", "created_at")
     column_searchable_list = ("question", "answer.text")

@@ -2,7 +2,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
 
-from app.chat import answering
+from app.chat import service
 from app.chat.dependencies import (
     CurrentAnswer,
     CurrentConversation,
@@ -20,7 +20,6 @@ from app.chat.schemas import (
     ConversationExport,
     ConversationFilter,
     ConversationRead,
-    ConversationSettings,
     ConversationUpdate,
     MessageCreated,
     MessageRead,
@@ -29,11 +28,11 @@ from app.chat.schemas import (
 )
 from app.chat.search import ChatHit
 from app.chat.search import search as search_conversations
-from app.chat.service import Chat, QuestionTooLongError
+from app.chat.service import Chat
 from app.chat.sharing import NothingToShareError, Shares
-from opportune.accounts import AccountOwner, CurrentUser, User
+from opportune.accounts import AccountOwner, CurrentUser
 from opportune.db import ReadSession, RowId, WriteSession
-from opportune.llm import AnswerManager, Answers, AnswerStream
+from opportune.llm import Answers, stream_json
 from opportune.pagination import Page, Paging
 from opportune.search import SearchQuery, SearchResults
 from opportune.web import EventStream
@@ -43,30 +42,30 @@ router = APIRouter(prefix="/conversations", tags=["chat"])
 
 @router.get("", response_model=Page[ConversationRead])
 async def conversations(
-    user: CurrentUser, session: ReadSession, wanted: Annotated[ConversationFilter, Query()]
+    user: CurrentUser, session: ReadSession, filters: Annotated[ConversationFilter, Query()]
 ) -> Page[Conversation]:
-    return await Chat(session, user.id).conversations(wanted)
+    return await Chat(session, user.id).conversations(filters)
 
 
 @router.post("", status_code=202)
 async def begin(ask: ConversationCreate, user: CurrentUser, answers: Answers, response: Response) -> MessageCreated:
     """Start a new conversation with a question. `Location` is its address."""
-    created = _asked(*await _ask(answers, user, None, ask, settings=ask))
+    created = _created(*await service.ask(answers, user.id, None, ask, files=ask.attachments, settings=ask))
     response.headers["Location"] = f"/api/v1/conversations/{created.conversation}"
     return created
 
 
 @router.get("/search")
 async def search(
-    user: CurrentUser, session: ReadSession, asked: Annotated[SearchQuery, Query()]
+    user: CurrentUser, session: ReadSession, query: Annotated[SearchQuery, Query()]
 ) -> SearchResults[ChatHit]:
-    """Titles, questions and answers, the newest first; the last word may be unfinished."""
-    return await search_conversations(session, user.id, asked)
+    """Search titles, questions and answers, newest first. The last word may be incomplete."""
+    return await search_conversations(session, user.id, query)
 
 
 @router.get("/shares", response_model=Page[ShareRead])
-async def shares(user: CurrentUser, session: ReadSession, wanted: Annotated[Paging, Query()]) -> Page[Share]:
-    return await Shares(session, user.id).list(wanted)
+async def shares(user: CurrentUser, session: ReadSession, paging: Annotated[Paging, Query()]) -> Page[Share]:
+    return await Shares(session, user.id).list(paging)
 
 
 @router.delete("/shares/{share_id}", status_code=204)
@@ -77,18 +76,18 @@ async def take_back(user: CurrentUser, session: WriteSession, share_id: RowId) -
 
 @router.post("/{conversation_id}/shares", status_code=201, response_model=ShareRead)
 async def share(user: AccountOwner, session: WriteSession, conversation: CurrentConversation) -> Share:
-    """Let anybody who has the link read what is shown now, without a name; what follows stays private."""
+    """Create a public, anonymous link to the current branch. Later messages stay private."""
     try:
         return await Shares(session, user.id).add(conversation)
-    except NothingToShareError:
-        raise HTTPException(409, "There is nothing to share yet: wait until the answer is whole.") from None
+    except NothingToShareError as error:
+        raise HTTPException(409, str(error)) from None
 
 
 @router.get("/{conversation_id}")
 async def conversation(view: CurrentConversationView) -> ConversationDetail:
-    """The newest messages of the shown branch, in order.
+    """Return the newest messages of the current branch, oldest first.
 
-    `?before=` what `earlier` says gives those before them, and `?at=` those around a message, whatever its branch.
+    `before` (the value of `earlier`) selects older messages; `at` selects the messages around one, on any branch.
     """
     messages = [MessageRead.of(message, view.branches[message.id]) for message in view.messages]
     read = ConversationRead.model_validate(view.conversation)
@@ -100,19 +99,19 @@ async def conversation(view: CurrentConversationView) -> ConversationDetail:
 async def update(
     changes: ConversationUpdate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> Conversation:
-    """Rename it, or change who answers, and how, from the next answer on."""
-    return await answering.configure(answers, user.id, conversation, changes)
+    """Change the title, or the model and settings of later answers."""
+    return await service.configure(answers, conversation, changes)
 
 
 @router.delete("/{conversation_id}", status_code=204)
 async def delete(user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> None:
-    """Delete it with its answers, files and links; what is being written stops."""
-    await answering.delete(answers, user.id, conversation)
+    """Stop the running answer and delete the conversation with its answers, files and links."""
+    await service.delete(answers, conversation)
 
 
 @router.get("/{conversation_id}/export")
 async def export(user: CurrentUser, session: ReadSession, conversation: CurrentConversation) -> ConversationExport:
-    """All that was said in it, on every branch. The page offers it as Markdown too."""
+    """Export the messages of all branches."""
     return to_data(conversation, await Chat(session, user.id).all_messages(conversation.id))
 
 
@@ -120,27 +119,11 @@ async def export(user: CurrentUser, session: ReadSession, conversation: CurrentC
 async def ask(
     ask: QuestionCreate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> MessageCreated:
-    """Ask, and read the answer from `stream_url` as it comes."""
-    return _asked(*await _ask(answers, user, conversation.id, ask))
+    """Ask a question. Read the growing answer from `stream_url`."""
+    return _created(*await service.ask(answers, user.id, conversation.id, ask, files=ask.attachments))
 
 
-async def _ask(
-    answers: AnswerManager,
-    user: User,
-    conversation_id: int | None,
-    ask: QuestionCreate,
-    instead_of: Message | None = None,
-    settings: ConversationSettings | None = None,
-) -> tuple[Message, Message]:
-    try:
-        return await answering.ask(
-            *(answers, user.id, conversation_id, ask), instead_of=instead_of, files=ask.attachments, settings=settings
-        )
-    except QuestionTooLongError as refusal:
-        raise HTTPException(422, str(refusal)) from None
-
-
-def _asked(question: Message, answer: Message) -> MessageCreated:
+def _created(question: Message, answer: Message) -> MessageCreated:
     return MessageCreated(
         conversation=question.conversation_id,
         message=MessageRead.of(question),
@@ -149,57 +132,55 @@ def _asked(question: Message, answer: Message) -> MessageCreated:
     )
 
 
-async def get_existing_stream(user: CurrentUser, answer_stream: CurrentStream) -> AnswerStream:
-    if answer_stream is None:
-        raise HTTPException(404)
-    return answer_stream
-
-
 @router.get("/{conversation_id}/stream", response_class=EventStream)
-async def stream(
-    answer_stream: Annotated[AnswerStream, Depends(get_existing_stream)],
-) -> EventStream:
-    """The newest answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes.
+async def stream(user: CurrentUser, answer_stream: CurrentStream) -> EventStream:
+    """Stream the newest answer as `status`, `delta` (with `text`) and one `done` or `error`. `Last-Event-ID` resumes.
 
-    After 15 seconds of silence comes a comment: where nothing comes for 40, the connection is lost.
+    A comment is sent every 15 seconds of silence. After 40 silent seconds the connection is lost.
     """
-    return EventStream(answer_stream.json("message_id"))
+    return stream_json(answer_stream, "message_id")
 
 
-async def check_place(conversation_id: RowId, message: CurrentMessage) -> None:
+async def check_conversation(conversation_id: RowId, message: CurrentMessage) -> None:
     if message.conversation_id != conversation_id:
         raise HTTPException(404)
 
 
 messages = APIRouter(
-    prefix="/conversations/{conversation_id}/messages/{message_id}", tags=["chat"], dependencies=[Depends(check_place)]
+    prefix="/conversations/{conversation_id}/messages/{message_id}",
+    tags=["chat"],
+    dependencies=[Depends(check_conversation)],
 )
 
 
 @messages.post("/stop", status_code=204)
 async def stop(answer: CurrentAnswer, answers: Answers) -> None:
-    await answering.stop(answers, answer)
+    await service.stop(answers, answer)
 
 
 @messages.post("/edit", status_code=202)
 async def edit(ask: QuestionCreate, user: CurrentUser, question: CurrentQuestion, answers: Answers) -> MessageCreated:
-    """Ask something else in the place of a question: another branch, which is shown from now on."""
-    return _asked(*await _ask(answers, user, question.conversation_id, ask, instead_of=question))
+    """Replace a question in a new branch, which becomes the current one."""
+    return _created(
+        *await service.ask(
+            *(answers, user.id, question.conversation_id, ask), instead_of=question, files=ask.attachments
+        )
+    )
 
 
 @messages.post("/retry", status_code=202)
 async def retry(user: CurrentUser, answer: CurrentAnswer, answers: Answers) -> MessageCreated:
-    """Answer the same question once more: another branch, which is shown from now on."""
-    return _asked(*await answering.retry(answers, user.id, answer))
+    """Answer the same question again in a new branch, which becomes the current one."""
+    return _created(*await service.retry(answers, user.id, answer))
 
 
 @messages.post("/continue", status_code=202)
 async def resume(answer: CurrentAnswer, answers: Answers) -> MessageRead:
-    """Have an answer that broke off go on."""
-    return MessageRead.of(await answering.resume(answers, answer))
+    """Continue an interrupted answer."""
+    return MessageRead.of(await service.resume(answers, answer))
 
 
 @messages.post("/show", status_code=204)
 async def show(user: CurrentUser, message: CurrentMessage, session: WriteSession) -> None:
-    """Show the branch of this message from now on; where it has several itself, the one that was used last."""
+    """Make the newest branch through this message the current one."""
     await Chat(session, user.id).show(message)

@@ -1,17 +1,18 @@
-"""Pages to rename, export, search and delete conversations."""
+"""Search, rename, export and delete conversations."""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from app.chat import answering
+from app.chat import service
 from app.chat.dependencies import CurrentConversation
 from app.chat.export import to_data, to_markdown
 from app.chat.models import TitledBy
 from app.chat.schemas import ConversationTitle, ConversationUpdate
 from app.chat.search import search as search_conversations
 from app.chat.service import Chat
+from app.chat.tree import find_leaf, read_branch
 from opportune.accounts import CurrentUser
 from opportune.db import ReadSession
 from opportune.llm import Answers
@@ -21,14 +22,14 @@ from opportune.web import flash, is_htmx, read_form, redirect, templates
 router = APIRouter(prefix="/chat")
 
 MAX_TITLE_TRIES = 4
-"""Looks of a page for the model's title, each twice as long after the one before: half a minute in all."""
+"""Polls for the title of the model with doubled delays: half a minute in total."""
 
 
 @router.get("/search")
 async def search(
-    request: Request, user: CurrentUser, session: ReadSession, asked: Annotated[SearchQuery, Query()]
+    request: Request, user: CurrentUser, session: ReadSession, query: Annotated[SearchQuery, Query()]
 ) -> Response:
-    results = await search_conversations(session, user.id, asked)
+    results = await search_conversations(session, user.id, query)
     if is_htmx(request):
         return templates.render_block(request, "chat/search.html", "found", {"results": results})
     return templates.render(request, "chat/search.html", {"results": results})
@@ -40,7 +41,7 @@ async def rename(request: Request, user: CurrentUser, answers: Answers, conversa
     if form.data is None:
         flash(request, "The title is as it was: " + form.errors.get("title", "please try again."), "warning")
         return redirect(request, f"/chat/{conversation.id}")
-    renamed = await answering.configure(answers, user.id, conversation, ConversationUpdate(title=form.data.title))
+    renamed = await service.configure(answers, conversation, ConversationUpdate(title=form.data.title))
     if not is_htmx(request):
         return redirect(request, f"/chat/{conversation.id}")
     return templates.render_block(request, "chat/chat.html", "titled", {"conversation": renamed})
@@ -50,7 +51,7 @@ async def rename(request: Request, user: CurrentUser, answers: Answers, conversa
 async def title(
     request: Request, conversation: CurrentConversation, tries: Annotated[int, Query(ge=0, le=MAX_TITLE_TRIES)]
 ) -> Response:
-    """The title that the model has found, for a page that shows the first words."""
+    """Return the title of the model, or poll again."""
     if conversation.titled_by != TitledBy.QUESTION:
         return templates.render_block(request, "chat/chat.html", "titled", {"conversation": conversation})
     context = {"conversation_id": conversation.id, "tries": tries}
@@ -62,11 +63,12 @@ async def title(
 async def export(
     user: CurrentUser, session: ReadSession, conversation: CurrentConversation, kind: Literal["md", "json"]
 ) -> Response:
-    chat = Chat(session, user.id)
     if kind == "md":
-        text = to_markdown(conversation, await chat.branch(await chat.leaf(conversation)))
+        messages = await read_branch(session, await find_leaf(session, conversation))
+        text = to_markdown(conversation, messages)
     else:
-        text = to_data(conversation, await chat.all_messages(conversation.id)).model_dump_json(indent=2)
+        messages = await Chat(session, user.id).all_messages(conversation.id)
+        text = to_data(conversation, messages).model_dump_json(indent=2)
     headers = {
         "Content-Disposition": f'attachment; filename="conversation-{conversation.id}.{kind}"',
         "Cache-Control": "no-store",
@@ -76,6 +78,6 @@ async def export(
 
 @router.post("/{conversation_id}/delete")
 async def delete(request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> Response:
-    await answering.delete(answers, user.id, conversation)
+    await service.delete(answers, conversation)
     flash(request, f"The conversation “{conversation.title}” is deleted.")
     return redirect(request, "/chat")

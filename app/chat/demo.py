@@ -1,4 +1,4 @@
-"""Conversations to look at, for the first superuser. No model wrote their answers, and they say so."""
+"""Example conversations for the first superuser. Their model name says that the answers are made up."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from opportune.llm import Answer, AnswerStatus
 
 MODEL = "demonstration (made up)"
 
-# Questions with their answers.
+# Questions and answers of each conversation.
 SAMPLES = (
     (
         (
@@ -53,34 +53,34 @@ SAMPLES = (
         ),
     ),
 )
-# Conversations are begun now, so moments that have passed mark ours for good, whatever is edited in them.
+# Creation times in the past mark our rows, even after a user edits them.
 MARKS = [datetime(2026, 1, 6, 18, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
 is_ours = col(Conversation.created_at).in_(MARKS)
 
 
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The conversations")
-    there = set(await session.scalars(select(col(Conversation.created_at)).where(is_ours)))
-    missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in there]
+    existing = set(await session.scalars(select(col(Conversation.created_at)).where(is_ours)))
+    missing = [sample for sample in zip(MARKS, SAMPLES, strict=True) if sample[0] not in existing]
     return sum([await _add(session, owner.id, mark, turns) for mark, turns in missing])
 
 
-async def _add(session: AsyncSession, owner_id: int, began: datetime, turns: Sequence[tuple[str, str]]) -> int:
-    """Add a conversation and give the number of rows."""
-    conversation = Conversation(owner_id=owner_id, title=title_of(turns[0][0]), created_at=began)
+async def _add(session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]]) -> int:
+    """Add a conversation and return the number of rows."""
+    conversation = Conversation(owner_id=owner_id, title=title_of(turns[0][0]), created_at=created_at)
     session.add(conversation)
     await session.flush()
     for number, (question, text) in enumerate(turns):
-        asked = Message(
+        message = Message(
             conversation_id=conversation.id, parent_id=conversation.leaf_id, role=Role.USER, question=question
         )
-        # Of late, for the admin's chart.
-        asked.created_at = utc_now() - timedelta(days=1 + 5 * began.minute, minutes=-2 * number)
-        session.add(asked)
+        # Recent, so that the chart of the admin is not empty.
+        message.created_at = utc_now() - timedelta(days=1 + 5 * created_at.minute, minutes=-2 * number)
+        session.add(message)
         await session.flush()
-        session.add(answer := _answer(owner_id, conversation.topic, asked, text))
+        session.add(answer := _answer(owner_id, conversation.topic, message, text))
         await session.flush()
-        conversation.leaf_id, conversation.used_at = answer.id, asked.created_at
+        conversation.leaf_id, conversation.used_at = answer.id, message.created_at
     return 1 + 2 * len(turns)
 
 
@@ -106,10 +106,10 @@ def _answer(owner_id: int, topic: str, question: Message, text: str) -> Message:
 
 
 async def clear(session: AsyncSession) -> int:
-    """With them goes what was asked in them since, and what is being answered."""
+    """Delete the examples with all messages added to them, and return the number of rows."""
     ours = select(col(Conversation.id)).where(is_ours)
-    told = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(ours))
-    messages = await session.scalar(told) or 0
+    query = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(ours))
+    messages = await session.scalar(query) or 0
     conversations = (await session.scalars(select(Conversation).where(is_ours))).all()
     for conversation in conversations:
         await session.delete(conversation)

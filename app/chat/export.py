@@ -1,4 +1,4 @@
-"""A conversation as a file: what is shown of it for people, and all of it for programs."""
+"""Export a conversation: the current branch as Markdown, all branches as JSON."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,6 @@ def to_markdown(conversation: Conversation, messages: Sequence[Message]) -> str:
 
 
 def to_data(conversation: Conversation, messages: Sequence[Message]) -> ConversationExport:
-    read = ConversationExport.model_validate(conversation)
-    read.messages = [MessageRead.of(message) for message in messages]
-    return read
+    export = ConversationExport.model_validate(conversation)
+    export.messages = [MessageRead.of(message) for message in messages]
+    return export

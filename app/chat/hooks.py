@@ -1,4 +1,4 @@
-"""Answers and files go with their conversation, whichever way it is deleted; the first answer brings it a title."""
+"""Delete answers and files with their conversation, and queue its title after the first answer."""
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,12 +23,12 @@ async def queue_title(session: AsyncSession, answer: Answer) -> None:
     if not gives_title(answer):
         return
     question = aliased(Message)
-    begun = (
+    untitled = (
         select(col(Conversation.id))
         .join(Message, col(Message.conversation_id) == col(Conversation.id))
         .join(question, col(question.id) == col(Message.parent_id))
         .where(col(Message.answer_id) == answer.id, col(question.parent_id).is_(None))
         .where(col(Conversation.titled_by) == TitledBy.QUESTION)
     )
-    if conversation_id := await session.scalar(begun):
+    if conversation_id := await session.scalar(untitled):
         defer(session, write_title(conversation_id), key=f"title of conversation {conversation_id}")

@@ -1,4 +1,4 @@
-"""Conversations and their messages. What the model says is kept with the answers of the framework."""
+"""Conversations and their messages. The framework stores the answers."""
 
 import secrets
 from datetime import datetime
@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 
 class TitledBy(StrEnum):
-    """Whose words a title is: those of the first question until the model or its owner finds better ones."""
+    """Author of a title: at first the question, later the model or the owner."""
 
     QUESTION = "question"
     MODEL = "model"
@@ -37,40 +37,40 @@ class Conversation(Model, table=True):
     title: str = Field(max_length=MAX_TITLE_LENGTH)
     titled_by: TitledBy = TitledBy.QUESTION
     leaf_id: int | None = Field(default=None, sa_type=BigId)
-    """The last message of the branch that is shown; the newest of all where this is not there."""
+    """Last message of the current branch. If it was deleted, the newest message counts."""
     model: str = Field(default="", max_length=MAX_MODEL_NAME_LENGTH)
-    """Who answers: a name of LLM_MODELS; empty for the first."""
+    """A name of LLM_MODELS. Empty for the first."""
     system_prompt: Text = ""
-    """What the model is told beforehand; empty for the chat's own words."""
+    """Empty for the default in `prompt.py`."""
     temperature: float | None = None
     created_at: datetime = Field(default_factory=utc_now)
     used_at: datetime = Field(default_factory=utc_now)
-    """When something was last asked in it."""
+    """Time of the last question."""
 
     def __str__(self) -> str:
         return self.title
 
     @property
     def topic(self) -> str:
-        """What its answers are about: only one of them is written at a time."""
+        """Topic of its answers. Only one answer per topic runs at a time."""
         return topic_of(self.id)
 
 
 class Message(Model, table=True):
-    """A question, or the place of an answer. Along a branch their ids grow."""
+    """A question, or an answer in the tree of messages. Ids increase along a branch."""
 
     __tablename__ = "chat_message"
     keeps_history: ClassVar[bool] = False
-    # A question sent twice (a double click, a retried request) is one question.
+    # A repeated request (a double click, a retry) stores one question.
     __table_args__ = (Index("uq_chat_message_client_key", "conversation_id", "client_key", unique=True),)
 
     conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True)
     parent_id: int | None = Field(default=None, foreign_key="chat_message.id", ondelete="SET NULL", index=True)
-    """What was said before it: an answer's question, a question's answer. Several below one are branches."""
+    """Question of an answer, or the answer before a question. Messages with the same parent are branches."""
     role: Role
     question: Text = ""
     attachment_ids: list[int] = Field(default_factory=list)
-    """The files that were shown with the question."""
+    """Files of a question."""
     answer_id: int | None = Field(default=None, foreign_key="answers_answer.id", ondelete="CASCADE", unique=True)
     client_key: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(default_factory=utc_now)
@@ -86,17 +86,17 @@ class Message(Model, table=True):
 
 
 class Share(Model, table=True):
-    """A link with which anybody reads a conversation up to a message."""
+    """A public link to a conversation up to a message."""
 
     __tablename__ = "chat_share"
 
     conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True)
     message_id: int = Field(foreign_key="chat_message.id", ondelete="CASCADE", index=True)
-    """The last that is shown."""
+    """Last message of the shared branch."""
     title: str = Field(max_length=MAX_TITLE_LENGTH)
-    """That of the conversation as it was shared."""
+    """Title of the conversation when it was shared."""
     token: str = Field(default_factory=lambda: secrets.token_urlsafe(16), max_length=40, unique=True)
-    """As it is: its owner is to find the link again, and whoever reads this table reads the conversations too."""
+    """Not hashed: the owner can copy the link again, and the database also contains the conversations."""
     created_at: datetime = Field(default_factory=utc_now)
 
     @property
@@ -104,9 +104,9 @@ class Share(Model, table=True):
         return f"/chat/shared/{self.token}"
 
     def shows(self, message: Message) -> bool:
-        """Whether it is as it was shared: an answer that broke off may have gone on since."""
-        ended = message.answer.finished_at if message.answer else None
-        return not message.is_running and (ended is None or ended <= self.created_at)
+        """Whether a message is unchanged since it was shared. An interrupted answer may have been continued."""
+        finished_at = message.answer.finished_at if message.answer else None
+        return not message.is_running and (finished_at is None or finished_at <= self.created_at)
 
     def __str__(self) -> str:
         return self.title

@@ -1,4 +1,4 @@
-"""The page of the chat, whole or the parts of it that htmx asks for."""
+"""The page of the chat and its htmx fragments."""
 
 import secrets
 from collections.abc import Sequence
@@ -7,13 +7,12 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app.chat import answering
 from app.chat.models import Conversation, Message
 from app.chat.periods import by_period
 from app.chat.prompt import EXAMPLE_QUESTIONS
 from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
-from app.chat.service import Chat, ConversationView
-from app.chat.shown import all_shown
+from app.chat.service import Chat, max_question_length, model_of
+from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser
 from opportune.llm import AnswerManager, Answers, ShownAnswer
 from opportune.web import Form, is_htmx, redirect, templates
@@ -22,7 +21,7 @@ TEMPLATE = "chat/chat.html"
 
 
 class ChatPage:
-    """The page as its visitor sees it."""
+    """The page of one user."""
 
     def __init__(self, request: Request, user_id: int, answers: AnswerManager) -> None:
         self.request = request
@@ -33,40 +32,35 @@ class ChatPage:
         self,
         view: ConversationView | None,
         form: Form[Any] | None = None,
-        wanted: ConversationFilter | None = None,
+        filters: ConversationFilter | None = None,
         settings: Form[Any] | None = None,
     ) -> HTMLResponse:
-        """All of it: a conversation, or none yet."""
+        """Render the whole page, with a conversation or for a new one."""
         messages = view.messages if view else []
         form = form or Form(MessageForm if view else ConversationForm)
         context = await self._composer(form, 0, messages)
         context |= self._settings(view.conversation if view else None, settings or form)
-        wanted = wanted or ConversationFilter()
+        filters = filters or ConversationFilter()
         async with self.answers.database.reader() as session:
             chat = Chat(session, self.user_id)
-            if view and wanted.model_fields_set <= {
-                "size",
-                "before",
-                "at",
-            }:  # the list opens where the conversation stands
-                wanted = wanted.model_copy(update={"page": await chat.page_of(view.conversation, wanted.size)})
-            context["conversations"] = listed = await chat.conversations(wanted)
-        # Grouped by the column by which they are sorted.
-        context["periods"] = [("", listed.items)] if wanted.sort else by_period(listed.items)
+            if view and filters.model_fields_set <= {"size", "before", "at"}:  # open the list at the conversation
+                filters = filters.model_copy(update={"page": await chat.page_of(view.conversation, filters.size)})
+            context["conversations"] = page = await chat.conversations(filters)
+        context["periods"] = [("", page.items)] if filters.sort else by_period(page.items)
         context |= {**await _messages(view), "fault": self.answers.llm.fault, "silence": ShownAnswer.silence_timeout}
         return templates.render(self.request, TEMPLATE, context, settings.status if settings else form.status)
 
     async def show_earlier(self, view: ConversationView) -> HTMLResponse:
-        """The messages of a part of a conversation, for a page that has the others."""
+        """Render earlier messages for a page that shows the later ones."""
         return templates.render_block(self.request, TEMPLATE, "brought", await _messages(view))
 
     async def show_branch(self, message: Message, form: Form[Any]) -> Response:
-        """The shown branch, which has changed at a message; or what was refused."""
+        """Render the branch after a change at a message, or the refused form."""
         if form.errors:
             return await self.refuse(message.conversation_id, form)
         path = f"/chat/{message.conversation_id}"
-        view = await answering.view_conversation(self.answers, self.user_id, message.conversation_id)
-        if view is None or message.id not in view.branches:  # it is far from the end
+        view = await view_conversation(self.answers, self.user_id, message.conversation_id)
+        if view is None or message.id not in view.branches:  # far from the end
             return redirect(self.request, f"{path}?at={message.id}#m{message.id}")
         if not is_htmx(self.request):
             return redirect(self.request, f"{path}#m{message.id}")
@@ -74,55 +68,52 @@ class ChatPage:
         return templates.render_block(self.request, TEMPLATE, "branch", context)
 
     async def show_news(self, conversation_id: int, form: Form[Any], last: int) -> HTMLResponse:
-        """What has come since the last message that a page shows: what it asked, and what another tab did.
-
-        What was refused is refused for the answer that another tab waits for, too, which is shown then.
-        """
-        view = await answering.view_news(self.answers, self.user_id, conversation_id, last)
+        """Render the messages after the last one on the page, from this tab or another one."""
+        view = await view_conversation(self.answers, self.user_id, conversation_id, after=last)
         form = form if form.errors else Form(MessageForm)
         context = await _messages(view) | await self._composer(form, last, view.messages if view else ())
         return templates.render_block(self.request, TEMPLATE, "asked", context, form.status)
 
     async def refuse(self, conversation_id: int | None, form: Form[Any]) -> HTMLResponse:
-        """What is wrong with a question, which stays where it was typed."""
+        """Show the error of a question and keep its text in the form."""
         if is_htmx(self.request):
             return templates.render_block(self.request, TEMPLATE, "refused", {"form": form}, form.status)
         view = None
         if conversation_id:
-            view = await answering.view_conversation(self.answers, self.user_id, conversation_id)
+            view = await view_conversation(self.answers, self.user_id, conversation_id)
         return await self.show(view, form)
 
     def _settings(self, conversation: Conversation | None, form: Form[Any]) -> dict[str, Any]:
-        """Who answers here; a new conversation's settings are sent with its first question."""
+        """Return the settings form. A new conversation sends it with its first question."""
         llm = self.answers.llm
         form = form if "model" in form.controls else Form(ConversationSettings, conversation)
         form.offer({"model": {"": f"{llm.name}, the site's own", **llm.choices}})
-        model, stands_in = answering.model_of(llm, conversation)
+        model, notice = model_of(llm, conversation)
         return {
             "options": form,
             "model": model.name,
             "is_toy": model.is_toy,
             "examples": EXAMPLE_QUESTIONS,
-            "longest": answering.max_question_length(model),
-            "stands_in": stands_in,
+            "longest": max_question_length(model),
+            "stands_in": notice,
         }
 
     async def _composer(self, form: Form[Any], last: int, messages: Sequence[Message]) -> dict[str, Any]:
-        """What the form needs below a message and those that follow."""
+        """Return the context of the question form below the last message."""
         return {
             "form": form,
             "allowance": await self.answers.allowance(self.user_id),
-            "client_key": form.value("client_key") or secrets.token_hex(8),  # sent twice, it is asked once
+            "client_key": form.value("client_key") or secrets.token_hex(8),  # a repeated submit stores one question
             "last": max((message.id for message in messages), default=last),
         }
 
 
 async def _messages(view: ConversationView | None) -> dict[str, Any]:
-    """What stands above the form."""
+    """Return the context of the messages above the form."""
     messages = view.messages if view else []
     return {
         "conversation": view.conversation if view else None,
-        "messages": await all_shown(view) if view else (),
+        "messages": await view.rendered() if view else (),
         "earlier": view.earlier if view else None,
         "is_end": view is None or view.is_end,
         "answer": next((message for message in messages if message.is_running), None),
@@ -134,4 +125,4 @@ async def get_page(request: Request, user: CurrentUser, answers: Answers) -> Cha
 
 
 CurrentPage = Annotated[ChatPage, Depends(get_page)]
-"""The page of the person who asks."""
+"""The page of the current user."""

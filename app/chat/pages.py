@@ -1,11 +1,10 @@
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from app.chat import answering
+from app.chat import service
 from app.chat.dependencies import (
     CurrentAnswer,
     CurrentConversation,
@@ -24,45 +23,26 @@ from app.chat.schemas import (
     ConversationSettings,
     MessageForm,
 )
-from app.chat.service import Chat, QuestionTooLongError
-from app.chat.shown import ShownMessage
+from app.chat.service import Chat
+from app.chat.views import ShownMessage, view_conversation
 from opportune.accounts import CurrentUser
-from opportune.errors import FieldErrors
-from opportune.llm import (
-    Answer,
-    AnswerRunning,
-    Answers,
-    AttachmentRefused,
-    ShownAnswer,
-    SpendingRefused,
-    TooManyAnswers,
-    answer_gone,
-)
-from opportune.storage import StorageError
+from opportune.llm import Answer, AnswerRunning, Answers, ShownAnswer, TooManyAnswers, answer_gone, refusals_in
 from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
 
-Wanted = Annotated[ConversationFilter, Query()]
-WantedBesideConversation = Annotated[ConversationPageFilter, Query()]
-
 DELETED = "This conversation has been deleted meanwhile. Start a new one with this question."
 
-# What asking may be answered instead: the words for it and the status.
-REFUSALS: dict[type[Exception], tuple[str, int]] = {
-    AnswerRunning: ("The last answer is still being written. Wait for it or stop it.", 409),
-    TooManyAnswers: ("You have several answers running in other conversations. Wait for one or stop it.", 429),
-    QuestionTooLongError: ("", 422),
-    SpendingRefused: ("", 429),
-    FieldErrors: ("", 422),
-    AttachmentRefused: ("", 422),
-    StorageError: ("", 503),
+REFUSALS: dict[type[Exception], str] = {
+    AnswerRunning: "The last answer is still being written. Wait for it or stop it.",
+    TooManyAnswers: "You have several answers running in other conversations. Wait for one or stop it.",
 }
+"""Sentences of this page for refused questions. Other refusals use the sentence of the exception."""
 
 
 @router.get("")
-async def index(user: CurrentUser, page: CurrentPage, wanted: Wanted) -> HTMLResponse:
-    return await page.show(None, wanted=wanted)
+async def index(user: CurrentUser, page: CurrentPage, filters: Annotated[ConversationFilter, Query()]) -> HTMLResponse:
+    return await page.show(None, filters=filters)
 
 
 @router.post("")
@@ -71,8 +51,8 @@ async def begin(request: Request, user: CurrentUser, answers: Answers, page: Cur
     if form.data is None:
         return await page.refuse(None, form)
     data = form.data
-    with _refusals_in(form):
-        question, _ = await answering.ask(answers, user.id, None, data, files=data.attachments, settings=data)
+    with refusals_in(form, "content", REFUSALS):
+        question, _ = await service.ask(answers, user.id, None, data, files=data.attachments, settings=data)
     if form.errors:
         return await page.refuse(None, form)
     return redirect(request, f"/chat/{question.conversation_id}")
@@ -84,9 +64,9 @@ async def conversation(
     user: CurrentUser,
     page: CurrentPage,
     view: CurrentConversationView,
-    wanted: WantedBesideConversation,
+    filters: Annotated[ConversationPageFilter, Query()],
 ) -> HTMLResponse:
-    return await (page.show_earlier(view) if is_htmx(request) else page.show(view, wanted=wanted))
+    return await (page.show_earlier(view) if is_htmx(request) else page.show(view, filters=filters))
 
 
 @router.post("/{conversation_id}/messages")
@@ -100,8 +80,8 @@ async def ask(
     if form.data is None:
         return await page.refuse(conversation.id, form)
     data = form.data
-    with _refusals_in(form):
-        await answering.ask(answers, user.id, conversation.id, data, seen=data.last, files=data.attachments)
+    with refusals_in(form, "content", REFUSALS):
+        await service.ask(answers, user.id, conversation.id, data, seen=data.last, files=data.attachments)
     if is_htmx(request):
         return await page.show_news(conversation.id, form, data.last)
     if form.errors:
@@ -114,33 +94,33 @@ async def configure(
     request: Request, user: CurrentUser, answers: Answers, page: CurrentPage, conversation: CurrentConversation
 ) -> Response:
     form = await read_form(request, ConversationSettings)
-    if await form.save(lambda settings: answering.configure(answers, user.id, conversation, settings)):
+    if await form.save(lambda settings: service.configure(answers, conversation, settings)):
         flash(request, "This holds from the next answer on.")
         return redirect(request, f"/chat/{conversation.id}")
-    view = await answering.view_conversation(answers, user.id, conversation.id)
+    view = await view_conversation(answers, user.id, conversation.id)
     return await page.show(view, settings=form)
 
 
 @router.get("/{conversation_id}/stream", response_class=EventStream)
 async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
-    if answer_stream is None:  # signed out or deleted: htmx would ask again for ever after any other answer
+    if answer_stream is None:  # signed out or deleted: after any other response htmx would reconnect forever
         return EventStream(answer_gone())
 
     async def article(answer: Answer) -> str:
-        shown = ShownMessage(answer_stream.message, await ShownAnswer.of(answer), answer_stream.branches)
-        html = templates.render_block_to_string(request, "chat/message.html", "message", {"shown": shown})
+        message = ShownMessage(answer_stream.message, await ShownAnswer.of(answer), answer_stream.branches)
+        html = templates.render_block_to_string(request, "chat/message.html", "message", {"shown": message})
         if not (answer_stream.awaits_title and gives_title(answer)):
             return html
-        waiting = {"conversation_id": answer_stream.message.conversation_id, "tries": 0}
-        return html + templates.render_block_to_string(request, "chat/title.html", "waiting", waiting)
+        context = {"conversation_id": answer_stream.message.conversation_id, "tries": 0}
+        return html + templates.render_block_to_string(request, "chat/title.html", "waiting", context)
 
     return EventStream(answer_stream.html(article, "m"))
 
 
 @router.post("/messages/{message_id}/stop")
 async def stop(request: Request, user: CurrentUser, answers: Answers, answer: CurrentAnswer) -> Response:
-    await answering.stop(answers, answer)
-    # With htmx the stream brings the answer's last state.
+    await service.stop(answers, answer)
+    # With htmx the stream sends the final answer.
     return Response(status_code=204) if is_htmx(request) else redirect(request, f"/chat/{answer.conversation_id}")
 
 
@@ -149,28 +129,27 @@ async def edit(
     request: Request, user: CurrentUser, answers: Answers, page: CurrentPage, question: CurrentQuestion
 ) -> Response:
     form = await read_form(request, MessageForm)
-    asked = question
     if data := form.data:
-        with _refusals_in(form):
-            asked, _ = await answering.ask(
+        with refusals_in(form, "content", REFUSALS):
+            question, _ = await service.ask(
                 *(answers, user.id, question.conversation_id, data), instead_of=question, files=data.attachments
             )
-    return await page.show_branch(asked, form)
+    return await page.show_branch(question, form)
 
 
 @router.post("/messages/{message_id}/retry")
 async def retry(user: CurrentUser, answers: Answers, page: CurrentPage, answer: CurrentAnswer) -> Response:
     form = Form(MessageForm)
-    with _refusals_in(form), suppress(AnswerRunning):  # which is shown then
-        _, answer = await answering.retry(answers, user.id, answer)
+    with refusals_in(form, "content", REFUSALS), suppress(AnswerRunning):  # the page then shows the running answer
+        _, answer = await service.retry(answers, user.id, answer)
     return await page.show_branch(answer, form)
 
 
 @router.post("/messages/{message_id}/continue")
 async def resume(user: CurrentUser, answers: Answers, page: CurrentPage, answer: CurrentAnswer) -> Response:
     form = Form(MessageForm)
-    with _refusals_in(form), suppress(AnswerRunning):
-        await answering.resume(answers, answer)
+    with refusals_in(form, "content", REFUSALS), suppress(AnswerRunning):
+        await service.resume(answers, answer)
     return await page.show_branch(answer, form)
 
 
@@ -179,13 +158,3 @@ async def show(user: CurrentUser, answers: Answers, page: CurrentPage, message: 
     async with answers.database.writer() as session:
         await Chat(session, user.id).show(message)
     return await page.show_branch(message, Form(MessageForm))
-
-
-@contextmanager
-def _refusals_in(form: Form[Any]) -> Iterator[None]:
-    """Have the form say what is refused."""
-    try:
-        yield
-    except tuple(REFUSALS) as refusal:
-        words, status = REFUSALS[type(refusal)]
-        form.refuse(words or str(refusal), "content", status)

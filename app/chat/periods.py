@@ -1,4 +1,4 @@
-"""When conversations were last used, as people say it, where they are."""
+"""Group conversations by their last use, in the time zone of the user."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
@@ -10,14 +10,14 @@ from opportune.web import current_zone
 
 
 def by_period(conversations: Sequence[Conversation]) -> Iterator[tuple[str, list[Conversation]]]:
-    """Those of a list that was sorted by last use, under the name of their time."""
+    """Group conversations that are sorted by last use."""
     today = _day(utc_now())
-    for period, some in groupby(conversations, lambda each: period_of(_day(each.used_at), today)):
-        yield period, list(some)
+    for period, group in groupby(conversations, lambda conversation: period_of(_day(conversation.used_at), today)):
+        yield period, list(group)
 
 
 def period_of(day: date, today: date) -> str:
-    """The name of a time up to today: by days, then by months."""
+    """Return the name of a period up to today: days, then months."""
     days = (today - day).days
     if days < 2:
         return "Yesterday" if days == 1 else "Today"

@@ -1,4 +1,4 @@
-"""Personal data in conversations, which go with their owner's row."""
+"""Export of the conversations of a user. They are deleted with the user's row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,15 +15,16 @@ EXPORTED_FIELDS = {"id", "role", "text", "status", "model", "created_at"}
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    owned = col(Conversation.owner_id) == person.id
-    conversations = await session.scalars(select(Conversation).where(owned).order_by(col(Conversation.id)))
-    told = {each.id: {**each.model_dump(exclude={"owner_id"}), "messages": list[Any]()} for each in conversations}
-    query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(owned)
+    is_owner = col(Conversation.owner_id) == person.id
+    conversations = await session.scalars(select(Conversation).where(is_owner).order_by(col(Conversation.id)))
+    exported = {row.id: {**row.model_dump(exclude={"owner_id"}), "messages": list[Any]()} for row in conversations}
+    query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(is_owner)
     for message in await session.scalars(query.order_by(col(Message.id))):
-        told[message.conversation_id]["messages"].append(MessageRead.of(message).model_dump(include=EXPORTED_FIELDS))
-    shares = await session.scalars(select(Share).join(Conversation).where(owned).order_by(col(Share.id)))
+        data = MessageRead.of(message).model_dump(include=EXPORTED_FIELDS)
+        exported[message.conversation_id]["messages"].append(data)
+    shares = await session.scalars(select(Share).join(Conversation).where(is_owner).order_by(col(Share.id)))
     return {
-        "conversations": list(told.values()),
+        "conversations": list(exported.values()),
         "shared_conversations": [ShareRead.model_validate(share).model_dump() for share in shares],
     }
 

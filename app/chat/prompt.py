@@ -1,4 +1,4 @@
-"""The prompt: what the model is sent of a conversation."""
+"""Build the prompt of a question from its conversation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ EXAMPLE_QUESTIONS = (
     "Write two sentences about the sea.",
     "What is photosynthesis? Answer in one sentence.",
 )
-"""Questions offered in an empty chat. The bundled small model answers these; ask it before you add others."""
+"""Questions offered in an empty chat. The bundled small model can answer them; test others before you add them."""
 
 
 def build_prompt(
@@ -23,21 +23,22 @@ def build_prompt(
     system: str = "",
     files: Mapping[int, llm.AnswerAttachment] | None = None,
 ) -> tuple[list[llm.Message], str]:
-    """Build a prompt: the system's words, as much of what was said before as fits `budget` tokens, then `question`.
+    """Return the prompt and a notice for the user about omitted parts.
 
-    The newest turns win; the system's words and the question are always in, whatever they weigh. With it comes a line
-    for the person about what did not fit.
+    The prompt has the system prompt, the newest earlier messages that fit into `budget` tokens, and the question. The
+    system prompt and the question are always included.
     """
     rules = llm.Message("system", system or SYSTEM_PROMPT)
-    asked, omitted = _turn(question, files or {}, budget - llm.estimate_tokens(rules))
-    turns, left = [asked], budget - llm.estimate_tokens(rules) - llm.estimate_tokens(asked)
-    earlier = [each for each in messages if each.id < question.id and each.text]
+    question_turn, omitted = _turn(question, files or {}, budget - llm.estimate_tokens(rules))
+    turns = [question_turn]
+    remaining = budget - llm.estimate_tokens(rules) - llm.estimate_tokens(question_turn)
+    earlier = [message for message in messages if message.id < question.id and message.text]
     for message in reversed(earlier):
-        turn, unfit = _turn(message, files or {}, left)
-        left -= llm.estimate_tokens(turn)
-        if left < 0:
+        turn, notice = _turn(message, files or {}, remaining)
+        remaining -= llm.estimate_tokens(turn)
+        if remaining < 0:
             break
-        omitted = f"{omitted} {unfit}".strip()
+        omitted = f"{omitted} {notice}".strip()
         turns.insert(0, turn)
     if turns[0].role == "assistant":  # its question did not fit
         turns.pop(0)
@@ -49,5 +50,5 @@ def build_prompt(
 
 def _turn(message: Message, files: Mapping[int, llm.AnswerAttachment], budget: int) -> tuple[llm.Message, str]:
     turn = llm.Message("user" if message.role == Role.USER else "assistant", message.text)
-    shown = [files[each].shown for each in message.attachment_ids if each in files]
-    return llm.attach(turn, shown, budget - llm.estimate_tokens(turn)) if shown else (turn, "")
+    attached = [files[id_].shown for id_ in message.attachment_ids if id_ in files]
+    return llm.attach(turn, attached, budget - llm.estimate_tokens(turn)) if attached else (turn, "")

@@ -6,7 +6,7 @@ from pydantic import Base64Bytes, ConfigDict, Field
 
 from app.chat.models import MAX_TITLE_LENGTH, Message, Role
 from opportune.db import MAX_ID
-from opportune.llm import MAX_ATTACHMENTS, MAX_MODEL_NAME_LENGTH, Answer, AnswerStatus
+from opportune.llm import MAX_ATTACHMENTS, MAX_MODEL_NAME_LENGTH, Answer, AnswerFields, AnswerStatus
 from opportune.pagination import Paging, SortBy
 from opportune.text import Line, Text
 from opportune.web import FieldOptions, Schema, Upload
@@ -19,7 +19,7 @@ Question = Annotated[Text, Field(min_length=1, max_length=MAX_QUESTION_LENGTH)]
 class MessageCreate(Schema):
     content: Question
     client_key: Line | None = Field(default=None, max_length=64)
-    """The same key sent twice is one question."""
+    """Makes a repeated request store one question."""
 
 
 class FileCreate(Schema):
@@ -32,16 +32,16 @@ class QuestionCreate(MessageCreate):
 
 
 class ConversationSettings(Schema):
-    """Who answers, and how: from the next answer on."""
+    """Settings of later answers."""
 
     model_config = ConfigDict(from_attributes=True)
 
     model: Annotated[Line, Field(max_length=MAX_MODEL_NAME_LENGTH, title="Model")] = ""
-    """A name of LLM_MODELS; empty for the first."""
+    """A name of LLM_MODELS. Empty for the first."""
     system_prompt: Annotated[Text, Field(max_length=MAX_QUESTION_LENGTH, title="System prompt")] = ""
-    """Empty for the chat's own words."""
+    """Empty for the default system prompt."""
     temperature: Annotated[float | None, Field(ge=0, le=2, title="Temperature")] = None
-    """0 for what is likeliest, up to 2; null for the model's own."""
+    """From 0 (most likely words) to 2. Null for the default of the model."""
 
 
 class ConversationCreate(QuestionCreate, ConversationSettings): ...
@@ -50,7 +50,7 @@ class ConversationCreate(QuestionCreate, ConversationSettings): ...
 class MessageForm(MessageCreate):
     attachments: list[Upload] = []
     last: int = Field(default=0, ge=0, le=MAX_ID)
-    """The last message that the page shows: what came since, from another tab, is sent along."""
+    """Last message on the page. The response includes newer ones, for example from another tab."""
 
 
 class ConversationForm(MessageForm, ConversationSettings): ...
@@ -65,39 +65,22 @@ class AttachmentRead(Schema):
     size_bytes: int
 
 
-class MessageRead(Schema):
-    id: int
+class MessageRead(AnswerFields):
+    """A question, or an answer with its state."""
+
     parent_id: int | None
-    """What was said before it."""
+    """The message before it."""
     branches: Sequence[int] = ()
-    """What there is in its place, itself among it, in order."""
+    """Ids of the messages with the same parent, oldest first."""
     role: Role
-    text: str
-    reasoning: str
-    """Reasoning of the model, stored apart from its answer."""
-    sources: list[dict[str, str]]
-    """What an answer may cite, each with `title` and `url`: the first as [1]."""
-    status: AnswerStatus
-    error_code: str
-    error: str
-    model: str
-    prompt_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int
-    usage_estimated: bool
-    created_at: datetime
-    finished_at: datetime | None
-    omitted: str
-    """What the model was not sent, in words."""
     attachment_ids: Sequence[int] = ()
-    """The files that were shown with a question; an answer has none."""
+    """Files of a question."""
 
     @classmethod
     def of(cls, message: Message, branches: Sequence[int] = ()) -> Self:
-        told = message.answer or Answer(text=message.question, status=AnswerStatus.DONE)
-        values = {name: getattr(told, name) for name in cls.model_fields if name in Answer.model_fields}
-        ours = {name: getattr(message, name) for name in ("id", "parent_id", "role", "attachment_ids")}
-        return cls(**{**values, **ours, "branches": branches, "created_at": message.created_at})
+        state = message.answer or Answer(text=message.question, status=AnswerStatus.DONE)
+        columns = message.model_dump(include={"id", "parent_id", "role", "attachment_ids", "created_at"})
+        return cls(**{**state.model_dump(include=set(AnswerFields.model_fields)), **columns, "branches": branches})
 
 
 class ConversationRead(ConversationSettings):
@@ -105,7 +88,7 @@ class ConversationRead(ConversationSettings):
     title: str
     created_at: datetime
     used_at: datetime
-    """When something was last asked in it."""
+    """Time of the last question."""
 
 
 class ConversationTitle(Schema):
@@ -118,7 +101,7 @@ class ConversationUpdate(ConversationSettings):
 
 class ConversationExport(ConversationRead):
     leaf_id: int | None
-    """The last message of the branch that is shown: by `parent_id` it leads to the others."""
+    """Last message of the current branch. Follow `parent_id` to read the branch."""
     messages: list[MessageRead] = []
 
 
@@ -128,29 +111,29 @@ class ShareRead(Schema):
     id: int
     conversation_id: int
     message_id: int
-    """The last message that is shown."""
+    """Last message of the shared branch."""
     title: str
     created_at: datetime
     path: str
-    """Where anybody reads it, at this site."""
+    """Path of the public page."""
 
 
 class ConversationDetail(ConversationRead):
     messages: list[MessageRead]
     attachments: list[AttachmentRead]
-    """The files that these messages name: `/answers/attachments/{id}` shows each to its owner."""
+    """Files of these messages. The owner can read them at `/answers/attachments/{id}`."""
     earlier: int | None
-    """There are earlier messages: those `before` this one. Null: these are the first."""
+    """Value of `before` for older messages. Null on the first page."""
 
 
 class MessageCreated(Schema):
     conversation: int
-    """The id of the conversation, at `/api/v1/conversations/{id}`."""
+    """Id of the conversation, at `/api/v1/conversations/{id}`."""
     message: MessageRead
-    """The question as it was stored."""
+    """The stored question."""
     answer: MessageRead
     stream_url: str
-    """Where the answer is sent as it comes."""
+    """Path of the event stream of the answer."""
 
 
 class ConversationFilter(Paging):
@@ -163,5 +146,5 @@ class ConversationPageFilter(ConversationFilter):
     """Query of a conversation's page, which also lists the conversations."""
 
     before: int | None = None
-    """The message before which messages are shown; read by `get_conversation_view`, like `at`."""
+    """Used by `get_conversation_view`, like `at`."""
     at: int | None = None

@@ -1,4 +1,4 @@
-"""Search in all conversations of a person. The database keeps the indexes fresh, whoever changes a row."""
+"""Full-text search in the conversations of one owner. Database triggers update the indexes."""
 
 from typing import Any
 
@@ -18,60 +18,61 @@ answer_search = Searchable(Answer, fields=["text"])
 
 
 class ChatHit(Schema):
-    """A conversation that is found by its title, or a message in it."""
+    """A conversation with a matching title, or a matching message."""
 
     conversation_id: int
     message_id: int | None
     url: str
     name_html: str
-    """The conversation's title, escaped, with what was looked for in <mark>."""
+    """Escaped title of the conversation with matches in <mark>."""
     snippet_html: str
-    """Some words of the message, likewise."""
+    """Escaped excerpt of the message with matches in <mark>."""
 
 
-async def search(session: AsyncSession, owner_id: int, asked: SearchQuery) -> SearchResults[ChatHit]:
-    """One page of what a person finds: titles, then questions and answers, the newest first."""
-    query = asked.q.strip()[:MAX_QUERY_LENGTH]
+async def search(session: AsyncSession, owner_id: int, request: SearchQuery) -> SearchResults[ChatHit]:
+    """Return one page of hits: titles first, then messages, newest first."""
+    query = request.q.strip()[:MAX_QUERY_LENGTH]
     if not query:
         return SearchResults(items=[], total=0, page=1, pages=1, query="")
-    places = _places(session, owner_id, query)
-    total = await session.scalar(select(func.count()).select_from(places)) or 0
-    conversation_id, message_id = places.c
+    matches = _matches(session, owner_id, query)
+    total = await session.scalar(select(func.count()).select_from(matches)) or 0
+    conversation_id, message_id = matches.c
     titles_first = (message_id == 0).desc(), message_id.desc(), conversation_id.desc()
-    page = select(places).order_by(*titles_first)
-    found = (await session.execute(page.offset((asked.page - 1) * asked.size).limit(asked.size))).tuples().all()
-    ids = [place[0] for place in found], [place[1] for place in found]
+    page = select(matches).order_by(*titles_first)
+    hits = (await session.execute(page.offset((request.page - 1) * request.size).limit(request.size))).tuples().all()
+    ids = [hit[0] for hit in hits], [hit[1] for hit in hits]
     conversations = await session.scalars(select(Conversation).where(col(Conversation.id).in_(ids[0])))
     messages = await session.scalars(select(Message).where(col(Message.id).in_(ids[1])))
-    titles, texts = {each.id: each.title for each in conversations}, {each.id: each.text for each in messages}
+    titles = {conversation.id: conversation.title for conversation in conversations}
+    texts = {message.id: message.text for message in messages}
     return SearchResults(
-        items=[_hit(query, place, titles[place[0]], texts.get(place[1], "")) for place in found],
+        items=[_hit(query, hit, titles[hit[0]], texts.get(hit[1], "")) for hit in hits],
         total=total,
-        page=asked.page,
-        pages=page_count(total, asked.size),
+        page=request.page,
+        pages=page_count(total, request.size),
         query=query,
     )
 
 
-def _places(session: AsyncSession, owner_id: int, query: str) -> Subquery:
-    """Conversation and message of all that is found; a title has no message, which is 0."""
-    wanted = col(Message.conversation_id), col(Message.id)
-    own = col(Conversation.owner_id) == owner_id
-    asked = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(own)
-    answered = select(Answer).join(Message, col(Message.answer_id) == col(Answer.id))
-    answered = answered.where(col(Answer.owner_id) == owner_id)
-    titles = title_search.search(session, query, select(Conversation).where(own))
+def _matches(session: AsyncSession, owner_id: int, query: str) -> Subquery:
+    """Select the ids of conversation and message of all matches. For a title the message id is 0."""
+    ids = col(Message.conversation_id), col(Message.id)
+    is_owner = col(Conversation.owner_id) == owner_id
+    questions = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(is_owner)
+    answers = select(Answer).join(Message, col(Message.answer_id) == col(Answer.id))
+    answers = answers.where(col(Answer.owner_id) == owner_id)
+    titles = title_search.search(session, query, select(Conversation).where(is_owner))
     columns: Any = col(Conversation.id).label("conversation_id"), literal(0).label("message_id")
-    found: list[Select[Any]] = [
+    selects: list[Select[Any]] = [
         titles.with_only_columns(*columns, maintain_column_froms=True),
-        question_search.search(session, query, asked).with_only_columns(*wanted, maintain_column_froms=True),
-        answer_search.search(session, query, answered).with_only_columns(*wanted, maintain_column_froms=True),
+        question_search.search(session, query, questions).with_only_columns(*ids, maintain_column_froms=True),
+        answer_search.search(session, query, answers).with_only_columns(*ids, maintain_column_froms=True),
     ]
-    return union_all(*(each.order_by(None) for each in found)).subquery()
+    return union_all(*(statement.order_by(None) for statement in selects)).subquery()
 
 
-def _hit(query: str, place: tuple[int, int], title: str, text: str) -> ChatHit:
-    conversation_id, message_id = place
+def _hit(query: str, ids: tuple[int, int], title: str, text: str) -> ChatHit:
+    conversation_id, message_id = ids
     return ChatHit(
         conversation_id=conversation_id,
         message_id=message_id or None,

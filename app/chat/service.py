@@ -1,187 +1,252 @@
-"""The conversations of a person. Knows no HTTP and never commits."""
+"""Questions, answers and conversations of one owner.
 
-from collections import defaultdict
+The functions commit in their own sessions, because an answer starts after the commit. `Chat` works in a given session.
+"""
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import false, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat.models import Conversation, Message, Role
-from app.chat.schemas import ConversationFilter
-from app.chat.tree import branches_at, conversation_key, key, newest_below, parent_key, way_to
+from app.chat.models import Conversation, Message, Role, TitledBy
+from app.chat.prompt import build_prompt
+from app.chat.schemas import MAX_QUESTION_LENGTH, ConversationFilter, ConversationSettings, MessageCreate
+from app.chat.tree import conversation_key, find_leaf, key, newest_below, parent_key, read_branch
 from opportune.accounts import User
 from opportune.db import utc_now
-from opportune.llm import Answer, AnswerAttachment, find_attachments
+from opportune.errors import FieldErrors, NotFound
+from opportune.llm import (
+    Answer,
+    AnswerAttachment,
+    AnswerManager,
+    LanguageModel,
+    LLMError,
+    QuestionTooLong,
+    SentFile,
+    estimate_tokens,
+    find_attachments,
+    require_sight,
+    stored_attachments,
+)
 from opportune.pagination import Page, order, paginate
 
-MAX_FIRST_WORDS_LENGTH = 60
-
-MAX_QUESTIONS_PER_PAGE = 25
-"""Questions of a conversation that are shown at a time, each with its answer."""
+MAX_TITLE_WORDS_LENGTH = 60
+MAX_PROMPT_MESSAGES = 400
+"""Messages read for a prompt. The newest ones that fit are sent."""
 MAX_FILES = 50
-"""Files of a conversation that are looked at for a page or a prompt."""
-MAX_ANSWERS_AROUND = 5
-"""Answers that are shown from a message on to which a link leads."""
+"""Newest files of a branch that are read for a page or a prompt."""
 
 
-class QuestionTooLongError(Exception):
-    """The question has more characters than the model reads at a time."""
+async def ask(  # noqa: PLR0913 - keyword arguments of one question
+    answers: AnswerManager,
+    owner_id: int,
+    conversation_id: int | None,
+    question: MessageCreate,
+    *,
+    seen: int = 0,
+    instead_of: Message | None = None,
+    files: Sequence[SentFile] = (),
+    settings: ConversationSettings | None = None,
+) -> tuple[Message, Message]:
+    """Store a question, in a new conversation if no id is given, and start its answer.
 
-    def __init__(self, longest: int) -> None:
-        super().__init__(f"This model reads at most {longest} characters. Please write less.")
+    The question continues the current branch, or the one with the message `seen`. With `instead_of` it starts a branch
+    beside that question and keeps its files. A repeated `client_key` returns the stored question and answer.
+
+    Raises:
+        AnswerRunning, QuestionTooLong, TooManyAnswers, FieldErrors, StorageError: nothing was stored.
+    """
+    check_model(answers, settings)
+    async with (
+        stored_attachments(answers.storage, owner_id, files) as attachments,
+        answers.database.writer() as session,
+    ):
+        chat = Chat(session, owner_id)
+        await chat.lock()
+        if question.client_key and (repeated := await chat.find_repeated(question.client_key, conversation_id)):
+            return repeated
+        if conversation_id:
+            conversation = await chat.conversation(conversation_id)
+        else:
+            values = settings.model_dump(include={*ConversationSettings.model_fields}) if settings else {}
+            conversation = await chat.begin(question.content, values)
+        if conversation is None:  # deleted since the request began
+            raise NotFound
+        _check_question(model_of(answers.llm, conversation)[0], question.content, attachments)
+        parent_id = instead_of.parent_id if instead_of else await find_leaf(session, conversation, seen)
+        stored = await chat.ask(conversation, question.content, question.client_key, parent_id, attachments)
+        if instead_of:
+            stored.attachment_ids = instead_of.attachment_ids + stored.attachment_ids
+        return stored, await _answer(answers, chat, conversation, stored)
 
 
-@dataclass(frozen=True)
-class ConversationView:
-    """A part of a conversation as it is shown."""
+async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple[Message, Message]:
+    """Answer the same question again in a new branch.
 
-    conversation: Conversation
-    messages: list[Message]
-    branches: Mapping[int, Sequence[int]]
-    """By the id of a message: what there is in its place, itself among it, in order."""
-    is_end: bool = True
-    """Whether nothing of the shown branch follows."""
-    files: Mapping[int, AnswerAttachment] = field(default_factory=dict)
-    """What was attached to questions, by id."""
+    Raises:
+        AnswerRunning, TooManyAnswers: nothing was stored.
+    """
+    async with answers.database.writer() as session:
+        question = await session.get_one(Message, answer.parent_id)
+        conversation = await session.get_one(Conversation, question.conversation_id)
+        return question, await _answer(answers, Chat(session, owner_id), conversation, question)
 
-    def files_of(self, message: Message) -> list[AnswerAttachment]:
-        return [self.files[each] for each in message.attachment_ids if each in self.files]
 
-    @property
-    def earlier(self) -> int | None:
-        """The message before which there are more; None if these are the first."""
-        return self.messages[0].id if self.messages and self.messages[0].parent_id else None
+async def _answer(answers: AnswerManager, chat: "Chat", conversation: Conversation, question: Message) -> Message:
+    model, notice = model_of(answers.llm, conversation)
+    earlier = await read_branch(chat.session, question.parent_id, limit=MAX_PROMPT_MESSAGES)
+    files = await find_files(chat.session, chat.owner_id, [*earlier, question], with_text=True)
+    prompt, omitted = build_prompt(
+        earlier, question, model.context_budget, system=conversation.system_prompt, files=files
+    )
+    answer = await answers.ask(
+        chat.session,
+        prompt,
+        owner_id=chat.owner_id,
+        topic=conversation.topic,
+        model="" if notice else conversation.model,
+        temperature=conversation.temperature,
+        omitted=f"{notice} {omitted}".strip(),
+        tools=True,
+    )
+    return await chat.place(answer, question)
+
+
+def model_of(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel, str]:
+    """Return the model of a conversation, and a notice if another one replaces the selected model."""
+    name = conversation.model if conversation else ""
+    try:
+        return llm.using(name), ""
+    except LLMError:
+        return llm, f"{name} is no longer there: {llm.name or 'nobody'} answers."
+
+
+def check_model(answers: AnswerManager, settings: ConversationSettings | None) -> None:
+    """Raise FieldErrors if the selected model does not exist."""
+    try:
+        answers.llm.using(settings.model if settings else "")
+    except LLMError as error:
+        raise FieldErrors({"model": str(error)}) from None
+
+
+def max_question_length(model: LanguageModel) -> int:
+    """Return how many characters of English fit into a question to this model."""
+    return min(MAX_QUESTION_LENGTH, 4 * model.context_budget) if model.provider else MAX_QUESTION_LENGTH
+
+
+def _check_question(model: LanguageModel, content: str, files: Sequence[AnswerAttachment]) -> None:
+    if model.provider and estimate_tokens(content) > model.context_budget:
+        raise QuestionTooLong(max_question_length(model))
+    require_sight([file.shown for file in files], model.name, sees_images=model.sees_images)
+
+
+async def find_files(
+    session: AsyncSession, owner_id: int, messages: Sequence[Message], *, with_text: bool = False
+) -> dict[int, AnswerAttachment]:
+    """Return the newest files of these messages by id."""
+    ids = [id_ for message in messages for id_ in message.attachment_ids][-MAX_FILES:]
+    return await find_attachments(session, owner_id, ids, with_text=with_text)
+
+
+async def resume(answers: AnswerManager, message: Message) -> Message:
+    """Continue an interrupted answer.
+
+    Raises:
+        AnswerRunning, TooManyAnswers: nothing was changed.
+    """
+    assert message.answer
+    async with answers.database.writer() as session:
+        message.answer = await answers.resume(session, message.answer)
+    return message
+
+
+async def stop(answers: AnswerManager, message: Message) -> None:
+    """Stop an answer, in any process."""
+    if message.answer:
+        await answers.stop(message.answer)
+
+
+async def configure(answers: AnswerManager, conversation: Conversation, settings: ConversationSettings) -> Conversation:
+    """Change the title or the settings of later answers. Fields that were not sent stay the same.
+
+    Raises:
+        FieldErrors: the model does not exist.
+    """
+    changes = settings.model_dump(exclude_unset=True)
+    if title := changes.pop("title", None):
+        changes |= {"title": title, "titled_by": TitledBy.PERSON}
+    if "model" in changes:
+        check_model(answers, settings)
+    async with answers.database.writer() as session:
+        conversation.sqlmodel_update(changes)
+        session.add(conversation)
+        return conversation
+
+
+async def delete(answers: AnswerManager, conversation: Conversation) -> None:
+    """Stop the running answer and delete the conversation."""
+    async with answers.database.reader() as session:
+        newest = await newest_answer(session, conversation.id)
+    if newest:  # only the newest answer can be running
+        await stop(answers, newest)
+    async with answers.database.writer() as session:
+        await session.delete(conversation)
+
+
+async def newest_answer(session: AsyncSession, conversation_id: int) -> Message | None:
+    query = select(Message).where(conversation_key == conversation_id, col(Message.role) == Role.ASSISTANT)
+    return (await session.scalars(query.order_by(key.desc()).limit(1))).one_or_none()
 
 
 class Chat:
-    """The conversations of one owner; another's do not exist here."""
+    """The conversations of one owner. Rows of other owners are not found."""
 
     def __init__(self, session: AsyncSession, owner_id: int) -> None:
         self.session = session
         self.owner_id = owner_id
-        self._own = col(Conversation.owner_id) == owner_id
+        self._is_owner = col(Conversation.owner_id) == owner_id
+        self._messages = (
+            select(Message).join(Conversation, col(Conversation.id) == conversation_key).where(self._is_owner)
+        )
 
-    async def conversations(self, wanted: ConversationFilter) -> Page[Conversation]:
-        """List conversations, the last used first if nothing else is wanted."""
+    async def conversations(self, filters: ConversationFilter) -> Page[Conversation]:
+        """List conversations, by default the last used first."""
         title, created_at, used_at = col(Conversation.title), col(Conversation.created_at), col(Conversation.used_at)
-        query = select(Conversation).where(self._own)
-        if wanted.q:
-            query = query.where(title.icontains(wanted.q, autoescape=True))
+        query = select(Conversation).where(self._is_owner)
+        if filters.q:
+            query = query.where(title.icontains(filters.q, autoescape=True))
         columns = {"title": func.lower(title), "created_at": created_at, "used_at": used_at}
-        then = used_at.desc(), col(Conversation.id).desc()
-        return await paginate(self.session, query.order_by(*order(wanted.sort, columns, *then)), wanted)
+        default = used_at.desc(), col(Conversation.id).desc()
+        return await paginate(self.session, query.order_by(*order(filters.sort, columns, *default)), filters)
 
     async def page_of(self, conversation: Conversation, size: int) -> int:
-        """The page of the list of all that shows this conversation."""
+        """Return the number of the page of the unfiltered list that contains this conversation."""
         used_at, id_ = col(Conversation.used_at), col(Conversation.id)
         newer = (used_at > conversation.used_at) | (used_at == conversation.used_at) & (id_ > conversation.id)
-        count = await self.session.scalar(select(func.count()).select_from(Conversation).where(self._own, newer))
-        return (count or 0) // size + 1
+        query = select(func.count()).select_from(Conversation).where(self._is_owner, newer)
+        return (await self.session.scalar(query) or 0) // size + 1
 
-    async def conversation(self, id: int) -> Conversation | None:
-        query = select(Conversation).where(col(Conversation.id) == id, self._own)
+    async def conversation(self, conversation_id: int) -> Conversation | None:
+        query = select(Conversation).where(col(Conversation.id) == conversation_id, self._is_owner)
         return (await self.session.scalars(query)).one_or_none()
 
-    async def view(
-        self, conversation: Conversation, before: int | None = None, at: int | None = None
-    ) -> ConversationView:
-        """The end of what is shown of a conversation, what came before a message of it, or what stands around one."""
-        end = leaf = await self.leaf(conversation, at or 0)
-        if before:
-            parent = select(parent_key).where(key == before, conversation_key == conversation.id)
-            end = await self.session.scalar(parent)
-        elif at and leaf:
-            answers = select(key).where(key.in_(way_to(leaf, since=at)), col(Message.role) == Role.ASSISTANT)
-            end = max((await self.session.scalars(answers.order_by(key).limit(MAX_ANSWERS_AROUND))).all(), default=leaf)
-        messages = await self.branch(end, steps=2 * MAX_QUESTIONS_PER_PAGE)
-        return ConversationView(
-            conversation, messages, await self.branches(messages), end == leaf, await self.files(messages)
-        )
-
-    async def news(self, conversation: Conversation, last: int) -> ConversationView:
-        """What follows the last message that somebody sees of a branch."""
-        leaf = await self.leaf(conversation, last)
-        messages = await self.branch(leaf, steps=2 * MAX_QUESTIONS_PER_PAGE, since=last + 1)
-        files = await self.files(messages)
-        return ConversationView(conversation, messages, await self.branches(messages), files=files)
-
-    async def leaf(self, conversation: Conversation, seen: int = 0) -> int | None:
-        """The last message of the branch that is shown; where `seen` is not on it, of the newest one from there on."""
-        stored = select(key).where(key == conversation.leaf_id, conversation_key == conversation.id)
-        newest = select(func.max(key)).where(conversation_key == conversation.id)
-        leaf: int | None = await self.session.scalar(
-            select(func.coalesce(stored.scalar_subquery(), newest.scalar_subquery()))
-        )
-        if not leaf or not seen or seen in await self.session.scalars(way_to(leaf, since=seen)):
-            return leaf
-        below = await self.session.scalar(newest_below(conversation.id, seen))
-        return below or leaf
-
-    async def branch(self, leaf_id: int | None, *, steps: int | None = None, since: int = 0) -> list[Message]:
-        """A message and those before it, in order: so many at most, and none before `since`."""
-        query = select(Message).where(key.in_(way_to(leaf_id, steps=steps, since=since)) if leaf_id else false())
-        return [*await self.session.scalars(query.order_by(key))]
+    async def message(self, message_id: int) -> Message | None:
+        return (await self.session.scalars(self._messages.where(key == message_id))).one_or_none()
 
     async def all_messages(self, conversation_id: int) -> list[Message]:
-        """The messages of all branches, in the order in which they came."""
-        return [*await self.session.scalars(select(Message).where(conversation_key == conversation_id).order_by(key))]
-
-    async def branches(self, messages: Sequence[Message]) -> dict[int, list[int]]:
-        """By the id of a message: what there is in its place."""
-        below = defaultdict[int | None, list[int]](list)
-        if messages:
-            places = branches_at(messages[0].conversation_id, {message.parent_id for message in messages})
-            for id_, parent_id in await self.session.execute(places):
-                below[parent_id].append(id_)
-        return {message.id: below[message.parent_id] for message in messages}
-
-    async def files(self, messages: Sequence[Message], *, with_text: bool = False) -> dict[int, AnswerAttachment]:
-        """What is attached to these messages, by id; of very much the newest."""
-        ids = [id_ for message in messages for id_ in message.attachment_ids][-MAX_FILES:]
-        return await find_attachments(self.session, self.owner_id, ids, with_text=with_text)
-
-    async def message(self, id: int, role: Role | None = None) -> Message | None:
-        """A message of this owner, in that role if one is named."""
-        query = select(Message).join(Conversation, col(Conversation.id) == conversation_key).where(key == id, self._own)
-        query = query.where(col(Message.role) == role) if role else query
-        return (await self.session.scalars(query)).one_or_none()
-
-    async def newest_answer(self, conversation_id: int) -> Message | None:
-        query = select(Message).where(conversation_key == conversation_id, col(Message.role) == Role.ASSISTANT)
-        return (await self.session.scalars(query.order_by(key.desc()).limit(1))).one_or_none()
-
-    async def begin(self, question: str, settings: Mapping[str, Any] = MappingProxyType({})) -> Conversation:
-        """A new conversation with a title of the question's first words."""
-        conversation = Conversation(owner_id=self.owner_id, title=title_of(question), **settings)
-        self.session.add(conversation)
-        await self.session.flush()
-        return conversation
-
-    async def change(self, conversation: Conversation, changes: dict[str, Any]) -> Conversation:
-        conversation.sqlmodel_update(changes)
-        self.session.add(conversation)
-        await self.session.flush()
-        return conversation
-
-    async def delete(self, conversation: Conversation) -> None:
-        await self.session.delete(conversation)
-        await self.session.flush()
+        """Return the messages of all branches, oldest first."""
+        return [*await self.session.scalars(self._messages.where(conversation_key == conversation_id).order_by(key))]
 
     async def lock(self) -> None:
-        """Let nobody else ask for this owner until the transaction ends, so that look-ups below stay true.
-
-        On SQLite whoever writes is alone already.
-        """
+        """Lock the owner's row, so that one question is stored at a time. On SQLite there is only one writer."""
         await self.session.execute(select(col(User.id)).where(col(User.id) == self.owner_id).with_for_update())
 
-    async def asked_before(self, client_key: str, conversation_id: int | None) -> tuple[Message, Message] | None:
-        """The question that came with this key, and its newest answer; in any conversation where none is named."""
-        query = select(Message).join(Conversation, col(Conversation.id) == conversation_key)
-        query = query.where(self._own, col(Message.client_key) == client_key)
+    async def find_repeated(self, client_key: str, conversation_id: int | None) -> tuple[Message, Message] | None:
+        """Return the question with this key and its newest answer; without an id, from any conversation."""
+        query = self._messages.where(col(Message.client_key) == client_key)
         if conversation_id is not None:
             query = query.where(conversation_key == conversation_id)
         question = (await self.session.scalars(query.limit(1))).one_or_none()
@@ -190,22 +255,29 @@ class Chat:
         answers = select(Message).where(parent_key == question.id).order_by(key.desc())
         return question, (await self.session.scalars(answers.limit(1))).one()
 
+    async def begin(self, question: str, settings: Mapping[str, Any] = MappingProxyType({})) -> Conversation:
+        """Add a conversation titled with the first words of its question."""
+        conversation = Conversation(owner_id=self.owner_id, title=title_of(question), **settings)
+        self.session.add(conversation)
+        await self.session.flush()
+        return conversation
+
     async def ask(
         self,
         conversation: Conversation,
         content: str,
         client_key: str | None = None,
-        after: int | None = None,
+        parent_id: int | None = None,
         files: Sequence[AnswerAttachment] = (),
     ) -> Message:
-        """Store a question below the answer that it follows, with the files that are shown with it."""
+        """Store a question with its files below a message."""
         for file in files:
             file.topic = conversation.topic
         self.session.add_all(files)
         await self.session.flush()
         question = Message(
             conversation_id=conversation.id,
-            parent_id=after,
+            parent_id=parent_id,
             role=Role.USER,
             question=content,
             attachment_ids=[file.id for file in files],
@@ -216,27 +288,24 @@ class Chat:
         return question
 
     async def place(self, answer: Answer, question: Message) -> Message:
-        """Put an answer below its question, and show the branch that ends with it."""
+        """Add an answer below its question and make its branch the current one."""
         message = Message(
             conversation_id=question.conversation_id, parent_id=question.id, role=Role.ASSISTANT, answer=answer
         )
         self.session.add(message)
         await self.session.flush()
-        await self._change(question.conversation_id, leaf_id=message.id, used_at=utc_now())
+        await self._update(question.conversation_id, leaf_id=message.id, used_at=utc_now())
         return message
 
     async def show(self, message: Message) -> None:
-        """Show the branch that was used last of those that go on from a message."""
+        """Make the newest branch through a message the current one."""
         leaf = await self.session.scalar(newest_below(message.conversation_id, message.id))
-        await self._change(message.conversation_id, leaf_id=leaf)
+        await self._update(message.conversation_id, leaf_id=leaf)
 
-    async def _change(self, conversation_id: int, **values: Any) -> None:
+    async def _update(self, conversation_id: int, **values: Any) -> None:
         await self.session.execute(update(Conversation).where(col(Conversation.id) == conversation_id).values(**values))
-
-    async def question(self, answer: Message) -> Message:
-        return await self.session.get_one(Message, answer.parent_id)
 
 
 def title_of(question: str) -> str:
     words = " ".join(question.split())
-    return words if len(words) <= MAX_FIRST_WORDS_LENGTH else words[: MAX_FIRST_WORDS_LENGTH - 1].rstrip() + "…"
+    return words if len(words) <= MAX_TITLE_WORDS_LENGTH else words[: MAX_TITLE_WORDS_LENGTH - 1].rstrip() + "…"

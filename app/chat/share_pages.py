@@ -1,4 +1,4 @@
-"""Pages of links to conversations: for everybody who has one, and for who gives them out."""
+"""Pages of shared conversations, and the list of links for their owner."""
 
 from typing import Annotated
 
@@ -16,16 +16,15 @@ from opportune.web import HOUR_SECONDS, Limiter, RateLimit, client_address, flas
 router = APIRouter(prefix="/chat")
 
 WRONG_LINKS = RateLimit("chat.wrong_link", 30, HOUR_SECONDS, storage="cache")
-"""For who is guessing; a link that is good is not counted."""
-NOTHING_TO_SHARE = "There is nothing to share yet: wait until the answer is whole."
+"""Limit of unknown tokens per address. Requests with a valid token do not count."""
 PRIVATE = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, no-store"}
 
 
 @router.get("/shared")
 async def shared(
-    request: Request, user: CurrentUser, session: ReadSession, wanted: Annotated[Paging, Query()]
+    request: Request, user: CurrentUser, session: ReadSession, paging: Annotated[Paging, Query()]
 ) -> Response:
-    return templates.render(request, "chat/shares.html", {"shares": await Shares(session, user.id).list(wanted)})
+    return templates.render(request, "chat/shares.html", {"shares": await Shares(session, user.id).list(paging)})
 
 
 @router.post("/{conversation_id}/share")
@@ -34,8 +33,8 @@ async def share(
 ) -> Response:
     try:
         added = await Shares(session, user.id).add(conversation)
-    except NothingToShareError:
-        flash(request, NOTHING_TO_SHARE, "warning")
+    except NothingToShareError as error:
+        flash(request, str(error), "warning")
         return redirect(request, f"/chat/{conversation.id}")
     return redirect(request, f"/chat/shared#s{added.id}")
 
@@ -60,9 +59,9 @@ async def read(
     if view is None:
         await limiter.hit(WRONG_LINKS.by(client_address(request)))
         raise HTTPException(404)
-    answers = [each.answer if view.share.shows(each) else None for each in view.messages]
-    shown = [await ShownAnswer.of(answer) if answer else None for answer in answers]
-    messages = [*zip(view.messages, shown, strict=True)]
+    answers = [message.answer if view.share.shows(message) else None for message in view.messages]
+    rendered = [await ShownAnswer.of(answer) if answer else None for answer in answers]
+    messages = [*zip(view.messages, rendered, strict=True)]
     response = templates.render(request, "chat/shared.html", {"view": view, "messages": messages})
     response.headers.update(PRIVATE)
     return response

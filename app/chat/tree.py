@@ -1,36 +1,64 @@
-"""Queries for branches: messages are a tree, and what is shown of it is the way from its beginning to a leaf.
+"""Branches of a conversation. Its messages are a tree; a branch is the path from the first message to a leaf.
 
-None reads more of a conversation than what lies on the way that is asked for.
+Each query reads only the requested path, so that long conversations open fast.
 """
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Sequence
 
-from sqlalchemy import Select, func, literal, or_, select
+from sqlalchemy import Select, false, func, literal, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat.models import Message
+from app.chat.models import Conversation, Message
 
 key, parent_key, conversation_key = col(Message.id), col(Message.parent_id), col(Message.conversation_id)
 
 
-def way_to(message_id: int, *, steps: int | None = None, since: int = 0) -> Select[tuple[int]]:
-    """The ids of a message and of those before it: so many at most, and none before the message `since`."""
+def path_to(message_id: int, *, limit: int | None = None, since: int = 0) -> Select[tuple[int]]:
+    """Select the ids of a message and its ancestors: at most `limit`, none older than the message `since`."""
     last = select(key, parent_key, literal(1).label("step")).where(key == message_id, key >= since)
-    way = last.cte("way", recursive=True)
-    before = select(key, parent_key, way.c.step + 1).join(way, key == way.c.parent_id).where(key >= since)
-    way = way.union_all(before.where(way.c.step < steps) if steps else before)
-    return select(way.c.id)
+    path = last.cte("path", recursive=True)
+    parents = select(key, parent_key, path.c.step + 1).join(path, key == path.c.parent_id).where(key >= since)
+    path = path.union_all(parents.where(path.c.step < limit) if limit else parents)
+    return select(path.c.id)
 
 
 def newest_below(conversation_id: int, message_id: int) -> Select[tuple[int | None]]:
-    """The leaf that was added last below a message; itself if there is none, and nothing if it is in another."""
+    """Select the newest leaf below a message (or the message), NULL if it is in another conversation."""
     below = select(key).where(key == message_id, conversation_key == conversation_id).cte("below", recursive=True)
     below = below.union_all(select(key).join(below, parent_key == below.c.id))
     return select(func.max(below.c.id))
 
 
-def branches_at(conversation_id: int, parents: Collection[int | None]) -> Select[tuple[int, int | None]]:
-    """The ids of the messages below each of these, with its own, in order; None stands for the beginning."""
-    known = [parent for parent in parents if parent]
-    places = or_(parent_key.in_(known), parent_key.is_(None)) if None in parents else parent_key.in_(known)
-    return select(key, parent_key).where(conversation_key == conversation_id, places).order_by(key)
+async def find_leaf(session: AsyncSession, conversation: Conversation, seen: int = 0) -> int | None:
+    """Return the last message of the current branch; if `seen` is on another one, the newest leaf below `seen`."""
+    stored = select(key).where(key == conversation.leaf_id, conversation_key == conversation.id)
+    newest = select(func.max(key)).where(conversation_key == conversation.id)
+    leaf: int | None = await session.scalar(select(func.coalesce(stored.scalar_subquery(), newest.scalar_subquery())))
+    if not leaf or not seen or seen in await session.scalars(path_to(leaf, since=seen)):
+        return leaf
+    return await session.scalar(newest_below(conversation.id, seen)) or leaf
+
+
+async def read_branch(
+    session: AsyncSession, leaf_id: int | None, *, limit: int | None = None, since: int = 0
+) -> list[Message]:
+    """Read a message and its ancestors, oldest first: at most `limit`, none older than the message `since`."""
+    if not leaf_id:
+        return []
+    query = select(Message).where(key.in_(path_to(leaf_id, limit=limit, since=since))).order_by(key)
+    return [*await session.scalars(query)]
+
+
+async def find_siblings(session: AsyncSession, messages: Sequence[Message]) -> dict[int, list[int]]:
+    """Map the id of each message to the ids of its parent's children, oldest first."""
+    children = defaultdict[int | None, list[int]](list)
+    if messages:
+        parents = {message.parent_id for message in messages}
+        # NULL never matches IN.
+        is_child = or_(parent_key.in_(parents - {None}), parent_key.is_(None) if None in parents else false())
+        query = select(key, parent_key).where(conversation_key == messages[0].conversation_id, is_child)
+        for id_, parent_id in await session.execute(query.order_by(key)):
+            children[parent_id].append(id_)
+    return {message.id: children[message.parent_id] for message in messages}

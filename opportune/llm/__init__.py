@@ -36,13 +36,14 @@ from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from opportune.llm.answers.attachments import SentFile, delete_attachments, find_attachments, stored_attachments
-    from opportune.llm.answers.dependencies import Answers
-    from opportune.llm.answers.errors import AnswerRunning, TooManyAnswers
+    from opportune.llm.answers.dependencies import Answers, StreamPosition, stream_json
+    from opportune.llm.answers.errors import AnswerRunning, QuestionTooLong, TooManyAnswers
     from opportune.llm.answers.events import AnswerStream, answer_gone, parse_event_id
     from opportune.llm.answers.hooks import after_answer
     from opportune.llm.answers.manager import AnswerManager
     from opportune.llm.answers.models import Answer, AnswerAttachment, AnswerStatus
-    from opportune.llm.answers.question import FileQuestionForm, QuestionForm, ask_by_form
+    from opportune.llm.answers.question import FileQuestionForm, QuestionForm, ask_by_form, refusals_in
+    from opportune.llm.answers.schemas import AnswerFields
     from opportune.llm.answers.shown import ShownAnswer, show_answer
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "MAX_MODEL_NAME_LENGTH",
     "Answer",
     "AnswerAttachment",
+    "AnswerFields",
     "AnswerManager",
     "AnswerRunning",
     "AnswerStatus",
@@ -73,10 +75,12 @@ __all__ = [
     "Picture",
     "Provider",
     "QuestionForm",
+    "QuestionTooLong",
     "Reasoning",
     "SentFile",
     "ShownAnswer",
     "SpendingRefused",
+    "StreamPosition",
     "Timeouts",
     "TooManyAnswers",
     "ToolCall",
@@ -96,22 +100,25 @@ __all__ = [
     "open_llm",
     "parse_event_id",
     "read_attachment",
+    "refusals_in",
     "require_sight",
     "show_answer",
     "stored_attachments",
+    "stream_json",
 ]
 
 __getattr__ = lazy_exports(
     __name__,
     {
         ".answers.attachments": ("SentFile", "delete_attachments", "find_attachments", "stored_attachments"),
-        ".answers.dependencies": ("Answers",),
+        ".answers.dependencies": ("Answers", "StreamPosition", "stream_json"),
         ".answers.events": ("AnswerStream", "answer_gone", "parse_event_id"),
         ".answers.hooks": ("after_answer",),
-        ".answers.question": ("FileQuestionForm", "QuestionForm", "ask_by_form"),
+        ".answers.question": ("FileQuestionForm", "QuestionForm", "ask_by_form", "refusals_in"),
         ".answers.manager": ("AnswerManager",),
         ".answers.models": ("Answer", "AnswerAttachment", "AnswerStatus"),
-        ".answers.errors": ("AnswerRunning", "TooManyAnswers"),
+        ".answers.errors": ("AnswerRunning", "QuestionTooLong", "TooManyAnswers"),
+        ".answers.schemas": ("AnswerFields",),
         ".answers.shown": ("ShownAnswer", "show_answer"),
     },
 )

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from app.chat import answering
+from app.chat import service
 from app.chat.models import Conversation, Message
 from app.chat.schemas import MessageCreate
 from app.chat.service import Chat
+from app.chat.views import view_conversation
 from opportune.db import Database
 from opportune.llm import Answer, AnswerManager, AnswerStatus
 
@@ -14,7 +15,7 @@ TIMEOUT_SECONDS = 10
 
 
 async def shown_messages(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[Message]:
-    found = await answering.view_conversation(manager, owner_id, conversation_id)
+    found = await view_conversation(manager, owner_id, conversation_id)
     assert found
     return found.messages
 
@@ -29,7 +30,7 @@ async def wait_until_ended(manager: AnswerManager, message: Message) -> Answer:
 
 
 async def start_conversation(manager: AnswerManager, owner_id: int, question: str = "Why?") -> tuple[int, Message]:
-    asked, answer = await answering.ask(manager, owner_id, None, MessageCreate(content=question))
+    asked, answer = await service.ask(manager, owner_id, None, MessageCreate(content=question))
     return asked.conversation_id, answer
 
 
@@ -45,6 +46,6 @@ async def make_conversation(database: Database, owner_id: int, questions: int) -
         await session.flush()
         chat, leaf = Chat(session, owner_id), None
         for number in range(questions):
-            question = await chat.ask(conversation, f"Question {number}?", after=leaf)
+            question = await chat.ask(conversation, f"Question {number}?", parent_id=leaf)
             leaf = (await chat.place(answer_of(owner_id, conversation, f"Answer {number}."), question)).id
     return conversation.id

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.chat import answering
+from app.chat import service
 from app.chat.dependencies import get_stream
 from app.chat.models import Role
 from app.chat.schemas import MessageCreate
@@ -40,7 +40,7 @@ async def test_who_looks_at_an_answer_keeps_its_message_alone_and_a_second_quest
     model.script = [asyncio.Event()]
     conversation_id, _ = await start_conversation(manager, owner_id)
     with pytest.raises(AnswerRunning):
-        await answering.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
+        await service.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
     assert len(await shown_messages(manager, owner_id, conversation_id)) == 2
 
 
@@ -50,15 +50,15 @@ async def test_the_history_is_sent_with_the_next_question_and_the_same_key_sent_
 ) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id, "First?")
     await wait_until_ended(manager, answer)
-    _, answer = await answering.ask(manager, owner_id, conversation_id, MessageCreate(content="Second?"))
+    _, answer = await service.ask(manager, owner_id, conversation_id, MessageCreate(content="Second?"))
     await wait_until_ended(manager, answer)
     assert [turn.content for turn in model.received[1][1:]] == ["First?", "An answer.", "Second?"]
 
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
     ask = MessageCreate(content="Again?", client_key="k1")
-    first = await answering.ask(manager, owner_id, conversation_id, ask)
-    second = await answering.ask(manager, owner_id, conversation_id, ask)
+    first = await service.ask(manager, owner_id, conversation_id, ask)
+    second = await service.ask(manager, owner_id, conversation_id, ask)
     assert [message.id for message in first] == [message.id for message in second]
     await wait_until_ended(manager, second[1])
     assert len(model.received) == 4
@@ -71,7 +71,7 @@ async def test_of_many_questions_at_once_one_is_taken(
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
     model.script = [asyncio.Event()]
-    asks = [answering.ask(manager, owner_id, conversation_id, MessageCreate(content=f"{i}?")) for i in range(4)]
+    asks = [service.ask(manager, owner_id, conversation_id, MessageCreate(content=f"{i}?")) for i in range(4)]
     results = await asyncio.gather(*asks, return_exceptions=True)
     assert sum(isinstance(result, AnswerRunning) for result in results) == 3
     assert len(await shown_messages(manager, owner_id, conversation_id)) == 4
@@ -85,7 +85,7 @@ async def test_a_retry_answers_the_same_question_and_replaces_the_failed_answer(
     conversation_id, failed = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, failed)
     model.script = ["Better."]
-    _, again = await answering.retry(manager, owner_id, failed)
+    _, again = await service.retry(manager, owner_id, failed)
     await wait_until_ended(manager, again)
     assert [message.text for message in await shown_messages(manager, owner_id, conversation_id)] == ["Why?", "Better."]
     assert [turn.content for turn in model.received[1][1:]] == ["Why?"]
@@ -100,7 +100,7 @@ async def test_the_same_key_sent_at_the_same_moment_is_one_question(
     await wait_until_ended(manager, answer)
     ask = MessageCreate(content="Again?", client_key="k1")
     into = None if is_first else conversation_id
-    asked = await asyncio.gather(*(answering.ask(manager, owner_id, into, ask) for _ in range(5)))
+    asked = await asyncio.gather(*(service.ask(manager, owner_id, into, ask) for _ in range(5)))
     assert len({answer.id for _, answer in asked}) == 1
     await wait_until_ended(manager, asked[0][1])
     assert len(model.received) == 2

@@ -8,7 +8,7 @@ from httpx import AsyncClient
 
 from app.chat.models import Conversation
 from app.chat.schemas import MAX_QUESTION_LENGTH
-from app.chat.service import MAX_QUESTIONS_PER_PAGE
+from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
 from opportune.accounts import User
 from opportune.accounts.sessions.cookies import cookie_name

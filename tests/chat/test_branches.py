@@ -5,13 +5,13 @@ import re
 import pytest
 from fastapi import FastAPI
 
-from app.chat import answering
+from app.chat import service
 from app.chat.models import Message, Role
 from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import MessageCreate
-from app.chat.service import MAX_QUESTIONS_PER_PAGE, Chat
+from app.chat.service import Chat
+from app.chat.views import MAX_QUESTIONS_PER_PAGE, ConversationView, view_conversation
 from opportune import llm
-from opportune.db import Database
 from opportune.llm import AnswerManager, FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation, shown_messages, start_conversation, wait_until_ended
@@ -30,7 +30,7 @@ async def test_an_edited_question_begins_a_branch_that_alone_is_shown_and_sent(
 ) -> None:
     async def ask(content: str, **where: Message | int) -> tuple[Message, Message]:
         model.script = [f"To {content}"]
-        asked = await answering.ask(manager, owner_id, conversation_id, MessageCreate(content=content), **where)  # type: ignore[arg-type]
+        asked = await service.ask(manager, owner_id, conversation_id, MessageCreate(content=content), **where)  # type: ignore[arg-type]
         await wait_until_ended(manager, asked[1])
         return asked
 
@@ -47,7 +47,7 @@ async def test_an_edited_question_begins_a_branch_that_alone_is_shown_and_sent(
     path = ["One?", "To One?", "Two, but better?", "To Two, but better?", "Three?", "To Three?"]
     assert await texts(manager, owner_id, conversation_id) == path
 
-    view = await answering.view_conversation(manager, owner_id, conversation_id)
+    view = await view_conversation(manager, owner_id, conversation_id)
     assert view
     assert view.branches[other.id] == [two.id, other.id]
     async with manager.database.writer() as session:
@@ -67,10 +67,10 @@ async def test_another_answer_keeps_the_one_there_is_and_what_followed_it(
 ) -> None:
     conversation_id, first = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, first)
-    _, later = await answering.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
+    _, later = await service.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
     await wait_until_ended(manager, later)
     model.script = ["Another."]
-    _, again = await answering.retry(manager, owner_id, first)
+    _, again = await service.retry(manager, owner_id, first)
     await wait_until_ended(manager, again)
     assert await texts(manager, owner_id, conversation_id) == ["Why?", "Another."]
     async with manager.database.writer() as session:
@@ -79,21 +79,23 @@ async def test_another_answer_keeps_the_one_there_is_and_what_followed_it(
 
 
 @pytest.mark.database("sqlite")
-async def test_only_the_way_that_is_asked_for_is_read_of_a_long_conversation(database: Database, owner_id: int) -> None:
-    conversation_id = await make_conversation(database, owner_id, MAX_QUESTIONS_PER_PAGE + 5)
-    async with database.reader() as session:
-        chat = Chat(session, owner_id)
-        conversation = await chat.conversation(conversation_id)
-        assert conversation
-        newest = await chat.view(conversation)
-        assert (len(newest.messages), newest.is_end) == (2 * MAX_QUESTIONS_PER_PAGE, True)
-        first = await chat.view(conversation, before=newest.earlier)
-        assert ([message.text for message in first.messages][:2], first.earlier) == (["Question 0?", "Answer 0."], None)
-        around = await chat.view(conversation, at=first.messages[2].id)
-        assert (around.messages[2].text, around.messages[-1].text) == ("Question 1?", "Answer 5.")
-        assert not around.is_end
-        nothing = await chat.view(conversation, before=first.messages[0].id)
-        assert nothing.messages == []
+async def test_view_reads_one_page_of_a_long_conversation(manager: AnswerManager, owner_id: int) -> None:
+    conversation_id = await make_conversation(manager.database, owner_id, MAX_QUESTIONS_PER_PAGE + 5)
+
+    async def view(before: int | None = None, at: int | None = None) -> ConversationView:
+        found = await view_conversation(manager, owner_id, conversation_id, before=before, at=at)
+        assert found
+        return found
+
+    newest = await view()
+    assert (len(newest.messages), newest.is_end) == (2 * MAX_QUESTIONS_PER_PAGE, True)
+    first = await view(before=newest.earlier)
+    assert ([message.text for message in first.messages][:2], first.earlier) == (["Question 0?", "Answer 0."], None)
+    around = await view(at=first.messages[2].id)
+    assert (around.messages[2].text, around.messages[-1].text) == ("Question 1?", "Answer 5.")
+    assert not around.is_end
+    nothing = await view(before=first.messages[0].id)
+    assert nothing.messages == []
 
 
 @pytest.mark.database("sqlite")

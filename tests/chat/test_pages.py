@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from app.chat import answering
-from app.chat.service import MAX_QUESTIONS_PER_PAGE
+from app.chat import service
+from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune import llm
 from opportune.llm import FakeProvider
 from opportune.llm.answers.settings import AnswersSettings
@@ -202,7 +202,7 @@ async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(
         retry = re.search(r'action="(/chat/messages/\d+/retry)"', html)
         assert retry
         with monkeypatch.context() as patch:
-            patch.setattr(answering, "retry", AsyncMock(side_effect=llm.TooManyAnswers))
+            patch.setattr(service, "retry", AsyncMock(side_effect=llm.TooManyAnswers))
             refused = await client.post(retry[1], headers=HTMX)
         assert (refused.status_code, "You have several answers running" in refused.text) == (429, True)
         script.script = ["Better."]

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from app.chat import answering
+from app.chat import service
 from app.chat.models import Conversation
 from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import ConversationSettings, MessageCreate
@@ -54,17 +54,17 @@ async def test_a_conversation_keeps_its_settings_and_a_change_holds_from_the_nex
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     chosen = ConversationSettings(model="Sharp", system_prompt="Speak like a pirate.", temperature=0.2)
-    question, answer = await answering.ask(manager, owner_id, None, MessageCreate(content="Why?"), settings=chosen)
+    question, answer = await service.ask(manager, owner_id, None, MessageCreate(content="Why?"), settings=chosen)
     assert (await wait_until_ended(manager, answer)).model == "Sharp"
     id_ = question.conversation_id
     conversation = await conversation_of(manager, owner_id, id_)
-    await answering.configure(manager, owner_id, conversation, ConversationSettings(model="Fast", temperature=None))
-    _, answer = await answering.ask(manager, owner_id, id_, MessageCreate(content="And?"))
+    await service.configure(manager, conversation, ConversationSettings(model="Fast", temperature=None))
+    _, answer = await service.ask(manager, owner_id, id_, MessageCreate(content="And?"))
     assert (await wait_until_ended(manager, answer)).model == "Fast"
     assert [turns[0].content for turns in model.received] == ["Speak like a pirate."] * 2, "what was not sent stays"
     assert model.temperatures == [0.2, None]
     with pytest.raises(FieldErrors, match=r"There is no model Gone\. There are Fast, Sharp"):
-        await answering.configure(manager, owner_id, conversation, ConversationSettings(model="Gone"))
+        await service.configure(manager, conversation, ConversationSettings(model="Gone"))
 
 
 async def test_where_its_model_is_gone_the_first_answers_with_a_sentence(
@@ -72,7 +72,7 @@ async def test_where_its_model_is_gone_the_first_answers_with_a_sentence(
 ) -> None:
     async with manager.database.writer() as session:
         conversation = await Chat(session, owner_id).begin("Why?", {"model": "Gone"})
-    _, answer = await answering.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
+    _, answer = await service.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
     ended = await wait_until_ended(manager, answer)
     assert (ended.model, ended.omitted) == ("Fast", "Gone is no longer there: Fast answers.")
     assert model.received[0][0].content == SYSTEM_PROMPT

@@ -8,7 +8,9 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from app.chat import share_pages
-from app.chat.service import MAX_QUESTIONS_PER_PAGE, Chat
+from app.chat.service import Chat
+from app.chat.tree import find_leaf
+from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune.accounts import User
 from opportune.llm import FakeProvider, LLMError
 from opportune.testing import PASSWORD, make_user, signed_in_client
@@ -34,8 +36,8 @@ async def test_a_link_shows_what_was_there_to_anybody_until_it_is_taken_back(app
             chat = Chat(session, owner.id)
             conversation = await chat.conversation(number)
             assert conversation
-            leaf = await chat.leaf(conversation)
-            later = await chat.ask(conversation, "A later question?", after=leaf)
+            leaf = await find_leaf(session, conversation)
+            later = await chat.ask(conversation, "A later question?", parent_id=leaf)
             await chat.place(answer_of(owner.id, conversation, "Later."), later)
             other = await chat.ask(conversation, "Another branch?")
             await chat.place(answer_of(owner.id, conversation, "Of it."), other)

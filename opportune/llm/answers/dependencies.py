@@ -1,4 +1,4 @@
-"""Dependencies of routes that ask for answers and show them."""
+"""Dependencies of routes that ask models and show answers."""
 
 from typing import Annotated
 
@@ -13,13 +13,14 @@ from opportune.errors import OperatorError
 from opportune.llm.answers.events import AnswerStream, parse_event_id
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
+from opportune.web import EventStream
 from opportune.web.middleware.csrf import SAFE_METHODS
 
 
 async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
-    """The answers of the site; to a program, with no more tools than its token is good for.
+    """Return the answers of the site. A token limits the tools to its scopes.
 
-    To a superuser who uses somebody's account with those that only read: a tool would be told that it is the person.
+    A superuser who impersonates a user gets tools that only read, because tools act as that user.
     """
     manager: AnswerManager | None = getattr(request.app.state, "answers", None)
     if manager is None:
@@ -45,31 +46,44 @@ async def get_answer(request: Request, answer_id: RowId, user: CurrentUser, answ
 
 
 def _require_scope(request: Request, answer: Answer) -> None:
-    """A program needs the scope of the feature whose answer it is, besides that of answers."""
+    """Require the scope of the answer's feature from a token, in addition to the scope of answers."""
     feature = answer.topic.partition(":")[0]
-    if any(each.name == feature for each in request.app.state.features):
+    if any(installed.name == feature for installed in request.app.state.features):
         require_scope(request, f"{feature}:{READ if request.method in SAFE_METHODS else WRITE}")
 
 
 CurrentAnswer = Annotated[Answer, Depends(get_answer)]
-"""An answer to the person who asks; another's is not found."""
+"""An answer of the current user. Answers of other users are not found."""
+
+
+async def get_stream_position(
+    after: str | None = None, last_event_id: Annotated[str | None, Header()] = None
+) -> tuple[int, int] | None:
+    """Return the id and the offset that the client has: `Last-Event-ID`, or `after` of a page."""
+    return parse_event_id(last_event_id) or parse_event_id(after)
+
+
+StreamPosition = Annotated[tuple[int, int] | None, Depends(get_stream_position)]
+"""Id and offset at which the client resumes a stream."""
 
 
 async def get_stream(
-    request: Request,
-    answer_id: RowId,
-    user: OptionalUser,
-    answers: Answers,
-    after: str | None = None,
-    last_event_id: Annotated[str | None, Header()] = None,
+    request: Request, answer_id: RowId, user: OptionalUser, answers: Answers, position: StreamPosition
 ) -> AnswerStream | None:
-    """Find the answer, and how far its viewer is: by `Last-Event-ID`, else by `after`. None if it is not theirs."""
-    named = parse_event_id(last_event_id) or parse_event_id(after)
+    """Return the stream of an answer from the client's position. None if the user has no such answer."""
     answer = await answers.find(answer_id, user.id) if user else None
     if answer is None:
         return None
     _require_scope(request, answer)
-    return AnswerStream(answers.view(answer), named[1] if named and named[0] == answer.id else 0, answer.id)
+    offset = position[1] if position and position[0] == answer.id else 0
+    return AnswerStream(answers.view(answer), offset, answer.id)
 
 
 CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]
+
+
+def stream_json(stream: AnswerStream | None, key: str = "answer_id") -> EventStream:
+    """Return the JSON events of a stream, or raise 404."""
+    if stream is None:
+        raise HTTPException(404)
+    return EventStream(stream.json(key))

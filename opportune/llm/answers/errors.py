@@ -1,4 +1,4 @@
-"""The reasons why nothing is asked: answers of their own, unless a page says it its own way."""
+"""Reasons to refuse a question, with their HTTP status."""
 
 from collections.abc import Sequence
 
@@ -6,28 +6,35 @@ from fastapi import HTTPException
 
 
 class AnswerRunning(HTTPException):
-    """This person's last question on the topic is still being answered: the web answers 409."""
+    """The user's last question on the topic is still being answered."""
 
     def __init__(self) -> None:
         super().__init__(409, "The last answer is still being written.")
 
 
 class TooManyAnswers(HTTPException):
-    """This person already has as many answers running as one may have: the web answers 429."""
+    """The user has reached the limit of running answers."""
 
     def __init__(self) -> None:
         super().__init__(429, "You have several answers running already.")
 
 
+class QuestionTooLong(HTTPException):
+    """The question does not fit into the context of its model."""
+
+    def __init__(self, max_length: int) -> None:
+        super().__init__(422, f"This model reads at most {max_length} characters. Please write less.")
+
+
 class UnknownCall(HTTPException):
-    """The answer has no tool call at this place: the web answers 404."""
+    """The answer has no tool call at this index."""
 
     def __init__(self) -> None:
         super().__init__(404, "This answer has no such call.")
 
 
 class ToolNotAllowed(HTTPException):
-    """Whoever says yes could not have this done themselves (a program, a superuser in another's account): 403."""
+    """The approving client lacks a scope of the tool: a token, or a superuser who impersonates the user."""
 
     def __init__(self, missing: Sequence[str]) -> None:
         super().__init__(403, f"This cannot be allowed from here: it needs the scope {' and '.join(missing)}.")

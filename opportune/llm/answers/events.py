@@ -66,7 +66,7 @@ def _difference(before: str, after: str) -> tuple[int, str]:
 
 
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
-    """Parse `42:1234` as id and offset; None for anything else."""
+    """Parse `42:1234` as id and offset. None for anything else."""
     parts = (value or "").split(":")
     if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
         return None

@@ -1,16 +1,20 @@
-"""Questions of the macro `question_form`: read with `read_form`, and shown again with the reason if refused."""
+"""Forms of questions. A refused question is shown again with the reason."""
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from fastapi import HTTPException
 from pydantic import BaseModel, Field
 
-from opportune.llm.answers.errors import AnswerRunning, TooManyAnswers
+from opportune.errors import FieldErrors
+from opportune.llm.answers.errors import AnswerRunning, QuestionTooLong, TooManyAnswers
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
-from opportune.llm.documents import MAX_ATTACHMENTS, Attachment, AttachmentRefused, read_attachment
+from opportune.llm.documents import MAX_ATTACHMENTS, Attachment, read_attachment
 from opportune.llm.guard import SpendingRefused
+from opportune.storage import StorageError
 from opportune.text import Line
 from opportune.web.forms.forms import Form
 from opportune.web.forms.uploads import Upload, display_name
@@ -19,9 +23,24 @@ REFUSALS: dict[type[Exception], int] = {
     AnswerRunning: 409,
     TooManyAnswers: 429,
     SpendingRefused: 429,
-    AttachmentRefused: 422,
+    QuestionTooLong: 422,
+    FieldErrors: 422,
+    StorageError: 503,
 }
-"""Reasons not to ask a model, with the status of the page that shows the question again."""
+"""Reasons to refuse a question, with the status of the page that shows the question again."""
+
+
+@contextmanager
+def refusals_in(
+    form: Form[Any], field: str, messages: Mapping[type[Exception], str] = MappingProxyType({})
+) -> Iterator[None]:
+    """Show a refused question in its form, beside `field`. `messages` replaces the sentences of some refusals."""
+    try:
+        yield
+    except tuple(REFUSALS) as error:
+        refusal = next(type_ for type_ in REFUSALS if isinstance(error, type_))
+        default = error.detail if isinstance(error, HTTPException) else str(error)
+        form.refuse(messages.get(refusal, default), field, REFUSALS[refusal])
 
 
 class QuestionForm(BaseModel):
@@ -49,16 +68,17 @@ async def ask_by_form(
     model: str = "",
     tools: bool = False,
 ) -> Answer | None:
-    """Ask the question of a form in a session of its own; None if it is invalid or refused, and the form says why.
+    """Ask the question of a form in a new session. None if it is invalid or refused; the form shows the reason.
 
-    The options are those of `AnswerManager.ask`.
+    The options are the ones of `AnswerManager.ask`.
     """
     if form.data is None:
         return None
-    try:
+    answer = None
+    with refusals_in(form, "question"):
         files = await _read_files(form.data.attachments if isinstance(form.data, FileQuestionForm) else ())
         async with answers.database.writer() as session:
-            return await answers.ask(
+            answer = await answers.ask(
                 session,
                 form.data.question,
                 system=system,
@@ -68,10 +88,7 @@ async def ask_by_form(
                 tools=tools,
                 attachments=files,
             )
-    except tuple(REFUSALS) as refusal:
-        words = refusal.detail if isinstance(refusal, HTTPException) else str(refusal)
-        form.refuse(words, "question", REFUSALS[type(refusal)])
-        return None
+    return None if form.errors else answer
 
 
 async def _read_files(uploads: Sequence[Upload]) -> list[Attachment]:

@@ -1,0 +1,102 @@
+"""Parts of conversations, as pages and the API show them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.chat.models import Conversation, Message, Role
+from app.chat.service import Chat, find_files
+from app.chat.tree import conversation_key, find_leaf, find_siblings, key, parent_key, path_to, read_branch
+from opportune.llm import AnswerAttachment, AnswerManager, ShownAnswer
+
+MAX_QUESTIONS_PER_PAGE = 25
+"""Questions of a conversation on a page, each with its answer."""
+MAX_ANSWERS_AROUND = 5
+"""Answers on a page that begins at the message of a link."""
+
+
+@dataclass(frozen=True)
+class ShownMessage:
+    """A message for its template. A question has no answer."""
+
+    message: Message
+    answer: ShownAnswer | None
+    branches: Sequence[int]
+    files: Sequence[AnswerAttachment] = ()
+
+    @property
+    def place(self) -> int:
+        """Index of the message among its branches."""
+        return self.branches.index(self.message.id)
+
+
+@dataclass(frozen=True)
+class ConversationView:
+    """Messages of one branch, oldest first."""
+
+    conversation: Conversation
+    messages: list[Message]
+    branches: Mapping[int, Sequence[int]]
+    """Ids of the siblings of each message and the message, oldest first."""
+    files: Mapping[int, AnswerAttachment]
+    """Files of the questions by id."""
+    is_end: bool = True
+    """Whether the last message is the last of its branch."""
+
+    @property
+    def earlier(self) -> int | None:
+        """First message, if the branch has older ones."""
+        return self.messages[0].id if self.messages and self.messages[0].parent_id else None
+
+    async def rendered(self) -> list[ShownMessage]:
+        return [
+            ShownMessage(
+                message,
+                await ShownAnswer.of(message.answer) if message.answer else None,
+                self.branches[message.id],
+                [self.files[id_] for id_ in message.attachment_ids if id_ in self.files],
+            )
+            for message in self.messages
+        ]
+
+
+async def view_conversation(
+    answers: AnswerManager,
+    owner_id: int,
+    conversation_id: int,
+    *,
+    before: int | None = None,
+    at: int | None = None,
+    after: int = 0,
+) -> ConversationView | None:
+    """Read the end of the current branch, with the text so far of a running answer. None: it was not found.
+
+    Instead of the end, read the messages `before` a message, around the message `at`, or `after` a message.
+    """
+    async with answers.database.reader() as session:
+        conversation = await Chat(session, owner_id).conversation(conversation_id)
+        if conversation is None:
+            return None
+        leaf = await find_leaf(session, conversation, at or after)
+        end = await _find_end(session, conversation, leaf, before, at)
+        messages = await read_branch(session, end, limit=2 * MAX_QUESTIONS_PER_PAGE, since=after + 1 if after else 0)
+        siblings = await find_siblings(session, messages)
+        files = await find_files(session, owner_id, messages)
+    await answers.refresh(message.answer for message in messages if message.answer)
+    return ConversationView(conversation, messages, siblings, files, is_end=end == leaf)
+
+
+async def _find_end(
+    session: AsyncSession, conversation: Conversation, leaf: int | None, before: int | None, at: int | None
+) -> int | None:
+    if before:
+        parent = select(parent_key).where(key == before, conversation_key == conversation.id)
+        return await session.scalar(parent)
+    if at and leaf:
+        on_path = select(key).where(key.in_(path_to(leaf, since=at)), col(Message.role) == Role.ASSISTANT)
+        following = (await session.scalars(on_path.order_by(key).limit(MAX_ANSWERS_AROUND))).all()
+        return max(following, default=leaf)
+    return leaf

@@ -1,0 +1,62 @@
+"""Answers as JSON."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from opportune.llm.answers.models import AnswerStatus, Rating
+from opportune.schemas import Schema
+
+
+class ToolRunRead(Schema):
+    """A tool call of an answer."""
+
+    name: str
+    arguments: str
+    """JSON written by the model."""
+    result: str | None
+    """Null until the call has ended."""
+    is_error: bool
+    approval: Literal["", "waiting", "allowed", "always", "refused"] = ""
+    """Decision of the user, for calls that need an approval."""
+
+
+class SourceRead(Schema):
+    title: str
+    url: str
+
+
+class AnswerFields(Schema):
+    """Fields of an answer for any API that returns answers."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    text: str
+    reasoning: str
+    """Reasoning of the model, stored apart from its answer."""
+    sources: list[SourceRead]
+    """Sources of the answer. The first is cited as [1]."""
+    status: AnswerStatus
+    error_code: str
+    error: str
+    omitted: str
+    """Explains which parts of the prompt were not sent to the model."""
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+    """Part of `completion_tokens` used for reasoning."""
+    usage_estimated: bool
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class AnswerRead(AnswerFields):
+    topic: str
+    question: str
+    tool_runs: list[ToolRunRead]
+    """Tool calls of the model. Approve or refuse a waiting call by its index."""
+    rating: Rating | None
+    rating_note: str
