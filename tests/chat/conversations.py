@@ -1,4 +1,4 @@
-"""Asking and waiting, for tests of conversations."""
+"""Helpers for tests of conversations."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ async def shown_messages(manager: AnswerManager, owner_id: int, conversation_id:
 
 
 async def wait_until_ended(manager: AnswerManager, message: Message) -> Answer:
-    """The answer once it has ended, as a viewer sees it."""
+    """Return the answer after it has ended."""
     assert message.answer
     async with manager.view(message.answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         async for _ in live.growth(0):
@@ -39,7 +39,7 @@ def answer_of(owner_id: int, conversation: Conversation, text: str) -> Answer:
 
 
 async def make_conversation(database: Database, owner_id: int, questions: int) -> int:
-    """A conversation of so many questions, `Question 0?` and so on, each with its `Answer`."""
+    """Store a conversation of `Question 0?`, `Question 1?` and so on, each with its `Answer`."""
     async with database.writer() as session:
         conversation = Conversation(owner_id=owner_id, title="A long talk")
         session.add(conversation)

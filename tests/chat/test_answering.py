@@ -1,4 +1,4 @@
-"""Questions and what is stored of them and their answers."""
+"""Stored questions and answers."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def test_a_question_and_its_whole_answer_are_stored(
 
 
 @pytest.mark.database("sqlite")
-async def test_who_looks_at_an_answer_keeps_its_message_alone_and_a_second_question_waits_for_it(
+async def test_stream_has_a_copy_and_second_question_is_refused(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = [asyncio.Event()]
@@ -45,7 +45,7 @@ async def test_who_looks_at_an_answer_keeps_its_message_alone_and_a_second_quest
 
 
 @pytest.mark.database("sqlite")
-async def test_the_history_is_sent_with_the_next_question_and_the_same_key_sent_twice_is_one(
+async def test_history_is_sent_and_repeated_key_stores_one_question(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id, "First?")
@@ -78,9 +78,7 @@ async def test_of_many_questions_at_once_one_is_taken(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_retry_answers_the_same_question_and_replaces_the_failed_answer(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_retry_answers_the_same_question(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [llm.LLMError("timeout", "Too slow.")]
     conversation_id, failed = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, failed)

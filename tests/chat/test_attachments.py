@@ -22,7 +22,7 @@ async def read_answer(client: AsyncClient, path: str) -> None:
     await client.get(f"/api/v1{path}/stream".replace("/chat/", "/conversations/"))
 
 
-async def test_files_are_shown_to_the_model_now_and_later_and_go_with_the_conversation(
+async def test_model_receives_files_until_conversation_is_deleted(
     app: FastAPI, user: User, recorded_jobs: RecordedJobs
 ) -> None:
     app.state.llm.provider = model = FakeProvider("A cat.")
@@ -62,7 +62,7 @@ async def test_files_are_shown_to_the_model_now_and_later_and_go_with_the_conver
         assert [*folder.iterdir()] == []
 
 
-async def test_what_cannot_be_shown_is_refused_in_words_and_nothing_is_kept(app: FastAPI, user: User) -> None:
+async def test_refused_files_store_nothing(app: FastAPI, user: User) -> None:
     app.state.llm.provider = FakeProvider("A cat.")
     async with signed_in_client(app, user) as client:
         for file, words in ((CAT, "Scripted cannot see pictures."), (("a.bin", b"\0"), "a.bin is none of what can")):

@@ -1,4 +1,4 @@
-"""Questions that are edited and answers that are asked for anew: branches to which one can go back."""
+"""Edited questions and repeated answers: branches of a conversation."""
 
 import re
 
@@ -25,7 +25,7 @@ async def texts(manager: AnswerManager, owner_id: int, conversation_id: int) -> 
 
 
 @pytest.mark.database("postgresql")
-async def test_an_edited_question_begins_a_branch_that_alone_is_shown_and_sent(
+async def test_edited_question_starts_the_current_branch(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     async def ask(content: str, **where: Message | int) -> tuple[Message, Message]:
@@ -62,9 +62,7 @@ async def test_an_edited_question_begins_a_branch_that_alone_is_shown_and_sent(
 
 
 @pytest.mark.database("sqlite")
-async def test_another_answer_keeps_the_one_there_is_and_what_followed_it(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_retry_keeps_the_other_branch(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     conversation_id, first = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, first)
     _, later = await service.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))

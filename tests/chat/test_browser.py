@@ -33,9 +33,7 @@ async def ask(page: Page, question: str) -> None:
     await page.get_by_label("Your question").press("Enter")
 
 
-async def test_two_tabs_are_in_step_and_a_question_during_an_answer_to_the_other_is_refused_until_its_end(
-    page: Page, app: FastAPI, user: User, script: FakeProvider
-) -> None:
+async def test_second_tab_shows_the_running_answer(page: Page, app: FastAPI, user: User, script: FakeProvider) -> None:
     await page.goto(f"/chat/{await make_conversation(app.state.database, user.id, 1)}")
     script.script = ["So far", asyncio.Event()]
     other = await page.context.new_page()
@@ -66,9 +64,7 @@ async def test_two_tabs_are_in_step_and_a_question_during_an_answer_to_the_other
     await expect(other.get_by_text("Nothing asked yet.")).to_be_attached()
 
 
-async def test_a_failed_answer_is_tried_again_in_place_and_no_late_look_takes_it_back(
-    page: Page, script: FakeProvider
-) -> None:
+async def test_retry_replaces_a_failed_answer(page: Page, script: FakeProvider) -> None:
     script.script = [llm.LLMError("timeout", "The model took too long.")]
     await page.goto("/chat")
     await ask(page, "Why?")
@@ -108,9 +104,7 @@ async def a_late_look_at_others_changes(page: Page) -> AsyncIterator[None]:
     await page.unroute(page.url, hold)
 
 
-async def test_send_is_stop_while_an_answer_is_written_and_the_next_question_keeps_its_words_and_the_focus(
-    page: Page, script: FakeProvider
-) -> None:
+async def test_send_button_stops_a_running_answer(page: Page, script: FakeProvider) -> None:
     question, send, stop = page.get_by_label("Your question"), page.get_by_label("Send"), page.get_by_label("Stop")
     script.script = ["So far", asyncio.Event()]
     await page.goto("/chat")
@@ -143,9 +137,7 @@ async def test_send_is_stop_while_an_answer_is_written_and_the_next_question_kee
     await expect(edit).to_be_focused()
 
 
-async def test_answers_are_copied_as_they_were_written_and_the_keyboard_alone_goes_from_version_to_version(
-    page: Page, script: FakeProvider
-) -> None:
+async def test_copy_and_keyboard_navigation_between_branches(page: Page, script: FakeProvider) -> None:
     await copy_code_and_answer(page, script)
     rename, more = page.get_by_label("Rename this conversation"), page.get_by_label("More about this conversation")
     earlier, later = page.get_by_label("Earlier version"), page.get_by_label("Later version")
@@ -188,9 +180,7 @@ async def copy_code_and_answer(page: Page, script: FakeProvider) -> None:
         await page.wait_for_function("async (text) => (await navigator.clipboard.readText()) === text", arg=copied)
 
 
-async def test_what_is_being_written_stays_until_it_is_sent_or_its_writer_signs_out(
-    page: Page, script: FakeProvider
-) -> None:
+async def test_draft_stays_until_it_is_sent_or_the_user_signs_out(page: Page, script: FakeProvider) -> None:
     question = page.get_by_label("Your question")
     await page.goto("/chat")
     await question.fill("Two")
@@ -221,9 +211,7 @@ TWENTY_TIMES_AS_SOON = """
 """What a page wants done later. A clock of Playwright's would be that of all pages to come."""
 
 
-async def test_markup_in_an_answer_does_nothing_a_phone_shows_whole_words_and_after_its_end_nothing_is_asked(
-    page: Page, script: FakeProvider
-) -> None:
+async def test_answer_markup_is_inert_and_fits_a_phone(page: Page, script: FakeProvider) -> None:
     heads = ("Walk", "Best at", "Bring", "Distance", "Height", "Rating", "Difficulty", "Footbridges")
     table = "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * 8, ["Embankment promenade"] * 8))
     script.script = [

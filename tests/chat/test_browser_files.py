@@ -17,7 +17,7 @@ PUT = """(element, [kind, name]) => {
 }"""
 
 
-async def test_files_are_chosen_pasted_and_dropped_taken_back_and_sent_with_the_question(
+async def test_files_are_selected_pasted_dropped_removed_and_sent(
     app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider
 ) -> None:
     await sign_in_browser(page, app, user, site)

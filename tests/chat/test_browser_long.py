@@ -1,4 +1,4 @@
-"""The chat of somebody who has talked much, in Chromium."""
+"""The chat with long conversations, in Chromium."""
 
 import asyncio
 
@@ -42,9 +42,7 @@ async def show(page: Page, size: tuple[int, int], conversation_id: int) -> None:
     await page.goto(f"/chat/{conversation_id}")
 
 
-async def test_a_long_list_shows_the_conversation_that_is_open_and_leaves_it_in_view(
-    page: Page, conversations: list[int]
-) -> None:
+async def test_long_list_scrolls_to_the_open_conversation(page: Page, conversations: list[int]) -> None:
     for size in (DESKTOP, PHONE):
         await show(page, size, conversations[3])
         await expect(page.get_by_role("heading", name="Number 3")).to_be_in_viewport()

@@ -62,7 +62,7 @@ async def test_the_list_goes_by_last_use_in_the_zone_of_who_looks(app: FastAPI, 
         assert ">Today<" not in (await client.get("/chat?sort=title")).text
 
 
-async def test_a_title_is_changed_in_its_place_and_without_javascript_and_by_programs_which_delete_too(
+async def test_pages_and_api_rename_and_api_deletes(
     app: FastAPI,
 ) -> None:
     owner = await make_user(app.state.database)

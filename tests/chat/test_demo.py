@@ -62,9 +62,7 @@ async def test_loading_again_adds_only_what_is_missing(database: Database, admin
 
 
 @pytest.mark.database("sqlite")
-async def test_clearing_takes_what_was_made_of_the_demo_and_no_conversation_of_a_users_own(
-    database: Database, admin: User
-) -> None:
+async def test_clear_deletes_only_demo_conversations(database: Database, admin: User) -> None:
     async with database.writer() as session:
         own = await Chat(session, admin.id).begin(SAMPLES[0][0][0])
         await load(session)

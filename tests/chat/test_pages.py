@@ -39,9 +39,7 @@ async def stream(client: AsyncClient, page: str) -> str:
     return (await client.get(f"{page}/stream")).text
 
 
-async def test_strangers_are_sent_to_sign_in_and_a_stream_that_is_no_longer_theirs_ends_for_good(
-    client: AsyncClient, app: FastAPI
-) -> None:
+async def test_anonymous_visitors_sign_in_and_streams_end(client: AsyncClient, app: FastAPI) -> None:
     response = await client.get("/chat")
     assert response.status_code == 303
     assert response.headers["location"] == "/accounts/login?next=%2Fchat"
@@ -52,7 +50,7 @@ async def test_strangers_are_sent_to_sign_in_and_a_stream_that_is_no_longer_thei
     assert "event: done" in response.text
 
 
-async def test_a_stream_is_compressed_for_a_page_of_ours_and_says_the_same(app: FastAPI, script: FakeProvider) -> None:
+async def test_page_stream_is_compressed(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client)
         plain = await client.get(f"{page}/stream", headers={"Accept-Encoding": "gzip"})
@@ -65,9 +63,7 @@ async def test_a_stream_is_compressed_for_a_page_of_ours_and_says_the_same(app: 
     assert "A <em>scripted</em> answer." in packed.text
 
 
-async def test_a_question_without_javascript_shows_its_answer_after_a_reload_and_is_kept_where_its_conversation_is_gone(
-    app: FastAPI, script: FakeProvider
-) -> None:
+async def test_question_without_javascript(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client, "<b>Why?</b>")
         await stream(client, page)
@@ -87,9 +83,7 @@ async def test_a_question_without_javascript_shows_its_answer_after_a_reload_and
     assert 'hx-target="#refusal"' in part.text
 
 
-async def test_a_reload_in_the_middle_shows_what_is_there_and_where_to_go_on(
-    app: FastAPI, script: FakeProvider
-) -> None:
+async def test_reload_shows_the_text_so_far_and_resumes(app: FastAPI, script: FakeProvider) -> None:
     gate = asyncio.Event()
     script.script = ["The first half", gate, " and the second."]
     async with signed_in_client(app) as client:
@@ -107,9 +101,7 @@ async def test_a_reload_in_the_middle_shows_what_is_there_and_where_to_go_on(
     assert "The first half and the second." in events
 
 
-async def test_htmx_gets_both_messages_and_the_stream_and_what_another_tab_did(
-    app: FastAPI, script: FakeProvider
-) -> None:
+async def test_htmx_question_returns_new_messages_and_stream(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         page = await begin(client)
         await stream(client, page)
@@ -134,9 +126,7 @@ async def test_htmx_gets_both_messages_and_the_stream_and_what_another_tab_did(
     assert f'hx-sse:connect="{page}/stream?after=' in response.text
 
 
-async def test_a_question_that_is_empty_too_long_or_tampered_with_is_refused_in_words(
-    app: FastAPI, script: FakeProvider
-) -> None:
+async def test_invalid_question_shows_an_error(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         assert 'maxlength="4000"' in (await client.get("/chat")).text
         response = await client.post("/chat", data={"content": "x" * 4_001})
@@ -160,9 +150,7 @@ async def test_a_question_that_is_empty_too_long_or_tampered_with_is_refused_in_
             assert (await client.get(f"/chat/1?before={before}")).status_code == 422
 
 
-async def test_a_question_during_an_answer_is_refused_and_kept_until_its_button_stops_it_or_it_is_deleted(
-    app: FastAPI, script: FakeProvider
-) -> None:
+async def test_question_during_an_answer_is_refused_until_stop(app: FastAPI, script: FakeProvider) -> None:
     script.script = [asyncio.Event()]
     async with signed_in_client(app) as client:
         page = await begin(client)
@@ -242,9 +230,7 @@ async def test_anothers_conversation_is_not_found(app: FastAPI, script: FakeProv
         assert "Private" not in (await stranger.get("/chat")).text
 
 
-async def test_a_long_conversation_is_read_by_its_links_without_javascript_and_a_question_sends_what_is_new(
-    app: FastAPI, script: FakeProvider
-) -> None:
+async def test_long_conversation_is_read_by_links(app: FastAPI, script: FakeProvider) -> None:
     owner = await make_user(app.state.database)
     page = f"/chat/{await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 2)}"
     async with signed_in_client(app, owner) as client:
@@ -269,7 +255,7 @@ async def test_a_long_conversation_is_read_by_its_links_without_javascript_and_a
     assert ("Next?" in response.text, "Question 1?" in response.text) == (True, False)
 
 
-async def test_the_form_says_that_most_of_a_limit_is_used_and_then_all_of_it(app: FastAPI) -> None:
+async def test_form_warns_near_the_limit(app: FastAPI) -> None:
     guard = app.state.llm.guard
     guard.limits = [*Limit.all_of(AnswersSettings(llm_max_tokens_per_person_per_day=100_000))]
     user = await make_user(app.state.database, "asks@example.com")

@@ -13,9 +13,7 @@ from tests.chat.conversations import answer_of
 
 
 @pytest.mark.database("sqlite")
-async def test_a_persons_conversations_are_told_with_their_messages_and_nobody_elses(
-    database: Database, owner_id: int
-) -> None:
+async def test_export_contains_only_conversations_of_the_user(database: Database, owner_id: int) -> None:
     other = await make_user(database)
     async with database.writer() as session:
         for owner, title in ((owner_id, "Whales"), (other.id, "Secrets"), (owner_id, "Empty")):

@@ -23,7 +23,7 @@ def answer(number: int, text: str) -> Message:
     return Message(id=number, conversation_id=1, role=Role.ASSISTANT, answer=Answer(text=text))
 
 
-def test_the_prompt_is_the_system_then_the_history_then_the_question() -> None:
+def test_prompt_order() -> None:
     messages = said("first", "answer", "second")
     sent = sent_of(messages, messages[2])
     assert [(turn.role, turn.content) for turn in sent] == [
@@ -56,7 +56,7 @@ def test_the_question_is_sent_whatever_it_weighs() -> None:
     assert sent_of([asked], asked, budget=10)[-1].content == asked.text
 
 
-def test_what_was_said_after_a_question_that_is_retried_is_not_sent() -> None:
+def test_prompt_of_a_retry_omits_later_messages() -> None:
     messages = said("first", "failed", "later", "later answer")
     assert [turn.content for turn in sent_of(messages, messages[0])] == [SYSTEM_PROMPT, "first"]
 

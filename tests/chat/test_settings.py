@@ -1,4 +1,4 @@
-"""Who answers in a conversation, and how."""
+"""Model and settings of a conversation."""
 
 from collections.abc import AsyncIterator
 
@@ -50,9 +50,7 @@ async def conversation_of(manager: AnswerManager, owner_id: int, id_: int) -> Co
     return found
 
 
-async def test_a_conversation_keeps_its_settings_and_a_change_holds_from_the_next_answer_on(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     chosen = ConversationSettings(model="Sharp", system_prompt="Speak like a pirate.", temperature=0.2)
     question, answer = await service.ask(manager, owner_id, None, MessageCreate(content="Why?"), settings=chosen)
     assert (await wait_until_ended(manager, answer)).model == "Sharp"
@@ -67,7 +65,7 @@ async def test_a_conversation_keeps_its_settings_and_a_change_holds_from_the_nex
         await service.configure(manager, conversation, ConversationSettings(model="Gone"))
 
 
-async def test_where_its_model_is_gone_the_first_answers_with_a_sentence(
+async def test_missing_model_is_replaced_with_a_notice(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     async with manager.database.writer() as session:
@@ -78,7 +76,7 @@ async def test_where_its_model_is_gone_the_first_answers_with_a_sentence(
     assert model.received[0][0].content == SYSTEM_PROMPT
 
 
-async def test_pages_and_the_api_show_and_change_it_for_its_owner_alone(
+async def test_only_the_owner_reads_and_changes_settings(
     app: FastAPI, client: AsyncClient, user: User, llm: LanguageModel
 ) -> None:
     app.state.llm = app.state.answers.llm = llm

@@ -21,7 +21,7 @@ API = "/api/v1/conversations"
 
 
 @pytest.mark.database("sqlite")
-async def test_a_link_shows_what_was_there_to_anybody_until_it_is_taken_back(app: FastAPI, client: AsyncClient) -> None:
+async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, client: AsyncClient) -> None:
     owner = await make_user(app.state.database, display_name="Ada Lovelace")
     number = await make_conversation(app.state.database, owner.id, 1)
     async with signed_in_client(app, owner) as ada:
@@ -70,9 +70,7 @@ async def test_a_link_shows_what_was_there_to_anybody_until_it_is_taken_back(app
 
 
 @pytest.mark.database("sqlite")
-async def test_a_long_one_is_read_by_pages_and_an_unfinished_one_is_not_shared(
-    app: FastAPI, client: AsyncClient, fake_llm: FakeProvider
-) -> None:
+async def test_shared_pages_and_unfinished_answers(app: FastAPI, client: AsyncClient, fake_llm: FakeProvider) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 1)
     async with signed_in_client(app, owner) as ada:
@@ -93,7 +91,7 @@ async def test_a_long_one_is_read_by_pages_and_an_unfinished_one_is_not_shared(
 
 
 @pytest.mark.database("sqlite")
-async def test_what_an_answer_goes_on_with_stays_private_and_a_link_ends_with_its_owners_account(
+async def test_continued_answers_and_inactive_owners_stay_private(
     app: FastAPI, client: AsyncClient, fake_llm: FakeProvider
 ) -> None:
     owner = await make_user(app.state.database)

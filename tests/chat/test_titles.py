@@ -71,7 +71,7 @@ async def test_the_first_answer_brings_a_title_that_the_page_fetches(
 NONSENSE: list[list[Any]] = [[TOO_LONG], ["on and on " * 50, asyncio.Event()], [llm.LLMError("timeout", "Too slow.")]]
 
 
-async def test_nonsense_leaves_the_first_words_and_nobody_is_asked_for_what_has_a_title_or_is_gone(
+async def test_unusable_title_keeps_the_first_words(
     app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
     async with signed_in_client(app) as client:
@@ -119,7 +119,7 @@ async def test_what_a_person_writes_while_the_model_thinks_stays(
         assert (await client.get(url)).json()["title"] == "Mine"
 
 
-async def test_in_an_account_that_anybody_may_use_the_title_is_charged_to_who_asked(
+async def test_title_in_a_shared_account_is_charged_to_the_visitor(
     app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
     owner = await make_user(app.state.database, "demo@example.com")
