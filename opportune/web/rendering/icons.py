@@ -23,8 +23,13 @@ SOURCE_FOLDERS = (
     # What the rest of it names is told.
     *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events")),
 )
-SOURCE_FILES = [FRAMEWORK / "contrib" / name / "admin.py" for name in ("mcp", "teams")]
-"""Views that are imported when somebody asks for the admin, while the sheet has one address from the first page on."""
+SOURCE_FILES = [
+    path
+    for group in ("contrib", "llm", "ops")
+    for pattern in ("*/admin.py", "*/admin/*.py")
+    for path in sorted((FRAMEWORK / group).glob(pattern))
+]
+"""Admin views of parts. They are imported with the admin, but the sheet has to contain their icons before that."""
 SOURCE_SUFFIXES = (".html", ".js", ".py")
 # What must not stand before it is asked afterwards: what begins with plain letters is found much faster.
 NAMED = re.compile(rb"ti-(?<![\w-]ti-)([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")

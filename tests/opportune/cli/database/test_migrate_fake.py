@@ -5,10 +5,9 @@ import json
 import pytest
 from sqlalchemy import text
 
-from opportune.cli.database import sqlmigrate
+from opportune.cli.database import migrate, sqlmigrate
 from opportune.cli.development import check
 from opportune.config.project import installed_names
-from opportune.db.migrations import locks
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.locks import TableLock
@@ -98,7 +97,7 @@ def test_a_plan_says_what_each_migration_does_and_undoes(oppman: Oppman, empty_d
 def test_locks_are_shown_on_postgresql(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     oppman("migrate", "mcp", "zero", DATABASE_URL=database_url)
     lock = TableLock(MigrationGraph(installed_names()).of("mcp")[0], "mcp_client", "SHARE", "It is built", "Do not.")
-    for module in (locks, check, sqlmigrate):
+    for module in (migrate, check, sqlmigrate):
         monkeypatch.setattr(module, "table_locks", lambda _migrations: [lock])
     told = "It is built: writes of mcp_client wait meanwhile (SHARE lock). Do not."
     is_postgresql = database_url.startswith("postgresql")

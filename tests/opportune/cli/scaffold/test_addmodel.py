@@ -333,8 +333,8 @@ def test_what_is_interrupted_or_fails_leaves_nothing(
         assert "class Post" in (project / "app/blog/models.py").read_text()
         raise error
 
-    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
-    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", fail)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.write_migration", fail)
     assert main(["addmodel", "blog", "Post", "title:str"]) == (130 if isinstance(error, KeyboardInterrupt) else 1)
     assert texts(project) == SAMPLE
     assert not (project / "tests").exists()
@@ -350,7 +350,7 @@ def test_unwritable_file_changes_nothing(
         write(path, *words, **options)  # type: ignore[arg-type]
 
     write = Path.write_text
-    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
     monkeypatch.setattr(Path, "write_text", refuse)
     monkeypatch.setattr(Path, "write_bytes", refuse)
     assert main(["addmodel", "blog", "Post", "title:str"]) == 1
@@ -382,8 +382,8 @@ def test_personal_data_made_elsewhere_is_left_alone(
     (project / "app/blog/feature.py").write_bytes(
         b"blog = Feature(\r\n    name='blog',  # ours\r\n    personal_data=personal_data,\r\n)\r\n"
     )
-    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
-    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.write_migration", lambda *_arguments: None)
     assert main(["addmodel", "blog", "Page", "title:str", "owner"]) == 0
     assert "Add by hand to the owners of its personal data: Page.owner_id." in capsys.readouterr().out
     lines = (project / "app/blog/feature.py").read_bytes().split(b"\r\n")
@@ -407,16 +407,16 @@ def test_a_model_that_nobody_asked_for_has_no_migration_yet(project: Path, capsy
 def test_a_quiet_one_says_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
-    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.write_migration", lambda *_arguments: None)
     assert main(["-q", "addmodel", "blog", "Post", "title:str"]) == 0
     assert "class Post" in (project / "app/blog/models.py").read_text()
     assert capsys.readouterr() == ("", "")
 
 
 def test_project_model_may_be_called_team(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
-    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.write_migration", lambda *_arguments: None)
     assert main(["addmodel", "blog", "Team", "name:str"]) == 0
     assert main(["addmodel", "blog", "Match", "title:str", "team:Team"]) == 0
     text = (project / "tests/blog/test_matches.py").read_text()
@@ -425,8 +425,8 @@ def test_project_model_may_be_called_team(project: Path, monkeypatch: pytest.Mon
 
 
 def test_people_are_found_by_their_email(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.cli.scaffold.migration.draft", lambda *_arguments: None)
-    monkeypatch.setattr("opportune.db.migrations.autogenerate.write_migration", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.draft", lambda *_arguments: None)
+    monkeypatch.setattr("opportune.cli.scaffold.adding.write_migration", lambda *_arguments: None)
     assert main(["addmodel", "blog", "Person", "name:str", "contact:email"]) == 0
     assert 'search = ("name", "contact")' in (project / "app/blog/service.py").read_text()
     assert 'column_searchable_list = ("name", "contact")' in (project / "app/blog/admin.py").read_text()
