@@ -121,7 +121,7 @@ def model_of(llm: LanguageModel, conversation: Conversation | None) -> tuple[Lan
     try:
         return llm.using(name), ""
     except LLMError:
-        return llm, f"{name} is no longer there: {llm.name or 'nobody'} answers."
+        return llm, f"{name} is no longer available. {llm.name or 'No model'} answers instead."
 
 
 def check_model(answers: AnswerManager, settings: ConversationSettings | None) -> None:

@@ -21,7 +21,7 @@ NAMES = (
     "leilani.moore",
     "oskar.brandvold",
 )
-# A reserved domain, which belongs to nobody.
+# RFC 2606 reserves this domain for examples.
 EMAILS = [f"{name}@made-up.example" for name in NAMES]
 UNVERIFIED, CLOSED = {"jun.takahara", "leilani.moore"}, {"oskar.brandvold"}
 

@@ -154,7 +154,7 @@ def refused_links() -> Iterator[None]:
 async def show_password_error(
     request: Request, context: AccountContext, form: Form[Any], name: str, user: User | None = None
 ) -> None:
-    """Show what is wrong with the new password of a form that has other errors."""
+    """Add the errors of the new password to a form that has other errors."""
     password = (await request.form()).get(name)
     if name in form.errors or not isinstance(password, str):
         return

@@ -72,7 +72,7 @@ async def test_missing_model_is_replaced_with_a_notice(
         conversation = await Chat(session, owner_id).begin("Why?", {"model": "Gone"})
     _, answer = await service.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
     ended = await wait_until_ended(manager, answer)
-    assert (ended.model, ended.omitted) == ("Fast", "Gone is no longer there: Fast answers.")
+    assert (ended.model, ended.omitted) == ("Fast", "Gone is no longer available. Fast answers instead.")
     assert model.received[0][0].content == SYSTEM_PROMPT
 
 

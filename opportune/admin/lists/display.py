@@ -40,7 +40,7 @@ class DisplayMixin(AdapterView):
     references: dict[str, ForeignKeyLookup]
     many_to_many: dict[str, ManyToManyLookup]
     lookups: dict[str, ForeignKeyLookup]
-    """Those of references, many-to-many relationships and filters."""
+    """Lookups for references, many-to-many relationships and filters."""
     site: ClassVar[Site]
 
     def is_visible(self, request: Request) -> bool:

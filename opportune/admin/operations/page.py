@@ -11,7 +11,7 @@ from opportune.admin.operations.reauthentication import OPERATIONS_PATH
 
 
 class OperationsPage(SuperuserOnly):
-    """Pages without a menu entry of their own: the menu marks the entry Operations."""
+    """Base of the pages below Operations. They have no menu entry; the menu marks Operations."""
 
     name = "Operations"
     icon = "ti ti-tool"

@@ -29,7 +29,7 @@ async def answer(request: Request) -> Response:
     token, user, _ = found
     await request.app.state.rate_limiter.hit(CALLS.by(user.id))
     await load("opportune.contrib.mcp.server")
-    from opportune.contrib.mcp.server import McpResponse, caller_for  # noqa: PLC0415 - as just said
+    from opportune.contrib.mcp.server import McpResponse, caller_for  # noqa: PLC0415 - the MCP library is slow
 
     return McpResponse(caller_for(request, user, token), request.app.state.settings.site_name)
 

@@ -49,7 +49,7 @@ async def rehearse_restore(run: JobContext) -> None:
 
 def _send(settings: Settings, stop: threading.Event) -> str:
     # Alembic and the bucket's client take long to load, and once a day is soon enough.
-    from opportune.ops.backup.scheduled import send_backup  # noqa: PLC0415 - as just said
+    from opportune.ops.backup.scheduled import send_backup  # noqa: PLC0415 - loads Alembic and psycopg
 
     return str(send_backup(settings, MigrationGraph(installed_names()), logger.warning, stop))
 

@@ -117,7 +117,7 @@ async def revoke(request: Request, context: AccountCtx) -> Response:
 
 async def _provider(request: Request, context: AccountContext) -> "Provider":
     await load("opportune.contrib.mcp.oauth.provider")
-    from opportune.contrib.mcp.oauth.provider import Provider  # noqa: PLC0415 - as just said
+    from opportune.contrib.mcp.oauth.provider import Provider  # noqa: PLC0415 - the library of MCP imports slowly
     from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415
 
     strategy = McpTokenStrategy(context.settings, request.app.state.database, context.session)
