@@ -13,7 +13,7 @@ from opportune.db.migrations.expression_indexes import preserve_expression_index
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import as_alembic_records
 from opportune.db.migrations.options import OPTIONS, keep_transaction
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 
 tree = MigrationGraph(installed_names())
 # alembic.ini names the folder of all features; only those that are installed count.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastapi.routing import APIRoute
 
-from opportune.db.hooks import hook_fault
+from opportune.db.hooks.registry import hook_fault
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.llm.feature import llm

@@ -6,9 +6,9 @@ from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
 from opportune.config.settings import Settings
-from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
+from opportune.db.queries.batches import delete_in_batches
 from opportune.jobs import JobContext, job
 
 

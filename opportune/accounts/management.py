@@ -14,8 +14,8 @@ from opportune.accounts.schemas import EMAIL_ADAPTER, UserCreate
 from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError
 from opportune.accounts.users.factory import user_manager
 from opportune.accounts.users.lookup import find_by_email
-from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.database import Database
+from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 

@@ -8,7 +8,7 @@ from sqlalchemy import Text as SqlText
 from sqlmodel import Field
 
 from opportune.config.project import PACKAGE, USER_TABLE, users_module
-from opportune.db.model import BigId, Model, utc_now
+from opportune.db.models.model import BigId, Model, utc_now
 from opportune.errors import OperatorError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Index
 from sqlmodel import Field
 
-from opportune.db.model import BigId, Model, utc_now
+from opportune.db.models.model import BigId, Model, utc_now
 
 
 class AuditEntry(Model, table=True):

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper
 
-from opportune.db.columns import is_secret
-from opportune.db.field_usages import describe_usages
-from opportune.db.paths import Path, column_of_relation, parse_path
+from opportune.db.models.columns import is_secret
+from opportune.db.models.field_usages import describe_usages
+from opportune.db.queries.paths import Path, column_of_relation, parse_path
 from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, did_you_mean, nearest
 
 SHOWN = ("column_list", "column_details_list", "column_export_list")

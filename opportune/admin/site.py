@@ -30,8 +30,8 @@ from opportune.admin.persistence.deletion import delete_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.view_classes import view_classes
 from opportune.admin.views import AdminView
-from opportune.db.columns import title_of
 from opportune.db.database import Database
+from opportune.db.models.columns import title_of
 from opportune.errors import OperatorError
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons

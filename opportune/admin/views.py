@@ -21,7 +21,7 @@ from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import option_faults
 from opportune.admin.protocols import Site
 from opportune.admin.sqladmin_adapter import property_name
-from opportune.db.columns import (
+from opportune.db.models.columns import (
     choices_of,
     foreign_keys_of,
     incomplete_links_of,
@@ -33,7 +33,7 @@ from opportune.db.columns import (
     many_to_many_of,
     natural_key_of,
 )
-from opportune.db.paths import column_of_relation, relation_of_column
+from opportune.db.queries.paths import column_of_relation, relation_of_column
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
 

@@ -12,7 +12,7 @@ from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.direct import add_alone, opened, read_new, read_wanted
 from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_type
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.pagination import Page, Paging
 from opportune.web.direct_route import DirectRoute, answering

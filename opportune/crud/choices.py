@@ -11,9 +11,9 @@ from opportune.crud.crud import Crud
 from opportune.crud.declaration import shape_of
 from opportune.crud.display import names_of
 from opportune.crud.schemas import short_texts
-from opportune.db.columns import label_of
-from opportune.db.matching import matches, patterns_of
-from opportune.db.references import reference_of
+from opportune.db.models.columns import label_of
+from opportune.db.models.references import reference_of
+from opportune.db.queries.matching import matches, patterns_of
 from opportune.web.forms.fields import RowChoices
 from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
 

@@ -14,7 +14,7 @@ from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.display import Format, format_all, format_for, names_of, naming_column
 from opportune.crud.reader import linked
 from opportune.crud.schemas import writable_names
-from opportune.db.columns import choices_of, is_long, label_of, type_of
+from opportune.db.models.columns import choices_of, is_long, label_of, type_of
 from opportune.fields.display import LINKS
 from opportune.fields.files import file_columns_of
 from opportune.pagination import Page, Paging

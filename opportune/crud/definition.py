@@ -25,7 +25,7 @@ from opportune.crud.schemas import (
     update_schema,
 )
 from opportune.crud.teams import TeamOwners, team_owners
-from opportune.db.columns import is_text, is_unique
+from opportune.db.models.columns import is_text, is_unique
 from opportune.pagination import Paging
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Mapper
 
 from opportune.crud.crud import Crud, cruds
 from opportune.crud.display import name_of
-from opportune.db.columns import label_of
-from opportune.db.deletion_impact import DeletionImpact, find_deletion_impact
+from opportune.db.models.columns import label_of
+from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_impact
 
 
 async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:

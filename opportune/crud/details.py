@@ -8,7 +8,7 @@ from markupsafe import Markup
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Shape
 from opportune.crud.display import Format, format_file, format_for, name_of
-from opportune.db.columns import label_of
+from opportune.db.models.columns import label_of
 from opportune.fields import File
 from opportune.schemas.annotations import options_of
 from opportune.storage import Storage

@@ -18,10 +18,10 @@ from opportune.accounts.dependencies import get_optional_user, sign_in_required
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud
 from opportune.crud.dependencies import open_crud
+from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.database import Session
-from opportune.db.following import Following
-from opportune.db.hooks import AddedRow, rows_added_with
-from opportune.db.violations import translate_database_errors
+from opportune.db.hooks.registry import AddedRow, rows_added_with
+from opportune.db.queries.dependent_statement import Following
 from opportune.pagination import Paging
 
 ADDING = ("add", "assign", "new_row", "column", "query", "get", "written")

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import short_texts
-from opportune.db.columns import choice_label, title_of
-from opportune.db.model import Model
+from opportune.db.models.columns import choice_label, title_of
+from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn
 from opportune.fields.display import LINKS, display
 from opportune.fields.money import currency_of

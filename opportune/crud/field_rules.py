@@ -9,7 +9,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from opportune.crud.declaration import Declaration
 from opportune.crud.schemas import short_texts
-from opportune.db.columns import name_method, natural_key_of, own_classes
+from opportune.db.models.columns import name_method, natural_key_of, own_classes
 
 if TYPE_CHECKING:
     from opportune.crud.definition import Definition

@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, and_, inspect, not_, select
 
 from opportune.crud.declaration import Declaration, Shape
 from opportune.crud.types import LargeInteger, StorableText, comparable, is_ordered
-from opportune.db.columns import is_secret, label_of
-from opportune.db.paths import Visible, is_among, is_linked
-from opportune.db.references import Reference
+from opportune.db.models.columns import is_secret, label_of
+from opportune.db.models.references import Reference
+from opportune.db.queries.paths import Visible, is_among, is_linked
 from opportune.pagination import Paging, SortBy
 from opportune.schemas.annotations import FieldOptions
 from opportune.text import Line

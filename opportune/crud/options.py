@@ -18,7 +18,7 @@ from opportune.crud.definition import Definition
 from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
 from opportune.crud.registry import cruds
 from opportune.crud.teams import Team
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import Forbidden
 from opportune.pagination import Paging
 

@@ -17,8 +17,8 @@ from opportune.crud.dependencies import reading, writing
 from opportune.crud.direct import opened
 from opportune.crud.display import Format
 from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_type
-from opportune.db.columns import label_of
-from opportune.db.model import Model
+from opportune.db.models.columns import label_of
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.web import templates
 from opportune.web.direct_route import DirectRoute, answering

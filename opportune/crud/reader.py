@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import nested_names
 from opportune.db.database import Session
-from opportune.db.paths import is_among
+from opportune.db.queries.paths import is_among
 
 if TYPE_CHECKING:
     from opportune.crud.row_reading import Reading

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 
 from opportune.crud.crud import Crud
-from opportune.db.model import MAX_ID, RowKey
+from opportune.db.models.model import MAX_ID, RowKey
 
 
 class ReplaceableRoutes(APIRouter):

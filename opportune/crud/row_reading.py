@@ -19,10 +19,10 @@ from sqlalchemy.sql.elements import True_
 
 from opportune.crud.options import CrudOptions, Key, M
 from opportune.crud.reader import Prepared, fetch, joined, select_names, values_of
-from opportune.db.columns import is_text
-from opportune.db.matching import matching_words
-from opportune.db.model import MAX_ID
-from opportune.db.paths import parse_path
+from opportune.db.models.columns import is_text
+from opportune.db.models.model import MAX_ID
+from opportune.db.queries.matching import matching_words
+from opportune.db.queries.paths import parse_path
 from opportune.errors import FieldErrors, NotFound
 from opportune.pagination import Page, Paging, count_rows, order, page_count
 from opportune.web.forms.error_messages import MESSAGES

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from opportune.crud.options import Key, M, Values
 from opportune.crud.row_reading import Reading
-from opportune.db.model import Model
-from opportune.db.violations import NOT_THERE, translate_database_errors
+from opportune.db.constraint_errors import NOT_THERE, translate_database_errors
+from opportune.db.models.model import Model
 from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import messages_by_field
 

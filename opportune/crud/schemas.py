@@ -25,7 +25,7 @@ from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.registry import cruds
 from opportune.crud.types import limits_of
-from opportune.db.columns import (
+from opportune.db.models.columns import (
     choices_of,
     incomplete_links_of,
     is_json,
@@ -36,7 +36,7 @@ from opportune.db.columns import (
     label_of,
     natural_key_of,
 )
-from opportune.db.references import Reference
+from opportune.db.models.references import Reference
 from opportune.fields.files import file_columns_of
 from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.fields import JSON_TEXT, WRITTEN

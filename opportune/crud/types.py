@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, FiniteFloat
 from pydantic.fields import FieldInfo
 from sqlalchemy import BigInteger, Column
 
-from opportune.db.columns import type_of
-from opportune.db.model import MAX_ID
+from opportune.db.models.columns import type_of
+from opportune.db.models.model import MAX_ID
 from opportune.text import storable
 
 MAX_INTEGER = 2**31 - 1

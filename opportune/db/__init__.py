@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from opportune.db.batches import delete_in_batches
     from opportune.db.database import Database, after_commit, before_commit
     from opportune.db.drivers.sqlite_memory import MemoryDatabase
     from opportune.db.errors import explain, is_outage
     from opportune.db.factory import open_database
-    from opportune.db.hooks import (
+    from opportune.db.hooks.registry import (
         Change,
         after_change,
         after_create,
@@ -21,11 +20,12 @@ if TYPE_CHECKING:
         changes,
         has_hooks,
     )
-    from opportune.db.loading import load
-    from opportune.db.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
-    from opportune.db.native_type import NativeType
-    from opportune.db.partial_index import PartialIndex
-    from opportune.db.references import Reference
+    from opportune.db.models.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
+    from opportune.db.models.native_type import NativeType
+    from opportune.db.models.partial_index import PartialIndex
+    from opportune.db.models.references import Reference
+    from opportune.db.queries.batches import delete_in_batches
+    from opportune.db.queries.loading import load
     from opportune.db.sessions.context import Context, ReadonlyContext
     from opportune.db.sessions.dependencies import (
         DatabaseDependency,
@@ -79,12 +79,12 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        ".batches": ("delete_in_batches",),
+        ".queries.batches": ("delete_in_batches",),
         ".database": ("Database", "after_commit", "before_commit"),
         ".drivers.sqlite_memory": ("MemoryDatabase",),
         ".errors": ("explain", "is_outage"),
         ".factory": ("open_database",),
-        ".hooks": (
+        ".hooks.registry": (
             "Change",
             "after_change",
             "after_create",
@@ -95,11 +95,11 @@ __getattr__ = lazy_exports(
             "changes",
             "has_hooks",
         ),
-        ".loading": ("load",),
-        ".model": ("MAX_ID", "BigId", "Model", "ModelBase", "RowId", "utc_now"),
-        ".native_type": ("NativeType",),
-        ".partial_index": ("PartialIndex",),
-        ".references": ("Reference",),
+        ".queries.loading": ("load",),
+        ".models.model": ("MAX_ID", "BigId", "Model", "ModelBase", "RowId", "utc_now"),
+        ".models.native_type": ("NativeType",),
+        ".models.partial_index": ("PartialIndex",),
+        ".models.references": ("Reference",),
         ".sessions.context": ("Context", "ReadonlyContext"),
         ".sessions.dependencies": (
             "DatabaseDependency",

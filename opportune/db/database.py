@@ -17,7 +17,7 @@ from opportune.config.speedups import speedup
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replica, reads_fresh
 from opportune.db.errors import explain
-from opportune.db.following import Following
+from opportune.db.queries.dependent_statement import Following
 from opportune.db.sessions.context import Context
 from opportune.db.sessions.hooked_session import (
     WRITES,
@@ -77,7 +77,7 @@ class Session(AsyncSession):
         return any(key in self.info for key in (BEFORE_COMMIT, AFTER_COMMIT, WRITES))
 
     async def flush(self, objects: Sequence[Any] | None = None) -> None:
-        """Write what has changed, with the hooks of `opportune.db.hooks`."""
+        """Write what has changed, with the hooks of opportune.db.hooks."""
         await super().flush(objects)
         await run_after_hooks(self, super().flush)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Dialect, String, TypeDecorator
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from opportune.db.hooks import after_change, after_delete, changes
+from opportune.db.hooks.registry import after_change, after_delete, changes
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.schemas.annotations import Attached, Stored, marks_of

@@ -12,7 +12,7 @@ from sqlalchemy import String, Text, cast, desc, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from opportune.db.hooks import before_change, before_create, changes
+from opportune.db.hooks.registry import before_change, before_create, changes
 from opportune.errors import OperatorError
 from opportune.schemas.annotations import Attached, FieldOptions, Stored, marks_of
 from opportune.text import Line

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.jobs.models import LastRun
 
 

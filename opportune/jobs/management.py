@@ -7,9 +7,9 @@ from sqlalchemy import CursorResult, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
-from opportune.db.model import MAX_ID, utc_now
+from opportune.db.models.model import MAX_ID, utc_now
+from opportune.db.queries.batches import delete_in_batches
 from opportune.errors import OperatorError
 from opportune.jobs.models import Job, JobState
 

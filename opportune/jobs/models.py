@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Index, Text
 from sqlmodel import Field
 
-from opportune.db.model import Model, ModelBase, utc_now
+from opportune.db.models.model import Model, ModelBase, utc_now
 
 
 class JobState(StrEnum):

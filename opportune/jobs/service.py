@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database, after_commit, before_commit
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import NotFound
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
 from opportune.jobs.models import ENDED, Job, JobState

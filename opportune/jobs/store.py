@@ -29,11 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import UTCDateTime, col
 
-from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
 from opportune.db.drivers.sync_engines import writing_engine
-from opportune.db.model import utc_now
-from opportune.db.upsert import upsert
+from opportune.db.models.model import utc_now
+from opportune.db.queries.batches import delete_in_batches
+from opportune.db.queries.upsert import upsert
 from opportune.jobs.models import ENDED, Job, JobState
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.runtime.observers import traceparent

@@ -15,9 +15,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
-from opportune.db.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.errors import explain
-from opportune.db.model import utc_now
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
+from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.context import DatabaseJobContext

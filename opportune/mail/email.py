@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 from opportune.config.settings import Settings
 from opportune.config.site_url import site_url
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.mail.addresses import parse_recipient, sender_address, single_line
 from opportune.mail.templates import render
 from opportune.web.time_zone import current_zone, site_zone

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.jobs import JobQueue
 from opportune.jobs.models import Job, JobState
 from opportune.runtime.counts import counted

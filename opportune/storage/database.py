@@ -10,10 +10,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.db.advisory_lock import take_turn
 from opportune.db.database import Database
 from opportune.db.errors import explain
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
+from opportune.db.queries.advisory_lock import take_turn
 from opportune.storage.location import MEGABYTE_BYTES, DatabaseFiles
 from opportune.storage.models import StoredFile, StoredPiece
 from opportune.storage.signed_urls import URLSigner

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Field
 
-from opportune.db.model import Model, ModelBase, utc_now
+from opportune.db.models.model import Model, ModelBase, utc_now
 
 
 class StoredFile(Model, table=True):

@@ -11,7 +11,7 @@ from sqlmodel import SQLModel
 
 from opportune.accounts.models import Group, User
 from opportune.db.database import Database
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.testing.factories import make_user

@@ -11,8 +11,8 @@ from sqlmodel import Field, SQLModel
 
 from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
-from opportune.db import hooks
 from opportune.db.database import Database
+from opportune.db.hooks import registry as hooks
 from opportune.errors import FieldErrors
 from opportune.feature import Feature
 from opportune.storage import open_storage

@@ -73,7 +73,7 @@ def test_provider_loads_no_model(start: Start) -> None:
 
 def test_what_is_installed_imports_the_dialect_of_no_other_database(start: Start) -> None:
     """Partial indexes, too, are declared without it, and no page imports the driver."""
-    assert "opportune.db.model" in start.modules["list"]
+    assert "opportune.db.models.model" in start.modules["list"]
     assert [name for name in start.modules["list"] if "dialects.postgresql" in name or name == "psycopg"] == []
 
 

@@ -12,7 +12,7 @@ from sqlmodel import col
 from app.todos.models import Todo
 from opportune.accounts import User
 from opportune.admin.models import AuditEntry
-from opportune.db.change_origin import ChangeOrigin, changes_come_from
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.llm import ToolCall
 from opportune.llm.tools import toolbox_of
 from opportune.testing import make_token, make_user, signed_in_client

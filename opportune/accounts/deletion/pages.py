@@ -12,7 +12,7 @@ from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import show
 from opportune.accounts.schemas import AccountDeletion
 from opportune.accounts.sessions import cookies
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.storage.storage import StorageDependency
 from opportune.web.forms.forms import Form, read_form

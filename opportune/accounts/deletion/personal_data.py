@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, ApiToken, Group, LinkedAccount, Membership, Passkey, Session, User
-from opportune.db.columns import is_secret
+from opportune.db.models.columns import is_secret
 from opportune.feature import Feature, Person, PersonalData
 from opportune.fields.files import file_columns_of
 

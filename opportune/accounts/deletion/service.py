@@ -11,8 +11,8 @@ from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
-from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.database import Database
+from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.feature import Feature
 
 LAST_SUPERUSER = "You are the only superuser: nobody could run the site. Make somebody else one first."

@@ -8,7 +8,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication.service import WrongCredential
 from opportune.accounts.sign_in_methods.email_codes import is_code, make_code
 from opportune.accounts.users.context import AccountContext
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 from opportune.web.user_agent import describe_user_agent
 

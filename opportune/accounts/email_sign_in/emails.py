@@ -7,7 +7,7 @@ from opportune.accounts.emails.signed_links import LIFETIMES, make_link_token
 from opportune.accounts.sign_in_methods.email_codes import make_code
 from opportune.accounts.users.lookup import find_active_by_email
 from opportune.config.settings import Settings
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.jobs import JobContext, job
 
 MINUTES = int(LIFETIMES["email-sign-in"].total_seconds() // 60)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
-from opportune.db.model import MAX_ID
+from opportune.db.models.model import MAX_ID
 
 LIFETIMES = {
     "verify": timedelta(days=3),

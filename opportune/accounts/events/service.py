@@ -15,7 +15,7 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.factory import user_manager
 from opportune.accounts.users.lookup import REQUEST_KEY
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.pagination import Page, Paging, paginate
 from opportune.web.client import Client
 from opportune.web.security_log import log_security_event

@@ -8,8 +8,8 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Grant, Group, Membership, User
-from opportune.db.columns import label_of
-from opportune.db.hooks import changes
+from opportune.db.hooks.registry import changes
+from opportune.db.models.columns import label_of
 from opportune.errors import OperatorError
 
 LAST_SUPERUSER = (

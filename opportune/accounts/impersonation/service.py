@@ -14,7 +14,7 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.credentials import hash_token, prune
 from opportune.accounts.users.context import AccountContext
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import NotFound
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import Confirmation, PasskeyRead, PasskeyUpdate
 from opportune.accounts.sign_in_methods.passkeys import find_passkeys
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
 router = APIRouter(prefix="/users/me/passkeys", tags=["accounts"])

@@ -18,7 +18,7 @@ from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies, find_
 from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
 from opportune.accounts.users.context import AccountContext
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.redirects import safe_redirect_path

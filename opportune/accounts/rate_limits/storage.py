@@ -13,7 +13,7 @@ from opportune.accounts.models import Attempt
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.web.rate_limit import Hit, TooManyRequests
 
 MAX_DELETED_AT_ONCE = 1_000

@@ -7,7 +7,7 @@ from sqlmodel import UTCDateTime, col
 
 from opportune.accounts.models import Attempt
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 
 PROCESSING_SECONDS = 60
 """A claim of a worker that died is free after this time."""

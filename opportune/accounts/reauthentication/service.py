@@ -6,7 +6,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.sign_in_methods import totp
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import wrong_password
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.web.rate_limit import RateLimit
 
 PASSWORDS_PER_USER = RateLimit("accounts.passwords_per_user", 10)

@@ -7,7 +7,7 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session
 from opportune.accounts.schemas import SessionRead
 from opportune.accounts.sessions.service import UserSessions, session_device
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 
 router = APIRouter(prefix="/users/me/sessions", tags=["accounts"])

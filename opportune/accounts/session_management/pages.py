@@ -9,7 +9,7 @@ from opportune.accounts.models import Session
 from opportune.accounts.responses import redirect_with_message, show
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import UserSessions, session_device
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.rendering.flash import flash
 

@@ -13,7 +13,7 @@ from opportune.accounts.sessions.trusted_devices import trust_device, trusted_de
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.web.answer_cookies import send_cookies_of
 from opportune.web.client import Client
 

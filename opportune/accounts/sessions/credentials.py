@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import NotFound
 
 MAX_CREDENTIALS_PER_USER = 100

@@ -12,7 +12,7 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.sessions.service import expiry_of
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.web.client import Client
 

@@ -15,7 +15,7 @@ from sqlmodel import col
 from opportune.accounts.models import ApiToken, Grant, Membership, Session, User
 from opportune.accounts.sessions.credentials import hash_token
 from opportune.db.database import Database
-from opportune.db.model import Model, utc_now
+from opportune.db.models.model import Model, utc_now
 
 T = TypeVar("T", Session, ApiToken)
 M = TypeVar("M", bound=Model)

@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.credentials import UserCredentials, hash_token, prune
 from opportune.config.settings import Settings
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.web.client import Client
 from opportune.web.user_agent import describe_user_agent
 

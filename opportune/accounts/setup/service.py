@@ -20,7 +20,7 @@ from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
 from opportune.config.site_url import site_url
-from opportune.db.advisory_lock import take_turn
+from opportune.db.queries.advisory_lock import take_turn
 
 LINK_LIFETIME_SECONDS = 24 * 60 * 60
 PURPOSE = "set up the first superuser"

@@ -29,7 +29,7 @@ from opportune.accounts.sign_in_methods.webauthn import (
 from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.web.rate_limit import Hit, RateLimit
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from opportune.accounts.schemas import LinkedAccountRead
 from opportune.accounts.sign_in_methods.linked_accounts import linked_accounts
 from opportune.accounts.sign_in_methods.providers import SocialSignInRefused
 from opportune.accounts.social_sign_in import service
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 
 router = APIRouter(prefix="/users/me/linked-accounts", tags=["accounts"])

@@ -20,7 +20,7 @@ from opportune.accounts.social_sign_in.flow import Journey
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import AccountLinkedError
 from opportune.accounts.users.schemas import UserUpdate
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 

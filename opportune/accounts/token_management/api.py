@@ -14,7 +14,7 @@ from opportune.accounts.schemas import TokenCreate, TokenCreated, TokenRead
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import unknown_scopes
 from opportune.accounts.tokens.service import UserTokens, create_token
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.middleware.compression import SECRET_HEADERS
 

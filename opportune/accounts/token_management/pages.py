@@ -14,7 +14,7 @@ from opportune.accounts.responses import redirect_with_message, show
 from opportune.accounts.schemas import TokenCreate
 from opportune.accounts.tokens.scopes import offered_scopes, scope_rows
 from opportune.accounts.tokens.service import UserTokens, create_token
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.forms.forms import Choices, Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS

@@ -30,7 +30,7 @@ from opportune.accounts.tokens.strategies import Found, TokenStrategy, response_
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys
 from opportune.db.database import Database
-from opportune.db.model import MAX_ID, utc_now
+from opportune.db.models.model import MAX_ID, utc_now
 
 AUDIENCE = "opportune:api"
 REFRESH = struct.Struct(">QQQ")

@@ -13,7 +13,7 @@ from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.credentials import UserCredentials, hash_token, prune
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
 from opportune.accounts.users.factory import user_manager
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
 """Lifetime of the token of a sign-in."""

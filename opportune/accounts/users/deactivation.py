@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
-from opportune.db.hooks import changes
+from opportune.db.hooks.registry import changes
 
 FORCED_KEY = "deactivation_is_forced"
 

@@ -6,8 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.accounts.users.factory import user_manager
-from opportune.db.columns import is_secret
-from opportune.db.hooks import after_change, after_create, after_delete, before_delete, changes
+from opportune.db.hooks.registry import after_change, after_create, after_delete, before_delete, changes
+from opportune.db.models.columns import is_secret
 
 
 @after_create(User)

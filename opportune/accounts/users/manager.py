@@ -28,7 +28,7 @@ from opportune.accounts.users.errors import (
 from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings, get_settings
-from opportune.db.model import MAX_ID
+from opportune.db.models.model import MAX_ID
 
 U = TypeVar("U", bound=UserBase)
 

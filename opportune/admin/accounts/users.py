@@ -36,10 +36,10 @@ from opportune.admin.log import audit, diff
 from opportune.admin.persistence.transactions import Act, session_of
 from opportune.admin.protocols import Check
 from opportune.admin.views import AdminView
-from opportune.db.batches import delete_dependents_in_batches
-from opportune.db.columns import is_long, is_secret, label_of
-from opportune.db.hooks import changes
-from opportune.db.violations import translate_database_errors
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.hooks.registry import changes
+from opportune.db.models.columns import is_long, is_secret, label_of
+from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.errors import FieldErrors
 from opportune.fields.files import file_columns_of
 from opportune.web.rendering.flash import flash

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.feature import Metric
 
 CHART_DAYS = 30

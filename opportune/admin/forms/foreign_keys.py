@@ -12,11 +12,11 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_see
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.protocols import View
-from opportune.db.columns import is_long, is_secret, is_text, title_of
-from opportune.db.matching import matching_words
-from opportune.db.model import MAX_ID
-from opportune.db.paths import Path
-from opportune.db.violations import NOT_THERE
+from opportune.db.constraint_errors import NOT_THERE
+from opportune.db.models.columns import is_long, is_secret, is_text, title_of
+from opportune.db.models.model import MAX_ID
+from opportune.db.queries.matching import matching_words
+from opportune.db.queries.paths import Path
 
 MAX_NUMBERS = 500
 """Maximum ids in one query."""

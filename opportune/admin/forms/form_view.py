@@ -24,7 +24,7 @@ from opportune.admin.forms.inlines import (
 from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.formatters import truncate
 from opportune.admin.protocols import View
-from opportune.db.columns import title_of
+from opportune.db.models.columns import title_of
 from opportune.errors import FieldErrors
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash

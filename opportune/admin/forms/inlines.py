@@ -16,8 +16,8 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.protocols import View
-from opportune.db.paths import loading
-from opportune.db.violations import translate_database_errors
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.queries.paths import loading
 from opportune.errors import FieldErrors
 
 MAX_INLINE_ROWS = 50

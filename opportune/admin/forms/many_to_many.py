@@ -9,7 +9,7 @@ from sqlalchemy.orm import aliased
 from starlette.requests import Request
 
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
-from opportune.db.columns import title_of
+from opportune.db.models.columns import title_of
 
 
 class ManyToManyLookup(ForeignKeyLookup):

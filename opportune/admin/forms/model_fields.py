@@ -16,7 +16,7 @@ from sqlalchemy.orm import ColumnProperty
 from wtforms import Field  # type: ignore[import-untyped]  # has no types
 
 from opportune.crud.schemas import value_schema
-from opportune.db.columns import is_text, label_of, type_of
+from opportune.db.models.columns import is_text, label_of, type_of
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.error_messages import A_DATE, A_MOMENT, A_TIME, JSON_WANTED, message_for
 from opportune.web.forms.fields import JSON_TEXT, LINES, WRITTEN, Control, as_text, as_written, controls_of

@@ -18,7 +18,7 @@ from opportune.admin.authorization import may_see
 from opportune.admin.import_export.names import NamedColumn, join_names, named_columns
 from opportune.admin.log import audit
 from opportune.admin.protocols import View
-from opportune.db.columns import title_of
+from opportune.db.models.columns import title_of
 
 Pieces = AsyncIterator[Sequence[Any]]
 Columns = Mapping[str, NamedColumn | None]

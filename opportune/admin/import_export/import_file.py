@@ -19,7 +19,7 @@ from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.import_export.export import unescape_formula
 from opportune.admin.import_export.names import NamedColumn, NameResolver, keep_unsent, named_columns
 from opportune.admin.protocols import View
-from opportune.db.columns import is_secret, is_text
+from opportune.db.models.columns import is_secret, is_text
 from opportune.web.forms.forms import ZONE_SUFFIX
 
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")

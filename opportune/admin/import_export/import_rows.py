@@ -17,9 +17,9 @@ from opportune.admin.import_export.export import cell_of, file_value
 from opportune.admin.import_export.import_file import FormFiller, ImportRow, empty_form, names_to_import
 from opportune.admin.import_export.names import NameResolver, with_names
 from opportune.admin.protocols import View
-from opportune.db.columns import natural_key_of
-from opportune.db.paths import loading
-from opportune.db.violations import translate_database_errors
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.models.columns import natural_key_of
+from opportune.db.queries.paths import loading
 from opportune.errors import FieldErrors
 
 MAX_REPORTED_ERRORS = 20

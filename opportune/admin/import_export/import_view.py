@@ -25,7 +25,7 @@ from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
 from opportune.admin.protocols import View
 from opportune.config.signing import seal, unseal
-from opportune.db.columns import natural_key_of
+from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
 from opportune.runtime.counts import counted
 from opportune.web.forms.uploads import display_name

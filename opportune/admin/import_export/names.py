@@ -18,9 +18,9 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, in_batches
 from opportune.admin.protocols import View
-from opportune.db.columns import natural_key_of
-from opportune.db.model import MAX_ID
-from opportune.db.paths import relation_of_column
+from opportune.db.models.columns import natural_key_of
+from opportune.db.models.model import MAX_ID
+from opportune.db.queries.paths import relation_of_column
 from opportune.errors import FieldErrors
 
 SEPARATOR = "|"

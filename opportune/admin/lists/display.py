@@ -19,8 +19,8 @@ from opportune.admin.lists.formatters import EMPTY_CELL, truncate
 from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.crud.display import format_value
-from opportune.db.columns import choice_label, choices_of, label_of, title_of
-from opportune.db.paths import values_at
+from opportune.db.models.columns import choice_label, choices_of, label_of, title_of
+from opportune.db.queries.paths import values_at
 from opportune.fields.display import display
 from opportune.fields.files import FileColumn
 

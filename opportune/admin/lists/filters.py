@@ -21,9 +21,16 @@ from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.protocols import View
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.crud.filters import CONTAINS, EQUAL, GREATER, IN, IS_EMPTY, LESS, MAX_FILTER_VALUES, STARTS_WITH
-from opportune.db.columns import choice_label, choice_value, choices_of, foreign_keys_of, label_of, many_to_many_of
-from opportune.db.model import utc_now
-from opportune.db.paths import Path, column_of_relation, is_linked, parse_path
+from opportune.db.models.columns import (
+    choice_label,
+    choice_value,
+    choices_of,
+    foreign_keys_of,
+    label_of,
+    many_to_many_of,
+)
+from opportune.db.models.model import utc_now
+from opportune.db.queries.paths import Path, column_of_relation, is_linked, parse_path
 from opportune.errors import OperatorError
 from opportune.web.time_zone import local, start_of_day
 

@@ -7,8 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from opportune.crud.display import FORMATS
-from opportune.db.columns import title_of
-from opportune.db.model import Model
+from opportune.db.models.columns import title_of
+from opportune.db.models.model import Model
 from opportune.web.time_zone import format_time
 
 MAX_CELL_LENGTH = 80

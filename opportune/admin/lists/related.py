@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
 from opportune.admin.protocols import View
-from opportune.db.columns import label_of
+from opportune.db.models.columns import label_of
 from opportune.pagination import count_rows
 
 MAX_SHOWN_ROWS = 10

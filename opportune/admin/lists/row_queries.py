@@ -11,8 +11,8 @@ from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.persistence.transactions import PersistenceMixin
-from opportune.db.matching import matching_words
-from opportune.db.paths import parse_path
+from opportune.db.queries.matching import matching_words
+from opportune.db.queries.paths import parse_path
 from opportune.pagination import count_rows
 
 

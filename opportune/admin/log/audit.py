@@ -13,7 +13,7 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import AuditEntry
-from opportune.db.columns import title_of
+from opportune.db.models.columns import title_of
 from opportune.web.client import client_address
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState
 
-from opportune.db.columns import is_secret
+from opportune.db.models.columns import is_secret
 
 HIDDEN = "(not shown)"
 MAX_VALUE_LENGTH = 500

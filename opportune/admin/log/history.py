@@ -20,7 +20,7 @@ from opportune.admin.log.diff import HIDDEN, Changes
 from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
 from opportune.admin.views import AdminView
-from opportune.db.columns import label_of
+from opportune.db.models.columns import label_of
 
 ENTRIES_PER_PAGE = 30
 ABSENT = "\N{EN DASH}"

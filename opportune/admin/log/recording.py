@@ -15,10 +15,10 @@ from opportune.accounts.groups.grants import identity_of
 from opportune.accounts.models import UserBase
 from opportune.admin.log.diff import Changes, diff_deleted, diff_values
 from opportune.admin.models import AuditEntry
-from opportune.db.change_origin import ChangeOrigin, current_origin
-from opportune.db.columns import title_of
-from opportune.db.hooks import add_after_create, after_change, after_delete, changes
-from opportune.db.model import ModelBase, utc_now
+from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
+from opportune.db.hooks.registry import add_after_create, after_change, after_delete, changes
+from opportune.db.models.columns import title_of
+from opportune.db.models.model import ModelBase, utc_now
 from opportune.web.client import client_address
 
 ADMIN = "admin"

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from opportune.accounts.cleanup import delete_expired
 from opportune.accounts.models import ApiToken, Session
 from opportune.admin.log import audit
-from opportune.db.batches import delete_in_batches
+from opportune.db.queries.batches import delete_in_batches
 from opportune.errors import OperatorError
 from opportune.jobs import JobCall, defer, management
 from opportune.jobs.service import DatabaseJobQueue

@@ -23,7 +23,7 @@ from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.admin.panels import read_panels
 from opportune.checks import check_secret_key, production_checks
 from opportune.config.settings import Settings
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import management

@@ -19,8 +19,8 @@ from opportune.admin.lists.actions import (
     selected_rows,
 )
 from opportune.admin.protocols import View
-from opportune.db.columns import title_of
-from opportune.db.deletion_impact import DeletionImpact, find_deletion_impact
+from opportune.db.models.columns import title_of
+from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_impact
 from opportune.errors import FieldErrors
 from opportune.runtime.counts import counted
 from opportune.web.rendering.flash import flash

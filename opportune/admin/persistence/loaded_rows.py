@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 
 from opportune.admin.sqladmin_adapter import AdapterView
-from opportune.db.columns import many_to_many_of
-from opportune.db.paths import column_of_relation, loading, values_at
+from opportune.db.models.columns import many_to_many_of
+from opportune.db.queries.paths import column_of_relation, loading, values_at
 
 
 class LoadedRowsMixin(AdapterView):

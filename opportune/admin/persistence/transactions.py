@@ -21,8 +21,8 @@ from opportune.admin.persistence.file_cleanup import defer_file_deletion
 from opportune.admin.persistence.loaded_rows import LoadedRowsMixin
 from opportune.admin.persistence.row_rules import RowRulesMixin
 from opportune.admin.protocols import Check
-from opportune.db.new_rows import number_new_rows
-from opportune.db.violations import translate_database_errors
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.queries.new_rows import number_new_rows
 from opportune.web.rendering.flash import flash
 
 Act = Callable[[AsyncSession, Any], Awaitable[None]]

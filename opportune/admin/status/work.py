@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.feature import HealthLight
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names

@@ -12,7 +12,7 @@ import typer
 from opportune.cli.transaction import migrated_settings
 from opportune.config.project import installed_features, installed_names
 from opportune.db.migrations.connection import migration_url
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.ops.copydb.connections import explained_errors, snapshot
 from opportune.ops.fixtures.dump import dump

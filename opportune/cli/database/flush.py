@@ -16,7 +16,7 @@ from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
 from opportune.db.migrations.connection import acquire_migration_lock, migration_url
 from opportune.db.migrations.post_migrate import bring_in_line
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb.checks import count, in_order

@@ -29,7 +29,7 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
 from opportune.db.migrations.graph import feature_of_revision
 from opportune.db.migrations.history import recorded_revisions
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 

@@ -16,7 +16,7 @@ from opportune.cli.output import Progress, progress, say
 from opportune.cli.transaction import migrated_settings
 from opportune.config.project import installed_features, installed_names
 from opportune.db.migrations.connection import migration_url
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.ops.copydb.connections import destination, explained_errors
 from opportune.ops.fixtures.json_stream import read_objects

@@ -30,7 +30,7 @@ from opportune.db.migrations.graph import MigrationGraph, read_migration
 from opportune.db.migrations.locks import table_locks
 from opportune.db.migrations.merging import merge_name, refuse_conflicts, write_merge
 from opportune.db.migrations.questions import Answers, parse_answers
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 
 

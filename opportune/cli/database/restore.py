@@ -16,7 +16,7 @@ from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.jobs.last_runs import note_run
 from opportune.ops.backup import jobs, rehearsal

@@ -17,7 +17,7 @@ from opportune.config.project import display_path, installed_names
 from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.squashing import Squash, plan_squash, write_squash
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 
 ONLY_ALL = (

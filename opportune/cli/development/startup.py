@@ -17,7 +17,7 @@ from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions, recorded_revisions_of
 from opportune.db.migrations.post_migrate import due
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.features import all_features

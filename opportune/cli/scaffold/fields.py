@@ -11,8 +11,8 @@ from opportune.cli.scaffold.kinds import ALIASES, KINDS, Kind
 from opportune.cli.scaffold.models import ACCOUNT, KnownModel, KnownModels
 from opportune.cli.scaffold.words import camel, label
 from opportune.config.project import PACKAGE
-from opportune.db import columns
-from opportune.db.model import Model
+from opportune.db.models import columns
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 

@@ -14,7 +14,7 @@ from opportune.config.project import FRAMEWORK, PACKAGE
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.model import NAMING_CONVENTION, BigId, Model
+from opportune.db.models.model import NAMING_CONVENTION, BigId, Model
 from opportune.errors import OperatorError
 
 

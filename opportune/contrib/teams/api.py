@@ -25,7 +25,7 @@ from opportune.contrib.teams.schemas import (
     TeamRead,
     TeamUpdate,
 )
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
 from opportune.pagination import Page

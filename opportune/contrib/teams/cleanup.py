@@ -3,9 +3,9 @@
 from sqlmodel import col
 
 from opportune.contrib.teams.models import TeamInvitation
-from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
+from opportune.db.queries.batches import delete_in_batches
 from opportune.jobs import JobContext, job
 
 

@@ -13,7 +13,7 @@ from opportune.accounts.sessions.credentials import hash_token
 from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate
 from opportune.contrib.teams.service import find_member, hold_team, lock_team, require_room
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors, NotFound
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 

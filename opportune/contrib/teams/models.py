@@ -8,7 +8,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Field, col
 
 from opportune.accounts.models import User
-from opportune.db.model import Model, utc_now
+from opportune.db.models.model import Model, utc_now
 from opportune.text import Line
 
 INVITATION_LIFETIME = timedelta(days=7)

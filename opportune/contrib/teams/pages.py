@@ -23,7 +23,7 @@ from opportune.contrib.teams.schemas import (
     TeamHandOver,
     TeamUpdate,
 )
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import FieldErrors, NotFound
 from opportune.web.forms.forms import FILTER_PREFIX, Form, read_form

@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.accounts.users.deactivation import may_refuse_deactivation
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
 from opportune.contrib.teams.service import remove_team, sole_ownerships
-from opportune.db.hooks import before_change, before_delete
+from opportune.db.hooks.registry import before_change, before_delete
 from opportune.errors import FieldErrors
 from opportune.feature import Person, PersonalData
 

@@ -14,10 +14,10 @@ from opportune.accounts.models import User
 from opportune.contrib.teams.events import record_of_member
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import MemberFilter, MemberRead, TeamCreate
-from opportune.db.batches import delete_dependents_in_batches
 from opportune.db.database import Database, Session
-from opportune.db.matching import matches, patterns_of
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
+from opportune.db.queries.batches import delete_dependents_in_batches
+from opportune.db.queries.matching import matches, patterns_of
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.pagination import Page, order, page_count
 

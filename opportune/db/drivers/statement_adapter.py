@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
 from opportune.config.speedups import require
-from opportune.db.following import Following
+from opportune.db.queries.dependent_statement import Following
 
 require(Engine, "_has_events", "_should_log_info")
 require(ClauseElement, "_compile_w_cache")

@@ -38,7 +38,7 @@ from opportune.db.migrations.renaming import (
 from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import plan_for, refuse_newer, run_migrations
 from opportune.db.migrations.type_changes import add_conversions
-from opportune.db.mutual_keys import break_cycles
+from opportune.db.models.mutual_keys import break_cycles
 from opportune.errors import OperatorError
 
 Operations = list[ops.MigrateOperation]

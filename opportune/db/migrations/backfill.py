@@ -14,9 +14,9 @@ from sqlalchemy import JSON, Column, MetaData, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
-from opportune.db.enums import EnumValue
 from opportune.db.migrations.python_steps import CodeOp, column_code, literal, plain_type, quoted
 from opportune.db.migrations.questions import Answers
+from opportune.db.models.enums import EnumValue
 from opportune.errors import OperatorError
 
 

@@ -15,7 +15,7 @@ from opportune.db.drivers import sqlite
 from opportune.db.drivers.sqlite_file import discard_unused, make_private
 from opportune.db.drivers.sync_engines import postgresql_engine, sqlite_engine
 from opportune.db.errors import explain
-from opportune.db.native_type import recognize_all_types
+from opportune.db.models.native_type import recognize_all_types
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import CHAR, Connection, bindparam, column, inspect, select, table, update
 from sqlalchemy.types import TypeEngine, Uuid
 
-from opportune.db.columns import value_for_message
 from opportune.db.migrations.value_conversion import ConversionError, Family, convert, family_of
+from opportune.db.models.columns import value_for_message
 
 MAX_ROWS_SHOWN = 5
 ROWS_PER_FETCH = 1000

@@ -8,7 +8,7 @@ from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy import Column, DefaultClause, Dialect
 
-from opportune.db.native_type import NativeType
+from opportune.db.models.native_type import NativeType
 
 PLUGIN = "opportune.defaults"
 CAST = re.compile(r"(?<=')::[\w\" .]+$")

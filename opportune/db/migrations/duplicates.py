@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import AddConstraint, CreateIndex, CreateTable
 
-from opportune.db.columns import value_for_message
+from opportune.db.models.columns import value_for_message
 from opportune.errors import OperatorError
 
 MAX_DUPLICATES_SHOWN = 5

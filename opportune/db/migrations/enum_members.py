@@ -7,10 +7,10 @@ from typing import Any
 from alembic.operations import ops
 from sqlalchemy import MetaData
 
-from opportune.db.enums import EnumValue
 from opportune.db.migrations.checks import parse_allowed_values
 from opportune.db.migrations.python_steps import CodeOp, literal, quoted
 from opportune.db.migrations.questions import Answers, Rename
+from opportune.db.models.enums import EnumValue
 
 Value = str | int
 Place = tuple[str, str]

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from opportune.db.migrations.python_steps import CodeOp, quoted
-from opportune.db.native_type import NativeType
+from opportune.db.models.native_type import NativeType
 
 Operations = list[ops.MigrateOperation]
 

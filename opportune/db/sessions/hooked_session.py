@@ -10,7 +10,15 @@ from sqlalchemy.orm import RelationshipDirection, Session, SessionTransaction
 from sqlalchemy.util import await_only
 from sqlmodel import SQLModel
 
-from opportune.db.hooks import INFO_KEY, Change, concerns_hooks, hooks_of, registered, state_of, unwritten_changes
+from opportune.db.hooks.registry import (
+    INFO_KEY,
+    Change,
+    concerns_hooks,
+    hooks_of,
+    registered,
+    state_of,
+    unwritten_changes,
+)
 
 Kind = Literal["create", "change", "delete"]
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import defer as unread
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.db.hooks import before_delete
+from opportune.db.hooks.registry import before_delete
 from opportune.fields.files import deleted_unless_done
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files

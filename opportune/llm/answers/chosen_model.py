@@ -10,7 +10,7 @@ from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.db.database import Database
-from opportune.db.model import ModelBase, utc_now
+from opportune.db.models.model import ModelBase, utc_now
 from opportune.text import Text
 
 SITE = "site"

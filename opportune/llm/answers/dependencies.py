@@ -8,7 +8,7 @@ from opportune.accounts.dependencies import CurrentUser, OptionalUser
 from opportune.accounts.models import ApiToken
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import READ, WRITE
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.errors import OperatorError
 from opportune.llm.answers.events import AnswerStream, parse_event_id
 from opportune.llm.answers.manager import AnswerManager

@@ -5,7 +5,7 @@ from functools import wraps
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.hooks import Hook, after_change, changes
+from opportune.db.hooks.registry import Hook, after_change, changes
 from opportune.llm.answers.models import Answer
 
 

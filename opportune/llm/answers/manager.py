@@ -21,7 +21,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
 from opportune.db.database import Database, after_commit
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.llm.answers import store
 from opportune.llm.answers.errors import AnswerRunning, ToolNotAllowed, TooManyAnswers, UnknownCall

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field
 
-from opportune.db.model import Model, ModelBase, utc_now
-from opportune.db.partial_index import PartialIndex
+from opportune.db.models.model import Model, ModelBase, utc_now
+from opportune.db.models.partial_index import PartialIndex
 from opportune.llm.answers.citations import with_sources
 from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment
 from opportune.llm.guard import Payer

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
 
 from opportune.accounts.dependencies import CurrentUser, return_path
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.llm.answers import rating as ratings
 from opportune.llm.answers.attachments import find_attachments

@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.db import Database, utc_now
-from opportune.db.hooks import has_hooks
-from opportune.db.upsert import upsert
+from opportune.db.hooks.registry import has_hooks
+from opportune.db.queries.upsert import upsert
 from opportune.llm.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.llm.guard import MAX_TOLD_TOKENS
 

@@ -13,7 +13,7 @@ from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.db import Database, is_outage, utc_now
-from opportune.db.advisory_lock import take_turn
+from opportune.db.queries.advisory_lock import take_turn
 from opportune.llm.answers.chosen_model import look_up_chosen
 from opportune.llm.answers.settings import AnswersSettings
 from opportune.llm.guard import Guard, GuardedCall, Payer, SpendingRefused

@@ -6,8 +6,8 @@ from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field
 
 from opportune.config.llm_models import MICRO_PER_UNIT
-from opportune.db.model import Model, ModelBase, utc_now
-from opportune.db.partial_index import PartialIndex
+from opportune.db.models.model import Model, ModelBase, utc_now
+from opportune.db.models.partial_index import PartialIndex
 
 TOTAL, OWN, VISITORS = "total", "site", "visitors"
 """Sums of a day: of all, of the site's own jobs and commands, of all visitors."""

@@ -24,8 +24,8 @@ from opportune.accounts.groups.permissions import read_grants
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.lookup import Grants
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
-from opportune.db.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.database import Database
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
 from opportune.llm.providers.provider import ToolCall, ToolSchema

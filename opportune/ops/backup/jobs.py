@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.model import Model, utc_now
+from opportune.db.models.model import Model, utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, job
 from opportune.jobs.last_runs import find_last_run

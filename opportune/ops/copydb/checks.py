@@ -11,7 +11,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE, recorded_revisions
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import plan_for, run_migrations
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb.connections import explained_errors, snapshot

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, MetaData, Table
 from opportune.db.migrations.connection import acquire_migration_lock
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_for, run_migrations_within
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb.checks import check_source, check_target, examine, has_rows, in_order, refuse_same_database

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.search.documents.document import Document
 from opportune.search.spelling import MIN_MISSPELT_LETTERS, Term
 from opportune.search.words import keys, name_words, words

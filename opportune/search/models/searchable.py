@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from opportune.db.database import Database
-from opportune.db.hooks import after_change, after_create
+from opportune.db.hooks.registry import after_change, after_create
 from opportune.db.migrations.post_migrate import VECTORS_PREFIX, post_migrate
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 
-from opportune.db.references import reference_of
+from opportune.db.models.references import reference_of
 from opportune.schemas.annotations import Attribute, options_of
 from opportune.text import ONE_LINE
 from opportune.web.time_zone import local

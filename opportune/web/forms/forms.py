@@ -10,7 +10,7 @@ from fastapi import HTTPException, Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, QueryParams, UploadFile
 
-from opportune.db.references import reference_of
+from opportune.db.models.references import reference_of
 from opportune.errors import FieldErrors
 from opportune.schemas.annotations import Attribute
 from opportune.web.forms.error_messages import NOT_A_CHOICE, messages_by_field

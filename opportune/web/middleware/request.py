@@ -9,7 +9,7 @@ from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
-from opportune.db.change_origin import ChangeOrigin, current_origin
+from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.runtime.observers import traceparent
 from opportune.web.answer_cookies import answer_cookies
 from opportune.web.errors.handlers import on_crash, on_full_disk

@@ -14,7 +14,7 @@ from opportune.accounts.rate_limits.storage import DatabaseStorage
 from opportune.accounts.sign_in import service
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.rate_limit import RateLimit

@@ -13,7 +13,7 @@ from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS
 from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.views import AdminView
-from opportune.db.model import NAMING_CONVENTION, Model, utc_now
+from opportune.db.models.model import NAMING_CONVENTION, Model, utc_now
 from opportune.feature import Feature
 from opportune.text import Text
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from opportune.admin.status.database import database_lights
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
 from opportune.jobs.schedules import scheduled_names

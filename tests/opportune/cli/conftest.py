@@ -29,7 +29,7 @@ IMPORTS = """from enum import StrEnum
 
 from sqlmodel import Field
 
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 """
 MIGRATION = """import sqlalchemy as sa
 from alembic import op

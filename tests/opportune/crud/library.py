@@ -23,7 +23,7 @@ from sqlmodel import Field, Relationship, SQLModel, col
 from opportune.accounts import User
 from opportune.crud import Access, Crud, filter_by
 from opportune.db import BigId, Model, utc_now
-from opportune.db.model import NAMING_CONVENTION
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.text import Line, Text
 
 

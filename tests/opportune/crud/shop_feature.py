@@ -9,7 +9,7 @@ from sqlmodel import Field, Relationship, SQLModel, col
 from opportune.admin import AdminView, Inline
 from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
 from opportune.db import Model
-from opportune.db.model import NAMING_CONVENTION
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
 from opportune.text import Line
 

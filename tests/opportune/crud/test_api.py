@@ -18,7 +18,7 @@ from opportune.crud import Access, Crud, CrudApi
 from opportune.crud.direct import is_one_statement
 from opportune.db import MAX_ID, Database, after_create
 from opportune.db import database as database_module
-from opportune.db.hooks import add_after_create, temporary_hooks
+from opportune.db.hooks.registry import add_after_create, temporary_hooks
 from opportune.errors import FieldErrors
 from opportune.feature import Feature
 from opportune.testing import grant, make_token, make_user, signed_in_client

@@ -12,7 +12,7 @@ from sqlmodel import Field, col
 from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
 from opportune.db import Model
-from opportune.db.model import NAMING_CONVENTION
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature, Link
 from opportune.testing import Make, grant, make_user, signed_in_client
 from tests.opportune.site_with import site_with

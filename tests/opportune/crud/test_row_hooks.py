@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
 from opportune.db import after_change, after_create, after_delete, before_change, changes
-from opportune.db.hooks import temporary_hooks
+from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.crud.library import Topic, Writer, Writers
 

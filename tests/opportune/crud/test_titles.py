@@ -13,7 +13,7 @@ from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudPages
 from opportune.crud.columns import list_columns
 from opportune.db import Model
-from opportune.db.model import NAMING_CONVENTION
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
 from opportune.fields import Image, Url, image_field
 from opportune.testing import Make

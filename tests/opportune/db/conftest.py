@@ -7,8 +7,8 @@ import pytest
 
 from opportune.config.settings import Settings
 from opportune.db.migrations import connection as connections
-from tests.opportune.db.kept_engines import KeptEngines
-from tests.opportune.db.sample_features import Beginnings, SampleFeatures
+from tests.opportune.db.migrations.kept_engines import KeptEngines
+from tests.opportune.db.migrations.sample_features import Beginnings, SampleFeatures
 
 Begin = Callable[..., SampleFeatures]
 

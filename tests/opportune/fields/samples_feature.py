@@ -9,7 +9,7 @@ from sqlalchemy import MetaData
 from sqlmodel import Field
 
 from opportune.admin import AdminView
-from opportune.db.model import NAMING_CONVENTION, Model
+from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.feature import Feature
 from opportune.fields import (
     Country,

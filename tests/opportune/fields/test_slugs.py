@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import Field, col
 
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.fields import Slug, find_moved, slug_field, slugify
 from tests.opportune.fields.samples_feature import Follower, Sample

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.jobs import lease_keeper, store
 from opportune.jobs.lease_keeper import LoopWatch
 from opportune.jobs.models import Job, JobState

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, job
 from opportune.jobs import worker as worker_module

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import NotFound
 from opportune.jobs import defer, management
 from opportune.jobs.models import Job, JobState

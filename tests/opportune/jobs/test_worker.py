@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.jobs import RetryLater, worker
 from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from opportune.accounts.emails.outage import report_mail_outage
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.worker import retry_delay
 from opportune.mail.delivery import MIN_OUTAGE_ATTEMPTS, send_email_job

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.last_runs import find_last_run, note_run
 from opportune.ops.backup import jobs

@@ -21,7 +21,7 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.development.processes import copying_to
-from tests.opportune.db.sample_features import SampleFeatures
+from tests.opportune.db.migrations.sample_features import SampleFeatures
 from tests.opportune.ops.two_databases import (
     ADD_SESSION,
     ADD_USER,

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Column, MetaData, String
 from sqlmodel import Field
 
-from opportune.db.model import NAMING_CONVENTION, Model
+from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb import copy, examine
@@ -14,7 +14,7 @@ from opportune.ops.copydb.connections import destination
 from opportune.ops.fixtures.load import FixtureObject, load
 from opportune.ops.fixtures.names import tables_by_name
 from opportune.testing.plugin import settings_for
-from tests.opportune.db.sample_features import SampleFeatures
+from tests.opportune.db.migrations.sample_features import SampleFeatures
 from tests.opportune.ops.two_databases import Databases, databases
 
 __all__ = ["databases"]  # a fixture

@@ -37,12 +37,12 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.model import NAMING_CONVENTION
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb import TableReport, copy
 from opportune.testing.plugin import settings_for
-from tests.opportune.db.sample_features import ID, SampleFeatures
+from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
 from tests.opportune.ops.two_databases import Databases, databases, execute, has_tables
 
 __all__ = ["databases"]  # a fixture

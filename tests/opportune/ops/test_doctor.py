@@ -22,7 +22,7 @@ from opportune.ops.doctor.schema import compare
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
-from tests.opportune.db.faulty_proxy import FaultyProxy
+from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
 NOBODY = 65534
 

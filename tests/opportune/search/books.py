@@ -7,7 +7,7 @@ from sqlmodel import Field, SQLModel
 
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import bring_in_line
-from opportune.db.model import NAMING_CONVENTION, BigId
+from opportune.db.models.model import NAMING_CONVENTION, BigId
 from tests.opportune import tables
 
 

@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.hooks import temporary_hooks
+from opportune.db.hooks.registry import temporary_hooks
 from opportune.db.migrations.post_migrate import due
 from opportune.llm import LanguageModel, LLMError
 from opportune.llm.embedding_jobs import connect_embeddings, embed_all, embed_rows

@@ -14,7 +14,7 @@ from sqlmodel import col
 from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
-from opportune.db.hooks import temporary_hooks
+from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature
 from opportune.pagination import Page
 from opportune.search import DocumentHit, DocumentIndex, DocumentSearch, SearchQuery

@@ -11,7 +11,7 @@ from sqlmodel import Field, Relationship, col
 
 from opportune.accounts import User
 from opportune.db import Database, Model
-from opportune.db.model import NAMING_CONVENTION
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.testing import PASSWORD, Make, sign_in
 from opportune.text import Line, Text
 

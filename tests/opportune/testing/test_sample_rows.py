@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, MetaData, select
 
 from opportune.config.project import installed_features
 from opportune.db import Database, Model
-from opportune.db.model import NAMING_CONVENTION
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.testing import Make

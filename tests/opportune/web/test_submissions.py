@@ -16,7 +16,7 @@ from opportune.accounts.dependencies import get_current_user
 from opportune.accounts.models import Attempt
 from opportune.accounts.rate_limits.submissions import DatabaseSubmissions
 from opportune.config.settings import Settings
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.feature import Feature
 from opportune.testing.factories import make_user, sign_in
 from opportune.testing.quiet_app import quiet_app

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import CompileError, DBAPIError, SQLAlchemyError
 
 from opportune.cli.database.inspection.types import type_name
-from opportune.db.native_type import NativeType
+from opportune.db.models.native_type import NativeType
 
 
 def only_on_postgresql(metadata: MetaData) -> list[str]:

@@ -16,8 +16,8 @@ from opportune.cli.database.inspection.names import class_words
 from opportune.cli.database.inspection.portability import only_on_postgresql
 from opportune.cli.database.inspection.type_writer import TypeWriter
 from opportune.cli.database.inspection.types import adapt_columns
-from opportune.db.model import NAMING_CONVENTION
-from opportune.db.mutual_keys import break_cycles
+from opportune.db.models.model import NAMING_CONVENTION
+from opportune.db.models.mutual_keys import break_cycles
 
 CONVENTION = {kind: pattern for kind, pattern in NAMING_CONVENTION.items() if kind != "ck"}
 """Checks may have no name."""

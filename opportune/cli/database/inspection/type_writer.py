@@ -7,7 +7,7 @@ from sqlalchemy import ARRAY, Column, Enum
 from sqlalchemy.dialects.postgresql import JSONB
 
 from opportune.cli.database.inspection.types import variant
-from opportune.db.native_type import NativeType
+from opportune.db.models.native_type import NativeType
 
 
 class TypeWriter(TablesGenerator):

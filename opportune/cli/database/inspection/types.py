@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NullType, TypeEngine
 
 from opportune.cli.database.inspection.defaults import portable_default
-from opportune.db.native_type import NativeType
+from opportune.db.models.native_type import NativeType
 
 SQLITE_TYPES = {NVARCHAR: String, NCHAR: String, CLOB: Text, DOUBLE: Double}
 """Types that SQLite takes and PostgreSQL does not have, with what both have."""

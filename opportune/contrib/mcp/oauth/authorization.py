@@ -19,7 +19,7 @@ from opportune.contrib.mcp.oauth.addresses import is_our_resource
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, with_answer
 from opportune.contrib.mcp.oauth.scopes import asked_scopes
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 
 CODE_LIFETIME = timedelta(minutes=2)
 CLIENT_ID = re.compile(r"[0-9a-f-]{36}")

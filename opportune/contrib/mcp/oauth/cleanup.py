@@ -6,9 +6,9 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlmodel import col
 
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
-from opportune.db.batches import delete_in_batches
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
+from opportune.db.queries.batches import delete_in_batches
 from opportune.jobs import JobContext, job
 
 KEPT_UNUSED = timedelta(days=1)

@@ -4,7 +4,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import ApiToken
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
-from opportune.db.hooks import before_delete
+from opportune.db.hooks.registry import before_delete
 
 
 @before_delete(McpClient)

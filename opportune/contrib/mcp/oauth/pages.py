@@ -23,7 +23,7 @@ from opportune.contrib.mcp.oauth.authorization import (
 )
 from opportune.contrib.mcp.oauth.redirects import host_of, opens_an_editor
 from opportune.contrib.mcp.oauth.scopes import scope_words
-from opportune.db.model import RowId
+from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.text import Line
 from opportune.web.forms.forms import Form, read_form

@@ -10,7 +10,7 @@ from sqlmodel import col
 from opportune.accounts.models import ApiToken, User
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import host_of
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import NotFound
 from opportune.feature import Panel
 

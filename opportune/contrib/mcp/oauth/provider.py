@@ -26,7 +26,7 @@ from opportune.contrib.mcp.oauth.authorization import find_client
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.registration import SECRET_PURPOSE, register
 from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 
 CODE_IS_OVER = TokenError("invalid_grant", "authorization code does not exist")
 TOKEN_IS_OVER = TokenError("invalid_grant", "refresh token does not exist")

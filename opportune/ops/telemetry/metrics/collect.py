@@ -14,7 +14,7 @@ from starlette.datastructures import State
 from opportune import __version__
 from opportune.db.database import Database
 from opportune.db.drivers.pool import Pool
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.ops.telemetry.metrics.families import Family, Sample, gauge

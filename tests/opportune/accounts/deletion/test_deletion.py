@@ -17,9 +17,9 @@ from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, Group, Membership, RecoveryCode, User
 from opportune.config.project import installed_features
-from opportune.db import batches
 from opportune.db.database import Database
-from opportune.db.model import Model
+from opportune.db.models.model import Model
+from opportune.db.queries import batches
 from opportune.feature import Person, PersonalData
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs

@@ -13,7 +13,7 @@ from opportune.accounts.email_confirmation.service import CODES_PER_USER, LIFETI
 from opportune.accounts.models import Session, User
 from opportune.accounts.sign_in_methods import totp
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.email_sign_in.asked_emails import newest_code, other_code
 from tests.opportune.accounts.sent_emails import EMAIL, settings

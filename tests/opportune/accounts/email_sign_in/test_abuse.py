@@ -15,7 +15,7 @@ from opportune.accounts.management import set_password
 from opportune.accounts.models import Session, User
 from opportune.accounts.sign_in.service import PASSWORDS_PER_ADDRESS
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.email_sign_in.asked_emails import (
     API,

@@ -15,7 +15,7 @@ from opportune.accounts.cleanup import delete_expired
 from opportune.accounts.events.service import event_words, record_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, ME, NEW, enter, settings, told
 

@@ -21,7 +21,7 @@ from opportune.accounts.impersonation.service import (
 from opportune.accounts.models import AccountEvent, Session, User
 from opportune.admin.models import AuditEntry
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.access import addresses, example
 from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ME, settings, told

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, Passkey, Session, User
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
 

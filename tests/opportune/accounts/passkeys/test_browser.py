@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from opportune.accounts.models import Session, User
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 

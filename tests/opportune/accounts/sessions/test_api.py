@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Session
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.recorded_emails import ada, other, recorded, settings, user
 

@@ -15,7 +15,7 @@ from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.application import create_app
 from opportune.config.settings import Settings, load_settings
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client

@@ -14,7 +14,7 @@ from opportune.accounts.models import LinkedAccount, Session, User
 from opportune.accounts.users.manager import UserDatabase
 from opportune.config.settings import load_settings
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 
 # One is enough where the query is the same that other tests ask of both.

@@ -18,7 +18,7 @@ from opportune.accounts.models import ApiToken, User
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs

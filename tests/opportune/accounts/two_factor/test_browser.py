@@ -6,7 +6,7 @@ from playwright.async_api import Page
 from sqlalchemy import update
 
 from opportune.accounts.models import Session
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import Session, User
 from opportune.accounts.passwords import hashing
-from opportune.db import batches
+from opportune.db.queries import batches
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
 # What differs between the databases is marked `on_both`.

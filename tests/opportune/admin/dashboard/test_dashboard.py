@@ -16,7 +16,7 @@ from opportune.admin.dashboard import ttl_cache
 from opportune.admin.dashboard.charts import CHART_DAYS, chart_of
 from opportune.admin.dashboard.health import Health
 from opportune.admin.models import AuditEntry
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.feature import Metric
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import make_user, signed_in_client

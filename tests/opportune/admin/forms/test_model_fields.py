@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.model_fields import AdminConverter
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 
 pytestmark = pytest.mark.anyio
 

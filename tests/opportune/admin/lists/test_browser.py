@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import Session, User
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser
 from tests.opportune.admin.gadget_feature import Colour, Gadget
 

@@ -15,7 +15,7 @@ from sqlmodel import col
 from opportune.accounts.models import ApiToken, User
 from opportune.admin.import_export.export import _cell, unescape_formula
 from opportune.admin.models import AuditEntry
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.config.settings import Settings
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.last_runs import note_run

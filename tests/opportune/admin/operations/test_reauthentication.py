@@ -10,7 +10,7 @@ from opportune.accounts.models import Grant, Group, Membership, Session, User
 from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS_PER_USER
 from opportune.config.settings import Settings
 from opportune.config.signing import seal
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.admin.operations.pages import CONFIRM, DONE, PAGE, READ, entries, on_sqlite
 

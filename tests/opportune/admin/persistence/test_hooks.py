@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.db import after_create, before_create
-from opportune.db.hooks import temporary_hooks
+from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 

@@ -16,7 +16,7 @@ from opportune.admin.options import option_faults
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
 from opportune.db import Model, ModelBase
-from opportune.db.model import NAMING_CONVENTION
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
 from opportune.testing import Make, make_user, sign_in
 from tests.opportune.site_with import site_with

@@ -12,7 +12,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import Oppman, Outcome
-from tests.opportune.db.bad_urls import MALFORMED, SECRET, UNREACHABLE
+from tests.opportune.db.url.bad_urls import MALFORMED, SECRET, UNREACHABLE
 
 
 @contextmanager

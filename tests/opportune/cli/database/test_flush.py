@@ -7,7 +7,7 @@ from opportune.cli import call_command
 from opportune.cli.database import flush
 from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import CommandError
 from opportune.testing import Make
 

@@ -18,7 +18,7 @@ from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.db.sample_features import SampleFeatures
+from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 DESCRIBE = """
     SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns

@@ -19,7 +19,7 @@ from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.migrations.autogenerate import NewMigration
 from opportune.db.migrations.connection import migration_url
-from opportune.db.model import Model
+from opportune.db.models.model import Model
 from opportune.feature import Feature
 from opportune.llm.checks import check_llm, check_model
 from opportune.llm.providers import libraries, local

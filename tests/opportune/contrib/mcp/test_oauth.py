@@ -25,7 +25,7 @@ from opportune.contrib.mcp.oauth import cleanup, routes
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, parse_redirect
 from opportune.db import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing import PASSWORD, make_token, make_user, signed_in_client
 from tests.opportune.contrib.mcp.library import LIBRARY, SITE, mcp_client, site_of, text_of
 

@@ -9,7 +9,7 @@ from sqlmodel import Field
 from opportune.contrib.teams import CurrentTeam, OptionalTeam, Team, TeamAdmin, TeamOwned
 from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.db import BigId
-from opportune.db.model import NAMING_CONVENTION
+from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
 from opportune.text import Line
 

@@ -9,8 +9,8 @@ from httpx import AsyncClient, Response
 
 from opportune.contrib.teams import api, pages, service
 from opportune.contrib.teams.models import Team
-from opportune.db import batches
 from opportune.db.database import Database
+from opportune.db.queries import batches
 from opportune.testing.factories import PASSWORD
 from tests.opportune.contrib.teams.conftest import Crew
 from tests.opportune.contrib.teams.members import roles_in

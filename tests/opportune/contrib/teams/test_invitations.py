@@ -14,7 +14,7 @@ from opportune.contrib.teams.cleanup import delete_expired
 from opportune.contrib.teams.models import TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.service import read_teams
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ACCOUNTS, newest_link, sent_emails
 from tests.opportune.contrib.teams.conftest import Crew

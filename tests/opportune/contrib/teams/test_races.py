@@ -16,7 +16,7 @@ from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, Tea
 from opportune.contrib.teams.schemas import InvitationCreate, TeamCreate
 from opportune.contrib.teams.testing import make_team
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.testing.factories import make_user
 from tests.opportune.contrib.teams.members import member_id, roles_in

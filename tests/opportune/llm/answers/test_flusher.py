@@ -15,7 +15,7 @@ from sqlmodel import col
 from opportune import llm
 from opportune.accounts import User
 from opportune.db import Database, after_change
-from opportune.db.hooks import temporary_hooks
+from opportune.db.hooks.registry import temporary_hooks
 from opportune.llm import FakeProvider, LanguageModel
 from opportune.llm.answers import flusher, follower, store
 from opportune.llm.answers.flusher import AnswerFlusher, UnsavedAnswer

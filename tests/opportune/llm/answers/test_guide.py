@@ -14,7 +14,7 @@ from httpx import AsyncClient
 from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db import RowId
-from opportune.db.hooks import temporary_hooks
+from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature
 from opportune.features import answers
 from opportune.llm import FakeProvider

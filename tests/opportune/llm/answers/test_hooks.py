@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db import Database
-from opportune.db.hooks import temporary_hooks
+from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Person
 from opportune.jobs import JobContext, defer, job
 from opportune.llm import Answer, FakeProvider, LanguageModel, after_answer

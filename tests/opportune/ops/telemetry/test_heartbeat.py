@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from opportune.config.settings import Settings, load_settings
 from opportune.db.database import Database
-from opportune.db.model import utc_now
+from opportune.db.models.model import utc_now
 from opportune.errors import SettingsError
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState, LastRun

@@ -1,0 +1,59 @@
+"""Search for rows by words."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Boolean, ColumnElement, Enum, String, cast, false, literal, or_
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from opportune.db.models.columns import type_of
+from opportune.db.queries.paths import Path, Visible, all_rows
+
+MAX_SEARCH_WORDS = 10
+QUERY_WORD = re.compile(r'"([^"]+)"|(\S+)')
+LIKE_ESCAPES = str.maketrans({sign: f"/{sign}" for sign in "/%_"})
+
+
+class _Matches(FunctionElement[bool]):
+    """Case-insensitive LIKE of a text and a pattern."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_Matches)
+def _ilike(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
+    text, pattern = element.clauses
+    return compiler.process(text.ilike(pattern, escape="/"), **options)
+
+
+@compiles(_Matches, "sqlite")
+def _like(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
+    # SQLite's LIKE ignores case. Its ILIKE would be lower() on both sides, which takes three times as long.
+    text, pattern = element.clauses
+    return compiler.process(text.like(pattern, escape="/"), **options)
+
+
+def patterns_of(text: str) -> list[ColumnElement[str]]:
+    """Return a LIKE pattern for each word of a search text. Words between quotes are one pattern."""
+    # No stored text contains NUL, and PostgreSQL refuses it in a query.
+    words = [quoted or word for quoted, word in QUERY_WORD.findall(text.replace("\0", " "))]
+    return [literal(f"%{word.translate(LIKE_ESCAPES)}%", String()) for word in words[:MAX_SEARCH_WORDS]]
+
+
+def matching_words(searched: Sequence[Path], text: str, visible: Visible = all_rows) -> Iterator[ColumnElement[bool]]:
+    """Return a condition for each word: one of the columns contains it."""
+    for pattern in patterns_of(text):
+        yield or_(false(), *(path.holds(matches(path.attribute, pattern), visible) for path in searched))
+
+
+def matches(column: Any, pattern: ColumnElement[str]) -> ColumnElement[bool]:
+    return _Matches(column if _is_plain(column) else cast(column, String), pattern)
+
+
+def _is_plain(column: Any) -> bool:
+    kind = type_of(column)
+    return isinstance(kind, String) and not isinstance(kind, Enum)

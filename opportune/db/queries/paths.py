@@ -1,0 +1,168 @@
+"""Paths from a model to a column or a relationship: `price`, `author`, `author.country.name`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, inspect, select, true
+from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, aliased, selectinload
+from sqlalchemy.sql.elements import True_
+
+from opportune.db.models.columns import natural_key_of
+
+Visible = Callable[[type[Any]], ColumnElement[bool]]
+"""Return the condition on the rows of a model that the user may see."""
+
+
+def all_rows(_model: type[Any]) -> ColumnElement[bool]:
+    return true()
+
+
+@dataclass(frozen=True)
+class Path:
+    """A column or relationship and the relationships that lead to it: `author.country.name` has two."""
+
+    relations: Sequence[RelationshipProperty[Any]]
+    end: Mapper[Any]
+    """The model that has the column or relationship."""
+    name: str
+
+    @property
+    def leads_to_many(self) -> bool:
+        """Whether a row can have several values."""
+        return any(relation.uselist for relation in self.relations)
+
+    @property
+    def attribute(self) -> Any:
+        return getattr(self.end.class_, self.name)
+
+    def to_title(self) -> "Path":
+        """Return the path to the natural key of the related row, or to its primary key. A column keeps its path."""
+        if self.name not in self.end.relationships:
+            return self
+        relation = self.end.relationships[self.name]
+        name = natural_key_of(relation.mapper.class_) or str(relation.mapper.primary_key[0].key)
+        return Path([*self.relations, relation], relation.mapper, name)
+
+    def holds(self, condition: ColumnElement[bool], visible: Visible = all_rows) -> ColumnElement[bool]:
+        """Return the condition that a visible row at the end of the path fulfils a condition.
+
+        It uses no join, which would return a row several times.
+        """
+        for relation in reversed(self.relations):
+            rows = select(relation.mapper.primary_key[0]).select_from(relation.mapper)
+            condition = _points_at(relation, rows.where(condition, visible(relation.mapper.class_)).correlate(None))
+        return condition
+
+    def value(self, visible: Visible = all_rows) -> ColumnElement[Any]:
+        """Return the value of a column at the end of a path to one row. It is NULL if that row is not visible."""
+        if not self.relations:
+            column: ColumnElement[Any] = self.attribute
+            return column
+        first, *more = self.relations
+        there: Any = aliased(first.mapper.class_)
+        rows = select(there).where(_is_related(first, there), _is_visible(visible, first, there))
+        for relation in more:
+            here, there = there, aliased(relation.mapper.class_)
+            rows = rows.join(getattr(here, relation.key).of_type(there)).where(_is_visible(visible, relation, there))
+        rows = rows.with_only_columns(getattr(there, self.name), maintain_column_froms=True)
+        return rows.correlate(first.parent.class_).scalar_subquery()
+
+
+def parse_path(mapper: Mapper[Any], path: str) -> Path:
+    """Find the column or relationship that a path names.
+
+    Raises:
+        LookupError: A part of the path does not exist. The arguments are the model that lacks it, and its name.
+    """
+    *steps, name = path.split(".")
+    relations = []
+    for step in steps:
+        if step not in mapper.relationships:
+            raise LookupError(mapper, step)
+        relations.append(mapper.relationships[step])
+        mapper = relations[-1].mapper
+    if name not in mapper.columns and name not in mapper.relationships:
+        raise LookupError(mapper, name)
+    return Path(relations, mapper, name)
+
+
+def is_among(visible: Visible, key: Any, model: type[Any]) -> ColumnElement[bool]:
+    """Return the condition that a key belongs to a visible row of a model."""
+    condition = visible(model)
+    if isinstance(condition, True_):
+        return condition
+    found: ColumnElement[bool] = key.in_(select(inspect(model).primary_key[0]).where(condition).correlate(None))
+    return found
+
+
+def column_of_relation(mapper: Mapper[Any], name: str) -> str:
+    """Return the foreign key column of a relationship to one row (`author_id` of `author`), else the name itself."""
+    if "." in name or name not in mapper.relationships:
+        return name
+    relation = mapper.relationships[name]
+    if relation.direction is not RelationshipDirection.MANYTOONE or len(relation.local_columns) > 1:
+        return name
+    (column,) = relation.local_columns
+    return mapper.get_property_by_column(column).key
+
+
+def relation_of_column(mapper: Mapper[Any], name: str) -> str:
+    """Return the relationship of a foreign key column, or an empty text."""
+    names: Iterator[str] = (each.key for each in mapper.relationships if column_of_relation(mapper, each.key) == name)
+    return next(names, "")
+
+
+def loading(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
+    """Return the options that load the relationships of these paths, with one query for each relationship."""
+    options = []
+    for name in names:
+        try:
+            path = parse_path(mapper, name)
+        except LookupError:
+            continue  # a property of the class
+        steps = [*path.relations, *([path.end.relationships[path.name]] if path.name in path.end.relationships else [])]
+        option: Any = None
+        for step in steps:
+            option = (option.selectinload if option else selectinload)(step.class_attribute)
+        options += [option] if option else []
+    return options
+
+
+def values_at(row: Any, path: str) -> list[Any]:
+    """Return the values at the end of a path whose relationships are loaded, without None."""
+    found = [row]
+    for step in path.split("."):
+        values = [getattr(each, step) for each in found]
+        flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
+        found = [each for each in flat if each is not None]
+    return found
+
+
+def is_linked(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[bool]:
+    """Return the condition that a row is linked with one of these rows. It reads the link table once for all rows."""
+    ((key, mine),) = relation.synchronize_pairs
+    ((_, other),) = relation.secondary_synchronize_pairs or ()
+    condition: ColumnElement[bool] = key.in_(select(mine).where(other.in_(keys)))
+    return condition
+
+
+def _is_visible(visible: Visible, relation: RelationshipProperty[Any], there: Any) -> ColumnElement[bool]:
+    key = relation.mapper.get_property_by_column(relation.mapper.primary_key[0]).key
+    return is_among(visible, getattr(there, key), relation.mapper.class_)
+
+
+def _is_related(relation: RelationshipProperty[Any], there: Any) -> ColumnElement[bool]:
+    """Return the condition that an aliased row is the one that a relationship leads to."""
+    pairs = relation.local_remote_pairs or ()
+    return and_(*(getattr(there, relation.mapper.get_property_by_column(far).key) == near for near, far in pairs))
+
+
+def _points_at(relation: RelationshipProperty[Any], keys: Any) -> ColumnElement[bool]:
+    if relation.direction is RelationshipDirection.MANYTOONE:
+        (column,) = relation.local_columns
+        return column.in_(keys)
+    if relation.direction is RelationshipDirection.MANYTOMANY and relation.secondary is not None:
+        return is_linked(relation, keys)
+    condition: ColumnElement[bool] = relation.class_attribute.any(relation.mapper.primary_key[0].in_(keys))
+    return condition

@@ -1,0 +1,153 @@
+"""Rows that are there when a column comes that may not be empty, or that is to be unique."""
+
+import re
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Column, Integer, String, UniqueConstraint, Uuid
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from opportune.db.migrations.questions import Answers
+from opportune.errors import OperatorError
+from tests.opportune.db.conftest import Begin
+from tests.opportune.db.migrations.sample_features import SampleFeatures
+
+NO_CODE = '{"code": None}'
+CODE = "{\"code\": f\"{row['id']}-{row['title']}\"}"
+
+
+@pytest.fixture
+def books(begin: Begin) -> SampleFeatures:
+    """Two books."""
+    return begin(declare, "INSERT INTO library_book (title) VALUES ('Emma'), ('Persuasion')")
+
+
+def declare(sample: SampleFeatures, *columns: Any, title: bool = True) -> None:
+    sample.table("library_book", Column("title", String(50), nullable=not title), *columns)
+
+
+def make(sample: SampleFeatures, **fills: str | None) -> Path:
+    sample.answers = Answers(fills=fills)
+    sample.formats = None in fills.values()  # then somebody writes in the file
+    (name,) = sample.make()
+    sample.answers.refuse_unused()
+    return sample.versions / name
+
+
+def write(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_one_value_for_all_rows_and_what_a_default_makes_anew_is_each_rows_own(books: SampleFeatures) -> None:
+    texts = (Column(name, String(9), nullable=False) for name in ("isbn", "mood"))
+    moment: Column[Any] = Column("read_at", UTCDateTime(), nullable=False)
+    key = Column("key", Uuid, nullable=False, default=uuid4, unique=True)
+    declare(books, Column("pages", Integer, nullable=False), *texts, moment, key)
+    path = make(books, pages="7", isbn="", mood="it's 50%", read_at="2026-11-20 10:00")
+    assert "import uuid\n" in path.read_text(encoding="utf-8")
+    books.migrate()
+    there = "SELECT pages, isbn, mood FROM library_book WHERE read_at = '2026-11-20 10:00:00+00:00'"
+    assert books.execute(there) == [(7, "", "it's 50%")] * 2
+    assert len({*books.execute("SELECT key FROM library_book")}) == 2
+    assert books.drafts() == []
+    assert books.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
+
+
+@pytest.mark.database("sqlite")
+def test_a_value_that_is_none_of_the_column_is_refused(books: SampleFeatures) -> None:
+    declare(books, Column("pages", Integer, nullable=False))
+    with pytest.raises(OperatorError, match=r"'many' is no value for library_book.pages \(INTEGER\)"):
+        make(books, **{"book.pages": "many"})
+
+
+@pytest.mark.database("sqlite")
+def test_nobody_who_answers_is_told_of_both_ways(books: SampleFeatures) -> None:
+    declare(books, Column("pages", Integer, nullable=False))
+    with pytest.raises(OperatorError) as raised:
+        books.drafts()
+    assert "add --fill library_book.pages=VALUE; without =VALUE" in str(raised.value)
+
+
+@pytest.mark.database("sqlite")
+def test_somebody_is_asked(books: SampleFeatures) -> None:
+    declare(books, Column("pages", Integer, nullable=False))
+    asked: list[str] = []
+
+    def seven(question: str) -> str:
+        asked.append(question)
+        return "7"
+
+    books.answers = Answers(prompt=seven)
+    books.make()
+    assert asked == ["library_book.pages may not be empty and has no default. What do rows that exist get?"]
+    books.migrate()
+    assert books.execute("SELECT pages FROM library_book") == [(7,), (7,)]
+
+
+def test_code_of_the_owner_gives_each_row_its_own(books: SampleFeatures) -> None:
+    declare(books, Column("code", String(60), nullable=False, unique=True))
+    path = make(books, code=None)
+    with pytest.raises(OperatorError, match=r"library\.0002_book_code failed and was undone: .*code.*") as refused:
+        books.migrate()
+    assert re.search(r"0002_book_code\.py, where it says FILL, what rows that exist get\.$", str(refused.value))
+    assert "_alembic_tmp_" not in str(refused.value)
+    assert books.execute("SELECT * FROM library_book ORDER BY id")[0] == (1, "Emma"), "nothing of it has happened"
+    write(path, NO_CODE, CODE)
+    books.migrate()
+    assert books.execute("SELECT code FROM library_book ORDER BY id") == [("1-Emma",), ("2-Persuasion",)]
+    assert books.drafts() == []
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        books.execute("INSERT INTO library_book (title, code) VALUES ('x', '1-Emma')")
+    books.migrate("library", "1")
+    books.execute("DELETE FROM library_book")
+    write(path, CODE, NO_CODE)
+    assert books.migrate(), "an empty table needs no code"
+
+
+@pytest.mark.database("sqlite")
+def test_a_unique_column_whose_default_is_one_for_all_gets_a_place_for_code(books: SampleFeatures) -> None:
+    declare(books, Column("code", String(9), nullable=False, default="x"), UniqueConstraint("code"))
+    path = make(books)
+    assert "# FILL" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.database("sqlite")
+def test_a_value_that_others_make_unique_may_be_one_for_all(books: SampleFeatures) -> None:
+    declare(books, Column("place", Integer, nullable=False), UniqueConstraint("title", "place"))
+    make(books, place="1")
+    books.migrate()
+    assert books.execute("SELECT place FROM library_book") == [(1,), (1,)]
+    assert books.drafts() == []
+
+
+@pytest.mark.database("sqlite")
+def test_a_unique_column_that_may_be_empty_needs_nothing(books: SampleFeatures) -> None:
+    declare(books, Column("code", String(9), unique=True))
+    assert "FILL" not in make(books).read_text(encoding="utf-8")
+    books.migrate()
+    assert books.drafts() == []
+
+
+@pytest.mark.database("sqlite")
+def test_a_column_that_may_be_empty_no_longer(begin: Begin) -> None:
+    """Filled by code, and after a way back by one value."""
+    books = begin(declare_emptiable, "INSERT INTO library_book (title) VALUES ('Emma'), (NULL)")
+    declare(books)
+    for fill, title in ((None, "1"), ("none", "none")):
+        path = make(books, title=fill)
+        if fill is None:
+            write(path, '{"title": None}', '{"title": "1"}')
+        books.migrate()
+        assert set(books.execute("SELECT title FROM library_book")) == {("Emma",), (title,)}
+        assert books.drafts() == []
+        books.migrate("library", "1")
+        books.execute("UPDATE library_book SET title = NULL WHERE title <> 'Emma'")
+        path.unlink()
+
+
+def declare_emptiable(sample: SampleFeatures) -> None:
+    declare(sample, title=False)

@@ -1,0 +1,82 @@
+"""Two last migrations of one feature, and the migration that joins them."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Integer, String
+
+from opportune.db.migrations.merging import merge_name, refuse_conflicts, write_merge
+from opportune.errors import OperatorError
+from tests.opportune.db.conftest import Begin
+from tests.opportune.db.migrations.sample_features import SampleFeatures
+
+TITLE = (
+    "with op.batch_alter_table('library_book') as batch_op:\n        batch_op.add_column(sa.Column('{}', sa.Integer()))"
+)
+
+
+def declare(sample: SampleFeatures) -> None:
+    sample.table("library_book", Column("title", String(50)))
+
+
+@pytest.fixture
+def books(begin: Begin) -> SampleFeatures:
+    """A feature with two branches: one adds pages, the other adds a price."""
+    return branched(begin(declare), "pages", "price")
+
+
+def branched(sample: SampleFeatures, mine: str, yours: str) -> SampleFeatures:
+    paths = []
+    for name, column in (("0002_mine.py", mine), ("0002_yours.py", yours)):
+        written = sample.make_by_hand("library", TITLE.format(column))
+        paths.append(written.rename(sample.versions / name))
+    for path in paths:
+        path.rename(sample.versions / "library" / path.name)
+    return sample
+
+
+def merge(sample: SampleFeatures) -> Path:
+    refuse_conflicts(sample.graph, "library")
+    return write_merge(sample.graph, "library")
+
+
+def test_two_last_migrations_point_to_the_merge(books: SampleFeatures) -> None:
+    with pytest.raises(
+        OperatorError, match=r"0002_mine and 0002_yours\. Merge them: .* makemigrations library --merge"
+    ):
+        books.migrate()
+
+
+def test_merge_follows_both_branches(books: SampleFeatures) -> None:
+    assert merge_name(books.graph, "library") == "0003_merge_mine_yours"
+    merge(books)
+    steps = ["library.0002_mine", "library.0002_yours", "library.0003_merge_mine_yours"]
+    assert books.migrate() == [f"upgrade {step}" for step in steps]
+    assert books.migrate("library", "1") == [f"downgrade {step}" for step in reversed(steps)]
+
+
+def test_database_of_one_branch_catches_up(books: SampleFeatures) -> None:
+    path = books.versions / "library" / "0002_yours.py"
+    text = path.read_text(encoding="utf-8")
+    path.unlink()
+    books.migrate()
+    path.write_text(text, encoding="utf-8")
+    merge(books)
+    assert books.migrate() == ["upgrade library.0002_yours", "upgrade library.0003_merge_mine_yours"]
+
+
+def test_next_migration_follows_the_merge(books: SampleFeatures) -> None:
+    merge(books)
+    books.migrate()
+    books.table(
+        "library_book", *(Column(name, Integer) for name in ("pages", "price", "year")), Column("title", String(50))
+    )
+    assert books.make() == ["library/0004_book_year.py"]
+    assert books.migrate() == ["upgrade library.0004_book_year"]
+
+
+@pytest.mark.database("sqlite")
+def test_branches_that_change_one_column_are_refused(begin: Begin) -> None:
+    sample = branched(begin(declare), "pages", "pages")
+    with pytest.raises(OperatorError, match=r"0002_mine and 0002_yours both change library_book\.pages"):
+        merge(sample)

@@ -1,0 +1,166 @@
+"""What has another name now keeps what it holds, on both kinds of database, there and back."""
+
+import pytest
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, UniqueConstraint, func
+
+from opportune.db.migrations.questions import Answers
+from opportune.errors import OperatorError
+from tests.opportune.db.conftest import Begin
+from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
+
+
+@pytest.fixture
+def books(begin: Begin) -> SampleFeatures:
+    """Books and what points at them, by all that a name can stand in."""
+    return begin(
+        declare,
+        "INSERT INTO library_book (name, code) VALUES ('Emma', 'e')",
+        "INSERT INTO shop_offer (id, book_id) VALUES (1, 1)",
+    )
+
+
+def declare(sample: SampleFeatures, table: str = "library_book", name: str = "name", length: int = 50) -> None:
+    sample.metadata.clear()
+    book = sample.table(
+        table,
+        Column(name, String(length), nullable=False, index=True),
+        Column("code", String(9), nullable=False, unique=True),
+        UniqueConstraint("code", name),
+    )
+    Index("ix_library_book_lower", func.lower(book.c[name]))
+    sample.table(
+        "shop_offer",
+        Column("book_id", ID, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False),
+    )
+
+
+def make(sample: SampleFeatures, **renames: str) -> list[str]:
+    sample.answers = Answers(renames)
+    return sample.make()
+
+
+def test_a_renamed_column_keeps_its_values_and_all_that_stands_on_it(books: SampleFeatures) -> None:
+    declare(books, name="title")
+    assert make(books, name="title") == ["library/0002_rename_book_name.py"]
+    assert books.execute("SELECT name FROM library_book") == [("Emma",)], "not before it is migrated"
+    assert books.migrate() == ["upgrade library.0002_rename_book_name"]
+    assert books.execute("SELECT title FROM library_book") == [("Emma",)]
+    assert books.drafts() == []
+    assert books.migrate("library", "1") == ["downgrade library.0002_rename_book_name"]
+    assert books.execute("SELECT name FROM library_book") == [("Emma",)]
+
+
+def test_a_renamed_table_keeps_its_rows_and_those_that_point_at_it(books: SampleFeatures) -> None:
+    declare(books, table="library_volume")
+    assert make(books, library_book="library_volume") == ["library/0002_rename_book.py"]
+    books.migrate()
+    assert books.execute("SELECT name FROM library_volume") == [("Emma",)]
+    assert books.execute("SELECT book_id FROM shop_offer") == [(1,)]
+    assert books.drafts() == []
+    books.execute("INSERT INTO library_volume (name, code) VALUES ('Persuasion', 'p')")
+    books.migrate("library", "1")
+    assert books.execute("SELECT name FROM library_book ORDER BY id") == [("Emma",), ("Persuasion",)]
+    books.migrate("library", "zero")
+    assert books.migrate()[1:] == ["upgrade shop.0001_initial", "upgrade library.0002_rename_book"], "it points there"
+    assert books.drafts() == []
+
+
+def test_table_and_column_may_be_renamed_and_become_longer_at_once(books: SampleFeatures) -> None:
+    declare(books, table="library_volume", name="title", length=80)
+    make(books, book="volume", **{"volume.name": "title"})
+    books.migrate()
+    assert books.execute("SELECT title FROM library_volume") == [("Emma",)]
+    assert books.drafts() == []
+    books.migrate("library", "1")
+    assert books.execute("SELECT name FROM library_book") == [("Emma",)]
+
+
+@pytest.mark.database("sqlite")
+def test_nothing_is_guessed_and_somebody_is_asked_once_where_it_may_be_a_rename(books: SampleFeatures) -> None:
+    declare(books, name="title")
+    books.answers = Answers(may_drop=False)
+    with pytest.raises(OperatorError) as raised:
+        books.drafts()
+    assert str(raised.value) == (
+        "No model has library_book.name any more, and what is in it would be lost. If it has a new name, add "
+        "--rename library_book.name=title; if you mean to drop it, add --allow-drop."
+    )
+    asked: list[str] = []
+
+    def no(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    books.answers = Answers(fills={"title": "x"}, confirm=no)
+    (draft,) = books.drafts()
+    assert asked == ["Was book.name renamed to book.title (a VARCHAR(50))?"]
+    assert "- Drop column name of library_book" in map(str, draft.changes)
+    books.answers = Answers(confirm=lambda question: question == asked[0])
+    (draft,) = books.drafts()
+    assert "- Drop column name of library_book" not in map(str, draft.changes)
+    assert str(draft.changes[0]) == "~ Rename column name of library_book to title"
+
+
+def test_rename_is_not_offered_from_text_to_foreign_key(books: SampleFeatures) -> None:
+    books.metadata.clear()
+    books.table(
+        "library_book",
+        Column("code", String(9), nullable=False, unique=True),
+        Column("sequel_id", ID, ForeignKey("library_book.id")),
+    )
+    books.answers = Answers(may_drop=False)
+    with pytest.raises(OperatorError) as raised:
+        books.drafts()
+    assert str(raised.value) == (
+        "No model has library_book.name any more, and what is in it would be lost. If you mean to drop it, add "
+        "--allow-drop."
+    )
+
+
+@pytest.mark.database("sqlite")
+def test_somebody_is_asked_about_a_table_of_the_same_columns(books: SampleFeatures) -> None:
+    declare(books, table="library_volume")
+    asked: list[str] = []
+
+    def no(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    books.answers = Answers(confirm=no)
+    books.drafts()
+    assert asked == ["Was the table library_book renamed to library_volume?"]
+
+
+@pytest.mark.database("sqlite")
+def test_a_column_of_another_type_is_not_asked_about(books: SampleFeatures) -> None:
+    books.table("library_book", Column("pages", Integer), Column("code", String(9), nullable=False, unique=True))
+    books.answers = Answers(confirm=pytest.fail)
+    assert books.drafts()
+
+
+@pytest.mark.database("sqlite")
+def test_a_name_that_two_tables_have_lost_wants_its_table(books: SampleFeatures) -> None:
+    for table in ("library_page", "library_shelf"):
+        books.table(table, Column("name", String(9)))
+    books.make()
+    books.migrate()
+    for table in ("library_page", "library_shelf"):
+        books.table(table, Column("label", String(9)))
+    with pytest.raises(OperatorError) as raised:
+        make(books, name="label")
+    assert str(raised.value) == (
+        "--rename name=label may be about library_page.name and library_shelf.name: write the table as well."
+    )
+    make(books, **{"library_page.name": "label", "shelf.name": "label"})
+    books.migrate()
+    assert books.drafts() == []
+
+
+@pytest.mark.database("sqlite")
+def test_an_answer_about_nothing_is_told(books: SampleFeatures) -> None:
+    declare(books, name="title")
+    answers = Answers({"nmae": "title"})
+    books.answers = answers
+    books.drafts()
+    with pytest.raises(OperatorError, match=r"--rename nmae=title is about nothing"):
+        answers.refuse_unused()

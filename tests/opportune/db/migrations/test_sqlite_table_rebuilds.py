@@ -1,0 +1,92 @@
+"""What SQLite can only alter by copying it stays what it was to others."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, ForeignKey, Integer, String
+
+from opportune.errors import OperatorError
+from opportune.testing.plugin import settings_for
+from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+def library(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
+    """Books, and pages and readers that point at them; each with one row."""
+    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
+    sample.table("library_book", Column("title", String(50), nullable=False))
+    sample.table("library_page", sample.pointing_at("library_book", "book_id"))
+    sample.table("shop_offer", Column("book_id", ID, ForeignKey("library_book.id", ondelete="CASCADE"), nullable=False))
+    sample.make()
+    sample.migrate()
+    sample.execute("INSERT INTO library_book (id, title) VALUES (1, 'Emma')")
+    sample.execute("INSERT INTO library_page (id, book_id) VALUES (1, 1)")
+    sample.execute("INSERT INTO shop_offer (id, book_id) VALUES (1, 1)")
+    return sample
+
+
+def alter(library: SampleFeatures) -> None:
+    title = Column("title", String(80), nullable=True)
+    library.table("library_book", title, Column("pages", Integer, nullable=False, default=7))
+    library.make()
+    library.migrate()
+
+
+def test_rows_that_point_at_an_altered_table_stay(library: SampleFeatures) -> None:
+    alter(library)
+    assert library.execute("SELECT book_id FROM library_page UNION ALL SELECT book_id FROM shop_offer") == [(1,), (1,)]
+    assert library.drafts() == []
+    assert library.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
+    assert library.execute("SELECT count(*) FROM shop_offer") == [(1,)]
+
+
+def test_foreign_keys_to_an_altered_table_still_hold(library: SampleFeatures) -> None:
+    alter(library)
+    library.make_by_hand("library", "op.execute('UPDATE library_page SET book_id = 99')")
+    with pytest.raises(OperatorError, match=r"library.0003_by_hand .*undone"):
+        library.migrate()
+    assert library.execute("SELECT book_id FROM library_page") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW titles AS SELECT title FROM library_book",
+        "CREATE VIEW broken AS SELECT missing FROM library_page",
+        "CREATE TRIGGER own AFTER INSERT ON library_book BEGIN UPDATE library_book SET title = 'x'; END",
+        "CREATE TRIGGER other AFTER INSERT ON library_page BEGIN UPDATE library_book SET title = 'x'; END",
+    ],
+)
+def test_rebuilt_table_keeps_views_and_triggers(library: SampleFeatures, statement: str) -> None:
+    library.execute(statement)
+    alter(library)
+    assert library.execute("SELECT sql FROM sqlite_master WHERE type IN ('view', 'trigger')") == [(statement,)]
+
+
+def test_rebuilt_table_keeps_triggers_of_views(library: SampleFeatures) -> None:
+    library.execute("CREATE VIEW titles AS SELECT title FROM library_book")
+    library.execute(
+        "CREATE TRIGGER add_title INSTEAD OF INSERT ON titles "
+        "BEGIN INSERT INTO library_book (title, pages) VALUES (new.title, 1); END"
+    )
+    alter(library)
+    library.execute("INSERT INTO titles VALUES ('Persuasion')")
+    assert library.execute("SELECT title FROM titles") == [("Emma",), ("Persuasion",)]
+
+
+def test_a_copy_that_fails_halfway_leaves_nothing(library: SampleFeatures) -> None:
+    library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
+    library.make_by_hand(
+        "library",
+        "with op.batch_alter_table('library_book') as batch_op:\n"
+        "        batch_op.add_column(sa.Column('pages', sa.Integer()))\n"
+        "        batch_op.create_unique_constraint('uq_library_book_title', ['title'])",
+    )
+    tables = library.tables()
+    with pytest.raises(OperatorError, match=r"library.0002_by_hand failed and was undone: "):
+        library.migrate()
+    assert library.tables() == tables
+    assert library.execute("SELECT * FROM library_book ORDER BY id") == [(1, "Emma"), (2, "Emma")]
+    assert library.pending() == ["library.0002_by_hand"]

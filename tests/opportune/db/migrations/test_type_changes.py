@@ -1,0 +1,216 @@
+"""Columns that change their type: every value is converted faithfully, or the migration stops and names the rows."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, Numeric, String, Uuid, select
+from sqlalchemy.types import TypeEngine
+
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.questions import Answers
+from opportune.db.migrations.recording import planned_changes
+from opportune.db.migrations.runner import Step
+from opportune.db.migrations.sql_script import migration_sql
+from opportune.db.migrations.value_conversion import convert
+from opportune.errors import OperatorError
+from tests.opportune.db.conftest import Begin
+from tests.opportune.db.migrations.sample_features import SampleFeatures
+
+DAY = date(2026, 12, 2)
+MIDNIGHT = datetime(2026, 12, 2, tzinfo=UTC)
+MOMENT = datetime(2026, 12, 2, 16, 30, 0, 500000, tzinfo=UTC)
+KEY = UUID("12345678-1234-5678-1234-567812345678")
+TYPES: dict[str, TypeEngine[Any]] = {
+    "text": String(80),
+    "integer": Integer(),
+    "decimal": Numeric(10, 2),
+    "boolean": Boolean(),
+    "date": Date(),
+    "datetime": DateTime(timezone=True),
+    "json": JSON(),
+    "uuid": Uuid(),
+}
+VALUES: dict[tuple[str, str], tuple[Any, Any]] = {
+    ("text", "integer"): ("12", 12),
+    ("text", "decimal"): ("12.5", Decimal("12.50")),
+    ("text", "boolean"): ("true", True),
+    ("text", "date"): ("2026-12-02", DAY),
+    ("text", "datetime"): ("2026-12-02 17:30:00.5+01", MOMENT),
+    ("text", "json"): ('{"a": [1]}', {"a": [1]}),
+    ("text", "uuid"): (str(KEY), KEY),
+    ("integer", "text"): (12, "12"),
+    ("integer", "decimal"): (12, Decimal(12)),
+    ("integer", "boolean"): (1, True),
+    ("integer", "json"): (12, 12),
+    ("decimal", "text"): (Decimal("12.5"), "12.50"),
+    ("decimal", "integer"): (Decimal(12), 12),
+    ("decimal", "boolean"): (Decimal(1), True),
+    ("decimal", "json"): (Decimal("12.5"), 12.5),
+    ("boolean", "text"): (True, "true"),
+    ("boolean", "integer"): (True, 1),
+    ("boolean", "decimal"): (True, Decimal(1)),
+    ("boolean", "json"): (True, True),
+    ("date", "text"): (DAY, "2026-12-02"),
+    ("date", "datetime"): (DAY, MIDNIGHT),
+    ("date", "json"): (DAY, "2026-12-02"),
+    ("datetime", "text"): (MOMENT, "2026-12-02 16:30:00.5+00"),
+    ("datetime", "date"): (MIDNIGHT, DAY),
+    ("datetime", "json"): (MIDNIGHT, "2026-12-02T00:00:00+00:00"),
+    ("json", "text"): ({"a": [1]}, '{"a": [1]}'),
+    ("json", "integer"): (12, 12),
+    ("json", "decimal"): (12.5, Decimal("12.50")),
+    ("json", "boolean"): (True, True),
+    ("json", "date"): ("2026-12-02", DAY),
+    ("json", "datetime"): ("2026-12-02T16:30:00.5Z", MOMENT),
+    ("json", "uuid"): (str(KEY), KEY),
+    ("uuid", "text"): (KEY, str(KEY)),
+    ("uuid", "json"): (KEY, str(KEY)),
+}
+"""Values before and after each change; a pair that is left out has nothing in common, and only NULL converts."""
+PAIRS = [(old, new) for old in TYPES for new in TYPES if old != new]
+
+
+def declare_old(sample: SampleFeatures) -> None:
+    declare(sample, 0)
+
+
+def declare(sample: SampleFeatures, position: int) -> None:
+    sample.table("library_book", *(Column("_to_".join(pair), TYPES[pair[position]]) for pair in PAIRS))
+
+
+@pytest.fixture
+def changed(begin: Begin) -> SampleFeatures:
+    """A row with a value in every column, and a migration of all of them."""
+    sample = begin(declare_old)
+    write(sample, {"_to_".join(pair): old for pair, (old, _) in VALUES.items()})
+    declare(sample, 1)
+    sample.make()
+    return sample
+
+
+def write(sample: SampleFeatures, values: dict[str, Any]) -> None:
+    with connect(sample.settings) as connection, connection.begin():
+        connection.execute(sample.metadata.tables["library_book"].insert().values(values))
+
+
+def read(sample: SampleFeatures) -> dict[str, Any]:
+    columns = sample.metadata.tables["library_book"].columns
+    with connect(sample.settings) as connection:
+        row = connection.execute(select(*columns)).mappings().one()
+    return {name: with_zone(value) for name, value in row.items() if name != "id" and value is not None}
+
+
+def with_zone(value: Any) -> Any:
+    """SQLite returns moments in UTC without a zone."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and not value.tzinfo else value
+
+
+def test_all_pairs_convert_faithfully_and_back(changed: SampleFeatures) -> None:
+    changed.migrate()
+    assert read(changed) == {"_to_".join(pair): new for pair, (_, new) in VALUES.items()}
+    assert changed.drafts() == []
+    changed.migrate("library", "1")
+    declare(changed, 0)
+    rewritten = {
+        "text_to_decimal": "12.50",
+        "text_to_datetime": "2026-12-02 16:30:00.5+00",
+        "json_to_datetime": MOMENT,
+    }
+    back = read(changed)
+    back["json_to_datetime"] = datetime.fromisoformat(back["json_to_datetime"])
+    assert back == {"_to_".join(pair): old for pair, (old, _) in VALUES.items()} | rewritten
+
+
+@pytest.mark.parametrize(
+    ("value", "type_"),
+    [
+        ("abc", Integer()),
+        ("12.0", Integer()),
+        (Decimal("1.5"), Integer()),
+        (2**31, Integer()),
+        ("NaN", Numeric(10, 2)),
+        ("1.234", Numeric(10, 2)),
+        (10**8, Numeric(10, 2)),
+        ("maybe", Boolean()),
+        (2, Boolean()),
+        ("02.12.2026", Date()),
+        (MOMENT, Date()),
+        ("2026-12-02 25:00", DateTime()),
+        (12, DateTime()),
+        ("abc", JSON()),
+        ("NaN", JSON()),
+        (Decimal("0.12345678901234567890"), JSON()),
+        ("not a UUID", Uuid()),
+        ([1], Integer()),
+        ("longer", String(5)),
+    ],
+)
+def test_lossy_conversion_is_refused(value: Any, type_: TypeEngine[Any]) -> None:
+    with pytest.raises((ValueError, TypeError, ArithmeticError)):
+        convert(value, type_)
+
+
+def declare_pages(sample: SampleFeatures) -> None:
+    sample.table("library_book", Column("pages", String(20)))
+
+
+@pytest.fixture
+def pages(begin: Begin) -> SampleFeatures:
+    """Three books, two of them without a number of pages, and a migration that wants numbers."""
+    sample = begin(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), ('abc'), ('x y')")
+    sample.table("library_book", Column("pages", Integer))
+    sample.make()
+    return sample
+
+
+def test_migrate_names_rows_that_do_not_convert(pages: SampleFeatures) -> None:
+    with pytest.raises(OperatorError, match=r"convert to integer: 'abc' \(id 2\), 'x y' \(id 3\)\. .*FILL"):
+        pages.migrate()
+    assert pages.execute("SELECT pages FROM library_book ORDER BY id") == [("12",), ("abc",), ("x y",)]
+
+
+def test_values_filled_by_hand_let_the_migration_pass(pages: SampleFeatures) -> None:
+    (path,) = pages.versions.glob("library/0002*.py")
+    code = path.read_text(encoding="utf-8")
+    fill = "    op.execute(\"UPDATE library_book SET pages = '0' WHERE pages IN ('abc', 'x y')\")\n"
+    path.write_text(code.replace("    convert_column(", f"{fill}    convert_column(", 1), encoding="utf-8")
+    pages.migrate()
+    assert pages.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (0,), (0,)]
+
+
+def test_plan_shows_the_change_of_type(pages: SampleFeatures) -> None:
+    (newest,) = pages.graph.pending(pages.recorded())
+    assert "~ Alter column pages of library_book" in map(str, planned_changes(newest, "upgrade", "sqlite"))
+
+
+@pytest.mark.database("postgresql")
+def test_sql_script_refuses_a_change_of_type(pages: SampleFeatures) -> None:
+    (newest,) = pages.graph.pending(pages.recorded())
+    with pytest.raises(OperatorError, match="depends on the rows"):
+        migration_sql(pages.graph, Step(newest, "upgrade"), "postgresql")
+
+
+def test_empty_values_are_filled_after_the_type_changed(begin: Begin) -> None:
+    sample = begin(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), (NULL)")
+    sample.table("library_book", Column("pages", Integer, nullable=False))
+    sample.answers = Answers(fills={"pages": "7"})
+    sample.make()
+    sample.migrate()
+    assert sample.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (7,)]
+
+
+def declare_token(sample: SampleFeatures) -> None:
+    sample.table("library_book", Column("token", String(20)))
+
+
+def test_secret_values_are_not_shown(begin: Begin) -> None:
+    sample = begin(declare_token, "INSERT INTO library_book (token) VALUES ('hush')")
+    sample.table("library_book", Column("token", Integer))
+    sample.make()
+    with pytest.raises(OperatorError) as refused:
+        sample.migrate()
+    assert "a value (id 1)" in str(refused.value)
+    assert "hush" not in str(refused.value)

@@ -1,0 +1,60 @@
+"""Where a feature names a field of a model."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opportune.db.models.field_usages import describe_usages, find_usages
+
+SERVICE = """\
+class Books(Crud[Book]):
+    search = ("title",)
+    filters = ("price", "title")
+    sort = ("-price", "price__gte", "pricey", "author.price")
+
+
+class Shops(Crud[Shop]):
+    sort = ("price",)
+"""
+ADMIN = """\
+class BookAdmin(AdminView, model=Book):
+    column_list = ("title", "price")
+
+
+inlines = (Inline(Book, by="shop_id", columns=("price",)),)
+cheapest = select(Book).order_by(Book.price)
+"""
+DEMO = """\
+book = Book(title="Emma", price=3)
+"""
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A model whose package names its price in several files."""
+    package = tmp_path / "renamed_books"
+    package.mkdir()
+    files = {"__init__": "", "models": "class Book: ...\n", "service": SERVICE, "admin": ADMIN, "demo": DEMO}
+    for name, text in files.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    return importlib.import_module("renamed_books.models").Book
+
+
+def test_usages_are_found_in_all_files_of_the_feature(book: Any) -> None:
+    places = [usage.rpartition("/")[2] for usage in find_usages(book, "price")]
+    assert places == ["admin.py:2", "admin.py:5", "admin.py:6", "demo.py:1", "service.py:3", "service.py:4"]
+
+
+def test_usages_of_other_models_are_left_out(book: Any) -> None:
+    assert not any("service.py:8" in usage for usage in find_usages(book, "price"))
+
+
+def test_message_lists_usages(book: Any) -> None:
+    assert describe_usages(book, "price").startswith(" Book.price is named in: ")
+
+
+def test_single_usage_adds_nothing_to_the_message(book: Any) -> None:
+    assert describe_usages(book, "author") == ""

@@ -1,0 +1,74 @@
+"""What a table of the site has by itself."""
+
+from typing import Annotated, Any, Literal
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Numeric, SmallInteger, Table
+from sqlmodel import Field
+
+from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
+from opportune.schemas.annotations import Stored
+from opportune.text import Text
+
+
+def test_a_foreign_key_has_as_many_bits_as_the_id_that_it_points_at() -> None:
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    columns = {"author_id": Integer, "size": Integer, "code": SmallInteger}
+    keys = {"author_id": [ForeignKey("author.id")], "code": [ForeignKey("code.id")]}
+    table = Table("book", metadata, *(Column(name, kind, *keys.get(name, ())) for name, kind in columns.items()))
+    assert [type(column.type) for column in table.columns] == [BigInteger, Integer, SmallInteger]
+
+
+Ratio = Annotated[float, Stored(Numeric(8, 3))]
+
+
+class Thing(Model, table=True):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    __tablename__ = "test_thing"
+
+    ratio: Ratio
+    best: Ratio | None = Field(None, title="Best of all")
+    rough: Ratio = Field(sa_type=Integer)
+    words: list[str] = Field(default_factory=list)
+    facts: dict[str, Any] | None = None
+    anything: Any = None
+    kind: Literal["a", "b"] = "a"
+    level: Literal[1, 2] = 1
+    story: Text = ""
+    remark: Text | None = None
+    notes: Text = Field("", max_length=2000, index=True)
+
+
+class OfItsOwnKeys(ModelBase, table=True):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    __tablename__ = "test_own_keys"
+
+    left: int = Field(primary_key=True)
+    right: int = Field(primary_key=True)
+    words: list[str] = Field(default_factory=list)
+
+
+def test_a_column_has_the_type_that_its_annotation_stands_for() -> None:
+    for name, kind, nullable in (
+        ("ratio", "NUMERIC(8, 3)", False),
+        ("best", "NUMERIC(8, 3)", True),
+        ("rough", "INTEGER", False),
+        ("words", "JSON", False),
+        ("facts", "JSON", True),
+        ("anything", "JSON", False),
+        ("kind", "VARCHAR(64)", False),
+        ("level", "INTEGER", False),
+        ("story", "TEXT", False),
+        ("remark", "TEXT", True),
+        ("notes", "VARCHAR(2000)", False),
+    ):
+        column = Thing.metadata.tables["test_thing"].columns[name]
+        assert (str(column.type), column.nullable) == (kind, nullable), name
+
+
+def test_a_table_with_keys_of_its_own_has_the_types_too() -> None:
+    columns = OfItsOwnKeys.metadata.tables["test_own_keys"].columns
+    assert {column.name: str(column.type) for column in columns} == {
+        "left": "INTEGER",
+        "right": "INTEGER",
+        "words": "JSON",
+    }
