@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
-from opportune.llm.documents import (
+from opportune.llm.documents.attachment import (
     MAX_ATTACHMENTS,
     Attachment,
     AttachmentRefused,
@@ -12,8 +12,7 @@ from opportune.llm.documents import (
     read_attachment,
     require_sight,
 )
-from opportune.llm.embedder import Embedded, Embedder
-from opportune.llm.guard import SpendingRefused
+from opportune.llm.embeddings.embedder import Embedded, Embedder
 from opportune.llm.language_model import LanguageModel, Llm, open_llm
 from opportune.llm.providers.errors import error_for_status
 from opportune.llm.providers.factory import make_provider, missing_library, models_of
@@ -32,6 +31,7 @@ from opportune.llm.providers.provider import (
     ToolSchema,
     estimate_tokens,
 )
+from opportune.llm.spending.call_guard import SpendingRefused
 from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@ from fastapi import FastAPI
 
 from opportune.feature import Feature
 from opportune.llm.checks import check_llm, check_model
-from opportune.llm.embedding_jobs import connect_embeddings, embed_all, embed_documents, embed_rows, embed_when_started
-from opportune.llm.guard import guard_of
+from opportune.llm.embeddings.jobs import connect_embeddings, embed_all, embed_documents, embed_rows, embed_when_started
 from opportune.llm.language_model import LanguageModel
-from opportune.llm.status import endpoint_lights
+from opportune.llm.providers.status import endpoint_lights
+from opportune.llm.spending.call_guard import guard_of
 from opportune.runtime.services import Service, Services
 
 

@@ -19,10 +19,10 @@ from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
-from opportune.llm.checked_answer import checked_answer
-from opportune.llm.embeddings import Embeddings
-from opportune.llm.guard import SITE, Guard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
-from opportune.llm.observed_answer import observed_answer
+from opportune.llm.completion.checked import checked_answer
+from opportune.llm.completion.observed import observed_answer
+from opportune.llm.completion.structured import parse
+from opportune.llm.embeddings.embeddings import Embeddings
 from opportune.llm.providers.factory import make_provider, models_of
 from opportune.llm.providers.provider import (
     Chunk,
@@ -34,7 +34,7 @@ from opportune.llm.providers.provider import (
     ToolSchema,
     without_pictures,
 )
-from opportune.llm.structured import parse
+from opportune.llm.spending.call_guard import SITE, CallGuard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
 from opportune.runtime.observers import observers
 
 M = TypeVar("M", bound=BaseModel)
@@ -82,7 +82,7 @@ class LanguageModel:
         """What the settings tell of it; None of the local one."""
         self.models: Sequence[LlmModel] = ()
         """All that there are to choose from, this one among them."""
-        self.guard: Guard | None = None
+        self.guard: CallGuard | None = None
         """Counts what is asked, and refuses what is too much."""
         self.embeddings: Embeddings | None = None
         """The site's model for embeddings, where EMBEDDING_MODEL names one."""
@@ -96,7 +96,7 @@ class LanguageModel:
         self._usage: TokenUsage | None = None
 
     @classmethod
-    def of(cls, settings: Settings, guard: Guard | None = None) -> Self:
+    def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self:
         models = models_of(settings)
         site = cls(
             lambda: make_provider(settings),

@@ -8,7 +8,7 @@ from httpx import AsyncClient
 
 from opportune.accounts import User
 from opportune.llm import FakeProvider
-from opportune.llm.documents import DATA_RULE
+from opportune.llm.documents.attachment import DATA_RULE
 from opportune.testing import RecordedJobs, picture, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")

@@ -12,7 +12,7 @@ from tests.opportune.cli.command_server import KEY, server_of_processes
 
 PROCESSES = get_context("forkserver")
 MODULES = (
-    *(f"tests.opportune.{folder}.processes" for folder in ("cli.development", "jobs", "llm", "llm.answers")),
+    *(f"tests.opportune.{folder}.processes" for folder in ("cli.development", "jobs", "llm.answers", "llm.providers")),
     f"{PACKAGE}.installed",
 )
 """There is one server, so it has to know all modules whose functions run there."""

@@ -22,7 +22,7 @@ from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reasoning, open_llm
-from opportune.llm.evaluation import EXAMPLES, Question, read_questions
+from opportune.llm.evaluation.questions import EXAMPLES, Question, read_questions
 from opportune.llm.language_model import NOT_CONFIGURED, messages_of
 from opportune.llm.providers.provider import estimate_tokens
 from opportune.llm.spending import switch

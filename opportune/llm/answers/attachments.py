@@ -17,7 +17,7 @@ from opportune.fields.files import deleted_unless_done
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.llm.answers.models import AnswerAttachment
-from opportune.llm.documents import JPEG, MAX_ATTACHMENTS, AttachmentRefused, read_attachment
+from opportune.llm.documents.attachment import JPEG, MAX_ATTACHMENTS, AttachmentRefused, read_attachment
 from opportune.storage import Storage
 from opportune.storage.storage import new_name
 from opportune.web.forms.uploads import display_name

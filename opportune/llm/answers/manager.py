@@ -33,10 +33,10 @@ from opportune.llm.answers.shown import ShownAnswer
 from opportune.llm.answers.store import HANDED_OVER, MAX_ANSWERS_PER_QUERY, STOPPED, TRANSIENT_ERRORS, AnswerProgress
 from opportune.llm.answers.task import AnswerTask
 from opportune.llm.answers.tool_runs import ALLOWED, ALWAYS, REFUSED, decided, is_waiting, said_since
-from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
-from opportune.llm.guard import Payer
+from opportune.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.llm.language_model import LanguageModel, Prompt, messages_of
 from opportune.llm.providers.provider import LLMError, estimate_tokens
+from opportune.llm.spending.call_guard import Payer
 from opportune.llm.tools import Toolbox
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.storage import Storage

@@ -13,9 +13,9 @@ from sqlmodel import Field
 from opportune.db.models.model import Model, ModelBase, utc_now
 from opportune.db.models.partial_index import PartialIndex
 from opportune.llm.answers.citations import with_sources
-from opportune.llm.documents import MAX_OMITTED_LENGTH, Attachment
-from opportune.llm.guard import Payer
+from opportune.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment
 from opportune.llm.providers.provider import Message, Picture
+from opportune.llm.spending.call_guard import Payer
 from opportune.storage.images import CONTENT_TYPES
 from opportune.text import Text
 

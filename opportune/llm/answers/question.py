@@ -12,8 +12,8 @@ from opportune.errors import FieldErrors
 from opportune.llm.answers.errors import AnswerRunning, QuestionTooLong, TooManyAnswers
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
-from opportune.llm.documents import MAX_ATTACHMENTS, Attachment, read_attachment
-from opportune.llm.guard import SpendingRefused
+from opportune.llm.documents.attachment import MAX_ATTACHMENTS, Attachment, read_attachment
+from opportune.llm.spending.call_guard import SpendingRefused
 from opportune.storage import StorageError
 from opportune.text import Line
 from opportune.web.forms.forms import Form

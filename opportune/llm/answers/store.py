@@ -21,7 +21,7 @@ from opportune.db import Database, utc_now
 from opportune.db.hooks.registry import has_hooks
 from opportune.db.queries.upsert import upsert
 from opportune.llm.answers.models import Answer, AnswerChunk, AnswerStatus
-from opportune.llm.guard import MAX_TOLD_TOKENS
+from opportune.llm.spending.call_guard import MAX_TOLD_TOKENS
 
 V = TypeVar("V")
 

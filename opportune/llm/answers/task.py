@@ -24,8 +24,8 @@ from opportune.llm.answers.store import (
     Outcome,
 )
 from opportune.llm.answers.tool_runs import Run, approval_of, messages_of, noted, passages_of, said_since, settled
-from opportune.llm.guard import TokenUsage
 from opportune.llm.providers.provider import without_pictures
+from opportune.llm.spending.call_guard import TokenUsage
 from opportune.llm.tools import Toolbox, ToolRun, converse
 from opportune.llm.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
 from opportune.storage import MissingFileError, Storage, StorageError

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
 from opportune.config.settings import Settings, setting_is_given
 from opportune.errors import OperatorError
-from opportune.llm.embedder import OpenAIEmbedder
+from opportune.llm.embeddings.embedder import OpenAIEmbedder
 from opportune.llm.providers import libraries, local
 from opportune.llm.providers.fake import FakeProvider
 from opportune.llm.providers.local import LocalModel
@@ -16,7 +16,7 @@ from opportune.llm.providers.openai_compatible import OpenAICompatible
 from opportune.llm.providers.provider import Provider, Timeouts
 
 if TYPE_CHECKING:
-    from opportune.llm.embedder import Embedder
+    from opportune.llm.embeddings.embedder import Embedder
 
 
 def models_of(settings: Settings) -> list[LlmModel]:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from datetime import date
 
-from opportune.llm.guard import MAX_TOLD_TOKENS, GuardedCall, SpendingRefused, TokenUsage
 from opportune.llm.providers.provider import Chunk, Done, ErrorCode, LLMError, Reasoning
+from opportune.llm.spending.call_guard import MAX_TOLD_TOKENS, GuardedCall, SpendingRefused, TokenUsage
 
 FREE_CODES: frozenset[ErrorCode] = frozenset(
     {"refused", "unauthorised", "rate_limited", "busy", "rejected", "unavailable", "not_configured"}

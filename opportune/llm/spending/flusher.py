@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from opportune.db import Database
 from opportune.llm.answers.store import TRANSIENT_ERRORS
-from opportune.llm.guard import TokenUsage
 from opportune.llm.spending import ledger
+from opportune.llm.spending.call_guard import TokenUsage
 from opportune.llm.spending.ledger import UsageKey
 from opportune.runtime.tasks import cancel_and_wait
 

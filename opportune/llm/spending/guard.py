@@ -16,10 +16,10 @@ from opportune.db import Database, is_outage, utc_now
 from opportune.db.queries.advisory_lock import take_turn
 from opportune.llm.answers.chosen_model import look_up_chosen
 from opportune.llm.answers.settings import AnswersSettings
-from opportune.llm.guard import Guard, GuardedCall, Payer, SpendingRefused
 from opportune.llm.providers.provider import Chunk, LLMError
 from opportune.llm.spending import ledger
 from opportune.llm.spending.call import RunningCall
+from opportune.llm.spending.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.llm.spending.flusher import UsageFlusher
 from opportune.llm.spending.ledger import Standing, UsageKey
 from opportune.llm.spending.limits import MIN_ANSWER_TOKENS, Limit, Words, worst
@@ -36,7 +36,7 @@ RESERVED_RETRY_SECONDS = 10.0
 """Seconds after which programs may ask again if only running answers keep them from it."""
 
 
-class SpendingGuard(Guard):
+class SpendingGuard(CallGuard):
     """The guard of a process. Its sums are the database's, and so all processes'.
 
     What a call may use is set aside before it begins, so that many at once use no more than there is.

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import UTCDateTime, col
 
 from opportune.db import Database, utc_now
-from opportune.llm.guard import Payer, TokenUsage
+from opportune.llm.spending.call_guard import Payer, TokenUsage
 from opportune.llm.spending.limits import Limit, Sums
 from opportune.llm.spending.models import OFF, OWN, TOTAL, VISITORS, LlmReservation, LlmState
 

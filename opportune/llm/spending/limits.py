@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from opportune.config.llm_models import MICRO_PER_UNIT, LlmModel
 from opportune.llm.answers.settings import AnswersSettings
-from opportune.llm.guard import Payer
+from opportune.llm.spending.call_guard import Payer
 
 Scope = Literal["person", "visitor", "site"]
 Unit = Literal["tokens", "cost"]

@@ -10,8 +10,8 @@ from sqlmodel import UTCDateTime
 from opportune.accounts.emails.delivery import email_superusers
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
-from opportune.llm.guard import SITE
 from opportune.llm.spending import ledger
+from opportune.llm.spending.call_guard import SITE
 from opportune.llm.spending.limits import Limit, Words
 
 LEVELS_PERCENTS = (100, 80)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.db import Database, is_outage
-from opportune.llm.guard import SpendingRefused
+from opportune.llm.spending.call_guard import SpendingRefused
 from opportune.llm.spending.models import OFF, LlmState
 from opportune.runtime.tasks import cancel_and_wait
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from opportune.llm.documents import as_data
+from opportune.llm.documents.attachment import as_data
 from opportune.text import made_storable
 
 MAX_URL_LENGTH = 2_000

@@ -14,13 +14,13 @@ from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.db.migrations.post_migrate import due
 from opportune.llm import LanguageModel, LLMError
-from opportune.llm.embedding_jobs import connect_embeddings, embed_all, embed_rows
+from opportune.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
-from tests.opportune.llm.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
-from tests.opportune.llm.endpoint import response
+from tests.opportune.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.llm.providers.endpoint import response
 from tests.opportune.search.books import Book, make_tables, migrated
 
 LIBRARY = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies.", "Empty": None}
@@ -198,13 +198,13 @@ async def test_without_an_answer_in_time_the_search_is_by_words_and_says_so_once
     assert [record.message for record in caplog.records if "by words alone" in record.message] != []
     assert sum("by words alone" in record.message for record in caplog.records) == 1
 
-    monkeypatch.setattr("opportune.llm.embeddings.AWAY_SECONDS", 0)
-    monkeypatch.setattr("opportune.llm.embeddings.QUESTION_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("opportune.llm.embeddings.embeddings.AWAY_SECONDS", 0)
+    monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUESTION_TIMEOUT_SECONDS", 0.01)
     library.use()
     library.endpoint.may_answer.clear()
     assert await library.titles("bread") == ["Bread"]
     library.endpoint.may_answer.set()
-    monkeypatch.setattr("opportune.llm.embeddings.QUESTION_TIMEOUT_SECONDS", 10)
+    monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUESTION_TIMEOUT_SECONDS", 10)
     assert await library.titles("bread") == ["Bread", "Loaf"]
 
 
@@ -212,7 +212,7 @@ async def test_without_an_answer_in_time_the_search_is_by_words_and_says_so_once
 async def test_a_job_that_is_refused_leaves_what_it_has_made_and_goes_on_later(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.llm.embedding_jobs.BATCH_ROWS", 2)
+    monkeypatch.setattr("opportune.llm.embeddings.jobs.BATCH_ROWS", 2)
     await library.add(LIBRARY)
     (call, *_) = library.jobs.calls
     whole = response("200 OK", b'{"data": [{"index": 0, "embedding": [1, 0]}, {"index": 1, "embedding": [0, 1]}]}')

@@ -11,13 +11,13 @@ from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import bring_in_line
 from opportune.db.url.database_url import DatabaseURL
 from opportune.llm import EmbeddingModel, LanguageModel
-from opportune.llm.embedding_jobs import connect_embeddings, embed_all
+from opportune.llm.embeddings.jobs import connect_embeddings, embed_all
 from opportune.search import Document, DocumentHit, DocumentIndex, DocumentSearch
 from opportune.search.documents import index as indexes
 from opportune.search.documents.contents import Contents
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
-from tests.opportune.llm.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
 
 ENTRIES = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies.", "Loaf": "x"}
 

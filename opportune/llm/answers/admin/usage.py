@@ -14,7 +14,7 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.admin.dashboard.charts import Chart
 from opportune.config.llm_models import MICRO_PER_UNIT
-from opportune.llm.guard import SITE
+from opportune.llm.spending.call_guard import SITE
 from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.ledger import standing
 from opportune.llm.spending.limits import money

@@ -10,7 +10,7 @@ from opportune.llm.answers.chosen_model import ChosenModel
 from opportune.testing.factories import PASSWORD
 from opportune.testing.quiet_app import quiet_app
 from tests.opportune.admin.operations.pages import CONFIRM, on_sqlite
-from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
+from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
 
 PAGE = "/admin/llm/provider"
 KEY = "sk-a-key-that-nobody-may-read-9876"

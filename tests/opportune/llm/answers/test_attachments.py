@@ -9,7 +9,7 @@ from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.llm import Attachment, AttachmentRefused, FakeProvider, LanguageModel, Message, Picture
 from opportune.llm.answers.manager import AnswerManager
-from opportune.llm.documents import DATA_RULE
+from opportune.llm.documents.attachment import DATA_RULE
 from opportune.llm.providers.provider import UNSEEN_PICTURE
 from opportune.storage import Storage, open_storage
 from tests.opportune.llm.answers.questions import retry, wait_until_ended

@@ -26,8 +26,8 @@ from opportune.llm.answers.dependencies import Answers
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
 from opportune.llm.answers.settings import AnswersSettings
-from opportune.llm.guard import SITE, Payer, SpendingRefused
 from opportune.llm.spending import switch
+from opportune.llm.spending.call_guard import SITE, Payer, SpendingRefused
 from opportune.llm.spending.checks import check_spending
 from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.jobs import forget_visitors

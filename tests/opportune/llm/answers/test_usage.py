@@ -18,10 +18,10 @@ from opportune.db import Database
 from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LLMError, LlmModel, Reasoning
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.settings import AnswersSettings
-from opportune.llm.guard import Payer
 from opportune.llm.providers.openai_stream import ChatCompletionReader
 from opportune.llm.providers.provider import ToolCall
 from opportune.llm.spending import ledger
+from opportune.llm.spending.call_guard import Payer
 from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.models import LlmUsage
 from opportune.llm.tools import Toolbox

@@ -6,8 +6,15 @@ from pydantic import SecretStr
 
 from opportune.llm import Done
 from opportune.llm.providers.openai_compatible import OpenAICompatible
-from tests.opportune.llm.endpoint import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, event, serve_endpoint, text
-from tests.opportune.llm.model_answers import KEY, LONG_TIMEOUTS, QUESTION, answer_of, provider_of, read_answer
+from tests.opportune.llm.providers.endpoint import DONE, EVENTS, EVENTS_TO_BE_CUT, STOP, event, serve_endpoint, text
+from tests.opportune.llm.providers.model_answers import (
+    KEY,
+    LONG_TIMEOUTS,
+    QUESTION,
+    answer_of,
+    provider_of,
+    read_answer,
+)
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}})
 

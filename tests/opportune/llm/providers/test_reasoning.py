@@ -8,8 +8,8 @@ import pytest
 from opportune.llm import Done, LanguageModel, LLMError, Reasoning
 from opportune.llm.providers.openai_stream import MAX_REASONING_LENGTH
 from opportune.llm.providers.provider import Chunk
-from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, Step, event, text
-from tests.opportune.llm.model_answers import QUESTION, error_of, provider_of
+from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, Step, event, text
+from tests.opportune.llm.providers.model_answers import QUESTION, error_of, provider_of
 
 LENGTH = {"choices": [{"delta": {}, "finish_reason": "length"}]}
 

@@ -12,8 +12,17 @@ from opportune.llm.providers import http_client
 from opportune.llm.providers.factory import make_provider
 from opportune.llm.providers.openai_compatible import OpenAICompatible
 from opportune.testing.plugin import settings_for
-from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, FakeEndpoint, event, response, serve_endpoint, text
-from tests.opportune.llm.model_answers import provider_at, provider_of, read_answer
+from tests.opportune.llm.providers.endpoint import (
+    DONE,
+    EVENTS,
+    STOP,
+    FakeEndpoint,
+    event,
+    response,
+    serve_endpoint,
+    text,
+)
+from tests.opportune.llm.providers.model_answers import provider_at, provider_of, read_answer
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
 ANSWER = (EVENTS, text("Because."), event(STOP), USAGE, DONE)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from opportune.llm import Done, LanguageModel, Reasoning
 from opportune.llm.providers.provider import Chunk
 from opportune.llm.providers.think_tags import MAX_LEADING_SPACE, ThinkTagSplitter
-from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, Step, event, text
-from tests.opportune.llm.model_answers import QUESTION, error_of, provider_of
+from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, Step, event, text
+from tests.opportune.llm.providers.model_answers import QUESTION, error_of, provider_of
 
 LENGTH = {"choices": [{"delta": {}, "finish_reason": "length"}]}
 PIECES = ["<", "</", "think", ">", "<think>", "</think>", "</thin", " ", "\n", "Hm.", "Because. "]

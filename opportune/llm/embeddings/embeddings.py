@@ -12,11 +12,11 @@ from typing import Self
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
-from opportune.llm.checked_answer import plausible_usage
-from opportune.llm.embedder import Embedded, Embedder
-from opportune.llm.guard import SITE, Guard, GuardedCall
+from opportune.llm.completion.checked import plausible_usage
+from opportune.llm.embeddings.embedder import Embedded, Embedder
 from opportune.llm.providers.factory import embedding_model_of, make_embedder
 from opportune.llm.providers.provider import Chunk, Done, LLMError, Message, estimate_tokens
+from opportune.llm.spending.call_guard import SITE, CallGuard, GuardedCall
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.search.embeddings import Vector
 
@@ -35,7 +35,7 @@ class Embeddings:
     """Asks for embeddings, counted as every call of a model is. All that search in one process share it."""
 
     def __init__(
-        self, model: EmbeddingModel, make: Callable[[EmbeddingModel], Embedder], guard: Guard | None = None
+        self, model: EmbeddingModel, make: Callable[[EmbeddingModel], Embedder], guard: CallGuard | None = None
     ) -> None:
         self.model = model
         self.guard = guard
@@ -46,7 +46,7 @@ class Embeddings:
         self._away_until: dict[str, float] = {}
 
     @classmethod
-    def of(cls, settings: Settings, guard: Guard | None = None) -> Self | None:
+    def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self | None:
         """Of EMBEDDING_MODEL; None where it is empty."""
         model = embedding_model_of(settings)
         return cls(model, lambda each: make_embedder(settings, each), guard) if model else None

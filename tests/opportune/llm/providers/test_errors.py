@@ -10,7 +10,7 @@ import pytest
 from opportune.llm import Done, LLMError
 from opportune.llm.providers.http_client import MAX_LINE_BYTES
 from opportune.llm.providers.openai_stream import MAX_ANSWER_LENGTH
-from tests.opportune.llm.endpoint import (
+from tests.opportune.llm.providers.endpoint import (
     DONE,
     EVENTS,
     EVENTS_TO_BE_CUT,
@@ -21,7 +21,7 @@ from tests.opportune.llm.endpoint import (
     serve_endpoint,
     text,
 )
-from tests.opportune.llm.model_answers import (
+from tests.opportune.llm.providers.model_answers import (
     KEY,
     LONG_TIMEOUTS,
     answer_of,

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from opportune.llm import Message, Picture, estimate_tokens
-from opportune.llm.documents import (
+from opportune.llm.documents.attachment import (
     DATA_RULE,
     MAX_SIDE_PIXELS,
     PDF_PROGRAM,

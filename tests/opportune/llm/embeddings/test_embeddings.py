@@ -12,13 +12,13 @@ from pydantic import SecretStr, ValidationError
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.llm import EmbeddingModel, LanguageModel, LLMError
-from opportune.llm.embedder import Embedded, Embedder
-from opportune.llm.embeddings import Embeddings
-from opportune.llm.guard import GuardedCall, SpendingRefused
+from opportune.llm.embeddings.embedder import Embedded, Embedder
+from opportune.llm.embeddings.embeddings import Embeddings
 from opportune.llm.providers.provider import Chunk, Done
+from opportune.llm.spending.call_guard import GuardedCall, SpendingRefused
 from opportune.testing.plugin import settings_for
-from tests.opportune.llm.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
-from tests.opportune.llm.endpoint import response
+from tests.opportune.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.llm.providers.endpoint import response
 
 Spent = list[tuple[str, int | None, int]]
 
@@ -129,9 +129,9 @@ async def test_an_endpoint_that_is_away_is_left_alone_for_a_while(
     assert await embeddings.of_question("bread") is None
     assert await embeddings.of_question("cat") is None
     assert len(endpoint.bodies) == 1
-    monkeypatch.setattr("opportune.llm.embeddings.monotonic", lambda: 1e9)
+    monkeypatch.setattr("opportune.llm.embeddings.embeddings.monotonic", lambda: 1e9)
     assert await embeddings.of_question("bread") is None
-    monkeypatch.setattr("opportune.llm.embeddings.monotonic", lambda: 2e9)
+    monkeypatch.setattr("opportune.llm.embeddings.embeddings.monotonic", lambda: 2e9)
     assert await embeddings.of_question("bread")
     assert [
         record.message.partition(",")[0] for record in caplog.records if "EMBEDDING_MODEL is" in record.message

@@ -17,8 +17,8 @@ from opportune.llm import (
     ToolSchema,
 )
 from opportune.llm.providers.provider import Chunk
-from tests.opportune.llm.endpoint import DONE, EVENTS, STOP, event, text
-from tests.opportune.llm.model_answers import answer_of, error_of
+from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, event, text
+from tests.opportune.llm.providers.model_answers import answer_of, error_of
 
 CALL = ToolCall("c1", "delete_all", "{}")
 TOOL = ToolSchema("read", "Read.", {"type": "object"})

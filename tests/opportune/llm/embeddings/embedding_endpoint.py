@@ -10,7 +10,7 @@ from zlib import crc32
 
 import pytest
 
-from tests.opportune.llm.endpoint import _length, response
+from tests.opportune.llm.providers.endpoint import _length, response
 
 MEANINGS = (
     {"bread", "loaf", "baguette", "flour", "bakery"},
@@ -75,7 +75,7 @@ def _vectors(body: dict[str, Any]) -> bytes:
 @asynccontextmanager
 async def serve_embeddings(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddingEndpoint]:
     """Searches wait for it however busy the machine is: a question that comes too late would be among later texts."""
-    monkeypatch.setattr("opportune.llm.embeddings.QUESTION_TIMEOUT_SECONDS", 60)
+    monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUESTION_TIMEOUT_SECONDS", 60)
     endpoint = EmbeddingEndpoint()
     async with await asyncio.start_server(endpoint.answer, "127.0.0.1", 0) as server:
         endpoint.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

@@ -21,7 +21,7 @@ from opportune.llm.providers.local_process import SERVER_PROGRAM, _try_lock, sha
 from opportune.runtime.atomic_files import make_private_folder
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 from tests.opportune.forked import PROCESSES
-from tests.opportune.llm.processes import use_model
+from tests.opportune.llm.providers.processes import use_model
 
 pytestmark = pytest.mark.model
 

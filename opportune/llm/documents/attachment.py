@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from opportune.errors import FieldErrors
-from opportune.llm.pdf_text import MAX_LENGTH
+from opportune.llm.documents.pdf_text import MAX_LENGTH
 from opportune.llm.providers.provider import PICTURE_TOKENS, Message, Picture, estimate_tokens
 from opportune.storage import ImageRefusedError, images, shrink
 from opportune.text import made_storable, storable

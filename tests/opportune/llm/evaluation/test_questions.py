@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from opportune.errors import OperatorError
-from opportune.llm.evaluation import EXAMPLES, Question, read_questions
+from opportune.llm.evaluation.questions import EXAMPLES, Question, read_questions
 
 
 @pytest.mark.parametrize(

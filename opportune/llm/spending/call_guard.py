@@ -93,7 +93,7 @@ class SpendingRefused(LLMError):
     """Nobody is asked, or no further: a limit is reached, or answers are switched off. No other model is tried."""
 
 
-class Guard(ABC):
+class CallGuard(ABC):
     """Counts the calls of models, and refuses those that are too many."""
 
     @abstractmethod
@@ -131,7 +131,7 @@ class Guard(ABC):
         """Write down what is not yet stored."""
 
 
-def guard_of(features: Iterable[Any], settings: Settings, database: "Database") -> Guard | None:
+def guard_of(features: Iterable[Any], settings: Settings, database: "Database") -> CallGuard | None:
     """What these features have to count and limit the calls of models; None where none of them does."""
     make = next((feature.llm_guard for feature in features if feature.llm_guard), None)
     return make(settings, database) if make else None

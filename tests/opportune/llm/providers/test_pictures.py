@@ -4,8 +4,8 @@ import pytest
 
 from opportune.llm import LanguageModel, Message, Picture, estimate_tokens
 from opportune.llm.providers.provider import PICTURE_TOKENS, UNSEEN_PICTURE
-from tests.opportune.llm.endpoint import DONE, EVENTS, text
-from tests.opportune.llm.model_answers import provider_of
+from tests.opportune.llm.providers.endpoint import DONE, EVENTS, text
+from tests.opportune.llm.providers.model_answers import provider_of
 
 ASKED = Message("user", "What is it?", pictures=(Picture(b"drawn"), Picture(b"png", "image/png")))
 

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from opportune.llm import Done, LLMError, Message, Timeouts
 from opportune.llm.providers.openai_compatible import OpenAICompatible
-from tests.opportune.llm.endpoint import FakeEndpoint, Step, serve_endpoint
+from tests.opportune.llm.providers.endpoint import FakeEndpoint, Step, serve_endpoint
 
 KEY = "sk-not-for-anyone"
 QUESTION = [Message("user", "Why?")]

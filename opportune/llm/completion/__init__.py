@@ -1,0 +1,1 @@
+"""Checks, observation and structured data for the replies of a model."""

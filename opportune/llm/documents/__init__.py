@@ -1,0 +1,1 @@
+"""Files attached to a question: pictures and the text of documents."""

@@ -1,0 +1,1 @@
+"""Embeddings of texts: the models that make them, and the jobs that store them."""

@@ -1,0 +1,1 @@
+"""Questions with expected properties of the replies, to compare models."""
