@@ -5,7 +5,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
-from sqlalchemy import Select, false, func, or_, select
+from sqlalchemy import Select, func, inspect, select
 
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import shape_of
@@ -13,7 +13,8 @@ from opportune.crud.display import names_of
 from opportune.crud.schemas import short_texts
 from opportune.db.models.columns import label_of
 from opportune.db.models.references import reference_of
-from opportune.db.queries.matching import matches, patterns_of
+from opportune.db.queries.matching import matching_words
+from opportune.db.queries.paths import Path
 from opportune.web.forms.fields import RowChoices
 from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
 
@@ -55,9 +56,9 @@ async def reference_choices(
 
 async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[str, str]]:
     """Return the first rows that match these words, for a field that searches while the user types."""
-    texts = _searched(crud, model)
-    found = (or_(false(), *(matches(text, pattern) for text in texts)) for pattern in patterns_of(term))
-    names = await _names(crud, _choosable(crud, model).where(*found), MAX_FOUND_ROWS)
+    searched = [Path((), inspect(model), name) for name in _searched(crud, model)]
+    rows = _choosable(crud, model).where(*matching_words(searched, term))
+    names = await _names(crud, rows, MAX_FOUND_ROWS)
     return [{"id": str(number), "text": name} for number, name in names.items()]
 
 
@@ -83,13 +84,13 @@ async def _offer(
 
 
 def _choosable(crud: Crud[Any], model: type[Any]) -> Select[Any]:
-    texts = _searched(crud, model)
-    return select(model).where(crud.choosable(model)).order_by(*(func.lower(text) for text in texts[:1]), model.id)
+    titles = [func.lower(getattr(model, name)) for name in _searched(crud, model)[:1]]
+    return select(model).where(crud.choosable(model)).order_by(*titles, model.id)
 
 
-def _searched(crud: Crud[Any], model: type[Any]) -> list[Any]:
+def _searched(crud: Crud[Any], model: type[Any]) -> list[str]:
     hidden = crud.hidden_in(model)
-    return [getattr(model, name) for name in short_texts(shape_of(model)) if name not in hidden]
+    return [name for name in short_texts(shape_of(model)) if name not in hidden]
 
 
 async def _names(crud: Crud[Any], query: Select[Any], count: int) -> dict[int, str]:

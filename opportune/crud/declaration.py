@@ -1,4 +1,4 @@
-"""The columns and relationships that a declaration may name, and its errors in one line."""
+"""Columns and relationships of a model, and messages for options that name others."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -56,8 +56,20 @@ def shape_of(model: type[Any]) -> Shape:
     return _shapes[model]
 
 
+def unknown_name(model: type[Any], name: str, names: Iterable[str], noun: str = "") -> str:
+    """Return the message for a name that does not exist, with a suggestion and the lines of code that use it."""
+    names = sorted(name for name in names if not is_secret(name))
+    remedy = did_you_mean(name, names) or f" There are: {', '.join(names)}."
+    return f"{noun or model.__name__} has no {name!r}.{remedy}{describe_usages(model, name)}"
+
+
+def secret_fault(name: str) -> str:
+    """Return the message for an option that names a secret, or an empty text."""
+    return f"{name!r} is a secret by its name, so no user may see it. Leave it out." if is_secret(name) else ""
+
+
 class Declaration:
-    """The options of one class, checked."""
+    """The options of one class, which name columns and relationships of its model."""
 
     def __init__(self, owner: str, shape: Shape, annotations: Iterable[str] = ()) -> None:
         self.owner = owner
@@ -67,16 +79,10 @@ class Declaration:
     def fault(self, option: str, words: str) -> OperatorError:
         return OperatorError(f"{self.owner}.{option}: {words}")
 
-    def unknown(self, option: str, name: str, names: Iterable[str], noun: str = "") -> OperatorError:
-        names = sorted(names)
-        remedy = did_you_mean(name, names) or f" There are: {', '.join(names)}."
-        usages = describe_usages(self.shape.model, name)
-        return self.fault(option, f"{noun or self.shape.model.__name__} has no {name!r}.{remedy}{usages}")
-
     def one_of(self, option: str, name: str, names: Iterable[str], noun: str = "") -> None:
         names = list(names)
         if name not in names:
-            raise self.unknown(option, name, names, noun)
+            raise self.fault(option, unknown_name(self.shape.model, name, names, noun))
 
     def readable_path(self, option: str, path: str, *, text: bool = False) -> None:
         """Check that a path names a column that every reader may see, of the row or of a related row."""
@@ -90,17 +96,17 @@ class Declaration:
         last = rest or name
         if last not in shape.columns and not (not rest and last in self.annotations):
             self._no_column(option, last, shape)
-        if is_secret(last):
-            raise self.fault(option, f"{path!r} is a secret by its name, which nobody may look for. Leave it out.")
+        if fault := secret_fault(path):
+            raise self.fault(option, fault)
         if text and not is_text(shape.columns[last]):
-            raise self.fault(option, f"{path!r} is no text. Name columns of text.")
+            raise self.fault(option, f"{path!r} is not a text. Name text columns.")
 
     def _no_column(self, option: str, name: str, shape: Shape) -> None:
         if name in shape.mapper.relationships:
             example = f"{name}.name"
             raise self.fault(option, f"{name!r} is a relationship. Name a column of it, such as {example!r}.")
-        offered = [*shape.columns, *(self.annotations if shape is self.shape else ())]
-        raise self.unknown(option, name, [each for each in offered if not is_secret(each)], shape.model.__name__)
+        names = [*shape.columns, *(self.annotations if shape is self.shape else ())]
+        raise self.fault(option, unknown_name(shape.model, name, names))
 
 
 def require_number(owner: str, model: type[Any]) -> None:

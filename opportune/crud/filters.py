@@ -9,9 +9,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, create_model
 from sqlalchemy import ColumnElement, and_, inspect, not_, select
 
-from opportune.crud.declaration import Declaration, Shape
+from opportune.crud.declaration import Declaration, Shape, secret_fault
 from opportune.crud.types import LargeInteger, StorableText, comparable, is_ordered
-from opportune.db.models.columns import is_secret, label_of
+from opportune.db.models.columns import label_of
 from opportune.db.models.references import Reference
 from opportune.db.queries.paths import Visible, is_among, is_linked
 from opportune.pagination import Paging, SortBy
@@ -107,11 +107,9 @@ def _filters(declared: Declaration, name: str) -> dict[str, Filter]:
         return _link_filters(shape, name)
     if name in shape.to_one:
         return dict(_operators(shape, shape.column_of(name), name, None, ordered=False))
-    if is_secret(name):
-        raise declared.fault("filters", f"{name!r} is a secret by its name, which nobody may look for. Leave it out.")
-    if name not in shape.columns:
-        relations = [*shape.to_one, *shape.links]
-        raise declared.unknown("filters", name, [*(each for each in shape.columns if not is_secret(each)), *relations])
+    if fault := secret_fault(name):
+        raise declared.fault("filters", fault)
+    declared.one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
     annotation = shape.model.model_fields[name].annotation
     kind = comparable(annotation)
     if kind is None:

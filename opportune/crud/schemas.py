@@ -22,7 +22,7 @@ from pydantic_core import PydanticKnownError, PydanticUndefined
 from sqlmodel.main import FieldInfoMetadata
 
 from opportune.accounts.models import User
-from opportune.crud.declaration import Declaration, Shape, shape_of
+from opportune.crud.declaration import Declaration, Shape, secret_fault, shape_of
 from opportune.crud.registry import cruds
 from opportune.crud.types import limits_of
 from opportune.db.models.columns import (
@@ -108,8 +108,8 @@ def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
         for name in getattr(options, option):
             declared.one_of(option, name, [*writable, *relations, *options.annotations])
     for name in options.read_fields:
-        if is_secret(name):
-            raise declared.fault("read_fields", f"{name!r} is a secret by its name. Leave it out.")
+        if fault := secret_fault(name):
+            raise declared.fault("read_fields", fault)
 
 
 def create_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:

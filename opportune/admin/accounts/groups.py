@@ -9,14 +9,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
-from wtforms import SelectMultipleField  # type: ignore[import-untyped]  # has no types
-from wtforms.widgets import CheckboxInput, ListWidget  # type: ignore[import-untyped]  # has no types
 
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.admin.accounts.permission_table import PermissionTableField, editable_table, readable_table
 from opportune.admin.authorization import SuperuserOnly, has_grant
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.wtforms_classes import CheckboxInput, ListWidget, SelectMultipleField
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.log.diff import Changes
 from opportune.admin.views import AdminView

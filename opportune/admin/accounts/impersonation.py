@@ -1,13 +1,12 @@
 """Sign in as another user from the admin, for superusers who have just confirmed their password."""
 
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+from pydantic import BeforeValidator, Field
 from sqladmin import expose
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from wtforms import BooleanField, TextAreaField  # type: ignore[import-untyped]  # has no types
-from wtforms.validators import DataRequired, Length, ValidationError  # type: ignore[import-untyped]  # has no types
 
 from opportune.accounts.dependencies import account_context
 from opportune.accounts.impersonation.service import (
@@ -20,33 +19,31 @@ from opportune.accounts.reauthentication.dependencies import confirmation_requir
 from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.accounts.sessions.cookies import set_session_cookie
 from opportune.admin.authorization import is_superuser
-from opportune.admin.forms.admin_form import AdminForm, add_error, read_form_texts
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
-from opportune.text import storable
+from opportune.schemas import Schema
+from opportune.schemas.annotations import FieldOptions
+from opportune.text import Text
+from opportune.web import Form
+from opportune.web.forms.forms import fill_form
 
 MAX_REASON_LENGTH = 200
 
 
-def _check_text(_form: Any, field: Any) -> None:
-    try:
-        storable(field.data)
-    except ValueError as error:
-        raise ValidationError(f"It {error}.") from None
+def _join_lines(text: Any) -> Any:
+    return " ".join(text.split()) if isinstance(text, str) else text
 
 
-class ImpersonationForm(AdminForm):
-    reason = TextAreaField(
-        "Reason",
-        [DataRequired(), Length(max=MAX_REASON_LENGTH), _check_text],
-        filters=[lambda text: " ".join((text or "").split())],
-        description="The person reads it, in an e-mail and on the page of what happened to the account.",
-        render_kw={"class": "form-control", "rows": 2, "maxlength": MAX_REASON_LENGTH},
+class Impersonation(Schema):
+    reason: Annotated[Text, BeforeValidator(_join_lines), FieldOptions(rows=2)] = Field(
+        min_length=1,
+        max_length=MAX_REASON_LENGTH,
+        description="The user reads it in an e-mail and in the list of account events.",
     )
-    may_write = BooleanField(
-        "Allow changes",
-        description="Otherwise you only look. What you change is listed on the person's page of account events.",
-        render_kw={"class": "form-check-input"},
+    may_write: bool = Field(
+        False,
+        title="Allow changes",
+        description="Otherwise you can only read. Your changes appear in the user's account events.",
     )
 
 
@@ -55,43 +52,42 @@ class ImpersonationMixin(AdminView):
 
     logged_fields = ("reason",)
 
-    def impersonation_link(self, request: Request, person: User) -> list[tuple[str, str]]:
-        if not is_superuser(request) or impersonation_problem(request.state.user, person):
+    def impersonation_link(self, request: Request, user: User) -> list[tuple[str, str]]:
+        if not is_superuser(request) or impersonation_problem(request.state.user, user):
             return []
-        return [("Sign in as …", str(request.url_for("admin:view-user-impersonate", pk=person.id)))]
+        return [("Sign in as …", str(request.url_for("admin:view-user-impersonate", pk=user.id)))]
 
     @expose("/impersonate/{pk}", methods=["GET", "POST"])
     async def impersonate(self, request: Request) -> Response:
         if not is_superuser(request):
             raise HTTPException(403)
-        person = await self.get_object_for_details(request)
-        if person is None:
+        user = await self.get_object_for_details(request)
+        if user is None:
             raise HTTPException(404)
-        if problem := impersonation_problem(request.state.user, person):
+        if problem := impersonation_problem(request.state.user, user):
             raise HTTPException(403, problem)
-        here: Session | None = request.state.session
-        if here is None or not is_confirmed(here, request.state.user):
+        current: Session | None = request.state.session
+        if current is None or not is_confirmed(current, request.state.user):
             raise confirmation_required(request)
-        form = ImpersonationForm(await read_form_texts(request) if request.method == "POST" else None)
-        if request.method == "POST" and form.validate():
+        form = Form(Impersonation)
+        if request.method == "POST" and (sent := (await fill_form(request, form)).data):
             try:
-                return await self._impersonate(request, here, person, form)
+                return await self._impersonate(request, current, user, sent)
             except ImpersonationRefused as refusal:
-                add_error(form.reason, str(refusal))
-        context = {"form": form, "obj": person, "model_view": self}
+                form.refuse(str(refusal), "reason")
+        context = {"form": form, "obj": user, "model_view": self}
         status = 400 if form.errors else 200
         page = await self.templates.TemplateResponse(request, "admin/impersonate.html", context, status)
         return cast("Response", page)
 
-    async def _impersonate(self, request: Request, here: Session, person: User, form: ImpersonationForm) -> Response:
+    async def _impersonate(self, request: Request, current: Session, user: User, sent: Impersonation) -> Response:
         """Check the rules again. Raises ImpersonationRefused if they changed after the page was rendered."""
-        reason, may_write = form.reason.data, form.may_write.data
         response = RedirectResponse("/", 303)
         async with self.site.database.writer() as session:
             context = account_context(request, session)
-            made, token = await start_impersonation(
-                context, request.state.user, here, person.id, reason, may_write=may_write
+            new, token = await start_impersonation(
+                context, request.state.user, current, user.id, sent.reason, may_write=sent.may_write
             )
-            audit.record_row(session, request, "sign in as", self.identity, person, {"reason": ["", reason]})
-        set_session_cookie(request, response, made, token)
+            audit.record_row(session, request, "sign in as", self.identity, user, {"reason": ["", sent.reason]})
+        set_session_cookie(request, response, new, token)
         return response

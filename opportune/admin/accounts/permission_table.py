@@ -7,10 +7,10 @@ from typing import Any, cast
 from markupsafe import Markup
 from sqladmin.contrib.rbac import build_permission_rows
 from starlette.requests import Request
-from wtforms import SelectMultipleField  # type: ignore[import-untyped]  # has no types
 
 from opportune.accounts.groups.grants import WILDCARD, matches_grant
 from opportune.admin.authorization import SuperuserOnly, has_grant
+from opportune.admin.forms.wtforms_classes import SelectMultipleField
 from opportune.admin.protocols import Site
 from opportune.web.rendering.templates import templates
 

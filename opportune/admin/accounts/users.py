@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from sqladmin import action, expose
 from sqladmin.authorization import Action
 from sqlalchemy import Select, inspect
@@ -11,14 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from wtforms import PasswordField  # type: ignore[import-untyped]  # has no types
-from wtforms.validators import InputRequired  # type: ignore[import-untyped]  # has no types
 
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.passkeys.service import reset_two_factor
 from opportune.accounts.passwords import hashing
-from opportune.accounts.schemas import EMAIL_ADAPTER
+from opportune.accounts.schemas import EMAIL_ADAPTER, NewPassword
 from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
@@ -30,8 +28,9 @@ from opportune.admin.accounts.permission_table import readable_table
 from opportune.admin.accounts.user_columns import user_columns
 from opportune.admin.authorization import has_grant, is_superuser, may_change_user
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm, add_error, read_form_texts
+from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.wtforms_classes import InputRequired, PasswordField
 from opportune.admin.log import audit, diff
 from opportune.admin.persistence.transactions import Act, session_of
 from opportune.admin.protocols import Check
@@ -40,8 +39,10 @@ from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.hooks.registry import changes
 from opportune.db.models.columns import is_long, is_secret, label_of
 from opportune.db.queries.batches import delete_dependents_in_batches
-from opportune.errors import FieldErrors
 from opportune.fields.files import file_columns_of
+from opportune.schemas import Schema
+from opportune.web import Form
+from opportune.web.forms.forms import fill_form
 from opportune.web.rendering.flash import flash
 
 OWN_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
@@ -56,14 +57,9 @@ LAST_SUPERUSER = "Nobody else is an active superuser."
 SUPERUSER_REQUIRED = "Only a superuser may change the account of somebody who has rights."
 
 
-def password_field(label: str) -> PasswordField:
-    options = {"class": "form-control", "autocomplete": "new-password"}
-    return PasswordField(label, [InputRequired()], render_kw=options)
-
-
-class PasswordForm(AdminForm):
-    password = password_field("New password")
-    again = password_field("Once more")
+class PasswordChange(Schema):
+    password: NewPassword = Field(title="New password")
+    again: NewPassword = Field(title="Repeat the password")
 
 
 class UserAdmin(ImpersonationMixin, AdminView, model=User):
@@ -92,7 +88,10 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             form = type("UserForm", (form,), {"groups": groups})
         if not is_superuser(request):
             form = without_fields(form, PRIVILEGE_FIELDS)
-        return type("NewUserForm", (form,), {"password": password_field("Password")}) if creating else form
+        if not creating:
+            return form
+        style = {"class": "form-control", "autocomplete": "new-password"}
+        return type("NewUserForm", (form,), {"password": PasswordField("Password", [InputRequired()], render_kw=style)})
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         async with self.site.database.reader(fresh=True) as session:
@@ -254,26 +253,23 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             raise HTTPException(404)
         if not await self.check_can_edit(request, user):
             raise HTTPException(403)
-        form = PasswordForm(await read_form_texts(request) if request.method == "POST" else None)
-        if request.method == "POST" and form.validate() and await self._change_password(request, form, user):
+        form = Form(PasswordChange)
+        if request.method == "POST" and await self._change_password(request, await fill_form(request, form), user):
             flash(request, f"{user} has a new password and is signed out everywhere.")
             return RedirectResponse(request.url_for("admin:details", identity=self.identity, pk=user.id), 303)
         context = {"form": form, "obj": user, "model_view": self}
         status = 400 if form.errors else 200
         return cast("Response", await self.templates.TemplateResponse(request, "admin/password.html", context, status))
 
-    async def _change_password(self, request: Request, form: PasswordForm, user: User) -> bool:
-        password = form.password.data
-        if password != form.again.data:
-            add_error(form.again, "This differs from the first.")
-            return False
-        try:
-            hashed = await self._hashed(password, user.email, user)  # before the transaction: as in `insert_model`
+    async def _change_password(self, request: Request, form: Form[PasswordChange], user: User) -> bool:
+        async def save(sent: PasswordChange) -> bool:
+            if sent.password != sent.again:
+                raise ValidationRefused("The passwords differ.", "again")
+            hashed = await self._hashed(sent.password, user.email, user)  # before the transaction: as in `insert_model`
             await self._store_password(request, hashed)
-        except FieldErrors as refusal:
-            add_error(form.password, str(refusal))
-            return False
-        return True
+            return True
+
+        return bool(await form.save(save))
 
     async def _hashed(self, password: str, email: str, user: User | None = None) -> str:
         """Return the hash of a new password. Raises ValidationRefused."""

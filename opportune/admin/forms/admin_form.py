@@ -7,9 +7,9 @@ from pydantic import ValidationError
 from sqlmodel import SQLModel
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from wtforms import Field, Form  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.wtforms_classes import Field, Form
 from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import messages_by_field
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from starlette.datastructures import FormData
-from wtforms import Form  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import FileField
+from opportune.admin.forms.wtforms_classes import Form
 
 Fieldset = tuple[str, Sequence[str]]
 """A title and its columns."""

@@ -8,12 +8,10 @@ from typing import Any
 from markupsafe import Markup, escape
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
-from wtforms import Field, Form, ValidationError  # type: ignore[import-untyped]  # has no types
-from wtforms.validators import InputRequired, Optional  # type: ignore[import-untyped]  # has no types
-from wtforms.widgets import FileInput  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.forms.wtforms_classes import Field, FileInput, Form, InputRequired, Optional, ValidationError
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.fields.files import FileColumn, ImageColumn, deleted_unless_done
 from opportune.storage import Storage, StorageError

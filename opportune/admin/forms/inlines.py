@@ -101,7 +101,7 @@ class InlineTable:
         values = self.view.clean(line.form, line.row)
         if line.row is None:
             return values
-        return {name: value for name, value in values.items() if _differs(line.stored.get(name), value)}
+        return {name: value for name, value in values.items() if differs(line.stored.get(name), value)}
 
 
 def inline_columns(inline: Inline, view: View) -> Sequence[str]:
@@ -186,8 +186,11 @@ async def _line(
     return InlineRow(row, form, initial, is_sent, is_deleted)
 
 
-def _differs(before: Any, after: Any) -> bool:
-    return sorted(before) != sorted(after) if isinstance(after, list) and before else bool(before != after)
+def differs(before: Any, after: Any) -> bool:
+    """Return whether a value has changed. The order of a list does not matter."""
+    if isinstance(after, list) and isinstance(before, list):
+        return sorted(map(str, before)) != sorted(map(str, after))
+    return bool(before != after)
 
 
 def _texts(form: AdminForm) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from sqladmin.forms import ModelConverter
 from sqlalchemy import Column
 from sqlalchemy.orm import ColumnProperty
-from wtforms import Field  # type: ignore[import-untyped]  # has no types
 
+from opportune.admin.forms.wtforms_classes import Field
 from opportune.crud.schemas import value_schema
 from opportune.db.models.columns import is_text, label_of, type_of
 from opportune.schemas.annotations import options_of

@@ -4,12 +4,11 @@ from typing import Any
 
 from markupsafe import Markup
 from starlette.requests import Request
-from wtforms import Field, Form, ValidationError  # type: ignore[import-untyped]  # has no types
-from wtforms.widgets import html_params  # type: ignore[import-untyped]  # has no types
 
 from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, parse_id
 from opportune.admin.forms.model_fields import NO_CHOICE
+from opportune.admin.forms.wtforms_classes import Field, Form, ValidationError, html_params
 from opportune.admin.protocols import View
 from opportune.web.forms.fields import PICKER, RowChoices
 from opportune.web.forms.forms import UNANSWERED

@@ -12,7 +12,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import in_batches
-from opportune.admin.forms.inlines import ROW_IS_GONE
+from opportune.admin.forms.inlines import ROW_IS_GONE, differs
 from opportune.admin.import_export.export import cell_of, file_value
 from opportune.admin.import_export.import_file import FormFiller, ImportRow, empty_form, names_to_import
 from opportune.admin.import_export.names import NameResolver, with_names
@@ -132,7 +132,7 @@ class ImportPlan:
         fixed = self.view.fixed(self.request, there)
         stored = await self.view.get_form_data_for_edit(there)
         values = self._clean(filler, without_fields(kind, fixed), line, there, stored)
-        changed = {name: value for name, value in values.items() if _differs(stored[name], value)}
+        changed = {name: value for name, value in values.items() if differs(stored[name], value)}
         planned = PlannedRow(line, changed, there)
         for name, column in self.columns.items():
             before = cell_of(await file_value(self.view, there, name, filler.named.get(name)))
@@ -237,12 +237,6 @@ def _names(column: Any, values: Sequence[Any]) -> Iterator[str]:
             yield from column.names_in(value)
         except ValueError:
             continue  # reported with the row
-
-
-def _differs(before: Any, after: Any) -> bool:
-    if isinstance(after, list) and isinstance(before, list):
-        return sorted(map(str, before)) != sorted(map(str, after))
-    return bool(before != after)
 
 
 def _real(value: Any, numbers: Mapping[int, int]) -> Any:

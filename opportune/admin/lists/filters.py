@@ -3,6 +3,7 @@
 Filters of SQLAdmin can be used instead. A value that no row can have is ignored or matches no row.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -61,7 +62,7 @@ DAY = timedelta(days=1)
 YES_NO = {"true": (True, "Yes"), "false": (False, "No")}
 
 
-class ListFilter:
+class ListFilter(ABC):
     """A filter on a column or relationship, also of related rows."""
 
     has_operator = False
@@ -75,9 +76,9 @@ class ListFilter:
         column = path.end.columns.get(path.name)
         self.nullable = column is None or bool(column.nullable)
 
+    @abstractmethod
     def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
         """Return the condition on the row at the end of the path. None if the query does not use the filter."""
-        raise NotImplementedError
 
 
 class ValuesFilter(ListFilter):
@@ -99,9 +100,9 @@ class ValuesFilter(ListFilter):
             found, is_empty = IN.compare(self.path.attribute, present), IS_EMPTY.compare(self.path.attribute, True)
         return found | is_empty if None in values else found
 
+    @abstractmethod
     def parse(self, texts: Sequence[str]) -> list[Any]:
         """Return the values that texts of the address name. Raises ValueError: no row can have one of them."""
-        raise NotImplementedError
 
 
 class ChoiceFilter(ValuesFilter):
@@ -234,7 +235,7 @@ def _lookup_filter(view: View, path: Path, parameter: str, title: str) -> Lookup
 def _column_filter(view: View, path: Path, parameter: str, title: str) -> ListFilter:
     column = path.end.columns.get(path.name)
     if column is None:
-        raise OperatorError(f'{type(view).__name__}: column_filters names "{parameter}", which nothing can filter by.')
+        raise OperatorError(f"{type(view).__name__}.column_filters: {parameter!r} cannot be filtered by.")
     if values := choices_of(path.end.class_, path.name):
         choices = {choice_value(value): (value, choice_label(value)) for value in values}
         empty = {NULL_CHOICE: (None, "Empty")} if column.nullable else {}

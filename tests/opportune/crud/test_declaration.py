@@ -60,7 +60,7 @@ def test_columns_of_dates_numbers_and_choices_are_shown_whole() -> None:
 def test_a_mistake_names_class_option_and_remedy() -> None:
     for options, line in (
         ({"sort": ("prise",)}, "Books.sort: Volume has no 'prise'. Did you mean price?"),
-        ({"search": ("price",)}, "Books.search: 'price' is no text. Name columns of text."),
+        ({"search": ("price",)}, "Books.search: 'price' is not a text. Name text columns."),
         ({"search": ("writer.nam",)}, "Books.search: Writer has no 'nam'. Did you mean name?"),
         ({"sort": ("writer",)}, "Books.sort: 'writer' is a relationship. Name a column of it, such as 'writer.name'."),
         ({"sort": ("topics.name",)}, "Books.sort: 'topics.name' is a column of many rows. Name a column of one row."),

@@ -195,6 +195,6 @@ def test_load_names_relationships() -> None:
         load = ("city", "visits.labels", "name", "town")
 
     assert list(option_faults(Wrong, AdminView)) == [
-        'Wrong: load names "name", a column. Name relationships.',
-        'Wrong: load names "town", but Doctor has no "town". It has id, name, city_id, city, visits.',
+        "Wrong.load: 'name' is a column. Name relationships.",
+        "Wrong.load: Doctor has no 'town'. There are: city, city_id, id, name, visits.",
     ]

@@ -78,4 +78,4 @@ def test_a_data_layer_of_another_model_is_named_in_a_line() -> None:
     class CopyAdmin(AdminView, model=Copy):
         crud = Novels
 
-    assert next(option_faults(CopyAdmin, AdminView)) == "CopyAdmin: crud names Novels, which is of Novel."
+    assert next(option_faults(CopyAdmin, AdminView)) == "CopyAdmin.crud: Novels is for Novel, not for Copy."

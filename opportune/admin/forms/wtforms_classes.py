@@ -1,0 +1,19 @@
+"""The WTForms classes that the admin's forms use. No other module imports WTForms, which has no types."""
+
+from wtforms import Field, Form, PasswordField, SelectMultipleField, ValidationError  # type: ignore[import-untyped]
+from wtforms.validators import InputRequired, Optional  # type: ignore[import-untyped]
+from wtforms.widgets import CheckboxInput, FileInput, ListWidget, html_params  # type: ignore[import-untyped]
+
+__all__ = [
+    "CheckboxInput",
+    "Field",
+    "FileInput",
+    "Form",
+    "InputRequired",
+    "ListWidget",
+    "Optional",
+    "PasswordField",
+    "SelectMultipleField",
+    "ValidationError",
+    "html_params",
+]
