@@ -1,17 +1,16 @@
-"""The application, put together. Reads as a table of contents."""
+"""Assembly of the site: `create_app` and the application's lifespan."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import Depends, FastAPI
 from starlette.datastructures import State
+from starlette.middleware import Middleware
 
 from opportune.accounts.dependencies import get_optional_user
-from opportune.accounts.rate_limits.storage import DatabaseStorage
 from opportune.accounts.rate_limits.submissions import DatabaseSubmissions
-from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.mount import add_admin, add_icons
 from opportune.admin.permissions import Permissions
@@ -24,10 +23,7 @@ from opportune.features import all_features, require_registration, running_proce
 from opportune.jobs.factory import open_jobs, open_services
 from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
-from opportune.storage import open_storage, routes
-from opportune.web import api_docs, health, markdown_preview, root_files
-from opportune.web.cache import open_cache
-from opportune.web.errors import debug_page
+from opportune.storage import open_storage
 from opportune.web.errors.handlers import add_error_handlers
 from opportune.web.middleware.allowed_hosts import AllowedHostsMiddleware
 from opportune.web.middleware.body_limit import BodyLimitMiddleware
@@ -37,16 +33,22 @@ from opportune.web.middleware.csrf import CsrfMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request import RequestMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
-from opportune.web.rate_limit import RateLimiter
-from opportune.web.rate_limit.cache_storage import CacheStorage
-from opportune.web.rendering.static_files import STATIC_URL, assets
+from opportune.web.rendering.static_files import STATIC_URL
 from opportune.web.rendering.templates import templates
 from opportune.web.routing import Router, analyze, several
 from opportune.web.warm_up import warm_up
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
-    """The site of these settings; its database is opened when it starts and closed when it stops."""
+    """Make the site. Its database is opened when it starts and closed when it stops.
+
+    Args:
+        settings: Settings of the site; by default those of the environment and `.env`.
+        features: Installed features; by default those of the project's `installed.py`.
+
+    Raises:
+        OperatorError: Settings are invalid, or features conflict. The message is one line.
+    """
     settings = settings or get_settings()
     installed = installed_features() if features is None else features
     require_distinct(installed)
@@ -62,7 +64,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     )
     router_class = speedup("opportune.web.fastapi_adapter", "FastRouter", Router)
     app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)
-    router.page_dependencies = [Depends(get_optional_user)]  # every page knows its user
+    router.page_dependencies = [Depends(get_optional_user)]  # templates show the user
     app.state.settings = settings
     app.state.features = features
     app.state.permissions = Permissions(features)
@@ -71,14 +73,15 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     templates.add_helpers(features)
     templates.environment.auto_reload = settings.environment == "development"
     add_services(app.state, settings)
-    add_error_handlers(app)
-    add_middleware(app, settings)
+    add_error_handlers(app, features)
+    app.user_middleware = list(middleware_of(app))
     for feature in reversed(features):
         if feature.init_app:
             feature.init_app(app)
-    add_routes(app, router, settings)
-    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's guide has it
-    if not settings.is_production:  # there `check` tells of mistakes, and the first visitor is waiting
+    add_routes(router, features)
+    add_admin(app)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's guide does
+    if not settings.is_production:  # there `check` reports mistakes, and building the admin would delay the start
         analyze(app.routes)
     return app
 
@@ -100,57 +103,46 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def add_services(state: State, settings: Settings) -> None:
-    """Add the services that routes find at `app.state`. Their settings are parsed now; nothing is opened yet."""
+    """Add the services that routes find in `app.state`. Their settings are parsed now; nothing is opened yet."""
     state.database = open_database(settings)
     state.storage = open_storage(settings, state.database)
     state.services = open_services(settings, state.database, state.storage, state.features)
     for name, service in state.services.by_name().items():
         setattr(state, name, service)
     state.jobs = open_jobs(state.services, state.features)
-    state.cache = open_cache(settings, state.database, who=get_optional_user)
-    state.rate_limiter = RateLimiter(
-        {"cache": CacheStorage(settings), "database": DatabaseStorage(state.database, settings)}
-    )
-    state.last_seen = LastSeen(state.database, settings)
     state.shutting_down = asyncio.Event()
 
 
 async def start_services(state: State, stack: AsyncExitStack) -> None:
-    """Start the services, and have them closed in reverse: jobs end while all that they use is there."""
+    """Start the database and the jobs. They are closed in reverse order: jobs end before the services they use."""
     await state.database.setup()
     stack.push_async_callback(state.database.dispose)
-    for service in (state.cache, state.rate_limiter, state.last_seen, state.services):
-        stack.push_async_callback(service.close)
+    stack.push_async_callback(state.services.close)
     await stack.enter_async_context(state.jobs.running())
 
 
-def add_middleware(app: FastAPI, settings: Settings) -> None:
-    # The last one added is the outermost: headers and log lines are for refusals and crashes too.
-    app.add_middleware(BodyLimitMiddleware, max_file_bytes=settings.max_upload_bytes)
-    app.add_middleware(SubmissionMiddleware, store=DatabaseSubmissions(app.state.database))
-    app.add_middleware(CsrfMiddleware, settings=settings)
-    if settings.cors_origins:  # outside of what may refuse a request: the page learns why
-        app.add_middleware(ApiCorsMiddleware, settings=settings)
-    app.add_middleware(AllowedHostsMiddleware, settings=settings)
-    app.add_middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
-    if settings.database_reader_url.get_secret_value():
-        app.add_middleware(ReadYourWritesMiddleware, settings=settings)
-    app.add_middleware(RequestMiddleware, settings=settings)
-
-
-def add_routes(app: FastAPI, router: Router, settings: Settings) -> None:
-    router.include_flat(health.router)
-    router.include_flat(root_files.router)
-    router.include_flat(markdown_preview.router)
-    router.include_flat(routes.router)
-    app.mount(STATIC_URL, assets, name="static")
+def middleware_of(app: FastAPI) -> Iterator[Middleware]:
+    """Yield the middleware of the features and then of the framework, outermost first."""
+    settings: Settings = app.state.settings
     for feature in app.state.features:
+        yield from feature.middleware(app) if callable(feature.middleware) else feature.middleware
+    yield Middleware(RequestMiddleware, settings=settings)
+    if settings.database_reader_url.get_secret_value():
+        yield Middleware(ReadYourWritesMiddleware, settings=settings)
+    yield Middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
+    yield Middleware(AllowedHostsMiddleware, settings=settings)
+    if settings.cors_origins:  # outside CSRF protection, so that scripts can read why a request was refused
+        yield Middleware(ApiCorsMiddleware, settings=settings)
+    yield Middleware(CsrfMiddleware, settings=settings)
+    yield Middleware(SubmissionMiddleware, store=DatabaseSubmissions(app.state.database))
+    yield Middleware(BodyLimitMiddleware, max_file_bytes=settings.max_upload_bytes)
+
+
+def add_routes(router: Router, features: Sequence[Feature]) -> None:
+    for feature in features:
+        for routes in several(feature.routes):
+            router.include_flat(routes, include_in_schema=False)
         for api in several(feature.api):
             router.include_flat(api, "/api/v1")
         for pages in several(feature.pages):
             router.include_pages(pages)
-    add_admin(app)
-    if settings.debug:
-        router.include_flat(debug_page.router)
-    if not settings.is_production:
-        router.include_pages(api_docs.router)

@@ -1,6 +1,6 @@
 """The declaration of a feature: plain data that the framework and other features read."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlmodel import SQLModel
+    from starlette.middleware import Middleware
     from starlette.requests import Request
+    from starlette.responses import Response
 
 __all__ = [
     "AdminPanel",
@@ -184,11 +186,21 @@ class Feature:
     """Whether its tables existed before it, so that their names may begin with anything."""
     database: Literal["", "postgresql"] = ""
     """The only database that can hold its tables; empty for any. Tests on the other one are skipped."""
+    requires: Sequence[str] = ()
+    """Names of optional features that it uses, such as `("answers",)`. The site does not start without them."""
     pages: "APIRouter | Sequence[APIRouter] | None" = None
     api: "APIRouter | Sequence[APIRouter] | None" = None
     """Mounted below /api/v1."""
+    routes: "APIRouter | Sequence[APIRouter] | None" = None
+    """Routes that load no user, such as health checks and files. The API's document does not list them."""
+    error_handlers: "Mapping[type[Exception], Callable[[Request, Any], Awaitable[Response]]]" = field(
+        default_factory=dict
+    )
+    """Responses to exceptions of its routes. They replace handlers of the framework for the same exception."""
+    middleware: "Sequence[Middleware] | Callable[[FastAPI], Iterable[Middleware]]" = ()
+    """Outermost first, or a function that selects them by `app.state.settings`. The first feature's are outermost."""
     init_app: "Callable[[FastAPI], None] | None" = None
-    """Add middleware and routes that depend on the settings. The first feature's middleware is outermost."""
+    """Complete the application before its routes are added, for what no other field declares."""
     template_globals: Mapping[str, Any] = field(default_factory=dict)
     template_filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     admin: Sequence[Any] | str = ()

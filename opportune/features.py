@@ -1,18 +1,20 @@
 """The framework's features: the core ones, which every site has, and those a project lists in `installed.py`."""
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 
+from opportune.accounts.visitors import visitors
 from opportune.db.hooks.registry import hook_fault
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.llm.feature import llm
 from opportune.llm.tools.feature import tools
+from opportune.llm.tools.tool import Tool
 from opportune.mail.feature import mail
 from opportune.ops.backup.feature import backup
 from opportune.ops.doctor.feature import doctor
@@ -20,6 +22,8 @@ from opportune.ops.telemetry.feature import telemetry
 from opportune.runtime.lazy_exports import lazy_exports
 from opportune.runtime.services import Services
 from opportune.search.feature import search
+from opportune.storage.feature import storage
+from opportune.web.feature import web
 from opportune.web.rendering.templates import templates
 from opportune.web.routing import several
 
@@ -46,12 +50,14 @@ __getattr__ = lazy_exports(
     },
 )
 
-CORE_FEATURES = (telemetry, mail, backup, doctor, search, llm, tools)
+CORE_FEATURES = (telemetry, visitors, web, storage, mail, backup, doctor, search, llm, tools)
 """Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
 
 
 PARAMETER = re.compile(r"\{[^}]*\}")
 """A parameter in the path of a route."""
+RESERVED_SERVICES = ("settings", "features", "permissions", "database", "storage", "services", "jobs", "shutting_down")
+"""Names in `app.state` that `create_app` sets itself."""
 
 
 def all_features(installed: Iterable[Feature]) -> list[Feature]:
@@ -60,7 +66,7 @@ def all_features(installed: Iterable[Feature]) -> list[Feature]:
 
 
 def require_registration(features: Iterable[Feature]) -> None:
-    """Refuse features that register something twice or unusable.
+    """Refuse features that register something twice, or for a part that is not installed.
 
     Raises:
         OperatorError: One line with the places.
@@ -70,15 +76,21 @@ def require_registration(features: Iterable[Feature]) -> None:
 
 
 def registration_faults(features: Iterable[Feature]) -> Iterator[str]:
+    """Yield one line for each name that is registered twice, and for each part that is not installed."""
     features = list(features)
     places = {("filter or global", name): "opportune.web.rendering.templates" for name in templates.built_in_names}
+    places |= {("service", name): "opportune.application" for name in RESERVED_SERVICES}
     for feature in features:
-        for what, name, module in _registrations(feature):
+        for type_, name, module in _registrations(feature):
             place = f"{module} (feature {feature.name})"
-            if (what, name) in places:
-                yield f"The {what} {name} is registered twice: in {places[what, name]} and in {place}. Rename one."
-            places[what, name] = place
+            if (type_, name) in places:
+                yield f"The {type_} {name} is registered twice: in {places[type_, name]} and in {place}. Rename one."
+            places[type_, name] = place
+    names = {feature.name for feature in features}
     for feature in features:
+        for part, reason in _required_parts(feature):
+            if part not in names:
+                yield f"Feature({feature.name!r}, {reason}) needs the feature {part}, which is not installed: list it."
         for call in (*feature.operations.values(), *feature.first_jobs):
             if ("job", call.job.name) not in places:
                 yield (
@@ -90,23 +102,51 @@ def registration_faults(features: Iterable[Feature]) -> Iterator[str]:
 
 
 def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
-    """Return everything a feature registers by name: its kind, its name and the module it is in."""
-    for job in feature.jobs:
-        yield "job", job.name, job.function.__module__
-    for service in feature.services:
-        yield "service", service.name, service.make.__module__
-    for check in (*feature.checks, *feature.production_checks):
-        yield "check", f"{check.__module__}.{getattr(check, '__qualname__', check)}", check.__module__
-    for name, helper in (*feature.template_filters.items(), *feature.template_globals.items()):
-        yield "filter or global", name, getattr(helper, "__module__", "")
+    """Yield the type, name and module of everything that a feature registers under a name."""
+    registered: Mapping[str, Iterable[tuple[str, Any]]] = {
+        "job": ((job.name, job.function) for job in feature.jobs),
+        "service": ((service.name, service.make) for service in feature.services),
+        "check": ((_path(check), check) for check in (*feature.checks, *feature.production_checks)),
+        "hook": ((_path(hook), hook) for hook in feature.hooks),
+        "tool": map(_named_tool, feature.tools),
+        "error handler of": ((_path(type_), handler) for type_, handler in feature.error_handlers.items()),
+        "filter or global": (*feature.template_filters.items(), *feature.template_globals.items()),
+        "address": _addresses(feature),
+    }
+    for type_, entries in registered.items():
+        for name, object_ in entries:
+            yield type_, name, getattr(object_, "__module__", "")
     for name in (*feature.operations, *feature.admin_operations):
         yield "operation", name, f"{feature.name}.feature"
-    for prefix, routers in (("/api/v1", feature.api), ("", feature.pages)):
+    for view in [feature.admin] if isinstance(feature.admin, str) else map(_path, feature.admin):
+        yield "admin view", view, f"{feature.name}.feature"
+
+
+def _named_tool(tool: Any) -> tuple[str, Any]:
+    return (tool.name, tool.function) if isinstance(tool, Tool) else (tool.__name__, tool)
+
+
+def _addresses(feature: Feature) -> Iterator[tuple[str, Any]]:
+    """Yield the method and path of each route, with its function."""
+    for prefix, routers in (("/api/v1", feature.api), ("", feature.pages), ("", feature.routes)):
         for route in chain.from_iterable(router.routes for router in several(routers)):
-            if isinstance(route, APIRoute):
+            if isinstance(route, APIRoute | APIWebSocketRoute):
                 path = PARAMETER.sub("{}", prefix + route.path)
-                for method in route.methods or ():
-                    yield "address", f"{method} {path}", route.endpoint.__module__
+                for method in getattr(route, "methods", ("WEBSOCKET",)):
+                    yield f"{method} {path}", route.endpoint
+
+
+def _required_parts(feature: Feature) -> Iterator[tuple[str, str]]:
+    """Yield the name of each feature that this one needs, and the argument that needs it."""
+    yield from ((part, "requires=…") for part in feature.requires)
+    if feature.tools or feature.retrieval:
+        yield "tools", "tools=…" if feature.tools else "retrieval=…"
+    if feature.llm_guard:
+        yield "llm", "llm_guard=…"
+
+
+def _path(object_: Any) -> str:
+    return f"{object_.__module__}.{getattr(object_, '__qualname__', object_)}"
 
 
 @asynccontextmanager

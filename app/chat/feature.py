@@ -10,6 +10,7 @@ from opportune.feature import Demo, Feature, Link, Metric, UserColumn
 chat = Feature(
     name="chat",
     summary="Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
+    requires=("answers",),
     models=(Conversation, Message, Share),
     pages=(share_pages.router, conversation_pages.router, pages.router),
     api=(api.router, api.messages),

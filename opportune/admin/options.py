@@ -47,10 +47,23 @@ WITHOUT_SECRETS = {*SHOWN, *SORTED, *SEARCHED, *FILTERED, *FORM}
 
 def view_faults(views: Iterable[Any]) -> Iterator[str]:
     """Yield a line for each unknown name in the options of views."""
+    views = list(views)
     admin_views = [view for view in views if hasattr(view, "option_faults")]
     for view in admin_views:
         yield from view.option_faults()
     yield from inlines_without_view(admin_views)
+    yield from shared_identities(views)
+
+
+def shared_identities(views: Iterable[Any]) -> Iterator[str]:
+    """Yield a line for each view at the address of another one."""
+    places: dict[str, Any] = {}
+    for view in views:
+        if view.identity in places:
+            names = f"{_name_of(places[view.identity])} and {_name_of(view)}"
+            yield f"{names} both have the address /admin/{view.identity}: set identity=… in one of them."
+        if view.identity:
+            places[view.identity] = view
 
 
 def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:

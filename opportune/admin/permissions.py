@@ -116,7 +116,7 @@ def _several(actions: str | Sequence[str]) -> Sequence[str]:
 
 def _needs(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield path, model and action of each route that requires a permission."""
-    for routers in (feature.pages, feature.api):
+    for routers in (feature.pages, feature.api, feature.routes):
         for router in several(routers):
             for route in router.routes:
                 if isinstance(route, APIRoute):

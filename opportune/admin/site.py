@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import chain
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -25,7 +26,7 @@ from opportune.admin.import_export.import_view import import_page
 from opportune.admin.lists.actions import list_url, with_confirmation
 from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import history_page
-from opportune.admin.options import inlines_without_view
+from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.persistence.deletion import delete_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.view_classes import view_classes
@@ -53,7 +54,8 @@ def make_site(app: FastAPI, path: str) -> "AdminSite":
     for view, feature in view_classes(app.state.features):
         site.add_view(view, feature)
     icons.add(*(view.icon for view in site.views))
-    if fault := next(inlines_without_view([view for view in site.views if isinstance(view, AdminView)]), ""):
+    admin_views = [view for view in site.views if isinstance(view, AdminView)]
+    if fault := next(chain(shared_identities(site.views), inlines_without_view(admin_views)), ""):
         raise OperatorError(fault)
     return site
 

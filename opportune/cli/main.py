@@ -30,6 +30,7 @@ from opportune import __version__
 from opportune.cli import output
 from opportune.cli.completion_adapter import complete_after_python
 from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
+from opportune.cli.feature_commands import repeated_commands
 from opportune.cli.registry import (
     MODULES,
     OPTIONS,
@@ -94,6 +95,8 @@ def common_options(
 
 def load(name: str) -> "Command":
     """The command of that name, from its file, with the options of every command."""
+    if name not in MODULES and (fault := next(repeated_commands(command_files()[name]), "")):
+        raise OperatorError(f"{display_path(Path(command_files()[name]))}: {fault}")
     module = import_module(MODULES.get(name) or f"{PACKAGE}.{name}.commands")
     holder = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings = getattr(module, "CONTEXT_SETTINGS", None)

@@ -19,7 +19,6 @@ from opportune.features import all_features
 from opportune.jobs.factory import open_jobs, open_services
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.storage import open_storage
-from opportune.web.cache import open_cache
 
 R = TypeVar("R")
 
@@ -73,12 +72,10 @@ async def _do(settings: Settings, work: Callable[[DatabaseJobQueue, AsyncSession
 async def opened(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
     """The site's jobs and database, without the site."""
     database = open_database(settings)
-    cache = open_cache(settings, database)  # what the work clears is cleared for the site
     features = all_features(installed_features())
     services = open_services(settings, database, open_storage(settings, database), features)
     try:
         yield open_jobs(services, features)
     finally:
         await services.close()
-        await cache.close()
         await database.dispose()

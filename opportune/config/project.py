@@ -78,7 +78,7 @@ def require_needed(names: "Sequence[str]") -> None:
         places[USERS] = f"{PACKAGE}.{USERS}.feature"
     if missing := next((name for name in places if name not in names), None):
         raise OperatorError(
-            f"{PACKAGE}/installed.py lacks {missing}, which a site cannot be without: "
+            f"{PACKAGE}/installed.py lacks {missing}, which every site needs: "
             f"from {places[missing]} import {missing}, and list it in INSTALLED."
         )
 
@@ -100,8 +100,8 @@ def require_distinct(features: "Sequence[Feature]") -> None:
         if sum(feature is twice for feature in features) > 1:
             raise OperatorError(f"{PACKAGE}/installed.py lists {twice.name} twice: take one of them out.")
         raise OperatorError(
-            f"{PACKAGE}/installed.py lists two features that call themselves {twice.name}: "
-            f"let the name=… in the feature.py of one be that of its folder."
+            f"{PACKAGE}/installed.py lists two features named {twice.name}: "
+            f"set name=… in one feature.py to the name of its folder."
         )
     _adopted.update(
         {str(model.__tablename__): each.name for each in features if each.adopts_tables for model in each.models}
@@ -116,8 +116,8 @@ def require_distinct(features: "Sequence[Feature]") -> None:
                         "take it out of models=[…]."
                     )
                 raise OperatorError(
-                    f"{model.__module__.replace('.', '/')}.py: {model.__tablename__} would be a table of {owner}: "
-                    f"let the name begin with {feature.name}_."
+                    f"{model.__module__.replace('.', '/')}.py: the name of the table {model.__tablename__} belongs to "
+                    f"the feature {owner}. Begin it with {feature.name}_."
                 )
 
 

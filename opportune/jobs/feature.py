@@ -1,4 +1,7 @@
+from collections.abc import Iterator
+
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from opportune.feature import Feature
 from opportune.jobs.checks import check_jobs
@@ -6,13 +9,11 @@ from opportune.jobs.models import Job, JobStep, LastRun
 from opportune.jobs.requests import AfterResponseMiddleware, router
 from opportune.jobs.stored_files import delete_files
 from opportune.storage.models import StoredFile, StoredPiece
-from opportune.web.routing import router_of
 
 
-def init_app(app: FastAPI) -> None:
+def middleware(app: FastAPI) -> Iterator[Middleware]:
     if app.state.settings.jobs == "request":
-        app.add_middleware(AfterResponseMiddleware, work=app.state.jobs.request_work)
-        router_of(app).include_flat(router)
+        yield Middleware(AfterResponseMiddleware, work=app.state.jobs.request_work)
 
 
 jobs = Feature(
@@ -21,5 +22,6 @@ jobs = Feature(
     models=(Job, JobStep, LastRun, StoredFile, StoredPiece),
     jobs=(delete_files,),
     production_checks=(check_jobs,),
-    init_app=init_app,
+    routes=router,
+    middleware=middleware,
 )

@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from opportune.errors import OperatorError
+
 T = TypeVar("T")
 
 
@@ -47,12 +49,21 @@ class Services:
 
         Raises:
             ServiceMissing: No installed feature declares it.
+            OperatorError: It needs a service that no installed feature declares.
         """
         if name not in self._objects:
             if name not in self._declared:
                 raise ServiceMissing(f"No installed feature has a service {name}.")
-            self._objects[name] = self._declared[name].make(self)
+            self._objects[name] = self._make(self._declared[name])
         return self._objects[name]
+
+    def _make(self, service: Service[T]) -> T:
+        try:
+            return service.make(self)
+        except ServiceMissing as error:
+            raise OperatorError(
+                f"The service {service.name} of {service.make.__module__} needs another one: {error} Install it."
+            ) from error
 
     def get(self, type_: type[T]) -> T:
         """Return the service of a type.

@@ -1,16 +1,63 @@
-"""What a list of features may not hold."""
+"""The declaration of a feature, and the list of features of a site."""
 
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.testclient import TestClient
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.config.project import feature_of_table, installed_features, require_distinct, require_needed
 from opportune.db import Model
-from opportune.errors import OperatorError
+from opportune.errors import NotFound, OperatorError
 from opportune.feature import Feature, Metric
 from opportune.testing.plugin import settings_for
+
+router = APIRouter()
+
+
+class OutOfPrint(Exception):
+    pass
+
+
+class Stamp:
+    """Adds its name to the header `x-stamps` of responses."""
+
+    def __init__(self, app: ASGIApp, name: str) -> None:
+        self.app = app
+        self.name = name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-stamps", self.name.encode()))
+            await send(message)
+
+        await self.app(scope, receive, send_stamped)
+
+
+@router.get("/novel")
+async def show_novel() -> str:
+    raise OutOfPrint
+
+
+@router.get("/missing")
+async def show_missing() -> str:
+    raise NotFound
+
+
+async def on_out_of_print(_request: Request, _error: OutOfPrint) -> Response:
+    return JSONResponse({"detail": "This book is out of print."}, 410)
+
+
+async def on_missing(_request: Request, _error: NotFound) -> Response:
+    return PlainTextResponse("No such book.", 404)
 
 
 def feature(name: str, *tables: str) -> Feature:
@@ -18,95 +65,126 @@ def feature(name: str, *tables: str) -> Feature:
 
 
 def model(table: str, owner: str = "shelf") -> Any:
-    """What is looked at of one in app/shelf/models.py."""
+    """Return a stand-in for a model in app/shelf/models.py."""
     return type("Shelf", (), {"__tablename__": table, "__module__": f"app.{owner}.models"})
 
 
-def test_a_chart_by_what_is_no_time_is_refused() -> None:
+def client_of(*features: Feature) -> TestClient:
+    return TestClient(create_app(settings_for("sqlite:///unused.db"), features))
+
+
+def site_with(**declared: Any) -> TestClient:
+    return client_of(Feature(name="books", summary="", api=router, **declared))
+
+
+def test_error_handler_responds_to_its_exception() -> None:
+    response = site_with(error_handlers={OutOfPrint: on_out_of_print}).get("/api/v1/novel")
+    assert (response.status_code, response.json()) == (410, {"detail": "This book is out of print."})
+
+
+def test_error_handler_replaces_one_of_the_framework() -> None:
+    assert site_with(error_handlers={NotFound: on_missing}).get("/api/v1/missing").text == "No such book."
+
+
+def test_middleware_of_first_feature_is_outermost() -> None:
+    outer = Feature(name="outer", summary="", middleware=[Middleware(Stamp, name="outer")])
+    inner = Feature(name="inner", summary="", middleware=[Middleware(Stamp, name="inner")])
+    assert client_of(outer, inner).get("/health/live").headers.get_list("x-stamps") == ["inner", "outer"]
+
+
+@pytest.mark.parametrize(("site_name", "stamps"), [("Shelf", ["shelf"]), ("Other", [])])
+def test_middleware_function_reads_the_settings(
+    site_name: str, stamps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def middleware(app: FastAPI) -> list[Middleware]:
+        return [Middleware(Stamp, name="shelf")] if app.state.settings.site_name == "Shelf" else []
+
+    monkeypatch.setenv("SITE_NAME", site_name)
+    assert site_with(middleware=middleware).get("/health/live").headers.get_list("x-stamps") == stamps
+
+
+def test_metric_refuses_a_column_without_times() -> None:
     assert Metric("Sign-ups", User.created_at)
     for column in (User.email, User.id, None):
         with pytest.raises(OperatorError, match=r"^Metric\('Sign-ups', …\) wants a column of times"):
             Metric("Sign-ups", column)
 
 
-def test_one_that_is_listed_twice_is_one_line() -> None:
-    with pytest.raises(OperatorError, match=r"^app/installed\.py lists books twice: take one of them out\.$"):
+def test_feature_listed_twice_is_one_line() -> None:
+    with pytest.raises(OperatorError, match=r"^app/installed\.py lists books twice"):
         require_distinct([books := feature("books"), feature("notes"), books])
 
 
-def test_two_features_of_one_name_are_distinguished_from_one_listed_twice() -> None:
-    with pytest.raises(OperatorError, match="two features that call themselves books: let the name=… in the feature"):
+def test_two_features_of_one_name_are_refused() -> None:
+    with pytest.raises(OperatorError, match=r"^app/installed\.py lists two features named books"):
         require_distinct([feature("books"), feature("notes"), feature("books")])
 
 
-def test_a_table_of_anothers_is_one_line_with_the_file() -> None:
-    with pytest.raises(OperatorError) as caught:
+def test_table_named_after_another_feature_is_refused() -> None:
+    with pytest.raises(OperatorError) as error:
         require_distinct([feature("books"), feature("notes", "notes_note", "books_shelf")])
-    assert str(caught.value) == (
-        "app/shelf/models.py: books_shelf would be a table of books: let the name begin with notes_."
+    assert str(error.value) == (
+        "app/shelf/models.py: the name of the table books_shelf belongs to the feature books. Begin it with notes_."
     )
 
 
-def test_a_model_of_another_feature_is_one_line_with_the_file_that_lists_it() -> None:
+def test_model_of_another_feature_is_refused() -> None:
     notes = Feature(name="notes", summary="", models=[model("books_shelf", "books")])
-    with pytest.raises(OperatorError) as caught:
+    with pytest.raises(OperatorError) as error:
         require_distinct([feature("books"), notes])
-    assert str(caught.value) == (
+    assert str(error.value) == (
         "app/notes/feature.py lists Shelf, which is a model of books: take it out of models=[…]."
     )
 
 
-def test_a_table_that_two_models_claim_is_one_line_with_both() -> None:
-    with pytest.raises(OperatorError) as caught:
+def test_table_of_two_models_is_one_line_with_both() -> None:
+    with pytest.raises(OperatorError) as error:
         type("Shelf", (Model,), {"__tablename__": "accounts_user", "__module__": "app.shelf.models"}, table=True)
-    assert str(caught.value) == (
-        "opportune.accounts.models and app.shelf.models claim one table, accounts_user: "
-        "let each name begin with its own feature's."
-    )
+    assert str(error.value).startswith("opportune.accounts.models and app.shelf.models claim one table, accounts_user")
 
 
-def test_a_function_that_is_no_job_is_one_line_with_the_mend() -> None:
+def test_function_that_is_no_job_is_refused() -> None:
     def remind() -> None: ...
 
     jobs: Any = [remind]
-    with pytest.raises(OperatorError) as caught:
+    with pytest.raises(OperatorError) as error:
         Feature(name="books", summary="", jobs=jobs)
-    assert str(caught.value) == (
+    assert str(error.value) == (
         "Feature('books', jobs=…) lists remind, which is no job: write @job(\"books.remind\") above it."
     )
 
 
-def test_what_is_no_feature_is_one_line_with_the_file() -> None:
-    odd: Any = [feature("books"), "notes"]
+def test_entry_that_is_no_feature_is_refused() -> None:
+    entries: Any = [feature("books"), "notes"]
     with pytest.raises(OperatorError, match=r"^app/installed\.py lists 'notes', which is no Feature"):
-        require_distinct(odd)
+        require_distinct(entries)
 
 
 @pytest.mark.parametrize(
-    ("missing", "place"),
+    ("missing", "module"),
     [("accounts", "opportune.features"), ("jobs", "opportune.features"), ("users", "app.users.feature")],
 )
-def test_one_that_every_site_needs_is_asked_for_in_one_line(missing: str, place: str) -> None:
+def test_missing_core_feature_is_one_line(missing: str, module: str) -> None:
     names = [name for name in ("accounts", "users", "admin", "jobs") if name != missing]
-    with pytest.raises(OperatorError) as caught:
+    with pytest.raises(OperatorError) as error:
         require_needed(names)
-    assert str(caught.value) == (
-        f"app/installed.py lacks {missing}, which a site cannot be without: "
-        f"from {place} import {missing}, and list it in INSTALLED."
+    assert str(error.value) == (
+        f"app/installed.py lacks {missing}, which every site needs: "
+        f"from {module} import {missing}, and list it in INSTALLED."
     )
 
 
-def test_a_file_without_the_list_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_project_without_list_of_features_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("app.installed.INSTALLED")
     with pytest.raises(OperatorError, match=r"^app/installed\.py has no INSTALLED: begin it with"):
         installed_features()
 
 
-def test_no_site_is_made_of_such_a_list() -> None:
+def test_site_with_a_feature_listed_twice_does_not_start() -> None:
     with pytest.raises(OperatorError, match="lists books twice"):
         create_app(settings_for("sqlite:///unused.db"), [books := feature("books"), books])
 
 
-def test_the_longest_name_owns_a_table() -> None:
+def test_longest_feature_name_owns_a_table() -> None:
     assert feature_of_table("book_reviews_review", ["book", "book_reviews"]) == "book_reviews"
     require_distinct([feature("book", "book_book"), feature("book_reviews", "book_reviews_review")])

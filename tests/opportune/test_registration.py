@@ -5,15 +5,20 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter
+from sqladmin import BaseView
 
+from opportune.admin.options import view_faults
 from opportune.application import create_app
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings
+from opportune.db import after_create
+from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Finding
-from opportune.features import all_features, registration_faults
+from opportune.features import CORE_FEATURES, all_features, registration_faults
 from opportune.jobs import JobContext, job
-from opportune.runtime.services import Service
+from opportune.jobs.models import Job
+from opportune.runtime.services import Service, Services
 from opportune.testing.plugin import settings_for
 
 HERE = __name__
@@ -35,10 +40,36 @@ def shout(text: str) -> str:
     return text.upper()
 
 
+async def find_book(title: str) -> str:
+    """Find a book."""
+    return title
+
+
+class BookView(BaseView):
+    identity = "books"
+
+
+class OtherView(BaseView):
+    identity = "books"
+
+
+HANDLER = {"error_handlers": {OSError: shout}}
+
+
 def router(path: str) -> APIRouter:
     router = APIRouter()
     router.add_api_route(path, shout, methods=["GET"])
     return router
+
+
+def socket(path: str) -> APIRouter:
+    router = APIRouter()
+    router.add_api_websocket_route(path, shout)
+    return router
+
+
+def service(name: str) -> Service[Any]:
+    return Service(name, str, lambda _services: "")
 
 
 def books(**registered: Any) -> Feature:
@@ -53,21 +84,18 @@ def notes(**registered: Any) -> Feature:
     ("first", "second", "name"),
     [
         ({"jobs": [tidy]}, {"jobs": [tidy_again]}, "job books.tidy"),
-        ({"checks": [check_books]}, {"checks": [check_books]}, f"check {HERE}.check_books"),
+        ({"checks": [check_books]}, {"production_checks": [check_books]}, f"check {HERE}.check_books"),
         ({"template_filters": {"shout": shout}}, {"template_filters": {"shout": shout}}, "filter or global shout"),
-        (
-            {"services": [Service("shop", str, shout)]},  # type: ignore[arg-type]
-            {"services": [Service("shop", str, shout)]},  # type: ignore[arg-type]
-            "service shop",
-        ),
+        ({"template_filters": {"shout": shout}}, {"template_globals": {"shout": shout}}, "filter or global shout"),
+        ({"services": [service("shop")]}, {"services": [service("shop")]}, "service shop"),
         ({"pages": router("/books/{id}")}, {"pages": router("/books/{name}")}, "address GET /books/{}"),
+        ({"pages": router("/books")}, {"routes": router("/books")}, "address GET /books"),
+        ({"pages": socket("/books")}, {"pages": socket("/books")}, "address WEBSOCKET /books"),
         ({"api": router("/books")}, {"api": router("/books")}, "address GET /api/v1/books"),
-        (
-            {"jobs": [tidy], "operations": {"Tidy up": tidy()}},
-            {"operations": {"Tidy up": tidy()}},
-            "operation Tidy up",
-        ),
         ({"admin_operations": {"shout": shout}}, {"admin_operations": {"shout": shout}}, "operation shout"),
+        (HANDLER, HANDLER, "error handler of builtins.OSError"),
+        ({"admin": "app.books.admin"}, {"admin": "app.books.admin"}, "admin view app.books.admin"),
+        ({"admin": [BookView]}, {"admin": [BookView]}, f"admin view {HERE}.BookView"),
     ],
 )
 def test_double_registration_is_one_line(first: Any, second: Any, name: str) -> None:
@@ -77,9 +105,48 @@ def test_double_registration_is_one_line(first: Any, second: Any, name: str) -> 
     assert line.endswith("(feature notes). Rename one.")
 
 
-def test_filter_of_the_framework_is_taken() -> None:
-    (line,) = registration_faults([books(template_filters={"date": shout})])
-    assert "registered twice: in opportune.web.rendering.templates and in" in line
+def test_operation_registered_twice_is_one_line() -> None:
+    operations = {"Tidy up": tidy()}
+    (line,) = registration_faults([books(jobs=[tidy], operations=operations), notes(operations=operations)])
+    assert line.startswith("The operation Tidy up is registered twice")
+
+
+def test_tool_registered_twice_is_one_line() -> None:
+    (line,) = registration_faults([*CORE_FEATURES, books(tools=[find_book]), notes(tools=[find_book])])
+    assert line.startswith(f"The tool find_book is registered twice: in {HERE} (feature books)")
+
+
+def test_hook_registered_twice_is_one_line() -> None:
+    with temporary_hooks():
+
+        @after_create(Job)
+        async def note(_session: Any, _row: Job) -> None: ...
+
+        (line,) = registration_faults([books(hooks=[note]), notes(hooks=[note])])
+    assert line.startswith(f"The hook {HERE}.")
+
+
+@pytest.mark.parametrize(
+    ("registered", "place"),
+    [
+        ({"template_filters": {"date": shout}}, "opportune.web.rendering.templates"),
+        ({"services": [service("database")]}, "opportune.application"),
+    ],
+)
+def test_name_of_the_framework_is_refused(registered: Any, place: str) -> None:
+    (line,) = registration_faults([books(**registered)])
+    assert f"registered twice: in {place} and in" in line
+
+
+def test_address_of_the_framework_is_refused() -> None:
+    (line,) = registration_faults([*CORE_FEATURES, books(pages=router("/health"))])
+    assert line.startswith("The address GET /health is registered twice: in opportune.web.health (feature web)")
+
+
+def test_two_admin_pages_at_one_address_are_one_line() -> None:
+    assert list(view_faults([BookView, OtherView])) == [
+        "BookView and OtherView both have the address /admin/books: set identity=… in one of them."
+    ]
 
 
 def test_operation_of_an_unlisted_job_is_one_line() -> None:
@@ -90,7 +157,30 @@ def test_operation_of_an_unlisted_job_is_one_line() -> None:
     )
 
 
-def test_installed_features_register_nothing_twice() -> None:
+@pytest.mark.parametrize(
+    ("registered", "argument", "part"),
+    [
+        ({"requires": ["answers"]}, "requires=…", "answers"),
+        ({"tools": [find_book]}, "tools=…", "tools"),
+        ({"retrieval": [find_book]}, "retrieval=…", "tools"),
+        ({"llm_guard": shout}, "llm_guard=…", "llm"),
+    ],
+)
+def test_part_that_is_not_installed_is_one_line(registered: Any, argument: str, part: str) -> None:
+    (line,) = registration_faults([books(**registered)])
+    assert line == f"Feature('books', {argument}) needs the feature {part}, which is not installed: list it."
+
+
+def test_service_without_its_part_does_not_start() -> None:
+    catalogue = Service("catalogue", str, lambda services: services.named("library"))
+    with pytest.raises(OperatorError) as error:
+        Services([catalogue])
+    assert str(error.value) == (
+        f"The service catalogue of {HERE} needs another one: No installed feature has a service library. Install it."
+    )
+
+
+def test_installed_features_have_no_faults() -> None:
     assert list(registration_faults(all_features(installed_features()))) == []
 
 

@@ -26,6 +26,7 @@ from opportune.cli.database.makemigrations import collect
 from opportune.cli.development import startup
 from opportune.cli.development.check_results import as_data, refuse_errors, tell
 from opportune.cli.development.check_vectors import check_vectors
+from opportune.cli.feature_commands import repeated_commands
 from opportune.cli.loop import runner
 from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
@@ -150,7 +151,7 @@ def check_hooks(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_commands(_settings: Settings) -> Iterator[Finding]:
-    """A command of a feature has the feature's name, and those of oppman.py come first."""
+    """Report commands of features that oppman.py replaces, and names that are defined twice."""
     for feature in installed_features():
         path = PROJECT / PACKAGE / feature.name / "commands.py"
         if feature.name in MODULES and path.exists():
@@ -158,6 +159,7 @@ def check_commands(_settings: Settings) -> Iterator[Finding]:
                 f"{display_path(path)} has no effect: oppman.py has a command {feature.name} of its own. "
                 "Put yours into a feature with another name."
             )
+        yield from (Finding(f"{display_path(path)}: {fault}") for fault in repeated_commands(str(path)))
 
 
 def check_schemas(_settings: Settings) -> Iterator[Finding]:

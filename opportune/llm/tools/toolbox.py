@@ -190,7 +190,7 @@ class Toolbox:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         app.state = self._site.state
         app.dependency_overrides = self._site.dependency_overrides
-        add_error_handlers(app)
+        add_error_handlers(app, self._site.state.features)
         return app, {name: each.add_to(app) for name, each in self.tools.items()}
 
     @property

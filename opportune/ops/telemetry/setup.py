@@ -1,11 +1,12 @@
 """Metrics, traces and error reports, switched on by the settings."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -35,22 +36,27 @@ class Telemetry:
 
 
 def add_telemetry(app: FastAPI) -> None:
-    """Add the middleware that observes requests, and the address of the metrics."""
-    settings, telemetry = app.state.settings, app.state.telemetry
-    if settings.sentry_dsn.get_secret_value():
-        start_sentry(settings)
-        app.add_middleware(SentryMiddleware)
-    if telemetry.metrics:
-        app.add_middleware(MetricsMiddleware, metrics=telemetry.metrics)
+    """Start error reports, and add the routes of the metrics."""
+    if app.state.settings.sentry_dsn.get_secret_value():
+        start_sentry(app.state.settings)
+    if app.state.telemetry.metrics:
         router_of(app).include_flat(metrics.router)
         router_of(app).include_flat(status.router)
+
+
+def telemetry_middleware(app: FastAPI) -> Iterator[Middleware]:
+    settings, telemetry = app.state.settings, app.state.telemetry
     if settings.otel_exporter_otlp_endpoint:
         require_opentelemetry(settings)
         from opportune.ops.telemetry.traces.tracing import TracingMiddleware  # noqa: PLC0415 - as above
 
-        app.add_middleware(
+        yield Middleware(
             TracingMiddleware, tracing=lambda: telemetry.tracing, trusts_traces=bool(settings.trusted_proxies)
         )
+    if telemetry.metrics:
+        yield Middleware(MetricsMiddleware, metrics=telemetry.metrics)
+    if settings.sentry_dsn.get_secret_value():
+        yield Middleware(SentryMiddleware)
 
 
 @asynccontextmanager

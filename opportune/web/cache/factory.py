@@ -17,7 +17,7 @@ CACHE_URL_FORMAT = "CACHE_URL must be memory: or redis://[:password@]host[:6379]
 INFO_KEY = "cache"
 
 
-def open_cache(settings: Settings, database: Database, who: UserLoader = nobody) -> Cache:
+def open_cache(settings: Settings, database: Database, load_user: UserLoader = nobody) -> Cache:
     """The cache of these settings, not connected yet; sessions of this database clear it.
 
     In development nothing is kept: a changed template is seen at once.
@@ -27,7 +27,7 @@ def open_cache(settings: Settings, database: Database, who: UserLoader = nobody)
     """
     store = open_store(settings.cache_url.get_secret_value())
     cache = database.info[INFO_KEY] = Cache(
-        store, who, is_enabled=settings.environment != "development", zone=site_zone(settings)
+        store, load_user, is_enabled=settings.environment != "development", zone=site_zone(settings)
     )
     return cache
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from opportune.db.errors import explain, is_full, is_outage
 from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, ServiceError
+from opportune.feature import Feature
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
 from opportune.web.errors.error_hints import hint_for
@@ -263,7 +264,9 @@ HANDLERS: dict[type[Exception], Handler] = {
 }
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    for type_, handler in HANDLERS.items():
+def add_error_handlers(app: FastAPI, features: Sequence[Feature]) -> None:
+    """Add the handlers of the framework and of these features, which replace the framework's."""
+    handlers = HANDLERS | {type_: handler for feature in features for type_, handler in feature.error_handlers.items()}
+    for type_, handler in handlers.items():
         app.add_exception_handler(type_, or_close(handler))
     app.add_exception_handler(WebSocketDisconnect, on_disconnect)  # type: ignore[arg-type]  # Starlette's types lack it

@@ -1,4 +1,4 @@
-"""The outermost middleware: what every request and response needs."""
+"""The outermost middleware of the framework."""
 
 import logging
 import time
@@ -23,9 +23,10 @@ logger = logging.getLogger("opportune.request")
 
 
 class RequestMiddleware:
-    """The outermost layer: request id, time zone, response headers, log line, and a response for crashes.
+    """Request id, time zone, response headers, log line, and a response for crashes.
 
-    One pure ASGI middleware, because each layer that wraps `send` costs every request. It never buffers a stream.
+    Only middleware of features runs outside it. It is one pure ASGI middleware, because each layer that wraps `send`
+    costs every request. It never buffers a stream.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:

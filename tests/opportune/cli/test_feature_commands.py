@@ -107,6 +107,12 @@ def test_its_subcommands_run(gadgets: ModuleType, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == "3 gadgets\n"
 
 
+def test_command_defined_twice_is_one_line(feature: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (feature / "commands.py").write_text(SEVERAL + '\n@command.command("clear-all")\ndef clear_again(): ...\n')
+    assert main(["gadgets", "count"]) == 1
+    assert "commands.py: the command clear-all is defined twice, in lines " in capsys.readouterr().err
+
+
 def test_wrong_usage_names_it(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     def count(number: int) -> None:
         del number

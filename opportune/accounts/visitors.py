@@ -1,0 +1,34 @@
+"""Services of every site that depend on the user or visitor of a request."""
+
+from opportune.accounts.dependencies import get_optional_user
+from opportune.accounts.rate_limits.storage import DatabaseStorage
+from opportune.accounts.sessions.last_seen import LastSeen
+from opportune.feature import Feature
+from opportune.runtime.services import Service, Services
+from opportune.web.cache import Cache, open_cache
+from opportune.web.rate_limit import RateLimiter
+from opportune.web.rate_limit.cache_storage import CacheStorage
+
+
+def _open_cache(services: Services) -> Cache:
+    return open_cache(services.settings, services.database, load_user=get_optional_user)
+
+
+def _open_rate_limiter(services: Services) -> RateLimiter:
+    settings = services.settings
+    return RateLimiter({"cache": CacheStorage(settings), "database": DatabaseStorage(services.database, settings)})
+
+
+def _open_last_seen(services: Services) -> LastSeen:
+    return LastSeen(services.database, services.settings)
+
+
+visitors = Feature(
+    name="visitors",
+    summary="The cache of pages, rate limits, and the times at which credentials were used.",
+    services=(
+        Service("cache", Cache, _open_cache, close=Cache.close),
+        Service("rate_limiter", RateLimiter, _open_rate_limiter, close=RateLimiter.close),
+        Service("last_seen", LastSeen, _open_last_seen, close=LastSeen.close),
+    ),
+)

@@ -1,0 +1,23 @@
+from fastapi import FastAPI
+
+from opportune.feature import Feature
+from opportune.web import api_docs, health, markdown_preview, root_files
+from opportune.web.errors import debug_page
+from opportune.web.rendering.static_files import STATIC_URL, assets
+from opportune.web.routing import router_of
+
+
+def init_app(app: FastAPI) -> None:
+    app.mount(STATIC_URL, assets, name="static")
+    if app.state.settings.debug:
+        router_of(app).include_flat(debug_page.router)
+    if not app.state.settings.is_production:
+        router_of(app).include_pages(api_docs.router)
+
+
+web = Feature(
+    name="web",
+    summary="Health checks, static files and the pages of the API.",
+    routes=(health.router, root_files.router, markdown_preview.router),
+    init_app=init_app,
+)
