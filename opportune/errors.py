@@ -60,6 +60,12 @@ class Forbidden(Exception):
     """What this person may not do, wherever it is asked for: the web answers 403."""
 
 
+class Refused(Exception):
+    """A change that is not possible now. The message tells the user why; the response has this `status`."""
+
+    status: int = 409
+
+
 class FieldErrors(Exception):
     """A change that is not made, and why, in a sentence for each field; `""` is for all of it: the web answers 422."""
 

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from fastapi import HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +18,7 @@ from opportune.accounts.sign_in_methods.providers import configured_providers
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import InvalidLinkError, InvalidPasswordError
 from opportune.config.settings import Settings
+from opportune.errors import FieldErrors
 from opportune.web.forms.fields import Control
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
@@ -33,16 +33,21 @@ PRIVATE_HEADERS = {"Referrer-Policy": "same-origin", **SECRET_HEADERS}
 
 EMAIL_REQUESTED = "If this address is right, an e-mail is on its way."
 """The same message whether or not the address has an account."""
-INVALID_LINK = "This link is not ours, too old, or has been used."
 
 
-def show(request: Request, name: str, status: int = 200, /, **context: Any) -> Response:
-    """Render a page of accounts."""
+def show(
+    request: Request, name: str, status: int = 200, /, *, headers: Mapping[str, str] | None = None, **context: Any
+) -> Response:
+    """Render a page of accounts, with the status and headers of its `form` if that has errors."""
     settings: Settings = request.app.state.settings
+    headers = dict(headers or {})
     if isinstance(form := context.get("form"), Form):
         form.controls = with_password_length(form.controls, settings.min_password_length)
+        status, headers = form.status, headers | form.headers
     context = {**context, "email_is_enabled": email_is_enabled(settings)}
-    return templates.render(request, f"accounts/{name}.html", context, status)
+    page = templates.render(request, f"accounts/{name}.html", context, status)
+    page.headers.update(headers)
+    return page
 
 
 def with_password_length(controls: Mapping[str, Control], min_length: int) -> dict[str, Control]:
@@ -65,15 +70,19 @@ def show_form(
     """Render a page for anonymous visitors, with the sign-in methods of the site and `next`."""
     settings: Settings = request.app.state.settings
     methods = {"providers": configured_providers(settings), "offers_email_sign_in": email_sign_in_is_offered(settings)}
-    page = show(request, name, form.status, form=form, next=next_page(request, form), **methods, **more)
-    page.headers.update(headers or {})
-    return page
+    return show(request, name, headers=headers, form=form, next=next_page(request, form), **methods, **more)
 
 
 def redirect_with_message(request: Request, page: str, message: str) -> Response:
     """Redirect to a page that shows a message."""
     flash(request, message)
     return RedirectResponse(f"/accounts/{page}", 303)
+
+
+def redirect_with_error(request: Request, path: str, refusal: Exception) -> Response:
+    """Redirect to a page that shows why a change was refused."""
+    flash(request, str(refusal), "danger")
+    return RedirectResponse(path, 303)
 
 
 async def sign_in_response(
@@ -91,10 +100,16 @@ def next_page(request: Request, form: Form[Any] | None) -> str:
     return safe_redirect_path((form and form.value("next")) or request.query_params.get("next"))
 
 
-def show_refusal(form: Form[Any], refusal: TooManyRequests) -> Mapping[str, str] | None:
-    """Show in the form when to try again, and return the headers of the response."""
-    form.refuse(refusal.detail, status=refusal.status_code)
-    return refusal.headers
+@contextmanager
+def errors_in(form: Form[Any]) -> Iterator[None]:
+    """Show invalid fields and too many attempts in the form, instead of on an error page."""
+    try:
+        yield
+    except FieldErrors as errors:
+        form.show(errors)
+    except TooManyRequests as refusal:
+        form.refuse(refusal.detail, status=refusal.status_code)
+        form.headers.update(refusal.headers or {})
 
 
 async def request_email(
@@ -102,15 +117,11 @@ async def request_email(
 ) -> Response:
     """Send an e-mail to the address of the form. The response does not tell whether the address has an account."""
     form = await read_form(request, EmailRequest)
-    headers = None
     if form.data:
-        try:
+        with errors_in(form):
             await send(context, form.data.email)
-        except TooManyRequests as refusal:
-            headers = show_refusal(form, refusal)
-        else:
             return email_sent(request)
-    return show_form(request, template, form, headers)
+    return show_form(request, template, form)
 
 
 def email_sent(request: Request) -> Response:
@@ -128,27 +139,13 @@ async def use_link(
     request: Request, form: Form[Any], change: Awaitable[User], *, template: str, request_path: str
 ) -> User | Response:
     """Return the user of a link in a form after the change, or the page that says why the change was refused."""
-    headers = PRIVATE_HEADERS
+    user: User | None = None
     try:
-        return await change
+        with errors_in(form):
+            user = await change
     except InvalidLinkError:
         return invalid_link(request, request_path)
-    except TooManyRequests as refusal:
-        headers = {**headers, **(show_refusal(form, refusal) or {})}
-    except InvalidPasswordError as error:
-        form.refuse(str(error), "password")
-    return show_form(request, template, form, headers)
-
-
-@contextmanager
-def refused_links() -> Iterator[None]:
-    """Answer 410 in the API if a link is invalid, and 422 if its password is refused."""
-    try:
-        yield
-    except InvalidLinkError:
-        raise HTTPException(410, INVALID_LINK) from None
-    except InvalidPasswordError as error:
-        raise invalid_field("password", str(error)) from None
+    return user or show_form(request, template, form, PRIVATE_HEADERS)
 
 
 async def show_password_error(
@@ -162,8 +159,3 @@ async def show_password_error(
         await context.manager.check_new_password(password, user.email if user else form.value("email"), user)
     except InvalidPasswordError as error:
         form.refuse(str(error), name)
-
-
-def invalid_field(field: str, message: str) -> RequestValidationError:
-    """Return the error that a schema raises for an invalid field."""
-    return RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message}])

@@ -158,10 +158,6 @@ class EmailUpdate(Reauthentication):
     email: Annotated[Email, FieldOptions(autocomplete="email")] = Field(title="New e-mail")
 
 
-class EmailConfirmation(Schema):
-    token: str = ""
-
-
 class PasswordUpdate(Reauthentication):
     new_password: NewPassword = Field(title="New password")
 

@@ -1,10 +1,10 @@
 """API of the personal data export and the deletion of an account."""
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
 from opportune.accounts.deletion.export import read_personal_data
-from opportune.accounts.deletion.service import DeletionRefused, delete_account
+from opportune.accounts.deletion.service import delete_account
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
 from opportune.accounts.reauthentication.identity import confirm_password
@@ -20,10 +20,7 @@ async def delete_me(
 ) -> None:
     """Delete the account and all of its data. 409 for the last superuser."""
     await confirm_password(context, user, body.current_password)
-    try:
-        await delete_account(context, database, request.app.state.features, user)
-    except DeletionRefused as refusal:
-        raise HTTPException(409, str(refusal)) from None
+    await delete_account(context, database, request.app.state.features, user)
 
 
 @router.get("/export")

@@ -13,13 +13,14 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.db.database import Database
 from opportune.db.queries.batches import delete_dependents_in_batches
+from opportune.errors import Refused
 from opportune.feature import Feature
 
 LAST_SUPERUSER = "You are the only superuser: nobody could run the site. Make somebody else one first."
 STILL_NEEDED = "Other rows of this site depend on yours, so your account cannot be deleted. Contact its operators."
 
 
-class DeletionRefused(Exception):
+class DeletionRefused(Refused):
     """The account cannot be deleted; the message tells the user why."""
 
 

@@ -5,8 +5,6 @@ from fastapi import APIRouter, Depends, Request
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.email_confirmation import service
 from opportune.accounts.email_confirmation.dependencies import confirm_by_email, require_email_confirmation
-from opportune.accounts.reauthentication.service import WrongCredential
-from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import EmailConfirmationCode, Message
 
 router = APIRouter(
@@ -24,7 +22,4 @@ async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -
 @router.post("/code", status_code=204)
 async def confirm(request: Request, body: EmailConfirmationCode, user: CurrentUser, context: AccountCtx) -> None:
     """Confirm the user's identity: this session does not ask again for 15 minutes."""
-    try:
-        await confirm_by_email(request, context, user, body)
-    except WrongCredential as refusal:
-        raise invalid_field(refusal.field, refusal.message) from None
+    await confirm_by_email(request, context, user, body)

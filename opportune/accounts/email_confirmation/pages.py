@@ -1,6 +1,5 @@
 """Page that confirms the user's identity by a code in an e-mail."""
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,8 +10,7 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.email_confirmation import service
 from opportune.accounts.email_confirmation.dependencies import confirm_by_email, require_email_confirmation
 from opportune.accounts.models import User
-from opportune.accounts.reauthentication.service import WrongCredential
-from opportune.accounts.responses import next_page, redirect_to_next, show, show_refusal
+from opportune.accounts.responses import errors_in, next_page, redirect_to_next, show
 from opportune.accounts.schemas import EmailConfirmationCode
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
@@ -43,21 +41,14 @@ async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -
 
 @router.post("/code")
 async def check_code(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    form, headers = await read_form(request, EmailConfirmationCode), None
+    form = await read_form(request, EmailConfirmationCode)
     if form.data:
-        try:
+        with errors_in(form):
             await confirm_by_email(request, context, user, form.data)
-        except WrongCredential as refusal:
-            form.refuse(refusal.message, refusal.field)
-        except TooManyRequests as refusal:
-            headers = show_refusal(form, refusal)
-        else:
             return redirect_to_next(request, form)
-    return _show(request, user, form, headers)
+    return _show(request, user, form)
 
 
-def _show(request: Request, user: User, form: Form[Any], headers: Mapping[str, str] | None = None) -> Response:
-    context = {"next": next_page(request, form), "needs_second_factor": user.has_two_factor}
-    page = show(request, "confirm_by_email", form.status, form=form, **context)
-    page.headers.update(headers or {})
-    return page
+def _show(request: Request, user: User, form: Form[EmailConfirmationCode]) -> Response:
+    context: dict[str, Any] = {"next": next_page(request, form), "needs_second_factor": user.has_two_factor}
+    return show(request, "confirm_by_email", form=form, **context)

@@ -5,10 +5,12 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.email_sign_in import service
 from opportune.accounts.email_sign_in.dependencies import require_email_sign_in
-from opportune.accounts.responses import EMAIL_REQUESTED, INVALID_LINK
+from opportune.accounts.responses import EMAIL_REQUESTED
 from opportune.accounts.schemas import AccessToken, EmailRequest, EmailSignInAsked, EmailSignInCredentials
-from opportune.accounts.sign_in.api import check_scope, grant_token, require_code
+from opportune.accounts.sign_in.api import grant_token, require_code
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER
+from opportune.accounts.tokens.scopes import require_known_scopes
+from opportune.accounts.users.errors import InvalidLinkError
 
 router = APIRouter(prefix="/auth/login/email", tags=["accounts"], dependencies=[Depends(require_email_sign_in)])
 
@@ -28,17 +30,14 @@ async def check_code(
 
     With a `scope` the token is limited to it.
     """
-    check_scope(request, credentials.scope)
+    require_known_scopes(credentials.scope.split(), request.app.state.features, "scope")
     pending = service.read_request(context.settings, credentials.request)
     if pending is None:
-        raise HTTPException(410, INVALID_LINK)
-    try:
-        user = await service.check_code(context, pending, credentials.code)
-    except service.RequestEnded:
-        raise HTTPException(410, service.ENDED) from None
+        raise InvalidLinkError
+    user = await service.check_code(context, pending, credentials.code)
     if user is None:
         raise HTTPException(401, service.WRONG_CODE, AUTHENTICATE_HEADER)
     await require_code(context, user, credentials.second_factor)
     if not await service.use_email(context, user, pending.number):
-        raise HTTPException(410, INVALID_LINK)
+        raise InvalidLinkError
     return await grant_token(request, response, context, user, credentials.scope)

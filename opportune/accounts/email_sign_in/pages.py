@@ -1,43 +1,40 @@
 """Pages of sign-in by e-mail: request one, enter its code, or open its link."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
 from opportune.accounts.email_sign_in import service
-from opportune.accounts.email_sign_in.cookies import forget_request, remember_request, remembered_request
 from opportune.accounts.email_sign_in.dependencies import require_email_sign_in
 from opportune.accounts.models import User
 from opportune.accounts.responses import (
     PRIVATE_HEADERS,
+    errors_in,
     invalid_link,
     next_page,
     redirect_to_next,
+    redirect_with_error,
     show,
     show_form,
-    show_refusal,
-    sign_in_response,
 )
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
+from opportune.accounts.sessions.page_cookies import PageCookie
 from opportune.accounts.sessions.trusted_devices import trusted_device
-from opportune.accounts.sign_in.second_step import redirect_to_code
-from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.sign_in.second_step import finish_first_step
 from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import TooManyRequests
-from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 
 PATH = f"{LOGIN_PATH}/email"
 CLAIMED = (
-    "Your address is verified now. As somebody else may have opened the account with it, its password and all that"
-    " signed in there before have ended: choose a password of your own."
+    "Your address is verified now. Another person may have registered it, so the old password and all sign-ins have"
+    " ended. Please choose a new password."
 )
+COOKIE = PageCookie("email_sign_in", LOGIN_PATH, service.LIFETIME_SECONDS)
+"""The sign-in request of this browser, in which alone its code is valid."""
 
 
 router = APIRouter(prefix=PATH, dependencies=[Depends(require_email_sign_in)])
@@ -51,45 +48,41 @@ async def ask_email(request: Request, user: OptionalUser) -> Response:
 @router.post("")
 async def send_email(request: Request, context: AccountCtx) -> Response:
     """Send an e-mail if the address has an account."""
-    form, headers = await read_form(request, EmailSignIn), None
-    if form.data:
-        try:
-            pending = await service.request_sign_in(
-                context, form.data.email, next_page(request, form), remember=form.data.remember
-            )
-        except TooManyRequests as refusal:
-            headers = show_refusal(form, refusal)
-        else:
+    form = await read_form(request, EmailSignIn)
+    if data := form.data:
+        with errors_in(form):
+            next_path = next_page(request, form)
+            pending = await service.request_sign_in(context, data.email, next_path, remember=data.remember)
             response = RedirectResponse(f"{PATH}/code", 303)
-            remember_request(request, response, pending)
+            COOKIE.set(request, response, service.seal_request(context.settings, pending))
             return response
-    return show_form(request, "email_sign_in", form, headers)
+    return show_form(request, "email_sign_in", form)
 
 
 @router.get("/code")
 async def ask_code(request: Request) -> Response:
-    pending = remembered_request(request)
+    pending = _pending_request(request)
     return _show_code(request, pending, Form(EmailSignInCode)) if pending else RedirectResponse(PATH, 303)
 
 
 @router.post("/code")
 async def check_code(request: Request, context: AccountCtx) -> Response:
-    pending = remembered_request(request)
+    pending = _pending_request(request)
     if pending is None:
         return RedirectResponse(PATH, 303)
-    form, headers = await read_form(request, EmailSignInCode), None
+    form = await read_form(request, EmailSignInCode)
     if form.data:
+        device = trusted_device(request, pending.email)
         try:
-            user = await service.check_code(context, pending, form.data.code, trusted_device(request, pending.email))
-        except service.RequestEnded:
-            return _begin_again(request, service.ENDED)
-        except TooManyRequests as refusal:
-            headers = show_refusal(form, refusal)
-        else:
-            if user:
-                return await _enter(request, context, user, pending.number, pending.next, remember=pending.remember)
-            form.refuse(service.WRONG_CODE, "code")
-    return _show_code(request, pending, form, headers)
+            with errors_in(form):
+                if user := await service.check_code(context, pending, form.data.code, device):
+                    return await _enter(request, context, user, pending.number, pending.next, remember=pending.remember)
+                form.refuse(service.WRONG_CODE, "code")
+        except service.RequestEnded as refusal:
+            response = redirect_with_error(request, PATH, refusal)
+            COOKIE.delete(request, response)
+            return response
+    return _show_code(request, pending, form)
 
 
 @router.get("/link")
@@ -99,13 +92,11 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     if found is None:
         return invalid_link(request, PATH)
     user, details = found
-    here = remembered_request(request)
+    here = _pending_request(request)
     is_here = here is not None and here.number == details["number"]
     form = Form(EmailSignInLink, {"token": token, "remember": is_here and here and here.remember})
     context = {"email": user.email, "asked": details, "at": datetime.fromisoformat(details["at"]), "is_here": is_here}
-    page = show(request, "email_sign_in_link", form=form, **context)
-    page.headers.update(PRIVATE_HEADERS)
-    return page
+    return show(request, "email_sign_in_link", headers=PRIVATE_HEADERS, form=form, **context)
 
 
 @router.post("/link")
@@ -120,39 +111,23 @@ async def use_link(request: Request, context: AccountCtx) -> Response:
 
 
 async def _enter(
-    request: Request,
-    context: AccountContext,
-    user: User,
-    number: str,
-    next_path: str,
-    *,
-    remember: bool,
+    request: Request, context: AccountContext, user: User, number: str, next_path: str, *, remember: bool
 ) -> Response:
     """Sign in the user of this e-mail, or ask for their second factor."""
     is_taken_over = user.has_password and not user.is_verified
-    if not await service.use_email(context, user, number):
-        response = invalid_link(request, PATH)
-    elif await has_second_factor(context.session, user):
-        response = redirect_to_code(request, user, next_path, remember=remember)
-    else:
-        response = RedirectResponse(safe_redirect_path(next_path), 303)
-        await sign_in_response(request, context.session, user, response, remember=remember)
+    if await service.use_email(context, user, number):
         if is_taken_over:
             flash(request, CLAIMED, "warning")
-    forget_request(request, response)
+        response = await finish_first_step(request, context, user, next_path, remember=remember)
+    else:
+        response = invalid_link(request, PATH)
+    COOKIE.delete(request, response)
     return response
 
 
-def _begin_again(request: Request, words: str) -> Response:
-    flash(request, words, "danger")
-    response = RedirectResponse(PATH, 303)
-    forget_request(request, response)
-    return response
+def _pending_request(request: Request) -> service.SignInRequest | None:
+    return service.read_request(request.app.state.settings, COOKIE.read(request))
 
 
-def _show_code(
-    request: Request, pending: service.SignInRequest, form: Form[Any], headers: Mapping[str, str] | None = None
-) -> Response:
-    page = show(request, "email_sign_in_code", form.status, form=form, wanted=pending)
-    page.headers.update(headers or {})
-    return page
+def _show_code(request: Request, pending: service.SignInRequest, form: Form[EmailSignInCode]) -> Response:
+    return show(request, "email_sign_in_code", form=form, pending=pending)

@@ -21,6 +21,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import find_by_email
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
+from opportune.errors import Refused
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, TooManyRequests
 from opportune.web.user_agent import describe_user_agent
 
@@ -34,11 +35,13 @@ CODES_PER_ACCOUNT = RateLimit("accounts.email_codes_per_account", 10, 24 * HOUR_
 """A low limit for a long time: a code is short, and anyone can request one for any address."""
 
 WRONG_CODE = "This is not the code of the newest e-mail that was asked for here."
-ENDED = "There were too many wrong codes, so that e-mail counts no more. Ask for another one."
+ENDED = "There were too many wrong codes, so this e-mail is no longer valid. Request another one."
 
 
-class RequestEnded(Exception):
+class RequestEnded(Refused):
     """After too many wrong codes, the code and the link of this e-mail are no longer valid."""
+
+    status = 410
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ async def check_code(context: AccountContext, pending: SignInRequest, code: str,
         await context.limiter.hit(CODES_PER_REQUEST.by(pending.number))
     except TooManyRequests:
         context.log_refused_sign_in("email_code", None)
-        raise RequestEnded from None
+        raise RequestEnded(ENDED) from None
     elsewhere = PASSWORDS_PER_ADDRESS.by(context.client.address), CODES_PER_ACCOUNT.by(pending.email)
     guesses = (PASSWORDS_PER_DEVICE.by(device),) if device else elsewhere
     await context.limiter.hit(*guesses)
@@ -112,18 +115,10 @@ async def use_email(context: AccountContext, user: User, number: str) -> bool:
     The user stays locked until the transaction ends.
     """
     await context.manager.release()
-    if not (await _use_once(context, number) and await context.manager.is_unchanged(user)):
+    if not (await context.is_first_use(USES.by(number)) and await context.manager.is_unchanged(user)):
         context.log_refused_sign_in("email", user)
         return False
     if not user.is_verified:
         await context.manager.prove_email(user)
         record_event(context, user, "email_verified")
-    return True
-
-
-async def _use_once(context: AccountContext, number: str) -> bool:
-    try:
-        await context.limiter.hit(USES.by(number))
-    except TooManyRequests:
-        return False
     return True

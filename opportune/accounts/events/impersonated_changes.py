@@ -1,7 +1,6 @@
 """Records of changes by a superuser who is signed in as a user, as events of that user's account.
 
-The event is part of the transaction of the change. SQLAlchemy's listeners disable faster ways of writing, so they
-are added when a superuser first changes something in this process.
+The event is part of the transaction of the change.
 """
 
 import asyncio
@@ -11,11 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, event
+from sqlalchemy import Table
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
 from opportune.accounts.models import AccountEvent, User
-from opportune.db.sessions.hooked_session import HookedSession
+from opportune.db.sessions.hooked_session import listen_while
 
 INFO_KEY = "impersonation.changes"
 """Key of `session.info` for the changes of a transaction."""
@@ -50,10 +49,14 @@ def stop_recording() -> None:
 
 @cache
 def _listen() -> None:
-    event.listen(HookedSession, "after_flush", _note_rows)
-    event.listen(HookedSession, "do_orm_execute", _note_statement)
-    event.listen(HookedSession, "before_commit", _store)
-    event.listen(HookedSession, "after_rollback", _forget)
+    """Add the listeners with the first recording of a process, because each statement pays for them."""
+    listen_while(
+        lambda: _current() is not None,
+        after_flush=_note_rows,
+        do_orm_execute=_note_statement,
+        before_commit=_store,
+        after_rollback=_forget,
+    )
 
 
 def superuser_id_for(user_id: int) -> int | None:

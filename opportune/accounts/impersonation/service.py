@@ -15,7 +15,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.credentials import hash_token, prune
 from opportune.accounts.users.context import AccountContext
 from opportune.db.models.model import utc_now
-from opportune.errors import NotFound
+from opportune.errors import NotFound, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ NOT_INACTIVE = "This account is deactivated: nobody can sign in to it."
 SIGNED_OUT = "You have been signed out, or are no superuser any more."
 
 
-class ImpersonationRefused(Exception):
+class ImpersonationRefused(Refused):
     """The superuser may not sign in as this user; the message tells why."""
 
 

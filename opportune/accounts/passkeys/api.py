@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import Passkey
 from opportune.accounts.passkeys import service
 from opportune.accounts.reauthentication.identity import show_full_identity
-from opportune.accounts.reauthentication.service import WrongCredential
-from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import Confirmation, PasskeyRead, PasskeyUpdate
 from opportune.accounts.sign_in_methods.passkeys import find_passkeys
-from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
@@ -33,10 +30,5 @@ async def rename_passkey(passkey_id: RowId, body: PasskeyUpdate, user: CurrentUs
 @router.delete("/{passkey_id}", status_code=204)
 async def remove_passkey(passkey_id: RowId, proof: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
     """Remove a passkey. 409 for the last sign-in method."""
-    try:
-        await show_full_identity(context, user, proof)
-        await service.remove_passkey(context, user, passkey_id)
-    except WrongCredential as refusal:
-        raise invalid_field(refusal.field, refusal.message) from None
-    except PasskeyRefused as refusal:
-        raise HTTPException(409, str(refusal)) from None
+    await show_full_identity(context, user, proof)
+    await service.remove_passkey(context, user, passkey_id)

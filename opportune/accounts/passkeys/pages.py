@@ -10,9 +10,9 @@ from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser
 from opportune.accounts.models import Session, User
 from opportune.accounts.passkeys import service
 from opportune.accounts.reauthentication.dependencies import ConfirmedUser
-from opportune.accounts.responses import next_page, redirect_with_message, show, sign_in_response
+from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show, sign_in_response
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
-from opportune.accounts.sign_in.second_step import CODE_PATH, forget_pending, pending_sign_in
+from opportune.accounts.sign_in.second_step import CODE_PATH, finish_second_step, pending_sign_in
 from opportune.accounts.sign_in_methods.passkey_requests import PATH, anonymous_ceremonies, passkey_ceremonies
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies, find_passkeys
 from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
@@ -21,7 +21,6 @@ from opportune.accounts.users.context import AccountContext
 from opportune.db.models.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
-from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 from opportune.web.user_agent import describe_user_agent
 
@@ -50,7 +49,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
     try:
         user = await passkey_ceremonies(request, context).show("sign-in", data.passkey)
     except PasskeyRefused as refusal:
-        return _back(request, refusal, f"{LOGIN_PATH}?{urlencode({'next': path})}")
+        return redirect_with_error(request, f"{LOGIN_PATH}?{urlencode({'next': path})}", refusal)
     return await sign_in_response(request, context.session, user, RedirectResponse(path, 303), remember=data.remember)
 
 
@@ -62,13 +61,11 @@ async def take_second_step(request: Request, context: AccountCtx) -> Response:
         return RedirectResponse(LOGIN_PATH, 303)
     user, options = pending
     try:
-        answer = form.data.passkey if form.data else ""
-        user = await passkey_ceremonies(request, context, user).show("second-step", answer)
+        assertion = form.data.passkey if form.data else ""
+        user = await passkey_ceremonies(request, context, user).show("second-step", assertion)
     except PasskeyRefused as refusal:
-        return _back(request, refusal, CODE_PATH)
-    response = RedirectResponse(safe_redirect_path(options["next"]), 303)
-    forget_pending(request, response)
-    return await sign_in_response(request, context.session, user, response, remember=options["remember"])
+        return redirect_with_error(request, CODE_PATH, refusal)
+    return await finish_second_step(request, context, user, options)
 
 
 @router.post("/passkeys/options")
@@ -104,10 +101,8 @@ async def add(request: Request, user: ConfirmedUser, context: AccountCtx) -> Res
             if not codes:
                 return redirect_with_message(request, "passkeys", ADDED)
             flash(request, ADDED)
-            page = show(request, "two_factor_codes", codes=codes, is_new=True)
-            page.headers.update(SECRET_HEADERS)
-            return page
-    return show(request, "passkey_add", form.status, form=form)
+            return show(request, "two_factor_codes", headers=SECRET_HEADERS, codes=codes, is_new=True)
+    return show(request, "passkey_add", form=form)
 
 
 @router.post("/passkeys/{passkey_id}/rename")
@@ -116,7 +111,7 @@ async def rename(request: Request, passkey_id: RowId, user: CurrentUser, context
     if form.data is None:
         return await _show_list(request, context, user, form)
     await service.rename_passkey(context.session, user, passkey_id, form.data.name)
-    return redirect_with_message(request, "passkeys", "The passkey has another name.")
+    return redirect_with_message(request, "passkeys", "The passkey is renamed.")
 
 
 @router.post("/passkeys/{passkey_id}/remove")
@@ -124,10 +119,8 @@ async def remove(request: Request, passkey_id: RowId, user: ConfirmedUser, conte
     try:
         await service.remove_passkey(context, user, passkey_id)
     except PasskeyRefused as refusal:
-        return _back(request, refusal, PATH)
-    return redirect_with_message(
-        request, "passkeys", "That passkey signs you in no more. Remove it from your device too."
-    )
+        return redirect_with_error(request, PATH, refusal)
+    return redirect_with_message(request, "passkeys", "That passkey is removed. Also remove it from your device.")
 
 
 async def _show_list(
@@ -140,8 +133,7 @@ async def _show_list(
         obstacle = ""
     except PasskeyRefused as refusal:
         obstacle = str(refusal)
-    status = form.status if form else 200
-    return show(request, "passkeys", status, passkeys=rows, left=codes_left, obstacle=obstacle, form=form)
+    return show(request, "passkeys", passkeys=rows, left=codes_left, obstacle=obstacle, form=form)
 
 
 async def _question(make: Callable[[], PasskeyCeremonies], purpose: Purpose) -> Response:
@@ -151,8 +143,3 @@ async def _question(make: Callable[[], PasskeyCeremonies], purpose: Purpose) -> 
     except PasskeyRefused:
         return Response(status_code=204)
     return JSONResponse({"publicKey": question.options, "state": question.state})
-
-
-def _back(request: Request, refusal: PasskeyRefused, path: str) -> Response:
-    flash(request, str(refusal), "danger")
-    return RedirectResponse(path, 303)

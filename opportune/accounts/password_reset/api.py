@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.password_reset import service
-from opportune.accounts.responses import EMAIL_REQUESTED, refused_links
+from opportune.accounts.responses import EMAIL_REQUESTED
 from opportune.accounts.schemas import EmailRequest, Message, PasswordReset
 from opportune.accounts.users.schemas import UserRead
 
@@ -21,5 +21,4 @@ async def request_password_reset(body: EmailRequest, context: AccountCtx) -> Mes
 @router.post("/reset-password", response_model=UserRead)
 async def reset_password(body: PasswordReset, context: AccountCtx) -> User:
     """Choose a new password, which ends every session and token."""
-    with refused_links():
-        return await service.reset_password(context, body.token, body.password)
+    return await service.reset_password(context, body.token, body.password)

@@ -1,6 +1,6 @@
 """API of the user's own account."""
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, needs_scope
 from opportune.accounts.models import User
@@ -11,10 +11,8 @@ from opportune.accounts.profile.service import (
     update_profile,
 )
 from opportune.accounts.reauthentication.identity import confirm_password
-from opportune.accounts.responses import invalid_field
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import MANAGE_ACCOUNT
-from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.users.schemas import PROVED_FIELDS, UserRead, UserUpdate
 
 router = APIRouter(tags=["accounts"])
@@ -43,17 +41,12 @@ async def change_me(
     if email or body.password is not None:
         require_scope(request, MANAGE_ACCOUNT)
         await confirm_password(context, user, body.current_password)
-    try:
-        if email:
-            await check_email_change(context, user, email)
-        if body.password is not None:
-            user = await change_password(context, user, body.password)
-        if email and await request_email_change(context, user, email):
-            response.status_code = 202
-    except EmailTakenError:
-        raise HTTPException(409, EMAIL_TAKEN) from None
-    except InvalidPasswordError as error:
-        raise invalid_field("password", str(error)) from None
+    if email:
+        await check_email_change(context, user, email)
+    if body.password is not None:
+        user = await change_password(context, user, body.password)
+    if email and await request_email_change(context, user, email):
+        response.status_code = 202
     if others := body.model_fields_set - PROVED_FIELDS:
         await update_profile(context, user, {name: getattr(body, name) for name in others})
     return user

@@ -1,5 +1,7 @@
 """Pages of the user's profile, e-mail address and password."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
@@ -14,7 +16,7 @@ from opportune.accounts.profile.service import (
 )
 from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import invalid_link, redirect_with_message, show, show_password_error
-from opportune.accounts.schemas import EmailConfirmation, EmailUpdate, LinkRequest, PasswordUpdate
+from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.trusted_devices import trust_device
 from opportune.accounts.sign_in_methods.available import signs_in_by_email
@@ -92,14 +94,12 @@ async def confirm_email(request: Request, user: CurrentUser, database: DatabaseD
         found = await read_email_change(session, request.app.state.settings, user, token)
     if found is None:
         return invalid_link(request, PROFILE_PATH)
-    response = show(request, "change_email", email=found[1], token=token)
-    response.headers.update(SECRET_HEADERS)
-    return response
+    return show(request, "change_email", headers=SECRET_HEADERS, email=found[1], token=token)
 
 
 @router.post("/change-email")
 async def change_email(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    form = await read_form(request, EmailConfirmation)
+    form = await read_form(request, EmailToken)
     token = form.data.token if form.data else ""
     found = await read_email_change(context.session, context.settings, user, token)
     if found is None:
@@ -132,7 +132,7 @@ async def set_password(request: Request, user: CurrentUser, context: AccountCtx)
             await cookies.renew_session(context.session, user, request, response, remember=here.is_remembered)
             trust_device(request, response, user)
             return response
-    return show(request, "password", form.status, form=form)
+    return show(request, "password", form=form)
 
 
 async def _read_password(request: Request, user: User, context: AccountContext) -> Form[PasswordUpdate]:
@@ -153,7 +153,13 @@ async def show_profile(
     status = next((form.status for form in (own, email, linking) if form and form.errors), 200)
     panels = await render_panels(request, (feature.profile_panel for feature in request.app.state.features), user)
     providers = configured_providers(request.app.state.settings)
-    context = {"own": own, "own_fields": own_fields(own), "email": email, "panels": panels, "providers": providers}
+    context: dict[str, Any] = {
+        "own": own,
+        "own_fields": own_fields(own),
+        "email": email,
+        "panels": panels,
+        "providers": providers,
+    }
     context["signs_in_by_email"] = signs_in_by_email(request.app.state.settings, user)
     if providers:
         context["linking"] = linking or Form(LinkRequest)

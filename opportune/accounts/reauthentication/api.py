@@ -4,8 +4,6 @@ from fastapi import APIRouter, HTTPException, Request
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.reauthentication.identity import confirm_identity
-from opportune.accounts.reauthentication.service import WrongCredential
-from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import Confirmation
 
 router = APIRouter(prefix="/users/me/confirmation", tags=["accounts"])
@@ -18,7 +16,4 @@ async def confirm(request: Request, body: Confirmation, user: CurrentUser, conte
     """Confirm the user's identity: this session does not ask again for 15 minutes."""
     if request.state.session is None:
         raise HTTPException(409, NO_SESSION)
-    try:
-        await confirm_identity(context, user, body)
-    except WrongCredential as refusal:
-        raise invalid_field(refusal.field, refusal.message) from None
+    await confirm_identity(context, user, body)

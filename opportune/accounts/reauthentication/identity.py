@@ -4,13 +4,13 @@ from typing import TypeVar
 
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password, is_confirmed
-from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import Confirmation, Reauthentication
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in_methods.passkey_requests import passkey_ceremonies
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused
 from opportune.accounts.users.context import AccountContext
+from opportune.errors import FieldErrors
 from opportune.web.forms.forms import Form
 
 M = TypeVar("M", bound=Reauthentication)
@@ -28,8 +28,8 @@ async def reauthenticated(context: AccountContext, user: User, form: Form[M]) ->
         return None
     try:
         is_full = await show_identity(context, user, form.data)
-    except WrongCredential as refusal:
-        form.refuse(refusal.message, refusal.field)
+    except FieldErrors as errors:
+        form.show(errors)
         return None
     if is_full:
         await _remember(context)
@@ -40,13 +40,10 @@ async def confirm_password(context: AccountContext, user: User, password: str) -
     """Require the current password in an API request.
 
     Raises:
-        RequestValidationError: the password is wrong.
+        WrongCredential: the password is wrong.
         TooManyRequests: there were too many wrong attempts.
     """
-    try:
-        await show_identity(context, user, Reauthentication(current_password=password))
-    except WrongCredential as refusal:
-        raise invalid_field(refusal.field, refusal.message) from None
+    await show_identity(context, user, Reauthentication(current_password=password))
 
 
 async def show_identity(context: AccountContext, user: User, proof: Reauthentication) -> bool:

@@ -1,18 +1,19 @@
 """Page that confirms the user's identity; the session remembers it for a while."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import confirm_identity
-from opportune.accounts.reauthentication.service import WrongCredential, is_confirmed
-from opportune.accounts.responses import next_page, redirect_to_next, show, show_refusal
+from opportune.accounts.reauthentication.service import is_confirmed
+from opportune.accounts.responses import errors_in, next_page, redirect_to_next, show
 from opportune.accounts.schemas import Confirmation
 from opportune.accounts.sign_in_methods.available import confirms_by_email
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.users.context import AccountContext
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import TooManyRequests
 
 router = APIRouter(prefix="/accounts/confirm")
 
@@ -26,25 +27,18 @@ async def ask(request: Request, user: CurrentUser, context: AccountCtx) -> Respo
 
 @router.post("")
 async def confirm(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    form, headers = await read_form(request, Confirmation), None
+    form = await read_form(request, Confirmation)
     if form.data:
-        try:
+        with errors_in(form):
             await confirm_identity(context, user, form.data)
-        except WrongCredential as refusal:
-            form.refuse(refusal.message, refusal.field)
-        except TooManyRequests as refusal:
-            headers = show_refusal(form, refusal)
-        else:
             return redirect_to_next(request, form)
-    response = await _show(request, context, user, form)
-    response.headers.update(headers or {})
-    return response
+    return await _show(request, context, user, form)
 
 
 async def _show(request: Request, context: AccountContext, user: User, form: Form[Confirmation]) -> Response:
-    variables = {
+    variables: dict[str, Any] = {
         "next": next_page(request, form),
         "needs_code": await has_second_factor(context.session, user),
         "by_email": await confirms_by_email(context.session, context.settings, user),
     }
-    return show(request, "confirm", form.status, form=form, **variables)
+    return show(request, "confirm", form=form, **variables)

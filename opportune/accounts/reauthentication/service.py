@@ -7,6 +7,7 @@ from opportune.accounts.sign_in_methods import totp
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import wrong_password
 from opportune.db.models.model import utc_now
+from opportune.errors import FieldErrors
 from opportune.web.rate_limit import RateLimit
 
 PASSWORDS_PER_USER = RateLimit("accounts.passwords_per_user", 10)
@@ -22,12 +23,11 @@ SIGN_IN_AGAIN = "That was a while ago. Sign out and in again, then do this withi
 INVALID_CODE = "This is neither an unused code of your app nor one of your recovery codes."
 
 
-class WrongCredential(Exception):
+class WrongCredential(FieldErrors):
     """A wrong password or code, with its field and a message."""
 
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field, self.message = field, message
+        super().__init__({field: message})
 
 
 def is_confirmed(here: Session | None, user: User) -> bool:

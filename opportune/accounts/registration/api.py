@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.registration import service
 from opportune.accounts.registration.service import REGISTRATION_IS_CLOSED
-from opportune.accounts.responses import EMAIL_REQUESTED, invalid_field
+from opportune.accounts.responses import EMAIL_REQUESTED
 from opportune.accounts.schemas import UserCreate
-from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError, RegistrationClosedError
+from opportune.accounts.users.errors import EMAIL_TAKEN
 from opportune.accounts.users.schemas import UserRead
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
@@ -29,12 +29,5 @@ async def register(new: UserCreate, context: AccountCtx) -> Any:
     If the site sends e-mails, the response is always 202, and only the e-mail tells whether there was an account.
     Otherwise the account is created immediately (201), or exists already (409), with a rate limit.
     """
-    try:
-        user = await service.register(context, new.email, new.password)
-    except RegistrationClosedError as refusal:
-        raise HTTPException(403, str(refusal)) from None
-    except EmailTakenError:
-        raise HTTPException(409, EMAIL_TAKEN) from None
-    except InvalidPasswordError as error:
-        raise invalid_field("password", str(error)) from None
+    user = await service.register(context, new.email, new.password)
     return user or JSONResponse({"detail": EMAIL_REQUESTED}, 202)

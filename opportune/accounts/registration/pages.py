@@ -7,18 +7,17 @@ from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.registration import service
 from opportune.accounts.responses import (
     email_sent,
+    errors_in,
     redirect_to_next,
     show,
     show_form,
     show_password_error,
-    show_refusal,
     sign_in_response,
 )
 from opportune.accounts.schemas import UserCreate
-from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError, RegistrationClosedError
+from opportune.accounts.users.errors import EmailTakenError, RegistrationClosedError
 from opportune.config.settings import Settings
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts")
@@ -40,26 +39,21 @@ async def register(request: Request, context: AccountCtx) -> Response:
     if context.settings.registration == "closed":
         return show(request, "registration_closed", 403)
     form = await read_form(request, UserCreate)
-    headers = None
     if not form.data:
         await show_password_error(request, context, form, "password")
-    else:
-        try:
+        return show_form(request, "register", form)
+    try:
+        with errors_in(form):
             user = await service.register(context, form.data.email, form.data.password)
-        except TooManyRequests as refusal:
-            headers = show_refusal(form, refusal)
-        except RegistrationClosedError as refusal:
-            form.refuse(str(refusal), "email", 403)
-        except EmailTakenError:
-            form.refuse(PERHAPS_TAKEN, "email")
-        except InvalidPasswordError as error:
-            form.refuse(str(error), "password")
-        else:
             if not user:
                 return email_sent(request)
             flash(request, _welcome(context.settings, user.email))
             return await sign_in_response(request, context.session, user, redirect_to_next(request, form))
-    return show_form(request, "register", form, headers)
+    except RegistrationClosedError as refusal:
+        form.refuse(str(refusal), "email", 403)
+    except EmailTakenError:
+        form.refuse(PERHAPS_TAKEN, "email")
+    return show_form(request, "register", form)
 
 
 def _welcome(settings: Settings, email: str) -> str:

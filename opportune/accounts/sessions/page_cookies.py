@@ -1,25 +1,35 @@
 """Cookies for single pages. Other pages, which caches may store, are requested without them."""
 
-from starlette.requests import Request
-from starlette.responses import Response
+from dataclasses import dataclass
+
+from fastapi import Request, Response
 
 from opportune.config.settings import Settings
 
 
-def page_cookie_name(settings: Settings, name: str) -> str:
-    """Return the name in the browser: over TLS with the prefix that other schemes cannot set."""
-    return f"__Secure-{name}" if settings.has_secure_cookies else name
+@dataclass(frozen=True)
+class PageCookie:
+    """A cookie for pages below `path`, also for links from other sites."""
 
+    name: str
+    path: str
+    seconds: int
 
-def set_page_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int, path: str) -> None:
-    """Set a cookie for pages below this path, also for links from other sites; 0 seconds delete it."""
-    settings: Settings = request.app.state.settings
-    response.set_cookie(
-        page_cookie_name(settings, name),
-        value,
-        max_age=seconds,
-        path=path,
-        secure=settings.has_secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
+    def read(self, request: Request) -> str:
+        """Return the value; empty without a cookie."""
+        return request.cookies.get(self._browser_name(request.app.state.settings), "")
+
+    def set(self, request: Request, response: Response, value: str) -> None:
+        self._send(request, response, value, self.seconds)
+
+    def delete(self, request: Request, response: Response) -> None:
+        self._send(request, response, "", 0)
+
+    def _browser_name(self, settings: Settings) -> str:
+        """Return the name in the browser: over TLS with the prefix that other schemes cannot set."""
+        return f"__Secure-{self.name}" if settings.has_secure_cookies else self.name
+
+    def _send(self, request: Request, response: Response, value: str, seconds: int) -> None:
+        settings: Settings = request.app.state.settings
+        name, secure = self._browser_name(settings), settings.has_secure_cookies
+        response.set_cookie(name, value, seconds, path=self.path, secure=secure, httponly=True, samesite="lax")

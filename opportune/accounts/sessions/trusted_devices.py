@@ -12,15 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.accounts.models import User
-from opportune.accounts.sessions.page_cookies import page_cookie_name, set_page_cookie
+from opportune.accounts.sessions.page_cookies import PageCookie
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys, signer
 
-COOKIE = "browser"
 PURPOSE = "accounts: browser"
 LIFETIME_SECONDS = 180 * 24 * 60 * 60
 COOKIE_PATH = "/accounts"
 """All sign-in pages need the cookie; other pages, which caches may store, come without it."""
+COOKIE = PageCookie("browser", COOKIE_PATH, LIFETIME_SECONDS)
 MAX_ACCOUNTS = 5
 """Maximum number of accounts of a browser; the last ones to sign in are kept."""
 
@@ -32,7 +32,7 @@ def trust_device(request: Request, response: Response, user: User) -> None:
     marks = _marks(settings, user.email)
     others = [pair for pair in _read(request) if pair[0] not in marks]
     value = signer(settings, PURPOSE).dumps([[marks[0], number], *others][:MAX_ACCOUNTS])
-    set_page_cookie(request, response, COOKIE, value, seconds=LIFETIME_SECONDS, path=COOKIE_PATH)
+    COOKIE.set(request, response, value)
 
 
 def trusted_device(request: Request, email: str) -> str:
@@ -50,9 +50,8 @@ def trusted_device(request: Request, email: str) -> str:
 def _read(request: Request) -> list[list[str]]:
     """Return mark and id for each account that has signed in here."""
     settings: Settings = request.app.state.settings
-    value = request.cookies.get(page_cookie_name(settings, COOKIE), "")
     try:
-        pairs: Any = signer(settings, PURPOSE).loads(value, max_age=LIFETIME_SECONDS)
+        pairs: Any = signer(settings, PURPOSE).loads(COOKIE.read(request), max_age=LIFETIME_SECONDS)
     except BadData:
         return []
     return [pairs] if isinstance(pairs[0], str) else pairs  # format of earlier releases, for one account

@@ -87,6 +87,4 @@ async def _without_link(request: Request) -> Response:
 
 
 def _show(request: Request, form: Form[FirstSuperuserCreate]) -> Response:
-    response = show(request, "setup", form.status, form=form)
-    response.headers.update(SECRET_HEADERS)
-    return response
+    return show(request, "setup", headers=SECRET_HEADERS, form=form)

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import User
-from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import AccessToken, Credentials, TokenRefresh
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.trusted_devices import trusted_device
@@ -15,14 +14,14 @@ from opportune.accounts.sign_in.service import WRONG_CODE, WRONG_CREDENTIALS, ch
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.factory import token_strategy
-from opportune.accounts.tokens.scopes import ALL_SCOPES, unknown_scopes
+from opportune.accounts.tokens.scopes import ALL_SCOPES, require_known_scopes
 from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.web.middleware.compression import SECRET_HEADERS
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 
-CODE_REQUIRED = "Send a `code` of your authenticator app, or a recovery code, too."
+CODE_REQUIRED = "Also send a `code` of your authenticator app, or a recovery code."
 
 
 @router.post("/login", response_model_exclude_none=True)
@@ -33,19 +32,13 @@ async def login(
 
     Users with a second factor also send a `code`. With a `scope` the token is limited to it.
     """
-    check_scope(request, credentials.scope)
+    require_known_scopes(credentials.scope.split(), request.app.state.features, "scope")
     email, code = credentials.username, credentials.code
     user = await check_password(context, email, credentials.password, trusted_device(request, email))
     if user is None:
         raise HTTPException(401, WRONG_CREDENTIALS, AUTHENTICATE_HEADER)
     await require_code(context, user, code)
     return await grant_token(request, response, context, user, credentials.scope)
-
-
-def check_scope(request: Request, scope: str) -> None:
-    """Raise RequestValidationError for an unknown scope."""
-    if unknown := unknown_scopes(scope.split(), request.app.state.features):
-        raise invalid_field("scope", unknown)
 
 
 async def require_code(context: AccountContext, user: User, code: str) -> None:

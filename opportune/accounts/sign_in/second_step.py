@@ -1,4 +1,4 @@
-"""State between the first step of a sign-in and the second factor, in a signed cookie."""
+"""The steps of a sign-in. A signed cookie keeps the state between the first step and the second factor."""
 
 from typing import Any
 
@@ -9,28 +9,44 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.emails import signed_links
 from opportune.accounts.models import User
-from opportune.accounts.sessions.page_cookies import page_cookie_name, set_page_cookie
-from opportune.config.settings import Settings
+from opportune.accounts.responses import sign_in_response
+from opportune.accounts.sessions.page_cookies import PageCookie
+from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.users.context import AccountContext
+from opportune.web.redirects import safe_redirect_path
 
-COOKIE = "pending"
+COOKIE = PageCookie("pending", LOGIN_PATH, int(signed_links.LIFETIMES["code"].total_seconds()))
 CODE_PATH = f"{LOGIN_PATH}/code"
 
 
-def redirect_to_code(request: Request, user: User, next_path: str, *, remember: bool) -> Response:
-    """Redirect to the second step."""
+async def finish_first_step(
+    request: Request, context: AccountContext, user: User, next_path: str, *, remember: bool
+) -> Response:
+    """Sign in the user, or redirect to the second step."""
+    if not await has_second_factor(context.session, user):
+        return await _sign_in(request, context, user, next_path, remember=remember)
     response = RedirectResponse(CODE_PATH, 303)
-    seconds = int(signed_links.LIFETIMES["code"].total_seconds())
-    token = signed_links.make_link_token(request.app.state.settings, "code", user, next=next_path, remember=remember)
-    set_page_cookie(request, response, COOKIE, token, seconds=seconds, path=LOGIN_PATH)
+    token = signed_links.make_link_token(context.settings, "code", user, next=next_path, remember=remember)
+    COOKIE.set(request, response, token)
     return response
 
 
 async def pending_sign_in(request: Request, session: AsyncSession) -> tuple[User, dict[str, Any]] | None:
     """Return the user of the second step, with `next` and `remember`; None without a valid cookie."""
-    settings: Settings = request.app.state.settings
-    token = request.cookies.get(page_cookie_name(settings, COOKIE), "")
-    return await signed_links.read_link_token(session, settings, "code", token)
+    return await signed_links.read_link_token(session, request.app.state.settings, "code", COOKIE.read(request))
 
 
-def forget_pending(request: Request, response: Response) -> None:
-    set_page_cookie(request, response, COOKIE, "", seconds=0, path=LOGIN_PATH)
+async def finish_second_step(
+    request: Request, context: AccountContext, user: User, options: dict[str, Any]
+) -> Response:
+    """Sign in the user with the `next` and `remember` of the first step."""
+    response = await _sign_in(request, context, user, options["next"], remember=options["remember"])
+    COOKIE.delete(request, response)
+    return response
+
+
+async def _sign_in(
+    request: Request, context: AccountContext, user: User, next_path: str, *, remember: bool
+) -> Response:
+    response = RedirectResponse(safe_redirect_path(next_path), 303)
+    return await sign_in_response(request, context.session, user, response, remember=remember)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fastapi import Request, Response
 
 from opportune.accounts.models import Session, User
-from opportune.accounts.sessions.page_cookies import page_cookie_name, set_page_cookie
+from opportune.accounts.sessions.page_cookies import PageCookie
 from opportune.accounts.sessions.trusted_devices import COOKIE_PATH
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies
 from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, PasskeyRefused, relying_party
@@ -14,7 +14,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.web.answer_cookies import send_cookies_of
 
 PATH = "/accounts/passkeys"
-COOKIE = "passkey"
+COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)
 MAX_COOKIE_CHARS = 64
 NO_NAME = "Passkeys belong to a name, and this address has none. On this machine open the site at {localhost}."
 
@@ -44,12 +44,11 @@ def anonymous_ceremonies(request: Request, context: AccountContext, user: User |
     ceremonies = passkey_ceremonies(request, context, user)
     number = ceremonies.browser if 0 < len(ceremonies.browser) <= MAX_COOKIE_CHARS else secrets.token_urlsafe(16)
     carrier = Response()
-    set_page_cookie(request, carrier, COOKIE, number, seconds=LIFETIME_SECONDS, path=COOKIE_PATH)
+    COOKIE.set(request, carrier, number)
     send_cookies_of(request, carrier)
     return replace(ceremonies, browser=number)
 
 
 def _browser_of(request: Request) -> str:
     here: Session | None = getattr(request.state, "session", None)
-    name = page_cookie_name(request.app.state.settings, COOKIE)
-    return f"session {here.id}" if here else request.cookies.get(name, "")
+    return f"session {here.id}" if here else COOKIE.read(request)

@@ -41,11 +41,11 @@ MAX_PASSKEYS_PER_USER = 50
 MAX_CREDENTIAL_ID_BYTES = 1023
 MAX_PUBLIC_KEY_BYTES = 6000
 
-UNKNOWN = "This passkey is not known here. If you have removed it, remove it from your device too."
+UNKNOWN = "This site does not know this passkey. If you removed it here, also remove it from your device."
 NONE_YET = "You have no passkey yet."
-CLOSED = "This account is closed."
-TAKEN = "This passkey is here already."
-TOO_MANY = "You have as many passkeys as there may be. Remove one first."
+CLOSED = "This account is deactivated."
+TAKEN = "This passkey has been added already."
+TOO_MANY = "You have the maximum number of passkeys. Remove one first."
 
 CREDENTIAL_ID = re.compile(r"[A-Za-z0-9_-]{1,1400}")
 TRANSPORTS = ("ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb")
@@ -53,7 +53,7 @@ TRANSPORTS = ("ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb")
 
 @dataclass(frozen=True)
 class PasskeyCeremonies:
-    """Ceremonies between one browser and this site, for `user` if they are existing."""
+    """Ceremonies between one browser and this site, for `user` if given."""
 
     context: AccountContext
     site: RelyingParty
@@ -80,7 +80,7 @@ class PasskeyCeremonies:
         ceremony = webauthn.new_ceremony(purpose, self.browser, self.user)
         return await webauthn.ask_to_show(settings, self.site, ceremony, existing)
 
-    async def show(self, purpose: Purpose, answer: str) -> User:
+    async def show(self, purpose: Purpose, assertion: str) -> User:
         """Return the owner of the passkey, locked until the transaction ends.
 
         Raises:
@@ -88,14 +88,14 @@ class PasskeyCeremonies:
             TooManyRequests: too many were refused before.
         """
         try:
-            return await self._show(purpose, answer)
+            return await self._show(purpose, assertion)
         except PasskeyRefused:
             self.context.log_refused_sign_in("passkey", self.user)
             raise
 
-    async def _show(self, purpose: Purpose, answer: str) -> User:
+    async def _show(self, purpose: Purpose, assertion: str) -> User:
         session = self.context.session
-        ceremony, credential, failure = await self._read(purpose, answer)
+        ceremony, credential, failure = await self._read(purpose, assertion)
         passkey, owner = await self._find(credential)
         await self.context.manager.release()
         verified = await webauthn.verify_shown(self.site, ceremony, credential, passkey)
@@ -109,7 +109,7 @@ class PasskeyCeremonies:
         await self.context.limiter.refund(session, failure)
         return owner
 
-    async def add(self, user: User, answer: str, name: str, keep_session: int | None = None) -> list[str]:
+    async def add(self, user: User, assertion: str, name: str, keep_session: int | None = None) -> list[str]:
         """Store a new passkey; return recovery codes if it is the user's first second factor.
 
         In that case other sessions and access tokens end, because they started without a second factor.
@@ -118,7 +118,7 @@ class PasskeyCeremonies:
             PasskeyRefused, TooManyRequests: as `show`.
         """
         context, session = self.context, self.context.session
-        ceremony, credential, failure = await self._read("add", answer)
+        ceremony, credential, failure = await self._read("add", assertion)
         made = await webauthn.verify_created(self.site, ceremony, credential)
         if not await context.manager.is_unchanged(user):
             raise PasskeyRefused(CHANGED_MEANWHILE)
@@ -140,16 +140,14 @@ class PasskeyCeremonies:
         await delete_access_tokens(session, user, keep=None)
         return await renew_recovery_codes(session, user)
 
-    async def _read(self, purpose: Purpose, answer: str) -> tuple[Ceremony, dict[str, Any], Hit]:
+    async def _read(self, purpose: Purpose, assertion: str) -> tuple[Ceremony, dict[str, Any], Hit]:
         """Read the assertion, and count a failure that is refunded if the assertion is valid."""
         await self.context.manager.release()
         failure = (
             FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_ADDRESS.by(self.context.client.address)
         )
         await self.context.limiter.hit(failure)
-        settings, limiter = self.context.settings, self.context.limiter
-        found = await webauthn.read_answer(settings, limiter, answer, purpose, self.browser, self.user)
-        return *found, failure
+        return *await webauthn.read_assertion(self.context, assertion, purpose, self.browser, self.user), failure
 
     async def _find(self, credential: Mapping[str, Any]) -> tuple[Passkey, User]:
         """Return the passkey that a device names, and its owner, who must be the user of both question and device."""
@@ -162,9 +160,9 @@ class PasskeyCeremonies:
         if found is None:
             raise PasskeyRefused(UNKNOWN)
         passkey, owner = found
-        is_asked = self.user is not None and self.user.id == owner.id
-        # The library checks neither. If the user was existing, the device may leave out the user handle.
-        if (self.user and not is_asked) or not (handle == passkey.user_handle or (is_asked and handle is None)):
+        is_owner = self.user is not None and self.user.id == owner.id
+        # The library checks neither. If the question names the user, the device may leave out the user handle.
+        if (self.user and not is_owner) or not (handle == passkey.user_handle or (is_owner and handle is None)):
             raise PasskeyRefused(NOT_BELIEVED)
         return passkey, owner
 

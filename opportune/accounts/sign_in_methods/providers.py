@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from opportune.config.settings import SOCIAL_PROVIDERS, Settings
 from opportune.config.site_url import site_url
+from opportune.errors import Refused
 
 SOCIAL_PATH = "/accounts/social"
 DISCOVERY_PATH = "/.well-known/openid-configuration"
@@ -28,7 +29,7 @@ class ProviderNotBelieved(Exception):
     """The response of the provider is invalid; the message is for the log."""
 
 
-class SocialSignInRefused(Exception):
+class SocialSignInRefused(Refused):
     """A message for the user who returns from a provider."""
 
 

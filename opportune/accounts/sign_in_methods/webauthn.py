@@ -4,17 +4,19 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from opportune.accounts.models import Passkey, User
+from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.config.site_url import site_url
-from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
+from opportune.errors import Refused
+from opportune.web.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
@@ -25,16 +27,17 @@ logger = logging.getLogger(__name__)
 LIFETIME_SECONDS = 600
 CHALLENGES = RateLimit("accounts.passkey_challenges", 1, LIFETIME_SECONDS)
 """Each challenge is valid once, in all processes."""
-MAX_ANSWER_CHARS = 50_000
+MAX_ASSERTION_CHARS = 50_000
 SEALED_FOR = "accounts: passkeys"
 
 NOT_OURS = "This did not begin in this browser, or too long ago. Please try again."
 NOT_BELIEVED = "This passkey could not be verified. Please try again, or take another way in."
 
+T = TypeVar("T")
 Purpose = Literal["sign-in", "second-step", "add", "confirm"]
 
 
-class PasskeyRefused(Exception):
+class PasskeyRefused(Refused):
     """A message for a user whose passkey, or change to a passkey, is refused."""
 
 
@@ -148,8 +151,8 @@ def new_ceremony(purpose: Purpose, browser: str, user: User | None = None, handl
     return Ceremony(purpose, secrets.token_hex(32), browser, user.id if user else 0, handle)
 
 
-async def read_answer(
-    settings: Settings, limiter: RateLimiter, answer: str, purpose: Purpose, browser: str, user: User | None
+async def read_assertion(
+    context: AccountContext, assertion: str, purpose: Purpose, browser: str, user: User | None
 ) -> tuple[Ceremony, dict[str, Any]]:
     """Return the ceremony of an assertion, and the credential of the device.
 
@@ -157,19 +160,17 @@ async def read_answer(
         PasskeyRefused: it is invalid, expired or used, or for another purpose, user or browser.
     """
     try:
-        data: Any = json.loads(answer) if len(answer) <= MAX_ANSWER_CHARS else None
+        data: Any = json.loads(assertion) if len(assertion) <= MAX_ASSERTION_CHARS else None
         state, credential = data["state"], data["credential"]
-        text = unseal(settings, SEALED_FOR, state, LIFETIME_SECONDS)
+        text = unseal(context.settings, SEALED_FOR, state, LIFETIME_SECONDS)
         ceremony = Ceremony(**json.loads(text or ""))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise PasskeyRefused(NOT_OURS) from None
     expected = replace(new_ceremony(purpose, browser, user, ceremony.handle), challenge=ceremony.challenge)
     if ceremony != expected or not browser or not isinstance(credential, dict):
         raise PasskeyRefused(NOT_OURS)
-    try:
-        await limiter.hit(CHALLENGES.by(ceremony.challenge))
-    except TooManyRequests:
-        raise PasskeyRefused(NOT_OURS) from None
+    if not await context.is_first_use(CHALLENGES.by(ceremony.challenge)):
+        raise PasskeyRefused(NOT_OURS)
     return ceremony, credential
 
 
@@ -186,10 +187,7 @@ async def verify_created(site: RelyingParty, ceremony: Ceremony, credential: dic
             expected_origin=site.origin,
         )
 
-    try:
-        return await asyncio.to_thread(verify)
-    except Exception as error:  # noqa: BLE001 - the library's parsers raise many types of errors
-        raise _refusal_of(error) from None
+    return await _run_verification(verify)
 
 
 async def verify_shown(
@@ -210,15 +208,15 @@ async def verify_shown(
             require_user_verification=ceremony.purpose != "second-step",
         )
 
+    return await _run_verification(verify)
+
+
+async def _run_verification(verify: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(verify)
-    except Exception as error:  # noqa: BLE001 - as above
-        raise _refusal_of(error) from None
-
-
-def _refusal_of(error: Exception) -> PasskeyRefused:
-    logger.warning("A passkey was not believed: %s: %.200s", type(error).__name__, error)
-    return PasskeyRefused(NOT_BELIEVED)
+    except Exception as error:  # noqa: BLE001 - the library's parsers raise many types of errors
+        logger.warning("A passkey could not be verified: %s: %.200s", type(error).__name__, error)
+        raise PasskeyRefused(NOT_BELIEVED) from None
 
 
 def _sealed(settings: Settings, ceremony: Ceremony) -> str:

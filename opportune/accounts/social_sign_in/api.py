@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import LinkedAccount
 from opportune.accounts.schemas import LinkedAccountRead
 from opportune.accounts.sign_in_methods.linked_accounts import linked_accounts
-from opportune.accounts.sign_in_methods.providers import SocialSignInRefused
 from opportune.accounts.social_sign_in import service
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
@@ -25,7 +24,4 @@ async def list_linked_accounts(user: CurrentUser, database: DatabaseDependency) 
 @router.delete("/{account_id}", status_code=204)
 async def unlink(account_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
     """Unlink an account. 409 for the last sign-in method."""
-    try:
-        await service.unlink(context, user, account_id)
-    except SocialSignInRefused as refusal:
-        raise HTTPException(409, str(refusal)) from None
+    await service.unlink(context, user, account_id)

@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import hashlib
+import hmac
+import json
 import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from opportune.accounts.sign_in_methods.providers import (
@@ -19,7 +21,8 @@ from opportune.accounts.sign_in_methods.providers import (
     callback_url,
 )
 from opportune.config.settings import Settings
-from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
+from opportune.config.signing import seal, unseal
+from opportune.web.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from opportune.accounts.social_sign_in.identity import Client
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LIFETIME_SECONDS = 600
+PURPOSE = "accounts: social sign-in"
 STATES = RateLimit("accounts.social_states", 1, LIFETIME_SECONDS)
 """Each state is valid once, in all processes."""
 
@@ -58,13 +62,17 @@ def new_journey(
     return Journey(provider.name, state, verifier, nonce, next_path, remember, user_id)
 
 
-async def is_first_use(limiter: RateLimiter, journey: Journey) -> bool:
-    """Return whether this state has not been used before."""
-    try:
-        await limiter.hit(STATES.by(journey.state))
-    except TooManyRequests:
-        return False
-    return True
+def seal_journey(settings: Settings, journey: Journey) -> str:
+    return seal(settings, PURPOSE, json.dumps(asdict(journey)))
+
+
+def read_journey(settings: Settings, provider: Provider, sealed: str, state: str) -> Journey | None:
+    """Return the state of a browser for a response of this provider; None if it is invalid or expired."""
+    text = unseal(settings, PURPOSE, sealed, LIFETIME_SECONDS)
+    journey = Journey(**json.loads(text)) if text is not None else None
+    if journey is None or journey.provider != provider.name:
+        return None
+    return journey if hmac.compare_digest(journey.state.encode(), state.encode(errors="replace")) else None
 
 
 async def address_of_provider(settings: Settings, provider: Provider, journey: Journey) -> str:

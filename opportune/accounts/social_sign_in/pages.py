@@ -3,19 +3,23 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.models import User
 from opportune.accounts.profile.pages import PROFILE_PATH, show_profile
 from opportune.accounts.reauthentication.identity import reauthenticated
-from opportune.accounts.responses import next_page, redirect_with_message, show, sign_in_response
+from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show
 from opportune.accounts.schemas import EmailUpdate, LinkRequest, SocialSignIn
-from opportune.accounts.sign_in.second_step import redirect_to_code
-from opportune.accounts.sign_in_methods.providers import Identity, Provider, SocialSignInRefused, find_provider
-from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.sessions.page_cookies import PageCookie
+from opportune.accounts.sign_in.second_step import finish_first_step
+from opportune.accounts.sign_in_methods.providers import (
+    SOCIAL_PATH,
+    Identity,
+    Provider,
+    SocialSignInRefused,
+    find_provider,
+)
 from opportune.accounts.social_sign_in import flow, service
-from opportune.accounts.social_sign_in.cookies import forget_journey, journey_of, remember_journey
 from opportune.accounts.social_sign_in.flow import Journey
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import AccountLinkedError
@@ -25,6 +29,8 @@ from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 
 NOT_OURS = "This sign-in did not begin in this browser, or too long ago. Please try again."
+COOKIE = PageCookie("social", SOCIAL_PATH, flow.LIFETIME_SECONDS)
+"""The encrypted state of a sign-in while the user is at the provider."""
 
 router = APIRouter(prefix="/accounts")
 
@@ -50,13 +56,14 @@ async def start(request: Request, provider: NamedProvider, context: AccountCtx) 
 @router.get("/social/{provider}/callback")
 async def come_back(request: Request, provider: NamedProvider, user: OptionalUser, context: AccountCtx) -> Response:
     """Handle the redirect of a provider: sign in the user, or link their account."""
-    journey = journey_of(request, provider, request.query_params.get("state", ""))
+    state = request.query_params.get("state", "")
+    journey = flow.read_journey(request.app.state.settings, provider, COOKIE.read(request), state)
     try:
         response = await _arrive(request, context, provider, journey, user)
     except SocialSignInRefused as refusal:
         context.log_refused_sign_in(provider.name, user)
-        response = _back(request, refusal, PROFILE_PATH if user else LOGIN_PATH)
-    forget_journey(request, response)
+        response = redirect_with_error(request, PROFILE_PATH if user else LOGIN_PATH, refusal)
+    COOKIE.delete(request, response)
     return response
 
 
@@ -77,8 +84,8 @@ async def unlink(request: Request, account_id: RowId, user: CurrentUser, context
     try:
         await service.unlink(context, user, account_id)
     except SocialSignInRefused as refusal:
-        return _back(request, refusal, PROFILE_PATH)
-    return redirect_with_message(request, "profile", "That account signs you in no more.")
+        return redirect_with_error(request, PROFILE_PATH, refusal)
+    return redirect_with_message(request, "profile", "That account is no longer linked.")
 
 
 async def _set_out(request: Request, context: AccountContext, provider: Provider, journey: Journey) -> Response:
@@ -87,10 +94,10 @@ async def _set_out(request: Request, context: AccountContext, provider: Provider
     try:
         address = await flow.address_of_provider(context.settings, provider, journey)
     except SocialSignInRefused as refusal:
-        return _back(request, refusal, PROFILE_PATH if journey.user_id else LOGIN_PATH)
-    response = show(request, "to_provider", label=provider.label, address=address)
-    response.headers["Cache-Control"] = "no-store"
-    remember_journey(request, response, journey)
+        return redirect_with_error(request, PROFILE_PATH if journey.user_id else LOGIN_PATH, refusal)
+    headers = {"Cache-Control": "no-store"}
+    response = show(request, "to_provider", headers=headers, label=provider.label, address=address)
+    COOKIE.set(request, response, flow.seal_journey(context.settings, journey))
     return response
 
 
@@ -100,46 +107,40 @@ async def _arrive(
     """Raises SocialSignInRefused, and TooManyRequests."""
     failure = service.FAILURES_PER_ADDRESS.by(context.client.address)
     await context.limiter.hit(failure)
-    if journey is None or not await flow.is_first_use(context.limiter, journey):
+    if journey is None or not await context.is_first_use(flow.STATES.by(journey.state)):
         raise SocialSignInRefused(NOT_OURS)
-    who = await _identity(request, provider, journey)
+    identity = await _identity(request, provider, journey)
     if journey.user_id:
         if user is None or user.id != journey.user_id:
             raise SocialSignInRefused(NOT_OURS)
-        response = await _link(context, provider, who, user, request)
+        response = await _link(context, provider, identity, user, request)
     else:
-        response = await _sign_in(context, provider, who, journey, request)
+        response = await _sign_in(context, provider, identity, journey, request)
     await context.limiter.refund(context.session, failure)
     return response
 
 
 async def _identity(request: Request, provider: Provider, journey: Journey) -> Identity:
-    answer = request.query_params
-    if answer.get("error") or not answer.get("code"):
+    query = request.query_params
+    if query.get("error") or not query.get("code"):
         raise SocialSignInRefused(f"You were not signed in at {provider.label}.")
-    return await flow.read_identity(request.app.state.settings, provider, journey, answer["code"], answer.get("iss"))
+    return await flow.read_identity(request.app.state.settings, provider, journey, query["code"], query.get("iss"))
 
 
 async def _sign_in(
-    context: AccountContext, provider: Provider, who: Identity, journey: Journey, request: Request
+    context: AccountContext, provider: Provider, identity: Identity, journey: Journey, request: Request
 ) -> Response:
-    user, is_new = await service.sign_in_with(context, provider, who)
-    if await has_second_factor(context.session, user):
-        return redirect_to_code(request, user, journey.next, remember=journey.remember)
+    user, is_new = await service.sign_in_with(context, provider, identity)
     if is_new:
         flash(request, "Welcome! You have an account now, and are signed in.")
-    response = RedirectResponse(journey.next, 303)
-    return await sign_in_response(request, context.session, user, response, remember=journey.remember)
+    return await finish_first_step(request, context, user, journey.next, remember=journey.remember)
 
 
-async def _link(context: AccountContext, provider: Provider, who: Identity, user: User, request: Request) -> Response:
+async def _link(
+    context: AccountContext, provider: Provider, identity: Identity, user: User, request: Request
+) -> Response:
     try:
-        await service.link(context, provider, who, user)
+        await service.link(context, provider, identity, user)
     except AccountLinkedError:  # in the meantime
         raise SocialSignInRefused(NOT_OURS) from None
     return redirect_with_message(request, "profile", f"From now on your account at {provider.label} signs you in here.")
-
-
-def _back(request: Request, refusal: SocialSignInRefused, path: str) -> Response:
-    flash(request, str(refusal), "danger")
-    return RedirectResponse(path, 303)

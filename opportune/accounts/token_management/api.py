@@ -9,10 +9,9 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_req
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken
 from opportune.accounts.reauthentication.identity import confirm_password
-from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import TokenCreate, TokenCreated, TokenRead
 from opportune.accounts.tokens.dependencies import require_scope
-from opportune.accounts.tokens.scopes import unknown_scopes
+from opportune.accounts.tokens.scopes import require_known_scopes
 from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
@@ -33,8 +32,7 @@ async def make_token(
     request: Request, response: Response, body: TokenCreate, user: CurrentUser, context: AccountCtx
 ) -> TokenCreated:
     """Create a token, which only this response contains. It can have no more scopes than the requesting token."""
-    if unknown := unknown_scopes(body.scopes, request.app.state.features):
-        raise invalid_field("scopes", unknown)
+    require_known_scopes(body.scopes, request.app.state.features, "scopes")
     for each in body.scopes:
         require_scope(request, each)
     await confirm_password(context, user, body.current_password)

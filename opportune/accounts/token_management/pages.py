@@ -58,6 +58,5 @@ async def show_tokens(
 ) -> Response:
     rows = await UserTokens(session, user.id).valid()
     offered = scope_rows(request.app.state.features)
-    response = show(request, "tokens", form.status, form=form, tokens=rows, token=token, scope_rows=offered)
-    response.headers.update(SECRET_HEADERS if token else {})
-    return response
+    headers = SECRET_HEADERS if token else None
+    return show(request, "tokens", headers=headers, form=form, tokens=rows, token=token, scope_rows=offered)

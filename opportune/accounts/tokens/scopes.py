@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from opportune.config.project import origin
-from opportune.errors import OperatorError
+from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.routing import several
@@ -87,12 +87,11 @@ def offered_scopes(features: Sequence[Feature]) -> dict[str, str]:
     return {name: f"{row.label}: {verb}" for row in scope_rows(features) for verb, name in row.scopes.items()}
 
 
-def unknown_scopes(scopes: Sequence[str], features: Sequence[Feature]) -> str:
-    """Return the problem of requested scopes in one line; empty if all exist."""
+def require_known_scopes(scopes: Sequence[str], features: Sequence[Feature], field: str) -> None:
+    """Raise FieldErrors for `field` if a requested scope does not exist."""
     offered = offered_scopes(features)
     if not set(scopes) <= offered.keys():
-        return f"There is no such scope. There are: {', '.join(offered)}."
-    return ""
+        raise FieldErrors({field: f"There is no such scope. There are: {', '.join(offered)}."})
 
 
 def _verbs(feature: Feature) -> dict[str, None]:

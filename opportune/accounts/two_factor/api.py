@@ -1,13 +1,8 @@
 """API of the authenticator app and the recovery codes."""
 
-from collections.abc import Awaitable
-from typing import TypeVar
-
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 
 from opportune.accounts.dependencies import CurrentUser
-from opportune.accounts.reauthentication.service import WrongCredential
-from opportune.accounts.responses import invalid_field
 from opportune.accounts.schemas import (
     RecoveryCodesRead,
     TwoFactorCredentials,
@@ -19,10 +14,7 @@ from opportune.accounts.schemas import (
 from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
 from opportune.accounts.sign_in_methods.totp import PendingSetup
 from opportune.accounts.two_factor.dependencies import TwoFactorDependency
-from opportune.accounts.two_factor.service import InvalidState
 from opportune.db.sessions.dependencies import ReadSession
-
-T = TypeVar("T")
 
 router = APIRouter(prefix="/users/me/two-factor", tags=["accounts"])
 
@@ -36,31 +28,21 @@ async def show_two_factor(user: CurrentUser, session: ReadSession) -> TwoFactorR
 @router.post("", response_model=TwoFactorSetupRead)
 async def start(body: TwoFactorStart, setup: TwoFactorDependency) -> PendingSetup:
     """Create a key for an authenticator app, in use after its first code."""
-    return await _answer(setup.start(body.password))
+    return await setup.start(body.password)
 
 
 @router.put("")
 async def enable(body: TwoFactorEnable, setup: TwoFactorDependency) -> RecoveryCodesRead:
     """Turn on the app. Other sessions and tokens of sign-ins end; named tokens stay."""
-    return RecoveryCodesRead(recovery_codes=await _answer(setup.enable(body.sealed, body.code)))
+    return RecoveryCodesRead(recovery_codes=await setup.enable(body.sealed, body.code))
 
 
 @router.delete("", status_code=204)
 async def disable(proof: TwoFactorCredentials, setup: TwoFactorDependency) -> None:
-    await _answer(setup.disable(proof.password, proof.code))
+    await setup.disable(proof.password, proof.code)
 
 
 @router.post("/recovery-codes")
 async def renew_recovery_codes(proof: TwoFactorCredentials, setup: TwoFactorDependency) -> RecoveryCodesRead:
     """Replace the recovery codes."""
-    codes = await _answer(setup.renew_recovery_codes(proof.password, proof.code))
-    return RecoveryCodesRead(recovery_codes=codes)
-
-
-async def _answer(change: Awaitable[T]) -> T:
-    try:
-        return await change
-    except WrongCredential as refusal:
-        raise invalid_field(refusal.field, refusal.message) from None
-    except InvalidState as refusal:
-        raise HTTPException(409, str(refusal)) from None
+    return RecoveryCodesRead(recovery_codes=await setup.renew_recovery_codes(proof.password, proof.code))

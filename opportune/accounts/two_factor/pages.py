@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.reauthentication.service import WrongCredential
+from opportune.accounts.responses import show
 from opportune.accounts.schemas import TwoFactorCredentials, TwoFactorEnable, TwoFactorStart
 from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
 from opportune.accounts.sign_in_methods.second_factor import has_passkey, has_second_factor, setup_is_required
@@ -17,7 +18,6 @@ from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
-from opportune.web.rendering.templates import templates
 
 HERE = "/accounts/two-factor"
 SHOW_SECRETS = ("two_factor_setup", "two_factor_codes")
@@ -98,7 +98,7 @@ async def _try(form: Form[Any], change: Awaitable[T]) -> T | None:
     try:
         return await change
     except WrongCredential as refusal:
-        form.refuse(refusal.message, refusal.field)
+        form.show(refusal)
     except InvalidState:
         pass  # another request was faster; the page shows the current state
     return None
@@ -109,6 +109,4 @@ def _back() -> Response:
 
 
 def _page(request: Request, name: str, form: Form[Any], **context: Any) -> Response:
-    response = templates.render(request, f"accounts/{name}.html", {"form": form, **context}, form.status)
-    response.headers.update(SECRET_HEADERS if name in SHOW_SECRETS else {})
-    return response
+    return show(request, name, headers=SECRET_HEADERS if name in SHOW_SECRETS else None, form=form, **context)

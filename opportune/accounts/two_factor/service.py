@@ -12,6 +12,7 @@ from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.sign_in_methods.totp import PendingSetup
 from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.users.context import AccountContext
+from opportune.errors import Refused
 
 WRONG_CODE = "This is not the code that your app shows now."
 SETUP_EXPIRED = "The key was not confirmed in time. Please begin again."
@@ -19,7 +20,7 @@ ALREADY_ENABLED = "You have a second factor already."
 NOT_ENABLED = "You have no second factor."
 
 
-class InvalidState(Exception):
+class InvalidState(Refused):
     """The second factor exists already, is missing, or its setup has expired."""
 
 

@@ -11,7 +11,7 @@ from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.jobs import JobCall, defer
 from opportune.web.client import Client
-from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, RateLimiter
+from opportune.web.rate_limit import HOUR_SECONDS, Hit, RateLimit, RateLimiter, TooManyRequests
 from opportune.web.security_log import log_security_event
 
 if TYPE_CHECKING:
@@ -42,6 +42,14 @@ class AccountContext:
     async def count_email(self, email: str) -> None:
         """Count an e-mail that a visitor requests, for the client and for the recipient. Raises TooManyRequests."""
         await self.limiter.hit(EMAILS_PER_ADDRESS.by(self.client.address), EMAILS_PER_RECIPIENT.by(email))
+
+    async def is_first_use(self, hit: Hit) -> bool:
+        """Count the use of something that is valid once, in all processes; return whether it is the first use."""
+        try:
+            await self.limiter.hit(hit)
+        except TooManyRequests:
+            return False
+        return True
 
     async def request_email(self, email: str, call: JobCall[...]) -> None:
         """Queue a job that writes to an address, if the site sends e-mails. Raises TooManyRequests."""

@@ -1,6 +1,7 @@
 """Errors of changes to accounts, and the messages they show."""
 
 from opportune.accounts.models import User
+from opportune.errors import FieldErrors, Refused
 
 EMAIL_TAKEN = "There is an account with this e-mail already."
 WRONG_CURRENT_PASSWORD = "This is not your current password."
@@ -8,24 +9,40 @@ NO_PASSWORD = "You have no password yet. Choose one on the page Password first."
 CHANGED_MEANWHILE = "The account was changed at the same moment. Please try again."
 
 
-class InvalidPasswordError(Exception):
+INVALID_LINK = "This link is not ours, too old, or has been used."
+
+
+class InvalidPasswordError(FieldErrors):
     """A new password is refused; the message tells the user why."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__({"password": message})
 
-class RegistrationClosedError(Exception):
+
+class RegistrationClosedError(Refused):
     """This address may not register; the message tells the visitor what to do."""
 
+    status = 403
 
-class EmailTakenError(Exception):
+
+class EmailTakenError(Refused):
     """Another account has this e-mail, in upper or lower case."""
+
+    def __init__(self) -> None:
+        super().__init__(EMAIL_TAKEN)
 
 
 class AccountLinkedError(Exception):
     """The account of the other site is linked to a user already."""
 
 
-class InvalidLinkError(Exception):
+class InvalidLinkError(Refused):
     """The link was not made by this site, is too old, or has been used."""
+
+    status = 410
+
+    def __init__(self) -> None:
+        super().__init__(INVALID_LINK)
 
 
 def wrong_password(user: User) -> str:

@@ -52,10 +52,6 @@ class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):
 class PasswordRefused(InvalidPasswordError, InvalidPasswordException):
     """Both FastAPI Users' exception and the framework's."""
 
-    def __init__(self, reason: Any) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
-
 
 class LinkRefused(InvalidLinkError, exceptions.InvalidResetPasswordToken, exceptions.InvalidVerifyToken):
     """Both FastAPI Users' exceptions and the framework's."""
@@ -354,7 +350,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         try:
             await self.validate_password(password, user or UserCreate.model_construct(email=email, password=password))
         except InvalidPasswordException as refusal:
-            raise PasswordRefused(refusal.reason) from None
+            raise PasswordRefused(str(refusal.reason)) from None
 
     async def hashed(self, password: str, email: str, user: U | None = None) -> str:
         """Check and hash a new password. Raises InvalidPasswordError."""

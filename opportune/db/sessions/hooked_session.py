@@ -131,16 +131,25 @@ def _note(session: Session, row: SQLModel, kind: Kind) -> None:
     session.info.setdefault(WRITES, []).append(Write(row, kind, changed, session.get_nested_transaction()))
 
 
+def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]) -> None:
+    """Add listeners of SQLAlchemy's session events, by event, that do nothing unless `is_active()`."""
+    for name, listener in listeners.items():
+        event.listen(HookedSession, name, listener)
+        _conditions[listener] = is_active
+
+
 def is_watched() -> bool:
-    """Whether somebody listens to SQLAlchemy's own events of sessions: who writes without one asks this first."""
-    heard = _example.dispatch
-    return any(getattr(heard, name) for name in SESSION_EVENTS) or len([*heard.after_flush]) > 1  # ours is one
+    """Return whether a listener of SQLAlchemy's session events would miss a row that is written without a session."""
+    listeners = (listener for name in SESSION_EVENTS for listener in getattr(_example.dispatch, name))
+    return any(listener not in _conditions or _conditions[listener]() for listener in listeners)
 
 
 SESSION_EVENTS = (
-    *("before_flush", "after_flush_postexec", "before_commit", "after_commit", "after_begin"),
+    *("before_flush", "after_flush", "after_flush_postexec", "before_commit", "after_commit", "after_begin"),
     *("before_attach", "after_attach", "transient_to_pending", "pending_to_persistent"),
 )
+_conditions: dict[Callable[..., None], Callable[[], bool]] = {_note_written: bool}
+"""Condition of a listener. `_note_written` misses nothing: hooks have their own check."""
 _example = HookedSession()
 
 

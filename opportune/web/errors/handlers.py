@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
 from opportune.db.errors import explain, is_full, is_outage
-from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, ServiceError
+from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, Refused, ServiceError
 from opportune.feature import Feature
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
@@ -141,6 +141,11 @@ async def on_forbidden(request: Request, _error: Exception) -> Response:
     return problem(request, 403)
 
 
+async def on_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return problem(request, error.status, str(error))
+
+
 async def on_field_errors(request: Request, error: Exception) -> Response:
     assert isinstance(error, FieldErrors)
     errors = [{"field": [name] if name else [], "message": words} for name, words in error.errors.items()]
@@ -251,6 +256,7 @@ HANDLERS: dict[type[Exception], Handler] = {
     HTTPException: on_http_exception,
     NotFound: on_not_found,
     Forbidden: on_forbidden,
+    Refused: on_refused,
     FieldErrors: on_field_errors,
     RequestValidationError: on_invalid_request,
     DBAPIError: on_database_unavailable,

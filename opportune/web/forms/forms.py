@@ -100,6 +100,8 @@ class Form(Generic[M]):
         self.errors: dict[str, str] = {}
         self.refusal = 422
         """Status of a response that shows errors."""
+        self.headers: dict[str, str] = {}
+        """Headers of a response that shows errors, such as `Retry-After`."""
         self.files: dict[str, list[Upload]] = {}
         """Uploads by field. A form that is shown again has lost them, because no page can fill in a file."""
         self.stored_files = {

@@ -367,7 +367,6 @@ async def test_lists_and_new_rows_take_the_short_way(librarian: AsyncClient, mon
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_a_new_row_of_one_table_is_one_statement(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Crud, "add", refuse_work)
-    monkeypatch.setattr(database_module, "is_watched", lambda: False)  # impersonation listens to sessions
     added = await librarian.post(f"{API}/notes", json={"text": "A note"})
     assert (added.status_code, added.json()["text"]) == (201, "A note")
     read = await librarian.get(f"{API}/notes/{added.json()['id']}")
@@ -379,7 +378,6 @@ async def test_direct_insert_records_who_how_and_what(
     librarian: AsyncClient, database: Database, ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Crud, "add", refuse_work)
-    monkeypatch.setattr(database_module, "is_watched", lambda: False)
     added = (await librarian.post(f"{API}/notes", json={"text": "A note"})).json()
     (entry,) = await audit_entries(database)
     assert (entry.actor_id, entry.actor, entry.channel, entry.address) == (ann.id, ann.email, "api", "127.0.0.1")
@@ -399,10 +397,7 @@ async def test_direct_insert_records_the_same_as_the_orm(
     assert direct == usual
 
 
-async def test_direct_insert_is_undone_with_a_refused_entry(
-    librarian: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database_module, "is_watched", lambda: False)
+async def test_direct_insert_is_undone_with_a_refused_entry(librarian: AsyncClient, database: Database) -> None:
     with temporary_hooks():
 
         @add_after_create(Note, Topic)

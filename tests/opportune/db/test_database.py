@@ -226,11 +226,7 @@ async def test_a_new_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
 async def test_statement_alone_waits_for_callbacks(
     database: Database,
     register: Callable[[AsyncSession, Callable[[], Awaitable[None]]], None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Impersonation listens to the events of sessions from its first use in a process, which may be another test's.
-    monkeypatch.setattr("opportune.db.database.is_watched", lambda: False)
-
     async def act() -> None: ...
 
     async def write_alone(*_: object) -> Rows:

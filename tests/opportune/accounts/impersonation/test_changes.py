@@ -14,6 +14,7 @@ from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, Tea
 from opportune.contrib.teams.testing import make_team
 from opportune.db import WriteSession
 from opportune.db.database import Database
+from opportune.db.sessions.hooked_session import is_watched
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.impersonation.test_impersonation import ADA, END, ada, boss, events, impersonate, settings
 from tests.opportune.accounts.sent_emails import told
@@ -110,6 +111,16 @@ async def test_failed_change_is_not_listed(app: FastAPI, boss: AsyncClient, ada:
     await impersonate(boss, ada, may_write=True)
     await boss.post("/fail")
     assert len(await words(app, ada)) == 1
+
+
+@on_sqlite
+async def test_only_recorded_requests_watch_sessions(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
+    await impersonate(boss, ada, may_write=True)
+    await boss.post(f"/teams/{team.id}/settings", data={"name": "Once"})
+    assert is_watched()
+    async with signed_in_client(app, ada) as hers:
+        await hers.get("/teams")
+    assert not is_watched()
 
 
 @on_sqlite

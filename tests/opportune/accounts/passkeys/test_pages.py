@@ -147,7 +147,7 @@ async def test_one_is_listed_renamed_and_removed_and_its_recovery_codes_go_with_
     assert (await ada.patch(f"{API}/{number}", json={"name": "Key"})).status_code == 204
 
     await confirmed(database)
-    assert "signs you in no more" in await said(ada, await ada.post(f"{PASSKEYS}/{number}/remove"))
+    assert "That passkey is removed" in await said(ada, await ada.post(f"{PASSKEYS}/{number}/remove"))
     assert await passkeys_of(database, user) == []
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(RecoveryCode))).all() == []
@@ -165,7 +165,7 @@ async def test_the_last_way_in_stays(app: FastAPI, ada: AsyncClient, user: User,
     assert service.LAST_SIGN_IN_METHOD in await said(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
     assert (await ada.request("DELETE", f"{API}/{phone}", json={})).status_code == 409
     # One that is not enough alone is none.
-    assert "signs you in no more" in await said(ada, await ada.post(f"{PASSKEYS}/{key}/remove"))
+    assert "That passkey is removed" in await said(ada, await ada.post(f"{PASSKEYS}/{key}/remove"))
     async with database.writer() as session:  # what no provider of the settings vouches for is none either
         session.add(LinkedAccount(user_id=user.id, issuer="https://gone.example", subject="1"))
     assert service.LAST_SIGN_IN_METHOD in await said(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))

@@ -167,7 +167,7 @@ async def test_a_passkey_has_to_come_from_a_form_of_this_site_and_programs_send_
     async with database.writer() as session:
         await session.delete(await session.get_one(User, user.id))
     assert await passkeys_of(database, user) == []
-    await refused(client, device.show(await ask(client, "sign-in")), "This passkey is not known here.")
+    await refused(client, device.show(await ask(client, "sign-in")), "This site does not know this passkey.")
 
 
 async def test_failures_are_counted_and_success_is_not(

@@ -140,7 +140,7 @@ async def test_codes_are_limited_and_right_ones_do_not_count(client: AsyncClient
 async def test_a_program_sends_the_code_with_the_password(client: AsyncClient, owner: Owner) -> None:
     without, wrong = await sign_in_program(client), await sign_in_program(client, "000000")
 
-    assert (without.status_code, without.json()["detail"][:13]) == (401, "Send a `code`")
+    assert (without.status_code, without.json()["detail"][:13]) == (401, "Also send a `")
     assert (wrong.status_code, wrong.json()["detail"][:18]) == (401, "This code is wrong")
     right = await sign_in_program(client, owner.code)
     token = right.json()["access_token"]
