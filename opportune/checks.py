@@ -26,7 +26,7 @@ def check_secret_key(settings: Settings) -> Iterator[Finding]:
 
 
 def check_production(settings: Settings) -> Iterator[Finding]:
-    """Production refuses to start with a missing or known key, or with DEBUG."""
+    """Report settings with which production refuses to start, such as a missing key or DEBUG."""
     if not settings.is_production:
         try:
             load_settings(environment="production")
@@ -36,22 +36,22 @@ def check_production(settings: Settings) -> Iterator[Finding]:
 
 def check_hosts(settings: Settings) -> Iterator[Finding]:
     if not settings.hosts:
-        yield Finding("Any Host is answered: set BASE_URL to the public address, or ALLOWED_HOSTS.")
+        yield Finding("The site accepts any Host header. Set BASE_URL to the public address, or set ALLOWED_HOSTS.")
     if settings.base_url.startswith("http://"):
-        yield Finding("BASE_URL begins with http://: passwords travel in the open. Use https://.", is_error=False)
+        yield Finding("BASE_URL begins with http://, so passwords are sent unencrypted. Use https://.", is_error=False)
 
 
 def check_proxies(settings: Settings) -> Iterator[Finding]:
     if not settings.trusted_proxies:
         yield Finding(
-            "TRUSTED_PROXIES is empty: behind a proxy that ends TLS, links would begin with http:// and every visitor "
-            "would have the proxy's address.",
+            "TRUSTED_PROXIES is empty. Behind a proxy that terminates TLS, links would begin with http:// and every "
+            "visitor would have the proxy's address.",
             is_error=False,
         )
     elif settings.trusted_proxies == "*" and not settings.client_address_header:
         yield Finding(
-            "TRUSTED_PROXIES is *: the last address of X-Forwarded-For counts as the visitor's. Behind two proxies "
-            "it is the first one's, for everybody: add its address (*,10.0.0.0/8), or set CLIENT_ADDRESS_HEADER.",
+            "TRUSTED_PROXIES is *, so the last address of X-Forwarded-For counts as the visitor's. Behind two proxies "
+            "that is the first proxy's address: add it (*,10.0.0.0/8), or set CLIENT_ADDRESS_HEADER.",
             is_error=False,
         )
 
@@ -59,7 +59,7 @@ def check_proxies(settings: Settings) -> Iterator[Finding]:
 def check_sqlite(settings: Settings) -> Iterator[Finding]:
     if DatabaseURL.parse(settings.database_url.get_secret_value()).kind == "sqlite":
         yield Finding(
-            "SQLite is for one machine with a disk that is kept; its workers write one at a time. For more, set "
+            "SQLite needs one machine with a persistent disk, and allows one writer at a time. For more, set "
             "DATABASE_URL to PostgreSQL.",
             is_error=False,
         )
@@ -72,14 +72,14 @@ def check_uploads(settings: Settings) -> Iterator[Finding]:
             yield Finding(storage.data_loss_warning, is_error=False)
         elif isinstance(storage, FolderStorage):
             yield Finding(
-                "STORAGE_URL is a folder: for one machine with a disk that is kept. Free hosts lose it at each deploy; "
-                "there set a bucket (s3://…, docs/files.md).",
+                "STORAGE_URL is a folder, which needs one machine with a persistent disk. Free hosts delete it at each "
+                "deploy; use a bucket there (s3://…, docs/files.md).",
                 is_error=False,
             )
 
 
 def start_checks(features: Sequence[Feature]) -> list[Check]:
-    """Checks of what a production site starts without, but its visitors would miss."""
+    """Return the checks that a production site runs at its start and logs as warnings."""
     registered = [check for feature in features for check in feature.production_checks]
     return [*registered, partial(check_schedules, jobs=declared_jobs(features))]
 

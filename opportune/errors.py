@@ -1,13 +1,13 @@
-"""The exceptions that say something to a person."""
+"""Exceptions with a message for an operator or a user."""
 
 from collections.abc import Mapping
 
 
 class OperatorError(Exception):
-    """Something that the person at the command line can put right.
+    """A problem that the operator can solve.
 
-    The message is one line that names the cause and the next step, and never a secret. The command line prints it on
-    stderr and exits with 1; nothing else about it is shown.
+    The message is one line with the cause and the next step, without secrets. The command line prints it to stderr,
+    without a traceback, and exits with 1.
     """
 
     advice: str = ""
@@ -19,22 +19,22 @@ class OperatorError(Exception):
 
 
 class CommandError(OperatorError):
-    """What `call_command` raises: the line that the command line would print."""
+    """A failed call of `call_command`. The message is the line that the command line would print."""
 
     def __init__(self, message: str, code: int, output: str) -> None:
         super().__init__(message)
         self.code = code
-        """The exit code: 1 it failed, 2 it was called wrongly."""
+        """The exit code: 1 for a failure, 2 for wrong usage."""
         self.output = output
-        """What it had printed before."""
+        """Output up to the failure."""
 
 
 class SettingsError(OperatorError):
-    """The settings are unsafe or malformed; the message holds no value."""
+    """Invalid or unsafe settings. The message names them and never shows their values."""
 
 
 class ReadOnlyError(OperatorError):
-    """Nothing can be written here, and that is meant so: the web answers 503."""
+    """A write to a read-only database. The response has status 503."""
 
 
 class ServiceError(OperatorError):
@@ -53,11 +53,11 @@ class ServiceError(OperatorError):
 
 
 class NotFound(LookupError):
-    """What was asked for is not there, or not for this person: the web answers 404, without telling which."""
+    """The object does not exist, or the user may not know about it. The response has status 404 in both cases."""
 
 
 class Forbidden(Exception):
-    """What this person may not do, wherever it is asked for: the web answers 403."""
+    """The user lacks the permission. The response has status 403."""
 
 
 class Refused(Exception):
@@ -67,7 +67,11 @@ class Refused(Exception):
 
 
 class FieldErrors(Exception):
-    """A change that is not made, and why, in a sentence for each field; `""` is for all of it: the web answers 422."""
+    """Invalid values of a form or request. The response has status 422, and nothing is changed.
+
+    Args:
+        errors: A sentence for each invalid field by its name; `""` for the form as a whole.
+    """
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__(" ".join(dict.fromkeys(errors.values())))
@@ -75,4 +79,4 @@ class FieldErrors(Exception):
 
 
 class Busy(Exception):
-    """Too much is going on to do this now: the web answers 503 with this sentence and a time to come back."""
+    """The server is overloaded. The response has status 503 with this message and a Retry-After header."""

@@ -14,16 +14,19 @@ from opportune.schemas import Schema
 T = TypeVar("T")
 
 NEIGHBOURING_PAGES = 2
-"""Pages on each side of the current one that have a link."""
+"""Linked pages on each side of the current page."""
 TRACKING_PARAMETER = re.compile(
     r"(utm|mtm|pk|hsa)_\w+|mc_[ce]id|_hs(enc|mi)|_g[al]|(fb|g|dc|ms|tt|tw|y)clid|[gw]braid"
     r"|igshid|li_fat_id|mkt_tok|srsltid"
 )
-"""Parameters that newsletters, search engines and social networks append to links."""
+"""Parameters that newsletters, search engines and social networks add to links."""
 
 
 class SortBy:
-    """The allowed orders of a list: `sort: Annotated[str, SortBy("title", "due_on")] = ""`. `-title` is descending."""
+    """Allowed sort orders of a list. A leading minus sign, `-title`, means descending.
+
+    sort: Annotated[str, SortBy("title", "due_on")] = ""
+    """
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -33,9 +36,14 @@ class SortBy:
 
 
 class Paging(Schema):
-    """The query of a list, for pages and the API: `Annotated[Paging, Query()]`. Subclasses add filters and `sort`.
+    """Query parameters of a list: `paging: Annotated[Paging, Query()]`. Subclasses add filters and `sort`.
 
-    An unknown parameter is an error: ignoring a misspelt filter would return too many rows.
+    Unknown parameters are refused with 422, because ignoring a misspelt filter would return too many rows.
+
+    Attributes:
+        page: Number of the page, from 1.
+        size: Rows per page, at most 100.
+        sort: Name of the field to sort by.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -46,12 +54,14 @@ class Paging(Schema):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_ignored_parameters(cls, sent: Any) -> Any:
+    def _drop_ignored_parameters(cls, data: Any) -> Any:
         """Remove filters that the user left empty, which browsers also send, and tracking parameters."""
-        if not isinstance(sent, dict):
-            return sent
-        several = {name: [one for one in value if one != ""] for name, value in sent.items() if isinstance(value, list)}
-        return {name: value for name, value in (sent | several).items() if not cls._is_ignored(name, value)}
+        if not isinstance(data, dict):
+            return data
+        lists = {
+            name: [item for item in value if item != ""] for name, value in data.items() if isinstance(value, list)
+        }
+        return {name: value for name, value in (data | lists).items() if not cls._is_ignored(name, value)}
 
     @classmethod
     def _is_ignored(cls, name: str, value: Any) -> bool:
@@ -61,7 +71,14 @@ class Paging(Schema):
 
 
 class Page(Schema, Generic[T]):
-    """One page of a list, with the number of rows and pages. A page past the end is empty."""
+    """One page of a list. A page past the end is empty.
+
+    Attributes:
+        items: Rows of this page.
+        total: Rows of all pages.
+        page: Number of this page, from 1.
+        pages: Number of pages, at least 1.
+    """
 
     items: Sequence[T]
     total: int
@@ -70,7 +87,7 @@ class Page(Schema, Generic[T]):
 
     @property
     def numbers(self) -> list[int]:
-        """The linked pages: the first, the last and those nearby. 0 marks a gap."""
+        """Numbers of the linked pages: the first, the last and nearby pages. 0 marks a gap."""
         near = range(self.page - NEIGHBOURING_PAGES, self.page + NEIGHBOURING_PAGES + 1)
         offered = sorted({1, self.pages, *(number for number in near if 1 <= number <= self.pages)})
         numbers = [1]
@@ -80,7 +97,13 @@ class Page(Schema, Generic[T]):
 
 
 async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Paging) -> Page[Any]:
-    """Return a page of an ordered query."""
+    """Run a query and return one page of it.
+
+    Args:
+        session: A session that may read the rows.
+        query: A query with `order_by`.
+        paging: The requested page and its size.
+    """
     count = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
     total = await session.scalar(count) or 0
     rows = await session.scalars(query.offset((paging.page - 1) * paging.size).limit(paging.size))

@@ -1,4 +1,4 @@
-"""Text from outside that any database can store."""
+"""Types of text input that every database can store."""
 
 from typing import Annotated
 
@@ -10,22 +10,22 @@ ONE_LINE = r"^[^\r\n]*$"
 
 
 def storable(value: str) -> str:
-    """The same text.
+    """Return the text unchanged.
 
     Raises:
-        ValueError: no database takes it.
+        ValueError: It contains NUL or half of a surrogate pair, which databases refuse.
     """
     if "\0" in value:
         raise ValueError("must not contain the character NUL")
     try:
         value.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can contain
         raise ValueError("must be valid Unicode") from None
     return value
 
 
 def made_storable(value: str) -> str:
-    """A text of a program's, without what no database takes: NUL, and halves of a surrogate pair."""
+    """Remove NUL from a text and replace halves of surrogate pairs, for text that no user can correct."""
     return value.replace("\0", "").encode(errors="replace").decode()
 
 
@@ -36,10 +36,10 @@ Text = Annotated[
     Field(json_schema_extra={"format": "multiline"}),
     Stored(UNBOUNDED),
 ]
-"""Any text but NUL, which PostgreSQL refuses, without white space around it."""
+"""Text of several lines, without surrounding white space. NUL, which PostgreSQL refuses, is invalid."""
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, pattern=ONE_LINE), AfterValidator(storable)]
-"""One line, without white space around it."""
+"""One line of text, without surrounding white space."""
 
 Password = Annotated[str, AfterValidator(storable), Field(json_schema_extra={"format": "password"})]
-"""To the letter: white space around it belongs to it."""
+"""A password. Surrounding white space is part of it."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import glob
 import os
@@ -14,27 +14,30 @@ from typing import BinaryIO
 
 from opportune.errors import OperatorError
 
-# Another's symbolic link in a shared folder must not lead us elsewhere.
+# Another user's symbolic link in a shared folder must not be followed.
 FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 TEMPORARY = ".opportune.tmp"
-"""Ends the names of temporary files, so that files of others are never taken for abandoned ones."""
+"""Part of the name of temporary files, so that cleanup removes no other files."""
 LOCK = "lock"
 
 
 def temporary(path: Path, part: str = "") -> Path:
-    """Return the temporary name for writing `path`. The lock of that file also protects the names with a `part`."""
+    """Return the temporary path for writing `path`. The lock of that file also covers the paths with a `part`."""
     return path.with_name(f"{path.name}{TEMPORARY}{part and f'.{part}'}")
 
 
 @contextmanager
 def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
-    """An empty file for this user alone, which is gone when the block ends unless it got another name.
+    """Open an empty file that only this user can read. It is removed at the end of the block, unless it was renamed.
 
-    What a killed process has left by that name is used up. Without `lock` for a file that SQLite opens: some systems
-    take its locks and ours for the same.
+    A file of a killed process at this path is overwritten.
+
+    Args:
+        path: Path of the file.
+        lock: Pass False for a file that SQLite opens, because some systems mix up its locks with this one.
 
     Raises:
-        OperatorError: another process is at it.
+        OperatorError: Another process is writing the file, or it belongs to another user.
     """
     with open(os.open(path, FLAGS, 0o600), "r+b") as file:
         if lock and not _lock_at(path, file):
@@ -53,9 +56,9 @@ def private_file(path: Path, *, lock: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def private_folder(prefix: str) -> Iterator[Path]:
-    """A folder among the system's temporary ones. Those that killed processes have left there are removed."""
+    """Make a temporary folder for the block. Folders of killed processes with this prefix are removed."""
     for old in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        with suppress(OSError):  # another user's
+        with suppress(OSError):  # it belongs to another user
             if _is_abandoned(old / LOCK):
                 shutil.rmtree(old)
     with tempfile.TemporaryDirectory(prefix=prefix) as name, private_file(Path(name) / LOCK):
@@ -64,7 +67,7 @@ def private_folder(prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def replacement(path: Path) -> Iterator[BinaryIO]:
-    """A private file that takes the place of `path` when the block ends well: `temporary(path)` until then."""
+    """Open a private file that replaces `path` when the block ends without an error."""
     new = temporary(path)
     with private_file(new) as file:
         yield file
@@ -73,13 +76,13 @@ def replacement(path: Path) -> Iterator[BinaryIO]:
 
 
 def unused(path: Path) -> Path:
-    """Return the path, or else the first of `path-2`, `path-3` … that is not taken."""
-    names = (path.with_name(f"{path.name}-{number}") for number in count(2))
-    return next(each for each in chain([path], names) if not os.path.lexists(each))
+    """Return the path, or the first of `path-2`, `path-3` … that does not exist."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(candidate for candidate in chain([path], numbered) if not os.path.lexists(candidate))
 
 
 def put(new: Path, path: Path) -> None:
-    """Let a synced file take the place of another, also if the power fails."""
+    """Replace a file by a synced one, in a way that survives a power failure."""
     new.replace(path)
     sync_folder(path.parent)
 
@@ -90,7 +93,7 @@ def sync(file: BinaryIO) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # which opens no folders
+    if sys.platform == "win32":  # Windows cannot open folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -100,7 +103,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_abandoned_in(folder: Path, *, recursive: bool = False) -> None:
-    """Remove the temporary files that killed processes have left in a folder. Files in use stay."""
+    """Remove temporary files of killed processes from a folder. Files in use stay."""
     for parent, folders, files in os.walk(folder):
         temporaries = [name for name in (*folders, *files) if TEMPORARY in name]
         folders[:] = [name for name in folders if recursive and name not in temporaries]
@@ -117,7 +120,7 @@ def remove_abandoned(path: Path) -> None:
     with suppress(OSError), open(os.open(lock, FLAGS, 0o600), "r+b") as file:
         if not _lock_at(lock, file):
             return
-        if sys.platform == "win32":  # which removes no file that is open, not even by the process that opened it
+        if sys.platform == "win32":  # Windows cannot remove open files
             file.close()
         for part in parts:
             if part.is_dir():
@@ -137,7 +140,7 @@ def _lock_at(path: Path, file: BinaryIO) -> bool:
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Whether it is still called so: a process that had the lock before us has given the file its lasting name."""
+    """Return whether the path still names this file. The previous holder of the lock may have renamed it."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
@@ -145,8 +148,8 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock the file until it is closed; false if another process has."""
-    if sys.platform == "win32":  # which removes no file that is open
+    """Lock the file until it is closed. Return False if another process holds the lock."""
+    if sys.platform == "win32":  # Windows cannot remove open files, which serves as the lock
         return True
     import fcntl
 

@@ -1,8 +1,8 @@
-"""Counts, sizes and spans of time in words. Imports no package: some commands run before any is installed."""
+"""Counts, sizes and durations as text. Uses the standard library only: some commands run before installation."""
 
 
 def counted(number: int, name: str, plural: str = "") -> str:
-    """A number of things, as `1 row` or `1,000 rows`; `plural` where that is not the name with an s."""
+    """Format a number of things, such as `1 row` or `1,000 rows`. `plural` is for names that do not end in s."""
     return f"{number:,} {name if number == 1 else plural or f'{name}s'}"
 
 
@@ -16,7 +16,7 @@ def sized(number: float) -> str:
 
 
 def lasted(seconds: float) -> str:
-    """Format a span of time in its largest unit."""
+    """Format a duration in its largest unit."""
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= length:
             return counted(int(seconds // length), unit)

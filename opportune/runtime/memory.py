@@ -1,4 +1,4 @@
-"""How much memory there is for this process."""
+"""Memory available to this process."""
 
 import os
 import sys
@@ -8,30 +8,30 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 MAX_LIMIT_BYTES = 2**60
-"""More is how a kernel says that there is none."""
+"""Kernels report larger values for unlimited memory."""
 
 
 def memory_limit_bytes() -> int | None:
-    """What the container may use; None where nothing limits it."""
+    """Return the memory limit of the container; None without a limit."""
     limits: list[int] = []
     for path in _limit_files():
-        with suppress(OSError, ValueError):  # `max`, as a kernel says too, is no number
+        with suppress(OSError, ValueError):  # a missing file, or `max` for no limit
             limits.append(int(path.read_text(encoding="utf-8")))
     return min((limit for limit in limits if limit < MAX_LIMIT_BYTES), default=None)
 
 
 def total_memory_bytes() -> int | None:
-    """What the container may use, or the machine has; None where nobody tells."""
+    """Return the memory of the container or the machine; None if the system does not report it."""
     if sys.platform == "win32":
         return None
     with suppress(OSError, ValueError):
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return min(there, memory_limit_bytes() or there)
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return min(total, memory_limit_bytes() or total)
     return None
 
 
 def _limit_files() -> Iterator[Path]:
-    """Those of this process's own group and of the topmost that it sees, which in a container are the same."""
+    """Yield the limit files of the top cgroup and of this process's cgroup. In a container they are the same."""
     yield CGROUPS / "memory.max"
     yield CGROUPS / "memory/memory.limit_in_bytes"
     with suppress(OSError):

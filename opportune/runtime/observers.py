@@ -1,4 +1,4 @@
-"""Who is told of work while it is done: metrics and traces, where they are on. Without any, asking costs a look."""
+"""Observers of calls to language models and of jobs, such as metrics and traces."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class LlmCall:
-    """A call of a model, filled in while it runs."""
+    """A call of a language model, filled in while it runs."""
 
     model: str
-    """The name that people are shown."""
-    asked_model: str = ""
-    """The name at the endpoint."""
+    """Name that users see."""
+    endpoint_model: str = ""
+    """Name at the endpoint."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_micro: int = 0
     first_chunk_seconds: float | None = None
-    """None where nothing has come."""
+    """None if no chunk arrived."""
     error: str = ""
-    """The code of what has kept it from its end; `stopped` where nobody reads on."""
+    """Code of the error that ended the call; `stopped` if the reader left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class JobAttempt:
     number: int
     """1 for the first."""
     traceparent: str = ""
-    """Of the request that has queued it, where that was traced."""
+    """W3C header of the request that queued it; empty if that request was not traced."""
 
 
 class Observer:
-    """What is told of work: each method gives what is entered as it begins and left as it ends, with its error."""
+    """Base class of observers. Each method returns a context manager that surrounds the observed work."""
 
     def llm_call(self, call: LlmCall) -> AbstractContextManager[None]:
-        """Observe a call; left by another task than entered, perhaps."""
+        """Observe a call. Another task than the one that entered the context may leave it."""
         del call
         return nullcontext()
 
@@ -49,17 +49,17 @@ class Observer:
 
 
 traceparent: ContextVar[str] = ContextVar("traceparent", default="")
-"""The trace that this request or job belongs to, as a W3C header; empty where it belongs to none."""
+"""W3C header of the trace that this request or job belongs to; empty outside traces."""
 job_id: ContextVar[int] = ContextVar("job_id", default=0)
-"""The job that runs here; 0 where none does."""
+"""Id of the running job; 0 outside jobs."""
 
 observers: list[Observer] = []
-"""Of this process. Looked at before anything is measured for them."""
+"""Observers of this process. Nothing is measured while the list is empty."""
 
 
 @contextmanager
 def observed_by(observer: Observer) -> Iterator[None]:
-    """Have somebody told until the block ends."""
+    """Register an observer until the block ends."""
     observers.append(observer)
     try:
         yield
@@ -70,22 +70,22 @@ def observed_by(observer: Observer) -> Iterator[None]:
 @contextmanager
 def observed_llm_call(call: LlmCall) -> Iterator[None]:
     with ExitStack() as stack:
-        for each in observers:
-            stack.enter_context(each.llm_call(call))
+        for observer in observers:
+            stack.enter_context(observer.llm_call(call))
         yield
 
 
 @contextmanager
 def observed_job(attempt: JobAttempt) -> Iterator[None]:
-    """In a task of its own, whose log lines name the job and its trace."""
+    """Observe a job. It needs its own task, because log lines of the task name the job and its trace."""
     job_id.set(attempt.id)
     traceparent.set(attempt.traceparent)
     with ExitStack() as stack:
-        for each in observers:
-            stack.enter_context(each.job(attempt))
+        for observer in observers:
+            stack.enter_context(observer.job(attempt))
         yield
 
 
 def trace_id() -> str:
-    """The number of the trace that this belongs to; empty where it belongs to none."""
+    """Return the id of the current trace; empty outside traces."""
     return traceparent.get()[3:35]

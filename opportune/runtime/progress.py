@@ -1,4 +1,4 @@
-"""How far a long piece of work is: whoever does it tells, and whoever shows it, such as a command, listens."""
+"""Progress of long work. Framework code reports it, and commands display it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -7,20 +7,20 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """How far one piece of work is."""
+    """Progress of one piece of work."""
 
     def advance(self, count: int = 1) -> None:
-        """That many more are done."""
+        """Report that `count` more items are done."""
 
     def describe(self, label: str) -> None:
-        """Something else is being done now."""
+        """Replace the label by the name of the current step."""
 
 
 Show = Callable[[str, int | None, str], AbstractContextManager[Progress]]
 _show: ContextVar[Show | None] = ContextVar("show_progress", default=None)
 
 
-class _Unwatched:
+class _NoProgress:
     def advance(self, count: int = 1) -> None:
         pass
 
@@ -30,7 +30,7 @@ class _Unwatched:
 
 @contextmanager
 def watched_by(show: Show) -> Iterator[None]:
-    """Let the work of this block be shown."""
+    """Display the progress of work in this block with `show`."""
     token = _show.set(show)
     try:
         yield
@@ -40,9 +40,15 @@ def watched_by(show: Show) -> Iterator[None]:
 
 @contextmanager
 def work(label: str, total: int | None = None, unit: str = "") -> Iterator[Progress]:
-    """Tell of the work in this block: `with work("Packing", 12, "files") as progress: … progress.advance()`."""
+    """Report the progress of the block.
+
+    with work("Packing", len(files), "files") as progress:
+        for file in files:
+            pack(file)
+            progress.advance()
+    """
     if show := _show.get():
         with show(label, total, unit) as progress:
             yield progress
     else:
-        yield _Unwatched()
+        yield _NoProgress()

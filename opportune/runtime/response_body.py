@@ -1,10 +1,10 @@
-"""What other servers answer, read as far as a bound."""
+"""Reading of responses from other servers, with a size limit."""
 
 from collections.abc import AsyncIterable
 
 
 async def read_body(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes | None:
-    """Read all chunks of an answer; None as soon as there is more than that: one without an end is not waited for."""
+    """Return the whole body, or None as soon as it exceeds `max_bytes`."""
     content = bytearray()
     async for chunk in chunks:
         content += chunk

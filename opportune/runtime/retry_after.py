@@ -1,4 +1,4 @@
-"""The Retry-After of servers that ask for patience."""
+"""Retry-After headers of other servers."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -7,7 +7,7 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """Read a Retry-After header, seconds or a date; None where it says neither. An hour at most."""
+    """Return the seconds of a Retry-After header, at most an hour; None if it is neither seconds nor a date."""
     if not header:
         return None
     try:

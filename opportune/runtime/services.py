@@ -71,12 +71,12 @@ class Services:
         Raises:
             ServiceMissing: No installed feature declares it.
         """
-        if found := next((each for each in self._objects.values() if isinstance(each, type_)), None):
-            return found
-        name = next((each.name for each in self._declared.values() if issubclass(each.type_, type_)), type_.__name__)
-        found = self.named(name)
-        assert isinstance(found, type_)
-        return found
+        if existing := next((object_ for object_ in self._objects.values() if isinstance(object_, type_)), None):
+            return existing
+        names = (service.name for service in self._declared.values() if issubclass(service.type_, type_))
+        made = self.named(next(names, type_.__name__))
+        assert isinstance(made, type_)
+        return made
 
     def by_name(self) -> dict[str, Any]:
         """Return the declared services by name."""

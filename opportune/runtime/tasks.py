@@ -1,20 +1,20 @@
-"""Ends tasks of asyncio that a part of the site has begun for itself."""
+"""Cancellation of background tasks."""
 
 import asyncio
 from typing import Any
 
 MAX_WAIT_SECONDS = 2.0
-"""Seconds for tasks that were cancelled, at most: the host's grace is short, and some wait for a server."""
+"""Maximum wait for cancelled tasks. Some wait for a server, and hosts kill slow processes."""
 
 
 async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
-    """Cancel tasks and wait until they have given back what they hold, such as a connection.
+    """Cancel tasks and wait until they have released their resources, such as connections.
 
-    What they raise is asyncio's to log. One that does not end in time goes on by itself.
+    asyncio logs their exceptions. A task that takes too long is left running.
     """
-    begun = [task for task in tasks if task is not None]
-    for task in begun:
-        if not task.cancelling():  # twice would interrupt what it does at its end
+    started = [task for task in tasks if task is not None]
+    for task in started:
+        if not task.cancelling():  # a second cancellation would interrupt its cleanup
             task.cancel()
-    if begun:
-        await asyncio.wait(begun, timeout=MAX_WAIT_SECONDS)
+    if started:
+        await asyncio.wait(started, timeout=MAX_WAIT_SECONDS)

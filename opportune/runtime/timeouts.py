@@ -1,4 +1,4 @@
-"""Waits that end when they should, whatever happens to what is waited for."""
+"""Timeouts for work that may ignore its cancellation."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,16 +6,21 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_left: set[asyncio.Task[Any]] = set()  # a loop alone does not keep its tasks
+_abandoned: set[asyncio.Task[Any]] = set()  # the event loop holds only weak references to tasks
 
 
 async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The result of the work.
+    """Return the result of a coroutine.
 
-    Work that is late, or that nobody waits for any more, is cancelled and left behind: a thread cannot be cancelled.
+    Work that is late is cancelled without waiting for its end, because threads cannot be cancelled. The same holds if
+    the caller is cancelled.
+
+    Args:
+        seconds: Maximum duration.
+        work: The coroutine to run.
 
     Raises:
-        TimeoutError: the work takes longer.
+        TimeoutError: The work takes longer.
     """
     task = asyncio.create_task(work)
     try:
@@ -30,16 +35,16 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
 
 
 def run_in_background(work: Coroutine[Any, Any, object]) -> None:
-    """Have something done that nobody waits for."""
+    """Run a coroutine without waiting for it."""
     _keep(asyncio.create_task(work))
 
 
 def _keep(task: asyncio.Task[Any]) -> None:
-    _left.add(task)
+    _abandoned.add(task)
     task.add_done_callback(_forget)
 
 
 def _forget(task: asyncio.Task[Any]) -> None:
-    _left.discard(task)
+    _abandoned.discard(task)
     if not task.cancelled():
-        task.exception()  # or asyncio would log that nobody asked for it
+        task.exception()  # else asyncio logs that the exception was never retrieved

@@ -26,7 +26,7 @@ async def observed_answer(
                             chunk.prompt_tokens or 0,
                             chunk.completion_tokens or 0,
                         )
-                        call.asked_model, cached = chunk.model or call.asked_model, chunk.cached_tokens or 0
+                        call.endpoint_model, cached = chunk.model or call.endpoint_model, chunk.cached_tokens or 0
                         call.error = ""
                     else:
                         length += len(chunk.text if isinstance(chunk, Reasoning) else chunk)

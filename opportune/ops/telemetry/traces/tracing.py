@@ -65,7 +65,7 @@ class Tracing(Observer):
     @contextmanager
     def llm_call(self, call: LlmCall) -> Iterator[None]:
         """Never the current span: it may be left by another task than entered."""
-        attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": call.asked_model or call.model}
+        attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": call.endpoint_model or call.model}
         span = self.tracer.start_span(f"chat {call.model}", kind=SpanKind.CLIENT, attributes=attributes)
         began = perf_counter()
         try:

@@ -101,7 +101,7 @@ def test_where_a_setting_comes_from_is_told(monkeypatch: pytest.MonkeyPatch, tmp
 async def test_the_pages_show_settings_and_what_the_doctor_says(operator: AsyncClient, settings: Settings) -> None:
     page = (await operator.get(READ[1])).text
     assert "<code>SECRET_KEY_FALLBACKS</code>" in page
-    assert "Any Host is answered" in page
+    assert "The site accepts any Host header" in page
     assert settings.secret_key.get_secret_value() not in page
     above = page.partition('<ol class="breadcrumb">')[2].partition("</ol>")[0]
     assert TAG.sub("", above).split() == ["Overview", "Operations"], "the way back, and nothing twice"
