@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from opportune.runtime.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from opportune.config.base_settings import BaseSettings
     from opportune.config.llm_models import EmbeddingModel, LlmModel
     from opportune.config.project import PROJECT, installed_features
-    from opportune.config.settings import BaseSettings, Settings, get_settings
+    from opportune.config.settings import Settings, get_settings
     from opportune.config.signing import derived_key, derived_keys, seal, signer, unseal
 
 __all__ = [
@@ -28,7 +29,8 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        ".settings": ("BaseSettings", "Settings", "get_settings"),
+        ".base_settings": ("BaseSettings",),
+        ".settings": ("Settings", "get_settings"),
         ".llm_models": ("EmbeddingModel", "LlmModel"),
         ".project": ("PROJECT", "installed_features"),
         ".signing": ("derived_key", "derived_keys", "seal", "signer", "unseal"),

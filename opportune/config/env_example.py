@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from opportune.config.base_settings import BaseSettings
 from opportune.config.project import origin
-from opportune.config.settings import BaseSettings, Settings
+from opportune.config.settings import Settings
 
 HEADING = "# Copy the lines that you change to .env, without the # before them.\n"
 COMMON_SETTINGS = ("site_name", "base_url", "time_zone", "admin_email", "database_url", "mail_url", "mail_from")
@@ -131,7 +132,7 @@ def setting_text(value: Any) -> str:
 
 
 if __name__ == "__main__":
+    from opportune.config.base_settings import settings_classes
     from opportune.config.project import PROJECT
-    from opportune.config.settings import settings_classes
 
     (PROJECT / ".env.example").write_text(env_example(settings_classes()), encoding="utf-8")

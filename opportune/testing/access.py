@@ -28,8 +28,8 @@ from opportune.admin.mount import ADMIN_PATH
 from opportune.admin.site import AdminSite
 from opportune.application import create_app
 from opportune.cli.development.routes import WEBSOCKET, find_rows
+from opportune.config.base_settings import BaseSettings
 from opportune.config.project import PACKAGE, PROJECT, installed_features, installed_names, origin
-from opportune.config.settings import BaseSettings
 from opportune.errors import OperatorError
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user

@@ -17,9 +17,10 @@ from pydantic import SecretStr
 
 from opportune.accounts.models import User
 from opportune.accounts.passwords import hashing
+from opportune.config.base_settings import setting_names
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.project import features_on_postgresql, settings_class
-from opportune.config.settings import Settings, setting_names
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.testing.factories import make_user, signed_in_client

@@ -15,7 +15,8 @@ from opportune.cli.development.test import ONLY_DATABASE
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 
 if TYPE_CHECKING:
-    from opportune.config.settings import BaseSettings, Settings
+    from opportune.config.base_settings import BaseSettings
+    from opportune.config.settings import Settings
 
 __all__ = ["pytest_terminal_summary"]  # a hook
 

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from opportune.config.settings import BaseSettings
+from opportune.config.base_settings import BaseSettings
 
 
 @cache

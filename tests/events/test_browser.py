@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from opportune.config.settings import DEFAULT_MAX_UPLOAD_BYTES
+from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.db import Database
 from opportune.testing import RecordedJobs
 from opportune.web.forms.uploads import too_large

@@ -16,7 +16,8 @@ from sqlmodel import Field, Relationship, col
 
 from opportune.accounts import User
 from opportune.admin import AdminView
-from opportune.config.settings import BaseSettings, Settings
+from opportune.config.base_settings import BaseSettings
+from opportune.config.settings import Settings
 from opportune.contrib.teams import TeamOwned
 from opportune.crud import Crud
 from opportune.db import Model, ModelBase, RowId, WriteSession, after_create, load, utc_now

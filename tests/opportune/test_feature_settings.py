@@ -9,9 +9,10 @@ from pydantic import SecretStr, field_validator
 
 from opportune.application import create_app
 from opportune.config import aws_secrets
+from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import env_example
 from opportune.config.project import settings_class
-from opportune.config.settings import BaseSettings, Settings, load_settings, read_feature_settings
+from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
 from opportune.testing.plugin import settings_for
@@ -105,7 +106,7 @@ def test_one_that_has_no_default_is_asked_for_at_the_start(env_file: Path) -> No
         shop_key: SecretStr
 
     shop = Feature(name="shop", summary="A shop.", settings=ShopSettings)
-    with pytest.raises(SettingsError, match=r"^SHOP_KEY has no value: give it one in the environment or in \.env\.$"):
+    with pytest.raises(SettingsError, match=r"^SHOP_KEY has no value\."):
         create_app(settings_for("sqlite:///unused.db"), [shop])
 
 

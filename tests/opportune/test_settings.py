@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.env_example import AREAS, COMMON_SETTINGS, env_example
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.project import PROJECT, installed_features, settings_class
-from opportune.config.settings import load_settings, read_feature_settings, setting_names, settings_classes
+from opportune.config.settings import load_settings, read_feature_settings
 from opportune.errors import SettingsError
 from opportune.testing.services.unreadable import unreadable
 
@@ -177,13 +178,13 @@ def test_a_value_of_another_kind_is_answered_with_what_to_write(
 
 def test_a_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"SECRET_KEY=\xff\xfe")
-    with pytest.raises(SettingsError, match=r"\.env is no text in UTF-8: save it as such\.$"):
+    with pytest.raises(SettingsError, match=r"\.env is not valid UTF-8\. "):
         load_settings()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
 def test_a_file_of_another_user_is_one_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    class_ = settings_class()  # another user may be unable to look for it in the project
+    class_ = settings_class()  # another user may be unable to import it from the project
     monkeypatch.setattr("opportune.config.settings.settings_class", lambda: class_)
     with unreadable(".env", "PORT=1\n") as path:
         monkeypatch.setitem(class_.model_config, "env_file", path)

@@ -12,9 +12,10 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from opportune.config.aws_secrets import settings_in
+from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import setting_text
 from opportune.config.project import PROJECT
-from opportune.config.settings import BaseSettings, Settings
+from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature

@@ -32,10 +32,11 @@ from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
 from opportune.cli.transaction import in_transaction
+from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
 from opportune.config.project import PACKAGE, PROJECT, display_path, installed_features, installed_names
-from opportune.config.settings import Settings, get_settings, read_feature_settings, setting_names, settings_classes
+from opportune.config.settings import Settings, get_settings, read_feature_settings
 from opportune.db.factory import open_database
 from opportune.db.migrations.compatibility import incompatibilities
 from opportune.db.migrations.connection import migration_url

@@ -8,9 +8,10 @@ from opportune.admin.operations.settings_table import shown_settings
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.project.env_file import create_env, with_first_values
+from opportune.config.base_settings import settings_classes
 from opportune.config.env_example import env_example
 from opportune.config.project import PROJECT, installed_features
-from opportune.config.settings import get_settings, settings_classes
+from opportune.config.settings import get_settings
 
 command = typer.Typer()
 

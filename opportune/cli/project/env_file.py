@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from opportune.cli.project.first_env import FIRST_VALUES, KEY, first_env, new_key
-from opportune.config.settings import FILE_OWNER_HINT
+from opportune.config.base_settings import FILE_OWNER_HINT
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import replacement
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from opportune.config.settings import BaseSettings
+from opportune.config.base_settings import BaseSettings
 
 
 def _require_http(value: str) -> str:

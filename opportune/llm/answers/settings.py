@@ -3,8 +3,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
+from opportune.config.base_settings import BaseSettings
 from opportune.config.hosts import shutdown_seconds
-from opportune.config.settings import BaseSettings
 from opportune.errors import OperatorError
 from opportune.llm.tools.web_search import parse_web_search_url
 

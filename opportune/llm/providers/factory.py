@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
-from opportune.config.settings import Settings, setting_is_given
+from opportune.config.settings import Settings, has_value
 from opportune.errors import OperatorError
 from opportune.llm.embeddings.embedder import OpenAIEmbedder
 from opportune.llm.providers import libraries, local
@@ -40,7 +40,7 @@ def _whole(model: M, settings: Settings) -> M:
     if not (model.base_url or model.provider):
         # LLM_API_KEY goes to LLM_BASE_URL alone: another endpoint must not learn it.
         known = {"base_url": settings.llm_base_url, "api_key": settings.llm_api_key}
-    if setting_is_given(model.api_key):
+    if has_value(model.api_key):
         known["api_key"] = model.api_key
     if model.api_key_setting:
         known["api_key"] = getattr(settings, model.api_key_setting)

@@ -8,7 +8,7 @@ from io import BufferedReader
 from typing import Any, BinaryIO
 
 from opportune.config.public_keys import INSTALL, parse_public_keys
-from opportune.config.settings import Settings, setting_is_given
+from opportune.config.settings import Settings, has_value
 from opportune.errors import OperatorError
 from opportune.ops.backup import age
 from opportune.ops.backup.archive import Sink
@@ -21,12 +21,12 @@ NO_PRIVATE_KEY = "There is no private key of age in it: write a line that begins
 
 
 def is_encrypting(settings: Settings) -> bool:
-    return bool(settings.backup_recipient.strip()) or setting_is_given(settings.backup_passphrase)
+    return bool(settings.backup_recipient.strip()) or has_value(settings.backup_passphrase)
 
 
 def can_decrypt(settings: Settings) -> bool:
     """Return False for a site that encrypts to public keys and has no private key."""
-    return not settings.backup_recipient.strip() or setting_is_given(settings.backup_identity)
+    return not settings.backup_recipient.strip() or has_value(settings.backup_identity)
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def encrypting(sink: Sink, settings: Settings) -> Iterator[Sink]:
     if settings.backup_recipient.strip():
         with _encrypting_to(parse_public_keys(settings.backup_recipient), sink) as target:
             yield target
-    elif setting_is_given(settings.backup_passphrase):
+    elif has_value(settings.backup_passphrase):
         writer = age.EncryptingWriter(sink, settings.backup_passphrase.get_secret_value())
         yield writer
         writer.finish()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from opportune.config.settings import Settings, setting_is_given
+from opportune.config.settings import Settings, has_value
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
 from opportune.ops.backup.age import SUFFIX
@@ -68,7 +68,7 @@ class BackupStore:
         self.place = place
         self.site, self._named_by = _name_of(settings)
         self._settings = settings
-        self._keys = [name for name in KEY_SETTINGS if setting_is_given(getattr(settings, name.lower()))]
+        self._keys = [name for name in KEY_SETTINGS if has_value(getattr(settings, name.lower()))]
         self._client: LocalStore | S3Store | None = None
 
     @property

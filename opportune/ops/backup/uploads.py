@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from opportune.config.settings import DEFAULT_MAX_UPLOAD_BYTES, Settings
+from opportune.config.settings import Settings
+from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.ops.backup.archive import UPLOADS, Archive, ArchiveWriter

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 
 from opportune.checks import Finding
+from opportune.config.base_settings import setting_names
 from opportune.config.hosts import current_host, is_ephemeral
-from opportune.config.settings import Settings, setting_names
+from opportune.config.settings import Settings
 from opportune.ops.deploy.recipes import RECIPES
 from opportune.ops.deploy.rules import addresses, database, process, services
 from opportune.ops.deploy.rules.deployment import Answers, Deployment, Rule

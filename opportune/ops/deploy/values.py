@@ -8,15 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from opportune.checks import Finding
-from opportune.config.settings import (
-    GENERATE_KEY_COMMAND,
-    BaseSettings,
-    Settings,
-    is_weak,
-    load_kind,
-    setting_names,
-    settings_classes,
-)
+from opportune.config.base_settings import BaseSettings, read_class, setting_names, settings_classes
+from opportune.config.settings import GENERATE_KEY_COMMAND, Settings, is_weak
 from opportune.errors import SettingsError
 from opportune.ops.deploy.env_production import asked_names, read_env, required_names
 from opportune.ops.deploy.recipes import Recipe
@@ -149,7 +142,7 @@ def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings |
 def _loaded(kind: type[BaseSettings], given: Mapping[str, str]) -> BaseSettings:
     names = kind.model_fields
     mine = {name.lower(): value for name, value in given.items() if name.lower() in names and value}
-    return load_kind(kind, _env_file=None, secrets_from="", **mine)
+    return read_class(kind, _env_file=None, secrets_from="", **mine)
 
 
 def _resolved(name: str, value: str) -> str:

@@ -6,8 +6,9 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, SecretStr, ValidationInfo
 
+from opportune.config.base_settings import BaseSettings
 from opportune.config.project import PROJECT
-from opportune.config.settings import BaseSettings, Settings
+from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.search.documents.document import Document, columns_of
 from opportune.search.documents.results import DocumentHit, IndexMissing

@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from opportune.config.settings import DEFAULT_MAX_UPLOAD_BYTES
+from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.schemas.annotations import Attribute
 from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, check_image
 

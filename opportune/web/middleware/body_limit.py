@@ -4,7 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.config.settings import DEFAULT_MAX_UPLOAD_BYTES
+from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.web.errors.handlers import problem
 from opportune.web.forms.uploads import MORE_BODY_KEY, has_parts, max_upload_bytes
 

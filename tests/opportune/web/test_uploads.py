@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette import formparsers
 
 from opportune.application import create_app
-from opportune.config.settings import DEFAULT_MAX_UPLOAD_BYTES
+from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.storage import images
 from opportune.testing.plugin import settings_for
 from opportune.web.forms.forms import Form, read_form

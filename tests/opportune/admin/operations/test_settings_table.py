@@ -10,7 +10,8 @@ from httpx import AsyncClient
 from pydantic import SecretStr
 
 from opportune.admin.operations.settings_table import shown_settings
-from opportune.config.settings import BaseSettings, Settings
+from opportune.config.base_settings import BaseSettings
+from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.testing.plugin import settings_for
 from tests.opportune.admin.operations.pages import READ, on_sqlite

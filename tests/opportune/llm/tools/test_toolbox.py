@@ -221,7 +221,7 @@ async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "
     ("declared", "said"),
     [
         ([undocumented], "undocumented: a tool is an async function"),
-        ([tool(greet), tool(export, name="greet")], "There are two tools greet: "),
+        ([tool(greet), tool(export, name="greet")], "The tool greet is registered twice: in "),
         ([without_type], "without_type: give what a type"),
         ([with_unknown], "with_unknown: Unable to generate pydantic-core schema"),
     ],

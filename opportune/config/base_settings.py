@@ -1,0 +1,114 @@
+"""Base class of all settings, and their reading from environment, secrets and `.env`."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic_settings
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from opportune.config.env_lines import unreadable_line
+from opportune.config.project import PROJECT, installed_features, settings_class
+from opportune.errors import SettingsError
+
+FILE_OWNER_HINT = "Run this as the user whose file it is, or give the file to this user (chown)."
+MESSAGES = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}
+"""Short replacements for messages of Pydantic, by its error type."""
+
+S = TypeVar("S", bound="BaseSettings")
+
+
+class BaseSettings(pydantic_settings.BaseSettings):
+    """Base class of a feature's settings. Each attribute is a setting, named like its variable in lower case.
+
+        class BooksSettings(BaseSettings):
+            books_per_page: int = 20
+
+    `Feature(settings=BooksSettings)` reads them at the start of the site and lists them in `.env.example`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True, defer_build=True
+    )
+
+    secrets_from: str = ""
+    """aws:NAME reads more settings from AWS Secrets Manager (docs/deploy.md); the environment wins over them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[pydantic_settings.BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources: arguments, environment, the secrets that SECRETS_FROM names, `.env`. The first wins."""
+        del file_secret_settings
+        usual = init_settings, env_settings, dotenv_settings
+        # Only this field is read here, because reading all of them takes as long as the settings themselves.
+        field = settings_cls.model_fields["secrets_from"]
+        values = [init_settings().get("secrets_from")]
+        values += [source.get_field_value(field, "secrets_from")[0] for source in usual]
+        secrets_from = next((value for value in values if value is not None), "")
+        if not secrets_from:
+            return usual
+        from opportune.config.aws_secrets import settings_in  # noqa: PLC0415 - most sites have none
+
+        return (
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, settings_in(secrets_from, settings_cls.model_fields, setting_names)),
+            dotenv_settings,
+        )
+
+
+def settings_classes() -> "list[type[BaseSettings]]":
+    """Return the settings class of the project, then those of its features."""
+    return [settings_class(), *(feature.settings for feature in installed_features() if feature.settings)]
+
+
+def setting_names() -> list[str]:
+    """Return the name of every variable that is read, in the order of `.env.example`."""
+    return list(dict.fromkeys(name.upper() for class_ in settings_classes() for name in class_.model_fields))
+
+
+def read_class(class_: type[S], **values: Any) -> S:
+    """Read one class of settings, of the site or of a feature.
+
+    Args:
+        class_: The class to instantiate.
+        values: Values that replace those of the environment and of `.env`.
+
+    Raises:
+        SettingsError: One line that names the invalid settings, and never shows their values.
+    """
+    try:
+        _refuse_unreadable_lines(values.get("_env_file", class_.model_config.get("env_file")))
+        return class_(**values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(map(_message, error.errors()))) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{PROJECT / '.env'} is not valid UTF-8. Save it in UTF-8.") from None
+    except PermissionError:
+        raise SettingsError(f"{PROJECT / '.env'} may not be read by this user. {FILE_OWNER_HINT}") from None
+    except OSError as error:
+        raise SettingsError(f"{PROJECT / '.env'} cannot be read: {error.strerror or error}.") from None
+
+
+def _refuse_unreadable_lines(file: object) -> None:
+    if not (isinstance(file, Path) and file.is_file()):
+        return
+    if fault := unreadable_line(file.read_text(encoding="utf-8")):
+        raise SettingsError(f"{file}: {fault}")
+
+
+def _message(error: ErrorDetails) -> str:
+    name = str(error["loc"][0]).upper() if error["loc"] else ""
+    if error["type"] == "missing" and len(error["loc"]) == 1:
+        return f"{name} has no value. Set it in the environment or in .env."
+    message = MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, "))
+    if place := [f"entry {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"][1:]]:
+        message = f"{', '.join(place)}: {message}"
+    return f"{name}: {message}" if name and not message.startswith(name) else message
