@@ -1,7 +1,7 @@
-"""A model's rows as a data layer, as pages and as JSON, from one short declaration.
+"""Data layer, HTML pages and JSON API of a model, from one class.
 
-`class Books(Crud[Book])` says who may read and write which rows and what a list can be asked; pages and API are made of
-it, and each of its methods can be replaced.
+`class Books(Crud[Book])` declares who may read and write which rows, and the search, filters and order of lists.
+`CrudPages` and `CrudApi` derive pages and an API from it. Each of their methods can be overridden.
 """
 
 from opportune.crud.access import Access

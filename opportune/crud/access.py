@@ -1,4 +1,4 @@
-"""Who may read and who may write the rows of a model."""
+"""Access levels for reading and writing the rows of a model."""
 
 from enum import Enum
 
@@ -7,6 +7,6 @@ class Access(Enum):
     ANYONE = "anyone"
     SIGNED_IN = "signed in"
     OWNER = "owner"
-    """Whoever is signed in, each with the rows whose `owner` they are."""
+    """Signed-in users, each for the rows whose `owner` they are."""
     PERMITTED = "permitted"
-    """Whom a group grants it, and superusers."""
+    """Members of groups with the grant, and superusers."""

@@ -1,4 +1,4 @@
-"""Choices of fields that point at rows, limited to the rows the user may choose."""
+"""Choices of foreign key fields, limited to the rows that the user may choose."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,65 +19,79 @@ from opportune.web.forms.fields import RowChoices
 from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
 
 MAX_ROWS_OF_SELECT = 50
-"""Rows up to which a select has all of them, and the number it has otherwise."""
-MAX_FOUND_ROWS = 20
+"""Maximum number of rows in a select. Longer lists are searched."""
+MAX_SEARCH_RESULTS = 20
 NOT_VISIBLE = "Number {} (you may not see it)"
-CHOOSE_ONE_FOUND = "Choose from those that were found, then save."
+CHOOSE_RESULT = "Choose one of the results, then save."
 
 AddUrl = Callable[[Crud[Any], type[Any]], str]
-"""Return the address of the form of a new row, or nothing for users who may not add one."""
+"""Return the address of the form for a new row, or an empty text for users who may not add one."""
 
 
 _references: WeakKeyDictionary[type[BaseModel], Mapping[str, type[Any]]] = WeakKeyDictionary()
 
 
 def references_in(schema: type[BaseModel]) -> Mapping[str, type[Any]]:
-    """Return the fields of a schema that point at rows, with the models of the rows."""
+    """Return the fields of a schema that refer to rows, with the models of the rows."""
     if schema not in _references:
-        found = ((name, reference_of(info)) for name, info in schema.model_fields.items())
-        _references[schema] = {name: reference.model for name, reference in found if reference}
+        references = ((name, reference_of(info)) for name, info in schema.model_fields.items())
+        _references[schema] = {name: reference.model for name, reference in references if reference}
     return _references[schema]
 
 
 async def reference_choices(
     crud: Crud[Any], form: Form[Any], *, lookup_url: str = "", add_url: AddUrl | None = None, only: Sequence[str] = ()
 ) -> Choices:
-    """Return the choices of a form's fields that point at rows, for `form.offer`.
+    """Return the choices of a form's foreign key fields.
 
     Args:
-        crud: The data layer with the user who chooses.
-        lookup_url: Address that returns `find_rows` for the field `?name=` and the words `?term=`. Without it the form
-            offers the first rows only.
-        only: Fields, if the page does not show all.
+        crud: The data layer of the user.
+        form: The form, whose current values are always among the choices.
+        lookup_url: Address that returns `find_rows` for the field `?name=` and the words `?term=`. Without it, the form
+            only offers the first rows.
+        add_url: Function that returns the address of the form for a new row of a model.
+        only: Names of the fields, if the page does not show all.
+
+    Returns:
+        The choices by field, for `form.offer(...)`.
     """
-    wanted = {name: model for name, model in references_in(form.model).items() if not only or name in only}
-    return {name: await _offer(crud, form, name, model, lookup_url, add_url) for name, model in wanted.items()}
+    models = {name: model for name, model in references_in(form.model).items() if not only or name in only}
+    return {name: await _choices(crud, form, name, model, lookup_url, add_url) for name, model in models.items()}
 
 
 async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[str, str]]:
-    """Return the first rows that match these words, for a field that searches while the user types."""
+    """Return the first rows whose title contains all words, for a field that searches while the user types.
+
+    Args:
+        crud: The data layer of the user.
+        model: The model to search.
+        term: The words.
+
+    Returns:
+        Up to 20 mappings with `id` and `text`.
+    """
     searched = [Path((), inspect(model), name) for name in _searched(crud, model)]
     rows = _choosable(crud, model).where(*matching_words(searched, term))
-    names = await _names(crud, rows, MAX_FOUND_ROWS)
-    return [{"id": str(number), "text": name} for number, name in names.items()]
+    names = await _names(crud, rows, MAX_SEARCH_RESULTS)
+    return [{"id": str(row_id), "text": name} for row_id, name in names.items()]
 
 
-async def _offer(
+async def _choices(
     crud: Crud[Any], form: Form[Any], name: str, model: type[Any], lookup_url: str, add_url: AddUrl | None
 ) -> RowChoices:
     names = await _names(crud, _choosable(crud, model), MAX_ROWS_OF_SELECT + 1)
-    are_all = len(names) <= MAX_ROWS_OF_SELECT
-    if not are_all:
+    has_all = len(names) <= MAX_ROWS_OF_SELECT
+    if not has_all:
         del names[next(reversed(names))]
         if words := form.value(name + SEARCH_SUFFIX):
             names = {int(row["id"]): row["text"] for row in await find_rows(crud, model, words)}
-            form.refuse(CHOOSE_ONE_FOUND if names else f"Nothing matches “{words}”.", name)
-    if unnamed := [number for number in form.chosen_ids(name) if number not in names]:
-        known = await _names(crud, _choosable(crud, model).where(model.id.in_(unnamed)), len(unnamed))
-        names |= {number: known.get(number, NOT_VISIBLE.format(number)) for number in unnamed}
+            form.refuse(CHOOSE_RESULT if names else f"Nothing matches “{words}”.", name)
+    if missing := [row_id for row_id in form.chosen_ids(name) if row_id not in names]:
+        visible = await _names(crud, _choosable(crud, model).where(model.id.in_(missing)), len(missing))
+        names |= {row_id: visible.get(row_id, NOT_VISIBLE.format(row_id)) for row_id in missing}
     return RowChoices(
         names,
-        "" if are_all else lookup_url,
+        "" if has_all else lookup_url,
         add_url(crud, model) if add_url else "",
         f"Add {label_of(model.__name__).lower()}",
     )

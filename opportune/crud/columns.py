@@ -1,4 +1,4 @@
-"""Columns of a list: the value that each reads from a row, and its format."""
+"""Columns of a list: their values, formats and rendered cells."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, Date, DateTime, Integer, Interval, Numeric, Time
 
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Declaration, Shape, shape_of
-from opportune.crud.display import Format, format_all, format_for, names_of, naming_column
+from opportune.crud.display import Format, format_all, format_for, names_of, title_column
 from opportune.crud.reader import linked
 from opportune.crud.schemas import writable_names
 from opportune.db.models.columns import choices_of, is_long, label_of, type_of
@@ -23,12 +23,12 @@ from opportune.schemas.annotations import options_of
 MAX_DEFAULT_COLUMNS = 6
 LEADING_CLASS = ' class="leads"'
 WHOLE_CLASS = ' class="whole"'
-WHOLE_TYPES = (Boolean, Date, DateTime, Integer, Interval, Numeric, Time)
-"""Types of short values, in which no line breaks."""
+NO_WRAP_TYPES = (Boolean, Date, DateTime, Integer, Interval, Numeric, Time)
+"""Types with short values, which never wrap."""
 SEPARATOR = "\0"
 """Separates texts that are escaped together. Texts that contain it are escaped one by one."""
 LONG_TYPES = ("markdown", "json", "lines")
-"""Types of fields that lists leave out by default."""
+"""Field types that lists leave out by default."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ class ListColumn:
 
     @cached_property
     def opening(self) -> str:
-        """The opening tag of its cells. On a phone, CSS shows the label instead of the table's head."""
-        kind = LEADING_CLASS if self.leads else WHOLE_CLASS if self.is_whole else ""
-        return f'<td data-label="{escape(self.label)}"{kind}>'
+        """The opening tag of its cells. On small screens, CSS shows the label instead of the table's head."""
+        css_class = LEADING_CLASS if self.leads else WHOLE_CLASS if self.is_whole else ""
+        return f'<td data-label="{escape(self.label)}"{css_class}>'
 
 
 Cells = Callable[[Mapping[str, Any]], Markup]
 Address = Callable[[Mapping[str, Any]], str]
 
 
-def written_rows(columns: Sequence[ListColumn], address: Address, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Render all rows of a table without a template, which would take more time than the rest of the page."""
+def render_rows(columns: Sequence[ListColumn], address: Address, rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Render all rows of a table without a template, which would take longer than the rest of the page."""
     line = "".join(f"{column.opening.replace('%', '%%')}%s</td>" for column in columns)
     cells = zip(*(_texts(column, address, rows) for column in columns), strict=True)
     return Markup("".join([f"<tr>{line % row}</tr>\n" for row in cells]))  # noqa: S704 - cells are escaped
@@ -70,44 +70,46 @@ def cells_of(columns: Sequence[ListColumn], address: Address) -> Cells:
     """Return the function that renders the cells of one row, for a template that replaces the block `row`."""
 
     def cells(row: Mapping[str, Any]) -> Markup:
-        written = [f"{column.opening}{_texts(column, address, [row])[0]}</td>" for column in columns]
-        return Markup("".join(written))  # noqa: S704 - each is escaped
+        rendered = [f"{column.opening}{_texts(column, address, [row])[0]}</td>" for column in columns]
+        return Markup("".join(rendered))  # noqa: S704 - cells are escaped
 
     return cells
 
 
 def _texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """Return the escaped contents of a column's cells. An empty cell that links to its row shows the row's number."""
+    """Return the escaped contents of a column's cells. An empty cell that links to its row shows the row's id."""
     texts = escaped(format_all([row[column.path] for row in rows], column.format))
     if not column.leads:
         return texts
-    addresses = escaped([address(row) for row in rows])
-    named = [text or f"#{row['id']}" for text, row in zip(texts, rows, strict=True)]
-    return [f'<a href="{there}">{text}</a>' for there, text in zip(addresses, named, strict=True)]
+    urls = escaped([address(row) for row in rows])
+    titles = [text or f"#{row['id']}" for text, row in zip(texts, rows, strict=True)]
+    return [f'<a href="{url}">{title}</a>' for url, title in zip(urls, titles, strict=True)]
 
 
 def escaped(texts: Sequence[str]) -> Sequence[str]:
-    """Escape texts; plain ones in one call."""
+    """Escape texts, plain strings in one call."""
     if {*map(type, texts)} == {str}:
-        together = str(escape(SEPARATOR.join(texts))).split(SEPARATOR)
-        if len(together) == len(texts):
-            return together
+        parts = str(escape(SEPARATOR.join(texts))).split(SEPARATOR)
+        if len(parts) == len(texts):
+            return parts
     return [escape(text) for text in texts]
 
 
-def list_columns(kind: type[Crud[Any]], names: Sequence[str], formats: Mapping[str, Format]) -> list[ListColumn]:
+def list_columns(crud_class: type[Crud[Any]], names: Sequence[str], formats: Mapping[str, Format]) -> list[ListColumn]:
     """Return the named columns, or by default the first short ones. The first column links to the row's page.
 
     Raises:
         OperatorError: A column does not exist.
     """
-    shape = kind.definition.shape
-    return _with_link(shape, [_column(kind, shape, name, formats) for name in names or default_columns(kind)])
+    shape = crud_class.definition.shape
+    return _with_link(
+        shape, [_column(crud_class, shape, name, formats) for name in names or default_columns(crud_class)]
+    )
 
 
 def visible_columns(crud: Crud[Any], columns: Sequence[ListColumn]) -> Sequence[ListColumn]:
-    """Return the columns without those that are hidden from the user; the row's number if none remains."""
-    visible = [each for each in columns if not (crud.hides(each.name) or crud.hides(each.path))]
+    """Return the columns without those that are hidden from the user, or the id if none remains."""
+    visible = [column for column in columns if not (crud.hides(column.name) or crud.hides(column.path))]
     if len(visible) == len(columns):
         return columns
     return _with_link(crud.definition.shape, visible) if visible else list_columns(type(crud), ("id",), {})
@@ -115,40 +117,40 @@ def visible_columns(crud: Crud[Any], columns: Sequence[ListColumn]) -> Sequence[
 
 def _with_link(shape: Shape, columns: Sequence[ListColumn]) -> list[ListColumn]:
     """Let the first column link to the row's page, unless it holds files or links."""
-    leading = next((each for each in columns if not _has_own_link(shape, each.path)), columns[0])
-    return [replace(each, leads=each is leading) for each in columns]
+    leading = next((column for column in columns if not _has_link(shape, column.path)), columns[0])
+    return [replace(column, leads=column is leading) for column in columns]
 
 
-def default_columns(kind: type[Crud[Any]]) -> list[str]:
-    """Return the default columns of a list: short fields of the API's response, without numbers of rows."""
-    shape = kind.definition.shape
-    return [name for name in kind.definition.answers.names if _is_short(kind, shape, name)][:MAX_DEFAULT_COLUMNS] or [
-        "id"
-    ]
+def default_columns(crud_class: type[Crud[Any]]) -> list[str]:
+    """Return the default columns of a list: short fields of the API's response, without ids."""
+    shape = crud_class.definition.shape
+    return [name for name in crud_class.definition.serializer.names if _is_short(crud_class, shape, name)][
+        :MAX_DEFAULT_COLUMNS
+    ] or ["id"]
 
 
-def _is_short(kind: type[Crud[Any]], shape: Shape, name: str) -> bool:
-    if name in kind.definition.annotations:
+def _is_short(crud_class: type[Crud[Any]], shape: Shape, name: str) -> bool:
+    if name in crud_class.definition.annotations:
         return True
-    if name in ("id", kind.owner) or name not in shape.columns or is_long(shape.columns[name]):
+    if name in ("id", crud_class.owner) or name not in shape.columns or is_long(shape.columns[name]):
         return False
     return options_of(shape.model.model_fields[name]).type not in LONG_TYPES
 
 
-def _column(kind: type[Crud[Any]], shape: Shape, name: str, formats: Mapping[str, Format]) -> ListColumn:
+def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mapping[str, Format]) -> ListColumn:
     path = _path(shape, name)
     owner, last = _owner(shape, path)
     info = owner.model.model_fields.get(last)
     label = (info.title if info and path == name else None) or label_of(name.removesuffix(".name"))
-    sort = next((each for each in (name, path) if each in kind.sort), "")
+    sort = next((value for value in (name, path) if value in crud_class.sort), "")
     return ListColumn(name, path, label, sort, formats.get(name) or format_for(info), is_whole=_is_whole(owner, last))
 
 
 def check_declaration(
-    owner: str, kind: type[Crud[Any]], columns: Sequence[str], fields: Sequence[str], sections: Sequence[Any]
+    owner: str, crud_class: type[Crud[Any]], columns: Sequence[str], fields: Sequence[str], sections: Sequence[Any]
 ) -> None:
     """Raise OperatorError for names that do not exist, or that no user may see or write."""
-    definition, shape = kind.definition, kind.definition.shape
+    definition, shape = crud_class.definition, crud_class.definition.shape
     declared = Declaration(owner, shape, definition.annotations)
     for name in columns:
         if name not in shape.links:
@@ -157,9 +159,11 @@ def check_declaration(
         if name in shape.links or name in shape.to_one:
             continue
         declared.readable_path("fields", name)
-    writable = kind.create_schema.model_fields if kind.create_schema else writable_names(shape, definition.options)
+    writable = (
+        crud_class.create_schema.model_fields if crud_class.create_schema else writable_names(shape, definition.options)
+    )
     for name in (name for _, names in sections for name in names):
-        declared.one_of("sections", name, writable, f"What one may write of {shape.model.__name__}")
+        declared.one_of("sections", name, writable, f"The form of {shape.model.__name__}")
 
 
 def _path(shape: Shape, name: str) -> str:
@@ -167,8 +171,8 @@ def _path(shape: Shape, name: str) -> str:
     relation = shape.relation_of(name)
     if not relation:
         return name
-    words = naming_column(shape.to_one[relation].mapper.class_)
-    return f"{relation}.{words}" if words else shape.column_of(relation)
+    title = title_column(shape.to_one[relation].mapper.class_)
+    return f"{relation}.{title}" if title else shape.column_of(relation)
 
 
 def _owner(shape: Shape, path: str) -> tuple[Shape, str]:
@@ -176,7 +180,7 @@ def _owner(shape: Shape, path: str) -> tuple[Shape, str]:
     return (shape_of(shape.to_one[name].mapper.class_), rest) if rest else (shape, name)
 
 
-def _has_own_link(shape: Shape, path: str) -> bool:
+def _has_link(shape: Shape, path: str) -> bool:
     """Whether a column holds files, which may be missing, or values that are rendered as links."""
     owner, name = _owner(shape, path)
     info = owner.model.model_fields.get(name)
@@ -185,18 +189,18 @@ def _has_own_link(shape: Shape, path: str) -> bool:
 
 def _is_whole(shape: Shape, name: str) -> bool:
     column = shape.columns.get(name)
-    return column is not None and (isinstance(type_of(column), WHOLE_TYPES) or bool(choices_of(shape.model, name)))
+    return column is not None and (isinstance(type_of(column), NO_WRAP_TYPES) or bool(choices_of(shape.model, name)))
 
 
-async def read_rows(crud: Crud[Any], wanted: Paging, columns: Sequence[ListColumn]) -> Page[Any]:
+async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn]) -> Page[Any]:
     """Return a page of rows as mappings with the values of the columns, `id` and the `lookup`."""
     shape = crud.definition.shape
     links = [column.path for column in columns if column.path in shape.links]
     paths = [column.path for column in columns if column.path not in links]
-    page: Page[Any] = await crud.rows(wanted, list(dict.fromkeys(["id", crud.lookup, *paths])))
+    page: Page[Any] = await crud.rows(query, list(dict.fromkeys(["id", crud.lookup, *paths])))
     for name in links:
-        others = await linked(crud, name, [row["id"] for row in page.items], (), itemgetter(0))
-        names = iter(await names_of(crud.session, [other for each in others.values() for other in each]))
-        called = {number: [next(names) for _ in each] for number, each in others.items()}
-        page = page.model_copy(update={"items": [{**row, name: called.get(row["id"], [])} for row in page.items]})
+        related = await linked(crud, name, [row["id"] for row in page.items], (), itemgetter(0))
+        titles = iter(await names_of(crud.session, [row for rows in related.values() for row in rows]))
+        titles_by_id = {row_id: [next(titles) for _ in rows] for row_id, rows in related.items()}
+        page = page.model_copy(update={"items": [{**row, name: titles_by_id.get(row["id"], [])} for row in page.items]})
     return page

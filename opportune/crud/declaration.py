@@ -30,9 +30,9 @@ class Shape:
     def to_one(self) -> Mapping[str, RelationshipProperty[Any]]:
         """The relationships whose foreign key is one column of this table."""
         return {
-            each.key: each
-            for each in self.mapper.relationships
-            if each.direction is RelationshipDirection.MANYTOONE and len(each.local_columns) == 1
+            relation.key: relation
+            for relation in self.mapper.relationships
+            if relation.direction is RelationshipDirection.MANYTOONE and len(relation.local_columns) == 1
         }
 
     def column_of(self, relation: str) -> str:
@@ -40,15 +40,15 @@ class Shape:
         return column_of_relation(self.mapper, relation)
 
     def relation_of(self, name: str) -> str:
-        """Return the relationship to one row that a name means, itself or by its column, or an empty text."""
-        return next((each for each in self.to_one if name in (each, self.column_of(each))), "")
+        """Return the relationship to one row with this name or this foreign key column, or an empty text."""
+        return next((relation for relation in self.to_one if name in (relation, self.column_of(relation))), "")
 
 
 _shapes: dict[type[Any], Shape] = {}
 
 
 def shape_of(model: type[Any]) -> Shape:
-    """Return the shape of a model, which is read once."""
+    """Return the cached shape of a model."""
     if model not in _shapes:
         mapper: Mapper[Any] = class_mapper(model)
         columns = dict(mapper.columns.items())
@@ -76,8 +76,8 @@ class Declaration:
         self.shape = shape
         self.annotations = list(annotations)
 
-    def fault(self, option: str, words: str) -> OperatorError:
-        return OperatorError(f"{self.owner}.{option}: {words}")
+    def fault(self, option: str, message: str) -> OperatorError:
+        return OperatorError(f"{self.owner}.{option}: {message}")
 
     def one_of(self, option: str, name: str, names: Iterable[str], noun: str = "") -> None:
         names = list(names)
@@ -85,12 +85,12 @@ class Declaration:
             raise self.fault(option, unknown_name(self.shape.model, name, names, noun))
 
     def readable_path(self, option: str, path: str, *, text: bool = False) -> None:
-        """Check that a path names a column that every reader may see, of the row or of a related row."""
+        """Check that a path names a column of the row or of a related row, and not a secret."""
         name, _, rest = path.partition(".")
         shape = self.shape
         if rest:
             if name in shape.links:
-                raise self.fault(option, f"{path!r} is a column of many rows. Name a column of one row.")
+                raise self.fault(option, f"{path!r} has several values in a row. Name a column of one related row.")
             self.one_of(option, name, shape.to_one)
             shape = shape_of(shape.to_one[name].mapper.class_)
         last = rest or name
@@ -109,16 +109,14 @@ class Declaration:
         raise self.fault(option, unknown_name(shape.model, name, names))
 
 
-def require_number(owner: str, model: type[Any]) -> None:
-    """Refuse a model without a primary key `id` that is a number.
-
-    Raises:
-        OperatorError: The primary key has several columns or another type or name.
-    """
+def require_integer_id(owner: str, model: type[Any]) -> None:
+    """Check that the primary key of a model is an integer column `id`. Raises OperatorError."""
     key = inspect(model).primary_key
     if len(key) > 1:
         names = ", ".join(column.name for column in key)
-        raise OperatorError(f"{owner}: {model.__name__} has a key of several columns ({names}). Give it an `id`.")
+        raise OperatorError(
+            f"{owner}: {model.__name__} has a primary key of several columns ({names}). Give it an `id`."
+        )
     if key[0].name != "id" or not isinstance(type_of(key[0]), Integer):
-        kind = "an `id` that is no whole number" if key[0].name == "id" else f"the key {key[0].name!r} and no `id`"
-        raise OperatorError(f"{owner}: {model.__name__} has {kind}. Subclass opportune.db.Model, which brings one.")
+        key_name = "an `id` that is not an integer" if key[0].name == "id" else f"the key {key[0].name!r} and no `id`"
+        raise OperatorError(f"{owner}: {model.__name__} has {key_name}. Subclass opportune.db.Model, which has one.")

@@ -1,4 +1,4 @@
-"""What one class of the data layer declares, checked and read once; its schemas are made when they are first used."""
+"""Checked options of one `Crud` class, and the schemas, filters and serializers derived from them."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -11,10 +11,9 @@ from sqlalchemy.types import Float, NullType
 
 from opportune.accounts.models import User
 from opportune.crud.access import Access
-from opportune.crud.answers import Answers
-from opportune.crud.declaration import Declaration, require_number, shape_of
+from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import FieldRules
-from opportune.crud.filters import Filter, derive_filters, filter_schema, filters_of, own_filter_field
+from opportune.crud.filters import Filter, derive_filters, filter_methods_of, filter_schema, method_field
 from opportune.crud.reader import Prepared
 from opportune.crud.schemas import (
     SchemaOptions,
@@ -24,6 +23,7 @@ from opportune.crud.schemas import (
     refuse_fields,
     update_schema,
 )
+from opportune.crud.serializer import Serializer
 from opportune.crud.teams import TeamOwners, team_owners
 from opportune.db.models.columns import is_text, is_unique
 from opportune.pagination import Paging
@@ -31,147 +31,161 @@ from opportune.pagination import Paging
 if TYPE_CHECKING:
     from opportune.crud.crud import Crud
 
-
-NAMES = ("search", "filters", "sort", "order", "write_fields", "read_fields", "exclude", "readonly", "nested")
+SEQUENCES = ("search", "filters", "sort", "order", "write_fields", "read_fields", "exclude", "readonly", "nested")
 
 
 class Definition:
-    def __init__(self, kind: "type[Crud[Any]]", *, called: str, sets_fields: bool, hides: bool, locks: bool) -> None:
-        require_number(kind.__name__, kind.model)
-        self.kind = kind
-        self.is_common = False
-        """Whether a list without filters is asked alike of everybody, but for who they are."""
+    """Options of one `Crud` class.
+
+    Args:
+        crud_class: The class.
+        prefix: Prefix of the names of its schemas.
+        has_assign: Whether it overrides `assign`, which may store fields that are not columns.
+        hides: Whether it overrides `hidden_fields`.
+        locks: Whether it overrides `readonly_fields`.
+    """
+
+    def __init__(
+        self, crud_class: "type[Crud[Any]]", *, prefix: str, has_assign: bool, hides: bool, locks: bool
+    ) -> None:
+        require_integer_id(crud_class.__name__, crud_class.model)
+        self.crud_class = crud_class
+        self.shares_statement = False
+        """Whether all users share the statement of a list without filters, with the owner as its parameter."""
         self.prepared: dict[tuple[str, Sequence[str]], Prepared] = {}
-        self.shape = shape_of(kind.model)
-        self.annotations = {name: _labelled(name, value) for name, value in kind.annotations.items()}
-        self.own_filters = filters_of(kind)
+        self.shape = shape_of(crud_class.model)
+        self.annotations = {name: _labelled(name, value) for name, value in crud_class.annotations.items()}
+        self.filter_methods = filter_methods_of(crud_class)
         self.field_rules = FieldRules(self, hides=hides, locks=locks)
-        self._answers: dict[frozenset[str], Answers] = {}
+        self._serializers: dict[frozenset[str], Serializer] = {}
         self._unlocked: dict[tuple[type[BaseModel], frozenset[str]], type[BaseModel]] = {}
         self.options = SchemaOptions(
-            called=called,
-            owner=kind.owner,
-            write_fields=kind.write_fields,
-            read_fields=kind.read_fields,
-            exclude=kind.exclude,
-            readonly=kind.readonly,
-            nested=kind.nested,
+            prefix=prefix,
+            owner=crud_class.owner,
+            write_fields=crud_class.write_fields,
+            read_fields=crud_class.read_fields,
+            exclude=crud_class.exclude,
+            readonly=crud_class.readonly,
+            nested=crud_class.nested,
             annotations={name: label.type.python_type for name, label in self.annotations.items()},
-            required={"id", kind.lookup} if hides else None,
+            required={"id", crud_class.lookup} if hides else None,
         )
-        declared = Declaration(kind.__name__, self.shape, self.annotations)
-        self._check(declared, sets_fields=sets_fields)
-        self.filters: Mapping[str, Filter] = derive_filters(declared, kind.filters)
-        self.filter_fields = {name: found.field for name, found in self.filters.items()} | {
-            name: own_filter_field(declared, name, method) for name, method in self.own_filters.items()
+        declared = Declaration(crud_class.__name__, self.shape, self.annotations)
+        self._check(declared, has_assign=has_assign)
+        self.filters: Mapping[str, Filter] = derive_filters(declared, crud_class.filters)
+        self.filter_fields = {name: filter_.field for name, filter_ in self.filters.items()} | {
+            name: method_field(declared, name, method) for name, method in self.filter_methods.items()
         }
         self._check_filter_schema(declared)
 
-    def _check(self, declared: Declaration, *, sets_fields: bool) -> None:
-        kind = self.kind
-        for option in NAMES:
-            if isinstance(getattr(kind, option), str):
-                raise declared.fault(option, f"it is a text. Write ({getattr(kind, option)!r},) with a comma.")
+    def _check(self, declared: Declaration, *, has_assign: bool) -> None:
+        crud_class = self.crud_class
+        for option in SEQUENCES:
+            if isinstance(getattr(crud_class, option), str):
+                raise declared.fault(
+                    option, f"it is a string. Write the tuple ({getattr(crud_class, option)!r},) with a comma."
+                )
         for name in self.annotations:
-            if hasattr(kind.model, name):
-                raise declared.fault("annotations", f"{kind.model.__name__} has {name!r} already. Choose another name.")
-        for path in kind.search:
+            if hasattr(crud_class.model, name):
+                raise declared.fault(
+                    "annotations", f"{crud_class.model.__name__} already has {name!r}. Choose another name."
+                )
+        for path in crud_class.search:
             declared.readable_path("search", path, text=True)
-        for path in (*kind.sort, *kind.order):
-            declared.readable_path("sort" if path in kind.sort else "order", path.removeprefix("-"))
+        for path in (*crud_class.sort, *crud_class.order):
+            declared.readable_path("sort" if path in crud_class.sort else "order", path.removeprefix("-"))
         check_schemas(declared, self.options)
         self._check_lookup(declared)
         self._check_owner(declared)
         self._check_team_roles(declared)
-        if not sets_fields:
-            self._check_written(declared)
+        if not has_assign:
+            self._check_write_schemas(declared)
 
-    def _check_written(self, declared: Declaration) -> None:
-        """Whether a schema of their own has no more fields than the model, where nobody says what else they mean."""
+    def _check_write_schemas(self, declared: Declaration) -> None:
         for option in ("create_schema", "update_schema"):
-            schema: type[BaseModel] | None = getattr(self.kind, option)
+            schema: type[BaseModel] | None = getattr(self.crud_class, option)
             for name in schema.model_fields if schema else ():
                 if name not in (*self.shape.columns, *self.shape.links):
-                    words = f"{self.kind.model.__name__} has no {name!r}."
-                    raise declared.fault(option, f"{words} Leave it out, or say in `assign` what it changes.")
+                    message = f"{self.crud_class.model.__name__} has no {name!r}."
+                    raise declared.fault(option, f"{message} Leave it out, or store it in `assign`.")
 
     def _check_lookup(self, declared: Declaration) -> None:
-        lookup = self.kind.lookup
+        lookup = self.crud_class.lookup
         declared.one_of("lookup", lookup, self.shape.columns)
         if lookup != "id" and not (is_text(self.shape.columns[lookup]) and is_unique(self.shape.columns[lookup])):
-            raise declared.fault("lookup", f"{lookup!r} is no text that is unique. Give its field unique=True.")
+            raise declared.fault("lookup", f"{lookup!r} is not a unique text column. Set unique=True on its field.")
 
     def _check_owner(self, declared: Declaration) -> None:
-        kind, owner = self.kind, self.kind.owner
+        crud_class, owner = self.crud_class, self.crud_class.owner
         owners = {User, *team_owners}
         if owner is not None and self.shape.references.get(owner) not in owners:
-            found = [name for name, target in self.shape.references.items() if target in owners]
-            declared.one_of("owner", owner, found or self.shape.columns)
-            raise declared.fault("owner", f"{owner!r} is no foreign key to accounts_user.id. Make it one.")
+            columns = [name for name, target in self.shape.references.items() if target in owners]
+            declared.one_of("owner", owner, columns or self.shape.columns)
+            raise declared.fault("owner", f"{owner!r} is not a foreign key to accounts_user.id. Make it one.")
         for option in ("read_access", "write_access"):
-            if getattr(kind, option) is Access.OWNER and owner is None:
-                raise declared.fault(option, 'rows have no owner. Name the column: owner = "user_id".')
+            if getattr(crud_class, option) is Access.OWNER and owner is None:
+                raise declared.fault(option, 'rows have no owner. Set its column: owner = "user_id".')
 
     def _check_team_roles(self, declared: Declaration) -> None:
-        if self.kind.team_roles and not self.team:
-            raise declared.fault("team_roles", 'no team owns the rows. Name the column: owner = "team_id".')
-        for role in self.kind.team_roles.values():
+        if self.crud_class.team_roles and not self.team:
+            raise declared.fault("team_roles", 'no team owns the rows. Set its column: owner = "team_id".')
+        for role in self.crud_class.team_roles.values():
             declared.one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
 
     def _check_filter_schema(self, declared: Declaration) -> None:
-        if schema := self.kind.filter_schema:
+        if schema := self.crud_class.filter_schema:
             for name in schema.model_fields.keys() - Paging.model_fields.keys() - {"q"}:
-                declared.one_of("filter_schema", name, self.filter_fields, noun=self.kind.__name__)
+                declared.one_of("filter_schema", name, self.filter_fields, noun=self.crud_class.__name__)
 
     @property
     def team(self) -> TeamOwners | None:
-        """How the team is found that owns rows; None where people do, or nobody."""
-        return team_owners.get(self.shape.references.get(self.kind.owner or "") or object)
+        """How to find the team that owns the rows, or None if users or no one own them."""
+        return team_owners.get(self.shape.references.get(self.crud_class.owner or "") or object)
 
     @cached_property
-    def is_of_team(self) -> bool:
+    def belongs_to_team(self) -> bool:
         return self.team is not None
 
     @property
     def read_access(self) -> Access:
-        return self.kind.read_access or (Access.OWNER if self.kind.owner else Access.PERMITTED)
+        return self.crud_class.read_access or (Access.OWNER if self.crud_class.owner else Access.PERMITTED)
 
     @property
     def write_access(self) -> Access:
-        return self.kind.write_access or (Access.OWNER if self.kind.owner else Access.PERMITTED)
+        return self.crud_class.write_access or (Access.OWNER if self.crud_class.owner else Access.PERMITTED)
 
     @cached_property
     def create_schema(self) -> type[BaseModel]:
-        return self.kind.create_schema or create_schema(self.shape, self.options)
+        return self.crud_class.create_schema or create_schema(self.shape, self.options)
 
     @cached_property
     def update_schema(self) -> type[BaseModel]:
-        return self.kind.update_schema or update_schema(self.shape, self.options)
+        return self.crud_class.update_schema or update_schema(self.shape, self.options)
 
     @cached_property
     def read_schema(self) -> type[BaseModel]:
-        return self.kind.read_schema or read_schema(self.shape, self.options)
+        return self.crud_class.read_schema or read_schema(self.shape, self.options)
 
     @cached_property
     def filter_schema(self) -> type[Paging]:
-        return self.kind.filter_schema or filter_schema(
-            self.options.called, self.filter_fields, self.kind.sort, searched=bool(self.kind.search)
+        return self.crud_class.filter_schema or filter_schema(
+            self.options.prefix, self.filter_fields, self.crud_class.sort, searched=bool(self.crud_class.search)
         )
 
     @cached_property
-    def answers(self) -> Answers:
-        return Answers(self)
+    def serializer(self) -> Serializer:
+        return Serializer(self)
 
-    def answers_without(self, hidden: frozenset[str]) -> Answers:
-        """How rows are written as JSON for users from whom these fields are hidden."""
+    def serializer_without(self, hidden: frozenset[str]) -> Serializer:
+        """Return the serializer for users from whom these fields are hidden."""
         if not hidden:
-            return self.answers
-        if hidden not in self._answers:
-            self._answers[hidden] = Answers(self, hidden)
-        return self._answers[hidden]
+            return self.serializer
+        if hidden not in self._serializers:
+            self._serializers[hidden] = Serializer(self, hidden)
+        return self._serializers[hidden]
 
     def unlocked(self, schema: type[BaseModel], locked: frozenset[str]) -> type[BaseModel]:
-        """A schema for users who may not write these fields: they may be left out, and are refused by name."""
+        """Return the schema for users who may not write these fields. They are optional, and refused if sent."""
         if not locked:
             return schema
         key = schema, locked.intersection(schema.model_fields)
@@ -181,6 +195,6 @@ class Definition:
 
 
 def _labelled(name: str, value: Any) -> Label[Any]:
-    """A value that is computed, by its name. What says nothing of its type, such as an average, is a float."""
-    found: ColumnElement[Any] = value.scalar_subquery() if isinstance(value, Select) else value
-    return (convert(found, Float) if isinstance(found.type, NullType) else found).label(name)
+    """Return a computed value under its name. Without a type, such as an average, it is a float."""
+    computed: ColumnElement[Any] = value.scalar_subquery() if isinstance(value, Select) else value
+    return (convert(computed, Float) if isinstance(computed.type, NullType) else computed).label(name)

@@ -12,7 +12,7 @@ from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_i
 
 
 async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:
-    """Return what deleting a row does to related rows. Rows without a data layer are counted and not named."""
+    """Return what deleting a row does to related rows. Rows of models without a `Crud` class are only counted."""
     mapper: Mapper[Any] = inspect(crud.model)
 
     async def describe(model: type[Any], count: int) -> tuple[str, Select[Any] | None]:
@@ -22,10 +22,11 @@ async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:
         return label, select(model).where(crud.visible(model)) if model in cruds else None
 
     impact = await find_deletion_impact(crud.session, mapper, crud.model.id == row.id, describe, name_of)
-    impact.deleted = [part for part in impact.deleted if part.label]
+    impact.deleted = [rows for rows in impact.deleted if rows.label]
     return impact
 
 
 def _is_link(mapper: Mapper[Any], table: Any) -> bool:
-    """Whether a table only links rows of two models."""
-    return any(relation.secondary is table for other in mapper.registry.mappers for relation in other.relationships)
+    """Return whether a table only links rows of two models."""
+    relations = (relation for each in mapper.registry.mappers for relation in each.relationships)
+    return any(relation.secondary is table for relation in relations)

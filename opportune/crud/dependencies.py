@@ -1,4 +1,4 @@
-"""The data layer in a route's signature: `books: Annotated[Books, reading(Books)]`."""
+"""Dependencies that open a data layer in a route: `books: Annotated[Books, reading(Books)]`."""
 
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -19,53 +19,85 @@ C = TypeVar("C", bound=Crud[Any])
 
 
 @cache
-def reading(kind: type[C], action: str = "") -> Any:
-    """The rows as whoever sends the request may read them, for a route that changes nothing.
+def reading(crud_class: type[C], action: str = "") -> Any:
+    """Return a dependency that opens a data layer for the current user, for a route that only reads.
 
-    Where somebody has to be known, others are asked who they are. Who may not do the `action` is answered 403.
-    Tests put another class in its place: `app.dependency_overrides[reading(Books).dependency] = …`.
+    Tests can override it: `app.dependency_overrides[reading(Books).dependency] = ...`.
+
+    Args:
+        crud_class: The data layer, such as `Books`.
+        action: Permission that the route needs, such as `list` or `export`. Users without it get 403, and anonymous
+            visitors are sent to the sign-in page.
+
+    Returns:
+        The dependency: `books: Annotated[Books, reading(Books, "list")]`.
     """
-    who = _who(kind.definition.read_access)
+    get_user = _user_dependency(crud_class.definition.read_access)
 
-    async def read(request: Request, session: ReadSession, user: Annotated[User | None, Depends(who)]) -> C:
-        return await open_crud(kind, request, session, user, action)
+    async def read(request: Request, session: ReadSession, user: Annotated[User | None, Depends(get_user)]) -> C:
+        return await open_crud(crud_class, request, session, user, action)
 
     return Depends(read)
 
 
 @cache
-def writing(kind: type[C], action: str = "") -> Any:
-    """The rows as whoever sends the request may change them; as `reading`, for a route that does."""
-    who = _who(kind.definition.write_access)
+def writing(crud_class: type[C], action: str = "") -> Any:
+    """Return a dependency like `reading`, for a route that writes. The changes are committed before the response.
 
-    async def write(request: Request, session: WriteSession, user: Annotated[User | None, Depends(who)]) -> C:
-        return await open_crud(kind, request, session, user, action, writes=True)
+    Args:
+        crud_class: The data layer, such as `Books`.
+        action: Permission that the route needs, such as `edit`.
+
+    Returns:
+        The dependency: `books: Annotated[Books, writing(Books, "edit")]`.
+    """
+    get_user = _user_dependency(crud_class.definition.write_access)
+
+    async def write(request: Request, session: WriteSession, user: Annotated[User | None, Depends(get_user)]) -> C:
+        return await open_crud(crud_class, request, session, user, action, writes=True)
 
     return Depends(write)
 
 
-def _who(access: Access) -> Any:
+def _user_dependency(access: Access) -> Any:
     return get_optional_user if access is Access.ANYONE else get_current_user
 
 
 async def open_crud(
-    kind: type[C], request: Request, session: AsyncSession, user: User | None, action: str = "", *, writes: bool = False
+    crud_class: type[C],
+    request: Request,
+    session: AsyncSession,
+    user: User | None,
+    action: str = "",
+    *,
+    writes: bool = False,
 ) -> C:
-    """The rows as somebody has them, who has been asked who they are where that matters."""
-    is_asked = user is not None and not user.is_superuser and kind.asks_grants()
-    grants = await get_grants(request) if is_asked else frozenset()
-    crud = kind(session, user, grants, await _find_team(kind, request, session, user, action, writes))
+    """Open a data layer for a user, with the grants and the team that its rules need.
+
+    Raises:
+        HTTPException: The user may not do the action, or has to sign in first.
+    """
+    needs_grants = user is not None and not user.is_superuser and crud_class.needs_grants()
+    grants = await get_grants(request) if needs_grants else frozenset()
+    team = await _find_team(crud_class, request, session, user, writes=writes, action=action)
+    crud = crud_class(session, user, grants, team)
     if action and not crud.may(action):
         raise sign_in_required(request) if user is None else HTTPException(403)
     return crud
 
 
 async def _find_team(
-    kind: type[Crud[Any]], request: Request, session: AsyncSession, user: User | None, action: str, writes: bool
+    crud_class: type[Crud[Any]],
+    request: Request,
+    session: AsyncSession,
+    user: User | None,
+    *,
+    writes: bool,
+    action: str,
 ) -> Team | None:
-    owners = kind.team_owners() if user else None
+    owners = crud_class.team_owners() if user else None
     if owners is None:
         return None
-    changes = writes or action in WRITING
-    access = kind.definition.write_access if changes else kind.definition.read_access
-    return await owners.find(request, session, kind.definition.is_of_team and access is Access.OWNER, writes)
+    definition = crud_class.definition
+    access = definition.write_access if writes or action in WRITING else definition.read_access
+    return await owners.find(request, session, definition.belongs_to_team and access is Access.OWNER, writes)

@@ -22,9 +22,9 @@ AddressOf = Callable[[Any], str]
 """Return the address of a row's page, or an empty text."""
 
 
-def default_fields(kind: type[Crud[Any]]) -> list[str]:
-    """The fields of the API's response, without the row's number and its owner."""
-    return [name for name in kind.definition.answers.names if name not in ("id", kind.owner)]
+def default_fields(crud_class: type[Crud[Any]]) -> list[str]:
+    """Return the fields of the API's response, without the id and the owner."""
+    return [name for name in crud_class.definition.serializer.names if name not in ("id", crud_class.owner)]
 
 
 async def detail_fields(
@@ -35,11 +35,11 @@ async def detail_fields(
     address_of: AddressOf,
     storage: Storage,
 ) -> list[tuple[str, str]]:
-    """Return labels and values. Empty fields are left out, and by default the one that the title repeats."""
+    """Return labels and values. Empty fields are left out, and by default a field with the value of the title."""
     if not names:
         names = await crud.session.run_sync(lambda _: _without_title(row, default_fields(type(crud))))
     values = await field_texts(crud, row, names, formats, address_of, storage)
-    return [(label, shown) for label, shown in values.values() if shown != ""]
+    return [(label, text) for label, text in values.values() if text != ""]
 
 
 async def field_texts(
@@ -55,7 +55,7 @@ async def field_texts(
     visible = [name for name in names if not crud.hides(name)]
 
     def render(_: object) -> dict[str, str]:
-        return {name: _shown(shape, row, name, formats.get(name), address_of) for name in visible}
+        return {name: _text_of(shape, row, name, formats.get(name), address_of) for name in visible}
 
     values = await crud.session.run_sync(render)  # the title of a row may load related rows
     for name in values:
@@ -65,13 +65,13 @@ async def field_texts(
         if isinstance(value, File):
             values[name] = format_file(value, value.url() if is_public(value) else await storage.url(value))
         elif _is_markdown(shape, name):
-            await markdown.rendered(value)  # in a thread: it may take long
+            await markdown.rendered(value)  # in a thread, because it may take long
             values[name] = markdown.shown(value)
-    return {name: (_label(shape, name), shown) for name, shown in values.items()}
+    return {name: (_label(shape, name), text) for name, text in values.items()}
 
 
 def _without_title(row: Any, names: Sequence[str]) -> list[str]:
-    """The fields whose value is not already the page's title."""
+    """Return the fields whose value is not the title of the page."""
     title = name_of(row)
     return [name for name in names if getattr(row, name) != title]
 
@@ -86,15 +86,15 @@ def _is_markdown(shape: Shape, name: str) -> bool:
     return info is not None and options_of(info).type == "markdown"
 
 
-def _shown(shape: Shape, row: Any, name: str, own: Format | None, address_of: AddressOf) -> str:
+def _text_of(shape: Shape, row: Any, name: str, format_: Format | None, address_of: AddressOf) -> str:
     relation = shape.relation_of(name)
     value = getattr(row, relation or name)
-    if own:
-        return own(value)
+    if format_:
+        return format_(value)
     if relation:
         return "" if value is None else _linked(value, address_of)
     if name in shape.links:
-        return Markup("").join(BADGE.format(_linked(one, address_of)) for one in value)
+        return Markup("").join(BADGE.format(_linked(related, address_of)) for related in value)
     return format_for(shape.model.model_fields.get(name))(value)
 
 

@@ -1,4 +1,4 @@
-"""Requests for lists and new rows, read and written without FastAPI and the ORM, which take most of their time."""
+"""Lists and new rows without FastAPI's dependency resolution and the ORM, which take most of their time."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,103 +24,105 @@ from opportune.db.hooks.registry import AddedRow, rows_added_with
 from opportune.db.queries.dependent_statement import Following
 from opportune.pagination import Paging
 
-ADDING = ("add", "assign", "new_row", "column", "query", "get", "written")
-"""What a new row and its answer go through, usually."""
+INSERT_METHODS = ("add", "assign", "new_row", "column", "query", "get", "written")
+"""Methods that adding a row and its response call by default."""
 
 
 @asynccontextmanager
 async def opened(
-    kind: type[Crud[Any]], request: Request, *, writes: bool, action: str = ""
+    crud_class: type[Crud[Any]], request: Request, *, writes: bool, action: str = ""
 ) -> AsyncIterator[Crud[Any]]:
-    """What `reading(kind, action)` and `writing(kind, action)` give a route."""
-    access = kind.definition.write_access if writes else kind.definition.read_access
+    """Open what the dependencies `reading(crud_class, action)` and `writing(crud_class, action)` would return."""
+    access = crud_class.definition.write_access if writes else crud_class.definition.read_access
     user = await get_optional_user(request)
     if user is None and access is not Access.ANYONE:
         raise sign_in_required(request)
     database = request.app.state.database
     async with database.writer() if writes else database.reader() as session:
-        yield await open_crud(kind, request, session, user, action, writes=writes)
+        yield await open_crud(crud_class, request, session, user, action, writes=writes)
 
 
-def read_wanted(kind: type[Crud[Any]], sent: QueryParams) -> Paging | None:
-    """The query of a list, or None where FastAPI has to look at it."""
-    found: dict[str, Any] = {}
-    if sent:
-        filters = kind.definition.filters
-        if kind.filter_schema or not sent.keys() <= Paging.model_fields.keys() | filters.keys():
+def read_filter(crud_class: type[Crud[Any]], params: QueryParams) -> Paging | None:
+    """Return the query of a list. None leaves the request to FastAPI."""
+    values: dict[str, Any] = {}
+    if params:
+        filters = crud_class.definition.filters
+        if crud_class.filter_schema or not params.keys() <= Paging.model_fields.keys() | filters.keys():
             return None
-        for name in sent:
-            found[name] = sent.getlist(name) if name in filters and filters[name].takes_many else sent[name]
+        for name in params:
+            takes_list = name in filters and filters[name].takes_many
+            values[name] = params.getlist(name) if takes_list else params[name]
     try:
-        return kind.definition.filter_schema.model_validate(found)
+        return crud_class.definition.filter_schema.model_validate(values)
     except ValidationError:
         return None
 
 
-async def read_new(schema: type[BaseModel], request: Request) -> BaseModel | None:
-    """What a body of JSON says, or None where FastAPI has to look at it."""
+async def read_body(schema: type[BaseModel], request: Request) -> BaseModel | None:
+    """Return a JSON body. None leaves the request to FastAPI."""
     if request.headers.get("content-type") != "application/json":
         return None
     try:
         return schema.model_validate(json.loads(await request.body()))
-    except (ValueError, RecursionError, ClientDisconnect):  # pydantic's ValidationError too
+    except (ValueError, RecursionError, ClientDisconnect):  # ValidationError is a ValueError
         return None
 
 
-async def add_alone(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
-    """As `crud.add`, by statements that are committed with it. Returns the values of the response by name.
+async def insert_row(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
+    """Insert and commit a row without the ORM, and return the values of the response by name.
 
-    None before anything is done where more has to be done: hooks that do more than add a row, links, rows that are
-    pointed at, a method of the project, or a response that only a query knows.
+    Return None, before anything is written, for rows that need more than one statement and its hooks: rows with links
+    or references, overridden methods, hooks with other effects, or responses that need a query.
     """
-    kind: Any = type(crud)
-    session, added = crud.session, rows_added_with(kind.model)
-    if not isinstance(session, Session) or added is None or not is_one_statement(kind):
+    crud_class: Any = type(crud)
+    session, added = crud.session, rows_added_with(crud_class.model)
+    if not isinstance(session, Session) or added is None or not is_single_insert(crud_class):
         return None
-    if any(_has_listeners(inspect(each.model)) for each in added):
+    if any(_has_listeners(inspect(addition.model)) for addition in added):
         return None
     crud.require("create")
     row = crud.new_row()
-    given = vars(row) | {name: getattr(new, name) for name in type(new).model_fields}
-    if (values := _plain_values(kind, given)) is None:
+    attributes = vars(row) | {name: getattr(new, name) for name in type(new).model_fields}
+    if (values := _column_values(crud_class, attributes)) is None:
         return None
-    statement, names = _insertion(kind, returns_all=bool(added))
+    statement, names = _insert_statement(crud_class, returns_defaults=bool(added))
 
-    def added_values(each: AddedRow, rows: Sequence[Sequence[Any]]) -> Mapping[str, Any] | None:
-        vars(row).update(given, **dict(zip(names, rows[0], strict=True)))
-        return each.values(row)
+    def values_of(addition: AddedRow, rows: Sequence[Sequence[Any]]) -> Mapping[str, Any] | None:
+        vars(row).update(attributes, **dict(zip(names, rows[0], strict=True)))
+        return addition.values(row)
 
-    following = [Following(*_addition(each.model), partial(added_values, each)) for each in added]
-    with translate_database_errors(kind.model.__table__):
+    following = [Following(*_hook_insert(addition.model), partial(values_of, addition)) for addition in added]
+    with translate_database_errors(crud_class.model.__table__):
         stored = await session.write_alone(statement, values, following)
     # The values of the response come first.
-    return dict(zip(kind.definition.answers.names, stored[0], strict=False)) if stored else None
+    return dict(zip(crud_class.definition.serializer.names, stored[0], strict=False)) if stored else None
 
 
-def _plain_values(kind: type[Crud[Any]], given: dict[str, Any]) -> dict[str, Any] | None:
-    """What is stored of a row, by column; None where it has more than columns, or points at a row."""
-    shape = kind.definition.shape
-    del given[shape.mapper.class_manager.STATE_ATTR]
-    if given.keys() - shape.columns.keys():
+def _column_values(crud_class: type[Crud[Any]], attributes: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the values to insert by column. None if the row has links or refers to another row."""
+    shape = crud_class.definition.shape
+    del attributes[shape.mapper.class_manager.STATE_ATTR]
+    if attributes.keys() - shape.columns.keys():
         return None
-    if any(given.get(name) is not None for name in shape.references.keys() - {kind.owner}):
+    if any(attributes.get(name) is not None for name in shape.references.keys() - {crud_class.owner}):
         return None
-    columns = ((shape.columns[name], value) for name, value in given.items())
-    # As the ORM: what is None is left to the database, unless its type makes something of it.
+    columns = ((shape.columns[name], value) for name, value in attributes.items())
+    # Like the ORM, leave None to the database, unless the type of the column converts it.
     return {column.key: value for column, value in columns if value is not None or column.type.should_evaluate_none}
 
 
 @cache
-def is_one_statement(kind: Any) -> bool:
-    """Whether a new row is no more than its columns, but for hooks, and nobody has a part in how it comes to be."""
-    definition, mapper = kind.definition, kind.definition.shape.mapper
-    is_plain = len(mapper.tables) == 1 and all(getattr(kind, name) is getattr(Crud, name) for name in ADDING)
-    is_plain = is_plain and not definition.field_rules.locks
-    given, columns = definition.create_schema.model_fields.keys(), definition.shape.columns.keys()
-    if not is_plain or _has_listeners(mapper) or not {*definition.answers.names, *given} <= columns:
+def is_single_insert(crud_class: Any) -> bool:
+    """Return whether a new row is one INSERT: one table, no overridden methods, locked fields or listeners."""
+    definition, mapper = crud_class.definition, crud_class.definition.shape.mapper
+    is_default = all(getattr(crud_class, name) is getattr(Crud, name) for name in INSERT_METHODS)
+    if not is_default or len(mapper.tables) > 1 or definition.field_rules.locks or _has_listeners(mapper):
         return False
-    is_set = kind.model.__setattr__ is not SQLModel.__setattr__ or mapper.validators
-    return not (is_set or any(getattr(kind.model, name).dispatch.set for name in given))
+    names, columns = definition.create_schema.model_fields.keys(), definition.shape.columns.keys()
+    if not {*definition.serializer.names, *names} <= columns:
+        return False
+    is_set = crud_class.model.__setattr__ is not SQLModel.__setattr__ or mapper.validators
+    return not (is_set or any(getattr(crud_class.model, name).dispatch.set for name in names))
 
 
 def _has_listeners(mapper: Mapper[Any]) -> bool:
@@ -128,20 +130,20 @@ def _has_listeners(mapper: Mapper[Any]) -> bool:
 
 
 @cache
-def _insertion(kind: Any, *, returns_all: bool) -> tuple[Insert, Sequence[str]]:
-    """Return the statement of a new row, and the names of what it returns.
+def _insert_statement(crud_class: Any, *, returns_defaults: bool) -> tuple[Insert, Sequence[str]]:
+    """Return the INSERT of a row and the names of the values that it returns.
 
-    These are the values of the response. `returns_all` adds the values that the database makes.
+    These are the values of the response, and with `returns_defaults` also those that the database sets.
     """
-    columns = kind.definition.shape.columns
-    made = [name for name, column in columns.items() if column.primary_key or column.server_default is not None]
-    names = [*dict.fromkeys((*kind.definition.answers.names, *(made if returns_all else ())))]
-    return insert(kind.model.__table__).returning(*(columns[name] for name in names)), names
+    columns = crud_class.definition.shape.columns
+    defaults = [name for name, column in columns.items() if column.primary_key or column.server_default is not None]
+    names = [*dict.fromkeys((*crud_class.definition.serializer.names, *(defaults if returns_defaults else ())))]
+    return insert(crud_class.model.__table__).returning(*(columns[name] for name in names)), names
 
 
 @cache
-def _addition(model: Any) -> tuple[Insert, Sequence[str]]:
-    """Return the statement of a row that a hook adds, and the names of its values."""
+def _hook_insert(model: Any) -> tuple[Insert, Sequence[str]]:
+    """Return the INSERT of a row that a hook adds, and the names of its values."""
     table = model.__table__
     keys = [*table.primary_key.columns]
     return insert(table).returning(*keys), [column.key for column in table.columns if column not in keys]

@@ -1,4 +1,4 @@
-"""Display of values by their type. Lists and details of the admin use it with formats of their own."""
+"""Display of values by their type. The admin uses it with other formats for some types."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,12 +40,12 @@ def format_value(value: Any, formats: Mapping[type[Any], Format] | None = None) 
     return next((format_ for type_, format_ in formats.items() if isinstance(value, type_)), str)(value)
 
 
-def format_all(values: Sequence[Any], own: Format) -> Sequence[str]:
+def format_all(values: Sequence[Any], format_: Format) -> Sequence[str]:
     """Format the values of one column. Texts without line breaks are returned as they are."""
-    kinds = [*{*map(type, values)}] if own is format_value else []
-    if kinds == [str] and "\n" not in "".join(values):
+    types = [*{*map(type, values)}] if format_ is format_value else []
+    if types == [str] and "\n" not in "".join(values):
         return values
-    return [*map(FORMATS.get(kinds[0], own) if len(kinds) == 1 else own, values)]
+    return [*map(FORMATS.get(types[0], format_) if len(types) == 1 else format_, values)]
 
 
 def format_for(field: FieldInfo | None) -> Format:
@@ -61,7 +61,7 @@ def format_for(field: FieldInfo | None) -> Format:
 
 
 def format_file(file: File, address: str = "") -> str:
-    """Return an image or a link to a file. It is empty if the file is not public and has no address for the user."""
+    """Return an image or a link to a file. Empty for a private file without an address for the user."""
     if not file or not (address or is_public(file)):
         return ""
     if not isinstance(file, Image):
@@ -75,15 +75,15 @@ def thumbnail_rendition(image: Image) -> str:
 
 
 def name_of(row: Any) -> str:
-    """Return the title of a row: its `__str__`, else its first short text, else its number.
+    """Return the title of a row: its `__str__`, its first short text, or its id.
 
-    The title of a user is the short name, because `__str__` may show the e-mail address to other users.
+    The title of a user is the short name, because `__str__` may contain the e-mail address.
     """
     if isinstance(row, User):
         return row.get_short_name() or f"User {row.id}"
-    title, words = title_of(row), naming_column(type(row))
-    is_plain = title == f"{type(row).__name__} {row.id}"
-    return (is_plain and words and getattr(row, words)) or title
+    title, column = title_of(row), title_column(type(row))
+    is_default = title == f"{type(row).__name__} {row.id}"
+    return (is_default and column and getattr(row, column)) or title
 
 
 async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
@@ -91,8 +91,8 @@ async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
     return await session.run_sync(lambda _: [name_of(row) for row in rows])
 
 
-def naming_column(model: type[Any]) -> str:
-    """Return the first short text that every reader may see, or an empty text."""
+def title_column(model: type[Any]) -> str:
+    """Return the first short text column that every user may see, or an empty text."""
     return next(iter(short_texts(shape_of(model))), "")
 
 

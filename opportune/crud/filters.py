@@ -26,18 +26,23 @@ MARK = "__opportune_filter__"
 
 
 def filter_by(method: F) -> F:
-    """Make a method a filter. The type of its parameter is the type of the query parameter.
+    """Decorator that makes a method of a `Crud` class a filter of its list.
 
-    `def year(self, year: int) -> ColumnElement[bool]` filters by `?year=2026`.
+    The method has one parameter, whose type is that of the query parameter, and returns a condition. A `ValueError` is
+    shown as the error of the filter.
+
+        @filter_by
+        def year(self, year: int) -> ColumnElement[bool]:  # ?year=2026
+            return extract("year", col(Book.published_on)) == year
     """
     setattr(method, MARK, True)
     return method
 
 
-def filters_of(kind: type[Any]) -> dict[str, Callable[..., ColumnElement[bool]]]:
+def filter_methods_of(class_: type[Any]) -> dict[str, Callable[..., ColumnElement[bool]]]:
     """Return the methods of a class that are filters, by name."""
-    names = [name for name in dir(kind) if hasattr(getattr(kind, name, None), MARK)]
-    return {name: getattr(kind, name) for name in names}
+    names = [name for name in dir(class_) if hasattr(getattr(class_, name, None), MARK)]
+    return {name: getattr(class_, name) for name in names}
 
 
 Compare = Callable[[Any, Any], ColumnElement[bool]]
@@ -48,7 +53,7 @@ class Operator:
     """A comparison of a column with a value. The filters of the admin use the same ones."""
 
     suffix: str
-    words: str
+    label: str
     """The label of a form field; `{}` is the name of the column."""
     compare: Compare
     takes_many: bool = False
@@ -71,20 +76,20 @@ ORDER = (GREATER, Operator("__gte", "{} from", operator.ge), LESS, Operator("__l
 
 @dataclass(frozen=True)
 class Filter:
-    """One parameter of a list's query."""
+    """A query parameter of a list."""
 
     name: str
     """The column or relationship that `filters` names."""
     label: str
-    kind: Any
+    type_: Any
     condition: Callable[[Visible, Any], ColumnElement[bool]]
     takes_many: bool = False
 
     @property
     def field(self) -> tuple[Any, Any]:
         if self.takes_many:
-            return list[self.kind], Field(default_factory=list, max_length=MAX_FILTER_VALUES, title=self.label)  # type: ignore[name-defined]  # the moment knows it
-        return self.kind | None, Field(None, title=self.label)
+            return list[self.type_], Field(default_factory=list, max_length=MAX_FILTER_VALUES, title=self.label)  # type: ignore[name-defined]  # derived at run time
+        return self.type_ | None, Field(None, title=self.label)
 
 
 def derive_filters(declared: Declaration, names: Sequence[str]) -> dict[str, Filter]:
@@ -93,12 +98,12 @@ def derive_filters(declared: Declaration, names: Sequence[str]) -> dict[str, Fil
     Raises:
         OperatorError: A column or relationship does not exist or cannot be a filter.
     """
-    found: dict[str, Filter] = {}
+    filters: dict[str, Filter] = {}
     for name in names:
         if name in RESERVED:
             raise declared.fault("filters", f"{name!r} is a parameter of every list. Leave it out.")
-        found |= _filters(declared, name)
-    return found
+        filters |= _filters(declared, name)
+    return filters
 
 
 def _filters(declared: Declaration, name: str) -> dict[str, Filter]:
@@ -111,52 +116,52 @@ def _filters(declared: Declaration, name: str) -> dict[str, Filter]:
         raise declared.fault("filters", fault)
     declared.one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
     annotation = shape.model.model_fields[name].annotation
-    kind = comparable(annotation)
-    if kind is None:
-        raise declared.fault("filters", f"{name!r} holds what cannot be compared. Write a filter with @filter_by.")
+    type_ = comparable(annotation)
+    if type_ is None:
+        raise declared.fault("filters", f"{name!r} has values that cannot be compared. Write a filter with @filter_by.")
     ordered = is_ordered(annotation) and name not in shape.references
-    return dict(_operators(shape, name, name, kind, ordered=ordered))
+    return dict(_operators(shape, name, name, type_, ordered=ordered))
 
 
-def _operators(shape: Shape, column: str, name: str, kind: Any, *, ordered: bool) -> Iterator[tuple[str, Filter]]:
+def _operators(shape: Shape, column: str, name: str, type_: Any, *, ordered: bool) -> Iterator[tuple[str, Filter]]:
     attribute, target = getattr(shape.model, column), shape.references.get(column)
-    kind = Annotated[int, Reference(target)] if target else kind
+    type_ = Annotated[int, Reference(target)] if target else type_
     label = shape.model.model_fields[column].title or label_of(name)
-    offered = [EQUAL, IN] if kind is not bool else [EQUAL]
-    offered += ORDER if ordered else ()
-    if kind is StorableText:
-        offered.append(CONTAINS)
-    for each in offered:
-        yield name + each.suffix, _filter(each, name, label, kind, attribute, target)
+    operators = [EQUAL, IN] if type_ is not bool else [EQUAL]
+    operators += ORDER if ordered else ()
+    if type_ is StorableText:
+        operators.append(CONTAINS)
+    for op in operators:
+        yield name + op.suffix, _filter(op, name, label, type_, attribute, target)
     if shape.columns[column].nullable:
         yield name + IS_EMPTY.suffix, _filter(IS_EMPTY, name, label, bool, attribute, None)
 
 
-def _filter(op: Operator, name: str, label: str, kind: Any, attribute: Any, target: type[Any] | None) -> Filter:
+def _filter(op: Operator, name: str, label: str, type_: Any, attribute: Any, target: type[Any] | None) -> Filter:
     def condition(visible: Visible, value: Any) -> ColumnElement[bool]:
-        found = op.compare(attribute, value)
-        return found & is_among(visible, attribute, target) if target else found
+        matches = op.compare(attribute, value)
+        return matches & is_among(visible, attribute, target) if target else matches
 
-    return Filter(name, op.words.format(label), kind, condition, op.takes_many)
+    return Filter(name, op.label.format(label), type_, condition, op.takes_many)
 
 
 def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
     relation, target = shape.mapper.relationships[name], shape.links[name]
-    kind, label, number = Annotated[int, Reference(target)], label_of(name), inspect(target).primary_key[0]
+    type_, label, key = Annotated[int, Reference(target)], label_of(name), inspect(target).primary_key[0]
 
     def any_of(visible: Visible, values: Sequence[int]) -> ColumnElement[bool]:
-        return is_linked(relation, select(number).where(number.in_(values), visible(target)).correlate(None))
+        return is_linked(relation, select(key).where(key.in_(values), visible(target)).correlate(None))
 
     def all_of(visible: Visible, values: Sequence[int]) -> ColumnElement[bool]:
         return and_(*(any_of(visible, [value]) for value in values))
 
     return {
-        name: Filter(name, label, kind, any_of, takes_many=True),
-        f"{name}__all": Filter(name, f"All of {label.lower()}", kind, all_of, takes_many=True),
+        name: Filter(name, label, type_, any_of, takes_many=True),
+        f"{name}__all": Filter(name, f"All of {label.lower()}", type_, all_of, takes_many=True),
     }
 
 
-def own_filter_field(declared: Declaration, name: str, method: Callable[..., Any]) -> tuple[Any, Any]:
+def method_field(declared: Declaration, name: str, method: Callable[..., Any]) -> tuple[Any, Any]:
     """Return the type and the field of a filter method.
 
     Raises:
@@ -168,17 +173,17 @@ def own_filter_field(declared: Declaration, name: str, method: Callable[..., Any
     if name in RESERVED:
         raise declared.fault(name, f"{name!r} is a parameter of every list. Give the filter another name.")
     (parameter,) = parameters
-    kind = LargeInteger if parameter.annotation is int else parameter.annotation
+    type_ = LargeInteger if parameter.annotation is int else parameter.annotation
     if parameter.default is Parameter.empty:
-        return kind | None, Field(None)
-    return kind, Field(parameter.default)
+        return type_ | None, Field(None)
+    return type_, Field(parameter.default)
 
 
 def filter_schema(
-    called: str, fields: Mapping[str, tuple[Any, Any]], sort: Sequence[str], *, searched: bool
+    prefix: str, fields: Mapping[str, tuple[Any, Any]], sort: Sequence[str], *, searched: bool
 ) -> type[Paging]:
-    """Schema of a list's query: search, filters, sort and paging."""
-    searching = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
-    asked: dict[str, Any] = {**({"q": searching} if searched else {}), **fields}
-    asked["sort"] = Annotated[str, SortBy(*sort)], ""
-    return create_model(f"{called}Filter", __base__=Paging, __module__=__name__, **asked)
+    """Return the schema of a list's query: search, filters, order and page."""
+    search = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
+    parameters: dict[str, Any] = {**({"q": search} if searched else {}), **fields}
+    parameters["sort"] = Annotated[str, SortBy(*sort)], ""
+    return create_model(f"{prefix}Filter", __base__=Paging, __module__=__name__, **parameters)

@@ -1,4 +1,4 @@
-"""What the data layer of one model declares, and who may see and change which of its rows."""
+"""Options of a `Crud` class, and the permissions of the user."""
 
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,10 +13,10 @@ from sqlmodel import col
 from opportune.accounts.groups.grants import identity_of, matches_grant
 from opportune.accounts.models import User
 from opportune.crud.access import Access
-from opportune.crud.answers import Answers
 from opportune.crud.definition import Definition
 from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
 from opportune.crud.registry import cruds
+from opportune.crud.serializer import Serializer
 from opportune.crud.teams import Team
 from opportune.db.models.model import Model
 from opportune.errors import Forbidden
@@ -25,9 +25,9 @@ from opportune.pagination import Paging
 M = TypeVar("M", bound=Model)
 
 Values = BaseModel | Mapping[str, Any]
-"""What is to be written: of a schema, or by name, which is checked as if it had been sent."""
+"""Values to write: an instance of the schema, or a mapping that is validated like a request."""
 Key = int | str
-"""A row's number, or the text that `lookup` names."""
+"""The `id` of a row, or its value in the `lookup` column."""
 
 
 READING = {"list", "details"}
@@ -35,58 +35,59 @@ WRITING = {"create", "edit", "delete"}
 
 
 class SchemaOf:
-    """A schema of the class that it is asked of, made once."""
+    """Class attribute that returns a schema of the class."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: object, kind: "type[CrudOptions[Any]]") -> type[BaseModel]:
-        schema: type[BaseModel] = getattr(kind.definition, self.name)
+    def __get__(self, instance: object, owner: "type[CrudOptions[Any]]") -> type[BaseModel]:
+        schema: type[BaseModel] = getattr(owner.definition, self.name)
         return schema
 
 
 class FilterOf:
-    """The query schema of the class's list. Its fields are derived, so type checkers take any argument."""
+    """Class attribute that returns the query schema of the list. Its fields are derived, so its type is `Any`."""
 
-    def __get__(self, instance: object, kind: "type[CrudOptions[Any]]") -> type[Any]:
-        return kind.definition.filter_schema
+    def __get__(self, instance: object, owner: "type[CrudOptions[Any]]") -> type[Any]:
+        return owner.definition.filter_schema
 
 
 class CrudOptions(Generic[M]):
-    """The options of `Crud`, and what somebody may."""
+    """The options of `Crud`, and the permissions of its user."""
 
     model: ClassVar[type[Any]]
     definition: ClassVar[Definition]
 
     lookup: ClassVar[str] = "id"
-    """What addresses name a row by: `id`, or a text that is unique."""
+    """The column that identifies rows in addresses: `id`, or a unique text such as `slug`."""
     owner: ClassVar[str | None] = None
-    """The column that says whose a row is: a person's, or a team's."""
+    """The foreign key column of the owner: a user or a team."""
     team_roles: ClassVar[Mapping[str, str]] = {}
-    """What it takes in the team that owns the rows, by action: `{"delete": "admin"}`. Its members may the rest."""
+    """Team roles that actions require: `{"delete": "admin"}`. Every member of the team may do the others."""
     read_access: ClassVar[Access | None] = None
-    """Who may see rows: by default their owner where there is one, else whom a group grants it."""
+    """Who may read rows: by default their `owner`, or without one users with a grant."""
     write_access: ClassVar[Access | None] = None
+    """Who may add, change and delete rows, with the same default."""
     search: ClassVar[Sequence[str]] = ()
-    """Columns of text in which `?q=` looks, word by word; also of a row that is pointed at: `author.name`."""
+    """Text columns that `?q=` searches for every word, also of related rows: `author.name`."""
     filters: ClassVar[Sequence[str]] = ()
-    """Columns and relationships by which a list may be filtered."""
+    """Columns and relationships that a list can be filtered by."""
     sort: ClassVar[Sequence[str]] = ()
-    """What `?sort=` may name."""
+    """Columns, annotations and paths that `?sort=` accepts."""
     order: ClassVar[Sequence[str]] = ()
-    """The order of a list that nobody sorts; `-` turns one round. The newest come first without it."""
+    """Default order of a list, with `-` for descending. Without it, the newest rows come first."""
     annotations: ClassVar[Mapping[str, Any]] = {}
-    """What is computed for each row, as a correlated select: shown, sorted by and answered."""
+    """Computed values by name, as correlated selects. They can be shown, sorted by and are part of responses."""
     write_fields: ClassVar[Sequence[str]] = ()
-    """What may be written, instead of all that is not guarded."""
+    """Writable fields. By default all but secrets, privileges, user references and time stamps."""
     read_fields: ClassVar[Sequence[str]] = ()
-    """What is answered, instead of all that is no secret."""
+    """Fields of a response. By default all but secrets."""
     exclude: ClassVar[Sequence[str]] = ()
-    """Neither written nor answered."""
+    """Fields that are neither writable nor part of a response."""
     readonly: ClassVar[Sequence[str]] = ()
-    """Answered, and never written."""
+    """Fields of a response that are not writable."""
     nested: ClassVar[Sequence[str]] = ()
-    """Relationships that are answered as objects instead of numbers."""
+    """Relationships whose rows are objects in a response, instead of ids."""
     create_schema: ClassVar[type[BaseModel] | None] = None
     update_schema: ClassVar[type[BaseModel] | None] = None
     read_schema: ClassVar[type[BaseModel] | None] = None
@@ -109,10 +110,14 @@ class CrudOptions(Generic[M]):
         self.grants = grants
         self.team = team
 
-    # Who may
+    # Permissions
 
     def may(self, action: str) -> bool:
-        """Whether they may `list`, `details`, `create`, `edit` or `delete` some row, or do what a group is granted."""
+        """Return whether the user may do an action at all; `readable` and `writable` limit its rows.
+
+        Args:
+            action: `list`, `details`, `create`, `edit` or `delete`, or another action that groups can be granted.
+        """
         if role := self.team_roles.get(action):
             return self.user is not None and self.team is not None and self.team.has_role(role)
         if action in READING:
@@ -127,51 +132,52 @@ class CrudOptions(Generic[M]):
 
     @classmethod
     def identity(cls) -> str:
-        """What groups are granted rights to, as in the admin's addresses."""
+        """Return the name of the model in grants and in the admin's addresses."""
         return identity_of(cls.model)
 
     def require(self, action: str) -> None:
-        """Raise Forbidden for whoever may not."""
+        """Raise Forbidden if the user may not do this action."""
         if not self.may(action):
             raise Forbidden
 
     def readable(self) -> ColumnElement[bool]:
-        """Which rows there are for them. Others are not there in any way."""
-        return self._is_theirs(self.definition.read_access)
+        """Return the condition for rows that the user may read. Other rows do not exist for this user."""
+        return self._owned(self.definition.read_access)
 
     def writable(self) -> ColumnElement[bool]:
-        """Which of these they may change and delete."""
-        return self._is_theirs(self.definition.write_access)
+        """Return the condition for readable rows that the user may change and delete."""
+        return self._owned(self.definition.write_access)
 
     @property
     def owner_id(self) -> int | None:
-        """Who owns their rows: they themselves, or the team that they are in."""
-        owner = self.team if self.definition.is_of_team else self.user
+        """The owner of new rows: the id of the user or of the current team."""
+        owner = self.team if self.definition.belongs_to_team else self.user
         return owner.id if owner else None
 
-    def _is_theirs(self, access: Access, number: Any = None) -> ColumnElement[bool]:
+    def _owned(self, access: Access, owner_id: Any = None) -> ColumnElement[bool]:
         if access is not Access.OWNER or self.owner is None:
             return true()
         column: ColumnElement[Any] = getattr(self.model, self.owner)
-        number = self.owner_id if number is None else number
-        return false() if number is None else column == number
+        owner_id = self.owner_id if owner_id is None else owner_id
+        return false() if owner_id is None else column == owner_id
 
     def visible(self, model: type[Any]) -> ColumnElement[bool]:
-        """Which rows of another model there are for them: all, where it has no data layer of its own."""
-        kind = self._layer_of(model)
-        if kind is None:
+        """Return the condition for readable rows of another model. Without a `Crud` class, all rows are."""
+        other = self._crud_of(model)
+        if other is None:
             return true()
-        other = kind(self.session, self.user, self.grants, self.team)
         return other.readable() if other.may("list") else false()
 
-    def _layer_of(self, model: type[Any]) -> "type[CrudOptions[Any]] | None":
-        return type(self) if model is self.model else cruds.get(model)
+    def _crud_of(self, model: type[Any]) -> "CrudOptions[Any] | None":
+        """Return the data layer of another model for the same user, or None."""
+        crud_class = type(self) if model is self.model else cruds.get(model)
+        return crud_class(self.session, self.user, self.grants, self.team) if crud_class else None
 
     def choosable(self, model: type[Any]) -> ColumnElement[bool]:
-        """Return which rows of another model they may point at: those that are `visible`.
+        """Return the condition for rows of another model that a row may refer to. By default these are readable rows.
 
-        Users without a data layer are all choosable only for superusers, and for members of groups that may write
-        here. Others can only choose themselves, so that nobody learns from a form or the API which accounts exist.
+        Users are special if their model has no `Crud` class. Superusers and members of groups that may write here can
+        choose all of them. Other users can only choose themselves, so that forms do not reveal which accounts exist.
         """
         writes = self.definition.write_access is Access.PERMITTED and (self.may("create") or self.may("edit"))
         if model is not User or User in cruds or writes or (self.user and self.user.is_superuser):
@@ -190,7 +196,7 @@ class CrudOptions(Generic[M]):
 
     @cached_property
     def hidden_names(self) -> frozenset[str]:
-        """What `hidden_fields` returns, with the fields that tell the same."""
+        """The names that `hidden_fields` returns, and fields that hold the same values."""
         rules = self.definition.field_rules
         return rules.check(HIDDEN, self.hidden_fields()) if rules.hides else NO_FIELDS
 
@@ -201,7 +207,7 @@ class CrudOptions(Generic[M]):
         return self.hidden_names | rules.check(READONLY, self.readonly_fields()) if rules.locks else NO_FIELDS
 
     def hides(self, path: str) -> bool:
-        """Whether a field is hidden from this user: of this model, or of a row that it points at (`author.name`)."""
+        """Return whether a field is hidden from this user: of this model, or of a related row (`author.name`)."""
         name, _, rest = path.removeprefix("-").partition(".")
         if name in self.hidden_names or not rest:
             return name in self.hidden_names
@@ -209,12 +215,10 @@ class CrudOptions(Generic[M]):
 
     def hidden_in(self, model: type[Any]) -> frozenset[str]:
         """Return the hidden fields of another model's data layer."""
-        kind = self._layer_of(model)
-        if kind is None or not kind.definition.field_rules.hides:
-            return NO_FIELDS
-        return kind(self.session, self.user, self.grants, self.team).hidden_names
+        other = self._crud_of(model)
+        return other.hidden_names if other and other.definition.field_rules.hides else NO_FIELDS
 
     @property
-    def answers(self) -> Answers:
-        """How rows are written as JSON for this user."""
-        return self.definition.answers_without(self.hidden_names)
+    def serializer(self) -> Serializer:
+        """The serializer of rows as JSON for this user."""
+        return self.definition.serializer_without(self.hidden_names)

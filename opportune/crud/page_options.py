@@ -1,4 +1,4 @@
-"""What a project says of the pages of a model, and the routes that there are of them."""
+"""Options and routes of `CrudPages`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.direct import opened
 from opportune.crud.display import Format
-from opportune.crud.routes import ReplaceableRoutes, as_route_of, key_name, key_type
+from opportune.crud.routes import ReplaceableRoutes, key_name, key_type, typed_route
 from opportune.db.models.columns import label_of
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -25,7 +25,7 @@ from opportune.web.direct_route import DirectRoute, answering
 
 M = TypeVar("M", bound=Model)
 
-# Method, path, what somebody has to be allowed, and whether it changes something.
+# Method, path, required permission, and whether the route writes.
 ROUTES: Mapping[str, tuple[str, str, str, bool]] = {
     "index": ("GET", "", "list", False),
     "new": ("GET", "/new", "create", False),
@@ -37,125 +37,124 @@ ROUTES: Mapping[str, tuple[str, str, str, bool]] = {
     "confirm_delete": ("GET", "/{key}/delete", "delete", False),
     "delete": ("POST", "/{key}/delete", "delete", True),
 }
-LEFT_OUT_WITH = {"create": "new", "update": "edit", "confirm_delete": "delete", "choices": "choices"}
-"""Routes that go with another one."""
+PAGE_OF_ROUTE = {"create": "new", "update": "edit", "confirm_delete": "delete"}
+"""Routes that are left out together with another one."""
 
-TEMPLATE_SECONDS = 1
-"""Seconds for which it is cached whether the project has its own template."""
+TEMPLATE_CACHE_SECONDS = 1
+"""Seconds for which the choice between a project's template and the default is cached."""
 
 pages_of: dict[type[Any], "PageOptions[Any]"] = {}
-"""By model the pages to which other pages lead: the first that are made."""
+"""The first pages of each model, to which other pages link."""
 
 
 class PageOptions(Generic[M]):
-    """The options of `CrudPages`, checked."""
+    """The options of `CrudPages`, and its router."""
 
     columns: Sequence[str] = ()
-    """What the list shows: columns, what is computed, rows that are pointed at (`author`) and columns of them."""
+    """Columns of the list: columns, annotations, relationships (`author`) and columns of related rows (`author.name`).
+    By default the first six short fields."""
     fields: Sequence[str] = ()
-    """What the page of one row shows; by default all that is answered."""
+    """Fields on the page of one row; by default those of the API's response."""
     sections: Sequence[tuple[str, Sequence[str]]] = ()
-    """The fields of the form under headings."""
+    """Fields of the form under headings: `(("Book", ("title", "author_id")),)`."""
     formats: Mapping[str, Format] = {}
-    """How values are shown, by column: a function that gives text, or HTML as Markup."""
+    """Functions that format the values of a column, as text or as HTML (`Markup`)."""
     without: Sequence[str] = ()
-    """Routes that there are not: `("delete",)`."""
+    """Routes to leave out: `("delete",)`."""
     name: str = ""
-    """What a row is called: "Book"."""
+    """Name of a row: "Book"."""
     plural: str = ""
 
-    def __init__(self, kind: type[Crud[M]], path: str, **options: Any) -> None:
+    def __init__(self, crud_class: type[Crud[M]], path: str, **options: Any) -> None:
         for option, value in options.items():
             if option not in PageOptions.__annotations__:
-                raise OperatorError(f"{self._called}: there is no option {option!r}.")
+                raise OperatorError(f"{self._class_name}: there is no option {option!r}.")
             setattr(self, option, value)
-        self.kind = kind
+        self.crud_class = crud_class
         self.path = path
-        self.name = self.name or label_of(_words(kind.model.__name__))
-        self.plural = self.plural or label_of(_words(kind.__name__))
+        self.name = self.name or label_of(_snake_case(crud_class.model.__name__))
+        self.plural = self.plural or label_of(_snake_case(crud_class.__name__))
         self._templates: dict[str, tuple[object, float, str]] = {}
-        self._check()
-        pages_of.setdefault(kind.model, self)
-
-    def _check(self) -> None:
         for route in self.without:
             if route not in ROUTES:
-                raise OperatorError(f"{self._called}.without: there is no {route!r}. There are: {', '.join(ROUTES)}.")
-        check_declaration(self._called, self.kind, self.columns, self.fields, self.sections)
+                names = ", ".join(ROUTES)
+                raise OperatorError(f"{self._class_name}.without: there is no {route!r}. There are: {names}.")
+        check_declaration(self._class_name, crud_class, self.columns, self.fields, self.sections)
+        pages_of.setdefault(crud_class.model, self)
 
     @property
-    def _called(self) -> str:
+    def _class_name(self) -> str:
         return type(self).__name__
 
     @cached_property
     def router(self) -> APIRouter:
-        """The routes, for `Feature(pages=…)`. Routes of one's own on it come before them."""
+        """The routes, for `Feature(pages=...)`. Routes that you add come before them."""
         router = ReplaceableRoutes(prefix=self.path)
         for name in ROUTES:
             if self.has(name):
                 method, path, _, _ = ROUTES[name]
                 router.add_api_route(
-                    path.replace("{key}", f"{{{key_name(self.kind)}}}"),
+                    path.replace("{key}", f"{{{key_name(self.crud_class)}}}"),
                     self._endpoint(name),
                     methods=[method],
                     route_class_override=DirectRoute,
-                    name=f"{self._called}.{name}",
+                    name=f"{self._class_name}.{name}",
                 )
         router.complete()
         return router
 
     def has(self, name: str) -> bool:
-        """Whether there is this route."""
-        return name not in self.without and LEFT_OUT_WITH.get(name, name) not in self.without
+        """Return whether this route exists."""
+        return name not in self.without and PAGE_OF_ROUTE.get(name, name) not in self.without
 
     def _endpoint(self, name: str) -> Any:
-        _, path, action, changes = ROUTES[name]
+        _, path, action, is_writing = ROUTES[name]
         method = getattr(self, name)
-        kind: Any = self.kind
-        rows = (writing if changes else reading)(kind, action)
+        crud_class: Any = self.crud_class
+        dependency = (writing if is_writing else reading)(crud_class, action)
 
-        async def of_all(request: Request, crud: Annotated[Any, rows]) -> Response:
-            answer: Response = await method(request, crud)
-            return answer
+        async def list_route(request: Request, crud: Annotated[Any, dependency]) -> Response:
+            response: Response = await method(request, crud)
+            return response
 
-        async def of_one(request: Request, crud: Annotated[Any, rows], key: Key) -> Response:
-            answer: Response = await method(request, crud, key)
-            return answer
+        async def row_route(request: Request, crud: Annotated[Any, dependency], key: Key) -> Response:
+            response: Response = await method(request, crud, key)
+            return response
 
         async def direct(request: Request) -> Response:
-            async with opened(kind, request, writes=False, action=action) as crud:
-                return await of_all(request, crud)
+            async with opened(crud_class, request, writes=False, action=action) as crud:
+                return await list_route(request, crud)
 
-        if "{key}" not in path:
-            if not changes:
-                answering(of_all, direct, covers=(get_optional_user,))
-            return as_route_of(kind, of_all)
-        return as_route_of(kind, of_one, key=key_type(kind))
+        if "{key}" in path:
+            return typed_route(crud_class, row_route, key=key_type(crud_class))
+        if not is_writing:
+            answering(list_route, direct, covers=(get_optional_user,))
+        return typed_route(crud_class, list_route)
 
     def template(self, page: str) -> str:
-        """The project's own where there is one: `books/book_list.html`, else `crud/list.html`."""
+        """Return the project's template, such as `books/book_list.html`, or the default `crud/list.html`."""
         loader, now = templates.environment.loader, monotonic()
-        known = self._templates.get(page)
-        if known is None or known[0] is not loader or known[1] < now:
-            own = f"{self._feature}/{self.kind.model.__name__.lower()}_{page}.html"
-            name = str(templates.environment.select_template([own, f"crud/{page}.html"]).name)
-            known = self._templates[page] = loader, now + TEMPLATE_SECONDS, name
-        return known[2]
+        cached = self._templates.get(page)
+        if cached is None or cached[0] is not loader or cached[1] < now:
+            project_template = f"{self._feature}/{self.crud_class.model.__name__.lower()}_{page}.html"
+            name = str(templates.environment.select_template([project_template, f"crud/{page}.html"]).name)
+            cached = self._templates[page] = loader, now + TEMPLATE_CACHE_SECONDS, name
+        return cached[2]
 
     def address(self, row: Any) -> str:
-        """Of the page of a row."""
-        key = row[self.kind.lookup] if isinstance(row, dict | Mapping) else getattr(row, self.kind.lookup)
+        """Return the address of a row's page. The row may be a mapping."""
+        lookup = self.crud_class.lookup
+        key = row[lookup] if isinstance(row, Mapping) else getattr(row, lookup)
         return f"{self.path}/{quote(key, safe='') if isinstance(key, str) else key}"
 
     @cached_property
-    def shown_columns(self) -> list[ListColumn]:
-        """The columns of the list, each with the way to show it."""
-        return list_columns(self.kind, self.columns, self.formats)
+    def list_columns(self) -> list[ListColumn]:
+        return list_columns(self.crud_class, self.columns, self.formats)
 
     @property
     def _feature(self) -> str:
         """The folder of the templates: the feature that declares the data layer."""
-        parts = self.kind.__module__.split(".")
+        parts = self.crud_class.__module__.split(".")
         return parts[1] if parts[0] == PACKAGE and len(parts) > 1 else parts[max(len(parts) - 2, 0)]
 
     def may_create(self, crud: Crud[Any]) -> bool:
@@ -163,18 +162,19 @@ class PageOptions(Generic[M]):
 
 
 def add_url(crud: Crud[Any], model: type[Any]) -> str:
-    """The address of the form of a new row of a model; empty where there is none, or for who may not add one."""
+    """Return the address of the form for a new row of a model. It is empty for users who may not add one."""
     pages = pages_of.get(model)
-    other = pages and pages.kind(crud.session, crud.user, crud.grants, crud.team)
-    return f"{pages.path}/new" if pages and other and pages.may_create(other) else ""
+    if pages is None:
+        return ""
+    other = pages.crud_class(crud.session, crud.user, crud.grants, crud.team)
+    return f"{pages.path}/new" if pages.may_create(other) else ""
 
 
 def address_of(row: Any) -> str:
-    """Of the page of any row; empty where it has none."""
+    """Return the address of any row's page, or an empty text."""
     pages = pages_of.get(type(row))
     return pages.address(row) if pages and pages.has("detail") else ""
 
 
-def _words(name: str) -> str:
-    """`BookReview` as `book_review`."""
+def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

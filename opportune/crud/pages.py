@@ -1,4 +1,4 @@
-"""The pages of a model: list, one row, forms and the question before a deletion."""
+"""HTML pages of a model: list, details, forms and confirmation of a deletion."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.choices import find_rows, reference_choices, references_in
-from opportune.crud.columns import ListColumn, cells_of, read_rows, visible_columns, written_rows
+from opportune.crud.columns import ListColumn, cells_of, read_rows, render_rows, visible_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
 from opportune.crud.details import detail_fields, field_texts
 from opportune.crud.display import names_of
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
-from opportune.crud.queries import FilterForm, hidden_parameters, read_query, shown_filters
+from opportune.crud.queries import FilterForm, hidden_parameters, read_query, visible_filters
 from opportune.errors import FieldErrors, NotFound
 from opportune.fields.files import stored_uploads
 from opportune.pagination import Page, Paging
@@ -28,33 +28,48 @@ from opportune.web.rendering.blocks import is_replaced
 Context = dict[str, Any]
 
 DIALOG = "_dialog"
-"""What the address of a form says that stands in the dialog of another one, beside whose field it was opened."""
+"""Query parameter of a form that is shown in a dialog of another form."""
 DIALOG_PREFIX = "dialog-"
-"""Of ids, as the form below the dialog may have a field of the same name."""
+"""Prefix of ids in a dialog, because the form below it may have a field of the same name."""
 
 
 class CrudPages(PageOptions[M]):
-    """The pages of a model's rows: `router = CrudPages(Books, "/books").router`. Each method can be overridden.
+    """HTML pages that list, show, add, edit and delete the rows of a model. Each method can be overridden.
 
-    A template `books/book_list.html` (`_detail`, `_form`, `_confirm_delete`) of the project takes the place of
-    `crud/list.html` or extends it.
+    The templates are `crud/list.html`, `crud/detail.html`, `crud/form.html` and `crud/confirm_delete.html`. A template
+    of the project such as `books/book_list.html` replaces one of them, and may extend it.
+
+        class BookPages(CrudPages[Book]):
+            columns = ("title", "author", "price")
+
+        router = BookPages(Books, "/books").router
+
+    Args:
+        crud_class: The data layer, such as `Books`.
+        path: Address of the list, such as `/books`.
+        options: Options of the class as keyword arguments: `columns`, `fields`, `sections`, `formats`, `without`,
+            `name` and `plural`.
+
+    Raises:
+        OperatorError: An option does not exist, or names a column or route that does not exist.
     """
 
     async def index(self, request: Request, crud: Any) -> Response:
-        """The list; for htmx the block of it that follows what is looked for."""
-        wanted = self.wanted(request, crud)
-        columns = visible_columns(crud, self.shown_columns)
-        page = await read_rows(crud, wanted, columns)
-        context = await self._list_context(request, crud, wanted, page, columns)
+        """Show the list. htmx requests get its block `found`."""
+        query = self.wanted(request, crud)
+        columns = visible_columns(crud, self.list_columns)
+        page = await read_rows(crud, query, columns)
+        context = await self._list_context(request, crud, query, page, columns)
         if is_htmx(request):
             return templates.render_block(request, self.template("list"), "found", context)
-        context["filter"] = await self._filter_form(crud, wanted)
+        context["filter"] = await self._filter_form(crud, query)
         return templates.render(request, self.template("list"), context)
 
     async def detail(self, request: Request, crud: Any, key: Key, form: Form[Any] | None = None) -> Response:
-        """The page of one row, for htmx its block `below`.
+        """Show one row. htmx requests get the block `below`.
 
-        A route of one's own gives the form that was sent from there and is not right: it is the `form` of the template.
+        A route of the project that receives a form from this page can pass it here to show its errors. The template
+        gets it as `form`.
         """
         row = await crud.get(key)
         context = {
@@ -69,28 +84,28 @@ class CrudPages(PageOptions[M]):
         return templates.render(request, template, context, status)
 
     async def new(self, request: Request, crud: Any) -> Response:
-        """Show the form of a new row. Parameters of the address, such as `?title=Emma`, prefill its fields."""
+        """Show the form of a new row. Query parameters, such as `?title=Emma`, prefill its fields."""
         form = await self._form(request, crud)
         form.prefill(request.query_params)
         return await self._show_form(request, crud, form, None)
 
     async def create(self, request: Request, crud: Any) -> Response:
-        """Add what was sent, or show what is wrong with it."""
+        """Add a row, or show the form with its errors."""
         form = await self._read_form(request, crud)
-        if row := await self._saved(request, form, crud.add):
+        if row := await self._save(request, form, crud.add):
             return await self._after_save(request, crud, row, "is added")
         return await self._show_form(request, crud, form, None)
 
     async def edit(self, request: Request, crud: Any, key: Key) -> Response:
-        """The form of a row that is there."""
-        row = await self._writable(crud, key, "edit")
+        """Show the form of a row."""
+        row = await self._writable_row(crud, key, "edit")
         return await self._show_form(request, crud, await self._form(request, crud, row), row)
 
     async def update(self, request: Request, crud: Any, key: Key) -> Response:
-        """Change what was sent, or show what is wrong with it."""
+        """Change a row, or show the form with its errors."""
         if (await self._form(request, crud)).takes_files:
             allow_files(request)
-        await request.body()  # before the row is locked: who sends slowly keeps nobody waiting
+        await request.body()  # before the row is locked, so that a slow upload blocks no other request
         row = await crud.get_writable(key)
         form = await self._read_form(request, crud, row)
         title = await title_of(crud, row)
@@ -99,13 +114,13 @@ class CrudPages(PageOptions[M]):
             changed: M = await crud.change(row, values)
             return changed
 
-        if await self._saved(request, form, change):
+        if await self._save(request, form, change):
             return await self._after_save(request, crud, row, "is saved")
         return await self._show_form(request, crud, form, row, title)
 
     async def confirm_delete(self, request: Request, crud: Any, key: Key) -> Response:
-        """Ask before a row is deleted, and say what goes with it."""
-        return await self._ask(request, crud, await self._writable(crud, key, "delete"))
+        """Ask for confirmation, with a preview of the related rows that are affected."""
+        return await self._confirm(request, crud, await self._writable_row(crud, key, "delete"))
 
     async def delete(self, request: Request, crud: Any, key: Key) -> Response:
         """Delete a row."""
@@ -114,13 +129,13 @@ class CrudPages(PageOptions[M]):
         try:
             await crud.delete(row)
         except FieldErrors as refusal:
-            return await self._ask(request, crud, await crud.get(key), str(refusal))
+            return await self._confirm(request, crud, await crud.get(key), str(refusal))
         flash(request, f"“{title}” is deleted.")
         return redirect(request, self.path)
 
     async def choices(self, request: Request, crud: Any) -> Response:
-        """As JSON the rows that a field can point at and that have the words which somebody types."""
-        asked = request.query_params
+        """Return the rows that a field can refer to and that match `?term=`, as JSON."""
+        params = request.query_params
         schemas: list[type[BaseModel]] = [crud.Filter] if crud.may("list") else []
         schemas += [crud.Create] if crud.may("create") or crud.may("edit") else []
         fields = {
@@ -129,67 +144,67 @@ class CrudPages(PageOptions[M]):
             for name, model in references_in(schema).items()
             if not crud.hides_parameter(name)
         }
-        if (model := fields.get(asked.get("name", ""))) is None:
+        if (model := fields.get(params.get("name", ""))) is None:
             raise NotFound
-        return JSONResponse({"results": await find_rows(crud, model, asked.get("term", ""))})
+        return JSONResponse({"results": await find_rows(crud, model, params.get("term", ""))})
 
-    # What a project changes
+    # Methods to override
 
     def wanted(self, request: Request, crud: Any) -> Paging:
-        """What the list is asked: of the address."""
+        """Return the query of the list, by default from the address."""
         return read_query(crud, request.query_params)
 
     async def list_context(self, request: Request, crud: Any, page: Page[Any]) -> Context:
-        """What the template of the list sees besides."""
+        """Return more values for the template of the list."""
         return {}
 
     async def detail_context(self, request: Request, crud: Any, row: M) -> Context:
-        """What the template of one row sees besides."""
+        """Return more values for the template of one row."""
         return {}
 
     async def form_context(self, request: Request, crud: Any, row: M | None) -> Context:
-        """What the template of the form sees besides; there is no row where a new one is asked for."""
+        """Return more values for the template of the form. `row` is None for a new row."""
         return {}
 
     def after_save_url(self, request: Request, row: M) -> str:
-        """Where somebody goes who has added or changed a row."""
+        """Return the address to redirect to after a row was added or changed."""
         return self.address(row) if self.has("detail") else self.path
 
     def form_schema(self, row: M | None) -> type[BaseModel]:
-        """What the form asks for, of a new row and of one that is there."""
-        return self.kind.Create
+        """Return the schema of the form. `row` is None for a new row."""
+        return self.crud_class.Create
 
-    # How it is done
+    # Implementation
 
     async def _list_context(
-        self, request: Request, crud: Crud[M], wanted: Paging, page: Page[Any], columns: Sequence[ListColumn]
+        self, request: Request, crud: Crud[M], query: Paging, page: Page[Any], columns: Sequence[ListColumn]
     ) -> Context:
-        filters = shown_filters(crud)
-        is_own = is_replaced(templates.environment, self.template("list"), "row")
-        asked = {name for name, value in wanted if name in wanted.model_fields_set and value not in (None, "", [])}
+        filters = visible_filters(crud)
+        renders_rows = not is_replaced(templates.environment, self.template("list"), "row")
+        active = {name for name, value in query if name in query.model_fields_set and value not in (None, "", [])}
         return {
             "pages": self,
             "page": page,
-            "wanted": wanted,
+            "wanted": query,
             "columns": columns,
             "cells": cells_of(columns, self.address),
-            "written": "" if is_own else written_rows(columns, self.address, page.items),
+            "rendered_rows": render_rows(columns, self.address, page.items) if renders_rows else "",
             "hidden": crud.hidden_names,
-            "sorts": [path for path in self.kind.sort if not crud.hides(path)],
+            "sorts": [path for path in self.crud_class.sort if not crud.hides(path)],
             "filters": filters,
-            "kept": list(hidden_parameters(wanted, filters)),
-            "is_narrowed": bool(asked - Paging.model_fields.keys()),
-            "is_filtered": any(name in asked for names in filters for name in names),
+            "hidden_parameters": list(hidden_parameters(query, filters)),
+            "is_narrowed": bool(active - Paging.model_fields.keys()),
+            "is_filtered": any(name in active for names in filters for name in names),
             "may_create": self.may_create(crud),
             **await self.list_context(request, crud, page),
         }
 
-    async def _filter_form(self, crud: Crud[M], wanted: Paging) -> Form[Any]:
-        form = FilterForm(self.kind.Filter, wanted, prefix=FILTER_PREFIX)
+    async def _filter_form(self, crud: Crud[M], query: Paging) -> Form[Any]:
+        form = FilterForm(self.crud_class.Filter, query, prefix=FILTER_PREFIX)
         form.none_label = "Any"
         form.leave_out([name for name in form.model.model_fields if crud.hides_parameter(name)])
-        shown = [name for names in shown_filters(crud) for name in names]
-        form.offer(await reference_choices(crud, form, lookup_url=self._lookup_url, only=shown))
+        visible = [name for names in visible_filters(crud) for name in names]
+        form.offer(await reference_choices(crud, form, lookup_url=self._lookup_url, only=visible))
         return form
 
     @property
@@ -198,7 +213,7 @@ class CrudPages(PageOptions[M]):
 
     async def _form(self, request: Request, crud: Crud[M], row: M | None = None) -> Form[Any]:
         schema = crud.definition.unlocked(self.form_schema(row), crud.locked_names)
-        form = Form(schema, row, prefix=_prefix(request))
+        form = Form(schema, row, prefix=DIALOG_PREFIX if DIALOG in request.query_params else "")
         if locked := [name for name in schema.model_fields if name in crud.locked_names]:
             storage = request.app.state.storage
             texts = await field_texts(crud, row, locked, self.formats, address_of, storage) if row else {}
@@ -208,34 +223,36 @@ class CrudPages(PageOptions[M]):
     async def _read_form(self, request: Request, crud: Crud[M], row: M | None = None) -> Form[Any]:
         return await fill_form(request, await self._form(request, crud, row))
 
-    async def _saved(
+    async def _save(
         self, request: Request, form: Form[Any], save: Callable[[Mapping[str, Any]], Awaitable[M]]
     ) -> M | None:
-        """The row of what was sent; None where something is wrong with it, which the form says then."""
+        """Return the saved row, or None if the form has errors."""
         if form.data is None or any(form.value(name + SEARCH_SUFFIX) for name in references_in(form.model)):
             return None
         try:
-            async with stored_uploads(request.app.state.storage, self.kind.model, self._values(form)) as values:
-                return await save(values)
+            values = self._values(form)
+            async with stored_uploads(request.app.state.storage, self.crud_class.model, values) as stored:
+                return await save(stored)
         except StorageError as error:
             form.refuse(str(error), status=error.status)
-            return None
         except FieldErrors as refusal:
             form.show(refusal)
-            return None
+        return None
 
     def _values(self, form: Form[Any]) -> dict[str, Any]:
-        """What was asked for by name, also what was emptied. A file that nobody chose or removed stays as it is."""
-        asked = [name for _, names in self.sections for name in names] or form.model.model_fields
-        written = form.controls.keys() - form.kept_files
-        return {name: getattr(form.data, name) for name in asked if name in written}
+        """Return the values of the form's fields, without files that stay unchanged."""
+        names = [name for _, names in self.sections for name in names] or form.model.model_fields
+        changed = form.controls.keys() - form.kept_files
+        return {name: getattr(form.data, name) for name in names if name in changed}
 
     async def _show_form(
         self, request: Request, crud: Crud[M], form: Form[Any], row: M | None, title: str = ""
     ) -> Response:
         in_dialog = DIALOG in request.query_params
-        adding = None if in_dialog else add_url
-        form.offer(await reference_choices(crud, form, lookup_url=self._lookup_url, add_url=adding))
+        choices = await reference_choices(
+            crud, form, lookup_url=self._lookup_url, add_url=None if in_dialog else add_url
+        )
+        form.offer(choices)
         context = {
             "pages": self,
             "row": row,
@@ -251,17 +268,17 @@ class CrudPages(PageOptions[M]):
             return templates.render_block(request, self.template("form"), "form", context | {"form": form}, form.status)
         return templates.render_form(request, self.template("form"), form, context)
 
-    async def _after_save(self, request: Request, crud: Crud[M], row: M, what: str) -> Response:
+    async def _after_save(self, request: Request, crud: Crud[M], row: M, result: str) -> Response:
         title = await title_of(crud, row)
         if DIALOG in request.query_params:
             context = {"id": row.id, "title": title}
             if is_htmx(request):
                 return templates.render_block(request, "crud/created.html", "created", context)
             return templates.render(request, "crud/created.html", context)
-        flash(request, f"“{title}” {what}.")
+        flash(request, f"“{title}” {result}.")
         return redirect(request, self.after_save_url(request, row))
 
-    async def _ask(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:
+    async def _confirm(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:
         context = {
             **await self._row_context(crud, row),
             "consequences": await deletion_impact(crud, row),
@@ -276,24 +293,24 @@ class CrudPages(PageOptions[M]):
             "hidden": crud.hidden_names,
             "title": await title_of(crud, row),
             "address": self.address(row),
-            "may_change": self.has("edit") and await self._may_write(crud, row, "edit"),
-            "may_delete": self.has("delete") and await self._may_write(crud, row, "delete"),
+            "may_change": self.has("edit") and await _may_write(crud, row, "edit"),
+            "may_delete": self.has("delete") and await _may_write(crud, row, "delete"),
         }
 
-    async def _writable(self, crud: Crud[M], key: Key, action: str) -> M:
-        """The row, for a page that asks before it is changed."""
+    async def _writable_row(self, crud: Crud[M], key: Key, action: str) -> M:
         row = await crud.get(key)
-        if not await self._may_write(crud, row, action):
+        if not await _may_write(crud, row, action):
             raise NotFound
         return row
 
-    async def _may_write(self, crud: Crud[M], row: M, action: str) -> bool:
-        if not crud.may(action):
-            return False
-        condition = crud.writable()
-        if isinstance(condition, True_):
-            return True
-        return bool(await crud.session.scalar(select(crud.model.id).where(crud.model.id == row.id, condition)))
+
+async def _may_write(crud: Crud[M], row: M, action: str) -> bool:
+    if not crud.may(action):
+        return False
+    condition = crud.writable()
+    if isinstance(condition, True_):
+        return True
+    return bool(await crud.session.scalar(select(crud.model.id).where(crud.model.id == row.id, condition)))
 
 
 async def title_of(crud: Crud[Any], row: Any) -> str:
@@ -302,11 +319,7 @@ async def title_of(crud: Crud[Any], row: Any) -> str:
 
 
 def _sections(form: Form[Any], sections: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, Sequence[str]]]:
-    """The fields of the form under their headings, without those that are left out."""
-    shown = [name for name in form.model.model_fields if name in form.controls or name in form.texts]
-    grouped = [(legend, [name for name in names if name in shown]) for legend, names in sections]
-    return [each for each in grouped if each[1]] if sections else [("", shown)]
-
-
-def _prefix(request: Request) -> str:
-    return DIALOG_PREFIX if DIALOG in request.query_params else ""
+    """Return the visible fields of the form under their headings."""
+    visible = [name for name in form.model.model_fields if name in form.controls or name in form.texts]
+    groups = [(legend, [name for name in names if name in visible]) for legend, names in sections]
+    return [group for group in groups if group[1]] if sections else [("", visible)]

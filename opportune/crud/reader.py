@@ -1,4 +1,4 @@
-"""Rows as mappings of the columns that a response needs, without loading objects."""
+"""Queries that return rows as mappings, without loading objects."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ from opportune.db.queries.paths import is_among
 if TYPE_CHECKING:
     from opportune.crud.row_reading import Reading
 
-Take = Callable[[Sequence[Any]], Any]
+Getter = Callable[[Sequence[Any]], Any]
 
 
 @dataclass
 class Selection:
-    """The selected columns and joins for some names, and the way to read each name from a result row."""
+    """The columns and joins of a query, and how to read each name from a result row."""
 
     columns: list[ColumnElement[Any]] = field(default_factory=list)
     joins: list[tuple[Any, ColumnElement[bool]]] = field(default_factory=list)
-    takes: dict[str, Take | int] = field(default_factory=dict)
+    getters: dict[str, Getter | int] = field(default_factory=dict)
     """The index of a name in a result row, or a function that combines several columns."""
     links: list[str] = field(default_factory=list)
 
@@ -45,7 +45,7 @@ class Prepared(NamedTuple):
 async def fetch(
     session: AsyncSession, statement: Select[Any], values: Mapping[str, Any], *, alone: bool
 ) -> Sequence[Sequence[Any]]:
-    """Return the result rows of a statement. `alone` says that no other statement needs the same snapshot."""
+    """Return the result rows of a statement. `alone` means that no other statement has to see the same snapshot."""
     if alone and isinstance(session, Session):
         return await session.fetch(statement, values)
     return (await (await session.connection()).execute(statement, values)).all()
@@ -54,29 +54,29 @@ async def fetch(
 def select_names(crud: "Reading[Any]", names: Sequence[str]) -> Selection:
     """Select the columns of these names. The first one is always the row's `id`."""
     shape, nested = crud.definition.shape, crud.definition.options.nested
-    found = Selection()
-    found.add(crud.model.id)
+    selection = Selection()
+    selection.add(crud.model.id)
     for name in names:
         if name in shape.links:
-            found.links.append(name)
+            selection.links.append(name)
         elif name in shape.to_one and name in nested:
-            found.takes[name] = _join(crud, found, name)
+            selection.getters[name] = _join(crud, selection, name)
         else:
-            found.takes[name] = 0 if name == "id" else found.add(crud.column(name))
-    return found
+            selection.getters[name] = 0 if name == "id" else selection.add(crud.column(name))
+    return selection
 
 
-def _join(crud: "Reading[Any]", found: Selection, name: str) -> Take:
+def _join(crud: "Reading[Any]", selection: Selection, name: str) -> Getter:
     """Join the related row, which is None if the user may not see it."""
     shape = crud.definition.shape
     target = shape.to_one[name].mapper.class_
-    there = aliased(target)
-    kept = getattr(crud.model, shape.column_of(name))
-    found.joins.append((there, (there.id == kept) & is_among(crud.visible, there.id, target)))
+    related = aliased(target)
+    foreign_key = getattr(crud.model, shape.column_of(name))
+    selection.joins.append((related, (related.id == foreign_key) & is_among(crud.visible, related.id, target)))
     keys = _nested_keys(crud, target)
-    first = found.add(getattr(there, keys[0]))
+    first = selection.add(getattr(related, keys[0]))
     for key in keys[1:]:
-        found.add(getattr(there, key))
+        selection.add(getattr(related, key))
     last = first + len(keys)
     return lambda row: None if row[first] is None else dict(zip(keys, row[first:last], strict=True))
 
@@ -87,53 +87,53 @@ def _nested_keys(crud: "Reading[Any]", target: type[Any]) -> list[str]:
 
 
 def joined(statement: Select[Any], selection: Selection) -> Select[Any]:
-    for there, condition in selection.joins:
-        statement = statement.outerjoin(there, condition)
+    for related, condition in selection.joins:
+        statement = statement.outerjoin(related, condition)
     return statement
 
 
 async def values_of(crud: "Reading[Any]", selection: Selection, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     """Return result rows as mappings. Each many-to-many relationship takes one more statement."""
-    takes = selection.takes
-    if not selection.links and all(type(take) is int for take in takes.values()):
-        places: Mapping[str, Any] = takes
-        return [{name: row[place] for name, place in places.items()} for row in rows]
-    made = [{name: row[take] if isinstance(take, int) else take(row) for name, take in takes.items()} for row in rows]
+    getters = selection.getters
+    if not selection.links and all(type(getter) is int for getter in getters.values()):
+        indexes: Mapping[str, Any] = getters
+        return [{name: row[index] for name, index in indexes.items()} for row in rows]
+    mappings = [{name: row[get] if isinstance(get, int) else get(row) for name, get in getters.items()} for row in rows]
     for name in selection.links:
-        others = await _nested(crud, name, [row[0] for row in rows])
-        for row, values in zip(rows, made, strict=True):
-            values[name] = others.get(row[0], [])
-    return made
+        related = await _nested(crud, name, [row[0] for row in rows])
+        for row, mapping in zip(rows, mappings, strict=True):
+            mapping[name] = related.get(row[0], [])
+    return mappings
 
 
-async def _nested(crud: "Reading[Any]", name: str, numbers: Sequence[int]) -> dict[int, list[Any]]:
-    """Return the linked rows of each row, as numbers or as mappings."""
+async def _nested(crud: "Reading[Any]", name: str, ids: Sequence[int]) -> dict[int, list[Any]]:
+    """Return the linked rows of each row, as ids or as mappings."""
     if name not in crud.definition.options.nested:
-        return await linked(crud, name, numbers, ["id"], lambda values: values[0])
+        return await linked(crud, name, ids, ["id"], lambda values: values[0])
     keys = _nested_keys(crud, crud.definition.shape.links[name])
-    return await linked(crud, name, numbers, keys, lambda values: dict(zip(keys, values, strict=True)))
+    return await linked(crud, name, ids, keys, lambda values: dict(zip(keys, values, strict=True)))
 
 
 async def linked(
-    crud: "Reading[Any]", name: str, numbers: Sequence[int], keys: Sequence[str], made: Callable[[Sequence[Any]], Any]
+    crud: "Reading[Any]", name: str, ids: Sequence[int], keys: Sequence[str], convert: Callable[[Sequence[Any]], Any]
 ) -> dict[int, list[Any]]:
-    """Return the visible linked rows of each row, by its number and ordered by theirs.
+    """Return the visible linked rows of each row by its id, ordered by their ids.
 
     Args:
         crud: The data layer of the user.
         name: The relationship.
-        numbers: The numbers of the rows.
-        keys: The columns to read of the linked rows. Without any, the objects are loaded.
-        made: Converts the values of one linked row.
+        ids: The ids of the rows.
+        keys: The columns to read of the linked rows. If empty, the objects are loaded.
+        convert: Converts the values of one linked row.
     """
-    if not numbers:
+    if not ids:
         return {}
     target = crud.definition.shape.links[name]
-    there = aliased(target)
-    columns = [getattr(there, key) for key in keys] or [there]
-    statement = select(crud.model.id, *columns).join(getattr(crud.model, name).of_type(there))
-    wanted = crud.model.id.in_(numbers), is_among(crud.visible, there.id, target)
-    found: dict[int, list[Any]] = {}
-    for number, *values in await crud.session.execute(statement.where(*wanted).order_by(there.id)):
-        found.setdefault(number, []).append(made(values))
-    return found
+    related = aliased(target)
+    columns = [getattr(related, key) for key in keys] or [related]
+    statement = select(crud.model.id, *columns).join(getattr(crud.model, name).of_type(related))
+    conditions = crud.model.id.in_(ids), is_among(crud.visible, related.id, target)
+    rows: dict[int, list[Any]] = {}
+    for row_id, *values in await crud.session.execute(statement.where(*conditions).order_by(related.id)):
+        rows.setdefault(row_id, []).append(convert(values))
+    return rows

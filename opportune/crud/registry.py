@@ -1,4 +1,4 @@
-"""The data layers of a process, by model."""
+"""Registry of the `Crud` classes by model."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,4 +6,4 @@ if TYPE_CHECKING:
     from opportune.crud.crud import Crud
 
 cruds: "dict[type[Any], type[Crud[Any]]]" = {}
-"""The first class that is declared for a model decides which of its rows and fields a user may see elsewhere."""
+"""The first class of a model decides which of its rows and fields a user may see through other models."""

@@ -1,4 +1,4 @@
-"""Routes of a model's rows: a router whose routes can be replaced, and how a path names a row."""
+"""Routers whose routes a project can replace, and the path parameter of a row."""
 
 from typing import Annotated, Any
 
@@ -9,34 +9,34 @@ from opportune.db.models.model import MAX_ID, RowKey
 
 
 class ReplaceableRoutes(APIRouter):
-    """Once it is complete, a route that is added comes before those that are there, and may take the place of one."""
+    """Router that puts routes added after `complete()` first, so that they can replace existing ones."""
 
     _added: int | None = None
 
     def complete(self) -> None:
         self._added = 0
 
-    def add_api_route(self, *arguments: Any, **options: Any) -> None:
-        super().add_api_route(*arguments, **options)
+    def add_api_route(self, *args: Any, **options: Any) -> None:
+        super().add_api_route(*args, **options)
         if self._added is not None:
             self.routes.insert(self._added, self.routes.pop())
             self._added += 1
 
 
-def key_name(kind: type[Crud[Any]]) -> str:
-    """What a path calls what names a row: `book_id`, or `slug`."""
-    return f"{kind.identity().replace('-', '_')}_id" if kind.lookup == "id" else kind.lookup
+def key_name(crud_class: type[Crud[Any]]) -> str:
+    """Return the name of the path parameter: `book_id`, or the `lookup` column such as `slug`."""
+    return f"{crud_class.identity().replace('-', '_')}_id" if crud_class.lookup == "id" else crud_class.lookup
 
 
-def key_type(kind: type[Crud[Any]]) -> Any:
-    """The type of a route's parameter `key`."""
-    if kind.lookup == "id":
-        return Annotated[RowKey, Path(ge=1, le=MAX_ID, alias=key_name(kind))]
-    return Annotated[str, Path(alias=key_name(kind))]
+def key_type(crud_class: type[Crud[Any]]) -> Any:
+    """Return the type of a route's parameter `key`."""
+    if crud_class.lookup == "id":
+        return Annotated[RowKey, Path(ge=1, le=MAX_ID, alias=key_name(crud_class))]
+    return Annotated[str, Path(alias=key_name(crud_class))]
 
 
-def as_route_of(kind: type[Crud[Any]], route: Any, **types: Any) -> Any:
-    """A route with the types that FastAPI is to read, which only the moment knows, as if the project had written it."""
+def typed_route(crud_class: type[Crud[Any]], route: Any, **types: Any) -> Any:
+    """Set a route's parameter types, which are derived at run time, and the module that `oppman.py routes` shows."""
     route.__annotations__ |= types
-    route.__module__ = kind.__module__
+    route.__module__ = crud_class.__module__
     return route

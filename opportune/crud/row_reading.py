@@ -34,61 +34,69 @@ PAGING = frozenset(Paging.model_fields)
 class Reading(CrudOptions[M]):
     """The reading methods of `Crud`. Each can be overridden."""
 
-    async def find(self, wanted: Paging | None = None) -> Page[M]:
-        """Return the requested page of rows with their annotations, and the total."""
-        wanted = self._checked(wanted)
-        query = self.query().where(self.readable(), *self.conditions(wanted))
-        count = count_rows(query, self.model.id)
-        statement = query.add_columns(*self.definition.annotations.values(), count.scalar_subquery())
-        statement = statement.order_by(*self.ordering(wanted.sort)).offset((wanted.page - 1) * wanted.size)
-        found = (await self.session.execute(statement.limit(wanted.size))).all()
-        total = found[0][-1] if found else 0
-        if not found and wanted.page > 1:  # past the end, no row has the total
+    async def find(self, query: Paging | None = None) -> Page[M]:
+        """Return a page of rows with their annotations, and the total number of rows.
+
+        Args:
+            query: The filters, order and page: `books.Filter(price__lt=10, sort="-price")`.
+
+        Raises:
+            Forbidden: The user may not list rows.
+            FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
+        """
+        query = self._checked(query)
+        rows = self.query().where(self.readable(), *self.conditions(query))
+        count = count_rows(rows, self.model.id)
+        statement = rows.add_columns(*self.definition.annotations.values(), count.scalar_subquery())
+        statement = statement.order_by(*self.ordering(query.sort)).offset((query.page - 1) * query.size)
+        result = (await self.session.execute(statement.limit(query.size))).all()
+        total = result[0][-1] if result else 0
+        if not result and query.page > 1:  # past the end, no row has the total
             total = await self.session.scalar(count) or 0
-        items = [self._annotated(row) for row in found]
-        return Page[Any](items=items, total=total, page=wanted.page, pages=page_count(total, wanted.size))
+        items = [self._annotated(row) for row in result]
+        return Page[Any](items=items, total=total, page=query.page, pages=page_count(total, query.size))
 
-    async def rows(self, wanted: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
-        """Return the same page as mappings of these names, by default those of the response. It loads no objects."""
-        wanted = self._checked(wanted)
-        made = self._prepared(wanted, tuple(names or self.answers.names))
-        offset = (wanted.page - 1) * wanted.size
-        values = {"owner": self.owner_id or 0, "offset": offset, "limit": wanted.size}
-        alone = not made.selection.links
-        found = await fetch(self.session, made.statement, values, alone=alone)
-        total = found[0][-1] if found else 0
-        if not found and wanted.page > 1:
-            total = (await fetch(self.session, made.counting, values, alone=alone))[0][0]
-        items = await values_of(self, made.selection, found)
-        pages = page_count(total, wanted.size)
-        return Rows.model_construct(items=items, total=total, page=wanted.page, pages=pages)
+    async def rows(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
+        """Return the same page as mappings with these names, by default those of a response. It loads no objects."""
+        query = self._checked(query)
+        prepared = self._prepared(query, tuple(names or self.serializer.names))
+        offset = (query.page - 1) * query.size
+        values = {"owner": self.owner_id or 0, "offset": offset, "limit": query.size}
+        alone = not prepared.selection.links
+        result = await fetch(self.session, prepared.statement, values, alone=alone)
+        total = result[0][-1] if result else 0
+        if not result and query.page > 1:
+            total = (await fetch(self.session, prepared.counting, values, alone=alone))[0][0]
+        items = await values_of(self, prepared.selection, result)
+        pages = page_count(total, query.size)
+        return Rows.model_construct(items=items, total=total, page=query.page, pages=pages)
 
-    def _checked(self, wanted: Paging | None) -> Paging:
+    def _checked(self, query: Paging | None) -> Paging:
         """Return the query of a list that the user may read. Raises Forbidden and FieldErrors."""
         self.require("list")
-        wanted = wanted or self.Filter()
-        self._refuse_hidden(wanted)
-        return wanted
+        checked: Paging = query or self.Filter()
+        self._refuse_hidden(checked)
+        return checked
 
-    def _prepared(self, wanted: Paging, names: Sequence[str]) -> Prepared:
-        """Return the statement of a list. It is built once for each order if only its parameters depend on the user."""
-        is_common = self.definition.is_common and not wanted.model_fields_set - Paging.model_fields.keys()
-        if not is_common or any("." in name for name in names):  # related rows depend on the user
-            return self._prepare(wanted, names)
-        sort = wanted.sort if wanted.sort.removeprefix("-") in self.sort else ""  # a `filter_schema` may allow any text
+    def _prepared(self, query: Paging, names: Sequence[str]) -> Prepared:
+        """Return the statement of a list. It is built once per order if only its parameters depend on the user."""
+        is_shared = self.definition.shares_statement and not query.model_fields_set - Paging.model_fields.keys()
+        if not is_shared or any("." in name for name in names):  # related rows depend on the user
+            return self._prepare(query, names)
+        sort = query.sort if query.sort.removeprefix("-") in self.sort else ""  # a `filter_schema` may allow any text
         prepared, key = self.definition.prepared, (sort, names)
         if key not in prepared:
-            prepared[key] = self._prepare(wanted, names)
+            prepared[key] = self._prepare(query, names)
         return prepared[key]
 
-    def _prepare(self, wanted: Paging, names: Sequence[str]) -> Prepared:
+    def _prepare(self, query: Paging, names: Sequence[str]) -> Prepared:
         selection = select_names(self, names)
-        theirs = self._is_theirs(self.definition.read_access, bindparam("owner", type_=BigInteger))
-        theirs = theirs if self.definition.is_common else self.readable()
-        query = self.query().where(theirs, *self.conditions(wanted))
-        count = count_rows(query, self.model.id)
-        chosen = query.with_only_columns(*selection.columns, count.scalar_subquery(), maintain_column_froms=True)
-        paged = joined(chosen, selection).order_by(*self.ordering(wanted.sort))
+        owned = self._owned(self.definition.read_access, bindparam("owner", type_=BigInteger))
+        condition = owned if self.definition.shares_statement else self.readable()
+        rows = self.query().where(condition, *self.conditions(query))
+        count = count_rows(rows, self.model.id)
+        selected = rows.with_only_columns(*selection.columns, count.scalar_subquery(), maintain_column_froms=True)
+        paged = joined(selected, selection).order_by(*self.ordering(query.sort))
         limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
         return Prepared(selection, paged.limit(limits[0]).offset(limits[1]), count)
 
@@ -102,26 +110,34 @@ class Reading(CrudOptions[M]):
         return await self._row(self.query().where(self._has(row.id)), names)
 
     async def _row(self, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
-        selection = select_names(self, names or self.answers.names)
-        chosen = joined(query.with_only_columns(*selection.columns, maintain_column_froms=True), selection)
-        found = (await self.session.execute(chosen)).first()
-        if found is None:
+        selection = select_names(self, names or self.serializer.names)
+        selected = joined(query.with_only_columns(*selection.columns, maintain_column_froms=True), selection)
+        result = (await self.session.execute(selected)).first()
+        if result is None:
             raise NotFound
-        return (await values_of(self, selection, [found]))[0]
+        return (await values_of(self, selection, [result]))[0]
 
     async def get(self, key: Key) -> M:
-        """Return a row. Raises NotFound."""
+        """Return a row with its related rows.
+
+        Args:
+            key: The `id`, or the value of the `lookup` column.
+
+        Raises:
+            NotFound: The row does not exist for this user.
+            Forbidden: The user may not open rows at all.
+        """
         self.require("details")
-        return await self._one(self.query().where(self.readable(), self._has(key)))
+        return await self._load_row(self.query().where(self.readable(), self._has(key)))
 
     async def get_writable(self, key: Key, action: str = "edit") -> M:
         """Return a row and lock it for a change. Raises NotFound."""
         self.require(action)
         query = self.query().where(self.readable(), self.writable(), self._has(key))
-        return await self._one(query.with_for_update(of=self.model))
+        return await self._load_row(query.with_for_update(of=self.model))
 
     def query(self) -> Select[tuple[M]]:
-        """Select all rows with their related rows, without the rules of access."""
+        """Select all rows with their related rows, without permission rules."""
         shape = self.definition.shape
         targets = {name: relation.mapper.class_ for name, relation in shape.to_one.items()} | dict(shape.links)
         return select(self.model).options(*(self._loading(name, target) for name, target in targets.items()))
@@ -130,27 +146,27 @@ class Reading(CrudOptions[M]):
         relation, condition = getattr(self.model, name), self.visible(target)
         return selectinload(relation if isinstance(condition, True_) else relation.and_(condition))
 
-    def conditions(self, wanted: Paging) -> Iterator[ColumnElement[bool]]:
+    def conditions(self, query: Paging) -> Iterator[ColumnElement[bool]]:
         """Return the conditions of a list's query."""
         mapper = self.definition.shape.mapper
-        for name in wanted.model_fields_set - Paging.model_fields.keys():
-            value = getattr(wanted, name)
+        for name in query.model_fields_set - Paging.model_fields.keys():
+            value = getattr(query, name)
             if value is None or value == []:
                 continue
             if name == "q":
                 yield from matching_words([parse_path(mapper, path) for path in self.search_paths], value, self.visible)
-            elif name in self.definition.own_filters:
-                yield self._own_condition(name, value)
+            elif name in self.definition.filter_methods:
+                yield self._method_condition(name, value)
             else:
                 yield self.definition.filters[name].condition(self.visible, value)
 
-    def _refuse_hidden(self, wanted: Paging) -> None:
-        """Raise FieldErrors for parameters of hidden fields, with the same words as for unknown parameters."""
-        asked = wanted.model_fields_set - PAGING
-        if not (asked or wanted.sort):
+    def _refuse_hidden(self, query: Paging) -> None:
+        """Raise FieldErrors for parameters of hidden fields, with the same messages as for unknown parameters."""
+        names = query.model_fields_set - PAGING
+        if not (names or query.sort):
             return
-        errors = {name: MESSAGES["extra_forbidden"] for name in asked if self.hides_parameter(name)}
-        if wanted.sort and self.hides(wanted.sort):
+        errors = {name: MESSAGES["extra_forbidden"] for name in names if self.hides_parameter(name)}
+        if query.sort and self.hides(query.sort):
             errors["sort"] = MESSAGES["literal_error"]
         if errors:
             raise FieldErrors(errors)
@@ -159,15 +175,15 @@ class Reading(CrudOptions[M]):
         """Return whether a query parameter belongs to a hidden field."""
         if name == "q":
             return bool(self.search) and not self.search_paths
-        found = self.definition.filters.get(name)
-        return (found.name if found else name) in self.hidden_names
+        filter_ = self.definition.filters.get(name)
+        return (filter_.name if filter_ else name) in self.hidden_names
 
     @property
     def search_paths(self) -> Sequence[str]:
         """The columns that `?q=` searches for this user."""
         return [path for path in self.search if not self.hides(path)]
 
-    def _own_condition(self, name: str, value: Any) -> ColumnElement[bool]:
+    def _method_condition(self, name: str, value: Any) -> ColumnElement[bool]:
         """Call a `@filter_by` method. Raises FieldErrors if it refuses the value by a ValueError."""
         try:
             condition: ColumnElement[bool] = getattr(self, name)(value)
@@ -177,9 +193,8 @@ class Reading(CrudOptions[M]):
 
     def column(self, path: str) -> ColumnElement[Any]:
         """Return the expression of an annotation, a column or a column of a related row (`author.name`)."""
-        computed = self.definition.annotations
-        if path in computed:
-            return computed[path]
+        if path in self.definition.annotations:
+            return self.definition.annotations[path]
         if "." not in path:
             column: ColumnElement[Any] = getattr(self.model, path)
             return column
@@ -188,8 +203,8 @@ class Reading(CrudOptions[M]):
     def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:
         """Return the arguments of `order_by`: the requested order, then the default order, then the newest first."""
         path = sort.removeprefix("-")
-        wanted = {path: self._sortable(path)} if path in self.sort else {}
-        return order(sort, wanted, *self.default_order(), self.model.id.desc())
+        columns = {path: self._sortable(path)} if path in self.sort else {}
+        return order(sort, columns, *self.default_order(), self.model.id.desc())
 
     def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
         """Return the order of a list without `?sort=`."""
@@ -199,27 +214,27 @@ class Reading(CrudOptions[M]):
     def _sortable(self, path: str) -> ColumnElement[Any]:
         column, name = self.column(path), path.rpartition(".")[2]
         shape = self.definition.shape
-        is_words = path == name and name in shape.columns and is_text(shape.columns[name])
-        return func.lower(column) if is_words or "." in path else column
+        is_text_column = path == name and name in shape.columns and is_text(shape.columns[name])
+        return func.lower(column) if is_text_column or "." in path else column
 
-    async def _one(self, query: Select[tuple[M]]) -> M:
-        found = (await self.session.execute(query.add_columns(*self.definition.annotations.values()))).first()
-        if found is None:
+    async def _load_row(self, query: Select[tuple[M]]) -> M:
+        result = (await self.session.execute(query.add_columns(*self.definition.annotations.values()))).first()
+        if result is None:
             raise NotFound
-        return self._annotated(found)
+        return self._annotated(result)
 
-    def _annotated(self, found: Sequence[Any]) -> M:
-        row: M = found[0]
-        for name, value in zip(self.definition.annotations, found[1:], strict=False):
-            object.__setattr__(row, name, value)  # annotations are no fields of the model
+    def _annotated(self, result: Sequence[Any]) -> M:
+        row: M = result[0]
+        for name, value in zip(self.definition.annotations, result[1:], strict=False):
+            object.__setattr__(row, name, value)  # annotations are not fields of the model
         return row
 
     def _has(self, key: Key) -> ColumnElement[bool]:
         """Return the condition that a row has this key. An impossible key matches no row."""
         if isinstance(key, str) and self.lookup != "id":
-            named: ColumnElement[bool] = getattr(self.model, self.lookup) == key
-            return false() if "\0" in key else named
+            has_lookup: ColumnElement[bool] = getattr(self.model, self.lookup) == key
+            return false() if "\0" in key else has_lookup
         text = str(key)
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-        own: ColumnElement[bool] = self.model.id == number
-        return own if 1 <= number <= MAX_ID else false()
+        has_id: ColumnElement[bool] = self.model.id == number
+        return has_id if 1 <= number <= MAX_ID else false()

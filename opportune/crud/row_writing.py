@@ -19,14 +19,25 @@ class Writing(Reading[M]):
     """The methods that write rows. Each can be overridden."""
 
     async def add(self, values: Values) -> M:
-        """Add a row. Raises FieldErrors."""
+        """Add a row and flush it.
+
+        Args:
+            values: An instance of `Create`, or a mapping that is validated like one.
+
+        Returns:
+            The new row with its `id`.
+
+        Raises:
+            Forbidden: The user may not add rows.
+            FieldErrors: A value is not valid, or the database refuses it.
+        """
         self.require("create")
-        keeps = self.session.in_transaction()
-        given = self._given(self.Create, values, all_of_it=True)
+        in_transaction = self.session.in_transaction()
+        data = self._validated_values(self.Create, values, all_fields=True)
         row = self.new_row()
-        given |= await self._referred(row, given, is_new=True)
-        async with self._refusals(keeps=keeps):
-            await self.assign(row, given)
+        data |= await self._linked_rows(row, data, is_new=True)
+        async with self._database_errors(in_transaction=in_transaction):
+            await self.assign(row, data)
             self.session.add(row)
             await self.session.flush()
         return row
@@ -39,28 +50,37 @@ class Writing(Reading[M]):
         return row
 
     async def change(self, row: M | Key, values: Values) -> M:
-        """Change the given fields only. Raises NotFound and FieldErrors."""
-        keeps = self.session.in_transaction()
-        found = await self.get_writable(row.id if isinstance(row, Model) else row)
-        number = found.id
-        given = self._given(self.Update, values, all_of_it=False)
-        given |= await self._referred(found, given, is_new=False)
+        """Change the fields in `values` and flush the row.
+
+        Args:
+            row: The row or its key.
+            values: An instance of `Update`, of which only the fields that were set count, or a mapping.
+
+        Raises:
+            NotFound: The row does not exist for this user, or the user may not change it.
+            FieldErrors: A value is not valid, or the database refuses it.
+        """
+        in_transaction = self.session.in_transaction()
+        target = await self.get_writable(row.id if isinstance(row, Model) else row)
+        row_id = target.id
+        data = self._validated_values(self.Update, values, all_fields=False)
+        data |= await self._linked_rows(target, data, is_new=False)
         try:
-            async with self._refusals(keeps=keeps):
-                await self.assign(found, given)
+            async with self._database_errors(in_transaction=in_transaction):
+                await self.assign(target, data)
                 await self.session.flush()
         except FieldErrors:
-            again = self.query().where(self._has(number)).execution_options(populate_existing=True)
-            await self.session.execute(again)  # a page may show the stored values
+            stored = self.query().where(self._has(row_id)).execution_options(populate_existing=True)
+            await self.session.execute(stored)  # a page may show the stored values
             raise
-        return found
+        return target
 
     async def delete(self, row: M | Key) -> None:
         """Delete a row. Raises NotFound, and FieldErrors if other rows need it."""
-        keeps = self.session.in_transaction()
-        found = await self.get_writable(row.id if isinstance(row, Model) else row, "delete")
-        async with self._refusals(keeps=keeps, deleting=True):
-            await self.session.delete(found)
+        in_transaction = self.session.in_transaction()
+        target = await self.get_writable(row.id if isinstance(row, Model) else row, "delete")
+        async with self._database_errors(in_transaction=in_transaction, deleting=True):
+            await self.session.delete(target)
             await self.session.flush()
 
     async def assign(self, row: M, values: dict[str, Any]) -> None:
@@ -68,52 +88,52 @@ class Writing(Reading[M]):
         for name, value in values.items():
             setattr(row, name, value)
 
-    def _given(self, schema: type[BaseModel], values: Values, *, all_of_it: bool) -> dict[str, Any]:
+    def _validated_values(self, schema: type[BaseModel], values: Values, *, all_fields: bool) -> dict[str, Any]:
         """Return the values to write by name, checked by the schema."""
         values = self.validated(schema, values)
-        names = type(values).model_fields.keys() if all_of_it else values.model_fields_set
+        names = type(values).model_fields.keys() if all_fields else values.model_fields_set
         return {name: getattr(values, name) for name in names if name not in self.locked_names}
 
     def validated(self, schema: type[BaseModel], values: Values) -> BaseModel:
         """Check values by a schema, without the fields that this user may not write. Raises FieldErrors."""
         schema = self.definition.unlocked(schema, self.locked_names)
-        return values if isinstance(values, schema) else _checked(schema, values)
+        return values if isinstance(values, schema) else _validate(schema, values)
 
-    async def _referred(self, row: M, given: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
-        """Return the rows to link, and check that the user may choose all rows pointed at.
+    async def _linked_rows(self, row: M, data: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
+        """Return the rows to link, and check that the user may choose all referenced rows.
 
         Raises:
-            FieldErrors: a row does not exist for the user.
+            FieldErrors: A row does not exist for the user.
         """
         shape, errors = self.definition.shape, set()
         for name, target in shape.references.items():
-            numbers = {given.get(name)} - {None, None if is_new else getattr(row, name)}
-            if numbers and not await self._rows(target, numbers):
+            ids = {data.get(name)} - {None, None if is_new else getattr(row, name)}
+            if ids and not await self._choosable_rows(target, ids):
                 errors.add(name)
         linked: dict[str, Any] = {}
-        for name in shape.links.keys() & given.keys():
-            numbers = set(given[name])
-            linked[name] = await self._rows(shape.links[name], numbers)
-            if len(linked[name]) < len(numbers):
+        for name in shape.links.keys() & data.keys():
+            ids = set(data[name])
+            linked[name] = await self._choosable_rows(shape.links[name], ids)
+            if len(linked[name]) < len(ids):
                 errors.add(name)
         if errors:
             raise FieldErrors(dict.fromkeys(errors, NOT_THERE))
         return linked
 
-    async def _rows(self, model: type[Any], numbers: Collection[Any]) -> list[Any]:
-        if not numbers:
+    async def _choosable_rows(self, model: type[Any], ids: Collection[Any]) -> list[Any]:
+        if not ids:
             return []
-        there = select(model).where(model.id.in_(numbers), self.choosable(model)).order_by(model.id)
-        return list(await self.session.scalars(there))
+        rows = select(model).where(model.id.in_(ids), self.choosable(model)).order_by(model.id)
+        return list(await self.session.scalars(rows))
 
     @asynccontextmanager
-    async def _refusals(self, *, keeps: bool, deleting: bool = False) -> AsyncIterator[None]:
+    async def _database_errors(self, *, in_transaction: bool, deleting: bool = False) -> AsyncIterator[None]:
         """Turn constraint violations into FieldErrors, and roll back the statement.
 
-        `keeps` says that the transaction had begun before, so that a savepoint is needed.
+        `in_transaction` means that a transaction had already begun, so a savepoint is needed.
         """
         with translate_database_errors(self.model.__table__, deleting=deleting):
-            if keeps:
+            if in_transaction:
                 async with self.session.begin_nested():
                     yield
                 return
@@ -124,7 +144,7 @@ class Writing(Reading[M]):
                 raise
 
 
-def _checked(schema: type[BaseModel], values: Values) -> BaseModel:
+def _validate(schema: type[BaseModel], values: Values) -> BaseModel:
     if isinstance(values, BaseModel):
         values = {name: getattr(values, name) for name in values.model_fields_set}
     try:

@@ -42,10 +42,10 @@ from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.fields import JSON_TEXT, WRITTEN
 
 STAMPS = {"created_at", "updated_at", "modified_at"}
-# Personal data, which must not be part of a row's name.
+# Personal data, which must not be part of a row's title.
 PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
-# Checks of values. Stored values have passed them.
-DEMANDS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator, StringConstraints)
+# Validators. Stored values have already passed them.
+VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator, StringConstraints)
 MAX_LINKS = 1_000
 """Maximum rows that one request links with a row."""
 CONFIG = ConfigDict(extra="forbid", defer_build=True)
@@ -55,7 +55,7 @@ CONFIG = ConfigDict(extra="forbid", defer_build=True)
 class SchemaOptions:
     """Options of one class for its schemas."""
 
-    called: str
+    prefix: str
     """Prefix of the names of the schemas."""
     owner: str | None
     write_fields: Sequence[str]
@@ -66,15 +66,15 @@ class SchemaOptions:
     annotations: Mapping[str, Any]
     """Python types of computed values."""
     required: Collection[str] | None = None
-    """The fields that every response has, where users see different ones; None stands for all."""
+    """The fields of every response, if hidden fields depend on the user. None means all."""
 
 
 def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     """Return the fields that users who may write a row may set."""
     if options.write_fields:
         return list(options.write_fields)
-    left_out = {*options.exclude, *options.readonly, *STAMPS, "id", options.owner, *incomplete_links_of(shape.mapper)}
-    return [name for name in (*shape.columns, *shape.links) if name not in left_out and not _is_guarded(shape, name)]
+    excluded = {*options.exclude, *options.readonly, *STAMPS, "id", options.owner, *incomplete_links_of(shape.mapper)}
+    return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_guarded(shape, name)]
 
 
 def _is_guarded(shape: Shape, name: str) -> bool:
@@ -87,8 +87,8 @@ def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
         return list(options.read_fields)
     nested_columns = {shape.column_of(name): name for name in options.nested if name in shape.to_one}
     names = [nested_columns.get(name, name) for name in (*shape.columns, *shape.links, *options.annotations)]
-    more = [name for name in options.nested if name not in names]
-    return [name for name in (*names, *more) if name not in options.exclude and not is_secret(name)]
+    nested = [name for name in options.nested if name not in names]
+    return [name for name in (*names, *nested) if name not in options.exclude and not is_secret(name)]
 
 
 def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
@@ -114,25 +114,25 @@ def check_schemas(declared: Declaration, options: SchemaOptions) -> None:
 
 def create_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _written(shape, name) for name in writable_names(shape, options)}
-    return _model(f"{options.called}Create", fields)
+    return _model(f"{options.prefix}Create", fields)
 
 
 def update_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _optional(*_written(shape, name)) for name in writable_names(shape, options)}
-    return _model(f"{options.called}Update", fields)
+    return _model(f"{options.prefix}Update", fields)
 
 
 def read_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _read(shape, options, name) for name in readable_names(shape, options)}
-    return _model(f"{options.called}Read", fields, options.required)
+    return _model(f"{options.prefix}Read", fields, options.required)
 
 
 def refuse_fields(schema: type[BaseModel], names: Collection[str]) -> type[BaseModel]:
-    """Return the schema with these fields optional, and refused by name where they are sent."""
-    kind = Annotated[Any, BeforeValidator(_refuse)]
-    refused: dict[str, Any] = {name: (kind, Field(default=None, validate_default=False)) for name in names}
-    made: type[BaseModel] = create_model(schema.__name__, __base__=schema, __module__=__name__, **refused)
-    return made
+    """Return the schema with these fields optional, and refused if they are sent."""
+    type_ = Annotated[Any, BeforeValidator(_refuse)]
+    refused: dict[str, Any] = {name: (type_, Field(default=None, validate_default=False)) for name in names}
+    changed: type[BaseModel] = create_model(schema.__name__, __base__=schema, __module__=__name__, **refused)
+    return changed
 
 
 def _refuse(_value: object) -> None:
@@ -141,12 +141,12 @@ def _refuse(_value: object) -> None:
 
 def _model(name: str, fields: Mapping[str, Any], required: Collection[str] | None = None) -> type[BaseModel]:
     config = CONFIG if required is None else CONFIG | {"json_schema_extra": _requiring(required)}
-    made: type[BaseModel] = create_model(name, __config__=config, __module__=__name__, **fields)
-    return made
+    schema: type[BaseModel] = create_model(name, __config__=config, __module__=__name__, **fields)
+    return schema
 
 
 def _requiring(names: Collection[str]) -> Callable[[dict[str, Any]], None]:
-    """Say in the OpenAPI document that the other fields may be absent."""
+    """Mark only these fields as required in the OpenAPI document."""
 
     def change(schema: dict[str, Any]) -> None:
         schema["required"] = [name for name in schema["properties"] if name in names]
@@ -156,65 +156,65 @@ def _requiring(names: Collection[str]) -> Callable[[dict[str, Any]], None]:
 
 def _written(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
     if name in shape.links:
-        kind: Any = Annotated[list[int], Reference(shape.links[name])]
+        type_: Any = Annotated[list[int], Reference(shape.links[name])]
         links: Any = Field(default_factory=list, max_length=MAX_LINKS, title=label_of(name))
-        return kind, links
+        return type_, links
     info, column = _info(shape, name), shape.columns[name]
     default = _default(info)
     if target := shape.references.get(name):
-        kind = int | None if column.nullable else int
-        said: list[Any] = [Reference(target), *_said(info)]
+        type_ = int | None if column.nullable else int
+        metadata: list[Any] = [Reference(target), *_metadata(info)]
         default["title"] = info.title or label_of(name)
     else:
-        kind, said = info.annotation, [*_said(info), *limits_of(column, info)]
-    return _annotated(kind, said), Field(**default)
+        type_, metadata = info.annotation, [*_metadata(info), *limits_of(column, info)]
+    return _annotated(type_, metadata), Field(**default)
 
 
 def _info(shape: Shape, name: str) -> FieldInfo:
-    """Return what a model says of a field. Classes that are no SQLModel have only the column's type."""
+    """Return the field of a model. Classes that are not SQLModels only have the type of the column."""
     if declared := getattr(shape.model, "model_fields", {}).get(name):
-        found: FieldInfo = declared
-        return found
+        info: FieldInfo = declared
+        return info
     column = shape.columns[name]
-    kind: Any = Any if is_json(column) else column.type.python_type
-    return FieldInfo.from_annotation(kind | None if column.nullable and kind is not Any else kind)
+    type_: Any = Any if is_json(column) else column.type.python_type
+    return FieldInfo.from_annotation(type_ | None if column.nullable and type_ is not Any else type_)
 
 
 @cache
 def value_schema(model: type[Any], name: str) -> type[BaseModel]:
     """Return a schema with the single field `value`, which takes the values of a column."""
     shape = shape_of(model)
-    kind, field = _written(shape, name)
+    type_, field = _written(shape, name)
     if is_json(shape.columns[name]) and options_of(_info(shape, name)).type not in WRITTEN:
-        kind = Annotated[kind, FieldOptions(type=JSON_TEXT)]
-    return _model(f"{model.__name__}{name.title()}", {"value": (kind, field)})
+        type_ = Annotated[type_, FieldOptions(type=JSON_TEXT)]
+    return _model(f"{model.__name__}{name.title()}", {"value": (type_, field)})
 
 
 def _default(info: FieldInfo) -> dict[str, Any]:
     """Return the options of a field for a new field of another type."""
-    told: dict[str, Any] = {
+    options: dict[str, Any] = {
         "title": info.title,
         "description": info.description,
         "examples": info.examples,
         "json_schema_extra": info.json_schema_extra,
     }
     if info.default_factory is not None:
-        return told | {"default_factory": info.default_factory}
-    return told if info.default is PydanticUndefined else told | {"default": info.default}
+        return options | {"default_factory": info.default_factory}
+    return options if info.default is PydanticUndefined else options | {"default": info.default}
 
 
-def _said(info: FieldInfo) -> Iterator[Any]:
+def _metadata(info: FieldInfo) -> Iterator[Any]:
     yield from (item for item in info.metadata if not isinstance(item, FieldInfoMetadata))
 
 
-def _annotated(kind: Any, said: Sequence[Any]) -> Any:
-    return Annotated[(kind, *said)] if said else kind
+def _annotated(type_: Any, metadata: Sequence[Any]) -> Any:
+    return Annotated[(type_, *metadata)] if metadata else type_
 
 
-def _optional(kind: Any, field: FieldInfo) -> tuple[Any, FieldInfo]:
+def _optional(type_: Any, field: FieldInfo) -> tuple[Any, FieldInfo]:
     """Make a field optional. A field that is left out stays unchanged."""
-    asked: dict[str, Any] = {"title": field.title, "description": field.description, "examples": field.examples}
-    return kind, Field(default=None, json_schema_extra=_without_default(field.json_schema_extra), **asked)
+    options: dict[str, Any] = {"title": field.title, "description": field.description, "examples": field.examples}
+    return type_, Field(default=None, json_schema_extra=_without_default(field.json_schema_extra), **options)
 
 
 def _without_default(extra: Any) -> Any:
@@ -233,14 +233,14 @@ def _read(shape: Shape, options: SchemaOptions, name: str) -> tuple[Any, FieldIn
         return options.annotations[name] | None, Field(title=label_of(name))
     if name in shape.to_one:
         relation = shape.to_one[name]
-        kind: Any = nested_schema(relation.mapper.class_)
-        (kept,) = relation.local_columns
-        return kind | None if kept.nullable else kind, Field()
+        type_: Any = nested_schema(relation.mapper.class_)
+        (foreign_key,) = relation.local_columns
+        return type_ | None if foreign_key.nullable else type_, Field()
     if name in shape.links:
-        return list[nested_schema(shape.links[name]) if name in options.nested else int], Field()  # type: ignore[misc]  # made here
+        return list[nested_schema(shape.links[name]) if name in options.nested else int], Field()  # type: ignore[misc]  # derived at run time
     info = shape.model.model_fields[name]
-    said = [item for item in _said(info) if not isinstance(item, DEMANDS) and not _is_limit(item)]
-    return _annotated(info.annotation, said), Field(title=info.title, description=info.description)
+    metadata = [item for item in _metadata(info) if not isinstance(item, VALIDATORS) and not _is_limit(item)]
+    return _annotated(info.annotation, metadata), Field(title=info.title, description=info.description)
 
 
 def _is_limit(item: Any) -> bool:
@@ -251,7 +251,7 @@ _nested: dict[type[Any], type[BaseModel]] = {}
 
 
 def nested_schema(model: type[Any]) -> type[BaseModel]:
-    """Return the schema of a row inside a response: its id and its name."""
+    """Return the schema of a row inside a response: its id and its title."""
     if model not in _nested:
         shape = shape_of(model)
         fields = {name: (shape.model.model_fields[name].annotation, Field()) for name in nested_names(shape)}
@@ -262,12 +262,12 @@ def nested_schema(model: type[Any]) -> type[BaseModel]:
 
 def nested_names(shape: Shape) -> list[str]:
     """Return `id` and the natural key if every user may see that, else the first short text."""
-    shown, key = short_texts(shape), natural_key_of(shape.model)
-    return ["id", *([key] if key in shown else shown[:1])]
+    texts, key = short_texts(shape), natural_key_of(shape.model)
+    return ["id", *([key] if key in texts else texts[:1])]
 
 
 def short_texts(shape: Shape) -> list[str]:
-    """Columns that can name a row for anyone: short texts without choices, files, secrets and personal data."""
+    """Return the columns that can be a row's title for every user: short texts, without personal data."""
     texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
-    named = [name for name in texts if not choices_of(shape.model, name) and name not in file_columns_of(shape.model)]
-    return [name for name in named if not is_secret(name) and not PERSONAL.search(name)]
+    titles = [name for name in texts if not choices_of(shape.model, name) and name not in file_columns_of(shape.model)]
+    return [name for name in titles if not is_secret(name) and not PERSONAL.search(name)]

@@ -1,4 +1,4 @@
-"""What the data layer asks of teams. Where a site has them, `opportune.contrib.teams` says here how they are found."""
+"""Interface to teams that own rows. `opportune.contrib.teams` registers itself here."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -8,25 +8,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 
 class Team(Protocol):
-    """The team that somebody is in."""
+    """The current team of a user."""
 
     @property
     def id(self) -> int: ...
 
     def has_role(self, role: str) -> bool:
-        """Whether they are this in it, or more."""
+        """Return whether the user has this role or a higher one."""
         ...
 
 
 class TeamOwners(NamedTuple):
-    """Rows that own others, and whose members work with these."""
+    """A model whose rows own other rows on behalf of their members."""
 
     find: Callable[[Request, AsyncSession, bool, bool], Awaitable[Team | None]]
-    """Finds that of a request, in a session: whether there has to be one, and whether something is to be written."""
+    """Find the team of a request: `find(request, session, is_required, is_writing)`."""
     roles: Sequence[str]
     describe: Callable[..., Any]
-    """A dependency that tells the API's description how a program names it, and does nothing."""
+    """A dependency without effect that documents the team's header in OpenAPI."""
 
 
 team_owners: dict[type[Any], TeamOwners] = {}
-"""By model."""
+"""Team owners by model."""

@@ -28,7 +28,7 @@ def in_utc(moment: datetime) -> datetime:
     """Return a time in UTC. A time without a zone is taken as UTC.
 
     Raises:
-        ValueError: it is before the year 1 or after 9999 in UTC.
+        ValueError: The time is before the year 1 or after 9999 in UTC.
     """
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
@@ -58,54 +58,54 @@ def without_none(annotation: Any) -> Any:
     """Return the type without None."""
     if get_origin(annotation) not in (Union, UnionType):
         return annotation
-    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
-    return kinds[0] if len(kinds) == 1 else Union[tuple(kinds)]  # noqa: UP007 - of parts that only the moment knows
+    types = [type_ for type_ in get_args(annotation) if type_ is not NoneType]
+    return types[0] if len(types) == 1 else Union[tuple(types)]  # noqa: UP007 - derived at run time
 
 
-def kind_of(annotation: Any) -> Any:
+def plain_type(annotation: Any) -> Any:
     """Return the type without None and annotations."""
-    kind = without_none(annotation)
-    while get_origin(kind) is Annotated:
-        kind = without_none(get_args(kind)[0])
-    return kind
+    type_ = without_none(annotation)
+    while get_origin(type_) is Annotated:
+        type_ = without_none(get_args(type_)[0])
+    return type_
 
 
 def comparable(annotation: Any) -> Any:
     """Return the type of values that a column can be compared with, or None."""
-    kind = kind_of(annotation)
-    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)):
-        return kind
-    bases = kind.__mro__ if isinstance(kind, type) else ()
+    type_ = plain_type(annotation)
+    if get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, Enum)):
+        return type_
+    bases = type_.__mro__ if isinstance(type_, type) else ()
     return next((PLAIN[base] for base in bases if base in PLAIN), None)
 
 
 def is_ordered(annotation: Any) -> bool:
-    kind = kind_of(annotation)
-    return isinstance(kind, type) and issubclass(kind, ORDERED) and not issubclass(kind, bool | Enum)
+    type_ = plain_type(annotation)
+    return isinstance(type_, type) and issubclass(type_, ORDERED) and not issubclass(type_, bool | Enum)
 
 
 def limits_of(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
     """Yield the constraints of the column that its field does not declare."""
-    kind = kind_of(info.annotation)
-    if not isinstance(kind, type) or issubclass(kind, bool | Enum):
+    type_ = plain_type(info.annotation)
+    if not isinstance(type_, type) or issubclass(type_, bool | Enum):
         return
-    if issubclass(kind, int):
-        most = MAX_ID if isinstance(type_of(column), BigInteger) or column.foreign_keys else MAX_INTEGER
-        yield from _range_of(info, -most - 1, most)
-    elif issubclass(kind, float):
+    if issubclass(type_, int):
+        maximum = MAX_ID if isinstance(type_of(column), BigInteger) or column.foreign_keys else MAX_INTEGER
+        yield from _range_of(info, -maximum - 1, maximum)
+    elif issubclass(type_, float):
         yield Field(allow_inf_nan=False)
-    elif issubclass(kind, str) and not any(getattr(item, "func", None) is storable for item in info.metadata):
+    elif issubclass(type_, str) and not any(getattr(item, "func", None) is storable for item in info.metadata):
         yield AfterValidator(_storable_text)
-    elif issubclass(kind, datetime) and getattr(type_of(column), "timezone", True):
+    elif issubclass(type_, datetime) and getattr(type_of(column), "timezone", True):
         yield AfterValidator(_in_utc_or_none)
 
 
-def _range_of(info: FieldInfo, least: int, most: int) -> Iterable[Any]:
+def _range_of(info: FieldInfo, minimum: int, maximum: int) -> Iterable[Any]:
     """Yield the bounds of the column that the field lacks. Of two bounds, Pydantic would check only the last."""
     if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("ge", "gt")):
-        yield Field(ge=least)
+        yield Field(ge=minimum)
     if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("le", "lt")):
-        yield Field(le=most)
+        yield Field(le=maximum)
 
 
 def _storable_text(value: Any) -> Any:

@@ -32,12 +32,12 @@ def access_table(model: NewModel, text: str, *, by_hand: bool = False) -> str:
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_place)))
 
 
-def undeletable(text: str, path: str, *, is_of_team: bool = False) -> str:
+def undeletable(text: str, path: str, *, belongs_to_team: bool = False) -> str:
     """Return the table for rows at this address that can no longer be deleted: another model points at them."""
-    return "".join(f"{_refused(line, path, is_of_team=is_of_team)}\n" for line in text.splitlines())
+    return "".join(f"{_refused(line, path, belongs_to_team=belongs_to_team)}\n" for line in text.splitlines())
 
 
-def _refused(line: str, path: str, *, is_of_team: bool) -> str:
+def _refused(line: str, path: str, *, belongs_to_team: bool) -> str:
     is_page = re.search(rf" POST +{path}/{{\w+}}/delete ", line)
     if not is_page and not re.search(rf" DELETE +/api/v1{path}/{{\w+}} ", line):
         return line
@@ -45,7 +45,7 @@ def _refused(line: str, path: str, *, is_of_team: bool) -> str:
     deleted = "303" if is_page else "204"
     # Of a team's rows the others are answered as before they have one.
     changed = (
-        "422" if answer == deleted and (role == "owner" or not is_of_team) else answer
+        "422" if answer == deleted and (role == "owner" or not belongs_to_team) else answer
         for role, answer in zip(ROLES, answers, strict=True)
     )
     return _line(source, method, address, tuple(changed))
@@ -65,7 +65,7 @@ def _rows(model: NewModel, *, by_hand: bool) -> Iterator[tuple[str, str, tuple[s
         yield method, f"/admin/{model.words['identity']}/{path}", (SIGN_IN, "403", "403", "403", answer)
     pages, api, one = model.path, f"/api/v1{model.path}", f"{{{model.key}}}"
     refused = "422" if any(each.is_required for each in model.fields) else "303"
-    finder = model.read if model.is_of_team or model.read == "anyone" else "signed-in"
+    finder = model.read if model.belongs_to_team or model.read == "anyone" else "signed-in"
     rows = [
         ("GET", api, "200", model.read),
         ("POST", api, "422", model.write),
@@ -90,10 +90,10 @@ def _answers(model: NewModel, method: str, path: str, answer: str, access: str) 
     """Responses to each role. `answer` is for those with access."""
     is_api = path.startswith("/api/")
     stranger = "401" if is_api else SIGN_IN
-    if access == "owner" and model.is_of_team:  # of the roles only the owner is in a team
+    if access == "owner" and model.belongs_to_team:  # of the roles only the owner is in a team
         teamless = "403" if is_api else "303"
         return (stranger, teamless, answer, teamless, teamless)
-    if is_api and method in ("POST", "PATCH") and not model.is_of_team:  # an empty body is refused before the user
+    if is_api and method in ("POST", "PATCH") and not model.belongs_to_team:  # an empty body is refused before the user
         return ("422" if access == "anyone" else "401", *["422"] * 4)
     if access == "owner" and f"{{{model.key}}}" in path:
         return (stranger, "404", answer, "404", "404")

@@ -233,7 +233,7 @@ def add_texts(texts: _Texts, model: NewModel, request: Request) -> None:
     for target in (each.target for each in model.fields if each.holds):
         if target and target.path:
             table = texts.project / "tests" / target.feature / "access.txt"
-            texts[table] = undeletable(texts[table], target.path, is_of_team=target.is_of_team)
+            texts[table] = undeletable(texts[table], target.path, belongs_to_team=target.belongs_to_team)
     for package in (folder, tests):
         if not (package / "__init__.py").exists():
             texts[package / "__init__.py"] = ""

@@ -67,7 +67,7 @@ class NewModel:
         return next((each for each in self.fields if each.type in OWNERS), None)
 
     @property
-    def is_of_team(self) -> bool:
+    def belongs_to_team(self) -> bool:
         return self.owner is not None and self.owner.type == "team"
 
     @property
@@ -82,13 +82,13 @@ class NewModel:
     @property
     def personal_columns(self) -> Sequence[str]:
         """Columns by which rows are exported to a user. Rows that only their owner or team reads go to nobody else."""
-        owner = [self.owner_column] if self.owner and not self.is_of_team else []
+        owner = [self.owner_column] if self.owner and not self.belongs_to_team else []
         return [*owner, *(each.column for each in self.accounts if self.read != "owner")]
 
     @property
     def personal_summary(self) -> str:
         """Name the rows that are exported to a user, and that go with the account."""
-        if self.owner and not self.is_of_team:
+        if self.owner and not self.belongs_to_team:
             return f"Your {self.label.lower()}"
         stay = all(each.on_delete == "SET NULL" for each in self.accounts)
         return f"Your name in {self.label.lower()}" if stay else f"{self.label} that name you"
@@ -174,11 +174,11 @@ class NewModel:
     def says_who(self) -> str:
         """A sentence on who may do what."""
         if self.read == self.write == "owner":
-            whose = "The team's" if self.is_of_team else "One person's"
+            whose = "The team's" if self.belongs_to_team else "One person's"
             return f"{whose} {self.label.lower()}. For this class nobody else has any."
         if self.read == self.write:
             return f"{self.label}, for {PEOPLE[self.read]}."
-        owner = "their team" if self.is_of_team else "their owner"
+        owner = "their team" if self.belongs_to_team else "their owner"
         writers = owner if self.write == "owner" else PEOPLE[self.write]
         return f"{self.label}: read by {PEOPLE[self.read]}, changed by {writers}."
 

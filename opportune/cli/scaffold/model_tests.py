@@ -57,9 +57,9 @@ def _writer(model: NewModel) -> str:
 
 def _team(model: NewModel, new: str) -> str:
     """The fixture of the team that whoever writes is in, where rows are a team's, or point at such."""
-    if not (model.is_of_team or "team: Team" in new):
+    if not (model.belongs_to_team or "team: Team" in new):
         return ""
-    autouse, person = "(autouse=True)" if model.is_of_team else "", _writer(model)
+    autouse, person = "(autouse=True)" if model.belongs_to_team else "", _writer(model)
     start = f"@pytest.fixture{autouse}\nasync def team(database: Database, {person}: User) -> Team:"
     return f'{start}\n    """The team that the {person} is in."""\n    return await make_team(database, {person})\n\n\n'
 
@@ -143,7 +143,7 @@ def _made(model: NewModel, field: Field) -> Iterator[str]:
     person = _writer(model)
     if field.target.read == "permitted" and person == "user":
         yield f'    await grant(database, user, "{field.target.identity}", "list")'
-    whose = "team" if field.target.is_of_team else person
+    whose = "team" if field.target.belongs_to_team else person
     owner = f", {field.target.owner}={whose}.id" if field.target.owner else ""
     yield f"    {field.name} = await make({field.target.name}{owner})"
 
@@ -168,7 +168,7 @@ def _account_tests(model: NewModel, words: dict[str, str]) -> Iterator[str]:
 
 
 def _access(model: NewModel, words: dict[str, str]) -> str:
-    words = words | (OF_TEAM if model.is_of_team else OF_PERSON | {"anothers": f", {model.owner_column}=staff.id"})
+    words = words | (OF_TEAM if model.belongs_to_team else OF_PERSON | {"anothers": f", {model.owner_column}=staff.id"})
     if model.read == "owner":
         return filled("test_own.py", words)
     read = {"anyone": "200", "signed-in": "401", "permitted": "401"}[model.read]

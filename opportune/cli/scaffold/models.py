@@ -43,7 +43,7 @@ class KnownModel:
         return self.table == USER_TABLE
 
     @property
-    def is_of_team(self) -> bool:
+    def belongs_to_team(self) -> bool:
         """True if a team owns its rows."""
         return self.owner == TEAM_COLUMN
 

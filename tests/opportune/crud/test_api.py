@@ -15,7 +15,7 @@ from opportune.admin.models import AuditEntry
 from opportune.config import speedups
 from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi
-from opportune.crud.direct import is_one_statement
+from opportune.crud.direct import is_single_insert
 from opportune.db import MAX_ID, Database, after_create
 from opportune.db import database as database_module
 from opportune.db.hooks.registry import add_after_create, temporary_hooks
@@ -365,7 +365,7 @@ async def test_lists_and_new_rows_take_the_short_way(librarian: AsyncClient, mon
 
 
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
-async def test_a_new_row_of_one_table_is_one_statement(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_new_row_of_one_table_is_single_insert(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Crud, "add", refuse_work)
     added = await librarian.post(f"{API}/notes", json={"text": "A note"})
     assert (added.status_code, added.json()["text"]) == (201, "A note")
@@ -460,9 +460,9 @@ def test_who_listens_to_a_model_hears_of_each_row() -> None:
     def shorten(_row: Note, value: str, *_: Any) -> str:
         return value[:5]
 
-    assert is_one_statement(Plain)
+    assert is_single_insert(Plain)
     event.listen(Note.text, "set", shorten, retval=True)
-    assert not is_one_statement(Heard)
+    assert not is_single_insert(Heard)
     event.remove(Note.text, "set", shorten)
 
 

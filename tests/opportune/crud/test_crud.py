@@ -244,7 +244,7 @@ async def test_topics_that_are_hidden_stay_where_they_are(volumes: Volumes) -> N
 
 
 @pytest.mark.database("sqlite")
-async def test_a_list_that_is_one_statement_shows_nobody_what_another_sees_of_rows_that_are_pointed_at(
+async def test_a_list_that_is_single_insert_shows_nobody_what_another_sees_of_rows_that_are_pointed_at(
     volumes: Volumes,
 ) -> None:
     class Shelf(Crud[Volume]):

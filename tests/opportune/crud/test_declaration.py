@@ -63,25 +63,28 @@ def test_a_mistake_names_class_option_and_remedy() -> None:
         ({"search": ("price",)}, "Books.search: 'price' is not a text. Name text columns."),
         ({"search": ("writer.nam",)}, "Books.search: Writer has no 'nam'. Did you mean name?"),
         ({"sort": ("writer",)}, "Books.sort: 'writer' is a relationship. Name a column of it, such as 'writer.name'."),
-        ({"sort": ("topics.name",)}, "Books.sort: 'topics.name' is a column of many rows. Name a column of one row."),
-        ({"sort": "title"}, "Books.sort: it is a text. Write ('title',) with a comma."),
+        (
+            {"sort": ("topics.name",)},
+            "Books.sort: 'topics.name' has several values in a row. Name a column of one related row.",
+        ),
+        ({"sort": "title"}, "Books.sort: it is a string. Write the tuple ('title',) with a comma."),
         ({"filters": ("page",)}, "Books.filters: 'page' is a parameter of every list. Leave it out."),
         ({"filters": ("topic",)}, "Books.filters: Volume has no 'topic'. Did you mean topics?"),
-        ({"lookup": "title"}, "Books.lookup: 'title' is no text that is unique. Give its field unique=True."),
+        ({"lookup": "title"}, "Books.lookup: 'title' is not a unique text column. Set unique=True on its field."),
         ({"nested": ("price",)}, "Books.nested: Volume has no 'price'. There are: editor, topics, writer."),
         ({"write_fields": ("id",)}, "Books.write_fields: 'id' is set by the site. Leave it out."),
-        ({"owner": "writer_id"}, "Books.owner: 'writer_id' is no foreign key to accounts_user.id. Make it one."),
+        ({"owner": "writer_id"}, "Books.owner: 'writer_id' is not a foreign key to accounts_user.id. Make it one."),
         (
             {"read_access": Access.OWNER},
-            'Books.read_access: rows have no owner. Name the column: owner = "user_id".',
+            'Books.read_access: rows have no owner. Set its column: owner = "user_id".',
         ),
         (
             {"create_schema": Odd},
-            "Books.create_schema: Volume has no 'mood'. Leave it out, or say in `assign` what it changes.",
+            "Books.create_schema: Volume has no 'mood'. Leave it out, or store it in `assign`.",
         ),
         (
             {"annotations": {"title": select(col(Opinion.stars))}},
-            "Books.annotations: Volume has 'title' already. Choose another name.",
+            "Books.annotations: Volume already has 'title'. Choose another name.",
         ),
     ):
         with pytest.raises(OperatorError) as mistake:
@@ -114,8 +117,8 @@ def test_a_filter_of_ones_own_says_what_it_takes() -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (VolumeTopic, r"VolumeTopic has a key of several columns \(volume_id, topic_id\)\. Give it an `id`\."),
-        (Stamp, r"Stamp has an `id` that is no whole number\. Subclass opportune\.db\.Model"),
+        (VolumeTopic, r"VolumeTopic has a primary key of several columns \(volume_id, topic_id\)\. Give it an `id`\."),
+        (Stamp, r"Stamp has an `id` that is not an integer\. Subclass opportune\.db\.Model"),
     ],
 )
 def test_a_model_without_a_number_is_refused_in_words(model: type[Any], words: str) -> None:

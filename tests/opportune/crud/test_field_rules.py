@@ -14,7 +14,7 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.crud import Access, Crud
-from opportune.crud.direct import is_one_statement
+from opportune.crud.direct import is_single_insert
 from opportune.db import Database
 from opportune.errors import FieldErrors, OperatorError
 from opportune.testing import grant, make_user, signed_in_client
@@ -309,19 +309,21 @@ async def test_own_schemas_leave_them_out(tables: Database) -> None:
     user = User(id=1, email="ann@example.com", hashed_password="")
     async with tables.reader() as session:
         for crud, tail in ((Shown(session), b""), (Shown(session, user), b',"cost":"3.00"')):
-            page = await crud.rows(None, crud.answers.names)
-            assert crud.answers.write_rows(page.items[:1]) == b'[{"id":2,"name":"Mug"%b}]' % tail
-            assert crud.answers.write_row(await crud.row(2, crud.answers.names)) == b'{"id":2,"name":"Mug"%b}' % tail
+            page = await crud.rows(None, crud.serializer.names)
+            assert crud.serializer.write_rows(page.items[:1]) == b'[{"id":2,"name":"Mug"%b}]' % tail
+            assert (
+                crud.serializer.write_row(await crud.row(2, crud.serializer.names)) == b'{"id":2,"name":"Mug"%b}' % tail
+            )
 
 
 @pytest.mark.parametrize(
     ("hidden", "words"),
     [
         ({"prise"}, "Bad.hidden_fields: Ware has no 'prise'. Did you mean price?"),
-        ({"id"}, "Bad.hidden_fields: 'id' names the row in addresses. Leave it out."),
-        ({"name"}, "Bad.hidden_fields: 'name' is in the rows' names (__str__)"),
-        ("cost", "Bad.hidden_fields: it returns 'cost'. Return a set of names."),
-        (None, "Bad.hidden_fields: it returns None. Return a set of names."),
+        ({"id"}, "Bad.hidden_fields: 'id' identifies the row in addresses. Leave it out."),
+        ({"name"}, "Bad.hidden_fields: 'name' is part of the rows' titles (__str__)"),
+        ("cost", "Bad.hidden_fields: it returned 'cost'. Return a set of names."),
+        (None, "Bad.hidden_fields: it returned None. Return a set of names."),
     ],
 )
 async def test_mistakes_are_told_in_a_line(hidden: Any, words: str) -> None:
@@ -340,7 +342,7 @@ def test_an_async_method_is_told_when_it_is_declared() -> None:
         return set()
 
     for value in (hidden_fields, ("cost",)):
-        with pytest.raises(OperatorError, match=r"Bad\.hidden_fields: write a method without async"):
+        with pytest.raises(OperatorError, match=r"Bad\.hidden_fields: it must be a method without async"):
             type("Bad", (Wares,), {"hidden_fields": value})
 
 
@@ -358,7 +360,7 @@ def test_names_by_way_of_a_property_are_found() -> None:
         def hidden_fields(self) -> Collection[str]:
             return {"family"}
 
-    with pytest.raises(OperatorError, match="'family' is in the rows' names"):
+    with pytest.raises(OperatorError, match="'family' is part of the rows' titles"):
         _ = Bad(None).hidden_names  # type: ignore[arg-type]  # no query is made
 
 
@@ -389,9 +391,9 @@ def test_values_that_are_computed_from_them_are_hidden() -> None:
 
 
 def test_other_classes_keep_their_fast_paths() -> None:
-    assert is_one_statement(Notes)
-    assert Notes.definition.is_common
-    assert not is_one_statement(Wares)
+    assert is_single_insert(Notes)
+    assert Notes.definition.shares_statement
+    assert not is_single_insert(Wares)
     notes = Notes(None)  # type: ignore[arg-type]  # no query is made
-    assert notes.definition.answers_without(notes.hidden_names) is Notes.definition.answers
+    assert notes.definition.serializer_without(notes.hidden_names) is Notes.definition.serializer
     assert notes.definition.unlocked(Notes.Create, notes.locked_names) is Notes.Create

@@ -334,7 +334,7 @@ async def test_many_rows_are_looked_up_by_who_may_see_them_or_searched_by_saving
     answer = await root.post("/volumes/new", data={**VOLUME, "writer_id.search": "097"})
     assert answer.status_code == 422
     assert ">Writer 097</option>" in answer.text
-    assert "Choose from those that were found" in answer.text
+    assert "Choose one of the results" in answer.text
     assert not await stored(app, "persuasion")
 
 

@@ -31,9 +31,9 @@ def names_of(with_word: str, **known: Any) -> dict[str, Any]:
     return known
 
 
-def test_its_data_layer_is_of_teams() -> None:
+def test_its_data_layer_belongs_to_teams() -> None:
     kind = names_of("Crud[Project]", Crud=Crud, Project=Project)["Projects"]
-    assert (kind.definition.is_of_team, kind.team_roles) == (True, {"delete": "admin"})
+    assert (kind.definition.belongs_to_team, kind.team_roles) == (True, {"delete": "admin"})
 
 
 async def test_its_routes_know_the_team(app: FastAPI, clients: Clients, crew: Crew, make: Make) -> None:

@@ -1,0 +1,84 @@
+"""Serialization of rows as JSON, in one call for all rows."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
+from pydantic_core import to_json
+from sqlalchemy import inspect
+from typing_extensions import TypedDict
+
+from opportune.crud.types import plain_type
+
+if TYPE_CHECKING:
+    from opportune.crud.definition import Definition
+
+# Types that Pydantic serializes alike with and without a schema.
+PLAIN = (bool, int, str, float, Decimal, date, datetime, time, UUID, Enum)
+# Types that a database returns exactly as they were stored.
+UNCHANGED = (bool, int, str, date, datetime, Enum)
+
+Write = Callable[[Any], bytes]
+
+
+class Serializer:
+    """JSON of the rows of one class, for users who have the same hidden fields."""
+
+    def __init__(self, definition: "Definition", hidden: Collection[str] = ()) -> None:
+        schema, shape = definition.read_schema, definition.shape
+        is_custom = definition.crud_class.read_schema is not None
+        fields = {name: info for name, info in schema.model_fields.items() if is_custom or name not in hidden}
+        self.names: Sequence[str] = list(fields)
+        """Names to read of each row. A custom schema gets all its fields; hidden ones are left out of the JSON."""
+        nested = shape.to_one.keys() & {*definition.options.nested}
+        self.needs_objects = not nested.union(shape.columns, shape.links, definition.annotations).issuperset(self.names)
+        """Whether a custom schema has fields that are not columns, such as properties."""
+        model_fields = [shape.model.model_fields.get(name) for name in self.names]
+        self.copies = not is_custom and all(info and _has_type(info, UNCHANGED) for info in model_fields)
+        """Whether a row that was just written already holds the stored values."""
+        self.write_row, self.write_rows = (
+            _validated_writers(schema, {*hidden}) if is_custom else _writers(fields, definition.options.nested)
+        )
+
+    def copy_of(self, row: Any) -> dict[str, Any] | None:
+        """Return the values of a row that was just written, or None if they have to be read from the database."""
+        if not self.copies or inspect(row).expired_attributes:
+            return None
+        return {name: getattr(row, name) for name in self.names}
+
+    def write_page(self, rows: Any, total: int, page: int, pages: int) -> bytes:
+        return b'{"items":%b,"total":%d,"page":%d,"pages":%d}' % (self.write_rows(rows), total, page, pages)
+
+
+def _validated_writers(schema: Any, hidden: set[str]) -> tuple[Write, Write]:
+    """Return the writers of a row and of rows for a custom schema, whose validators may change values."""
+    row_adapter, rows_adapter = TypeAdapter(schema), TypeAdapter(list[schema])
+
+    def write(adapter: TypeAdapter[Any], exclude: Any, values: Any) -> bytes:
+        return adapter.dump_json(adapter.validate_python(values, from_attributes=True), exclude=exclude)
+
+    return partial(write, row_adapter, hidden), partial(write, rows_adapter, {"__all__": hidden})
+
+
+def _writers(fields: Mapping[str, FieldInfo], nested: Collection[str]) -> tuple[Write, Write]:
+    if all(_has_type(info, PLAIN) and not info.metadata for info in fields.values()):
+        plain = partial(to_json, inf_nan_mode="null")
+        return plain, plain
+    types = {name: Any if name in nested else _annotated(info) for name, info in fields.items()}
+    row_type: Any = TypedDict("row_type", types)  # type: ignore[misc]  # derived at run time
+    return TypeAdapter(row_type).dump_json, TypeAdapter(list[row_type]).dump_json
+
+
+def _annotated(info: FieldInfo) -> Any:
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+
+
+def _has_type(info: FieldInfo, types: tuple[type[Any], ...]) -> bool:
+    type_ = plain_type(info.annotation)
+    return isinstance(type_, type) and issubclass(type_, types)
