@@ -159,11 +159,7 @@ async def _require_second_factor(request: HTTPConnection, user: User) -> None:
     if request.scope["path"].startswith(SECOND_FACTOR_PATHS):
         return
     if await setup_is_required(state.database, state.settings, user):
-        if not isinstance(request, Request) or wants_json(request):
-            raise HTTPException(403, NO_SECOND_FACTOR)
-        if is_htmx(request):
-            raise HTTPException(403, headers={"HX-Redirect": SECOND_FACTOR_SETUP_PATH})
-        raise HTTPException(303, headers={"Location": SECOND_FACTOR_SETUP_PATH})
+        raise redirect_error(request, SECOND_FACTOR_SETUP_PATH, HTTPException(403, NO_SECOND_FACTOR))
 
 
 def _is_personal(request: HTTPConnection) -> bool:
@@ -228,17 +224,23 @@ AccountCtx = Annotated[AccountContext, Depends(get_account_context)]
 
 def sign_in_required(request: HTTPConnection) -> HTTPException:
     """Return the error for anonymous users: a redirect to the sign-in page, or 401 for programs and WebSockets."""
+    error = HTTPException(401, SIGN_IN_FIRST, AUTHENTICATE_HEADER)
+    return redirect_error(request, f"{LOGIN_PATH}?{urlencode({'next': return_path(request)})}", error)
+
+
+def redirect_error(request: HTTPConnection, address: str, error: HTTPException) -> HTTPException:
+    """Return an error that leads browsers to a page; `error` for programs and WebSockets."""
     if not isinstance(request, Request) or wants_json(request):
-        return HTTPException(401, SIGN_IN_FIRST, AUTHENTICATE_HEADER)
-    address = f"{LOGIN_PATH}?{urlencode({'next': return_path(request)})}"
-    if is_htmx(request):  # htmx would insert the sign-in page into a part of this page
-        return HTTPException(401, headers={"HX-Redirect": address})
+        return error
+    if is_htmx(request):  # htmx would insert that page into a part of this page
+        return HTTPException(error.status_code, headers={"HX-Redirect": address})
     return HTTPException(303, headers={"Location": address})
 
 
-def return_path(request: Request) -> str:
+def return_path(request: HTTPConnection) -> str:
     """Return the page to come back to: this page in a browser, else the page of the form or script."""
-    page = str(request.url) if request.method == "GET" and not is_htmx(request) else None
+    is_page = isinstance(request, Request) and request.method == "GET" and not is_htmx(request)
+    page = str(request.url) if is_page else None
     try:
         parts = urlsplit(page or request.headers.get("hx-current-url") or request.headers.get("referer") or "/")
     except ValueError:  # the header is invalid

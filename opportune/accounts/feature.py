@@ -1,8 +1,8 @@
 from opportune.accounts import api, cleanup, demo, pages
 from opportune.accounts.deletion.personal_data import personal_data
-from opportune.accounts.email_sign_in.emails import send_sign_in_email
-from opportune.accounts.emails.outage import report_mail_outage
-from opportune.accounts.events.jobs import note_wrong_password
+from opportune.accounts.email_sign_in.service import send_sign_in_email
+from opportune.accounts.emails.delivery import report_mail_outage
+from opportune.accounts.events.service import note_wrong_password
 from opportune.accounts.groups.permissions import may_in_template
 from opportune.accounts.models import (
     AccountEvent,
@@ -18,12 +18,12 @@ from opportune.accounts.models import (
     ShippedGrant,
     User,
 )
-from opportune.accounts.password_reset.emails import send_password_reset_email
+from opportune.accounts.password_reset.service import send_password_reset_email
 from opportune.accounts.reauthentication.dependencies import is_confirmed_in_template
-from opportune.accounts.registration.emails import send_registration_email
+from opportune.accounts.registration.service import send_registration_email
 from opportune.accounts.setup.invitation import invite_first_superuser
 from opportune.accounts.users.hooks import HOOKS
-from opportune.accounts.verification.emails import send_verification_email
+from opportune.accounts.verification.service import send_verification_email
 from opportune.config.project import has_own_users
 from opportune.feature import Demo, Feature, Metric, UserColumn
 

@@ -1,7 +1,7 @@
 """Services of every site that depend on the user or visitor of a request."""
 
 from opportune.accounts.dependencies import get_optional_user
-from opportune.accounts.rate_limits.storage import DatabaseStorage
+from opportune.accounts.rate_limits.database_storage import DatabaseStorage
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.feature import Feature
 from opportune.runtime.services import Service, Services

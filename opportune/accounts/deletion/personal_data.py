@@ -23,21 +23,24 @@ SECRET_FIELDS = {
 }
 
 
+OWNED: Mapping[str, type[Session | ApiToken | LinkedAccount | AccountEvent | Passkey]] = {
+    "sessions": Session,
+    "tokens": ApiToken,
+    "linked_accounts": LinkedAccount,
+    "events": AccountEvent,
+    "passkeys": Passkey,
+}
+"""Tables with rows of the user, by their name in the export."""
+
+
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    queries: dict[str, Select[Any]] = {"account": select(User).where(col(User.id) == person.id)}
+    for name, model in OWNED.items():
+        queries[name] = select(model).where(col(model.user_id) == person.id).order_by(col(model.id))
+    # Staff wrote the rows of impersonations.
+    queries["sessions"] = queries["sessions"].where(col(Session.impersonator_session_id).is_(None))
     groups = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
-    queries: dict[str, Select[Any]] = {
-        "account": select(User).where(col(User.id) == person.id),
-        "sessions": select(Session)
-        .where(col(Session.user_id) == person.id, col(Session.impersonator_session_id).is_(None))  # written by staff
-        .order_by(col(Session.id)),
-        "tokens": select(ApiToken).where(col(ApiToken.user_id) == person.id).order_by(col(ApiToken.id)),
-        "linked_accounts": select(LinkedAccount)
-        .where(col(LinkedAccount.user_id) == person.id)
-        .order_by(col(LinkedAccount.id)),
-        "events": select(AccountEvent).where(col(AccountEvent.user_id) == person.id).order_by(col(AccountEvent.id)),
-        "passkeys": select(Passkey).where(col(Passkey.user_id) == person.id).order_by(col(Passkey.id)),
-        "groups": groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id)),
-    }
+    queries["groups"] = groups.where(col(Membership.user_id) == person.id).order_by(col(Group.id))
     return {
         name: [row.model_dump(exclude=SECRET_FIELDS) for row in await session.scalars(query)]
         for name, query in queries.items()

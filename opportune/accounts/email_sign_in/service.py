@@ -1,7 +1,7 @@
 """Sign-in by e-mail: by its link in any browser, or by its code in the browser that requested it.
 
-Only the number of attempts of a request is stored. The browser keeps the encrypted request, so an e-mail can be
-requested for any address, and the response does not tell whether it has an account.
+Only the number of attempts of a request is stored. The browser keeps the encrypted request, and a job sends the e-mail,
+so neither the response nor its time tells whether an address has an account.
 """
 
 import json
@@ -11,17 +11,19 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.email_sign_in.emails import send_sign_in_email
-from opportune.accounts.emails.signed_links import LIFETIMES, read_link_token
+from opportune.accounts.emails.delivery import send_account_email
+from opportune.accounts.emails.signed_links import LIFETIMES, make_link_token, read_link_token
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.sign_in.service import PASSWORDS_PER_ADDRESS, PASSWORDS_PER_DEVICE
-from opportune.accounts.sign_in_methods.email_codes import is_code
+from opportune.accounts.sign_in_methods.email_codes import is_code, make_code
 from opportune.accounts.users.context import AccountContext
-from opportune.accounts.users.lookup import find_by_email
+from opportune.accounts.users.lookup import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
+from opportune.db.models.model import utc_now
 from opportune.errors import Refused
+from opportune.jobs import JobContext, job
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, TooManyRequests
 from opportune.web.user_agent import describe_user_agent
 
@@ -55,11 +57,7 @@ class SignInRequest:
 
 
 async def request_sign_in(
-    context: AccountContext,
-    email: str,
-    next_path: str = "/",
-    *,
-    remember: bool = False,
+    context: AccountContext, email: str, next_path: str = "/", *, remember: bool = False
 ) -> SignInRequest:
     """Send an e-mail to sign in with, if the address has an active account. Raises TooManyRequests."""
     pending = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
@@ -122,3 +120,20 @@ async def use_email(context: AccountContext, user: User, number: str) -> bool:
         await context.manager.prove_email(user)
         record_event(context, user, "email_verified")
     return True
+
+
+@job("accounts.send_sign_in_email")
+async def send_sign_in_email(run: JobContext, email: str, number: str, next: str, device: str, address: str) -> None:
+    """Send link and code of a request, if the address has an active account."""
+    details = {"number": number, "next": next, "device": device, "address": address, "at": utc_now().isoformat()}
+    await run.write(_send, run.settings, email, details)
+
+
+async def _send(session: AsyncSession, settings: Settings, email: str, details: dict[str, str]) -> None:
+    if user := await find_active_by_email(session, email):
+        token = make_link_token(settings, "email-sign-in", user, **details)
+        code = make_code(settings, user, details["number"])
+        client = {"device": details["device"], "address": details["address"]}
+        send_account_email(
+            session, settings, email, "sign_in", token=token, code=code, minutes=LIFETIME_SECONDS // 60, **client
+        )

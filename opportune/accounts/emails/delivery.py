@@ -9,7 +9,9 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
+from opportune.jobs import JobContext, job
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.mail.outage import REPORT_OUTAGE
 
 
 def email_is_delivered(settings: Settings) -> bool:
@@ -40,3 +42,9 @@ async def email_superusers(
             enqueue_email(session, render_email(settings, address, template, context))
         except InvalidEmailError:
             continue
+
+
+@job(REPORT_OUTAGE)
+async def report_mail_outage(run: JobContext, reason: str) -> None:
+    """Write to all superusers."""
+    await run.write(email_superusers, run.settings, "accounts/mail/outage", {"reason": reason})

@@ -14,8 +14,9 @@ from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.factory import user_manager
-from opportune.accounts.users.lookup import REQUEST_KEY
+from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.db.models.model import utc_now
+from opportune.jobs import JobContext, job
 from opportune.pagination import Page, Paging, paginate
 from opportune.web.client import Client
 from opportune.web.security_log import log_security_event
@@ -75,8 +76,11 @@ async def _is_expected(where: AccountContext | AsyncSession, user: User, *, is_p
     return (is_program and has_come_so) or (is_new and not has_signed_in)
 
 
-async def record_wrong_password(session: AsyncSession, user: User, client: Client) -> None:
+async def _record_wrong_password(session: AsyncSession, email: str, client: Client) -> None:
     """Record a wrong password. Those within an hour are one event."""
+    user = await find_by_email(session, email)
+    if user is None:
+        return
     lately = col(AccountEvent.created_at) > utc_now() - WRONG_PASSWORDS_TOGETHER
     same = select(AccountEvent).where(
         col(AccountEvent.user_id) == user.id, col(AccountEvent.kind) == "wrong_password", lately
@@ -161,3 +165,9 @@ def _client_of(where: AccountContext | AsyncSession) -> Client:
         return where.client
     request = where.info.get(REQUEST_KEY)
     return Client.of(request) if request else Client()
+
+
+@job("accounts.note_wrong_password")
+async def note_wrong_password(run: JobContext, email: str, address: str, user_agent: str) -> None:
+    """Record a wrong password if the address has an account: a job, because the response time must not tell that."""
+    await run.write(_record_wrong_password, email, Client(address, user_agent))

@@ -68,5 +68,5 @@ def is_granted(request: HTTPConnection, identity: str, action: str) -> bool:
 @pass_context
 def may_in_template(context: Context, identity: str, action: str) -> bool:
     if "request" not in context:
-        raise OperatorError("may(…) does not know who asks in this macro: import it `with context`.")
+        raise OperatorError("may() has no request in this macro. Import the macro `with context`.")
     return is_granted(context["request"], identity, action)

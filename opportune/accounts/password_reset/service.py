@@ -1,9 +1,14 @@
 """Password reset by the link in an e-mail."""
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.password_reset.emails import send_password_reset_email
 from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.factory import user_manager
+from opportune.accounts.users.lookup import find_active_by_email
+from opportune.config.settings import Settings
+from opportune.jobs import JobContext, job
 
 
 async def request_password_reset(context: AccountContext, email: str) -> None:
@@ -21,3 +26,14 @@ async def reset_password(context: AccountContext, token: str, password: str) -> 
     user: User = await context.manager.reset_password(token, password)
     record_event(context, user, "password_was_reset")
     return user
+
+
+@job("accounts.send_password_reset_email")
+async def send_password_reset_email(run: JobContext, email: str) -> None:
+    """Send a link to choose a new password, if the address has an active account."""
+    await run.write(_send, run.settings, email)
+
+
+async def _send(session: AsyncSession, settings: Settings, email: str) -> None:
+    if user := await find_active_by_email(session, email):
+        await user_manager(session, settings).forgot_password(user)

@@ -7,13 +7,12 @@ from fastapi import Depends, HTTPException, Request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from opportune.accounts.dependencies import CurrentUser, return_path
+from opportune.accounts.dependencies import CurrentUser, redirect_error, return_path
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.errors import OperatorError
 from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.flash import flash
-from opportune.web.rendering.templates import is_htmx
 
 CONFIRM_PATH = "/accounts/confirm"
 CONFIRM_FIRST = f"Confirm that it is you first, at {CONFIRM_PATH}."
@@ -31,19 +30,15 @@ ConfirmedUser = Annotated[User, Depends(get_confirmed_user)]
 
 def confirmation_required(request: Request) -> HTTPException:
     """Return the error that leads to the confirmation page and back, or 403 for programs."""
-    if wants_json(request):
-        return HTTPException(403, CONFIRM_FIRST)
-    if request.method != "GET":
+    if request.method != "GET" and not wants_json(request):
         flash(request, NOTHING_DONE, "info")
     address = f"{CONFIRM_PATH}?{urlencode({'next': return_path(request)})}"
-    if is_htmx(request):
-        return HTTPException(403, headers={"HX-Redirect": address})
-    return HTTPException(303, headers={"Location": address})
+    return redirect_error(request, address, HTTPException(403, CONFIRM_FIRST))
 
 
 @pass_context
 def is_confirmed_in_template(context: Context) -> bool:
     if "request" not in context:
-        raise OperatorError("is_confirmed() does not know who asks in this macro: import it `with context`.")
+        raise OperatorError("is_confirmed() has no request in this macro. Import the macro `with context`.")
     state = context["request"].state
     return is_confirmed(state.session, state.user)

@@ -2,16 +2,19 @@
 
 import json
 
-from opportune.accounts.emails.delivery import email_is_delivered
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.emails.delivery import email_is_delivered, send_account_email
 from opportune.accounts.emails.signed_links import LIFETIMES
 from opportune.accounts.models import User
 from opportune.accounts.passwords import hashing
-from opportune.accounts.registration.emails import send_registration_email
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import RegistrationClosedError
+from opportune.accounts.users.factory import user_manager
+from opportune.accounts.users.lookup import find_by_email
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
-from opportune.jobs import defer
+from opportune.jobs import JobContext, defer, job
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 REGISTRATIONS_PER_ADDRESS = RateLimit("accounts.registrations_per_address", 100, HOUR_SECONDS)
@@ -71,3 +74,17 @@ async def _register_now(context: AccountContext, email: str, password: str) -> U
     await context.limiter.refund(context.session, failed)
     await context.manager.request_verify(user)
     return user
+
+
+@job("accounts.send_registration_email")
+async def send_registration_email(run: JobContext, email: str, token: str) -> None:
+    """Send the link that makes the account, or say that there is one. Addresses without an invitation get nothing."""
+    await run.write(_send, run.settings, email, token)
+
+
+async def _send(session: AsyncSession, settings: Settings, email: str, token: str) -> None:
+    is_taken = await find_by_email(session, email) is not None
+    if not is_taken and not await user_manager(session, settings).may_register(email):
+        return
+    template = "already_registered" if is_taken else "register"
+    send_account_email(session, settings, email, template, token=token)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
-from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.credentials import UserCredentials, hash_token, prune
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
@@ -82,9 +82,3 @@ async def delete_session(session: AsyncSession, token: str) -> None:
     has_token = col(Session.token_hash) == hash_token(token)
     superuser_sessions = select(col(Session.impersonator_session_id)).where(has_token)
     await session.execute(delete(Session).where(has_token | col(Session.id).in_(superuser_sessions)))
-
-
-async def delete_all_sessions(session: AsyncSession, user: User) -> None:
-    """End all sessions and tokens of a user."""
-    for model in (Session, ApiToken):
-        await session.execute(delete(model).where(col(model.user_id) == user.id))

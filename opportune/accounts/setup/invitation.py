@@ -1,4 +1,4 @@
-"""Tells whoever runs a site without a superuser where to become it: in the log, and by mail."""
+"""Invitation to become the first superuser of a site, in the log and by e-mail."""
 
 import asyncio
 import logging
@@ -26,13 +26,13 @@ LOG_INTERVAL_SECONDS = 60
 
 @asynccontextmanager
 async def invite_first_superuser(app: FastAPI) -> AsyncIterator[None]:
-    """Look for a superuser beside the first requests: the start waits for no database."""
-    # A test starts without one as a rule, and has no log to be read.
-    look = None if app.state.settings.environment == "test" else asyncio.create_task(_invite_if_needed(app))
+    """Check in the background whether there is a superuser, so that the start does not wait for the database."""
+    # Most tests have no superuser and do not read the log.
+    check = None if app.state.settings.environment == "test" else asyncio.create_task(_invite_if_needed(app))
     try:
         yield
     finally:
-        await cancel_and_wait(look)
+        await cancel_and_wait(check)
 
 
 async def _invite_if_needed(app: FastAPI) -> None:
@@ -41,37 +41,35 @@ async def _invite_if_needed(app: FastAPI) -> None:
         async with database.reader(fresh=True) as session:
             is_needed = not await has_superuser(session)
     except SQLAlchemyError as error:
-        logger.info("Whether there is a superuser is not known. %s", explain(error, database.url))
+        logger.info("The search for a superuser failed. %s", explain(error, database.url))
         return
-    if is_needed and database.url.kind != "memory":  # in which nobody can be stored
+    if is_needed and database.url.kind != "memory":
         await send_invitation(app)
 
 
 async def send_invitation(app: FastAPI) -> None:
-    """Put a link into the log, at most once a minute, and send it to ADMIN_EMAIL, at most once an hour."""
+    """Log a link at most once a minute, and send it to ADMIN_EMAIL at most once an hour."""
     settings: Settings = app.state.settings
     now = time.monotonic()
     if now - getattr(app.state, "invited_at", -LOG_INTERVAL_SECONDS) < LOG_INTERVAL_SECONDS:
         return
     app.state.invited_at = now
     link = make_setup_link(settings)
-    logger.warning("Nobody may use the admin yet. To become superuser, open within 24 hours: %s", link)
+    logger.warning("This site has no superuser. To become the first one, open this link within 24 hours: %s", link)
     if invitation_is_emailed(settings):
         await _send_email(app.state.database, settings, link)
 
 
 def invitation_is_emailed(settings: Settings) -> bool:
-    """Whether there is somebody to get it by mail, and a way."""
     return bool(settings.admin_email) and email_is_enabled(settings)
 
 
 async def _send_email(database: Database, settings: Settings, link: str) -> None:
-    """All processes and starts of an hour send one together."""
+    """Queue the e-mail. Its key makes it unique for an hour, over all processes and restarts."""
     try:
         email = render_email(settings, settings.admin_email, "accounts/mail/setup", {"link": link})
         async with database.writer() as session:
             enqueue_email(session, email, key=f"accounts.setup {int(time.time()) // EMAIL_INTERVAL_SECONDS}")
-    except (InvalidEmailError, OperatorError) as error:
-        logger.warning("The link cannot be sent to ADMIN_EMAIL. %s", error)
-    except SQLAlchemyError as error:
-        logger.warning("The link cannot be sent to ADMIN_EMAIL. %s", explain(error, database.url))
+    except (InvalidEmailError, OperatorError, SQLAlchemyError) as error:
+        reason = explain(error, database.url) if isinstance(error, SQLAlchemyError) else error
+        logger.warning("The link cannot be sent to ADMIN_EMAIL. %s", reason)

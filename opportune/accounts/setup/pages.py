@@ -1,6 +1,6 @@
-"""The first superuser, by a link from the log."""
+"""Pages to create the first superuser, by a link from the log."""
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,7 +12,8 @@ from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import confirm_sessions
 from opportune.accounts.setup.invitation import invitation_is_emailed, send_invitation
 from opportune.accounts.setup.service import create_first_superuser, has_superuser, is_valid_token
-from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError
+from opportune.accounts.users.errors import EmailTakenError
+from opportune.errors import FieldErrors, NotFound
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
@@ -22,7 +23,7 @@ from opportune.web.rendering.templates import templates
 async def require_no_superuser(request: Request) -> None:
     async with request.app.state.database.reader(fresh=True) as session:
         if await has_superuser(session):
-            raise HTTPException(404)
+            raise NotFound
 
 
 router = APIRouter(prefix="/accounts", dependencies=[Depends(require_no_superuser)])
@@ -43,8 +44,8 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
     if user := await _create(context.session, form):
         response = RedirectResponse(await _next_page(request), 303)
         await cookies.start_session(context.session, user, request, response)
-        await confirm_sessions(context.session, user)  # who has just chosen the password need not type it again
-        flash(request, "You are this site's first superuser. Welcome!")
+        await confirm_sessions(context.session, user)  # the user has just typed the password
+        flash(request, "Welcome! You are the first superuser of this site.")
         return response
     if not form.data:
         await show_password_error(request, context, form, "password")
@@ -52,7 +53,7 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
 
 
 async def _next_page(request: Request) -> str:
-    """Return the path of the next page that a feature wants filled in; else the admin's."""
+    """Return the path of the first setup page of a feature, else that of the admin."""
     for feature in request.app.state.features:
         if feature.setup_page and (path := await feature.setup_page(request.app)):
             return str(path)
@@ -60,24 +61,20 @@ async def _next_page(request: Request) -> str:
 
 
 async def _create(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> User | None:
-    """The new superuser, or what is wrong in the form.
-
-    Raises:
-        HTTPException: somebody else was first.
-    """
+    """Create the superuser, or add the errors to the form. Raises NotFound if another request was faster."""
     if form.data is None:
         return None
     try:
         user = await create_first_superuser(session, form.data.email, form.data.password)
-    except InvalidPasswordError as error:
-        form.refuse(str(error), "password")
-        return None
+    except FieldErrors as errors:
+        form.show(errors)
     except EmailTakenError:
-        form.refuse("Somebody registered this e-mail at the same moment. Please send it again.", "email")
-        return None
-    if user is None:
-        raise HTTPException(404)
-    return user
+        form.refuse("This e-mail was registered at the same moment. Please send the form again.", "email")
+    else:
+        if user is None:
+            raise NotFound
+        return user
+    return None
 
 
 async def _without_link(request: Request) -> Response:

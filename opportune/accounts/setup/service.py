@@ -1,6 +1,6 @@
-"""The first superuser where nobody has a shell: by a link that only who reads the log, or ADMIN_EMAIL, has.
+"""Creation of the first superuser without a shell, by a signed link in the log or in an e-mail to ADMIN_EMAIL.
 
-The link is random and signed, ends with the day, and counts for nothing as soon as there is a superuser.
+The link is valid for a day, until there is a superuser.
 """
 
 import secrets
@@ -12,9 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.accounts.sessions.service import delete_all_sessions
-from opportune.accounts.sign_in_methods import totp
-from opportune.accounts.sign_in_methods.available import delete_sign_in_methods
+from opportune.accounts.users.credentials import delete_all_sessions, delete_sign_in_methods
 from opportune.accounts.users.errors import EmailTakenError
 from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
@@ -27,7 +25,6 @@ PURPOSE = "set up the first superuser"
 
 
 async def has_superuser(session: AsyncSession) -> bool:
-    """Whether there is a superuser, and so nothing to set up."""
     return bool(await session.scalar(select(exists().where(col(User.is_superuser)))))
 
 
@@ -37,7 +34,7 @@ def make_setup_link(settings: Settings) -> str:
 
 
 def is_valid_token(settings: Settings, token: str) -> bool:
-    """Whether it comes from a link of ours that has not ended."""
+    """Return whether the token is of an unexpired link of this site."""
     try:
         signer(settings, PURPOSE).loads(token, max_age=LINK_LIFETIME_SECONDS)
     except BadData:
@@ -46,20 +43,20 @@ def is_valid_token(settings: Settings, token: str) -> bool:
 
 
 async def create_first_superuser(session: AsyncSession, email: str, password: str) -> User | None:
-    """The first superuser, or None if there is one. Who has this e-mail already becomes it, signed out everywhere.
+    """Create the first superuser, or promote the account with this e-mail; return None if there is a superuser.
 
-    All that let somebody into that account before ends: a stranger may have registered it.
+    Sessions, tokens and sign-in methods of an existing account end, because another person may have registered it.
 
     Raises:
-        InvalidPasswordError: it is too weak.
-        EmailTakenError: somebody registered this e-mail at the same moment.
+        InvalidPasswordError: the password is too weak.
+        EmailTakenError: a concurrent request registered this e-mail.
     """
     hashed_password = await user_manager(session).hashed(password, email)
     await take_turn(session, "setup")
     if await has_superuser(session):
         return None
-    found = select(User).where(func.lower(User.email) == email).with_for_update()
-    user = await session.scalar(found) or User(email=email, hashed_password="")
+    existing = select(User).where(func.lower(User.email) == email).with_for_update()
+    user = await session.scalar(existing) or User(email=email, hashed_password="")
     user.hashed_password = hashed_password
     user.is_active = user.is_verified = user.is_staff = user.is_superuser = True
     session.add(user)
@@ -70,5 +67,4 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
         raise EmailTakenError from None
     await delete_all_sessions(session, user)
     await delete_sign_in_methods(session, user)
-    await totp.disable(session, user)
     return user

@@ -1,7 +1,6 @@
 """Checks of password and code at sign-in, for pages and API."""
 
-from opportune.accounts.events.jobs import note_wrong_password
-from opportune.accounts.events.service import record_event
+from opportune.accounts.events.service import note_wrong_password, record_event
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Credentials
 from opportune.accounts.sign_in_methods import totp

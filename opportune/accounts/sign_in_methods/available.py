@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -57,9 +57,3 @@ async def count_sign_in_methods(session: AsyncSession, settings: Settings, user:
     own_passkeys = select(func.count()).where(col(Passkey.user_id) == user.id, col(Passkey.verifies_user))
     passkeys = await session.scalar(own_passkeys) or 0
     return SignInMethods(int(user.has_password), linked, int(signs_in_by_email(settings, user)), passkeys)
-
-
-async def delete_sign_in_methods(session: AsyncSession, user: User) -> None:
-    """Delete linked accounts and passkeys, which may belong to an earlier owner of the account."""
-    for model in (LinkedAccount, Passkey):
-        await session.execute(delete(model).where(col(model.user_id) == user.id))

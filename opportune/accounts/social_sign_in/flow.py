@@ -51,13 +51,7 @@ class Journey:
     """The user to link the account to; 0 to sign in."""
 
 
-def new_journey(
-    provider: Provider,
-    next_path: str,
-    *,
-    remember: bool = False,
-    user_id: int = 0,
-) -> Journey:
+def new_journey(provider: Provider, next_path: str, *, remember: bool = False, user_id: int = 0) -> Journey:
     state, verifier, nonce = (secrets.token_urlsafe(32) for _ in range(3))
     return Journey(provider.name, state, verifier, nonce, next_path, remember, user_id)
 

@@ -7,17 +7,18 @@ from fastapi import Request
 from fastapi_users import BaseUserManager, InvalidID, InvalidPasswordException, exceptions
 from fastapi_users.db import BaseUserDatabase
 from pydantic import BaseModel
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.emails import signed_links
 from opportune.accounts.emails.delivery import send_account_email
-from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, RecoveryCode, Session, User, UserBase
+from opportune.accounts.models import LinkedAccount, User, UserBase
 from opportune.accounts.passwords import hashing
 from opportune.accounts.passwords.rules import find_password_problem
 from opportune.accounts.schemas import UserCreate
+from opportune.accounts.users.credentials import delete_all_sessions, delete_sign_in_methods
 from opportune.accounts.users.errors import (
     CHANGED_MEANWHILE,
     AccountLinkedError,
@@ -291,7 +292,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         # The link was sent to the address, so this proves it.
         user: U = await self.change(found[0], password=password, is_verified=True)
         if not was_verified:
-            await self._delete_linked_sign_in_methods(user)
+            await delete_sign_in_methods(self.session, user)
         await self.on_after_reset_password(user, self.request)
         return user
 
@@ -301,15 +302,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         Another person may have registered the address, so its password, sessions, tokens and sign-in methods end.
         """
         await self.user_db.update(user, {"hashed_password": "", "is_verified": True})
-        for model in (Session, ApiToken):
-            await self.session.execute(delete(model).where(col(model.user_id) == user.id))
-        await self._delete_linked_sign_in_methods(user)
-
-    async def _delete_linked_sign_in_methods(self, user: U) -> None:
-        """Delete them, because another person may have registered the address and added them."""
-        await self.user_db.update(user, {"totp_secret": "", "totp_step": 0})
-        for model in (LinkedAccount, Passkey, RecoveryCode):
-            await self.session.execute(delete(model).where(col(model.user_id) == user.id))
+        await delete_all_sessions(self.session, user)
+        await delete_sign_in_methods(self.session, user)
 
     # E-mails, sent by jobs: responses do not tell which addresses have an account
 

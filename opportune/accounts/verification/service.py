@@ -10,9 +10,9 @@ from opportune.accounts.registration.service import read_registration
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import EmailTakenError, InvalidLinkError, InvalidPasswordError
 from opportune.accounts.users.factory import user_manager
-from opportune.accounts.users.lookup import find_by_email
-from opportune.accounts.verification.emails import send_verification_email
+from opportune.accounts.users.lookup import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
+from opportune.jobs import JobContext, job
 from opportune.web.rate_limit import RateLimit
 
 VERIFICATIONS_PER_ACCOUNT = RateLimit("accounts.verifications_per_account", 20)
@@ -86,3 +86,15 @@ async def _verify_user(context: AccountContext, user: User) -> User:
     await context.session.flush()
     record_event(context, user, "email_verified")
     return user
+
+
+@job("accounts.send_verification_email")
+async def send_verification_email(run: JobContext, email: str) -> None:
+    """Send another link to verify the address, if it has an active account and is not verified yet."""
+    await run.write(_send, run.settings, email)
+
+
+async def _send(session: AsyncSession, settings: Settings, email: str) -> None:
+    user = await find_active_by_email(session, email)
+    if user and not user.is_verified:
+        await user_manager(session, settings).request_verify(user)

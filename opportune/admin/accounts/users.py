@@ -17,7 +17,7 @@ from opportune.accounts.models import User, UserBase
 from opportune.accounts.passkeys.service import reset_two_factor
 from opportune.accounts.passwords import hashing
 from opportune.accounts.schemas import EMAIL_ADAPTER, NewPassword
-from opportune.accounts.sessions.service import delete_all_sessions
+from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.accounts.users.factory import user_manager

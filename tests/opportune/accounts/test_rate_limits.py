@@ -9,8 +9,8 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from opportune.accounts.models import Attempt
-from opportune.accounts.rate_limits import storage
-from opportune.accounts.rate_limits.storage import DatabaseStorage
+from opportune.accounts.rate_limits import database_storage
+from opportune.accounts.rate_limits.database_storage import DatabaseStorage
 from opportune.accounts.sign_in import service
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -225,7 +225,7 @@ async def test_what_is_over_is_swept_out_and_what_is_not_stays(client: AsyncClie
         session.add_all(Attempt(key=str(number), count=1, ends_at=old) for number in range(5))
 
     async with database.writer() as session:
-        assert await storage.delete_expired(session) == 5
+        assert await database_storage.delete_expired(session) == 5
 
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(Attempt)) == 2
@@ -235,7 +235,7 @@ async def test_what_is_over_is_swept_out_and_what_is_not_stays(client: AsyncClie
 async def test_counting_sweeps_now_and_then(
     client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "CLEANUP_EVERY_HITS", 1)
+    monkeypatch.setattr(database_storage, "CLEANUP_EVERY_HITS", 1)
     async with database.writer() as session:
         session.add(Attempt(key="old", count=1, ends_at=utc_now() - timedelta(seconds=1)))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from opportune.accounts.emails.outage import report_mail_outage
+from opportune.accounts.emails.delivery import report_mail_outage
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now

@@ -4,10 +4,10 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.accounts.password_reset.emails import send_password_reset_email
+from opportune.accounts.password_reset.service import send_password_reset_email
 from opportune.accounts.passwords import hashing
 from opportune.accounts.registration import service
-from opportune.accounts.registration.emails import send_registration_email
+from opportune.accounts.registration.service import send_registration_email
 from opportune.accounts.users import context
 from opportune.accounts.verification.service import VERIFICATIONS_PER_ACCOUNT
 from opportune.config.settings import Settings

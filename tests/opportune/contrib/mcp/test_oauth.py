@@ -19,8 +19,8 @@ from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.accounts.models import AccountEvent, ApiToken, Session
-from opportune.accounts.sessions.service import delete_all_sessions
 from opportune.accounts.tokens import jwt_strategy
+from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.contrib.mcp.oauth import cleanup, routes
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, parse_redirect
