@@ -7,9 +7,10 @@ FROM $PYTHON_IMAGE AS build
 # For `strip`: debug symbols are 28 MB of the libraries.
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils
 RUN python3 -m venv --without-pip /environment
-COPY requirements.lock requirements-aws.lock requirements-backup.lock requirements-telemetry.lock ./
-# With SECRETS_FROM=aws:… in production: docker build --build-arg ALSO="-r requirements-aws.lock"; with BACKUP_RECIPIENT
-# "-r requirements-backup.lock"; with OpenTelemetry or Sentry "-r requirements-telemetry.lock".
+COPY requirements.lock requirements-aws.lock requirements-azure.lock requirements-backup.lock requirements-gcp.lock \
+    requirements-telemetry.lock ./
+# With SECRETS_FROM=aws:… in production: docker build --build-arg ALSO="-r requirements-aws.lock" (or -gcp, -azure);
+# with BACKUP_RECIPIENT "-r requirements-backup.lock"; with OpenTelemetry or Sentry "-r requirements-telemetry.lock".
 ARG ALSO=""
 RUN python3 -m pip --python /environment/bin/python install --no-cache-dir --no-compile --no-deps --require-hashes \
     -r requirements.lock $ALSO

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import pydantic_settings
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource, SettingsConfigDict
 
 from opportune.config.env_lines import unreadable_line
 from opportune.config.project import PROJECT, installed_features, settings_class
@@ -33,7 +33,7 @@ class BaseSettings(pydantic_settings.BaseSettings):
     )
 
     secrets_from: str = ""
-    """aws:NAME reads more settings from AWS Secrets Manager (docs/deploy.md); the environment wins over them."""
+    """aws:SECRET, gcp:PROJECT or azure:VAULT: read settings from there (docs/deploy.md). The environment wins."""
 
     @classmethod
     def settings_customise_sources(
@@ -54,14 +54,9 @@ class BaseSettings(pydantic_settings.BaseSettings):
         secrets_from = next((value for value in values if value is not None), "")
         if not secrets_from:
             return usual
-        from opportune.config.aws_secrets import settings_in  # noqa: PLC0415 - most sites have none
+        from opportune.config.secrets.source import secrets_source  # noqa: PLC0415 - most sites have none
 
-        return (
-            init_settings,
-            env_settings,
-            InitSettingsSource(settings_cls, settings_in(secrets_from, settings_cls.model_fields, setting_names)),
-            dotenv_settings,
-        )
+        return init_settings, env_settings, secrets_source(settings_cls, secrets_from, setting_names), dotenv_settings
 
 
 def settings_classes() -> "list[type[BaseSettings]]":

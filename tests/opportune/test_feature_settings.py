@@ -8,10 +8,10 @@ from dotenv import dotenv_values
 from pydantic import SecretStr, field_validator
 
 from opportune.application import create_app
-from opportune.config import aws_secrets
 from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import env_example
 from opportune.config.project import settings_class
+from opportune.config.secrets import aws
 from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
@@ -51,15 +51,15 @@ def test_they_come_from_the_environment_and_then_from_the_file(env_file: Path, m
 def test_they_come_from_a_secret_that_holds_nothing_else(
     env_file: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    aws_secrets.read_secret.cache_clear()
-    request.addfinalizer(aws_secrets.read_secret.cache_clear)
+    aws.read_secret.cache_clear()
+    request.addfinalizer(aws.read_secret.cache_clear)
     asked: list[str] = []
 
     def fetch(name: str) -> str:
         asked.append(name)
         return '{"BOOKS_KEY": "sesame", "PORT": 81}'
 
-    monkeypatch.setattr(aws_secrets, "_fetch", fetch)
+    monkeypatch.setattr(aws, "_fetch", fetch)
     env_file.write_text("SECRETS_FROM=aws:site\nPORT=1\n")
     settings = load_settings()
     assert (settings.port, settings.of(BooksSettings).books_key.get_secret_value()) == (81, "sesame")

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from opportune.config.aws_secrets import settings_in
 from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import setting_text
 from opportune.config.project import PROJECT
+from opportune.config.secrets.source import names_in_secrets
 from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, SettingsError
@@ -50,11 +50,11 @@ def shown_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iter
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
     for own in (settings.of(feature.settings) for feature in features if feature.settings):
         owners |= dict.fromkeys(type(own).model_fields.keys() - owners.keys(), own)
-    at_aws = _secrets_at_aws(settings.secrets_from, list(owners)) if settings.secrets_from else set()
+    in_secrets = _secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():
         value, is_given = getattr(owner, name), name in owner.model_fields_set
         default = type(owner).model_fields[name].get_default(call_default_factory=True, validated_data={})
-        source = _source(name, in_file, at_aws, is_given)
+        source = _source(name, in_file, in_secrets, is_given)
         yield ShownSetting(
             name.upper(),
             _words(owner, name, value),
@@ -104,16 +104,16 @@ def _without_user(text: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def _secrets_at_aws(secrets_from: str, names: Sequence[str]) -> set[str]:
-    """Return the names in the secrets, which were fetched when the settings were read."""
+def _secret_names(secrets_from: str, names: Sequence[str]) -> set[str]:
+    """Return the settings in `SECRETS_FROM`, which was read at the start."""
     with suppress(SettingsError):
-        return set(settings_in(secrets_from, names))
+        return names_in_secrets(secrets_from, names)
     return set()
 
 
-def _source(name: str, in_file: set[str], at_aws: set[str], is_given: bool) -> str:
+def _source(name: str, in_file: set[str], in_secrets: set[str], is_given: bool) -> str:
     if name.upper() in {variable.upper() for variable in os.environ}:
         return "environment"
     if not is_given:
         return "default"
-    return "SECRETS_FROM" if name in at_aws else ".env" if name.upper() in in_file else "given at start"
+    return "SECRETS_FROM" if name in in_secrets else ".env" if name.upper() in in_file else "given at start"

@@ -34,12 +34,14 @@ TESTS = PROJECT / "tests"
 FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """`oppman.py test --project`: what lies outside the framework's tests."""
-BASE, MODEL, AWS, BACKUP, TELEMETRY, DEV, FRAMEWORK = (
-    f"requirements{name}.lock" for name in ("", "-model", "-aws", "-backup", "-telemetry", "-dev", "-framework")
+BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK = (
+    f"requirements{name}.lock"
+    for name in ("", "-model", "-aws", "-gcp", "-azure", "-backup", "-telemetry", "-dev", "-framework")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPING = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need what is for development alone."""
+LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
 SETTINGS_BY_LOCK = {
     BACKUP: ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
     TELEMETRY: ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
@@ -93,7 +95,7 @@ def prepare(arguments: list[str]) -> bool:
     command = words[0] if words else ""
     is_developing = any(words[: len(each)] == each for each in DEVELOPING)
     locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if is_developing else [BASE]
-    locks += [AWS] if asks_aws() else []
+    locks += secrets_locks()
     locks += [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(setting, names))]
     model = [MODEL] if wants_model(command, arguments) else []
     if is_there(locks + model):
@@ -141,10 +143,11 @@ def wants_model(command: str, arguments: list[str]) -> bool:
     return not files or any(b"pytest.mark.model" in file.read_bytes() for file in files)
 
 
-def asks_aws() -> bool:
-    """Tell if the environment or .env names secrets at AWS."""
+def secrets_locks() -> list[str]:
+    """Return the lock that `SECRETS_FROM` in the environment or .env needs."""
     scheme, _, names = setting("SECRETS_FROM").partition(":")
-    return scheme == "aws" and all(name.strip() for name in names.split(","))
+    is_complete = all(name.strip() for name in names.split(","))
+    return [LOCKS_OF_SECRETS[scheme]] if is_complete and scheme in LOCKS_OF_SECRETS else []
 
 
 def setting(name: str) -> str:

@@ -19,6 +19,8 @@ NEEDED_MEGABYTES = {
     "requirements.lock": 250,
     "requirements-model.lock": 200,
     "requirements-aws.lock": 40,
+    "requirements-gcp.lock": 45,
+    "requirements-azure.lock": 20,
     "requirements-backup.lock": 5,
     "requirements-telemetry.lock": 20,
     "requirements-dev.lock": 410,

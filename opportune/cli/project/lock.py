@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.environment.entry import AWS, BACKUP, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
 from opportune.cli.output import progress, say
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
@@ -48,6 +48,8 @@ def resolve(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
         BASE: ["pyproject.toml"],
         MODEL: ["--group", "model", "-c", str(base)],
         AWS: ["--group", "aws", "-c", str(base)],
+        GCP: ["--group", "gcp", "-c", str(base)],
+        AZURE: ["--group", "azure", "-c", str(base)],
         BACKUP: ["--group", "backup", "-c", str(base)],
         TELEMETRY: ["--group", "telemetry", "-c", str(base)],
         DEV: ["--group", "dev", "-c", str(base)],

@@ -25,6 +25,8 @@ FILES = (
     *(
         "requirements.lock",
         "requirements-aws.lock",
+        "requirements-azure.lock",
+        "requirements-gcp.lock",
         "requirements-backup.lock",
         "requirements-telemetry.lock",
         "requirements-dev.lock",

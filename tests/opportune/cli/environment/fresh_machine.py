@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from opportune.cli.environment.entry import AWS, BACKUP, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
 from opportune.cli.registry import MODULES
 from opportune.config.project import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
@@ -79,7 +79,7 @@ class Machine:
         ):
             bring(name, self.project)
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
-        for lock in (BASE, MODEL, AWS, BACKUP, TELEMETRY, DEV, FRAMEWORK):
+        for lock in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK):
             (self.project / lock).write_text(f"{lock} 1\n")
         for test, text in {
             "books/test_pages.py": "",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.environment import entry as environment
-from opportune.cli.environment.entry import AWS, BACKUP, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
 from opportune.cli.environment.installation import InstallError
 from opportune.config import project
 from opportune.config.project import PROJECT
@@ -99,27 +99,30 @@ def test_settings_bring_their_locks(machine: Machine, prepared: list[str], lines
 
 
 @pytest.mark.parametrize(
-    ("source", "file", "asked"),
+    ("source", "file", "locks"),
     [
-        ("aws:site", None, True),
-        ("aws: ", None, False),
-        ("aws:a,,b", None, False),
-        ("", "SECRETS_FROM=aws:site", False),
-        (None, "# SECRETS_FROM=aws:site", False),
-        (None, "SECRETS_FROM=aws:\nSECRET_KEY=aws:site", False),
-        (None, "SECRETS_FROM='aws:'", False),
-        (None, "SECRETS_FROM = aws:a, b # ours", True),
+        ("aws:site", None, [AWS]),
+        ("gcp:site", None, [GCP]),
+        ("azure:site", None, [AZURE]),
+        ("aws: ", None, []),
+        ("aws:a,,b", None, []),
+        ("vault:site", None, []),
+        ("", "SECRETS_FROM=aws:site", []),
+        (None, "# SECRETS_FROM=aws:site", []),
+        (None, "SECRETS_FROM=aws:\nSECRET_KEY=aws:site", []),
+        (None, "SECRETS_FROM='aws:'", []),
+        (None, "SECRETS_FROM = aws:a, b # ours", [AWS]),
     ],
 )
-def test_environment_overrides_file_for_aws(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, asked: bool
+def test_secrets_from_selects_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, locks: list[str]
 ) -> None:
     monkeypatch.setattr(project, "PROJECT", tmp_path)
     if source is not None:
         monkeypatch.setenv("SECRETS_FROM", source)
     if file is not None:
         (tmp_path / ".env").write_text(file)
-    assert environment.asks_aws() is asked
+    assert environment.secrets_locks() == locks
 
 
 def test_command_runs_without_the_model(machine: Machine) -> None:

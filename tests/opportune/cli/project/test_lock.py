@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment.entry import AWS, BACKUP, BASE, DEV, FRAMEWORK, MODEL, TELEMETRY
+from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
 from opportune.cli.main import main
 from opportune.cli.project import lock
 from opportune.config.project import PROJECT
@@ -35,7 +35,7 @@ def uv(monkeypatch: pytest.MonkeyPatch) -> Uv:
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in (BASE, MODEL, AWS, BACKUP, TELEMETRY, DEV, FRAMEWORK):
+    for name in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK):
         (tmp_path / name).write_text("old\n")
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     monkeypatch.setattr(lock, "PROJECT", tmp_path)
@@ -43,7 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def contents(project: Path) -> set[str]:
-    return {(project / name).read_text() for name in (BASE, MODEL, AWS, BACKUP, TELEMETRY, DEV, FRAMEWORK)}
+    return {(project / name).read_text() for name in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK)}
 
 
 def test_the_locks_are_made_with_hashes_and_agree(uv: Uv, project: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_locks_are_made_with_hashes_and_agree(uv: Uv, project: Path) -> None
     assert contents(project) == {"new\n"}
     assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
     base = uv.commands[0][-1]
-    assert [command[command.index("-c") + 1] for command in uv.commands[1:]] == [base] * 6
+    assert [command[command.index("-c") + 1] for command in uv.commands[1:]] == [base] * 8
 
 
 def test_versions_stay_unless_an_upgrade_is_asked_for(uv: Uv) -> None:
@@ -78,7 +78,7 @@ def test_a_project_has_no_lock_for_the_tests_of_the_framework(uv: Uv, project: P
 
 def test_check_names_outdated_locks(uv: Uv, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lock", "--check"]) == 1
-    names = ", ".join([BASE, MODEL, AWS, BACKUP, TELEMETRY, DEV, FRAMEWORK])
+    names = ", ".join([BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK])
     assert capsys.readouterr().err.startswith(f"Out of date: {names}.")
     assert contents(project) == {"old\n"}
 

@@ -1,4 +1,4 @@
-"""Settings out of AWS Secrets Manager, which moto's server plays on this machine."""
+"""Settings from AWS Secrets Manager, which moto's server fakes."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from opportune.config import aws_secrets
 from opportune.config.project import PROJECT, settings_class
+from opportune.config.secrets import aws
 from opportune.config.settings import Settings, load_settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import SettingsError
@@ -29,8 +29,8 @@ RDS = {
     "dbInstanceIdentifier": "site",
 }
 
-Keep = Callable[..., str]
-Answer = Callable[[Any], str]
+CreateSecret = Callable[..., str]
+SetContent = Callable[[Any], str]
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,8 @@ def manager(endpoint: str) -> Any:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _services_that_are_read_once() -> Iterator[None]:
-    """What boto3 knows of AWS: each session would read it anew, which takes longer than a test."""
+def _cache_service_descriptions() -> Iterator[None]:
+    """Cache boto3's description of AWS, which takes longer to read than a test."""
     from botocore import session  # noqa: PLC0415 - as above
 
     with pytest.MonkeyPatch.context() as patch:
@@ -62,9 +62,9 @@ def _services_that_are_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No account, file or metadata of this machine has a say, nor what an earlier test has read."""
-    aws_secrets.read_secret.cache_clear()
+def account(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ignore accounts and files of this machine and secrets that an earlier test has read."""
+    aws.read_secret.cache_clear()
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_DEFAULT_REGION": REGION,
@@ -80,28 +80,28 @@ def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def keep(request: pytest.FixtureRequest, manager: Any) -> Keep:
-    """Store an object, a text or bytes, and give its ARN."""
+def create_secret(request: pytest.FixtureRequest, manager: Any) -> CreateSecret:
+    """Store an object, text or bytes; return the ARN."""
 
-    def keep(content: Any, name: str = "") -> str:
+    def create(content: Any, name: str = "") -> str:
         text = content if isinstance(content, str | bytes) else json.dumps(content)
-        kind = "SecretBinary" if isinstance(text, bytes) else "SecretString"
-        arn: str = manager.create_secret(Name=name or request.node.name, **{kind: text})["ARN"]
+        field = "SecretBinary" if isinstance(text, bytes) else "SecretString"
+        arn: str = manager.create_secret(Name=name or request.node.name, **{field: text})["ARN"]
         return arn
 
-    return keep
+    return create
 
 
 @pytest.fixture
-def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
-    """Let every secret hold this text or object, without the time that boto3 takes to ask for it."""
+def set_content(monkeypatch: pytest.MonkeyPatch) -> SetContent:
+    """Set the content of every secret without a request."""
 
-    def answer(content: Any) -> str:
+    def set_(content: Any) -> str:
         text = content if isinstance(content, str) else json.dumps(content)
-        monkeypatch.setattr(aws_secrets, "_fetch", lambda _: text)
+        monkeypatch.setattr(aws, "_fetch", lambda _: text)
         return "site"
 
-    return answer
+    return set_
 
 
 def read(source: str) -> Settings:
@@ -117,28 +117,30 @@ def refusal(source: str) -> str:
     return text
 
 
-def test_a_secret_holds_settings_by_name_in_any_case(keep: Keep) -> None:
-    arn = keep({"llm_api_key": "from AWS", "PORT": "1234", "Allowed_Hosts": "a.example, b.example", "unknown": {}})
+def test_setting_name_may_have_any_case(create_secret: CreateSecret) -> None:
+    arn = create_secret(
+        {"llm_api_key": "from AWS", "PORT": "1234", "Allowed_Hosts": "a.example, b.example", "unknown": {}}
+    )
     settings = read(arn)
     assert settings.llm_api_key.get_secret_value() == "from AWS"
     assert (settings.port, settings.allowed_hosts) == (1234, ["a.example", "b.example"])
 
 
-def test_the_environment_wins_over_the_secret_and_the_secret_over_the_file(
-    keep: Keep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_order_is_environment_secret_file(
+    create_secret: CreateSecret, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    keep({"PORT": 1, "LLM_MODEL": "of the secret"}, name="order")
-    (tmp_path / ".env").write_text("SECRETS_FROM=aws:order\nPORT=2\nLLM_MODEL=of the file\nLOG_FORMAT=json\n")
+    create_secret({"PORT": 1, "LLM_MODEL": "from secret"}, name="order")
+    (tmp_path / ".env").write_text("SECRETS_FROM=aws:order\nPORT=2\nLLM_MODEL=from file\nLOG_FORMAT=json\n")
     monkeypatch.setenv("PORT", "3")
     settings = load_settings()
-    assert (settings.port, settings.llm_model, settings.log_format) == (3, "of the secret", "json")
+    assert (settings.port, settings.llm_model, settings.log_format) == (3, "from secret", "json")
     assert load_settings(port=4).port == 4
     monkeypatch.setenv("SECRETS_FROM", "")
-    assert load_settings().llm_model == "of the file"
+    assert load_settings().llm_model == "from file"
 
 
-def test_what_rds_keeps_becomes_the_database_and_not_the_address_to_listen_on(answer: Answer) -> None:
-    settings = read(answer(RDS))
+def test_rds_secret_sets_database_only(set_content: SetContent) -> None:
+    settings = read(set_content(RDS))
     url = DatabaseURL.parse(settings.database_url.get_secret_value()).url
     assert (url.host, url.port, url.database) == (RDS["host"], 5433, "site")
     assert (url.username, url.password, url.query["sslmode"]) == ("site user", PASSWORD, "require")
@@ -147,17 +149,17 @@ def test_what_rds_keeps_becomes_the_database_and_not_the_address_to_listen_on(an
 
 
 @pytest.mark.parametrize("name", ["reader_host", "readerHost", "host-ro"])
-def test_a_reader_host_beside_it_becomes_the_reader(answer: Answer, name: str) -> None:
+def test_reader_host_sets_reader_url(set_content: SetContent, name: str) -> None:
     writer, reader = (
         DatabaseURL.parse(url.get_secret_value()).url
-        for settings in [read(answer({**RDS, name: "reader.example"}))]
+        for settings in [read(set_content({**RDS, name: "reader.example"}))]
         for url in (settings.database_url, settings.database_reader_url)
     )
     assert reader == writer.set(host="reader.example")
 
 
-def test_a_secret_may_leave_out_what_postgresql_has_by_default(answer: Answer) -> None:
-    url = read(answer({"host": "db.example", "username": "u", "password": "p", "dbname": None})).database_url
+def test_missing_rds_keys_have_defaults(set_content: SetContent) -> None:
+    url = read(set_content({"host": "db.example", "username": "u", "password": "p", "dbname": None})).database_url
     assert url.get_secret_value() == "postgresql://u:p@db.example:5432/postgres?sslmode=require"
 
 
@@ -165,37 +167,37 @@ def test_a_secret_may_leave_out_what_postgresql_has_by_default(answer: Answer) -
     ("more", "query"),
     [({"host": "127.0.0.1"}, {}), ({"sslmode": "verify-full"}, {"sslmode": "verify-full"})],
 )
-def test_encryption_is_left_out_on_this_machine_and_otherwise_as_the_secret_says(
-    answer: Answer, more: dict[str, str], query: dict[str, str]
+def test_sslmode_of_local_and_explicit_secret(
+    set_content: SetContent, more: dict[str, str], query: dict[str, str]
 ) -> None:
-    url = read(answer({**RDS, **more})).database_url.get_secret_value()
+    url = read(set_content({**RDS, **more})).database_url.get_secret_value()
     assert DatabaseURL.parse(url).url.query == query
 
 
-def test_settings_beside_a_database_of_rds_are_told_apart_by_case_and_an_address_in_full_wins(answer: Answer) -> None:
-    settings = read(answer({**RDS, "HOST": "::1", "PORT": 80, "DATABASE_URL": "postgresql://elsewhere/db"}))
+def test_upper_case_settings_override_rds_keys(set_content: SetContent) -> None:
+    settings = read(set_content({**RDS, "HOST": "::1", "PORT": 80, "DATABASE_URL": "postgresql://elsewhere/db"}))
     assert (settings.host, settings.port) == ("::1", 80)
     assert settings.database_url.get_secret_value() == "postgresql://elsewhere/db"
 
 
-def test_the_secret_of_the_guide_is_understood(answer: Answer) -> None:
+def test_secret_of_the_guide_is_read(set_content: SetContent) -> None:
     guide = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
     example = guide[guide.index("## Secrets from AWS") :].partition("```json\n")[2].partition("```")[0]
-    settings = read(answer(example))
-    asked = {"secrets_from", "secret_key", "llm_api_key", "database_url", "database_reader_url"}
-    assert settings.model_fields_set >= asked
+    settings = read(set_content(example))
+    expected = {"secrets_from", "secret_key", "llm_api_key", "database_url", "database_reader_url"}
+    assert settings.model_fields_set >= expected
 
 
-def test_two_secrets_make_one_database(keep: Keep) -> None:
-    rotated = keep({key: RDS[key] for key in ("username", "password")}, name="rds!cluster-1")
-    keep({"host": RDS["host"], "engine": "aurora-postgresql", "LOG_FORMAT": "json"}, name="site/production")
+def test_secrets_are_merged(create_secret: CreateSecret) -> None:
+    rotated = create_secret({key: RDS[key] for key in ("username", "password")}, name="rds!cluster-1")
+    create_secret({"host": RDS["host"], "engine": "aurora-postgresql", "LOG_FORMAT": "json"}, name="site/production")
     settings = read(f"{rotated}, site/production")
     assert settings.database_url.get_secret_value().startswith("postgresql://site%20user:p%40ss")
     assert settings.log_format == "json"
 
 
-def test_an_arn_tells_its_region(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
-    arn = keep({"PORT": 77})
+def test_region_comes_from_arn(create_secret: CreateSecret, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = create_secret({"PORT": 77})
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert read(arn).port == 77
     assert "AWS_DEFAULT_REGION" in refusal("aws:by-name")
@@ -208,42 +210,40 @@ def test_an_arn_tells_its_region(keep: Keep, monkeypatch: pytest.MonkeyPatch) ->
     [
         (f'{{"password": "{PASSWORD}"', "is not JSON"),
         (PASSWORD, "is not JSON"),
-        ([PASSWORD], "no object"),
-        ({"unknown": PASSWORD}, "holds no setting"),
+        ([PASSWORD], "not a JSON object"),
+        ({"unknown": PASSWORD}, "has no setting"),
         ({**RDS, "engine": "mysql"}, "not PostgreSQL"),
         ({"engine": "postgres", "password": PASSWORD}, "lacks host and username"),
         ({"PORT": PASSWORD}, "PORT: "),
         ({"SECRET_KEY": 5}, "SECRET_KEY: "),
     ],
 )
-def test_a_secret_of_another_shape_is_refused_without_showing_it(answer: Answer, content: Any, words: str) -> None:
-    assert words in refusal(f"aws:{answer(content)}")
+def test_invalid_secret_is_refused_without_value(set_content: SetContent, content: Any, words: str) -> None:
+    assert words in refusal(f"aws:{set_content(content)}")
 
 
-def test_a_binary_secret_is_refused(keep: Keep) -> None:
-    assert "is binary" in refusal(f"aws:{keep(PASSWORD.encode())}")
+def test_binary_secret_is_refused(create_secret: CreateSecret) -> None:
+    assert "is binary" in refusal(f"aws:{create_secret(PASSWORD.encode())}")
 
 
-@pytest.mark.parametrize("source", ["aws:", "aws:a,,b", "vault:site", "site"])
-def test_a_source_that_is_none_is_refused(source: str) -> None:
-    assert refusal(source) == "SECRETS_FROM must be empty or aws:<name or ARN of a secret>."
+@pytest.mark.parametrize("source", ["aws:", "aws:a,,b", "azure:", "gcp:a,", "vault:site", "site"])
+def test_invalid_source_is_refused(source: str) -> None:
+    assert refusal(source) == "SECRETS_FROM must be empty, aws:SECRET, gcp:PROJECT or azure:VAULT."
 
 
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({}, "there is no such secret in this region"),
-        ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "there are no credentials"),
-        ({"AWS_SECRET_ACCESS_KEY": None}, "there are no credentials"),
-        ({"AWS_DEFAULT_REGION": "no region"}, "set AWS_DEFAULT_REGION"),
+        ({}, "There is no such secret in this region"),
+        ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "There are no AWS credentials"),
+        ({"AWS_SECRET_ACCESS_KEY": None}, "There are no AWS credentials"),
+        ({"AWS_DEFAULT_REGION": "no region"}, "Set AWS_DEFAULT_REGION"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "AWS cannot be reached (EndpointConnectionError)"),
-        ({"AWS_ENDPOINT_URL": "localhost"}, "AWS_ENDPOINT_URL is no address"),
-        ({"AWS_PROFILE": "nobody"}, "AWS cannot be asked (ProfileNotFound)"),
+        ({"AWS_ENDPOINT_URL": "localhost"}, "AWS_ENDPOINT_URL is invalid"),
+        ({"AWS_PROFILE": "nobody"}, "boto3 reports ProfileNotFound"),
     ],
 )
-def test_what_keeps_aws_from_answering_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str | None], words: str
-) -> None:
+def test_error_of_boto_is_one_line(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str | None], words: str) -> None:
     for name, value in environ.items():
         if value is None:
             monkeypatch.delenv(name)
@@ -252,8 +252,8 @@ def test_what_keeps_aws_from_answering_is_one_line(
     assert words in refusal("aws:missing")
 
 
-class Refusing(BaseHTTPRequestHandler):
-    """AWS as moto does not play it: nobody may in. The code is the path's."""
+class RefusingHandler(BaseHTTPRequestHandler):
+    """A fake of AWS that refuses every request. The error code is the path."""
 
     def do_POST(self) -> None:
         code = self.path.strip("/")
@@ -270,8 +270,8 @@ class Refusing(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def refusing() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+def refusing_url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RefusingHandler) as server:
         thread = Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -282,21 +282,21 @@ def refusing() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("AccessDeniedException", "allow secretsmanager:GetSecretValue"),
-        ("ExpiredTokenException", "no longer valid"),
-        ("SomethingNew", "AWS answered SomethingNew."),
+        ("AccessDeniedException", "Allow secretsmanager:GetSecretValue"),
+        ("ExpiredTokenException", "have expired"),
+        ("SomethingNew", "AWS reports SomethingNew."),
     ],
 )
-def test_a_refusal_of_aws_is_put_in_words_without_its_details(
-    refusing: str, monkeypatch: pytest.MonkeyPatch, code: str, words: str
+def test_error_of_aws_is_explained_without_details(
+    refusing_url: str, monkeypatch: pytest.MonkeyPatch, code: str, words: str
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"{refusing}/{code}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"{refusing_url}/{code}")
     text = refusal("aws:site")
     assert words in text
     assert "123456789012" not in text
 
 
-def test_without_boto3_the_line_installs_it_from_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_boto3_names_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore", None)
     text = refusal("aws:site")
     lock = text.rsplit(" ", 1)[1]

@@ -1,0 +1,71 @@
+"""Settings from `SECRETS_FROM`: AWS Secrets Manager, Google Secret Manager or Azure Key Vault."""
+
+from collections.abc import Callable, Collection
+from functools import cache
+
+import pydantic_settings
+from pydantic_settings import EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
+
+from opportune.config.secrets import aws
+from opportune.config.secrets.azure import AzureVault
+from opportune.config.secrets.gcp import GoogleVault
+from opportune.config.secrets.vault import Vault
+from opportune.errors import SettingsError
+
+VAULTS: dict[str, type[Vault]] = {"gcp": GoogleVault, "azure": AzureVault}
+
+
+def secrets_source(
+    settings_class: type[pydantic_settings.BaseSettings],
+    secrets_from: str,
+    other_settings: Callable[[], Collection[str]] = tuple,
+) -> PydanticBaseSettingsSource:
+    """Return a settings source with the values at `secrets_from`.
+
+    Args:
+        settings_class: The class to read settings for.
+        secrets_from: `aws:NAME`, `gcp:PROJECT` or `azure:VAULT`; several names with commas.
+        other_settings: Names of all settings. Called only if the AWS secret has none of `settings_class`.
+
+    Raises:
+        SettingsError: The secrets cannot be read. The message is one line and shows no secret.
+    """
+    scheme, names = parse_secrets_from(secrets_from)
+    if scheme == "aws":
+        values = aws.read_settings(names, settings_class.model_fields, other_settings)
+        return InitSettingsSource(settings_class, values)
+    # Secrets of these are texts, as environment variables are, so lists in them are JSON.
+    source = EnvSettingsSource(settings_class)
+    source.env_vars = _read_vaults(scheme, names, settings_class.model_fields)
+    return source
+
+
+def names_in_secrets(secrets_from: str, settings: Collection[str]) -> set[str]:
+    """Return the settings that `secrets_from` has values for.
+
+    Raises:
+        SettingsError: The secrets cannot be read.
+    """
+    scheme, names = parse_secrets_from(secrets_from)
+    return set(aws.read_settings(names, settings) if scheme == "aws" else _read_vaults(scheme, names, settings))
+
+
+def parse_secrets_from(value: str) -> tuple[str, list[str]]:
+    """Split `aws:a, b` into its scheme and the names."""
+    scheme, _, rest = value.partition(":")
+    names = [name.strip() for name in rest.split(",")]
+    if scheme not in {"aws", *VAULTS} or not all(names):
+        raise SettingsError("SECRETS_FROM must be empty, aws:SECRET, gcp:PROJECT or azure:VAULT.")
+    return scheme, names
+
+
+def _read_vaults(scheme: str, names: list[str], settings: Collection[str]) -> dict[str, str | None]:
+    values: dict[str, str | None] = {}
+    for name in names:
+        values |= open_vault(scheme, name).read(settings)
+    return values
+
+
+@cache
+def open_vault(scheme: str, name: str) -> Vault:
+    return VAULTS[scheme](name)
