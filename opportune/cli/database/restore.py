@@ -128,10 +128,10 @@ def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -
             from_another_site=from_another_site,
         )
     say(f"Restored {name or 'the newest backup'}.")
-    if restored.kept:
-        say(f"The database before is kept as {restored.kept}.")
-    if restored.kept_uploads:
-        say(f"The uploads before are kept as {restored.kept_uploads}.")
+    if restored.previous_database:
+        say(f"The database before is kept as {restored.previous_database}.")
+    if restored.previous_uploads:
+        say(f"The uploads before are kept as {restored.previous_uploads}.")
     if notice := uploads_left(restored.manifest, target):
         print(notice)
     if pending := target.graph.pending(restored.manifest.revisions):

@@ -1,1 +1,1 @@
-"""Backups: one file with a manifest, the database and the uploads, checked before it counts and before it is used."""
+"""Backups of database and uploads in one zip file, verified after writing and before a restore."""

@@ -1,6 +1,6 @@
-"""Files encrypted with a passphrase, in the format of age (https://age-encryption.org/v1), which `age -d` also reads.
+"""Passphrase encryption in the age format (https://age-encryption.org/v1), readable with `age -d`.
 
-pyrage holds a file with a passphrase in memory, so this module writes header and payload as a stream, on cryptography.
+pyrage loads the whole file into memory for passphrases. This module streams, using cryptography's primitives.
 """
 
 import hmac
@@ -26,14 +26,14 @@ HEADER_LINES, MAX_LINE_BYTES = 4, 256
 CHUNK_BYTES, TAG_BYTES = 64 * 1024, 16
 NONCE_BYTES, SALT_BYTES, FILE_KEY_BYTES = 16, 16, 16
 SCRYPT_WORK_BITS = 15
-"""Work of scrypt: it takes 2 to this power kB of memory, 32 MB."""
+"""Cost of scrypt: it uses 2 to this power kB of memory (32 MB)."""
 MAX_SCRYPT_WORK_BITS = 20
-"""Limit for files to read: a GB of memory."""
+"""Highest cost accepted when reading (1 GB of memory)."""
 HEADER = re.compile(
     rb"(?P<signed>age-encryption\.org/v1\n-> scrypt (?P<salt>[A-Za-z0-9+/]{22}) (?P<log>[1-9]\d?)\n"
     rb"(?P<body>[A-Za-z0-9+/]{43})\n---) (?P<mac>[^\n]*)\n?"
 )
-DAMAGED = "It is damaged, or cut short: take another backup."
+DAMAGED = "It is damaged or truncated: use another backup."
 
 
 class Sink(Protocol):
@@ -41,7 +41,7 @@ class Sink(Protocol):
 
 
 class EncryptingWriter:
-    """Writes an age file into a sink. `finish` writes the end."""
+    """Encrypts into a sink. `finish` writes the last chunk."""
 
     def __init__(self, sink: Sink, passphrase: str) -> None:
         self._sink = sink
@@ -58,17 +58,17 @@ class EncryptingWriter:
         return len(content)
 
     def flush(self) -> None:
-        """Everything but the last chunk is written already."""
+        """Do nothing: full chunks are written immediately, the last one by `finish`."""
 
     def finish(self) -> None:
         self._sink.write(self._chunks.seal(bytes(self._buffer), is_last=True))
 
 
 def decrypt(source: BinaryIO, passphrase: str) -> Iterator[bytes]:
-    """Yield the verified chunks of an age file. `read` of the source must return fewer bytes only at the end.
+    """Yield the decrypted chunks of an age file. `source.read` may return fewer bytes only at the end.
 
     Raises:
-        OperatorError: this is not an age file, the passphrase is a different one, or the file was changed or cut.
+        OperatorError: Not an age file, wrong passphrase, or damaged.
     """
     chunks = _Chunks(_file_key(source, passphrase), source.read(NONCE_BYTES))
     sealed = source.read(CHUNK_BYTES + TAG_BYTES)
@@ -79,7 +79,7 @@ def decrypt(source: BinaryIO, passphrase: str) -> Iterator[bytes]:
 
 
 class _Chunks:
-    """Cipher for the chunks of a payload, in order. The nonce holds the number of the chunk and marks the last one."""
+    """Cipher for the chunks of a payload. The nonce is the chunk's number plus a flag for the last one."""
 
     def __init__(self, file_key: bytes, nonce: bytes) -> None:
         self._cipher = ChaCha20Poly1305(_derived(file_key, nonce, b"payload"))
@@ -109,12 +109,12 @@ def _header(file_key: bytes, passphrase: str) -> bytes:
 def _file_key(source: BinaryIO, passphrase: str) -> bytes:
     header = HEADER.fullmatch(b"".join(source.readline(MAX_LINE_BYTES) for _ in range(HEADER_LINES)))
     if not header or int(header["log"]) > MAX_SCRYPT_WORK_BITS:
-        raise OperatorError("It is not encrypted with a passphrase, as age does it, or only a part of such a file.")
+        raise OperatorError("It is not an age file with a passphrase, or it is truncated.")
     try:
         cipher = _wrapping(passphrase, _padded(header["salt"]), int(header["log"]))
         file_key = cipher.decrypt(bytes(12), _padded(header["body"]), None)
     except InvalidTag:
-        raise OperatorError("It was encrypted with another passphrase: set BACKUP_PASSPHRASE to that one.") from None
+        raise OperatorError("It was encrypted with another passphrase: set BACKUP_PASSPHRASE to it.") from None
     if not hmac.compare_digest(header["mac"], _unpadded(_mac(file_key, header["signed"]))):
         raise OperatorError(DAMAGED)
     return file_key

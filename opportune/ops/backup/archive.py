@@ -1,6 +1,6 @@
-"""The file of a backup: a zip with the database, the uploads and a manifest that knows the checksum of each.
+"""Zip file of a backup: the database, the uploads and a manifest with their checksums.
 
-A zip that was cut short lacks its index, so it does not even open.
+A truncated zip file lacks its index and does not open.
 """
 
 import hashlib
@@ -31,46 +31,50 @@ DAMAGE_ERRORS = (
     ValidationError,
 )
 
+USE_ANOTHER = "Use another backup."
+NOT_A_BACKUP = "{path} is not a complete backup. Use a file that `oppman.py backup` wrote."
+
 Content = Literal["database.sqlite3", "database.dump"]
 
 
 class Member(BaseModel):
-    """One file of an archive."""
+    """Size in bytes and checksum of a file in the archive."""
 
     size: int
     sha256: str
 
 
 class Manifest(BaseModel):
-    """What an archive holds."""
+    """Content and origin of a backup, stored as `manifest.json`."""
 
-    model_config = ConfigDict(extra="ignore")  # later versions may tell more
+    model_config = ConfigDict(extra="ignore")  # fields of later versions
 
     format: Literal["opportune-backup"] = "opportune-backup"
     version: int = 1
     created: AwareDatetime
     program: str
-    """The version of the project."""
+    """Version of Opportune that wrote the backup."""
     site: str = ""
-    """SITE_NAME; older backups do not have it."""
+    """SITE_NAME (missing in older backups)."""
     base_url: str = ""
-    """BASE_URL of the site, if it has one."""
+    """BASE_URL, if the site had one."""
     source: str
-    """The database's address without its password."""
+    """URL of the database without its password."""
     kind: str
+    """Database system: `sqlite` or `postgresql`."""
     database: Content
-    """The member with the database: a SQLite file, or a dump of PostgreSQL's own."""
+    """Name of the archive's member with the database."""
     namespace: str = ""
-    """The schema that a dump is of."""
+    """PostgreSQL schema of a dump."""
     elsewhere: str = ""
-    """The bucket in which the uploads are, where the archive has none of them."""
+    """Storage with the uploads, if the archive does not contain them."""
     bucket: str = ""
-    """The bucket whose uploads are in the archive, where they come from one."""
+    """Bucket the archive's uploads were read from."""
     revisions: list[str]
-    """The rows of the version table."""
+    """Applied migrations."""
     tables: list[str]
     rows: dict[str, int] = {}
-    """How many each table had; older backups do not tell."""
+    """Number of rows per table (missing in older backups)."""
     members: dict[str, Member]
 
 
@@ -79,7 +83,7 @@ class Readable(Protocol):
 
 
 class Sink(Protocol):
-    """What an archive can be written to."""
+    """Target of an archive. Only `write` and `flush` are needed: the archive never seeks."""
 
     def write(self, content: bytes, /) -> int: ...
 
@@ -87,7 +91,7 @@ class Sink(Protocol):
 
 
 class ArchiveWriter:
-    """Fills an archive while its block runs; `finish` makes it one."""
+    """Adds members to a new archive. Call `finish` with the manifest before the block ends."""
 
     def __init__(self, file: Sink) -> None:
         self.members: dict[str, Member] = {}
@@ -97,7 +101,7 @@ class ArchiveWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with suppress(OSError, ValueError):  # of a file that is given up; `finish` has closed the others
+        with suppress(OSError, ValueError):  # after an error; `finish` has closed a complete archive
             self._zip.close()
 
     def add(self, name: str, source: Readable) -> None:
@@ -110,7 +114,7 @@ class ArchiveWriter:
 
 
 class Archive:
-    """An archive that says what it holds; what it says is checked when a member is read."""
+    """Readable archive. Members are compared with the manifest when they are read."""
 
     def __init__(self, path: Path, contents: zipfile.ZipFile) -> None:
         self.path = path
@@ -123,54 +127,44 @@ class Archive:
         return sorted(name for name in self.manifest.members if name.startswith(UPLOADS))
 
     def check(self) -> None:
-        """Compare every member with its checksum.
-
-        Raises:
-            OperatorError: one differs.
-        """
+        """Compare every member with its checksum. Raises OperatorError if one differs."""
         with work("Checking the backup", len(self.manifest.members), "files") as progress:
             for name in self.manifest.members:
                 self.extract(name, None)
                 progress.advance()
 
     def extract(self, name: str, target: BinaryIO | None) -> None:
-        """Write a member to an open file, or nowhere.
+        """Write a member to an open file, or only read it if `target` is None.
 
         Raises:
-            OperatorError: it differs from what the manifest says.
+            OperatorError: The content differs from the manifest.
         """
+        expected = self.manifest.members[name]
         with describe_damage(self.path), self._zip.open(name) as member:
-            found = copy_stream(member, target, most=self.manifest.members[name].size)
-        if found != self.manifest.members[name]:
-            raise OperatorError(f"{self.path} is damaged: {name} is not what was backed up. Take another backup.")
+            actual = copy_stream(member, target, limit=expected.size)
+        if actual != expected:
+            raise OperatorError(f"{self.path} is damaged: {name} has changed since the backup. {USE_ANOTHER}")
 
     def _manifest(self) -> Manifest:
-        try:
-            entry = self._zip.getinfo(MANIFEST)
-        except KeyError:
-            raise OperatorError(_foreign(self.path)) from None
-        if entry.file_size > MAX_MANIFEST_BYTES:
-            raise OperatorError(_foreign(self.path))
+        entry = next((entry for entry in self._zip.infolist() if entry.filename == MANIFEST), None)
+        if not entry or entry.file_size > MAX_MANIFEST_BYTES:
+            raise OperatorError(NOT_A_BACKUP.format(path=self.path))
         manifest = Manifest.model_validate_json(self._zip.read(entry))
         if manifest.version > 1:
-            raise OperatorError(f"{self.path} was made by a newer version of the program: restore it with that one.")
+            raise OperatorError(f"{self.path} was written by a newer version of Opportune: update, then restore it.")
         return manifest
 
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """An archive to read.
-
-    Raises:
-        OperatorError: it is none, or only a part of one.
-    """
+    """Open an archive for reading. Raises OperatorError if the file is not a complete backup."""
     try:
         file = path.open("rb")
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror}.") from error
     with file:
         if not zipfile.is_zipfile(file):
-            raise OperatorError(_foreign(path))
+            raise OperatorError(NOT_A_BACKUP.format(path=path))
         with describe_damage(path):
             archive = Archive(path, zipfile.ZipFile(file))
         yield archive
@@ -178,18 +172,18 @@ def open_archive(path: Path) -> Iterator[Archive]:
 
 @contextmanager
 def describe_damage(path: Path) -> Iterator[None]:
-    """In one line, what is wrong with an archive that cannot be read."""
+    """Turn the errors of a damaged archive into one line for the operator."""
     try:
         yield
     except DAMAGE_ERRORS as error:
-        raise OperatorError(f"{path} is damaged ({type(error).__name__}). Take another backup.") from error
+        raise OperatorError(f"{path} is damaged ({type(error).__name__}). {USE_ANOTHER}") from error
 
 
-def copy_stream(source: Readable, target: IO[bytes] | None, most: int | None = None) -> Member:
-    """Copy all there is, or a little more than `most` bytes, and tell what it was."""
+def copy_stream(source: Readable, target: IO[bytes] | None, limit: int | None = None) -> Member:
+    """Copy a stream and return its size and checksum. Stop at the first chunk beyond `limit` bytes."""
     digest = hashlib.sha256()
     size = 0
-    while (most is None or size <= most) and (chunk := source.read(CHUNK_BYTES)):
+    while (limit is None or size <= limit) and (chunk := source.read(CHUNK_BYTES)):
         digest.update(chunk)
         size += len(chunk)
         if target:
@@ -200,21 +194,15 @@ def copy_stream(source: Readable, target: IO[bytes] | None, most: int | None = N
 def _refuse_members(path: Path, entries: list[zipfile.ZipInfo], manifest: Manifest) -> None:
     names = [entry.filename for entry in entries if entry.filename != MANIFEST]
     if sorted(names) != sorted(manifest.members) or manifest.database not in manifest.members:
-        raise OperatorError(f"{path} is damaged: it does not hold the files that it lists. Take another backup.")
+        raise OperatorError(f"{path} is damaged: its files differ from its manifest. {USE_ANOTHER}")
     for entry in entries:
-        if _leads_elsewhere(entry) or not (entry.filename in (MANIFEST, manifest.database) or _is_upload(entry)):
-            raise OperatorError(f"{path} holds '{entry.filename}', which no backup of ours does: it is not restored.")
+        if not _is_safe(entry, manifest):
+            raise OperatorError(f"{path} contains the unexpected file '{entry.filename}' and is not restored.")
 
 
-def _is_upload(entry: zipfile.ZipInfo) -> bool:
-    return entry.filename.startswith(UPLOADS) and not entry.is_dir()
-
-
-def _leads_elsewhere(entry: zipfile.ZipInfo) -> bool:
+def _is_safe(entry: zipfile.ZipInfo, manifest: Manifest) -> bool:
     name = PurePath(entry.filename)
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    return name.is_absolute() or bool(name.drive) or ".." in name.parts or kind not in (0, stat.S_IFREG)
-
-
-def _foreign(path: Path) -> str:
-    return f"{path} is not a backup of this program, or only a part of one. Take a file that `backup` has written."
+    is_upload = entry.filename.startswith(UPLOADS) and not entry.is_dir()
+    is_file = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG)
+    is_inside = not (name.is_absolute() or name.drive or ".." in name.parts)
+    return is_inside and is_file and (is_upload or entry.filename in (MANIFEST, manifest.database))

@@ -1,4 +1,4 @@
-"""Uploads that are in a bucket: into a backup, and those that are missing back."""
+"""Back up and restore the uploads of a bucket."""
 
 import mimetypes
 from collections.abc import Iterable, Iterator
@@ -22,14 +22,14 @@ TIMEOUT = timedelta(seconds=60)
 
 
 def add_bucket_uploads(writer: ArchiveWriter, bucket: Bucket) -> None:
-    """Add all of ours to an archive, one after the other; what is removed meanwhile is left out.
+    """Add the site's uploads to an archive, without files that are deleted during the backup.
 
     Raises:
-        OperatorError: the bucket does not answer.
+        OperatorError: The bucket is unavailable.
     """
     from obstore import open_reader
 
-    with _answering(bucket) as client, work("Packing uploads", unit="files") as progress:
+    with _connected(bucket) as client, work("Packing uploads", unit="files") as progress:
         for name in _names(client):
             with suppress(FileNotFoundError):
                 writer.add(UPLOADS + name, _Upload(open_reader(client, name)))
@@ -37,30 +37,30 @@ def add_bucket_uploads(writer: ArchiveWriter, bucket: Bucket) -> None:
 
 
 def put_missing(archive: Archive, bucket: Bucket) -> None:
-    """Put those of an archive back that the bucket lacks. What it has by a name is that file: names are used once.
+    """Restore uploads missing in the bucket. Names are never reused, so existing files are the same.
 
     Raises:
-        OperatorError: the bucket does not answer.
+        OperatorError: The bucket is unavailable.
     """
     from obstore import put
 
-    with _answering(bucket) as client:
-        there = set(_names(client))
-        missing = [name for each in archive.uploads if (name := each.removeprefix(UPLOADS)) not in there]
-        with work("Putting uploads back", len(missing), "files") as progress:
+    with _connected(bucket) as client:
+        existing = set(_names(client))
+        missing = [name for member in archive.uploads if (name := member.removeprefix(UPLOADS)) not in existing]
+        with work("Restoring uploads", len(missing), "files") as progress:
             for name in missing:
                 archive.extract(UPLOADS + name, content := BytesIO())
-                kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-                put(client, name, content.getvalue(), attributes=attributes(kind))
+                media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+                put(client, name, content.getvalue(), attributes=attributes(media_type))
                 progress.advance()
 
 
 def _names(client: "S3Store") -> Iterable[str]:
-    return (str(each["path"]) for page in client.list() for each in page if is_name(str(each["path"])))
+    return (name for page in client.list() for item in page if is_name(name := str(item["path"])))
 
 
 @contextmanager
-def _answering(bucket: Bucket) -> "Iterator[S3Store]":
+def _connected(bucket: Bucket) -> "Iterator[S3Store]":
     from obstore.exceptions import BaseError
 
     try:
@@ -70,7 +70,7 @@ def _answering(bucket: Bucket) -> "Iterator[S3Store]":
 
 
 class _Upload:
-    """A file of the bucket as something to read."""
+    """Adapts obstore's file to `Readable`: its `read` does not return `bytes`."""
 
     def __init__(self, file: "ReadableFile") -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Writing a backup."""
+"""Create a backup."""
 
 import sqlite3
 from collections.abc import Callable
@@ -28,16 +28,20 @@ from opportune.storage.location import Bucket, DatabaseFiles, Place, parse_stora
 BACKUP_FOLDER = PROJECT / "data" / "backups"
 DATABASE = "database"
 WRITE_FAULTS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
-NOT_MIGRATED = "There is nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
+NOT_MIGRATED = "Nothing to back up: the database has no migrations. Run: python3 oppman.py migrate"
 
 Notify = Callable[[str], None]
 
 
 def create_backup(settings: Settings, graph: MigrationGraph, destination: Path | None, notify: Notify) -> Path:
-    """Back up database and uploads into one file: `destination`, or one with a name of its own in that folder.
+    """Back up database and uploads into one file and verify it.
+
+    Args:
+        destination: File to write, or folder for a file named after the time. Default: `data/backups`.
+        notify: Called with lines for the operator.
 
     Raises:
-        OperatorError: it could not be made; what was there by that name is still there.
+        OperatorError: The backup failed. An existing file at the destination is unchanged.
     """
     url = migration_url(settings)
     refuse_unmigrated(settings)
@@ -54,7 +58,7 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
 
 
 def refuse_unmigrated(settings: Settings) -> None:
-    """Refuse what has nothing to back up. Raises OperatorError."""
+    """Raise OperatorError if the database has no migrations."""
     if not recorded_revisions_of(settings):
         raise OperatorError(NOT_MIGRATED)
 
@@ -68,9 +72,11 @@ def write_archive(
     *,
     with_bucket: bool = False,
 ) -> Manifest:
-    """Write database and uploads into a file that need not be one of a disk: it is never read, nor gone back in.
+    """Write database and uploads into a stream, without reading or seeking.
 
-    The database is at `scratch` meanwhile. Uploads in a bucket are only told of, unless they are to be in it.
+    Args:
+        scratch: Path for a temporary copy of the database.
+        with_bucket: Include uploads of a bucket. Otherwise the manifest names the bucket.
     """
     url, place = migration_url(settings), parse_storage_url(settings)
     with ArchiveWriter(file) as writer:
@@ -100,40 +106,42 @@ def write_archive(
 
 
 def choose_destination(destination: Path | None, url: DatabaseURL) -> Path:
-    """The file to write.
+    """Return the file to write.
 
     Raises:
-        OperatorError: something else is there, or no folder.
+        OperatorError: The folder does not exist, or another file is in the way.
     """
-    if destination is None or destination.resolve() == BACKUP_FOLDER.resolve():  # which the timer of a machine names
+    if destination is None or destination.resolve() == BACKUP_FOLDER.resolve():  # the systemd timer names it
         destination = BACKUP_FOLDER
         try:
             BACKUP_FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise OperatorError(f"The folder {BACKUP_FOLDER} cannot be made: {error.strerror}.") from error
+            raise OperatorError(f"The folder {BACKUP_FOLDER} cannot be created: {error.strerror}.") from error
     if destination.is_dir():
-        return _unused(destination, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{url.kind}")
-    if destination.suffix != ".zip" and not destination.exists():  # or a missing folder would be made a file each night
-        raise OperatorError(f"There is no folder {destination}: make it, or name a file that ends in .zip.")
+        stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{url.kind}"
+        names = (f"{stem}.zip", *(f"{stem}-{number}.zip" for number in range(2, 100)))
+        return next(path for name in names if not (path := destination / name).exists())
+    if destination.suffix != ".zip" and not destination.exists():  # a missing folder must not become a file
+        raise OperatorError(f"The folder {destination} does not exist: create it, or name a file that ends in .zip.")
     if not destination.parent.is_dir():
-        raise OperatorError(f"There is no folder {destination.parent}: make it, or choose another.")
+        raise OperatorError(f"The folder {destination.parent} does not exist: create it, or choose another one.")
     if destination.exists() or destination.is_symlink():
-        _refuse_others(destination)
+        _refuse_other_file(destination)
     return destination
 
 
 def prune(newest: Path, keep: int) -> list[Path]:
-    """Remove our backups of the same database beside `newest`, all but that one and the `keep - 1` before it."""
+    """Delete older backups of the same database in the folder of `newest`, so that `keep` remain."""
     with open_archive(newest) as archive:
         source = archive.manifest.source
-    others: list[tuple[datetime, Path]] = []
+    older: list[tuple[datetime, Path]] = []
     for path in newest.parent.glob("*.zip"):
-        with suppress(OperatorError):  # somebody else's
+        with suppress(OperatorError):  # other zip files
             if path != newest and path.is_file() and not path.is_symlink():
                 with open_archive(path) as archive:
                     if archive.manifest.source == source:
-                        others.append((archive.manifest.created, path))
-    old = [path for _, path in sorted(others, reverse=True)[keep - 1 :]]
+                        older.append((archive.manifest.created, path))
+    old = [path for _, path in sorted(older, reverse=True)[keep - 1 :]]
     for path in old:
         path.unlink(missing_ok=True)
     return old
@@ -142,29 +150,28 @@ def prune(newest: Path, keep: int) -> list[Path]:
 def _add_database(
     writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path, notify: Notify
 ) -> tuple[Content, str, DatabaseState]:
-    """Add one moment of the database, by way of a file at `path`."""
+    """Add a snapshot of the database, using a temporary file at `path`."""
     if migration_url(settings).kind != "postgresql":
-        take: Callable[..., DatabaseState] = _take_sqlite
+        copy_to: Callable[..., DatabaseState] = _snapshot_sqlite
     elif obstacle := postgresql.why_no_dump(settings):
-        notify(f"pg_dump is not used: {obstacle}. The backup will hold the models' tables as SQLite.")
-        take = _take_copy
+        notify(f"pg_dump is not used: {obstacle}. The backup contains the tables of the models as SQLite.")
+        copy_to = _copy_to_sqlite
     else:
         return _add_dump(writer, settings, graph, path)
     with private_file(path, lock=False):
-        state = take(settings, graph, path)
+        state = copy_to(settings, graph, path)
         with path.open("rb") as file:
             writer.add("database.sqlite3", file)
     return "database.sqlite3", "", state
 
 
 def _add_uploads(writer: ArchiveWriter, place: Place, notify: Notify) -> str:
-    """Add those of a folder, or tell where they are."""
+    """Add the uploads of a folder. For other storage return its label."""
     if isinstance(place, Path):
         uploads.add_uploads(writer, place)
         return ""
-    if isinstance(place, DatabaseFiles):
-        return place.label  # which is in this backup
-    notify(f"The uploads are in {place.label}, and not in this backup: look after them there.")
+    if not isinstance(place, DatabaseFiles):  # uploads in the database are part of it
+        notify(f"This backup does not contain the uploads in {place.label}: back up the bucket separately.")
     return place.label
 
 
@@ -179,7 +186,7 @@ def _add_dump(
         return "database.dump", dump.namespace, dump.state
 
 
-def _take_sqlite(settings: Settings, _tree: MigrationGraph, path: Path) -> DatabaseState:
+def _snapshot_sqlite(settings: Settings, _graph: MigrationGraph, path: Path) -> DatabaseState:
     url = migration_url(settings)
     try:
         snapshot(url.path, path)
@@ -190,23 +197,18 @@ def _take_sqlite(settings: Settings, _tree: MigrationGraph, path: Path) -> Datab
     return inspect_database(path)
 
 
-def _take_copy(settings: Settings, graph: MigrationGraph, path: Path) -> DatabaseState:
+def _copy_to_sqlite(settings: Settings, graph: MigrationGraph, path: Path) -> DatabaseState:
     copy(migration_url(settings), DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path))), graph)
     merge_wal(path)
     path.chmod(0o600)
     return inspect_database(path)
 
 
-def _refuse_others(path: Path) -> None:
+def _refuse_other_file(path: Path) -> None:
     if path.is_symlink() or not path.is_file():
-        raise OperatorError(f"{path} is not a regular file: a backup does not take its place. Choose another name.")
+        raise OperatorError(f"{path} is not a regular file. Choose another name.")
     try:
         with open_archive(path):
             pass
     except OperatorError as error:
-        raise OperatorError(f"{path} is there and is no backup: remove it, or choose another name.") from error
-
-
-def _unused(folder: Path, stem: str) -> Path:
-    names = [f"{stem}.zip", *(f"{stem}-{number}.zip" for number in range(2, 100))]
-    return next(path for name in names if not (path := folder / name).exists())
+        raise OperatorError(f"{path} exists and is not a backup: remove it, or choose another name.") from error

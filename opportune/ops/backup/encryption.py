@@ -1,4 +1,4 @@
-"""Encryption of backups in the format of age: to public keys by pyrage, or with a passphrase."""
+"""Encryption of backups in the age format: to public keys with pyrage, or with a passphrase."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ from opportune.ops.backup import age
 from opportune.ops.backup.archive import Sink
 
 PRIVATE_KEY_NEEDED = (
-    "is encrypted to a public key: name the file of its private key by --identity, or set BACKUP_IDENTITY to the key."
+    "is encrypted to a public key: pass the file with its private key as --identity, or set BACKUP_IDENTITY to the key."
 )
-WRONG_PRIVATE_KEY = "It was encrypted to another public key: give the private key of that one."
-NO_PRIVATE_KEY = "There is no private key of age in it: write a line that begins with AGE-SECRET-KEY-1."
+WRONG_PRIVATE_KEY = "It was encrypted to another public key: use the private key of that one."
+NO_PRIVATE_KEY = "The file contains no private key of age, a line that begins with AGE-SECRET-KEY-1."
 
 
 def is_encrypting(settings: Settings) -> bool:
@@ -31,7 +31,7 @@ def can_decrypt(settings: Settings) -> bool:
 
 @contextmanager
 def encrypting(sink: Sink, settings: Settings) -> Iterator[Sink]:
-    """Encrypt what the block writes, as the settings say. `BACKUP_RECIPIENT` wins over `BACKUP_PASSPHRASE`."""
+    """Yield a sink that encrypts according to the settings. `BACKUP_RECIPIENT` wins over `BACKUP_PASSPHRASE`."""
     if settings.backup_recipient.strip():
         with _encrypting_to(parse_public_keys(settings.backup_recipient), sink) as target:
             yield target
@@ -44,10 +44,10 @@ def encrypting(sink: Sink, settings: Settings) -> Iterator[Sink]:
 
 
 def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Settings) -> None:
-    """Write the content of an encrypted backup into a file.
+    """Decrypt a backup into a file.
 
     Raises:
-        OperatorError: the key is missing or another one, or the backup is damaged.
+        OperatorError: The key is missing or wrong, or the backup is damaged.
     """
     identity, passphrase = settings.backup_identity.get_secret_value(), settings.backup_passphrase.get_secret_value()
     header = source.peek(len(age.PASSPHRASE_HEADER))
@@ -67,7 +67,7 @@ def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Setti
 
 
 def parse_private_keys(text: str) -> list[Any]:
-    """Return pyrage's identities in a file that age-keygen writes, or in one key. Raises OperatorError."""
+    """Parse a file that age-keygen wrote, or a single key, into pyrage's identities. Raises OperatorError."""
     try:
         from pyrage import IdentityError, x25519
     except ImportError:
@@ -89,7 +89,7 @@ def _decrypt_with_key(source: BufferedReader, target: BinaryIO, private_keys: st
 
 @contextmanager
 def _encrypting_to(recipients: list[Any], sink: Sink) -> Iterator[Sink]:
-    """Encrypt in a thread: pyrage reads its input from a file, and the block writes."""
+    """Encrypt in a thread, because pyrage reads its input from a file while the block writes."""
     reading, writing = os.pipe()
     with ThreadPoolExecutor(1) as pool:
         encryption = pool.submit(_encrypt, reading, sink, recipients)
@@ -109,7 +109,7 @@ def _encrypt(reading: int, sink: Sink, recipients: list[Any]) -> None:
 
 
 def _relay(convert: Callable[..., object], source: BufferedReader, target: Any, keys: list[Any]) -> str:
-    """Run one of pyrage's conversions and return its problem, if any. Raises the first error of either file."""
+    """Run pyrage's `convert` and return its error message, or "". Raises the first error of either file."""
     from pyrage import DecryptError, EncryptError
 
     problem, files = "", (_Recorded(source), _Recorded(target))
@@ -124,7 +124,7 @@ def _relay(convert: Callable[..., object], source: BufferedReader, target: Any, 
 
 
 class _Recorded:
-    """A file that keeps its first error: pyrage replaces errors, and drops those of the last write."""
+    """File that remembers its first error, because pyrage replaces errors and ignores those of the last write."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -137,7 +137,7 @@ class _Recorded:
         return int(self._recorded(self._file.write, content))
 
     def flush(self) -> None:
-        """The owner of the file flushes it."""
+        """Do nothing: the owner of the file flushes it."""
 
     def _recorded(self, call: Callable[[Any], Any], argument: object) -> Any:
         try:

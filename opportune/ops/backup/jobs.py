@@ -1,4 +1,4 @@
-"""The jobs that make backups and rehearse their restore, and what is known of how that went."""
+"""Jobs that create backups and rehearse their restore, and the state of their last runs."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from opportune.ops.backup.encryption import can_decrypt
 
 BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
 MAX_ATTEMPTS = 5
-"""Tries in a quarter of an hour: a bucket may be away for a while."""
+"""Attempts within about 15 minutes, because a bucket can be unavailable for a while."""
 OVERDUE_AFTER = timedelta(hours=1)
 
 logger = logging.getLogger(__name__)
@@ -39,16 +39,15 @@ def _rehearsal_schedule(settings: Settings) -> str:
 
 @job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_schedule)
 async def make_backup(run: JobContext) -> None:
-    await _do(run, BACKUP, _send)
+    await _run_in_thread(run, BACKUP, _send)
 
 
 @job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule)
 async def rehearse_restore(run: JobContext) -> None:
-    await _do(run, REHEARSAL, _rehearse)
+    await _run_in_thread(run, REHEARSAL, _rehearse)
 
 
 def _send(settings: Settings, stop: threading.Event) -> str:
-    # Alembic and the bucket's client take long to load, and once a day is soon enough.
     from opportune.ops.backup.scheduled import send_backup  # noqa: PLC0415 - loads Alembic and psycopg
 
     return str(send_backup(settings, MigrationGraph(installed_names()), logger.warning, stop))
@@ -60,12 +59,12 @@ def _rehearse(settings: Settings, _stop: threading.Event) -> str:
     return str(rehearse(settings, MigrationGraph(installed_names()), Model.metadata.tables.keys()))
 
 
-async def _do(run: JobContext, name: str, act: Callable[[Settings, threading.Event], str]) -> None:
-    if not _schedule(run.settings):  # it was, when this was planned
+async def _run_in_thread(run: JobContext, name: str, function: Callable[[Settings, threading.Event], str]) -> None:
+    if not _schedule(run.settings):  # backups were switched off after the job was queued
         return
     stop = threading.Event()
     try:
-        said = await asyncio.to_thread(act, run.settings, stop)
+        result = await asyncio.to_thread(function, run.settings, stop)
     except OperatorError as error:
         if run.attempt >= MAX_ATTEMPTS:
             await run.write(report, run.settings, name, str(error))
@@ -73,21 +72,21 @@ async def _do(run: JobContext, name: str, act: Callable[[Settings, threading.Eve
     except asyncio.CancelledError:
         stop.set()
         raise
-    logger.info("%s: %s", name, said)
-    await run.progress(1, 1, said)
+    logger.info("%s: %s", name, result)
+    await run.progress(1, 1, result)
 
 
 async def report(session: AsyncSession, settings: Settings, name: str, error: str) -> None:
-    """Tell ADMIN_EMAIL that it goes wrong, once until it goes well again."""
+    """E-mail ADMIN_EMAIL about the first of several failures in a row."""
     run = await find_last_run(session, name)
     if run.is_reported or not settings.admin_email:
         return
-    subject = "Backups" if name == BACKUP else "Restoring a backup, as a rehearsal,"
-    context = {"subject_words": subject, "error": error, "last": run.succeeded_at}
+    task = "Backup" if name == BACKUP else "Restore rehearsal"
+    context = {"task": task, "error": error, "last": run.succeeded_at}
     try:
         enqueue_email(session, render_email(settings, settings.admin_email, "mail/backup_failed", context))
-    except (InvalidEmailError, OperatorError) as refused:
-        logger.warning("ADMIN_EMAIL is not told that backups fail. %s", refused)
+    except (InvalidEmailError, OperatorError) as email_error:
+        logger.warning("The e-mail about the failed backup cannot be sent. %s", email_error)
         return
     run.reported_at = utc_now()
     session.add(run)
@@ -95,13 +94,13 @@ async def report(session: AsyncSession, settings: Settings, name: str, error: st
 
 @dataclass(frozen=True)
 class BackupState:
-    """What is known here of the backups at BACKUP_URL. The bucket itself is not asked."""
+    """Last runs of the backup jobs, read from the database without a request to BACKUP_URL."""
 
     is_on: bool
     backup: LastRun
     rehearsal: LastRun
     is_overdue: bool
-    """Whether the last backup that went well is older than the schedule has it."""
+    """The last successful backup is older than the schedule allows."""
 
     @property
     def is_well(self) -> bool:
@@ -109,18 +108,17 @@ class BackupState:
 
     def __str__(self) -> str:
         if not self.is_on:
-            return "No backup is made by itself: BACKUP_URL is empty."
+            return "No backups are scheduled: BACKUP_URL is empty."
         if self.backup.is_failing:
             return f"The last backup failed: {self.backup.error}"
         if self.is_overdue:
-            return "No backup was made when one was due: does anything do jobs (JOBS)?"
+            return "The last scheduled backup did not run: check that a worker runs (JOBS)."
         if self.rehearsal.is_failing:
             return f"The newest backup could not be restored: {self.rehearsal.error}"
-        return f"Backed up: {self.backup.note}." if self.backup.succeeded_at else "The first backup is to come."
+        return f"Backed up: {self.backup.note}." if self.backup.succeeded_at else "No backup has been made yet."
 
 
 async def backup_state(session: AsyncSession, settings: Settings) -> BackupState:
-    """How backups are going, for whoever looks after the site. One query each for two rows, and no network."""
     backup, rehearsal = await find_last_run(session, BACKUP), await find_last_run(session, REHEARSAL)
     return BackupState(bool(_schedule(settings)), backup, rehearsal, _is_overdue(settings, backup))
 
@@ -131,5 +129,5 @@ def _is_overdue(settings: Settings, backup: LastRun) -> bool:
         return False
     try:
         return next_run_time(schedule, backup.succeeded_at) + OVERDUE_AFTER < utc_now()
-    except OperatorError:  # `check` tells of it
+    except OperatorError:  # `check` reports it
         return True

@@ -1,4 +1,4 @@
-"""A file that is there while `restore` replaces data: a restore that was killed is reported at start and by `check`."""
+"""Marker file that exists while `restore` replaces data, so that an interrupted restore is reported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,17 +17,16 @@ SUFFIX = ".restoring"
 
 
 class RestoreMarker:
-    """The marker of one restore."""
+    """Marker of one restore. `argument` is the argument of `restore`: a file, a name or --latest."""
 
     def __init__(self, settings: Settings, argument: str) -> None:
-        """`argument` is what `restore` was called with: a file, a name or --latest."""
         self._path = marker_path(settings)
         self._argument = argument
         self.is_database_new = False
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Leave the marker behind if the process is killed, or the block fails after the database was replaced."""
+        """Remove the marker, unless the block fails after the database was replaced or the process is killed."""
         try:
             yield
         except BaseException:
@@ -49,7 +48,7 @@ class RestoreMarker:
 
 
 def marker_path(settings: Settings) -> Path:
-    """Return the marker's path: beside the folder of uploads, else beside the SQLite file."""
+    """Return the marker's path: next to the folder of uploads, else next to the SQLite file."""
     place, url = parse_storage_url(settings), migration_url(settings)
     if isinstance(place, Path):
         return place.with_name(place.name + SUFFIX)
@@ -64,13 +63,13 @@ def check_restore(settings: Settings) -> Iterator[Finding]:
 
 
 def interrupted_restore(settings: Settings) -> str:
-    """Return a line about a restore that was interrupted; empty if there was none."""
+    """Return a line about an interrupted restore, or ""."""
     try:
         path = marker_path(settings)
-        argument, begun = path.read_text(encoding="utf-8").splitlines()[:2]
-    except (OSError, OperatorError, ValueError):  # none, or settings that other checks report
+        argument, started = path.read_text(encoding="utf-8").splitlines()[:2]
+    except (OSError, OperatorError, ValueError):  # no marker, or invalid settings that other checks report
         return ""
     return (
-        f"A restore, begun at {begun}, was interrupted: the database may be that of the backup while the uploads are "
-        f"the old ones. Run it again: python3 oppman.py restore {argument}. If all is well, remove {path}."
+        f"A restore started at {started} was interrupted: the database may be the backup's while the uploads are still "
+        f"the old ones. Run it again: python3 oppman.py restore {argument}. If all is well, delete {path}."
     )

@@ -1,4 +1,4 @@
-"""PostgreSQL by its own programs: pg_dump, and pg_restore with psql."""
+"""Dump and restore PostgreSQL with pg_dump, pg_restore and psql."""
 
 import os
 import re
@@ -22,24 +22,24 @@ from opportune.ops.backup.archive import CHUNK_BYTES, Manifest
 from opportune.ops.backup.sqlite import DatabaseState
 from opportune.ops.backup.subprocesses import Program, error_line
 
-UPDATE = "PostgreSQL's programs must be as new as those that wrote it."
-INSTALL = "install PostgreSQL's programs (Debian: apt install postgresql-client)"
+UPDATE = "PostgreSQL's client programs must be as new as those that wrote it."
+INSTALL = "install PostgreSQL's client programs (Debian: apt install postgresql-client)"
 TABLES = """
     SELECT relname FROM pg_class
     WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace(quote_ident(current_schema()))
 """
 
-# Newer programs set what an older server does not know.
-UNKNOWN_TO_SOME = b"SET transaction_timeout"
+# Newer client programs set this; servers before version 17 do not support it.
+UNSUPPORTED_SETTING = b"SET transaction_timeout"
 SETTING = re.compile(rb"^SET ")
 FIRST_OBJECT = (b"CREATE ", b"COPY ", b"ALTER ")
 
 
 class Dump:
-    """One moment of a database, to be written by pg_dump."""
+    """Snapshot of a database, which pg_dump writes to a file."""
 
     def __init__(self, connection: Connection, graph: MigrationGraph) -> None:
-        # While pg_dump works, this connection only waits. Some hosts would cut it after a few minutes.
+        # The connection is idle while pg_dump runs, and some hosts close idle connections after a few minutes.
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         self._snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         self.namespace = str(connection.scalar(text("SELECT current_schema()")))
@@ -47,15 +47,11 @@ class Dump:
         self.state = DatabaseState(sorted(recorded_revisions(connection)), tables, count_rows(connection, tables))
 
     def write(self, settings: Settings, file: BinaryIO) -> None:
-        """Write it while the connection that it was made with is open.
-
-        Raises:
-            OperatorError: pg_dump fails.
-        """
+        """Run pg_dump while the snapshot's connection is open. Raises OperatorError if it fails."""
         tables = [f'--table="{_quoted(self.namespace)}"."{_quoted(name)}"' for name in self.state.tables]
         command = ["pg_dump", "--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-password"]
         command += [f"--snapshot={self._snapshot}", f"--lock-wait-timeout={TABLE_LOCK_TIMEOUT_SECONDS}s", *tables]
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, "--dbname", address(settings)],
             env={**os.environ, **migration_url(settings).environ},
             stdin=subprocess.DEVNULL,
@@ -63,60 +59,56 @@ class Dump:
             stderr=subprocess.PIPE,
             check=False,
         )
-        if done.returncode:
-            raise OperatorError(f"pg_dump failed: {error_line(done.stderr)}")
+        if process.returncode:
+            raise OperatorError(f"pg_dump failed: {error_line(process.stderr)}")
 
 
 @contextmanager
 def open_dump(settings: Settings, graph: MigrationGraph) -> Iterator[Dump]:
-    """A dump of the configured database as it is now."""
     with connect(settings) as connection:
         connection.execution_options(isolation_level="REPEATABLE READ")
         yield Dump(connection, graph)
 
 
 def why_no_dump(settings: Settings) -> str:
-    """Why pg_dump cannot be used with this server; empty if it can."""
+    """Return why pg_dump cannot be used with this server, or ""."""
     if migration_url(settings).pooled:
-        return "it would leave its settings in the pooler's connections (set DATABASE_DIRECT_URL)"
+        return "its settings would remain in the pooler's connections (set DATABASE_DIRECT_URL)"
     if not shutil.which("pg_dump"):
         return "it is not installed"
-    said = subprocess.run(["pg_dump", "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S607
-    found = re.search(r"\d+", said)
+    output = subprocess.run(["pg_dump", "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S607
+    version = re.search(r"\d+", output)
     with connect(settings) as connection:
         server = int(str(connection.scalar(text("SHOW server_version_num")))) // 10000
-    if not found or int(found[0]) < server:
-        return f"it is of version {found[0] if found else '?'}, older than the server's {server}"
+    if not version or int(version[0]) < server:
+        return f"its version {version[0] if version else '?'} is older than the server's {server}"
     return ""
 
 
 def refuse_unreadable(dump: Path) -> None:
-    """Have pg_restore look at a dump, before anything else happens.
+    """Check that the client programs are installed and can read a dump.
 
     Raises:
-        OperatorError: a program is missing, or cannot read it.
+        OperatorError: A program is missing, or pg_restore cannot read the dump.
     """
     if missing := [name for name in ("pg_restore", "psql") if not shutil.which(name)]:
-        raise OperatorError(f"This backup wants {' and '.join(missing)}: {INSTALL}.")
-    command = ["pg_restore", "--list", str(dump)]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        raise OperatorError(
-            f"pg_restore cannot read this backup: {error_line(done.stderr)}. Is it of an older version? {UPDATE}"
-        )
+        raise OperatorError(f"This backup needs {' and '.join(missing)}: {INSTALL}.")
+    process = subprocess.run(["pg_restore", "--list", str(dump)], capture_output=True, check=False)  # noqa: S607
+    if process.returncode:
+        raise OperatorError(f"pg_restore cannot read this backup: {error_line(process.stderr)}. {UPDATE}")
 
 
 def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump: Path) -> None:
-    """Replace the tables of the configured database by those of a dump, in one transaction.
+    """Replace the tables of the configured database with those of a dump, in one transaction.
 
     Raises:
-        OperatorError: it failed, and nothing has changed.
+        OperatorError: The restore failed and was rolled back.
     """
     with connect(settings) as connection:
         namespace = str(connection.scalar(text("SELECT current_schema()")))
         tables = own_tables(connection, graph, manifest)
     if namespace != manifest.namespace:
-        raise OperatorError(f"The backup is of the schema {manifest.namespace}, and the database's is {namespace}.")
+        raise OperatorError(f"The backup's schema is {manifest.namespace}, but the database uses {namespace}.")
     read = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", str(dump)]
     execute = ["psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
     execute += ["--dbname", address(settings)]
@@ -125,22 +117,19 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
         Program(read, stdout=subprocess.PIPE) as script,
         Program(execute, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environ) as client,
     ):
-        with client.accepting() as statements:
+        with client.stdin() as statements:
             statements.write(_beginning(namespace, tables))
-            copy_script(script.said, statements)
-            # Only after a whole script comes the COMMIT; without it everything is undone.
-            if script.succeeds():
+            copy_script(script.stdout, statements)
+            if script.succeeds():  # without the COMMIT everything is rolled back
                 statements.write(ending(manifest))
-        fault = client.fault() or script.fault()
-    if fault:
-        hint = (
-            ". Drop what others have built on our tables (views, foreign keys) first." if "depend on" in fault else ""
-        )
-        raise OperatorError(f"The restore failed and nothing was changed: {fault}{hint}")
+        error = client.error() or script.error()
+    if error:
+        hint = ". First drop views and foreign keys that depend on this site's tables." if "depend on" in error else ""
+        raise OperatorError(f"The restore failed and nothing was changed: {error}{hint}")
 
 
 def own_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest | None = None) -> list[str]:
-    """The tables of our features, removed ones too, among those of others in the same schema."""
+    """Return the tables of the site's features, including removed ones. Other programs may share the schema."""
     revisions = [*recorded_revisions(connection), *(manifest.revisions if manifest else ())]
     features = {*graph.features, *map(feature_of_revision, revisions)}
     starts = tuple(f"{feature}_" for feature in features)
@@ -149,16 +138,15 @@ def own_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest
 
 
 def count_rows(connection: Connection, tables: Sequence[str]) -> dict[str, int]:
-    """How many rows each of these tables has."""
     quoted = connection.dialect.identifier_preparer.quote_identifier
     counts = {name: text(f"SELECT count(*) FROM {quoted(name)}") for name in tables}
     return {name: int(connection.scalar(query) or 0) for name, query in counts.items()}
 
 
 def address(settings: Settings) -> str:
-    """How libpq's programs are told the database, and how long to try."""
+    """Return the database's connection string for libpq's programs, with timeouts and without the password."""
     url = migration_url(settings)
-    arguments = {name: value for name, value in url.arguments.items() if name != "prepare_threshold"}  # psycopg's own
+    arguments = {name: value for name, value in url.arguments.items() if name != "prepare_threshold"}  # psycopg only
     return make_conninfo(url.conninfo, **arguments)
 
 
@@ -174,12 +162,12 @@ def _beginning(namespace: str, tables: Sequence[str]) -> bytes:
 
 
 def ending(manifest: Manifest) -> bytes:
-    """Compare what was restored with what the manifest says, and commit."""
+    """Return statements that compare the migrations with the manifest and commit."""
     version = sql.Identifier(manifest.namespace, VERSION_TABLE.name)
     check = sql.SQL(
         'DO $$ BEGIN IF (SELECT array_agg(version_num::text ORDER BY version_num COLLATE "C") FROM {}) '
         "IS DISTINCT FROM {}::text[] THEN "
-        "RAISE EXCEPTION 'its migrations are not those of its manifest'; END IF; END $$"
+        "RAISE EXCEPTION 'its migrations differ from its manifest'; END IF; END $$"
     ).format(version, sorted(manifest.revisions))
     return _lines([check, sql.SQL("COMMIT")])
 
@@ -189,12 +177,11 @@ def _lines(statements: Sequence[sql.Composable]) -> bytes:
 
 
 def copy_script(script: IO[bytes], statements: IO[bytes]) -> None:
-    """Pass a script on, with its settings made the transaction's own: a pooler would hand them to others."""
+    """Copy a script with `SET` as `SET LOCAL`: a pooler would give session settings to other clients."""
     for line in script:
-        if not line.startswith(UNKNOWN_TO_SOME):
-            statements.write(
-                SETTING.sub(rb"SET LOCAL ", line).replace(b"'search_path', '', false", b"'search_path', '', true")
-            )
+        if not line.startswith(UNSUPPORTED_SETTING):
+            local = SETTING.sub(rb"SET LOCAL ", line)
+            statements.write(local.replace(b"'search_path', '', false", b"'search_path', '', true"))
         if line.startswith(FIRST_OBJECT):
             break
     shutil.copyfileobj(script, statements, CHUNK_BYTES)

@@ -1,4 +1,4 @@
-"""A restore that is rehearsed: into a database that is thrown away, whose rows are held against what was backed up."""
+"""Rehearsal of a restore: restore into a temporary database and compare its rows with the backup's manifest."""
 
 import re
 import secrets
@@ -29,37 +29,40 @@ from opportune.ops.backup.store import BackupStore
 from opportune.ops.backup.subprocesses import Program
 
 DATABASE_PREFIX = "opportune_rehearsal_"
-LEFT = re.compile(rf"{DATABASE_PREFIX}(\d+)_[0-9a-f]{{8}}")
-LEFT_SECONDS = 86_400
+ABANDONED = re.compile(rf"{DATABASE_PREFIX}(\d+)_[0-9a-f]{{8}}")
+ABANDONED_AFTER_SECONDS = 86_400
 COPY = re.compile(rb'COPY (?:"?[^".]+"?\.)?"?([^" (]+)"? ')
 END_OF_COPY = b"\\.\n"
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of it."""
+    """Result of a rehearsal."""
 
     backup: str
     tables: int
     rows: int
     uploads: int
     seconds: float
-    """Of the restoring itself: how long the archive took to come is the network's."""
+    """Duration of the restore without the download."""
     into: str
 
     def __str__(self) -> str:
-        counted = f"{self.tables} tables with {self.rows:,} rows and {self.uploads:,} uploads"
-        return f"{self.backup}: {counted} are as they were backed up ({self.into}, {self.seconds:.0f} s)"
+        counts = f"{self.tables} tables with {self.rows:,} rows and {self.uploads:,} uploads"
+        return f"{self.backup}: {counts} match the backup ({self.into}, {self.seconds:.0f} s)"
 
 
 def rehearse(settings: Settings, graph: MigrationGraph, tables: Collection[str], name: str = "") -> Rehearsal:
-    """Restore a backup of BACKUP_URL, the newest unless it is named, beside the site, and throw that away.
+    """Restore a backup from BACKUP_URL into a temporary database, without changing the site.
 
-    Every checksum is compared, the database is restored, and its rows are counted and held against what was counted
-    when it was backed up. Nothing of the site is touched.
+    Checksums and the number of rows per table are compared with the manifest.
+
+    Args:
+        tables: Tables of the models.
+        name: Name of the backup. Default: the newest.
 
     Raises:
-        OperatorError: it could not be restored, or is not what it says.
+        OperatorError: The backup cannot be restored, or differs from its manifest.
     """
     store = BackupStore(settings)
     backup = store.find(name)
@@ -71,12 +74,12 @@ def rehearse(settings: Settings, graph: MigrationGraph, tables: Collection[str],
 
 
 def rehearse_file(path: Path, name: str, target: Target) -> Rehearsal:
-    """The same with a file of this machine.
+    """Rehearse the restore of a local file. `name` appears in messages instead of its path.
 
     Raises:
-        OperatorError: it could not be restored, or is not what it says.
+        OperatorError: The backup cannot be restored, or differs from its manifest.
     """
-    began = time.monotonic()
+    start = time.monotonic()
     with scratch_folder() as folder:
         try:
             with open_archive(path) as archive:
@@ -89,11 +92,11 @@ def rehearse_file(path: Path, name: str, target: Target) -> Rehearsal:
             raise OperatorError(f"{name} cannot be restored in {folder}: {error.strerror or error}.") from error
         except OperatorError as error:
             raise OperatorError(str(error).replace(str(path), name)) from error
-    return Rehearsal(name, len(counts), sum(counts.values()), uploads, time.monotonic() - began, into)
+    return Rehearsal(name, len(counts), sum(counts.values()), uploads, time.monotonic() - start, into)
 
 
 def _restored(archive: Archive, target: Target, folder: Path) -> tuple[str, Mapping[str, int]]:
-    """Where the database was restored, and how many rows its tables have there."""
+    """Restore the database. Return a description of the target and the rows per table."""
     path = folder / archive.manifest.database
     with extracted(archive, target, path):
         if archive.manifest.database == "database.sqlite3":
@@ -104,8 +107,8 @@ def _restored(archive: Archive, target: Target, folder: Path) -> tuple[str, Mapp
         postgresql.refuse_unreadable(path)
         with _temporary_database(target.settings) as settings:
             if settings is None:
-                return "read, and not restored: this user may not create databases", _counts_in_dump(path)
-            with connect(settings) as connection:  # with the extensions that its tables need
+                return "read but not restored: this user may not create databases", _counts_in_dump(path)
+            with connect(settings) as connection:  # creates the extensions that its tables need
                 run_migrations(connection, target.graph, plan_for(target.graph))
             postgresql.restore(settings, target.graph, archive.manifest, path)
             with connect(settings) as connection:
@@ -116,28 +119,28 @@ def _counts_in(connection: Connection, archive: Archive) -> dict[str, int]:
     try:
         return postgresql.count_rows(connection, archive.manifest.tables)
     except DBAPIError as error:
-        raise OperatorError(f"{archive.path} lacks a table when it is restored: {error.orig}") from error
+        raise OperatorError(f"{archive.path} misses a table after the restore: {error.orig}") from error
 
 
 def _compare(archive: Archive, counts: Mapping[str, int]) -> None:
     for table, rows in archive.manifest.rows.items():
         if counts.get(table) != rows:
             raise OperatorError(
-                f"{archive.path} had {rows:,} rows of {table} when it was made, and has {counts.get(table, 0):,} when "
-                "it is restored."
+                f"{archive.path} has {counts.get(table, 0):,} rows in {table} after the restore, but {rows:,} when it "
+                "was made. Use another backup."
             )
 
 
 def _refuse_dangling(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("PRAGMA foreign_key_check").fetchone()
-    if found:
-        raise OperatorError(f"A row of {found[0]} points at one of {found[2]} that is not there: see `doctor`.")
+        violation = connection.execute("PRAGMA foreign_key_check").fetchone()
+    if violation:
+        raise OperatorError(f"A row of {violation[0]} refers to a missing row of {violation[2]}. Run `doctor`.")
 
 
 @contextmanager
 def _temporary_database(settings: Settings) -> Iterator[Settings | None]:
-    """The settings of a new database on the same server; None where this user may not make one."""
+    """Yield settings of a new database on the same server, or None if this user may not create one."""
     name = f"{DATABASE_PREFIX}{int(time.time())}_{secrets.token_hex(4)}"
     if migration_url(settings).pooled or not _create_database(settings, name):
         yield None
@@ -150,7 +153,7 @@ def _temporary_database(settings: Settings) -> Iterator[Settings | None]:
 
 
 def _create_database(settings: Settings, name: str) -> bool:
-    """Whether it could be made. Those that runs of yesterday have left, which were killed, are dropped."""
+    """Create a database, and drop those of killed runs. Return False if it cannot be created."""
     with connect(settings) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         try:
@@ -158,7 +161,7 @@ def _create_database(settings: Settings, name: str) -> bool:
         except DBAPIError:
             return False
         for old in connection.scalars(text("SELECT datname FROM pg_database")).all():
-            if (found := LEFT.fullmatch(old)) and int(found[1]) < time.time() - LEFT_SECONDS:
+            if (match := ABANDONED.fullmatch(old)) and int(match[1]) < time.time() - ABANDONED_AFTER_SECONDS:
                 _drop_database(connection, old)
     return True
 
@@ -176,12 +179,12 @@ def _on_database(settings: Settings, name: str) -> Settings:
 
 
 def _counts_in_dump(dump: Path) -> dict[str, int]:
-    """How many rows a dump would restore into each table: all of it is read."""
+    """Read a whole dump and count the rows per table."""
     counts: dict[str, int] = {}
     with Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:
-        for line in script.said:
-            if found := COPY.match(line):
-                counts[found[1].decode()] = sum(1 for _ in takewhile(END_OF_COPY.__ne__, script.said))
-        if fault := script.fault():
-            raise OperatorError(f"pg_restore cannot read all of it: {fault}")
+        for line in script.stdout:
+            if match := COPY.match(line):
+                counts[match[1].decode()] = sum(1 for _ in takewhile(END_OF_COPY.__ne__, script.stdout))
+        if error := script.error():
+            raise OperatorError(f"pg_restore cannot read the dump: {error}")
     return counts

@@ -1,4 +1,4 @@
-"""Restores a backup. Everything is checked before anything is replaced."""
+"""Restore a backup. Everything is verified before anything is replaced."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator
@@ -16,7 +16,7 @@ from opportune.db.migrations.runner import plan_for, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql, uploads
-from opportune.ops.backup.archive import Archive, Manifest, open_archive
+from opportune.ops.backup.archive import USE_ANOTHER, Archive, Manifest, open_archive
 from opportune.ops.backup.marker import RestoreMarker
 from opportune.ops.backup.sqlite import inspect_database, replace_database
 from opportune.ops.copydb import copy
@@ -25,20 +25,20 @@ from opportune.storage.location import DatabaseFiles, Place, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"
 DATABASE = "restored"
-RESTORE_ANYWAY = "To restore it all the same, add --from-another-site."
+RESTORE_ANYWAY = "To restore it anyway, add --from-another-site."
 
 Confirm = Callable[[Manifest], None]
-"""Called when everything is checked and nothing is replaced yet; raises to stop."""
+"""Called after verification and before anything is replaced. Raises to stop the restore."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a backup is restored into."""
+    """Site that a backup is restored into."""
 
     settings: Settings
     graph: MigrationGraph
     tables: Collection[str]
-    """Those of the models."""
+    """Tables of the models."""
 
     @property
     def url(self) -> DatabaseURL:
@@ -51,22 +51,25 @@ class Target:
 
 @dataclass(frozen=True)
 class Restored:
-    """What was restored."""
+    """Result of a restore."""
 
     manifest: Manifest
-    kept: Path | None
-    """Where the SQLite database that was there before is now."""
-    kept_uploads: Path | None = None
-    """Where the uploads that were there before are now."""
+    previous_database: Path | None
+    """New path of the replaced SQLite database."""
+    previous_uploads: Path | None = None
+    """New path of the replaced folder of uploads."""
 
 
 def restore_backup(
     path: Path, target: Target, confirm: Confirm, *, argument: str = "", from_another_site: bool = False
 ) -> Restored:
-    """Replace database and uploads by those of a backup; `argument` is what the user called `restore` with.
+    """Replace database and uploads with those of a backup.
+
+    Args:
+        argument: Argument of the `restore` command, for the message about an interrupted restore.
 
     Raises:
-        OperatorError: nothing has changed, or the uploads were not replaced; the message says which and why.
+        OperatorError: Nothing was changed, or only the uploads were not replaced. The message says which.
     """
     with open_archive(path) as archive:
         refuse_newer(target.graph, archive)
@@ -81,16 +84,16 @@ def restore_backup(
                     asyncio.run(uploads.put_into_database(archive, target.settings))
             return restored
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
+            path_hint = f" ({error.filename})" if error.filename else ""
             stage = "The database is restored, but its uploads" if marker.is_database_new else "The backup"
-            raise OperatorError(f"{stage} cannot be restored: {error.strerror or error}{where}.") from error
+            raise OperatorError(f"{stage} cannot be restored: {error.strerror or error}{path_hint}.") from error
 
 
 def _into_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
     if archive.manifest.database != "database.sqlite3":
         raise OperatorError(
-            f"{archive.path} is a dump of PostgreSQL's own: restore it into PostgreSQL (set DATABASE_URL), and from "
-            "there: python3 oppman.py copydb."
+            f"{archive.path} is a PostgreSQL dump: restore it into PostgreSQL (set DATABASE_URL), then copy the "
+            "database with: python3 oppman.py copydb"
         )
     path = target.url.path
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -102,9 +105,8 @@ def _into_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: Res
     ):
         confirm(archive.manifest)
         with marker.replacing_database():
-            kept = replace_database(new, path)
-        kept_uploads = files.swap()
-    return Restored(archive.manifest, kept, kept_uploads)
+            previous = replace_database(new, path)
+        return Restored(archive.manifest, previous, files.swap())
 
 
 def _into_postgresql(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
@@ -121,13 +123,12 @@ def _into_postgresql(archive: Archive, target: Target, confirm: Confirm, marker:
                 confirm(archive.manifest)
                 with marker.replacing_database():
                     copy(source, target.url, target.graph, force=True)
-        kept_uploads = files.swap()
-    return Restored(archive.manifest, None, kept_uploads)
+        return Restored(archive.manifest, None, files.swap())
 
 
 @contextmanager
 def extracted(archive: Archive, target: Target, path: Path) -> Iterator[None]:
-    """The database of an archive as a file at `path`, checked."""
+    """Extract the database to `path` for the duration of the block and verify it."""
     with private_file(path, lock=False) as file:
         archive.extract(archive.manifest.database, file)
         sync(file)
@@ -138,39 +139,35 @@ def extracted(archive: Archive, target: Target, path: Path) -> Iterator[None]:
 
 
 def _check_sqlite(path: Path, archive: Archive, target: Target) -> None:
-    if path.stat().st_size == 0:  # which SQLite takes for a database without tables
-        raise OperatorError(f"{archive.path} is damaged: its database is empty. Take another backup.")
+    if path.stat().st_size == 0:  # to SQLite an empty file is a database without tables
+        raise OperatorError(f"{archive.path} is damaged: its database is empty. {USE_ANOTHER}")
     try:
         state = inspect_database(path)
     except OperatorError as error:
         raise OperatorError(f"{archive.path} is not restored. {error}") from error
     manifest = archive.manifest
     if state.revisions != sorted(manifest.revisions) or state.tables != sorted(manifest.tables):
-        raise OperatorError(f"{archive.path} is damaged: its database is not the one that its manifest tells of.")
+        raise OperatorError(f"{archive.path} is damaged: its database differs from its manifest. {USE_ANOTHER}")
     missing = sorted(set(target.tables) - set(state.tables))
     if missing and not target.graph.pending(state.revisions):
         raise OperatorError(
-            f"{archive.path} lacks the table {missing[0]}, which its migrations make: it is not restored."
+            f"{archive.path} is not restored: it lacks the table {missing[0]}, which its migrations create."
         )
 
 
 def refuse_newer(graph: MigrationGraph, archive: Archive) -> None:
     manifest = archive.manifest
     if not manifest.revisions:
-        raise OperatorError(f"{archive.path} is of a database without migrations: it is not restored.")
+        raise OperatorError(f"{archive.path} is not restored: its database has no migrations.")
     if newer := graph.unknown(manifest.revisions).newer:
         raise OperatorError(
-            f"{archive.path} was made by newer code, with migrations that this one lacks ({', '.join(newer)}): "
-            "restore it with that code."
+            f"{archive.path} was made by newer code and has migrations that are missing here ({', '.join(newer)}): "
+            "update the code, then restore it."
         )
 
 
 def refuse_another_site(target: Target, archive: Archive) -> None:
-    """Refuse a backup of another site, or with migrations of features that this site does not have.
-
-    Raises:
-        OperatorError: which site it is of.
-    """
+    """Raise OperatorError for a backup of another site, or with migrations of features that are not installed."""
     manifest, settings = archive.manifest, target.settings
     hosts = [urlsplit(url).hostname for url in (manifest.base_url, settings.base_url) if url]
     names = {name for name in (manifest.site, settings.site_name) if manifest.site}
@@ -180,12 +177,12 @@ def refuse_another_site(target: Target, archive: Archive) -> None:
     if unknown := target.graph.unknown(manifest.revisions).removed:
         features = ", ".join(sorted({feature_of_revision(revision) for revision in unknown}))
         raise OperatorError(
-            f"{archive.path} has migrations of features that this site lacks: {features}. {RESTORE_ANYWAY}"
+            f"{archive.path} has migrations of features that are not installed here: {features}. {RESTORE_ANYWAY}"
         )
 
 
 def migrated(path: Path, target: Target) -> DatabaseURL:
-    """The file with every migration: rows are only copied between equal schemas."""
+    """Apply pending migrations to a SQLite file and return its URL: rows are only copied between equal schemas."""
     settings = target.settings.model_copy(
         update={"database_url": SecretStr(f"sqlite:///{path}"), "database_direct_url": SecretStr("")}
     )

@@ -1,4 +1,4 @@
-"""Which backups stay: the newest of each of the last days, weeks and months."""
+"""Retention of backups: keep the newest of each of the last days, weeks and months."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,33 +15,29 @@ PERIODS: Mapping[str, Callable[[datetime], object]] = {
     "yearly": lambda at: at.year,
 }
 ALWAYS_KEPT = timedelta(days=1)
-"""Or a backup that somebody makes of a database that is spoiled would take the place of last night's."""
+"""A manual backup of damaged data must not supersede last night's backup."""
 RULE = re.compile(r"(\d{1,4})\s*(hourly|daily|weekly|monthly|yearly)", re.IGNORECASE)
 
 
 def parse_keep(text: str) -> dict[str, int]:
-    """`7 daily, 4 weekly` as numbers by their words.
-
-    Raises:
-        OperatorError: it is no such list.
-    """
+    """Parse `7 daily, 4 weekly` into `{"daily": 7, "weekly": 4}`. Raises OperatorError."""
     rules = [RULE.fullmatch(part.strip()) for part in text.split(",")]
-    found = {rule[2].lower(): int(rule[1]) for rule in rules if rule}
-    if len(found) < len(rules) or not any(found.values()):
+    counts = {rule[2].lower(): int(rule[1]) for rule in rules if rule}
+    if len(counts) < len(rules) or not any(counts.values()):
         raise OperatorError(
-            f"BACKUP_KEEP is {text!a}: write how many of which, such as '7 daily, 4 weekly, 6 monthly' "
+            f"BACKUP_KEEP is {text!a}: write numbers of backups, such as '7 daily, 4 weekly, 6 monthly' "
             f"({', '.join(PERIODS)})."
         )
-    return found
+    return counts
 
 
 def superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:
-    """Those that may go, oldest first. The newest and what is less than a day older stay whatever is said."""
+    """Return the backups to delete, oldest first. The newest and those less than a day older always remain."""
     newest_first = sorted(backups, reverse=True)
-    kept = {backup for backup in newest_first if newest_first[0].made - backup.made < ALWAYS_KEPT}
-    for word, most in keep.items():
-        newest_of: dict[object, StoredBackup] = {}
+    remaining = {backup for backup in newest_first if newest_first[0].made - backup.made < ALWAYS_KEPT}
+    for period, count in keep.items():
+        newest_per_period: dict[object, StoredBackup] = {}
         for backup in newest_first:
-            newest_of.setdefault(PERIODS[word](backup.made), backup)
-        kept |= set(list(newest_of.values())[:most])
-    return sorted(set(backups) - kept)
+            newest_per_period.setdefault(PERIODS[period](backup.made), backup)
+        remaining |= set(list(newest_per_period.values())[:count])
+    return sorted(set(backups) - remaining)

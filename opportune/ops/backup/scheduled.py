@@ -1,4 +1,4 @@
-"""A backup from here to BACKUP_URL, and those that it supersedes."""
+"""Create a backup at BACKUP_URL and delete superseded ones."""
 
 import threading
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from opportune.runtime.atomic_files import private_folder
 from opportune.runtime.progress import Progress, watched_by
 
 PREFIX = "opportune-backup-"
-NO_DISK = "This machine has no folder for temporary files that can be written ({reason}): a backup needs one."
+NO_DISK = "The folder for temporary files is not writable ({reason}): set TMPDIR to a writable folder."
 
 
 @dataclass(frozen=True)
 class Made:
-    """A backup that has arrived, and what went for it."""
+    """A new backup, and those that were deleted for it."""
 
     backup: StoredBackup
     superseded: list[StoredBackup]
@@ -33,13 +33,14 @@ class Made:
 
 
 def send_backup(settings: Settings, graph: MigrationGraph, notify: Notify, stop: threading.Event | None = None) -> Made:
-    """Make a backup at BACKUP_URL, read it back, and only then delete what BACKUP_KEEP does not keep.
+    """Write a backup to BACKUP_URL as a stream, verify it, then delete what BACKUP_KEEP does not keep.
 
-    It is sent while it is made: of the database there is a copy among the temporary files meanwhile, of the rest none.
-    `stop` ends it.
+    Args:
+        notify: Called with lines for the operator.
+        stop: Aborts the backup when set.
 
     Raises:
-        OperatorError: it could not be made, or did not arrive whole. Older ones are as they were.
+        OperatorError: The backup failed. Older backups are unchanged.
     """
     keep, store = parse_keep(settings.backup_keep), BackupStore(settings)
     refuse_unmigrated(settings)
@@ -58,25 +59,25 @@ def send_backup(settings: Settings, graph: MigrationGraph, notify: Notify, stop:
         written = store.write(name, content)
     store.verify(name, written)
     backups = store.all()
-    made = next(each for each in backups if each.name == name)
-    # What has another clock's time of tomorrow in its name is not ours to judge by.
-    old = superseded([each for each in backups if each.made <= made.made], keep)
+    made = next(backup for backup in backups if backup.name == name)
+    # Ignore backups with a time in the future, written by a machine with a wrong clock.
+    old = superseded([backup for backup in backups if backup.made <= made.made], keep)
     return Made(made, list(_deleted(store, old, notify)))
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A private folder among the temporary files. Raises OperatorError where there can be none."""
+def scratch_folder(prefix: str = PREFIX, no_disk: str = NO_DISK) -> Iterator[Path]:
+    """Create a private temporary folder for the block. Raises OperatorError if that is impossible."""
     with ExitStack() as stack:
         try:
-            path = stack.enter_context(private_folder(PREFIX))
+            path = stack.enter_context(private_folder(prefix))
         except OSError as error:
-            raise OperatorError(NO_DISK.format(reason=error.strerror or error)) from None
+            raise OperatorError(no_disk.format(reason=error.strerror or error)) from None
         yield path
 
 
 class _Stoppable:
-    """A sink, and what work tells its progress to: both raise OperatorError once the event is set."""
+    """Sink and progress display that raise OperatorError once the event is set."""
 
     sink: Sink
 
@@ -97,17 +98,17 @@ class _Stoppable:
     def advance(self, count: int = 1) -> None:
         del count
         if self._stop.is_set():
-            raise OperatorError("The process ends, and another one makes the backup.")
+            raise OperatorError("The process is shutting down. Another worker will make the backup.")
 
     def describe(self, label: str) -> None:
-        """What is being done is nobody's matter here."""
+        """Do nothing: only `advance` matters here."""
 
 
 def _deleted(store: BackupStore, backups: list[StoredBackup], notify: Notify) -> Iterator[StoredBackup]:
     for backup in backups:
         try:
             store.delete(backup)
-        except OperatorError as error:  # the new one is there: that is what counts
-            notify(f"{backup.name} stays: {error}")
+        except OperatorError as error:  # the new backup is complete, so this is no failure
+            notify(f"{backup.name} was not deleted: {error}")
             return
         yield backup

@@ -1,4 +1,4 @@
-"""Other programs at work."""
+"""Run PostgreSQL's client programs."""
 
 import re
 import subprocess
@@ -9,34 +9,34 @@ from tempfile import TemporaryFile
 from typing import IO, Any, Self
 
 
-def error_line(said: bytes) -> str:
-    """The line of a program's complaints that says what is wrong. Later ones may quote a row."""
-    lines = said.decode(errors="replace").splitlines()
-    wrong = [line for line in lines if "error:" in line.lower()] or lines or ["it does not say why"]
-    return re.sub(r"^.*?error:\s*", "", wrong[0], flags=re.IGNORECASE)
+def error_line(stderr: bytes) -> str:
+    """Return the first error line. Later lines can contain the data of rows."""
+    lines = stderr.decode(errors="replace").splitlines()
+    errors = [line for line in lines if "error:" in line.lower()] or lines or ["no error message"]
+    return re.sub(r"^.*?error:\s*", "", errors[0], flags=re.IGNORECASE)
 
 
 class Program:
-    """A program that runs while the block does."""
+    """Context manager around a subprocess that collects its error messages."""
 
     def __init__(self, command: Sequence[str], **options: Any) -> None:
-        self._complaints = TemporaryFile()  # noqa: SIM115 - closed by __exit__
-        self._process = subprocess.Popen(command, stderr=self._complaints, **options)
+        self._stderr = TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._process = subprocess.Popen(command, stderr=self._stderr, **options)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._process.__exit__(None, None, None)
-        self._complaints.close()
+        self._stderr.close()
 
     @property
-    def said(self) -> IO[bytes]:
+    def stdout(self) -> IO[bytes]:
         return self._process.stdout or BytesIO()
 
     @contextmanager
-    def accepting(self) -> Iterator[IO[bytes]]:
-        """What to write to it. If it ends early, what is left is not written: `fault` tells why."""
+    def stdin(self) -> Iterator[IO[bytes]]:
+        """Yield its standard input. If the program exits early, writing stops and `error` has the reason."""
         stdin = self._process.stdin or BytesIO()
         with suppress(BrokenPipeError), stdin:
             yield stdin
@@ -44,10 +44,10 @@ class Program:
     def succeeds(self) -> bool:
         return self._process.wait() == 0
 
-    def fault(self) -> str:
-        """What it complains of, when it has failed."""
-        self.said.close()  # or it would wait for somebody who reads
+    def error(self) -> str:
+        """Wait for the program and return its error message, or "" if it succeeded."""
+        self.stdout.close()  # or it would wait for a reader
         if self.succeeds():
             return ""
-        self._complaints.seek(0)
-        return error_line(self._complaints.read())
+        self._stderr.seek(0)
+        return error_line(self._stderr.read())

@@ -1,4 +1,4 @@
-"""The admin page that examines the databases."""
+"""Admin page that examines the databases."""
 
 from sqladmin import expose
 from starlette.requests import Request

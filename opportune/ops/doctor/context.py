@@ -1,4 +1,4 @@
-"""A PostgreSQL server under examination."""
+"""Databases under examination."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from opportune.db.url.database_url import DatabaseURL
 
 
 class Role(Enum):
-    """What the site has an address for, by its setting."""
+    """Purpose of a database URL. The value is its setting."""
 
     WRITER = "DATABASE_URL"
     READER = "DATABASE_READER_URL"
@@ -23,15 +23,15 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class DoctorContext:
-    """What a database is to serve."""
+    """Site whose databases are examined."""
 
     settings: Settings
     features: Sequence[str]
-    """Installed features: whose migrations it should have."""
+    """Names of the installed features, whose migrations the database should have."""
     processes: int = 1
-    """How many processes serve the site."""
+    """Number of processes that serve the site."""
     name: str = Role.WRITER.value
-    """What to call the address that the site writes to."""
+    """Name of DATABASE_URL in the report."""
 
     def graph(self) -> MigrationGraph:
         return MigrationGraph(self.features)
@@ -39,16 +39,18 @@ class DoctorContext:
 
 @dataclass(frozen=True)
 class ServerContext:
+    """Open connection to a PostgreSQL server."""
+
     url: DatabaseURL
     role: Role
     engine: AsyncEngine
     connection: AsyncConnection
-    circumstances: DoctorContext
+    doctor: DoctorContext
 
     async def row(self, query: str) -> Row[Any]:
-        """The one row of a query, in a transaction that the caller ends."""
+        """Return the only row of a query. The caller ends the transaction."""
         return (await self.connection.execute(text(query))).one()
 
     async def driver(self) -> Any:
-        """psycopg's own connection."""
+        """Return psycopg's connection."""
         return (await self.connection.get_raw_connection()).driver_connection

@@ -1,4 +1,4 @@
-"""From settings to what there is to say about their databases. Nothing is changed by it, and no secret is in it."""
+"""Examine all configured databases without changing them. Reports contain no secrets."""
 
 import asyncio
 import time
@@ -21,96 +21,98 @@ from opportune.ops.doctor.file import examine_file
 from opportune.ops.doctor.results import Diagnosis, Finding, explained, fault, milliseconds_since, notice, ok
 from opportune.ops.doctor.server import CHECKS
 
-SERVER_TIMEOUT_SECONDS = 8  # seconds for all that a server is asked
-SLOW_STATEMENT_MS = 20  # milliseconds for a statement: not the same region
-SYNCHRONOUS_FULL = 2  # SQLite's number for it
+SERVER_TIMEOUT_SECONDS = 8
+"""Time limit for all checks of a server."""
+SLOW_STATEMENT_MS = 20
+"""Round trip from which the database is probably in another region."""
+SYNCHRONOUS_FULL = 2
+"""SQLite's value of `PRAGMA synchronous` for FULL."""
 
 
-async def diagnose(circumstances: DoctorContext) -> list[Diagnosis]:
-    """Look at every database that the settings name, all at once, in ten seconds at most.
+async def diagnose(context: DoctorContext) -> list[Diagnosis]:
+    """Examine the configured databases concurrently, in at most ten seconds.
 
     Raises:
-        OperatorError: one of the addresses is not understood.
+        OperatorError: A database URL is invalid.
     """
-    addresses = [(role, url) for role in Role if (url := _address(role, circumstances))]
-    return list(await asyncio.gather(*(_diagnose(url, role, circumstances) for role, url in addresses)))
+    addresses = [(role, url) for role in Role if (url := _address(role, context))]
+    return list(await asyncio.gather(*(_diagnose(url, role, context) for role, url in addresses)))
 
 
-def _address(role: Role, circumstances: DoctorContext) -> DatabaseURL | None:
-    settings = circumstances.settings
+def _address(role: Role, context: DoctorContext) -> DatabaseURL | None:
+    settings = context.settings
     address: str = getattr(settings, role.value.lower()).get_secret_value()
     pooled: Pooled = "auto" if role is Role.DIRECT else settings.database_pooled
-    name = circumstances.name if role is Role.WRITER else role.value
+    name = context.name if role is Role.WRITER else role.value
     return DatabaseURL.parse(address, pooled, name) if address or role is Role.WRITER else None
 
 
-async def _diagnose(url: DatabaseURL, role: Role, circumstances: DoctorContext) -> Diagnosis:
-    found = list(_explain_address(url, role, circumstances.settings))
+async def _diagnose(url: DatabaseURL, role: Role, context: DoctorContext) -> Diagnosis:
+    findings = list(_describe_url(url, role, context.settings))
     if url.kind == "postgresql":
-        await _examine_server(url, role, circumstances, found)
+        await _examine_server(url, role, context, findings)
     else:
-        await _examine_file(url, circumstances, found)
-    return Diagnosis(url, tuple(found))
+        await _examine_file(url, context, findings)
+    return Diagnosis(url, tuple(findings))
 
 
-def _explain_address(url: DatabaseURL, role: Role, settings: Settings) -> Iterator[Finding]:
+def _describe_url(url: DatabaseURL, role: Role, settings: Settings) -> Iterator[Finding]:
     if url.kind == "postgresql":
-        words = f"{url.provider or 'PostgreSQL'}, {'through a pooler' if url.pooled else 'no pooler known'}"
+        system = f"{url.provider or 'PostgreSQL'}, {'through a pooler' if url.pooled else 'no pooler detected'}"
         driver = f"psycopg {version('psycopg')} ({psycopg.pq.__impl__})"
     else:
-        words = "a SQLite file" if url.kind == "sqlite" else "a SQLite file, read into memory"
+        system = "SQLite file" if url.kind == "sqlite" else "SQLite file, loaded into memory"
         driver = f"aiosqlite {version('aiosqlite')}"
-    yield ok("address", f"{words}; driver {driver}", provider=url.provider, pooled=url.pooled, driver=driver)
+    yield ok("address", f"{system}; driver {driver}", provider=url.provider, pooled=url.pooled, driver=driver)
     for line in url.notices:
         yield notice("address", line)
     if role is Role.DIRECT and url.pooled:
-        yield notice("address", "a pooler, too", "Take the address that your provider shows as direct.")
+        yield notice("address", "this is a pooler", "Use the direct address that your provider shows.")
     if role is Role.WRITER and url.direct and not settings.database_direct_url.get_secret_value():
-        yield notice("address", "migrations go through the pooler", f"Set DATABASE_DIRECT_URL to {url.direct}.")
+        yield notice("address", "migrations run through the pooler", f"Set DATABASE_DIRECT_URL to {url.direct}.")
 
 
-async def _examine_file(url: DatabaseURL, circumstances: DoctorContext, found: list[Finding]) -> None:
-    graph = await asyncio.to_thread(circumstances.graph)
-    found += await asyncio.to_thread(lambda: list(examine_file(url, graph)))
-    journal = next((finding.values["mode"] for finding in found if finding.check == "journal"), "")
-    if journal == "wal":  # the site makes it so, and this does not
-        found.append(await _use_as_the_site(circumstances))
+async def _examine_file(url: DatabaseURL, context: DoctorContext, findings: list[Finding]) -> None:
+    graph = await asyncio.to_thread(context.graph)
+    findings += await asyncio.to_thread(lambda: list(examine_file(url, graph)))
+    journal = next((finding.values["mode"] for finding in findings if finding.check == "journal"), "")
+    if journal == "wal":  # opening the site's database would switch to WAL, and the doctor changes nothing
+        findings.append(await _open_like_site(context))
 
 
-async def _use_as_the_site(circumstances: DoctorContext) -> Finding:
-    """Open the file as the site does."""
-    database = open_database(circumstances.settings)
+async def _open_like_site(context: DoctorContext) -> Finding:
+    database = open_database(context.settings)
     times, values = [], []
     try:
         for pragma in ("synchronous", "foreign_keys"):
-            started = time.perf_counter()
+            start = time.perf_counter()
             async with database.reader() as session:
                 values.append(await session.scalar(text(f"PRAGMA {pragma}")))
-            times.append(milliseconds_since(started))
+            times.append(milliseconds_since(start))
     except UNAVAILABLE as error:
         return explained("connect", explain(error, database.url))
     finally:
         await database.dispose()
-    words = f"first connection {times[0]} ms, another statement {times[1]} ms"
+    message = f"first connection {times[0]} ms, next statement {times[1]} ms"
     if values != [SYNCHRONOUS_FULL, 1]:
         fix = "configure_sqlite in opportune/db/drivers/sqlite.py sets both."
-        return fault("connect", f"{words}; synchronous={values[0]}, foreign_keys={values[1]}", fix)
-    words += "; synchronous=FULL, foreign keys on"
-    return ok("connect", words, cold_milliseconds=times[0], statement_milliseconds=times[1])
+        return fault("connect", f"{message}; synchronous={values[0]}, foreign_keys={values[1]}", fix)
+    message += "; synchronous=FULL, foreign keys on"
+    return ok("connect", message, cold_milliseconds=times[0], statement_milliseconds=times[1])
 
 
-async def _examine_server(url: DatabaseURL, role: Role, circumstances: DoctorContext, found: list[Finding]) -> None:
+async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, findings: list[Finding]) -> None:
     engine = _engine(url)
     try:
         async with asyncio.timeout(SERVER_TIMEOUT_SECONDS):
             cold = await _connect_cold(engine)
-            started = time.perf_counter()
+            start = time.perf_counter()
             async with engine.connect() as connection:
-                subject = ServerContext(url, role, engine, connection, circumstances)
-                found.append(await _time(subject, cold, milliseconds_since(started)))
-                await _ask_everything(subject, found)
-    except (DBAPIError, OSError) as error:  # OSError: the time is over, too
-        found.append(explained("connect", explain(error, url)))
+                server = ServerContext(url, role, engine, connection, context)
+                findings.append(await _check_latency(server, cold, milliseconds_since(start)))
+                await _run_checks(server, findings)
+    except (DBAPIError, OSError) as error:  # TimeoutError is an OSError
+        findings.append(explained("connect", explain(error, url)))
     finally:
         await engine.dispose()
 
@@ -122,39 +124,39 @@ def _engine(url: DatabaseURL) -> AsyncEngine:
 
 
 async def _connect_cold(engine: AsyncEngine) -> float:
-    started = time.perf_counter()
+    start = time.perf_counter()
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
-    return milliseconds_since(started)
+    return milliseconds_since(start)
 
 
-async def _time(subject: ServerContext, cold: float, warm: float) -> Finding:
+async def _check_latency(server: ServerContext, cold: float, warm: float) -> Finding:
     rounds = []
     for _ in range(3):
-        started = time.perf_counter()
-        await subject.row("SELECT 1")
-        rounds.append(milliseconds_since(started))
+        start = time.perf_counter()
+        await server.row("SELECT 1")
+        rounds.append(milliseconds_since(start))
     statement = min(rounds)
-    words = f"first connection {cold} ms, the next {warm} ms, a statement {statement} ms"
+    message = f"first connection {cold} ms, second connection {warm} ms, statement {statement} ms"
     values = {"cold_milliseconds": cold, "warm_milliseconds": warm, "statement_milliseconds": statement}
     if statement > SLOW_STATEMENT_MS:
-        return notice("connect", words, "Far away: run the site in the region of its database.", **values)
-    return ok("connect", words, **values)
+        return notice("connect", message, "Slow network: run the site in the region of its database.", **values)
+    return ok("connect", message, **values)
 
 
-async def _ask_everything(subject: ServerContext, found: list[Finding]) -> None:
+async def _run_checks(server: ServerContext, findings: list[Finding]) -> None:
     for name, (check, roles) in CHECKS.items():
-        if subject.role in roles:
+        if server.role in roles:
             try:
-                found.append(await check(subject))
+                findings.append(await check(server))
             except DBAPIError as error:
                 if error.connection_invalidated:
                     raise
-                found.append(_unknown(name, error.orig))
-            except psycopg.Error as error:  # of a connection that the check has made
-                found.append(_unknown(name, error))
-            await subject.connection.rollback()
+                findings.append(_unknown(name, error.orig))
+            except psycopg.Error as error:  # from a connection that the check opened itself
+                findings.append(_unknown(name, error))
+            await server.connection.rollback()
 
 
 def _unknown(name: str, error: BaseException | None) -> Finding:
-    return notice(name, f"the server does not tell ({type(error).__name__})")
+    return notice(name, f"unknown: the server refuses this check ({type(error).__name__})")

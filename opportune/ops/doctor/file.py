@@ -1,4 +1,4 @@
-"""A SQLite file under examination. It is never made, and stays as it is."""
+"""Checks of a SQLite file. The file is neither created nor changed."""
 
 import os
 import sqlite3
@@ -17,9 +17,10 @@ from opportune.ops.doctor.results import Finding, Status, explained, fault, mill
 from opportune.ops.doctor.schema import compare
 from opportune.runtime.counts import counted
 
-LOCK_TIMEOUT_SECONDS = 1  # seconds to wait for the lock of writers
-INTEGRITY_TIMEOUT_SECONDS = 4  # seconds
-PROGRESS_INSTRUCTIONS = 100_000  # of SQLite's own machine, between two looks at the clock
+LOCK_TIMEOUT_SECONDS = 1
+INTEGRITY_TIMEOUT_SECONDS = 4
+PROGRESS_INSTRUCTIONS = 100_000
+"""Instructions of SQLite's virtual machine between two checks of the time limit."""
 MIGRATE = "Run: python3 oppman.py migrate"
 
 
@@ -35,7 +36,7 @@ class OpenFile:
 
 
 def examine_file(url: DatabaseURL, graph: MigrationGraph) -> Iterator[Finding]:
-    """Look at the file itself. One that cannot be used ends it early."""
+    """Run the checks of a file. Stop early if it cannot be opened."""
     path, is_written = url.path, url.kind == "sqlite"
     presence = _presence(url)
     yield presence
@@ -54,17 +55,17 @@ def examine_file(url: DatabaseURL, graph: MigrationGraph) -> Iterator[Finding]:
 
 
 def _presence(url: DatabaseURL) -> Finding:
-    path, another = url.path, f"Set {url.name} to another file."
+    path, fix = url.path, f"Set {url.name} to another file."
     try:
         if not path.exists():
-            return fault("file", f"there is no {path} yet", MIGRATE)
+            return fault("file", f"{path} does not exist yet", MIGRATE)
         if not path.is_file():
-            return fault("file", f"SQLite cannot open {path}, which is no file", another)
+            return fault("file", f"{path} is not a file", fix)
         size = path.stat().st_size
         if os.access(path, os.R_OK) and not is_database(path):
-            return fault("file", f"{path} is not a SQLite database", another)
+            return fault("file", f"{path} is not a SQLite database", fix)
     except OSError as error:
-        return fault("file", f"{path} cannot be looked at ({error.strerror})", another)
+        return fault("file", f"{path} cannot be read ({error.strerror})", fix)
     return ok("file", f"{path}, {size:,} bytes; SQLite {sqlite3.sqlite_version}", bytes=size)
 
 
@@ -72,7 +73,7 @@ def _open(path: Path, *, is_written: bool) -> sqlite3.Connection:
     address = f"{path.as_uri()}?mode={'rw' if is_written else 'ro'}"
     connection = sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
     try:
-        connection.execute("SELECT count(*) FROM sqlite_master")  # the first to read the file
+        connection.execute("SELECT count(*) FROM sqlite_master")  # connect alone does not read the file
     except sqlite3.Error:
         connection.close()
         raise
@@ -82,31 +83,31 @@ def _open(path: Path, *, is_written: bool) -> sqlite3.Connection:
 def check_journal(file: OpenFile) -> Finding:
     mode = str(file.one("PRAGMA journal_mode"))
     if mode == "wal":
-        return ok("journal", "WAL: readers and the writer do not wait for one another", mode=mode)
-    return notice("journal", f"{mode}, until the site opens it: then WAL", mode=mode)
+        return ok("journal", "WAL: readers and the writer do not block each other", mode=mode)
+    return notice("journal", f"{mode}; the site switches to WAL when it opens the file", mode=mode)
 
 
 def check_writes(file: OpenFile) -> Finding:
-    """Take the lock of writers for a moment."""
-    started = time.perf_counter()
+    """Take the write lock and create a table, then roll back."""
+    start = time.perf_counter()
     try:
         file.connection.execute("BEGIN IMMEDIATE")
-        took = milliseconds_since(started)
+        duration = milliseconds_since(start)
         file.connection.execute("CREATE TABLE opportune_doctor (id INTEGER)")
     except sqlite3.OperationalError as error:
         return _unwritable(file.path, error)
     finally:
         if file.connection.in_transaction:
             file.connection.execute("ROLLBACK")
-    words = f"the lock of writers was free after {took} ms; a table was made, and taken back"
-    return ok("writes", words, possible=True, lock_milliseconds=took)
+    message = f"possible: write lock after {duration} ms, test table created and rolled back"
+    return ok("writes", message, possible=True, lock_milliseconds=duration)
 
 
 def _unwritable(path: Path, error: sqlite3.OperationalError) -> Finding:
     if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        words = f"locked by another process for more than {LOCK_TIMEOUT_SECONDS} s"
-        return fault("writes", words, f"End it, or wait. Who it is: fuser {path}", possible=False)
-    fix = "File, folder and disk must be writable for this user. Where they cannot be, use PostgreSQL."
+        message = f"locked by another process for more than {LOCK_TIMEOUT_SECONDS} s"
+        return fault("writes", message, f"Wait, or stop the process. Find it with: fuser {path}", possible=False)
+    fix = "Make the file, its folder and its disk writable for this user, or use PostgreSQL."
     return fault("writes", f"refused: {error}", fix, possible=False)
 
 
@@ -117,22 +118,23 @@ def check_integrity(file: OpenFile) -> Finding:
         state = str(file.one("PRAGMA quick_check(1)"))
         if state != "ok":
             return fault("integrity", f"damaged: {state}", "Restore a backup.")
-        return _references(file)
+        return _check_foreign_keys(file)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
             raise
-        words = f"no damage found in {INTEGRITY_TIMEOUT_SECONDS} s, which is too short for a file of this size"
-        return notice("integrity", words, f"Look at all of it: sqlite3 {file.path} 'PRAGMA integrity_check'")
+        message = f"no damage found in {INTEGRITY_TIMEOUT_SECONDS} s, but the file is too large to check all of it"
+        return notice("integrity", message, f"Check all of it: sqlite3 {file.path} 'PRAGMA integrity_check'")
     finally:
         file.connection.set_progress_handler(None, 0)
 
 
-def _references(file: OpenFile) -> Finding:
+def _check_foreign_keys(file: OpenFile) -> Finding:
     broken = file.connection.execute("PRAGMA foreign_key_check").fetchmany(1000)
     if not broken:
-        return ok("integrity", "whole, and every row that is pointed at is there")
-    words = f"{counted(len(broken), 'row')} point at missing ones, the first in {broken[0][0]} (rowid {broken[0][1]})"
-    return fault("integrity", words, "Delete these rows, or put back what they point at.")
+        return ok("integrity", "no damage, and all foreign keys refer to existing rows")
+    first = f"{broken[0][0]} (rowid {broken[0][1]})"
+    message = f"{counted(len(broken), 'row')} with a foreign key to a missing row, the first in {first}"
+    return fault("integrity", message, "Delete these rows, or restore the rows they refer to.")
 
 
 def check_migrations(file: OpenFile) -> Finding:

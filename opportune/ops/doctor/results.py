@@ -1,4 +1,4 @@
-"""What a look at a database brings to light."""
+"""Results of examining a database."""
 
 import time
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from opportune.db.url.database_url import DatabaseURL
 class Status(StrEnum):
     OK = "ok"
     NOTICE = "notice"
-    """Worth knowing, and may be meant so."""
+    """Worth knowing, but may be intended."""
     FAULT = "fault"
-    """The site does not work like this, or not for long."""
+    """The site does not work, or will soon stop working."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a diagnosis. `values` are the numbers and names behind the text, as JSON takes them."""
+    """One line of a diagnosis. `values` are the JSON values behind the text."""
 
     check: str
     status: Status
@@ -30,7 +30,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that was found about one address; `url.name` is the setting that it came from."""
+    """Findings about one database. `url.name` is the setting of its URL."""
 
     url: DatabaseURL
     findings: tuple[Finding, ...]
@@ -53,7 +53,7 @@ def fault(check: str, text: str, fix: str, **values: Any) -> Finding:
 
 
 def explained(check: str, line: str) -> Finding:
-    """A fault in the words of `faults.explain`: the cause, then what to do about it."""
+    """Turn the line of `opportune.db.errors.explain` into a fault with cause and fix."""
     for end in (". ", ": "):
         cause, mark, fix = line.partition(end)
         if mark:
@@ -61,6 +61,6 @@ def explained(check: str, line: str) -> Finding:
     return fault(check, line, "Check DATABASE_URL.")
 
 
-def milliseconds_since(started: float) -> float:
-    """Since a `time.perf_counter()`."""
-    return round((time.perf_counter() - started) * 1000, 1)
+def milliseconds_since(start: float) -> float:
+    """Return the time since a `time.perf_counter()`."""
+    return round((time.perf_counter() - start) * 1000, 1)

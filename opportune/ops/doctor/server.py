@@ -1,4 +1,4 @@
-"""What is asked of a PostgreSQL server once it answers: one function each, named as in the table at the end."""
+"""Checks of a PostgreSQL server, listed in `CHECKS` at the end."""
 
 import asyncio
 import time
@@ -19,8 +19,9 @@ from opportune.runtime.counts import counted
 
 MIN_SERVER_VERSION = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")
-MAX_CLOCK_DRIFT_SECONDS = 60  # seconds: from here on links and tokens expire early, or too late
-CERTIFICATE_WARNING_DAYS = 14  # days
+MAX_CLOCK_DRIFT_SECONDS = 60
+"""Difference from which links and tokens expire noticeably early or late."""
+CERTIFICATE_WARNING_DAYS = 14
 
 SERVER = """
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
@@ -33,7 +34,7 @@ SELECT pg_is_in_recovery() AS is_replica, current_setting('transaction_read_only
 REPLICATION = """
 SELECT pg_is_in_recovery() AS is_replica,
        extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float AS seconds,
-       pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_last_wal_replay_lsn() AS is_level
+       pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_last_wal_replay_lsn() AS is_current
 """
 AVAILABLE = "SELECT name, installed_version FROM pg_available_extensions WHERE name = ANY(:names)"
 CONNECTION_LIMITS = """
@@ -46,42 +47,40 @@ SELECT current_setting('max_connections')::int AS largest,
 """
 
 
-async def check_server(subject: ServerContext) -> Finding:
-    row = await subject.row(SERVER)
-    words = f"PostgreSQL {row.version}, {row.encoding}"
+async def check_server(server: ServerContext) -> Finding:
+    row = await server.row(SERVER)
+    message = f"PostgreSQL {row.version}, {row.encoding}"
     values = {"version": row.version, "encoding": row.encoding}
     if row.major < MIN_SERVER_VERSION:
-        return fault("server", words, f"Use PostgreSQL {MIN_SERVER_VERSION} or newer.", **values)
+        return fault("server", message, f"Use PostgreSQL {MIN_SERVER_VERSION} or newer.", **values)
     if row.encoding != "UTF8":
-        fix = "Create the database again with ENCODING 'UTF8' TEMPLATE template0: this one cannot hold every text."
-        return fault("server", words, fix, **values)
-    return ok("server", words, **values)
+        fix = "Create the database again with ENCODING 'UTF8' TEMPLATE template0: this one cannot store all characters."
+        return fault("server", message, fix, **values)
+    return ok("server", message, **values)
 
 
-async def check_tls(subject: ServerContext) -> Finding:
-    driver = await subject.driver()
-    mode = str(subject.url.url.query.get("sslmode", "prefer"))
+async def check_tls(server: ServerContext) -> Finding:
+    driver = await server.driver()
+    mode = str(server.url.url.query.get("sslmode", "prefer"))
     if not driver.pgconn.ssl_in_use:
-        return _without_tls(mode, is_near=subject.url.is_local)
+        return _without_tls(mode, is_local=server.url.is_local)
     try:
         handshake = await shake_hands(driver.info.host, driver.info.port)
-    except (OSError, EOFError, ValueError):  # the server lets us in nevertheless: it speaks to libpq alone
+    except (OSError, EOFError, ValueError):  # libpq's connection works, only this handshake does not
         return ok("tls", f"in use (sslmode={mode})", in_use=True, sslmode=mode)
     return _with_tls(mode, handshake)
 
 
-def _without_tls(mode: str, *, is_near: bool) -> Finding:
-    if is_near:
-        return ok("tls", "none, and none needed so near", in_use=False, sslmode=mode)
-    words = "none: password and rows travel in the open"
-    return notice(
-        "tls", words, "Write sslmode=require into the URL, unless the network is private.", in_use=False, sslmode=mode
-    )
+def _without_tls(mode: str, *, is_local: bool) -> Finding:
+    if is_local:
+        return ok("tls", "not used, and not needed on this machine", in_use=False, sslmode=mode)
+    fix = "Add sslmode=require to the URL, unless the network is private."
+    return notice("tls", "not used: password and data are sent unencrypted", fix, in_use=False, sslmode=mode)
 
 
 def _with_tls(mode: str, handshake: Handshake) -> Finding:
-    who = handshake.subject or "no name"
-    words = f"{handshake.version}, certificate of {who} until {handshake.expires:%Y-%m-%d}"
+    name = handshake.subject or "no name"
+    message = f"{handshake.version}, certificate of {name} until {handshake.expires:%Y-%m-%d}"
     values = {
         "in_use": True,
         "sslmode": mode,
@@ -91,53 +90,46 @@ def _with_tls(mode: str, handshake: Handshake) -> Finding:
         "trusted": not handshake.distrust,
     }
     if handshake.days_left < CERTIFICATE_WARNING_DAYS:
-        return notice("tls", words, "Renew the certificate: verifying clients refuse it then.", **values)
+        return notice("tls", message, "Renew the certificate: clients that verify it will refuse it.", **values)
     if mode.startswith("verify"):
-        return ok("tls", f"{words}, verified ({mode})", **values)
+        return ok("tls", f"{message}, verified ({mode})", **values)
     if handshake.distrust:
-        return ok("tls", f"{words}, not verified (sslmode={mode}; here: {handshake.distrust})", **values)
-    fix = "This machine trusts the certificate: sslmode=verify-full&sslrootcert=system would also verify it."
-    return ok("tls", f"{words}, not verified (sslmode={mode}). {fix}", **values)
+        return ok("tls", f"{message}, not verified (sslmode={mode}; {handshake.distrust})", **values)
+    fix = "This machine trusts the certificate, so you can use sslmode=verify-full&sslrootcert=system."
+    return ok("tls", f"{message}, not verified (sslmode={mode}). {fix}", **values)
 
 
-async def check_prepared(subject: ServerContext) -> Finding:
-    trial = await try_prepared(subject.engine)
-    values = {"survive": not trial.lost, "swapped": trial.swapped, "used": subject.url.prepares}
-    if trial.lost and subject.url.prepares:
-        words = "lost between transactions: a pooler is in front, and DATABASE_POOLED=false says there is none"
-        return fault("prepared", words, "Remove DATABASE_POOLED=false.", **values)
-    return ok("prepared", f"{_outcome(trial)}; {_use(subject)}", **values)
+async def check_prepared(server: ServerContext) -> Finding:
+    trial = await try_prepared(server.engine)
+    values = {"survive": not trial.lost, "swapped": trial.swapped, "used": server.url.prepares}
+    if trial.lost and server.url.prepares:
+        message = "lost between transactions: a pooler is in use although DATABASE_POOLED=false"
+        return fault("prepared", message, "Remove DATABASE_POOLED=false.", **values)
+    use = "the site uses them (DATABASE_POOLED=false)" if server.url.prepares else "the site does not need them"
+    return ok("prepared", f"{_outcome(trial)}; {use}", **values)
 
 
 def _outcome(trial: Trial) -> str:
     if trial.lost:
         return "do not survive a transaction: a pooler shares the server's connections"
-    if trial.swapped:
-        return "survive, though a pooler shares the server's connections"
-    return "survive from one transaction to the next"
+    return f"survive a transaction{', even through a pooler' if trial.swapped else ''}"
 
 
-def _use(subject: ServerContext) -> str:
-    return "the site uses them (DATABASE_POOLED=false)" if subject.url.prepares else "the site does not need them"
-
-
-async def check_writes(subject: ServerContext) -> Finding:
-    row = await subject.row(RIGHTS)
+async def check_writes(server: ServerContext) -> Finding:
+    row = await server.row(RIGHTS)
     if row.is_replica:
-        fix = "Set DATABASE_URL to the primary server; a replica belongs in DATABASE_READER_URL."
+        fix = "Set DATABASE_URL to the primary server and DATABASE_READER_URL to the replica."
         return fault("writes", "refused: this server is a replica", fix, possible=False)
     if row.is_read_only:
-        fix = (
-            f"Mend it: ALTER ROLE {row.name} SET default_transaction_read_only = off. Some hosts set it on a full disk."
-        )
-        return fault("writes", "refused: transactions are read-only here", fix, possible=False)
+        fix = f"Run: ALTER ROLE {row.name} SET default_transaction_read_only = off. Hosts set it on a full disk."
+        return fault("writes", "refused: transactions are read-only", fix, possible=False)
     if row.schema is None:
-        fix = f"Create one: CREATE SCHEMA AUTHORIZATION {row.name}"
-        return fault("writes", "refused: the search_path names no schema that is there", fix, possible=False)
-    return await _try_to_write(subject, f"Its owner grants it: GRANT CREATE ON SCHEMA {row.schema} TO {row.name}")
+        fix = f"Run: CREATE SCHEMA AUTHORIZATION {row.name}"
+        return fault("writes", "refused: no schema of the search_path exists", fix, possible=False)
+    return await _try_to_write(server, f"As its owner, run: GRANT CREATE ON SCHEMA {row.schema} TO {row.name}")
 
 
-async def _try_to_write(subject: ServerContext, fix: str) -> Finding:
+async def _try_to_write(server: ServerContext, fix: str) -> Finding:
     table = f"opportune_doctor_{uuid4().hex}"
     try:
         for statement in (
@@ -145,46 +137,47 @@ async def _try_to_write(subject: ServerContext, fix: str) -> Finding:
             f"CREATE TABLE {table} (id integer)",
             f"INSERT INTO {table} VALUES (1)",
         ):
-            await subject.connection.execute(text(statement))
+            await server.connection.execute(text(statement))
     except DBAPIError as error:
         if not _is_denied(error):
             raise
-        return _without_tables(subject, fix)
-    return ok("writes", "a table was made and filled, and taken back", possible=True)
+        return _without_tables(server, fix)
+    return ok("writes", "possible: test table created and rolled back", possible=True)
 
 
-def _without_tables(subject: ServerContext, fix: str) -> Finding:
-    words = "this user may not create tables"
-    if subject.role is Role.WRITER and subject.circumstances.settings.database_direct_url.get_secret_value():
-        return notice("writes", f"{words}, so the one of DATABASE_DIRECT_URL must", possible=False)
-    return fault("writes", f"{words}, which migrations need", fix, possible=False)
+def _without_tables(server: ServerContext, fix: str) -> Finding:
+    message = "this user may not create tables"
+    if server.role is Role.WRITER and server.doctor.settings.database_direct_url.get_secret_value():
+        return notice("writes", f"{message}, so the user of DATABASE_DIRECT_URL must", possible=False)
+    return fault("writes", f"{message}, as migrations do", fix, possible=False)
 
 
-async def check_replica(subject: ServerContext) -> Finding:
-    row = await subject.row(REPLICATION)
+async def check_replica(server: ServerContext) -> Finding:
+    row = await server.row(REPLICATION)
     if not row.is_replica:
-        words = "no replica: it takes writes itself, and must hold the same data as DATABASE_URL"
-        return notice("replica", words, "Leave DATABASE_READER_URL empty if it is the same server.", is_replica=False)
-    seconds = 0.0 if row.is_level else round(row.seconds or 0.0, 1)
-    return ok("replica", f"it lags {seconds} s behind", is_replica=True, lag_seconds=seconds)
+        message = "this server is no replica: it must have the same data as DATABASE_URL"
+        return notice("replica", message, "Leave DATABASE_READER_URL empty if it is the same server.", is_replica=False)
+    seconds = 0.0 if row.is_current else round(row.seconds or 0.0, 1)
+    return ok("replica", f"lags {seconds} s behind", is_replica=True, lag_seconds=seconds)
 
 
-async def check_clock(subject: ServerContext) -> Finding:
-    before, started = datetime.now(UTC), time.perf_counter()
-    row = await subject.row("SELECT clock_timestamp() AS now, current_setting('TimeZone') AS zone")
-    took = time.perf_counter() - started
-    seconds = round((row.now - before).total_seconds() - took / 2, 1)
-    words = f"{abs(seconds)} s from this machine's; time zone {row.zone} (the site keeps times in UTC)"
+async def check_clock(server: ServerContext) -> Finding:
+    local_time, start = datetime.now(UTC), time.perf_counter()
+    row = await server.row("SELECT clock_timestamp() AS now, current_setting('TimeZone') AS zone")
+    duration = time.perf_counter() - start
+    seconds = round((row.now - local_time).total_seconds() - duration / 2, 1)
+    message = f"differs by {abs(seconds)} s from this machine's; time zone {row.zone} (the site stores times in UTC)"
     values = {"difference_seconds": seconds, "time_zone": row.zone}
     if abs(seconds) >= MAX_CLOCK_DRIFT_SECONDS:
-        return fault("clock", words, "Set both clocks by NTP: sessions and links would expire wrongly.", **values)
-    if abs(seconds) > max(2, took):
-        return notice("clock", words, "Set both clocks by NTP.", **values)
-    return ok("clock", words, **values)
+        fix = "Synchronize both clocks with NTP: sessions and links expire at the wrong time."
+        return fault("clock", message, fix, **values)
+    if abs(seconds) > max(2, duration):
+        return notice("clock", message, "Synchronize both clocks with NTP.", **values)
+    return ok("clock", message, **values)
 
 
-async def check_extensions(subject: ServerContext) -> Finding:
-    rows = await subject.connection.execute(text(AVAILABLE), {"names": list(EXTENSIONS)})
+async def check_extensions(server: ServerContext) -> Finding:
+    rows = await server.connection.execute(text(AVAILABLE), {"names": list(EXTENSIONS)})
     versions = {row.name: row.installed_version for row in rows}
     states = {
         name: f"installed {versions[name]}" if versions.get(name) else "available" if name in versions else "absent"
@@ -193,39 +186,39 @@ async def check_extensions(subject: ServerContext) -> Finding:
     return ok("extensions", ", ".join(f"{name} {state}" for name, state in states.items()), **states)
 
 
-async def check_migrations(subject: ServerContext) -> Finding:
+async def check_migrations(server: ServerContext) -> Finding:
     try:
-        rows = await subject.connection.run_sync(recorded_revisions)
+        rows = await server.connection.run_sync(recorded_revisions)
     except DBAPIError as error:
         if not _is_denied(error):
             raise
-        fix = "Their owner grants it: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO …"
+        fix = "As their owner, run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO …"
         return fault("migrations", "this user may not read the tables", fix)
-    return compare(await asyncio.to_thread(subject.circumstances.graph), rows)
+    return compare(await asyncio.to_thread(server.doctor.graph), rows)
 
 
-async def check_connections(subject: ServerContext) -> Finding:
-    row = await subject.row(CONNECTION_LIMITS)
+async def check_connections(server: ServerContext) -> Finding:
+    row = await server.row(CONNECTION_LIMITS)
     limits = [row.largest - row.reserved, *(limit for limit in (row.of_role, row.of_database) if limit >= 0)]
-    limit, needed = min(limits), _needed(subject)
-    processes = counted(subject.circumstances.processes, "process", "processes")
-    words = f"{processes} of the site may open {needed}; the server lets {limit} in and has {row.used}"
-    values = {"needed": needed, "limit": limit, "used": row.used, "processes": subject.circumstances.processes}
-    if subject.url.pooled:
-        return ok("connections", f"{words}; the pooler in front shares them", **values)
-    fix = "Lower DATABASE_POOL_SIZE and DATABASE_MAX_OVERFLOW, run fewer processes, or put a pooler in front."
+    limit, needed = min(limits), _max_connections(server)
+    processes = counted(server.doctor.processes, "process", "processes")
+    message = f"{processes} of the site may open {needed}; the server allows {limit}, of which {row.used} are in use"
+    values = {"needed": needed, "limit": limit, "used": row.used, "processes": server.doctor.processes}
+    if server.url.pooled:
+        return ok("connections", f"{message}; the pooler shares them", **values)
+    fix = "Lower DATABASE_POOL_SIZE and DATABASE_MAX_OVERFLOW, run fewer processes, or use a pooler."
     if needed > limit:
-        return fault("connections", words, fix, **values)
+        return fault("connections", message, fix, **values)
     if needed > limit - row.used:
-        return notice("connections", words, fix, **values)
-    return ok("connections", words, **values)
+        return notice("connections", message, fix, **values)
+    return ok("connections", message, **values)
 
 
-def _needed(subject: ServerContext) -> int:
-    settings = subject.circumstances.settings
+def _max_connections(server: ServerContext) -> int:
+    settings = server.doctor.settings
     pool = settings.database_pool_size + settings.database_max_overflow
-    pools = 1 if subject.role is Role.READER else 2  # to write, and to read: a replica may be away
-    return pool * pools * subject.circumstances.processes
+    pools = 1 if server.role is Role.READER else 2  # writes, and reads while a replica is unavailable
+    return pool * pools * server.doctor.processes
 
 
 def _is_denied(error: DBAPIError) -> bool:
@@ -245,4 +238,4 @@ CHECKS: dict[str, tuple[Check, set[Role]]] = {
     "migrations": (check_migrations, {Role.WRITER, Role.READER, Role.DIRECT}),
     "connections": (check_connections, {Role.WRITER, Role.READER}),
 }
-"""By its name, each check and for which addresses it is worth asking."""
+"""Checks by name, with the roles they apply to."""

@@ -1,4 +1,4 @@
-"""Who a server says it is: its certificate, which libpq does not show."""
+"""Certificate of a PostgreSQL server, which libpq does not expose."""
 
 import asyncio
 import ssl
@@ -12,14 +12,14 @@ from opportune.db.drivers.psycopg_timeouts import SSL_REQUEST
 
 @dataclass(frozen=True)
 class Handshake:
-    """What a client learns when it asks for TLS."""
+    """Result of a TLS handshake."""
 
     version: str
-    """`TLSv1.3`, say."""
+    """Protocol version, such as `TLSv1.3`."""
     subject: str
     expires: datetime
     distrust: str
-    """Why this machine's own list of authorities does not vouch for that name; empty if it does."""
+    """Reason why this machine does not trust the certificate, or ""."""
 
     @property
     def days_left(self) -> int:
@@ -27,11 +27,11 @@ class Handshake:
 
 
 async def shake_hands(host: str, port: int) -> Handshake:
-    """Ask for TLS as a client of PostgreSQL does, and hang up.
+    """Start TLS like a PostgreSQL client, then disconnect.
 
     Raises:
-        OSError: the server does not answer, or does not offer TLS.
-        EOFError: it hangs up.
+        OSError: The server does not respond or does not offer TLS.
+        EOFError: The server closed the connection.
     """
     context = ssl.create_default_context()
     try:

@@ -1,5 +1,6 @@
 from opportune.feature import Feature
 from opportune.ops.telemetry.heartbeat import report_late_jobs, watch_jobs
+from opportune.ops.telemetry.server_lights import server_lights
 from opportune.ops.telemetry.setup import (
     Telemetry,
     add_telemetry,
@@ -7,7 +8,6 @@ from opportune.ops.telemetry.setup import (
     telemetry_middleware,
     telemetry_running,
 )
-from opportune.ops.telemetry.status import server_lights
 from opportune.runtime.services import Service
 
 telemetry = Feature(

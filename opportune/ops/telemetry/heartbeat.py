@@ -1,4 +1,4 @@
-"""A dead man's switch: a job calls HEARTBEAT_URL while no other job is late, and reports late schedules by e-mail."""
+"""Heartbeat: a job calls HEARTBEAT_URL while no other job is late, and reports late schedules by e-mail."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
 
 DAILY = "23 3 * * *"
-"""Schedule of the search for late jobs on a site without HEARTBEAT_URL, at the time of the other daily jobs."""
+"""Schedule of the check for late jobs without HEARTBEAT_URL, at the time of the other daily jobs."""
 MAX_REPORTED_JOBS = 100
 RECHECK_AFTER = timedelta(minutes=2)
 
 LateJob = tuple[str, str | None, datetime]
-"""Name, key, and the time since which the job is due."""
+"""Name, key and due time of a job."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,26 +37,26 @@ def _schedule(settings: Settings) -> str:
 
 @job("admin.watch_jobs", attempts=1, schedule=_schedule)
 async def watch_jobs(run: JobContext) -> None:
-    """Call HEARTBEAT_URL, unless jobs of this site have waited for long."""
+    """Call HEARTBEAT_URL unless other jobs are late."""
     is_quiet = run.settings.jobs == "request"  # nothing runs between requests, so late jobs are normal
     if not is_quiet and await _read_late(run):
-        await run.write(_look_again)  # a site that has just woken up is about to run them
+        await run.write(_schedule_recheck)  # a site that has just woken up is about to run them
     elif url := run.settings.heartbeat_url.get_secret_value():
         await send_heartbeat(url)
 
 
 @job("admin.report_late_jobs", attempts=3)
 async def report_late_jobs(run: JobContext, since: str) -> None:
-    """Log the jobs that are still late, and send the late schedules to ADMIN_EMAIL."""
+    """Log the jobs that are still late, and e-mail late schedules to ADMIN_EMAIL."""
     if utc_now() - datetime.fromisoformat(since) > 2 * RECHECK_AFTER:
-        await run.write(_look_again)  # the site has slept in between
+        await run.write(_schedule_recheck)  # the site has slept in between
     elif late := await _read_late(run):
         logger.error("Jobs are late, so no heartbeat is sent: %s", ", ".join(sorted({name for name, _, _ in late})))
         planned = {name: due.isoformat() for name, key, due in reversed(late) if (key or "").startswith(SCHEDULE_KEY)}
         await run.write(_report, run.settings, planned)
 
 
-async def _look_again(session: AsyncSession) -> None:
+async def _schedule_recheck(session: AsyncSession) -> None:
     since = utc_now()
     minutes = int(since.timestamp() // RECHECK_AFTER.total_seconds())
     call = report_late_jobs(since.isoformat())
@@ -64,23 +64,18 @@ async def _look_again(session: AsyncSession) -> None:
 
 
 async def _read_late(run: JobContext) -> Sequence[LateJob]:
+    """Return the late jobs, longest waiting first."""
     queue = run.database.info.get("jobs")
-    known = sorted(queue.jobs) if isinstance(queue, DatabaseJobQueue) else None
-    async with run.database.reader(fresh=True) as session:
-        return await _late(session, known)
-
-
-async def _late(session: AsyncSession, known: Sequence[str] | None) -> Sequence[LateJob]:
-    """Return the late jobs, those that have waited longest first."""
     is_late = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) < utc_now() - LATE_AFTER)
     query = select(col(Job.name), col(Job.key), col(Job.due_at)).where(is_late)
-    if known is not None:
-        query = query.where(col(Job.name).in_(known))
-    return (await session.execute(query.order_by(col(Job.due_at)).limit(MAX_REPORTED_JOBS))).tuples().all()
+    if isinstance(queue, DatabaseJobQueue):
+        query = query.where(col(Job.name).in_(sorted(queue.jobs)))
+    async with run.database.reader(fresh=True) as session:
+        return (await session.execute(query.order_by(col(Job.due_at)).limit(MAX_REPORTED_JOBS))).tuples().all()
 
 
 async def _report(session: AsyncSession, settings: Settings, late: Mapping[str, str]) -> None:
-    """Write to ADMIN_EMAIL about late schedules, once until they succeed again."""
+    """E-mail ADMIN_EMAIL about schedules that are late for the first time since their last success."""
     runs = [await find_last_run(session, name) for name in late]
     new = [run for run in runs if not run.is_reported]
     if not new or not settings.admin_email:
@@ -88,8 +83,8 @@ async def _report(session: AsyncSession, settings: Settings, late: Mapping[str, 
     context = {"late": [(run.name, datetime.fromisoformat(late[run.name]), run.succeeded_at) for run in new]}
     try:
         enqueue_email(session, render_email(settings, settings.admin_email, "mail/schedules_late", context))
-    except (InvalidEmailError, OperatorError) as refused:
-        logger.warning("ADMIN_EMAIL is not told that schedules are late. %s", refused)
+    except (InvalidEmailError, OperatorError) as error:
+        logger.warning("The e-mail about late schedules cannot be sent. %s", error)
         return
     for run in new:
         run.reported_at = utc_now()

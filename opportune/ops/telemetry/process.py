@@ -1,4 +1,4 @@
-"""What this process is and takes: its number among the workers, its age, its memory."""
+"""Start time, memory and event loop lag of this process."""
 
 import asyncio
 import os
@@ -14,16 +14,16 @@ if sys.platform != "win32":
 STARTED_AT = time.time()
 """Seconds since 1970."""
 WORKERS_VARIABLE = "OPPORTUNE_WORKERS"
-"""The name of a server's group of workers and how many they are: set by their parent."""
+"""Environment variable with the name and size of a group of workers, set by their parent process."""
 
 
 def form_group(workers: int) -> None:
-    """Have the processes that this one starts know one another."""
+    """Give the child processes a common group name."""
     os.environ[WORKERS_VARIABLE] = f"{secrets.token_hex(8)}:{workers}"
 
 
 def resident_memory_bytes() -> int:
-    """Resident memory; its highest so far where the system tells no more; 0 where it tells nothing."""
+    """Return the resident memory, its peak on systems without `/proc`, or 0 on Windows."""
     used = 0
     if sys.platform != "win32":
         with suppress(OSError, ValueError, IndexError):
@@ -32,8 +32,8 @@ def resident_memory_bytes() -> int:
     return used
 
 
-async def lag_seconds(over: float) -> float:
-    """By how much the running loop is late, found out in so many seconds."""
-    began = time.perf_counter()
-    await asyncio.sleep(over)
-    return max(0.0, time.perf_counter() - began - over)
+async def lag_seconds(interval: float) -> float:
+    """Measure the delay of the event loop by sleeping for `interval` seconds."""
+    start = time.perf_counter()
+    await asyncio.sleep(interval)
+    return max(0.0, time.perf_counter() - start - interval)

@@ -1,20 +1,20 @@
-"""What a request is told by: its method and the template of its route, which names nobody: `/books/{book_id}`."""
+"""Route template of a request, such as `/books/{book_id}`, which contains no personal data."""
 
 from starlette.routing import Mount
 from starlette.types import Scope
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-"""All others are told as one: strangers make them up."""
+"""Known methods. Clients can invent others, which are counted together."""
 NO_ROUTE = "none"
-"""Of what nothing answers: addresses that strangers make up."""
+"""Template for paths without a route. Clients can invent any number of them."""
 
 
 def route_template(scope: Scope) -> str:
-    """Template of the path, with what it is mounted below; asked when the request has been answered."""
+    """Return the path template including mounts. Call it after the request was handled."""
     route = scope.get("route")
-    mounted: str = scope["root_path"] if "app_root_path" in scope else ""
-    if route is None:  # FastAPI's own router does not tell what is mounted
-        return mounted or NO_ROUTE
+    mount: str = scope["root_path"] if "app_root_path" in scope else ""
+    if route is None:  # FastAPI's router does not set the route of mounted apps
+        return mount or NO_ROUTE
     path: str = getattr(route, "path_format", "") or getattr(route, "path", "")
-    below = "" if isinstance(route, Mount) else mounted
-    return f"{below}{path.removesuffix('{path}').rstrip('/')}" or "/"
+    prefix = "" if isinstance(route, Mount) else mount
+    return f"{prefix}{path.removesuffix('{path}').rstrip('/')}" or "/"

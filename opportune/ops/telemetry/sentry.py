@@ -1,27 +1,25 @@
-"""Errors of requests, jobs, the start and commands to Sentry, where SENTRY_DSN names a project there.
+"""Error reports to Sentry (SENTRY_DSN) from requests, jobs, the start of the site and commands.
 
-What is sent is put together here: kinds of errors, their first lines without what looks like an address or a key, and
-the lines of code that they went through. No request, no person, no local variable, no argument, no breadcrumb.
+A report contains the type of the error, its first line without e-mail addresses and keys, and the stack trace. It
+contains no request, user, local variables, arguments or breadcrumbs.
 """
 
-import asyncio
 import logging
 import os
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune import __version__
-from opportune.config.hosts import shutdown_seconds
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.ops.telemetry import INSTALL_TELEMETRY
 from opportune.ops.telemetry.routes import route_template
+from opportune.ops.telemetry.shutdown import flush_seconds, run_before_shutdown
 from opportune.runtime.observers import job_id, trace_id
 from opportune.web.middleware.request_log import request_id
 
@@ -29,31 +27,31 @@ if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
 MAX_FLUSH_SECONDS = 2.0
-"""Seconds at the end for what is not sent yet; less where the host gives less."""
-MAX_WORDS_LENGTH = 300
+"""Longest time to send pending reports at shutdown."""
+MAX_MESSAGE_LENGTH = 300
 MAX_SEARCHED_LENGTH = 1_000
-"""Of a line that a stranger has made long, the rest is not even searched, which would hold up the whole site."""
+"""Length of a line that is searched for private data. Searching very long lines would block the event loop."""
 PRIVATE = re.compile(
     r"""
-    \S+@\S+                       # addresses of people, passwords in URLs
-    | (?<=://)\S+                 # where something is
+    \S+@\S+                       # e-mail addresses, passwords in URLs
+    | (?<=://)\S+                 # hosts and paths of URLs
     | \b(?=\w*\d)[\w\-.=]{20,}    # keys and tokens
     | \b\d[\d .\-/()+]{6,}\d      # numbers of telephones, accounts, cards
     """,
     re.VERBOSE,
 )
-KEPT = {"event_id", "timestamp", "level", "platform", "logger", "release", "environment", "exception", "sdk"}
-KEPT_OF_FRAMES = {"filename", "function", "module", "lineno", "pre_context", "context_line", "post_context", "in_app"}
+EVENT_FIELDS = {"event_id", "timestamp", "level", "platform", "logger", "release", "environment", "exception", "sdk"}
+FRAME_FIELDS = {"filename", "function", "module", "lineno", "pre_context", "context_line", "post_context", "in_app"}
 
 _scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
-"""The request that this belongs to: its route is looked up if something goes wrong."""
+"""Current request. Its route is determined only if an error is reported."""
 
 
 def start_sentry(settings: Settings) -> None:
-    """Report from now on what is logged as an error.
+    """Report everything that is logged as an error.
 
     Raises:
-        SettingsError: it is not installed, or SENTRY_DSN is none.
+        SettingsError: The SDK is not installed, or SENTRY_DSN is invalid.
     """
     try:
         import sentry_sdk
@@ -82,42 +80,41 @@ def start_sentry(settings: Settings) -> None:
                 DedupeIntegration(),
                 AtexitIntegration(callback=lambda _pending, _timeout: None),
             ],
-            shutdown_timeout=min(MAX_FLUSH_SECONDS, shutdown_seconds() / 3),
+            shutdown_timeout=flush_seconds(MAX_FLUSH_SECONDS),
             before_send=scrub,
         )
     except sentry_sdk.utils.BadDsn:
-        raise SettingsError("SENTRY_DSN: copy it from the project's settings there, Client Keys (DSN).") from None
-    ignore_logger("uvicorn.error")  # what it tells of has been told
+        raise SettingsError("SENTRY_DSN is invalid: copy it from Sentry, Client Keys (DSN).") from None
+    ignore_logger("uvicorn.error")  # logs errors a second time
 
 
 def scrub(event: "Event", _hint: "Hint") -> "Event | None":
-    """What of an event is sent."""
-    told: dict[str, Any] = {name: value for name, value in event.items() if name in KEPT}
-    for error in told.get("exception", {}).get("values", ()):
+    """Reduce an event to the fields without private data."""
+    report: dict[str, Any] = {name: value for name, value in event.items() if name in EVENT_FIELDS}
+    for error in report.get("exception", {}).get("values", ()):
         error["value"] = without_private(error.get("value") or "")
         frames = error.get("stacktrace", {}).get("frames", ())
-        frames[:] = [{name: value for name, value in frame.items() if name in KEPT_OF_FRAMES} for frame in frames]
-    if words := (event.get("logentry") or {}).get("message"):
-        # As it is written in the code, without what was put in.
-        told["logentry"] = {"message": without_private(str(words))}
+        frames[:] = [{name: value for name, value in frame.items() if name in FRAME_FIELDS} for frame in frames]
+    if template := (event.get("logentry") or {}).get("message"):  # without its arguments
+        report["logentry"] = {"message": without_private(str(template))}
     scope = _scope.get()
-    where = {"route": route_template(scope), "method": scope["method"]} if scope else {}
-    numbers = {"request_id": request_id.get(), "trace_id": trace_id(), "job_id": str(job_id.get() or "")}
-    told["tags"] = {name: value for name, value in {**where, **numbers}.items() if value}
-    return cast("Event", told)  # parts of one
+    request = {"route": route_template(scope), "method": scope["method"]} if scope else {}
+    ids = {"request_id": request_id.get(), "trace_id": trace_id(), "job_id": str(job_id.get() or "")}
+    report["tags"] = {name: value for name, value in {**request, **ids}.items() if value}
+    return cast("Event", report)
 
 
-def without_private(words: str) -> str:
-    """The first line, which of a database's error has no values, without what looks like an address or a key."""
-    line = (words.splitlines() or [""])[0]
+def without_private(text: str) -> str:
+    """Return the first line without e-mail addresses, URLs, keys and numbers. Later lines can contain row values."""
+    line = (text.splitlines() or [""])[0]
     if len(line) > MAX_SEARCHED_LENGTH:
-        line = line[:MAX_SEARCHED_LENGTH].rpartition(" ")[0]  # no half of what would have been recognized
-    return PRIVATE.sub("[…]", line)[:MAX_WORDS_LENGTH]
+        line = line[:MAX_SEARCHED_LENGTH].rpartition(" ")[0]  # half a key would not be recognized
+    return PRIVATE.sub("[…]", line)[:MAX_MESSAGE_LENGTH]
 
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Report what ends the block: the start of a site, a command. What its operator can mend is none of it."""
+    """Report an exception that ends the block, except errors for the operator."""
     import sentry_sdk
 
     try:
@@ -129,25 +126,15 @@ def reporting() -> Iterator[None]:
 
 
 async def flush() -> None:
-    """Send what is left, as far as the host gives time for it."""
+    """Send pending reports."""
     import sentry_sdk
 
-    seconds = min(MAX_FLUSH_SECONDS, shutdown_seconds() / 3)
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-
-    def send() -> None:
-        sentry_sdk.flush(seconds)
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(ended.set)
-
-    threading.Thread(target=send, name="flush errors", daemon=True).start()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await ended.wait()
+    seconds = flush_seconds(MAX_FLUSH_SECONDS)
+    await run_before_shutdown(lambda: sentry_sdk.flush(seconds), seconds)
 
 
 def report_command(error: Exception, settings: Settings) -> None:
-    """Report what has ended a command, before its process does."""
+    """Report an exception that ends a command."""
     import sentry_sdk
 
     start_sentry(settings)
@@ -156,7 +143,7 @@ def report_command(error: Exception, settings: Settings) -> None:
 
 
 class SentryMiddleware:
-    """Remembers the request, whose route an error is told with."""
+    """Remembers the request, so that error reports contain its route."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

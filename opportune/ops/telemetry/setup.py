@@ -1,4 +1,4 @@
-"""Metrics, traces and error reports, switched on by the settings."""
+"""Set up the metrics, traces and error reports enabled in the settings."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -10,8 +10,7 @@ from starlette.middleware import Middleware
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.ops.telemetry import sentry
-from opportune.ops.telemetry import status_routes as status
+from opportune.ops.telemetry import sentry, status_api
 from opportune.ops.telemetry.metrics import routes as metrics
 from opportune.ops.telemetry.metrics.metrics import Metrics
 from opportune.ops.telemetry.metrics.middleware import MetricsMiddleware
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Telemetry:
-    """The metrics and traces of this process; None if the settings do not ask for them."""
+    """Metrics and traces of this process, or None if they are disabled."""
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics() if settings.metrics_token.get_secret_value() else None
@@ -41,7 +40,7 @@ def add_telemetry(app: FastAPI) -> None:
         start_sentry(app.state.settings)
     if app.state.telemetry.metrics:
         router_of(app).include_flat(metrics.router)
-        router_of(app).include_flat(status.router)
+        router_of(app).include_flat(status_api.router)
 
 
 def telemetry_middleware(app: FastAPI) -> Iterator[Middleware]:
@@ -69,7 +68,7 @@ async def telemetry_running(services: Services) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def server_observed(app: FastAPI) -> AsyncIterator[None]:
-    """Count what a server does until the block ends."""
+    """Collect metrics of a server until the block ends."""
     metrics = app.state.telemetry.metrics
     async with AsyncExitStack() as stack:
         if metrics:
@@ -82,7 +81,7 @@ async def server_observed(app: FastAPI) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def tracing_of(settings: Settings, database: Database) -> "AsyncIterator[Tracing | None]":
-    """Trace what a process does if the settings name a collector."""
+    """Trace the process if the settings name a collector."""
     if not settings.otel_exporter_otlp_endpoint:
         yield None
         return
@@ -90,13 +89,13 @@ async def tracing_of(settings: Settings, database: Database) -> "AsyncIterator[T
     require_opentelemetry(settings)
     from opportune.ops.telemetry.traces.running import tracing  # noqa: PLC0415 - as above
 
-    async with tracing(settings, database) as told:
-        yield told
+    async with tracing(settings, database) as active_tracing:
+        yield active_tracing
 
 
 @asynccontextmanager
 async def errors_reported(settings: Settings) -> AsyncIterator[None]:
-    """Report an exception that ends the block to Sentry if SENTRY_DSN is set, and send pending reports at its end."""
+    """Report an exception that ends the block to Sentry if SENTRY_DSN is set, then send pending reports."""
     if not settings.sentry_dsn.get_secret_value():
         yield
         return

@@ -1,8 +1,8 @@
-"""What the workers of one server tell one another: whichever of them is asked answers for all.
+"""Reports of all workers of a server, collected by the worker that handles the request.
 
-Each listens on a Unix socket of its own, below a name that their common parent has made up. On Linux that is a name in
-the kernel and no file, so a read-only disk does; elsewhere it is a file in the folder for temporary ones. Windows has
-no such sockets in asyncio: there each worker tells of itself alone.
+Each worker listens on a Unix socket named after its group. Linux sockets use abstract names, which need no writable
+disk; other systems use a file in the temporary folder. On Windows asyncio has no Unix sockets, so a worker only
+reports itself.
 """
 
 import asyncio
@@ -22,32 +22,32 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.datastructures import State
 
-from opportune.ops.telemetry.metrics.collect import of_process
+from opportune.ops.telemetry.metrics.collect import process_metrics
 from opportune.ops.telemetry.metrics.families import Family
 from opportune.ops.telemetry.process import STARTED_AT, WORKERS_VARIABLE, lag_seconds, resident_memory_bytes
 
-HAS_KERNEL_NAMES = platform.system() == "Linux"
-ANSWER_TIMEOUT_SECONDS = 2.0
-LAG_LOOK_SECONDS = 0.005
-"""Seconds in which a worker that is asked looks at how late its event loop is."""
+HAS_ABSTRACT_SOCKETS = platform.system() == "Linux"
+REPORT_TIMEOUT_SECONDS = 2.0
+LAG_INTERVAL_SECONDS = 0.005
+"""Time in which a worker measures the lag of its event loop for a report."""
 
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What a worker tells of itself."""
+    """State of one worker."""
 
     worker: int
-    """From 0; one that takes another's place has its number."""
+    """Number from 0. A worker that replaces another one takes over its number."""
     pid: int
     started_at: float
     memory_bytes: int
     lag_seconds: float
     families: list[Family]
-    """Its numbers for /metrics."""
+    """Its metrics."""
 
 
 class Workers:
-    """The group that this process belongs to; alone where it has no others."""
+    """Group of workers of this server, or only this process."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -55,19 +55,16 @@ class Workers:
         name, _, count = os.environ.get(WORKERS_VARIABLE, "").partition(":")
         self._name = name
         self._numbers = range(int(count) + 1) if count else range(1)
-        """One more than there are workers: at SIGHUP the next one is there before the one that it replaces ends."""
+        """One more than the workers: after SIGHUP a new worker starts before the old one ends."""
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Answer the others until the block ends."""
-        if not self._name or sys.platform == "win32":
+        """Send reports to the other workers until the block ends."""
+        listener = self._take_number() if self._name else None
+        if listener is None or sys.platform == "win32":
             yield
             return
-        listener = self._take_number()
-        if listener is None:
-            yield
-            return
-        server = await asyncio.start_unix_server(self._answer, sock=listener)
+        server = await asyncio.start_unix_server(self._send_report, sock=listener)
         try:
             yield
         finally:
@@ -76,31 +73,31 @@ class Workers:
                 path.unlink(missing_ok=True)
 
     async def reports(self) -> list[WorkerReport]:
-        """What each of them tells, in the order of their numbers; without those that do not answer in time."""
-        others = [number for number in self._numbers if number != self.number]
-        found = await asyncio.gather(self.own_report(), *map(self._ask, others))
-        return sorted(filter(None, found), key=lambda report: report.worker)
+        """Return the reports of all workers that respond in time, ordered by number."""
+        numbers = [number for number in self._numbers if number != self.number]
+        reports = await asyncio.gather(self.create_report(), *map(self._request_report, numbers))
+        return sorted(filter(None, reports), key=lambda report: report.worker)
 
-    async def own_report(self) -> WorkerReport:
-        lag = await lag_seconds(LAG_LOOK_SECONDS)
+    async def create_report(self) -> WorkerReport:
+        lag = await lag_seconds(LAG_INTERVAL_SECONDS)
         return WorkerReport(
-            self.number, os.getpid(), STARTED_AT, resident_memory_bytes(), lag, [*of_process(self._state)]
+            self.number, os.getpid(), STARTED_AT, resident_memory_bytes(), lag, [*process_metrics(self._state)]
         )
 
     def _address(self, number: int) -> str:
         return str(self._file(number) or f"\0opportune-{self._name}-{number}")
 
     def _file(self, number: int) -> Path | None:
-        return None if HAS_KERNEL_NAMES else Path(tempfile.gettempdir()) / f"opportune-{self._name}-{number}"
+        return None if HAS_ABSTRACT_SOCKETS else Path(tempfile.gettempdir()) / f"opportune-{self._name}-{number}"
 
     def _take_number(self) -> socket.socket | None:
-        """The first that no other worker has. Its name is given back when a process ends, however that is."""
+        """Bind the first free number's socket. The operating system frees it when the process ends."""
         if sys.platform == "win32":
             return None
         for number in self._numbers:
             listener = socket.socket(socket.AF_UNIX)
-            if self._file(number) and not self._is_answered(number):
-                Path(self._address(number)).unlink(missing_ok=True)  # a dead worker's
+            if self._file(number) and not self._is_in_use(number):
+                Path(self._address(number)).unlink(missing_ok=True)  # of a dead worker
             try:
                 listener.bind(self._address(number))
             except OSError:
@@ -110,7 +107,7 @@ class Workers:
             return listener
         return None
 
-    def _is_answered(self, number: int) -> bool:
+    def _is_in_use(self, number: int) -> bool:
         if sys.platform == "win32":
             return False
         with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
@@ -118,30 +115,30 @@ class Workers:
             return True
         return False
 
-    async def _answer(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _send_report(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             if _is_same_user(writer):
-                writer.write(json.dumps(asdict(await self.own_report())).encode())
+                writer.write(json.dumps(asdict(await self.create_report())).encode())
                 await writer.drain()
         writer.close()
 
-    async def _ask(self, number: int) -> WorkerReport | None:
+    async def _request_report(self, number: int) -> WorkerReport | None:
         if sys.platform == "win32":
             return None
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+            async with asyncio.timeout(REPORT_TIMEOUT_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(sock=await _connected(self._address(number)))
                 try:
-                    told = await reader.read(-1) if _is_same_user(writer) else b""
+                    content = await reader.read(-1) if _is_same_user(writer) else b""
                 finally:
                     writer.close()
         except (OSError, TimeoutError):
             return None
-        return _parsed(told)
+        return _parse_report(content)
 
 
 async def _connected(address: str) -> socket.socket:
-    """A socket of our own: uvloop itself takes no names of the kernel's."""
+    """Connect a socket here, because uvloop does not support abstract names."""
     if sys.platform == "win32":
         raise OSError
     client = socket.socket(socket.AF_UNIX)
@@ -154,25 +151,24 @@ async def _connected(address: str) -> socket.socket:
     return client
 
 
-def _parsed(told: bytes) -> WorkerReport | None:
-    """None of one that ended while it told, or of another version, as there is while one takes the other's place."""
+def _parse_report(content: bytes) -> WorkerReport | None:
+    """Return None for an incomplete report, or one of another version during a deployment."""
     with suppress(ValueError, TypeError, KeyError):
-        values: dict[str, Any] = json.loads(told)
-        return WorkerReport(**{**values, "families": [Family(**each) for each in values["families"]]})
+        values: dict[str, Any] = json.loads(content)
+        return WorkerReport(**{**values, "families": [Family(**family) for family in values["families"]]})
     return None
 
 
 def _is_same_user(writer: asyncio.StreamWriter) -> bool:
-    """Whether the other side is this user's: names of the kernel's are anybody's to connect to."""
+    """Check the user of the other process: any user may connect to an abstract socket."""
     if sys.platform != "linux":
-        return True  # the folder for temporary files and the socket's mode see to that
+        return True  # the mode of the socket's file prevents other users
     peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     uid: int = struct.unpack("3i", peer)[1]
     return uid == os.getuid()
 
 
 def workers_of(app: FastAPI) -> Workers:
-    """Return the workers of this server. Each of them reports for all."""
     if not hasattr(app.state, "workers"):
         app.state.workers = Workers(app.state)
     workers: Workers = app.state.workers

@@ -15,7 +15,7 @@ from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
 from opportune.jobs.schedules import scheduled_names
-from opportune.ops.telemetry import status as server
+from opportune.ops.telemetry import server_lights as server
 from opportune.runtime.counts import lasted, sized
 from opportune.testing.factories import signed_in_client
 from opportune.testing.quiet_app import quiet_app
@@ -58,8 +58,8 @@ async def test_a_site_that_is_well_says_so_part_by_part_and_what_is_near_its_lim
     monkeypatch.setattr(server, "memory_limit_bytes", lambda: 1_000_000)
     monkeypatch.setattr(server, "FULL_DISK_BYTES", 2**80)
     page = (await admin.get("/admin/status")).text
-    assert "beyond it the host ends the site" in line(page, "Memory")
-    assert "a full disk takes no change" in line(page, "Disk")
+    assert "the host stops the site at the limit" in line(page, "Memory")
+    assert "nothing can be saved on a full disk" in line(page, "Disk")
 
     model = LlmModel(name="Fast", base_url=f"http://127.0.0.1:{unused_tcp_port}/v1")
     app.state.settings = app.state.settings.model_copy(update={"llm_models": [model]})

@@ -1,4 +1,4 @@
-"""A backup that is made for one download and not kept."""
+"""Create a backup for a single download."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,58 +14,55 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.ops.backup.create import create_backup
-from opportune.runtime.atomic_files import private_folder
+from opportune.ops.backup.scheduled import scratch_folder
 from opportune.web.rendering.flash import flash
 
 ACTION = "download-backup"
 PREFIX = "opportune-download-"
 NO_DISK = (
-    "This machine has no disk to make a backup on ({reason}). Make it on your own, with this site's DATABASE_URL in "
-    "the environment: python3 oppman.py backup"
+    "This machine has no disk to write a backup to ({reason}). Run it on your own machine, with this site's "
+    "DATABASE_URL in the environment: python3 oppman.py backup"
 )
 
 
 class Download(FileResponse):
-    """A file that is deleted after the response, also when the browser disconnects."""
+    """Response with a file that is deleted after it is sent, also when the browser disconnects."""
 
-    def __init__(self, path: Path, undo: ExitStack) -> None:
+    def __init__(self, path: Path, cleanup: ExitStack) -> None:
         super().__init__(path, filename=path.name, headers={"Cache-Control": "no-store"})
-        self.undo = undo
+        self.cleanup = cleanup
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await asyncio.to_thread(self.undo.close)
+            await asyncio.to_thread(self.cleanup.close)
 
 
 async def download_backup(request: Request) -> Download:
-    """Make a backup of database and uploads and log it. Notices are flashed on the next page.
+    """Back up database and uploads and record it in the admin's history. Notices are flashed on the next page.
 
     Raises:
-        OperatorError: the backup could not be made.
+        OperatorError: The backup failed.
     """
     state = request.app.state
     names, notices = [feature.name for feature in state.features], list[str]()
     try:
-        made = await asyncio.to_thread(_make, state.settings, names, notices.append)
+        download = await asyncio.to_thread(_create, state.settings, names, notices.append)
     except OperatorError as error:
         await record_operation(request, ACTION, f"Failed: {error}")
         raise
-    with ExitStack() as undo:
-        undo.callback(made.undo.close)
-        await record_operation(request, ACTION, str(made.filename))
-        undo.pop_all()
+    with ExitStack() as cleanup:
+        cleanup.callback(download.cleanup.close)
+        await record_operation(request, ACTION, str(download.filename))
+        cleanup.pop_all()
     for notice in notices:
         flash(request, notice, "warning")
-    return made
+    return download
 
 
-def _make(settings: Settings, features: Sequence[str], notify: Callable[[str], None]) -> Download:
-    with ExitStack() as undo:
-        try:
-            folder = undo.enter_context(private_folder(PREFIX))
-        except OSError as error:
-            raise OperatorError(NO_DISK.format(reason=error.strerror or error)) from None
+def _create(settings: Settings, features: Sequence[str], notify: Callable[[str], None]) -> Download:
+    with ExitStack() as cleanup:
+        folder = cleanup.enter_context(scratch_folder(PREFIX, NO_DISK))
         path = create_backup(settings, MigrationGraph(features), folder, notify)
-        return Download(path, undo.pop_all())
+        return Download(path, cleanup.pop_all())

@@ -1,4 +1,4 @@
-"""Card, buttons and status light of backups in the admin."""
+"""Panel, actions and status light of backups in the admin."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +12,7 @@ from opportune.feature import AdminPanel, HealthLight
 from opportune.jobs import JobDefinition, defer
 from opportune.ops.backup.encryption import can_decrypt
 from opportune.ops.backup.jobs import BackupState, backup_state, make_backup, rehearse_restore
+from opportune.ops.backup.store import SWITCHED_OFF
 
 
 async def _read_state(app: FastAPI) -> BackupState:
@@ -26,24 +27,26 @@ async def _panel_context(request: Request) -> Mapping[str, Any]:
 async def backup_lights(app: FastAPI) -> list[HealthLight]:
     backups = await _read_state(app)
     if not backups.is_on:
-        hint = "docs/backups.md has how; Operations makes one now."
+        hint = "docs/backups.md explains how to schedule them. Operations creates one now."
         return [HealthLight("Backups", str(backups), "notice", hint=hint)]
     return [HealthLight("Backups", str(backups), "ok" if backups.is_well else "fault")]
 
 
 async def back_up_now(session: AsyncSession, request: Request) -> str:
-    return _queue(session, request, make_backup, "Queued: a backup.")
+    return _queue(session, request, make_backup, "A backup is queued.")
 
 
 async def rehearse_now(session: AsyncSession, request: Request) -> str:
     if not can_decrypt(request.app.state.settings):
-        raise OperatorError("Backups are encrypted to BACKUP_RECIPIENT: rehearse where the private key is.")
-    return _queue(session, request, rehearse_restore, "Queued: a restore of the newest backup, as a rehearsal.")
+        raise OperatorError(
+            "Backups are encrypted to BACKUP_RECIPIENT: rehearse the restore on a machine with the private key."
+        )
+    return _queue(session, request, rehearse_restore, "A restore rehearsal of the newest backup is queued.")
 
 
 def _queue(session: AsyncSession, request: Request, job: JobDefinition[[]], message: str) -> str:
     if not request.app.state.settings.backup_url.get_secret_value().strip():
-        raise OperatorError("BACKUP_URL is empty: say where backups are to go (docs/backups.md).")
+        raise OperatorError(SWITCHED_OFF)
     defer(session, job())
     return message
 

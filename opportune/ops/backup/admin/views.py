@@ -1,4 +1,4 @@
-"""Admin pages of backups: make and download one, and the list of scheduled backups."""
+"""Admin pages that download a backup and list the scheduled ones."""
 
 import asyncio
 from typing import Any
@@ -31,10 +31,10 @@ class BackupAdmin(OperationsPage):
     async def list_backups(self, request: Request) -> Response:
         settings = request.app.state.settings
         async with request.app.state.database.reader(fresh=True) as session:
-            context: dict[str, Any] = {"backups": await backup_state(session, settings), "found": [], "fault": ""}
+            context: dict[str, Any] = {"backups": await backup_state(session, settings), "files": [], "error": ""}
         try:
             store = BackupStore(settings)
-            context |= {"place": store.label, "found": await asyncio.to_thread(store.all)}
+            context |= {"location": store.label, "files": await asyncio.to_thread(store.all)}
         except OperatorError as error:
-            context["fault"] = str(error)
+            context["error"] = str(error)
         return await self.render(request, "admin/operations_backups.html", context)

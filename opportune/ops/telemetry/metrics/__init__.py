@@ -1,1 +1,1 @@
-"""Numbers in Prometheus' text format, at `/metrics` for whoever has METRICS_TOKEN."""
+"""Metrics in Prometheus' text format at `/metrics`, protected by METRICS_TOKEN."""

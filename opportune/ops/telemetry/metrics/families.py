@@ -1,40 +1,39 @@
-"""Counters, histograms and gauges, and Prometheus' text format of them.
+"""Counters, histograms and gauges in Prometheus' text format.
 
-Written out here, as it is small: `prometheus_client` tells of several processes by files alone, which a read-only disk
-does not take.
+Not `prometheus_client`, because it needs a writable folder to combine the metrics of several processes.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Literal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_SERIES = 1_000
-"""Combinations of labels that a family may have in a process. What comes beyond them is counted as `other`."""
+"""Combinations of labels per family and process. Further ones are counted as `other`."""
 OTHER = "other"
 
 Labels = tuple[str, ...]
 Sample = tuple[str, Mapping[str, str], float]
-"""What follows the family's name, labels, value."""
+"""Suffix of the family's name, labels, value."""
 
 
 @dataclass
 class Family:
-    """Samples of one name, ready to be written or sent to another process."""
+    """Metric with its samples, which can be sent to another process as JSON."""
 
     name: str
     kind: Literal["counter", "histogram", "gauge"]
-    words: str
+    help: str
     samples: list[Sample] = field(default_factory=list)
 
 
 class Counter:
-    """A number by labels that only grows."""
+    """Numbers by labels that only grow."""
 
-    def __init__(self, name: str, words: str, *labels: str) -> None:
-        self.name, self.words, self.labels = name, words, labels
+    def __init__(self, name: str, help_: str, *labels: str) -> None:
+        self.name, self.help, self.labels = name, help_, labels
         self.values: dict[Labels, float] = {}
 
     def add(self, *labels: str, amount: float = 1) -> None:
@@ -47,14 +46,14 @@ class Counter:
         samples: list[Sample] = [
             ("", dict(zip(self.labels, labels, strict=True)), value) for labels, value in self.values.items()
         ]
-        return Family(self.name, "counter", self.words, samples)
+        return Family(self.name, "counter", self.help, samples)
 
 
 class Histogram:
-    """How often a number, in seconds, was at most each bound."""
+    """Distribution of durations: number of values up to each bound in seconds."""
 
-    def __init__(self, name: str, words: str, *labels: str, bounds: Sequence[float]) -> None:
-        self.name, self.words, self.labels, self.bounds = name, words, labels, bounds
+    def __init__(self, name: str, help_: str, *labels: str, bounds: Sequence[float]) -> None:
+        self.name, self.help, self.labels, self.bounds = name, help_, labels, bounds
         self.counts: dict[Labels, list[int]] = {}
         self.sums: dict[Labels, float] = {}
 
@@ -67,7 +66,7 @@ class Histogram:
         self.sums[labels] = self.sums.get(labels, 0) + value
 
     def family(self) -> Family:
-        family = Family(self.name, "histogram", self.words)
+        family = Family(self.name, "histogram", self.help)
         bounds = [*(f"{bound:g}" for bound in self.bounds), "+Inf"]
         for key, counts in self.counts.items():
             labels = dict(zip(self.labels, key, strict=True))
@@ -79,38 +78,38 @@ class Histogram:
         return family
 
 
-def gauge(name: str, words: str, value: float, kind: Literal["counter", "gauge"] = "gauge", **labels: str) -> Family:
-    """A family of one number, as it is now."""
-    return Family(name, kind, words, [("", labels, value)])
+def gauge(name: str, help_: str, value: float, kind: Literal["counter", "gauge"] = "gauge", **labels: str) -> Family:
+    """Return a family with a single sample."""
+    return Family(name, kind, help_, [("", labels, value)])
 
 
-def bounded(known: Mapping[Labels, object], labels: Labels) -> Labels:
-    """New labels, or those of all that are too many."""
-    return labels if len(known) < MAX_SERIES else (OTHER,) * len(labels)
+def bounded(series: Mapping[Labels, object], labels: Labels) -> Labels:
+    """Return the labels of a new series, or `other` if there are too many."""
+    return labels if len(series) < MAX_SERIES else (OTHER,) * len(labels)
 
 
 def labelled(families: Iterable[Family], **labels: str) -> list[Family]:
-    """The same with more labels."""
+    """Return families with additional labels."""
     return [
-        Family(each.name, each.kind, each.words, [(end, {**own, **labels}, value) for end, own, value in each.samples])
-        for each in families
+        replace(family, samples=[(suffix, {**present, **labels}, value) for suffix, present, value in family.samples])
+        for family in families
     ]
 
 
 def text_of(families: Iterable[Family]) -> str:
-    """Prometheus' text format; families of one name, of several processes, become one."""
+    """Render families. Families of several processes with the same name are joined."""
     joined: dict[str, Family] = {}
-    for each in families:
-        joined.setdefault(each.name, Family(each.name, each.kind, each.words)).samples.extend(each.samples)
+    for family in families:
+        joined.setdefault(family.name, replace(family, samples=[])).samples.extend(family.samples)
     return "".join(f"{line}\n" for family in joined.values() for line in _lines(family))
 
 
 def _lines(family: Family) -> Iterable[str]:
-    yield f"# HELP {family.name} {family.words}"
+    yield f"# HELP {family.name} {family.help}"
     yield f"# TYPE {family.name} {family.kind}"
-    for end, labels, value in family.samples:
-        inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
-        yield f"{family.name}{end}{{{inside}}} {value:.12g}" if inside else f"{family.name}{end} {value:.12g}"
+    for suffix, labels, value in family.samples:
+        pairs = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
+        yield f"{family.name}{suffix}{f'{{{pairs}}}' if pairs else ''} {value:.12g}"
 
 
 def _escaped(text: str) -> str:

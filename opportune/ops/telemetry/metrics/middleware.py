@@ -1,4 +1,4 @@
-"""Counts requests by the template of their route: an address itself would make a series for each row."""
+"""Count requests by route template, because paths would create a series for each row."""
 
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MetricsMiddleware:
-    """Only there where METRICS_TOKEN is set."""
+    """Added only if METRICS_TOKEN is set."""
 
     def __init__(self, app: ASGIApp, metrics: "Metrics") -> None:
         self.app = app
@@ -24,7 +24,7 @@ class MetricsMiddleware:
             return
         metrics, status, is_stream = self.metrics, 0, False
 
-        async def send_and_note(message: Message) -> None:
+        async def observe_and_send(message: Message) -> None:
             nonlocal status, is_stream
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -32,10 +32,10 @@ class MetricsMiddleware:
                 metrics.streams += is_stream
             await send(message)
 
-        began = perf_counter()
+        start = perf_counter()
         metrics.in_flight += 1
         try:
-            await self.app(scope, receive, send_and_note)
+            await self.app(scope, receive, observe_and_send)
         finally:
             metrics.in_flight -= 1
             metrics.streams -= is_stream
@@ -43,7 +43,7 @@ class MetricsMiddleware:
             route = route_template(scope)
             metrics.requests.add(method, route, str(status or "cut"))
             if not is_stream:
-                metrics.durations.observe(method, route, value=perf_counter() - began)
+                metrics.durations.observe(method, route, value=perf_counter() - start)
 
 
 def is_event_stream(message: Message) -> bool:

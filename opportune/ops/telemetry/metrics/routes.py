@@ -1,4 +1,4 @@
-"""`GET /metrics`, for whoever has METRICS_TOKEN. Such a site alone has this address."""
+"""`GET /metrics`, added only if METRICS_TOKEN is set."""
 
 import hmac
 
@@ -12,11 +12,11 @@ from opportune.web.health import METRICS_PATH
 
 
 async def metrics_token_required(request: Request) -> None:
-    """Refuse whoever does not send METRICS_TOKEN."""
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    """Respond with 401 unless the request has METRICS_TOKEN as its bearer token."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
     token: str = request.app.state.settings.metrics_token.get_secret_value()
-    is_right = hmac.compare_digest(given.strip().encode("latin-1"), token.encode())
-    if scheme.lower() != "bearer" or not is_right:
+    is_valid = hmac.compare_digest(value.strip().encode("latin-1"), token.encode())
+    if scheme.lower() != "bearer" or not is_valid:
         raise HTTPException(401, "Send METRICS_TOKEN as a bearer token.", {"WWW-Authenticate": "Bearer"})
 
 
@@ -25,9 +25,9 @@ router = APIRouter(include_in_schema=False, dependencies=[Depends(metrics_token_
 
 @router.get(METRICS_PATH)
 async def metrics(request: Request, database: bool = True) -> PlainTextResponse:
-    """All workers' numbers; without the database's where it is to sleep on: `?database=false`."""
+    """Return the metrics of all workers. `?database=false` skips queries, so that a sleeping database is not woken."""
     state = request.app.state
-    families = await collect.of_site(state) if database else []
+    families = await collect.site_metrics(state) if database else []
     for report in await workers_of(request.app).reports():
         families += labelled(report.families, worker=str(report.worker))
     return PlainTextResponse(text_of(families), headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE)

@@ -1,1 +1,1 @@
-"""Traces and metrics by OpenTelemetry, where OTEL_EXPORTER_OTLP_ENDPOINT names a collector."""
+"""Traces and metrics with OpenTelemetry, if OTEL_EXPORTER_OTLP_ENDPOINT names a collector."""

@@ -1,4 +1,4 @@
-"""Spans of what the site asks other servers by httpx, inside requests and jobs."""
+"""Spans of outgoing httpx requests, inside requests and jobs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,29 +8,29 @@ import httpx
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Tracer
 
-from opportune.ops.telemetry.traces.tracing import failed
+from opportune.ops.telemetry.traces.tracing import mark_failed
 
 
 @contextmanager
 def traced_clients(tracer: Tracer) -> Iterator[None]:
-    """Tell of the requests of all httpx clients until the block ends: to whom, and no address, which may hold a key."""
-    ask, ask_blocking = httpx.AsyncHTTPTransport.handle_async_request, httpx.HTTPTransport.handle_request
+    """Trace the requests of all httpx clients until the block ends, without URLs, which can contain keys."""
+    send, send_blocking = httpx.AsyncHTTPTransport.handle_async_request, httpx.HTTPTransport.handle_request
 
     async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
-        with _span(tracer, request) as told:
-            return told(await ask(self, request))
+        with _span(tracer, request) as recorded:
+            return recorded(await send(self, request))
 
     def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
-        with _span(tracer, request) as told:
-            return told(ask_blocking(self, request))
+        with _span(tracer, request) as recorded:
+            return recorded(send_blocking(self, request))
 
     httpx.AsyncHTTPTransport.handle_async_request = handle_async_request  # type: ignore[method-assign]
     httpx.HTTPTransport.handle_request = handle_request  # type: ignore[method-assign]
     try:
         yield
     finally:
-        httpx.AsyncHTTPTransport.handle_async_request = ask  # type: ignore[method-assign]
-        httpx.HTTPTransport.handle_request = ask_blocking  # type: ignore[method-assign]
+        httpx.AsyncHTTPTransport.handle_async_request = send  # type: ignore[method-assign]
+        httpx.HTTPTransport.handle_request = send_blocking  # type: ignore[method-assign]
 
 
 @contextmanager
@@ -46,16 +46,16 @@ def _span(tracer: Tracer, request: httpx.Request) -> Iterator[Callable[[httpx.Re
     }
     span = tracer.start_span(request.method, kind=SpanKind.CLIENT, attributes=attributes)
 
-    def told(response: httpx.Response) -> httpx.Response:
+    def recorded(response: httpx.Response) -> httpx.Response:
         span.set_attribute("http.response.status_code", response.status_code)
         if response.is_error:
-            failed(span, str(response.status_code))
+            mark_failed(span, str(response.status_code))
         return response
 
     try:
-        yield told
+        yield recorded
     except Exception as error:
-        failed(span, type(error).__name__)
+        mark_failed(span, type(error).__name__)
         raise
     finally:
         span.end()

@@ -1,4 +1,4 @@
-"""Tracing of a process, from its start to its end."""
+"""Tracing during the lifetime of a process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,14 +16,14 @@ from opportune.runtime.observers import observed_by
 
 @asynccontextmanager
 async def tracing(settings: Settings, database: Database) -> AsyncIterator[Tracing]:
-    """Trace what this process does until the block ends; then send what is left."""
+    """Trace this process until the block ends, then send pending spans."""
     providers = Providers(settings)
-    # Spans of the project's own by `trace.get_tracer(__name__)` go the same way.
+    # Also exports spans that the project creates with `trace.get_tracer(__name__)`.
     trace.set_tracer_provider(providers.traces)
     metrics.set_meter_provider(providers.metrics)
-    told = Tracing(providers)
+    observer = Tracing(providers)
     try:
-        with traced_statements(database, told.tracer), traced_clients(told.tracer), observed_by(told):
-            yield told
+        with traced_statements(database, observer.tracer), traced_clients(observer.tracer), observed_by(observer):
+            yield observer
     finally:
         await providers.close()

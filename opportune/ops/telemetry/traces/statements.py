@@ -1,4 +1,4 @@
-"""Spans of statements, inside requests and jobs alone: what a process asks by itself would be a trace for each look."""
+"""Spans of SQL statements inside requests and jobs. Background queries would each create a trace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from opportune.db.database import Database
-from opportune.ops.telemetry.traces.tracing import failed
+from opportune.ops.telemetry.traces.tracing import mark_failed
 
 MAX_STATEMENT_LENGTH = 2_000
 SPAN = "opportune_span"
@@ -18,9 +18,9 @@ SPAN = "opportune_span"
 
 @contextmanager
 def traced_statements(database: Database, tracer: Tracer) -> Iterator[None]:
-    """Tell of the statements of this database until the block ends: as they are sent, without their values."""
+    """Trace the statements of this database until the block ends, without their values."""
     replica = [database.replica.engine] if database.replica else []
-    engines = [each.sync_engine for each in (database.engine, database.reading_engine, *replica)]
+    engines = [engine.sync_engine for engine in (database.engine, database.reading_engine, *replica)]
     listeners = _listeners(tracer, engines[0].dialect.name)
     for engine in engines:
         for name, listener in listeners.items():
@@ -50,7 +50,7 @@ def _listeners(tracer: Tracer, system: str) -> dict[str, Any]:
 
     def fail(context: Any) -> None:
         if span := getattr(context.execution_context, SPAN, None):
-            failed(span, type(context.original_exception).__name__)
+            mark_failed(span, type(context.original_exception).__name__)
             span.end()
 
     return {"before_cursor_execute": begin, "after_cursor_execute": end, "handle_error": fail}

@@ -1,7 +1,7 @@
-"""Spans of requests, statements, jobs, calls of models and of other servers; and the metrics that go with them.
+"""Spans and metrics of requests, jobs and model calls.
 
-Names and attributes are those of OpenTelemetry's semantic conventions. None holds a query string, a value of a
-statement, a message, an address of a person or of a row.
+Names and attributes follow OpenTelemetry's semantic conventions. They contain no query strings, values of statements,
+messages, e-mail addresses or row ids.
 """
 
 import asyncio
@@ -26,22 +26,20 @@ UNTRACED = ("/static/",)
 
 
 class Tracing(Observer):
-    """What tells a collector of this process."""
-
     def __init__(self, providers: Providers) -> None:
         self.tracer, meter = providers.tracer, providers.meter
         self.requests = meter.create_histogram("http.server.request.duration", "s", "Duration of requests.")
-        self.active = meter.create_up_down_counter("http.server.active_requests", "{request}", "Requests now.")
-        self.tokens = meter.create_histogram("gen_ai.client.token.usage", "{token}", "Tokens of calls of models.")
-        self.calls = meter.create_histogram("gen_ai.client.operation.duration", "s", "Duration of calls of models.")
+        self.active = meter.create_up_down_counter("http.server.active_requests", "{request}", "Requests in progress.")
+        self.tokens = meter.create_histogram("gen_ai.client.token.usage", "{token}", "Tokens of model calls.")
+        self.calls = meter.create_histogram("gen_ai.client.operation.duration", "s", "Duration of model calls.")
         self.jobs = meter.create_histogram("opportune.job.duration", "s", "Duration of attempts of jobs.")
 
     @contextmanager
     def job(self, attempt: JobAttempt) -> Iterator[None]:
-        """A trace of its own, with a link to that of what has queued the job."""
+        """Start a new trace with a link to the trace that queued the job."""
         origin = trace.get_current_span(context_of(attempt.traceparent)).get_span_context()
         attributes: dict[str, Any] = {"opportune.job.name": attempt.name}
-        began, outcome = perf_counter(), "ok"
+        start, outcome = perf_counter(), "ok"
         span = self.tracer.start_span(
             f"job {attempt.name}",
             Context(),
@@ -55,37 +53,37 @@ class Tracing(Observer):
             yield
         except (Exception, asyncio.CancelledError) as error:
             outcome = type(error).__name__
-            failed(span, outcome)
+            mark_failed(span, outcome)
             raise
         finally:
             detach(token)
             span.end()
-            self.jobs.record(perf_counter() - began, attributes | {"opportune.job.outcome": outcome})
+            self.jobs.record(perf_counter() - start, attributes | {"opportune.job.outcome": outcome})
 
     @contextmanager
     def llm_call(self, call: LlmCall) -> Iterator[None]:
-        """Never the current span: it may be left by another task than entered."""
+        """Record a span without making it current: another task may end it."""
         attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": call.endpoint_model or call.model}
         span = self.tracer.start_span(f"chat {call.model}", kind=SpanKind.CLIENT, attributes=attributes)
-        began = perf_counter()
+        start = perf_counter()
         try:
             yield
         finally:
             if call.error and call.error != "stopped":
-                failed(span, call.error)
+                mark_failed(span, call.error)
                 attributes = attributes | {"error.type": call.error}
             span.set_attribute("gen_ai.usage.input_tokens", call.prompt_tokens)
             span.set_attribute("gen_ai.usage.output_tokens", call.completion_tokens)
             if call.first_chunk_seconds is not None:
                 span.set_attribute("gen_ai.response.time_to_first_chunk", call.first_chunk_seconds)
             span.end()
-            self.calls.record(perf_counter() - began, attributes)
-            for kind, tokens in (("input", call.prompt_tokens), ("output", call.completion_tokens)):
-                self.tokens.record(tokens, attributes | {"gen_ai.token.type": kind})
+            self.calls.record(perf_counter() - start, attributes)
+            for type_, tokens in (("input", call.prompt_tokens), ("output", call.completion_tokens)):
+                self.tokens.record(tokens, attributes | {"gen_ai.token.type": type_})
 
 
 class TracingMiddleware:
-    """A span for each request that somebody makes; none for health checks and files."""
+    """Creates a span for each request, except health checks and static files."""
 
     def __init__(self, app: ASGIApp, tracing: "Callable[[], Tracing | None]", *, trusts_traces: bool) -> None:
         self.app = app
@@ -100,7 +98,7 @@ class TracingMiddleware:
             return
         status, method = 0, scope["method"] if scope["method"] in METHODS else "_OTHER"
 
-        async def send_and_note(message: Message) -> None:
+        async def observe_and_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -110,35 +108,35 @@ class TracingMiddleware:
         parent = context_of(given_traceparent(scope) if self.trusts_traces else "")
         span = tracing.tracer.start_span(method, parent, SpanKind.SERVER, attributes)
         token, header = attach(set_span_in_context(span)), traceparent.set(header_of(span))
-        began = perf_counter()
+        start = perf_counter()
         tracing.active.add(1, attributes)
         try:
-            await self.app(scope, receive, send_and_note)
+            await self.app(scope, receive, observe_and_send)
         finally:
             tracing.active.add(-1, attributes)
             traceparent.reset(header)
             detach(token)
             route = route_template(scope)
-            found = attributes | {"http.route": route, "http.response.status_code": status}
+            result = attributes | {"http.route": route, "http.response.status_code": status}
             span.update_name(f"{method} {route}")
-            span.set_attributes(found)
+            span.set_attributes(result)
             if status == 0 or status >= 500:
-                failed(span, str(status or "cut"))
+                mark_failed(span, str(status or "cut"))
             span.end()
-            tracing.requests.record(perf_counter() - began, found)
+            tracing.requests.record(perf_counter() - start, result)
 
 
 def context_of(header: str) -> Context:
-    """The context of a W3C header; an empty one without."""
+    """Parse a `traceparent` header."""
     return extract({"traceparent": header}, Context()) if header else Context()
 
 
 def header_of(span: Span) -> str:
-    found = span.get_span_context()
-    return f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"
+    context = span.get_span_context()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
-def failed(span: Span, kind: str) -> None:
-    """Mark a span by the kind of its error: the message of one may hold what somebody has typed."""
-    span.set_attribute("error.type", kind)
+def mark_failed(span: Span, error_type: str) -> None:
+    """Set the type of an error without its message, which can contain user input."""
+    span.set_attribute("error.type", error_type)
     span.set_status(Status(StatusCode.ERROR))

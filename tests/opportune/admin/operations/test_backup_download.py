@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.ops.backup.admin import download
+from opportune.ops.backup import scheduled
 from opportune.ops.backup.archive import open_archive
 from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
 
@@ -42,8 +42,8 @@ async def test_without_a_disk_it_is_said_what_to_do(
     def no_folder(_prefix: str) -> Any:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(download, "private_folder", no_folder)
+    monkeypatch.setattr(scheduled, "private_folder", no_folder)
     await operator.post(f"{PAGE}/backup")
-    assert "has no disk to make a backup on (Read-only file system)" in await said(operator)
+    assert "has no disk to write a backup to (Read-only file system)" in await said(operator)
     ((action, title),) = await entries(app)
     assert (action, title[:7]) == ("download-backup", "Failed:")

@@ -132,7 +132,7 @@ async def test_backups_at_their_place_are_shown_and_one_is_made_or_rehearsed_by_
     assert "The last backup failed: The bucket is full." in (await operator.get(PAGE)).text
     for button in ("back-up-now", "rehearse-restore"):
         await operator.post(f"{PAGE}/do/{button}")
-        assert (await said(operator)).startswith("Queued: a ")
+        assert (await said(operator)).startswith("A ")
     async with app.state.database.reader(fresh=True) as session:
         names = (await session.scalars(select(col(Job.name)).where(col(Job.name).startswith("backups.")))).all()
     assert {*names} == {"backups.make", "backups.rehearse"}

@@ -94,7 +94,7 @@ def test_uploads_in_a_bucket_stay_there(oppman: Oppman, site: Site, monkeypatch:
     (path,) = backups(site)
     assert (
         result.err
-        == "Notice: The uploads are in s3://s3.example/files, and not in this backup: look after them there.\n"
+        == "Notice: This backup does not contain the uploads in s3://s3.example/files: back up the bucket separately.\n"
     )
     with open_archive(path) as archive:
         assert (archive.uploads, archive.manifest.elsewhere) == ([], "s3://s3.example/files")
@@ -153,9 +153,9 @@ def test_what_is_no_backup_keeps_its_place(oppman: Oppman, site: Site, tmp_path:
     before = site.path.read_bytes()
     for name in ("pipe", "link"):
         assert "is not a regular file" in refused(oppman, "backup", str(tmp_path / name))
-    assert "is there and is no backup" in refused(oppman, "backup", str(site.path))
-    assert "There is no folder" in refused(oppman, "backup", str(tmp_path / "nowhere" / "b.zip"))
-    assert "There is no folder" in refused(oppman, "backup", str(tmp_path / "not-mounted"), "--keep", "14")
+    assert "exists and is not a backup" in refused(oppman, "backup", str(site.path))
+    assert "does not exist: create it" in refused(oppman, "backup", str(tmp_path / "nowhere" / "b.zip"))
+    assert "does not exist: create it" in refused(oppman, "backup", str(tmp_path / "not-mounted"), "--keep", "14")
     assert site.path.read_bytes() == before
 
 
@@ -176,7 +176,7 @@ def test_an_upload_whose_name_is_not_utf8_is_one_line(oppman: Oppman, site: Site
     wrong = site.upload.with_name(os.fsdecode(b"caf\xe9.png"))
     wrong.write_bytes(b"picture")
     line = refused(oppman, "backup", str(tmp_path / "b.zip"))
-    assert "caf\\udce9.png' has a name that is not UTF-8: rename it" in line
+    assert "caf\\udce9.png' is not UTF-8: rename the file" in line
     assert not (tmp_path / "b.zip").exists()
 
 
@@ -189,13 +189,13 @@ def test_backup_that_fails_its_check_is_deleted(
         writer.members["uploads/a"].sha256 = "that of b"
 
     monkeypatch.setattr(uploads, "add_uploads", add_other)
-    assert "uploads/a is not what was backed up" in refused(oppman, "backup", str(tmp_path / "b.zip"))
+    assert "uploads/a has changed since the backup" in refused(oppman, "backup", str(tmp_path / "b.zip"))
     assert not list(tmp_path.glob("b.zip*"))
 
 
 def test_there_is_nothing_to_back_up_before_the_first_migration(oppman: Oppman, empty_database_url: str) -> None:
     oppman("showmigrations", DATABASE_URL=empty_database_url)
-    assert "There is nothing to back up" in refused(oppman, "backup")
+    assert "Nothing to back up" in refused(oppman, "backup")
 
 
 def test_unreachable_database_hides_secrets(oppman: Oppman, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def old_pg_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_old_pg_dump_falls_back_to_a_sqlite_file(oppman: Oppman, site: Site, tmp_path: Path) -> None:
     result = oppman("backup", str(tmp_path / "b.zip"))
     assert (result.code, result.err.count("\n")) == (0, 1), result
-    assert result.err.startswith("Notice: pg_dump is not used: it is of version 9, older than the server's")
+    assert result.err.startswith("Notice: pg_dump is not used: its version 9 is older than the server's")
     with open_archive(tmp_path / "b.zip") as archive:
         assert archive.manifest.database == "database.sqlite3"
     site.execute("UPDATE accounts_user SET email = 'changed@example.com'")

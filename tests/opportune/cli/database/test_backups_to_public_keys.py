@@ -57,7 +57,7 @@ def test_backup_in_bucket_restores_with_key_file(
     assert oppman("restore", "--latest", "--no-input", "--identity", str(key_file)).code == 0
     assert site.emails() == ["ada@example.com"]
     assert site.upload.read_bytes() == b"picture"
-    assert "as they were backed up" in oppman("restore", "--rehearse", "--identity", str(key_file)).out
+    assert "match the backup" in oppman("restore", "--rehearse", "--identity", str(key_file)).out
 
 
 def test_identity_setting_opens_backup(
@@ -92,23 +92,23 @@ def test_former_backup_with_passphrase_restores(oppman: Oppman, folder: Path, mo
     monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
     oppman("backup")
     monkeypatch.setenv("BACKUP_RECIPIENT", str(KEY.to_public()))
-    assert "as they were backed up" in oppman("restore", "--rehearse", only_backup(folder).name).out
+    assert "match the backup" in oppman("restore", "--rehearse", only_backup(folder).name).out
 
 
 @pytest.mark.usefixtures("site")
 def test_missing_identity_is_reported(oppman: Oppman, folder: Path) -> None:
     oppman("backup")
     message = refused(oppman, "restore", "--latest", "--no-input")
-    assert message.startswith(f"{only_backup(folder).name} is encrypted to a public key: name the file of its private")
+    assert message.startswith(f"{only_backup(folder).name} is encrypted to a public key: pass the file")
 
 
 @pytest.mark.usefixtures("site", "folder")
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (str(x25519.Identity.generate()), "It was encrypted to another public key: give the private key of that one."),
-        ("AGE-SECRET-KEY-1S3CR3T", "There is no private key of age in it: write a line that begins with"),
-        ("# nothing else", "There is no private key of age in it"),
+        (str(x25519.Identity.generate()), "It was encrypted to another public key: use the private key of that one."),
+        ("AGE-SECRET-KEY-1S3CR3T", "The file contains no private key of age"),
+        ("# nothing else", "The file contains no private key of age"),
     ],
     ids=["another key", "no key", "comment"],
 )
@@ -132,7 +132,7 @@ def test_cut_backup_is_reported(oppman: Oppman, folder: Path, key_file: Path, si
     oppman("backup")
     path = only_backup(folder)
     path.write_bytes(path.read_bytes()[:size])
-    assert "It is damaged, or cut short" in refused(
+    assert "It is damaged or truncated" in refused(
         oppman, "restore", path.name, "--no-input", "--identity", str(key_file)
     )
 

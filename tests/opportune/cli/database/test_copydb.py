@@ -6,7 +6,7 @@ import pytest
 from opportune.config.project import PROJECT
 from opportune.db.url.database_url import DatabaseURL
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.ops.two_databases import Databases, databases, emails, execute, has_tables
+from tests.opportune.ops.copydb.two_databases import Databases, databases, emails, execute, has_tables
 
 __all__ = ["databases"]  # a fixture
 

@@ -32,10 +32,10 @@ def test_a_fault_is_crossed_and_exits_with_1(oppman: Oppman, tmp_path: Path) -> 
     code, out, err = oppman("doctor", DATABASE_URL=f"sqlite:///{path}")
     assert code == 1
     assert out.splitlines()[-2:] == [
-        f"  ✗ file         there is no {path} yet",
+        f"  ✗ file         {path} does not exist yet",
         "                 Run: python3 oppman.py migrate",
     ]
-    assert err == f"file: there is no {path} yet. Run: python3 oppman.py migrate\n"
+    assert err == f"file: {path} does not exist yet. Run: python3 oppman.py migrate\n"
     assert not path.exists()
 
 

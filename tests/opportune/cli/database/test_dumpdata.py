@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.ops.two_databases import ADD_SESSION, ADD_USER, KINDS, Databases, databases, emails, execute
+from tests.opportune.ops.copydb.two_databases import ADD_SESSION, ADD_USER, KINDS, Databases, databases, emails, execute
 
 __all__ = ["databases"]  # a fixture
 

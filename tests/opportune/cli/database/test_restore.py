@@ -113,7 +113,7 @@ def test_failure_before_uploads(oppman: Oppman, site: Site, backup: Path, monkey
     assert site.emails() == ["ada@example.com"]
     report = oppman("check")
     assert report.code == 1
-    assert "was interrupted: the database may be that of the backup" in report.out
+    assert "was interrupted: the database may be the backup's" in report.out
     assert f"python3 oppman.py restore {backup}." in report.out
     assert oppman("restore", "--no-input", str(backup)).code == 0
     assert not marker_path(site.settings).exists()
@@ -167,7 +167,7 @@ def test_backup_with_unknown_features_needs_an_option(oppman: Oppman, site: Site
     site.execute("INSERT INTO alembic_version VALUES ('ferries_0001_initial')")
     assert oppman("backup", path).code == 0
     line = refused(oppman, "restore", "--no-input", path)
-    assert "has migrations of features that this site lacks: ferries." in line
+    assert "has migrations of features that are not installed here: ferries." in line
     assert oppman("restore", "--no-input", "--from-another-site", path).code == 0
 
 
@@ -271,17 +271,17 @@ def test_what_stops_a_dump_is_one_line_and_nothing_has_changed(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("PATH", "")
-        assert "wants pg_restore and psql: install" in refused(oppman, "restore", "--no-input", str(backup))
+        assert "needs pg_restore and psql: install" in refused(oppman, "restore", "--no-input", str(backup))
     with monkeypatch.context() as patch:
         patch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/new.db")
-        assert "is a dump of PostgreSQL's own" in refused(oppman, "restore", "--no-input", str(backup))
+        assert "is a PostgreSQL dump" in refused(oppman, "restore", "--no-input", str(backup))
     assert not (tmp_path / "new.db").exists()
     site.execute("CREATE VIEW emails AS SELECT email FROM accounts_user")  # what others have built on our tables
     assert "nothing was changed" in refused(oppman, "restore", "--no-input", str(backup))
     site.execute("DROP VIEW emails")
     revision = MigrationGraph(installed_names()).ordered[0].revision
     rewritten(backup, lambda _members, manifest: manifest["revisions"].append(revision))
-    assert "its migrations are not those of its manifest" in refused(oppman, "restore", "--no-input", str(backup))
+    assert "its migrations differ from its manifest" in refused(oppman, "restore", "--no-input", str(backup))
     assert site.emails() == ["bob@example.com"]
 
 

@@ -51,7 +51,7 @@ def test_encrypted_backup_in_a_bucket(oppman: Oppman, site: Site, s3_url: str, m
     assert listed["encrypted"]
     rehearsed = oppman("restore", "--rehearse").out
     assert rehearsed.startswith(f"Restored as a rehearsal. {listed['file']}: ")
-    assert "rows and 1 uploads are as they were backed up (into " in rehearsed
+    assert "rows and 1 uploads match the backup (into " in rehearsed
     site.add("later@example.com")
     site.upload.unlink()
     assert oppman("restore", "--latest", "--no-input").code == 0
@@ -78,7 +78,7 @@ def test_bucket_uploads_are_backed_up(
     assert (restored.code, "uploads are" in restored.out) == (0, False), restored
     assert [asyncio.run(storage.read(name)) for name in (lost, kept)] == [b"one", b"two"]
     monkeypatch.setenv("BACKUP_BUCKET_UPLOADS", "false")
-    assert "and not in this backup: look after them there." in oppman("backup").err
+    assert "does not contain the uploads in" in oppman("backup").err
     monkeypatch.delenv("BACKUP_BUCKET_UPLOADS")
     there = [*folder.iterdir()]
     monkeypatch.setenv("STORAGE_URL", "s3://a:s3cr3t@127.0.0.1:1/away?tls=false")
@@ -92,7 +92,7 @@ def test_rehearsal_without_createdb_reads_the_dump(oppman: Oppman, site: Site, m
     site.add("zoë@example.com")
     assert oppman("backup").code == 0
     monkeypatch.setattr(rehearsal, "_create_database", lambda *_: False)
-    assert "as they were backed up (read, and not restored: this user may" in oppman("restore", "--rehearse").out
+    assert "match the backup (read but not restored: this user may" in oppman("restore", "--rehearse").out
 
 
 def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, mon
         (folder / name).write_text("x")
     parts: Callable[..., object] = store.BackupStore._parts
     monkeypatch.setattr(store.BackupStore, "_parts", lambda *_: iter((b"cut",)))
-    assert "is not what was sent there (3 of " in refused(oppman, "backup")
+    assert "arrived damaged at " in refused(oppman, "backup")
     assert [path.name for path in folder.glob("opportune-*")] == ["opportune-20260101T000000Z-sqlite.zip"]
     monkeypatch.setattr(store.BackupStore, "_parts", parts)
     done = oppman("backup")
@@ -116,7 +116,7 @@ def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, mon
     content = ours[0].read_bytes()
     assert "Names at BACKUP_URL are shown by" in refused(oppman, "restore", "nothing.zip")
     ours[0].write_bytes(content[: len(content) // 2])
-    assert refused(oppman, "restore", "--rehearse").startswith(f"{ours[0].name} is not a backup of this program")
+    assert refused(oppman, "restore", "--rehearse").startswith(f"{ours[0].name} is not a complete backup")
 
 
 def test_two_sites_share_a_bucket(oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,14 +131,14 @@ def test_two_sites_share_a_bucket(oppman: Oppman, site: Site, folder: Path, monk
     assert "tried@example.com" in site.emails()
     monkeypatch.setenv("BASE_URL", "https://books.example.org")
     assert [each["file"] for each in json.loads(oppman("backup", "--json").out)] == [older]
-    assert f"{older} is not a backup of this program" in refused(oppman, "restore", "--rehearse")
+    assert f"{older} is not a complete backup" in refused(oppman, "restore", "--rehearse")
     (theirs,) = [path.name for path in folder.iterdir() if path.name != older]
     assert theirs.startswith("tried.example.org-8443-")
     assert "is a backup of another site" in refused(oppman, "restore", theirs, "--no-input")
     assert oppman("restore", theirs, "--no-input", "--from-another-site").code == 0
     (folder / older).unlink()
     monkeypatch.delenv("BASE_URL")
-    assert f"begin with opportune-. If {theirs} is this site's, give that name." in refused(
+    assert f"begin with opportune- (from SITE_NAME). If {theirs} belongs to this site, pass that name." in refused(
         oppman, "restore", "--latest", "--no-input"
     )
 
@@ -146,11 +146,11 @@ def test_two_sites_share_a_bucket(oppman: Oppman, site: Site, folder: Path, monk
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({"BACKUP_URL": "s3://a:s3cr3t@127.0.0.1:1/away?tls=false"}, "s3://127.0.0.1:1/away does not take or give"),
+        ({"BACKUP_URL": "s3://a:s3cr3t@127.0.0.1:1/away?tls=false"}, "s3://127.0.0.1:1/away cannot be used"),
         ({"BACKUP_URL": "ftp://a:s3cr3t@host"}, "BACKUP_URL names neither a folder nor a bucket"),
-        ({"BACKUP_URL": "file:/proc/away"}, "/proc/away does not take or give backups"),
-        ({"BACKUP_URL": f"file:/{'x' * 300}"}, "x does not take or give backups"),
-        ({"BACKUP_KEEP": "some"}, "BACKUP_KEEP is 'some': write how many of which, such as '7 daily"),
+        ({"BACKUP_URL": "file:/proc/away"}, "/proc/away cannot be used for backups"),
+        ({"BACKUP_URL": f"file:/{'x' * 300}"}, "x cannot be used for backups"),
+        ({"BACKUP_KEEP": "some"}, "BACKUP_KEEP is 'some': write numbers of backups, such as '7 daily"),
         ({"BACKUP_KEEP": "0 daily"}, "BACKUP_KEEP is"),
     ],
 )
@@ -170,7 +170,7 @@ def test_backup_to_restore_must_exist(oppman: Oppman, folder: Path, monkeypatch:
     assert oppman("restore").code == 2
     assert oppman("restore", "x.zip", "--latest").code == 2
     assert oppman("backup", "--keep", "3").code == 2
-    said = f"There is no backup of this site at {folder}: by SITE_NAME their names begin with opportune-.\n"
+    said = f"There is no backup of this site at {folder}. Their names begin with opportune- (from SITE_NAME).\n"
     assert refused(oppman, "restore", "--latest") == said
     name = "opportune-20260101T000000Z-sqlite.zip"
     folder.mkdir(exist_ok=True)
@@ -180,11 +180,11 @@ def test_backup_to_restore_must_exist(oppman: Oppman, folder: Path, monkeypatch:
     )
     monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
     (folder / "opportune-20251231T000000Z-sqlite.zip.age").write_text("x")
-    older = "opportune-20251231T000000Z-sqlite.zip.age cannot be decrypted. It is not encrypted with a passphrase"
+    older = "opportune-20251231T000000Z-sqlite.zip.age cannot be decrypted. It is not an age file with a passphrase"
     assert older in refused(oppman, "restore", "--rehearse"), "not the newer one, which anybody may have put there"
     (folder / "opportune-20251231T000000Z-sqlite.zip.age").unlink()
-    assert "is encrypted by BACKUP_PASSPHRASE" in refused(oppman, "restore", "--latest", "--no-input")
-    assert f"{name} is not a backup of this program" in refused(oppman, "restore", "--rehearse", name)
+    assert "are not encrypted with BACKUP_PASSPHRASE" in refused(oppman, "restore", "--latest", "--no-input")
+    assert f"{name} is not a complete backup" in refused(oppman, "restore", "--rehearse", name)
 
 
 def at(day: int, hour: int = 3) -> StoredBackup:

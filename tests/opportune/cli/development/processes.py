@@ -31,7 +31,7 @@ from opportune.ops.backup.restore import Target, restore_backup
 from opportune.ops.copydb import copy
 from opportune.runtime.atomic_files import private_file, replacement, temporary
 from tests.opportune.forked import PROCESSES
-from tests.opportune.ops.two_databases import tables_of
+from tests.opportune.ops.copydb.two_databases import tables_of
 
 TOUCHING = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
 TIMEOUT_SECONDS = 60

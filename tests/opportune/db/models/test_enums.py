@@ -19,7 +19,7 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.admin.gadget_feature import Gadget
 from tests.opportune.db.conftest import Begin
 from tests.opportune.db.migrations.sample_features import SampleFeatures
-from tests.opportune.ops.two_databases import Databases, databases
+from tests.opportune.ops.copydb.two_databases import Databases, databases
 
 __all__ = ["databases"]  # a fixture
 

@@ -1,5 +1,3 @@
-"""A server that takes whatever is sent, as collectors do."""
-
 import gzip
 import threading
 from collections.abc import Iterator
@@ -8,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Sink(ThreadingHTTPServer):
-    """Keeps the bodies that are posted, by path."""
+    """HTTP server that records the bodies of all POST requests with their path."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -26,14 +24,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
-        is_packed = self.headers.get("content-encoding") == "gzip"
-        self.server.bodies.append((self.path, gzip.decompress(body) if is_packed else body))
-        self._answer()
+        is_gzip = self.headers.get("content-encoding") == "gzip"
+        self.server.bodies.append((self.path, gzip.decompress(body) if is_gzip else body))
+        self.do_GET()
 
     def do_GET(self) -> None:
-        self._answer()
-
-    def _answer(self) -> None:
         self.send_response(200)
         self.send_header("content-length", "0")
         self.end_headers()

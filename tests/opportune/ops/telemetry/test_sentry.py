@@ -1,5 +1,3 @@
-"""Sentry: what reaches it, and what does not."""
-
 import json
 import sys
 from collections.abc import Iterator
@@ -30,8 +28,8 @@ KEY = "0123456789abcdef0123456789abcdef"
 
 
 @job("sentry.broken", attempts=1)
-async def broken(_run: JobContext, person: str) -> None:
-    raise ValueError(f"nobody is called {person}")
+async def broken(_run: JobContext, user: str) -> None:
+    raise ValueError(f"there is no user {user}")
 
 
 def routes() -> APIRouter:
@@ -46,29 +44,29 @@ def routes() -> APIRouter:
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_told_afterwards() -> Iterator[None]:
+def _reset_client() -> Iterator[None]:
     yield
     sentry_sdk.get_global_scope().set_client(None)
 
 
 @pytest.fixture
-def reported(settings: Settings, sink: Sink) -> Settings:
+def sentry_settings(settings: Settings, sink: Sink) -> Settings:
     return settings.model_copy(update={"sentry_dsn": SecretStr(f"http://{KEY}@{sink.address}/1")})
 
 
 def events(sink: Sink) -> list[dict[str, Any]]:
-    """The events of the envelopes, in order."""
+    """Return the received events in order."""
     lines = [json.loads(line) for _, body in sink.bodies for line in body.splitlines()]
     return [line for line in lines if "exception" in line]
 
 
-async def test_errors_of_requests_and_jobs_are_told_and_nothing_private(reported: Settings, sink: Sink) -> None:
-    feature = Feature(name="sentry", summary="To go wrong.", pages=routes(), jobs=[broken])
-    app = quiet_app(reported, (*installed_features(), feature))
+async def test_reports_contain_nothing_private(sentry_settings: Settings, sink: Sink) -> None:
+    feature = Feature(name="sentry", summary="Errors.", pages=routes(), jobs=[broken])
+    app = quiet_app(sentry_settings, (*installed_features(), feature))
     async with app.router.lifespan_context(app):
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
             response = await client.post(
-                "/broken/private-person?code=private-code",
+                "/broken/private-user?code=private-code",
                 content=b"private-body",
                 headers={"cookie": "session=private-cookie", "authorization": "Bearer private-token"},
             )
@@ -83,43 +81,43 @@ async def test_errors_of_requests_and_jobs_are_told_and_nothing_private(reported
     assert (crash["release"], crash["environment"]) == (f"opportune@{__version__}", "test")
     assert crash["exception"]["values"][-1]["stacktrace"]["frames"][-1]["function"] == "break_it"
     assert failure["tags"]["job_id"] == number
-    assert failure["exception"]["values"][-1]["value"] == "nobody is called […]"
-    for private in (b"private-person", b"private-code", b"private-body", b"private-cookie", b"private-token"):
+    assert failure["exception"]["values"][-1]["value"] == "there is no user […]"
+    for private in (b"private-user", b"private-code", b"private-body", b"private-cookie", b"private-token"):
         assert private not in sink.text, private
     for private in (b"private@example", b"testserver", b'"vars"', b'"user"', b'"modules"', b"argv", b"SECRET"):
         assert private not in sink.text, private
 
 
-async def test_a_start_that_fails_is_told_unless_its_operator_can_mend_it(reported: Settings, sink: Sink) -> None:
+async def test_failed_start_is_reported_except_operator_errors(sentry_settings: Settings, sink: Sink) -> None:
     for error in (ZeroDivisionError("at the start"), OperatorError("DATABASE_URL is wrong.")):
         with pytest.raises(type(error)):
-            async with errors_reported(reported):
+            async with errors_reported(sentry_settings):
                 raise error
     assert [event["exception"]["values"][0]["type"] for event in events(sink)] == ["ZeroDivisionError"]
 
 
-def test_a_command_that_fails_is_told(reported: Settings, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SENTRY_DSN", reported.sentry_dsn.get_secret_value())
+def test_failed_command_is_reported(sentry_settings: Settings, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTRY_DSN", sentry_settings.sentry_dsn.get_secret_value())
     monkeypatch.setattr(main, "command_group", lambda: dict[str, str]()["in a command"])
-    with using_settings(reported):
+    with using_settings(sentry_settings):
         assert main.main(["check"]) == 1
     assert [event["exception"]["values"][0]["value"] for event in events(sink)] == ["'in a command'"]
 
 
-@pytest.mark.parametrize(("dsn", "line"), [("nonsense", "copy it from the project's settings"), ("", "Install it: ")])
-def test_what_is_wrong_or_missing_is_one_line_without_the_key(
+@pytest.mark.parametrize(("dsn", "line"), [("nonsense", "copy it from Sentry"), ("", "Install it: ")])
+def test_invalid_setup_is_refused_without_showing_the_key(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, dsn: str, line: str
 ) -> None:
     if not dsn:
         monkeypatch.setitem(sys.modules, "sentry_sdk", None)
-    given = settings.model_copy(update={"sentry_dsn": SecretStr(dsn or f"http://{KEY}@127.0.0.1:1/1")})
+    options = settings.model_copy(update={"sentry_dsn": SecretStr(dsn or f"http://{KEY}@127.0.0.1:1/1")})
     with pytest.raises(SettingsError, match=line) as caught:
-        start_sentry(given)
+        start_sentry(options)
     assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("text", "expected"),
     [
         ("(psycopg.errors.UniqueViolation) duplicate key\nDETAIL: Key (email)=(a@b.org)", "duplicate key"),
         ("no route to postgresql://user:secret@host/db", "no route to […]"),
@@ -128,10 +126,10 @@ def test_what_is_wrong_or_missing_is_one_line_without_the_key(
         ("list index out of range", "list index out of range"),
     ],
 )
-def test_words_of_an_error_lose_what_looks_private(words: str, told: str) -> None:
-    assert without_private(words).endswith(told)
+def test_private_parts_of_a_message_are_removed(text: str, expected: str) -> None:
+    assert without_private(text).endswith(expected)
 
 
-def test_a_line_that_a_stranger_has_made_long_is_cut_before_it_is_searched() -> None:
-    assert without_private("a." * 1_000_000) == ""  # searched whole it would take hours
+def test_long_line_is_cut_before_it_is_searched() -> None:
+    assert without_private("a." * 1_000_000) == ""  # searching all of it would take hours
     assert without_private("no room for " + "who is it, " * 90 + f"{KEY}@example.com").startswith("no room for who")

@@ -1,5 +1,3 @@
-"""OpenTelemetry: what reaches a collector, and what does not."""
-
 from typing import Any
 
 import httpx
@@ -32,7 +30,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture
 def collector(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> Sink:
-    # A process has these once, and other tests' sites would be traced from then on.
+    # The providers are global: the sites of other tests would be traced.
     monkeypatch.setattr(trace, "set_tracer_provider", lambda _: None)
     monkeypatch.setattr(metrics, "set_meter_provider", lambda _: None)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
@@ -41,20 +39,20 @@ def collector(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> Sink:
 
 
 def spans_of(sink: Sink) -> dict[str, Any]:
-    """By their names; of several with one name the last."""
-    parsed = [ExportTraceServiceRequest.FromString(body) for path, body in sink.bodies if path == "/v1/traces"]
-    scopes = [scope for each in parsed for sent in each.resource_spans for scope in sent.scope_spans]
+    """Return the spans by name, the last of several with the same name."""
+    requests = [ExportTraceServiceRequest.FromString(body) for path, body in sink.bodies if path == "/v1/traces"]
+    scopes = [scope for request in requests for spans in request.resource_spans for scope in spans.scope_spans]
     return {span.name: span for scope in scopes for span in scope.spans}
 
 
 def metrics_of(sink: Sink) -> set[str]:
-    parsed = [ExportMetricsServiceRequest.FromString(body) for path, body in sink.bodies if path == "/v1/metrics"]
-    scopes = [scope for each in parsed for sent in each.resource_metrics for scope in sent.scope_metrics]
+    requests = [ExportMetricsServiceRequest.FromString(body) for path, body in sink.bodies if path == "/v1/metrics"]
+    scopes = [scope for request in requests for sent in request.resource_metrics for scope in sent.scope_metrics]
     return {metric.name for scope in scopes for metric in scope.metrics}
 
 
 def attributes(span: Any) -> dict[str, Any]:
-    return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
+    return {item.key: item.value.string_value or item.value.int_value for item in span.attributes}
 
 
 @job("traces.later")
@@ -63,7 +61,7 @@ async def later(run: JobContext) -> None:
         await session.execute(select(User).where(col(User.email) == "in-the-job@example.com"))
 
 
-def routes(elsewhere: str) -> APIRouter:
+def routes(other_server: str) -> APIRouter:
     router = APIRouter()
 
     @router.post("/traced/{name}")
@@ -71,18 +69,16 @@ def routes(elsewhere: str) -> APIRouter:
         await session.execute(select(User).where(col(User.email) == f"{name}@example.com"))
         await request.app.state.llm.complete("a private question")
         async with httpx.AsyncClient() as client:
-            await client.get(f"{elsewhere}/secret-key?token=hidden")
+            await client.get(f"{other_server}/secret-key?token=hidden")
         defer(session, later())
 
     return router
 
 
-async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_private(
-    settings: Settings, collector: Sink
-) -> None:
-    given = {"otel_exporter_otlp_endpoint": collector.url, "trusted_proxies": "10.0.0.1"}
+async def test_spans_contain_nothing_private(settings: Settings, collector: Sink) -> None:
+    options = {"otel_exporter_otlp_endpoint": collector.url, "trusted_proxies": "10.0.0.1"}
     feature = Feature(name="traces", summary="To be traced.", pages=routes(collector.url), jobs=[later])
-    app = quiet_app(settings.model_copy(update=given), (*installed_features(), feature))
+    app = quiet_app(settings.model_copy(update=options), (*installed_features(), feature))
     async with app.router.lifespan_context(app):
         app.state.llm.provider = FakeProvider("a private answer", Done(prompt_tokens=11, completion_tokens=7))
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
@@ -94,19 +90,19 @@ async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_p
 
     spans = spans_of(collector)
     request, work = spans["POST /traced/{name}"], spans["job traces.later"]
-    assert request.trace_id.hex() == TRACE[3:35], "the trace of the proxy goes on"
+    assert request.trace_id.hex() == TRACE[3:35], "continues the proxy's trace"
     assert attributes(request)["http.response.status_code"] == 200
     assert [link.trace_id for link in work.links] == [request.trace_id]
     assert work.trace_id != request.trace_id, "a job may run days later"
     chat = attributes(spans[f"chat {app.state.llm.name}"])
     assert (chat["gen_ai.usage.input_tokens"], chat["gen_ai.usage.output_tokens"]) == (11, 7)
-    asked = attributes(spans["GET"])
-    assert (asked["server.address"], asked["http.response.status_code"]) == ("127.0.0.1", 200)
+    outgoing = attributes(spans["GET"])
+    assert (outgoing["server.address"], outgoing["http.response.status_code"]) == ("127.0.0.1", 200)
     statement = spans["SELECT"]
     assert statement.trace_id in (request.trace_id, work.trace_id)
     assert "FROM accounts_user" in attributes(statement)["db.query.text"]
     assert not any("health" in name for name in spans)
-    assert "_OTHER none" in spans, "strangers make no names"
+    assert "_OTHER none" in spans, "clients cannot invent names"
     assert {
         "http.server.request.duration",
         "gen_ai.client.token.usage",
@@ -120,17 +116,17 @@ async def test_a_collector_gets_requests_statements_jobs_and_calls_and_nothing_p
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL: write http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL: set it to http/protobuf"),
         ("", "", "OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry's SDK. Install it: python3 -m pip install"),
     ],
 )
-def test_what_is_missing_is_one_line_before_anything_starts(
+def test_missing_requirement_is_reported_at_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, line: str
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     if variable:
         monkeypatch.setenv(variable, value)
     else:
-        monkeypatch.setattr(requirements, "NEEDED", ("opentelemetry.not.there",))
+        monkeypatch.setattr(requirements, "MODULES", ("opentelemetry.not.there",))
     with pytest.raises(SettingsError, match=line):
         quiet_app(settings.model_copy(update={"otel_exporter_otlp_endpoint": "http://127.0.0.1:1"}))

@@ -1,4 +1,4 @@
-"""The status page as JSON, for METRICS_TOKEN. It also works while the database is away and sign-in is impossible."""
+"""Status page as JSON, protected by METRICS_TOKEN, so that it works without the database."""
 
 import re
 from dataclasses import asdict
@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False, dependencies=[Depends(metrics_token_
 
 @router.get(STATUS_PATH)
 async def status(request: Request) -> JSONResponse:
-    """Respond with 503 if a part is broken, for monitors that only check the status code."""
+    """Respond with 503 if a part has a fault, for monitors that only check the status code."""
     groups = await read_status(request.app)
     lights = {group.title: [_without_addresses(asdict(light)) for light in group.lights] for group in groups}
     body = {"well": is_well(groups), "groups": lights}
@@ -25,5 +25,5 @@ async def status(request: Request) -> JSONResponse:
 
 
 def _without_addresses(light: dict[str, str]) -> dict[str, str]:
-    """Remove e-mail addresses: the refusal of a mail server may contain the recipient."""
-    return {name: EMAIL_ADDRESS.sub("[…]", words) for name, words in light.items()}
+    """Remove e-mail addresses: the error of a mail server can contain the recipient."""
+    return {name: EMAIL_ADDRESS.sub("[…]", value) for name, value in light.items()}

@@ -22,7 +22,7 @@ from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.development.processes import copying_to
 from tests.opportune.db.migrations.sample_features import SampleFeatures
-from tests.opportune.ops.two_databases import (
+from tests.opportune.ops.copydb.two_databases import (
     ADD_SESSION,
     ADD_USER,
     KINDS,

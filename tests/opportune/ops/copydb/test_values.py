@@ -43,7 +43,7 @@ from opportune.errors import OperatorError
 from opportune.ops.copydb import TableReport, copy
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
-from tests.opportune.ops.two_databases import Databases, databases, execute, has_tables
+from tests.opportune.ops.copydb.two_databases import Databases, databases, execute, has_tables
 
 __all__ = ["databases"]  # a fixture
 

@@ -1,5 +1,3 @@
-"""Backups by schedule: what is written down of them, and who is told."""
-
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from opportune.ops.backup.jobs import BACKUP, MAX_ATTEMPTS, backup_state, make_b
 
 
 class Run:
-    """A JobContext that stands alone."""
+    """JobContext without a queue."""
 
     attempt = MAX_ATTEMPTS
     note = ""
@@ -34,16 +32,14 @@ class Run:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_failure_is_mailed_once_until_backups_go_well_again(
-    app: FastAPI, recorded_jobs: Any, tmp_path: Path
-) -> None:
+async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, recorded_jobs: Any, tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("")
     bad = {"backup_url": SecretStr(f"file:{tmp_path}/in the way/x"), "admin_email": "ada@example.org"}
     failing = Run(app, app.state.settings.model_copy(update=bad))
 
     async def fail() -> None:
         with pytest.raises(OperatorError) as raised:
-            await make_backup.function(failing)  # type: ignore[arg-type]  # as much of one as it needs
+            await make_backup.function(failing)  # type: ignore[arg-type]  # Run has the attributes used
         await failing.write(note_run, BACKUP, "", str(raised.value))  # as the worker does
 
     failing.attempt = 1
@@ -53,7 +49,7 @@ async def test_a_failure_is_mailed_once_until_backups_go_well_again(
     await fail()
     await fail()
     (email,) = recorded_jobs.outbox
-    assert (email.to, email.subject) == ("ada@example.org", f"Backups failed on {failing.settings.site_name}")
+    assert (email.to, email.subject) == ("ada@example.org", f"Backup failed on {failing.settings.site_name}")
     assert "Not a directory" in email.text
     async with app.state.database.reader(fresh=True) as session:
         state = await backup_state(session, failing.settings)
@@ -61,10 +57,10 @@ async def test_a_failure_is_mailed_once_until_backups_go_well_again(
     assert str(state).startswith("The last backup failed: ")
 
     good = Run(app, failing.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}/away")}))
-    await make_backup.function(good)  # type: ignore[arg-type]  # as above
+    await make_backup.function(good)  # type: ignore[arg-type]
     await good.write(note_run, BACKUP, good.note)
-    await rehearse_restore.function(good)  # type: ignore[arg-type]  # as above
-    assert "are as they were backed up (into SQLite" in good.note
+    await rehearse_restore.function(good)  # type: ignore[arg-type]
+    assert "match the backup (into SQLite" in good.note
     async with app.state.database.reader(fresh=True) as session:
         state = await backup_state(session, good.settings)
         assert state.is_well
@@ -73,16 +69,22 @@ async def test_a_failure_is_mailed_once_until_backups_go_well_again(
     assert len(recorded_jobs.outbox) == 2
 
 
-async def test_they_are_planned_where_there_is_a_place_for_them_and_missed_where_nothing_does_them(
-    app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_jobs_are_scheduled_only_with_a_backup_url(app: FastAPI) -> None:
     settings = app.state.settings.model_copy(update={"backup_schedule": "0 0 1 1 *"})
     assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("", "")
-    run = Run(app, settings)
-    await make_backup.function(run)  # type: ignore[arg-type]  # planned when there was a place, and switched off since
-    assert run.note == ""
     settings = settings.model_copy(update={"backup_url": SecretStr("file:away")})
     assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("0 0 1 1 *", "30 4 * * 0")
+
+
+async def test_job_does_nothing_without_a_backup_url(app: FastAPI) -> None:
+    run = Run(app, app.state.settings)
+    await make_backup.function(run)  # type: ignore[arg-type]  # queued before backups were switched off
+    assert run.note == ""
+
+
+async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"backup_schedule": "0 0 1 1 *", "backup_url": SecretStr("file:away")}
+    settings = app.state.settings.model_copy(update=options)
     async with app.state.database.writer() as session:
         await note_run(session, BACKUP, "made")
     async with app.state.database.reader(fresh=True) as session:
@@ -90,4 +92,4 @@ async def test_they_are_planned_where_there_is_a_place_for_them_and_missed_where
         assert (last.note, last.is_failing) == ("made", False)
         assert not (await backup_state(session, settings)).is_overdue
         monkeypatch.setattr(jobs, "utc_now", lambda: utc_now().replace(year=2100))
-        assert "No backup was made when one was due" in str(await backup_state(session, settings))
+        assert "The last scheduled backup did not run" in str(await backup_state(session, settings))

@@ -15,7 +15,7 @@ from opportune.ops.fixtures.load import FixtureObject, load
 from opportune.ops.fixtures.names import tables_by_name
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.migrations.sample_features import SampleFeatures
-from tests.opportune.ops.two_databases import Databases, databases
+from tests.opportune.ops.copydb.two_databases import Databases, databases
 
 __all__ = ["databases"]  # a fixture
 

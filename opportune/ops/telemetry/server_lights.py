@@ -1,4 +1,4 @@
-"""Lights of the status page for the server: workers, memory, event loop, database pools, disks."""
+"""Server lights of the status page: workers, memory, event loop, database pools, disks."""
 
 import asyncio
 import platform
@@ -20,11 +20,11 @@ from opportune.runtime.counts import lasted, sized
 from opportune.runtime.memory import memory_limit_bytes
 
 LATE_LOOP_SECONDS = 0.1
-"""Delay of an event loop above which something blocks it."""
+"""Delay from which the event loop counts as blocked."""
 NEAR_LIMIT_PERCENTS = 90
 LOW_DISK_PERCENTS = 10
 FULL_DISK_BYTES = 100_000_000
-POOL_HINT = "Raise DATABASE_POOL_SIZE, as far as the database allows connections, or look for what holds them."
+POOL_HINT = "Raise DATABASE_POOL_SIZE if the database allows it, or find the requests that hold connections."
 
 
 async def server_lights(app: FastAPI) -> list[HealthLight]:
@@ -36,43 +36,41 @@ async def server_lights(app: FastAPI) -> list[HealthLight]:
 
 def _worker(report: WorkerReport) -> HealthLight:
     age, lag = lasted(time.time() - report.started_at), f"{report.lag_seconds * 1000:.0f} ms"
-    words = f"up {age}, {sized(report.memory_bytes)}, event loop {lag} late"
+    summary = f"up {age}, {sized(report.memory_bytes)}, event loop {lag} late"
     if report.lag_seconds < LATE_LOOP_SECONDS:
-        return HealthLight(f"Worker {report.worker}", words)
-    hint = "Something holds its event loop: run the site in development, where the log names the line (docs/async.md)."
-    return HealthLight(f"Worker {report.worker}", words, "notice", hint=hint)
+        return HealthLight(f"Worker {report.worker}", summary)
+    hint = "Code blocks the event loop. In development the log names the line (docs/async.md)."
+    return HealthLight(f"Worker {report.worker}", summary, "notice", hint=hint)
 
 
 def _memory(reports: list[WorkerReport]) -> HealthLight:
     used, limit = sum(report.memory_bytes for report in reports), memory_limit_bytes()
     if limit is None:
         return HealthLight("Memory", f"{sized(used)} in all")
-    words = f"{sized(used)} of the {sized(limit)} that the host allows"
+    summary = f"{sized(used)} of the {sized(limit)} that the host allows"
     if used * 100 < NEAR_LIMIT_PERCENTS * limit:
-        return HealthLight("Memory", words)
-    hint = "Run fewer workers, or take a larger machine: beyond it the host ends the site."
-    return HealthLight("Memory", words, "notice", hint=hint)
+        return HealthLight("Memory", summary)
+    hint = "Run fewer workers or use a larger machine: the host stops the site at the limit."
+    return HealthLight("Memory", summary, "notice", hint=hint)
 
 
 def _pools(reports: list[WorkerReport]) -> Iterator[HealthLight]:
-    """Add up the connections of all workers."""
+    """Add up the database connections of all workers."""
     sums = Counter[tuple[str, str]]()
     for family in chain.from_iterable(report.families for report in reports):
         for _, labels, value in family.samples:
             if "pool" in labels:
                 sums[labels["pool"], family.name.removeprefix("opportune_database_")] += int(value)
     for pool in sorted({pool for pool, _ in sums}, reverse=True):
-        waiting = sums[pool, "waiting"]
-        words = f"{sums[pool, 'connections_in_use']} of {sums[pool, 'connections_max']} in use"
-        name = f"Connections, {pool}"
-        if waiting:
-            yield HealthLight(name, f"{words}, {waiting} waiting", "notice", hint=POOL_HINT)
+        summary = f"{sums[pool, 'connections_in_use']} of {sums[pool, 'connections_max']} in use"
+        if waiting := sums[pool, "waiting"]:
+            yield HealthLight(f"Connections, {pool}", f"{summary}, {waiting} waiting", "notice", hint=POOL_HINT)
         else:
-            yield HealthLight(name, words)
+            yield HealthLight(f"Connections, {pool}", summary)
 
 
 def _disks(app: FastAPI) -> Iterator[HealthLight]:
-    """Report each disk once: of the database file, of uploads and of temporary files."""
+    """Report the disks of the database, the uploads and temporary files, each once."""
     url: DatabaseURL = app.state.database.url
     folders = [url.path.parent] if url.kind == "sqlite" else []
     folders += [folder for folder in (getattr(app.state.storage, "folder", None),) if isinstance(folder, Path)]
@@ -87,9 +85,9 @@ def _disks(app: FastAPI) -> Iterator[HealthLight]:
 
 def _disk(folder: Path) -> HealthLight:
     usage = shutil.disk_usage(folder)
-    words = f"{sized(usage.free)} of {sized(usage.total)} free at {folder}"
+    summary = f"{sized(usage.free)} of {sized(usage.total)} free at {folder}"
     if usage.free < FULL_DISK_BYTES:
-        return HealthLight("Disk", words, "fault", hint="Make room now: a full disk takes no change.")
+        return HealthLight("Disk", summary, "fault", hint="Free up space now: nothing can be saved on a full disk.")
     if usage.free * 100 < LOW_DISK_PERCENTS * usage.total:
-        return HealthLight("Disk", words, "notice", hint="Make room, or a larger disk.")
-    return HealthLight("Disk", words)
+        return HealthLight("Disk", summary, "notice", hint="Free up space, or use a larger disk.")
+    return HealthLight("Disk", summary)
