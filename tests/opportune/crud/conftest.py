@@ -2,12 +2,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
+from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.db import Database
-from opportune.testing import make_user
+from opportune.testing import grant, make_user, signed_in_client
 from tests.opportune.crud import pages_feature
 from tests.opportune.crud.library import LibraryTable
 from tests.opportune.site_with import site_with
@@ -16,7 +17,7 @@ from tests.opportune.tables import make_tables
 
 @pytest.fixture
 async def library(database: Database) -> Database:
-    """A database with the tables of the library."""
+    """The database with the tables of the library."""
     await make_tables(LibraryTable.metadata, database)
     return database
 
@@ -43,7 +44,15 @@ async def root(database: Database) -> User:
 
 
 @pytest.fixture
+async def librarian(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
+    """A client of `ann`, who has all grants on volumes."""
+    await grant(app.state.database, ann, "volume", "*")
+    async with signed_in_client(app, ann) as client:
+        yield client
+
+
+@pytest.fixture
 async def library_app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with the library's pages."""
+    """A site with the pages of the library."""
     async with site_with(pages_feature.library, LibraryTable.metadata, settings) as app:
         yield app

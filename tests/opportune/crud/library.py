@@ -1,4 +1,4 @@
-"""Books with authors, tags and reviews: the models and declarations of these tests."""
+"""Models and data layers of a library: volumes with writers, topics, opinions and notes."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -28,12 +28,12 @@ from opportune.text import Line, Text
 
 
 class LibraryTable(Model):
-    # Apart from the project's own tables, which migrations make.
+    # Separate from the project's tables, which migrations create.
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 def user_key() -> Any:
-    """A foreign key to the users, who are in the project's metadata."""
+    """Return a foreign key to the users, whose table is in the project's metadata."""
     return Column(BigId, ForeignKey(User.__table__.c.id, ondelete="CASCADE"), nullable=False, index=True)  # type: ignore[attr-defined]  # a table
 
 

@@ -1,4 +1,4 @@
-"""The library's pages, as a project would write them."""
+"""Pages of the library, as a project would write them."""
 
 from typing import Any
 
@@ -30,7 +30,6 @@ volume_pages = VolumePages(Volumes, "/volumes")
 
 @volume_pages.router.get("/newest")
 async def newest(request: Request) -> Response:
-    """One of one's own."""
     return Response("the newest")
 
 

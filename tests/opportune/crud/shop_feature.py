@@ -1,4 +1,4 @@
-"""Wares whose cost and note are for buyers, who are granted `cost`."""
+"""Wares with fields such as `cost` that are hidden from users without the grant `cost`."""
 
 from collections.abc import Collection
 from decimal import Decimal

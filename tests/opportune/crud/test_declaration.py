@@ -41,7 +41,7 @@ class Odd(BaseModel):
 
 
 def declared(model: type[Any], **options: Any) -> Any:
-    """Declare a class that nobody else is to meet."""
+    """Declare a class without registering it."""
     before = dict(cruds)
     try:
         return type("Books", (Crud,), {"model": model, **options})
@@ -50,15 +50,16 @@ def declared(model: type[Any], **options: Any) -> Any:
         cruds.update(before)
 
 
-def test_columns_of_dates_numbers_and_choices_are_shown_whole() -> None:
+def test_dates_numbers_and_choices_do_not_wrap() -> None:
     columns = list_columns(
         Volumes, ("title", "writer", "status", "price", "pages", "published_on", "topics", "rating"), {}
     )
-    assert [each.name for each in columns if each.is_whole] == ["status", "price", "pages", "published_on"]
+    assert [column.name for column in columns if column.is_whole] == ["status", "price", "pages", "published_on"]
 
 
-def test_a_mistake_names_class_option_and_remedy() -> None:
-    for options, line in (
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
         ({"sort": ("prise",)}, "Books.sort: Volume has no 'prise'. Did you mean price?"),
         ({"search": ("price",)}, "Books.search: 'price' is not a text. Name text columns."),
         ({"search": ("writer.nam",)}, "Books.search: Writer has no 'nam'. Did you mean name?"),
@@ -86,28 +87,24 @@ def test_a_mistake_names_class_option_and_remedy() -> None:
             {"annotations": {"title": select(col(Opinion.stars))}},
             "Books.annotations: Volume already has 'title'. Choose another name.",
         ),
-    ):
-        with pytest.raises(OperatorError) as mistake:
-            declared(Volume, **options)
-        assert str(mistake.value) == line, options
+    ],
+)
+def test_fault_names_class_option_and_remedy(options: dict[str, Any], line: str) -> None:
+    with pytest.raises(OperatorError) as error:
+        declared(Volume, **options)
+    assert str(error.value) == line
 
 
-def test_nobody_looks_for_a_secret_or_reads_it() -> None:
-    for option in (
-        "search",
-        "filters",
-        "sort",
-        "order",
-        "read_fields",
-    ):
-        for name in ("secret_note", *(["writer.api_key"] if option in ("search", "sort", "order") else [])):
-            with pytest.raises(OperatorError, match="is a secret by its name"):
-                declared(Volume, **{option: (name,)})
+@pytest.mark.parametrize("option", ["search", "filters", "sort", "order", "read_fields"])
+def test_secret_is_refused(option: str) -> None:
+    for name in ("secret_note", *(["writer.api_key"] if option in ("search", "sort", "order") else [])):
+        with pytest.raises(OperatorError, match="is a secret by its name"):
+            declared(Volume, **{option: (name,)})
 
 
-def test_a_filter_of_ones_own_says_what_it_takes() -> None:
+def test_filter_method_needs_a_typed_parameter() -> None:
     @filter_by
-    def year(self: Any, value) -> ColumnElement[bool]:  # type: ignore[no-untyped-def]  # noqa: ANN001 - the mistake
+    def year(self: Any, value) -> ColumnElement[bool]:  # type: ignore[no-untyped-def]  # noqa: ANN001 - the fault under test
         raise NotImplementedError
 
     with pytest.raises(OperatorError, match=r"^Books.year: a filter takes self and one parameter with its type"):
@@ -115,25 +112,28 @@ def test_a_filter_of_ones_own_says_what_it_takes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("model", "message"),
     [
         (VolumeTopic, r"VolumeTopic has a primary key of several columns \(volume_id, topic_id\)\. Give it an `id`\."),
         (Stamp, r"Stamp has an `id` that is not an integer\. Subclass opportune\.db\.Model"),
     ],
 )
-def test_a_model_without_a_number_is_refused_in_words(model: type[Any], words: str) -> None:
-    with pytest.raises(OperatorError, match=words):
+def test_model_without_integer_id_is_refused(model: type[Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
         declared(model)
 
 
-def test_a_class_without_a_model_and_an_api_without_such_a_route_are_mistakes() -> None:
+def test_class_without_a_model_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"^Books names no model"):
         type("Books", (Crud,), {})
+
+
+def test_unknown_route_to_leave_out_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"without=remove names no route\. There are: find, add"):
         CrudApi(Volumes, "/volumes", without=("remove",))
 
 
-def test_links_that_need_more_than_both_rows_are_read_and_not_written() -> None:
+def test_links_with_more_required_columns_are_read_only() -> None:
     shops = declared(Shop)
     assert (*shops.Create.model_fields, *shops.Update.model_fields) == ("name", "name")
     assert "volumes" in shops.Read.model_fields
@@ -142,7 +142,7 @@ def test_links_that_need_more_than_both_rows_are_read_and_not_written() -> None:
 
 
 @pytest.mark.parametrize("stars", [0, 6, 2**40])
-def test_the_ends_that_a_field_gives_a_number_hold_and_the_columns_with_them(stars: int) -> None:
+def test_number_has_the_limits_of_field_and_column(stars: int) -> None:
     for schema in (Opinions.Create, Opinions.Update):
         with pytest.raises(ValidationError):
             schema.model_validate({"volume_id": 1, "stars": stars})

@@ -75,17 +75,17 @@ async def stored(app: FastAPI, name: str) -> Ware:
 
 
 async def test_responses_omit_hidden_fields(seller: AsyncClient) -> None:
-    listed, read = (await seller.get(API)).json()["items"], (await seller.get(f"{API}/1")).json()
-    assert listed[1] == read == {"id": 1, "name": "Lamp", "price": "9.00", "status": "new", "vendor": {"id": 1}}
+    items, row = (await seller.get(API)).json()["items"], (await seller.get(f"{API}/1")).json()
+    assert items[1] == row == {"id": 1, "name": "Lamp", "price": "9.00", "status": "new", "vendor": {"id": 1}}
 
 
-async def test_responses_have_all_fields_for_others(buyer: AsyncClient) -> None:
+async def test_responses_have_all_fields_with_the_grant(buyer: AsyncClient) -> None:
     read = (await buyer.get(f"{API}/1")).json()
     assert (read["cost"], read["note"], read["buyer_id"], read["profit"]) == ("7.00", "Haggle", 2, "2.00")
     assert (read["marks"], read["vendor"]) == ([1], {"id": 1, "region": "Atlantis"})
 
 
-async def test_written_rows_are_answered_without_them(seller: AsyncClient) -> None:
+async def test_write_responses_omit_hidden_fields(seller: AsyncClient) -> None:
     added = await seller.post(API, json={"name": "Pen", "price": "2"})
     changed = await seller.patch(f"{API}/1", json={"price": "8"})
     assert (added.status_code, changed.status_code) == (201, 200)
@@ -117,12 +117,12 @@ async def test_queries_by_hidden_fields_are_refused(seller: AsyncClient, query: 
         assert (response.status_code, response.json()["errors"][0]["field"]) == (422, [name])
 
 
-async def test_a_hidden_parameter_is_refused_like_an_unknown_one(seller: AsyncClient) -> None:
+async def test_hidden_parameter_looks_unknown(seller: AsyncClient) -> None:
     hidden, unknown = [(await seller.get(f"{API}?{name}=1")).json()["errors"] for name in ("cost", "colour")]
     assert hidden[0]["message"] == unknown[0]["message"]
 
 
-async def test_others_filter_and_sort_by_them(buyer: AsyncClient) -> None:
+async def test_hidden_fields_filter_and_sort_with_the_grant(buyer: AsyncClient) -> None:
     for query in (
         "cost__gte=5",
         "buyer=2",
@@ -131,30 +131,30 @@ async def test_others_filter_and_sort_by_them(buyer: AsyncClient) -> None:
         "sort=-profit&size=1",
         "sort=vendor.region&size=1",
     ):
-        assert [each["name"] for each in (await buyer.get(f"{API}?{query}")).json()["items"]] == ["Lamp"]
+        assert [item["name"] for item in (await buyer.get(f"{API}?{query}")).json()["items"]] == ["Lamp"]
 
 
 async def test_search_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
-    found = [(await client.get(f"{API}?q={word}")).json()["total"] for client in (seller, buyer) for word in WORDS]
-    assert found == [0, 0, 1, 1, 1, 1]
+    totals = [(await client.get(f"{API}?q={word}")).json()["total"] for client in (seller, buyer) for word in WORDS]
+    assert totals == [0, 0, 1, 1, 1, 1]
 
 
 WORDS = ("haggle", "atlantis", "lamp")
 
 
-async def test_the_default_order_skips_hidden_fields(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
+async def test_default_order_skips_hidden_fields(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add(Ware(name="Pin", cost=Decimal(1)))
-    orders = [[each["id"] for each in (await client.get(API)).json()["items"]] for client in (seller, buyer)]
+    orders = [[item["id"] for item in (await client.get(API)).json()["items"]] for client in (seller, buyer)]
     assert orders == [[3, 2, 1], [1, 2, 3]]
 
 
 @pytest.mark.parametrize("name", ["cost", "note", "buyer_id", "marks", "status"])
-async def test_writing_them_is_refused_by_name(app: FastAPI, seller: AsyncClient, name: str) -> None:
+async def test_writing_hidden_or_locked_fields_is_refused(app: FastAPI, seller: AsyncClient, name: str) -> None:
     value: Any = {"cost": "1", "buyer_id": 1, "marks": []}.get(name, "mine")
     added = await seller.post(API, json={"name": "Pen", name: value})
     changed = await seller.patch(f"{API}/1", json={"price": "1", name: value})
-    assert [each.status_code for each in (added, changed)] == [422, 422]
+    assert [response.status_code for response in (added, changed)] == [422, 422]
     assert added.json()["errors"] == changed.json()["errors"] == [{"field": [name], "message": UNKNOWN}]
     assert (await stored(app, "Lamp")).price == 9
 
@@ -162,24 +162,24 @@ async def test_writing_them_is_refused_by_name(app: FastAPI, seller: AsyncClient
 UNKNOWN = "There is no field or parameter of this name."
 
 
-async def test_a_change_keeps_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
+async def test_change_keeps_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
     assert (await seller.patch(f"{API}/1", json={"price": "8"})).status_code == 200
     ware = await stored(app, "Lamp")
     assert (ware.price, ware.cost, ware.note, ware.status) == (Decimal(8), Decimal(7), "Haggle", "new")
 
 
 @pytest.mark.parametrize("body", ["[]", "3", '"text"', "null", "{"])
-async def test_a_body_that_is_no_object_is_refused(seller: AsyncClient, body: str) -> None:
+async def test_body_that_is_not_an_object_is_refused(seller: AsyncClient, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     assert (await seller.post(API, content=body, headers=headers)).status_code == 422
 
 
-async def test_others_write_them(app: FastAPI, buyer: AsyncClient) -> None:
+async def test_hidden_fields_are_writable_with_the_grant(app: FastAPI, buyer: AsyncClient) -> None:
     assert (await buyer.post(API, json={"name": "Pen", "cost": "1", "status": "old", "marks": [1]})).status_code == 201
     assert ((ware := await stored(app, "Pen")).cost, ware.status) == (Decimal(1), "old")
 
 
-async def test_openapi_says_that_fields_may_be_absent(app: FastAPI) -> None:
+async def test_openapi_marks_hideable_fields_as_optional(app: FastAPI) -> None:
     schemas = app.openapi()["components"]["schemas"]
     assert schemas["WareRead"]["required"] == schemas["VendorNested"]["required"] == ["id"]
     assert schemas["WareCreate"]["required"] == ["name"]
@@ -188,9 +188,9 @@ async def test_openapi_says_that_fields_may_be_absent(app: FastAPI) -> None:
 # Pages
 
 
-async def test_pages_show_nothing_of_hidden_fields(seller: AsyncClient) -> None:
+async def test_pages_omit_hidden_fields(seller: AsyncClient) -> None:
     for path in (PAGE, f"{PAGE}/1", f"{PAGE}/1/edit", f"{PAGE}/new", f"{PAGE}/1/delete"):
-        shown = (await seller.get(path)).text
+        text = (await seller.get(path)).text
         words = (
             "Cost",
             "7.00",
@@ -204,22 +204,22 @@ async def test_pages_show_nothing_of_hidden_fields(seller: AsyncClient) -> None:
             "Atlantis",
             "heap",
         )
-        assert [word for word in words if word in shown] == [], path
+        assert [word for word in words if word in text] == [], path
 
 
-async def test_pages_show_them_to_others(buyer: AsyncClient) -> None:
+async def test_pages_show_all_fields_with_the_grant(buyer: AsyncClient) -> None:
     assert "Cost" in (await buyer.get(PAGE)).text
     assert "Haggle" in (await buyer.get(f"{PAGE}/1")).text
     assert 'name="note"' in (await buyer.get(f"{PAGE}/1/edit")).text
 
 
-async def test_a_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
-    shown = (await seller.get(f"{PAGE}/1/edit")).text
-    assert 'name="status"' not in shown
-    assert '<div class="form-control-plaintext text-break">new</div>' in shown
+async def test_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
+    text = (await seller.get(f"{PAGE}/1/edit")).text
+    assert 'name="status"' not in text
+    assert '<div class="form-control-plaintext text-break">new</div>' in text
 
 
-async def test_a_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
+async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
     sent = {"name": "Lamp", "price": "5", "cost": "1", "note": "x", "status": "sold", "buyer_id": "1"}
     assert (await seller.post(f"{PAGE}/1/edit", data=sent)).status_code == 303
     ware = await stored(app, "Lamp")
@@ -232,11 +232,11 @@ async def test_a_form_ignores_hidden_and_locked_values(app: FastAPI, seller: Asy
     )
 
 
-async def test_prefilling_does_not_set_them(app: FastAPI, seller: AsyncClient) -> None:
+async def test_prefilling_ignores_hidden_and_locked_fields(app: FastAPI, seller: AsyncClient) -> None:
     address = f"{PAGE}/new?name=Pen&status=sold&cost=66"
-    shown = (await seller.get(address)).text
-    assert 'value="Pen"' in shown
-    assert "sold" not in shown.replace("status=sold", "")
+    text = (await seller.get(address)).text
+    assert 'value="Pen"' in text
+    assert "sold" not in text.replace("status=sold", "")
     sent = {"name": "Pen", "price": "5", "status": "sold", "cost": "66"}
     assert (await seller.post(address, data=sent)).status_code == 303
     assert ((ware := await stored(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
@@ -263,7 +263,7 @@ async def tables(database: Database) -> Database:
     return database
 
 
-async def test_the_data_layer_refuses_them(tables: Database) -> None:
+async def test_data_layer_refuses_hidden_and_locked_fields(tables: Database) -> None:
     user = await make_user(tables)
     async with tables.writer() as session:
         wares = Wares(session, user)
@@ -275,7 +275,7 @@ async def test_the_data_layer_refuses_them(tables: Database) -> None:
             await wares.find(Wares.Filter(cost__gte=5))
 
 
-async def test_a_required_locked_field_may_be_left_out(tables: Database) -> None:
+async def test_required_locked_field_is_optional(tables: Database) -> None:
     class Plain(Crud[Vendor]):
         write_access = Access.ANYONE
 
@@ -298,8 +298,8 @@ class Out(BaseModel):
     cost: Decimal
 
 
-async def test_own_schemas_leave_them_out(tables: Database) -> None:
-    class Shown(Crud[Ware]):
+async def test_custom_schema_omits_hidden_fields(tables: Database) -> None:
+    class Catalogue(Crud[Ware]):
         read_access = Access.ANYONE
         read_schema = Out
 
@@ -308,16 +308,15 @@ async def test_own_schemas_leave_them_out(tables: Database) -> None:
 
     user = User(id=1, email="ann@example.com", hashed_password="")
     async with tables.reader() as session:
-        for crud, tail in ((Shown(session), b""), (Shown(session, user), b',"cost":"3.00"')):
-            page = await crud.rows(None, crud.serializer.names)
-            assert crud.serializer.write_rows(page.items[:1]) == b'[{"id":2,"name":"Mug"%b}]' % tail
-            assert (
-                crud.serializer.write_row(await crud.row(2, crud.serializer.names)) == b'{"id":2,"name":"Mug"%b}' % tail
-            )
+        for crud, cost in ((Catalogue(session), b""), (Catalogue(session, user), b',"cost":"3.00"')):
+            serializer = crud.serializer
+            page, row = await crud.rows(None, serializer.names), await crud.row(2, serializer.names)
+            assert serializer.write_rows(page.items[:1]) == b'[{"id":2,"name":"Mug"%b}]' % cost
+            assert serializer.write_row(row) == b'{"id":2,"name":"Mug"%b}' % cost
 
 
 @pytest.mark.parametrize(
-    ("hidden", "words"),
+    ("hidden", "message"),
     [
         ({"prise"}, "Bad.hidden_fields: Ware has no 'prise'. Did you mean price?"),
         ({"id"}, "Bad.hidden_fields: 'id' identifies the row in addresses. Leave it out."),
@@ -326,18 +325,18 @@ async def test_own_schemas_leave_them_out(tables: Database) -> None:
         (None, "Bad.hidden_fields: it returned None. Return a set of names."),
     ],
 )
-async def test_mistakes_are_told_in_a_line(hidden: Any, words: str) -> None:
+async def test_invalid_names_are_reported_in_one_line(hidden: Any, message: str) -> None:
     class Bad(Crud[Ware]):
         def hidden_fields(self) -> Collection[str]:
             return hidden  # type: ignore[no-any-return]  # what a project might write
 
     with pytest.raises(OperatorError) as error:
         _ = Bad(None).hidden_names  # type: ignore[arg-type]  # no query is made
-    assert str(error.value).startswith(words)
+    assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
 
-def test_an_async_method_is_told_when_it_is_declared() -> None:
+def test_async_method_is_refused() -> None:
     async def hidden_fields(self: object) -> set[str]:
         return set()
 
@@ -346,7 +345,7 @@ def test_an_async_method_is_told_when_it_is_declared() -> None:
             type("Bad", (Wares,), {"hidden_fields": value})
 
 
-def test_a_locked_name_that_is_no_field_is_told() -> None:
+def test_unknown_locked_name_is_reported() -> None:
     class Bad(Crud[Ware]):
         def readonly_fields(self) -> Collection[str]:
             return {"profit"}
@@ -355,7 +354,7 @@ def test_a_locked_name_that_is_no_field_is_told() -> None:
         _ = Bad(None).locked_names  # type: ignore[arg-type]  # no query is made
 
 
-def test_names_by_way_of_a_property_are_found() -> None:
+def test_title_through_a_property_cannot_be_hidden() -> None:
     class Bad(Crud[Named]):
         def hidden_fields(self) -> Collection[str]:
             return {"family"}
@@ -367,30 +366,30 @@ def test_names_by_way_of_a_property_are_found() -> None:
 class Named(ShopTable, table=True):
     __tablename__ = "shop_named"
 
-    given: str
+    first: str
     family: str
 
     @property
     def full(self) -> str:
-        return f"{self.given} {self.family}"
+        return f"{self.first} {self.family}"
 
     def __str__(self) -> str:
         return self.full
 
 
-def test_values_that_are_computed_from_them_are_hidden() -> None:
+def test_values_computed_from_hidden_fields_are_hidden() -> None:
     total = select(func.max(col(Ware.cost))).where(col(Ware.vendor_id) == col(Vendor.id))
 
     class Computed(Crud[Ware]):
-        annotations = {"most": total, "marked": select(func.count(col(Mark.id)))}
+        annotations = {"highest": total, "marked": select(func.count(col(Mark.id)))}
 
         def hidden_fields(self) -> Collection[str]:
             return {"cost"}
 
-    assert Computed(None).hidden_names == {"cost", "most", "margin"}  # type: ignore[arg-type]  # no query is made
+    assert Computed(None).hidden_names == {"cost", "highest", "margin"}  # type: ignore[arg-type]  # no query is made
 
 
-def test_other_classes_keep_their_fast_paths() -> None:
+def test_classes_without_rules_use_the_fast_paths() -> None:
     assert is_single_insert(Notes)
     assert Notes.definition.shares_statement
     assert not is_single_insert(Wares)

@@ -1,4 +1,4 @@
-"""What the pages of a model read of an address."""
+"""Query parameters of a model's pages."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -48,9 +48,9 @@ trips = Feature(
     pages=CrudPages(Trips, "/trips").router,
     api=CrudApi(Trips, "/trips").router,
     navigation=[
-        Link("Everybody's", "/trips", "map"),
-        Link("Members'", "/trips/members", "map", signed_in=True),
-        Link("Guides'", "/trips/guides", "map", right=("trip", "edit")),
+        Link("Public", "/trips", "map"),
+        Link("Members", "/trips/members", "map", signed_in=True),
+        Link("Guides", "/trips/guides", "map", right=("trip", "edit")),
     ],
 )
 
@@ -79,18 +79,18 @@ async def test_filters_use_the_time_zone_of_the_visitor(client: AsyncClient, mak
     await make(Trip, name="Rome", starts_at=datetime(2026, 5, 1, 10, tzinfo=UTC))
     client.cookies.set("time_zone", "Asia/Tokyo")  # where it is 19:00
 
-    found = await client.get("/trips?starts_at__gte=2026-05-01T18:30")
-    missed = await client.get("/trips?starts_at__gte=2026-05-01T19:30")
+    earlier = await client.get("/trips?starts_at__gte=2026-05-01T18:30")
+    later = await client.get("/trips?starts_at__gte=2026-05-01T19:30")
 
-    assert ("Rome" in found.text, "Rome" in missed.text) == (True, False)
-    assert 'value="2026-05-01T18:30"' in found.text
+    assert ("Rome" in earlier.text, "Rome" in later.text) == (True, False)
+    assert 'value="2026-05-01T18:30"' in earlier.text
 
 
 async def test_navigation_shows_links_that_the_user_may_open(app: FastAPI, client: AsyncClient) -> None:
     guide = await make_user(app.state.database)
     await grant(app.state.database, guide, "trip", "edit")
     async with signed_in_client(app) as member_client, signed_in_client(app, guide) as guide_client:
-        pages = [(await each.get("/trips")).text for each in (client, member_client, guide_client)]
+        pages = [(await browser.get("/trips")).text for browser in (client, member_client, guide_client)]
 
-    shown = [[path for path in PATHS if f'href="{path}"' in text] for text in pages]
-    assert shown == [["/trips"], ["/trips", "/trips/members"], ["/trips", "/trips/members", "/trips/guides"]]
+    links = [[path for path in PATHS if f'href="{path}"' in text] for text in pages]
+    assert links == [["/trips"], ["/trips", "/trips/members"], ["/trips", "/trips/members", "/trips/guides"]]

@@ -1,4 +1,4 @@
-"""The pages of a model: whoever comes, by page and by htmx."""
+"""HTML pages of a model, with and without htmx."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -64,36 +64,40 @@ async def browser(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
 
 async def stored(app: FastAPI, slug: str) -> Volume | None:
     async with app.state.database.reader() as session:
-        found: Volume | None = await session.scalar(select(Volume).where(col(Volume.slug) == slug))
-        return found
+        row: Volume | None = await session.scalar(select(Volume).where(col(Volume.slug) == slug))
+        return row
 
 
-async def test_the_list_shows_what_one_may_see_and_offers_to_add_to_who_may_and_htmx_gets_what_follows_the_words_alone(
-    client: AsyncClient, root: AsyncClient
-) -> None:
-    answer = await client.get("/volumes")
-    assert answer.status_code == 200
-    assert '<a href="/volumes/emma">Emma &lt;b&gt;</a>' in answer.text
-    assert "Jane &lt;b&gt;" in answer.text
-    assert "€ 0.00" in answer.text
-    assert "Love, Money" in answer.text
-    assert "/volumes/draft" not in answer.text
-    assert "/volumes/new" not in answer.text
+async def test_list_shows_readable_rows(client: AsyncClient) -> None:
+    response = await client.get("/volumes")
+    assert response.status_code == 200
+    assert '<a href="/volumes/emma">Emma &lt;b&gt;</a>' in response.text
+    assert "Jane &lt;b&gt;" in response.text
+    assert "€ 0.00" in response.text
+    assert "Love, Money" in response.text
+    assert "/volumes/draft" not in response.text
+    assert "/volumes/new" not in response.text
 
+
+async def test_list_links_to_the_form_for_writers(root: AsyncClient) -> None:
     text = (await root.get("/volumes")).text
     assert 'href="/volumes/new"' in text
     assert "/volumes/draft" in text
 
-    answer = await client.get("/volumes?q=emma", headers=HTMX)
-    assert answer.text.strip().startswith('<section id="found"')
-    assert "1 volume found" in answer.text
-    assert "<h1>" not in answer.text
 
+async def test_htmx_gets_only_the_results(client: AsyncClient) -> None:
+    response = await client.get("/volumes?q=emma", headers=HTMX)
+    assert response.text.strip().startswith('<section id="found"')
+    assert "1 volume found" in response.text
+    assert "<h1>" not in response.text
+
+
+async def test_added_route_comes_first(client: AsyncClient) -> None:
     assert (await client.get("/volumes/newest")).text == "the newest"
 
 
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
-async def test_the_list_takes_the_short_way(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_list_is_direct(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(**_options: Any) -> None:
         raise AssertionError
 
@@ -111,7 +115,7 @@ async def test_invalid_parameter_page_names_it_and_links_back(client: AsyncClien
 
 
 @pytest.mark.parametrize(
-    ("values", "shown"),
+    ("values", "texts"),
     [
         (["<b>", "a & b"], ["&lt;b&gt;", "a &amp; b"]),
         (["<b>\0", "\0"], ["&lt;b&gt;\0", "\0"]),
@@ -121,17 +125,13 @@ async def test_invalid_parameter_page_names_it_and_links_back(client: AsyncClien
         ([], []),
     ],
 )
-def test_the_values_of_a_column_are_shown_and_escaped_together_as_each_alone(
-    values: list[Any], shown: list[str]
-) -> None:
-    assert list(escaped(format_all(values, format_value))) == shown
-    assert [str(escape(format_value(value))) for value in values] == shown
+def test_values_are_escaped_together_like_one_by_one(values: list[Any], texts: list[str]) -> None:
+    assert list(escaped(format_all(values, format_value))) == texts
+    assert [str(escape(format_value(value))) for value in values] == texts
 
 
-async def test_the_list_is_filtered_by_its_address_and_its_form_has_what_was_chosen(
-    client: AsyncClient, root: AsyncClient
-) -> None:
-    for query, finds in (
+async def test_list_is_filtered_by_its_address(client: AsyncClient) -> None:
+    for query, is_listed in (
         ("q=nothing", False),
         ("topics=1", True),
         ("topics=3", False),
@@ -144,18 +144,24 @@ async def test_the_list_is_filtered_by_its_address_and_its_form_has_what_was_cho
         ("utm_source=mail&fbclid=x", True),
         ("page=2", False),
     ):
-        answer = await client.get(f"/volumes?{query}")
-        assert answer.status_code == 200, query
-        assert ("Emma" in answer.text) is finds, query
+        response = await client.get(f"/volumes?{query}")
+        assert response.status_code == 200, query
+        assert ("Emma" in response.text) is is_listed, query
 
+
+async def test_list_refuses_invalid_parameters(client: AsyncClient) -> None:
     for query in ("sort=secret_note", "secret_note=x", "price__nearly=1", "price__gte=x", "slug=emma", "nonsense=1"):
         assert (await client.get(f"/volumes?{query}")).status_code == 422
 
+
+async def test_empty_list_offers_to_add_a_row(client: AsyncClient, root: AsyncClient) -> None:
     assert "Add the first" in (await root.get("/opinions")).text
     empty = (await client.get("/opinions")).text
     assert ("Nothing here yet" in empty, "Add the first" in empty) == (True, False)
     assert "Nothing matches" in (await client.get("/volumes?q=nothing")).text
 
+
+async def test_filter_form_has_the_values_of_the_address(client: AsyncClient) -> None:
     text = (await client.get("/volumes?writer=1&price__gte=0&price__in=0")).text
     assert '<option value="1" selected>Jane &lt;b&gt;</option>' in text
     assert "Nobody" not in text
@@ -165,40 +171,42 @@ async def test_the_list_is_filtered_by_its_address_and_its_form_has_what_was_cho
     assert " open>" in text
 
 
-async def test_a_row_has_a_page_with_what_it_points_at_and_what_is_not_to_be_seen_is_not_found(
-    client: AsyncClient, root: AsyncClient
-) -> None:
+async def test_detail_shows_related_rows(client: AsyncClient, root: AsyncClient) -> None:
     text = (await client.get("/volumes/emma")).text
     assert '<a href="/writers/1">Jane &lt;b&gt;</a>' in text
     assert "Love" in text
     assert "/volumes/emma/edit" not in text
     assert "secret" not in text.lower()
-    ours = (await root.get("/volumes/emma")).text
-    assert "/volumes/emma/edit" in ours
-    assert "/volumes/emma/delete" in ours
+    writable = (await root.get("/volumes/emma")).text
+    assert "/volumes/emma/edit" in writable
+    assert "/volumes/emma/delete" in writable
 
+
+async def test_unreadable_row_is_not_found(client: AsyncClient) -> None:
     for path in ("/volumes/draft", "/volumes/nothing", "/writers/2", "/writers/words", f"/writers/{2**63}"):
         assert (await client.get(path)).status_code == 404
 
+
+async def test_route_can_be_left_out(root: AsyncClient) -> None:
     assert (await root.post("/topics/1/delete")).status_code == 404
     assert "/topics/1/delete" not in (await root.get("/topics/1")).text
 
 
-ASKING_WHO = [("GET", "/new"), ("POST", "/new"), ("GET", "/emma/edit"), ("POST", "/emma/edit"), ("GET", "/emma/delete")]
+PROTECTED = [("GET", "/new"), ("POST", "/new"), ("GET", "/emma/edit"), ("POST", "/emma/edit"), ("GET", "/emma/delete")]
 
 
-async def test_strangers_are_asked_who_they_are_others_are_refused_and_whom_a_group_grants_it_may(
-    app: FastAPI, client: AsyncClient, browser: AsyncClient, ann: User
-) -> None:
-    for method, path in (*ASKING_WHO, ("POST", "/emma/delete")):
+async def test_writing_needs_a_grant(app: FastAPI, client: AsyncClient, browser: AsyncClient) -> None:
+    for method, path in (*PROTECTED, ("POST", "/emma/delete")):
         data = VOLUME if method == "POST" else None
-        stranger = await client.request(method, f"/volumes{path}", data=data)
-        assert stranger.status_code == 303, method
-        assert stranger.headers["location"].startswith("/accounts/login?next="), method
+        anonymous = await client.request(method, f"/volumes{path}", data=data)
+        assert anonymous.status_code == 303, method
+        assert anonymous.headers["location"].startswith("/accounts/login?next="), method
         assert (await browser.request(method, f"/volumes{path}", data=data)).status_code == 403
         assert await stored(app, "emma"), method
         assert not await stored(app, "persuasion"), method
 
+
+async def test_granted_actions_are_allowed(app: FastAPI, browser: AsyncClient, ann: User) -> None:
     await grant(app.state.database, ann, "volume", "edit")
     assert (await browser.get("/volumes/emma/edit")).status_code == 200
     assert (await browser.get("/volumes/emma/delete")).status_code == 403
@@ -209,101 +217,101 @@ async def test_strangers_are_asked_who_they_are_others_are_refused_and_whom_a_gr
     assert "/writers/new" not in (await browser.get("/volumes/new")).text
 
 
-async def test_one_is_added_with_what_it_points_at_and_a_new_row_to_point_at_is_made_in_a_dialog(
-    app: FastAPI, root: AsyncClient
-) -> None:
+async def test_row_is_added_with_its_links(app: FastAPI, root: AsyncClient) -> None:
     form = (await root.get("/volumes/new")).text
     assert '<option value="1">Jane &lt;b&gt;</option>' in form
     assert "Hidden" not in form
     assert "secret_note" not in form
     assert "<legend" in form
-    answer = await root.post("/volumes/new", data={**VOLUME, "topics": ["1", "2"], "is_staff": "true", "id": "77"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/volumes/persuasion")
-    made = await stored(app, "persuasion")
-    assert made
-    assert (made.id == 77, made.is_staff, made.pages) == (False, False, 99)
-    shown = (await root.get("/volumes/persuasion")).text
-    assert "“Persuasion” is added." in shown
-    assert "Money" in shown
+    response = await root.post("/volumes/new", data={**VOLUME, "topics": ["1", "2"], "is_staff": "true", "id": "77"})
+    assert (response.status_code, response.headers["location"]) == (303, "/volumes/persuasion")
+    added = await stored(app, "persuasion")
+    assert added
+    assert (added.id == 77, added.is_staff, added.pages) == (False, False, 99)
+    text = (await root.get("/volumes/persuasion")).text
+    assert "“Persuasion” is added." in text
+    assert "Money" in text
 
+
+async def test_related_row_is_added_in_a_dialog(root: AsyncClient) -> None:
     assert 'href="/writers/new?_dialog=1"' in (await root.get("/volumes/new")).text
     form = (await root.get("/writers/new?_dialog=1", headers=HTMX)).text
     assert form.strip().startswith("<form")
     assert 'id="dialog-name"' in form
     wrong = await root.post("/writers/new?_dialog=1", data={"name": ""}, headers=HTMX)
     assert (wrong.status_code, 'id="dialog-name-error"' in wrong.text) == (422, True)
-    answered = (await root.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
-    assert 'data-title="Ada"' in answered
+    added = (await root.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
+    assert 'data-title="Ada"' in added
     plain = (await root.post("/writers/new?_dialog=1", data={"name": "Eve"})).text
     assert ("You can close this" in plain, "<h1" in plain) == (True, False)
 
 
-async def test_one_is_changed_what_is_emptied_is_empty_and_htmx_gets_a_wrong_form_again_alone(
-    root: AsyncClient, app: FastAPI
-) -> None:
-    answer = await root.post("/volumes/new", data=VOLUME, headers=HTMX)
-    assert answer.headers["HX-Redirect"] == "/volumes/persuasion"
+async def test_htmx_gets_only_the_form_with_errors(root: AsyncClient) -> None:
+    response = await root.post("/volumes/new", data=VOLUME, headers=HTMX)
+    assert response.headers["HX-Redirect"] == "/volumes/persuasion"
     again = await root.post("/volumes/new", data=VOLUME, headers=HTMX)
     assert again.status_code == 422
     assert again.text.strip().startswith("<form")
     assert "This value is already in use." in again.text
     assert 'value="Persuasion"' in again.text
 
+
+async def test_row_is_changed_and_its_links_replaced(root: AsyncClient) -> None:
     form = (await root.get("/volumes/emma/edit")).text
     assert 'value="Emma &lt;b&gt;"' in form
-    assert 'value="1" checked' in form or "checked" in form
-    answer = await root.post("/volumes/emma/edit", data={**VOLUME, "slug": "emma", "topics": "2", "published_on": ""})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/volumes/emma")
-    shown = (await root.get("/volumes/emma")).text
-    assert ("Love" in shown, "Money" in shown, "“Persuasion” is saved." in shown) == (False, True, True)
+    assert "checked" in form
+    response = await root.post("/volumes/emma/edit", data={**VOLUME, "slug": "emma", "topics": "2", "published_on": ""})
+    assert (response.status_code, response.headers["location"]) == (303, "/volumes/emma")
+    text = (await root.get("/volumes/emma")).text
+    assert ("Love" in text, "Money" in text, "“Persuasion” is saved." in text) == (False, True, True)
 
 
-async def test_what_is_not_valid_is_shown_again_with_what_was_typed(
-    app: FastAPI, root: AsyncClient, ann: User, browser: AsyncClient
-) -> None:
-    both = ("/volumes/new", "/volumes/emma/edit")
+async def test_invalid_form_keeps_its_values(app: FastAPI, root: AsyncClient, ann: User, browser: AsyncClient) -> None:
+    new, edit = "/volumes/new", "/volumes/emma/edit"
     await grant(app.state.database, ann, "volume", "create")
-    for sent, words, paths in (
-        ({"title": ""}, "Please fill this in.", both),
-        ({"price": "-1"}, "Please give 0 or more.", both[:1]),
-        ({"writer_id": ""}, "Please choose one.", both),
-        ({"writer_id": "2"}, "The selected entry no longer exists", both[:1]),
-        ({"writer_id": "77"}, "The selected entry no longer exists", both[1:]),
-        ({"topics": ["1", "3"]}, "The selected entry no longer exists", both[1:]),
-        ({"slug": "emma"}, "This value is already in use.", both[:1]),
-        ({"pages": "0"}, "does not allow this value", both),
+    for data, message, paths in (
+        ({"title": ""}, "Please fill this in.", (new, edit)),
+        ({"price": "-1"}, "Please give 0 or more.", (new,)),
+        ({"writer_id": ""}, "Please choose one.", (new, edit)),
+        ({"writer_id": "2"}, "The selected entry no longer exists", (new,)),
+        ({"writer_id": "77"}, "The selected entry no longer exists", (edit,)),
+        ({"topics": ["1", "3"]}, "The selected entry no longer exists", (edit,)),
+        ({"slug": "emma"}, "This value is already in use.", (new,)),
+        ({"pages": "0"}, "does not allow this value", (new, edit)),
     ):
         for path in paths:
             # The superuser sees hidden writers, a librarian does not.
             sender = browser if path.endswith("new") else root
-            answer = await sender.post(path, data={**VOLUME, "blurb": "typed <i>", **sent})
-            assert (answer.status_code, words in answer.text) == (422, True), (path, answer.text)
-            assert 'value="99"' in answer.text or "pages" in sent
-        assert not await stored(app, "persuasion"), sent
+            response = await sender.post(path, data={**VOLUME, "blurb": "typed <i>", **data})
+            assert (response.status_code, message in response.text) == (422, True), (path, response.text)
+            assert 'value="99"' in response.text or "pages" in data
+        assert not await stored(app, "persuasion"), data
 
 
-async def test_before_one_is_deleted_it_is_asked_what_goes_with_it_is_said_and_what_others_need_stays(
-    app: FastAPI, root: AsyncClient, ann: User
-) -> None:
-    asked = (await root.get("/writers/1/delete")).text
-    assert "cannot be deleted now" in asked
-    assert "Yes, delete" not in asked
-    assert "Emma" in asked
-    answer = await root.post("/writers/1/delete")
-    assert (answer.status_code, "Something else still refers to it" in answer.text) == (422, True)
+async def test_row_that_others_need_is_not_deleted(root: AsyncClient) -> None:
+    page = (await root.get("/writers/1/delete")).text
+    assert "cannot be deleted now" in page
+    assert "Yes, delete" not in page
+    assert "Emma" in page
+    response = await root.post("/writers/1/delete")
+    assert (response.status_code, "Something else still refers to it" in response.text) == (422, True)
 
+
+async def test_deletion_is_confirmed_with_its_consequences(app: FastAPI, root: AsyncClient, ann: User) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Opinion(volume_id=1, user_id=ann.id, stars=5)])
-    asked = (await root.get("/volumes/emma/delete")).text
-    assert "Delete “Emma &lt;b&gt;”?" in asked
-    assert "1 opinion" in asked
-    answer = await root.post("/volumes/emma/delete")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/volumes")
+    page = (await root.get("/volumes/emma/delete")).text
+    assert "Delete “Emma &lt;b&gt;”?" in page
+    assert "1 opinion" in page
+    response = await root.post("/volumes/emma/delete")
+    assert (response.status_code, response.headers["location"]) == (303, "/volumes")
     assert "“Emma &lt;b&gt;” is deleted." in (await root.get("/volumes")).text
     assert (await root.get("/volumes/emma")).status_code == 404
 
 
-async def test_anothers_is_not_there(app: FastAPI, browser: AsyncClient, root: AsyncClient, ann: User) -> None:
+async def test_row_of_another_owner_is_not_found(
+    app: FastAPI, browser: AsyncClient, root: AsyncClient, ann: User
+) -> None:
     async with app.state.database.writer() as session:
         session.add(Note(id=5, owner_id=ann.id, text="Mine", parent_id=None))
     assert "Mine" in (await browser.get("/notes")).text
@@ -312,33 +320,39 @@ async def test_anothers_is_not_there(app: FastAPI, browser: AsyncClient, root: A
         assert (
             await root.request(method, f"/notes/5/{path}", data={"text": "Taken"} if method == "POST" else None)
         ).status_code == 404
-    answer = await browser.post("/notes/5/edit", data={"text": "Changed"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/notes?q=Changed")
+    response = await browser.post("/notes/5/edit", data={"text": "Changed"})
+    assert (response.status_code, response.headers["location"]) == (303, "/notes?q=Changed")
     assert (await browser.get("/notes/5")).status_code == 404
 
 
-async def test_many_rows_are_looked_up_by_who_may_see_them_or_searched_by_saving(
-    app: FastAPI, root: AsyncClient, client: AsyncClient
-) -> None:
+@pytest.fixture
+async def many_writers(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Writer(name=f"Writer {number:03}", is_hidden=number == 99) for number in range(100)])
+
+
+@pytest.mark.usefixtures("many_writers")
+async def test_choices_are_searched_among_visible_rows(root: AsyncClient, client: AsyncClient) -> None:
     form = (await root.get("/volumes/new")).text
     assert 'data-url="/volumes/new/choices"' in form
     assert form.count("<option") < 70
-    found = (await client.get("/volumes/new/choices?name=writer&term=%22writer+09%22")).json()["results"]
-    assert [row["text"] for row in found] == [f"Writer {number:03}" for number in range(90, 99)]
+    results = (await client.get("/volumes/new/choices?name=writer&term=%22writer+09%22")).json()["results"]
+    assert [row["text"] for row in results] == [f"Writer {number:03}" for number in range(90, 99)]
     assert len((await root.get("/volumes/new/choices?name=writer_id&term=writer")).json()["results"]) == 20
     assert (await client.get("/volumes/new/choices?name=writer_id&term=a")).status_code == 404
     assert (await client.get("/volumes/new/choices")).status_code == 404
 
-    answer = await root.post("/volumes/new", data={**VOLUME, "writer_id.search": "097"})
-    assert answer.status_code == 422
-    assert ">Writer 097</option>" in answer.text
-    assert "Choose one of the results" in answer.text
+
+@pytest.mark.usefixtures("many_writers")
+async def test_choices_are_searched_without_javascript(app: FastAPI, root: AsyncClient) -> None:
+    response = await root.post("/volumes/new", data={**VOLUME, "writer_id.search": "097"})
+    assert response.status_code == 422
+    assert ">Writer 097</option>" in response.text
+    assert "Choose one of the results" in response.text
     assert not await stored(app, "persuasion")
 
 
-async def test_a_list_asks_the_same_number_of_statements_whatever_it_shows(app: FastAPI, client: AsyncClient) -> None:
+async def test_statement_count_is_independent_of_rows(app: FastAPI, client: AsyncClient) -> None:
     counts = []
     for _ in range(2):
         counts.append(await statements(client, "/volumes?writer=1&price__gte=0"))
@@ -351,34 +365,34 @@ async def test_a_list_asks_the_same_number_of_statements_whatever_it_shows(app: 
 
 
 async def statements(client: AsyncClient, path: str) -> int:
-    asked: list[str] = []
+    executed: list[str] = []
 
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        asked.append(statement)
+    def collect(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        executed.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", collect)
     try:
         assert (await client.get(path)).status_code == 200
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
-    return len([statement for statement in asked if "library_" in statement])
+        event.remove(Engine, "before_cursor_execute", collect)
+    return len([statement for statement in executed if "library_" in statement])
 
 
 @pytest.fixture
-def own_templates(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Templates of the project, by their names."""
+def project_templates(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Templates of the project by name."""
     texts: dict[str, str] = {}
     add_templates(monkeypatch, texts)
     return texts
 
 
-async def test_a_projects_template_takes_the_place_of_one_or_replaces_a_block(
-    own_templates: dict[str, str], client: AsyncClient
-) -> None:
-    own_templates["crud/volume_detail.html"] = "{{ row.title }} on {{ shelf }} at {{ address }}"
+async def test_project_template_replaces_the_default(project_templates: dict[str, str], client: AsyncClient) -> None:
+    project_templates["crud/volume_detail.html"] = "{{ row.title }} on {{ shelf }} at {{ address }}"
     assert (await client.get("/volumes/emma")).text == "Emma &lt;b&gt; on Shelf E at /volumes/emma"
 
-    own_templates["crud/volume_list.html"] = (
+
+async def test_project_template_replaces_a_block(project_templates: dict[str, str], client: AsyncClient) -> None:
+    project_templates["crud/volume_list.html"] = (
         '{% extends "crud/list.html" %}{% block row %}<tr><td>Book {{ row.title }}</td></tr>{% endblock %}'
     )
     for headers in ({}, HTMX):
@@ -388,7 +402,7 @@ async def test_a_projects_template_takes_the_place_of_one_or_replaces_a_block(
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"columns": ("titel",)}, r"columns: Volume has no 'titel'. Did you mean title"),
         ({"columns": ("secret_note",)}, r"columns: 'secret_note' is a secret"),
@@ -398,6 +412,6 @@ async def test_a_projects_template_takes_the_place_of_one_or_replaces_a_block(
         ({"template_name": "x"}, r"there is no option 'template_name'"),
     ],
 )
-def test_a_mistake_in_the_declaration_is_one_line(options: dict[str, object], words: str) -> None:
-    with pytest.raises(OperatorError, match=words):
+def test_invalid_option_is_reported(options: dict[str, object], message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
         CrudPages(Volumes, "/again", **options)

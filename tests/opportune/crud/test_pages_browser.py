@@ -1,4 +1,4 @@
-"""The pages of a model in Chromium: typing, keys, dialogs, and what axe finds."""
+"""The pages of a model in Chromium: typing, keyboard, dialogs and accessibility."""
 
 from typing import Any
 
@@ -34,8 +34,7 @@ async def page(app: FastAPI, page: Page, site: str) -> Page:
     return page
 
 
-async def test_the_list_follows_what_is_typed_and_chosen_and_is_sorted_on_a_phone_too(page: Page) -> None:
-    """Everybody can use it there."""
+async def test_list_updates_while_the_user_types_and_filters(page: Page) -> None:
     await page.goto("/volumes")
     await page.get_by_role("searchbox", name="Search volumes").fill("book 1")
     await expect(page.locator("#found [role=status]")).to_have_text("12 volumes found")
@@ -49,6 +48,8 @@ async def test_the_list_follows_what_is_typed_and_chosen_and_is_sorted_on_a_phon
     await page.go_back()
     await expect(page.get_by_role("combobox", name="Writer")).to_have_value("Writer 012")
 
+
+async def test_list_is_accessible_and_sortable_on_a_phone(page: Page) -> None:
     await page.set_viewport_size({"width": 390, "height": 780})
     await page.goto("/volumes?q=book")
     await page.get_by_text("Filters").click()
@@ -58,7 +59,7 @@ async def test_the_list_follows_what_is_typed_and_chosen_and_is_sorted_on_a_phon
     await expect(page.locator("tbody tr").first).to_contain_text("Book 01")
 
 
-async def test_a_form_is_filled_in_by_keys_alone_and_a_wrong_one_keeps_what_was_chosen(page: Page) -> None:
+async def test_form_is_filled_in_by_keyboard(page: Page) -> None:
     await page.goto("/volumes/new")
     await page.get_by_label("Title").fill("Emma")
     await page.get_by_label("Slug").fill("emma")
@@ -81,6 +82,8 @@ async def test_a_form_is_filled_in_by_keys_alone_and_a_wrong_one_keeps_what_was_
     await expect(page.get_by_role("link", name="Topic 14")).to_be_visible()
     await expect(page.get_by_role("link", name="Topic 2")).to_have_count(0)
 
+
+async def test_form_with_errors_keeps_the_choices(page: Page) -> None:
     await page.goto("/volumes/book-3/edit")
     await page.get_by_label("Slug").fill("book-4")
     await page.get_by_role("button", name="Save").click()
@@ -89,7 +92,7 @@ async def test_a_form_is_filled_in_by_keys_alone_and_a_wrong_one_keeps_what_was_
     assert page.url.endswith("/volumes/book-3/edit")
 
 
-async def test_what_is_pointed_at_is_made_beside_the_field_and_everybody_can_do_it(page: Page) -> None:
+async def test_related_row_is_added_in_an_accessible_dialog(page: Page) -> None:
     await page.goto("/volumes/new")
     await page.get_by_label("Title").fill("Persuasion")
     await page.get_by_role("combobox", name="Topics").click()
@@ -123,7 +126,7 @@ SHOW_WIDE_TABLE = """field => {
 }"""
 
 
-async def test_long_words_break_and_what_is_short_beside_them_does_not(page: Page, app: FastAPI) -> None:
+async def test_long_words_wrap_and_short_values_do_not(page: Page, app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add(Writer(id=100, name=LONG_WORD))
         await session.flush()
@@ -142,8 +145,8 @@ async def test_long_words_break_and_what_is_short_beside_them_does_not(page: Pag
             await page.set_viewport_size({"width": width, "height": 900})
             assert not await page.evaluate(IS_TOO_WIDE), (path, width)
     await page.goto("/volumes/long-1/edit")
-    await page.locator("form .d-grid > div").first.evaluate(SHOW_WIDE_TABLE)  # as a preview of Markdown does
-    assert not await page.evaluate(IS_TOO_WIDE), "it scrolls in its own box"
+    await page.locator("form .d-grid > div").first.evaluate(SHOW_WIDE_TABLE)  # like a Markdown preview
+    assert not await page.evaluate(IS_TOO_WIDE), "the table must scroll inside its box"
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator(".messages").get_by_role("status")).to_contain_text(LONG_WORD)
     assert not await page.evaluate(IS_TOO_WIDE)

@@ -1,4 +1,4 @@
-"""Pages of a model with a picture."""
+"""Pages of a model with image fields."""
 
 import re
 from collections.abc import AsyncIterator
@@ -56,13 +56,13 @@ async def root(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 def picture_in(page: str) -> str:
-    """The address of the picture of a row."""
-    found = re.search(r'<img src="([^"]+)" alt="" loading="lazy">', page)
-    assert found
-    return found[1]
+    """Return the address of the image on a page."""
+    match = re.search(r'<img src="([^"]+)" alt="" loading="lazy">', page)
+    assert match
+    return match[1]
 
 
-async def test_a_picture_is_asked_for_kept_and_shown(root: AsyncClient, client: AsyncClient) -> None:
+async def test_image_is_required_stored_and_shown(root: AsyncClient, client: AsyncClient) -> None:
     assert 'enctype="multipart/form-data"' in (await root.get("/posters/new")).text
     without = await root.post("/posters/new", data={"title": "Cats"})
     assert (without.status_code, "Please choose a file." in without.text) == (422, True)
@@ -76,7 +76,7 @@ async def test_a_picture_is_asked_for_kept_and_shown(root: AsyncClient, client: 
     assert (await client.get(address)).headers["content-type"] == "image/webp"
 
 
-async def test_a_picture_stays_where_no_other_comes(root: AsyncClient) -> None:
+async def test_image_stays_without_a_new_upload(root: AsyncClient) -> None:
     files = {"picture": ("a.jpg", photo(), "image/jpeg")}
     address = (await root.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
     before = picture_in((await root.get(address)).text)
@@ -87,7 +87,7 @@ async def test_a_picture_stays_where_no_other_comes(root: AsyncClient) -> None:
     assert before in page
 
 
-async def test_a_picture_that_is_not_needed_can_be_removed(root: AsyncClient) -> None:
+async def test_optional_image_can_be_removed(root: AsyncClient) -> None:
     files = {name: ("a.jpg", photo(), "image/jpeg") for name in ("picture", "back")}
     address = (await root.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
     form = (await root.get(f"{address}/edit")).text
@@ -101,7 +101,7 @@ async def test_a_picture_that_is_not_needed_can_be_removed(root: AsyncClient) ->
     assert (await root.post(f"{address}/edit", data={"title": "Cats", "picture": "clear"})).status_code == 422
 
 
-async def test_what_a_form_does_not_ask_for_stays(root: AsyncClient) -> None:
+async def test_fields_without_an_input_are_kept(root: AsyncClient) -> None:
     files = {"picture": ("a.jpg", photo(), "image/jpeg")}
     made = await root.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
     number = made.headers["location"].removeprefix("/posters/")

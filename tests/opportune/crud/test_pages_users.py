@@ -1,4 +1,4 @@
-"""Pages of rows that point at users: strangers learn no addresses there."""
+"""Pages of rows that refer to users. They do not reveal e-mail addresses."""
 
 from collections.abc import AsyncIterator
 
@@ -69,14 +69,12 @@ async def letter(app: FastAPI) -> Letter:
     return letter
 
 
-async def test_a_row_names_its_user_and_no_address(client: AsyncClient, letter: Letter) -> None:
+async def test_row_shows_the_name_of_its_user(client: AsyncClient, letter: Letter) -> None:
     page = (await client.get(f"/letters/{letter.id}")).text
     assert ("Ann" in page, "ann@example.org" in page) == (True, False)
 
 
-async def test_users_are_offered_to_whoever_may_write_rows_alone(
-    app: FastAPI, client: AsyncClient, letter: Letter
-) -> None:
+async def test_only_writers_can_choose_other_users(app: FastAPI, client: AsyncClient, letter: Letter) -> None:
     choices = "/letters/new/choices?name=user"
     assert (await client.get(choices)).json() == {"results": []}
     assert "Ann</option>" not in (await client.get("/letters")).text
@@ -88,7 +86,7 @@ async def test_users_are_offered_to_whoever_may_write_rows_alone(
         assert "example.org" not in (await root.get("/letters")).text
 
 
-async def test_filters_are_called_what_their_fields_are(client: AsyncClient, letter: Letter) -> None:
+async def test_filter_labels_use_the_titles_of_fields(client: AsyncClient, letter: Letter) -> None:
     page = (await client.get("/letters")).text
     assert "About contains" in page
 
@@ -100,12 +98,12 @@ async def bob(app: FastAPI) -> User:
 
 async def test_api_lets_users_choose_only_themselves(app: FastAPI, bob: User, letter: Letter) -> None:
     async with signed_in_client(app, bob) as browser:
-        own, anns, missing = [
+        bobs, anns, missing = [
             await browser.post(PARCELS, json={"contents": "Honey", "user_id": number})
             for number in (bob.id, letter.user_id, 999)
         ]
-    assert (own.status_code, anns.status_code) == (201, 422)
-    assert anns.json() == missing.json(), "nobody learns which accounts exist"
+    assert (bobs.status_code, anns.status_code) == (201, 422)
+    assert anns.json() == missing.json(), "the response reveals which accounts exist"
 
 
 async def test_superusers_choose_any_user(app: FastAPI, letter: Letter) -> None:

@@ -1,4 +1,4 @@
-"""The data layer's rows have hooks: what these refuse is words of a field, and the session goes on."""
+"""Hooks of rows that the data layer writes."""
 
 from collections.abc import Iterator
 
@@ -15,54 +15,52 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture
-def told() -> list[str]:
-    """What hooks of writers are told; they take no change to "Anonymous"."""
-    told: list[str] = []
+def events() -> list[str]:
+    """Events that hooks of writers have received. A hook refuses the name "Anonymous"."""
+    events: list[str] = []
 
     @after_create(Writer)
-    async def came(session: AsyncSession, writer: Writer) -> None:
+    async def on_create(session: AsyncSession, writer: Writer) -> None:
         session.add(Topic(name=f"About {writer.name}"))
-        told.append(f"{writer.id} came")
+        events.append(f"{writer.id} created")
 
     @before_change(Writer)
     async def refuse(session: AsyncSession, writer: Writer) -> None:
         if writer.name == "Anonymous":
-            raise FieldErrors({"name": "Somebody has written it."})
+            raise FieldErrors({"name": "Give a real name."})
 
     @after_change(Writer)
-    async def changed(session: AsyncSession, writer: Writer) -> None:
-        told.append(f"{writer.id} changed {', '.join(changes(writer))}")
+    async def on_change(session: AsyncSession, writer: Writer) -> None:
+        events.append(f"{writer.id} changed {', '.join(changes(writer))}")
 
     @after_delete(Writer)
-    async def went(session: AsyncSession, writer: Writer) -> None:
-        told.append(f"{writer.id} went")
+    async def on_delete(session: AsyncSession, writer: Writer) -> None:
+        events.append(f"{writer.id} deleted")
 
-    return told
+    return events
 
 
 @pytest.fixture(autouse=True)
-def _hooks_of_each_test_alone() -> Iterator[None]:
+def _temporary_hooks() -> Iterator[None]:
     with temporary_hooks():
         yield
 
 
-async def test_hooks_are_told_at_once(session: AsyncSession, root: User, told: list[str]) -> None:
+async def test_hooks_run_when_a_row_is_written(session: AsyncSession, root: User, events: list[str]) -> None:
     writers = Writers(session, root)
     jane = await writers.add({"name": "Jane Austen"})
-    assert told == ["1 came"]
+    assert events == ["1 created"]
     await writers.change(jane, {"is_hidden": True})
     await writers.delete(jane)
-    assert told == ["1 came", "1 changed is_hidden", "1 went"]
+    assert events == ["1 created", "1 changed is_hidden", "1 deleted"]
 
 
-async def test_what_a_hook_refuses_is_of_the_field_and_the_session_goes_on(
-    session: AsyncSession, root: User, told: list[str]
-) -> None:
+async def test_session_is_usable_after_a_hook_refuses(session: AsyncSession, root: User, events: list[str]) -> None:
     writers = Writers(session, root)
     jane = await writers.add({"name": "Jane Austen"})
     with pytest.raises(FieldErrors) as refused:
         await writers.change(jane, {"name": "Anonymous"})
-    assert refused.value.errors == {"name": "Somebody has written it."}
+    assert refused.value.errors == {"name": "Give a real name."}
     assert jane.name == "Jane Austen"
     await writers.change(jane, {"name": "Jane"})
-    assert told == ["1 came", "1 changed name"]
+    assert events == ["1 created", "1 changed name"]

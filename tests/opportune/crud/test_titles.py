@@ -42,7 +42,7 @@ class Checkup(ClinicTable, table=True):
 
 
 class Slot(ClinicTable, table=True):
-    """A row without a text that could name it."""
+    """A model without a text column for its title."""
 
     __tablename__ = "clinic_slot"
 
@@ -87,7 +87,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_detail_shows_the_fields_that_the_title_is_made_of(client: AsyncClient, make: Make) -> None:
+async def test_detail_shows_the_fields_of_the_title(client: AsyncClient, make: Make) -> None:
     visit = await make(Checkup, room="Ward 3", state=State.DONE)
 
     text = (await client.get(f"/visits/{visit.id}")).text
@@ -121,13 +121,13 @@ async def test_list_links_its_first_column(client: AsyncClient, make: Make) -> N
     assert f'<a href="/slots/{slot.id}">Booked</a>' in (await client.get("/slots")).text
 
 
-async def test_list_links_the_number_of_a_row_if_its_first_cell_is_empty(client: AsyncClient, make: Make) -> None:
+async def test_empty_first_cell_links_the_id(client: AsyncClient, make: Make) -> None:
     visit = await make(Checkup)
 
     assert f'<a href="/visits/{visit.id}">#{visit.id}</a>' in (await client.get("/visits")).text
 
 
-def test_list_does_not_link_files_and_links() -> None:
+def test_columns_with_files_and_links_are_not_linked() -> None:
     columns = list_columns(Doctors, (), {})
 
     assert [column.name for column in columns if column.leads] == ["level"]

@@ -1,0 +1,222 @@
+"""Lists and inserts that skip FastAPI's dependency resolution and the ORM."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.admin.models import AuditEntry
+from opportune.config import speedups
+from opportune.config.settings import Settings
+from opportune.crud import Crud
+from opportune.crud.direct import is_single_insert
+from opportune.db import Database, after_create
+from opportune.db import database as database_module
+from opportune.db.hooks.registry import add_after_create, temporary_hooks
+from opportune.errors import FieldErrors
+from opportune.testing import grant
+from opportune.testing.quiet_app import quiet_app
+from tests.opportune.crud.api_feature import API, EMMA, library_feature, library_site
+from tests.opportune.crud.library import Note, Topic, Writer
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with library_site(settings) as app:
+        yield app
+
+
+@pytest.fixture
+async def database(app: FastAPI) -> Database:
+    database: Database = app.state.database
+    return database
+
+
+QUERIES = [
+    "",
+    "?page=2&size=1",
+    "?size=",
+    "?q=emma&writer=1&title__icontains=e&price__gte=3&price__in=3&price__in=12.50&topics=1&topics=&sort=-price",
+    "?sort=title&sort=price",
+    "?writer=0",
+    "?page=0",
+    "?price=x",
+    "?nothing=1",
+    "?q=a%00b",
+]
+
+
+@pytest.mark.database("sqlite")
+async def test_direct_list_responds_like_fastapi(app: FastAPI, librarian: AsyncClient, client: AsyncClient) -> None:
+    await librarian.post(f"{API}/volumes", json=EMMA)
+    for query in QUERIES:
+        direct = await client.get(f"{API}/volumes{query}")
+        with fastapi_only(app):
+            usual = await client.get(f"{API}/volumes{query}")
+        assert (direct.status_code, direct.json()) == (usual.status_code, usual.json()), query
+
+
+BODIES = [
+    (b"", "application/json"),
+    (b"{", "application/json"),
+    (b"\xff", "application/json"),
+    (b"[]", "application/json"),
+    (b"[" * 100_000, "application/json"),
+    (b'{"text": NaN}', "application/json"),
+    (b'{"text": "A note", "owner_id": 1}', "application/json"),
+    (b'{"text": "A note"}', "text/plain"),
+    (b'{"text": "A note"}', "application/json; charset=utf-8"),
+    (b'{"text": "A note"}', "application/json"),
+]
+
+
+@pytest.mark.database("sqlite")
+async def test_direct_insert_responds_like_fastapi(app: FastAPI, librarian: AsyncClient) -> None:
+    for body, content_type in BODIES:
+        headers = {"Content-Type": content_type}
+        responses = [await librarian.post(f"{API}/notes", content=body, headers=headers)]
+        with fastapi_only(app):
+            responses.append(await librarian.post(f"{API}/notes", content=body, headers=headers))
+        direct, usual = (
+            {"status": response.status_code, **response.json(), "id": 0, "created_at": ""} for response in responses
+        )
+        assert direct == usual, (body[:40], content_type)
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
+async def test_lists_and_inserts_are_direct(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_fastapi(monkeypatch)
+    assert (await librarian.get(f"{API}/volumes?page=2&writer=1")).status_code == 200
+    assert (await librarian.post(f"{API}/volumes", json=EMMA)).status_code == 201
+
+
+@pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
+async def test_new_row_of_one_table_is_a_single_insert(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Crud, "add", refuse_work)
+    added = await librarian.post(f"{API}/notes", json={"text": "A note"})
+    assert (added.status_code, added.json()["text"]) == (201, "A note")
+    read = await librarian.get(f"{API}/notes/{added.json()['id']}")
+    assert read.json() == added.json()
+
+
+@pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
+async def test_direct_insert_is_recorded_in_the_audit_log(
+    librarian: AsyncClient, database: Database, ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Crud, "add", refuse_work)
+    added = (await librarian.post(f"{API}/notes", json={"text": "A note"})).json()
+    (entry,) = await audit_entries(database)
+    assert (entry.actor_id, entry.actor, entry.channel, entry.address) == (ann.id, ann.email, "api", "127.0.0.1")
+    assert (entry.action, entry.identity, entry.row_id) == ("create", "note", str(added["id"]))
+    assert entry.title == f"Note {added['id']}"
+
+
+async def test_direct_insert_records_the_same_as_the_orm(
+    librarian: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_watched in (False, True):
+        monkeypatch.setattr(database_module, "is_watched", lambda is_watched=is_watched: is_watched)
+        await librarian.post(f"{API}/notes", json={"text": "A note"})
+    direct, usual = (
+        entry.model_dump(exclude={"id", "at", "row_id", "title"}) for entry in await audit_entries(database)
+    )
+    assert direct == usual
+
+
+async def test_direct_insert_is_rolled_back_with_its_hooks(librarian: AsyncClient, database: Database) -> None:
+    with temporary_hooks():
+
+        @add_after_create(Note, Topic)
+        def existing_topic(_note: Note) -> Mapping[str, Any]:
+            return {"name": "Love", "is_hidden": False}
+
+        refused = await librarian.post(f"{API}/notes", json={"text": "A note"})
+    assert refused.status_code == 422
+    assert (await librarian.get(f"{API}/notes")).json()["items"] == []
+    assert await audit_entries(database) == []
+    assert (await librarian.post(f"{API}/notes", json={"text": "A note"})).status_code == 201
+
+
+async def audit_entries(database: Database) -> list[AuditEntry]:
+    async with database.reader(fresh=True) as session:
+        entries = select(AuditEntry).where(col(AuditEntry.identity) == "note").order_by(col(AuditEntry.id))
+        return list(await session.scalars(entries))
+
+
+async def refuse_work(*_: Any) -> None:
+    raise AssertionError
+
+
+async def test_direct_insert_reports_constraint_errors_by_field(
+    app: FastAPI, librarian: AsyncClient, database: Database, ann: User
+) -> None:
+    await grant(database, ann, "writer", "*")
+    for name in ("One", "Two"):  # PostgreSQL's sequence does not know that these ids exist
+        await librarian.post(f"{API}/writers", json={"name": name})
+    for _ in range(2):
+        refused = await librarian.post(f"{API}/writers", json={"name": "Jane Austen"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, ["name"])
+    added = await librarian.post(f"{API}/writers", json={"name": "Emily Brontë"})
+    assert added.status_code == 201
+    assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # defined by QueuePool
+
+
+@pytest.mark.database("sqlite")
+async def test_hook_can_refuse_a_direct_insert(librarian: AsyncClient, database: Database, ann: User) -> None:
+    await grant(database, ann, "writer", "*")
+    with temporary_hooks():
+
+        @after_create(Writer)
+        async def refuse(_session: AsyncSession, writer: Writer) -> None:
+            raise FieldErrors({"name": f"Not {writer.name}."})
+
+        assert (await librarian.post(f"{API}/writers", json={"name": "Anonymous"})).status_code == 422
+    assert len((await librarian.get(f"{API}/writers")).json()["items"]) == 2
+
+
+def test_attribute_listener_disables_single_insert() -> None:
+    class Plain(Crud[Note]):
+        owner = "owner_id"
+
+    class Listened(Plain):
+        pass
+
+    def shorten(_row: Note, value: str, *_: Any) -> str:
+        return value[:5]
+
+    assert is_single_insert(Plain)
+    event.listen(Note.text, "set", shorten, retval=True)
+    assert not is_single_insert(Listened)
+    event.remove(Note.text, "set", shorten)
+
+
+@pytest.mark.database("sqlite")
+async def test_fastapi_responds_with_speedups_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speedups, "are_on", lambda: False)
+    app = quiet_app(settings, [library_feature])
+    refuse_fastapi(monkeypatch)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
+        assert (await client.get(f"{API}/volumes")).status_code == 500
+
+
+def refuse_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(**_options: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", refuse)
+
+
+@contextmanager
+def fastapi_only(app: FastAPI) -> Iterator[None]:
+    """Let FastAPI handle all requests, as it does if a dependency is overridden."""
+    app.dependency_overrides[fastapi_only] = fastapi_only
+    yield
+    app.dependency_overrides.clear()
