@@ -5,12 +5,12 @@ import email_validator
 from opportune.config.settings import get_settings
 
 DEVELOPMENT_DOMAINS = {"test", "localhost"}
-"""RFC 6761 reserves these, and `example`, which is always accepted."""
+"""Reserved by RFC 6761, like `example`, which is always accepted."""
 
 
 def accept_development_domains(value: object) -> object:
-    """Return the value; the validator after this one accepts these domains unless this is production."""
+    """Let the next validator accept these domains outside production. Return the value unchanged."""
     accepted = set() if get_settings().is_production else DEVELOPMENT_DOMAINS
-    refused = email_validator.SPECIAL_USE_DOMAIN_NAMES  # its documentation has programs change this list
+    refused = email_validator.SPECIAL_USE_DOMAIN_NAMES  # documented as changeable
     refused[:] = {*refused, *DEVELOPMENT_DOMAINS} - accepted
     return value

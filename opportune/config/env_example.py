@@ -63,7 +63,7 @@ def _entries(settings_class: type[BaseSettings], names: Iterable[str]) -> dict[s
 
 
 def _with_areas(settings_class: type[BaseSettings], names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each name after its heading. The settings of a project and of its features have headings of their own."""
+    """Yield each name with its heading. The project and each of its features have a separate heading."""
     area = ""
     for name in names:
         module = _defining_class(settings_class, name).__module__
@@ -75,7 +75,7 @@ def _with_areas(settings_class: type[BaseSettings], names: Iterable[str]) -> Ite
 
 
 def _defining_class(settings_class: type[BaseSettings], name: str) -> type:
-    return next(each for each in reversed(settings_class.__mro__) if name in getattr(each, "__annotations__", {}))
+    return next(base for base in reversed(settings_class.__mro__) if name in getattr(base, "__annotations__", {}))
 
 
 def _entry(name: str, description: str, default: str) -> str:
@@ -84,46 +84,45 @@ def _entry(name: str, description: str, default: str) -> str:
 
 
 def _quoted_if_needed(value: str) -> str:
-    """Return a value so that `.env` holds it in one line and gives it back unchanged."""
+    """Quote a value that `.env` cannot hold in one line without quotes."""
     if value == value.strip() and not any(mark in value for mark in ("\n", " #", "'", '"')):
         return value
     escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return f'"{escaped}"'
 
 
-def docstrings(kind: type[BaseSettings]) -> dict[str, str]:
-    """The words below each setting, read from the source: to keep them at run time would slow down every start."""
-    found: dict[str, str] = {}
-    for each in reversed(kind.__mro__):
-        if issubclass(each, BaseSettings):
-            found |= _docstrings_in(each)
-    return found
+def docstrings(class_: type[BaseSettings]) -> dict[str, str]:
+    """Return the description below each setting, read from the source, because Python does not keep it."""
+    descriptions: dict[str, str] = {}
+    for base in reversed(class_.__mro__):
+        if issubclass(base, BaseSettings):
+            descriptions |= _docstrings_in(base)
+    return descriptions
 
 
-def _docstrings_in(kind: type[BaseSettings]) -> Iterator[tuple[str, str]]:
-    # Python's own way to the source of a class goes through all of its file, and then the class is to be parsed again.
-    source = Path(inspect.getfile(kind)).read_bytes()
+def _docstrings_in(class_: type[BaseSettings]) -> Iterator[tuple[str, str]]:
+    source = Path(inspect.getfile(class_)).read_bytes()  # inspect.getsource parses the file a second time
     classes = dict(_classes_in(ast.parse(source)))
-    for setting, words in pairwise(classes[kind.__qualname__].body):
-        match setting, words:
+    for setting, description in pairwise(classes[class_.__qualname__].body):
+        match setting, description:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 yield name, text
 
 
 def _classes_in(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.ClassDef]]:
-    """The classes in it, as Python names them."""
-    for each in ast.iter_child_nodes(node):
+    """Yield the classes below a node, by their qualified names."""
+    for child in ast.iter_child_nodes(node):
         inner = prefix
-        if isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            inner += f"{each.name}." if isinstance(each, ast.ClassDef) else f"{each.name}.<locals>."
-        if isinstance(each, ast.ClassDef):
-            yield f"{prefix}{each.name}", each
-        if not isinstance(each, ast.expr):
-            yield from _classes_in(each, inner)
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            inner += f"{child.name}." if isinstance(child, ast.ClassDef) else f"{child.name}.<locals>."
+        if isinstance(child, ast.ClassDef):
+            yield f"{prefix}{child.name}", child
+        if not isinstance(child, ast.expr):
+            yield from _classes_in(child, inner)
 
 
 def setting_text(value: Any) -> str:
-    """A value as `.env` has it."""
+    """Format a value for `.env`."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, bool):

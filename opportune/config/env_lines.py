@@ -6,8 +6,8 @@ from itertools import takewhile
 from dotenv.parser import Binding, parse_stream
 
 QUOTE_HINT = (
-    "has a quote that does not end its value: write NAME='value' without that quote inside; "
-    "in the address of a database write %27 for ' and %22 for \"."
+    "has a quote that does not end its value: write NAME='value' without that quote inside. "
+    "In a database URL, write %27 for ' and %22 for \"."
 )
 
 
@@ -16,11 +16,11 @@ def unreadable_line(text: str) -> str:
 
     A skipped line is dangerous: without its DATABASE_URL a site would start on an empty SQLite database.
     """
-    return next((_fault(each) for each in parse_stream(StringIO(text)) if each.error or _is_bare_word(each)), "")
+    return next((_fault(line) for line in parse_stream(StringIO(text)) if line.error or _is_bare_word(line)), "")
 
 
 def _is_bare_word(binding: Binding) -> bool:
-    """Whether a line is a word without `=`. Only the shell's `export NAME` may be one."""
+    """Return whether a line lacks `=`. The shell's `export NAME` is allowed."""
     is_export = binding.original.string.lstrip().startswith("export ")
     return binding.key is not None and binding.value is None and not is_export
 
@@ -32,5 +32,5 @@ def _fault(binding: Binding) -> str:
     number = binding.original.line + blank.count("\n")
     name, equals, _ = string.strip().partition("=")
     is_setting = bool(equals and name.strip() and len(name.removeprefix("export ").split()) == 1)
-    hint = QUOTE_HINT if is_setting else "has no NAME=value: write it so, or begin the line with # if it is a comment."
+    hint = QUOTE_HINT if is_setting else "has no NAME=value. If it is a comment, begin the line with #."
     return f"line {number} {hint}"

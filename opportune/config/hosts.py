@@ -1,6 +1,6 @@
-"""The hosts that this program knows, and what each does to it. Prices are in docs/deploy: they change too often.
+"""Known hosts and their limits. Prices are in docs/deploy, because they change often.
 
-Where a host publishes no value, a cautious guess is used, with a comment.
+If a host does not publish a value, this is a cautious guess with a comment.
 """
 
 import os
@@ -14,32 +14,32 @@ SMTP_PORTS = (25, 465, 587)
 MEBIBYTE_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)  # which nobody compares nor shows: half the time
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # halves the time to create the class
 class Host:
-    """A host as it is by default, on the smallest of its plans that a site can start on. None: no such limit."""
+    """A host with its defaults, on its smallest plan that can run a site. None means no limit."""
 
     name: str
-    """What `oppman.py deploy` calls it."""
+    """Name for `oppman.py deploy`."""
     title: str
     variable: str = ""
-    """What it sets by itself in the environment, and by which it is recognised."""
+    """Environment variable that the host sets, by which it is detected."""
     port: int = 8000
-    """What it gives in PORT, or in its place."""
+    """Value of PORT, or the default without it."""
     client_address_header: str = ""
     """Header that the host overwrites with the visitor's address. Empty: X-Forwarded-For, to which hosts append."""
     forwards_proto: bool = True
     """Whether the host sends the scheme of the request as X-Forwarded-Proto."""
     is_tls_ended_before: bool = True
-    """Whether a proxy of its own stands in front and ends TLS."""
+    """Whether a proxy of the host terminates TLS."""
     keeps_disk: bool = False
-    """Whether what is written is there after the next deploy or restart; a volume may be added to some."""
+    """Whether files survive deploys and restarts, without an added volume."""
     writable_folders: tuple[str, ...] = ()
-    """The only folders that may be written to. Empty: all that the program's user owns."""
+    """The only writable folders. Empty: all folders of the user."""
     has_shell: bool = False
     stream_idle_seconds: float | None = None
-    """Seconds of silence after which it cuts a stream."""
+    """Seconds without data after which the host closes a stream."""
     stream_total_seconds: float | None = None
-    """Seconds after which it cuts any answer."""
+    """Seconds after which the host closes any response."""
     max_request_bytes: int | None = None
     memory_bytes: int | None = None
     """The memory of the smallest machine."""
@@ -49,21 +49,21 @@ class Host:
     stop_seconds: float = DOCKER_STOP_SECONDS
     """Seconds between that signal and the end of the process."""
     sleeps_after_seconds: float | None = None
-    """Seconds without a visitor after which it stops the process."""
+    """Seconds without a request after which the host stops the process."""
     wake_seconds: float = 0.0
-    """Seconds that a visitor waits for it to be started again, beside the program's own start."""
+    """Seconds until the host starts the process again, without the start of the site itself."""
     runs_between_requests: bool = True
-    """False: while no request is being answered, nothing runs."""
+    """False if the host freezes the process between requests."""
     blocked_ports: tuple[int, ...] = ()
-    """Ports elsewhere that it lets nobody connect to."""
+    """Ports of other servers that the host blocks."""
     open_ports: tuple[int, ...] = ()
-    """The only ports elsewhere that may be connected to. Empty: all but `blocked_ports`."""
+    """The only ports of other servers that the host allows. Empty: all except `blocked_ports`."""
     max_environment_bytes: int | None = None
-    """What all variables may have together."""
+    """Maximum size of all environment variables."""
     health_path: str = "/health/live"
-    """What it asks whether the process answers."""
+    """Path of the health check."""
     release_hook: bool = False
-    """Whether it runs a command, such as `migrate`, before a new version takes the place of the old."""
+    """Whether it runs a command, such as `migrate`, before it replaces the old version."""
 
 
 FLY = Host(
@@ -71,14 +71,14 @@ FLY = Host(
     "Fly.io",
     "FLY_APP_NAME",
     port=8080,
-    client_address_header="Fly-Client-IP",  # the last of its X-Forwarded-For is the site's own address
+    client_address_header="Fly-Client-IP",  # the last entry of its X-Forwarded-For is the site's address
     has_shell=True,
     stream_idle_seconds=60,
     memory_bytes=256 * MEBIBYTE_BYTES,
-    cpu_cores=1,  # shared: a sixteenth of it in the long run
+    cpu_cores=1,  # shared: a sixteenth on average
     stop_signal="SIGINT",
     stop_seconds=5,
-    sleeps_after_seconds=300,  # with auto_stop_machines; looked at every few minutes
+    sleeps_after_seconds=300,  # with auto_stop_machines, checked every few minutes
     wake_seconds=3,
     release_hook=True,
 )
@@ -88,7 +88,7 @@ RENDER = Host(
     "RENDER",
     port=10000,
     client_address_header="CF-Connecting-IP",
-    stream_total_seconds=6000,  # not published as such
+    stream_total_seconds=6000,  # estimated
     memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=0.1,
     stop_seconds=30,
@@ -108,7 +108,7 @@ RAILWAY = Host(
     cpu_cores=1,
     stop_seconds=0,
     blocked_ports=SMTP_PORTS,
-    health_path="/health/ready",  # asked at a deploy alone
+    health_path="/health/ready",  # only checked at deploys
     release_hook=True,
 )
 LEAPCELL = Host(
@@ -116,11 +116,11 @@ LEAPCELL = Host(
     "Leapcell (serverless, free)",
     "LEAPCELL",
     port=8080,
-    writable_folders=("/tmp",),  # noqa: S108 - the one that it has
+    writable_folders=("/tmp",),  # noqa: S108 - its only writable folder
     stream_total_seconds=900,
     max_request_bytes=5 * MEBIBYTE_BYTES,
     memory_bytes=512 * MEBIBYTE_BYTES,
-    cpu_cores=0.29,  # follows the memory: 1769 MB have a whole one
+    cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
     sleeps_after_seconds=1800,
     wake_seconds=0.25,
     runs_between_requests=False,
@@ -130,9 +130,9 @@ LEAPCELL = Host(
 LEAPCELL_PERSISTENT = Host(
     "leapcell-persistent",
     "Leapcell (persistent, paid)",
-    "LEAPCELL",  # the same for both
+    "LEAPCELL",  # the same variable on both plans
     port=8080,
-    writable_folders=("/tmp",),  # noqa: S108 - the one that it has
+    writable_folders=("/tmp",),  # noqa: S108 - its only writable folder
     stream_total_seconds=900,
     max_request_bytes=5 * MEBIBYTE_BYTES,
     memory_bytes=512 * MEBIBYTE_BYTES,
@@ -145,19 +145,19 @@ KOYEB = Host(
     "Koyeb",
     "KOYEB_APP_NAME",
     has_shell=True,
-    stream_total_seconds=100,  # not published
+    stream_total_seconds=100,  # estimated
     memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=0.1,
     stop_seconds=30,
     sleeps_after_seconds=3600,
     wake_seconds=5,
-    blocked_ports=SMTP_PORTS,  # not published for the free machine
+    blocked_ports=SMTP_PORTS,  # estimated for the free plan
 )
 HEROKU = Host(
     "heroku",
     "Heroku (Procfile)",
     "DYNO",
-    port=5000,  # in truth another at each start
+    port=5000,  # a different one at each start
     has_shell=True,
     stream_idle_seconds=55,
     memory_bytes=512 * MEBIBYTE_BYTES,
@@ -176,7 +176,7 @@ CLOUD_RUN = Host(
     port=8080,
     stream_total_seconds=300,
     max_request_bytes=32 * MEBIBYTE_BYTES,
-    memory_bytes=512 * MEBIBYTE_BYTES,  # files that are written count, too
+    memory_bytes=512 * MEBIBYTE_BYTES,  # includes written files
     cpu_cores=1,
     stop_seconds=10,
     sleeps_after_seconds=900,
@@ -187,7 +187,7 @@ HUGGING_FACE = Host(
     "huggingface",
     "Hugging Face Spaces",
     "SPACE_ID",
-    port=8000,  # as the app_port of the Space's README says; by default 7860
+    port=8000,  # app_port in the README of the Space; by default 7860
     memory_bytes=16 * 1024 * MEBIBYTE_BYTES,
     cpu_cores=2,
     sleeps_after_seconds=48 * 3600,
@@ -201,8 +201,8 @@ LINUX = Host(
     has_shell=True,
     memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=1,
-    stop_seconds=30,  # as the unit says
-    blocked_ports=SMTP_PORTS,  # of a droplet; others shut 25 alone, or none
+    stop_seconds=30,  # set in the unit file
+    blocked_ports=SMTP_PORTS,  # of a droplet; other providers block port 25 or none
     release_hook=True,
 )
 COMPOSE = Host("compose", "Docker Compose", keeps_disk=True, has_shell=True, stop_seconds=30, release_hook=True)
@@ -226,21 +226,21 @@ HOSTS: dict[str, Host] = {
     )
 }
 HOST_VARIABLES = (*dict.fromkeys(host.variable for host in HOSTS.values() if host.variable), "VERCEL")
-"""What each host sets by itself. It tells that this is production."""
+"""Environment variables of known hosts. If one is set, the environment is production."""
 
 
 def current_host() -> Host | None:
-    """The host that this process runs on, as far as its environment tells."""
+    """Detect the host from the environment."""
     return next((host for host in HOSTS.values() if host.variable and os.environ.get(host.variable)), None)
 
 
 def is_on_host() -> bool:
-    """Whether this process runs on a known host, also on one of which nothing more is known."""
+    """Return whether this process runs on a known host, also on one without an entry in `HOSTS`."""
     return any(os.environ.get(name) for name in HOST_VARIABLES)
 
 
 def base_url_from_host() -> str:
-    """The public address that a known host tells, or an empty string."""
+    """Return the public address from the host's variables, or an empty string."""
     if url := os.environ.get("RENDER_EXTERNAL_URL"):
         return url
     if (
@@ -255,24 +255,24 @@ def base_url_from_host() -> str:
 
 
 def client_address_header_from_host() -> str:
-    """The header that a known host has for a visitor's address, or an empty string."""
+    """Return the host's header with the visitor's address, or an empty string."""
     host = current_host()
     return host.client_address_header if host else ""
 
 
 def is_ephemeral(folder: Path) -> bool:
-    """Whether a known host throws away what is written there at the next deploy or restart."""
-    return is_on_host() and not _is_kept(folder.resolve())
+    """Return whether the host deletes this folder at the next deploy or restart."""
+    return is_on_host() and not _is_on_volume(folder.resolve())
 
 
 def shutdown_seconds() -> float:
-    """Seconds between the signal to stop and the end of the process, as the known hosts and Docker give by default."""
+    """Return the seconds between the stop signal and the end of the process."""
     host = current_host()
     return host.stop_seconds if host else DOCKER_STOP_SECONDS
 
 
-def _is_kept(folder: Path) -> bool:
-    """Whether a volume is mounted there: the disk that the container itself is on goes with the container."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    temporary = there.is_relative_to(Path(tempfile.gettempdir()).resolve())
-    return not temporary and there.stat().st_dev != Path("/").stat().st_dev
+def _is_on_volume(folder: Path) -> bool:
+    """Return whether the folder is on a mounted volume. The disk of the container is deleted with the container."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    is_temporary = existing.is_relative_to(Path(tempfile.gettempdir()).resolve())
+    return not is_temporary and existing.stat().st_dev != Path("/").stat().st_dev

@@ -1,4 +1,4 @@
-"""What is known of a language model before anybody asks it: a line of the setting LLM_MODELS."""
+"""Declarations of language models and embedding models in the settings."""
 
 import json
 import re
@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 MAX_EMBEDDED_CHARS = 4_000
-"""Characters of a text that say what it is about."""
+"""Characters of a text that are embedded."""
 TOKENS_PER_PRICE = 1_000_000
 MICRO_PER_UNIT = 1_000_000
-"""Millionths of the currency: what costs are kept in."""
+"""Costs are stored in millionths of the currency."""
 MAX_MODEL_NAME_LENGTH = 100
 
 
@@ -21,7 +21,7 @@ def _require_http(value: str) -> str:
     try:
         parts = urlsplit(value)
         is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # brackets, or a port beyond all
+    except ValueError:  # brackets, or a port out of range
         is_address = False
     if value and not is_address:
         raise ValueError("must be an address such as https://openrouter.ai/api/v1")
@@ -29,10 +29,10 @@ def _require_http(value: str) -> str:
 
 
 EndpointUrl = Annotated[str, AfterValidator(_require_http)]
-"""Where a model answers; empty for none."""
+"""URL of an OpenAI-compatible endpoint; may be empty."""
 
 OWN_PARAMETERS = frozenset({"messages", "model", "stream", "tools"})
-"""Parameters of a request that `extra_body` may not replace: the site writes and reads them itself."""
+"""Parameters of a request that the framework sets, so `extra_body` may not contain them."""
 OWN_HEADERS = frozenset({"accept", "accept-encoding", "content-length", "content-type", "host", "transfer-encoding"})
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[ -~]*")
@@ -54,37 +54,37 @@ def _require_headers(value: dict[str, str]) -> dict[str, str]:
 
 
 class LlmModel(BaseModel):
-    """A language model that people and code choose by its name: where it is, what it can do and what it costs.
+    """A language model: its name, endpoint, abilities and prices.
 
-    What is left out of `base_url` and its key is LLM_BASE_URL and LLM_API_KEY: one endpoint often has many models.
+    Users and code select it by name. `base_url` and `api_key` default to LLM_BASE_URL and LLM_API_KEY.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, max_length=MAX_MODEL_NAME_LENGTH)
     model: str = ""
-    """Its name at the endpoint, where that is another one."""
+    """Name at the endpoint, if it differs from `name`."""
     base_url: EndpointUrl = Field(default="", repr=False)
     """An OpenAI-compatible endpoint (https://api.mistral.ai/v1, http://127.0.0.1:11434/v1)."""
     api_key: SecretStr = SecretStr("")
     api_key_setting: str = ""
-    """The setting that has the key, for a table in `app/settings.py`: its own `mistral_api_key`, say."""
+    """Name of the setting with the key, such as `mistral_api_key` in `app/settings.py`."""
     provider: str = ""
-    """module:Class of a `Provider` in the project, made from the settings and this, for another protocol."""
+    """`module:Class` of a `Provider` in the project, for another protocol. It is called with settings and model."""
     context_tokens: int = Field(default=12_288, ge=256)
-    """Tokens that conversation and answer may have together."""
+    """Maximum tokens of conversation and answer together."""
     max_answer_tokens: int = Field(default=4_096, ge=1)
     price_per_million_prompt_tokens: Decimal = Field(default=Decimal(0), ge=0)
-    """In the currency of the site's limits; 0 for what costs nothing."""
+    """In the currency of the site's limits; 0 for a free model."""
     price_per_million_answer_tokens: Decimal = Field(default=Decimal(0), ge=0)
     price_per_million_cached_tokens: Decimal | None = Field(default=None, ge=0)
-    """Of a prompt what the endpoint has read before, and tells so; without, as much as the rest."""
+    """Price of prompt tokens that the endpoint reports as cached. None means the normal price."""
     sees_images: bool = False
     calls_tools: bool = False
     continues: bool = False
-    """Whether it goes on with a last turn of the assistant's, word for word: an answer then survives any restart."""
+    """Whether the model continues an unfinished assistant message. Answers then survive restarts."""
     fallback: str = ""
-    """The name of another that answers where this one cannot even begin."""
+    """Name of the model that is used if this one does not respond."""
     top_p: float | None = Field(default=None, gt=0, le=1)
     """Nucleus sampling: the share of probability the next token is chosen from. None leaves it to the endpoint."""
     reasoning_effort: str = Field(default="", max_length=20)
@@ -105,7 +105,7 @@ class LlmModel(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The request parameters that this model is given besides the conversation."""
+        """Request parameters in addition to the conversation."""
         named = {"top_p": self.top_p, "reasoning_effort": self.reasoning_effort or None}
         return {name: value for name, value in named.items() if value is not None} | self.extra_body
 
@@ -115,25 +115,25 @@ class LlmModel(BaseModel):
 
     @property
     def abilities(self) -> str:
-        """What it can do and what it costs, for who chooses: `sees pictures, 128,000 tokens, 0.25 + 2 per million`."""
+        """Abilities and prices for users: `sees pictures, 128,000 tokens, 0.25 + 2 per million`."""
         prices = (self.price_per_million_prompt_tokens, self.price_per_million_answer_tokens)
-        said = {
+        abilities = {
             "sees pictures": self.sees_images,
             "calls tools": self.calls_tools,
             f"{self.context_tokens:,} tokens": True,
             f"{prices[0].normalize():f} + {prices[1].normalize():f} per million": self.has_price,
         }
-        return ", ".join(words for words, is_so in said.items() if is_so)
+        return ", ".join(ability for ability, applies in abilities.items() if applies)
 
     def cost(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> Decimal:
-        """The price of an answer with these tokens; `cached_tokens` are among those of the prompt."""
+        """Return the price of an answer. `cached_tokens` are part of `prompt_tokens`."""
         price, cached_price = self.price_per_million_prompt_tokens, self.price_per_million_cached_tokens
         cached = min(cached_tokens, prompt_tokens)
         prompt = (prompt_tokens - cached) * price + cached * (price if cached_price is None else cached_price)
         return (prompt + answer_tokens * self.price_per_million_answer_tokens) / TOKENS_PER_PRICE
 
     def cost_micro(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> int:
-        """The same in millionths of the currency, rounded up."""
+        """Return the price of an answer in millionths of the currency, rounded up."""
         return ceil(self.cost(prompt_tokens, answer_tokens, cached_tokens) * MICRO_PER_UNIT)
 
     @property
@@ -142,47 +142,47 @@ class LlmModel(BaseModel):
 
 
 class EmbeddingModel(LlmModel):
-    """The model that tells what texts mean, for searching by meaning: the setting EMBEDDING_MODEL.
+    """A model for embeddings, for semantic search.
 
-    It is asked at `base_url` + /embeddings, as OpenAI's. `provider` is module:Class of an `Embedder` in the project.
+    Its endpoint is `base_url` + /embeddings, as at OpenAI. `provider` is `module:Class` of the project's `Embedder`.
     """
 
     context_tokens: int = Field(default=2_048, ge=256)
-    """Tokens of one text that it reads: what is longer is cut before."""
+    """Maximum tokens of a text. Longer texts are cut."""
     max_answer_tokens: int = 1
-    """It writes none."""
+    """Unused."""
     dimensions: int | None = Field(default=None, ge=8)
-    """Numbers of a vector, where the model can give fewer than it has: OpenAI's, with a smaller index."""
+    """Shortens vectors, if the model supports it as OpenAI's do, for a smaller index."""
     query_prefix: str = ""
-    """What the model wants before a question: `search_query: ` of nomic-embed-text, `query: ` of E5."""
+    """Prefix of queries: `search_query: ` for nomic-embed-text, `query: ` for E5."""
     document_prefix: str = ""
-    """And before what is searched: `search_document: `, `passage: `."""
+    """Prefix of indexed texts: `search_document: `, `passage: `."""
     min_similarity: float = Field(default=0.3, ge=0, le=1)
-    """Cosine of the angle between question and text from which that is found: near 1 they say the same."""
+    """Minimum cosine similarity of query and text for a match, up to 1."""
 
     @property
     def made_of(self) -> str:
-        """What vectors have in common that can be compared."""
+        """Identity of the vector space. Only vectors of the same space can be compared."""
         return json.dumps([self.model or self.name, self.dimensions, self.query_prefix, self.document_prefix])
 
     def as_made_of(self, made_of: str) -> "EmbeddingModel":
-        """The same endpoint's model of before, whose vectors are still there: itself, where nothing has changed."""
+        """Return the model that made stored vectors, at the same endpoint."""
         if made_of == self.made_of:
             return self
         names = ("model", "dimensions", "query_prefix", "document_prefix")
         return self.model_copy(update=dict(zip(names, json.loads(made_of), strict=True)))
 
     def cut(self, text: str) -> str:
-        """As much of a text as is embedded."""
+        """Cut a text to the length that is embedded."""
         return text[: min(MAX_EMBEDDED_CHARS, 3 * self.context_tokens)]
 
 
 def problem_of(models: "list[LlmModel]") -> str:
-    """The mistake that a table has as a whole, in words; empty if there is none."""
+    """Return a mistake in the list as a whole; empty if it is valid."""
     names = [model.name for model in models]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        return f"{twice} is there twice"
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        return f"{repeated} is listed twice"
     for model in models:
         if model.fallback and (model.fallback == model.name or model.fallback not in names):
-            return f"the fallback of {model.name} must be another of them: {', '.join(names)}"
+            return f"the fallback of {model.name} must be another listed model: {', '.join(names)}"
     return ""

@@ -1,7 +1,6 @@
-"""The project that the framework runs: its folder, and what it has installed.
+"""The project that the framework runs: its folder and its installed features.
 
-`oppman.py` names the project's package, as Django's manage.py names its settings; the rest is found from there. The
-framework imports nothing of the project by name.
+`oppman.py` sets the name of the project's package, as Django's manage.py sets the settings module.
 """
 
 import os
@@ -21,41 +20,41 @@ if TYPE_CHECKING:
 
 FRAMEWORK = Path(__file__).resolve().parents[1]
 PACKAGE = os.environ.get("OPPORTUNE_PROJECT", "app")
-"""Where the project's own code is: `installed.py`, `main.py`, `settings.py` and its features."""
+"""Package of the project, with `installed.py`, `main.py`, `settings.py` and its features."""
 
 
 def _folder() -> Path:
     spec = find_spec(PACKAGE)
-    places = spec.submodule_search_locations if spec else None
-    return Path(next(iter(places))).resolve().parent if places else Path.cwd()
+    locations = spec.submodule_search_locations if spec else None
+    return Path(next(iter(locations))).resolve().parent if locations else Path.cwd()
 
 
 USERS = "users"
-"""The feature of the project that has its own user."""
+"""The project's feature with its user model."""
 NEEDED = ("accounts", "admin", "jobs")
-"""The features of the framework that no site can be without."""
+"""Features of the framework that every site needs."""
 USER_TABLE = "accounts_user"
-"""As it was called before projects had it: foreign keys point there."""
+"""Table of the user model. Its name is older than the feature, and foreign keys point to it."""
 
 PROJECT = _folder()
 """The folder of oppman.py, `.env`, `templates/`, `static/`, `migrations/` and `tests/`."""
 
 
 def env_file_value(name: str) -> str:
-    """What `.env` says of one setting, for those who cannot wait for the settings; empty where it says nothing."""
+    """Return the value of one setting in `.env`, for code that runs before the settings; empty if it is missing."""
     try:
         text = (PROJECT / ".env").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    found = re.findall(rf"""^\s*(?:export\s+)?{name}\s*=[ \t]*["']?([^"'#\n]*)""", text, re.MULTILINE)
-    return found[-1] if found else ""
+    values = re.findall(rf"""^\s*(?:export\s+)?{name}\s*=[ \t]*["']?([^"'#\n]*)""", text, re.MULTILINE)
+    return values[-1] if values else ""
 
 
 def installed_features() -> "Sequence[Feature]":
-    """The features that the project lists in `installed.py`, the framework's among them.
+    """Return the features that the project lists in `installed.py`, including those of the framework.
 
     Raises:
-        OperatorError: there is no such list, one that every site needs is not in it, or two have one name or table.
+        OperatorError: The list is missing, lacks a required feature, or has two features with the same name or table.
     """
     features: Sequence[Feature] | None = getattr(import_module(f"{PACKAGE}.installed"), "INSTALLED", None)
     if features is None:
@@ -68,48 +67,49 @@ def installed_features() -> "Sequence[Feature]":
 
 
 def require_needed(names: "Sequence[str]") -> None:
-    """See to it that a site has what it cannot be without.
+    """Check that all required features are installed.
 
     Raises:
-        OperatorError: with one line that names the file to change.
+        OperatorError: One is missing. The message is one line with the file to change.
     """
-    places = dict.fromkeys(NEEDED, "opportune.features")
+    modules = dict.fromkeys(NEEDED, "opportune.features")
     if has_own_users():
-        places[USERS] = f"{PACKAGE}.{USERS}.feature"
-    if missing := next((name for name in places if name not in names), None):
+        modules[USERS] = f"{PACKAGE}.{USERS}.feature"
+    if missing := next((name for name in modules if name not in names), None):
         raise OperatorError(
             f"{PACKAGE}/installed.py lacks {missing}, which every site needs: "
-            f"from {places[missing]} import {missing}, and list it in INSTALLED."
+            f"from {modules[missing]} import {missing}, and list it in INSTALLED."
         )
 
 
 _adopted: dict[str, str] = {}
-"""Tables of features that take over some that were there before them, and keep their names."""
+"""Features of existing tables, whose names may begin with anything, by table."""
 
 
 def require_distinct(features: "Sequence[Feature]") -> None:
-    """See to it that each feature has a name, and tables, of its own.
+    """Check that features have distinct names and tables.
 
     Raises:
-        OperatorError: with one line that names the file to change.
+        OperatorError: The message is one line with the file to change.
     """
-    if odd := next((repr(each) for each in features if not hasattr(each, "models")), ""):
-        raise OperatorError(f"{PACKAGE}/installed.py lists {odd}, which is no Feature: name what a feature.py makes.")
-    names = [feature.name for feature in features]
-    if twice := next((feature for feature in features if names.count(feature.name) > 1), None):
-        if sum(feature is twice for feature in features) > 1:
-            raise OperatorError(f"{PACKAGE}/installed.py lists {twice.name} twice: take one of them out.")
+    if wrong := next((repr(entry) for entry in features if not hasattr(entry, "models")), ""):
         raise OperatorError(
-            f"{PACKAGE}/installed.py lists two features named {twice.name}: "
+            f"{PACKAGE}/installed.py: {wrong} is not a Feature. List the `Feature` object that feature.py defines."
+        )
+    names = [feature.name for feature in features]
+    if repeated := next((feature for feature in features if names.count(feature.name) > 1), None):
+        if sum(feature is repeated for feature in features) > 1:
+            raise OperatorError(f"{PACKAGE}/installed.py lists {repeated.name} twice. Remove one.")
+        raise OperatorError(
+            f"{PACKAGE}/installed.py lists two features named {repeated.name}: "
             f"set name=… in one feature.py to the name of its folder."
         )
-    _adopted.update(
-        {str(model.__tablename__): each.name for each in features if each.adopts_tables for model in each.models}
-    )
+    adopting = [feature for feature in features if feature.adopts_tables]
+    _adopted.update({str(model.__tablename__): feature.name for feature in adopting for model in feature.models})
     for feature in features:
         for model in feature.models:
             owner = feature_of_table(str(model.__tablename__), names)
-            if owner not in (feature.name, None):  # one of nobody's is for makemigrations to tell
+            if owner not in (feature.name, None):  # makemigrations reports tables without a feature
                 if origin(model) == owner:
                     raise OperatorError(
                         f"{PACKAGE}/{feature.name}/feature.py lists {model.__name__}, which is a model of {owner}: "
@@ -122,7 +122,7 @@ def require_distinct(features: "Sequence[Feature]") -> None:
 
 
 def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
-    """The feature that a table belongs to: the longest whose name it begins with. That of users is the project's."""
+    """Return the feature of a table: the longest name that the table begins with. Users belong to the project."""
     if table == USER_TABLE and USERS in features:
         return USERS
     if _adopted.get(table) in features:
@@ -131,7 +131,7 @@ def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
 
 
 GROUPS = ("contrib", "llm", "ops")
-"""Packages of the framework that hold several parts."""
+"""Packages of the framework with several parts."""
 
 
 def origin(endpoint: object) -> str:
@@ -148,16 +148,16 @@ def installed_names() -> list[str]:
 
 
 def features_on_postgresql(names: "Collection[str] | None" = None) -> list[str]:
-    """Return the installed features, of these names if given, whose tables only PostgreSQL can hold."""
+    """Return the names of features whose tables need PostgreSQL; of all installed ones, or of those in `names`."""
     on_postgresql = [feature.name for feature in installed_features() if feature.database == "postgresql"]
     return [name for name in on_postgresql if names is None or name in names]
 
 
 def settings_class() -> "type[Settings]":
-    """The project's `Settings`; the framework's where it has no `settings.py`.
+    """Return the project's `Settings` class, or the framework's if the project has no `settings.py`.
 
     Raises:
-        OperatorError: it has one without such a class.
+        OperatorError: `settings.py` has no such class.
     """
     settings: type[Settings] | None = getattr(_module("settings", "opportune.config.settings"), "Settings", None)
     if settings is None:
@@ -168,12 +168,12 @@ def settings_class() -> "type[Settings]":
 
 
 def application(*arguments: Any) -> Any:
-    """The project's site: what `create_app` in its `main.py` makes; the framework's where it has no `main.py`."""
+    """Call `create_app` of the project's `main.py`, or of the framework if the project has no `main.py`."""
     return _module("main", "opportune.application").create_app(*arguments)
 
 
 def has_own_users() -> bool:
-    """Whether the project says who its users are. One that is older than `app/users` has the framework's."""
+    """Return whether the project has its user model. Old projects use the framework's."""
     return _has(f"{USERS}.models")
 
 
@@ -185,9 +185,8 @@ def users_module(name: str) -> ModuleType:
     return _module(f"{USERS}.{name}", f"opportune.accounts.{fallbacks.get(name, name)}")
 
 
-def _module(name: str, otherwise: str) -> ModuleType:
-    """A module of the project, or of the framework where the project has none of that name."""
-    return import_module(f"{PACKAGE}.{name}" if _has(name) else otherwise)
+def _module(name: str, fallback: str) -> ModuleType:
+    return import_module(f"{PACKAGE}.{name}" if _has(name) else fallback)
 
 
 def _has(name: str) -> bool:
@@ -195,5 +194,5 @@ def _has(name: str) -> bool:
 
 
 def display_path(path: Path) -> str:
-    """A file's path as its owner knows it: from the project's folder on, if it is there."""
+    """Return a path relative to the project's folder, or the whole path if it is elsewhere."""
     return path.relative_to(PROJECT).as_posix() if path.is_relative_to(PROJECT) else str(path)

@@ -9,7 +9,7 @@ def parse_public_keys(text: str) -> list[Any]:
     """Return pyrage's recipients for keys separated by commas or spaces.
 
     Raises:
-        ValueError: one is not a public key. The message does not repeat it, because it could be a private key.
+        ValueError: A key is invalid, or pyrage is not installed. The message never shows keys, which may be private.
     """
     try:
         from pyrage import RecipientError, x25519

@@ -1,6 +1,6 @@
-"""Keys for one purpose each, made from SECRET_KEY: what is signed for one is worth nothing for another.
+"""Signatures and encryption with keys that are derived from SECRET_KEY, one for each purpose.
 
-What was signed or sealed with a key of SECRET_KEY_FALLBACKS can still be read; everything new has the newest.
+Keys of SECRET_KEY_FALLBACKS still verify and decrypt. New values use SECRET_KEY.
 """
 
 import base64
@@ -14,27 +14,27 @@ from opportune.config.settings import Settings
 
 
 def derived_key(settings: Settings, purpose: str) -> str:
-    """64 characters that tell nothing about SECRET_KEY, nor about the key for any other purpose."""
+    """Return a key of 64 hexadecimal characters for one purpose. It reveals nothing about other keys."""
     return derived_keys(settings, purpose)[0]
 
 
 def derived_keys(settings: Settings, purpose: str) -> list[str]:
-    """The same, and after it those of the older secret keys."""
+    """Return the derived key, followed by the keys that are derived from older secret keys."""
     return [hmac.new(key.encode(), purpose.encode(), hashlib.sha256).hexdigest() for key in settings.secret_keys]
 
 
 def signer(settings: Settings, purpose: str) -> URLSafeTimedSerializer:
-    """Writes values into addresses so that we know them again, and when: `loads(text, max_age=seconds)`."""
+    """Return a signer of values for links. Read them with `loads(text, max_age=seconds)`."""
     return URLSafeTimedSerializer(list(reversed(derived_keys(settings, purpose))))
 
 
 def seal(settings: Settings, purpose: str, text: str) -> str:
-    """The text, to be read by `unseal` alone."""
+    """Encrypt a text for one purpose. `unseal` decrypts it."""
     return _box(settings, purpose).encrypt(text.encode()).decode()
 
 
 def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = None) -> str | None:
-    """What was sealed for this purpose, at most so many seconds ago; None if it was not."""
+    """Decrypt a text from `seal`. Return None if it is invalid, of another purpose, or older than `seconds`."""
     try:
         return _box(settings, purpose).decrypt(sealed.encode(errors="replace"), seconds).decode()
     except InvalidToken:

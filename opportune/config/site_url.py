@@ -7,7 +7,7 @@ def site_url(settings: Settings) -> str:
     """Return the public URL of the site. The host of a request is not trusted: an attacker could choose it."""
     if settings.base_url:
         return settings.base_url
-    named = [name for name in settings.allowed_hosts if "*" not in name]
-    if settings.is_production and named:
-        return f"https://{named[0]}"
+    hosts = [name for name in settings.allowed_hosts if "*" not in name]
+    if settings.is_production and hosts:
+        return f"https://{hosts[0]}"
     return f"{'https' if settings.local_https else 'http'}://127.0.0.1:{settings.port}"

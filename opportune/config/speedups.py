@@ -1,6 +1,6 @@
-"""Adapters around private names of libraries that save time, each with a public way as its fallback.
+"""Adapters around private names of libraries that save time, each with a public fallback.
 
-`SPEEDUPS=off` turns all of them off. An adapter that no longer finds its private names is left out.
+`SPEEDUPS=off` turns them off. If a library no longer has its private names, the fallback is used.
 """
 
 import logging
@@ -17,30 +17,30 @@ T = TypeVar("T")
 
 @cache
 def are_on() -> bool:
-    """Return whether `SPEEDUPS`, in the environment or else in `.env`, is not `off`. Needs no settings."""
+    """Return whether SPEEDUPS is on, from the environment or `.env`. Works before the settings are read."""
     return (os.environ.get("SPEEDUPS") or env_file_value("SPEEDUPS").strip()) != "off"
 
 
 @cache
 def module_of(adapter: str) -> object:
-    """Return the adapter, or None if its library no longer has the names that it needs."""
+    """Import an adapter. Return None if its library no longer has the names that it needs."""
     try:
         return import_module(adapter)
     except (ImportError, AttributeError) as error:
-        logger.warning("%s is left out, and what it does takes longer: %s", adapter, error)
+        logger.warning("%s is not used, which makes the site slower: %s", adapter, error)
         return None
 
 
 def speedup(adapter: str, name: str, fallback: T) -> T:
-    """Return that name of an adapter, or the fallback if speed-ups are off or the adapter is left out."""
+    """Return an attribute of an adapter, or the fallback if speed-ups are off or the adapter cannot be used."""
     return getattr(module_of(adapter), name, fallback) if are_on() else fallback
 
 
 def require(owner: type, *names: str) -> None:
-    """Check the private names that an adapter overrides or calls, so that it is left out without them.
+    """Check the private names that an adapter overrides or calls.
 
     Raises:
-        ImportError: one of them is gone.
+        ImportError: One of them no longer exists.
     """
-    if gone := [name for name in names if not hasattr(owner, name)]:
-        raise ImportError(f"{owner.__module__}.{owner.__name__} has no {', '.join(gone)} any more")
+    if missing := [name for name in names if not hasattr(owner, name)]:
+        raise ImportError(f"{owner.__module__}.{owner.__name__} no longer has {', '.join(missing)}")

@@ -1,4 +1,4 @@
-"""Serving: uvicorn with limits of its own, behind known proxies, and an end in good order."""
+"""The server: uvicorn with connection limits, trusted proxies and a graceful shutdown."""
 
 from opportune.server.shutdown import shutting_down
 

@@ -1,6 +1,6 @@
-"""A listening socket that is passed on: by systemd to the server, and at SIGHUP by the server to the one after it.
+"""Restarts without downtime: a listening socket is passed from systemd to the server, or to the next server at SIGHUP.
 
-Who connects meanwhile waits in the socket's queue: nobody is refused, and nobody's connection is reset.
+New connections wait in the queue of the socket, so none is refused or reset.
 """
 
 import logging
@@ -20,20 +20,20 @@ from opportune.errors import OperatorError
 from opportune.server.shutdown import next_version_serves
 
 LISTENER_VARIABLE, READY_VARIABLE = "OPPORTUNE_LISTENER", "OPPORTUNE_READY"
-"""The numbers of the open files that a server gives to the next: its socket, and where to say that one is ready."""
+"""Variables with file descriptors for the next server: the socket, and a pipe to report that it is ready."""
 SYSTEMD_LISTENER = "3"
-"""The first of those that systemd opens (sd_listen_fds)."""
+"""First file descriptor that systemd passes (sd_listen_fds)."""
 START_TIMEOUT_SECONDS = 120.0
-"""Seconds for the next version to be ready, with its migrations; after that the old one goes on."""
+"""Seconds for the next version to start and migrate. After that, the old version keeps running."""
 
 logger = logging.getLogger(__name__)
 
 
 def inherited_listener() -> socket.socket | None:
-    """The socket that was passed on to this process, if any was.
+    """Return the socket that was passed to this process, if any.
 
     Raises:
-        OperatorError: it is not one of a port.
+        OperatorError: It is not a TCP socket.
     """
     number = os.environ.pop(LISTENER_VARIABLE, "")
     if not number and os.environ.get("LISTEN_PID") == str(os.getpid()):
@@ -43,39 +43,41 @@ def inherited_listener() -> socket.socket | None:
     try:
         listener = socket.socket(fileno=int(number))
     except (OSError, ValueError) as error:
-        raise OperatorError(f"The socket that was passed on to this process cannot be used: {error}.") from error
+        raise OperatorError(f"The socket that was passed to this process cannot be used: {error}.") from error
     listener.set_inheritable(False)
     if listener.family not in (socket.AF_INET, socket.AF_INET6) or listener.type != socket.SOCK_STREAM:
         listener.detach()
-        raise OperatorError("What was passed on to this process is no TCP port: ListenStream=8000 makes one.")
+        raise OperatorError(
+            "The socket that was passed to this process is not a TCP socket. Write ListenStream=8000 in the unit."
+        )
     return listener
 
 
 def takes_over() -> bool:
-    """Whether a server of another version serves until this process is ready."""
+    """Return whether another version serves until this process is ready."""
     return READY_VARIABLE in os.environ
 
 
 class Server(uvicorn.Server):
-    """One that tells whoever has started it when it takes visitors."""
+    """A uvicorn server that reports when it accepts requests."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            tell_ready()
+            report_ready()
 
 
-def tell_ready() -> None:
-    """Tell systemd, and the server whose place this one takes."""
-    tell_systemd(f"READY=1\nMAINPID={os.getpid()}")
+def report_ready() -> None:
+    """Report to systemd and to the server that this one replaces."""
+    notify_systemd(f"READY=1\nMAINPID={os.getpid()}")
     if number := os.environ.pop(READY_VARIABLE, ""):
-        with suppress(OSError, ValueError):  # it has given up waiting
+        with suppress(OSError, ValueError):  # it no longer waits
             os.write(int(number), b"1")
             os.close(int(number))
 
 
-def tell_systemd(state: str) -> None:
-    """Send systemd a state (sd_notify), where it has asked for that by `Type=notify`."""
+def notify_systemd(state: str) -> None:
+    """Send a state to systemd (sd_notify), if the unit has `Type=notify`."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address and sys.platform != "win32":
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client, suppress(OSError):
@@ -84,10 +86,10 @@ def tell_systemd(state: str) -> None:
 
 
 def hand_over_at_hangup(listener: socket.socket, command: Sequence[str] = ()) -> None:
-    """At SIGHUP start the same command anew, from the code that is there now, and end when it takes visitors.
+    """At SIGHUP, start the current code with the same command, and stop this process when the new one is ready.
 
-    Both listen to the same socket meanwhile. Where the new one cannot start, this one goes on and says so. Not where a
-    hangup means that a terminal is closed, nor for PID 1, with which all of a container ends.
+    Both listen to the same socket. If the new process fails to start, this one keeps running and logs an error.
+    SIGHUP keeps its meaning in a terminal. PID 1 is not replaced, because the container would end with it.
     """
     if sys.platform == "win32" or os.isatty(0) or os.getpid() == 1:
         return
@@ -101,31 +103,31 @@ def hand_over_at_hangup(listener: socket.socket, command: Sequence[str] = ()) ->
 
 
 def replace(listener: socket.socket, command: Sequence[str], running: threading.Lock) -> None:
-    """Start the next server, and have this one end when it is ready."""
+    """Start the next server, and stop this one when the next is ready."""
     if not running.acquire(blocking=False):
-        logger.warning("Another version is being started already.")
+        logger.warning("Another version is already starting.")
         return
     try:
         fault = _replace(listener, [*(command or (sys.executable, *sys.orig_argv[1:]))])
     finally:
         running.release()
     if fault:
-        logger.error("The next version did not start (%s): this one goes on.", fault)
+        logger.error("The next version did not start (%s). This one keeps running.", fault)
 
 
 def _replace(listener: socket.socket, command: list[str]) -> str:
-    """Why the next one did not start; empty where it did, and this one ends."""
-    ready, told = os.pipe()
-    environ = {**os.environ, LISTENER_VARIABLE: str(listener.fileno()), READY_VARIABLE: str(told)}
-    logger.info("Starting the next version; this one serves until that is ready.")
+    """Start the next server. Return the reason if it did not start, else stop this one."""
+    ready, report = os.pipe()
+    environ = {**os.environ, LISTENER_VARIABLE: str(listener.fileno()), READY_VARIABLE: str(report)}
+    logger.info("Starting the next version. This one serves until it is ready.")
     try:
-        process = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), told))
+        process = subprocess.Popen(command, env=environ, pass_fds=(listener.fileno(), report))
     except OSError as error:
         return str(error)
     finally:
-        os.close(told)
+        os.close(report)
     if _is_ready(ready):
-        logger.info("Process %s takes visitors now: this one ends.", process.pid)
+        logger.info("Process %s serves now. This one stops.", process.pid)
         next_version_serves.set()
         os.kill(os.getpid(), signal.SIGTERM)
         return ""
@@ -134,7 +136,7 @@ def _replace(listener: socket.socket, command: list[str]) -> str:
 
 
 def _is_ready(ready: int) -> bool:
-    """Wait for the word; the end of the process is one as well."""
+    """Wait for the report of the next server. Its end also closes the pipe."""
     try:
         readable, _, _ = select.select([ready], [], [], START_TIMEOUT_SECONDS)
         return bool(readable) and os.read(ready, 1) == b"1"

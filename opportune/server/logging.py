@@ -1,4 +1,4 @@
-"""Logs for people (text) or for collectors (JSON), each line with the number of its request or job, and its trace."""
+"""Logging as text or JSON. Each line has the id of its request or job, and its trace."""
 
 import logging
 from typing import Any
@@ -19,14 +19,15 @@ class RequestIdFilter(logging.Filter):
 
 
 class LineFormatter(logging.Formatter):
-    """One line a message, and a traceback indented: nothing that a visitor typed looks like a line of its own."""
+    """Writes one line per message and indents tracebacks, so that user input cannot forge log lines."""
 
-    _second, _shown = 0, ""
+    _second, _formatted_second = 0, ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        if self._second != int(record.created):  # a busy second has hundreds of lines
-            self._second, self._shown = int(record.created), super().formatTime(record, self.default_time_format)
-        return f"{self._shown},{record.msecs:03.0f}"
+        if self._second != int(record.created):  # cached, because a busy second has hundreds of lines
+            self._second = int(record.created)
+            self._formatted_second = super().formatTime(record, self.default_time_format)
+        return f"{self._formatted_second},{record.msecs:03.0f}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         numbers = (getattr(record, "request_id", ""), f"job {job}" if (job := getattr(record, "job_id", 0)) else "")
@@ -42,16 +43,16 @@ class LineFormatter(logging.Formatter):
 
 
 def escape_control_chars(text: str) -> str:
-    """Shows as Python writes it what would move a terminal's cursor, end the line or turn its direction."""
+    """Escape characters that would move the cursor, end the line or change the text direction."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in text)
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:
-    """For `logging.config.dictConfig`, and for uvicorn, which applies it in each worker."""
+    """Return the configuration for `logging.config.dictConfig` and for uvicorn, which applies it in each worker."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    # What no line of ours shows is not gathered for each.
+    # The formats do not use these fields, and collecting them takes time.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatters = {
         "text": {"()": LineFormatter, "format": "%(asctime)s %(levelname)-7s %(message)s  [%(origin)s]"},
@@ -74,7 +75,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "formatters": {settings.log_format: formatters[settings.log_format]},
         "handlers": {"stderr": handler},
         "root": {"handlers": ["stderr"], "level": level},
-        # They say much that is nothing new, or hold addresses of others.
+        # These libraries log too much, or log URLs with secrets.
         "loggers": {
             name: {"level": max(level, logging.WARNING)}
             for name in (

@@ -1,4 +1,4 @@
-"""Which proxies are believed, and what of X-Forwarded-For."""
+"""Trusted proxies and X-Forwarded-For."""
 
 from typing import Any
 
@@ -10,33 +10,33 @@ ANY_PROXY = "*"
 
 
 class ServerConfig(uvicorn.Config):
-    """uvicorn's configuration, where `*` believes whoever connects, and the last entry of X-Forwarded-For.
+    """uvicorn's configuration, except that `*` trusts every client and the last entry of X-Forwarded-For.
 
-    uvicorn would believe the first, which a visitor may have written. Proxies named beside `*` are passed over.
+    uvicorn would use the first entry, which a visitor can forge. Addresses after `*` are skipped in the header.
     """
 
     acceptor: Acceptor | None = None
-    """Accepts what the event loop leaves for its next turns; None where that leaves nothing."""
+    """Accepts further waiting connections, for event loops that accept one per iteration; else None."""
 
     def load(self) -> None:
         names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
-        named = [name for name in names if name != ANY_PROXY]
-        self.forwarded_allow_ips = named
+        addresses = [name for name in names if name != ANY_PROXY]
+        self.forwarded_allow_ips = addresses
         super().load()
-        if self.proxy_headers and named != names:
+        if self.proxy_headers and addresses != names:
             app: Any = self.loaded_app
             app.trusted_hosts = AnyProxy(app.trusted_hosts)
 
 
 class AnyProxy:
-    """A set of trusted proxies that has everybody who connects."""
+    """A set of trusted proxies that contains every client."""
 
-    def __init__(self, named: Any) -> None:
-        self._named = named
+    def __init__(self, skipped: Any) -> None:
+        self._skipped = skipped
 
     def __contains__(self, _host: object) -> bool:
         return True
 
     def get_trusted_client_address(self, forwarded_for: str) -> tuple[str, int]:
-        address: tuple[str, int] = self._named.get_trusted_client_address(forwarded_for)
+        address: tuple[str, int] = self._skipped.get_trusted_client_address(forwarded_for)
         return address

@@ -1,7 +1,7 @@
-"""How a stream learns that the server stops: it waits for `shutting_down(app)` beside whatever else it waits for.
+"""Shutdown signals: streams also wait for `shutting_down(app)`, and end when it is set.
 
-The server ends the lifespan only after the last response, and a stream without an end would keep it waiting. So the
-signal itself sets the event, in every kind of process: one alone, a worker, one that reloads.
+The server ends the lifespan after the last response, so an endless stream would block it. Therefore the signal itself
+sets the event.
 """
 
 import asyncio
@@ -23,27 +23,27 @@ if sys.platform == "win32":
     SIGNALS.append(signal.SIGBREAK)
 
 GC_THRESHOLDS = (20_000, 5, 2)
-"""New objects between collections of the young generation, and how many collections of one come before the next older.
+"""Thresholds of the garbage collector. Python's default is 700, 10, 10.
 
-Python's default is 700, 10, 10. A dropped compiled statement refers to itself and has reached the oldest generation:
-if that is collected too rarely, a worker grows without end.
+Unused compiled statements contain reference cycles and reach the oldest generation. If that generation is collected
+too rarely, the memory of a worker grows without end.
 """
 
 next_version_serves = threading.Event()
-"""Set when another process has taken over the socket (SIGHUP): this one may take its time to end."""
+"""Set when another process has taken over the socket (SIGHUP), so that this one need not hurry."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
 
 def shutting_down(app: FastAPI) -> asyncio.Event:
-    """The event that is set when the process is told to stop, or the application ends for another reason."""
+    """Return the event that is set when the application stops."""
     event: asyncio.Event = app.state.shutting_down
     return event
 
 
 @asynccontextmanager
 async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
-    """Set `shutting_down(app)` at a signal, before the server's own handler does its part."""
+    """Set `shutting_down(app)` at a signal, then call the server's handler."""
     event = shutting_down(app)
     event.clear()
     app.state.is_draining = False
@@ -57,9 +57,9 @@ async def watch_signals(app: FastAPI) -> AsyncIterator[None]:
 
 
 def tune_gc() -> None:
-    """Exclude the objects of the start from garbage collection: they stay, and each collection would visit them.
+    """Exclude objects of the start from garbage collection, and collect young objects less often.
 
-    Young garbage is collected less often than by default. Reference counts free most objects of a request.
+    Reference counting frees most objects of a request.
     """
     if gc.get_threshold() != GC_THRESHOLDS:
         gc.freeze()
@@ -67,8 +67,8 @@ def tune_gc() -> None:
 
 
 def _add_handlers(app: FastAPI, loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> dict[signal.Signals, Handler]:
-    """Put ours before the server's handlers and give those back. Where there are none, signals do what they did."""
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one only
+    """Wrap the signal handlers of the server, and return them. Signals without a handler are left alone."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
         return {}
     present = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
 
@@ -80,7 +80,7 @@ def _add_handlers(app: FastAPI, loop: asyncio.AbstractEventLoop, event: asyncio.
         present[signal.Signals(number)](number, frame)
 
     def set_and_pass_on_later(number: int, frame: FrameType | None) -> None:
-        if app.state.is_draining or not delay_seconds:  # the second signal is in earnest
+        if app.state.is_draining or not delay_seconds:  # a second signal stops without the delay
             set_and_pass_on(number, frame)
             return
         app.state.is_draining = True

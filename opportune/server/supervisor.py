@@ -1,20 +1,20 @@
-"""What starts several workers, and others in their place."""
+"""Supervisor of several workers."""
 
 from uvicorn.supervisors import Multiprocess
 
-from opportune.server.handover import START_TIMEOUT_SECONDS, tell_ready
+from opportune.server.handover import START_TIMEOUT_SECONDS, report_ready
 
 
 class Supervisor(Multiprocess):
-    """One that tells when all take visitors; at SIGHUP it replaces one after the other, when the next is ready."""
+    """Reports when all workers are ready. At SIGHUP, it replaces the workers one after another."""
 
-    told = False
+    has_reported = False
 
     def keep_subprocess_alive(self) -> None:
         super().keep_subprocess_alive()
-        if not self.told and all(process.is_ready() for process in self.processes):
-            self.told = True
-            tell_ready()
+        if not self.has_reported and all(process.is_ready() for process in self.processes):
+            self.has_reported = True
+            report_ready()
 
     def restart_all(self) -> None:
         before = self.config.timeout_worker_healthcheck

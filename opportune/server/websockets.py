@@ -1,4 +1,4 @@
-"""The server's side of WebSockets, imported with the first connection: most sites have none."""
+"""WebSocket protocol of the server, imported at the first connection, because most sites use none."""
 
 import asyncio
 from typing import Any

@@ -5,7 +5,8 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message, Role
 from app.chat.personal import read
 from opportune.accounts import User
-from opportune.db import Database, batches
+from opportune.db import Database
+from opportune.db.queries import batches
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.feature import Person
 from opportune.testing import make_user

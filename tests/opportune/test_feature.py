@@ -156,7 +156,7 @@ def test_function_that_is_no_job_is_refused() -> None:
 
 def test_entry_that_is_no_feature_is_refused() -> None:
     entries: Any = [feature("books"), "notes"]
-    with pytest.raises(OperatorError, match=r"^app/installed\.py lists 'notes', which is no Feature"):
+    with pytest.raises(OperatorError, match=r"^app/installed\.py: 'notes' is not a Feature"):
         require_distinct(entries)
 
 

@@ -205,7 +205,7 @@ def test_a_line_that_would_be_skipped_is_named_and_not_shown(tmp_path: Path, lin
 @pytest.mark.parametrize("line", ["sesame, for hosts", "sesame", "MY PORT=1", "=1", "    sesame opens"])
 def test_line_without_name_and_value_is_reported_by_number(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(f"PORT=1\n\n# words\n\n\n{line}\nDEBUG=true\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"\.env: line 6 has no NAME=value: ") as caught:
+    with pytest.raises(SettingsError, match=r"\.env: line 6 has no NAME=value\. ") as caught:
         load_settings()
     assert "sesame" not in str(caught.value)
 

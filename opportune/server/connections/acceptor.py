@@ -1,7 +1,7 @@
-"""Accepts hundreds who connect at once in a few turns of the event loop.
+"""Accepts many new connections in a few iterations of the event loop.
 
-uvloop accepts one connection in each turn. After a deploy, when everybody is back in the same moment, the last would
-wait for seconds, and a host's health check with them.
+uvloop accepts one connection per iteration. After a deploy, when all clients reconnect, the last ones and the health
+check of the host would wait for seconds.
 """
 
 import asyncio
@@ -10,19 +10,19 @@ from collections.abc import Callable
 from contextlib import suppress
 
 MAX_ACCEPTED_PER_TURN = 64
-"""Connections that are accepted between two looks of the event loop at its sockets: 3 ms of work."""
+"""Maximum connections accepted per iteration of the event loop, about 3 ms of work."""
 
 
 class Acceptor:
-    """Accepts those who wait at a socket beside the one whom the event loop has accepted."""
+    """Accepts the connections that wait at a socket, after the event loop has accepted one."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
         self._is_due = False
         self._connecting = set[asyncio.Task[None]]()
 
-    def accept_others(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-        """Look for others soon: once in a turn, however many have connected in it."""
+    def accept_waiting(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
+        """Accept waiting connections soon, once per iteration."""
         if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._accept, make_protocol)
@@ -32,7 +32,7 @@ class Acceptor:
         for _ in range(MAX_ACCEPTED_PER_TURN):
             try:
                 connection, _address = self._listener.accept()
-            except OSError:  # nobody waits, or there is something of which the event loop takes care
+            except OSError:  # no connection waits, or the event loop reports the error
                 return
             connection.setblocking(False)
             task = asyncio.create_task(_connect(connection, make_protocol))
@@ -41,5 +41,5 @@ class Acceptor:
 
 
 async def _connect(connection: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-    with suppress(OSError):  # whoever it was has gone
+    with suppress(OSError):  # the client has left
         await asyncio.get_running_loop().connect_accepted_socket(make_protocol, connection)

@@ -1,7 +1,6 @@
-"""What a connection may cost before the site is asked: bytes of headers, time, and that it is open at all.
+"""Limits of connections: number, size of headers, and time to send them.
 
-uvicorn limits none of it, and its faster parser reads headers without end. Its two protocol classes are subclassed
-beside this file; what they share is here.
+uvicorn has no such limits. `with_h11.py` and `with_httptools.py` subclass its two protocols with this base class.
 """
 
 import asyncio
@@ -21,17 +20,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("opportune.server")
 
 MAX_HEADER_BYTES = 65_536
-"""Request line and headers together; and whatever comes with a body and is none of it."""
+"""Maximum size of request line and headers, and of the overhead around a body."""
 MAX_CHUNK_OVERHEAD_BYTES = 64
-"""What may stand around each piece of a body, uncounted."""
+"""Overhead of each chunk of a body that is not counted."""
 HEADER_TIMEOUT_SECONDS = 20
-"""From the connection, or the first byte of a later request, to the end of the headers."""
+"""Time from the connection, or from the first byte of a later request, to the end of the headers."""
 RESERVED_CONNECTIONS = 100
-"""Open beyond MAX_HTTP_CONNECTIONS: for health checks, and to tell others to come back. Who is silent goes first."""
+"""Connections beyond MAX_HTTP_CONNECTIONS, for health checks and responses with 503. Idle ones are closed first."""
 CLOSE_TIMEOUT_SECONDS = 1
-"""A connection that is closed with bytes of it unread loses the answer on its way: who sends has so long to read it."""
+"""Time for the client to read the response. Closing with unread data would discard the response."""
 DRAIN_SECONDS = 1
-"""For which connections that were kept stay open when the server ends: a request may be on its way."""
+"""Time that idle connections stay open at shutdown, because a request may be on its way."""
 WARNING_INTERVAL_SECONDS = 60
 CLOSE_HEADER = (b"connection", b"close")
 
@@ -47,7 +46,7 @@ BUSY_HEADERS = [
 
 
 class ConnectionLimits(asyncio.Protocol):
-    """Limits of one connection: goes before a protocol class of uvicorn's, which has these attributes."""
+    """Mixin for a protocol class of uvicorn, which has the annotated attributes."""
 
     app: "ASGIApp"
     app_state: dict[str, Any]
@@ -61,10 +60,10 @@ class ConnectionLimits(asyncio.Protocol):
     reserve: ClassVar[dict["ConnectionLimits", None]] = {}
     """Connections of this process beyond MAX_HTTP_CONNECTIONS, the oldest first."""
     opened: ClassVar[set[Any]] = set()
-    """Those that the server of this process has, once somebody has come."""
+    """Connections of the server of this process, set at the first connection."""
     warned_at: ClassVar[float] = -inf
     refusal = HTTPStatus.BAD_REQUEST
-    """What the parser's next complaint is answered with."""
+    """Status of the response to the next error of the parser."""
     refused = False
     timer: asyncio.TimerHandle | None = None
 
@@ -75,13 +74,13 @@ class ConnectionLimits(asyncio.Protocol):
             self._enter_reserve()
         self._wait_for_headers()
         if acceptor := getattr(self.config, "acceptor", None):
-            acceptor.accept_others(self._make_another)
+            acceptor.accept_waiting(self._make_another)
 
     def data_received(self, data: bytes) -> None:
         if self.refused:
             return
         super().data_received(data)
-        if self.timer is None and not self._is_answering() and not self._is_websocket():
+        if self.timer is None and not self._is_responding() and not self._is_websocket():
             self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -90,7 +89,7 @@ class ConnectionLimits(asyncio.Protocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
-        """Hand the connection over to a protocol for WebSockets, unless it is one too many."""
+        """Switch to the WebSocket protocol, unless the connection is beyond the limit."""
         self.stop_timer()
         if self in self.reserve:
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -102,26 +101,26 @@ class ConnectionLimits(asyncio.Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()  # type: ignore[misc]  # uvicorn's
-        if self.has_begun_headers():  # they came while the answer was on its way
+        if self.has_partial_headers():  # they arrived during the response
             self._wait_for_headers()
 
     def shutdown(self) -> None:
-        """The server ends: each further answer says that the connection does, too, and who is silent keeps it a little.
+        """Announce the end of the connection in further responses, and close it after a short delay.
 
-        What is on its way, or about to be sent on a connection that was kept, would be lost otherwise.
+        Closing it immediately would lose a request that is on its way.
         """
         if self.refused:
             self.transport.close()
-        elif not get_settings().is_production:  # whoever writes the site waits for it
+        elif not get_settings().is_production:  # a developer waits for the restart
             self._shut_down()
         else:
-            self._say_close()
+            self._announce_close()
             self.loop.call_later(DRAIN_SECONDS, self._shut_down)
 
-    def _say_close(self) -> None:
+    def _announce_close(self) -> None:
         if CLOSE_HEADER not in self.server_state.default_headers:
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE_HEADER]
-        if self._is_answering() and not self.cycle.response_started:
+        if self._is_responding() and not self.cycle.response_started:
             self.cycle.default_headers = self.server_state.default_headers
 
     def _shut_down(self) -> None:
@@ -131,16 +130,16 @@ class ConnectionLimits(asyncio.Protocol):
     def send_400_response(self, _msg: str) -> None:
         self.refuse(self.refusal)
 
-    def has_begun_headers(self) -> bool:
+    def has_partial_headers(self) -> bool:
         raise NotImplementedError
 
     def refuse(self, status: HTTPStatus) -> None:
-        """Read no more, and say why unless another answer is on its way."""
+        """Stop reading, and send an error unless another response has started."""
         if self.refused or self.transport.is_closing():
             return
         self.refused = True
-        if not self._is_answering() or not (self.cycle.response_started or getattr(self, "pipeline", ())):
-            self.transport.write(_answer(status))
+        if not self._is_responding() or not (self.cycle.response_started or getattr(self, "pipeline", ())):
+            self.transport.write(_error_response(status))
         if self.cycle is not None:
             self.cycle.disconnected = True
         self.transport.pause_reading()
@@ -149,21 +148,21 @@ class ConnectionLimits(asyncio.Protocol):
     def _enter_reserve(self) -> None:
         if self.loop.time() - ConnectionLimits.warned_at > WARNING_INTERVAL_SECONDS:
             ConnectionLimits.warned_at = self.loop.time()
-            logger.warning("More than MAX_HTTP_CONNECTIONS are open: new ones are answered 503.")
+            logger.warning("More than MAX_HTTP_CONNECTIONS connections are open. New ones get 503.")
         self.app = HealthOnly(self.app)
         self.reserve[self] = None
         if len(self.reserve) > RESERVED_CONNECTIONS:
-            longest_silent = next((one for one in self.reserve if not one._is_answering()), self)
-            self.reserve.pop(longest_silent)
-            longest_silent.transport.close()
+            longest_idle = next((connection for connection in self.reserve if not connection._is_responding()), self)
+            self.reserve.pop(longest_idle)
+            longest_idle.transport.close()
 
     def _make_another(self) -> asyncio.Protocol:
-        """For the next connection to the same server."""
-        make: Any = type(self)  # with uvicorn's arguments
+        """Make the protocol of another connection to the same server."""
+        make: Any = type(self)  # takes uvicorn's arguments
         protocol: asyncio.Protocol = make(self.config, self.server_state, self.app_state, self.loop)
         return protocol
 
-    def _is_answering(self) -> bool:
+    def _is_responding(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def _wait_for_headers(self) -> None:
@@ -171,9 +170,9 @@ class ConnectionLimits(asyncio.Protocol):
         self.timer = self.loop.call_later(HEADER_TIMEOUT_SECONDS, self._on_late_headers)
 
     def _on_late_headers(self) -> None:
-        if self.has_begun_headers():
+        if self.has_partial_headers():
             self.refuse(HTTPStatus.REQUEST_TIMEOUT)
-        else:  # browsers open connections that they may need
+        else:  # browsers open connections in advance
             self.transport.close()
 
     def stop_timer(self) -> None:
@@ -183,7 +182,7 @@ class ConnectionLimits(asyncio.Protocol):
 
 
 class HealthOnly:
-    """The application for a connection that is one too many: health checks, and 503 for all else."""
+    """The application for connections beyond the limit: health checks work, other requests get 503."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self.app = app
@@ -202,10 +201,10 @@ class HealthOnly:
 
 
 def bytes_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in headers)  # 4 stand around them
+    return sum(len(name) + len(value) + 4 for name, value in headers)  # 4 bytes of separators
 
 
-def _answer(status: HTTPStatus) -> bytes:
+def _error_response(status: HTTPStatus) -> bytes:
     text = f"{status.phrase}.\n"
     lines = (
         f"HTTP/1.1 {status.value} {status.phrase}",

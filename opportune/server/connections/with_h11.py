@@ -1,4 +1,4 @@
-"""uvicorn's parser in Python, with limits: for where there is no httptools."""
+"""uvicorn's h11 protocol with limits, for systems without httptools."""
 
 from http import HTTPStatus
 from typing import Any
@@ -16,20 +16,20 @@ class Protocol(ConnectionLimits, H11Protocol):
         super().__init__(*args, **kwargs)
         self.conn: Connection = Connection(self)
 
-    def has_begun_headers(self) -> bool:
+    def has_partial_headers(self) -> bool:
         return bool(self.conn.trailing_data[0].strip(b"\r\n"))
 
 
 class Connection(h11.Connection):
-    """h11 bounds what it cannot finish, and refuses two hosts; the rest is measured here."""
+    """Adds limits to h11, which already limits incomplete headers and refuses two Host headers."""
 
     def __init__(self, protocol: Protocol) -> None:
         super().__init__(h11.SERVER, MAX_HEADER_BYTES)
         self._protocol = protocol
-        self._without_news = 0
+        self._unparsed = 0
 
     def receive_data(self, data: bytes) -> None:
-        self._without_news += len(data)
+        self._unparsed += len(data)
         super().receive_data(data)
 
     def next_event(self) -> Event:
@@ -44,12 +44,12 @@ class Connection(h11.Connection):
     def _measure(self, event: Event) -> None:
         size = 0
         if isinstance(event, h11.Data):
-            self._without_news = max(0, self._without_news - len(event.data) - MAX_CHUNK_OVERHEAD_BYTES)
+            self._unparsed = max(0, self._unparsed - len(event.data) - MAX_CHUNK_OVERHEAD_BYTES)
         elif isinstance(event, h11.Request | h11.EndOfMessage):
-            self._without_news, size = 0, _size(event)
+            self._unparsed, size = 0, _size(event)
             self._protocol.stop_timer()
         elif event is h11.NEED_DATA:
-            size = self._without_news
+            size = self._unparsed
         if size > MAX_HEADER_BYTES:
             raise h11.RemoteProtocolError("too much", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 

@@ -1,4 +1,4 @@
-"""uvicorn's faster parser, with limits."""
+"""uvicorn's httptools protocol with limits."""
 
 from http import HTTPStatus
 from operator import itemgetter
@@ -9,62 +9,62 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from opportune.server.connections.limits import MAX_CHUNK_OVERHEAD_BYTES, MAX_HEADER_BYTES, ConnectionLimits, bytes_of
 
 MAX_PIPELINED_REQUESTS = 16
-"""Waiting on one connection for the answer to one before them."""
+"""Maximum requests that wait on one connection for the response to an earlier one."""
 
 NAME = itemgetter(0)
 
 
 class Protocol(ConnectionLimits, HttpToolsProtocol):
-    """The parser hands over no bytes of what it has not finished, so those that came without news are counted."""
+    """Counts the bytes that the parser has not turned into events yet, because it does not limit them."""
 
-    # Beside uvicorn's 28 attributes: with more than 30 each connection would have a dict of its own, of 1.2 kB more.
-    __slots__ = ("_at_most", "_before_body", "_without_news", "timer")
+    # With more than 30 attributes, uvicorn's 28 included, each connection would need a dict of 1.2 kB.
+    __slots__ = ("_at_most", "_before_body", "_unparsed", "timer")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.timer = None
-        self._without_news = 0
+        self._unparsed = 0
         self._at_most = 0
-        """What may have come of the part of a request that ends in what is being read: most need not be measured."""
+        """Upper limit of the bytes of the current part of a request. Most parts need no exact measurement."""
         self._before_body = 0
 
     def data_received(self, data: bytes) -> None:
-        self._at_most = self._without_news = self._without_news + len(data)
+        self._at_most = self._unparsed = self._unparsed + len(data)
         super().data_received(data)
         if self._at_most > MAX_HEADER_BYTES:
             self._refuse_excess()
 
     def on_headers_complete(self) -> None:
         self.stop_timer()
-        self._without_news = 0
+        self._unparsed = 0
         if self._at_most > MAX_HEADER_BYTES and bytes_of(self.headers) + len(self.url) > MAX_HEADER_BYTES:
             self.refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("headers too large")
         if [*map(NAME, self.headers)].count(b"host") > 1:
             raise ValueError("two hosts")
         super().on_headers_complete()
-        self.scope["headers"] = self.headers.copy()  # uvicorn adds what follows a body to the others
+        self.scope["headers"] = self.headers.copy()  # uvicorn appends trailers to the headers
         self._before_body = len(self.headers)
         if len(self.pipeline) > MAX_PIPELINED_REQUESTS:
             raise ValueError("too many requests at once")
 
     def on_body(self, body: bytes) -> None:
-        self._without_news = max(0, self._without_news - len(body) - MAX_CHUNK_OVERHEAD_BYTES)
+        self._unparsed = max(0, self._unparsed - len(body) - MAX_CHUNK_OVERHEAD_BYTES)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """What of the trailers was read together with the headers has been counted with those."""
+        """Refuse trailers that are too large."""
         has_trailers = len(self.headers) > self._before_body
         if has_trailers and bytes_of(self.headers[self._before_body :]) > MAX_HEADER_BYTES:
             self.refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("trailers too large")
         super().on_message_complete()
 
-    def has_begun_headers(self) -> bool:
+    def has_partial_headers(self) -> bool:
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
     def _refuse_excess(self) -> None:
-        trailers = [] if self.has_begun_headers() else self.headers[self._before_body :]
-        if max(self._without_news, bytes_of(trailers)) > MAX_HEADER_BYTES and not self.refused:
+        trailers = [] if self.has_partial_headers() else self.headers[self._before_body :]
+        if max(self._unparsed, bytes_of(trailers)) > MAX_HEADER_BYTES and not self.refused:
             self.logger.warning("Too many bytes of headers received.")
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)

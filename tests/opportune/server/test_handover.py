@@ -1,4 +1,4 @@
-"""A server gives its socket to the one after it: nobody who comes meanwhile is turned away."""
+"""Restarts without downtime: a server passes its socket to the next one."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from opportune.web import health
 
 WAIT_SECONDS = 60
 PAUSE_SECONDS = 0.1
-"""Between two requests of a visitor: without it they would take the processor from the version that starts."""
+"""Pause between requests of a client, so that the new version gets processor time."""
 
 SITE = """
 import os, signal, socket, sys
@@ -39,7 +39,7 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # below nohup it would stay as it is
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 listener = inherited_listener()
 hand_over_at_hangup(listener)
 http = "opportune.server.connections.with_httptools:Protocol"
@@ -50,7 +50,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such 
 
 
 @posix
-async def test_the_next_version_takes_the_place_of_the_last_without_a_lost_request_and_a_broken_one_does_not(
+async def test_next_version_replaces_the_old_without_lost_requests(
     tmp_path: Path,
 ) -> None:
     script, broken = tmp_path / "site.py", tmp_path / "broken"
@@ -61,7 +61,7 @@ async def test_the_next_version_takes_the_place_of_the_last_without_a_lost_reque
         os.kill(first, signal.SIGHUP)
         assert await next_line(process) == b"This version is broken.\n"
         broken.unlink()
-        assert await next_line(process) == b"The next version did not start (exit code 1): this one goes on.\n"
+        assert await next_line(process) == b"The next version did not start (exit code 1). This one keeps running.\n"
         os.kill(first, signal.SIGHUP)
         second = await until(seen, lambda pid: pid != first)
         assert await asyncio.to_thread(process.wait, WAIT_SECONDS) == 0
@@ -73,11 +73,11 @@ async def test_the_next_version_takes_the_place_of_the_last_without_a_lost_reque
 async def running(script: Path, broken: Path) -> AsyncIterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         secret = {"SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz"}
-        production = {"ENVIRONMENT": "production", "DEBUG": "false", **secret}  # quickstart's .env has it on
-        passed_on = {handover.LISTENER_VARIABLE: str(listener.fileno()), "PYTHONPATH": str(PROJECT)}
-        process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would wait for the pipe, which the next one has too
+        production = {"ENVIRONMENT": "production", "DEBUG": "false", **secret}  # the .env of quickstart sets DEBUG
+        passed = {handover.LISTENER_VARIABLE: str(listener.fileno()), "PYTHONPATH": str(PROJECT)}
+        process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's would wait for the pipe, which the next server inherits
             [sys.executable, script, broken],
-            env={**os.environ, **production, **passed_on},
+            env={**os.environ, **production, **passed},
             pass_fds=[listener.fileno()],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -87,7 +87,7 @@ async def running(script: Path, broken: Path) -> AsyncIterator[tuple[str, subpro
         try:
             yield url, process
         finally:
-            process.kill()  # where it has not ended
+            process.kill()  # if it is still running
 
 
 async def next_line(process: subprocess.Popen[bytes]) -> bytes:
@@ -97,7 +97,7 @@ async def next_line(process: subprocess.Popen[bytes]) -> bytes:
 
 @asynccontextmanager
 async def visitors(url: str) -> AsyncIterator[asyncio.Queue[int]]:
-    """Some who keep their connection, and some who do not: the process that answered each, and no error."""
+    """Send requests, with and without keep-alive. Yield the ids of the responding processes; fail on errors."""
     seen: asyncio.Queue[int] = asyncio.Queue(1)
 
     async def visit(keep: int) -> None:
@@ -115,53 +115,57 @@ async def visitors(url: str) -> AsyncIterator[asyncio.Queue[int]]:
     assert {type(end) for end in ends} == {asyncio.CancelledError}, ends
 
 
-async def until(seen: asyncio.Queue[int], is_found: Callable[[int], bool]) -> int:
+async def until(seen: asyncio.Queue[int], matches: Callable[[int], bool]) -> int:
     async with asyncio.timeout(WAIT_SECONDS):
-        while not is_found(pid := await seen.get()):
+        while not matches(pid := await seen.get()):
             pass
     return pid
 
 
-def test_systemd_passes_its_socket_on_and_is_told_when_it_is_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_socket_of_systemd_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert handover.inherited_listener() is None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port, number = listener.getsockname()[1], os.dup(listener.fileno())
     monkeypatch.setattr(handover, "SYSTEMD_LISTENER", str(number))
     monkeypatch.setenv("LISTEN_FDS", "1")
     monkeypatch.setenv("LISTEN_PID", "1")
-    assert handover.inherited_listener() is None  # it is another's
+    assert handover.inherited_listener() is None  # it belongs to another process
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
-    passed_on = handover.inherited_listener()
-    assert passed_on is not None
-    with passed_on:
-        assert passed_on.getsockname()[1] == port
-    with socket.socket(socket.AF_UNIX) as other:
-        monkeypatch.setenv(handover.LISTENER_VARIABLE, str(other.fileno()))
-        with pytest.raises(OperatorError, match="no TCP port"):
+    passed = handover.inherited_listener()
+    assert passed is not None
+    with passed:
+        assert passed.getsockname()[1] == port
+
+
+def test_socket_that_is_not_tcp_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as unix:
+        monkeypatch.setenv(handover.LISTENER_VARIABLE, str(unix.fileno()))
+        with pytest.raises(OperatorError, match="is not a TCP socket"):
             handover.inherited_listener()
+
+
+def test_systemd_is_notified_when_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        handover.tell_ready()
+        handover.report_ready()
         assert systemd.recv(100) == f"READY=1\nMAINPID={os.getpid()}".encode()
 
 
 @posix
 @pytest.mark.database("sqlite")
-async def test_a_server_that_ends_is_not_ready_and_may_go_on_for_a_while(app: FastAPI) -> None:
+async def test_stopping_server_is_not_ready_but_alive(app: FastAPI) -> None:
     app.state.settings = app.state.settings.model_copy(update={"stop_delay_seconds": 0.01})
-    heard = asyncio.Event()
+    handled = asyncio.Event()
     loop = asyncio.get_running_loop()
-    before = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(heard.set))
+    before = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(handled.set))
     try:
         async with watch_signals(app):
             assert not health.is_ending(app)
             signal.raise_signal(signal.SIGTERM)
             assert health.is_ending(app)
             assert not shutting_down(app).is_set()
-            await asyncio.wait_for(heard.wait(), WAIT_SECONDS)
+            await asyncio.wait_for(handled.wait(), WAIT_SECONDS)
             assert shutting_down(app).is_set()
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as client:
                 assert (await client.get("/health/ready")).status_code == 503
@@ -181,11 +185,11 @@ def test_old_process_knows_that_the_next_one_serves(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(handover, "next_version_serves", flag := threading.Event())
     monkeypatch.setattr(os, "kill", lambda *signalled: killed.append(signalled))
     monkeypatch.setattr(subprocess, "Popen", start_next)
-    says_ready = "import os; os.write(int(os.environ['OPPORTUNE_READY']), b'1')"
+    report_ready = "import os; os.write(int(os.environ['OPPORTUNE_READY']), b'1')"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         handover.replace(listener, [sys.executable, "-c", "pass"], threading.Lock())
         assert not flag.is_set()
-        handover.replace(listener, [sys.executable, "-c", says_ready], threading.Lock())
+        handover.replace(listener, [sys.executable, "-c", report_ready], threading.Lock())
     assert flag.is_set()
     assert killed[-1] == (os.getpid(), signal.SIGTERM)
     assert [process.wait(WAIT_SECONDS) for process in started] == [0, 0]

@@ -1,4 +1,4 @@
-"""The watcher names the line that holds the loop."""
+"""Reports of code that blocks the event loop."""
 
 import asyncio
 import bdb
@@ -29,7 +29,7 @@ Loops = Callable[[], asyncio.AbstractEventLoop]
 
 
 class Listener(logging.Handler):
-    """Keeps what the watcher says."""
+    """Collects the messages of the monitor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,15 +38,15 @@ class Listener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.put(record.getMessage())
 
-    async def hear(self, hold: Callable[[], object]) -> str:
-        """Its next line, with the loop held until there is one: a busy machine may need a second try."""
+    async def hear(self, block: Callable[[], object]) -> str:
+        """Block the loop until the monitor reports it. A busy machine may need several tries."""
         for _ in range(20):
-            hold()
+            block()
             try:
                 return await asyncio.to_thread(self.lines.get, timeout=0.3)
             except Empty:
                 continue
-        raise AssertionError("The watcher says nothing.")
+        raise AssertionError("The monitor reported nothing.")
 
 
 @pytest.fixture
@@ -87,85 +87,85 @@ def place_of(function: Callable[[], object]) -> str:
 
 
 @LOOPS
-def test_a_call_that_holds_the_loop_is_told_with_its_line(listener: Listener, loop_factory: Loops) -> None:
+def test_blocking_call_is_reported_with_its_line(listener: Listener, loop_factory: Loops) -> None:
     async def scenario() -> None:
         async with monitor_loop():
             line = await listener.hear(sleep)
-        assert line.startswith(f"{place_of(sleep)}(time.sleep(0.2)) held the event loop for 0.")
+        assert line.startswith(f"{place_of(sleep)}(time.sleep(0.2)) blocked the event loop for 0.")
         assert line[line.index(" s. ") :] in (PROJECT / "docs" / "async.md").read_text(encoding="utf-8")
 
     run(loop_factory, scenario())
 
 
-async def test_a_library_that_waits_is_told_with_the_line_that_called_it(watching: Listener) -> None:
+async def test_blocking_library_is_reported_with_its_caller(watching: Listener) -> None:
     line = await watching.hear(wait)
-    assert line.startswith(f"{place_of(wait)}(threading.Event().wait(0.2), inside threading.Condition.wait) held")
+    assert line.startswith(f"{place_of(wait)}(threading.Event().wait(0.2), inside threading.Condition.wait) blocked")
 
 
-async def test_a_computation_is_told(watching: Listener) -> None:
+async def test_blocking_computation_is_reported(watching: Listener) -> None:
     assert (await watching.hear(compute)).startswith(f"{HERE}:")
 
 
-async def test_a_line_is_told_once_a_minute(watching: Listener) -> None:
+async def test_line_is_reported_once_a_minute(watching: Listener) -> None:
     await watching.hear(sleep)
     sleep()
     assert (await watching.hear(wait)).startswith(place_of(wait))
 
 
 @pytest.fixture
-async def seen() -> AsyncIterator[Callable[[], str]]:
-    """The place that the watcher would tell of where this is called."""
-    seeing = LoopMonitor(asyncio.get_running_loop())
-    await asyncio.sleep(0)  # it learns in the loop's next round
+async def current_place() -> AsyncIterator[Callable[[], str]]:
+    """Return the location that the monitor would report for the calling code."""
+    monitor = LoopMonitor(asyncio.get_running_loop())
+    await asyncio.sleep(0)  # it records the loop's frames in the next iteration
     with ThreadPoolExecutor(1) as threads:
-        yield lambda: threads.submit(seeing.place).result()
+        yield lambda: threads.submit(monitor.place).result()
 
 
-async def test_a_first_import_is_excused(
-    seen: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_import_is_not_reported(
+    current_place: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "slow_to_import.py").write_text("import builtins\nplace = builtins.seen()\n")
+    (tmp_path / "slow_to_import.py").write_text("import builtins\nplace = builtins.current_place()\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("builtins.seen", seen, raising=False)
-    assert seen().startswith(HERE)
+    monkeypatch.setattr("builtins.current_place", current_place, raising=False)
+    assert current_place().startswith(HERE)
     assert import_module("slow_to_import").place == ""
 
 
-async def test_a_template_that_becomes_code_is_excused_and_its_rendering_is_not(seen: Callable[[], str]) -> None:
+async def test_template_compilation_is_not_reported(current_place: Callable[[], str]) -> None:
     places = list[str]()
     environment = Environment(autoescape=True)
 
-    def look(text: str) -> str:
-        places.append(seen())
+    def record(text: str) -> str:
+        places.append(current_place())
         return text
 
-    environment.filters["look"] = look
-    environment.from_string("{{ 'what is known beforehand is asked once' | look }}")
-    environment.from_string("{{ name | look }}").render(name="")
+    environment.filters["record"] = record
+    environment.from_string("{{ 'constant' | record }}")
+    environment.from_string("{{ name | record }}").render(name="")
     assert (places[0], places[-1].startswith(HERE)) == ("", True)
 
 
-async def test_somebody_in_a_debugger_is_excused(seen: Callable[[], str]) -> None:
-    assert bdb.Bdb(skip=["*"]).runcall(seen) == ""
+async def test_debugger_is_not_reported(current_place: Callable[[], str]) -> None:
+    assert bdb.Bdb(skip=["*"]).runcall(current_place) == ""
 
 
 @LOOPS
-def test_a_loop_that_waits_for_work_is_not_held(loop_factory: Loops) -> None:
+def test_idle_loop_is_not_reported(loop_factory: Loops) -> None:
     async def scenario() -> None:
         idle = LoopMonitor(asyncio.get_running_loop())
-        # The first answers may come before the loop has begun to wait.
+        # The first calls may run before the loop waits.
         assert "" in [await asyncio.to_thread(idle.place) for _ in range(100)]
 
     run(loop_factory, scenario())
 
 
 @pytest.mark.parametrize(
-    ("waited", "computed", "held"),
+    ("waited", "computed", "blocked"),
     [(0.13, 0.0, True), (0.5, 0.4, True), (3.0, 0.01, False)],
-    ids=["a call that waits", "a computation without a pause", "a process that was stopped"],
+    ids=["blocking call", "computation", "stopped process"],
 )
-def test_a_process_that_was_stopped_held_nothing(waited: float, computed: float, held: bool) -> None:
-    assert is_blocked(waited, computed) is held
+def test_stopped_process_is_not_blocked(waited: float, computed: float, blocked: bool) -> None:
+    assert is_blocked(waited, computed) is blocked
 
 
 def watchers() -> int:
@@ -174,7 +174,7 @@ def watchers() -> int:
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("environment", "number"), [("development", 1), ("test", 0), ("production", 0)])
-async def test_a_site_in_development_is_watched_until_it_stops(
+async def test_monitor_runs_in_development(
     settings: Settings, environment: Literal["development", "test", "production"], number: int
 ) -> None:
     app = create_app(settings.model_copy(update={"environment": environment}))
@@ -199,5 +199,5 @@ async def test_report_level_by_owner_and_starvation(
     monitor.answered.set()
     monkeypatch.setattr(monitor, "starved_seconds", lambda: starved)
     with caplog.at_level("DEBUG", logger="opportune.server.loop_monitor"):
-        monitor._tell(place, time.monotonic() - 1, 0.0)
+        monitor._report(place, time.monotonic() - 1, 0.0)
     assert [record.levelname for record in caplog.records] == ([level] if level else [])

@@ -4,11 +4,11 @@ from starlette.types import Receive, Scope, Send
 from opportune.server.proxies import ServerConfig
 
 SENT = "203.0.113.9, 198.51.100.7, 10.0.0.2"
-"""What a visitor made up, what the host's proxy saw, and that proxy itself, as an inner one saw it."""
+"""An address that the visitor forged, the visitor's address, and the address of the outer proxy."""
 
 
 @pytest.mark.parametrize(
-    ("trusted", "sent", "expected"),
+    ("trusted", "header", "expected"),
     [
         ("", SENT, "127.0.0.1"),
         ("192.0.2.1", SENT, "127.0.0.1"),
@@ -23,19 +23,17 @@ SENT = "203.0.113.9, 198.51.100.7, 10.0.0.2"
         ("*", "", "127.0.0.1"),
     ],
 )
-async def test_of_what_came_through_proxies_the_last_entry_counts_that_is_none_of_them(
-    trusted: str, sent: str, expected: str
-) -> None:
-    found = []
+async def test_last_entry_before_trusted_proxies_is_the_client(trusted: str, header: str, expected: str) -> None:
+    clients = []
 
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
-        found.append(scope["client"][0])
+        clients.append(scope["client"][0])
 
     config = ServerConfig(app, proxy_headers=bool(trusted), forwarded_allow_ips=trusted, log_config=None)
     config.load()
     site = config.loaded_app
-    # As one header, and as one for each: proxies do either.
-    for headers in ([sent], sent.split(", ")):
-        raw = [(b"x-forwarded-for", header.encode()) for header in headers]
+    # Proxies send one header, or one per address.
+    for headers in ([header], header.split(", ")):
+        raw = [(b"x-forwarded-for", value.encode()) for value in headers]
         await site({"type": "http", "client": ("127.0.0.1", 1), "scheme": "http", "headers": raw}, None, None)
-    assert found == [expected] * 2
+    assert clients == [expected] * 2

@@ -33,41 +33,41 @@ class Cycle:
     """An object that refers to itself, as compiled statements do."""
 
     def __init__(self) -> None:
-        self.itself = self
+        self.reference = self
 
 
-async def test_a_signal_is_heard_here_and_by_the_server(app: FastAPI) -> None:
-    heard: list[int] = []
+async def test_signal_reaches_the_application_and_the_server(app: FastAPI) -> None:
+    handled: list[int] = []
 
-    def of_the_server(number: int, _frame: FrameType | None) -> None:
-        heard.append(number)
+    def handle(number: int, _frame: FrameType | None) -> None:
+        handled.append(number)
 
-    before = signal.signal(signal.SIGTERM, of_the_server)
+    before = signal.signal(signal.SIGTERM, handle)
     try:
         async with watch_signals(app):
             assert not shutting_down(app).is_set()
             signal.raise_signal(signal.SIGTERM)
             await asyncio.wait_for(shutting_down(app).wait(), 10)
-        assert heard == [signal.SIGTERM]
-        assert signal.getsignal(signal.SIGTERM) is of_the_server
+        assert handled == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is handle
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-async def test_the_end_of_the_application_is_a_stop_too(app: FastAPI) -> None:
+async def test_end_of_the_application_sets_the_event(app: FastAPI) -> None:
     async with watch_signals(app):
         pass
     assert shutting_down(app).is_set()
 
 
-async def test_an_application_that_starts_again_is_not_stopping(app: FastAPI) -> None:
+async def test_restarted_application_is_not_stopping(app: FastAPI) -> None:
     async with watch_signals(app):
         pass
     async with watch_signals(app):
         assert not shutting_down(app).is_set()
 
 
-def test_it_runs_in_a_thread_where_there_are_no_signals(app: FastAPI) -> None:
+def test_application_runs_in_a_thread_without_signals(app: FastAPI) -> None:
     async def run() -> None:
         async with watch_signals(app):
             assert not shutting_down(app).is_set()

@@ -1,4 +1,4 @@
-"""Hundreds who connect at once are accepted in a few turns of uvloop, which alone accepts one in each."""
+"""Acceptance of many connections in a few iterations of uvloop, which itself accepts one per iteration."""
 
 import asyncio
 import socket
@@ -23,11 +23,11 @@ class Accepted(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transports.append(transport)
-        self.acceptor.accept_others(lambda: Accepted(self.acceptor, self.transports))
+        self.acceptor.accept_waiting(lambda: Accepted(self.acceptor, self.transports))
 
 
 async def turns_until(count: int, listener: socket.socket, clients: ExitStack) -> int:
-    """Turns of the loop in which so many are accepted."""
+    """Return the iterations of the loop in which `count` connections are accepted."""
     transports, turns, first = list[asyncio.BaseTransport](), 0, Acceptor(listener)
     server = await asyncio.get_running_loop().create_server(lambda: Accepted(first, transports), sock=listener)
     async with asyncio.timeout(TIMEOUT_SECONDS), server:
@@ -40,21 +40,21 @@ async def turns_until(count: int, listener: socket.socket, clients: ExitStack) -
     return turns
 
 
-def test_those_who_connect_at_once_are_accepted_in_a_few_turns_of_the_loop() -> None:
+def test_waiting_connections_are_accepted_in_few_iterations() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=MANY) as listener, ExitStack() as clients:
         for _ in range(MANY):
             clients.enter_context(socket.create_connection(listener.getsockname(), TIMEOUT_SECONDS))
         assert uvloop.run(turns_until(MANY, listener, clients)) < MANY / 4
 
 
-def test_a_socket_that_is_closed_meanwhile_is_left_alone() -> None:
+def test_closed_listener_is_not_accepted_from() -> None:
     faults = list[object]()
 
-    async def close_when_somebody_has_come() -> None:
+    async def close_after_accepting() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            Acceptor(listener).accept_others(asyncio.Protocol)
+            Acceptor(listener).accept_waiting(asyncio.Protocol)
         await asyncio.sleep(0)
 
-    uvloop.run(close_when_somebody_has_come())
+    uvloop.run(close_after_accepting())
     assert not faults
