@@ -35,8 +35,8 @@ from opportune.web.middleware.request import RequestMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.static_files import STATIC_URL
 from opportune.web.rendering.templates import templates
-from opportune.web.routing import Router, analyze, several
-from opportune.web.warm_up import warm_up
+from opportune.web.rendering.warm_up import warm_up
+from opportune.web.routing.router import Router, analyze, several
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
         openapi_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # else FastAPI looks for providers each time
     )
-    router_class = speedup("opportune.web.fastapi_adapter", "FastRouter", Router)
+    router_class = speedup("opportune.web.routing.fast_router_adapter", "FastRouter", Router)
     app.router = router = router_class(lifespan=lifespan, dependency_overrides_provider=app)
     router.page_dependencies = [Depends(get_optional_user)]  # templates show the user
     app.state.settings = settings

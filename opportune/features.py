@@ -25,7 +25,7 @@ from opportune.search.feature import search
 from opportune.storage.feature import storage
 from opportune.web.feature import web
 from opportune.web.rendering.templates import templates
-from opportune.web.routing import several
+from opportune.web.routing.router import several
 
 if TYPE_CHECKING:
     from opportune.accounts.feature import accounts

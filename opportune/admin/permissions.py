@@ -14,7 +14,7 @@ from opportune.accounts.groups.permissions import needs
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.runtime.suggestions import did_you_mean
-from opportune.web.routing import several
+from opportune.web.routing.router import several
 
 MAX_GROUP_NAME = 150
 

@@ -15,8 +15,8 @@ from opportune.crud.routes import ReplaceableRoutes, key_name, key_type, typed_r
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.pagination import Page, Paging
-from opportune.web.direct_route import DirectRoute, answering
 from opportune.web.errors.openapi import refusals
+from opportune.web.routing.direct_route import DirectRoute, answering
 
 M = TypeVar("M", bound=Model)
 

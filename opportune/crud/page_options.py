@@ -21,7 +21,7 @@ from opportune.db.models.columns import label_of
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.web import templates
-from opportune.web.direct_route import DirectRoute, answering
+from opportune.web.routing.direct_route import DirectRoute, answering
 
 M = TypeVar("M", bound=Model)
 

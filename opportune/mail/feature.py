@@ -8,7 +8,7 @@ from opportune.mail import pages
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.mail.delivery import send_email_job
 from opportune.mail.factory import transport_for
-from opportune.web.routing import router_of
+from opportune.web.routing.router import router_of
 
 
 def init_app(app: FastAPI) -> None:

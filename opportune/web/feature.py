@@ -1,10 +1,10 @@
 from fastapi import FastAPI
 
 from opportune.feature import Feature
-from opportune.web import api_docs, health, markdown_preview, root_files
+from opportune.web.endpoints import api_docs, health, markdown_preview, root_files
 from opportune.web.errors import debug_page
 from opportune.web.rendering.static_files import STATIC_URL, assets
-from opportune.web.routing import router_of
+from opportune.web.routing.router import router_of
 
 
 def init_app(app: FastAPI) -> None:

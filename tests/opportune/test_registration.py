@@ -140,7 +140,9 @@ def test_name_of_the_framework_is_refused(registered: Any, place: str) -> None:
 
 def test_address_of_the_framework_is_refused() -> None:
     (line,) = registration_faults([*CORE_FEATURES, books(pages=router("/health"))])
-    assert line.startswith("The address GET /health is registered twice: in opportune.web.health (feature web)")
+    assert line.startswith(
+        "The address GET /health is registered twice: in opportune.web.endpoints.health (feature web)"
+    )
 
 
 def test_two_admin_pages_at_one_address_are_one_line() -> None:

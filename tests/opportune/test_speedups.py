@@ -17,7 +17,7 @@ from opportune.config.project import FRAMEWORK, PROJECT, env_file_value
 from opportune.config.speedups import are_on, module_of, require, speedup
 from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.testing.plugin import settings_for
-from opportune.web.routing import Router
+from opportune.web.routing.router import Router
 from tests.opportune.cli.command_server import PYTEST_OPTIONS, command_server
 
 ADAPTERS = sorted(
@@ -26,7 +26,7 @@ ADAPTERS = sorted(
     if "admin" not in path.parts  # without SQLAdmin's private parts there is no admin
 )
 
-FAST_ROUTER = "opportune.web.fastapi_adapter", "FastRouter"
+FAST_ROUTER = "opportune.web.routing.fast_router_adapter", "FastRouter"
 
 NAMED_TUPLE = {"_asdict", "_replace"}
 """Which are public, and begin so because the names of fields do not."""
@@ -114,7 +114,7 @@ def test_an_adapter_whose_library_has_changed_is_left_out_with_one_line(
     with caplog.at_level(logging.WARNING, speedups.logger.name):
         assert [speedup(*FAST_ROUTER, Router) for _ in range(2)] == [Router, Router]
     (line,) = caplog.messages
-    assert line.startswith("opportune.web.fastapi_adapter is not used")
+    assert line.startswith("opportune.web.routing.fast_router_adapter is not used")
     assert "_get_body_field" in line
 
 

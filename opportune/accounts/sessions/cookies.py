@@ -14,8 +14,8 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
-from opportune.web.answer_cookies import send_cookies_of
 from opportune.web.client import Client
+from opportune.web.middleware.response_cookies import send_cookies_of
 
 
 def cookie_name(settings: Settings) -> str:

@@ -11,7 +11,7 @@ from opportune.accounts.sessions.trusted_devices import COOKIE_PATH
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies
 from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, PasskeyRefused, relying_party
 from opportune.accounts.users.context import AccountContext
-from opportune.web.answer_cookies import send_cookies_of
+from opportune.web.middleware.response_cookies import send_cookies_of
 
 PATH = "/accounts/passkeys"
 COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)

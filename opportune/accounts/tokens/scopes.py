@@ -12,7 +12,7 @@ from opportune.config.project import origin
 from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.web.middleware.csrf import SAFE_METHODS
-from opportune.web.routing import several
+from opportune.web.routing.router import several
 
 READ, WRITE = "read", "write"
 MANAGE_ACCOUNT = "accounts:manage"

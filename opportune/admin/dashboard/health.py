@@ -19,7 +19,7 @@ from opportune.mail.factory import transport_for
 from opportune.mail.outage import read_outage
 from opportune.mail.transport import ConsoleTransport
 from opportune.storage import Storage
-from opportune.web.health import health_check_of
+from opportune.web.endpoints.health import health_check_of
 
 STORAGE_TIMEOUT_SECONDS = 4
 """Timeout for a storage on another machine."""

@@ -10,8 +10,8 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.log import audit
 from opportune.web.cache import ALL_TAGS, Cache
-from opportune.web.cache.route import CachedRoute, Counts
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.cached_route import CachedRoute, Counts
 
 
 class CacheAdmin(SuperuserOnly):

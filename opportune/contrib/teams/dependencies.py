@@ -14,9 +14,9 @@ from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.contrib.teams.service import UserTeam, UserTeams, read_teams
 from opportune.crud.teams import TeamOwners, team_owners
 from opportune.errors import NotFound
-from opportune.web.direct_route import of_request
 from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.templates import is_htmx
+from opportune.web.routing.direct_route import of_request
 
 TEAM_HEADER = "X-Team"
 NEW_TEAM_PATH = "/teams/new"

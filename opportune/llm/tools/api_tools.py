@@ -17,7 +17,7 @@ from opportune.errors import OperatorError
 from opportune.llm.providers.provider import ToolSchema
 from opportune.llm.tools.tool import NAME, Tool, ToolRequest
 from opportune.web.middleware.csrf import SAFE_METHODS
-from opportune.web.routing import flatten
+from opportune.web.routing.router import flatten
 
 JSON = "application/json"
 BODY = "body"

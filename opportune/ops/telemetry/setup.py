@@ -20,7 +20,7 @@ from opportune.ops.telemetry.traces.requirements import require_opentelemetry
 from opportune.ops.telemetry.workers import workers_of
 from opportune.runtime.observers import observed_by
 from opportune.runtime.services import Services
-from opportune.web.routing import router_of
+from opportune.web.routing.router import router_of
 
 if TYPE_CHECKING:
     from opportune.ops.telemetry.traces.tracing import Tracing

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from opportune.admin.status.status import is_well, read_status
 from opportune.ops.telemetry.metrics.routes import metrics_token_required
-from opportune.web.health import STATUS_PATH
+from opportune.web.endpoints.health import STATUS_PATH
 
 EMAIL_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 

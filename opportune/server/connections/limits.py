@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from opportune.config.settings import get_settings
-from opportune.web.health import MACHINE_PATHS
+from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.middleware.security_headers import security_headers
 
 if TYPE_CHECKING:

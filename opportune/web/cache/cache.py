@@ -24,7 +24,7 @@ from opportune.web.rendering.flash import are_waiting
 from opportune.web.time_zone import current_zone
 
 if TYPE_CHECKING:
-    from opportune.web.cache.route import CachedRoute
+    from opportune.web.routing.cached_route import CachedRoute
 
 logger = logging.getLogger(__name__)
 

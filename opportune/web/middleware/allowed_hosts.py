@@ -4,7 +4,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.config.settings import Settings
-from opportune.web.health import MACHINE_PATHS
+from opportune.web.endpoints.health import MACHINE_PATHS
 
 
 class AllowedHostsMiddleware(TrustedHostMiddleware):

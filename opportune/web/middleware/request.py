@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.runtime.observers import traceparent
-from opportune.web.answer_cookies import answer_cookies
 from opportune.web.errors.handlers import on_crash, on_full_disk
 from opportune.web.middleware.request_log import given_traceparent, log_request, request_id, request_id_of
+from opportune.web.middleware.response_cookies import answer_cookies
 from opportune.web.middleware.security_headers import SecurityHeaders
 from opportune.web.rendering import flash
 from opportune.web.security_log import log_refused_request

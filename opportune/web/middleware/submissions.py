@@ -15,10 +15,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.errors import ReadOnlyError
-from opportune.web.answer_cookies import STATE_KEY as COOKIES
 from opportune.web.errors.handlers import problem
 from opportune.web.forms.submissions import FIELD_NAME, REPEATABLE, SubmissionStore
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
+from opportune.web.middleware.response_cookies import STATE_KEY as COOKIES
 from opportune.web.rendering.flash import Message as FlashMessage
 from opportune.web.rendering.flash import added_messages, flash
 

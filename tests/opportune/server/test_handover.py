@@ -20,7 +20,7 @@ from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 from opportune.server import handover
 from opportune.server.shutdown import shutting_down, watch_signals
-from opportune.web import health
+from opportune.web.endpoints import health
 
 WAIT_SECONDS = 60
 PAUSE_SECONDS = 0.1

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 from opportune.ops.telemetry.metrics import collect
 from opportune.ops.telemetry.metrics.families import CONTENT_TYPE, labelled, text_of
 from opportune.ops.telemetry.workers import workers_of
-from opportune.web.health import METRICS_PATH
+from opportune.web.endpoints.health import METRICS_PATH
 
 
 async def metrics_token_required(request: Request) -> None:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opportune.ops.telemetry.routes import METHODS, route_template
 from opportune.ops.telemetry.traces.providers import Providers
 from opportune.runtime.observers import JobAttempt, LlmCall, Observer, traceparent
-from opportune.web.health import MACHINE_PATHS
+from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.middleware.request_log import given_traceparent
 
 UNTRACED = ("/static/",)

@@ -12,8 +12,8 @@ from opportune.feature import Feature
 from opportune.testing.factories import signed_in_client
 from opportune.testing.quiet_app import quiet_app
 from opportune.web.cache import Cache, cached
-from opportune.web.cache.route import CachedRoute, Counts
 from opportune.web.cache.store import CacheLookup
+from opportune.web.routing.cached_route import CachedRoute, Counts
 
 # no statement is sent here that is not sent elsewhere
 pytestmark = pytest.mark.database("sqlite")

@@ -13,7 +13,7 @@ from opportune.ops.deploy.host_files import render_lines
 from opportune.ops.deploy.recipes import RECIPES, Recipe
 from opportune.ops.deploy.site_names import SiteNames
 from opportune.ops.deploy.traps import trap_lines
-from opportune.web.health import HEALTH_PATHS
+from opportune.web.endpoints.health import HEALTH_PATHS
 
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")

@@ -12,9 +12,9 @@ from starlette.responses import PlainTextResponse
 from opportune.web.cache import Cache, cached
 from opportune.web.cache.cache import CachedRequest
 from opportune.web.cache.cached_response import CachedResponse as Kept
-from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.store import CacheLookup, Store
-from opportune.web.fastapi_adapter import FastRouter
+from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.fast_router_adapter import FastRouter
 
 
 class User:

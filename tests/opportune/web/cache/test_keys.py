@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from opportune.web.cache import cached
-from opportune.web.routing import Router
+from opportune.web.routing.router import Router
 from tests.opportune.web.cache.shop import Shop
 
 

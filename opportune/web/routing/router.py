@@ -11,9 +11,9 @@ from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_rout
 from starlette.routing import BaseRoute, Mount
 
 from opportune.config import speedups
-from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.rule import rule_of
-from opportune.web.direct_route import DirectRoute
+from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.direct_route import DirectRoute
 
 
 class Router(APIRouter):

@@ -14,9 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Host, Mount, Route
 
 from opportune.web.cache import cached
-from opportune.web.cache.route import CachedRoute
-from opportune.web.fastapi_adapter import FastRouter
-from opportune.web.routing import Router
+from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.fast_router_adapter import FastRouter
+from opportune.web.routing.router import Router
 
 WAYS = [Router, FastRouter]
 

@@ -122,7 +122,7 @@ async def test_a_page_names_the_cause_the_line_and_the_change(faulty: AsyncClien
     for path, told in LESSONS.items():
         page = await faulty.get(path, headers={"Accept": "text/html"})
         assert page.status_code in (500, 503), path
-        for words in (*told, "tests/opportune/web/test_error_hints.py:"):
+        for words in (*told, "tests/opportune/web/errors/test_error_hints.py:"):
             assert words in page.text, path
 
 

@@ -41,7 +41,7 @@ async def test_the_own_last_line_comes_first_with_its_variables_and_the_rest_is_
     line, rest = page.split("Traceback, with the framework")
     assert "ValueError" in line
     assert "no shelf for 2 books" in line
-    assert "tests/opportune/web/test_debug_page.py:" in line
+    assert "tests/opportune/web/errors/test_debug_page.py:" in line
     assert "<code>fail</code>" in line
     assert "[&#39;Emma&#39;, &#39;upper&#39;]" in line
     assert "starlette" not in line

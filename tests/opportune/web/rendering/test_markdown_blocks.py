@@ -14,7 +14,7 @@ from opportune.web.rendering.markdown_blocks import (
     MarkdownPiece,
     Splitter,
 )
-from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, TABLE, documents
+from tests.opportune.web.rendering.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, TABLE, documents
 
 pytestmark = pytest.mark.usefixtures("code_has_colours_however_long_it_takes")
 

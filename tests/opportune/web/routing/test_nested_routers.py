@@ -22,7 +22,7 @@ from opportune.feature import Feature
 from opportune.llm.tools import api_tools
 from opportune.testing import make_token, make_user
 from opportune.testing.quiet_app import quiet_app
-from opportune.web import routing
+from opportune.web.routing.router import flatten, routes_within
 
 
 async def nothing() -> None: ...
@@ -61,10 +61,10 @@ def shelves() -> APIRouter:
 
 def test_nested_routes_behave_as_in_fastapi() -> None:
     flat, theirs = FastAPI(), FastAPI()
-    flat.include_router(router := routing.flatten(shelves()))
+    flat.include_router(router := flatten(shelves()))
     theirs.include_router(shelves())
     assert [type(route).__name__ for route in router.routes] == [*["APIRoute"] * 2, "APIWebSocketRoute", "Route"] * 2
-    assert routing.flatten(router).routes == router.routes
+    assert flatten(router).routes == router.routes
     assert flat.openapi() == theirs.openapi()
     assert "/floor/{room}/books/{book_id}" in flat.openapi()["paths"]
     with TestClient(flat) as ours, TestClient(theirs) as fastapi:
@@ -81,7 +81,7 @@ def test_router_with_files_is_left_to_fastapi(tmp_path: Any) -> None:
     inner, outer = APIRouter(), APIRouter()
     inner.frontend("/pages", directory=tmp_path)
     outer.include_router(inner)
-    assert list(routing.routes_within(outer.routes[0])) == outer.routes
+    assert list(routes_within(outer.routes[0])) == outer.routes
 
 
 inside, pages = APIRouter(prefix="/shelves"), APIRouter(prefix="/shelves")

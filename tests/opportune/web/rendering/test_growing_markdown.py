@@ -11,8 +11,16 @@ from markdown_it.utils import EnvType
 from opportune.web.rendering.growing_markdown import MAX_OPEN_BLOCK_LENGTH, MarkdownBlocks
 from opportune.web.rendering.markdown import render
 from opportune.web.rendering.markdown_blocks import MAX_PIECE_CHARS
-from tests.opportune.web.markdown_samples import FENCE, LIST, LONG_DOCUMENTS, LOOSE_LIST, PROSE, TABLE, documents
-from tests.opportune.web.test_markdown import VECTORS, assert_harmless
+from tests.opportune.web.rendering.markdown_samples import (
+    FENCE,
+    LIST,
+    LONG_DOCUMENTS,
+    LOOSE_LIST,
+    PROSE,
+    TABLE,
+    documents,
+)
+from tests.opportune.web.rendering.test_markdown import VECTORS, assert_harmless
 
 pytestmark = pytest.mark.usefixtures("code_has_colours_however_long_it_takes")
 

@@ -1,7 +1,7 @@
 """Router that finds routes by prefix: 80 % of a ping's CPU, 25 % of a JSON list's (`bench.speed --only ping,list`).
 
 FastAPI matches all routes in turn. The router also copies routes without analysing their parameters again, which would
-double the start of a site. The public way is `opportune.web.routing.Router`.
+double the start of a site. The public way is `opportune.web.routing.router.Router`.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
 
-from opportune.web.cache.route import CachedRoute
 from opportune.web.cache.rule import rule_of
-from opportune.web.routing import Router
+from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.router import Router
 
 
 class FastRouter(Router):

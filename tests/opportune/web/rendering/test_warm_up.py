@@ -11,10 +11,10 @@ from httpx import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.testing.quiet_app import quiet_app
-from opportune.web.api_docs import OPENAPI
+from opportune.web.endpoints.api_docs import OPENAPI
 from opportune.web.rendering import static_files
 from opportune.web.rendering.static_files import ICONS_FILE, Assets, assets
-from opportune.web.warm_up import warm_up
+from opportune.web.rendering.warm_up import warm_up
 
 pytestmark = pytest.mark.database("sqlite")
 

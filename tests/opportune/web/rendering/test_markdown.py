@@ -12,7 +12,7 @@ from opportune.web.rendering import code_colours, markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.markdown import render, rendered
 from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS
-from tests.opportune.web.markdown_samples import documents
+from tests.opportune.web.rendering.markdown_samples import documents
 
 pytestmark = pytest.mark.usefixtures("code_has_colours_however_long_it_takes")
 

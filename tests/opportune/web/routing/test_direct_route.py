@@ -5,9 +5,9 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from httpx import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse, Response
 
-from opportune.web.direct_route import DirectRoute, answering
-from opportune.web.fastapi_adapter import FastRouter
-from opportune.web.routing import Router
+from opportune.web.routing.direct_route import DirectRoute, answering
+from opportune.web.routing.fast_router_adapter import FastRouter
+from opportune.web.routing.router import Router
 
 
 async def refuse() -> None:

@@ -7,7 +7,7 @@ from httpx import ASGITransport, AsyncClient
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.testing.plugin import migrate, settings_for
-from opportune.web.health import HEALTH_PATHS
+from opportune.web.endpoints.health import HEALTH_PATHS
 
 pytestmark = pytest.mark.database("sqlite")
 
