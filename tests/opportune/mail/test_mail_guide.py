@@ -58,7 +58,7 @@ def test_its_addresses_mean_what_its_table_says() -> None:
             assert words.startswith(f"{way.provider}, over HTTPS")
         if isinstance(way, SMTPTransport):
             assert f"Port {way.port}." in words
-            assert {"required": "only encrypted", "offered": "offers", "implicit": "from the start"}[way.tls] in words
+            assert {"required": "is required", "offered": "offers", "implicit": "from the start"}[way.tls] in words
 
 
 async def test_its_provider_is_one_class_that_sends(monkeypatch: pytest.MonkeyPatch) -> None:

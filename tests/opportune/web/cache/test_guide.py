@@ -38,6 +38,6 @@ def test_its_addresses_are_understood() -> None:
 
 def test_its_numbers_are_those_of_the_code() -> None:
     bounds = signature(MemoryStore).parameters
-    assert f"{bounds['entries'].default} answers and {bounds['size'].default >> 20} MiB" in GUIDE
+    assert f"{bounds['entries'].default} responses and {bounds['size'].default >> 20} MiB" in GUIDE
     assert MAX_BODY_BYTES == 1024 * 1024
     assert REDIS_TIMEOUT_SECONDS == 0.5
