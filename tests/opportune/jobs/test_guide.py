@@ -75,5 +75,6 @@ def test_its_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path
 def test_its_numbers_are_the_codes() -> None:
     days = {state: kept.days for state, kept in RETENTION.items()}
     assert days == {JobState.DONE: 7, JobState.CANCELLED: 7, JobState.FAILED: 30}
-    assert f"deleted after {days[JobState.DONE]} days, failed ones after {days[JobState.FAILED]}" in " ".join(GUIDE.split())
+    text = " ".join(GUIDE.split())
+    assert f"deleted after {days[JobState.DONE]} days, failed ones after {days[JobState.FAILED]}" in text
     assert f"after {LEASE_DURATION.seconds} seconds" in GUIDE
