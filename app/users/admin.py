@@ -3,4 +3,4 @@ from opportune import admin
 
 
 class UserAdmin(admin.UserAdmin, model=User):
-    """The admin's pages of users, which have your fields by themselves."""
+    """Admin pages of users. They show your fields automatically."""

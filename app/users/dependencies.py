@@ -1,4 +1,4 @@
-"""Who asks, with the fields of your own."""
+"""The current user, with your fields."""
 
 from typing import Annotated
 

@@ -5,7 +5,7 @@ from opportune.fields import Image, Line, image_field
 
 
 class User(UserBase, table=True):
-    """Who uses this site. A field more is a line here, and `makemigrations users`; `schemas.py` shows it to people."""
+    """A user. To add a field, add a line here and run `makemigrations users`; `schemas.py` makes it visible."""
 
     display_name: Line = Field(default="", max_length=100)
     avatar: Image = image_field("avatars", {"small": 96}, default="")

@@ -1,4 +1,4 @@
-"""What people see of themselves, and change: on their profile page, and at /api/v1/users/me."""
+"""Data that users see and change in their own account, on the profile page and at /api/v1/users/me."""
 
 from pydantic import Field
 

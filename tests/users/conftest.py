@@ -28,6 +28,6 @@ async def ada(database: Database) -> User:
 
 @pytest.fixture
 async def browser(app: FastAPI, ada: User) -> AsyncIterator[AsyncClient]:
-    """Ada's."""
+    """A browser of Ada."""
     async with signed_in_client(app, ada) as client:
         yield client

@@ -1,4 +1,4 @@
-"""Jobs that are only written down, so that a test reads the e-mails that were to be sent."""
+"""Fixtures of a site whose jobs are recorded, so that tests can read their e-mails."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,15 +16,15 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
 
 
-def told(recorded: RecordedJobs) -> list[tuple[str, str]]:
-    """To whom, and of what."""
+def sent_subjects(recorded: RecordedJobs) -> list[tuple[str, str]]:
+    """Recipients and subjects."""
     return [(email.to, email.subject) for email in recorded.outbox]
 
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    ours = {"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}"), "jobs": "off"}
-    return settings_for(database_url).model_copy(update=ours)
+    changes = {"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}"), "jobs": "off"}
+    return settings_for(database_url).model_copy(update=changes)
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ async def user(database: Database) -> User:
 
 @pytest.fixture
 async def ada(app: FastAPI, user: User, recorded: RecordedJobs) -> AsyncIterator[AsyncClient]:
-    """Ada's browser."""
+    """A browser of the user."""
     async with signed_in_client(app, user) as client:
         yield client
 
 
 @pytest.fixture
 async def other(app: FastAPI, user: User, ada: AsyncClient) -> AsyncIterator[AsyncClient]:
-    """Another browser of hers."""
+    """Another browser of the user."""
     async with signed_in_client(app, user) as client:
         yield client

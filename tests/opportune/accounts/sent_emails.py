@@ -1,4 +1,4 @@
-"""A site whose e-mails arrive: in a folder, where a test opens them."""
+"""Fixtures of a site that writes its e-mails to a folder."""
 
 import re
 from email import message_from_bytes
@@ -26,7 +26,7 @@ SITE = "https://opportune.example"
 
 
 def with_mail(settings: Settings, folder: Path) -> Settings:
-    """Jobs are done when a test asks for it."""
+    """Write e-mails to a folder, and run jobs on request only."""
     return settings.model_copy(
         update={
             "mail_url": SecretStr(f"file:{folder}"),
@@ -38,7 +38,7 @@ def with_mail(settings: Settings, folder: Path) -> Settings:
 
 
 async def sent_emails(app: FastAPI) -> list[EmailMessage]:
-    """What has been sent by now, in order."""
+    """Run the jobs and return all e-mails in order."""
     await app.state.jobs.worker.drain()
     return _read(Path(app.state.settings.mail_url.get_secret_value().removeprefix("file:")))
 
@@ -49,12 +49,12 @@ def _read(folder: Path) -> list[EmailMessage]:
 
 
 async def newest_link(app: FastAPI) -> tuple[str, str]:
-    """The path and the token of the link in the e-mail that was sent last."""
+    """Path and token of the link in the newest e-mail."""
     body = (await sent_emails(app))[-1].get_body(("plain",))
     assert body
-    found = re.search(r"https?://[^/\s]+(/accounts/\S+)\?token=(\S+)", body.get_content())
-    assert found, body.get_content()
-    return found[1], found[2]
+    match = re.search(r"https?://[^/\s]+(/accounts/\S+)\?token=(\S+)", body.get_content())
+    assert match, body.get_content()
+    return match[1], match[2]
 
 
 @pytest.fixture
@@ -67,11 +67,11 @@ async def users(database: Database) -> list[tuple[str, bool]]:
         return [(user.email, user.is_verified) for user in await session.scalars(select(User))]
 
 
-async def told(app: FastAPI) -> list[tuple[str, str]]:
+async def sent_subjects(app: FastAPI) -> list[tuple[str, str]]:
     return [(email["To"], email["Subject"]) for email in await sent_emails(app)]
 
 
-async def enter(client: AsyncClient, password: str = PASSWORD) -> int:
+async def api_sign_in(client: AsyncClient, password: str = PASSWORD) -> int:
     data = {"username": EMAIL, "password": password}
     return (await client.post(f"{AUTH}/login", data=data)).status_code
 
@@ -80,8 +80,8 @@ async def register(client: AsyncClient, email: str = EMAIL, password: str = PASS
     return await client.post(f"{ACCOUNTS}/register", data={"email": email, "password": password})
 
 
-async def reset(client: AsyncClient, way: str, token: str, password: str) -> int:
+async def reset(client: AsyncClient, channel: str, token: str, password: str) -> int:
     given = {"token": token, "password": password}
-    if way == "page":
+    if channel == "page":
         return (await client.post(f"{ACCOUNTS}/reset-password", data=given)).status_code
     return (await client.post(f"{AUTH}/reset-password", json=given)).status_code

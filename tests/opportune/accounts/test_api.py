@@ -13,7 +13,7 @@ from opportune.accounts.users.schemas import UserRead
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-# That an address is taken on both kinds is asked of the pages and of the database itself.
+# Tests of the pages and of the database check taken addresses on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 EMAIL = "ada@example.com"
@@ -44,20 +44,18 @@ async def stored(database: Database) -> User:
         return (await session.scalars(select(User))).one()
 
 
-def fields(answer: Response) -> list[list[str]]:
-    assert answer.status_code == 422
-    return [error["field"] for error in answer.json()["errors"]]
+def fields(response: Response) -> list[list[str]]:
+    assert response.status_code == 422
+    return [error["field"] for error in response.json()["errors"]]
 
 
-async def test_registering_shows_the_user_without_secrets_and_gives_nobody_privileges(
-    client: AsyncClient, database: Database
-) -> None:
-    answer = await client.post(REGISTER, json={"email": "Ada@Example.com", "password": PASSWORD})
+async def test_registration_returns_the_user_without_secrets(client: AsyncClient, database: Database) -> None:
+    response = await client.post(REGISTER, json={"email": "Ada@Example.com", "password": PASSWORD})
 
-    assert answer.status_code == 201
-    assert answer.json().keys() == SHOWN
-    assert answer.json()["email"] == EMAIL
-    assert "set-cookie" not in answer.headers
+    assert response.status_code == 201
+    assert response.json().keys() == SHOWN
+    assert response.json()["email"] == EMAIL
+    assert "set-cookie" not in response.headers
 
     await client.post(REGISTER, json={**PRIVILEGES, "email": EMAIL, "password": PASSWORD})
 
@@ -67,21 +65,21 @@ async def test_registering_shows_the_user_without_secrets_and_gives_nobody_privi
     assert user.created_at.year > 2001
 
 
-async def test_a_taken_email_is_a_conflict(client: AsyncClient, database: Database) -> None:
+async def test_taken_email_is_a_conflict(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
-    answer = await client.post(REGISTER, json={"email": "ADA@example.com", "password": PASSWORD})
+    response = await client.post(REGISTER, json={"email": "ADA@example.com", "password": PASSWORD})
 
-    assert answer.status_code == 409
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert response.status_code == 409
+    assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_registrations_at_once_make_one_user(client: AsyncClient, database: Database) -> None:
+async def test_concurrent_registrations_make_one_user(client: AsyncClient, database: Database) -> None:
     body = {"email": EMAIL, "password": PASSWORD}
 
-    answers = await asyncio.gather(*(client.post(REGISTER, json=body) for _ in range(5)))
+    responses = await asyncio.gather(*(client.post(REGISTER, json=body) for _ in range(5)))
 
-    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 4
+    assert sorted(response.status_code for response in responses) == [201] + [409] * 4
     assert (await stored(database)).email == EMAIL
 
 
@@ -96,52 +94,52 @@ INVALID: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_an_invalid_registration_or_sign_in_names_the_field_and_repeats_no_password(client: AsyncClient) -> None:
+async def test_invalid_input_names_the_field_without_the_password(client: AsyncClient) -> None:
     for body, field in INVALID:
-        answer = await client.post(REGISTER, json=body)
+        response = await client.post(REGISTER, json=body)
 
-        assert fields(answer) == [[field]], body
-        assert "Sh0rt!!" not in answer.text
+        assert fields(response) == [[field]], body
+        assert "Sh0rt!!" not in response.text
 
     content = b'{"email": "ada@example.com", "password": "\\ud800 and more"}'
 
-    answer = await client.post(REGISTER, content=content, headers={"Content-Type": "application/json"})
+    response = await client.post(REGISTER, content=content, headers={"Content-Type": "application/json"})
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
 
-    answer = await client.post(LOGIN, data={"password": "Sh0rt!!"})
+    response = await client.post(LOGIN, data={"password": "Sh0rt!!"})
 
-    assert fields(answer) == [["username"]]
-    assert "Sh0rt!!" not in answer.text
+    assert fields(response) == [["username"]]
+    assert "Sh0rt!!" not in response.text
 
     assert (await client.get(ME)).status_code == 401
     assert (await client.patch(ME, json={"email": EMAIL})).status_code == 401
 
 
-async def test_signing_in_gives_a_bearer_token(client: AsyncClient, database: Database) -> None:
+async def test_sign_in_returns_a_bearer_token(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
-    answer = await login(client, email="ADA@example.com")
+    response = await login(client, email="ADA@example.com")
 
-    assert answer.status_code == 200
-    assert answer.json()["token_type"] == "bearer"
-    assert answer.headers["cache-control"] == "no-store, no-transform"
+    assert response.status_code == 200
+    assert response.json()["token_type"] == "bearer"
+    assert response.headers["cache-control"] == "no-store, no-transform"
     await authorize(client)
     assert (await client.get(ME)).json()["email"] == EMAIL
 
 
-async def test_a_failed_sign_in_does_not_tell_why(client: AsyncClient, database: Database) -> None:
+async def test_failed_sign_in_does_not_reveal_the_reason(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await make_user(database, "off@example.com", is_active=False)
     wrong = [(EMAIL, "not the password"), (EMAIL, "x" * 5000)]
     for email, password in (*wrong, ("eve@example.com", PASSWORD), ("off@example.com", PASSWORD)):
-        answer = await login(client, password, email)
+        response = await login(client, password, email)
 
-        assert answer.status_code == 401, email
-        assert answer.json()["detail"] == "E-mail or password is wrong."
+        assert response.status_code == 401, email
+        assert response.json()["detail"] == "E-mail or password is wrong."
 
 
-async def test_every_sign_in_hashes_once_whether_or_not_the_user_exists(
+async def test_sign_in_hashes_once_for_known_and_unknown_users(
     client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make_user(database, EMAIL)
@@ -166,34 +164,32 @@ async def test_every_sign_in_hashes_once_whether_or_not_the_user_exists(
 
 
 @pytest.mark.database("postgresql")
-async def test_what_nobody_can_have_is_invalid_at_a_sign_in_and_a_name_with_nul_is_no_crash(
+async def test_impossible_credentials_are_invalid(
     client: AsyncClient,
 ) -> None:
-    for kind in ("username", "password"):
-        answer = await client.post(LOGIN, data={"username": EMAIL, "password": PASSWORD, kind: "nul\0"})
+    for location in ("username", "password"):
+        response = await client.post(LOGIN, data={"username": EMAIL, "password": PASSWORD, location: "nul\0"})
 
-        assert fields(answer) == [[kind]]
+        assert fields(response) == [[location]]
 
     assert (await login(client, email="ada\0")).status_code in (401, 422)
 
 
 @pytest.fixture
 async def ada(client: AsyncClient, database: Database) -> AsyncClient:
-    """Ada's program, with her token."""
+    """A client with Ada's token."""
     await make_user(database, EMAIL, is_verified=True)
     await authorize(client)
     return client
 
 
-async def test_nobody_gives_themselves_privileges_and_a_new_password_needs_the_current_one(
-    ada: AsyncClient, database: Database
-) -> None:
+async def test_user_cannot_set_guarded_fields(ada: AsyncClient, database: Database) -> None:
     before = await stored(database)
 
     forged = {**PRIVILEGES, "is_verified": False, "current_password": PASSWORD}
-    answer = await ada.patch(ME, json=forged)
+    response = await ada.patch(ME, json=forged)
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert await stored(database) == before
 
     before = await stored(database)
@@ -204,34 +200,34 @@ async def test_nobody_gives_themselves_privileges_and_a_new_password_needs_the_c
     assert await stored(database) == before
 
 
-async def test_a_new_password_ends_tokens_and_sessions(ada: AsyncClient, app: FastAPI, database: Database) -> None:
+async def test_new_password_ends_tokens_and_sessions(ada: AsyncClient, app: FastAPI, database: Database) -> None:
     async with signed_in_client(app, await stored(database)) as browser:
-        answer = await ada.patch(ME, json={"password": NEW, "current_password": PASSWORD})
+        response = await ada.patch(ME, json={"password": NEW, "current_password": PASSWORD})
 
-        assert answer.status_code == 200
-        assert answer.json().keys() == SHOWN
+        assert response.status_code == 200
+        assert response.json().keys() == SHOWN
         assert (await browser.get("/accounts/profile")).status_code == 303
     assert (await ada.get(ME)).status_code == 401
     assert (await login(ada)).status_code == 401
     assert (await login(ada, NEW)).status_code == 200
 
 
-async def test_a_weak_new_password_is_refused_and_the_same_email_in_another_case_is_no_change(ada: AsyncClient) -> None:
+async def test_weak_password_is_refused_and_case_of_email_ignored(ada: AsyncClient) -> None:
     assert fields(await ada.patch(ME, json={"password": "password", "current_password": PASSWORD})) == [["password"]]
     assert (await ada.get(ME)).status_code == 200
 
-    answer = await ada.patch(ME, json={"email": "ADA@example.com"})
+    response = await ada.patch(ME, json={"email": "ADA@example.com"})
 
-    assert answer.status_code == 200
-    assert answer.json()["is_verified"]
+    assert response.status_code == 200
+    assert response.json()["is_verified"]
 
 
-async def test_a_new_email_needs_the_password_and_waits_for_a_link(ada: AsyncClient, database: Database) -> None:
+async def test_new_email_needs_password_and_link(ada: AsyncClient, database: Database) -> None:
     assert fields(await ada.patch(ME, json={"email": "new@example.com"})) == [["current_password"]]
 
-    answer = await ada.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
+    response = await ada.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
 
-    assert (answer.status_code, answer.json()["email"]) == (202, EMAIL)
+    assert (response.status_code, response.json()["email"]) == (202, EMAIL)
     user = await stored(database)
     assert (user.email, user.is_verified) == (EMAIL, True)
 
@@ -243,53 +239,49 @@ def email_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("email_off")
-async def test_a_new_email_counts_at_once_and_unverified_where_no_emails_leave(
-    ada: AsyncClient, database: Database
-) -> None:
-    answer = await ada.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
+async def test_new_email_is_used_immediately_without_mail(ada: AsyncClient, database: Database) -> None:
+    response = await ada.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     user = await stored(database)
     assert (user.email, user.is_verified) == ("new@example.com", False)
 
 
 @pytest.mark.usefixtures("email_off")
-async def test_another_ones_email_is_a_conflict_that_changes_nothing(ada: AsyncClient, database: Database) -> None:
+async def test_email_of_another_user_is_a_conflict(ada: AsyncClient, database: Database) -> None:
     await make_user(database, "bob@example.com")
-    wanted = {"email": "BOB@example.com", "password": NEW, "current_password": PASSWORD}
+    expected = {"email": "BOB@example.com", "password": NEW, "current_password": PASSWORD}
 
-    assert (await ada.patch(ME, json=wanted)).status_code == 409
+    assert (await ada.patch(ME, json=expected)).status_code == 409
     assert (await login(ada)).status_code == 200
 
 
 SPACED = "  correct horse  "
 
 
-async def test_white_space_around_a_password_counts_everywhere(client: AsyncClient) -> None:
+async def test_password_keeps_its_white_space(client: AsyncClient) -> None:
     await client.post(REGISTER, json={"email": EMAIL, "password": SPACED})
 
     assert (await login(client, SPACED)).status_code == 200
     assert (await login(client, SPACED.strip())).status_code == 401
     for password, status in ((SPACED, 303), (SPACED.strip(), 422)):
-        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
-        assert answer.status_code == status
+        response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert response.status_code == status
 
 
-async def test_white_space_around_a_new_password_counts(ada: AsyncClient) -> None:
+async def test_new_password_keeps_its_white_space(ada: AsyncClient) -> None:
     await ada.patch(ME, json={"password": SPACED, "current_password": PASSWORD})
     await authorize(ada, SPACED)
-    wanted = {"email": "new@example.com", "current_password": SPACED}
+    expected = {"email": "new@example.com", "current_password": SPACED}
 
-    assert (await ada.patch(ME, json={**wanted, "current_password": SPACED.strip()})).status_code == 422
-    assert (await ada.patch(ME, json=wanted)).status_code == 202
+    assert (await ada.patch(ME, json={**expected, "current_password": SPACED.strip()})).status_code == 422
+    assert (await ada.patch(ME, json=expected)).status_code == 202
 
 
-async def test_when_too_many_sign_in_programs_are_told_to_come_back(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_full_hash_queue_is_503_in_the_api(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "MAX_WAITING_HASHES", 0)
 
     registering = client.post(REGISTER, json={"email": EMAIL, "password": PASSWORD})
-    for answer in (await login(client), await registering):
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-        assert "Too many people" in answer.json()["detail"]
+    for response in (await login(client), await registering):
+        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+        assert "Too many people" in response.json()["detail"]

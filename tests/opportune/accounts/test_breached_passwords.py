@@ -1,4 +1,4 @@
-"""The breach lookup, against a service on this machine."""
+"""The breach lookup, against a local service."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ LISTED = f"{'0' * 35}:7\r\n{DIGEST[5:]}:3\r\n{'F' * 35}:0"
 
 @dataclass
 class BreachService:
-    """Stands in for api.pwnedpasswords.com."""
+    """A fake of api.pwnedpasswords.com."""
 
     body: str = LISTED
     status: int = 200
@@ -37,11 +37,11 @@ class BreachService:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/range/"
 
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def response(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
         head = f"HTTP/1.1 {self.status} X\r\ncontent-length: {len(self.body)}\r\nconnection: close\r\n\r\n"
         if self.stalls:
-            await reader.read()  # until the client gives up
+            await reader.read()  # until the client closes the connection
         elif self.trickles:
             await self._trickle(writer)
         else:
@@ -50,7 +50,7 @@ class BreachService:
         writer.close()
 
     async def _trickle(self, writer: asyncio.StreamWriter) -> None:
-        """Send lines until the client gives up."""
+        """Send lines until the client closes the connection."""
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
         with suppress(ConnectionError):
             while True:
@@ -62,7 +62,7 @@ class BreachService:
 @pytest.fixture
 async def service() -> AsyncIterator[BreachService]:
     service = BreachService()
-    async with await asyncio.start_server(service.answer, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(service.response, "127.0.0.1", 0) as server:
         service.port = server.sockets[0].getsockname()[1]
         yield service
 

@@ -12,7 +12,7 @@ from opportune.db.sessions.dependencies import WriteSession
 from opportune.testing import counted_statements
 from opportune.testing.factories import make_user, signed_in_client
 
-# What differs between the databases is marked `on_both`.
+# Tests marked `on_both` also run on PostgreSQL.
 pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -45,50 +45,50 @@ def next_of(location: str) -> list[str]:
     return parse_qs(parts.query)["next"]
 
 
-async def test_a_page_sends_strangers_to_sign_in_and_back(client: AsyncClient) -> None:
-    answer = await client.get("/private?a=1&b=%2F")
+async def test_page_redirects_visitors_to_sign_in(client: AsyncClient) -> None:
+    response = await client.get("/private?a=1&b=%2F")
 
-    assert answer.status_code == 303
-    assert next_of(answer.headers["location"]) == ["/private?a=1&b=%2F"]
-
-
-async def test_after_a_form_people_come_back_to_the_page_that_holds_it(client: AsyncClient) -> None:
-    answer = await client.post("/private", headers={"Referer": "http://testserver/accounts/tokens?page=2"})
-
-    assert answer.status_code == 303
-    assert next_of(answer.headers["location"]) == ["/accounts/tokens?page=2"]
+    assert response.status_code == 303
+    assert next_of(response.headers["location"]) == ["/private?a=1&b=%2F"]
 
 
-async def test_htmx_leaves_the_page_to_sign_in_and_by_a_malformed_address_for_the_start(client: AsyncClient) -> None:
+async def test_form_redirects_back_to_its_page(client: AsyncClient) -> None:
+    response = await client.post("/private", headers={"Referer": "http://testserver/accounts/tokens?page=2"})
+
+    assert response.status_code == 303
+    assert next_of(response.headers["location"]) == ["/accounts/tokens?page=2"]
+
+
+async def test_htmx_request_is_redirected_by_header(client: AsyncClient) -> None:
     for address, next_address in (("http://testserver/accounts/tokens", "/accounts/tokens"), ("http://[", "/")):
         headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Current-URL": address}
 
-        answer = await client.get("/private", headers=headers)
+        response = await client.get("/private", headers=headers)
 
-        assert answer.status_code == 401
-        assert next_of(answer.headers["hx-redirect"]) == [next_address]
+        assert response.status_code == 401
+        assert next_of(response.headers["hx-redirect"]) == [next_address]
 
 
-async def test_the_api_answers_401_with_a_problem_and_takes_the_cookie_too(app: FastAPI, client: AsyncClient) -> None:
-    answer = await client.get("/api/private")
+async def test_api_responds_401_and_accepts_the_cookie(app: FastAPI, client: AsyncClient) -> None:
+    response = await client.get("/api/private")
 
-    assert answer.status_code == 401
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["www-authenticate"] == "Bearer"
     user = await make_user(app.state.database)
-    async with signed_in_client(app, user) as known:
-        assert (await known.get("/api/private")).json() == user.email
+    async with signed_in_client(app, user) as status:
+        assert (await status.get("/api/private")).json() == user.email
 
 
-async def test_an_open_page_knows_who_is_there(app: FastAPI, client: AsyncClient) -> None:
+async def test_optional_user_is_loaded(app: FastAPI, client: AsyncClient) -> None:
     user = await make_user(app.state.database)
 
     assert (await client.get("/open")).json() is None
-    async with signed_in_client(app, user) as known:
-        assert (await known.get("/open")).json() == user.email
+    async with signed_in_client(app, user) as status:
+        assert (await status.get("/open")).json() == user.email
 
 
-async def test_the_user_is_read_once_a_request_by_one_query(app: FastAPI) -> None:
+async def test_user_is_read_once_per_request(app: FastAPI) -> None:
     async with signed_in_client(app) as client:
         with counted_statements("accounts_") as statements:
             await client.get("/open")
@@ -96,7 +96,7 @@ async def test_the_user_is_read_once_a_request_by_one_query(app: FastAPI) -> Non
     assert len([text for text in statements if "SELECT" in text]) == 1
 
 
-async def test_the_user_can_be_changed_in_a_session_that_writes(app: FastAPI, database: Database) -> None:
+async def test_user_can_be_changed_in_a_write_session(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
 
     async with signed_in_client(app, user) as client:
@@ -108,7 +108,7 @@ async def test_the_user_can_be_changed_in_a_session_that_writes(app: FastAPI, da
     assert stored.is_verified
 
 
-async def test_a_deactivated_user_is_nobody_at_the_next_request(app: FastAPI, database: Database) -> None:
+async def test_deactivated_user_is_signed_out(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
         assert (await client.get("/private")).status_code == 200

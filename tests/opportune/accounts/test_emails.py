@@ -1,4 +1,4 @@
-"""What all e-mails of accounts have in common."""
+"""Rules for all e-mails of accounts."""
 
 import pytest
 from fastapi import FastAPI
@@ -14,7 +14,7 @@ from opportune.db.database import Database
 from opportune.mail import InvalidEmailError
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.client import Client
-from tests.opportune.accounts.sent_emails import ACCOUNTS, EMAIL, NEW, sent_emails, settings, told
+from tests.opportune.accounts.sent_emails import ACCOUNTS, EMAIL, NEW, sent_emails, sent_subjects, settings
 
 __all__ = ["settings"]  # a fixture
 
@@ -22,7 +22,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 
 @on_sqlite
-async def test_links_lead_to_the_site_whatever_a_request_calls_it(app: FastAPI, client: AsyncClient) -> None:
+async def test_links_use_the_configured_address(app: FastAPI, client: AsyncClient) -> None:
     headers = {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
     await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL, "password": PASSWORD}, headers=headers)
     evil = await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL}, headers={"Host": "evil.example"})
@@ -32,40 +32,38 @@ async def test_links_lead_to_the_site_whatever_a_request_calls_it(app: FastAPI, 
 
 
 @on_sqlite
-async def test_nobody_fills_a_strangers_mailbox(
+async def test_emails_to_a_recipient_are_limited(
     app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert EMAILS_PER_RECIPIENT.limit == 5
     monkeypatch.setattr(EMAILS_PER_RECIPIENT, "limit", 2)
     await make_user(database, EMAIL)
     for email in (EMAIL, "nobody@example.com"):
-        answers = [await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email}) for _ in range(3)]
+        responses = [await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email}) for _ in range(3)]
 
-        assert [answer.status_code for answer in answers] == [200] * 2 + [429]
-        assert "Try again in 60 minutes" in answers[-1].text
-    assert len(await told(app)) == 2
+        assert [response.status_code for response in responses] == [200] * 2 + [429]
+        assert "Try again in 60 minutes" in responses[-1].text
+    assert len(await sent_subjects(app)) == 2
 
 
 @on_sqlite
-async def test_an_address_asks_for_so_many_emails_by_any_page_and_then_waits(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_email_requests_of_an_address_are_limited(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert EMAILS_PER_ADDRESS.limit == 20
     monkeypatch.setattr(EMAILS_PER_ADDRESS, "limit", 3)
     pages = ("register", "forgot-password", "verify/again")
-    answers = [
+    responses = [
         await client.post(
             f"{ACCOUNTS}/{pages[number % 3]}", data={"email": f"user{number}@example.com", "password": PASSWORD}
         )
         for number in range(6)
     ]
 
-    assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 3
-    assert all("retry-after" in answer.headers for answer in answers[3:])
+    assert [response.status_code for response in responses] == [200] * 3 + [429] * 3
+    assert all("retry-after" in response.headers for response in responses[3:])
 
 
 @on_sqlite
-async def test_a_broken_link_says_so(client: AsyncClient) -> None:
+async def test_broken_link_is_explained(client: AsyncClient) -> None:
     for page in ("verify", "reset-password"):
         for token in ("a.b.c", "\0", "<script>ü"):
             shown = await client.get(f"{ACCOUNTS}/{page}", params={"token": token})
@@ -77,7 +75,7 @@ async def test_a_broken_link_says_so(client: AsyncClient) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_new_password_and_the_email_about_it_are_stored_together_or_not_at_all(
+async def test_password_and_its_email_are_one_transaction(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (await make_user(database, EMAIL)).hashed_password

@@ -1,4 +1,4 @@
-"""docs/accounts.md is true: its requests are answered, its code and commands work, its pages are there."""
+"""The requests, code and commands of docs/accounts.md work, and its pages exist."""
 
 import asyncio
 import re
@@ -30,22 +30,22 @@ SITE = "http://127.0.0.1:8000"
 
 
 async def curl(client: AsyncClient, line: str) -> Response:
-    """What curl would send."""
-    words = iter(shlex.split(line)[1:])
+    """Send the request of a curl command."""
+    command = iter(shlex.split(line)[1:])
     headers, fields, sent = dict[str, str](), dict[str, str](), dict[str, Any]()
     method = url = ""
-    for word in words:
+    for word in command:
         match word:
             case "-X":
-                method = next(words)
+                method = next(command)
             case "-H":
-                name, _, value = next(words).partition(": ")
+                name, _, value = next(command).partition(": ")
                 headers[name] = value
             case "-d" | "--data-urlencode":
-                name, _, value = next(words).partition("=")
+                name, _, value = next(command).partition("=")
                 fields[name] = value
             case "--json":
-                headers["Content-Type"], sent["content"] = "application/json", next(words)
+                headers["Content-Type"], sent["content"] = "application/json", next(command)
             case _:
                 url = word.removeprefix(SITE)
     if fields:
@@ -53,18 +53,18 @@ async def curl(client: AsyncClient, line: str) -> Response:
     return await client.request(method or ("POST" if sent else "GET"), url, headers=headers, **sent)
 
 
-async def test_its_requests_are_answered(client: AsyncClient) -> None:
+async def test_guide_requests_work(client: AsyncClient) -> None:
     lines, token = [line for line in LINES if line.startswith("curl ")], ""
     assert len(lines) == 7
     for line in lines:
-        answer = await curl(client, line.replace("$TOKEN", token))
-        assert answer.is_success, (line, answer.text)
+        response = await curl(client, line.replace("$TOKEN", token))
+        assert response.is_success, (line, response.text)
         if "/auth/login" in line:
-            token = answer.json()["access_token"]
+            token = response.json()["access_token"]
 
 
 class Menu(SQLModel, table=True):
-    # Apart from the project's own tables, which migrations make; this one is never asked.
+    # Separate metadata, because the table is never created.
     metadata = MetaData()
     __tablename__ = "menu_menu"
 
@@ -72,7 +72,7 @@ class Menu(SQLModel, table=True):
 
 
 def names_of(with_word: str) -> dict[str, Any]:
-    """The names that an example of the guide defines."""
+    """Return the names that an example defines."""
     (code,) = (text for language, text in BLOCKS if language == "python" and with_word in text)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - the guide's own
@@ -87,7 +87,7 @@ def add_router(app: FastAPI, with_word: str) -> dict[str, Any]:
     return names
 
 
-async def test_its_code_asks_for_the_right_that_it_names(app: FastAPI, database: Database) -> None:
+async def test_guide_code_requires_its_permission(app: FastAPI, database: Database) -> None:
     add_router(app, "may(")
     features = [*installed_features(), replace(names_of("Feature(")["menu"], models=[Menu])]
     app.state.permissions = Permissions(features)
@@ -100,7 +100,7 @@ async def test_its_code_asks_for_the_right_that_it_names(app: FastAPI, database:
         assert (await client.get("/menu/costs")).json() == {"for": user.email}
 
 
-async def test_its_limits_count_by_address_and_by_user(
+async def test_guide_limits_count_addresses_and_users(
     app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = add_router(app, "RateLimit(")
@@ -113,7 +113,7 @@ async def test_its_limits_count_by_address_and_by_user(
             assert [(await visitor.post("/orders")).status_code for _ in range(2)] == [201, 429]
 
 
-async def test_its_commands_work(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_guide_commands_work(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
     await make_user(database, "ada@example.com", totp_secret="sealed")
     async with database.writer() as session:
@@ -129,7 +129,7 @@ async def test_its_commands_work(database: Database, settings: Settings, monkeyp
     assert (user.is_staff, user.is_active, user.has_two_factor) == (True, False, False)
 
 
-async def test_its_pages_are_there(client: AsyncClient) -> None:
+async def test_guide_pages_exist(client: AsyncClient) -> None:
     paths = set(re.findall(r"`(/accounts/[a-z/-]+)`", GUIDE))
     assert len(paths) >= 14
     for path in paths:

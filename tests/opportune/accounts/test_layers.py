@@ -1,4 +1,4 @@
-"""What the layout by subject promises: services know no HTTP, and a transaction is the route's to end."""
+"""Services know no HTTP, and only routes end transactions."""
 
 import ast
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ KNOW_HTTP = {
     *("cookies", "page_cookies", "trusted_devices", "second_step", "bearer", "permissions", "invitation", "openapi"),
     *("manager", "backends"),
 }
-"""Routes, what reads or answers a request for them, and FastAPI Users' signatures, in which there is one."""
+"""Modules that handle requests, and those with FastAPI Users' signatures."""
 
 
 def modules(*folders: Path, word: str) -> Iterator[tuple[Path, ast.Module]]:
-    """Those that have the word somewhere: to read the others would take longer."""
+    """Parse the files that contain the word, because parsing all of them is slow."""
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
             if word in (text := path.read_text()):
@@ -25,22 +25,22 @@ def modules(*folders: Path, word: str) -> Iterator[tuple[Path, ast.Module]]:
 
 
 def imports(tree: ast.Module) -> set[str]:
-    """The first parts of the names of what is imported."""
+    """Top-level packages of the imports."""
     names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     return {name.partition(".")[0] for name in names}
 
 
 def commits(tree: ast.Module) -> Iterator[str]:
-    """The names of functions that commit."""
+    """Names of functions that commit."""
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             called = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
-            if any(isinstance(each, ast.Attribute) and each.attr == "commit" for each in called):
+            if any(isinstance(callee, ast.Attribute) and callee.attr == "commit" for callee in called):
                 yield function.name
 
 
-def test_below_the_routes_of_accounts_nothing_knows_a_request() -> None:
+def test_services_and_models_do_not_import_http() -> None:
     knowing = {
         path.relative_to(ACCOUNTS).as_posix()
         for word in ("fastapi", "starlette")
@@ -50,7 +50,7 @@ def test_below_the_routes_of_accounts_nothing_knows_a_request() -> None:
     assert knowing == set()
 
 
-def test_no_service_commits_but_by_the_one_function_that_says_so() -> None:
+def test_only_release_commits() -> None:
     everything = modules(ACCOUNTS, PROJECT / "app", word="commit")
-    found = [(path.stem, name) for path, tree in everything for name in commits(tree)]
-    assert found == [("manager", "release")]
+    committing = [(path.stem, name) for path, tree in everything for name in commits(tree)]
+    assert committing == [("manager", "release")]

@@ -9,7 +9,7 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-# What differs between the databases is marked `on_both`.
+# Tests marked `on_both` also run on PostgreSQL.
 pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -17,29 +17,29 @@ on_both = pytest.mark.database("sqlite", "postgresql")
 EMAIL = "ada@example.com"
 
 
-async def test_a_migrated_database_has_no_account(database: Database) -> None:
+async def test_migrated_database_has_no_account(database: Database) -> None:
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(User)) == 0
 
 
-async def test_a_superuser_can_sign_in(client: AsyncClient, database: Database) -> None:
+async def test_created_superuser_can_sign_in(client: AsyncClient, database: Database) -> None:
     async with database.writer() as session:
         user = await create_superuser(session, "Ada@Example.com", PASSWORD)
 
     assert (user.email, user.is_superuser) == (EMAIL, True)
-    answer = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
-    assert answer.status_code == 303
+    response = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
+    assert response.status_code == 303
 
 
-async def test_a_superuser_that_cannot_be_made_is_explained_in_one_line(database: Database) -> None:
+async def test_invalid_superuser_is_one_line(database: Database) -> None:
     await make_user(database, EMAIL)
-    for email, password, words in (
+    for email, password, message in (
         ("nonsense", PASSWORD, "nonsense is no e-mail address"),
         (EMAIL, "qwerty123", "too easy to guess"),
         (EMAIL, "half a character: \ud800", "no text"),
         ("ADA@example.com", PASSWORD, "has an account already"),
     ):
-        with pytest.raises(OperatorError, match=words) as refused:
+        with pytest.raises(OperatorError, match=message) as refused:
             async with database.writer() as session:
                 await create_superuser(session, email, password)
 
@@ -47,16 +47,16 @@ async def test_a_superuser_that_cannot_be_made_is_explained_in_one_line(database
         assert password not in str(refused.value)
 
 
-async def test_white_space_around_a_password_counts(client: AsyncClient, database: Database) -> None:
+async def test_white_space_of_a_password_is_kept(client: AsyncClient, database: Database) -> None:
     async with database.writer() as session:
         await create_superuser(session, EMAIL, f" {PASSWORD} ")
 
     for password, status in ((PASSWORD, 422), (f" {PASSWORD} ", 303)):
-        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
-        assert answer.status_code == status
+        response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert response.status_code == status
 
 
-async def test_a_new_password_signs_out_everywhere(app: FastAPI, database: Database) -> None:
+async def test_set_password_ends_all_sessions(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as client:
         async with database.writer() as session:
@@ -65,7 +65,7 @@ async def test_a_new_password_signs_out_everywhere(app: FastAPI, database: Datab
         assert (await client.get("/accounts/profile")).status_code == 303
 
 
-async def test_nobodys_password_cannot_be_set(database: Database) -> None:
+async def test_unknown_user_is_one_line(database: Database) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match=r"Nobody has the e-mail eve@example\.com"):
             await set_password(session, "eve@example.com", PASSWORD)

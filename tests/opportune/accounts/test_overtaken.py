@@ -1,4 +1,4 @@
-"""Hashing takes its time, and meanwhile the owner gives the account another password."""
+"""Concurrent changes of the account while a password is hashed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,8 +27,8 @@ EMAIL = "ada@example.com"
 NEW, THIEFS = "another good password", "a password of the thief"
 
 
-class Held:
-    """The first hash is done and kept back until it is let go."""
+class PausedHash:
+    """Pauses after the first hash until it is released."""
 
     def __init__(self, work: Callable[..., Awaitable[Any]]) -> None:
         self.work = work
@@ -41,8 +41,8 @@ class Held:
             await self.let_go.wait()
         return result
 
-    async def overtaken(self, request: Awaitable[Response], by: Awaitable[object]) -> Response:
-        """The answer to a request whose hash is done before something else happens."""
+    async def changed_meanwhile(self, request: Awaitable[Response], by: Awaitable[object]) -> Response:
+        """Response to a request, with a change of the account after its hash."""
         async with asyncio.timeout(30):
             task = asyncio.ensure_future(request)
             await self.done.wait()
@@ -52,13 +52,13 @@ class Held:
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Held:
-    held = Held(hashing.verify_password)
-    monkeypatch.setattr(hashing, "verify_password", held)
-    return held
+def pause(monkeypatch: pytest.MonkeyPatch) -> PausedHash:
+    pause = PausedHash(hashing.verify_password)
+    monkeypatch.setattr(hashing, "verify_password", pause)
+    return pause
 
 
-async def give_new_password(database: Database) -> None:
+async def set_new_password(database: Database) -> None:
     async with database.writer() as session:
         await set_password(session, EMAIL, NEW)
 
@@ -69,7 +69,7 @@ async def deactivate(database: Database) -> None:
 
 
 async def stored(database: Database) -> tuple[str, int]:
-    """The hash of the one user, and the number of sessions."""
+    """Password hash of the user and number of sessions."""
     async with database.reader() as session:
         user = (await session.scalars(select(User))).one()
         return user.hashed_password, await session.scalar(select(func.count()).select_from(Session)) or 0
@@ -78,17 +78,15 @@ async def stored(database: Database) -> tuple[str, int]:
 @pytest.mark.parametrize(
     ("change", "address", "name", "status"),
     [
-        pytest.param(give_new_password, "/accounts/login", "email", 422, marks=pytest.mark.database("sqlite")),
+        pytest.param(set_new_password, "/accounts/login", "email", 422, marks=pytest.mark.database("sqlite")),
         pytest.param(deactivate, "/api/v1/auth/login", "username", 401, marks=pytest.mark.database("sqlite")),
-        pytest.param(
-            give_new_password, "/api/v1/auth/login", "username", 401, marks=pytest.mark.database("postgresql")
-        ),
+        pytest.param(set_new_password, "/api/v1/auth/login", "username", 401, marks=pytest.mark.database("postgresql")),
     ],
 )
-async def test_a_sign_in_fails(
+async def test_concurrent_password_change_refuses_sign_in(
     client: AsyncClient,
     database: Database,
-    held: Held,
+    pause: PausedHash,
     change: Callable[[Database], Awaitable[None]],
     address: str,
     name: str,
@@ -97,98 +95,90 @@ async def test_a_sign_in_fails(
     await make_user(database, EMAIL)
 
     request = client.post(address, data={name: EMAIL, "password": PASSWORD})
-    answer = await held.overtaken(request, change(database))
+    response = await pause.changed_meanwhile(request, change(database))
 
-    assert answer.status_code == status
-    assert "access_token" not in answer.text
+    assert response.status_code == status
+    assert "access_token" not in response.text
     assert (await stored(database))[1] == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_a_better_hash_of_the_old_password_does_not_replace_the_new_one(
-    client: AsyncClient, database: Database, held: Held
-) -> None:
+async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Database, pause: PausedHash) -> None:
     old = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
     await make_user(database, EMAIL, hashed_password=old)
 
     request = client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
-    answer = await held.overtaken(request, give_new_password(database))
+    response = await pause.changed_meanwhile(request, set_new_password(database))
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
     assert (await hashing.verify_password(NEW, (await stored(database))[0]))[0]
 
 
 @pytest.mark.database("sqlite")
-@pytest.mark.parametrize("way", ["page", "api"])
-async def test_who_knows_the_old_password_cannot_set_another(
-    app: FastAPI, database: Database, held: Held, way: str
-) -> None:
+@pytest.mark.parametrize("kind", ["page", "api"])
+async def test_old_password_cannot_set_another(app: FastAPI, database: Database, pause: PausedHash, kind: str) -> None:
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as thief:
         request = (
             thief.post("/accounts/password", data={"current_password": PASSWORD, "new_password": THIEFS})
-            if way == "page"
+            if kind == "page"
             else thief.patch("/api/v1/users/me", json={"current_password": PASSWORD, "password": THIEFS})
         )
-        answer = await held.overtaken(request, give_new_password(database))
+        response = await pause.changed_meanwhile(request, set_new_password(database))
 
-    assert answer.status_code == 422
-    assert "changed at the same moment" in answer.text
+    assert response.status_code == 422
+    assert "changed at the same moment" in response.text
     hashed, count = await stored(database)
     assert (await hashing.verify_password(NEW, hashed))[0]
     assert count == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_who_knows_the_old_password_cannot_delete_the_account(
-    app: FastAPI, database: Database, held: Held
-) -> None:
+async def test_old_password_cannot_delete_the_account(app: FastAPI, database: Database, pause: PausedHash) -> None:
     async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
         request = thief.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
-        answer = await held.overtaken(request, give_new_password(database))
+        response = await pause.changed_meanwhile(request, set_new_password(database))
 
-    assert answer.status_code == 409
+    assert response.status_code == 409
     assert (await hashing.verify_password(NEW, (await stored(database))[0]))[0]
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
-    ("address", "kind"), [("/accounts/tokens", "data"), ("/api/v1/users/me/tokens", "json")], ids=["page", "api"]
+    ("address", "subject"), [("/accounts/tokens", "data"), ("/api/v1/users/me/tokens", "json")], ids=["page", "api"]
 )
-async def test_who_knows_the_old_password_gets_no_token(
-    app: FastAPI, database: Database, held: Held, address: str, kind: str
+async def test_old_password_gets_no_token(
+    app: FastAPI, database: Database, pause: PausedHash, address: str, subject: str
 ) -> None:
-    wanted: dict[str, Any] = {
-        kind: {"name": "for later", "days": 365, "scopes": ["read"], "current_password": PASSWORD}
+    expected: dict[str, Any] = {
+        subject: {"name": "for later", "days": 365, "scopes": ["read"], "current_password": PASSWORD}
     }
     async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
-        answer = await held.overtaken(thief.post(address, **wanted), give_new_password(database))
+        response = await pause.changed_meanwhile(thief.post(address, **expected), set_new_password(database))
 
-    assert answer.status_code == (401 if kind == "json" else 303)
+    assert response.status_code == (401 if subject == "json" else 303)
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_a_second_factor_that_was_begun_before_is_not_turned_on(database: Database, settings: Settings) -> None:
+async def test_older_two_factor_setup_is_refused(database: Database, settings: Settings) -> None:
     user = await make_user(database, EMAIL)
     key = totp.start_setup(settings, user).key
-    await give_new_password(database)
+    await set_new_password(database)
 
     async with database.writer() as session:
         assert await totp.enable(session, settings, user, key, pyotp.TOTP(key).now()) is None
 
 
 @pytest.mark.database("postgresql")
-async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_session(
-    database: Database, settings: Settings
-) -> None:
+async def test_new_password_ends_a_concurrent_session(database: Database, settings: Settings) -> None:
     await make_user(database, EMAIL)
     async with asyncio.timeout(30), database.writer() as session:
         user = await user_manager(session).authenticate(Credentials(username=EMAIL, password=PASSWORD))
         assert user is not None
-        change = asyncio.create_task(give_new_password(database))
-        while not await someone_waits(database):
+        change = asyncio.create_task(set_new_password(database))
+        while not await wait_for_lock(database):
             await asyncio.sleep(0.01)
         await create_session(session, settings, user)
     await change
@@ -196,7 +186,7 @@ async def test_a_new_password_waits_for_a_sign_in_that_was_earlier_and_ends_its_
     assert (await stored(database))[1] == 0
 
 
-async def someone_waits(database: Database) -> bool:
+async def wait_for_lock(database: Database) -> bool:
     waiting = text(
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     )
@@ -205,17 +195,17 @@ async def someone_waits(database: Database) -> bool:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_link_proves_no_address_that_the_account_gets_meanwhile(
+async def test_link_verifies_its_own_address_only(
     client: AsyncClient, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await make_user(database, EMAIL)
-    monkeypatch.setattr(hashing, "hash_password", held := Held(hashing.hash_password))
+    monkeypatch.setattr(hashing, "hash_password", pause := PausedHash(hashing.hash_password))
     token = signed_links.make_link_token(settings, "reset", user)
 
     request = client.post("/accounts/reset-password", data={"token": token, "password": NEW})
-    answer = await held.overtaken(request, readdress(database))
+    response = await pause.changed_meanwhile(request, readdress(database))
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
     async with database.reader() as session:
         (changed,) = await session.scalars(select(User))
     assert (changed.email, changed.is_verified) == ("stranger@example.com", False)
@@ -228,8 +218,8 @@ async def readdress(database: Database) -> None:
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("address", "name"), [("/accounts/login", "email"), ("/api/v1/auth/login", "username")])
-async def test_who_signs_in_without_a_code_while_the_owner_begins_to_need_one_stays_out(
-    client: AsyncClient, database: Database, settings: Settings, held: Held, address: str, name: str
+async def test_sign_in_without_a_new_second_factor_is_refused(
+    client: AsyncClient, database: Database, settings: Settings, pause: PausedHash, address: str, name: str
 ) -> None:
     user = await make_user(database, EMAIL)
     key = totp.start_setup(settings, user).key
@@ -238,7 +228,7 @@ async def test_who_signs_in_without_a_code_while_the_owner_begins_to_need_one_st
         async with database.writer() as session:
             await totp.enable(session, settings, user, key, pyotp.TOTP(key).now())
 
-    answer = await held.overtaken(client.post(address, data={name: EMAIL, "password": PASSWORD}), turn_on())
+    response = await pause.changed_meanwhile(client.post(address, data={name: EMAIL, "password": PASSWORD}), turn_on())
 
-    assert "access_token" not in answer.text
+    assert "access_token" not in response.text
     assert (await stored(database))[1] == 0

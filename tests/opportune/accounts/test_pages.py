@@ -15,7 +15,7 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.form_tokens import without_tokens
 
-# What a page asks of the database is asked of both kinds in the tests of the API and of sessions.
+# Tests of the API and of sessions run these queries on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 EMAIL = "ada@example.com"
@@ -32,46 +32,44 @@ async def emails(database: Database) -> list[str]:
         return list(await session.scalars(select(col(User.email))))
 
 
-async def test_anybody_sees_the_forms_and_what_is_refused_there_is_named_and_keeps_what_was_typed_but_the_password(
-    client: AsyncClient, database: Database
-) -> None:
+async def test_forms_show_errors_and_keep_values(client: AsyncClient, database: Database) -> None:
     for page in ["login", "register"]:
-        answer = await client.get(f"/accounts/{page}?next=/accounts/tokens")
+        response = await client.get(f"/accounts/{page}?next=/accounts/tokens")
 
-        assert answer.status_code == 200
-        assert 'name="next" value="/accounts/tokens"' in answer.text
-        assert 'autocomplete="username' in answer.text
+        assert response.status_code == 200
+        assert 'name="next" value="/accounts/tokens"' in response.text
+        assert 'autocomplete="username' in response.text
 
     data = {"email": "<b>@example.com", "password": "Tell-Nobody!", "next": "/accounts/tokens"}
 
     for page in ("login", "register"):
-        answer = await client.post(f"/accounts/{page}", data=data)
-        assert answer.status_code == 422
-        assert 'value="&lt;b&gt;@example.com"' in answer.text
-        assert 'name="next" value="/accounts/tokens"' in answer.text
-        assert "Tell-Nobody!" not in answer.text
+        response = await client.post(f"/accounts/{page}", data=data)
+        assert response.status_code == 422
+        assert 'value="&lt;b&gt;@example.com"' in response.text
+        assert 'name="next" value="/accounts/tokens"' in response.text
+        assert "Tell-Nobody!" not in response.text
 
-    answer = await client.post("/accounts/login", data={"email": "", "password": ""})
+    response = await client.post("/accounts/login", data={"email": "", "password": ""})
 
-    assert answer.status_code == 422
-    assert answer.text.count("Please fill this in.") == 2
-    assert 'aria-describedby="password-error"' in answer.text
+    assert response.status_code == 422
+    assert response.text.count("Please fill this in.") == 2
+    assert 'aria-describedby="password-error"' in response.text
 
-    answer = await client.post("/accounts/register", data={"email": "ada@", "password": "short"})
+    response = await client.post("/accounts/register", data={"email": "ada@", "password": "short"})
 
-    assert answer.status_code == 422
-    assert "Please give an e-mail address" in answer.text
-    assert "Please use at least 8 characters." in answer.text
+    assert response.status_code == 422
+    assert "Please give an e-mail address" in response.text
+    assert "Please use at least 8 characters." in response.text
 
     for email, password in [("nonsense", PASSWORD), (EMAIL, "short"), (EMAIL, EMAIL)]:
-        answer = await client.post("/accounts/register", data={"email": email, "password": password})
+        response = await client.post("/accounts/register", data={"email": email, "password": password})
 
-        assert answer.status_code == 422
-        assert "invalid-feedback" in answer.text
+        assert response.status_code == 422
+        assert "invalid-feedback" in response.text
         assert await emails(database) == []
 
 
-async def test_who_is_signed_in_goes_on(app: FastAPI) -> None:
+async def test_signed_in_user_is_redirected(app: FastAPI) -> None:
     for page in ["login", "register"]:
         async with signed_in_client(app) as client:
             inside = await client.get(f"/accounts/{page}?next=/accounts/tokens")
@@ -81,60 +79,60 @@ async def test_who_is_signed_in_goes_on(app: FastAPI) -> None:
         assert (outside.status_code, outside.headers["location"]) == (303, "/")
 
 
-async def test_signing_in_takes_the_email_in_any_case(client: AsyncClient, database: Database) -> None:
+async def test_sign_in_ignores_the_case_of_the_email(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     for typed in [EMAIL, "Ada@Example.COM", f"  {EMAIL} "]:
-        answer = await client.post(
+        response = await client.post(
             "/accounts/login", data={"email": typed, "password": PASSWORD, "next": "/accounts/tokens"}
         )
 
-        assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/tokens")
+        assert (response.status_code, response.headers["location"]) == (303, "/accounts/tokens")
         assert EMAIL in (await client.get("/accounts/profile")).text
         client.cookies.clear()
 
 
-async def test_a_wrong_password_and_an_unknown_email_look_the_same(client: AsyncClient, database: Database) -> None:
+async def test_wrong_password_and_unknown_email_look_the_same(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await make_user(database, "bob@example.com", is_active=False)
 
     tries = [(EMAIL, "not the password"), ("eve@example.com", PASSWORD), ("bob@example.com", PASSWORD)]
-    answers = [await client.post("/accounts/login", data={"email": e, "password": p}) for e, p in tries]
+    responses = [await client.post("/accounts/login", data={"email": e, "password": p}) for e, p in tries]
 
-    assert [answer.status_code for answer in answers] == [422] * 3
-    assert all(WRONG in answer.text and "set-cookie" not in answer.headers for answer in answers)
-    pages = [without_tokens(answer.text) for answer in answers]
+    assert [response.status_code for response in responses] == [422] * 3
+    assert all(WRONG in response.text and "set-cookie" not in response.headers for response in responses)
+    pages = [without_tokens(response.text) for response in responses]
     assert len({page.replace(email, "") for page, (email, _) in zip(pages, tries, strict=True)}) == 1
 
 
-async def test_a_hash_of_an_older_kind_is_replaced_at_sign_in(client: AsyncClient, database: Database) -> None:
+async def test_old_hash_is_replaced_at_sign_in(client: AsyncClient, database: Database) -> None:
     old = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
     await make_user(database, EMAIL, hashed_password=old)
 
-    answer = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
+    response = await client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
 
-    assert answer.status_code == 303
+    assert response.status_code == 303
     async with database.reader() as session:
         stored = await session.scalar(select(col(User.hashed_password)))
     assert stored != old
     assert (await client.get("/accounts/profile")).status_code == 200
 
 
-async def test_nobody_is_sent_to_another_site(client: AsyncClient) -> None:
+async def test_sign_in_redirects_to_this_site_only(client: AsyncClient) -> None:
     for page in ("register", "login"):
         for place in ("field", "query"):
             data, query = {"email": f"{place}@example.com", "password": PASSWORD}, dict[str, str]()
             (data if place == "field" else query)["next"] = "/\t/evil.example"
 
-            answer = await client.post(f"/accounts/{page}", data=data, params=query)
+            response = await client.post(f"/accounts/{page}", data=data, params=query)
 
-            assert (answer.status_code, answer.headers["location"]) == (303, "/"), (page, place)
+            assert (response.status_code, response.headers["location"]) == (303, "/"), (page, place)
             client.cookies.clear()
 
 
-async def test_registering_signs_in_and_makes_nobody_a_superuser(client: AsyncClient, database: Database) -> None:
-    answer = await client.post("/accounts/register", data={"email": "Ada@Example.com", "password": PASSWORD})
+async def test_registration_signs_in_a_plain_user(client: AsyncClient, database: Database) -> None:
+    response = await client.post("/accounts/register", data={"email": "Ada@Example.com", "password": PASSWORD})
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (response.status_code, response.headers["location"]) == (303, "/")
     assert await emails(database) == [EMAIL]
     assert EMAIL in (await client.get("/accounts/profile")).text
 
@@ -150,18 +148,18 @@ async def test_registering_signs_in_and_makes_nobody_a_superuser(client: AsyncCl
 
 
 @on_both
-async def test_an_email_registers_once_whatever_its_case(client: AsyncClient, database: Database) -> None:
+async def test_email_registers_once_in_any_case(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     for email in [EMAIL, "ADA@EXAMPLE.COM"]:
-        answer = await client.post("/accounts/register", data={"email": email, "password": PASSWORD})
+        response = await client.post("/accounts/register", data={"email": email, "password": PASSWORD})
 
-        assert answer.status_code == 422
-        assert TAKEN in answer.text
+        assert response.status_code == 422
+        assert TAKEN in response.text
         assert await emails(database) == [EMAIL]
 
 
 @on_both
-async def test_the_database_itself_keeps_emails_apart_whatever_their_case(database: Database) -> None:
+async def test_database_refuses_emails_that_differ_in_case(database: Database) -> None:
     await make_user(database, EMAIL)
 
     with pytest.raises(Exception, match=r"(?i)unique"):
@@ -169,12 +167,12 @@ async def test_the_database_itself_keeps_emails_apart_whatever_their_case(databa
 
 
 @pytest.mark.database("postgresql")
-async def test_registrations_at_once_make_one_user(client: AsyncClient, database: Database) -> None:
+async def test_concurrent_form_registrations_make_one_user(client: AsyncClient, database: Database) -> None:
     forms = [{"email": "ada@example.com" if n % 2 else "ADA@example.com", "password": PASSWORD} for n in range(5)]
 
-    answers = await asyncio.gather(*(client.post("/accounts/register", data=form) for form in forms))
+    responses = await asyncio.gather(*(client.post("/accounts/register", data=form) for form in forms))
 
-    assert sorted(answer.status_code for answer in answers) == [303] + [422] * 4
+    assert sorted(response.status_code for response in responses) == [303] + [422] * 4
     assert await emails(database) == [EMAIL]
 
 
@@ -184,24 +182,24 @@ async def test_a_new_password_ends_every_other_session_and_token(
     user = await make_user(database, EMAIL)
     async with database.writer() as session:
         token = {"Authorization": f"Bearer {await create_token(session, user, 'a', timedelta(hours=1))}"}
-    async with signed_in_client(app, user) as here, signed_in_client(app, user) as there:
+    async with signed_in_client(app, user) as here, signed_in_client(app, user) as existing:
         stolen = f"session={here.cookies['session']}"
 
         form = {"current_password": PASSWORD, "new_password": NEW}
-        answer = await here.post("/accounts/password", data=form)
+        response = await here.post("/accounts/password", data=form)
 
-        assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/password")
-        fresh = answer.headers["set-cookie"].partition(";")[0]
+        assert (response.status_code, response.headers["location"]) == (303, "/accounts/password")
+        fresh = response.headers["set-cookie"].partition(";")[0]
         assert (await client.get("/accounts/profile", headers={"Cookie": fresh})).status_code == 200
         assert (await client.get("/accounts/profile", headers={"Cookie": stolen})).status_code == 303
-        assert (await there.get("/accounts/profile")).status_code == 303
+        assert (await existing.get("/accounts/profile")).status_code == 303
     assert (await client.get("/api/v1/users/me", headers=token)).status_code == 401
     for password, status in ((PASSWORD, 422), (NEW, 303)):
-        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
-        assert answer.status_code == status
+        response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert response.status_code == status
 
 
-async def test_a_refused_password_change_changes_nothing(app: FastAPI, database: Database) -> None:
+async def test_refused_password_change_changes_nothing(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as client, signed_in_client(app, user) as other:
         for form, message in [
@@ -209,36 +207,34 @@ async def test_a_refused_password_change_changes_nothing(app: FastAPI, database:
             ({"current_password": "not it at all", "new_password": "qwerty123"}, "too easy to guess"),
             ({"new_password": EMAIL}, "too close to your name"),
             ({"new_password": NEW}, "Please type your current password."),
-            # Whoever has typed it is not asked for it again.
+            # The user has just typed the password.
             ({"current_password": PASSWORD}, "Please fill this in."),
             ({"current_password": PASSWORD, "new_password": EMAIL}, "too close to your name"),
         ]:
-            answer = await client.post("/accounts/password", data=form)
+            response = await client.post("/accounts/password", data=form)
 
-            assert answer.status_code == 422
-            assert message in answer.text
-            assert not any(password in answer.text for name, password in form.items() if password != EMAIL)
+            assert response.status_code == 422
+            assert message in response.text
+            assert not any(password in response.text for name, password in form.items() if password != EMAIL)
         assert (await other.get("/accounts/profile")).status_code == 200
     async with database.reader() as session:
         stored = await session.scalar(select(col(User.hashed_password)))
     assert stored == user.hashed_password
 
 
-async def test_white_space_around_a_password_counts(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_password_form_keeps_white_space(app: FastAPI, client: AsyncClient, database: Database) -> None:
     async with signed_in_client(app, await make_user(database, EMAIL)) as here:
         await here.post("/accounts/password", data={"current_password": PASSWORD, "new_password": f" {NEW} "})
 
     for password, status in ((NEW, 422), (f" {NEW} ", 303)):
-        answer = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
-        assert answer.status_code == status
+        response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
+        assert response.status_code == status
 
 
-async def test_when_too_many_sign_in_people_are_asked_to_come_back(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_full_hash_queue_is_503_on_pages(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "MAX_WAITING_HASHES", 0)
 
     for page in ("login", "register"):
-        answer = await client.post(f"/accounts/{page}", data={"email": EMAIL, "password": PASSWORD})
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-        assert "Too many people" in answer.text
+        response = await client.post(f"/accounts/{page}", data={"email": EMAIL, "password": PASSWORD})
+        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+        assert "Too many people" in response.text

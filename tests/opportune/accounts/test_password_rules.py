@@ -20,7 +20,7 @@ def site() -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("password", "words"),
+    ("password", "message"),
     [
         ("1234567", "at least 8"),
         ("x" * 1025, "at most 1024"),
@@ -35,8 +35,8 @@ def site() -> Settings:
         ("x" * 1024, "easy to guess"),
     ],
 )
-def test_weak_password_is_refused(site: Settings, password: str, words: str) -> None:
-    assert words in (password_problem(password, EMAIL, site) or "")
+def test_weak_password_is_refused(site: Settings, password: str, message: str) -> None:
+    assert message in (password_problem(password, EMAIL, site) or "")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from opportune.accounts.passwords import hashing
 from opportune.errors import Busy
 
 
-async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hashing_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
     nice: set[int] = set()
     inner = hashing.password_helper
@@ -36,28 +36,28 @@ async def test_hashing_leaves_the_event_loop_alone(monkeypatch: pytest.MonkeyPat
     assert len(threads) == 3
     assert threading.get_ident() not in threads
     if sys.platform == "linux":
-        assert min(nice) > os.getpriority(os.PRIO_PROCESS, 0), "the loop goes first"
+        assert min(nice) > os.getpriority(os.PRIO_PROCESS, 0), "the event loop continues first"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no place of their own")
-def test_hashing_gives_way_in_a_process_that_gives_way_itself() -> None:
-    def place() -> int:
+def test_hashing_threads_lower_their_priority() -> None:
+    def position() -> int:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 12)
         hashing.lower_thread_priority()
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(place).result() == 19
+        assert thread.submit(position).result() == 19
 
 
-async def test_what_follows_the_longest_password_counts() -> None:
+async def test_characters_after_the_longest_password_count() -> None:
     stored = await hashing.hash_password("x" * hashing.MAX_PASSWORD_LENGTH)
 
     assert (await hashing.verify_password("x" * hashing.MAX_PASSWORD_LENGTH, stored))[0]
     assert not (await hashing.verify_password("x" * (hashing.MAX_PASSWORD_LENGTH + 1), stored))[0]
 
 
-async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_queue_refuses_further_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
 
     class Slow:
@@ -68,7 +68,7 @@ async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatc
     monkeypatch.setattr(hashing, "password_helper", Slow())
     monkeypatch.setattr(hashing, "MAX_WAITING_HASHES", 3)
     line = [asyncio.ensure_future(hashing.hash_password("a long password")) for _ in range(3)]
-    await asyncio.sleep(0)  # they stand in line now
+    await asyncio.sleep(0)  # they are waiting now
     try:
         with pytest.raises(Busy):
             await hashing.hash_password("a long password")
@@ -79,7 +79,7 @@ async def test_who_finds_the_line_full_is_sent_away_until_it_moves_on(monkeypatc
     assert await hashing.hash_password("a long password")
 
 
-def test_a_hash_takes_less_memory_on_a_small_machine_and_one_of_other_measures_is_replaced(
+def test_small_machine_uses_less_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other = Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1).hash("a long password")
@@ -90,5 +90,5 @@ def test_a_hash_takes_less_memory_on_a_small_machine_and_one_of_other_measures_i
     assert helper.verify_and_update("a long password", better) == (True, None)
     monkeypatch.setattr(hashing, "total_memory_bytes", lambda: None)
     whole: Any = hashing._PasswordHelper()._its.current_hasher
-    hasher = whole._hasher  # a hash of it would take a tenth of a second
+    hasher = whole._hasher  # hashing it would take a tenth of a second
     assert (hasher.memory_cost, hasher.time_cost, hasher.parallelism) == (65536, 3, 4)

@@ -31,14 +31,14 @@ def client_of(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
 
 
 @pytest.fixture
-async def elsewhere(app: FastAPI) -> AsyncIterator[AsyncClient]:
+async def other_browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
     async with client_of(app) as client:
         yield client
 
 
 @pytest.fixture
 def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many guesses as a test needs: others count up to those of the site."""
+    """Lower the limits, so that tests need fewer attempts."""
     for limit, count in (
         (service.PASSWORDS_PER_ACCOUNT, 3),
         (service.PASSWORDS_PER_DEVICE, 3),
@@ -61,9 +61,7 @@ async def lock(client: AsyncClient) -> None:
 
 
 @on_sqlite
-async def test_pages_and_programs_guess_at_an_account_ten_times_and_are_told_when_to_come_back(
-    client: AsyncClient, database: Database
-) -> None:
+async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
     by_page = [(await guess(client)).status_code for _ in range(5)]
@@ -71,17 +69,15 @@ async def test_pages_and_programs_guess_at_an_account_ten_times_and_are_told_whe
     form, problem = await guess(client, password=PASSWORD), await guess_by_program(client, password=PASSWORD)
 
     assert (by_page, by_program) == ([422] * 5, [401] * 5)
-    for answer in (form, problem):
-        assert answer.status_code == 429
-        assert 0 < int(answer.headers["retry-after"]) <= 300
-        assert "That was too often. Try again in" in answer.text
+    for response in (form, problem):
+        assert response.status_code == 429
+        assert 0 < int(response.headers["retry-after"]) <= 300
+        assert "That was too often. Try again in" in response.text
 
 
 @on_sqlite
 @pytest.mark.usefixtures("low_limits")
-async def test_accounts_that_do_not_exist_are_limited_alike_and_the_table_tells_neither_who_nor_whence(
-    client: AsyncClient, database: Database
-) -> None:
+async def test_unknown_accounts_are_limited_and_keys_are_hashed(client: AsyncClient, database: Database) -> None:
     await lock(client)
 
     assert (await guess(client)).status_code == 429
@@ -96,8 +92,8 @@ async def test_accounts_that_do_not_exist_are_limited_alike_and_the_table_tells_
 
 @on_sqlite
 @pytest.mark.usefixtures("low_limits")
-async def test_an_address_guesses_at_many_accounts_for_a_while_whatever_it_says_of_itself(
-    client: AsyncClient, elsewhere: AsyncClient, database: Database
+async def test_wrong_passwords_of_an_address_are_limited(
+    client: AsyncClient, other_browser: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL)
     for number in range(service.PASSWORDS_PER_ADDRESS.limit):
@@ -105,36 +101,36 @@ async def test_an_address_guesses_at_many_accounts_for_a_while_whatever_it_says_
         assert (await guess(client, f"user{number}@example.com")).status_code == 422
 
     assert (await guess(client, password=PASSWORD)).status_code == 429
-    assert (await guess(elsewhere, password=PASSWORD)).status_code == 303
+    assert (await guess(other_browser, password=PASSWORD)).status_code == 303
 
 
 @pytest.mark.database("postgresql")
 @pytest.mark.usefixtures("low_limits")
-async def test_guesses_at_once_do_not_slip_past(client: AsyncClient, database: Database) -> None:
+async def test_concurrent_guesses_are_all_counted(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
-    answers = await asyncio.gather(*(guess(client) for _ in range(6)))
+    responses = await asyncio.gather(*(guess(client) for _ in range(6)))
 
-    assert sorted(answer.status_code for answer in answers) == [422] * 3 + [429] * 3
+    assert sorted(response.status_code for response in responses) == [422] * 3 + [429] * 3
 
 
 @pytest.mark.database("sqlite")
-async def test_a_sign_in_does_not_count(client: AsyncClient, database: Database) -> None:
+async def test_correct_sign_in_is_not_counted(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
-    answers = await asyncio.gather(*(guess(client, password=PASSWORD) for _ in range(3)))
+    responses = await asyncio.gather(*(guess(client, password=PASSWORD) for _ in range(3)))
     for _ in range(2):
-        answers.append(await guess_by_program(client, password=PASSWORD))
+        responses.append(await guess_by_program(client, password=PASSWORD))
 
-    assert {answer.status_code for answer in answers} == {303, 200}
+    assert {response.status_code for response in responses} == {303, 200}
     async with database.reader() as session:
         assert set(await session.scalars(select(col(Attempt.count)))) <= {0}
 
 
 async def test_sixteen_correct_sign_ins_at_once_are_accepted(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
-    answers = await asyncio.gather(*(guess(client, password=PASSWORD) for _ in range(16)))
-    assert [answer.status_code for answer in answers] == [303] * 16
+    responses = await asyncio.gather(*(guess(client, password=PASSWORD) for _ in range(16)))
+    assert [response.status_code for response in responses] == [303] * 16
 
 
 @pytest.mark.usefixtures("low_limits")
@@ -142,15 +138,13 @@ async def test_right_guess_among_many_wrong_ones_is_refused(client: AsyncClient,
     await make_user(database, EMAIL)
     # Passwords are verified in the order of the requests.
     guesses = [*(guess(client) for _ in range(8)), guess(client, password=PASSWORD)]
-    answers = await asyncio.gather(*guesses)
-    assert sorted({answer.status_code for answer in answers}) == [422, 429]
+    responses = await asyncio.gather(*guesses)
+    assert sorted({response.status_code for response in responses}) == [422, 429]
 
 
 @on_sqlite
 @pytest.mark.usefixtures("low_limits")
-async def test_a_sign_in_of_ones_own_does_not_forgive_what_an_address_has_guessed(
-    client: AsyncClient, database: Database
-) -> None:
+async def test_sign_in_keeps_the_count_of_its_address(client: AsyncClient, database: Database) -> None:
     await make_user(database, "eve@example.com")
     for number in range(service.PASSWORDS_PER_ADDRESS.limit - 1):
         await guess(client, f"user{number}@example.com")
@@ -164,7 +158,7 @@ async def test_a_sign_in_of_ones_own_does_not_forgive_what_an_address_has_guesse
 
 @pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("low_limits")
-async def test_the_lock_ends_by_itself(client: AsyncClient, database: Database) -> None:
+async def test_lock_ends_after_its_time(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await lock(client)
     async with database.writer() as session:
@@ -175,27 +169,27 @@ async def test_the_lock_ends_by_itself(client: AsyncClient, database: Database) 
 
 @on_sqlite
 @pytest.mark.usefixtures("low_limits")
-async def test_a_browser_that_has_signed_in_before_gets_in_while_strangers_keep_the_account_locked(
-    client: AsyncClient, elsewhere: AsyncClient, database: Database
+async def test_trusted_browser_is_not_locked_out(
+    client: AsyncClient, other_browser: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL)
     await guess(client, password=PASSWORD)
     await client.post("/accounts/logout")
-    await lock(elsewhere)
-    assert (await guess(elsewhere, password=PASSWORD)).status_code == 429
+    await lock(other_browser)
+    assert (await guess(other_browser, password=PASSWORD)).status_code == 429
 
     assert (await guess(client, password=PASSWORD)).status_code == 303
 
 
 @on_sqlite
 @pytest.mark.usefixtures("low_limits")
-async def test_a_known_browser_is_limited_too_and_known_for_no_other_account(
-    client: AsyncClient, elsewhere: AsyncClient, database: Database
+async def test_trusted_browser_has_its_own_limit(
+    client: AsyncClient, other_browser: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL)
     await make_user(database, "eve@example.com")
     await guess(client, "eve@example.com", PASSWORD)
-    await lock(elsewhere)
+    await lock(other_browser)
     assert (await guess(client)).status_code == 429
 
     for _ in range(service.PASSWORDS_PER_DEVICE.limit):
@@ -207,18 +201,18 @@ async def test_a_known_browser_is_limited_too_and_known_for_no_other_account(
 
 @pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("low_limits")
-async def test_two_processes_count_together(app: FastAPI, settings: Settings, client: AsyncClient) -> None:
+async def test_processes_share_the_counts(app: FastAPI, settings: Settings, client: AsyncClient) -> None:
     other = quiet_app(settings)
-    async with other.router.lifespan_context(other), client_of(other) as there:
-        for process in (client, there, client):
+    async with other.router.lifespan_context(other), client_of(other) as existing:
+        for process in (client, existing, client):
             assert (await guess(process)).status_code == 422
 
         assert (await guess(client)).status_code == 429
-        assert (await guess(there)).status_code == 429
+        assert (await guess(existing)).status_code == 429
 
 
 @pytest.mark.database("sqlite")
-async def test_what_is_over_is_swept_out_and_what_is_not_stays(client: AsyncClient, database: Database) -> None:
+async def test_expired_counts_are_deleted(client: AsyncClient, database: Database) -> None:
     await guess(client)
     async with database.writer() as session:
         old = utc_now() - timedelta(seconds=1)
@@ -232,7 +226,7 @@ async def test_what_is_over_is_swept_out_and_what_is_not_stays(client: AsyncClie
 
 
 @on_sqlite
-async def test_counting_sweeps_now_and_then(
+async def test_counting_sometimes_deletes_expired_counts(
     client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_storage, "CLEANUP_EVERY_HITS", 1)
@@ -246,7 +240,7 @@ async def test_counting_sweeps_now_and_then(
 
 
 @pytest.mark.database("sqlite")
-async def test_what_is_refunded_never_gets_below_nothing(database: Database, settings: Settings) -> None:
+async def test_refunds_stop_at_zero(database: Database, settings: Settings) -> None:
     storage, hit = DatabaseStorage(database, settings), RateLimit("a test", 1).by("ada")
     async with database.writer() as session:
         session.add(Attempt(key=storage.key(hit), count=1, ends_at=utc_now()))

@@ -1,4 +1,4 @@
-"""One step confirms that it is you, and is remembered by this browser for a quarter of an hour."""
+"""The confirmation of the identity is remembered by this browser for 15 minutes."""
 
 from typing import Annotated
 
@@ -28,13 +28,13 @@ def site(app: FastAPI) -> FastAPI:
     for path in (DANGER, "/api/v1/danger"):
 
         @app.api_route(path, methods=["GET", "POST"])
-        async def danger(user: Annotated[User, Depends(get_confirmed_user)]) -> str:
+        async def dangerous(user: Annotated[User, Depends(get_confirmed_user)]) -> str:
             return user.email
 
     return app
 
 
-async def age(database: Database, **columns: object) -> None:
+async def backdate(database: Database, **columns: object) -> None:
     async with database.writer() as session:
         await session.execute(update(Session).values(**columns))
 
@@ -45,13 +45,13 @@ async def with_two_factor(database: Database, settings: Settings, user: User, ke
         await session.execute(update(User).values(totp_secret=sealed))
 
 
-async def test_what_is_dangerous_asks_first_and_comes_back(site: FastAPI) -> None:
+async def test_dangerous_change_asks_first_and_returns(site: FastAPI) -> None:
     async with signed_in_client(site) as client:
-        asked = await client.get(f"{DANGER}?a=1")
-        assert (asked.status_code, asked.headers["location"]) == (303, f"{CONFIRM}?next=%2Fdanger%3Fa%3D1")
+        redirect = await client.get(f"{DANGER}?a=1")
+        assert (redirect.status_code, redirect.headers["location"]) == (303, f"{CONFIRM}?next=%2Fdanger%3Fa%3D1")
         pressed = await client.post(DANGER, headers={"referer": "http://testserver/page"})
         assert pressed.headers["location"] == f"{CONFIRM}?next=%2Fpage"
-        page = await client.get(asked.headers["location"])
+        page = await client.get(redirect.headers["location"])
         assert "Nothing was done yet" in page.text
         assert 'name="next" value="/danger?a=1"' in page.text
         assert (await client.get("/api/v1/danger")).status_code == 403
@@ -63,7 +63,7 @@ async def test_what_is_dangerous_asks_first_and_comes_back(site: FastAPI) -> Non
         assert (await client.get(f"{CONFIRM}?next={DANGER}")).headers["location"] == DANGER
 
 
-async def test_strangers_sign_in_and_tokens_cannot_be_confirmed(site: FastAPI, client: AsyncClient) -> None:
+async def test_visitors_and_tokens_cannot_confirm(site: FastAPI, client: AsyncClient) -> None:
     for path in (DANGER, CONFIRM):
         assert (await client.get(path)).headers["location"].startswith("/accounts/login?next=")
     assert (await client.post(API, json={})).status_code == 401
@@ -72,7 +72,7 @@ async def test_strangers_sign_in_and_tokens_cannot_be_confirmed(site: FastAPI, c
     assert (await client.post(API, headers=bearer, json={"current_password": PASSWORD})).status_code == 409
 
 
-async def test_the_first_form_with_the_password_confirms_for_the_others(app: FastAPI, database: Database) -> None:
+async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
         first, old = await client.get("/accounts/tokens"), client.cookies["session"]
         assert 'name="current_password"' in first.text
@@ -82,11 +82,11 @@ async def test_the_first_form_with_the_password_confirms_for_the_others(app: Fas
         )
         assert 'name="current_password"' not in (await client.get("/accounts/tokens")).text
         assert "Your new token" in (await client.post("/accounts/tokens", data=TOKEN)).text
-        # What was typed all the same has to be right.
+        # A typed password is still checked.
         wrong = await client.post("/accounts/tokens", data={**TOKEN, "current_password": "wrong"})
         assert (wrong.status_code, "This is not your current password." in wrong.text) == (422, True)
 
-        # A session that may do more has another token: whoever had the cookie before is out.
+        # Confirming replaces the token, so copies of the old cookie are invalid.
         client.cookies.clear()
         stolen = await client.get("/accounts/tokens", headers={"Cookie": f"session={old}"})
         assert stolen.status_code == 303
@@ -94,30 +94,30 @@ async def test_the_first_form_with_the_password_confirms_for_the_others(app: Fas
             assert len((await session.scalars(select(Session))).all()) == 1
 
 
-async def test_a_form_that_fails_for_another_reason_signs_nobody_out(app: FastAPI, database: Database) -> None:
+async def test_form_with_other_errors_keeps_the_session(app: FastAPI, database: Database) -> None:
     await make_user(database, "bob@example.com")
     async with signed_in_client(app) as client:
         old = client.cookies["session"]
         form = {"email": "nonsense", "current_password": PASSWORD}
         assert (await client.post("/accounts/data/delete", data=form)).status_code == 422
         assert (await client.post("/accounts/password", data={"new_password": "x", **form})).status_code == 422
-        fresh = [each.value for each in client.cookies.jar if each.name == "session" and each.value != old]
+        fresh = [path.value for path in client.cookies.jar if path.name == "session" and path.value != old]
         assert (await client.get("/accounts/tokens", headers={"Cookie": f"session={fresh[-1]}"})).status_code == 200
 
 
-async def test_it_ends_after_a_quarter_of_an_hour_and_is_no_other_browsers(site: FastAPI) -> None:
+async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
     database, user = site.state.database, await make_user(site.state.database)
     async with signed_in_client(site, user) as client, signed_in_client(site, user) as other:
         assert (await client.post(API, json={"current_password": PASSWORD})).status_code == 204
         assert (await client.get(DANGER)).status_code == 200
         assert (await other.get(DANGER)).status_code == 303
-        await age(database, confirmed_at=utc_now() - CONFIRMED_FOR)
+        await backdate(database, confirmed_at=utc_now() - CONFIRMED_FOR)
         assert (await client.get(DANGER)).status_code == 303
-        asked = await client.post("/accounts/tokens", data=TOKEN)
-        assert "Please type your current password." in asked.text
+        redirect = await client.post("/accounts/tokens", data=TOKEN)
+        assert "Please type your current password." in redirect.text
 
 
-async def test_who_has_a_second_factor_is_remembered_with_a_code_alone(site: FastAPI, settings: Settings) -> None:
+async def test_second_factor_needs_a_code_to_confirm(site: FastAPI, settings: Settings) -> None:
     import pyotp  # noqa: PLC0415 - one test asks for it
 
     database, user, key = site.state.database, await make_user(site.state.database), pyotp.random_base32()
@@ -134,29 +134,29 @@ async def test_who_has_a_second_factor_is_remembered_with_a_code_alone(site: Fas
         assert (await client.get(DANGER)).status_code == 200
 
 
-async def test_without_a_password_a_sign_in_stands_in_for_it_for_ten_minutes(site: FastAPI) -> None:
+async def test_user_without_password_confirms_by_sign_in(site: FastAPI) -> None:
     database, user = site.state.database, await make_user(site.state.database)
     async with database.writer() as session:
         session.add(user)
         user.hashed_password = ""
     async with signed_in_client(site, user) as client:
         assert (await client.get(DANGER)).status_code == 200
-        await age(database, created_at=utc_now() - SIGNED_IN_FOR)
+        await backdate(database, created_at=utc_now() - SIGNED_IN_FOR)
         assert (await client.get(DANGER)).status_code == 303
         page = await client.post(CONFIRM)
         assert (page.status_code, "Sign out and in again" in page.text) == (422, True)
 
 
-async def test_guesses_end(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_confirmation_attempts_are_limited(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 2)
     async with signed_in_client(app) as client:
         for _ in range(2):
             assert (await client.post(CONFIRM, data={"current_password": "wrong"})).status_code == 422
-        for answer in (
+        for response in (
             await client.post(CONFIRM, data={"current_password": PASSWORD}),
             await client.post(API, json={"current_password": PASSWORD}),
         ):
-            assert answer.status_code == 429
-            assert int(answer.headers["retry-after"]) > 0
+            assert response.status_code == 429
+            assert int(response.headers["retry-after"]) > 0
         for nonsense in ({"current_password": "\x00"}, {"current_password": "a" * 5000}, {"code": "9" * 500}):
             assert (await client.post(CONFIRM, data=nonsense)).status_code in {422, 429}

@@ -1,4 +1,4 @@
-"""Passwords that one may look at, and secrets that one may copy."""
+"""Buttons to show passwords and to copy tokens."""
 
 import pytest
 from fastapi import FastAPI
@@ -9,7 +9,7 @@ from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_password_is_shown_until_it_is_sent_and_a_token_is_copied(app: FastAPI, page: Page, site: str) -> None:
+async def test_password_is_shown_and_token_is_copied(app: FastAPI, page: Page, site: str) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database), site)
     await page.goto("/accounts/tokens")
     password, show = page.get_by_label("Current password"), page.get_by_role("button", name="Show Current password")

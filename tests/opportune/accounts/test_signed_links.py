@@ -20,31 +20,29 @@ async def user(database: Database) -> User:
 
 async def read(database: Database, settings: Settings, token: str, purpose: str = "reset") -> str | None:
     async with database.reader() as session:
-        found = await signed_links.read_link_token(session, settings, purpose, token)
-    return found and found[0].email
+        result = await signed_links.read_link_token(session, settings, purpose, token)
+    return result and result[0].email
 
 
-async def test_a_link_tells_whose_it_is_and_what_was_put_into_it(
-    database: Database, settings: Settings, user: User
-) -> None:
+async def test_link_contains_user_and_data(database: Database, settings: Settings, user: User) -> None:
     token = signed_links.make_link_token(settings, "change-email", user, email="new@example.com")
 
     async with database.reader() as session:
-        found = await signed_links.read_link_token(session, settings, "change-email", token)
+        result = await signed_links.read_link_token(session, settings, "change-email", token)
 
-    assert found
-    assert (found[0].id, found[1]) == (user.id, {"email": "new@example.com"})
+    assert result
+    assert (result[0].id, result[1]) == (user.id, {"email": "new@example.com"})
     assert user.hashed_password not in token
 
 
-async def test_a_link_is_good_for_one_purpose(database: Database, settings: Settings, user: User) -> None:
+async def test_link_is_valid_for_one_purpose(database: Database, settings: Settings, user: User) -> None:
     token = signed_links.make_link_token(settings, "verify", user)
 
     assert await read(database, settings, token, "verify") == user.email
     assert await read(database, settings, token, "reset") is None
 
 
-async def test_a_link_ends_with_what_it_was_made_for(database: Database, settings: Settings, user: User) -> None:
+async def test_link_ends_with_its_change(database: Database, settings: Settings, user: User) -> None:
     changes: list[dict[str, object]] = [{"hashed_password": "x"}, {"email": "new@example.com"}, {"is_active": False}]
     for change in changes:
         token = signed_links.make_link_token(settings, "reset", user)
@@ -57,7 +55,7 @@ async def test_a_link_ends_with_what_it_was_made_for(database: Database, setting
         assert await read(database, settings, token) is None, change
 
 
-async def test_a_link_ends_with_its_time(
+async def test_link_expires(
     database: Database, settings: Settings, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = signed_links.make_link_token(settings, "reset", user)
@@ -67,12 +65,12 @@ async def test_a_link_ends_with_its_time(
     assert await read(database, settings, token) is None
 
 
-async def test_nonsense_is_no_link(database: Database, settings: Settings) -> None:
+async def test_invalid_text_is_no_link(database: Database, settings: Settings) -> None:
     for token in ("", "x", "a.b.c", "\0", "ü", "x" * 5000):
         assert await read(database, settings, token) is None, token
 
 
-async def test_a_link_of_nobody_is_none(database: Database, settings: Settings) -> None:
+async def test_link_of_a_missing_user_is_invalid(database: Database, settings: Settings) -> None:
     for number in (0, 77, 2**64):
         token = signer(settings, "accounts: reset").dumps([number, "", {}])
 
@@ -83,9 +81,9 @@ async def test_a_link_of_nobody_is_none(database: Database, settings: Settings) 
     ("purpose", "templates"),
     [("verify", ("verify", "register")), ("change-email", ("email_change",)), ("reset", ("reset",))],
 )
-def test_an_email_tells_how_long_its_link_lasts(purpose: str, templates: tuple[str, ...]) -> None:
-    words = {timedelta(hours=1): "within an hour", timedelta(days=3): "within three days"}[
+def test_email_mentions_the_lifetime_of_its_link(purpose: str, templates: tuple[str, ...]) -> None:
+    text = {timedelta(hours=1): "within an hour", timedelta(days=3): "within three days"}[
         signed_links.LIFETIMES[purpose]
     ]
-    for file in (f"{name}.{kind}" for name in templates for kind in ("txt", "html")):
-        assert words in (PROJECT / "opportune/templates/accounts/mail" / file).read_text(encoding="utf-8").lower()
+    for file in (f"{name}.{subtype}" for name in templates for subtype in ("txt", "html")):
+        assert text in (PROJECT / "opportune/templates/accounts/mail" / file).read_text(encoding="utf-8").lower()

@@ -1,4 +1,4 @@
-"""A text that cannot be read is found beside many that look alike and can."""
+"""Contrast checks of many similar texts."""
 
 from playwright.async_api import Browser
 
@@ -16,7 +16,7 @@ FOLLOW = """() => {
 ROW = "<p>A row</p>"
 
 
-async def test_a_row_that_cannot_be_read_is_found_among_rows_that_can(chromium: Browser) -> None:
+async def test_unreadable_row_is_reported(chromium: Browser) -> None:
     async with await chromium.new_context() as context:
         page = await context.new_page()
         for row, themes in (
@@ -29,4 +29,4 @@ async def test_a_row_that_cannot_be_read_is_found_among_rows_that_can(chromium: 
             await page.evaluate(FOLLOW)
             found = await find_violations(page)
             assert {text.partition(":")[0] for text in found} == themes
-            assert len(found) == len(themes), "once in each"
+            assert len(found) == len(themes), "once in each colour scheme"

@@ -16,36 +16,36 @@ ADMIN = "/admin/user/list"
 async def test_each_role_has_a_client(
     client: AsyncClient, user_client: AsyncClient, staff_client: AsyncClient, superuser_client: AsyncClient
 ) -> None:
-    answers = [await each.get(ADMIN) for each in (client, user_client, staff_client, superuser_client)]
-    assert [answer.status_code for answer in answers] == [303, 403, 403, 200]
+    responses = [await each.get(ADMIN) for each in (client, user_client, staff_client, superuser_client)]
+    assert [answer.status_code for answer in responses] == [303, 403, 403, 200]
 
 
-async def test_staff_may_what_they_are_granted(staff: User, staff_client: AsyncClient, database: Database) -> None:
+async def test_staff_have_their_grants(staff: User, staff_client: AsyncClient, database: Database) -> None:
     await grant(database, staff, "user", "list")
     assert (await staff_client.get(ADMIN)).status_code == 200
 
 
-async def test_an_email_that_is_to_be_sent_is_in_the_outbox(client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
-    given = {"email": "ada@example.com", "password": "correct horse battery"}
-    assert (await client.post("/accounts/register", data=given)).status_code == 303
+async def test_outbox_contains_emails_of_jobs(client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
+    value = {"email": "ada@example.com", "password": "correct horse battery"}
+    assert (await client.post("/accounts/register", data=value)).status_code == 303
     assert [email.to for email in recorded_jobs.outbox] == ["ada@example.com"]
     await recorded_jobs.work()
-    assert recorded_jobs.names == ["mail.send"], "it stays there"
+    assert recorded_jobs.names == ["mail.send"], "the message stays in the outbox"
 
 
-async def test_statements_are_counted_by_what_they_are_about(user_client: AsyncClient) -> None:
+async def test_statements_are_counted_by_table(user_client: AsyncClient) -> None:
     with counted_statements("accounts_user") as users, counted_statements("no_such_table") as none:
         await user_client.get("/accounts/profile")
     assert users
     assert not none
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_is_one(kind: str) -> None:
-    image = Image.open(BytesIO(picture((9, 7), kind)))
-    assert (image.size, image.format) == ((9, 7), kind)
+@pytest.mark.parametrize("model", ["PNG", "JPEG", "WEBP"])
+def test_picture_is_valid(model: str) -> None:
+    image = Image.open(BytesIO(picture((9, 7), model)))
+    assert (image.size, image.format) == ((9, 7), model)
 
 
-def test_a_file_of_a_form_is_a_picture_or_what_is_given() -> None:
+def test_file_field_gets_a_picture_or_the_value() -> None:
     assert upload()[1].startswith(b"\x89PNG")
     assert upload("a.csv", b"a,b", "text/csv") == ("a.csv", b"a,b", "text/csv")

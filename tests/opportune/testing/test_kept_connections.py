@@ -1,4 +1,4 @@
-"""A connection that a test has closed is as a new one for the next."""
+"""Reused database connections are as clean as new ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ LOOK = """
 async def spares(
     postgres_server: Postgres, postgres_template: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SpareDatabases]:
-    """Those of this test alone."""
+    """Spare connections of this test only."""
     spares = SpareDatabases(postgres_server, postgres_template, asyncio.get_running_loop())
     spares.connections.patch(monkeypatch)
     yield spares
@@ -41,13 +41,13 @@ opened: list[TimedConnection] = []
 
 
 async def connect(spares: SpareDatabases, name: str, limit: float = 30, **options: Any) -> TimedConnection:
-    words = {"host": "127.0.0.1", "port": spares.server.port, "user": USER, "password": PASSWORD, "dbname": name}
+    text = {"host": "127.0.0.1", "port": spares.server.port, "user": USER, "password": PASSWORD, "dbname": name}
     connect = psycopg_timeouts.TimedConnection.connect_with_retry
-    opened.append(await connect(limit=limit, **words, **options))
+    opened.append(await connect(limit=limit, **text, **options))
     return opened[-1]
 
 
-async def test_it_has_nothing_of_what_was_done_by_it(spares: SpareDatabases) -> None:
+async def test_reused_connection_is_clean(spares: SpareDatabases) -> None:
     name = spares.take()
     first = await connect(spares, name)
     new = await (await first.execute(LOOK)).fetchone()
@@ -64,7 +64,7 @@ async def test_it_has_nothing_of_what_was_done_by_it(spares: SpareDatabases) -> 
     await again.close()
 
 
-async def test_it_does_not_hold_its_database_and_goes_with_it(spares: SpareDatabases) -> None:
+async def test_kept_connection_allows_dropping_its_database(spares: SpareDatabases) -> None:
     name = spares.take()
     first = await connect(spares, name)
     await first.close()
@@ -75,7 +75,7 @@ async def test_it_does_not_hold_its_database_and_goes_with_it(spares: SpareDatab
     assert await connect(spares, name) is not first
 
 
-async def test_others_than_its_like_get_a_new_one(spares: SpareDatabases) -> None:
+async def test_other_settings_get_a_new_connection(spares: SpareDatabases) -> None:
     name = spares.take()
     first = await connect(spares, name)
     await first.close()
@@ -86,7 +86,7 @@ async def test_others_than_its_like_get_a_new_one(spares: SpareDatabases) -> Non
     assert await asyncio.to_thread(asyncio.run, connect(spares, name)) is not first
 
 
-async def test_one_in_a_transaction_or_without_a_server_is_not_kept(spares: SpareDatabases) -> None:
+async def test_broken_connection_is_not_kept(spares: SpareDatabases) -> None:
     name = spares.take()
     within, killed = await connect(spares, name), await connect(spares, name)
     await within.execute("SELECT 1")

@@ -1,4 +1,4 @@
-"""What sites of one process have in common is made once."""
+"""Objects that all sites of one process share."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from opportune.testing.services.postgres import Postgres
 
 
 @pytest.mark.database("postgresql")
-async def test_a_server_is_not_asked_for_its_version_by_each_of_its_databases(
+async def test_server_version_is_read_once(
     postgres_server: Postgres, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def connect(url: str) -> None:
@@ -38,10 +38,8 @@ async def test_a_server_is_not_asked_for_its_version_by_each_of_its_databases(
         ({"trim_blocks": True}, "<a>"),
     ],
 )
-def test_a_template_compiled_for_one_environment_is_not_taken_by_another(
-    options: dict[str, Any], rendered: str
-) -> None:
+def test_compiled_templates_belong_to_their_environment(options: dict[str, Any], rendered: str) -> None:
     texts = DictLoader({"row.html": "{% if True %}\n{{ row }}{% endif %}"})
-    for given, expected in [({}, "\n<a>"), (options, rendered)]:
-        environment = Environment(loader=texts, **given)  # noqa: S701 - nothing is shown
+    for value, expected in [({}, "\n<a>"), (options, rendered)]:
+        environment = Environment(loader=texts, **value)  # noqa: S701 - nothing is shown
         assert environment.get_template("row.html").render(row="<a>") == expected

@@ -1,4 +1,4 @@
-"""A file that a run has migrated in part is the beginning of the next, and no other than without it."""
+"""A partly migrated file can be the start of another migration."""
 
 import re
 import sqlite3
@@ -15,7 +15,7 @@ from opportune.testing.plugin import migrate
 
 
 def schema(path: Path) -> list[tuple[str, ...]]:
-    """A table that was copied has its constraints in any order."""
+    """Copied tables have their constraints in any order."""
     with closing(sqlite3.connect(path)) as database:
         rows = database.execute(
             "SELECT name, sql FROM sqlite_master UNION ALL SELECT version_num, NULL FROM alembic_version"
@@ -30,10 +30,8 @@ def states(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_file_is_as_one_that_was_migrated_alone_and_one_of_fewer_features_begins_with_what_they_have_in_common(
-    tmp_path: Path, states: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of some features: each has its state, and what holds for two holds for all."""
+def test_migrated_file_equals_a_fresh_migration(tmp_path: Path, states: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """States of the migrated features."""
     names = installed_names()[:6]
     for module in (project, migrated_once):
         monkeypatch.setattr(module, "installed_names", lambda: names)

@@ -1,4 +1,4 @@
-"""What the plugin of pytest does at the end of a run."""
+"""The pytest plugin at the end of a run."""
 
 import sys
 from types import SimpleNamespace
@@ -9,14 +9,14 @@ import pytest
 from opportune.testing.plugin import HYPOTHESIS, pytest_sessionfinish
 
 
-def test_the_plugin_of_hypothesis_goes_by_its_name(pytestconfig: pytest.Config) -> None:
+def test_hypothesis_plugin_has_its_name(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.pluginmanager.has_plugin(HYPOTHESIS)
 
 
 @pytest.mark.parametrize(
     ("dist", "is_used", "sums_up"), [("no", False, False), ("no", True, True), ("load", False, True)]
 )
-def test_hypothesis_sums_up_only_what_it_may_have_run(
+def test_hypothesis_summary_follows_its_import(
     monkeypatch: pytest.MonkeyPatch, dist: str, is_used: bool, sums_up: bool
 ) -> None:
     plugins = pytest.PytestPluginManager()

@@ -72,7 +72,7 @@ async def _tables(database: Database) -> None:
         await connection.run_sync(PressTable.metadata.create_all)
 
 
-async def test_what_a_test_does_not_care_about_is_filled_by_type_and_bounds(make: Make) -> None:
+async def test_values_follow_types_and_bounds(make: Make) -> None:
     story = await make(Story)
     assert 1 <= story.price <= 5
     assert 0 < story.stars < 3
@@ -80,49 +80,49 @@ async def test_what_a_test_does_not_care_about_is_filled_by_type_and_bounds(make
     assert (story.mood, story.is_long, story.editor_id, story.subtitle) == (Mood.GLAD, False, None, "None")
 
 
-async def test_a_foreign_key_that_is_needed_gets_a_row_and_no_other(make: Make, database: Database) -> None:
+async def test_required_foreign_key_gets_a_row(make: Make, database: Database) -> None:
     story = await make(Story)
     assert story.writer.id == story.writer_id
     async with database.reader() as session:
         assert (await session.scalars(select(col(Writer.id)))).all() == [story.writer_id]
 
 
-async def test_what_is_given_is_taken_also_a_row_for_its_foreign_key(make: Make) -> None:
+async def test_explicit_values_are_used(make: Make) -> None:
     writer = await make(Writer, name="Ann")
     story = await make(Story, title="Dune", writer=writer, editor_id=writer.id)
     assert (story.title, story.writer_id, story.writer.name) == ("Dune", writer.id, "Ann")
 
 
-async def test_a_relationship_may_be_called_as_a_method_of_mappings_is(make: Make) -> None:
+async def test_relationship_may_have_the_name_of_a_mapper_method(make: Make) -> None:
     story = await make(Story)
     assert (await make(Writer, items=[story])).items == [story]
 
 
-async def test_unique_values_are_so_for_many(make: Make) -> None:
+async def test_unique_values_differ(make: Make) -> None:
     stories = await make.many(Story, 12, mood=Mood.GRIM)
     assert len({story.code for story in stories}) == 12
     assert {story.mood for story in stories} == {Mood.GRIM}
     assert "@" in stories[0].writer.email
 
 
-async def test_a_value_that_the_model_refuses_is_refused(make: Make) -> None:
+async def test_invalid_value_is_refused(make: Make) -> None:
     with pytest.raises(ValidationError, match="title"):
         await make(Story, title="")
 
 
-async def test_a_value_that_cannot_be_guessed_is_named(make: Make) -> None:
+async def test_unknown_value_is_named_in_the_error(make: Make) -> None:
     with pytest.raises(ValueError, match=r"Binding\.mark comes to mind \(.*4 digits\): give one"):
         await make(Binding)
     assert (await make(Binding, mark="PR-4034")).mark == "PR-4034"
 
 
-async def test_in_a_session_the_rows_are_there_before_its_commit(database: Database) -> None:
+async def test_rows_in_a_session_are_flushed(database: Database) -> None:
     async with database.writer() as session:
         story = await Make(session)(Story)
         assert await session.get(Story, story.id) is story
 
 
-async def test_a_user_that_is_made_can_sign_in(make: Make, app: object, client: object) -> None:
+async def test_made_user_can_sign_in(make: Make, app: object, client: object) -> None:
     user = await make(User, email="ada@example.com")
     assert user.hashed_password != PASSWORD
     await sign_in(client, app, user)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from opportune.testing.services import scratch
 from opportune.testing.services.unreadable import unreadable
 
 
-def test_shared_memory_in_which_nobody_may_write_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unwritable_shared_memory_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(scratch, "MIN_FREE_BYTES", 0)
     monkeypatch.setattr(scratch, "SHARED_MEMORY", tmp_path)
     assert scratch.scratch() == str(tmp_path)
@@ -14,5 +14,5 @@ def test_shared_memory_in_which_nobody_may_write_is_left_alone(monkeypatch: pyte
     assert scratch.scratch() is None
     (closed := tmp_path / "closed").mkdir(mode=0o555)
     monkeypatch.setattr(scratch, "SHARED_MEMORY", closed)
-    with unreadable("file"):  # as root, who may write anywhere, we are nobody meanwhile
+    with unreadable("file"):  # root may write everywhere, so the test drops its rights
         assert scratch.scratch() is None

@@ -1,4 +1,4 @@
-"""A database that another test had is as a new one."""
+"""A reused database is as clean as a new one."""
 
 import psycopg
 import pytest
@@ -11,25 +11,25 @@ WITH_A_ROW = "INSERT INTO accounts_group (name) VALUES ('Readers') RETURNING id"
 
 @pytest.fixture
 def spares(postgres_server: Postgres, postgres_template: str) -> SpareDatabases:
-    """Those of this test alone."""
+    """Spare databases of this test only."""
     return SpareDatabases(postgres_server, postgres_template)
 
 
 def left_by(spares: SpareDatabases, *statements: str) -> str:
-    """The name of a database in which somebody has done this, and disconnected."""
+    """Name of a database in which this was done before the connection was closed."""
     name = spares.take()
     connection = psycopg.connect(spares.server.url(name), autocommit=True)
     for statement in statements:
         connection.execute(statement)
     pid = connection.info.backend_pid
     connection.close()
-    gone = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = %s"
-    spares.taken[name].connection.execute(gone, [pid])
+    removed = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = %s"
+    spares.taken[name].connection.execute(removed, [pid])
     spares.give_back(name)
     return name
 
 
-def test_its_rows_are_gone_and_numbers_begin_again(spares: SpareDatabases) -> None:
+def test_rows_and_sequences_are_reset(spares: SpareDatabases) -> None:
     name = left_by(spares, WITH_A_ROW, WITH_A_ROW.replace("Readers", "Writers"))
     assert spares.take() == name
     with psycopg.connect(spares.server.url(name)) as connection:
@@ -38,7 +38,7 @@ def test_its_rows_are_gone_and_numbers_begin_again(spares: SpareDatabases) -> No
     spares.close()
 
 
-def test_rows_that_the_project_ships_stay_with_their_numbers(postgres_server: Postgres, postgres_template: str) -> None:
+def test_shipped_rows_keep_their_ids(postgres_server: Postgres, postgres_template: str) -> None:
     postgres_server.create_database("shipping", postgres_template)
     with psycopg.connect(postgres_server.url("shipping")) as connection:
         connection.execute(WITH_A_ROW)
@@ -54,7 +54,7 @@ def test_rows_that_the_project_ships_stay_with_their_numbers(postgres_server: Po
     postgres_server.drop_database("shipping")
 
 
-def test_what_was_made_in_it_is_gone(spares: SpareDatabases) -> None:
+def test_created_objects_are_removed(spares: SpareDatabases) -> None:
     name = left_by(
         spares,
         "CREATE TABLE more (id serial PRIMARY KEY, group_id bigint REFERENCES accounts_group)",
@@ -82,21 +82,21 @@ CHANGES = (
     "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = UTC', current_database()); END $$",
     "INSERT INTO accounts_group (name) SELECT number FROM generate_series(1, 10000) AS number",
 )
-"""More, less, and what is in no table of ours; all of it is read in one statement."""
+"""More and fewer objects, and objects without a table, all found by one statement."""
 
 
-def test_one_that_is_no_longer_what_it_was_is_not_used_again(spares: SpareDatabases) -> None:
+def test_changed_database_is_not_reused(spares: SpareDatabases) -> None:
     for statement in CHANGES:
         name = left_by(spares, statement)
         other = spares.take()
         assert other != name, statement
         with pytest.raises(psycopg.OperationalError, match="does not exist"):
             psycopg.connect(spares.server.url(name))
-        spares.give_back(other)  # which is the next to be changed
+        spares.give_back(other)  # changed next
     spares.close()
 
 
-def test_one_that_somebody_is_connected_to_waits(spares: SpareDatabases) -> None:
+def test_connected_database_waits(spares: SpareDatabases) -> None:
     name = spares.take()
     with psycopg.connect(spares.server.url(name)) as connection:
         connection.execute(WITH_A_ROW)

@@ -1,4 +1,4 @@
-"""A model whose migration has not been made is one line, and no traceback for each test."""
+"""A model without a migration is one line instead of a traceback for each test."""
 
 import pytest
 from sqlalchemy import text
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.database("sqlite")
         ("ALTER TABLE jobs_job RENAME COLUMN attempt TO tries", r"No migration makes the column jobs_job\.attempt:"),
     ],
 )
-def test_what_no_migration_makes_is_told_with_the_next_step(database_url: str, change: str, words: str) -> None:
+def test_missing_migration_is_reported_with_the_next_step(database_url: str, change: str, words: str) -> None:
     with connect(settings_for(database_url)) as connection:
         require_migrations(connection, ["jobs"])
         connection.execute(text(change))

@@ -1,4 +1,4 @@
-"""Visits share a browser that keeps files: nothing else of one is there in the next."""
+"""Visits share a browser with its cached files, and no other state."""
 
 import pytest
 from fastapi import FastAPI
@@ -25,7 +25,7 @@ LEAVE = """async () => {
 
 
 @pytest.mark.parametrize("visit", ["first", "second"])
-async def test_a_visit_finds_nothing_of_the_one_before(page: Page, plain_page: Page, visit: str) -> None:
+async def test_visits_share_no_state(page: Page, plain_page: Page, visit: str) -> None:
     for visitor in (page, plain_page):
         await visitor.goto("/")
         assert await visitor.context.cookies() == []

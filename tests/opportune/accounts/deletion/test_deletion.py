@@ -1,4 +1,4 @@
-"""Nothing of a person stays behind, whatever features are installed: all tables are asked."""
+"""Deletion and export of accounts, checked against the tables of all installed features."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ from opportune.db.queries import batches
 from opportune.feature import Person, PersonalData
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.recorded_emails import recorded, settings, told
+from tests.opportune.accounts.recorded_emails import recorded, sent_subjects, settings
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -52,75 +52,75 @@ async def ada(app: FastAPI, user: User, recorded: RecordedJobs) -> AsyncIterator
         yield client
 
 
-def owners() -> Iterator[tuple[Table, Column[Any]]]:
-    """The columns of all installed features that name a user."""
+def user_columns() -> Iterator[tuple[Table, Column[Any]]]:
+    """Columns of all installed features that reference a user."""
     for feature in installed_features():
         for model in feature.models:
             table: Table = Model.metadata.tables[str(model.__tablename__)]
             yield from ((table, key.parent) for key in table.foreign_keys if key.references(User.__table__))  # type: ignore[attr-defined]  # SQLModel's classes have it
 
 
-async def kept(database: Database, user_id: int) -> dict[str, int]:
-    """How many rows of whom, by table."""
+async def rows_of(database: Database, user_id: int) -> dict[str, int]:
+    """Number of rows of a user by table."""
     counts = {}
     async with database.reader(fresh=True) as session:
-        for table, column in owners():
+        for table, column in user_columns():
             found = await session.scalar(select(func.count()).select_from(table).where(column == user_id))
             counts[table.name] = found or 0
     return {name: count for name, count in counts.items() if count}
 
 
-def test_what_belongs_to_a_user_goes_with_the_user() -> None:
+def test_rows_of_a_user_are_deleted_with_the_user() -> None:
     stay = [
         f"{table.name}.{column.name}"
-        for table, column in owners()
+        for table, column in user_columns()
         for key in column.foreign_keys
         if key.ondelete != "CASCADE"
     ]
 
-    assert stay == ["answers_usage.owner_id"], "what the site has paid stays, and not for whom"
+    assert stay == ["answers_usage.owner_id"], "usage records stay, without their user"
 
 
-def test_each_feature_that_keeps_rows_of_users_tells_them() -> None:
+def test_features_with_rows_of_users_export_them() -> None:
     silent = {
         feature.name
         for feature in installed_features()
         for model in feature.models
-        if not feature.personal_data and any(table.name == model.__tablename__ for table, _ in owners())
+        if not feature.personal_data and any(table.name == model.__tablename__ for table, _ in user_columns())
     }
 
     assert silent == set()
 
 
 @pytest.mark.database("postgresql")
-async def test_a_deleted_account_leaves_nothing_behind(
+async def test_deleted_account_leaves_no_rows(
     ada: AsyncClient, user: User, database: Database, recorded: RecordedJobs
 ) -> None:
     other = await make_user(database)
-    assert set(await kept(database, user.id)) >= {"accounts_session", "accounts_token", "accounts_membership"}
+    assert set(await rows_of(database, user.id)) >= {"accounts_session", "accounts_token", "accounts_membership"}
 
-    answer = await ada.post("/accounts/data/delete", data=LEAVE)
+    response = await ada.post("/accounts/data/delete", data=LEAVE)
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/left")
-    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert (response.status_code, response.headers["location"]) == (303, "/accounts/left")
+    assert "Max-Age=0" in response.headers["set-cookie"]
     assert "Your account is deleted" in (await ada.get("/accounts/left")).text
     assert (await ada.get("/accounts/profile")).status_code == 303
-    assert await kept(database, user.id) == {}
+    assert await rows_of(database, user.id) == {}
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(col(User.id)))).all() == [other.id]
-    assert told(recorded)[-1] == (EMAIL, "Your account is deleted")
+    assert sent_subjects(recorded)[-1] == (EMAIL, "Your account is deleted")
 
 
-async def test_features_are_asked_to_forget_and_told_an_email_only_if_it_is_proven(
+async def test_features_forget_users_with_verified_emails_only(
     app: FastAPI, ada: AsyncClient, user: User, database: Database, recorded: RecordedJobs
 ) -> None:
-    asked: list[Person] = []
+    forgotten: list[Person] = []
 
     async def read(session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
         return {"notes": [{"text": "Grüße", "of": person.email}]}
 
     async def forget(session: AsyncSession, person: Person) -> None:
-        asked.append(person)
+        forgotten.append(person)
 
     notes = PersonalData(summary="Your <notes>", read=read, forget=forget)
     app.state.features = [*app.state.features, replace(app.state.features[0], name="notes", personal_data=notes)]
@@ -130,28 +130,28 @@ async def test_features_are_asked_to_forget_and_told_an_email_only_if_it_is_prov
 
     assert (await ada.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
 
-    assert asked == [Person(user.id, EMAIL)]
+    assert forgotten == [Person(user.id, EMAIL)]
     assert (await ada.get(ME)).status_code == 401
-    assert await kept(database, user.id) == {}
+    assert await rows_of(database, user.id) == {}
 
 
-async def test_an_export_tells_all_but_what_opens_the_account(ada: AsyncClient, user: User) -> None:
-    answer = await ada.get("/accounts/data/export")
+async def test_export_contains_everything_but_secrets(ada: AsyncClient, user: User) -> None:
+    response = await ada.get("/accounts/data/export")
 
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["content-disposition"].startswith('attachment; filename="my-data-')
-    assert answer.headers["content-type"] == "application/json"
-    told = answer.json()["accounts"]
-    assert told["account"][0]["email"] == EMAIL
-    assert [row["name"] for row in told["tokens"] + told["groups"]] == ["Script", "Editors"]
-    assert len(told["sessions"]) == 1
-    assert not [secret for secret in SECRETS if secret in answer.text]
-    again = (await ada.get(f"{ME}/export")).json()
-    assert again["accounts"].pop("events")[-1]["kind"] == "data_exported"
-    assert again["accounts"].items() < told.items()
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["content-disposition"].startswith('attachment; filename="my-data-')
+    assert response.headers["content-type"] == "application/json"
+    exported = response.json()["accounts"]
+    assert exported["account"][0]["email"] == EMAIL
+    assert [row["name"] for row in exported["tokens"] + exported["groups"]] == ["Script", "Editors"]
+    assert len(exported["sessions"]) == 1
+    assert not [secret for secret in SECRETS if secret in response.text]
+    from_api = (await ada.get(f"{ME}/export")).json()
+    assert from_api["accounts"].pop("events")[-1]["kind"] == "data_exported"
+    assert from_api["accounts"].items() < exported.items()
 
 
-async def test_row_that_names_a_user_twice_is_exported_once(
+async def test_row_with_two_user_columns_is_exported_once(
     app: FastAPI, ada: AsyncClient, user: User, database: Database
 ) -> None:
     other = await make_user(database)
@@ -173,44 +173,44 @@ async def test_row_that_names_a_user_twice_is_exported_once(
     assert not {"user_id", "actor_id"} & named[0].keys()
 
 
-async def test_an_export_with_files_is_an_archive(app: FastAPI, ada: AsyncClient) -> None:
+async def test_export_with_files_is_an_archive(app: FastAPI, ada: AsyncClient) -> None:
     stored = await app.state.storage.save("notes", "txt", b"a file", "text/plain")
-    gone = await app.state.storage.save("notes", "txt", b"another", "text/plain")
-    await app.state.storage.delete(gone)
+    removed = await app.state.storage.save("notes", "txt", b"another", "text/plain")
+    await app.state.storage.delete(removed)
 
     async def read(session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
         return {"notes": [{"file": stored}]}
 
     async def files(session: AsyncSession, person: Person) -> list[str]:
-        return [stored, gone]
+        return [stored, removed]
 
     notes = PersonalData(summary="Notes", read=read, files=files)
     app.state.features = [replace(app.state.features[0], name="notes", personal_data=notes)]
 
-    answer = await ada.get("/accounts/data/export")
+    response = await ada.get("/accounts/data/export")
 
-    assert answer.headers["content-type"] == "application/zip"
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+    assert response.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
         assert set(archive.namelist()) == {"data.json", f"files/{stored}"}
         assert archive.read(f"files/{stored}") == b"a file"
         assert json.loads(archive.read("data.json")) == {"notes": {"notes": [{"file": stored}]}}
 
 
-async def test_an_account_is_not_deleted_by_mistake(ada: AsyncClient, recorded: RecordedJobs) -> None:
-    for wrong, words in (
+async def test_deletion_needs_address_and_password(ada: AsyncClient, recorded: RecordedJobs) -> None:
+    for change, message in (
         ({"current_password": "not the password"}, "This is not your current password."),
         ({"current_password": ""}, "Please type your current password."),
         ({"email": "bob@example.com"}, "Please type the address of this account."),
     ):
-        answer = await ada.post("/accounts/data/delete", data={**LEAVE, **wrong})
+        response = await ada.post("/accounts/data/delete", data={**LEAVE, **change})
 
-        assert answer.status_code == 422
-        assert words in answer.text
+        assert response.status_code == 422
+        assert message in response.text
     assert (await ada.get(ME)).status_code == 200
-    assert "Your account is deleted" not in [subject for _, subject in told(recorded)]
+    assert "Your account is deleted" not in [subject for _, subject in sent_subjects(recorded)]
 
 
-async def test_an_account_with_very_much_is_deleted_and_one_that_must_stay_keeps_it(
+async def test_account_with_many_rows_is_deleted(
     app: FastAPI,
     ada: AsyncClient,
     user: User,
@@ -224,35 +224,38 @@ async def test_an_account_with_very_much_is_deleted_and_one_that_must_stay_keeps
         assert (await client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 409
         assert (await client.get(ME)).status_code == 200
     assert (await ada.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
-    assert await kept(database, user.id) == {}
+    assert await rows_of(database, user.id) == {}
 
 
-async def test_programs_delete_with_the_password_alone(ada: AsyncClient) -> None:
+async def test_api_deletion_needs_the_password_only(ada: AsyncClient) -> None:
     for body, status in (({}, 422), ({"current_password": "wrong"}, 422), ({"current_password": PASSWORD}, 204)):
         assert (await ada.request("DELETE", ME, json=body)).status_code == status
 
 
-async def test_the_last_superuser_stays(app: FastAPI, database: Database, recorded: RecordedJobs) -> None:
+async def test_last_superuser_cannot_be_deleted(app: FastAPI, database: Database, recorded: RecordedJobs) -> None:
     root = await make_user(database, EMAIL, is_superuser=True)
     await make_user(database, is_superuser=True, is_active=False)
     async with signed_in_client(app, root) as client:
         page = await client.post("/accounts/data/delete", data=LEAVE)
-        answer = await client.request("DELETE", ME, json={"current_password": PASSWORD})
+        response = await client.request("DELETE", ME, json={"current_password": PASSWORD})
 
-        assert (page.status_code, answer.status_code) == (422, 409)
+        assert (page.status_code, response.status_code) == (422, 409)
         assert "You are the only superuser" in page.text
         assert (await client.get(ME)).status_code == 200
 
 
 @pytest.mark.database("postgresql")
-async def test_of_two_superusers_who_leave_at_once_one_stays(
+async def test_concurrent_deletions_keep_one_superuser(
     app: FastAPI, database: Database, recorded: RecordedJobs
 ) -> None:
-    async def leave(email: str) -> int:
+    async def delete_account(email: str) -> int:
         async with signed_in_client(app, await make_user(database, email, is_superuser=True)) as client:
             await ready.wait()
             return (await client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code
 
     ready = asyncio.Barrier(2)
 
-    assert sorted(await asyncio.gather(leave("one@example.com"), leave("two@example.com"))) == [204, 409]
+    assert sorted(await asyncio.gather(delete_account("one@example.com"), delete_account("two@example.com"))) == [
+        204,
+        409,
+    ]

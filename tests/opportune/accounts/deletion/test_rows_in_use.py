@@ -1,4 +1,4 @@
-"""Accounts whose rows other rows need: the deletion is refused in a sentence, and nothing is deleted."""
+"""Deletion of accounts whose rows are referenced by others."""
 
 from collections.abc import AsyncIterator
 from html import unescape
@@ -40,12 +40,12 @@ async def test_account_with_rows_in_use_stays(app: FastAPI) -> None:
         session.add(order := Order(user_id=ada.id))
         await session.flush()
         session.add(Invoice(order_id=order.id))
-    sent = {"email": ada.email, "current_password": PASSWORD}
+    form = {"email": ada.email, "current_password": PASSWORD}
     async with signed_in_client(app, ada) as browser:
-        page = await browser.post("/accounts/data/delete", data=sent)
-        answer = await browser.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
+        page = await browser.post("/accounts/data/delete", data=form)
+        response = await browser.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
         assert (page.status_code, STILL_NEEDED in unescape(page.text)) == (422, True)
-        assert (answer.status_code, answer.json()["detail"]) == (409, STILL_NEEDED)
+        assert (response.status_code, response.json()["detail"]) == (409, STILL_NEEDED)
         assert (await browser.get("/api/v1/users/me")).status_code == 200
     async with app.state.database.reader(fresh=True) as session:
         assert await session.get(Order, order.id)

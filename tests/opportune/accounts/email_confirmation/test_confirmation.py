@@ -1,4 +1,4 @@
-"""Confirm that it is you by a code in an e-mail, for who has no password."""
+"""Confirmation of the identity by an e-mailed code."""
 
 import time
 from datetime import timedelta
@@ -29,50 +29,48 @@ BACK = "/accounts/tokens"
 
 @pytest.fixture
 async def ada(database: Database) -> User:
-    """Who came by another site's sign-in."""
+    """A user who registered by a provider."""
     return await make_user(database, EMAIL, hashed_password="", is_verified=True)
 
 
-async def signed_in_an_hour_ago(database: Database) -> None:
+async def backdate_sessions(database: Database) -> None:
     async with database.writer() as session:
         await session.execute(update(Session).values(created_at=utc_now() - timedelta(hours=1)))
 
 
-async def confirmed(client: AsyncClient) -> bool:
-    """Whether the page that asks leads on."""
+async def is_confirmed(client: AsyncClient) -> bool:
+    """Return whether the confirmation page redirects."""
     return (await client.get("/accounts/confirm", params={"next": BACK})).status_code == 303
 
 
-async def test_who_has_no_password_confirms_by_the_code_of_an_email_once_and_a_script_of_a_page_alike(
-    app: FastAPI, database: Database, ada: User
-) -> None:
+async def test_emailed_code_confirms_on_page_and_in_api(app: FastAPI, database: Database, ada: User) -> None:
     async with signed_in_client(app, ada) as client:
-        await signed_in_an_hour_ago(database)
+        await backdate_sessions(database)
         assert "E-mail me a code" in (await client.get("/accounts/confirm")).text
         sent = await client.post(PATH, data={"next": BACK})
         assert "Type the code" in (await client.get(sent.headers["location"])).text
         code = await newest_code(app)
         assert (await client.post(f"{PATH}/code", data={"code": other_code(code)})).status_code == 422
-        assert not await confirmed(client)
-        answer = await client.post(f"{PATH}/code", data={"code": code, "next": BACK})
-        assert (answer.status_code, answer.headers["location"]) == (303, BACK)
-        assert await confirmed(client)
+        assert not await is_confirmed(client)
+        response = await client.post(f"{PATH}/code", data={"code": code, "next": BACK})
+        assert (response.status_code, response.headers["location"]) == (303, BACK)
+        assert await is_confirmed(client)
         assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 422
 
     async with signed_in_client(app, ada) as client:
-        await signed_in_an_hour_ago(database)
+        await backdate_sessions(database)
         assert (await client.post(API)).status_code == 202
         code = await newest_code(app)
         assert (await client.post(f"{API}/code", json={"code": other_code(code)})).status_code == 422
         assert (await client.post(f"{API}/code", json={"code": code})).status_code == 204
-        assert await confirmed(client)
+        assert await is_confirmed(client)
 
 
-async def test_a_code_is_good_for_its_session_alone_and_for_minutes(
+async def test_code_is_valid_for_its_session_only(
     app: FastAPI, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with signed_in_client(app, ada) as client, signed_in_client(app, ada) as other:
-        await signed_in_an_hour_ago(database)
+        await backdate_sessions(database)
         await client.post(PATH)
         code = await newest_code(app)
         assert (await other.post(f"{PATH}/code", data={"code": code})).status_code == 422
@@ -88,7 +86,7 @@ async def test_code_lives_at_most_ten_minutes(
     app: FastAPI, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch, minutes: int, status: int
 ) -> None:
     async with signed_in_client(app, ada) as client:
-        await signed_in_an_hour_ago(database)
+        await backdate_sessions(database)
         await client.post(PATH)
         later = utc_now() + timedelta(minutes=minutes)
         monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: later)
@@ -99,36 +97,36 @@ async def test_wrong_code_is_in_the_security_log(
     app: FastAPI, database: Database, ada: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with signed_in_client(app, ada) as client:
-        await signed_in_an_hour_ago(database)
+        await backdate_sessions(database)
         await client.post(PATH)
         await client.post(f"{PATH}/code", data={"code": other_code(await newest_code(app))})
-    (line,) = (each.getMessage() for each in caplog.records if each.name == "opportune.security")
+    (line,) = (reply.getMessage() for reply in caplog.records if reply.name == "opportune.security")
     assert line.endswith(f"account={ada.id} reason=confirmation")
 
 
-async def test_wrong_codes_are_few_a_day(
+async def test_wrong_codes_are_limited_per_day(
     app: FastAPI, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert CODES_PER_USER.limit == 10
     monkeypatch.setattr(CODES_PER_USER, "limit", 2)
     async with signed_in_client(app, ada) as client:
-        await signed_in_an_hour_ago(database)
+        await backdate_sessions(database)
         await client.post(PATH)
         code = await newest_code(app)
         tried = [await client.post(f"{PATH}/code", data={"code": other_code(code)}) for _ in range(2)]
         refused = await client.post(f"{PATH}/code", data={"code": code})
-        assert ({each.status_code for each in tried}, refused.status_code) == ({422}, 429)
+        assert ({reply.status_code for reply in tried}, refused.status_code) == ({422}, 429)
         assert int(refused.headers["retry-after"]) > 80_000
-        assert not await confirmed(client)
+        assert not await is_confirmed(client)
 
 
-async def test_a_second_factor_is_asked_for_too(app: FastAPI, database: Database, ada: User) -> None:
+async def test_second_factor_is_also_required(app: FastAPI, database: Database, ada: User) -> None:
     async with database.writer() as session:
         session.add(ada)
         key = totp.start_setup(app.state.settings, ada).key
         assert await totp.enable(session, app.state.settings, ada, key, pyotp.TOTP(key).now())
     async with signed_in_client(app, ada) as client:
-        await signed_in_an_hour_ago(database)
+        await backdate_sessions(database)
         await client.post(PATH)
         given = {"code": await newest_code(app)}
         assert (await client.post(f"{PATH}/code", data=given)).status_code == 422
@@ -136,12 +134,10 @@ async def test_a_second_factor_is_asked_for_too(app: FastAPI, database: Database
         assert (await client.post(f"{PATH}/code", data=given)).status_code == 303
 
 
-async def test_it_is_not_for_who_has_a_password_no_session_or_an_address_that_is_not_proved(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_email_confirmation_is_404_for_other_users(app: FastAPI, client: AsyncClient, database: Database) -> None:
     assert "/accounts/login" in (await client.post(PATH)).headers["location"]
     for fields in ({"is_verified": True}, {"hashed_password": ""}):
         async with signed_in_client(app, await make_user(database, **fields)) as other:
-            await signed_in_an_hour_ago(database)
+            await backdate_sessions(database)
             assert "E-mail me a code" not in (await other.get("/accounts/confirm")).text
             assert {(await other.post(path)).status_code for path in (PATH, f"{PATH}/code", API)} == {404}

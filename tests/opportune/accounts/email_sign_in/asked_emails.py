@@ -1,4 +1,4 @@
-"""Ask for an e-mail to sign in with, and read it."""
+"""Helpers that request sign-in e-mails and read them."""
 
 import re
 
@@ -12,12 +12,12 @@ API = f"{AUTH}/login/email"
 
 
 def browser(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
-    """Another one, elsewhere."""
+    """Another browser at another address."""
     transport = ASGITransport(app, client=(address, 1))
     return AsyncClient(transport=transport, base_url="http://testserver", headers={"User-Agent": "Other/1.0"})
 
 
-async def ask(client: AsyncClient, email: str = EMAIL, **more: str) -> Response:
+async def request_email(client: AsyncClient, email: str = EMAIL, **more: str) -> Response:
     return await client.post(PATH, data={"email": email, **more})
 
 
@@ -37,8 +37,8 @@ async def type_code(client: AsyncClient, code: str) -> Response:
     return await client.post(f"{PATH}/code", data={"code": code})
 
 
-async def press(client: AsyncClient, token: str, **more: str) -> Response:
-    """The button on the page of the link."""
+async def press_button(client: AsyncClient, token: str, **more: str) -> Response:
+    """Submit the page of the link."""
     return await client.post(f"{PATH}/link", data={"token": token, **more})
 
 

@@ -1,4 +1,4 @@
-"""In by an e-mail: by its link, by its code, from programs."""
+"""Sign-in by link or code of an e-mail, on pages and in the API."""
 
 import time
 
@@ -17,15 +17,15 @@ from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.email_sign_in.asked_emails import (
     API,
     PATH,
-    ask,
     browser,
     is_signed_in,
     newest_code,
     newest_token,
-    press,
+    press_button,
+    request_email,
     type_code,
 )
-from tests.opportune.accounts.sent_emails import EMAIL, ME, enter, sent_emails, settings, users
+from tests.opportune.accounts.sent_emails import EMAIL, ME, api_sign_in, sent_emails, settings, users
 
 __all__ = ["settings"]  # a fixture
 
@@ -40,16 +40,14 @@ async def turn_on_second_factor(app: FastAPI, user: User) -> str:
     return key
 
 
-async def test_the_code_signs_in_where_the_email_was_asked_for(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_code_signs_in_the_requesting_browser(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, is_verified=True)
-    asked = await ask(client, "Ada@Example.com", next="/accounts/tokens", remember="true")
-    assert asked.headers["location"] == f"{PATH}/code"
+    requested = await request_email(client, "Ada@Example.com", next="/accounts/tokens", remember="true")
+    assert requested.headers["location"] == f"{PATH}/code"
     assert EMAIL in (await client.get(f"{PATH}/code")).text
     code = await newest_code(app)
-    arrived = await type_code(client, f" {code[:3]} {code[3:]} ")
-    assert arrived.headers["location"] == "/accounts/tokens"
+    redirect = await type_code(client, f" {code[:3]} {code[3:]} ")
+    assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
     async with database.reader() as session:
         assert (await session.scalars(select(Session))).one().is_remembered
@@ -57,123 +55,119 @@ async def test_the_code_signs_in_where_the_email_was_asked_for(
     assert (await client.get(f"{PATH}/code")).headers["location"] == PATH  # the request is forgotten
 
 
-async def test_the_link_signs_in_by_its_button(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL, hashed_password="", is_verified=True)  # who came by another site's sign-in
-    await ask(client, next="/accounts/tokens")
+async def test_link_signs_in_after_a_click(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL, hashed_password="", is_verified=True)  # as after a registration by a provider
+    await request_email(client, next="/accounts/tokens")
     token = await newest_token(app)
     page = await client.get(f"{PATH}/link", params={"token": token})
     assert "another browser" not in page.text
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
-    arrived = await press(client, token)
-    assert arrived.headers["location"] == "/accounts/tokens"
+    redirect = await press_button(client, token)
+    assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
 
 
-async def test_in_another_browser_the_link_s_page_tells_who_asked_and_signs_in_there_alone(
+async def test_link_in_another_browser_names_the_requester(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL, is_verified=True)
-    async with browser(app, "198.51.100.7") as elsewhere:
-        await ask(elsewhere, remember="true", next="/accounts/tokens")
+    async with browser(app, "198.51.100.7") as other_browser:
+        await request_email(other_browser, remember="true", next="/accounts/tokens")
         token = await newest_token(app)
         page = (await client.get(f"{PATH}/link", params={"token": token})).text
         assert "asked for in another browser: <strong>Other</strong> at 198.51.100.7" in page
         assert EMAIL in page
-        assert (await press(client, token)).headers["location"] == "/accounts/tokens"
+        assert (await press_button(client, token)).headers["location"] == "/accounts/tokens"
         assert await is_signed_in(client)
-        assert not await is_signed_in(elsewhere)
+        assert not await is_signed_in(other_browser)
     async with database.reader() as session:
-        assert not (await session.scalars(select(Session))).one().is_remembered  # which was ticked for that one
+        assert not (await session.scalars(select(Session))).one().is_remembered  # it was selected in the other browser
 
 
-async def test_the_email_says_who_asked_in_text_and_in_html(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_email_names_device_and_address(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
-    async with browser(app, "198.51.100.7") as elsewhere:
-        await ask(elsewhere)
+    async with browser(app, "198.51.100.7") as other_browser:
+        await request_email(other_browser)
     code, email = await newest_code(app), (await sent_emails(app))[-1]
-    for kind in ("plain", "html"):
-        body = email.get_body((kind,))
+    for subtype in ("plain", "html"):
+        body = email.get_body((subtype,))
         assert body
-        words = " ".join(body.get_content().split())
-        assert "It was asked for by Other at 198.51.100.7. If that was not you, do nothing" in words
-        assert code in words
-        assert "within 10 minutes" in words
+        text = " ".join(body.get_content().split())
+        assert "It was asked for by Other at 198.51.100.7. If that was not you, do nothing" in text
+        assert code in text
+        assert "within 10 minutes" in text
 
 
-async def test_who_has_a_second_factor_still_gives_it(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_second_factor_is_still_required(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     key = await turn_on_second_factor(app, user)
-    await ask(client, next="/accounts/tokens")
+    await request_email(client, next="/accounts/tokens")
     assert (await type_code(client, await newest_code(app))).headers["location"] == "/accounts/login/code"
     assert not await is_signed_in(client)
-    arrived = await client.post("/accounts/login/code", data={"code": pyotp.TOTP(key).at(time.time() + 30)})
-    assert arrived.headers["location"] == "/accounts/tokens"
+    redirect = await client.post("/accounts/login/code", data={"code": pyotp.TOTP(key).at(time.time() + 30)})
+    assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
 
 
-async def test_what_a_stranger_has_opened_with_an_address_ends_when_its_owner_signs_in(
+async def test_sign_in_ends_access_of_an_earlier_registrant(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     user = await make_user(database, EMAIL)
     async with database.writer() as session:
         session.add(LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
-    async with signed_in_client(app, user) as stranger:
-        await ask(client)
-        arrived = await type_code(client, await newest_code(app))
-        assert "Please choose a new password" in (await client.get(arrived.headers["location"])).text
-        assert not await is_signed_in(stranger)
+    async with signed_in_client(app, user) as visitor:
+        await request_email(client)
+        redirect = await type_code(client, await newest_code(app))
+        assert "Please choose a new password" in (await client.get(redirect.headers["location"])).text
+        assert not await is_signed_in(visitor)
     assert await users(database) == [(EMAIL, True)]
-    assert await enter(client) == 401
+    assert await api_sign_in(client) == 401
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(LinkedAccount)) == 0
-    chosen = await client.post("/accounts/password", data={"new_password": "another good password"})
-    assert chosen.status_code == 303
+    changed = await client.post("/accounts/password", data={"new_password": "another good password"})
+    assert changed.status_code == 303
 
 
-async def test_a_strangers_authenticator_app_keeps_nobody_out_of_their_own_address(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_unverified_authenticator_app_is_removed(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL)
     await turn_on_second_factor(app, user)
     async with database.writer() as session:
         session.add(RecoveryCode(user_id=user.id, code_hash="0" * 64))
-    await ask(client)
-    await press(client, await newest_token(app))
+    await request_email(client)
+    await press_button(client, await newest_token(app))
     assert await is_signed_in(client)
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(RecoveryCode)) == 0
 
 
-async def test_a_verified_account_keeps_its_password_and_sessions(
+async def test_verified_account_keeps_password_and_sessions(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     async with signed_in_client(app, user) as other:
-        await ask(client)
-        await press(client, await newest_token(app))
+        await request_email(client)
+        await press_button(client, await newest_token(app))
         assert await is_signed_in(other)
-    assert await enter(client) == 200
+    assert await api_sign_in(client) == 200
 
 
-async def test_a_program_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_api_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     key = await turn_on_second_factor(app, user)
-    asked = await client.post(API, json={"email": EMAIL})
-    assert asked.status_code == 202
-    given = {"request": asked.json()["request"], "code": await newest_code(app)}
-    without = await client.post(f"{API}/code", json=given)
+    requested = await client.post(API, json={"email": EMAIL})
+    assert requested.status_code == 202
+    data = {"request": requested.json()["request"], "code": await newest_code(app)}
+    without = await client.post(f"{API}/code", json=data)
     assert (without.status_code, without.json()["detail"][:12]) == (401, "Also send a ")
-    given["second_factor"] = pyotp.TOTP(key).at(time.time() + 30)
-    granted = await client.post(f"{API}/code", json=given)
+    data["second_factor"] = pyotp.TOTP(key).at(time.time() + 30)
+    granted = await client.post(f"{API}/code", json=data)
     bearer = {"Authorization": f"Bearer {granted.json()['access_token']}"}
     assert (await client.get(ME, headers=bearer)).json()["email"] == EMAIL
-    assert (await client.post(f"{API}/code", json=given)).status_code != 200
+    assert (await client.post(f"{API}/code", json=data)).status_code != 200
 
 
-async def test_it_is_offered_where_mail_is_sent_until_a_setting_turns_it_off(app: FastAPI, client: AsyncClient) -> None:
+async def test_sign_in_by_email_depends_on_settings(app: FastAPI, client: AsyncClient) -> None:
     user, plain = User(email=EMAIL, hashed_password="", is_verified=True), app.state.settings
     for changed, offered in (
         ({}, True),
@@ -183,8 +177,8 @@ async def test_it_is_offered_where_mail_is_sent_until_a_setting_turns_it_off(app
     ):
         app.state.settings = plain.model_copy(update=changed)
         assert ("E-mail me a link" in (await client.get("/accounts/login")).text) is offered
-        answers = {await status(client, path) for path in (PATH, f"{PATH}/code", f"{PATH}/link")}
-        assert (404 in answers) is not offered
+        responses = {await status(client, path) for path in (PATH, f"{PATH}/code", f"{PATH}/link")}
+        assert (404 in responses) is not offered
         assert ((await client.post(API, json={"email": EMAIL})).status_code == 404) is not offered
         assert signs_in_by_email(app.state.settings, user) is offered
     assert not signs_in_by_email(plain, User(email=EMAIL, hashed_password=""))

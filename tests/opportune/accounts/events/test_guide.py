@@ -1,4 +1,4 @@
-"""docs/account-events.md is true: its code works as it stands."""
+"""The code of docs/account-events.md works."""
 
 import re
 
@@ -18,10 +18,10 @@ GUIDE = (PROJECT / "docs" / "account-events.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 
 
-async def test_its_routes_record_an_event_and_know_who_asks(
+async def test_guide_routes_record_events(
     app: FastAPI, user_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(KINDS, "card_changed", KINDS["signed_in"])  # gone again after this
+    monkeypatch.setitem(KINDS, "card_changed", KINDS["signed_in"])  # restored after the test
     for block in BLOCKS:
         names: dict[str, APIRouter] = {}
         exec(compile(block, "docs/account-events.md", "exec"), names)  # noqa: S102 - ours

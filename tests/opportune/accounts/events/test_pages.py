@@ -1,4 +1,4 @@
-"""What people see of what happened to their account, and what they are told by mail."""
+"""Pages, API and e-mails of account events."""
 
 import re
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, ME, NEW, enter, settings, told
+from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, ME, NEW, api_sign_in, sent_subjects, settings
 
 __all__ = ["settings"]  # a fixture
 
@@ -27,34 +27,34 @@ EVENTS = f"{ACCOUNTS}/events"
 
 
 @asynccontextmanager
-async def a_browser(app: FastAPI, agent: str = "Mozilla/5.0 (X11; Linux) Firefox/140.0") -> AsyncIterator[AsyncClient]:
+async def new_browser(
+    app: FastAPI, agent: str = "Mozilla/5.0 (X11; Linux) Firefox/140.0"
+) -> AsyncIterator[AsyncClient]:
     headers = {"User-Agent": agent}
     async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver", headers=headers) as client:
         yield client
 
 
 async def sign_in(browser: AsyncClient, email: str = EMAIL, password: str = PASSWORD) -> int:
-    answer = await browser.post(f"{ACCOUNTS}/login", data={"email": email, "password": password})
-    return answer.status_code
+    response = await browser.post(f"{ACCOUNTS}/login", data={"email": email, "password": password})
+    return response.status_code
 
 
 async def recorded(app: FastAPI) -> list[str]:
-    """The kinds of all events, the oldest first."""
+    """Kinds of all events, oldest first."""
     async with app.state.database.reader(fresh=True) as session:
         return list(await session.scalars(select(col(AccountEvent.kind)).order_by(col(AccountEvent.id))))
 
 
-async def happen(app: FastAPI, user: User, number: int) -> None:
+async def record_events(app: FastAPI, user: User, number: int) -> None:
     async with app.state.database.writer() as session:
-        for each in range(number):
-            record_event(session, user, "token_revoked", name=f"number {each} <b>")
+        for item in range(number):
+            record_event(session, user, "token_revoked", name=f"number {item} <b>")
 
 
-async def test_one_sees_ones_own_events_the_newest_first_and_a_page_at_a_time_and_strangers_none(
-    app: FastAPI, database: Database, client: AsyncClient
-) -> None:
+async def test_events_are_paginated_and_private(app: FastAPI, database: Database, client: AsyncClient) -> None:
     ada, bob = await make_user(database, EMAIL), await make_user(database, "bob@example.com")
-    await happen(app, ada, 25)
+    await record_events(app, ada, 25)
     async with signed_in_client(app, ada) as browser, signed_in_client(app, bob) as other:
         first, second = await browser.get(EVENTS), await browser.get(EVENTS, params={"page": 2})
         api = (await browser.get(f"{ME}/events", params={"size": 2})).json()
@@ -74,63 +74,59 @@ async def test_one_sees_ones_own_events_the_newest_first_and_a_page_at_a_time_an
     assert (page.status_code, api.status_code) == (303, 401)
 
 
-async def test_a_new_browser_is_told_and_the_first_one_and_one_that_is_known_are_not(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await make_user(database, "bob@example.com")
-    async with a_browser(app) as first, a_browser(app) as second:
+    async with new_browser(app) as first, new_browser(app) as second:
         for browser in (first, first, second, first):
             assert await sign_in(browser) == 303
         assert await sign_in(second, "bob@example.com") == 303
         assert await sign_in(second) == 303
 
     assert await recorded(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in", "signed_in", "signed_in"]
-    assert await told(app) == [(EMAIL, "New sign-in to your account")]
+    assert await sent_subjects(app) == [(EMAIL, "New sign-in to your account")]
 
 
-async def test_who_has_had_an_account_for_long_is_told_of_the_first_sign_in_that_is_kept(
+async def test_first_sign_in_of_an_old_account_sends_an_email(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL, created_at=utc_now() - timedelta(days=91))
-    async with a_browser(app) as browser:
+    async with new_browser(app) as browser:
         await sign_in(browser)
     assert await recorded(app) == ["new_sign_in"]
 
 
-async def test_a_program_is_known_by_its_name_and_its_address(app: FastAPI, database: Database) -> None:
+async def test_program_is_recognised_by_agent_and_address(app: FastAPI, database: Database) -> None:
     await make_user(database, EMAIL)
-    async with a_browser(app, "backup/1.0") as program, a_browser(app, "curl/8.0") as other:
+    async with new_browser(app, "backup/1.0") as program, new_browser(app, "curl/8.0") as other:
         for client in (program, program, other, other):
-            assert await enter(client) == 200
+            assert await api_sign_in(client) == 200
     assert await recorded(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in"]
 
 
-async def test_wrong_passwords_are_one_event_with_their_number_and_strangers_are_none(
-    app: FastAPI, database: Database
-) -> None:
+async def test_wrong_passwords_are_one_event_with_a_count(app: FastAPI, database: Database) -> None:
     await make_user(database, EMAIL)
-    async with a_browser(app) as browser:
+    async with new_browser(app) as browser:
         for email in (EMAIL, "nobody@example.com", EMAIL):
             assert await sign_in(browser, email, "wrong") == 422
         assert (await browser.post(f"{AUTH}/login", data={"username": EMAIL, "password": "wrong"})).status_code == 401
-    assert await told(app) == []  # the jobs are done
+    assert await sent_subjects(app) == []  # runs the jobs
     async with app.state.database.reader() as session:
         (event,) = (await session.scalars(select(AccountEvent))).all()
     assert event_words(event) == "Wrong passwords were tried: 3"
     assert "Firefox" in event.agent
 
 
-async def test_what_one_does_with_ones_account_is_there_without_a_secret(app: FastAPI, database: Database) -> None:
+async def test_account_changes_are_recorded_without_secrets(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     proof = {"current_password": PASSWORD}
     async with signed_in_client(app, user) as browser, signed_in_client(app, user):
         sessions = (await browser.get(f"{ME}/sessions")).json()
-        (other,) = (each["id"] for each in sessions if not each["is_current"])
+        (other,) = (item["id"] for item in sessions if not item["is_current"])
         assert (await browser.post(f"{ACCOUNTS}/sessions/{other}/end")).status_code == 303
         assert (await browser.post(f"{ACCOUNTS}/sessions/end-others")).status_code == 303
-        made = (await browser.post(f"{ME}/tokens", json={"name": "Backup", "days": 7, **proof})).json()
-        assert (await browser.delete(f"{ME}/tokens/{made['id']}")).status_code == 204
+        token = (await browser.post(f"{ME}/tokens", json={"name": "Backup", "days": 7, **proof})).json()
+        assert (await browser.delete(f"{ME}/tokens/{token['id']}")).status_code == 204
         assert (await browser.delete(f"{ME}/tokens")).status_code == 204
         assert (await browser.get(f"{ACCOUNTS}/data/export")).status_code == 200
         exported = (await browser.get(f"{ME}/export")).json()["accounts"]["events"]
@@ -139,15 +135,17 @@ async def test_what_one_does_with_ones_account_is_there_without_a_secret(app: Fa
         page = (await browser.get(EVENTS)).text
 
     kinds = ["session_ended", "sessions_ended", "token_created", "token_revoked", "tokens_revoked", "data_exported"]
-    assert [each["kind"] for each in exported] == kinds
+    assert [item["kind"] for item in exported] == kinds
     assert await recorded(app) == [*kinds, "data_exported", "password_changed"]
-    assert await told(app) == [(EMAIL, "New API token: Backup"), (EMAIL, "Your password was changed")]
-    for secret in (made["token"], PASSWORD, NEW, user.hashed_password):
+    assert await sent_subjects(app) == [(EMAIL, "New API token: Backup"), (EMAIL, "Your password was changed")]
+    for secret in (token["token"], PASSWORD, NEW, user.hashed_password):
         assert secret not in page
         assert secret not in str(exported)
 
 
-async def test_what_staff_do_is_told_as_theirs(app: FastAPI, superuser_client: AsyncClient, database: Database) -> None:
+async def test_changes_by_staff_are_recorded_as_such(
+    app: FastAPI, superuser_client: AsyncClient, database: Database
+) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     edited = {"email": "new@example.com", "is_active": "y", "is_verified": "y", "is_staff": "y", "save": "Save"}
     password = {"password": NEW, "again": NEW}
@@ -156,8 +154,8 @@ async def test_what_staff_do_is_told_as_theirs(app: FastAPI, superuser_client: A
         (f"password/{user.id}", password),
         (f"action/sign-out?pks={user.id}", {"confirmed": "yes"}),
     ):
-        answer = await superuser_client.post(f"/admin/user/{path}", data=data)
-        assert answer.status_code in (302, 303), (path, answer.text)
+        response = await superuser_client.post(f"/admin/user/{path}", data=data)
+        assert response.status_code in (302, 303), (path, response.text)
 
     async with database.reader() as session:
         events = (await session.scalars(select(AccountEvent).order_by(col(AccountEvent.id)))).all()
@@ -168,21 +166,19 @@ async def test_what_staff_do_is_told_as_theirs(app: FastAPI, superuser_client: A
         "Every device was signed out",
     ]
     assert all(event.actor_id and not event.address for event in events)
-    assert await told(app) == [
+    assert await sent_subjects(app) == [
         (EMAIL, "Your e-mail address was changed"),
         ("new@example.com", "Your password was changed"),
     ]
-    shown = await superuser_client.get(f"/admin/user/details/{user.id}")
-    assert "Staff changed your account: Staff" in shown.text
+    details = await superuser_client.get(f"/admin/user/details/{user.id}")
+    assert "Staff changed your account: Staff" in details.text
     async with signed_in_client(app, await make_user(database, is_staff=True)) as staff:
         assert (await staff.get("/admin/account-event/list")).status_code == 403
 
 
-async def test_events_are_kept_for_the_days_of_the_setting_and_go_with_the_account(
-    app: FastAPI, database: Database
-) -> None:
+async def test_events_are_deleted_after_the_configured_days(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
-    await happen(app, user, 2)
+    await record_events(app, user, 2)
     old = utc_now() - timedelta(days=app.state.settings.account_event_days)
     async with database.writer() as session:
         first = select(col(AccountEvent.id)).order_by(col(AccountEvent.id)).limit(1).scalar_subquery()

@@ -1,4 +1,4 @@
-"""What happens to an account is written down with it, and told to its owner."""
+"""Recording of account events."""
 
 import pytest
 from fastapi import FastAPI
@@ -24,9 +24,7 @@ def context_of(app: FastAPI, session: object) -> AccountContext:
     return AccountContext(session, app.state.settings, app.state.rate_limiter, Client("203.0.113.7", FIREFOX))  # type: ignore[arg-type]
 
 
-async def test_an_event_that_matters_is_stored_and_told_with_where_it_was_done_and_what_to_do(
-    app: FastAPI, database: Database
-) -> None:
+async def test_event_is_stored_and_sent_with_client_and_advice(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     async with app.state.database.writer() as session:
         record_event(context_of(app, session), user, "token_created", name="Backup <b>")
@@ -40,12 +38,12 @@ async def test_an_event_that_matters_is_stored_and_told_with_where_it_was_done_a
     for kind in ("plain", "html"):
         body = email.get_body((kind,))
         assert body
-        for words in ("203.0.113.7", "Firefox on Linux", EMAIL, "/accounts/forgot-password", "/accounts/sessions"):
-            assert words in body.get_content(), (kind, words)
+        for text in ("203.0.113.7", "Firefox on Linux", EMAIL, "/accounts/forgot-password", "/accounts/sessions"):
+            assert text in body.get_content(), (kind, text)
         assert "<b>" not in body.get_content()
 
 
-async def test_what_staff_did_tells_nobody_where_staff_are(app: FastAPI, database: Database) -> None:
+async def test_event_by_staff_hides_their_client(app: FastAPI, database: Database) -> None:
     user, boss = await make_user(database, EMAIL), await make_user(database, "boss@example.com", is_superuser=True)
     async with app.state.database.writer() as session:
         record_event(context_of(app, session), user, "password_changed", by=boss)
@@ -59,9 +57,7 @@ async def test_what_staff_did_tells_nobody_where_staff_are(app: FastAPI, databas
     assert "boss" not in str(email)
 
 
-async def test_an_event_that_is_no_kind_or_lacks_a_detail_is_refused_before_it_is_stored(
-    app: FastAPI, database: Database
-) -> None:
+async def test_unknown_kind_or_missing_detail_is_refused(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     for kind in ("token_made", "token_created"):
         async with database.writer() as session:
@@ -71,5 +67,5 @@ async def test_an_event_that_is_no_kind_or_lacks_a_detail_is_refused_before_it_i
         assert await session.scalar(select(col(AccountEvent.id))) is None
 
 
-async def test_an_event_of_a_kind_that_is_gone_still_has_words() -> None:
+async def test_event_of_a_removed_kind_has_a_text() -> None:
     assert event_words(AccountEvent(user_id=1, kind="carrier_pigeon")) == "Carrier pigeon"

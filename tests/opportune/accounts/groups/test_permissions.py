@@ -30,7 +30,7 @@ PAGE, API = "/cakes", "/api/v1/cakes"
 
 
 class Table(SQLModel):
-    # Apart from the project's own tables, which migrations make; these are never asked.
+    # Separate metadata, because the tables are never created.
     metadata = MetaData()
 
     id: int = Field(default=None, primary_key=True)
@@ -65,7 +65,7 @@ async def shown(request: Request) -> Response:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The site with a route that needs a right, as a page and in the API."""
+    """A site with a protected page and API route."""
     cakes = Feature(name="cakes", summary="Cakes.", models=[Cake, PieCrust], pages=pages, api=api)
     site = quiet_app(settings, [*installed_features(), cakes])
     async with site.router.lifespan_context(site):
@@ -86,9 +86,7 @@ async def program(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def test_a_grant_of_a_group_opens_it_superusers_may_do_everything_and_others_are_refused(
-    client: AsyncClient, app: FastAPI, database: Database
-) -> None:
+async def test_group_grant_permits_a_route(client: AsyncClient, app: FastAPI, database: Database) -> None:
     page, program = await client.get(PAGE), await client.get(API)
 
     assert (page.status_code, page.headers["location"]) == (303, f"/accounts/login?next={PAGE.replace('/', '%2F')}")
@@ -110,21 +108,21 @@ async def test_a_grant_of_a_group_opens_it_superusers_may_do_everything_and_othe
 
 
 @pytest.mark.parametrize("model", [Grant, Membership])
-async def test_a_right_that_is_taken_ends_at_the_next_request(
+async def test_removed_grant_ends_at_the_next_request(
     app: FastAPI, database: Database, model: type[Grant | Membership]
 ) -> None:
     user = await make_user(database)
     group = await grant(database, user, "cake", "export")
     async with signed_in_client(app, user) as browser, program(app, user) as tool:
-        before = [(await each.get(API)).status_code for each in (browser, tool)]
+        before = [(await browser_client.get(API)).status_code for browser_client in (browser, tool)]
         async with database.writer() as session:
             await session.execute(delete(model).where(col(model.group_id) == group.id))
-        after = [(await each.get(API)).status_code for each in (browser, tool)]
+        after = [(await browser_client.get(API)).status_code for browser_client in (browser, tool)]
 
     assert (before, after) == ([200, 200], [403, 403])
 
 
-async def test_a_program_may_do_what_its_owner_may(app: FastAPI, database: Database) -> None:
+async def test_token_has_the_grants_of_its_user(app: FastAPI, database: Database) -> None:
     baker, visitor = await make_user(database), await make_user(database)
     await grant(database, baker, "cake", "export")
 
@@ -134,48 +132,48 @@ async def test_a_program_may_do_what_its_owner_may(app: FastAPI, database: Datab
         assert (await tool.get(API)).status_code == 403
 
 
-def test_the_documentation_says_who_is_refused() -> None:
+def test_openapi_documents_the_permission() -> None:
     site = FastAPI()
     site.include_router(api)
-    said = site.openapi()["paths"]["/cakes"]["get"]
-    assert "403" in said["responses"]
-    assert "security" in said
+    message = site.openapi()["paths"]["/cakes"]["get"]
+    assert "403" in message["responses"]
+    assert "security" in message
 
 
 @pytest.fixture
 def template(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The text of the page that shows what somebody may."""
+    """Templates of a page that checks a permission."""
     texts = {"cakes/shown.html": """{% if may("cake", "edit") %}may{% else %}may not{% endif %}"""}
     monkeypatch.setattr(templates.environment, "loader", DictLoader(texts))
     return texts
 
 
 @pytest.mark.usefixtures("template")
-async def test_a_template_asks_what_somebody_may(app: FastAPI, database: Database) -> None:
-    stranger = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
-    assert (await stranger.get("/cakes/shown")).text == "may not"
-    nobody, superuser = await make_user(database), await make_user(database, is_superuser=True)
-    for user, said in ((nobody, "may not"), (superuser, "may")):
+async def test_template_checks_a_permission(app: FastAPI, database: Database) -> None:
+    visitor = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
+    assert (await visitor.get("/cakes/shown")).text == "may not"
+    user_without_grants, superuser = await make_user(database), await make_user(database, is_superuser=True)
+    for user, message in ((user_without_grants, "may not"), (superuser, "may")):
         async with signed_in_client(app, user) as client:
-            assert (await client.get("/cakes/shown")).text == said
-    group = await grant(database, nobody, "cake", "edit")
-    await grant(database, nobody, "pie-crust", "action:bake")
-    async with signed_in_client(app, nobody) as client:
+            assert (await client.get("/cakes/shown")).text == message
+    group = await grant(database, user_without_grants, "cake", "edit")
+    await grant(database, user_without_grants, "pie-crust", "action:bake")
+    async with signed_in_client(app, user_without_grants) as client:
         assert (await client.get("/cakes/shown")).text == "may"
         async with database.writer() as session:
             await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
         assert (await client.get("/cakes/shown")).text == "may not"
 
 
-async def test_a_page_asks_the_database_once_for_the_user_and_all_that_they_may(
+async def test_user_and_grants_are_one_query(
     app: FastAPI, template: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template["cakes/shown.html"] *= 3
-    asked: list[str] = []
+    requested: list[str] = []
     lookup = app.state.database.lookup
 
     async def count(statement: Executable, parameters: Mapping[str, Any]) -> Any:
-        asked.append(str(statement))
+        requested.append(str(statement))
         return await lookup(statement, parameters)
 
     user = await make_user(app.state.database)
@@ -183,26 +181,26 @@ async def test_a_page_asks_the_database_once_for_the_user_and_all_that_they_may(
         monkeypatch.setattr(app.state.database, "lookup", count)
         monkeypatch.setattr(app.state.database, "reader", None)
         assert (await client.get("/cakes/shown")).text == "may not" * 3
-    assert len(asked) == 1
+    assert len(requested) == 1
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("requested", "message"),
     [
         ('may("pie_crust", "edit")', "there is no model 'pie_crust' in an installed feature. Did you mean pie-crust?"),
         ('may("cake", "edti")', "cake has no action 'edti': create, delete, details, edit, export, import, list. Did"),
     ],
 )
-async def test_a_template_that_asks_for_what_nobody_can_be_granted_is_an_error(
-    client: AsyncClient, template: dict[str, str], caplog: pytest.LogCaptureFixture, asked: str, said: str
+async def test_unknown_permission_in_a_template_is_an_error(
+    client: AsyncClient, template: dict[str, str], caplog: pytest.LogCaptureFixture, requested: str, message: str
 ) -> None:
-    template["cakes/shown.html"] = f"{{{{ {asked} }}}}"
+    template["cakes/shown.html"] = f"{{{{ {requested} }}}}"
     template["error.html"] = "An error."
     assert (await client.get("/cakes/shown")).status_code == 500
-    assert f"{asked.replace(chr(34), chr(39))}: {said}" in caplog.text
+    assert f"{requested.replace(chr(34), chr(39))}: {message}" in caplog.text
 
 
-def test_a_route_that_asks_for_what_nobody_can_be_granted_is_refused_when_the_site_starts() -> None:
+def test_unknown_permission_of_a_route_is_refused_at_start() -> None:
     router = APIRouter()
 
     @router.get("/pies", dependencies=[may("cake", "eat")])
@@ -212,7 +210,7 @@ def test_a_route_that_asks_for_what_nobody_can_be_granted_is_refused_when_the_si
         create_app(settings_for("sqlite:///unused.db"), [Feature(name="cakes", summary="", models=[Cake], api=router)])
 
 
-async def test_code_that_knows_no_request_asks_for_a_user(database: Database) -> None:
+async def test_read_grants_works_without_a_request(database: Database) -> None:
     baker, superuser = await make_user(database), await make_user(database, is_superuser=True)
     await grant(database, baker, "cake", "edit")
     async with database.reader() as session:

@@ -1,4 +1,4 @@
-"""The way back stands on every page, whatever its template, and on none that somebody else gets from the cache."""
+"""The banner of an impersonation is on every page and never cached for other users."""
 
 from collections.abc import AsyncIterator
 
@@ -41,35 +41,37 @@ async def kept(request: Request, _user: OptionalUser) -> Response:
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    own = DictLoader({"base.html": OWN_BASE, "page-of-own-base.html": '{% extends "base.html" %}'})
-    ours = templates.environment.loader
-    assert ours
-    monkeypatch.setattr(templates, "environment", templates.environment.overlay(loader=ChoiceLoader([own, ours])))
+    custom = DictLoader({"base.html": OWN_BASE, "page-of-own-base.html": '{% extends "base.html" %}'})
+    our_page = templates.environment.loader
+    assert our_page
+    monkeypatch.setattr(
+        templates, "environment", templates.environment.overlay(loader=ChoiceLoader([custom, our_page]))
+    )
     app = quiet_app(settings, (accounts, Feature(name="keeping", summary="Keeps pages.", pages=router)))
     async with app.router.lifespan_context(app):
         yield app
 
 
-async def as_somebody(app: FastAPI, boss: AsyncClient, superuser: User, person: User) -> None:
-    """Have this browser of a superuser's go on as this person."""
+async def impersonated(app: FastAPI, boss: AsyncClient, superuser: User, user: User) -> None:
+    """Impersonate a user in this superuser's browser."""
     async with app.state.database.writer() as session:
         here = (await session.scalars(select(Session).where(col(Session.user_id) == superuser.id))).one()
         context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
-        _, token = await start_impersonation(context, superuser, here, person.id, "She asked")
+        _, token = await start_impersonation(context, superuser, here, user.id, "She asked")
     boss.cookies.set(cookie_name(app.state.settings), token)
 
 
-async def test_a_base_of_the_projects_own_and_errors_have_the_way_back_and_kept_pages_are_not_mixed(
+async def test_banner_is_on_custom_pages_and_never_cached(
     app: FastAPI,
 ) -> None:
     database = app.state.database
     ada, superuser = await make_user(database, "ada@example.com"), await make_user(database, is_superuser=True)
-    async with signed_in_client(app, ada) as hers, signed_in_client(app, superuser) as boss:
-        await as_somebody(app, boss, superuser, ada)
+    async with signed_in_client(app, ada) as her_browser, signed_in_client(app, superuser) as boss:
+        await impersonated(app, boss, superuser, ada)
         for _ in range(2):
-            shown, own = (await boss.get("/kept")).text, (await hers.get("/kept")).text
-            assert shown.startswith("<!doctype html><html><BODY class='own'>")
-            assert (shown.count(BANNER), own.count(BANNER)) == (1, 0)
-            assert "ada@example.com" in own
+            page, custom = (await boss.get("/kept")).text, (await her_browser.get("/kept")).text
+            assert page.startswith("<!doctype html><html><BODY class='own'>")
+            assert (page.count(BANNER), custom.count(BANNER)) == (1, 0)
+            assert "ada@example.com" in custom
         refused = await boss.get("/accounts/password", headers={"Accept": "text/html"})
     assert (refused.status_code, refused.text.count(BANNER)) == (403, 1)

@@ -1,4 +1,4 @@
-"""Being signed in as somebody, as one sees it; what going back does is asked without a browser."""
+"""The banner of an impersonation in a browser."""
 
 import pytest
 from fastapi import FastAPI
@@ -9,15 +9,13 @@ from opportune.testing.services.accessibility import find_violations
 
 
 @pytest.mark.database("sqlite")
-async def test_a_superuser_who_is_somebody_else_has_the_way_back_in_view_on_a_phone(
-    app: FastAPI, page: Page, site: str
-) -> None:
+async def test_banner_is_visible_on_a_phone(app: FastAPI, page: Page, site: str) -> None:
     boss = await make_user(app.state.database, "boss@example.com", is_superuser=True)
     ada = await make_user(app.state.database, "ada@example.com")
     async with signed_in_client(app, boss) as client:
         await client.post("/accounts/confirm", data={"current_password": PASSWORD})
-        begun = await client.post(f"/admin/user/impersonate/{ada.id}", data={"reason": "Her list is empty."})
-        cookies = [{"name": name, "value": value, "url": site} for name, value in begun.cookies.items()]
+        started = await client.post(f"/admin/user/impersonate/{ada.id}", data={"reason": "Her list is empty."})
+        cookies = [{"name": name, "value": value, "url": site} for name, value in started.cookies.items()]
     await page.context.add_cookies(cookies)  # type: ignore[arg-type]
     await page.set_viewport_size({"width": 390, "height": 300})
     await page.goto("/accounts/events")
@@ -25,7 +23,7 @@ async def test_a_superuser_who_is_somebody_else_has_the_way_back_in_view_on_a_ph
     banner = page.get_by_role("region", name="You are signed in as somebody else")
     await expect(banner).to_contain_text("You are signed in as ada@example.com")
     await page.get_by_role("link").last.scroll_into_view_if_needed()
-    assert await page.evaluate("scrollY"), "the page is longer than the phone"
+    assert await page.evaluate("scrollY"), "the page is longer than the screen"
     await expect(banner.get_by_role("button")).to_be_in_viewport(ratio=1)
     await expect(page.get_by_role("listitem").filter(has_text="A superuser signed in as you")).to_be_visible()
     assert not await find_violations(page)

@@ -1,4 +1,4 @@
-"""What a superuser may change while signed in as a user, and what that user sees of it."""
+"""Changes by a superuser during an impersonation."""
 
 import pytest
 from fastapi import FastAPI
@@ -17,7 +17,7 @@ from opportune.db.database import Database
 from opportune.db.sessions.hooked_session import is_watched
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.impersonation.test_impersonation import ADA, END, ada, boss, events, impersonate, settings
-from tests.opportune.accounts.sent_emails import told
+from tests.opportune.accounts.sent_emails import sent_subjects
 
 __all__ = ["ada", "boss", "settings"]  # fixtures
 
@@ -29,7 +29,7 @@ async def team(database: Database, ada: User) -> Team:
     return await make_team(database, ada, name="Crew")
 
 
-async def words(app: FastAPI, user: User) -> list[str]:
+async def event_texts(app: FastAPI, user: User) -> list[str]:
     return [event_words(event) for event in await events(app, user)]
 
 
@@ -64,7 +64,7 @@ async def test_changes_are_listed_on_the_users_events(
     await boss.post("/teams/new", data={"name": "Second"})
     await boss.post(END)
 
-    assert await words(app, ada) == [
+    assert await event_texts(app, ada) == [
         "A superuser signed in as you, to change something",
         "A superuser, signed in as you, changed team “Changed”",
         "You made the team Second",
@@ -72,9 +72,9 @@ async def test_changes_are_listed_on_the_users_events(
         "The superuser left your account",
     ]
     assert all(event.actor_id and not event.address for event in await events(app, ada))
-    assert await told(app) == [(ADA, "A superuser signed in as you, to change something")]
-    async with signed_in_client(app, ada) as hers:
-        assert "changed team “Changed”" in (await hers.get("/accounts/events")).text
+    assert await sent_subjects(app) == [(ADA, "A superuser signed in as you, to change something")]
+    async with signed_in_client(app, ada) as her_browser:
+        assert "changed team “Changed”" in (await her_browser.get("/accounts/events")).text
 
 
 async def test_statements_are_listed_by_model(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
@@ -84,7 +84,7 @@ async def test_statements_are_listed_by_model(app: FastAPI, boss: AsyncClient, a
     app.add_api_route("/rename", rename, methods=["POST"])
     await impersonate(boss, ada, may_write=True)
     await boss.post("/rename")
-    assert (await words(app, ada))[1:] == ["A superuser, signed in as you, changed rows of team"]
+    assert (await event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed rows of team"]
 
 
 @on_sqlite
@@ -97,7 +97,7 @@ async def test_session_opened_before_the_user_is_read_is_recorded(
     app.add_api_route("/rename", rename, methods=["POST"])
     await impersonate(boss, ada, may_write=True)
     await boss.post("/rename")
-    assert (await words(app, ada))[1:] == ["A superuser, signed in as you, changed team “Changed”"]
+    assert (await event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed team “Changed”"]
 
 
 @on_sqlite
@@ -110,7 +110,7 @@ async def test_failed_change_is_not_listed(app: FastAPI, boss: AsyncClient, ada:
     app.add_api_route("/fail", fail, methods=["POST"])
     await impersonate(boss, ada, may_write=True)
     await boss.post("/fail")
-    assert len(await words(app, ada)) == 1
+    assert len(await event_texts(app, ada)) == 1
 
 
 @on_sqlite
@@ -118,8 +118,8 @@ async def test_only_recorded_requests_watch_sessions(app: FastAPI, boss: AsyncCl
     await impersonate(boss, ada, may_write=True)
     await boss.post(f"/teams/{team.id}/settings", data={"name": "Once"})
     assert is_watched()
-    async with signed_in_client(app, ada) as hers:
-        await hers.get("/teams")
+    async with signed_in_client(app, ada) as her_browser:
+        await her_browser.get("/teams")
     assert not is_watched()
 
 
@@ -127,10 +127,10 @@ async def test_only_recorded_requests_watch_sessions(app: FastAPI, boss: AsyncCl
 async def test_changes_of_the_user_are_not_listed(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
     await impersonate(boss, ada, may_write=True)
     await boss.post(f"/teams/{team.id}/settings", data={"name": "Once"})
-    before = await words(app, ada)
-    async with signed_in_client(app, ada) as hers:
-        await hers.post(f"/teams/{team.id}/settings", data={"name": "Twice"})
-    assert await words(app, ada) == before
+    before = await event_texts(app, ada)
+    async with signed_in_client(app, ada) as her_browser:
+        await her_browser.post(f"/teams/{team.id}/settings", data={"name": "Twice"})
+    assert await event_texts(app, ada) == before
 
 
 @on_sqlite
@@ -168,8 +168,8 @@ async def test_account_owner_refuses_superusers_only(app: FastAPI, boss: AsyncCl
         return user.email
 
     app.add_api_route("/give", give, methods=["POST"])
-    async with signed_in_client(app, ada) as hers:
-        assert (await hers.post("/give")).json() == ADA
+    async with signed_in_client(app, ada) as her_browser:
+        assert (await her_browser.post("/give")).json() == ADA
     await impersonate(boss, ada, may_write=True)
     assert PERSONAL in (await boss.post("/give")).text
 
@@ -191,4 +191,4 @@ async def test_change_and_event_are_one_transaction_on_postgresql(
         assert await session.scalar(count) == 0
     assert await team_name(database) == "Crew"
     await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
-    assert (await words(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"
+    assert (await event_texts(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"

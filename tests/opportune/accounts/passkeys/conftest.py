@@ -1,4 +1,4 @@
-"""People with devices, and what browsers send for them."""
+"""Users with passkeys, and requests of their browsers."""
 
 from typing import Any
 
@@ -25,15 +25,15 @@ async def user(database: Database) -> User:
 
 
 async def ask(client: AsyncClient, purpose: str) -> Any:
-    """The question that a script of a page gets."""
+    """Return the question for the script of a page."""
     path = PASSKEYS if purpose in {"add", "confirm"} else SIGN_IN
-    answer = await client.post(f"{path}/options", data={"purpose": purpose})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await client.post(f"{path}/options", data={"purpose": purpose})
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 async def add(app: FastAPI, user: User, device: Authenticator | None = None, name: str = "Phone") -> Authenticator:
-    """A passkey of this user, added by the pages from a browser of its own."""
+    """Add a passkey in a new browser of the user."""
     device = device or Authenticator()
     async with signed_in_client(app, user) as client:
         await confirmed(app.state.database)
@@ -44,14 +44,14 @@ async def add(app: FastAPI, user: User, device: Authenticator | None = None, nam
 
 
 async def confirmed(database: Database) -> None:
-    """As if everybody who is signed in had just confirmed that it is them."""
+    """Mark all sessions as confirmed."""
     async with database.writer() as session:
         await session.execute(update(Session).values(confirmed_at=utc_now()))
 
 
 async def sign_in(client: AsyncClient, device: Authenticator, **form: str) -> Response:
-    answer = device.show(await ask(client, "sign-in"))
-    return await client.post(SIGN_IN, data={"passkey": answer, **form})
+    response = device.show(await ask(client, "sign-in"))
+    return await client.post(SIGN_IN, data={"passkey": response, **form})
 
 
 async def type_password(client: AsyncClient, **form: str) -> Response:
@@ -62,10 +62,10 @@ async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get("/accounts/profile")).status_code == 200
 
 
-async def said(client: AsyncClient, answer: Response) -> str:
-    """The page that somebody is led to."""
-    assert answer.status_code == 303, answer.text
-    return (await client.get(answer.headers["location"])).text
+async def message_after(client: AsyncClient, response: Response) -> str:
+    """Text of the page after a redirect."""
+    assert response.status_code == 303, response.text
+    return (await client.get(response.headers["location"])).text
 
 
 async def passkeys_of(database: Database, user: User) -> list[Passkey]:

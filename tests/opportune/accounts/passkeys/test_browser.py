@@ -1,4 +1,4 @@
-"""Passkeys in Chromium with its virtual authenticator, by the name that devices know this machine by."""
+"""Passkeys in Chromium with its virtual authenticator, at the host `localhost`."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,9 +19,7 @@ pytestmark = pytest.mark.database("sqlite")
 EMAIL = "ada@example.com"
 
 
-async def test_a_passkey_is_added_signs_in_by_list_and_button_and_confirms(
-    chromium: Browser, app: FastAPI, site: str
-) -> None:
+async def test_passkey_is_added_signs_in_and_confirms(chromium: Browser, app: FastAPI, site: str) -> None:
     user = await make_user(app.state.database, EMAIL, is_verified=True)
     address = site.replace("127.0.0.1", "localhost")
     async with await chromium.new_context(base_url=address) as context:
@@ -29,18 +27,18 @@ async def test_a_passkey_is_added_signs_in_by_list_and_button_and_confirms(
         page.set_default_timeout(15_000)
         device = await Device.plug_into(page)
         await sign_in_browser(page, app, user, address)
-        async with app.state.database.writer() as session:  # the password was typed just now
+        async with app.state.database.writer() as session:  # the password was typed a moment ago
             await session.execute(update(Session).values(confirmed_at=utc_now()))
         await add(page)
         await sign_in_by_the_browsers_own_list(page)
-        await device.answers(by_itself=False)
+        await device.responses(by_itself=False)
         await sign_in_by_the_button(page, device)
         await confirm_in_a_form(page)
         await confirm_without_a_password(page, app.state.database)
 
 
 class Device:
-    """Chromium's virtual authenticator: a phone with a finger on it."""
+    """Chromium's virtual authenticator with user verification."""
 
     def __init__(self, session: Any, number: str) -> None:
         self.session, self.number = session, number
@@ -51,13 +49,13 @@ class Device:
         await session.send("WebAuthn.enable", {"enableUI": False})
         options = {"protocol": "ctap2", "transport": "internal", "automaticPresenceSimulation": True}
         abilities = dict.fromkeys(("hasResidentKey", "hasUserVerification", "isUserVerified"), True)
-        made = await session.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, **abilities}})
-        return cls(session, made["authenticatorId"])
+        created = await session.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, **abilities}})
+        return cls(session, created["authenticatorId"])
 
-    async def answers(self, *, by_itself: bool) -> None:
-        """Whether somebody touches it as soon as it asks, also where a page only offers the browser's list."""
-        told = {"authenticatorId": self.number, "enabled": by_itself}
-        await self.session.send("WebAuthn.setAutomaticPresenceSimulation", told)
+    async def responses(self, *, by_itself: bool) -> None:
+        """Whether the user confirms immediately, also for the list that browsers offer in a form."""
+        data = {"authenticatorId": self.number, "enabled": by_itself}
+        await self.session.send("WebAuthn.setAutomaticPresenceSimulation", data)
 
 
 async def add(page: Page) -> None:
@@ -67,7 +65,7 @@ async def add(page: Page) -> None:
     await expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
 
 
-async def arrived(page: Page) -> None:
+async def wait_for_path(page: Page) -> None:
     await expect(page.get_by_role("button", name="Remove My phone")).to_be_visible()
 
 
@@ -76,20 +74,20 @@ async def sign_out(page: Page) -> None:
 
 
 async def sign_in_by_the_browsers_own_list(page: Page) -> None:
-    """The page does nothing but wait for it."""
+    """The page waits for a passkey without a click."""
     await sign_out(page)
     await page.goto("/accounts/login?next=/accounts/passkeys")
-    await arrived(page)
-    assert not await find_violations(page)  # of a list that is not empty
+    await wait_for_path(page)
+    assert not await find_violations(page)  # the list is not empty
 
 
 async def sign_in_by_the_button(page: Page, device: Device) -> None:
-    """The one of the second step does the same."""
+    """The page of the second step does the same."""
     await sign_out(page)
     await page.goto("/accounts/login?next=/accounts/profile")
     button = page.get_by_role("button", name="Sign in with a passkey")
     await expect(button).to_be_visible()
-    await device.answers(by_itself=True)
+    await device.responses(by_itself=True)
     await button.click()
     await page.wait_for_url("**/accounts/profile")
 
@@ -101,7 +99,7 @@ async def confirm_in_a_form(page: Page) -> None:
 
 
 async def confirm_without_a_password(page: Page, database: Database) -> None:
-    """Where the step has no other button that the passkey could press."""
+    """On a page without another submit button."""
     long_ago = utc_now() - timedelta(hours=1)
     async with database.writer() as session:
         await session.execute(update(User).values(hashed_password=""))

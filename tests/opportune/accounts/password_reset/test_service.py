@@ -1,4 +1,4 @@
-"""Back in by an e-mail."""
+"""Password reset by the link in an e-mail."""
 
 import pyotp
 import pytest
@@ -14,11 +14,11 @@ from tests.opportune.accounts.sent_emails import (
     EMAIL,
     ME,
     NEW,
-    enter,
+    api_sign_in,
     newest_link,
     reset,
+    sent_subjects,
     settings,
-    told,
     users,
 )
 
@@ -28,9 +28,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 
 @on_sqlite
-async def test_a_forgotten_password_is_replaced_once_by_a_link_of_an_hour(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL)
     bearer = {"Authorization": f"Bearer {await make_token(database, user)}"}
     async with signed_in_client(app, user) as browser:
@@ -40,25 +38,23 @@ async def test_a_forgotten_password_is_replaced_once_by_a_link_of_an_hour(
         assert page.headers["referrer-policy"] == "same-origin"
         assert page.headers["cache-control"] == "no-store, no-transform"
         assert "content-encoding" not in page.headers
-        assert [await reset(client, way, token, "password") for way in ("page", "api")] == [422, 422]
+        assert [await reset(client, channel, token, "password") for channel in ("page", "api")] == [422, 422]
         assert await reset(client, "page", token, NEW) == 303
         assert "You have a new password." in (await client.get(f"{ACCOUNTS}/login")).text
-        assert [await reset(client, way, token, NEW) for way in ("page", "api")] == [410, 410]
+        assert [await reset(client, channel, token, NEW) for channel in ("page", "api")] == [410, 410]
         assert (await client.get(path, params={"token": token})).status_code == 410
         assert (await browser.get("/accounts/profile")).status_code == 303
     assert (await client.get(ME, headers=bearer)).status_code == 401
-    assert (await enter(client), await enter(client, NEW)) == (401, 200)
-    assert await users(database) == [(EMAIL, True)]  # the link has come by mail
-    assert (await told(app))[-1] == (EMAIL, "You have a new password")
+    assert (await api_sign_in(client), await api_sign_in(client, NEW)) == (401, 200)
+    assert await users(database) == [(EMAIL, True)]  # the link proves the address
+    assert (await sent_subjects(app))[-1] == (EMAIL, "You have a new password")
 
     await client.post(f"{AUTH}/forgot-password", json={"email": EMAIL})
     assert await reset(client, "api", (await newest_link(app))[1], "quite another password") == 200
 
 
 @on_sqlite
-async def test_a_second_factor_stays_with_whose_address_was_proved_before(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_verified_user_keeps_the_second_factor(app: FastAPI, client: AsyncClient, database: Database) -> None:
     for email, is_verified, lands_at in (
         ("new@example.com", False, "/"),
         ("proved@example.com", True, "/accounts/login/code"),
@@ -70,15 +66,13 @@ async def test_a_second_factor_stays_with_whose_address_was_proved_before(
             await totp.enable(session, app.state.settings, user, key, pyotp.TOTP(key).now())
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email})
         await reset(client, "page", (await newest_link(app))[1], NEW)
-        arrived = await client.post(f"{ACCOUNTS}/login", data={"email": email, "password": NEW})
-        assert arrived.headers["location"] == lands_at
+        link = await client.post(f"{ACCOUNTS}/login", data={"email": email, "password": NEW})
+        assert link.headers["location"] == lands_at
         client.cookies.clear()
 
 
 @on_sqlite
-async def test_asking_for_an_email_tells_nobody_who_has_an_account(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await make_user(database, "off@example.com", is_active=False)
     await make_user(database, "done@example.com", is_verified=True)
@@ -92,6 +86,6 @@ async def test_asking_for_an_email_tells_nobody_who_has_an_account(
             by_program = await client.post(f"{AUTH}/{program}", json={"email": email})
             assert (by_page.status_code, "Check your mail" in by_page.text) == (200, True)
             assert (by_program.status_code, by_program.json()["detail"][:23]) == (202, "If this address is righ")
-        assert (await told(app))[-2:] == [(EMAIL, subject)] * 2
+        assert (await sent_subjects(app))[-2:] == [(EMAIL, subject)] * 2
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": "done@example.com"})
-    assert len(await told(app)) == 4
+    assert len(await sent_subjects(app)) == 4

@@ -11,9 +11,9 @@ from opportune.accounts.reauthentication.service import PASSWORDS_PER_USER
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.recorded_emails import ada, recorded, settings, told, user
+from tests.opportune.accounts.recorded_emails import ada, recorded, sent_subjects, settings, user
 
-# What a page asks of the database is asked of both kinds in the tests of the API and of leaving.
+# Tests of the API and of deletion run these queries on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 __all__ = ["ada", "recorded", "settings", "user"]  # fixtures
@@ -28,12 +28,12 @@ async def stored(database: Database, user: User) -> User:
 
 
 def link_of(recorded: RecordedJobs) -> str:
-    found = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", recorded.outbox[-1].text)
-    assert found
-    return found[1]
+    match = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", recorded.outbox[-1].text)
+    assert match
+    return match[1]
 
 
-async def ask(client: AsyncClient, email: str = NEW, password: str = PASSWORD) -> Any:
+async def request_email_change(client: AsyncClient, email: str = NEW, password: str = PASSWORD) -> Any:
     return await client.post("/accounts/profile/email", data={"email": email, "current_password": password})
 
 
@@ -41,22 +41,23 @@ async def open_link(client: AsyncClient, link: str) -> Any:
     return await client.post("/accounts/change-email", data={"token": link.partition("token=")[2]})
 
 
-async def test_the_pages_of_an_account_are_for_its_owner(client: AsyncClient) -> None:
+async def test_account_pages_need_a_user(client: AsyncClient) -> None:
     for page in PAGES:
-        answer = await client.get(f"/accounts/{page}")
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/accounts/login?next=%2Faccounts%2F{page}")
+        response = await client.get(f"/accounts/{page}")
+        assert (response.status_code, response.headers["location"]) == (
+            303,
+            f"/accounts/login?next=%2Faccounts%2F{page}",
+        )
 
 
-async def test_a_menu_leads_to_all_of_them_and_a_profile_gives_nobody_rights(
-    ada: AsyncClient, database: Database, user: User
-) -> None:
+async def test_menu_links_to_all_account_pages(ada: AsyncClient, database: Database, user: User) -> None:
     for page in PAGES:
-        answer = await ada.get(f"/accounts/{page}")
+        response = await ada.get(f"/accounts/{page}")
 
-        assert answer.status_code == 200
-        assert answer.headers["cache-control"] == "no-store"
-        assert all(f'href="/accounts/{other}"' in answer.text for other in (*PAGES, "two-factor"))
-        assert re.findall(r'href="/accounts/([a-z-]+)" aria-current="page"', answer.text) == [page]
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == "no-store"
+        assert all(f'href="/accounts/{other}"' in response.text for other in (*PAGES, "two-factor"))
+        assert re.findall(r'href="/accounts/([a-z-]+)" aria-current="page"', response.text) == [page]
 
     rights = {"is_superuser": "true", "is_staff": "true", "is_verified": "true", "id": "77", "email": NEW}
 
@@ -65,151 +66,152 @@ async def test_a_menu_leads_to_all_of_them_and_a_profile_gives_nobody_rights(
     assert await stored(database, user) == user
 
 
-async def test_an_address_that_is_not_verified_can_be_so_once_more(ada: AsyncClient, recorded: RecordedJobs) -> None:
+async def test_unverified_address_can_be_verified_again(ada: AsyncClient, recorded: RecordedJobs) -> None:
     assert "Not verified" in (await ada.get("/accounts/profile")).text
 
-    answer = await ada.post("/accounts/profile/verification")
+    response = await ada.post("/accounts/profile/verification")
 
-    assert answer.headers["location"] == "/accounts/profile"
+    assert response.headers["location"] == "/accounts/profile"
     assert recorded.names == ["accounts.send_verification_email"]
     assert recorded.calls[0].arguments == (EMAIL,)
 
 
-async def test_a_new_email_counts_once_the_link_sent_there_is_opened(
+async def test_new_email_is_used_after_its_link(
     ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
-    answer = await ask(ada, " New@Example.com ")
+    response = await request_email_change(ada, " New@Example.com ")
 
-    assert answer.headers["location"] == "/accounts/profile"
-    assert [to for to, _ in told(recorded)] == [NEW]
+    assert response.headers["location"] == "/accounts/profile"
+    assert [to for to, _ in sent_subjects(recorded)] == [NEW]
     page = await ada.get(link_of(recorded))
     assert page.status_code == 200
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
-    assert (await stored(database, user)).email == EMAIL  # mail programs open links to look for harm
+    assert (await stored(database, user)).email == EMAIL  # mail programs open links in advance
 
-    answer = await open_link(ada, link_of(recorded))
+    response = await open_link(ada, link_of(recorded))
 
-    assert answer.headers["location"] == "/accounts/profile"
+    assert response.headers["location"] == "/accounts/profile"
     changed = await stored(database, user)
     assert (changed.email, changed.is_verified) == (NEW, True)
-    assert told(recorded)[-1][0] == EMAIL  # the old address is told
+    assert sent_subjects(recorded)[-1][0] == EMAIL  # the old address is notified
     assert (await ada.get("/accounts/profile")).status_code == 200
 
 
-async def test_a_link_for_an_email_works_once_and_in_its_owners_hands(
+async def test_email_link_is_valid_once_for_its_user(
     app: FastAPI, ada: AsyncClient, client: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
-    await ask(ada)
+    await request_email_change(ada)
     link = link_of(recorded)
     async with signed_in_client(app) as eve:
-        for answer in (await eve.get(link), await open_link(eve, link), await open_link(ada, f"{link}x")):
-            assert answer.status_code == 410
-    assert (await open_link(client, link)).status_code == 303  # to the sign-in page
+        for response in (await eve.get(link), await open_link(eve, link), await open_link(ada, f"{link}x")):
+            assert response.status_code == 410
+    assert (await open_link(client, link)).status_code == 303  # redirects to the sign-in page
     assert (await stored(database, user)).email == EMAIL
 
     assert (await open_link(ada, link)).status_code == 303
     assert (await open_link(ada, link)).status_code == 410
 
 
-async def test_a_new_password_ends_the_links_that_were_sent_before(
+async def test_new_password_ends_older_links(
     app: FastAPI, ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
-    await ask(ada)
+    await request_email_change(ada)
     link = link_of(recorded)
     await ada.post("/accounts/password", data={"current_password": PASSWORD, "new_password": "another good password"})
 
-    async with signed_in_client(app, user) as again:
-        assert (await open_link(again, link)).status_code == 410
+    async with signed_in_client(app, user) as repeated:
+        assert (await open_link(repeated, link)).status_code == 410
 
 
-async def test_whether_an_email_is_taken_learns_only_its_owner(
+async def test_only_the_owner_learns_that_an_email_is_taken(
     ada: AsyncClient, database: Database, recorded: RecordedJobs
 ) -> None:
     await make_user(database, TAKEN)
 
-    free, taken = await ask(ada), await ask(ada, TAKEN.upper())
+    free, taken = await request_email_change(ada), await request_email_change(ada, TAKEN.upper())
 
     assert (taken.status_code, taken.headers["location"]) == (free.status_code, free.headers["location"])
-    assert told(recorded) == [(NEW, "Is this your new e-mail address?"), (TAKEN, "You have an account already")]
+    assert sent_subjects(recorded) == [
+        (NEW, "Is this your new e-mail address?"),
+        (TAKEN, "You have an account already"),
+    ]
     assert "token" not in recorded.outbox[-1].text
 
 
-async def test_an_email_that_is_taken_in_the_meantime_stays_with_whoever_has_it(
+async def test_email_taken_later_is_refused(
     ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
 ) -> None:
-    await ask(ada)
+    await request_email_change(ada)
     await make_user(database, NEW)
 
     assert (await open_link(ada, link_of(recorded))).status_code == 410
     assert (await stored(database, user)).email == EMAIL
 
 
-async def test_refused_emails_and_guesses_at_the_password_have_nobody_written_to_and_end(
+async def test_email_change_needs_password_and_valid_email(
     ada: AsyncClient, recorded: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert PASSWORDS_PER_USER.limit == 10
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 3)
-    for email, password, words in (
+    for email, password, message in (
         (NEW, "not the password", "This is not your current password."),
         (NEW, "", "Please type your current password."),
         ("nonsense", PASSWORD, "Please give an e-mail address"),
         (EMAIL.upper(), PASSWORD, "This is your address already."),
     ):
-        answer = await ask(ada, email, password)
+        response = await request_email_change(ada, email, password)
 
-        assert answer.status_code == 422
-        assert words in answer.text
-        assert not password or password not in answer.text
+        assert response.status_code == 422
+        assert message in response.text
+        assert not password or password not in response.text
     assert recorded.names == []
 
-    answers = [await ask(ada, password=f"guess {number}") for number in range(2)]  # and one was above
+    responses = [
+        await request_email_change(ada, password=f"guess {number}") for number in range(2)
+    ]  # one was sent above
     locked = [
-        await ask(ada),
+        await request_email_change(ada),
         await ada.post(
             "/accounts/tokens", data={"name": "a", "days": "7", "scopes": "read", "current_password": PASSWORD}
         ),
     ]
 
-    assert {answer.status_code for answer in answers} == {422}
-    assert [answer.status_code for answer in locked] == [429] * 2
+    assert {response.status_code for response in responses} == {422}
+    assert [response.status_code for response in locked] == [429] * 2
     assert int(locked[0].headers["retry-after"]) <= 300
     assert recorded.names == []
 
 
-async def test_nobody_has_emails_written_without_end(
+async def test_email_changes_are_limited(
     ada: AsyncClient, recorded: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert EMAIL_CHANGES_PER_USER.limit == 5
     monkeypatch.setattr(EMAIL_CHANGES_PER_USER, "limit", 2)
-    answers = [await ask(ada, f"new{number}@example.com") for number in range(3)]
+    responses = [await request_email_change(ada, f"new{number}@example.com") for number in range(3)]
 
-    assert [answer.status_code for answer in answers] == [303] * 2 + [429]
-    assert "That was too often." in answers[-1].text
+    assert [response.status_code for response in responses] == [303] * 2 + [429]
+    assert "That was too often." in responses[-1].text
     assert len(recorded.outbox) == 2
 
 
-async def test_the_owner_is_told_of_a_new_password_and_its_browser_stays_known_as_before(
-    ada: AsyncClient, recorded: RecordedJobs
-) -> None:
+async def test_new_password_is_emailed_and_keeps_the_session(ada: AsyncClient, recorded: RecordedJobs) -> None:
     form = {"current_password": PASSWORD, "new_password": "another good password"}
     await ada.post("/accounts/password", data={**form, "new_password": "password"})
-    assert told(recorded) == []
+    assert sent_subjects(recorded) == []
 
-    answer = await ada.post("/accounts/password", data=form)
+    response = await ada.post("/accounts/password", data=form)
 
-    assert told(recorded) == [(EMAIL, "Your password was changed")]
-    assert "Max-Age" not in answer.headers["set-cookie"].partition("session=")[2].partition(",")[0]
-    assert "Your password is changed." in (await ada.get(answer.headers["location"])).text
+    assert sent_subjects(recorded) == [(EMAIL, "Your password was changed")]
+    assert "Max-Age" not in response.headers["set-cookie"].partition("session=")[2].partition(",")[0]
+    assert "Your password is changed." in (await ada.get(response.headers["location"])).text
 
 
-async def test_a_program_is_told_no_more_of_taken_emails_than_a_page(
-    ada: AsyncClient, database: Database, recorded: RecordedJobs
-) -> None:
+async def test_api_does_not_reveal_taken_emails(ada: AsyncClient, database: Database, recorded: RecordedJobs) -> None:
     await make_user(database, TAKEN)
-    wanted = {"current_password": PASSWORD, "password": "another good password"}
+    expected = {"current_password": PASSWORD, "password": "another good password"}
 
-    answer = await ada.patch("/api/v1/users/me", json={**wanted, "email": TAKEN})
+    response = await ada.patch("/api/v1/users/me", json={**expected, "email": TAKEN})
 
-    assert (answer.status_code, answer.json()["email"]) == (202, EMAIL)
-    assert {to for to, _ in told(recorded)} == {EMAIL, TAKEN}
+    assert (response.status_code, response.json()["email"]) == (202, EMAIL)
+    assert {to for to, _ in sent_subjects(recorded)} == {EMAIL, TAKEN}

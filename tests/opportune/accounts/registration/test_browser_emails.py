@@ -8,7 +8,7 @@ from sqlalchemy import select
 from opportune.accounts.models import User
 from opportune.testing.factories import PASSWORD
 
-# A browser sends the same to both databases.
+# Browsers send the same for both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 
@@ -27,7 +27,7 @@ async def test_internationalised_addresses_are_accepted(app: FastAPI, page: Page
         assert (await session.scalars(select(User.email))).all() == [email]  # type: ignore[call-overload]  # a column
 
 
-async def test_a_text_without_an_at_sign_is_not_sent(app: FastAPI, page: Page, site: str) -> None:
+async def test_text_without_at_sign_is_not_sent(app: FastAPI, page: Page, site: str) -> None:
     await register(page, "ada")
     await expect(page.get_by_label("E-mail")).to_be_focused()
     assert await page.get_by_label("E-mail").evaluate("(input) => input.validity.patternMismatch")

@@ -13,7 +13,7 @@ from opportune.config.signing import seal
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.sent_emails import AUTH, EMAIL, register, told, users, with_mail
+from tests.opportune.accounts.sent_emails import AUTH, EMAIL, register, sent_subjects, users, with_mail
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -31,16 +31,16 @@ async def test_page_says_registration_is_closed(client: AsyncClient) -> None:
 
 
 async def test_form_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    answer = await register(client)
-    assert (answer.status_code, "Registration is closed" in answer.text) == (403, True)
-    assert (await users(database), await told(app)) == ([], [])
+    response = await register(client)
+    assert (response.status_code, "Registration is closed" in response.text) == (403, True)
+    assert (await users(database), await sent_subjects(app)) == ([], [])
 
 
 async def test_api_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    answer = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
-    assert answer.status_code == 403
-    assert "takes no new registrations" in answer.json()["detail"]
-    assert (await users(database), await told(app)) == ([], [])
+    response = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    assert response.status_code == 403
+    assert "takes no new registrations" in response.json()["detail"]
+    assert (await users(database), await sent_subjects(app)) == ([], [])
 
 
 async def test_link_sent_before_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:

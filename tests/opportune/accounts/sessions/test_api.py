@@ -28,7 +28,7 @@ async def eve(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def is_in(client: AsyncClient) -> bool:
+async def is_signed_in(client: AsyncClient) -> bool:
     return bool((await client.get(ME)).status_code == 200)
 
 
@@ -36,12 +36,12 @@ async def make(client: AsyncClient, **changes: Any) -> Any:
     return await client.post(TOKENS, json={**NEW_TOKEN, "days": 30, **changes})
 
 
-async def age(database: Database, kind: type[Session] | type[ApiToken], **values: Any) -> None:
+async def backdate(database: Database, model: type[Session] | type[ApiToken], **values: Any) -> None:
     async with database.writer() as session:
-        await session.execute(update(kind).values(**values))
+        await session.execute(update(model).values(**values))
 
 
-async def test_strangers_are_told_of_no_device(client: AsyncClient) -> None:
+async def test_sessions_need_a_user(client: AsyncClient) -> None:
     for path in (SESSIONS, TOKENS, f"{ME}/export"):
         assert (await client.get(path)).status_code == 401
     for path in (ME, SESSIONS, f"{SESSIONS}/1", TOKENS, f"{TOKENS}/1"):
@@ -49,7 +49,7 @@ async def test_strangers_are_told_of_no_device(client: AsyncClient) -> None:
     assert (await make(client)).status_code == 401
 
 
-async def test_one_sees_where_one_is_signed_in_and_signs_out_one_or_all(
+async def test_user_lists_and_ends_sessions(
     ada: AsyncClient, other: AsyncClient, database: Database, eve: AsyncClient
 ) -> None:
     async with database.writer() as session:
@@ -71,39 +71,37 @@ async def test_one_sees_where_one_is_signed_in_and_signs_out_one_or_all(
     ids = {row["is_current"]: row["id"] for row in (await ada.get(SESSIONS)).json()}
 
     assert (await eve.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
-    assert await is_in(other)
+    assert await is_signed_in(other)
     assert (await ada.delete(f"{SESSIONS}/{ids[False]}")).status_code == 204
     assert (await ada.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
-    assert not await is_in(other)
+    assert not await is_signed_in(other)
     assert (await ada.delete(SESSIONS)).status_code == 204
-    assert not await is_in(ada)
-    assert await is_in(eve)
+    assert not await is_signed_in(ada)
+    assert await is_signed_in(eve)
 
 
-async def test_a_token_is_shown_once_and_opens_the_api(
-    ada: AsyncClient, client: AsyncClient, database: Database
-) -> None:
-    answer = await make(ada)
+async def test_token_is_shown_once_and_works(ada: AsyncClient, client: AsyncClient, database: Database) -> None:
+    response = await make(ada)
 
-    assert answer.status_code == 201
-    assert answer.headers["cache-control"] == "no-store, no-transform"
-    token = answer.json()["token"]
-    (shown,) = (await ada.get(TOKENS)).json()
-    assert shown.keys() == answer.json().keys() - {"token"}
-    assert shown["name"] == NEW_TOKEN["name"]
-    assert token.startswith(shown["hint"])
+    assert response.status_code == 201
+    assert response.headers["cache-control"] == "no-store, no-transform"
+    token = response.json()["token"]
+    (token_text,) = (await ada.get(TOKENS)).json()
+    assert token_text.keys() == response.json().keys() - {"token"}
+    assert token_text["name"] == NEW_TOKEN["name"]
+    assert token.startswith(token_text["hint"])
     async with database.reader() as session:
         stored = (await session.scalars(select(ApiToken))).one()
     assert token not in stored.model_dump_json()
     assert stored.expires_at - stored.created_at == pytest.approx(timedelta(days=30), abs=timedelta(minutes=1))
 
     client.headers["Authorization"] = f"Bearer {token}"
-    assert await is_in(client)
-    assert (await ada.delete(f"{TOKENS}/{shown['id']}")).status_code == 204
-    assert not await is_in(client)
+    assert await is_signed_in(client)
+    assert (await ada.delete(f"{TOKENS}/{token_text['id']}")).status_code == 204
+    assert not await is_signed_in(client)
 
 
-async def test_a_token_wants_the_password_as_often_as_it_takes_a_name_and_an_end(ada: AsyncClient) -> None:
+async def test_token_needs_password_name_and_lifetime(ada: AsyncClient) -> None:
     for wrong in (
         {"current_password": "not the password"},
         {"name": ""},
@@ -112,18 +110,18 @@ async def test_a_token_wants_the_password_as_often_as_it_takes_a_name_and_an_end
         {"days": 3650},
         {"days": None},
     ):
-        answer = await make(ada, **wrong)
+        response = await make(ada, **wrong)
 
-        assert [error["field"] for error in answer.json()["errors"]] == [list(wrong)], answer.text
+        assert [error["field"] for error in response.json()["errors"]] == [list(wrong)], response.text
     assert (await ada.get(TOKENS)).json() == []
 
     assert [(await make(ada)).status_code for _ in range(11)] == [201] * 11
 
 
-async def test_anothers_token_is_not_found(ada: AsyncClient, eve: AsyncClient) -> None:
-    made = (await make(ada)).json()["id"]
+async def test_token_of_another_user_is_not_found(ada: AsyncClient, eve: AsyncClient) -> None:
+    created_token = (await make(ada)).json()["id"]
 
-    for path in (f"{TOKENS}/{made}", f"{TOKENS}/{2**63}", f"{TOKENS}/{made + 1}"):
+    for path in (f"{TOKENS}/{created_token}", f"{TOKENS}/{2**63}", f"{TOKENS}/{created_token + 1}"):
         assert (await eve.delete(path)).status_code == 404
     assert (await eve.delete(TOKENS)).status_code == 204
     assert len((await ada.get(TOKENS)).json()) == 1
@@ -131,9 +129,9 @@ async def test_anothers_token_is_not_found(ada: AsyncClient, eve: AsyncClient) -
     assert (await ada.get(TOKENS)).json() == []
 
 
-async def test_what_is_over_is_not_listed(ada: AsyncClient, other: AsyncClient, database: Database) -> None:
+async def test_expired_rows_are_not_listed(ada: AsyncClient, other: AsyncClient, database: Database) -> None:
     await make(ada)
-    await age(database, ApiToken, expires_at=utc_now() - timedelta(seconds=1))
+    await backdate(database, ApiToken, expires_at=utc_now() - timedelta(seconds=1))
     assert (await ada.get(TOKENS)).json() == []
 
     async with database.writer() as session:

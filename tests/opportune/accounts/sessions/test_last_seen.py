@@ -22,8 +22,8 @@ PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
 on_sqlite = pytest.mark.database("sqlite")
 
 
-async def age(database: Database, minutes: float, **more: object) -> None:
-    """Have the only session last seen so long ago."""
+async def backdate(database: Database, minutes: float, **more: object) -> None:
+    """Change the last use of the only session."""
     then = utc_now() - timedelta(minutes=minutes)
     async with database.writer() as session:
         await session.execute(update(Session).values(seen_at=then, expires_at=then + timedelta(days=1), **more))
@@ -36,77 +36,77 @@ async def stored(app: FastAPI) -> Session:
         return (await session.scalars(select(Session))).one()
 
 
-def is_now(moment: datetime) -> bool:
+def seen_now(moment: datetime) -> bool:
     return abs(utc_now() - moment) < timedelta(minutes=1)
 
 
 @pytest.mark.database("sqlite")
-async def test_a_session_is_seen_and_lasts_a_day_from_then(app: FastAPI, database: Database) -> None:
+async def test_use_extends_the_session_by_a_day(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
-        await age(database, 6)
+        await backdate(database, 6)
         assert (await client.get(PROFILE)).status_code == 200
 
     row = await stored(app)
-    assert is_now(row.seen_at)
-    assert is_now(row.expires_at - timedelta(days=1))
+    assert seen_now(row.seen_at)
+    assert seen_now(row.expires_at - timedelta(days=1))
     assert row.address == "127.0.0.1"
 
 
 @on_sqlite
-async def test_a_session_that_was_seen_just_now_writes_nothing(app: FastAPI, database: Database) -> None:
+async def test_recent_use_writes_nothing(app: FastAPI, database: Database) -> None:
     writes: list[str] = []
     async with signed_in_client(app) as client:
-        await age(database, 4)
+        await backdate(database, 4)
         event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *given: writes.append(given[2]))
         await client.get(PROFILE)
 
-    assert not is_now((await stored(app)).seen_at)
+    assert not seen_now((await stored(app)).seen_at)
     assert writes == []
 
 
 @on_sqlite
-async def test_no_session_is_longer_than_a_month(app: FastAPI, database: Database) -> None:
+async def test_session_ends_after_a_month(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
-        begun = utc_now() - MONTH + timedelta(hours=1)
-        await age(database, 6, created_at=begun)
+        started = utc_now() - MONTH + timedelta(hours=1)
+        await backdate(database, 6, created_at=started)
         await client.get(PROFILE)
 
-    assert (await stored(app)).expires_at == begun + MONTH
+    assert (await stored(app)).expires_at == started + MONTH
 
 
 @on_sqlite
-async def test_a_remembered_session_lasts_a_month_whether_or_not_it_is_seen(app: FastAPI, database: Database) -> None:
+async def test_remembered_session_lasts_a_month_unused(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with database.writer() as session:
         token = await create_session(session, app.state.settings, user, remember=True)
-    begun = await stored(app)
-    assert is_now(begun.expires_at - timedelta(days=30))
+    started = await stored(app)
+    assert seen_now(started.expires_at - timedelta(days=30))
     then = utc_now() - timedelta(minutes=6)
     async with database.writer() as session:
         await session.execute(update(Session).values(seen_at=then))
     async with signed_in_client(app, user) as client:
         async with database.writer() as session:
-            await session.execute(update(Session).where(col(Session.id) != begun.id).values(expires_at=utc_now()))
+            await session.execute(update(Session).where(col(Session.id) != started.id).values(expires_at=utc_now()))
         client.cookies.set("session", token)
         assert (await client.get(PROFILE)).status_code == 200
     await app.state.last_seen.close()
 
     async with database.reader() as session:
-        row = await session.get_one(Session, begun.id)
-    assert is_now(row.seen_at)
-    assert row.expires_at == begun.expires_at
+        row = await session.get_one(Session, started.id)
+    assert seen_now(row.seen_at)
+    assert row.expires_at == started.expires_at
 
 
 @on_sqlite
-async def test_who_was_not_seen_for_a_day_has_to_sign_in(app: FastAPI, database: Database) -> None:
+async def test_unused_session_ends_after_a_day(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
-        await age(database, 60 * 24 + 1)
+        await backdate(database, 60 * 24 + 1)
 
         assert (await client.get(PROFILE)).status_code == 303
 
 
 @pytest.mark.database("sqlite")
-async def test_a_token_is_seen_too(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, database: Database) -> None:
     token = await make_token(database, await make_user(database))
 
     await client.get(ME, headers={"Authorization": f"Bearer {token}"})
@@ -115,44 +115,44 @@ async def test_a_token_is_seen_too(app: FastAPI, client: AsyncClient, database: 
     async with database.reader() as session:
         used_at = await session.scalar(select(col(ApiToken.used_at)))
     assert used_at
-    assert is_now(used_at)
+    assert seen_now(used_at)
 
 
 @on_sqlite
-async def test_a_page_waits_for_nobody_who_writes(app: FastAPI, database: Database) -> None:
+async def test_page_does_not_wait_for_a_writer(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
-        await age(database, 6)
+        await backdate(database, 6)
         async with app.state.database.writer() as busy:
-            await busy.execute(update(Session).values(agent="busy"))  # nobody else can write now
+            await busy.execute(update(Session).values(agent="busy"))  # blocks other writers
             assert (await client.get(PROFILE)).status_code == 200
 
-    assert is_now((await stored(app)).seen_at)
+    assert seen_now((await stored(app)).seen_at)
 
 
 @on_sqlite
-async def test_a_page_needs_no_database_that_can_be_written(
+async def test_page_works_with_a_read_only_database(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> NoReturn:
         raise ReadOnlyError
 
     async with signed_in_client(app) as client:
-        await age(database, 6)
+        await backdate(database, 6)
         with monkeypatch.context() as patch:
             patch.setattr(app.state.database, "writer", refuse)
             assert (await client.get(PROFILE)).status_code == 200
             await app.state.last_seen.close()
 
-    assert not is_now((await stored(app)).seen_at)
+    assert not seen_now((await stored(app)).seen_at)
 
 
 @on_sqlite
-async def test_a_session_that_gets_another_token_meanwhile_is_noted_again_later(app: FastAPI) -> None:
+async def test_replaced_token_is_recorded_again_later(app: FastAPI) -> None:
     row = Session(id=1, token_hash="a" * 64, user_id=1, expires_at=utc_now(), seen_at=utc_now() - timedelta(hours=1))
 
     app.state.last_seen.note(row, Client("192.0.2.1"))
     row.token_hash = "b" * 64
     await app.state.last_seen.close()
-    await asyncio.sleep(0)  # for what the loop does at the end of a task
+    await asyncio.sleep(0)  # completes callbacks of the task
 
     assert app.state.last_seen._notes == {}

@@ -10,7 +10,7 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.recorded_emails import ada, other, recorded, settings, user
 
-# What these ask of the database is asked of both kinds in the tests of the API.
+# Tests of the API run these queries on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 __all__ = ["ada", "other", "recorded", "settings", "user"]  # fixtures
@@ -19,58 +19,56 @@ SESSIONS, TOKENS = "/accounts/sessions", "/accounts/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "scopes": ["read", "write"], "current_password": PASSWORD}
 
 
-async def is_in(client: AsyncClient) -> bool:
+async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get(SESSIONS)).status_code == 200
 
 
-def ends(page: Response) -> list[str]:
-    """Where the buttons beside the rows of a list lead."""
+def end_session(page: Response) -> list[str]:
+    """Paths of the buttons beside the rows."""
     return re.findall(r'action="(/accounts/\w+/\d+/\w+)"', page.text)
 
 
-async def test_another_device_is_signed_out_by_its_button(ada: AsyncClient, other: AsyncClient) -> None:
+async def test_button_ends_another_session(ada: AsyncClient, other: AsyncClient) -> None:
     page = await ada.get(SESSIONS)
     assert page.text.count("This one") == 1
-    (end,) = ends(page)
+    (end,) = end_session(page)
 
-    answer = await ada.post(end)
+    response = await ada.post(end)
 
-    assert answer.headers["location"] == f"{SESSIONS}"
+    assert response.headers["location"] == f"{SESSIONS}"
     assert "That device is signed out." in (await ada.get(SESSIONS)).text
-    assert not await is_in(other)
-    assert await is_in(ada)
+    assert not await is_signed_in(other)
+    assert await is_signed_in(ada)
 
 
-async def test_all_others_are_signed_out_and_this_one_stays(ada: AsyncClient, other: AsyncClient) -> None:
-    answer = await ada.post(f"{SESSIONS}/end-others")
+async def test_ending_other_sessions_keeps_this_one(ada: AsyncClient, other: AsyncClient) -> None:
+    response = await ada.post(f"{SESSIONS}/end-others")
 
-    assert answer.headers["location"] == f"{SESSIONS}"
+    assert response.headers["location"] == f"{SESSIONS}"
     assert "Every other device is signed out." in (await ada.get(SESSIONS)).text
-    assert (await is_in(ada), await is_in(other)) == (True, False)
+    assert (await is_signed_in(ada), await is_signed_in(other)) == (True, False)
     assert "end-others" not in (await ada.get(SESSIONS)).text
 
 
-async def test_signing_out_everywhere_signs_out_here_too(ada: AsyncClient, other: AsyncClient) -> None:
-    answer = await ada.post(f"{SESSIONS}/end-all")
+async def test_ending_all_sessions_signs_out(ada: AsyncClient, other: AsyncClient) -> None:
+    response = await ada.post(f"{SESSIONS}/end-all")
 
-    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert "Max-Age=0" in response.headers["set-cookie"]
     assert "You are signed out on every device." in (await ada.get("/")).text
-    assert (await is_in(ada), await is_in(other)) == (False, False)
+    assert (await is_signed_in(ada), await is_signed_in(other)) == (False, False)
 
 
-async def test_anothers_devices_and_tokens_are_not_found(app: FastAPI, ada: AsyncClient) -> None:
+async def test_rows_of_another_user_are_not_found(app: FastAPI, ada: AsyncClient) -> None:
     await ada.post(TOKENS, data=NEW_TOKEN)
-    (revoke,) = ends(await ada.get(TOKENS))
+    (revoke,) = end_session(await ada.get(TOKENS))
     async with signed_in_client(app) as eve:
         for path in (revoke, f"{SESSIONS}/1/end", f"{SESSIONS}/{2**63}/end"):
             assert (await eve.post(path)).status_code == 404
-    assert ends(await ada.get(TOKENS)) == [revoke]
-    assert await is_in(ada)
+    assert end_session(await ada.get(TOKENS)) == [revoke]
+    assert await is_signed_in(ada)
 
 
-async def test_a_token_is_shown_on_the_page_that_makes_it_and_on_no_other(
-    ada: AsyncClient, client: AsyncClient
-) -> None:
+async def test_token_is_shown_on_one_page_only(ada: AsyncClient, client: AsyncClient) -> None:
     page = await ada.post(TOKENS, data=NEW_TOKEN)
 
     assert (page.status_code, page.headers["cache-control"]) == (200, "no-store, no-transform")
@@ -81,19 +79,19 @@ async def test_a_token_is_shown_on_the_page_that_makes_it_and_on_no_other(
     again = await ada.get(TOKENS)
     assert token not in again.text
 
-    await ada.post(ends(again)[0])
+    await ada.post(end_session(again)[0])
     assert (await client.get("/api/v1/users/me", headers=bearer)).status_code == 401
 
 
-async def test_a_refused_token_is_not_made(ada: AsyncClient, database: Database) -> None:
+async def test_refused_token_is_not_created(ada: AsyncClient, database: Database) -> None:
     for changes, words in (
         ({"current_password": "not the password"}, "This is not your current password."),
         ({"name": ""}, "Please fill this in."),
         ({"days": "3650"}, "Please choose one of those on offer."),
     ):
-        answer = await ada.post(TOKENS, data={**NEW_TOKEN, **changes})
+        response = await ada.post(TOKENS, data={**NEW_TOKEN, **changes})
 
-        assert answer.status_code == 422
-        assert words in answer.text
+        assert response.status_code == 422
+        assert words in response.text
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0

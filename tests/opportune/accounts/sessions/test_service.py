@@ -20,7 +20,7 @@ from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 
-# What differs between the databases is marked `on_both`.
+# Tests marked `on_both` also run on PostgreSQL.
 pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -33,11 +33,11 @@ async def user(database: Database) -> User:
     return await make_user(database, "ada@example.com")
 
 
-async def enter(client: AsyncClient, email: str = "ada@example.com", password: str = PASSWORD) -> str:
-    """Sign in by the page; gives the Set-Cookie header."""
-    answer = await client.post("/accounts/login", data={"email": email, "password": password})
-    assert answer.status_code == 303, answer.text
-    return answer.headers["set-cookie"]
+async def post_sign_in(client: AsyncClient, email: str = "ada@example.com", password: str = PASSWORD) -> str:
+    """Sign in by the page and return the Set-Cookie header."""
+    response = await client.post("/accounts/login", data={"email": email, "password": password})
+    assert response.status_code == 303, response.text
+    return response.headers["set-cookie"]
 
 
 async def count(database: Database) -> int:
@@ -46,18 +46,16 @@ async def count(database: Database) -> int:
 
 
 @pytest.mark.usefixtures("user")
-async def test_the_cookie_is_for_this_site_and_no_script_and_the_database_does_not_know_its_token(
-    client: AsyncClient, database: Database
-) -> None:
-    cookie = await enter(client)
+async def test_cookie_is_protected_and_token_is_hashed(client: AsyncClient, database: Database) -> None:
+    cookie = await post_sign_in(client)
 
     name, _, attributes = cookie.partition("=")
     assert name == "session"
     assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(attributes.split("; "))
     assert "Domain" not in cookie
-    assert "Max-Age" not in attributes.partition(", ")[0]  # the browser forgets it when it is closed
+    assert "Max-Age" not in attributes.partition(", ")[0]  # browsers delete it when they are closed
 
-    await enter(client)
+    await post_sign_in(client)
 
     async with database.reader() as session:
         stored = (await session.scalars(select(Session))).one()
@@ -66,14 +64,14 @@ async def test_the_cookie_is_for_this_site_and_no_script_and_the_database_does_n
 
 
 @pytest.mark.usefixtures("user")
-async def test_in_production_and_with_runserver_https_the_cookie_needs_tls(settings: Settings) -> None:
+async def test_cookie_needs_tls_in_production_and_runserver_https(settings: Settings) -> None:
     for name, value in (("environment", "production"), ("local_https", True)):
         app = create_app(settings.model_copy(update={name: value}))
         async with (
             app.router.lifespan_context(app),
             AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client,
         ):
-            cookie = await enter(client)
+            cookie = await post_sign_in(client)
             inside = await client.get(PROFILE)
 
         assert cookie.startswith("__Host-session=")
@@ -84,7 +82,7 @@ async def test_in_production_and_with_runserver_https_the_cookie_needs_tls(setti
 @pytest.mark.usefixtures("user")
 async def test_an_invented_token_is_never_adopted(client: AsyncClient) -> None:
     client.cookies.set("session", "invented")
-    await enter(client)
+    await post_sign_in(client)
 
     client.cookies.clear()
     client.cookies.set("session", "invented")
@@ -99,32 +97,30 @@ async def test_signing_in_again_ends_the_browsers_old_session(
     client.cookies.clear()
     client.cookies.set("session", old, domain="testserver.local", path="/")
 
-    await enter(client)
+    await post_sign_in(client)
 
     assert client.cookies["session"] != old
     assert await count(database) == 1
 
 
-async def test_signing_out_ends_the_session_for_copies_of_the_cookie_too_and_no_other_browsers(
-    app: FastAPI, user: User, database: Database
-) -> None:
+async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, database: Database) -> None:
     async with signed_in_client(app, user) as client:
         copy = dict(client.cookies)
-        answer = await client.post("/accounts/logout")
-        assert answer.status_code == 303
-        assert "Max-Age=0" in answer.headers["set-cookie"]
+        response = await client.post("/accounts/logout")
+        assert response.status_code == 303
+        assert "Max-Age=0" in response.headers["set-cookie"]
 
         client.cookies.clear()
         assert (await client.get(PROFILE, headers={"Cookie": f"session={copy['session']}"})).status_code == 303
     assert await count(database) == 0
 
-    async with signed_in_client(app, user) as one, signed_in_client(app, user) as other:
-        await one.post("/accounts/logout")
+    async with signed_in_client(app, user) as each_token, signed_in_client(app, user) as other:
+        await each_token.post("/accounts/logout")
 
         assert (await other.get(PROFILE)).status_code == 200
 
 
-async def test_neither_a_link_nor_another_site_signs_anybody_in_or_out(app: FastAPI, user: User) -> None:
+async def test_links_and_other_sites_cannot_sign_in_or_out(app: FastAPI, user: User) -> None:
     async with signed_in_client(app, user) as client:
         assert (await client.get("/accounts/logout")).status_code == 405
         assert (await client.get(PROFILE)).status_code == 200
@@ -137,7 +133,7 @@ async def test_neither_a_link_nor_another_site_signs_anybody_in_or_out(app: Fast
         assert (await client.get(PROFILE)).status_code == 200
 
 
-async def test_an_expired_session_is_over_and_swept_out_at_the_next_sign_in(
+async def test_expired_session_is_refused_and_deleted(
     app: FastAPI, user: User, client: AsyncClient, database: Database
 ) -> None:
     async with signed_in_client(app, user) as expired:
@@ -145,12 +141,12 @@ async def test_an_expired_session_is_over_and_swept_out_at_the_next_sign_in(
             await session.execute(update(Session).values(expires_at=utc_now() - timedelta(seconds=1)))
         assert (await expired.get(PROFILE)).status_code == 303
 
-    await enter(client)
+    await post_sign_in(client)
 
     assert await count(database) == 1
 
 
-async def test_what_was_given_out_for_rights_or_a_password_ends_with_them(
+async def test_changed_rights_or_password_end_credentials(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     changes: list[tuple[dict[str, object], int]] = [
@@ -168,33 +164,33 @@ async def test_what_was_given_out_for_rights_or_a_password_ends_with_them(
                 session.add(user)
                 for name, value in change.items():
                     setattr(user, name, value)
-            async with database.writer() as session:  # back again, by a statement that ends nothing
+            async with database.writer() as session:  # restore the value by a statement, which ends no session
                 await session.execute(update(User).values(is_active=True))
 
             assert (await browser.get(PROFILE)).status_code == status, change
-            answer = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
-            assert answer.status_code == (200 if status == 200 else 401), change
+            response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+            assert response.status_code == (200 if status == 200 else 401), change
 
 
 @pytest.mark.usefixtures("user")
-async def test_who_asks_to_be_remembered_keeps_the_cookie_for_a_month(client: AsyncClient, database: Database) -> None:
+async def test_remembered_session_keeps_its_cookie(client: AsyncClient, database: Database) -> None:
     data = {"email": "ada@example.com", "password": PASSWORD, "remember": "true"}
-    answer = await client.post("/accounts/login", data=data)
+    response = await client.post("/accounts/login", data=data)
 
-    assert "Max-Age=2592000" in answer.headers["set-cookie"].partition(", ")[0]
+    assert "Max-Age=2592000" in response.headers["set-cookie"].partition(", ")[0]
     async with database.reader() as session:
         assert (await session.scalars(select(Session))).one().is_remembered
 
 
-async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: User, database: Database) -> None:
+async def test_confirmed_session_gets_another_token(app: FastAPI, user: User, database: Database) -> None:
     @app.post("/confirm")
     async def confirm(request: Request, _user: CurrentUser, session: WriteSession) -> None:
         await confirm_session(session, request.state.session, request)
 
     async with signed_in_client(app, user) as client:
         old = client.cookies["session"]
-        answer = await client.post("/confirm")
-        new = answer.headers["set-cookie"].partition(";")[0]
+        response = await client.post("/confirm")
+        new = response.headers["set-cookie"].partition(";")[0]
         client.cookies.clear()
 
         assert (await client.get(PROFILE, headers={"Cookie": f"session={old}"})).status_code == 303
@@ -203,7 +199,7 @@ async def test_a_session_that_may_do_more_has_another_token(app: FastAPI, user: 
         assert (await session.scalars(select(Session))).one().confirmed_at
 
 
-async def test_signing_out_everywhere_ends_browsers_and_programs(
+async def test_signing_out_everywhere_ends_sessions_and_tokens(
     app: FastAPI, client: AsyncClient, user: User, database: Database
 ) -> None:
     token = await make_token(database, user)
@@ -213,31 +209,31 @@ async def test_signing_out_everywhere_ends_browsers_and_programs(
 
         assert (await here.get(PROFILE)).status_code == 303
         assert (await there.get(PROFILE)).status_code == 303
-    answer = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code == 401
+    response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 401
 
 
-@pytest.mark.parametrize("kind", [Session, ApiToken])
-async def test_of_very_many_the_first_to_end_goes(
-    database: Database, user: User, monkeypatch: pytest.MonkeyPatch, kind: type[Session | ApiToken]
+@pytest.mark.parametrize("model", [Session, ApiToken])
+async def test_sessions_per_user_are_limited(
+    database: Database, user: User, monkeypatch: pytest.MonkeyPatch, model: type[Session | ApiToken]
 ) -> None:
     monkeypatch.setattr(credentials, "MAX_CREDENTIALS_PER_USER", 3)
     other = await make_user(database)
-    ends = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
-    fields: dict[str, Any] = {"name": "a program", "scopes": "*"} if kind is ApiToken else {}
+    end_session = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
+    fields: dict[str, Any] = {"name": "a program", "scopes": "*"} if model is ApiToken else {}
     async with database.writer() as session:
-        for number, end in enumerate(ends):
-            session.add(kind(token_hash=str(number), user_id=user.id, expires_at=end, **fields))
-        session.add(kind(token_hash="another's", user_id=other.id, expires_at=ends[1], **fields))
+        for number, end in enumerate(end_session):
+            session.add(model(token_hash=str(number), user_id=user.id, expires_at=end, **fields))
+        session.add(model(token_hash="another's", user_id=other.id, expires_at=end_session[1], **fields))
     async with database.writer() as session:
-        await credentials.prune(session, user, kind)
+        await credentials.prune(session, user, model)
 
     async with database.reader() as session:
-        left = await session.scalars(select(col(kind.token_hash)).order_by(col(kind.id)))
-        assert left.all() == ["0", "2", "another's"]
+        remaining = await session.scalars(select(col(model.token_hash)).order_by(col(model.id)))
+        assert remaining.all() == ["0", "2", "another's"]
 
 
-async def test_a_site_says_how_long_its_sessions_last(app: FastAPI, user: User, database: Database) -> None:
+async def test_session_lifetimes_are_settings(app: FastAPI, user: User, database: Database) -> None:
     app.state.settings = app.state.settings.model_copy(update={"session_days": 90, "session_idle_hours": 2})
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         data = {"email": user.email, "password": PASSWORD}
@@ -254,7 +250,7 @@ async def test_a_site_says_how_long_its_sessions_last(app: FastAPI, user: User, 
 
 
 @pytest.mark.parametrize("name", ["SESSION_DAYS", "SESSION_IDLE_HOURS"])
-def test_a_session_of_no_time_is_refused_in_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zero_session_lifetime_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "0")
     with pytest.raises(SettingsError, match=f"^{name}: Input should be greater than or equal to 1$"):
         load_settings()

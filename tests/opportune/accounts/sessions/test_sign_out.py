@@ -1,4 +1,4 @@
-"""Signing out clears what the browser has stored of the site: pages and Web Storage, but not the cookies of others."""
+"""Signing out clears cached pages and Web Storage, but not other cookies."""
 
 import pytest
 from fastapi import FastAPI

@@ -6,7 +6,7 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 
 
 @pytest.mark.parametrize(
-    ("agent", "words"),
+    ("agent", "text"),
     [
         ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0", "Firefox on Windows"),
         (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/142.0 Safari/537.36 Edg/142.0", "Edge on Windows"),
@@ -26,9 +26,9 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
         ("\x00<b>\ud800", "Unknown device"),
     ],
 )
-def test_a_device_is_called_by_what_it_says_and_no_more(agent: str, words: str) -> None:
-    assert describe_user_agent(agent) == words
+def test_device_description(agent: str, text: str) -> None:
+    assert describe_user_agent(agent) == text
 
 
-def test_a_name_of_any_length_stays_short() -> None:
+def test_device_description_is_short() -> None:
     assert len(describe_user_agent("x" * 256)) == 40

@@ -1,4 +1,4 @@
-"""The first superuser by a link from the log."""
+"""Creation of the first superuser by a link from the log."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ def token_in(link: str) -> str:
 
 @pytest.fixture
 async def token(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
-    """Of a link that is in the log."""
+    """Token of the logged link."""
     await invitation.send_invitation(app)
     return token_in(links(caplog)[-1])
 
@@ -58,7 +58,7 @@ async def emails(database: Database) -> list[dict[str, str]]:
 
 
 @on_sqlite
-async def test_the_link_makes_a_superuser_and_signs_in(client: AsyncClient, database: Database, token: str) -> None:
+async def test_link_creates_a_superuser_and_signs_in(client: AsyncClient, database: Database, token: str) -> None:
     await make_user(database, "stranger@example.com")
     page = await client.get(PAGE, params={"token": token})
     assert page.headers["cache-control"] == "no-store, no-transform"
@@ -66,82 +66,82 @@ async def test_the_link_makes_a_superuser_and_signs_in(client: AsyncClient, data
     assert "autofocus" in page.text
     assert await superusers(database) == []
 
-    sent = {"email": "Ada@Example.com", "password": PASSWORD, "token": token}
-    answer = await client.post(PAGE, data=sent)
+    form = {"email": "Ada@Example.com", "password": PASSWORD, "token": token}
+    response = await client.post(PAGE, data=form)
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/admin")
+    assert (response.status_code, response.headers["location"]) == (303, "/admin")
     [user] = await superusers(database)
     assert (user.email, user.is_staff, user.is_active, user.is_verified) == (ADA, True, True, True)
     assert ADA in (await client.get("/accounts/profile")).text
-    # Neither the link nor the page is there any longer.
-    assert (await client.post(PAGE, data={**sent, "email": "eve@example.com"})).status_code == 404
+    # Page and link are no longer valid.
+    assert (await client.post(PAGE, data={**form, "email": "eve@example.com"})).status_code == 404
     assert (await client.get(PAGE, params={"token": token})).status_code == 404
     assert (await client.get(PAGE)).status_code == 404
 
 
 @pytest.mark.database("sqlite")
-async def test_who_has_the_email_already_becomes_it_and_nobody_else_gets_in(
+async def test_existing_account_becomes_superuser(
     app: FastAPI, client: AsyncClient, database: Database, token: str
 ) -> None:
-    stranger = await make_user(database, ADA, "what a stranger chose", totp_secret="sealed")
-    async with signed_in_client(app, stranger) as other:
+    visitor = await make_user(database, ADA, "what a stranger chose", totp_secret="sealed")
+    async with signed_in_client(app, visitor) as other_browser:
         await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": token})
 
-        assert (await other.get("/accounts/profile")).status_code == 303
+        assert (await other_browser.get("/accounts/profile")).status_code == 303
         assert ADA in (await client.get("/accounts/profile")).text
     [user] = await superusers(database)
-    assert (user.id, user.is_active, user.has_two_factor) == (stranger.id, True, False)
-    assert user.hashed_password != stranger.hashed_password
+    assert (user.id, user.is_active, user.has_two_factor) == (visitor.id, True, False)
+    assert user.hashed_password != visitor.hashed_password
     async with database.reader() as session:
         assert len((await session.scalars(select(Session))).all()) == 1
 
 
 @pytest.mark.database("postgresql")
-async def test_two_at_once_make_one_superuser(client: AsyncClient, database: Database, token: str) -> None:
+async def test_concurrent_setups_create_one_superuser(client: AsyncClient, database: Database, token: str) -> None:
     forms = [{"email": f"user{n}@example.com", "password": PASSWORD, "token": token} for n in range(4)]
 
-    answers = await asyncio.gather(*(client.post(PAGE, data=form) for form in forms))
+    responses = await asyncio.gather(*(client.post(PAGE, data=form) for form in forms))
 
-    assert sorted(answer.status_code for answer in answers) == [303, 404, 404, 404]
+    assert sorted(response.status_code for response in responses) == [303, 404, 404, 404]
     assert len(await superusers(database)) == 1
 
 
 @on_sqlite
-async def test_what_is_wrong_is_said_the_link_stays_and_other_links_open_nothing(
+async def test_invalid_setups_are_refused(
     client: AsyncClient, database: Database, token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for email, password in (("nonsense", PASSWORD), (ADA, "short"), (ADA, ADA), ("", PASSWORD), (ADA, "")):
-        answer = await client.post(PAGE, data={"email": email, "password": password, "token": token})
+        response = await client.post(PAGE, data={"email": email, "password": password, "token": token})
 
-        assert answer.status_code == 422, email
-        assert "invalid-feedback" in answer.text, email
-        assert token in answer.text, email
+        assert response.status_code == 422, email
+        assert "invalid-feedback" in response.text, email
+        assert token in response.text, email
         assert await superusers(database) == [], email
 
-    answer = await client.post(PAGE, data={"email": "ada@", "password": "short", "token": token})
+    response = await client.post(PAGE, data={"email": "ada@", "password": "short", "token": token})
 
-    assert "Please give an e-mail address" in answer.text
-    assert "Please use at least 8 characters." in answer.text
+    assert "Please give an e-mail address" in response.text
+    assert "Please use at least 8 characters." in response.text
 
     foreign = settings.model_copy(update={"secret_key": SecretStr("the key of some other site, not of ours")})
-    others = [
+    invalid_tokens = [
         "",
         "nothing of ours",
         token[:-1],
         signing.signer(settings, "reset-password").dumps("x"),
         token_in(service.make_setup_link(foreign)),
     ]
-    for other in others:
-        assert (await client.get(PAGE, params={"token": other})).status_code == 403, other
-        answer = await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": other})
-        assert answer.status_code == 403, other
+    for other_browser in invalid_tokens:
+        assert (await client.get(PAGE, params={"token": other_browser})).status_code == 403, other_browser
+        response = await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": other_browser})
+        assert response.status_code == 403, other_browser
     monkeypatch.setattr(service, "LINK_LIFETIME_SECONDS", -1)
     assert (await client.get(PAGE, params={"token": token})).status_code == 403
     assert await superusers(database) == []
 
 
 @on_sqlite
-async def test_a_link_lasts_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_setup_link_lasts_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     token = token_in(service.make_setup_link(settings))
     signer = type(signing.signer(settings, "any").make_signer("any"))
 
@@ -152,21 +152,19 @@ async def test_a_link_lasts_a_day(settings: Settings, monkeypatch: pytest.Monkey
 
 
 @on_sqlite
-async def test_a_visit_without_a_link_puts_one_into_the_log_once_a_minute_until_there_is_a_superuser(
-    client: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    answers = [await client.get(PAGE) for _ in range(3)]
+async def test_visit_without_a_link_logs_one_per_minute(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    responses = [await client.get(PAGE) for _ in range(3)]
 
-    assert all("the site's log" in unescape(answer.text) for answer in answers)
+    assert all("the site's log" in unescape(response.text) for response in responses)
     assert len(links(caplog)) == 1
-    assert not any(links(caplog)[0] in answer.text for answer in answers)
+    assert not any(links(caplog)[0] in response.text for response in responses)
 
 
 @on_sqlite
-async def test_with_a_superuser_there_is_no_page_and_no_link(
+async def test_setup_is_404_with_a_superuser(
     client: AsyncClient, app: FastAPI, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Also one who may not sign in: a closed account must not open the site to the next.
+    # An inactive superuser counts: its deactivation must not open the setup.
     await make_user(database, is_superuser=True, is_active=False)
 
     await invitation._invite_if_needed(app)
@@ -177,12 +175,12 @@ async def test_with_a_superuser_there_is_no_page_and_no_link(
 
 
 @on_sqlite
-async def test_it_is_mailed_once_an_hour_whoever_starts(
+async def test_invitation_is_emailed_once_an_hour(
     settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    theirs = settings.model_copy(update={"admin_email": ADA, "jobs": "off", "base_url": "https://example.org"})
-    for _ in range(3):  # workers, and starts after a crash
-        app = create_app(theirs)
+    their_browser = settings.model_copy(update={"admin_email": ADA, "jobs": "off", "base_url": "https://example.org"})
+    for _ in range(3):  # several workers and restarts
+        app = create_app(their_browser)
         async with app.router.lifespan_context(app):
             await invitation._invite_if_needed(app)
 
@@ -194,14 +192,14 @@ async def test_it_is_mailed_once_an_hour_whoever_starts(
 
 
 @on_sqlite
-async def test_the_email_of_the_settings_is_filled_in(app: FastAPI, client: AsyncClient, token: str) -> None:
+async def test_admin_email_is_prefilled(app: FastAPI, client: AsyncClient, token: str) -> None:
     app.state.settings = app.state.settings.model_copy(update={"admin_email": ADA})
 
     assert f'value="{ADA}"' in (await client.get(PAGE, params={"token": token})).text
 
 
 @on_sqlite
-async def test_an_admin_email_that_is_none_is_one_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+async def test_invalid_admin_email_is_one_log_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"admin_email": "nobody", "jobs": "off"}))
     async with app.router.lifespan_context(app):
         await invitation._invite_if_needed(app)
@@ -210,9 +208,7 @@ async def test_an_admin_email_that_is_none_is_one_line(settings: Settings, caplo
     assert "The link cannot be sent to ADMIN_EMAIL" in caplog.text
 
 
-async def test_a_start_without_tables_goes_on_and_says_it_in_one_line(
-    empty_database_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_start_without_tables_is_one_log_line(empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     settings = settings_for(empty_database_url).model_copy(update={"jobs": "off"})
     app = create_app(settings)
@@ -224,7 +220,7 @@ async def test_a_start_without_tables_goes_on_and_says_it_in_one_line(
     assert links(caplog) == []
 
 
-async def test_a_start_without_a_database_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_start_without_a_database_works(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     settings = settings_for("postgresql://ada:s3cret@127.0.0.1:1/none").model_copy(update={"jobs": "off"})
     app = create_app(settings)
@@ -237,9 +233,7 @@ async def test_a_start_without_a_database_goes_on(caplog: pytest.LogCaptureFixtu
 
 
 @on_sqlite
-async def test_a_start_in_earnest_writes_the_link_beside_the_first_requests(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_start_logs_the_setup_link(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"environment": "development", "jobs": "off"}))
     async with app.router.lifespan_context(app), asyncio.timeout(10):
         while not links(caplog):
@@ -249,7 +243,7 @@ async def test_a_start_in_earnest_writes_the_link_beside_the_first_requests(
 
 
 @on_sqlite
-async def test_whoever_is_signed_in_is_signed_in_as_the_superuser_afterwards(
+async def test_setup_replaces_the_session_of_the_browser(
     app: FastAPI, client: AsyncClient, database: Database, token: str
 ) -> None:
     await sign_in(client, app, await make_user(database, "eve@example.com"))

@@ -4,7 +4,7 @@ from opportune.web.redirects import safe_redirect_path
 
 
 @pytest.mark.parametrize("address", ["/", "/books", "/books?text=a%20b&page=2", "/books/7#end", "/@ada", "/größe"])
-def test_a_path_on_this_site_is_taken(address: str) -> None:
+def test_local_path_is_accepted(address: str) -> None:
     assert safe_redirect_path(address) == address
 
 
@@ -47,5 +47,5 @@ def test_a_path_on_this_site_is_taken(address: str) -> None:
         "/" + "x" * 2000,
     ],
 )
-def test_anything_else_leads_to_the_start(address: str | None) -> None:
+def test_other_addresses_lead_to_the_start_page(address: str | None) -> None:
     assert safe_redirect_path(address) == "/"

@@ -1,4 +1,4 @@
-"""Signing in with a second factor."""
+"""Sign-in with a second factor."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -25,14 +25,14 @@ on_sqlite = pytest.mark.database("sqlite")
 
 
 class Owner:
-    """Somebody with an authenticator app."""
+    """A user with an authenticator app."""
 
     def __init__(self, key: str, recovery_codes: list[str]) -> None:
         self.app, self.recovery_codes = pyotp.TOTP(key), recovery_codes
 
     @property
     def code(self) -> str:
-        """One that has not been used."""
+        """An unused code."""
         return self.app.at(time.time() + 30)
 
 
@@ -46,11 +46,11 @@ async def owner(database: Database, settings: Settings) -> Owner:
     return Owner(key, codes)
 
 
-async def give_password(client: AsyncClient, **more: str) -> Response:
+async def send_password(client: AsyncClient, **more: str) -> Response:
     return await client.post(LOGIN, data={"email": EMAIL, "password": PASSWORD, **more})
 
 
-async def give_code(client: AsyncClient, code: str) -> Response:
+async def send_code(client: AsyncClient, code: str) -> Response:
     return await client.post(CODE, data={"code": code})
 
 
@@ -64,45 +64,43 @@ async def sessions(database: Database) -> int:
 
 
 @on_sqlite
-async def test_the_password_leads_to_the_code_and_the_code_inside(
-    client: AsyncClient, database: Database, owner: Owner
-) -> None:
-    first = await give_password(client, next="/accounts/tokens", remember="true")
+async def test_password_then_code_signs_in(client: AsyncClient, database: Database, owner: Owner) -> None:
+    first = await send_password(client, next="/accounts/tokens", remember="true")
 
     assert (first.status_code, first.headers["location"]) == (303, CODE)
     assert "session=" not in first.headers["set-cookie"]
     assert {"HttpOnly", "SameSite=lax"} <= set(first.headers["set-cookie"].split("; "))
     assert (await sessions(database), (await client.get("/accounts/profile")).status_code) == (0, 303)
     assert 'autocomplete="one-time-code"' in (await client.get(CODE)).text
-    second = await give_code(client, owner.code)
+    second = await send_code(client, owner.code)
     assert (second.status_code, second.headers["location"]) == (303, "/accounts/tokens")
     assert "Max-Age=2592000" in second.headers["set-cookie"]
     assert (await client.get("/accounts/profile")).status_code == 200
-    assert (await client.get(CODE)).headers["location"] == LOGIN  # that step is over
+    assert (await client.get(CODE)).headers["location"] == LOGIN  # the first step is no longer valid
 
 
 @on_sqlite
-async def test_a_recovery_code_does_too_once(client: AsyncClient, owner: Owner) -> None:
+async def test_recovery_code_signs_in_once(client: AsyncClient, owner: Owner) -> None:
     for status in (303, 422):
-        await give_password(client)
-        assert (await give_code(client, owner.recovery_codes[0])).status_code == status
+        await send_password(client)
+        assert (await send_code(client, owner.recovery_codes[0])).status_code == status
 
 
 @on_sqlite
 @pytest.mark.usefixtures("owner")
-async def test_nobody_gets_to_the_code_without_the_password_and_a_wrong_code_leads_nowhere(
+async def test_code_page_needs_the_password(
     client: AsyncClient, database: Database, settings: Settings, owner: Owner
 ) -> None:
     for cookie in ("", "x", signed_links.make_link_token(settings, "reset", await stored(database))):
         client.cookies.set("pending", cookie)
-        for answer in (await client.get(CODE), await give_code(client, owner.code)):
-            assert (answer.status_code, answer.headers["location"]) == (303, LOGIN)
+        for response in (await client.get(CODE), await send_code(client, owner.code)):
+            assert (response.status_code, response.headers["location"]) == (303, LOGIN)
 
     client.cookies.clear()
-    await give_password(client)
+    await send_password(client)
     for code in ("000000", "", "x" * 200, "\0"):
-        answer = await give_code(client, code)
-        assert answer.status_code == 422, code
+        response = await send_code(client, code)
+        assert response.status_code == 422, code
     assert await sessions(database) == 0
 
 
@@ -113,31 +111,31 @@ async def stored(database: Database) -> User:
 
 @pytest.mark.parametrize("change", [{"hashed_password": "x"}, {"is_active": False}])
 @on_sqlite
-async def test_a_step_that_has_begun_ends_with_the_password(
+async def test_new_password_ends_the_second_step(
     client: AsyncClient, database: Database, owner: Owner, change: dict[str, object]
 ) -> None:
-    await give_password(client)
+    await send_password(client)
     async with database.writer() as session:
         await session.execute(update(User).values(change))
 
-    assert (await give_code(client, owner.code)).headers["location"] == LOGIN
+    assert (await send_code(client, owner.code)).headers["location"] == LOGIN
     assert await sessions(database) == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_codes_are_limited_and_right_ones_do_not_count(client: AsyncClient, owner: Owner) -> None:
-    ways: list[Callable[[AsyncClient, str], Awaitable[Response]]] = [give_code, sign_in_program]
-    await give_password(client)
-    answers = [await ways[number % 2](client, "000000") for number in range(5)]
+async def test_wrong_codes_are_limited(client: AsyncClient, owner: Owner) -> None:
+    paths: list[Callable[[AsyncClient, str], Awaitable[Response]]] = [send_code, sign_in_program]
+    await send_password(client)
+    responses = [await paths[number % 2](client, "000000") for number in range(5)]
 
-    assert [answer.status_code for answer in answers] == [422, 401] * 2 + [422]
-    for way in ways:
-        answer = await way(client, owner.code)
-        assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
+    assert [response.status_code for response in responses] == [422, 401] * 2 + [422]
+    for path in paths:
+        response = await path(client, owner.code)
+        assert (response.status_code, "retry-after" in response.headers) == (429, True)
 
 
 @on_sqlite
-async def test_a_program_sends_the_code_with_the_password(client: AsyncClient, owner: Owner) -> None:
+async def test_api_takes_the_code_with_the_password(client: AsyncClient, owner: Owner) -> None:
     without, wrong = await sign_in_program(client), await sign_in_program(client, "000000")
 
     assert (without.status_code, without.json()["detail"][:13]) == (401, "Also send a `")
@@ -148,34 +146,32 @@ async def test_a_program_sends_the_code_with_the_password(client: AsyncClient, o
 
 
 @on_sqlite
-async def test_nobody_is_sent_to_another_site_by_the_second_step(client: AsyncClient, owner: Owner) -> None:
-    await give_password(client, next="//evil.example")
+async def test_second_step_redirects_to_this_site_only(client: AsyncClient, owner: Owner) -> None:
+    await send_password(client, next="//evil.example")
 
-    assert (await give_code(client, owner.code)).headers["location"] == "/"
+    assert (await send_code(client, owner.code)).headers["location"] == "/"
 
 
 @on_sqlite
 @pytest.mark.usefixtures("owner")
-async def test_a_program_that_only_lacks_the_code_has_guessed_nothing(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_missing_code_is_not_counted(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (CODES_PER_ACCOUNT, service.PASSWORDS_PER_ACCOUNT, service.PASSWORDS_PER_ADDRESS):
         monkeypatch.setattr(limit, "limit", 2)
     assert {(await sign_in_program(client)).status_code for _ in range(4)} == {401}
 
 
 @pytest.mark.database("sqlite")
-async def test_a_password_that_changes_before_the_code_is_looked_at_lets_nobody_in(
+async def test_password_changed_before_the_code_is_refused(
     client: AsyncClient, database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = RateLimiter.hit
 
-    async def overtaken(limiter: RateLimiter, *hits: Hit) -> None:
+    async def changed_meanwhile(limiter: RateLimiter, *hits: Hit) -> None:
         await count(limiter, *hits)
         if hits[0].rate_limit is CODES_PER_ACCOUNT:
             async with database.writer() as session:
                 await session.execute(update(User).values(hashed_password="x"))
 
-    monkeypatch.setattr(RateLimiter, "hit", overtaken)
+    monkeypatch.setattr(RateLimiter, "hit", changed_meanwhile)
 
     assert (await sign_in_program(client, owner.code)).status_code == 401

@@ -1,4 +1,4 @@
-"""A site with a provider that runs on this machine, and the way there and back."""
+"""A site with a fake provider, and requests to sign in by it."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -42,16 +42,16 @@ def provider(one_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.fixture
 def settings(database_url: str, provider: FakeProvider) -> Settings:
     secret = SecretStr(CLIENT_SECRET)
-    ours = {
+    changes = {
         "oidc_url": provider.url,
         "oidc_label": "Keycloak",
         "oidc_client_id": CLIENT_ID,
         "oidc_client_secret": secret,
     }
     github = {"github_client_id": CLIENT_ID, "github_client_secret": secret}
-    # Without e-mails that sign in, what is linked is the only way in of who has no password.
+    # Without sign-in by e-mail, a linked account is the only method of users without a password.
     more = {"base_url": "http://testserver", "jobs": "off", "email_sign_in": False}
-    return settings_for(database_url).model_copy(update={**ours, **github, **more})
+    return settings_for(database_url).model_copy(update={**changes, **github, **more})
 
 
 @pytest.fixture
@@ -59,32 +59,34 @@ def recorded(app: FastAPI) -> RecordedJobs:
     return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
 
 
-async def set_out(client: AsyncClient, name: str = "oidc", **form: str) -> str:
-    """The address of the provider that the site sends a browser on to."""
+async def start_sign_in(client: AsyncClient, name: str = "oidc", **form: str) -> str:
+    """Address of the provider to which the site redirects."""
     page = await client.post(f"/accounts/social/{name}", data=form)
     assert page.status_code == 200, page.headers
-    return onward(page)
+    return follow(page)
 
 
-def onward(page: Response) -> str:
-    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)
-    assert found, page.text
-    return unescape(found[1])
+def follow(page: Response) -> str:
+    match = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)
+    assert match, page.text
+    return unescape(match[1])
 
 
-async def come_back(client: AsyncClient, provider: FakeProvider, name: str = "oidc", **form: str) -> Response:
-    return await client.get(provider.come(await set_out(client, name, **form)))
+async def return_from_provider(
+    client: AsyncClient, provider: FakeProvider, name: str = "oidc", **form: str
+) -> Response:
+    return await client.get(provider.come(await start_sign_in(client, name, **form)))
 
 
-async def told(client: AsyncClient, response: Response) -> str:
-    """The text of the page that somebody is led to."""
+async def flash_message(client: AsyncClient, response: Response) -> str:
+    """Text of the page after a redirect."""
     assert response.status_code == 303, response.text
     page = await client.get(response.headers["location"])
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
 
 
 async def people(database: Database) -> list[tuple[str, bool, bool]]:
-    """Who has an account: address, whether it is proved, and whether they have a password."""
+    """E-mail, whether it is verified and whether there is a password, for each user."""
     async with database.reader(fresh=True) as session:
         return [(user.email, user.is_verified, user.has_password) for user in await session.scalars(select(User))]
 

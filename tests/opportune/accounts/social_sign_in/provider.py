@@ -1,4 +1,4 @@
-"""A small OpenID Connect provider, which also answers as GitHub's API does, and lies where it is told to."""
+"""A fake OpenID Connect provider, also with GitHub's API, that can falsify its responses."""
 
 import asyncio
 import base64
@@ -28,42 +28,42 @@ Claims = dict[str, Any]
 
 @dataclass
 class FakeProvider:
-    """Signs in whoever `person` is. `lie` changes what an id_token says, `forge` takes the place of its signature."""
+    """Signs in the account `user`. `lie` changes claims of the id_token, `forge` replaces its signature."""
 
     url: str = ""
-    person: Claims = field(default_factory=lambda: {"sub": "1", "email": "ada@example.com", "email_verified": True})
+    user: Claims = field(default_factory=lambda: {"sub": "1", "email": "ada@example.com", "email_verified": True})
     lie: Claims = field(default_factory=dict)
     forge: Callable[[Claims], str] | None = None
     metadata: Claims = field(default_factory=dict)
     emails: list[Claims] = field(default_factory=list)
-    answer: Claims = field(default_factory=dict)
-    """What else comes back with the code, or in place of it."""
-    waits: asyncio.Event | None = None
-    """No token is given before this."""
+    response: Claims = field(default_factory=dict)
+    """Parameters of the redirect, added to or instead of the code."""
+    delay: asyncio.Event | None = None
+    """Tokens are sent after this event."""
     drips: bool = False
-    """Tokens come byte by byte, for ever."""
-    asked: list[str] = field(default_factory=list)
+    """Tokens are sent byte by byte without an end."""
+    requests: list[str] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def come(self, address: str) -> str:
-        """What a browser is sent back to, by somebody who agrees at the provider's page."""
-        wanted = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
-        assert (wanted["client_id"], wanted["response_type"]) == (CLIENT_ID, "code")
-        assert (wanted["code_challenge_method"], len(wanted["code_challenge"])) == ("S256", 43)
+        """Return the redirect of the provider after the user's consent."""
+        expected = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+        assert (expected["client_id"], expected["response_type"]) == (CLIENT_ID, "code")
+        assert (expected["code_challenge_method"], len(expected["code_challenge"])) == ("S256", 43)
         code = secrets.token_urlsafe(8)
-        self.codes[code] = wanted
-        answer = {"code": code, "state": wanted["state"], **self.answer}
-        return f"{wanted['redirect_uri']}?{urlencode({name: text for name, text in answer.items() if text})}"
+        self.codes[code] = expected
+        response = {"code": code, "state": expected["state"], **self.response}
+        return f"{expected['redirect_uri']}?{urlencode({name: text for name, text in response.items() if text})}"
 
-    def id_token(self, wanted: dict[str, str]) -> str:
+    def id_token(self, expected: dict[str, str]) -> str:
         now = int(time.time())
         claims = {
             "iss": self.url,
             "aud": CLIENT_ID,
             "iat": now,
             "exp": now + 300,
-            "nonce": wanted.get("nonce"),
-            **self.person,
+            "nonce": expected.get("nonce"),
+            **self.user,
             **self.lie,
         }
         claims = {name: value for name, value in claims.items() if value is not None}
@@ -76,7 +76,7 @@ def signed(claims: Claims, key: ec.EllipticCurvePrivateKey = KEY, number: str | 
 
 @asynccontextmanager
 async def running_provider() -> AsyncIterator[FakeProvider]:
-    """One behind a port of this machine."""
+    """Run a provider on a free port."""
     provider = FakeProvider()
     async with serve(_app(provider)) as provider.url:
         yield provider
@@ -94,7 +94,7 @@ def _app(provider: FakeProvider) -> FastAPI:
     @app.get("/.well-known/openid-configuration")
     @app.get("/common/.well-known/openid-configuration")
     async def metadata() -> Claims:
-        provider.asked.append("metadata")
+        provider.requests.append("metadata")
         return {
             "issuer": provider.url,
             "authorization_endpoint": f"{provider.url}/authorize",
@@ -111,33 +111,33 @@ def _app(provider: FakeProvider) -> FastAPI:
 
     @app.get("/keys")
     async def keys() -> Claims:
-        provider.asked.append("keys")
+        provider.requests.append("keys")
         public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key()))
         return {"keys": [{**public, "kid": NUMBER, "use": "sig", "alg": "ES256"}]}
 
     @app.post("/token", response_model=None)
     async def token(request: Request) -> Claims | StreamingResponse:
-        provider.asked.append("token")
+        provider.requests.append("token")
         if provider.drips:
             return StreamingResponse(dripping())
         form = dict(await request.form())
-        wanted = provider.codes.pop(str(form["code"]), None)
-        if provider.waits:
-            await provider.waits.wait()
+        expected = provider.codes.pop(str(form["code"]), None)
+        if provider.delay:
+            await provider.delay.wait()
         verifier = str(form.get("code_verifier", "")).encode()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
         if (
-            wanted is None
-            or wanted["code_challenge"] != challenge
-            or wanted["redirect_uri"] != form["redirect_uri"]
+            expected is None
+            or expected["code_challenge"] != challenge
+            or expected["redirect_uri"] != form["redirect_uri"]
             or (form["client_id"], form["client_secret"]) != (CLIENT_ID, CLIENT_SECRET)
         ):
             raise HTTPException(400, "invalid_grant")
-        return {"access_token": "access", "token_type": "bearer", "id_token": provider.id_token(wanted)}
+        return {"access_token": "access", "token_type": "bearer", "id_token": provider.id_token(expected)}
 
     @app.get("/me")
     async def me() -> Claims:
-        return provider.person
+        return provider.user
 
     _add_github(app, provider)
     return app

@@ -1,4 +1,4 @@
-"""Against `oidc-provider-mock`, which others have written."""
+"""Sign-in by the independent provider `oidc-provider-mock`."""
 
 import warnings
 
@@ -10,11 +10,11 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.social_sign_in.conftest import people, set_out
+from tests.opportune.accounts.social_sign_in.conftest import people, start_sign_in
 
 pytestmark = [
     pytest.mark.database("sqlite"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of the provider's own libraries
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # raised by the provider's libraries
 ]
 
 
@@ -23,23 +23,23 @@ def settings(database_url: str) -> Settings:
     return settings_for(database_url).model_copy(update={"jobs": "off"})
 
 
-async def test_somebody_registers_and_signs_in_by_a_provider(
+async def test_visitor_registers_and_signs_in_by_a_provider(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
-    with warnings.catch_warnings(record=True):  # of its own libraries
+    with warnings.catch_warnings(record=True):  # raised by its libraries
         from oidc_provider_mock import User, run_server_in_thread  # noqa: PLC0415 - half a second
 
     ada = User(sub="ada", claims={"email": "ada@example.com", "email_verified": True})
     with run_server_in_thread(user_claims=[ada]) as provider:
-        ours = {"oidc_url": f"http://localhost:{provider.server_port}", "oidc_label": "Keycloak"}
+        changes = {"oidc_url": f"http://localhost:{provider.server_port}", "oidc_label": "Keycloak"}
         secret = {"oidc_client_id": "the-site", "oidc_client_secret": SecretStr("secret")}
         more = {"base_url": "http://testserver"}
-        app.state.settings = app.state.settings.model_copy(update={**ours, **secret, **more})
+        app.state.settings = app.state.settings.model_copy(update={**changes, **secret, **more})
         form = (await client.get("/accounts/login?next=/accounts/profile")).text
         assert 'formaction="/accounts/social/oidc"' in form
-        address = await set_out(client, next="/accounts/profile")
-        async with AsyncClient() as elsewhere:
-            agreed = await elsewhere.post(address, data={"sub": "ada"})
+        address = await start_sign_in(client, next="/accounts/profile")
+        async with AsyncClient() as other_browser:
+            agreed = await other_browser.post(address, data={"sub": "ada"})
         arrived = await client.get(agreed.headers["location"])
     assert arrived.headers["location"] == "/accounts/profile"
     assert await people(database) == [("ada@example.com", True, False)]

@@ -1,4 +1,4 @@
-"""What a provider may not say."""
+"""Verification of a provider's responses."""
 
 import asyncio
 import base64
@@ -38,10 +38,10 @@ async def arrive(
     answered_by: str | None = None,
     issuer: str = "",
 ) -> Identity:
-    ours = client(provider, issuer)
-    address = await ours.authorization_url(CALLBACK, "state", CHALLENGE, "n")
+    changes = client(provider, issuer)
+    address = await changes.authorization_url(CALLBACK, "state", CHALLENGE, "n")
     code = provider.come(address).partition("code=")[2].partition("&")[0]
-    return await ours.identity(code, CALLBACK, verifier, nonce, answered_by)
+    return await changes.identity(code, CALLBACK, verifier, nonce, answered_by)
 
 
 def unsigned(claims: Claims) -> str:
@@ -71,13 +71,13 @@ def no_token(_claims: Claims) -> str:
     return "no.token"
 
 
-async def test_what_is_right_is_believed(provider: FakeProvider) -> None:
+async def test_valid_response_is_accepted(provider: FakeProvider) -> None:
     expected = Identity(provider.url, "1", "ada@example.com", email_is_verified=True)
     assert await arrive(provider) == expected
     assert await arrive(provider, answered_by=provider.url) == expected
 
 
-async def test_an_id_token_that_the_provider_has_not_signed_is_not_believed(provider: FakeProvider) -> None:
+async def test_unsigned_id_token_is_refused(provider: FakeProvider) -> None:
     for forge in [
         unsigned,
         signed_by_what_both_know,
@@ -91,7 +91,7 @@ async def test_an_id_token_that_the_provider_has_not_signed_is_not_believed(prov
             await arrive(provider)
 
 
-async def test_an_id_token_of_somewhere_else_is_not_believed(provider: FakeProvider) -> None:
+async def test_foreign_id_token_is_refused(provider: FakeProvider) -> None:
     lies: list[Claims] = [
         {"iss": "https://evil.example"},
         {"iss": None},
@@ -116,23 +116,23 @@ async def test_an_id_token_of_somewhere_else_is_not_believed(provider: FakeProvi
             await arrive(provider)
 
 
-async def test_only_who_has_begun_can_end_it(provider: FakeProvider) -> None:
+async def test_state_belongs_to_the_browser(provider: FakeProvider) -> None:
     with pytest.raises(ProviderNotBelieved, match="refuses the code"):
         await arrive(provider, verifier="another" * 7)
     with pytest.raises(ProviderNotBelieved, match="another sign-in"):
         await arrive(provider, nonce="another")
 
 
-async def test_an_answer_names_the_provider_that_was_asked(provider: FakeProvider) -> None:
+async def test_response_names_its_issuer(provider: FakeProvider) -> None:
     with pytest.raises(ProviderNotBelieved, match="another issuer"):
         await arrive(provider, answered_by="https://evil.example")
     provider.metadata = {"authorization_response_iss_parameter_supported": True}
     with pytest.raises(ProviderNotBelieved, match="no issuer"):
         await arrive(provider)
-    assert "token" not in provider.asked
+    assert "token" not in provider.requests
 
 
-async def test_a_discovery_document_that_is_wrong_is_not_believed(provider: FakeProvider) -> None:
+async def test_invalid_discovery_document_is_refused(provider: FakeProvider) -> None:
     documents: list[Claims] = [
         {"issuer": "https://evil.example"},
         {"issuer": 1},
@@ -146,16 +146,16 @@ async def test_a_discovery_document_that_is_wrong_is_not_believed(provider: Fake
             await arrive(provider)
 
 
-async def test_a_provider_says_nothing_of_the_accounts_of_another(provider: FakeProvider) -> None:
+async def test_provider_cannot_assert_other_issuers(provider: FakeProvider) -> None:
     provider.metadata = provider.lie = {"iss": "https://accounts.google.com", "issuer": "https://accounts.google.com"}
     with pytest.raises(ProviderNotBelieved, match="discovery document names another issuer"):
         await arrive(provider)
 
 
-async def test_the_tenant_of_a_microsoft_account_is_part_of_its_issuer(provider: FakeProvider) -> None:
+async def test_microsoft_issuer_contains_the_tenant(provider: FakeProvider) -> None:
     issuer = f"{provider.url}/{{tenantid}}"
     provider.metadata = {"issuer": issuer}
-    provider.person = {"sub": "1", "email": "ada@example.com"}
+    provider.user = {"sub": "1", "email": "ada@example.com"}
     provider.lie = {"tid": "t1", "iss": f"{provider.url}/t1", "xms_edov": "1"}
     expected = Identity(f"{provider.url}/t1", "1", "ada@example.com", email_is_verified=True)
     assert await arrive(provider, issuer=issuer) == expected
@@ -166,25 +166,23 @@ async def test_the_tenant_of_a_microsoft_account_is_part_of_its_issuer(provider:
         await arrive(provider, issuer=issuer)
 
 
-async def test_a_provider_that_is_down_or_slow_is_given_up(
-    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket() as taken:  # nobody listens there
+async def test_slow_or_failing_provider_is_given_up(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:  # no server listens there
         taken.bind(("127.0.0.1", 0))
         down = client(provider, f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(ProviderUnreachable):
             await down.authorization_url(CALLBACK, "state", CHALLENGE, "n")
     monkeypatch.setattr(identity, "TIMEOUT_SECONDS", 0.2)
-    provider.waits = asyncio.Event()
+    provider.delay = asyncio.Event()
     with pytest.raises(ProviderUnreachable):
         await arrive(provider)
-    provider.waits.set()
+    provider.delay.set()
     provider.drips = True
     with pytest.raises(ProviderUnreachable, match="TimeoutError"):
         await arrive(provider)
 
 
-async def test_an_answer_without_end_or_that_is_packed_fills_no_memory(
+async def test_endless_or_compressed_response_is_refused(
     provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(httpx.DecodingError):
@@ -194,10 +192,10 @@ async def test_an_answer_without_end_or_that_is_packed_fills_no_memory(
         await arrive(provider)
 
 
-async def test_what_a_provider_has_once_told_is_not_asked_again_until_a_key_is_new(provider: FakeProvider) -> None:
-    ours = client(provider)
+async def test_metadata_is_cached_until_a_key_is_missing(provider: FakeProvider) -> None:
+    changes = client(provider)
     for _ in range(2):
-        address = await ours.authorization_url(CALLBACK, "state", CHALLENGE, "n")
+        address = await changes.authorization_url(CALLBACK, "state", CHALLENGE, "n")
         code = provider.come(address).partition("code=")[2].partition("&")[0]
-        await ours.identity(code, CALLBACK, VERIFIER, "n", None)
-    assert provider.asked == ["metadata", "token", "keys", "token"]
+        await changes.identity(code, CALLBACK, VERIFIER, "n", None)
+    assert provider.requests == ["metadata", "token", "keys", "token"]

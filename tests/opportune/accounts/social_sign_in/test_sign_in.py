@@ -12,7 +12,14 @@ from opportune.accounts.sign_in_methods import totp
 from opportune.accounts.social_sign_in import service
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
-from tests.opportune.accounts.social_sign_in.conftest import come_back, links, onward, people, set_out, told
+from tests.opportune.accounts.social_sign_in.conftest import (
+    flash_message,
+    follow,
+    links,
+    people,
+    return_from_provider,
+    start_sign_in,
+)
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
 pytestmark = pytest.mark.database("sqlite")
@@ -34,16 +41,16 @@ async def link(database: Database, user_id: int, provider: FakeProvider, subject
     return row
 
 
-async def test_whoever_is_new_gets_an_account_without_a_password_and_next_time_comes_into_it_again(
+async def test_provider_registers_then_signs_in(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    arrived = await come_back(client, provider, next="/accounts/tokens")
+    arrived = await return_from_provider(client, provider, next="/accounts/tokens")
     assert arrived.headers["location"] == "/accounts/tokens"
     assert await people(database) == [("ada@example.com", True, False)]
     assert await links(database) == [(provider.url, "1")]
     await client.post("/accounts/logout")
-    provider.person = {"sub": "1", "email": "changed@example.com", "email_verified": True}
-    await come_back(client, provider)
+    provider.user = {"sub": "1", "email": "changed@example.com", "email_verified": True}
+    await return_from_provider(client, provider)
     assert await is_signed_in(client)
     assert await people(database) == [("ada@example.com", True, False)]
 
@@ -55,69 +62,71 @@ async def test_closed_registration_refuses_new_accounts_only(
     await link(database, user.id, provider, "7")
     app.state.settings = app.state.settings.model_copy(update={"registration": "closed"})
 
-    words = await told(client, await come_back(client, provider))
-    assert "This site takes no new registrations." in words
+    message = await flash_message(client, await return_from_provider(client, provider))
+    assert "This site takes no new registrations." in message
     assert await people(database) == [(user.email, False, True)]
 
-    provider.person = {"sub": "7", "email": "a@b.example", "email_verified": True}
-    await come_back(client, provider)
+    provider.user = {"sub": "7", "email": "a@b.example", "email_verified": True}
+    await return_from_provider(client, provider)
     assert await is_signed_in(client)
 
 
-async def test_github_vouches_for_the_primary_address_if_it_is_verified(
+async def test_github_needs_a_verified_primary_address(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.emails = GITHUB
-    address = await set_out(client, "github")
+    address = await start_sign_in(client, "github")
     assert "nonce" not in parse_qs(urlsplit(address).query)
     await client.get(provider.come(address))
     assert await people(database) == [("octo@example.com", True, False)]
     assert await links(database) == [("https://github.com", "583231")]
 
 
-async def test_an_address_that_nobody_has_verified_makes_no_account_nor_does_a_no_at_the_provider(
+async def test_unverified_address_makes_no_account(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.emails = [{**GITHUB[1], "verified": False}]
-    assert "GitHub tells us no e-mail address" in await told(client, await come_back(client, provider, "github"))
-    for said in (False, "false", None):
-        provider.person = {"sub": "1", "email": "ada@example.com", "email_verified": said}
-        words = await told(client, await come_back(client, provider))
-        assert "Keycloak does not say that ada@example.com is yours." in words
+    assert "GitHub tells us no e-mail address" in await flash_message(
+        client, await return_from_provider(client, provider, "github")
+    )
+    for claim in (False, "false", None):
+        provider.user = {"sub": "1", "email": "ada@example.com", "email_verified": claim}
+        message = await flash_message(client, await return_from_provider(client, provider))
+        assert "Keycloak does not say that ada@example.com is yours." in message
     assert await people(database) == []
 
-    provider.answer = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
-    words = await told(client, await come_back(client, provider))
-    assert "You were not signed in at Keycloak." in words
-    assert "0900" not in words
+    provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
+    message = await flash_message(client, await return_from_provider(client, provider))
+    assert "You were not signed in at Keycloak." in message
+    assert "0900" not in message
 
 
-async def test_an_address_is_read_from_the_profile_where_the_token_has_none_and_not_from_somebody_elses(
+async def test_address_may_come_from_the_userinfo_endpoint(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.lie = {"email": None}
-    await come_back(client, provider)
+    await return_from_provider(client, provider)
     assert await people(database) == [("ada@example.com", True, False)]
     provider.lie = {"email": None, "sub": "2"}
-    assert "could not tell us who you are" in await told(client, await come_back(client, provider))
+    assert "could not tell us who you are" in await flash_message(client, await return_from_provider(client, provider))
 
 
-async def test_an_address_that_has_an_account_is_taken_and_one_that_is_closed_stays_so(
+async def test_existing_or_inactive_account_is_refused(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await make_user(database, "ada@example.com")
-    words = await told(client, await come_back(client, provider))
-    assert "There is an account with ada@example.com already. Sign in to it, then add Keycloak" in words
+    message = await flash_message(client, await return_from_provider(client, provider))
+    assert "There is an account with ada@example.com already. Sign in to it, then add Keycloak" in message
     assert not await is_signed_in(client)
     assert await links(database) == []
 
     closed = await make_user(database, is_active=False)
     await link(database, closed.id, provider)
-    assert "This account is closed." in await told(client, await come_back(client, provider))
+    assert "This account is closed." in await flash_message(client, await return_from_provider(client, provider))
     assert not await is_signed_in(client)
 
 
-async def test_a_second_factor_is_asked_after_the_provider_too(
+async def test_second_factor_is_asked_after_the_provider(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     user = await make_user(database)
@@ -126,70 +135,68 @@ async def test_a_second_factor_is_asked_after_the_provider_too(
         session.add(user)
         assert await totp.enable(session, app.state.settings, user, key, pyotp.TOTP(key).now())
     await link(database, user.id, provider)
-    arrived = await come_back(client, provider, next="/accounts/tokens", remember="true")
+    arrived = await return_from_provider(client, provider, next="/accounts/tokens", remember="true")
     assert arrived.headers["location"] == "/accounts/login/code"
     assert not await is_signed_in(client)
 
 
-async def test_a_callback_counts_once(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
-    address = provider.come(await set_out(client))
-    kept = dict(client.cookies)
+async def test_callback_is_valid_once(client: AsyncClient, database: Database, provider: FakeProvider) -> None:
+    address = provider.come(await start_sign_in(client))
+    stored = dict(client.cookies)
     await client.get(address)
     assert await is_signed_in(client)
     client.cookies.clear()
-    provider.asked.clear()
-    for name, value in kept.items():  # even in the hands of whoever has kept the cookie
+    provider.requests.clear()
+    for name, value in stored.items():  # also with a copied cookie
         client.cookies.set(name, value)
-    assert NOT_OURS in await told(client, await client.get(address))
+    assert NOT_OURS in await flash_message(client, await client.get(address))
     assert not await is_signed_in(client)
-    assert provider.asked == []
+    assert provider.requests == []
 
 
-async def test_a_foreign_callback_is_refused_before_the_provider_is_asked(app: FastAPI, provider: FakeProvider) -> None:
+async def test_foreign_callback_is_refused_without_a_request(app: FastAPI, provider: FakeProvider) -> None:
     provider.emails = GITHUB
 
     def browser() -> AsyncClient:
         return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
 
-    for whose in ("another browser", "another provider", "another sign-in", "nobody", "garbage"):
+    for owner_email in ("another browser", "another provider", "another sign-in", "nobody", "garbage"):
         async with browser() as client, browser() as other:
-            address = provider.come(await set_out(client if whose == "another provider" else other))
-            if whose in ("another sign-in", "garbage"):
-                await set_out(client)
-            if whose == "another provider":
+            address = provider.come(await start_sign_in(client if owner_email == "another provider" else other))
+            if owner_email in ("another sign-in", "garbage"):
+                await start_sign_in(client)
+            if owner_email == "another provider":
                 address = address.replace("/oidc/callback", "/github/callback")
-            if whose == "nobody":
+            if owner_email == "nobody":
                 client.cookies.clear()
-            if whose == "garbage":
+            if owner_email == "garbage":
                 address = re.sub(r"state=[^&]+", "state=%ff%00%ed%a0%80", address)
-            provider.asked.clear()
-            assert NOT_OURS in await told(client, await client.get(address)), whose
-            assert not await is_signed_in(client), whose
-        assert provider.asked == [], whose
+            provider.requests.clear()
+            assert NOT_OURS in await flash_message(client, await client.get(address)), owner_email
+            assert not await is_signed_in(client), owner_email
+        assert provider.requests == [], owner_email
 
 
 @pytest.mark.database("postgresql")
-async def test_two_first_sign_ins_at_once_make_one_account(
+async def test_concurrent_first_sign_ins_make_one_account(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    provider.waits = asyncio.Event()
+    provider.delay = asyncio.Event()
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other:
-        addresses = [provider.come(await set_out(each)) for each in (client, other)]
-        both = [asyncio.create_task(each.get(to)) for each, to in zip((client, other), addresses, strict=True)]
+        addresses = [provider.come(await start_sign_in(item)) for item in (client, other)]
+        both = [asyncio.create_task(item.get(to)) for item, to in zip((client, other), addresses, strict=True)]
         async with asyncio.timeout(10):
-            while provider.asked.count("token") < 2:
+            while provider.requests.count("token") < 2:
                 await asyncio.sleep(0.01)
-        provider.waits.set()
-        assert [answer.headers["location"] for answer in await asyncio.gather(*both)] == ["/", "/"]
+        provider.delay.set()
+        assert [response.headers["location"] for response in await asyncio.gather(*both)] == ["/", "/"]
         assert await is_signed_in(client)
         assert await is_signed_in(other)
     assert await people(database) == [("ada@example.com", True, False)]
     assert await links(database) == [(provider.url, "1")]
 
 
-async def test_the_buttons_stand_on_the_pages_of_strangers_only_a_form_begins_it_and_leads_nowhere_else(
-    client: AsyncClient, provider: FakeProvider
-) -> None:
+async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: FakeProvider) -> None:
     for page in ("login", "register"):
         text = (await client.get(f"/accounts/{page}")).text
         assert 'formaction="/accounts/social/github"' in text
@@ -201,18 +208,18 @@ async def test_the_buttons_stand_on_the_pages_of_strangers_only_a_form_begins_it
     assert (await client.post("/accounts/social/google")).status_code == 404  # not configured
     assert (await client.get("/accounts/social/google/callback")).status_code == 404
 
-    arrived = await come_back(client, provider, next="//evil.example/")
+    arrived = await return_from_provider(client, provider, next="//evil.example/")
     assert arrived.headers["location"] == "/"
 
 
-async def test_failures_are_counted_by_address_and_successes_are_not(
+async def test_failures_per_address_are_limited(
     client: AsyncClient, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service.FAILURES_PER_ADDRESS, "limit", 2)
     monkeypatch.setattr(service.STARTS_PER_ADDRESS, "limit", 3)
-    await come_back(client, provider)
-    await come_back(client, provider)
+    await return_from_provider(client, provider)
+    await return_from_provider(client, provider)
     for expected in (303, 303, 429):
         assert (await client.get("/accounts/social/oidc/callback?state=x&code=y")).status_code == expected
-    assert onward(await client.post("/accounts/social/oidc"))
+    assert follow(await client.post("/accounts/social/oidc"))
     assert (await client.post("/accounts/social/oidc")).status_code == 429

@@ -11,7 +11,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 
-# One is enough where the query is the same that other tests ask of both.
+# Other tests run this query on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
 ME, LOGIN, LOGOUT = "/api/v1/users/me", "/api/v1/auth/login", "/api/v1/auth/logout"
@@ -31,13 +31,13 @@ async def status_of(client: AsyncClient, token: str) -> int:
     return (await client.get(ME, headers={"Authorization": f"Bearer {token}"})).status_code
 
 
-async def test_a_token_tells_who_it_is_to_the_api_alone_and_nonsense_or_one_of_who_is_deactivated_is_refused(
+async def test_token_identifies_its_user_in_the_api_only(
     client: AsyncClient, user: User, token: str, database: Database
 ) -> None:
-    answer = await client.get(ME, headers={"Authorization": f"bearer {token}"})
+    response = await client.get(ME, headers={"Authorization": f"bearer {token}"})
 
-    assert answer.status_code == 200
-    assert answer.json()["email"] == user.email
+    assert response.status_code == 200
+    assert response.json()["email"] == user.email
 
     async with database.reader() as session:
         stored = (await session.scalars(select(ApiToken))).one()
@@ -51,9 +51,9 @@ async def test_a_token_tells_who_it_is_to_the_api_alone_and_nonsense_or_one_of_w
     assert (await client.get("/accounts/profile", headers=headers)).status_code == 303
 
     for nonsense in ("", "x", "a.b.c", "ü", "Bearer"):
-        answer = await client.get(ME, headers={b"Authorization": f"Bearer {nonsense}".encode()})
+        response = await client.get(ME, headers={b"Authorization": f"Bearer {nonsense}".encode()})
 
-        assert answer.status_code == 401, nonsense
+        assert response.status_code == 401, nonsense
 
     async with database.writer() as session:
         await session.execute(update(User).values(is_active=False))
@@ -61,17 +61,17 @@ async def test_a_token_tells_who_it_is_to_the_api_alone_and_nonsense_or_one_of_w
     assert await status_of(client, token) == 401
 
 
-async def test_signing_in_gives_a_token_of_an_hour(client: AsyncClient, database: Database, user: User) -> None:
-    answer = await client.post(LOGIN, data={"username": user.email, "password": PASSWORD})
+async def test_sign_in_token_lasts_an_hour(client: AsyncClient, database: Database, user: User) -> None:
+    response = await client.post(LOGIN, data={"username": user.email, "password": PASSWORD})
 
-    assert await status_of(client, answer.json()["access_token"]) == 200
+    assert await status_of(client, response.json()["access_token"]) == 200
     async with database.reader() as session:
         stored = (await session.scalars(select(ApiToken))).one()
     assert stored.name == ACCESS_TOKEN_NAME
     assert abs(stored.expires_at - utc_now() - timedelta(hours=1)) < timedelta(minutes=1)
 
 
-async def test_a_token_whose_time_is_over_is_refused_and_swept_out_with_the_next(
+async def test_expired_token_is_refused_and_deleted(
     client: AsyncClient, database: Database, user: User, token: str
 ) -> None:
     async with database.writer() as session:
@@ -83,7 +83,7 @@ async def test_a_token_whose_time_is_over_is_refused_and_swept_out_with_the_next
         assert [row.hint for row in await session.scalars(select(ApiToken))] == [newer[:HINT_LENGTH]]
 
 
-async def test_a_bad_token_is_not_saved_by_a_good_cookie_and_signing_out_ends_the_one_it_came_with_alone(
+async def test_bad_token_is_not_saved_by_a_cookie(
     app: FastAPI, user: User, client: AsyncClient, database: Database, token: str
 ) -> None:
     async with signed_in_client(app, user) as browser:
@@ -93,9 +93,9 @@ async def test_a_bad_token_is_not_saved_by_a_good_cookie_and_signing_out_ends_th
 
     other = await make_token(database, user)
 
-    answer = await client.post(LOGOUT, headers={"Authorization": f"Bearer {token}"})
+    response = await client.post(LOGOUT, headers={"Authorization": f"Bearer {token}"})
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
     assert (await status_of(client, token), await status_of(client, other)) == (401, 200)
     async with signed_in_client(app, user) as browser:
         assert (await browser.post(LOGOUT)).status_code == 204

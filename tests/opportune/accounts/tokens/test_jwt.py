@@ -1,4 +1,4 @@
-"""BEARER=jwt: a JWT of minutes and a token to refresh it, which end with the row behind them."""
+"""BEARER=jwt: short-lived JWTs with refresh tokens, bound to a row."""
 
 import asyncio
 import hmac
@@ -37,9 +37,9 @@ async def user(database: Database) -> User:
 
 
 async def login(client: AsyncClient, user: User, **more: str) -> dict[str, Any]:
-    answer = await client.post(LOGIN, data={"username": user.email, "password": PASSWORD, **more})
-    assert answer.status_code == 200, answer.text
-    granted: dict[str, Any] = answer.json()
+    response = await client.post(LOGIN, data={"username": user.email, "password": PASSWORD, **more})
+    assert response.status_code == 200, response.text
+    granted: dict[str, Any] = response.json()
     return granted
 
 
@@ -52,14 +52,14 @@ async def refresh(client: AsyncClient, token: str) -> Any:
 
 
 @pytest.mark.database("sqlite")
-async def test_signing_in_gives_a_jwt_of_minutes_that_says_its_scopes_and_never_comes_back(
+async def test_sign_in_returns_a_short_lived_jwt(
     client: AsyncClient, user: User, settings: Settings, database: Database
 ) -> None:
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["exp"] - claims["iat"], granted["expires_in"]) == (str(user.id), 300, 300)
     assert await status(client, granted["access_token"]) == 200
-    assert await status(client, granted["refresh_token"]) == 401, "it opens nothing itself"
+    assert await status(client, granted["refresh_token"]) == 401, "a refresh token is no access token"
 
     granted = await login(client, user, scope="accounts:read")
     for each in (granted, (await refresh(client, granted["refresh_token"])).json()):
@@ -86,7 +86,7 @@ async def test_signing_in_gives_a_jwt_of_minutes_that_says_its_scopes_and_never_
 
 
 @pytest.mark.database("sqlite")
-async def test_what_is_no_jwt_or_no_refresh_token_of_ours_is_refused_and_ends_nothing(
+async def test_foreign_tokens_are_refused(
     client: AsyncClient, user: User, settings: Settings, database: Database
 ) -> None:
     real = (await login(client, user))["access_token"]
@@ -94,11 +94,11 @@ async def test_what_is_no_jwt_or_no_refresh_token_of_ours_is_refused_and_ends_no
     key = derived_key(settings, "accounts: jwt")
 
     def made(key: str = key, algorithm: str = "HS256", **changed: Any) -> str:
-        wanted = {name: value for name, value in {**claims, **changed}.items() if value is not None}
-        return jwt.encode(wanted, key, algorithm)
+        expected = {name: value for name, value in {**claims, **changed}.items() if value is not None}
+        return jwt.encode(expected, key, algorithm)
 
     assert await status(client, made()) == 200
-    wrong = [
+    change = [
         made("another key that is long enough for it"),
         made("", "none"),
         made(algorithm="HS512"),
@@ -116,11 +116,11 @@ async def test_what_is_no_jwt_or_no_refresh_token_of_ours_is_refused_and_ends_no
         real.rpartition(".")[0] + ".",
         "a.b.c",
     ]
-    assert [await status(client, token) for token in wrong] == [401] * len(wrong)
+    assert [await status(client, token) for token in change] == [401] * len(change)
 
     ended, granted = await login(client, user), None
     await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})
-    granted = await login(client, user)  # SQLite gives it the number of the row that is gone
+    granted = await login(client, user)  # SQLite reuses the id of the deleted row
     real = granted["refresh_token"]
     forged = real[:-4] + ("AAAA" if real[-4:] != "AAAA" else "BBBB")
     for nonsense in ("", "x", "ü", granted["access_token"][:200], forged, ended["refresh_token"]):
@@ -129,9 +129,7 @@ async def test_what_is_no_jwt_or_no_refresh_token_of_ours_is_refused_and_ends_no
 
 
 @pytest.mark.database("sqlite")
-async def test_it_ends_with_the_password_the_rights_and_the_account(
-    client: AsyncClient, database: Database, user: User
-) -> None:
+async def test_jwt_ends_with_password_rights_and_account(client: AsyncClient, database: Database, user: User) -> None:
     for change in ({"hashed_password": "x"}, {"is_staff": True}, {"is_active": False}):
         granted = await login(client, user)
         async with database.writer() as session:
@@ -139,19 +137,19 @@ async def test_it_ends_with_the_password_the_rights_and_the_account(
             known.sqlmodel_update(change)
         assert await status(client, granted["access_token"]) == 401
         assert (await refresh(client, granted["refresh_token"])).status_code == 401
-        async with database.writer() as session:  # by a statement, which ends nothing
+        async with database.writer() as session:  # by a statement, which ends no session
             await session.execute(update(User).values(hashed_password=user.hashed_password, is_active=True))
 
 
 @pytest.mark.database("sqlite")
-async def test_it_ends_where_the_sign_in_ends_and_signing_out_ends_both_also_when_the_jwt_is_over(
+async def test_jwt_ends_with_its_sign_in(
     client: AsyncClient, user: User, settings: Settings, database: Database
 ) -> None:
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     over = jwt.encode({**claims, "exp": 1}, derived_key(settings, "accounts: jwt"), "HS256")
-    answer = await client.post(LOGOUT, headers={"authorization": f"Bearer {over}"})
-    assert answer.status_code == 204
+    response = await client.post(LOGOUT, headers={"authorization": f"Bearer {over}"})
+    assert response.status_code == 204
     assert await status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
     assert (await client.post(LOGOUT, headers={"authorization": "Bearer a.b.c"})).status_code == 204
@@ -164,21 +162,19 @@ async def test_it_ends_where_the_sign_in_ends_and_signing_out_ends_both_also_whe
 
 
 @pytest.mark.database("postgresql")
-async def test_a_client_that_asks_twice_at_once_is_given_the_same_refresh_token(
-    client: AsyncClient, user: User
-) -> None:
+async def test_retried_refresh_gets_the_same_token(client: AsyncClient, user: User) -> None:
     first = await login(client, user)
-    answers = await asyncio.gather(*(refresh(client, first["refresh_token"]) for _ in range(2)))
-    assert [answer.status_code for answer in answers] == [200, 200]
-    (following,) = {answer.json()["refresh_token"] for answer in answers}
+    responses = await asyncio.gather(*(refresh(client, first["refresh_token"]) for _ in range(2)))
+    assert [response.status_code for response in responses] == [200, 200]
+    (following,) = {response.json()["refresh_token"] for response in responses}
     assert following != first["refresh_token"]
-    for answer in answers:
-        assert await status(client, answer.json()["access_token"]) == 200
+    for response in responses:
+        assert await status(client, response.json()["access_token"]) == 200
     assert (await refresh(client, following)).status_code == 200
 
 
 @pytest.mark.database("sqlite")
-async def test_a_refresh_token_that_is_used_twice_ends_its_sign_in_and_its_owner_is_told(
+async def test_reused_refresh_token_ends_the_sign_in(
     client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
 ) -> None:
     other, stolen = await login(client, user), await login(client, user)
@@ -190,14 +186,14 @@ async def test_a_refresh_token_that_is_used_twice_ends_its_sign_in_and_its_owner
 
     assert await status(client, thief["access_token"]) == 401
     assert (await refresh(client, thief["refresh_token"])).status_code == 401
-    assert await status(client, other["access_token"]) == 200, "another sign-in goes on"
+    assert await status(client, other["access_token"]) == 200, "other sign-ins stay valid"
     assert (await refresh(client, other["refresh_token"])).status_code == 200
-    (told,) = recorded_jobs.outbox
-    assert (told.to, told.subject) == (user.email, "A program was signed out")
+    (subjects,) = recorded_jobs.outbox
+    assert (subjects.to, subjects.subject) == (user.email, "A program was signed out")
 
 
 @pytest.mark.database("sqlite")
-async def test_one_that_was_given_before_they_told_whose_they_are_counts_once(
+async def test_refresh_token_of_an_earlier_release_works_once(
     client: AsyncClient, user: User, database: Database, settings: Settings
 ) -> None:
     old = "opp_" + "x" * 43
@@ -212,9 +208,7 @@ async def test_one_that_was_given_before_they_told_whose_they_are_counts_once(
 
 
 @pytest.mark.database("sqlite")
-async def test_what_an_older_secret_key_signed_still_counts_and_a_row_has_nothing_to_refresh(
-    app: FastAPI, client: AsyncClient, user: User
-) -> None:
+async def test_fallback_secret_key_still_works(app: FastAPI, client: AsyncClient, user: User) -> None:
     granted = await login(client, user)
     settings: Settings = app.state.settings
     older = SecretStr(settings.secret_keys[0])
@@ -233,21 +227,17 @@ async def test_what_an_older_secret_key_signed_still_counts_and_a_row_has_nothin
 
 
 @pytest.mark.database("sqlite")
-async def test_turning_on_a_second_factor_ends_the_others_and_not_the_one_that_does_it(
-    client: AsyncClient, user: User
-) -> None:
-    mine, other = await login(client, user), await login(client, user)
-    client.headers["authorization"] = f"Bearer {mine['access_token']}"
+async def test_second_factor_keeps_the_current_sign_in(client: AsyncClient, user: User) -> None:
+    rows, other = await login(client, user), await login(client, user)
+    client.headers["authorization"] = f"Bearer {rows['access_token']}"
     setup = (await client.post(f"{ME}/two-factor", json={"password": PASSWORD})).json()
     code = pyotp.TOTP(setup["key"]).now()
     assert (await client.put(f"{ME}/two-factor", json={"sealed": setup["sealed"], "code": code})).is_success
-    assert (await status(client, mine["access_token"]), await status(client, other["access_token"])) == (200, 401)
+    assert (await status(client, rows["access_token"]), await status(client, other["access_token"])) == (200, 401)
 
 
 @pytest.mark.database("sqlite")
-async def test_it_does_not_open_the_account_that_gets_the_number_of_a_deleted_one(
-    client: AsyncClient, user: User, database: Database
-) -> None:
+async def test_jwt_is_invalid_for_a_reused_user_id(client: AsyncClient, user: User, database: Database) -> None:
     old, number = (await login(client, user))["access_token"], user.id
     async with database.writer() as session:
         await session.delete(await session.get_one(User, number))

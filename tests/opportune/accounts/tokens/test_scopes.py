@@ -1,4 +1,4 @@
-"""What a token may be used for: whatever a route says of itself, and also where it says nothing."""
+"""Scopes of tokens, declared by routes or by default."""
 
 import re
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ books = APIRouter(prefix="/books")
 
 @books.get("")
 @books.put("")
-async def whose(user: CurrentUser) -> int:
+async def owner_of(user: CurrentUser) -> int:
     return user.id
 
 
@@ -72,7 +72,7 @@ async def native(user: Annotated[User, Security(get_current_user, scopes=["books
 async def is_open() -> None: ...
 
 
-for route in books.routes:  # as if they stood there
+for route in books.routes:  # as if declared on the routes
     vars(route)["endpoint"].__module__ = "app.books.api"
 
 BOOKS_FEATURE = Feature(name="books", summary="Books.", api=books, navigation=[Link("Our books", "/books", "book")])
@@ -80,12 +80,12 @@ BOOKS_FEATURE = Feature(name="books", summary="Books.", api=books, navigation=[L
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A site with books, and with routes of no feature."""
+    """A site with a feature `books`, and with routes of no feature."""
     few = [each for each in installed_features() if each.name in ("accounts", "users", "jobs")]
     app = quiet_app(settings, [*few, BOOKS_FEATURE])
 
     @app.get("/api/nobodys")
-    async def nobodys(user: OptionalUser) -> bool:
+    async def open_route(user: OptionalUser) -> bool:
         return user is not None
 
     @app.get("/api/by-fastapi-users")
@@ -99,7 +99,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 def ask(client: AsyncClient, database: Database, user: User) -> Any:
-    """Sends a request with a token of these scopes."""
+    """Send a request with a token of these scopes."""
 
     async def send(scopes: str, method: str, path: str, **more: Any) -> Response:
         headers = {"authorization": f"Bearer {await make_token(database, user, scopes)}"}
@@ -121,14 +121,14 @@ def ask(client: AsyncClient, database: Database, user: User) -> Any:
         ("", "read", False),
     ],
 )
-def test_scopes_stand_for_others(held: str, needed: str, opens: bool) -> None:
+def test_scope_includes_others(held: str, needed: str, opens: bool) -> None:
     assert has_scope(held.split(), needed) is opens
 
 
-async def test_a_route_needs_to_read_or_to_write_in_its_feature_also_where_it_is_included_and_is_refused_in_words(
+async def test_route_requires_the_scope_of_its_feature(
     ask: Any,
 ) -> None:
-    for scopes, read, written in [
+    for scopes, read, stored in [
         ("books:read", 200, 403),
         ("books:write", 403, 200),
         ("read", 200, 403),
@@ -137,13 +137,13 @@ async def test_a_route_needs_to_read_or_to_write_in_its_feature_also_where_it_is
     ]:
         assert (await ask(scopes, "GET", BOOKS)).status_code == read, scopes
         assert (await ask(scopes, "GET", f"{BOOKS}/stream")).status_code == read, scopes
-        assert (await ask(scopes, "PUT", BOOKS)).status_code == written, scopes
-        sent = await ask(scopes, "POST", f"{BOOKS}/upload", files={"file": b"abc"})
-        assert sent.status_code == written, scopes
+        assert (await ask(scopes, "PUT", BOOKS)).status_code == stored, scopes
+        body = await ask(scopes, "POST", f"{BOOKS}/upload", files={"file": b"abc"})
+        assert body.status_code == stored, scopes
 
-    answer = await ask("books:read", "PUT", BOOKS)
-    assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books:write"'
-    assert answer.json()["detail"] == "This token may not do this: it lacks the scope books:write."
+    response = await ask("books:read", "PUT", BOOKS)
+    assert response.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books:write"'
+    assert response.json()["detail"] == "This token may not do this: it lacks the scope books:write."
 
     for path in ("/api/nobodys", "/api/by-fastapi-users"):
         assert (await ask("read", "GET", path)).status_code == 200, path
@@ -156,18 +156,16 @@ async def test_a_route_needs_to_read_or_to_write_in_its_feature_also_where_it_is
     assert (await ask("*", "GET", "/admin/user/list")).status_code in (303, 401)
 
 
-async def test_a_token_makes_none_that_may_do_more_and_the_account_is_managed_by_its_own_scope_alone(
-    ask: Any, app: FastAPI, user: User
-) -> None:
-    wanted = {"name": "Backup", "current_password": PASSWORD}
-    usual = await ask("*", "POST", TOKENS, json=wanted)
+async def test_token_cannot_create_a_stronger_one(ask: Any, app: FastAPI, user: User) -> None:
+    expected = {"name": "Backup", "current_password": PASSWORD}
+    usual = await ask("*", "POST", TOKENS, json=expected)
     assert (usual.status_code, usual.json()["scopes"]) == (201, ["read", "write"])
-    chosen = await ask("accounts:manage books:read", "POST", TOKENS, json={**wanted, "scopes": ["books:read"]})
-    assert (chosen.status_code, chosen.json()["scopes"]) == (201, ["books:read"])
-    assert (await ask("accounts:manage books:read", "POST", TOKENS, json=wanted)).status_code == 403
-    assert (await ask("read write", "POST", TOKENS, json=wanted)).status_code == 403
+    selected = await ask("accounts:manage books:read", "POST", TOKENS, json={**expected, "scopes": ["books:read"]})
+    assert (selected.status_code, selected.json()["scopes"]) == (201, ["books:read"])
+    assert (await ask("accounts:manage books:read", "POST", TOKENS, json=expected)).status_code == 403
+    assert (await ask("read write", "POST", TOKENS, json=expected)).status_code == 403
     for wrong in ([], ["nonsense"], ["*"]):
-        assert (await ask("*", "POST", TOKENS, json={**wanted, "scopes": wrong})).status_code == 422, wrong
+        assert (await ask("*", "POST", TOKENS, json={**expected, "scopes": wrong})).status_code == 422, wrong
 
     assert (await ask("books:read", "POST", f"{BOOKS}/search")).json() == user.id
     assert (await ask("write", "POST", f"{BOOKS}/search")).status_code == 403
@@ -176,7 +174,7 @@ async def test_a_token_makes_none_that_may_do_more_and_the_account_is_managed_by
         assert (await ask("books:export", "GET", f"{BOOKS}/{path}")).json() == user.id
     async with signed_in_client(app, user) as browser:
         assert (await browser.get(f"{BOOKS}/export")).json() == user.id
-    assert (await ask("write", "GET", f"{BOOKS}/open")).status_code == 200, "it asks nobody who they are"
+    assert (await ask("write", "GET", f"{BOOKS}/open")).status_code == 200, "it needs no user"
 
     managing = [
         ("GET", TOKENS), ("DELETE", TOKENS), ("DELETE", f"{TOKENS}/9"), ("DELETE", ME), ("GET", f"{ME}/sessions"),
@@ -189,13 +187,11 @@ async def test_a_token_makes_none_that_may_do_more_and_the_account_is_managed_by
     assert (await ask("accounts:manage", "GET", ME)).status_code == 403
     assert (await ask("write", "PATCH", ME, json={"display_name": "Ada"})).status_code == 200
     for change in ({"password": "quite another one"}, {"email": "new@example.com"}):
-        answer = await ask("write", "PATCH", ME, json={**change, "current_password": PASSWORD})
-        assert (answer.status_code, "accounts:manage" in answer.text) == (403, True)
+        response = await ask("write", "PATCH", ME, json={**change, "current_password": PASSWORD})
+        assert (response.status_code, "accounts:manage" in response.text) == (403, True)
 
 
-async def test_sessions_and_who_signs_in_have_all_or_what_they_ask_for_by_the_query_that_finds_the_token(
-    app: FastAPI, client: AsyncClient, user: User, database: Database
-) -> None:
+async def test_sessions_have_all_scopes(app: FastAPI, client: AsyncClient, user: User, database: Database) -> None:
     token = (await client.post(LOGIN, data={"username": user.email, "password": PASSWORD})).json()["access_token"]
     assert (await client.get(TOKENS, headers={"authorization": f"Bearer {token}"})).json()[0]["scopes"] == ["*"]
     async with signed_in_client(app, user) as browser:
@@ -211,12 +207,12 @@ async def test_sessions_and_who_signs_in_have_all_or_what_they_ask_for_by_the_qu
     assert "There is no such scope. There are: read, write, " in unknown.text
 
     headers = {"authorization": f"Bearer {await make_token(database, user, 'accounts:read')}"}
-    with counted_statements("SELECT") as seen:
+    with counted_statements("SELECT") as queries:
         assert (await client.get(ME, headers=headers)).status_code == 200
-    assert len(seen) == 1
+    assert len(queries) == 1
 
 
-async def test_somebody_chooses_them_on_the_page(user_client: AsyncClient, client: AsyncClient) -> None:
+async def test_scopes_are_selected_on_the_page(user_client: AsyncClient, client: AsyncClient) -> None:
     page = (await user_client.get("/accounts/tokens")).text
     for name in ("read", "books:write", "accounts:manage"):
         assert f'name="scopes" value="{name}"' in page
@@ -224,15 +220,13 @@ async def test_somebody_chooses_them_on_the_page(user_client: AsyncClient, clien
     assert 'value="accounts:manage" checked' not in page
 
     given = {"name": "Backup", "days": "7", "current_password": PASSWORD}
-    made = await user_client.post("/accounts/tokens", data={**given, "scopes": ["books:read", "accounts:read"]})
-    assert "<code>books:read</code> <code>accounts:read</code>" in made.text
-    for wrong in ({}, {"scopes": "nonsense"}):
-        assert (await user_client.post("/accounts/tokens", data={**given, **wrong})).status_code == 422
+    token = await user_client.post("/accounts/tokens", data={**given, "scopes": ["books:read", "accounts:read"]})
+    assert "<code>books:read</code> <code>accounts:read</code>" in token.text
+    for change in ({}, {"scopes": "nonsense"}):
+        assert (await user_client.post("/accounts/tokens", data={**given, **change})).status_code == 422
 
 
-async def test_the_guide_is_true_and_the_openapi_document_says_what_each_address_needs(
-    app: FastAPI, ask: Any, client: AsyncClient
-) -> None:
+async def test_openapi_names_the_scopes(app: FastAPI, ask: Any, client: AsyncClient) -> None:
     guide = (PROJECT / "docs/tokens.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {}
@@ -249,26 +243,26 @@ async def test_the_guide_is_true_and_the_openapi_document_says_what_each_address
     document = (await client.get("/api/openapi.json")).json()
     scheme = "OAuth2PasswordBearer"
     offered = document["components"]["securitySchemes"][scheme]["flows"]["password"]["scopes"]
-    found = {
+    match = {
         (method, path): operation["security"]
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
         if "security" in operation
     }
-    assert found["put", BOOKS] == [{scheme: ["books:write"]}]
-    assert found["get", f"{BOOKS}/stream"] == [{scheme: ["books:read"]}]
-    assert found["get", f"{BOOKS}/export"] == [{scheme: ["books:export"]}]
-    assert found["get", "/api/v1/users/me"] == [{scheme: ["accounts:read"]}]
-    assert found["post", "/api/v1/users/me/tokens"] == [{scheme: ["accounts:manage"]}]
-    assert found["post", "/api/v1/auth/logout"] == [{scheme: []}]
-    assert found["get", "/api/included/books"] == [{scheme: ["books:loan", "books:read"]}]
-    assert found["get", "/api/by-fastapi-users"] == [{scheme: ["read"]}, {"APIKeyCookie": []}]
-    assert {needed for first, *_ in found.values() for needed in first[scheme]} <= offered.keys()
+    assert match["put", BOOKS] == [{scheme: ["books:write"]}]
+    assert match["get", f"{BOOKS}/stream"] == [{scheme: ["books:read"]}]
+    assert match["get", f"{BOOKS}/export"] == [{scheme: ["books:export"]}]
+    assert match["get", "/api/v1/users/me"] == [{scheme: ["accounts:read"]}]
+    assert match["post", "/api/v1/users/me/tokens"] == [{scheme: ["accounts:manage"]}]
+    assert match["post", "/api/v1/auth/logout"] == [{scheme: []}]
+    assert match["get", "/api/included/books"] == [{scheme: ["books:loan", "books:read"]}]
+    assert match["get", "/api/by-fastapi-users"] == [{scheme: ["read"]}, {"APIKeyCookie": []}]
+    assert {needed for first, *_ in match.values() for needed in first[scheme]} <= offered.keys()
     assert offered["books:read"] == "Our books: read"
     assert "403" in document["paths"][BOOKS]["put"]["responses"]
 
 
-def test_a_scope_says_of_what_it_is() -> None:
-    for wrong in ("export", "books:", "books export", 'a:"b'):
+def test_scope_without_a_subject_is_refused() -> None:
+    for change in ("export", "books:", "books export", 'a:"b'):
         with pytest.raises(OperatorError, match="such as needs_scope"):
-            needs_scope(wrong)
+            needs_scope(change)

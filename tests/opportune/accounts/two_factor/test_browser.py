@@ -1,4 +1,4 @@
-"""The page of setting up, in a browser that holds it to its policy; what it does is asked without one."""
+"""The setup page under the content security policy of a browser."""
 
 import pytest
 from fastapi import FastAPI
@@ -13,9 +13,9 @@ from opportune.testing.services.accessibility import find_violations
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_the_policy_lets_the_picture_of_a_key_be_seen(app: FastAPI, page: Page, site: str) -> None:
+async def test_qr_code_is_allowed_by_the_policy(app: FastAPI, page: Page, site: str) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database), site)
-    async with app.state.database.writer() as session:  # the password was typed just now
+    async with app.state.database.writer() as session:  # the password was typed a moment ago
         await session.execute(update(Session).values(confirmed_at=utc_now()))
     await page.goto("/accounts/two-factor")
     await page.get_by_role("button", name="Set up").click()

@@ -1,4 +1,4 @@
-"""The second factor as its owner sees it, on pages and in the API."""
+"""Pages and API of a user's second factor."""
 
 import html
 import re
@@ -36,7 +36,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    """Jobs wait: an e-mail that is sent is not kept."""
+    """Jobs are off, so that e-mails can be read."""
     return settings_for(database_url).model_copy(update={"jobs": "off"})
 
 
@@ -45,15 +45,15 @@ def code_of(key: str, periods: int = 0) -> str:
 
 
 def sealed_in(text: str) -> str:
-    found = re.search(r'value="([^"]+)"[^>]*name="sealed"', text)
-    assert found
-    return html.unescape(found[1])
+    match = re.search(r'value="([^"]+)"[^>]*name="sealed"', text)
+    assert match
+    return html.unescape(match[1])
 
 
 def key_in(text: str) -> str:
-    found = re.search(r"<code[^>]*>([A-Z2-7 ]{30,})</code>", text)
-    assert found
-    return found[1].replace(" ", "")
+    match = re.search(r"<code[^>]*>([A-Z2-7 ]{30,})</code>", text)
+    assert match
+    return match[1].replace(" ", "")
 
 
 def codes_in(text: str) -> list[str]:
@@ -61,14 +61,14 @@ def codes_in(text: str) -> list[str]:
 
 
 async def turn_on(client: AsyncClient) -> tuple[str, list[str]]:
-    """By the pages: the key, whose code of this moment is used up, and the recovery codes."""
+    """Turn on the app by the pages; return the key, whose current code is used, and the recovery codes."""
     page = await client.post(PAGE, data={"password": PASSWORD})
-    assert page.headers["cache-control"] == "no-store, no-transform", "it shows the key"
-    begun = page.text
-    key = key_in(begun)
-    answer = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(begun), "code": code_of(key)})
-    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store, no-transform")
-    return key, codes_in(answer.text)
+    assert page.headers["cache-control"] == "no-store, no-transform", "the page shows the key"
+    started = page.text
+    key = key_in(started)
+    response = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(started), "code": code_of(key)})
+    assert (response.status_code, response.headers["cache-control"]) == (200, "no-store, no-transform")
+    return key, codes_in(response.text)
 
 
 async def stored(database: Database, user: User) -> User:
@@ -83,7 +83,7 @@ async def emails_to(database: Database, user: User) -> list[str]:
 
 
 @on_sqlite
-async def test_strangers_have_no_second_factor(client: AsyncClient) -> None:
+async def test_two_factor_pages_need_a_user(client: AsyncClient) -> None:
     for path in (PAGE, f"{PAGE}/codes", f"{PAGE}/off"):
         assert (await client.get(path)).status_code == 303, path
     for path in FORMS:
@@ -98,14 +98,12 @@ async def test_strangers_have_no_second_factor(client: AsyncClient) -> None:
         assert (await client.request(method, path, json={})).status_code == 401, (method, path)
 
 
-async def test_turning_it_on_asks_the_password_and_a_code_and_shows_codes_once(
-    app: FastAPI, database: Database
-) -> None:
+async def test_setup_needs_password_and_code(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client, signed_in_client(app, user) as other:
-        begun = await client.post(PAGE, data={"password": PASSWORD})
-        assert begun.status_code == 200
-        assert 'src="data:image/svg+xml' in begun.text
+        started = await client.post(PAGE, data={"password": PASSWORD})
+        assert started.status_code == 200
+        assert 'src="data:image/svg+xml' in started.text
         assert not (await stored(database, user)).has_two_factor
 
         key, codes = await turn_on(client)
@@ -115,38 +113,38 @@ async def test_turning_it_on_asks_the_password_and_a_code_and_shows_codes_once(
         page = (await client.get(PAGE)).text
         assert "You have 10 recovery codes left" in page
         assert not any(secret in page for secret in (key, *codes))
-        # The session that turned it on goes on, and no other.
+        # Only the session of the request stays.
         assert (await other.get(PAGE)).status_code == 303
     assert await emails_to(database, user) == ["Two-factor authentication is on"]
 
 
 @on_sqlite
-async def test_a_wrong_first_code_turns_nothing_on_and_a_key_of_somebody_else_or_of_long_ago_begins_again(
+async def test_invalid_setups_turn_nothing_on(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
-        begun = (await client.post(PAGE, data={"password": PASSWORD})).text
-        for code, words in (("000", service.WRONG_CODE), ("", "Please fill this in.")):
-            answer = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(begun), "code": code})
-            assert answer.status_code == 422
-            assert html.escape(words) in answer.text
-            assert key_in(answer.text) == key_in(begun)
+        started = (await client.post(PAGE, data={"password": PASSWORD})).text
+        for code, message in (("000", service.WRONG_CODE), ("", "Please fill this in.")):
+            response = await client.post(f"{PAGE}/confirm", data={"sealed": sealed_in(started), "code": code})
+            assert response.status_code == 422
+            assert html.escape(message) in response.text
+            assert key_in(response.text) == key_in(started)
     assert not (await stored(database, user)).has_two_factor
 
     thief = await make_user(database)
     async with signed_in_client(app) as owner, signed_in_client(app, thief) as client:
-        begun = (await owner.post(PAGE, data={"password": PASSWORD})).text
-        sent = {"sealed": sealed_in(begun), "code": code_of(key_in(begun))}
-        assert (await client.post(f"{PAGE}/confirm", data=sent)).headers["location"] == PAGE
+        started = (await owner.post(PAGE, data={"password": PASSWORD})).text
+        form = {"sealed": sealed_in(started), "code": code_of(key_in(started))}
+        assert (await client.post(f"{PAGE}/confirm", data=form)).headers["location"] == PAGE
         monkeypatch.setattr(totp, "SETUP_TIMEOUT_SECONDS", -1)
-        assert (await owner.post(f"{PAGE}/confirm", data=sent)).headers["location"] == PAGE
-        assert (await owner.put(API, json=sent)).status_code == 409
+        assert (await owner.post(f"{PAGE}/confirm", data=form)).headers["location"] == PAGE
+        assert (await owner.put(API, json=form)).status_code == 409
     assert not (await stored(database, thief)).has_two_factor
 
 
 @on_sqlite
-async def test_renewing_codes_and_turning_off_ask_password_and_code(app: FastAPI, database: Database) -> None:
+async def test_changes_need_password_and_code(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
         key, old = await turn_on(client)
@@ -167,29 +165,29 @@ async def test_renewing_codes_and_turning_off_ask_password_and_code(app: FastAPI
 
 
 @on_sqlite
-async def test_neither_password_nor_code_alone_is_enough(app: FastAPI, database: Database) -> None:
+async def test_password_or_code_alone_is_refused(app: FastAPI, database: Database) -> None:
     for path in ["codes", "off"]:
         user = await make_user(database)
         async with signed_in_client(app, user) as client:
             key, codes = await turn_on(client)
-            for sent in (
+            for form in (
                 {"password": "not it", "code": code_of(key, 1)},
                 {"password": PASSWORD, "code": code_of(key, -3)},
                 {"password": PASSWORD},
                 {"code": codes[0]},
             ):
-                answer = await client.post(f"{PAGE}/{path}", data=sent)
-                assert answer.status_code == 422
-                assert not codes_in(answer.text)
-                assert "not it" not in answer.text
-            # What was sent with a wrong password is not used up.
+                response = await client.post(f"{PAGE}/{path}", data=form)
+                assert response.status_code == 422
+                assert not codes_in(response.text)
+                assert "not it" not in response.text
+            # A request with a wrong password does not use the code.
             assert (
                 await client.post(f"{PAGE}/{path}", data={"password": PASSWORD, "code": codes[0]})
             ).status_code < 400
 
 
 @on_sqlite
-async def test_pages_that_do_not_fit_go_back_to_how_it_is_and_the_api_names_the_field_that_is_wrong(
+async def test_wrong_state_redirects_and_errors_name_fields(
     app: FastAPI,
 ) -> None:
     proof = {"password": PASSWORD, "code": "000000"}
@@ -207,25 +205,25 @@ async def test_pages_that_do_not_fit_go_back_to_how_it_is_and_the_api_names_the_
         assert refused.status_code == 422
         assert ("password" in refused.text, "not it" in refused.text) == (True, False)
         assert (await client.request("DELETE", API, json={"password": PASSWORD, "code": "1"})).status_code == 409
-        begun = (await client.post(API, json={"password": PASSWORD})).json()
-        wrong = await client.put(API, json={"sealed": begun["sealed"], "code": "1"})
+        started = (await client.post(API, json={"password": PASSWORD})).json()
+        wrong = await client.put(API, json={"sealed": started["sealed"], "code": "1"})
         assert (wrong.status_code, "code" in wrong.text) == (422, True)
         await turn_on(client)
         assert (await client.post(API, json={"password": PASSWORD})).status_code == 409
 
 
 @on_sqlite
-async def test_staff_are_told_why_they_are_here_and_guesses_end(
+async def test_required_setup_is_explained_and_limited(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": "staff"})
-    words = "Here staff need a second factor"
+    message = "Here staff need a second factor"
     async with signed_in_client(app, await make_user(database, is_staff=True)) as client:
-        assert words in (await client.get(PAGE)).text
+        assert message in (await client.get(PAGE)).text
         await turn_on(client)
-        assert words not in (await client.get(PAGE)).text
+        assert message not in (await client.get(PAGE)).text
     async with signed_in_client(app, await make_user(database)) as client:
-        assert words not in (await client.get(PAGE)).text
+        assert message not in (await client.get(PAGE)).text
 
     monkeypatch.setattr(CODES_PER_USER, "limit", 3)
     async with signed_in_client(app, await make_user(database)) as client:
@@ -241,9 +239,7 @@ async def test_staff_are_told_why_they_are_here_and_guesses_end(
 
 
 @on_sqlite
-async def test_the_api_turns_it_on_and_off_and_no_token_is_kept_by_showing_it_to_a_page(
-    app: FastAPI, database: Database
-) -> None:
+async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with database.writer() as session:
         token = await create_token(session, user, "a program", timedelta(hours=1), ["accounts:manage"])
@@ -253,13 +249,13 @@ async def test_the_api_turns_it_on_and_off_and_no_token_is_kept_by_showing_it_to
         AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=headers) as client,
     ):
         assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
-        begun = (await client.post(API, json={"password": PASSWORD})).json()
-        assert begun["uri"].startswith("otpauth://totp/")
-        assert f"issuer={quote(app.state.settings.site_name)}" in begun["uri"], "the entry has the name of the site"
-        sent = {"sealed": begun["sealed"], "code": code_of(begun["key"])}
-        codes = (await client.put(API, json=sent)).json()["recovery_codes"]
+        started = (await client.post(API, json={"password": PASSWORD})).json()
+        assert started["uri"].startswith("otpauth://totp/")
+        assert f"issuer={quote(app.state.settings.site_name)}" in started["uri"], "the app shows the name of the site"
+        form = {"sealed": started["sealed"], "code": code_of(started["key"])}
+        codes = (await client.put(API, json=form)).json()["recovery_codes"]
         assert (await client.get(API)).json() == {"is_on": True, "recovery_codes_left": len(codes)}
-        assert (await browser.get(PAGE)).status_code == 303  # its session began with less
+        assert (await browser.get(PAGE)).status_code == 303  # its session started without a second factor
 
         proof = {"password": PASSWORD, "code": codes[0]}
         renewed = (await client.post(f"{API}/recovery-codes", json=proof)).json()["recovery_codes"]
@@ -272,36 +268,34 @@ async def test_the_api_turns_it_on_and_off_and_no_token_is_kept_by_showing_it_to
     async with signed_in_client(app, user) as client:
         client.headers["Authorization"] = f"Bearer {thiefs}"
         await turn_on(client)
-    assert not await works(app, thiefs)
+    assert not await is_valid(app, thiefs)
 
 
 @on_sqlite
-async def test_what_signing_in_without_a_code_gave_ends_and_what_has_a_name_stays(
-    app: FastAPI, database: Database
-) -> None:
-    for way in ["page", "api"]:
+async def test_setup_ends_sign_ins_without_a_code(app: FastAPI, database: Database) -> None:
+    for channel in ["page", "api"]:
         user = await make_user(database)
-        others = [await make_token(database, user), await make_token(database, await make_user(database))]
+        other_sessions = [await make_token(database, user), await make_token(database, await make_user(database))]
         async with database.writer() as session:
-            others.append(await create_token(session, user, "Backup", timedelta(days=7)))
-        mine = await make_token(database, user)
+            other_sessions.append(await create_token(session, user, "Backup", timedelta(days=7)))
+        own_session = await make_token(database, user)
         async with signed_in_client(app, user) as client:
-            if way == "api":
+            if channel == "api":
                 client.cookies.clear()
-                client.headers["Authorization"] = f"Bearer {mine}"
-            begun = (await client.post(API, json={"password": PASSWORD})).json()
-            sent = {"sealed": begun["sealed"], "code": code_of(begun["key"])}
-            if way == "page":
-                page = (await client.post(f"{PAGE}/confirm", data=sent)).text
+                client.headers["Authorization"] = f"Bearer {own_session}"
+            started = (await client.post(API, json={"password": PASSWORD})).json()
+            form = {"sealed": started["sealed"], "code": code_of(started["key"])}
+            if channel == "page":
+                page = (await client.post(f"{PAGE}/confirm", data=form)).text
                 assert "Tokens that you\n      have made stay" in page
                 assert 'href="/accounts/tokens"' in page
             else:
-                assert (await client.put(API, json=sent)).status_code == 200
-        assert [await works(app, token) for token in others] == [False, True, True]
-        assert await works(app, mine) == (way == "api"), "it has shown the code"
+                assert (await client.put(API, json=form)).status_code == 200
+        assert [await is_valid(app, token) for token in other_sessions] == [False, True, True]
+        assert await is_valid(app, own_session) == (channel == "api"), "the page has shown the code"
 
 
-async def works(app: FastAPI, token: str) -> bool:
+async def is_valid(app: FastAPI, token: str) -> bool:
     headers = {"Authorization": f"Bearer {token}"}
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=headers) as program:
         return (await program.get("/api/v1/users/me")).status_code == 200

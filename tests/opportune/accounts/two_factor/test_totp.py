@@ -27,8 +27,8 @@ OTHER_KEY = "another key for tests that opens nothing either"
 on_sqlite = pytest.mark.database("sqlite")
 
 
-async def turned_on(database: Database, settings: Settings, user: User) -> tuple[pyotp.TOTP, list[str]]:
-    """The user's app, and the recovery codes. The code of this moment is used up."""
+async def with_app(database: Database, settings: Settings, user: User) -> tuple[pyotp.TOTP, list[str]]:
+    """A user with an app, whose current code is used, and recovery codes."""
     key = totp.start_setup(settings, user).key
     app = pyotp.TOTP(key)
     async with database.writer() as session:
@@ -37,13 +37,13 @@ async def turned_on(database: Database, settings: Settings, user: User) -> tuple
     return app, codes
 
 
-async def fresh(database: Database, user: User) -> User:
+async def reload(database: Database, user: User) -> User:
     async with database.reader(fresh=True) as session:
         return await session.get_one(User, user.id)
 
 
 async def verify(database: Database, settings: Settings, user: User, code: str) -> bool:
-    user = await fresh(database, user)
+    user = await reload(database, user)
     async with database.writer() as session:
         return await totp.verify_code(session, settings, user, code)
 
@@ -53,9 +53,9 @@ def code_of(app: pyotp.TOTP, periods: int) -> str:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_code_of_the_app_counts_once(database: Database, settings: Settings) -> None:
+async def test_app_code_is_valid_once(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, _ = await turned_on(database, settings, user)
+    app, _ = await with_app(database, settings, user)
 
     assert not await verify(database, settings, user, app.now())
     assert await verify(database, settings, user, code_of(app, 1))
@@ -64,9 +64,9 @@ async def test_a_code_of_the_app_counts_once(database: Database, settings: Setti
 
 
 @pytest.mark.database("postgresql")
-async def test_of_two_requests_at_once_with_one_code_one_gets_in(database: Database, settings: Settings) -> None:
+async def test_concurrent_uses_of_a_code_succeed_once(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, codes = await turned_on(database, settings, user)
+    app, codes = await with_app(database, settings, user)
 
     for code in (code_of(app, 1), codes[0]):
         outcomes = await asyncio.gather(*(verify(database, settings, user, code) for _ in range(4)))
@@ -74,11 +74,9 @@ async def test_of_two_requests_at_once_with_one_code_one_gets_in(database: Datab
 
 
 @on_sqlite
-async def test_codes_of_other_times_and_keys_do_not_count_and_right_ones_may_be_written_as_apps_show_them(
-    database: Database, settings: Settings
-) -> None:
+async def test_code_format_and_time_are_checked(database: Database, settings: Settings) -> None:
     user, without = await make_user(database), await make_user(database)
-    app, codes = await turned_on(database, settings, user)
+    app, codes = await with_app(database, settings, user)
     other = pyotp.TOTP(pyotp.random_base32())
 
     for code in (code_of(app, 3), code_of(app, -3), code_of(other, 1), "", "000", "\ud800", "1" * 5000):
@@ -92,10 +90,10 @@ async def test_codes_of_other_times_and_keys_do_not_count_and_right_ones_may_be_
 
 
 @pytest.mark.database("sqlite")
-async def test_each_recovery_code_counts_once_and_for_its_owner(database: Database, settings: Settings) -> None:
+async def test_recovery_code_is_valid_once_for_its_owner(database: Database, settings: Settings) -> None:
     user, other = await make_user(database), await make_user(database)
-    _, codes = await turned_on(database, settings, user)
-    await turned_on(database, settings, other)
+    _, codes = await with_app(database, settings, user)
+    await with_app(database, settings, other)
 
     assert len(set(codes)) == RECOVERY_CODE_COUNT
     assert not await verify(database, settings, other, codes[0])
@@ -106,14 +104,14 @@ async def test_each_recovery_code_counts_once_and_for_its_owner(database: Databa
 
     async with database.writer() as session:
         new = await renew_recovery_codes(session, user)
-    assert not await verify(database, settings, user, codes[1]), "new ones end the old ones"
+    assert not await verify(database, settings, user, codes[1]), "new codes replace the old ones"
     assert await verify(database, settings, user, new[0])
 
 
-@pytest.mark.database("postgresql")  # SQLite lets one write at a time
-async def test_codes_renewed_twice_at_once_leave_one_set(database: Database, settings: Settings) -> None:
+@pytest.mark.database("postgresql")  # SQLite has one writer at a time
+async def test_concurrent_renewals_leave_one_set_of_codes(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    await turned_on(database, settings, user)
+    await with_app(database, settings, user)
     both = asyncio.Barrier(2)
 
     async def renew() -> None:
@@ -129,14 +127,14 @@ async def test_codes_renewed_twice_at_once_leave_one_set(database: Database, set
 
 
 @on_sqlite
-async def test_turned_off_leaves_nothing_behind(database: Database, settings: Settings) -> None:
+async def test_disabling_deletes_key_and_codes(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, codes = await turned_on(database, settings, user)
+    app, codes = await with_app(database, settings, user)
 
     async with database.writer() as session:
         await totp.disable(session, user)
 
-    user = await fresh(database, user)
+    user = await reload(database, user)
     assert not user.has_two_factor
     assert not await verify(database, settings, user, code_of(app, 1))
     assert not await verify(database, settings, user, codes[0])
@@ -145,9 +143,9 @@ async def test_turned_off_leaves_nothing_behind(database: Database, settings: Se
 
 
 @on_sqlite
-async def test_turning_on_twice_leaves_the_first_key(database: Database, settings: Settings) -> None:
+async def test_second_setup_keeps_the_first_key(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, codes = await turned_on(database, settings, user)
+    app, codes = await with_app(database, settings, user)
     second = totp.start_setup(settings, user).key
 
     async with database.writer() as session:
@@ -158,13 +156,11 @@ async def test_turning_on_twice_leaves_the_first_key(database: Database, setting
 
 
 @on_sqlite
-async def test_neither_key_nor_codes_are_stored_readable_and_a_sealed_key_opens_nothing_in_another_row(
-    database: Database, settings: Settings
-) -> None:
+async def test_keys_and_codes_are_stored_encrypted(database: Database, settings: Settings) -> None:
     user, thief = await make_user(database), await make_user(database)
-    app, codes = await turned_on(database, settings, user)
+    app, codes = await with_app(database, settings, user)
 
-    stored = (await fresh(database, user)).totp_secret
+    stored = (await reload(database, user)).totp_secret
     async with database.reader() as session:
         hashes = " ".join(await session.scalars(select(col(RecoveryCode.code_hash))))
 
@@ -178,9 +174,9 @@ async def test_neither_key_nor_codes_are_stored_readable_and_a_sealed_key_opens_
 
 
 @on_sqlite
-async def test_a_key_in_use_outlives_the_secret_key_that_sealed_it(database: Database, settings: Settings) -> None:
+async def test_key_survives_a_new_secret_key(database: Database, settings: Settings) -> None:
     user = await make_user(database)
-    app, codes = await turned_on(database, settings, user)
+    app, codes = await with_app(database, settings, user)
     both = {"secret_key": SecretStr(OTHER_KEY), "secret_key_fallbacks": SecretStr(SECRET_KEY)}
     rotated = settings.model_copy(update=both)
     later = settings.model_copy(update={"secret_key": SecretStr(OTHER_KEY)})
@@ -193,7 +189,7 @@ async def test_a_key_in_use_outlives_the_secret_key_that_sealed_it(database: Dat
 
 
 @on_sqlite
-async def test_a_beginning_is_for_its_user_and_for_ten_minutes(
+async def test_setup_is_bound_to_user_and_time(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user, other = await make_user(database), await make_user(database)
@@ -209,7 +205,7 @@ async def test_a_beginning_is_for_its_user_and_for_ten_minutes(
 
 
 @on_sqlite
-async def test_staff_miss_it_where_the_setting_asks_for_it(database: Database, settings: Settings) -> None:
+async def test_staff_without_second_factor_are_listed(database: Database, settings: Settings) -> None:
     strict = settings.model_copy(update={"needs_second_factor": "staff"})
     staff = await make_user(database, is_staff=True)
     root = await make_user(database, is_superuser=True)
@@ -218,5 +214,5 @@ async def test_staff_miss_it_where_the_setting_asks_for_it(database: Database, s
     required = [await setup_is_required(database, strict, user) for user in (staff, root, visitor)]
     assert required == [True, True, False]
     assert not await setup_is_required(database, settings, root)
-    await turned_on(database, settings, staff)
-    assert not await setup_is_required(database, strict, await fresh(database, staff))
+    await with_app(database, settings, staff)
+    assert not await setup_is_required(database, strict, await reload(database, staff))

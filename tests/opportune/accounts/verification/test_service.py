@@ -1,4 +1,4 @@
-"""Proving an address by the link in an e-mail."""
+"""Verification of an address by the link in an e-mail."""
 
 import pytest
 from fastapi import FastAPI
@@ -14,7 +14,17 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.client import Client
-from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, NEW, enter, newest_link, reset, settings, users
+from tests.opportune.accounts.sent_emails import (
+    ACCOUNTS,
+    AUTH,
+    EMAIL,
+    NEW,
+    api_sign_in,
+    newest_link,
+    reset,
+    settings,
+    users,
+)
 
 __all__ = ["settings"]  # a fixture
 
@@ -22,9 +32,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 
 @on_sqlite
-async def test_an_address_is_verified_once_and_by_a_button(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
     path, token = await newest_link(app)
@@ -37,10 +45,10 @@ async def test_an_address_is_verified_once_and_by_a_button(
 
 
 @on_sqlite
-async def test_who_gets_an_email_does_not_prove_the_address_of_an_account_that_somebody_else_made_for_it(
+async def test_verification_needs_the_password_of_the_account(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
-    await make_user(database, EMAIL)  # by staff, say, who know its password and ask for the e-mail
+    await make_user(database, EMAIL)  # for example by staff, who know its password and request the e-mail
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
     path, token = await newest_link(app)
 
@@ -53,21 +61,19 @@ async def test_who_gets_an_email_does_not_prove_the_address_of_an_account_that_s
     _, token = await newest_link(app)
     assert await reset(client, "page", token, NEW) == 303
     assert await users(database) == [(EMAIL, True)]
-    assert (await enter(client), await enter(client, NEW)) == (401, 200), "the other one is out"
+    assert (await api_sign_in(client), await api_sign_in(client, NEW)) == (401, 200), "the other session has ended"
 
 
 @on_sqlite
-async def test_a_link_proves_no_address_that_came_in_the_meantime(
-    app: FastAPI, database: Database, settings: Settings
-) -> None:
+async def test_link_does_not_verify_another_address(app: FastAPI, database: Database, settings: Settings) -> None:
     user = await make_user(database, EMAIL)
     token = signed_links.make_link_token(settings, "verify", user)
     async with database.writer() as session, database.reader() as earlier:
-        found = await signed_links.read_link_token(earlier, settings, "verify", token)
-        assert found
+        match = await signed_links.read_link_token(earlier, settings, "verify", token)
+        assert match
         await session.execute(update(User).values(email="bob@example.com"))
         context = AccountContext(session, settings, app.state.rate_limiter, Client())
         with pytest.raises(InvalidLinkError):
-            await verification._verify_user(context, found[0])
+            await verification._verify_user(context, match[0])
 
     assert await users(database) == [("bob@example.com", False)]

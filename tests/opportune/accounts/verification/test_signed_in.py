@@ -1,4 +1,4 @@
-"""The link of an e-mail, opened in a browser where its user is signed in."""
+"""Verification links in a browser where the user is signed in."""
 
 import pytest
 from fastapi import FastAPI

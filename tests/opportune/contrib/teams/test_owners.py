@@ -11,7 +11,7 @@ from opportune.contrib.teams.models import TeamMember, TeamRole
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
 from opportune.testing.factories import PASSWORD
-from tests.opportune.accounts.sent_emails import told
+from tests.opportune.accounts.sent_emails import sent_subjects
 from tests.opportune.contrib.teams.conftest import Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
 from tests.opportune.contrib.teams.test_invitations import Clients, invite
@@ -70,7 +70,7 @@ async def test_names_are_cut_in_subjects_of_emails(app: FastAPI, clients: Client
     await invite(app, clients["owner"], crew)
     sent = {"email": "member@example.com", "current_password": PASSWORD}
     await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=sent)
-    assert [" ".join(subject.split()) for _, subject in await told(app)] == [
+    assert [" ".join(subject.split()) for _, subject in await sent_subjects(app)] == [
         "owner@example.com invites you to URGENT: your account will be closed tod…",
         "URGENT: your account will be closed tod… is yours",
     ]

@@ -7,7 +7,7 @@ from httpx import AsyncClient
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
-from tests.opportune.accounts.sent_emails import told
+from tests.opportune.accounts.sent_emails import sent_subjects
 from tests.opportune.contrib.teams.conftest import Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
 
@@ -148,7 +148,7 @@ async def test_an_owner_hands_over_to_a_member_with_the_password(
 
     assert answer.status_code == 303
     assert await roles_in(database, crew.team) == {"owner": "admin", "admin": "admin", "member": "owner"}
-    assert await told(app) == [("member@example.com", "Crew is yours")]
+    assert await sent_subjects(app) == [("member@example.com", "Crew is yours")]
 
 
 async def test_many_members_are_found_by_page_and_by_words_and_an_admin_renames_and_an_owner_deletes(

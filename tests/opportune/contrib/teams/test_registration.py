@@ -11,7 +11,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, newest_link, register, told, users, with_mail
+from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, newest_link, register, sent_subjects, users, with_mail
 from tests.opportune.contrib.teams.conftest import Crew
 from tests.opportune.contrib.teams.test_invitations import ADDRESS, Clients, invite
 
@@ -41,7 +41,7 @@ async def test_invited_address_registers(
 async def test_address_without_invitation_gets_no_email(app: FastAPI, client: AsyncClient) -> None:
     answer = await register(client, STRANGER)
     assert (answer.status_code, "Check your mail" in answer.text) == (200, True)
-    assert await told(app) == []
+    assert await sent_subjects(app) == []
 
 
 async def test_withdrawn_invitation_ends_the_registration(
