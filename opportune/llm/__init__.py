@@ -1,4 +1,4 @@
-"""Language models: one small interface, any OpenAI-compatible endpoint, a small model on this machine."""
+"""Language models: one interface for OpenAI-compatible endpoints, a local model and custom providers."""
 
 from typing import TYPE_CHECKING
 

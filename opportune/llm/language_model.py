@@ -1,4 +1,4 @@
-"""The models of the site, as features ask them: shared by all, a bounded number of answers at a time."""
+"""Language models of the site, with a queue, retries and fallbacks."""
 
 import asyncio
 import logging
@@ -40,29 +40,41 @@ from opportune.runtime.observers import observers
 M = TypeVar("M", bound=BaseModel)
 
 Prompt = str | Sequence[Message]
-"""What is asked: a question, or a conversation whose last message is the question."""
+"""A question, or a conversation that ends with one."""
 Tools = Sequence[ToolSchema]
 
 NO_MODEL = "No language model is set up yet."
-SET_UP_ADVICE = "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or choose a model in the admin."
+SET_UP_ADVICE = "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or select a model in the admin."
 NOT_CONFIGURED = f"{NO_MODEL} {SET_UP_ADVICE}"
-"""The same for the command line."""
+"""Message for the command line."""
 QUEUE_FULL = "The model is busy with other answers. Try again in a moment."
 
 MAX_RETRY_WAIT_SECONDS = 10.0
-"""Whoever asks looks at nothing meanwhile: what wants a longer wait is told instead."""
+"""Longest wait before a retry. Longer waits are reported to the user instead."""
 CHOICE_INTERVAL_SECONDS = 5.0
-"""Seconds after which a process that is asked looks whether another model has been chosen."""
+"""Seconds between queries for the model selected in the admin."""
 RETRIED: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
 
 logger = logging.getLogger(__name__)
 
 
 class LanguageModel:
-    """A model of the site, shared by all that ask it in this process; `using` gives another by its name.
+    """A language model of the site, shared by all requests and jobs of a process.
 
-    So many answers are written at once; who asks then waits for one of them to end, for a time. The provider is made
-    when it is first needed. One that does not begin to answer is asked again, then its fallback is.
+    A limited number of answers run in parallel; further calls wait in a queue. A call that fails before its first chunk
+    is retried, then sent to the model's fallback. `using` returns another model by name.
+
+    Example:
+        @router.get("/summary")
+        async def summarize(llm: Llm) -> str:
+            return await llm.complete("Summarize ...", temperature=0)
+
+    Attributes:
+        model: Settings of the model; None for the local one.
+        models: All models of the site.
+        guard: Counts and limits calls.
+        embeddings: The embedding model, if EMBEDDING_MODEL is set.
+        follows_choice: True if the settings name no model, so that the one selected in the admin is used.
     """
 
     def __init__(
@@ -79,17 +91,12 @@ class LanguageModel:
         self._retries = retries
         self._by_name: dict[str, LanguageModel] = {}
         self.model: LlmModel | None = None
-        """What the settings tell of it; None of the local one."""
         self.models: Sequence[LlmModel] = ()
-        """All that there are to choose from, this one among them."""
         self.guard: CallGuard | None = None
-        """Counts what is asked, and refuses what is too much."""
         self.embeddings: Embeddings | None = None
-        """The site's model for embeddings, where EMBEDDING_MODEL names one."""
         self.follows_choice = False
-        """Whether the settings name no model, and what somebody has chosen for the site is asked."""
         self._settings: Settings | None = None
-        self._looked_at = -CHOICE_INTERVAL_SECONDS
+        self._checked_at = -CHOICE_INTERVAL_SECONDS
         self._replaced: list[Provider] = []
         self._origin: LanguageModel | None = None
         self._payer = SITE
@@ -97,6 +104,7 @@ class LanguageModel:
 
     @classmethod
     def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self:
+        """Create the default model of the settings, connected with all others."""
         models = models_of(settings)
         site = cls(
             lambda: make_provider(settings),
@@ -109,8 +117,8 @@ class LanguageModel:
         site.embeddings = Embeddings.of(settings, guard)
         by_name = {model.name: site if model is models[0] else site._sibling(settings, model) for model in models}
         for model in models:
-            each = by_name[model.name]
-            each.model, each.models, each._by_name = model, models, by_name
+            language_model = by_name[model.name]
+            language_model.model, language_model.models, language_model._by_name = model, models, by_name
         return site
 
     def _sibling(self, settings: Settings, model: LlmModel) -> "LanguageModel":
@@ -121,189 +129,209 @@ class LanguageModel:
         return sibling
 
     def using(self, name: str) -> "LanguageModel":
-        """The model of LLM_MODELS with this name; with an empty one this.
+        """Return a model of LLM_MODELS by its name; an empty name means this one.
 
         Raises:
-            LLMError: there is none of that name.
+            LLMError: No model has this name.
         """
         if not name or (self.model and name == self.model.name):
             return self
-        if found := self._by_name.get(name):
-            return found.charged_to(self._payer, self._usage) if self._origin else found
-        known = ", ".join(self._by_name)
-        raise LLMError("not_configured", f"There is no model {name}." + (f" There are {known}." if known else ""))
+        if model := self._by_name.get(name):
+            return model.charged_to(self._payer, self._usage) if self._origin else model
+        names = ", ".join(self._by_name)
+        raise LLMError("not_configured", f"There is no model {name}." + (f" Available: {names}." if names else ""))
 
     def for_user(self, user_id: int) -> "LanguageModel":
-        """The same, where a job or a command asks for a person: it counts for the limits of that one."""
+        """Charge calls to a user, for jobs and commands that ask on the user's behalf."""
         return self.charged_to(Payer.of_user(user_id))
 
     def charged_to(self, payer: Payer, usage: TokenUsage | None = None) -> "LanguageModel":
-        """The same at somebody's expense; what each call has come to is added to `usage`."""
+        """Charge calls to a payer.
+
+        Args:
+            payer: User, visitor or site.
+            usage: Object to which the usage of each call is added.
+        """
         charged = copy(self)
         charged._origin, charged._payer, charged._usage = self._origin or self, payer, usage
         return charged
 
     @cached_property
     def provider(self) -> Provider | None:
-        """Who answers; None where nobody is set up. A test puts a `FakeProvider` here."""
+        """Provider, created on first use; None without a configured model. Tests assign a `FakeProvider`."""
         return self._origin.provider if self._origin else self._make_provider()
 
-    async def refresh(self, *, at_once: bool = False) -> None:
-        """Take up what a superuser has chosen in another process since, where the settings name no model."""
+    async def refresh(self, *, force: bool = False) -> None:
+        """Load the model selected in the admin, if the settings name none. Queries at most every 5 seconds."""
         site = self._origin or self
         if not (site.follows_choice and site.guard):
             return
-        if not at_once and monotonic() - site._looked_at < CHOICE_INTERVAL_SECONDS:
+        if not force and monotonic() - site._checked_at < CHOICE_INTERVAL_SECONDS:
             return
-        site._looked_at = monotonic()
+        site._checked_at = monotonic()
         try:
-            chosen = await site.guard.chosen_model()
-        except (SQLAlchemyError, TimeoutError, OperatorError):  # it is away, or not migrated: as it was
+            selected = await site.guard.chosen_model()
+        except (SQLAlchemyError, TimeoutError, OperatorError):  # outage, or not migrated: keep the current model
             return
-        if chosen != site.model:
-            site._take(chosen)
+        if selected != site.model:
+            site._select(selected)
 
     async def waits_for_choice(self) -> bool:
-        """Whether nobody answers until a superuser chooses who does."""
+        """Return True if a superuser still has to select a model in the admin."""
         await self.refresh()
         return self.follows_choice and self.provider is None
 
-    def _take(self, chosen: LlmModel | None) -> None:
+    def _select(self, model: LlmModel | None) -> None:
         if old := vars(self).pop("provider", None):
-            self._replaced.append(old)  # answers that it writes go on
-        self.model, self.models = chosen, [chosen] if chosen else []
-        self._by_name = {chosen.name: self} if chosen else {}
-        if chosen and self._settings:
-            self.provider = make_provider(self._settings, chosen)
+            self._replaced.append(old)  # it still writes running answers
+        self.model, self.models = model, [model] if model else []
+        self._by_name = {model.name: self} if model else {}
+        if model and self._settings:
+            self.provider = make_provider(self._settings, model)
 
     @property
     def name(self) -> str:
-        """The name that people are shown; empty where nobody is set up."""
+        """Name shown to users; empty without a configured model."""
         return self.model.name if self.model else self.provider.name if self.provider else ""
 
     @property
     def choices(self) -> dict[str, str]:
-        """What to call each of the models where people choose one, by its name."""
-        return {each.name: f"{each.name} ({each.abilities})" for each in self.models}
+        """Labels of all models by name, for select fields."""
+        return {model.name: f"{model.name} ({model.abilities})" for model in self.models}
 
     @property
     def fault(self) -> str:
-        """The reason why there will be no answer, as far as it is known, for whoever runs the site."""
+        """Known reason why the model cannot answer, for operators; else empty."""
         return self.provider.fault if self.provider else ""
 
     @property
     def is_toy(self) -> bool:
-        """Whether the bundled small model answers, which shows the mechanics without a key."""
+        """True for the bundled small model, which only demonstrates the site."""
         return bool(self.provider and self.provider.is_toy)
 
     @property
     def context_budget(self) -> int:
-        """Tokens of conversation, by `estimate_tokens`, that are worth sending."""
+        """Maximum length of a conversation in tokens, as estimated by `estimate_tokens`."""
         return self.provider.context_budget if self.provider else 0
 
     @property
     def sees_images(self) -> bool:
-        """Whether it looks at pictures; without, words stand in their place."""
+        """True if the model accepts pictures. Other models get a placeholder text."""
         return self.model.sees_images if self.model else bool(self.provider and self.provider.sees_images)
 
     @property
     def calls_tools(self) -> bool:
-        """Whether it asks for calls of tools that it is offered."""
+        """True if the model can call tools."""
         if self.model:
             return self.model.calls_tools
         return bool(self.provider and type(self.provider).stream_with_tools is not Provider.stream_with_tools)
 
     async def complete(self, prompt: Prompt, *, system: str = "", temperature: float | None = None) -> str:
-        """The whole answer; `system` is what the model is told beforehand, `temperature` 0 for the likeliest, up to 2.
+        """Return the complete answer.
+
+        Args:
+            prompt: A question, or a conversation that ends with one.
+            system: System message before the conversation.
+            temperature: 0 for the most likely answer, up to 2. None for the model's default.
 
         Raises:
-            LLMError: no answer, or not to its end. The web answers 503 with its sentence.
+            LLMError: There is no complete answer. In a route, the response is 503 with its message.
         """
         async with aclosing(self.stream(prompt, system=system, temperature=temperature)) as pieces:
             return "".join([piece async for piece in pieces])
 
     async def parse(self, prompt: Prompt, into: type[M], *, system: str = "", attempts: int = 3) -> M:
-        """The answer as data that a Pydantic model describes; what is something else is sent back with what is wrong.
+        """Return the answer as an instance of a Pydantic model. Invalid answers are sent back with their errors.
+
+        Args:
+            prompt: A question, or a conversation that ends with one.
+            into: Class of the result.
+            system: System message before the conversation.
+            attempts: Maximum number of calls.
 
         Raises:
-            LLMError: as `complete`; or with the code "malformed", it was nonsense each time.
+            LLMError: As `complete`; with the code "malformed" if all answers were invalid.
         """
         return await parse(self.complete, messages_of(prompt, system), into, attempts)
 
     def stream(
         self, prompt: Prompt, *, system: str = "", temperature: float | None = None
     ) -> AsyncGenerator[str, None]:
-        """The answer's text as it comes. Hold it in `contextlib.aclosing`: closing it stops the model.
+        """Return an iterator over the text of the answer, with the arguments of `complete`.
+
+        Use it with `contextlib.aclosing`: closing the iterator stops the model.
 
         Raises:
-            LLMError: nobody is set up (at once), or what else keeps the answer from its end (while it is read).
+            LLMError: No model is configured (immediately), or the answer fails (during iteration).
         """
         return _text_of(self.chunks(messages_of(prompt, system), temperature=temperature))
 
     def chunks(
         self, messages: Sequence[Message], tools: Tools = (), *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
-        """The answer to a conversation as a `Provider` gives it: text, then one `Done` with the tokens.
+        """Return an iterator over text and `Reasoning`, then one `Done` with token counts.
 
-        With tools it may end with `tool_calls`; `opportune.llm.tools` has them called and goes on.
+        With tools, the `Done` may have `tool_calls`. `opportune.llm.tools.converse` calls them and continues.
 
         Raises:
-            LLMError: as `stream`.
+            LLMError: As `stream`.
         """
         if self.provider is None:
             raise LLMError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
-        return self._or_fallback(_Request(messages, tools, temperature))
+        return self._with_fallbacks(_Request(messages, tools, temperature))
 
-    async def _or_fallback(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
-        """What the first of them says that begins to answer."""
+    async def _with_fallbacks(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+        """Yield the answer of the first model that starts one."""
         candidates = self._candidates()
         while True:
-            candidate, has_begun = candidates.pop(0), False
+            candidate, has_started = candidates.pop(0), False
             try:
                 async with aclosing(candidate._guarded(request)) as chunks:
                     async for chunk in chunks:
-                        has_begun = True
+                        has_started = True
                         yield chunk
                 return
             except LLMError as error:
-                if has_begun or not candidates or isinstance(error, SpendingRefused):
+                if has_started or not candidates or isinstance(error, SpendingRefused):
                     raise
-                logger.warning("%s does not answer (%s): %s is asked", candidate.name, error.code, candidates[0].name)
+                logger.warning("%s failed (%s), trying %s", candidate.name, error.code, candidates[0].name)
 
     def _candidates(self) -> "list[LanguageModel]":
-        found = {self.name: self}
+        """Return this model and its chain of fallbacks."""
+        candidates = {self.name: self}
         last = self.model
-        while last and last.fallback and last.fallback not in found:
-            found[last.fallback] = next_one = self.using(last.fallback)
-            last = next_one.model
-        return [*found.values()]
+        while last and last.fallback and last.fallback not in candidates:
+            candidates[last.fallback] = fallback = self.using(last.fallback)
+            last = fallback.model
+        return [*candidates.values()]
 
     def _guarded(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
-        chunks = self._tried_again(request)
+        chunks = self._with_retries(request)
         if self.guard is None:
             return chunks
         return self.guard.watch(
             GuardedCall(self.name, self.model, request.messages, request.tools, self._payer, chunks, self._usage)
         )
 
-    async def _tried_again(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
-        """The answer, asked for anew as long as there is hope and nothing of it has come."""
+    async def _with_retries(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+        """Yield the answer, with retries before the first chunk."""
         for attempt in range(self._retries + 1):
-            has_begun = False
+            has_started = False
             try:
-                async with aclosing(self._in_turn(request)) as chunks:
+                async with aclosing(self._queued(request)) as chunks:
                     async for chunk in chunks:
-                        has_begun = True
+                        has_started = True
                         yield chunk
                 return
             except LLMError as error:
                 wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**attempt
-                is_hopeless = error.code not in RETRIED or wait_seconds > MAX_RETRY_WAIT_SECONDS
-                if has_begun or is_hopeless or attempt == self._retries:
+                can_retry = error.code in RETRIED and wait_seconds <= MAX_RETRY_WAIT_SECONDS
+                if has_started or not can_retry or attempt == self._retries:
                     raise
             await asyncio.sleep(wait_seconds)
 
-    async def _in_turn(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+    async def _queued(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+        """Yield the answer, after waiting for one of the parallel slots."""
         provider = self.provider
         if provider is None:
             raise LLMError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
@@ -315,7 +343,7 @@ class LanguageModel:
         try:
             answer = checked_answer(
                 *(self.name, self.model, request.messages, request.tools),
-                request.of(provider, sees_images=self.sees_images),
+                request.send(provider, sees_images=self.sees_images),
             )
             if observers:
                 answer = observed_answer(self.name, self.model, request.messages, answer)
@@ -326,17 +354,15 @@ class LanguageModel:
             self._running.release()
 
     async def setup(self) -> None:
-        """Get ready ahead of the first question. A failure shows at the question, to whoever asks."""
+        """Prepare for the first question. Errors are ignored here and reported with the question."""
         await self.refresh()
         with suppress(LLMError):
             if self.provider:
                 await self.provider.setup()
 
     async def close(self) -> None:
-        for each in {self, *self._by_name.values()}:
-            if provider := vars(each).get("provider"):
-                await provider.close()
-        for provider in self._replaced:
+        models = {self, *self._by_name.values()}
+        for provider in filter(None, (*(vars(model).get("provider") for model in models), *self._replaced)):
             await provider.close()
         if self.embeddings:
             await self.embeddings.close()
@@ -346,15 +372,13 @@ class LanguageModel:
 
 @dataclass(frozen=True)
 class _Request:
-    """What is asked, of whichever model answers in the end."""
-
     messages: Sequence[Message]
     tools: Tools
     temperature: float | None
 
-    def of(self, provider: Provider, *, sees_images: bool) -> AsyncGenerator[Chunk, None]:
-        turns = self.messages if sees_images else [without_pictures(each) for each in self.messages]
-        # A project's own provider need not know of a temperature before somebody sets one.
+    def send(self, provider: Provider, *, sees_images: bool) -> AsyncGenerator[Chunk, None]:
+        turns = self.messages if sees_images else [*map(without_pictures, self.messages)]
+        # A project's provider may lack the parameter, so pass it only if it is set.
         options = {} if self.temperature is None else {"temperature": self.temperature}
         if self.tools:
             return provider.stream_with_tools(turns, self.tools, **options)
@@ -362,9 +386,9 @@ class _Request:
 
 
 def messages_of(prompt: Prompt, system: str = "") -> list[Message]:
-    """A prompt as a model reads it."""
-    asked = [Message("user", prompt)] if isinstance(prompt, str) else [*prompt]
-    return [Message("system", system), *asked] if system else asked
+    """Return the messages of a prompt."""
+    messages = [Message("user", prompt)] if isinstance(prompt, str) else [*prompt]
+    return [Message("system", system), *messages] if system else messages
 
 
 async def _text_of(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[str, None]:
@@ -376,11 +400,19 @@ async def _text_of(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[str, N
 
 @asynccontextmanager
 async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
-    """The model for a command or a script, until the block ends. Routes have `Llm`, jobs `context.llm`."""
+    """Open the language model in a command or script. Routes have `Llm`, jobs `run.service(LanguageModel)`.
+
+    Example:
+        async with open_llm(settings) as llm:
+            print(await llm.complete("Hello"))
+
+    Args:
+        settings: Settings of the site, from `load_settings()`.
+    """
     database = open_database(settings)
-    # A file that is not there yet counts nothing, and is not made for it.
-    is_there = database.url.kind != "sqlite" or database.url.path.exists()
-    features = installed_features() if is_there else ()
+    # Calls are not counted before the SQLite file exists, and must not create it.
+    exists = database.url.kind != "sqlite" or database.url.path.exists()
+    features = installed_features() if exists else ()
     llm = LanguageModel.of(settings, guard_of(features, settings, database))
     try:
         await llm.refresh()
@@ -397,4 +429,4 @@ async def get_llm(request: Request) -> LanguageModel:
 
 
 Llm = Annotated[LanguageModel, Depends(get_llm)]
-"""The model of the site, in a route: `llm: Llm`."""
+"""Dependency of a route: the language model, with calls charged to the user or visitor."""

@@ -8,6 +8,6 @@ from opportune.llm.providers.fake import FakeProvider
 
 @pytest.fixture
 def fake_llm(app: FastAPI) -> FakeProvider:
-    """A scripted model in place of the site's: tests write its `script` and read what it `received`."""
+    """Replace the site's model by a `FakeProvider`. Set its `script`, and read the messages in `received`."""
     app.state.llm.provider = model = FakeProvider("A scripted answer.")
     return model

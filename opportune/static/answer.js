@@ -1,6 +1,6 @@
-// An answer that streams into the page (macros/answer.html): Stop while it is written, and words where it broke off.
+// Answers streamed into the page (ask_form of macros/answer.html): the Stop button and a message after an interruption.
 (() => {
-  const forms = new WeakMap(); // what each form waits for, and whether its reader has had enough
+  const forms = new WeakMap(); // request of each form, and whether the user has stopped it
   const show = (form, isRunning, status, isLost = false) => {
     form.querySelector("[data-stop]").hidden = !isRunning;
     document.getElementById(`${form.id}-answer`).ariaBusy = isRunning;
@@ -16,8 +16,8 @@
   });
   document.addEventListener("htmx:sse:close", ({ target, detail: { reason } }) => {
     if (!target.matches(".ask")) return;
-    const isWhole = reason === "message", { isStopped } = forms.get(target);
-    show(target, false, isWhole ? "Answer finished" : "", !isWhole && !isStopped);
+    const isComplete = reason === "message", { isStopped } = forms.get(target);
+    show(target, false, isComplete ? "Answer finished" : "", !isComplete && !isStopped);
   });
   document.addEventListener("click", ({ target }) => {
     const form = target.closest(".ask [data-stop]")?.form;

@@ -15,9 +15,7 @@ from tests.chat.conversations import shown_messages, start_conversation, wait_un
 
 
 @pytest.mark.database("sqlite")
-async def test_a_question_and_its_whole_answer_are_stored(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["Because ", "it is.", llm.Done(prompt_tokens=12, completion_tokens=3)]
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
@@ -65,9 +63,7 @@ async def test_history_is_sent_and_repeated_key_stores_one_question(
 
 
 @pytest.mark.database("postgresql")
-async def test_of_many_questions_at_once_one_is_taken(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_concurrent_questions_store_one(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
     model.script = [asyncio.Event()]
@@ -91,7 +87,7 @@ async def test_retry_answers_the_same_question(manager: AnswerManager, owner_id:
 
 @pytest.mark.database("postgresql")
 @pytest.mark.parametrize("is_first", [True, False])
-async def test_the_same_key_sent_at_the_same_moment_is_one_question(
+async def test_concurrent_idempotency_key_stores_one(
     manager: AnswerManager, owner_id: int, model: FakeProvider, is_first: bool
 ) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id)

@@ -115,7 +115,7 @@ async def test_error_event_and_stop_of_a_running_answer(app: FastAPI, script: Fa
     assert (events[-1]["event"], events[-1]["data"]["status"]) == ("done", "stopped")
 
 
-async def test_anothers_conversation_is_not_found(app: FastAPI, script: FakeProvider) -> None:
+async def test_other_users_conversation_is_not_found(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as owner:
         asked = (await owner.post(CONVERSATIONS, json={"content": "Private?"})).json()
         await read_events(owner, asked["stream_url"])
@@ -162,14 +162,14 @@ async def test_invalid_question_stores_nothing(app: FastAPI, script: FakeProvide
 
 
 @on_both
-async def test_an_id_that_no_row_can_have_is_not_found(app: FastAPI) -> None:
+async def test_impossible_id_is_not_found(app: FastAPI) -> None:
     async with signed_in_client(app) as client:
         for number in ("-1", "9223372036854775808", "x"):
             assert (await client.get(f"{CONVERSATIONS}/{number}")).status_code == 404, number
             assert (await client.get(f"{CONVERSATIONS}/{number}/stream")).status_code == 404, number
 
 
-async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI) -> None:
+async def test_conversations_are_searched_and_paginated(app: FastAPI) -> None:
     owner, other = await make_user(app.state.database), await make_user(app.state.database)
     async with app.state.database.writer() as session:
         for title, owner_id in [("Bread", owner.id), ("Apples", owner.id), ("apple pie", owner.id), ("Apes", other.id)]:
@@ -190,7 +190,7 @@ async def test_conversations_are_found_sorted_and_shown_by_the_page(app: FastAPI
         assert 'href="?size=2&amp;page=2"' in page
 
 
-async def test_a_long_conversation_is_read_from_its_end(app: FastAPI) -> None:
+async def test_long_conversation_is_read_from_the_end(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
     questions = MAX_QUESTIONS_PER_PAGE + 2
     conversation_id = await make_conversation(app.state.database, owner.id, questions)

@@ -65,7 +65,7 @@ async def test_model_receives_files_until_conversation_is_deleted(
 async def test_refused_files_store_nothing(app: FastAPI, user: User) -> None:
     app.state.llm.provider = FakeProvider("A cat.")
     async with signed_in_client(app, user) as client:
-        for file, words in ((CAT, "Scripted cannot see pictures."), (("a.bin", b"\0"), "a.bin is none of what can")):
+        for file, words in ((CAT, "Scripted cannot see pictures."), (("a.bin", b"\0"), "a.bin cannot be read")):
             refused = await client.post("/chat", data={"content": "What is it?"}, files={"attachments": file})
             assert (refused.status_code, words in refused.text) == (422, True)
             assert "What is it?</textarea>" in refused.text
@@ -77,7 +77,7 @@ async def test_refused_files_store_nothing(app: FastAPI, user: User) -> None:
     assert not folder.exists() or [*folder.iterdir()] == []
 
 
-async def test_a_question_sent_twice_keeps_its_files_once(app: FastAPI, user: User) -> None:
+async def test_repeated_question_stores_files_once(app: FastAPI, user: User) -> None:
     app.state.llm.provider = FakeProvider("It is.")
     asked = {"content": "Why?", "client_key": "once"}
     async with signed_in_client(app, user) as client:

@@ -97,7 +97,7 @@ async def test_view_reads_one_page_of_a_long_conversation(manager: AnswerManager
 
 
 @pytest.mark.database("sqlite")
-async def test_branches_are_walked_without_javascript_and_with_htmx(app: FastAPI, fake_llm: FakeProvider) -> None:
+async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         fake_llm.script = ["First <answer>.", llm.LLMError("timeout", "Too slow.")]
         page = (await client.post("/chat", data={"content": "One?"})).headers["location"]
@@ -130,7 +130,7 @@ async def test_branches_are_walked_without_javascript_and_with_htmx(app: FastAPI
 
 
 @pytest.mark.database("sqlite")
-async def test_programs_edit_retry_and_show_branches_of_their_own(app: FastAPI, fake_llm: FakeProvider) -> None:
+async def test_api_edits_retries_and_lists_branches(app: FastAPI, fake_llm: FakeProvider) -> None:
     async with signed_in_client(app) as client, signed_in_client(app, await make_user(app.state.database)) as stranger:
         asked = (await client.post(CONVERSATIONS, json={"content": "One?"})).json()
         await client.get(asked["stream_url"])

@@ -54,7 +54,7 @@ async def test_long_list_scrolls_to_the_open_conversation(page: Page, conversati
         await expect(page.get_by_role("link", name="Number 3", exact=True)).to_be_in_viewport(ratio=1)
 
 
-async def test_a_footer_leaves_the_navigation_in_view(page: Page, conversations: list[int]) -> None:
+async def test_footer_keeps_the_navigation_visible(page: Page, conversations: list[int]) -> None:
     async def add_footer(route: Route) -> None:
         response = await route.fetch()
         html = (await response.text()).replace("</main>", f"</main>{FOOTER}")
@@ -69,7 +69,7 @@ async def test_a_footer_leaves_the_navigation_in_view(page: Page, conversations:
         assert await page.evaluate("document.documentElement.scrollHeight - innerHeight") <= 0, size
 
 
-async def test_earlier_messages_come_in_above_without_a_jump(page: Page, app: FastAPI, owner: User) -> None:
+async def test_earlier_messages_load_without_a_jump(page: Page, app: FastAPI, owner: User) -> None:
     """Whether the page is scrolled to its very beginning, where the browser does nothing itself, or to just below."""
     questions = 2 * MAX_QUESTIONS_PER_PAGE + 5
     conversation_id = await make_conversation(app.state.database, owner.id, questions)

@@ -38,7 +38,7 @@ def test_a_day_is_called_as_people_call_it(day: date, period: str) -> None:
     assert period_of(day, date(2026, 3, 20)) == period
 
 
-async def test_the_list_goes_by_last_use_in_the_zone_of_who_looks(app: FastAPI, fake_llm: FakeProvider) -> None:
+async def test_list_is_grouped_by_local_date(app: FastAPI, fake_llm: FakeProvider) -> None:
     owner = await make_user(app.state.database)
     old = await make_conversation(app.state.database, owner.id, 1)
     async with app.state.database.writer() as session:
@@ -83,7 +83,7 @@ async def test_pages_and_api_rename_and_api_deletes(
         assert [(await who.delete(api)).status_code for who in (stranger, client, client)] == [404, 204, 404]
 
 
-async def test_a_conversation_is_taken_along_as_markdown_and_as_json(app: FastAPI) -> None:
+async def test_conversation_exports_markdown_and_json(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, 1)
     async with app.state.database.writer() as session:

@@ -28,7 +28,7 @@ async def rows(session: AsyncSession) -> int:
 
 
 @pytest.mark.database("sqlite")
-async def test_the_first_superuser_can_read_the_demo(app: FastAPI, admin: User) -> None:
+async def test_first_superuser_reads_the_demo(app: FastAPI, admin: User) -> None:
     async with app.state.database.writer() as session:
         assert await load(session) == ROWS
     async with signed_in_client(app, admin) as client:
@@ -41,14 +41,14 @@ async def test_the_first_superuser_can_read_the_demo(app: FastAPI, admin: User) 
 
 
 @pytest.mark.database("sqlite")
-async def test_without_a_superuser_the_next_step_is_named(database: Database, owner_id: int) -> None:
+async def test_demo_without_superuser_names_next_step(database: Database, owner_id: int) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match="createsuperuser"):
             await load(session)
 
 
 @pytest.mark.database("sqlite")
-async def test_loading_again_adds_only_what_is_missing(database: Database, admin: User) -> None:
+async def test_reload_adds_only_missing_demo_rows(database: Database, admin: User) -> None:
     async with database.writer() as session:
         await load(session)
     async with database.writer() as session:

@@ -178,7 +178,7 @@ async def test_question_during_an_answer_is_refused_until_stop(app: FastAPI, scr
         assert "Delete me?" not in (await client.get("/chat")).text
 
 
-async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(
+async def test_failed_answer_shows_error_and_retry(
     app: FastAPI, script: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
@@ -201,7 +201,7 @@ async def test_a_failed_answer_shows_one_error_and_a_way_to_try_again(
     assert "The model took too long." not in html
 
 
-async def test_fault_of_the_model_is_for_superusers_alone(app: FastAPI, script: FakeProvider) -> None:
+async def test_model_fault_is_for_superusers(app: FastAPI, script: FakeProvider) -> None:
     script.fault = "The local model needs <libgomp>: apt install libgomp1."
     boss = await make_user(app.state.database, email="boss@example.com", is_superuser=True)
     async with signed_in_client(app, boss) as superuser, signed_in_client(app) as client:
@@ -215,7 +215,7 @@ async def test_fault_of_the_model_is_for_superusers_alone(app: FastAPI, script: 
     assert "LLM_" not in html
 
 
-async def test_anothers_conversation_is_not_found(app: FastAPI, script: FakeProvider) -> None:
+async def test_other_users_conversation_is_not_found(app: FastAPI, script: FakeProvider) -> None:
     async with signed_in_client(app) as owner:
         page = await begin(owner, "Private?")
         answer = re.search(r'id="m(\d+)-open"', (await owner.get(page)).text)

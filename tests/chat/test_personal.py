@@ -35,7 +35,7 @@ async def test_export_contains_only_conversations_of_the_user(database: Database
 
 
 @pytest.mark.database("sqlite")
-async def test_very_many_messages_go_before_their_owner(
+async def test_many_messages_are_deleted_with_the_user(
     database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DELETE_BATCH_ROWS", "MAX_LOOKED_UP_IDS", "MAX_CASCADED_ROWS"):

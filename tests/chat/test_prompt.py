@@ -34,7 +34,7 @@ def test_prompt_order() -> None:
     ]
 
 
-def test_the_oldest_turns_are_left_out_when_the_budget_is_short() -> None:
+def test_oldest_turns_are_dropped() -> None:
     messages = said("old " * 100, "old answer " * 100, "new", "new answer", "question")
     budget = llm.estimate_tokens(SYSTEM_PROMPT) + 30
     assert [turn.content for turn in sent_of(messages, messages[4], budget)] == [
@@ -45,13 +45,13 @@ def test_the_oldest_turns_are_left_out_when_the_budget_is_short() -> None:
     ]
 
 
-def test_an_answer_whose_question_did_not_fit_is_left_out() -> None:
+def test_answer_without_its_question_is_dropped() -> None:
     messages = said("long question " * 100, "short", "next")
     budget = llm.estimate_tokens(SYSTEM_PROMPT) + 20
     assert [turn.content for turn in sent_of(messages, messages[2], budget)] == [SYSTEM_PROMPT, "next"]
 
 
-def test_the_question_is_sent_whatever_it_weighs() -> None:
+def test_question_is_always_sent() -> None:
     (asked,) = said("weighty " * 1_000)
     assert sent_of([asked], asked, budget=10)[-1].content == asked.text
 
@@ -61,7 +61,7 @@ def test_prompt_of_a_retry_omits_later_messages() -> None:
     assert [turn.content for turn in sent_of(messages, messages[0])] == [SYSTEM_PROMPT, "first"]
 
 
-def test_an_answer_without_text_is_not_sent() -> None:
+def test_empty_answer_is_not_sent() -> None:
     messages = said("first", "", "second")
     assert [turn.content for turn in sent_of(messages, messages[2])] == [SYSTEM_PROMPT, "first", "second"]
 

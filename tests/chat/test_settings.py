@@ -61,7 +61,7 @@ async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id:
     assert (await wait_until_ended(manager, answer)).model == "Fast"
     assert [turns[0].content for turns in model.received] == ["Speak like a pirate."] * 2, "what was not sent stays"
     assert model.temperatures == [0.2, None]
-    with pytest.raises(FieldErrors, match=r"There is no model Gone\. There are Fast, Sharp"):
+    with pytest.raises(FieldErrors, match=r"There is no model Gone\. Available: Fast, Sharp"):
         await service.configure(manager, conversation, ConversationSettings(model="Gone"))
 
 

@@ -115,7 +115,7 @@ async def test_continued_answers_and_inactive_owners_stay_private(
 
 
 @pytest.mark.database("sqlite")
-async def test_who_is_guessing_is_refused_after_a_while(
+async def test_guessing_share_links_is_limited(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(share_pages, "WRONG_LINKS", RateLimit("chat.wrong_link", 2, HOUR_SECONDS, storage="cache"))

@@ -41,9 +41,7 @@ def test_a_title_is_one_short_line(reply: str, title: str) -> None:
     assert title_in(reply) == title
 
 
-async def test_the_first_answer_brings_a_title_that_the_page_fetches(
-    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
-) -> None:
+async def test_first_answer_creates_a_title(app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs) -> None:
     async with signed_in_client(app) as client, signed_in_client(app) as stranger:
         asked = (await client.post(API, json={"content": "Why do whales sing?"})).json()
         url = asked["stream_url"].removesuffix("/stream")
@@ -101,7 +99,7 @@ async def test_unusable_title_keeps_the_first_words(
         assert (await client.get(named)).json()["title"] == "Mine"
 
 
-async def test_what_a_person_writes_while_the_model_thinks_stays(
+async def test_manual_title_wins_over_the_model(
     app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
     async with signed_in_client(app) as client:
@@ -123,7 +121,7 @@ async def test_title_in_a_shared_account_is_charged_to_the_visitor(
     app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
     owner = await make_user(app.state.database, "demo@example.com")
-    app.state.llm.guard.own = AnswersSettings(llm_demo_accounts=owner.email)
+    app.state.llm.guard.answers_settings = AnswersSettings(llm_demo_accounts=owner.email)
     async with signed_in_client(app, owner) as client:
         asked = (await client.post(API, json={"content": "Why?"})).json()
         await client.get(asked["stream_url"])

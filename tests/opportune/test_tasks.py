@@ -104,27 +104,27 @@ async def test_a_follower_of_answers_closes_when_its_look_is_over(
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("has_left", [False, True])
-async def test_the_switch_of_answers_closes_when_its_look_is_over(
+async def test_switch_closes_after_its_query(
     database: Database, held: Held, monkeypatch: pytest.MonkeyPatch, *, has_left: bool
 ) -> None:
-    monkeypatch.setattr(switch, "LOOK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(switch, "CHECK_INTERVAL_SECONDS", 0)
     monkeypatch.setattr(database, "lookup", held)
     looks = Switch(database)
     looks.watch(lambda: None)
     await begun(held)
     if has_left:  # as it does with each call that is the last
-        looks.leave()
+        looks.unwatch()
     await looks.close()
     assert held.is_given_back
 
 
 @pytest.mark.database("sqlite")
-async def test_a_switch_that_was_left_is_looked_at_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switch, "LOOK_INTERVAL_SECONDS", 0)
+async def test_unwatched_switch_is_watched_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switch, "CHECK_INTERVAL_SECONDS", 0)
     looks, found = Switch(database), asyncio.Event()
     monkeypatch.setattr(database, "lookup", AsyncMock(return_value="off"))
     looks.watch(lambda: None)
-    looks.leave()
+    looks.unwatch()
     looks.watch(found.set)
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await found.wait()

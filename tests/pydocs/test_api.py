@@ -15,7 +15,7 @@ SEARCH = "/api/v1/pydocs/search"
 ENTRIES = "/api/v1/pydocs/entries"
 
 
-async def test_programs_search_without_signing_in(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_api_search_needs_no_login(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get(SEARCH, params={"q": "os.path", "size": 1, "page": 2})
 
     assert answer.status_code == 200
@@ -53,26 +53,26 @@ async def test_any_query_is_answered(client: AsyncClient, fake_search: FakeSearc
     assert (await client.get(SEARCH)).json()["items"] == []
 
 
-async def test_a_page_that_no_list_has_is_refused(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_invalid_page_is_refused(client: AsyncClient, fake_search: FakeSearch) -> None:
     for query in ("page=0", "page=first", "size=101"):
         assert (await client.get(f"{SEARCH}?{query}")).status_code == 422, query
 
 
-async def test_an_entry_comes_with_what_is_around_it(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_entry_has_its_neighbours(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = (await client.get(f"{ENTRIES}/os.path")).json()
 
     assert (answer["name"], answer["kind"], answer["parent"]["url"]) == ("os.path", "module", "/pydocs/os")
     assert [child["slug"] for child in answer["children"]] == ["os.path.join"]
 
 
-async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_unknown_entry_is_not_found(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get(f"{ENTRIES}/nothing")
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_without_an_index_the_answer_says_so(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_api_without_index_is_503(client: AsyncClient, fake_search: FakeSearch) -> None:
     fake_search.is_empty = True
 
     for path in (SEARCH, f"{ENTRIES}/os"):

@@ -10,7 +10,7 @@ from tests.pydocs.fake_search import FakeSearch
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_what_is_typed_is_found_and_opens_by_the_keyboard(page: Page, fake_search: FakeSearch) -> None:
+async def test_typed_query_opens_by_keyboard(page: Page, fake_search: FakeSearch) -> None:
     await page.goto("/pydocs")
     await page.get_by_role("searchbox").fill("os.path.j")
     await expect(page.locator(".search-hit")).to_have_count(1)

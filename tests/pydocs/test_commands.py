@@ -32,7 +32,7 @@ def small_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.database("sqlite")
-def test_python_is_indexed_told_of_and_cleared(oppman: Oppman, empty_database_url: str, small_python: None) -> None:
+def test_command_indexes_and_clears_python(oppman: Oppman, empty_database_url: str, small_python: None) -> None:
     done = oppman("pydocs", "index", PYDOCS_DATABASE_URL=empty_database_url)
     assert (done.code, done.err) == (0, "")
     assert re.fullmatch(r"\d+ entries of Python 3\.\d+\.\d+ in \d+\.\d s\.\n", done.out)
@@ -43,7 +43,7 @@ def test_python_is_indexed_told_of_and_cleared(oppman: Oppman, empty_database_ur
     assert oppman("pydocs", "clear").out == "There was no index.\n"
 
 
-def test_a_folder_is_indexed_and_what_is_left_out_is_named(oppman: Oppman, tmp_path: Path, folder: Path) -> None:
+def test_folder_index_names_skipped_pages(oppman: Oppman, tmp_path: Path, folder: Path) -> None:
     done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
     assert done.code == 0
     assert done.out.startswith("9 entries of Shelf 1.2 in ")
@@ -51,7 +51,7 @@ def test_a_folder_is_indexed_and_what_is_left_out_is_named(oppman: Oppman, tmp_p
     assert "that were left out: 1." in oppman("pydocs", "status").out
 
 
-def test_a_long_list_of_what_is_left_out_is_cut(
+def test_long_list_of_skipped_pages_is_cut(
     oppman: Oppman, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.search.documents.commands.MAX_NAMES_SHOWN", 0)
@@ -97,7 +97,7 @@ def test_what_cannot_be_done_is_one_line(
 
 
 @pytest.mark.parametrize("command", [["check"], ["runserver", "--port", "0"]])
-def test_a_wrong_address_is_told_at_the_start(oppman: Oppman, tmp_path: Path, command: list[str]) -> None:
+def test_invalid_address_is_reported_first(oppman: Oppman, tmp_path: Path, command: list[str]) -> None:
     url = f"sqlite:///{tmp_path / 'site.db'}"
     done = oppman(*command, DATABASE_URL=url, PYDOCS_DATABASE_URL="mysql://u:hidden@h/x")
     assert (done.code, done.err.count("\n")) == (1, 1)
@@ -105,7 +105,7 @@ def test_a_wrong_address_is_told_at_the_start(oppman: Oppman, tmp_path: Path, co
     assert "hidden" not in done.out + done.err
 
 
-def test_the_guide_shows_each_command_and_its_words() -> None:
+def test_guide_shows_commands_and_output() -> None:
     guide = GUIDE.read_text()
     assert str(commands.__doc__) in guide
     for name in ("index", "status", "clear"):

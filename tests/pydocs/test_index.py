@@ -24,7 +24,7 @@ def described() -> dict[str, Piece]:
     return {piece.slug: piece for pieces in found if not isinstance(pieces, str) for piece in pieces}
 
 
-def test_python_tells_of_its_modules_classes_functions_and_data(described: dict[str, Piece]) -> None:
+def test_python_objects_are_described(described: dict[str, Piece]) -> None:
     kinds = {slug: described[slug].kind for slug in ("os.path", "dict", "dict.get", "json.dumps", "math.pi")}
     assert list(kinds.values()) == ["module", "class", "method", "function", "data"]
     assert described["json.JSONDecodeError"].kind == "exception"
@@ -36,16 +36,14 @@ def test_python_tells_of_its_modules_classes_functions_and_data(described: dict[
     assert len(described) > 500
 
 
-def test_the_list_of_modules_has_what_people_look_for_and_nothing_that_opens_windows() -> None:
+def test_module_list_has_no_gui_modules() -> None:
     names = {batch.name for batch in PythonSource().batches()}
     assert {"os.path", "asyncio", "concurrent.futures", "xml.etree.ElementTree", "collections.abc"} <= names
     assert not names & {"antigravity", "this", "posixpath", "test.support", "idlelib.idle", "_io", "unittest.__main__"}
     assert len(names) > 300
 
 
-def test_a_module_that_misbehaves_is_left_out_and_the_next_is_described(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_module_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(python, "INSPECTING", disturbed(tmp_path))
     read = PythonSource().read([Batch(name, "") for name in ("hang", "die", "fail", "talk", "absent", "json")])
     with monkeypatch.context() as impatient:
@@ -74,7 +72,7 @@ def disturbed(folder: Path) -> Path:
     return folder / "inspecting.py"
 
 
-def test_nothing_of_this_machine_gets_into_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_contains_no_local_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "a secret of this machine")
     ((_, pieces),) = PythonSource().read([Batch("os", "")])
     assert "os.environ" in {piece.slug for piece in pieces if isinstance(piece, Piece)}
@@ -83,7 +81,7 @@ def test_nothing_of_this_machine_gets_into_the_index(monkeypatch: pytest.MonkeyP
     assert sys.prefix not in texts
 
 
-def test_paragraphs_flow_and_what_is_laid_out_stays() -> None:
+def test_preformatted_text_is_kept() -> None:
     doc = dedent("""\
         join(a) -> b
 
@@ -104,11 +102,11 @@ def test_paragraphs_flow_and_what_is_laid_out_stays() -> None:
     assert (to_html(""), first_line("", "x")) == ("", "")
 
 
-def test_headings_within_a_text_are_headings() -> None:
+def test_headings_in_docstrings_are_headings() -> None:
     assert to_html("Above.\n\nParts\n=====\n\nBelow.") == "<p>Above.</p>\n<h2>Parts</h2>\n<p>Below.</p>"
 
 
-def test_each_keyword_has_its_page_of_the_language_reference() -> None:
+def test_keywords_link_to_the_language_reference() -> None:
     pieces = {piece.name: piece for piece in language_pieces() if piece.kind == "keyword"}
     assert set(keyword.kwlist) - set(pieces) == {"None", "True", "False"}, "which are values"
     assert pieces["for"].title == "The for statement"
@@ -117,9 +115,7 @@ def test_each_keyword_has_its_page_of_the_language_reference() -> None:
     assert "*****" not in pieces["with"].body
 
 
-async def test_built_ins_and_keywords_come_before_lookalikes(
-    empty_database_url: str, described: dict[str, Piece]
-) -> None:
+async def test_builtins_rank_first(empty_database_url: str, described: dict[str, Piece]) -> None:
     built_in = [found for found in described.values() if found.module == "builtins"]
     lookalikes = [piece("webbrowser.open"), piece("io.open"), piece("for_each", "module"), piece("withdraw", "module")]
     fill(empty_database_url, [*lookalikes, *language_pieces(), *built_in])
@@ -140,6 +136,6 @@ async def entry_of(url: str, slug: str) -> EntryRead:
         await search.close()
 
 
-def test_a_line_that_begins_with_emphasis_is_no_list() -> None:
+def test_line_with_emphasis_is_not_a_list() -> None:
     assert to_html("The value is an\n*iterable* object.").startswith("<p>")
     assert to_html("* one\n* two").startswith("<pre>")

@@ -62,7 +62,7 @@ def test_each_has_only_its_own_text(folder: Path) -> None:
     assert not any("footer" in piece.text or "aside" in piece.text for piece in pieces.values())
 
 
-def test_only_harmless_html_is_kept_and_links_lead_to_entries(folder: Path) -> None:
+def test_html_is_sanitized_and_links_rewritten(folder: Path) -> None:
     body = read(folder)[0]["shelf.path"].body
     assert 'href="/pydocs/glossary.html%23term-shelf"' in body
     assert 'href="/pydocs/shelf.path.join"' in body
@@ -71,7 +71,7 @@ def test_only_harmless_html_is_kept_and_links_lead_to_entries(folder: Path) -> N
     assert not any(word in body for word in ("script", "img", "alert", "onerror"))
 
 
-def test_pages_that_cannot_be_read_are_named_and_the_others_are_indexed(folder: Path) -> None:
+def test_unreadable_pages_are_reported(folder: Path) -> None:
     (folder / "glossary.html").write_text("<p>no section at all")
     pieces, left_out = read(folder)
     missing = "it cannot be read (No such file or directory)"
@@ -79,7 +79,7 @@ def test_pages_that_cannot_be_read_are_named_and_the_others_are_indexed(folder: 
     assert "shelf.path.join" in pieces
 
 
-def test_a_page_outside_the_folder_is_not_read(folder: Path, tmp_path: Path) -> None:
+def test_page_outside_the_folder_is_skipped(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.html").write_text(GLOSSARY)
     (folder / "objects.inv").write_bytes(inventory("secret std:doc -1 ../secret.html Secret\n"))
     assert read(folder) == ({}, {"../secret.html": "it is outside the folder"})
@@ -103,9 +103,7 @@ def test_a_changed_page_has_another_mark(folder: Path) -> None:
         (inventory("x py:function\n\n\xff\n"), "names no HTML pages"),
     ],
 )
-def test_a_folder_that_is_none_of_sphinx_is_refused_in_one_line(
-    tmp_path: Path, content: bytes | None, words: str
-) -> None:
+def test_folder_without_sphinx_is_refused(tmp_path: Path, content: bytes | None, words: str) -> None:
     if content is not None:
         (tmp_path / "objects.inv").write_bytes(content)
     with pytest.raises(OperatorError, match=words) as refusal:
@@ -113,14 +111,14 @@ def test_a_folder_that_is_none_of_sphinx_is_refused_in_one_line(
     assert "\n" not in str(refusal.value)
 
 
-def test_without_a_list_of_pages_all_of_the_folder_are_read(folder: Path) -> None:
+def test_without_page_list_all_pages_are_read(folder: Path) -> None:
     (folder / "objects.inv").write_bytes(inventory("shelf.path py:module 0 library/path.html#module-shelf.path -\n"))
     assert read_inventory(folder).title == "Shelf 1.2"
     assert "shelf.path" in read(folder)[0]
 
 
 @pytest.mark.parametrize("cut", range(40, len(PATHS), 97))
-def test_a_page_that_ends_anywhere_is_indexed_as_far_as_it_goes(cut: int) -> None:
+def test_truncated_page_is_indexed(cut: int) -> None:
     whole = read_parts(PATHS, str)
     anchors = [part.anchor for part in read_parts(PATHS[:cut], str)]
     assert anchors == [part.anchor for part in whole][: len(anchors)]

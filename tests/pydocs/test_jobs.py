@@ -21,7 +21,7 @@ class Run:
         self.settings = settings
 
 
-async def test_the_command_makes_the_index_that_the_settings_name(
+async def test_job_builds_the_configured_index(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_command = AsyncMock()

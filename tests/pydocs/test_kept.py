@@ -26,7 +26,7 @@ def settings(settings: Settings, index_address: str) -> Settings:
     return settings.having(index_at(index_address))
 
 
-async def test_the_same_letters_are_looked_for_once(app: FastAPI, client: AsyncClient, index_address: str) -> None:
+async def test_same_prefix_is_searched_once(app: FastAPI, client: AsyncClient, index_address: str) -> None:
     fill(index_address, [piece("os.path")])
     first = await client.get("/pydocs?q=os", headers=HTMX)
     app.state.pydocs.engine.search = None  # would fail
@@ -46,7 +46,7 @@ async def test_another_index_is_asked_at_once(app: FastAPI, client: AsyncClient,
     assert "after" in (await client.get("/pydocs?q=os", headers=HTMX)).text
 
 
-async def test_a_new_index_is_noticed_by_who_gets_what_was_kept(
+async def test_new_index_invalidates_the_cache(
     app: FastAPI, client: AsyncClient, index_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(index_address, [piece("os.before")])

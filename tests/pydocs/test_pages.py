@@ -27,9 +27,7 @@ QUERIES = [
 ]
 
 
-async def test_anybody_searches_without_javascript_and_what_matches_nothing_is_said(
-    client: AsyncClient, fake_search: FakeSearch
-) -> None:
+async def test_search_without_javascript(client: AsyncClient, fake_search: FakeSearch) -> None:
     answer = await client.get("/pydocs", params={"q": "os.pa"})
 
     assert answer.status_code == 200
@@ -61,7 +59,7 @@ async def test_htmx_gets_the_results_alone(client: AsyncClient, fake_search: Fak
     assert re.search(r"\b1 result\b", answer.text)
 
 
-async def test_the_pages_of_many_results_keep_the_query(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_pagination_keeps_the_query(client: AsyncClient, fake_search: FakeSearch) -> None:
     first, answer = [await client.get(f"/pydocs?q=os&size=1{page}") for page in ("", "&page=2")]
 
     assert 'href="?q=os&amp;size=1&amp;page=2">More results</a>' in first.text
@@ -69,7 +67,7 @@ async def test_the_pages_of_many_results_keep_the_query(client: AsyncClient, fak
     assert re.findall(r'id="pydocs-hit-\d" href="([^"]*)"', answer.text) == ["/pydocs/os.path"]
 
 
-async def test_any_query_is_answered_with_a_page_that_escapes_it(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_query_is_escaped(client: AsyncClient, fake_search: FakeSearch) -> None:
     for query in QUERIES:
         for headers in ({}, HTMX):
             answer = await client.get("/pydocs", params={"q": query}, headers=headers)
@@ -79,9 +77,7 @@ async def test_any_query_is_answered_with_a_page_that_escapes_it(client: AsyncCl
             assert "x" * (MAX_QUERY_LENGTH + 1) not in answer.text
 
 
-async def test_an_entry_shows_its_signature_its_parent_and_what_is_in_it(
-    client: AsyncClient, fake_search: FakeSearch
-) -> None:
+async def test_entry_shows_signature_parent_and_members(client: AsyncClient, fake_search: FakeSearch) -> None:
     function = (await client.get("/pydocs/os.path.join")).text
     assert "join(path, *paths)" in function
     assert "<p>Join one or more path segments &amp; more</p>" in function
@@ -91,7 +87,7 @@ async def test_an_entry_shows_its_signature_its_parent_and_what_is_in_it(
     assert re.search(r'<h2[^>]*>Functions</h2>.*href="/pydocs/os.path.join">join</a>', module, re.DOTALL)
 
 
-async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_unknown_entry_is_not_found(client: AsyncClient, fake_search: FakeSearch) -> None:
     for slug in ("nothing", "os.path.join/../../x", "%00", "x" * 5_000, "<b>"):
         answer = await client.get(f"/pydocs/{slug}")
 
@@ -99,9 +95,7 @@ async def test_what_is_not_in_the_index_is_not_found(client: AsyncClient, fake_s
         assert "<b>" not in answer.text
 
 
-async def test_without_an_index_the_page_of_a_developer_says_which_command_makes_one(
-    client: AsyncClient, fake_search: FakeSearch
-) -> None:
+async def test_missing_index_names_command_in_development(client: AsyncClient, fake_search: FakeSearch) -> None:
     fake_search.is_empty = True
 
     for headers in ({}, HTMX):
@@ -113,7 +107,7 @@ async def test_without_an_index_the_page_of_a_developer_says_which_command_makes
     assert "There is no index of the documentation yet." in entry.text
 
 
-async def test_without_an_index_a_visitor_in_production_is_shown_no_command(
+async def test_missing_index_hides_command_in_production(
     app: FastAPI, client: AsyncClient, fake_search: FakeSearch
 ) -> None:
     app.state.settings = app.state.settings.model_copy(update={"environment": "production"})
@@ -124,7 +118,7 @@ async def test_without_an_index_a_visitor_in_production_is_shown_no_command(
     assert "/admin/operations" not in page
 
 
-async def test_without_an_index_a_superuser_is_led_to_the_button(app: FastAPI, fake_search: FakeSearch) -> None:
+async def test_missing_index_links_superuser_to_admin(app: FastAPI, fake_search: FakeSearch) -> None:
     fake_search.is_empty = True
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
         assert '<a href="/admin/operations">' in (await superuser.get("/pydocs")).text

@@ -14,13 +14,13 @@ from tests.pydocs.fake_search import FakeSearch
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_visitor_sees_no_form_and_is_sent_to_sign_in(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_visitor_is_sent_to_login(client: AsyncClient, fake_search: FakeSearch) -> None:
     assert "Ask about" not in (await client.get("/pydocs/os.path")).text
     response = await client.post("/pydocs?slug=os.path", data={"question": "Why?"})
     assert response.headers["location"].startswith("/accounts/login")
 
 
-async def test_what_is_asked_without_javascript_is_answered_from_the_entry(
+async def test_question_without_javascript_is_answered(
     app: FastAPI, fake_search: FakeSearch, fake_llm: FakeProvider
 ) -> None:
     fake_llm.script = ["A *scripted* answer."]
@@ -41,7 +41,7 @@ async def test_what_is_asked_without_javascript_is_answered_from_the_entry(
 
 
 @pytest.mark.parametrize(("slug", "question", "status"), [("os.nothing", "Why?", 404), ("os", " ", 422)])
-async def test_a_question_about_nothing_and_no_question_are_refused(
+async def test_empty_question_is_refused(
     app: FastAPI, fake_search: FakeSearch, slug: str, question: str, status: int
 ) -> None:
     async with signed_in_client(app) as client:

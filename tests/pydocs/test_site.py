@@ -19,7 +19,7 @@ def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings
 
 
 @pytest.mark.database("sqlite")
-async def test_an_index_is_found_as_soon_as_it_is_there(settings: Settings) -> None:
+async def test_new_index_is_used_immediately(settings: Settings) -> None:
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),

@@ -8,7 +8,7 @@ from tests.pydocs.fake_search import FakeSearch
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_a_model_searches_and_reads_the_documentation(app: FastAPI, fake_search: FakeSearch) -> None:
+async def test_model_searches_and_reads_entries(app: FastAPI, fake_search: FakeSearch) -> None:
     box = toolbox_of(app)
     found = await box.call(ToolCall("call_0", "search_python_docs", '{"words": "os.path"}'), None)
     assert found.sources[0].url == "/pydocs/os.path"

@@ -25,7 +25,7 @@ async def test_a_model_reads_the_to_dos_of_who_asks_it_and_of_nobody_else(
     text, _ = await asked(app, ann, "list_todos")
     assert [todo["title"] for todo in json.loads(text)] == ["Buy milk"]
     assert await asked(app, ann, "list_todos", state="done") == ("[]", False)
-    assert await asked(app, None, "list_todos") == ("The person has to sign in before.", True)
+    assert await asked(app, None, "list_todos") == ("The user has to sign in first.", True)
     assert "state" in (await asked(app, ann, "list_todos", state="lost"))[0]
 
 

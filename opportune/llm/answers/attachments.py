@@ -1,4 +1,4 @@
-"""Files that people show to models, as features keep them: stored for their owner alone, and read once."""
+"""Stored attachments of users, read once and visible only to their owner."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -23,14 +23,14 @@ from opportune.storage.storage import new_name
 from opportune.web.forms.uploads import display_name
 
 FOLDER = "attachments"
-TOO_MANY = f"Please attach at most {MAX_ATTACHMENTS} files at once."
+TOO_MANY = f"Please attach at most {MAX_ATTACHMENTS} files."
 
-_turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-"""Those of people who have files read."""
+_locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+"""Locks of users whose files are being read."""
 
 
 class SentFile(Protocol):
-    """A file as it comes in: an `Upload` of a form, or what an API takes."""
+    """A received file: an `Upload` of a form, or an object with the same attributes."""
 
     @property
     def filename(self) -> str: ...
@@ -42,34 +42,40 @@ class SentFile(Protocol):
 async def stored_attachments(
     storage: Storage, owner_id: int, sent: Sequence[SentFile]
 ) -> AsyncIterator[list[AnswerAttachment]]:
-    """Rows for files that a person sends, read and stored: give them a `topic` and add them to a session in the block.
+    """Read and store files, and yield their rows.
 
-    The files of those that are not added, and of all unless the block ends well, are deleted again. Open the session in
-    the block: reading takes its time.
+    Set the `topic` of each row and add it to a session inside the block. Files of rows that are not added are deleted;
+    if the block raises an exception, all are. Open the session inside the block, because reading files takes time.
+
+    Args:
+        storage: Storage of the site.
+        owner_id: User who sends the files.
+        sent: Files of the request.
 
     Raises:
-        AttachmentRefused: one cannot be read, or there are too many.
-        StorageError: nothing can be kept at the moment.
+        AttachmentRefused: A file cannot be read, or there are too many.
+        StorageError: The storage is not available.
     """
     if len(sent) > MAX_ATTACHMENTS:
         raise AttachmentRefused(TOO_MANY)
     rows: list[AnswerAttachment] = []
-    # Documents are read one at a time: who sends many that take long keeps nobody else waiting for more than one.
-    turn = _turns.setdefault(owner_id, asyncio.Lock())
+    # The lock makes a user with many slow documents delay others by at most one document.
+    lock = _locks.setdefault(owner_id, asyncio.Lock())
     async with deleted_unless_done(storage) as new:
         for file in sent:
-            async with turn:
-                shown = await read_attachment(display_name(file.filename), file.content)
-            content = shown.picture.content if shown.picture else file.content
-            content_type, suffix = (JPEG, "jpg") if shown.picture else ("application/octet-stream", "bin")
+            async with lock:
+                attachment = await read_attachment(display_name(file.filename), file.content)
+            picture = attachment.picture
+            content = picture.content if picture else file.content
+            content_type, suffix = (JPEG, "jpg") if picture else ("application/octet-stream", "bin")
             row = AnswerAttachment(
                 owner_id=owner_id,
-                filename=shown.filename,
+                filename=attachment.filename,
                 content_type=content_type,
                 size_bytes=len(content),
                 stored_as=new_name(FOLDER, suffix),
-                text=shown.text,
-                omitted=shown.omitted,
+                text=attachment.text,
+                omitted=attachment.omitted,
             )
             new.append(row.stored_as)
             await storage.put(row.stored_as, content, content_type)
@@ -83,7 +89,14 @@ async def stored_attachments(
 async def find_attachments(
     session: AsyncSession, owner_id: int, ids: Collection[int], *, with_text: bool = False
 ) -> dict[int, AnswerAttachment]:
-    """Files of this person by their ids; what is gone or another's is missing. Their texts are long: say if wanted."""
+    """Return the user's attachments by id. Deleted ones and those of other users are missing.
+
+    Args:
+        session: Any session.
+        owner_id: User who has sent the files.
+        ids: Ids of attachments.
+        with_text: Load the texts of documents, which may be long.
+    """
     query = select(AnswerAttachment).where(
         col(AnswerAttachment.id).in_(ids), col(AnswerAttachment.owner_id) == owner_id
     )
@@ -93,12 +106,12 @@ async def find_attachments(
 
 
 async def delete_attachments(session: AsyncSession, condition: ColumnElement[bool]) -> None:
-    """Delete the rows of which this is true, and their files when that is committed."""
+    """Delete the matching attachments, and their files after the commit."""
     if names := (await session.scalars(select(col(AnswerAttachment.stored_as)).where(condition))).all():
         await session.execute(delete(AnswerAttachment).where(condition))
         defer(session, delete_files([*names]))
 
 
 @before_delete(User)
-async def delete_theirs(session: AsyncSession, user: User) -> None:
+async def delete_attachments_of_user(session: AsyncSession, user: User) -> None:
     await delete_attachments(session, col(AnswerAttachment.owner_id) == user.id)

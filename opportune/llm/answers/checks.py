@@ -1,4 +1,4 @@
-"""What `oppman.py check` says of the search of the web."""
+"""Checks of the web search."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -11,13 +11,14 @@ from opportune.llm.answers.settings import AnswersSettings
 
 
 def check_web_search(settings: Settings) -> Iterator[Finding]:
-    """Faults in WEB_SEARCH_URL itself stop the start already."""
+    """Warn about an insecure or useless WEB_SEARCH_URL. A malformed one stops the site from starting."""
     url = settings.of(AnswersSettings).web_search_url.get_secret_value()
     if not url:
         return
     if url.startswith("http://") and not is_local(urlsplit(url).hostname or ""):
-        yield Finding("WEB_SEARCH_URL begins with http://: what is looked for travels in the open.", is_error=False)
+        yield Finding("WEB_SEARCH_URL uses http://, so searches are not encrypted. Use https://.", is_error=False)
     if not any(model.calls_tools for model in models_of(settings)):
         yield Finding(
-            "WEB_SEARCH_URL has no effect: no model calls tools. Set calls_tools for one in LLM_MODELS.", is_error=False
+            "WEB_SEARCH_URL has no effect, because no model calls tools. Set calls_tools for one in LLM_MODELS.",
+            is_error=False,
         )

@@ -1,4 +1,4 @@
-"""The model that a superuser has chosen in the browser, for sites whose settings name none. Its key is sealed."""
+"""Language model selected in the admin, for sites without a model in their settings. Its key is encrypted."""
 
 from datetime import datetime
 
@@ -18,17 +18,17 @@ PURPOSE = "answers: key of the chosen model"
 
 
 class ChosenModel(ModelBase, table=True):
-    """What a superuser has chosen: one row, or none."""
+    """The selected model: at most one row."""
 
     __tablename__ = "answers_chosen_model"
 
     key: str = Field(default=SITE, primary_key=True, max_length=20)
     provider: str = Field(max_length=40)
-    """Its name in `KNOWN_ENDPOINTS`, or `other`."""
+    """Key in `KNOWN_ENDPOINTS`, or `other`."""
     base_url: Text
     model: str = Field(max_length=MAX_MODEL_NAME_LENGTH)
     sealed_key: Text
-    """By SECRET_KEY, as the keys of authenticators, and for this address: who changes the row gets no key sent."""
+    """API key, encrypted with SECRET_KEY and bound to `base_url`, so that a changed address does not receive it."""
     chosen_at: datetime = Field(default_factory=utc_now)
 
 
@@ -42,7 +42,7 @@ async def read_chosen(session: AsyncSession) -> ChosenModel | None:
 
 
 async def look_up_chosen(database: Database, settings: Settings) -> LlmModel | None:
-    """The model with its key, as it is now; None where none is chosen."""
+    """Return the selected model with its key, or None."""
     row = await database.lookup(_CHOSEN, {})
     return llm_model(row[0], row[1], unsealed(settings, row[0], row[2])) if row else None
 
@@ -52,7 +52,7 @@ def llm_model(base_url: str, model: str, api_key: str) -> LlmModel:
 
 
 async def store_chosen(session: AsyncSession, settings: Settings, provider: str, model: LlmModel) -> None:
-    """Have this model answer, from the commit of this writing session on."""
+    """Select this model."""
     row = await read_chosen(session) or ChosenModel(provider="", base_url="", model="", sealed_key="")
     key = model.api_key.get_secret_value()
     row.sqlmodel_update(
@@ -68,7 +68,7 @@ async def store_chosen(session: AsyncSession, settings: Settings, provider: str,
 
 
 async def remove_chosen(session: AsyncSession) -> bool:
-    """Forget it, and its key; False where there is none."""
+    """Delete the selected model and its key. Return False if there is none."""
     row = await read_chosen(session)
     if row:
         await session.delete(row)
@@ -76,7 +76,7 @@ async def remove_chosen(session: AsyncSession) -> bool:
 
 
 def unsealed(settings: Settings, base_url: str, sealed_key: str) -> str:
-    """The key; empty where SECRET_KEY is another one by now, or the key was given for another address."""
+    """Decrypt the key. Return an empty string if SECRET_KEY or the address has changed."""
     return unseal(settings, _purpose(base_url), sealed_key) or ""
 
 

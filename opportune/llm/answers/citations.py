@@ -1,4 +1,4 @@
-"""Links where an answer cites its sources: to those that came with it, never to an address of the model's making."""
+"""Links to cited sources. They point only to sources of the answer, never to an address written by the model."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from markupsafe import Markup
 PIECE = re.compile(r"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>|[^<]+|<")
 TAG = re.compile(r"<(/?)([a-zA-Z0-9]+)")
 MARK = re.compile(r"\[(\d{1,3}(?:, ?\d{1,3})*)\]")
-"""[1], and [1, 2] as models write it too."""
+"""[1], or [1, 2]."""
 MODELS_LINK = re.compile(r"<a\b(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>\s*\[?(\d{1,3})\]?\s*</a>")
 VERBATIM = {"a", "code", "pre"}
 
 
 def cite(html: Markup, sources: Sequence[Mapping[str, Any]]) -> Markup:
-    """Clean HTML of an answer with `[1]` as a link to its first source; a number without a source stays as it is."""
+    """Turn `[1]` in sanitized HTML into a link to the first source. Numbers without a source are not changed."""
     if not sources or not ("[" in html or "<a" in html):
         return html
     depth, pieces = 0, []
@@ -25,14 +25,14 @@ def cite(html: Markup, sources: Sequence[Mapping[str, Any]]) -> Markup:
                 depth += -1 if tag[1] else 1
             pieces.append(piece)
         else:
-            pieces.append(piece if depth else MARK.sub(lambda found: _links(found, sources), piece))
-    return Markup("".join(pieces))  # noqa: S704 - links of our own in what is clean
+            pieces.append(piece if depth else MARK.sub(lambda match: _links(match, sources), piece))
+    return Markup("".join(pieces))  # noqa: S704 - escaped links in sanitized HTML
 
 
-def _links(found: re.Match[str], sources: Sequence[Mapping[str, Any]]) -> str:
-    numbers = [int(number) for number in found[1].split(",")]
+def _links(match: re.Match[str], sources: Sequence[Mapping[str, Any]]) -> str:
+    numbers = [int(number) for number in match[1].split(",")]
     if not all(1 <= number <= len(sources) for number in numbers):
-        return found[0]
+        return match[0]
     return "".join(_link(number, sources[number - 1]) for number in numbers)
 
 
@@ -45,22 +45,24 @@ def _link(number: int, source: Mapping[str, Any]) -> str:
 
 
 def cited(text: str, sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The sources that a text cites, with their `number`."""
-    numbers = {int(number) for found in MARK.findall(text) for number in found.split(",")}
+    """Return the sources that a text cites, with their `number`."""
+    numbers = {int(number) for mark in MARK.findall(text) for number in mark.split(",")}
     return [{**source, "number": number} for number, source in enumerate(sources, 1) if number in numbers]
 
 
 def cited_sources(text: str, sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same, and all of them where it cites none: that is what it was written from."""
+    """Return the cited sources with their `number`; all sources if none is cited."""
     if not text:
         return []
     return cited(text, sources) or [{**source, "number": number} for number, source in enumerate(sources, 1)]
 
 
 def with_sources(text: str, sources: Sequence[Mapping[str, Any]]) -> str:
-    """An answer as Markdown, with the sources that it cites below."""
-    listed = [f"{each['number']}. [{_plain(each['title'])}](<{each['url']}>)" for each in cited_sources(text, sources)]
-    return f"{text}\n\nSources:\n\n" + "\n".join(listed) if listed else text
+    """Return an answer as Markdown, followed by its cited sources."""
+    lines = [
+        f"{source['number']}. [{_plain(source['title'])}](<{source['url']}>)" for source in cited_sources(text, sources)
+    ]
+    return f"{text}\n\nSources:\n\n" + "\n".join(lines) if lines else text
 
 
 def _plain(title: str) -> str:

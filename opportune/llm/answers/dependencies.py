@@ -24,7 +24,7 @@ async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
     """
     manager: AnswerManager | None = getattr(request.app.state, "answers", None)
     if manager is None:
-        raise OperatorError("Answers are not installed: put `answers` of opportune.features into app/installed.py.")
+        raise OperatorError("Answers are not installed. Add `answers` of opportune.features to app/installed.py.")
     await manager.llm.refresh()
     if manager.llm.guard and (payer := manager.llm.guard.payer_of(request)).kind == "visitor":
         manager = manager.asked_by(payer)
@@ -35,7 +35,7 @@ async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
 
 
 Answers = Annotated[AnswerManager, Depends(get_answers)]
-"""The answers of the site, in a route: `answers: Answers`."""
+"""Dependency of a route: the `AnswerManager` of the site, for the current user or token."""
 
 
 async def get_answer(request: Request, answer_id: RowId, user: CurrentUser, answers: Answers) -> Answer:

@@ -1,7 +1,6 @@
-"""Server-sent events of an answer: HTML for pages, JSON for programs.
+"""Server-sent events of an answer: HTML for pages, JSON for API clients.
 
-Both number their events `<id>:<characters of text included>`, so that whoever lost the connection goes on from there,
-at any process.
+The id of an event is `<id>:<characters of text so far>`, so that a client can resume the stream in any process.
 """
 
 import json
@@ -21,38 +20,38 @@ from opportune.web import MarkdownBlocks, hx_partial, templates
 HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
 
 REASONING_LABEL = "Reasoning"
-"""What the fold of the reasoning says when the model has begun to write."""
+"""Label of the collapsed reasoning when the answer has begun."""
 MAX_CLOSING_LENGTH = 16
-"""Characters of tags that mostly end a block, which stand elsewhere when it has grown."""
+"""Typical length of the closing tags of a block, which move when it grows."""
 
-# One encoder for all: `json.dumps` makes one each time.
+# A shared encoder, because `json.dumps` creates one per call.
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-# A comment would not reach the page's scripts, as programs get one as often.
+# An event instead of a comment, because comments do not reach the scripts of a page.
 PING = format_sse_event(event="ping", data_str="ping")
 
 
 async def answer_gone() -> AsyncGenerator[bytes, None]:
-    """Events for pages whose answer is no longer theirs: htmx would ask again for ever after any other answer."""
+    """Yield the event for an answer that was deleted. Without it, htmx would reconnect forever."""
     yield format_sse_event(event="done", data_str="gone")
 
 
 def tools_html(live: LiveAnswer) -> Markup:
-    """The calls of an answer, as pages show them."""
+    """Render the tool calls of an answer."""
     template = templates.environment.get_template("answers/tools.html")
-    return Markup(template.render(row=live.answer, runs=live.tool_runs))  # noqa: S704 - of our template
+    return Markup(template.render(row=live.answer, runs=live.tool_runs))  # noqa: S704 - HTML of a template
 
 
-def _reasoning_html(element: str, live: LiveAnswer, seen: int) -> Markup:
-    """The reasoning that a page has not seen: all of it replaces what is there, and the rest is appended."""
-    html = hx_partial(f"{element}-reasoning", escape(live.reasoning[seen:]), "beforeend" if seen else "innerHTML")
+def _reasoning_html(element: str, live: LiveAnswer, sent: int) -> Markup:
+    """Return new reasoning, to append to the `sent` characters or to replace the placeholder."""
+    html = hx_partial(f"{element}-reasoning", escape(live.reasoning[sent:]), "beforeend" if sent else "innerHTML")
     if live.text:
         html += hx_partial(f"{element}-reasoning-label", escape(REASONING_LABEL))
     return html
 
 
 def _difference(before: str, after: str) -> tuple[int, str]:
-    """UTF-16 units that both begin with, and what follows them in the second."""
+    """Return the length of the common prefix in UTF-16 units, and the remainder of `after`."""
     low, high = 0, min(len(before), len(after))
     if after.startswith(before[: high - MAX_CLOSING_LENGTH]):
         low = max(0, high - MAX_CLOSING_LENGTH)
@@ -66,7 +65,7 @@ def _difference(before: str, after: str) -> tuple[int, str]:
 
 
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
-    """Parse `42:1234` as id and offset. None for anything else."""
+    """Parse an event id such as `42:1234` into row id and offset. Return None for anything else."""
     parts = (value or "").split(":")
     if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
         return None
@@ -75,79 +74,91 @@ def parse_event_id(value: str | None) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class AnswerStream:
-    """An answer to stream from an offset in characters."""
+    """An answer to stream from an offset.
+
+    Attributes:
+        view: Result of `answers.view`, closed when the stream ends or the client disconnects.
+        offset: Characters that the client already has.
+        id: Id of the answer, or of a feature's row that represents it. Used in event ids and element ids.
+    """
 
     view: AbstractAsyncContextManager[LiveAnswer]
-    """By `answers.view`: it is let go of when the stream ends, or its viewer has left."""
     offset: int
     id: int
-    """The answer's, or that of a feature's row that stands for it: events and elements are named by it."""
 
     async def html(
         self, render: Callable[[Answer], Awaitable[str]], prefix: str = "answer-"
     ) -> AsyncGenerator[bytes, None]:
-        """Events for a page: `grow` with what is new, and at its end the answer as `render`ed.
+        """Yield events for a page: `grow` with new text, and finally the rendered answer.
 
-        What is new goes to the elements `<prefix><id>-blocks` and `-open` (static/answers.js), and the end in the place
-        of `<prefix><id>`. `grow` has `[keep, html]` for each block that is finished, and for the open one: so many
-        UTF-16 units of what stood in the open one, then this.
+        A `grow` event contains `[keep, html]` for each newly finished block and for the open block: keep that many
+        UTF-16 units of the previous open block and append the HTML. static/answers.js puts them into the elements
+        `<prefix><id>-blocks` and `<prefix><id>-open`. The final HTML replaces `<prefix><id>`.
+
+        Args:
+            render: Returns the HTML of the finished answer.
+            prefix: Prefix of element ids.
         """
-        offset, seen = self.offset, -1
+        offset, frozen = self.offset, -1
         async with self.view as live:
-            tools_seen = -1 if live.tool_runs else 0  # the page may be older than they are
-            shown, reasoned, is_labelled = "", 0, False
+            tools_version = -1 if live.tool_runs else 0  # the page may lack existing calls
+            open_block, reasoning_length, is_labelled = "", 0, False
             async for text in live.growth(offset):
-                news = Markup()
-                if live.tools_seen > tools_seen:
-                    tools_seen = live.tools_seen
-                    news += hx_partial(f"{prefix}{self.id}-tools", tools_html(live))
-                if len(live.reasoning) > reasoned or (reasoned and text and not is_labelled):
-                    news += _reasoning_html(f"{prefix}{self.id}", live, reasoned)
-                    reasoned, is_labelled = len(live.reasoning), bool(text)
-                if news:
-                    yield format_sse_event(data_str=news, id=f"{self.id}:{offset}")
+                partials = Markup()
+                if live.tools_version > tools_version:
+                    tools_version = live.tools_version
+                    partials += hx_partial(f"{prefix}{self.id}-tools", tools_html(live))
+                if len(live.reasoning) > reasoning_length or (reasoning_length and text and not is_labelled):
+                    partials += _reasoning_html(f"{prefix}{self.id}", live, reasoning_length)
+                    reasoning_length, is_labelled = len(live.reasoning), bool(text)
+                if partials:
+                    yield format_sse_event(data_str=partials, id=f"{self.id}:{offset}")
                 elif len(text) <= offset:
                     yield PING
                 if len(text) <= offset:
                     continue
-                if seen < 0:  # only now: of an answer that is followed there was nothing here before
-                    seen = MarkdownBlocks.of(text[:offset]).frozen_count
+                if frozen < 0:  # not earlier: the text of another process's answer was not loaded before
+                    frozen = MarkdownBlocks.of(text[:offset]).frozen_count
                 blocks, offset = await live.blocks()
                 sources = live.answer.sources
-                # No Markup: that takes ten times as long to cut.
-                new = [str(cite(block, sources)) for block in (*blocks.frozen[seen:], blocks.open)]
-                grown = [_difference(shown, new[0]), *((0, block) for block in new[1:])]
-                seen, shown = blocks.frozen_count, new[-1]
-                yield format_sse_event(event="grow", data_str=to_json(grown), id=f"{self.id}:{offset}")
+                # str instead of Markup, whose slices take ten times as long.
+                new = [str(cite(block, sources)) for block in (*blocks.frozen[frozen:], blocks.open)]
+                changes = [_difference(open_block, new[0]), *((0, block) for block in new[1:])]
+                frozen, open_block = blocks.frozen_count, new[-1]
+                yield format_sse_event(event="grow", data_str=to_json(changes), id=f"{self.id}:{offset}")
             if live.ended:
                 end = f"{self.id}:{len(live.answer.text)}"
-                whole = Markup(await render(live.answer))  # noqa: S704 - of our template
-                yield format_sse_event(data_str=hx_partial(f"{prefix}{self.id}", whole, "outerHTML"), id=end)
+                html = Markup(await render(live.answer))  # noqa: S704 - HTML of a template
+                yield format_sse_event(data_str=hx_partial(f"{prefix}{self.id}", html, "outerHTML"), id=end)
                 yield format_sse_event(data_str="done", event="done", id=end)
 
     async def json(self, key: str = "answer_id") -> AsyncGenerator[bytes, None]:
-        """Events for programs: `status`, then `delta` with `text`, then one `done` or one `error`.
+        """Yield events for API clients: `status`, `delta` with `text`, then one `done` or `error`.
 
-        A `status` of "waiting" has `tools` of which the owner has to allow some; it goes on when they have. Reasoning
-        comes as `reasoning` of a `status`, to be put at `reasoning_offset`: a resumed stream begins with all of it.
+        A `status` event may have `tools` (tool calls; with status "waiting", some need an approval) or `reasoning`,
+        which starts at `reasoning_offset`. A resumed stream sends the complete reasoning again.
+
+        Args:
+            key: Name of the field with the id.
         """
-        offset, reasoned = self.offset, 0
+        offset, reasoning_length = self.offset, 0
         async with self.view as live:
-            tools_seen = -1 if live.tool_runs else 0
+            tools_version = -1 if live.tool_runs else 0
 
-            def event(kind: str, **data: Any) -> bytes:
-                return format_sse_event(event=kind, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
+            def event(name: str, **data: Any) -> bytes:
+                return format_sse_event(event=name, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
 
             yield event("status", status=live.answer.status)
             async for text in live.growth(offset):
-                if live.tools_seen > tools_seen:
-                    tools_seen = live.tools_seen
-                    yield event("status", status=live.answer.status, tools=live.tool_runs)
-                elif len(text) <= offset and len(live.reasoning) <= reasoned:
+                status = live.answer.status
+                if live.tools_version > tools_version:
+                    tools_version = live.tools_version
+                    yield event("status", status=status, tools=live.tool_runs)
+                elif len(text) <= offset and len(live.reasoning) <= reasoning_length:
                     yield KEEPALIVE_COMMENT
-                if reasoning := live.reasoning[reasoned:]:
-                    yield event("status", status=live.answer.status, reasoning=reasoning, reasoning_offset=reasoned)
-                    reasoned += len(reasoning)
+                if reasoning := live.reasoning[reasoning_length:]:
+                    yield event("status", status=status, reasoning=reasoning, reasoning_offset=reasoning_length)
+                    reasoning_length += len(reasoning)
                 if len(text) > offset:
                     new, offset = text[offset:], len(text)
                     yield event("delta", text=new)

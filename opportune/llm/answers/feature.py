@@ -2,7 +2,7 @@ from opportune.feature import Feature, Metric
 from opportune.llm.answers import api, pages
 from opportune.llm.answers.admin.operations import OPERATIONS, PANELS
 from opportune.llm.answers.admin.status import spending_lights
-from opportune.llm.answers.attachments import delete_theirs
+from opportune.llm.answers.attachments import delete_attachments_of_user
 from opportune.llm.answers.checks import check_web_search
 from opportune.llm.answers.chosen_model import ChosenModel
 from opportune.llm.answers.gauges import answer_gauges
@@ -17,7 +17,7 @@ from opportune.llm.spending.models import LlmReservation, LlmState, LlmUsage
 
 answers = Feature(
     name="answers",
-    summary="Answers of language models that outlive their request, for features that ask for them.",
+    summary="Durable answers of language models, which continue after their request.",
     models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState, ChosenModel),
     metrics=(Metric("Answers", Answer.created_at),),
     pages=pages.router,
@@ -33,5 +33,5 @@ answers = Feature(
     checks=(check_spending, check_web_search),
     jobs=(forget_visitors,),
     lifespan=running_answers,
-    hooks=(delete_theirs,),
+    hooks=(delete_attachments_of_user,),
 )

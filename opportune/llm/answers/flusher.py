@@ -1,7 +1,6 @@
-"""Saves the answers of a process while they grow and when they end, all of them in one transaction.
+"""Saves all answers of a process in one transaction, while they grow and when they end.
 
-Viewers see text only after it is committed, so a crash never takes back what they have read. One transaction per answer
-was most of the cost of an answer.
+Viewers see only committed text, so a crash never takes back text. One transaction per answer would be most of its cost.
 """
 
 import asyncio
@@ -29,11 +28,11 @@ VIEWED_FLUSH_INTERVAL_SECONDS = 0.1
 MAX_SAVING_SHARE = 0.25
 """Share of the time that saves may take before viewers wait longer for them."""
 LEASE_RENEWAL_SECONDS = 1.0
-"""Seconds between renewals of the leases, and looks for requests to stop, also while the models are silent."""
+"""Seconds between renewals of leases and checks for stop requests, also while models are silent."""
 SAVE_TIMEOUT_SECONDS = 600.0
-"""Seconds without a successful save after which an answer fails: so long it is kept in memory."""
+"""Seconds without a successful save after which an answer fails. Until then its text is kept in memory."""
 MAX_ANSWERS_PER_TRANSACTION = 500
-"""Answers in one transaction, at most: other writers wait for it on SQLite."""
+"""Maximum number of answers per transaction, because other writers wait for it on SQLite."""
 SHOWN_PER_ITERATION = 8
 """Answers whose viewers get new text in one event loop iteration. Other requests are served in between."""
 
@@ -47,7 +46,7 @@ class UnsavedAnswer:
     def __init__(self, live: LiveAnswer, cut: Callable[[Outcome], None]) -> None:
         self.live = live
         self.cut = cut
-        self._saving = AnswerDelta(live.id, live.begun.last_seq + 1, "")
+        self._saving = AnswerDelta(live.id, live.progress.last_seq + 1, "")
         self._text, self._reasoning = list[str](), list[str]()
         self._saved_at = monotonic()
 
@@ -63,7 +62,7 @@ class UnsavedAnswer:
 
     @property
     def has_new_text(self) -> bool:
-        """Whether something has come since the last save began."""
+        """True if text has arrived since the start of the last save."""
         return bool(self._text)
 
     def add(self, text: str, reasoning: str = "") -> None:
@@ -101,7 +100,7 @@ class UnsavedAnswer:
 
 
 class AnswerFlusher:
-    """Saves growing answers: one task while anything is being written, and none while nothing is."""
+    """Saves growing answers in a background task, which runs only while there are any."""
 
     def __init__(self, database: Database, worker: str) -> None:
         self.database = database
@@ -118,9 +117,9 @@ class AnswerFlusher:
 
     @contextmanager
     def saving(self, unsaved: UnsavedAnswer) -> Iterator[None]:
-        """Save this answer as it grows. Cut it if a user has stopped it, or if it cannot be saved for long."""
+        """Save this answer while it grows. Cut it if a user stops it, or if it cannot be saved for long."""
         self._growing[unsaved.live.id] = unsaved
-        self._see_to_it()
+        self._ensure_task()
         try:
             yield
         finally:
@@ -133,36 +132,38 @@ class AnswerFlusher:
             self._woken.set()
 
     def _interval(self) -> float:
-        if not any(each.live.viewers for each in self._growing.values()):
+        if not any(unsaved.live.viewers for unsaved in self._growing.values()):
             return FLUSH_INTERVAL_SECONDS
         return min(FLUSH_INTERVAL_SECONDS, max(VIEWED_FLUSH_INTERVAL_SECONDS, self._save_seconds / MAX_SAVING_SHARE))
 
     async def note_tool_runs(
         self, answer_id: int, runs: Sequence[Mapping[str, Any]], sources: Sequence[Mapping[str, Any]]
     ) -> bool:
-        """Store what the model has called, and return whether that worked."""
+        """Store tool calls. Return False if that failed."""
         with suppress(SQLAlchemyError, TimeoutError):
             return await store.note_tool_runs(self.database, self.worker, answer_id, runs, sources)
         return False
 
     async def finish(self, end: AnswerEnd) -> Answer | None:
-        """Store how an answer ended, and give back what is now stored: None if it has been deleted.
+        """Store the end of an answer, and return the stored answer; None if it has been deleted.
 
-        Raises what the database does, and TimeoutError while somebody else's transaction holds the answer.
+        Raises:
+            SQLAlchemyError: The database failed.
+            TimeoutError: Another transaction has locked the answer.
         """
         stored: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._ends[end.answer_id] = end, stored
         self._woken.set()
-        self._see_to_it()
+        self._ensure_task()
         return await stored
 
-    def _see_to_it(self) -> None:
+    def _ensure_task(self) -> None:
         if self._task is None or self._task.done():
             self._renewed = monotonic()
             self._task = asyncio.create_task(self._flush(), name="flush answers")
 
     async def _flush(self) -> None:
-        """Run until nothing is left. Ends are stored immediately: the user who stopped an answer waits for that."""
+        """Run until all answers have ended. Ends are stored immediately, because stopping an answer waits for it."""
         while self._growing or self._ends:
             renewal = self._renewed + LEASE_RENEWAL_SECONDS
             due = renewal if self._due is None else min(renewal, self._due)
@@ -179,9 +180,11 @@ class AnswerFlusher:
         renew = self._saved_at - self._renewed >= LEASE_RENEWAL_SECONDS
         if renew:
             self._renewed = self._saved_at
-        growing = {answer_id: each for answer_id, each in self._growing.items() if renew or not each.delta().is_empty}
+        growing = {
+            answer_id: unsaved for answer_id, unsaved in self._growing.items() if renew or not unsaved.delta().is_empty
+        }
         save = partial(store.save, self.database, self.worker, renew=renew)
-        results = await _write(save, [each.delta() for each in growing.values()])
+        results = await _write(save, [unsaved.delta() for unsaved in growing.values()])
         self._save_seconds = monotonic() - self._saved_at
         for number, (answer_id, stop) in enumerate(results.items(), 1):
             if isinstance(stop, Exception):
@@ -189,7 +192,7 @@ class AnswerFlusher:
                 self._due = self._saved_at + FLUSH_INTERVAL_SECONDS
                 continue
             growing[answer_id].note_saved(stop)
-            if growing[answer_id].has_new_text:  # also what came before a failed save was repeated
+            if growing[answer_id].has_new_text:
                 self.plan_save()
             if number % SHOWN_PER_ITERATION == 0:
                 await asyncio.sleep(0)
@@ -199,21 +202,21 @@ class AnswerFlusher:
         finish = partial(store.finish, self.database, self.worker)
         for answer_id, stored in (await _write(finish, [end for end, _ in waiting.values()])).items():
             _, future = waiting[answer_id]
-            if future.done():  # nobody waits any more
+            if future.done():  # cancelled by the caller
                 continue
             if isinstance(stored, Exception):
                 future.set_exception(stored)
             else:
                 future.set_result(stored)
-            await asyncio.sleep(0)  # hundreds that end at once have their pages rendered between others' requests
+            await asyncio.sleep(0)  # serve other requests between the pages of hundreds of ended answers
 
 
 async def _write(
     write: Callable[[Sequence[D]], Awaitable[Mapping[int, R]]], records: Sequence[D]
 ) -> dict[int, R | Exception]:
-    """What came of each, by answer: the result or the fault."""
+    """Write records in batches, and return the result or exception of each answer."""
     results: dict[int, R | Exception] = {
-        record.answer_id: TimeoutError("another transaction has it") for record in records
+        record.answer_id: TimeoutError("another transaction has locked it") for record in records
     }
     for start in range(0, len(records), MAX_ANSWERS_PER_TRANSACTION):
         results |= await _isolated(write, records[start : start + MAX_ANSWERS_PER_TRANSACTION])
@@ -223,10 +226,10 @@ async def _write(
 async def _isolated(
     write: Callable[[Sequence[D]], Awaitable[Mapping[int, R]]], records: Sequence[D]
 ) -> Mapping[int, R | Exception]:
-    """All in one transaction. Where one of them makes that fail, halves of halves, until the others are written."""
+    """Write records in one transaction. If it fails, bisect them, so that one record cannot block the others."""
     try:
         return await write(records)
-    except Exception as fault:  # noqa: BLE001 - the edge: whatever happens to one answer, the others are saved
+    except Exception as fault:  # noqa: BLE001 - save the other answers, whatever the error
         if len(records) == 1 or isinstance(fault, TimeoutError) or is_outage(fault):
             logger.warning("answers %s: not saved (%s)", [record.answer_id for record in records], type(fault).__name__)
             return dict.fromkeys((record.answer_id for record in records), fault)

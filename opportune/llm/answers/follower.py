@@ -1,4 +1,4 @@
-"""Follows the answers that other processes write, for those who look at them here."""
+"""Follower of answers that other processes write, for viewers in this process."""
 
 import asyncio
 import logging
@@ -17,15 +17,15 @@ from opportune.runtime.tasks import cancel_and_wait
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_SECONDS = 0.25
-"""Seconds between two looks at the database, however many answers and viewers there are."""
+"""Seconds between two queries for all answers and viewers."""
 WAITING_POLL_INTERVAL_SECONDS = 1.0
-"""The same where all of them wait for a person."""
+"""Seconds between two queries if all answers wait for an approval."""
 RETRY_DELAY_SECONDS = 1.0
-"""Seconds before another look at a database that did not answer."""
+"""Seconds before another query after a database error."""
 
 
 class FollowedAnswer:
-    """An answer that another process writes, with its viewers here."""
+    """An answer of another process with its viewers in this one."""
 
     def __init__(self, answer: Answer) -> None:
         self.live = LiveAnswer(AnswerProgress(answer))
@@ -44,10 +44,10 @@ class FollowedAnswer:
 
 
 class AnswerFollower:
-    """Reads the chunks of answers as they are stored, as long as somebody looks: one query for all of them."""
+    """Polls the chunks of all viewed answers with one query."""
 
     def __init__(self, database: Database, take_over: Callable[[Sequence[Answer]], Awaitable[None]]) -> None:
-        """`take_over` is told of all that is seen, and goes on with those whose process is dead."""
+        """`take_over` is called with all polled answers, and continues those of dead processes."""
         self.database = database
         self.take_over = take_over
         self._followed: dict[int, FollowedAnswer] = {}
@@ -57,7 +57,7 @@ class AnswerFollower:
     @asynccontextmanager
     async def follow(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
         followed = self._followed.setdefault(answer.id, FollowedAnswer(answer))
-        del answer  # or each viewer would keep a row of its own
+        del answer  # otherwise each viewer would keep a row in memory
         self._woken.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll(), name="follow answers")
@@ -65,11 +65,11 @@ class AnswerFollower:
             async with followed.live as live:
                 yield live
         finally:
-            if not live.viewers and self._followed.get(live.id) is followed:  # others may have begun anew
+            if not live.viewers and self._followed.get(live.id) is followed:  # it may have been replaced
                 self._forget(live.id)
 
     def leave(self) -> None:
-        """Send the viewers away, since the process stops: they find the rest at another one."""
+        """End all streams, because the process stops. Clients reconnect to another process."""
         for answer_id in list(self._followed):
             self._forget(answer_id)
 
@@ -83,7 +83,7 @@ class AnswerFollower:
             self._woken.set()
 
     async def _poll(self) -> None:
-        """While anything is followed. What has just been opened does not wait for the next time."""
+        """Poll while answers are followed. A new one is read immediately."""
         due = monotonic()
         while self._followed:
             with suppress(TimeoutError):
@@ -93,26 +93,27 @@ class AnswerFollower:
             is_due = monotonic() >= due
             if is_due:
                 due = monotonic() + self._interval()
-            wanted = {
-                answer_id: each
-                for answer_id, each in self._followed.items()
-                if not each.live.ended and (is_due or each.is_new)
+            batch = {
+                answer_id: followed
+                for answer_id, followed in self._followed.items()
+                if not followed.live.ended and (is_due or followed.is_new)
             }
             try:
-                for start in range(0, len(wanted), MAX_ANSWERS_PER_QUERY):
-                    await self._look(dict(islice(wanted.items(), start, start + MAX_ANSWERS_PER_QUERY)))
+                for start in range(0, len(batch), MAX_ANSWERS_PER_QUERY):
+                    await self._read(dict(islice(batch.items(), start, start + MAX_ANSWERS_PER_QUERY)))
             except TRANSIENT_ERRORS as fault:
-                logger.warning("answers %s: cannot be followed (%s)", list(wanted), type(fault).__name__)
+                logger.warning("answers %s: cannot be followed (%s)", list(batch), type(fault).__name__)
                 await asyncio.sleep(RETRY_DELAY_SECONDS)
 
     def _interval(self) -> float:
-        all_wait = all(each.live.answer.is_waiting for each in self._followed.values())
+        all_wait = all(followed.live.answer.is_waiting for followed in self._followed.values())
         return WAITING_POLL_INTERVAL_SECONDS if all_wait else POLL_INTERVAL_SECONDS
 
-    async def _look(self, followed: Mapping[int, FollowedAnswer]) -> None:
-        progress = await store.read(self.database, {each: one.last_seq for each, one in followed.items()})
-        for answer_id in followed.keys() - progress.keys():
+    async def _read(self, batch: Mapping[int, FollowedAnswer]) -> None:
+        last_seqs = {answer_id: followed.last_seq for answer_id, followed in batch.items()}
+        progress = await store.read(self.database, last_seqs)
+        for answer_id in batch.keys() - progress.keys():
             self._forget(answer_id)
-        for answer_id, found in progress.items():
-            followed[answer_id].note(found)
-        await self.take_over([found.answer for found in progress.values()])
+        for answer_id, answer_progress in progress.items():
+            batch[answer_id].note(answer_progress)
+        await self.take_over([answer_progress.answer for answer_progress in progress.values()])

@@ -1,4 +1,4 @@
-"""Numbers of answers for `GET /metrics`."""
+"""Metrics of answers for `GET /metrics`."""
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,4 +15,4 @@ async def answer_gauges(session: AsyncSession) -> list[Gauge]:
     rows = await session.execute(select(status, func.count()).where(status.in_(STATES)).group_by(status))
     counts = {AnswerStatus(name): number for name, number in rows}
     samples = [({"state": name}, counts.get(state, 0)) for state, name in STATES.items()]
-    return [Gauge("opportune_answers", "Answers that are being written, or wait for a person.", samples)]
+    return [Gauge("opportune_answers", "Answers that are being written or wait for an approval.", samples)]

@@ -1,4 +1,4 @@
-"""What features do when an answer ends."""
+"""Hooks at the end of an answer."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -10,10 +10,18 @@ from opportune.llm.answers.models import Answer
 
 
 def after_answer(topic: str) -> Callable[[Hook[Answer]], Hook[Answer]]:
-    """Have a function run when an answer ends, in the transaction that stores that: queue a job, write a row.
+    """Decorate a function to run when an answer ends, in the transaction that stores the end.
 
-    `topic` is the part before the colon: "books" for answers on `books:12`. List it in `Feature(hooks=[…])`. It runs
-    in whichever process ends the answer; `answer.status` tells how that was.
+    The function may queue a job or write rows; `answer.status` says how the answer ended. It runs in any process.
+    List it in `Feature(hooks=[...])`.
+
+    Args:
+        topic: Part of the topic before the colon, such as "books" for answers on `books:12`.
+
+    Example:
+        @after_answer("books")
+        async def mark_answered(session: AsyncSession, answer: Answer) -> None:
+            ...
     """
 
     def register(hook: Hook[Answer]) -> Hook[Answer]:

@@ -1,4 +1,4 @@
-"""Starts and stops the answers with the application."""
+"""Start and shutdown of answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,26 +29,23 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     if url := settings.web_search_url.get_secret_value():
         offer(app, "web", [web_search_tool(parse_web_search_url(url))])
     grace = grace_seconds(settings, is_production=app.state.settings.is_production)
-    # The port opens while the model gets ready.
-    getting_ready = asyncio.create_task(llm.setup())
+    # Do not delay the start of the server.
+    setup = asyncio.create_task(llm.setup())
     closing = asyncio.create_task(_close_in_time(app, manager, grace))
     try:
         yield
     finally:
         shutting_down(app).set()
-        await cancel_and_wait(getting_ready)
+        await cancel_and_wait(setup)
         await asyncio.wait([closing])
 
 
 def _manager_class(app: FastAPI) -> type[AnswerManager]:
-    if app.state.settings.jobs != "request":
-        return AnswerManager
-
-    return RequestAnswerManager
+    return RequestAnswerManager if app.state.settings.jobs == "request" else AnswerManager
 
 
 async def _close_in_time(app: FastAPI, manager: AnswerManager, grace: float) -> None:
-    # The server waits for open streams before it ends the lifespan: their answers must end first.
+    # The server waits for open streams before it ends the lifespan, so end their answers first.
     await shutting_down(app).wait()
-    # A remote model cannot go on with the words of another request. While another process serves, nobody waits.
+    # Most models cannot continue an answer, so wait for them if a new process already serves requests.
     await manager.close(app.state.settings.llm_timeout if next_version_serves.is_set() else grace)

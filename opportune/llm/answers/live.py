@@ -1,4 +1,4 @@
-"""Live answers: what is committed of a growing answer, in memory for any number of viewers."""
+"""Live answers: the committed part of a growing answer, in memory for any number of viewers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,22 +10,22 @@ from opportune.web import MarkdownBlocks, markdown
 from opportune.web.streaming import HEARTBEAT_INTERVAL_SECONDS, MAX_INLINE_RENDER_LENGTH
 
 SILENCE_TIMEOUT_SECONDS = 40.0
-"""A page that has heard nothing for so long takes its connection for dead: two heartbeats have not come."""
+"""Seconds of silence (two missing heartbeats) after which a page considers its connection lost."""
 
 
 class LiveAnswer:
     """The committed part of a growing answer. Viewers hold an offset and wait, so a slow one costs no memory."""
 
-    def __init__(self, begun: AnswerProgress) -> None:
-        self.begun = begun
-        """What was stored of it when this began."""
-        self.answer = begun.answer
-        self.tool_runs = begun.answer.tool_runs
+    def __init__(self, progress: AnswerProgress) -> None:
+        self.progress = progress
+        """The part that was stored when this object was created."""
+        self.answer = progress.answer
+        self.tool_runs = progress.answer.tool_runs
         self.viewers = 0
-        self.tools_seen = 0
-        """How often these have changed."""
-        self._parts = [begun.text]
-        self._reasoning_parts = [begun.reasoning]
+        self.tools_version = 0
+        """Number of changes of `tool_runs`."""
+        self._parts = [progress.text]
+        self._reasoning_parts = [progress.reasoning]
         self._blocks = MarkdownBlocks()
         self._fed = 0
         self._rendering: asyncio.Future[None] | None = None
@@ -53,7 +53,6 @@ class LiveAnswer:
 
     @property
     def reasoning(self) -> str:
-        """What the model has thought so far."""
         if len(self._reasoning_parts) > 1:
             self._reasoning_parts = ["".join(self._reasoning_parts)]
         return self._reasoning_parts[0]
@@ -63,19 +62,19 @@ class LiveAnswer:
         return not self.answer.is_running
 
     async def blocks(self) -> tuple[MarkdownBlocks, int]:
-        """The text so far as HTML, and its length, until the next `await`; rendered once for all viewers."""
-        await self._settled()
+        """Return the text as HTML and its length, valid until the next `await`. Rendered once for all viewers."""
+        await self._rendered()
         if new := self.text[self._fed :]:
             self._fed += len(new)
             self._blocks.feed(new)
             if self._blocks.waiting > MAX_INLINE_RENDER_LENGTH:
                 self._rendering = markdown.in_thread(self._blocks.render)
-            await self._settled()
+            await self._rendered()
         return self._blocks, self._fed
 
-    async def _settled(self) -> None:
+    async def _rendered(self) -> None:
         while self._rendering and not self._rendering.done():
-            await asyncio.shield(self._rendering)  # a viewer who leaves does not stop it for the others
+            await asyncio.shield(self._rendering)  # a disconnecting viewer must not cancel it for others
 
     def add(self, text: str, reasoning: str = "") -> None:
         if text:
@@ -86,49 +85,48 @@ class LiveAnswer:
             self._notify()
 
     def note_tool_runs(self, runs: Sequence[dict[str, Any]]) -> None:
-        """Show what the model has called."""
+        """Show changed tool calls."""
         if runs != self.tool_runs:
             self.tool_runs = [*runs]
-            self.tools_seen += 1
+            self.tools_version += 1
             self._notify()
 
     def wait(self, answer: Answer) -> None:
-        """Show what a person has to allow, of an answer that waits as it is stored."""
+        """Show the stored answer, which waits for an approval."""
         self.answer = answer
         self.note_tool_runs(answer.tool_runs)
 
     def end(self, answer: Answer) -> None:
-        """End with the answer as it is stored."""
+        """Show the stored end of the answer."""
         self.answer = answer
         self._parts, self._reasoning_parts = [answer.text], [answer.reasoning]
         self._notify()
 
     def leave(self) -> None:
-        """Send the viewers away, since the process stops: they find the rest at another one or after the restart."""
+        """End all streams, because the process stops. Clients reconnect to another process or after the restart."""
         self._left = True
         self._notify()
 
     async def growth(self, offset: int) -> AsyncIterator[str]:
-        """Yield the text each time it is longer than what the viewer has, until the answer ends.
+        """Yield the text whenever it is longer than `offset`, until the answer ends.
 
-        Yield it unchanged when the reasoning has grown, when a tool has been called, and after
-        `HEARTBEAT_INTERVAL_SECONDS` without news.
+        Yield it also when reasoning or tool calls change, and as a heartbeat after `HEARTBEAT_INTERVAL_SECONDS`.
         """
-        reasoned = 0
-        tools_seen = -1 if self.tool_runs else 0  # the viewer may know of none: one may be what a person has to allow
+        reasoning_length = 0
+        tools_version = -1 if self.tool_runs else 0  # always send existing calls: one may wait for an approval
         while True:
-            if len(self.text) > offset or self.tools_seen > tools_seen or len(self.reasoning) > reasoned:
-                offset, tools_seen, reasoned = len(self.text), self.tools_seen, len(self.reasoning)
+            if len(self.text) > offset or self.tools_version > tools_version or len(self.reasoning) > reasoning_length:
+                offset, tools_version, reasoning_length = len(self.text), self.tools_version, len(self.reasoning)
                 yield self.text
             elif self.ended or self._left:
                 return
-            elif not await self._news():
+            elif not await self._wait_for_change():
                 yield self.text
 
-    async def _news(self) -> bool:
-        """Wait until it has changed; False where it is time to tell that it has not.
+    async def _wait_for_change(self) -> bool:
+        """Wait for a change. Return False if a heartbeat is due.
 
-        All viewers share one timer: one for each wait would cost more than the rest of it.
+        All viewers share one timer, because a timer per viewer is expensive.
         """
         loop = asyncio.get_running_loop()
         if self._heartbeat is None:
@@ -147,7 +145,7 @@ class LiveAnswer:
             self._heartbeat.cancel()
 
     def _wake(self, *, changed: bool) -> None:
-        woken, self._waiting = self._waiting, []
-        for each in woken:
-            if not each.done():  # a viewer may have left
-                each.set_result(changed)
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():  # done if the viewer has disconnected
+                future.set_result(changed)

@@ -1,5 +1,4 @@
-"""Addresses that every feature's answers have: shown alone, streamed into any page, stopped, tried again, continued,
-rated."""
+"""Pages of all answers: one answer, its stream, and forms to stop, retry, continue, approve and rate it."""
 
 from typing import Annotated
 
@@ -22,19 +21,18 @@ from opportune.web.redirects import safe_redirect_path
 router = APIRouter(prefix="/answers")
 
 Call = Annotated[int, Form(ge=0)]
-"""The place of a call among those of its answer."""
+"""Index of a tool call."""
 
 
 @router.get("/attachments/{attachment_id}")
 async def attachment(
     request: Request, attachment_id: RowId, user: CurrentUser, session: ReadSession, storage: StorageDependency
 ) -> Response:
-    """A file of the person who asks: a picture is shown, anything else is kept by its name."""
-    found = (await find_attachments(session, user.id, [attachment_id])).get(attachment_id)
-    if found is None:
+    """Show a picture of the user, or download another file."""
+    row = (await find_attachments(session, user.id, [attachment_id])).get(attachment_id)
+    if row is None:
         raise HTTPException(404)
-    url = await storage.url(found.stored_as, download_as="" if found.is_picture else found.filename)
-    return redirect(request, url)
+    return redirect(request, await storage.url(row.stored_as, download_as="" if row.is_picture else row.filename))
 
 
 @router.get("/{answer_id}")
@@ -57,7 +55,7 @@ async def stream(request: Request, answer_stream: CurrentStream) -> EventStream:
 @router.post("/{answer_id}/stop")
 async def stop(request: Request, answer: CurrentAnswer, answers: Answers) -> Response:
     await answers.stop(answer)
-    # With htmx the stream brings the answer's last state.
+    # With htmx, the stream sends the final state.
     return Response(status_code=204) if is_htmx(request) else redirect(request, answer_path(answer))
 
 
@@ -71,7 +69,7 @@ async def approve(
     rest: Annotated[bool, Form()] = False,
 ) -> Response:
     await answers.approve(session, answer, call, rest=rest)
-    return _decided(request, answer)
+    return _after_decision(request, answer)
 
 
 @router.post("/{answer_id}/refuse")
@@ -79,11 +77,11 @@ async def refuse(
     request: Request, answer: CurrentAnswer, session: WriteSession, answers: Answers, call: Call
 ) -> Response:
     await answers.refuse(session, answer, call)
-    return _decided(request, answer)
+    return _after_decision(request, answer)
 
 
-def _decided(request: Request, answer: Answer) -> Response:
-    """Back to the page that showed it; with htmx the stream brings what becomes of it."""
+def _after_decision(request: Request, answer: Answer) -> Response:
+    """Redirect to the page with the answer. With htmx, the stream sends the changes."""
     return Response(status_code=204) if is_htmx(request) else _back(request, answer)
 
 

@@ -1,4 +1,4 @@
-"""Personal data in answers, which go with the row of whoever asked."""
+"""Personal data in answers, deleted with the user's row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,9 +29,9 @@ EXPORTED_RATING_FIELDS = {"topic", "rating", "rating_note", "created_at"}
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    # Without a question they belong to rows of a feature, which tells them itself.
-    theirs = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.question) != "")
-    answers = await session.scalars(theirs.order_by(col(Answer.id)))
+    # Answers without a question belong to rows that their feature exports.
+    asked_here = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.question) != "")
+    answers = await session.scalars(asked_here.order_by(col(Answer.id)))
     rated = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.rating).is_not(None))
     ratings = await session.scalars(rated.order_by(col(Answer.id)))
     files = await session.scalars(select(AnswerAttachment).where(col(AnswerAttachment.owner_id) == person.id))
@@ -50,8 +50,8 @@ async def list_files(session: AsyncSession, person: Person) -> Sequence[str]:
 
 
 personal_data = PersonalData(
-    summary="Your questions to language models, with their answers, what you said of these, the files that you have "
-    "attached, and how much you have used each day",
+    summary="Your questions to language models with their answers, your ratings, your attached files, and your daily "
+    "usage",
     read=read,
     files=list_files,
 )

@@ -1,4 +1,4 @@
-"""Thumbs: what the person who asked says of an answer, for the site's staff."""
+"""Ratings of answers by the user who asked, for the staff."""
 
 from typing import Annotated, Literal
 
@@ -13,18 +13,18 @@ from opportune.text import Line
 
 class RatingUpdate(Schema):
     rating: Rating | Literal[""]
-    """Empty to take it back."""
+    """Empty to remove the rating."""
     note: Annotated[Line, Field(max_length=MAX_RATING_NOTE_LENGTH)] = ""
 
 
-async def rate(session: AsyncSession, answer: Answer, wanted: RatingUpdate) -> Answer:
-    """Keep what the person who asked says of an answer; without a rating there is no note.
+async def rate(session: AsyncSession, answer: Answer, update: RatingUpdate) -> Answer:
+    """Store or remove the rating of an answer.
 
     Raises:
-        AnswerRunning: it is still being written.
+        AnswerRunning: The answer is still being written.
     """
     if answer.is_running:
         raise AnswerRunning
-    rated = await session.get_one(Answer, answer.id)
-    rated.sqlmodel_update({"rating": wanted.rating or None, "rating_note": wanted.note if wanted.rating else ""})
-    return rated
+    row = await session.get_one(Answer, answer.id)
+    row.sqlmodel_update({"rating": update.rating or None, "rating_note": update.note if update.rating else ""})
+    return row

@@ -1,4 +1,4 @@
-"""An answer as pages show it."""
+"""Answers for templates."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -12,21 +12,21 @@ from opportune.llm.answers.live import SILENCE_TIMEOUT_SECONDS
 from opportune.llm.answers.models import Answer
 from opportune.web import MarkdownBlocks, is_htmx, markdown, redirect, templates
 
-MAX_KEPT_LENGTH = 5_000_000
-"""Characters of ended answers whose HTML a process keeps."""
+MAX_CACHED_LENGTH = 5_000_000
+"""Maximum number of characters of finished answers whose HTML is cached in a process."""
 
 
 class _RenderedAnswers(dict[str, Markup]):
-    """HTML by text, the last that was asked for at the end."""
+    """LRU cache of HTML by text."""
 
     length = 0
-    """Characters of all the texts: to sum them up each time would take longer than all the rest."""
+    """Characters of all texts."""
 
-    def keep(self, text: str, html: Markup) -> None:
-        self.take(text)  # two have rendered it at the same time
+    def put(self, text: str, html: Markup) -> None:
+        self.take(text)  # another request may have rendered it at the same time
         self[text] = html
         self.length += len(text)
-        while len(self) > 1 and self.length > MAX_KEPT_LENGTH:
+        while len(self) > 1 and self.length > MAX_CACHED_LENGTH:
             self.take(next(iter(self)))
 
     def take(self, text: str) -> Markup | None:
@@ -39,31 +39,37 @@ _rendered_answers = _RenderedAnswers()
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """An answer with its HTML: finished blocks and, while it is written, the open one."""
+    """An answer with its HTML: finished blocks and, while it grows, the open block.
+
+    Attributes:
+        answer: The answer.
+        blocks: HTML of finished blocks.
+        open: HTML of the last block of a running answer.
+    """
 
     answer: Answer
     blocks: Markup
     open: Markup
     silence_timeout: ClassVar[float] = SILENCE_TIMEOUT_SECONDS
-    """Seconds without news after which the page takes its connection for dead."""
+    """Seconds of silence after which the page considers its connection lost."""
 
     @classmethod
     async def of(cls, answer: Answer) -> Self:
         if not answer.is_running:
             return cls(answer, cite(await _rendered(answer.text), answer.sources), Markup())
-        # In a thread: a long answer takes long to render, and everybody else would wait.
+        # Rendering a long answer would block the event loop.
         blocks = await markdown.in_thread(lambda: _blocks_of(answer.text))
         finished = Markup("").join(blocks.frozen)
         return cls(answer, cite(finished, answer.sources), cite(blocks.open, answer.sources))
 
     @property
     def cites(self) -> bool:
-        """Whether its text cites any of its sources."""
+        """True if the text cites any of the sources."""
         return bool(cited(self.answer.text, self.answer.sources))
 
     @property
     def sources(self) -> list[dict[str, Any]]:
-        """Those that it cites, with their `number`; all of them where it cites none."""
+        """Cited sources with their `number`; all sources if none is cited."""
         return cited_sources(self.answer.text, self.answer.sources)
 
 
@@ -74,23 +80,26 @@ def _blocks_of(text: str) -> MarkdownBlocks:
 
 
 async def _rendered(text: str) -> Markup:
-    """An answer that has ended: rendered once, in however long a conversation it is shown."""
+    """Render a finished answer, with a cache."""
     html = _rendered_answers.take(text)
     if html is None:
         html = await markdown.in_thread(lambda: markdown.render(text))
-    _rendered_answers.keep(text, html)
+    _rendered_answers.put(text, html)
     return html
 
 
 def answer_path(answer: Answer) -> str:
-    """Where an answer is shown alone."""
+    """Return the path of the page of one answer."""
     return f"/answers/{answer.id}"
 
 
 async def show_answer(request: Request, answer: Answer, page: str = "") -> Response:
-    """The response to whoever has asked: the answer in the page that sent it by htmx, else on to `page` that shows it.
+    """Return the response to a question: the answer's HTML for htmx, otherwise a redirect.
 
-    Without a page, on to one of the framework's with the answer alone.
+    Args:
+        request: The request with the question.
+        answer: The new answer.
+        page: Path of a page that shows the answer. By default the framework's page of the answer.
     """
     if not is_htmx(request):
         return redirect(request, page or answer_path(answer))

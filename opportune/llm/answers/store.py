@@ -1,9 +1,9 @@
-"""Stores running answers in the database, for the process that writes them and for those that follow.
+"""Storage of running answers.
 
-Each function is one short transaction for any number of answers: it costs far more than what it says of each. Every
-change has one winner: the row must still be streaming, by that worker. Nobody waits here for a row that another
-transaction holds: one answer would keep up all the others.
-Reads are fresh: to a replica that lags, a new answer would be deleted and a living process dead.
+- Each function is one short transaction for many answers, because a transaction costs far more than a row.
+- Updates require that the answer is still streaming and owned by this worker, so each change has one winner.
+- Locked rows are skipped, so that one answer cannot delay the others.
+- Reads use the primary: on a lagging replica, new answers would look deleted and living processes dead.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,25 +21,25 @@ from opportune.db import Database, utc_now
 from opportune.db.hooks.registry import has_hooks
 from opportune.db.queries.upsert import upsert
 from opportune.llm.answers.models import Answer, AnswerChunk, AnswerStatus
-from opportune.llm.spending.call_guard import MAX_TOLD_TOKENS
+from opportune.llm.spending.call_guard import MAX_REPORTED_TOKENS
 
 V = TypeVar("V")
 
 LEASE_DURATION = timedelta(seconds=15)
 APPROVAL_DURATION = timedelta(days=7)
-"""How long an answer waits for somebody to say whether a tool may run; then that counts as a no."""
+"""Time to approve a tool call. Later it counts as refused."""
 RUNNING = (AnswerStatus.STREAMING, AnswerStatus.WAITING)
 TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
-"""What a database may answer instead of doing what it was asked, for a reason that may pass."""
+"""Errors after which the operation may be repeated."""
 MAX_ANSWERS_PER_QUERY = 200
-"""Answers in one look, at most: SQLite reads no longer conditions."""
+"""Maximum number of answers per query, because SQLite limits the depth of conditions."""
 MAX_ENDS_PER_STEP = 25
-"""Answers that end between two looks at other requests: hundreds may end at once."""
+"""Number of ended answers per statement, so that other requests are served in between."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an answer ended."""
+    """Status and usage at the end of an answer."""
 
     status: AnswerStatus
     error_code: str = ""
@@ -50,7 +50,7 @@ class Outcome:
     usage_estimated: bool = True
     cost_micro: int = 0
     model: str = ""
-    """Who answered, where that is known: it may have been the fallback of whom was asked."""
+    """Model that answered, if known. It may be a fallback."""
 
 
 STOPPED = Outcome(AnswerStatus.STOPPED)
@@ -59,13 +59,13 @@ INTERRUPTED = Outcome(
 )
 NOT_STORED = Outcome(AnswerStatus.FAILED, "database", "The answer could not be stored. Try again.")
 HANDED_OVER = Outcome(AnswerStatus.STREAMING)
-"""It has not ended: this process stops, and another one goes on with it."""
+"""Not an end: this process stops, and another one continues the answer."""
 INTERNAL_ERROR = Outcome(AnswerStatus.FAILED, "internal", "Something went wrong on our side. Try again.")
 
 
 @dataclass(frozen=True)
 class AnswerDelta:
-    """Text and reasoning that an answer has gained since the last save; both may be empty."""
+    """New text and reasoning since the last save."""
 
     answer_id: int
     seq: int
@@ -79,23 +79,23 @@ class AnswerDelta:
 
 @dataclass(frozen=True)
 class AnswerEnd:
-    """A whole answer, and how it ended."""
+    """Complete text and outcome of an answer."""
 
     answer_id: int
     text: str
     outcome: Outcome
     unsaved: Sequence[AnswerDelta] = ()
-    """What may not be committed yet, for an answer that has not ended."""
+    """Deltas that may not be committed, for an answer that is handed over."""
     tool_runs: Sequence[dict[str, Any]] | None = None
-    """What it has had called; None where that is stored already."""
+    """Tool calls; None if they are already stored."""
     sources: Sequence[dict[str, Any]] = ()
-    tells_hooks: bool = True
+    runs_hooks: bool = True
     reasoning: str = ""
 
 
 @dataclass(frozen=True)
 class AnswerProgress:
-    """What is stored of an answer: all its text, or what came after a chunk while it is written."""
+    """Stored part of an answer: the complete text, or the chunks after `last_seq` of the query."""
 
     answer: Answer
     text: str = ""
@@ -111,10 +111,11 @@ class AnswerProgress:
 async def save(
     database: Database, worker: str, deltas: Sequence[AnswerDelta], *, renew: bool
 ) -> dict[int, bool | None]:
-    """Append chunks, and renew the leases of their answers if wanted.
+    """Append chunks, and renew the leases of their answers if `renew`. Existing chunks are skipped.
 
-    By answer: True if somebody has asked to stop it, None if it is no longer this worker's. What is missing is in
-    somebody else's transaction, and nothing of it was saved. A chunk that is there already is not saved twice.
+    Returns:
+        True by answer id if a stop is requested, None if the answer has another worker, else False. Answers locked by
+        another transaction are missing; their chunks were not saved.
     """
     async with database.writer() as session:
         stops = await _hold(session, worker, [delta.answer_id for delta in deltas])
@@ -137,43 +138,43 @@ async def note_tool_runs(
     """Store the tool runs and sources of an answer, and return whether it still belongs to this worker."""
     async with database.writer() as session:
         values = {"tool_runs": [*runs], "sources": [*sources]}
-        noted = update(Answer).where(_held(worker, [answer_id])).values(values)
-        return (await session.execute(noted.returning(col(Answer.id)))).first() is not None
+        statement = update(Answer).where(_held(worker, [answer_id])).values(values)
+        return (await session.execute(statement.returning(col(Answer.id)))).first() is not None
 
 
 async def finish(database: Database, worker: str, ends: Sequence[AnswerEnd]) -> dict[int, Answer | None]:
-    """Write whole answers and how they ended, where they are still this worker's, and give back what is now stored.
+    """Write the ends of answers of this worker, and return the stored answers.
 
-    What is missing is in somebody else's transaction, and was not written.
+    Answers locked by another transaction are missing; their ends were not written.
     """
     async with database.writer() as session:
-        # Who could not reach the database for long may have been taken for dead, and has more than what is there.
+        # Include interrupted ones: after an outage, this worker may have been considered dead but has more text.
         stops = await _hold(session, worker, [end.answer_id for end in ends], INTERRUPTED.status)
         held = [_stopped(end) if stops[end.answer_id] else end for end in ends if stops.get(end.answer_id) is not None]
         await _hand_over(session, [end for end in held if end.outcome.status in RUNNING])
         await _end(session, [end for end in held if end.outcome.status not in RUNNING])
         stored = dict[int, Answer | None].fromkeys(stops)
         for ids in _steps([*stops]):
-            found = await session.scalars(select(Answer).where(col(Answer.id).in_(ids)))
-            stored |= {answer.id: answer for answer in found}
+            answers = await session.scalars(select(Answer).where(col(Answer.id).in_(ids)))
+            stored |= {answer.id: answer for answer in answers}
         return stored
 
 
 def _stopped(end: AnswerEnd) -> AnswerEnd:
-    """Nobody has to allow anything for an answer that is to stop."""
+    """Return the end of an answer with a stop request: it stops instead of waiting."""
     return replace(end, outcome=STOPPED) if end.outcome.status == AnswerStatus.WAITING else end
 
 
 async def _hand_over(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
-    """Leave them to another process: at once, or when a person has allowed something."""
+    """Let other processes continue the answers, waiting ones after an approval."""
     if rows := [vars(delta) for end in ends for delta in end.unsaved if not delta.is_empty]:
         await _append(session, rows)
     waiting = [end for end in ends if end.outcome.status == AnswerStatus.WAITING]
     if rows := [_waiting_row(end) for end in waiting]:
         await session.execute(update(Answer), rows)
     if ids := [end.answer_id for end in ends if end not in waiting]:
-        freed = update(Answer).where(col(Answer.id).in_(ids))
-        await session.execute(freed.values(worker="", lease_until=utc_now()))
+        statement = update(Answer).where(col(Answer.id).in_(ids))
+        await session.execute(statement.values(worker="", lease_until=utc_now()))
 
 
 def _waiting_row(end: AnswerEnd) -> dict[str, Any]:
@@ -182,36 +183,36 @@ def _waiting_row(end: AnswerEnd) -> dict[str, Any]:
 
 
 async def stop(session: AsyncSession, answer_id: int) -> None:
-    """Ask whoever writes an answer to stop; one that waits for a person stops here."""
-    found = await read_for_update(session, answer_id)
-    if found and found.answer.is_waiting:
-        await _end(session, [AnswerEnd(answer_id, found.text, STOPPED, reasoning=found.reasoning)])
-    elif found and found.answer.is_running:
-        found.answer.stop_requested = True
+    """Request the worker of an answer to stop. An answer that waits for an approval ends immediately."""
+    progress = await read_for_update(session, answer_id)
+    if progress and progress.answer.is_waiting:
+        await _end(session, [AnswerEnd(answer_id, progress.text, STOPPED, reasoning=progress.reasoning)])
+    elif progress and progress.answer.is_running:
+        progress.answer.stop_requested = True
 
 
 async def read_for_update(session: AsyncSession, answer_id: int) -> AnswerProgress | None:
-    """An answer that nobody else changes until the transaction ends."""
+    """Read an answer and lock its row."""
     await session.execute(select(col(Answer.id)).where(col(Answer.id) == answer_id).with_for_update())
     return (await _read(session, [answer_id])).get(answer_id)
 
 
 async def read(database: Database, after: Mapping[int, int]) -> dict[int, AnswerProgress]:
-    """Answers by their ids, with what came after the chunks that are named (-1 for all). Deleted ones are missing."""
+    """Read answers with the chunks after a sequence number (-1 for all), by id. Deleted answers are missing."""
     async with database.reader(fresh=True) as session:
         return await _read(session, after)
 
 
 async def find_newest(database: Database, condition: ColumnElement[bool]) -> Answer | None:
-    """The last of the answers of which this is true."""
-    # Whoever lost a stream comes back to it later than a browser is known to have just written.
+    """Return the newest matching answer."""
+    # Fresh, because a client may resume a stream long after its last write.
     async with database.reader(fresh=True) as session:
         query = select(Answer).where(condition).order_by(col(Answer.id).desc()).limit(1)
         return (await session.scalars(query)).one_or_none()
 
 
 async def read_running(session: AsyncSession, condition: ColumnElement[bool]) -> Sequence[Answer]:
-    """The answers that have not ended, of which this is true."""
+    """Return the matching answers that have not ended."""
     return (await session.scalars(select(Answer).where(col(Answer.status).in_(RUNNING), condition))).all()
 
 
@@ -219,36 +220,41 @@ async def take_over(
     session: AsyncSession,
     worker: str,
     dead: Collection[Answer],
-    goes_on: Callable[[AnswerProgress], bool],
+    can_continue: Callable[[AnswerProgress], bool],
     otherwise: Outcome = INTERRUPTED,
 ) -> list[AnswerProgress]:
-    """Make answers of dead processes this worker's where it goes on with them, and give these; end the others.
+    """Take over the answers of dead processes that can be continued, and return them. End the others.
 
-    So it does with those that have waited too long for a person. Of several that try, one has each. Where somebody
-    asked to stop it, it has stopped.
+    Also ends answers whose time for an approval has expired. If several workers try, only one gets each answer.
+
+    Args:
+        session: A session that writes.
+        worker: Id of this worker.
+        dead: Answers as last read.
+        can_continue: Returns True for answers that this worker can continue.
+        otherwise: Outcome of the other answers; with a stop request it is STOPPED.
     """
     id_, worker_, lease = col(Answer.id), col(Answer.worker), col(Answer.lease_until)
-    seen = ((id_ == each.id) & (worker_ == each.worker) & (lease <= each.lease_until) for each in dead)
-    free = select(id_).where(or_(*seen), col(Answer.status).in_(RUNNING))
-    taken = (await session.scalars(free.with_for_update(skip_locked=True))).all()
-    found = list((await _read(session, taken)).values())
-    ours = [each for each in found if not each.answer.stop_requested and goes_on(each)]
-    others = [each for each in found if each not in ours]
-    for each in ours:
-        begin(each.answer, worker)
-        each.answer.takeovers += 1
+    unchanged = ((id_ == row.id) & (worker_ == row.worker) & (lease <= row.lease_until) for row in dead)
+    free = select(id_).where(or_(*unchanged), col(Answer.status).in_(RUNNING))
+    locked = (await session.scalars(free.with_for_update(skip_locked=True))).all()
+    taken, ends = list[AnswerProgress](), list[AnswerEnd]()
+    for progress in (await _read(session, locked)).values():
+        answer = progress.answer
+        if not answer.stop_requested and can_continue(progress):
+            begin(answer, worker)
+            answer.takeovers += 1
+            taken.append(progress)
+        else:
+            outcome = STOPPED if answer.stop_requested else otherwise
+            ends.append(AnswerEnd(answer.id, progress.text, outcome, reasoning=progress.reasoning))
     await session.flush()
-    outcomes = [STOPPED if each.answer.stop_requested else otherwise for each in others]
-    ends = [
-        AnswerEnd(each.answer.id, each.text, how, reasoning=each.reasoning)
-        for each, how in zip(others, outcomes, strict=True)
-    ]
     await _end(session, ends)
-    return ours
+    return taken
 
 
 def begin(answer: Answer, worker: str) -> None:
-    """Have this worker write an answer, which has not ended then."""
+    """Assign an answer to a worker and reset its end."""
     values = {"status": AnswerStatus.STREAMING, "error_code": "", "error": "", "finished_at": None}
     answer.sqlmodel_update({**values, "worker": worker, "lease_until": utc_now() + LEASE_DURATION})
 
@@ -256,7 +262,7 @@ def begin(answer: Answer, worker: str) -> None:
 async def _hold(
     session: AsyncSession, worker: str, ids: Collection[int], *also: AnswerStatus
 ) -> dict[int, bool | None]:
-    """Keep those that are this worker's from all others until the transaction ends; the result is as `save` tells."""
+    """Lock the answers of this worker. The result is that of `save`."""
     free = select(col(Answer.id), col(Answer.stop_requested)).where(
         _held(worker, ids), col(Answer.status).in_([AnswerStatus.STREAMING, *also])
     )
@@ -269,28 +275,28 @@ async def _hold(
 
 
 def _held(worker: str, ids: Collection[int]) -> ColumnElement[bool]:
-    """Still this worker's: also where it was taken for dead and nobody has gone on with it."""
-    may_go_on = col(Answer.status).in_([AnswerStatus.STREAMING, INTERRUPTED.status])
-    return _is_one_of(ids) & may_go_on & (col(Answer.worker) == worker)
+    """Condition for answers of this worker, including those that were interrupted but not taken over."""
+    can_continue = col(Answer.status).in_([AnswerStatus.STREAMING, INTERRUPTED.status])
+    return _is_one_of(ids) & can_continue & (col(Answer.worker) == worker)
 
 
 def _is_one_of(ids: Collection[int]) -> ColumnElement[bool]:
-    """`in_` would look at each of hundreds of numbers, to see whether it is SQL."""
+    """Faster than `in_` with a list, which inspects each of hundreds of numbers."""
     return col(Answer.id).in_(bindparam("ids", [*ids], expanding=True, unique=True))
 
 
 async def _append(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
-    # Into the table, and not the model: what the session does for each row besides would be a third of the cost.
+    # Into the table instead of the model, because the session's work per row would be a third of the cost.
     table = AnswerChunk.__table__  # type: ignore[attr-defined]  # SQLModel's tables have it
     await session.execute(upsert(session, table).on_conflict_do_nothing(), rows)
 
 
 async def _end(session: AsyncSession, ends: Sequence[AnswerEnd]) -> None:
-    tells_hooks = has_hooks(Answer) and all(end.tells_hooks for end in ends)
+    runs_hooks = has_hooks(Answer) and all(end.runs_hooks for end in ends)
     for step in _steps(ends):
         rows = [_row(end) for end in step]
-        if tells_hooks:
-            await _end_objects(session, rows)
+        if runs_hooks:
+            await _update_instances(session, rows)
         else:
             await session.execute(update(Answer), rows)
         ids = [end.answer_id for end in step]
@@ -311,12 +317,8 @@ def _row(end: AnswerEnd) -> dict[str, Any]:
         "lease_until": None,
         "stop_requested": False,
     }
-    for name in (
-        "prompt_tokens",
-        "completion_tokens",
-        "reasoning_tokens",
-    ):  # a broken endpoint may tell anything, and in each round again
-        row[name] = min(max(row[name], 0), MAX_TOLD_TOKENS)
+    for name in ("prompt_tokens", "completion_tokens", "reasoning_tokens"):
+        row[name] = min(max(row[name], 0), MAX_REPORTED_TOKENS)  # larger sums come from broken endpoints
     if end.tool_runs:
         row |= {"tool_runs": end.tool_runs, "sources": end.sources}
     if not end.outcome.model:
@@ -326,23 +328,23 @@ def _row(end: AnswerEnd) -> dict[str, Any]:
     return row
 
 
-async def _end_objects(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    """What hooks are told of is an object."""
-    found = await session.scalars(select(Answer).where(col(Answer.id).in_([row["id"] for row in rows])))
-    answers = {answer.id: answer for answer in found}
+async def _update_instances(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Update through model instances, which hooks receive."""
+    instances = await session.scalars(select(Answer).where(col(Answer.id).in_([row["id"] for row in rows])))
+    answers = {answer.id: answer for answer in instances}
     for row in rows:
         answers[row["id"]].sqlmodel_update(row)
     await session.flush()
 
 
 async def _chunks(session: AsyncSession, after: Mapping[int, int]) -> dict[int, list[AnswerChunk]]:
-    """In their order, by answer."""
+    """Return the chunks after a sequence number in order, by answer id."""
     if not after:
         return {}
     answer_id, seq = col(AnswerChunk.answer_id), col(AnswerChunk.seq)
     newer = or_(*((answer_id == answer) & (seq > last) for answer, last in after.items()))
-    found = await session.scalars(select(AnswerChunk).where(newer).order_by(answer_id, seq))
-    return {answer: list(chunks) for answer, chunks in groupby(found, lambda chunk: chunk.answer_id)}
+    rows = await session.scalars(select(AnswerChunk).where(newer).order_by(answer_id, seq))
+    return {answer: list(chunks) for answer, chunks in groupby(rows, lambda chunk: chunk.answer_id)}
 
 
 async def _read(session: AsyncSession, after: Mapping[int, int] | Sequence[int]) -> dict[int, AnswerProgress]:

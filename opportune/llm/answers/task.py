@@ -1,4 +1,4 @@
-"""Writes one answer in this process: generated, saved while it grows, and ended."""
+"""Task that generates one answer in this process and saves it while it grows."""
 
 import asyncio
 import logging
@@ -23,7 +23,15 @@ from opportune.llm.answers.store import (
     AnswerProgress,
     Outcome,
 )
-from opportune.llm.answers.tool_runs import Run, approval_of, messages_of, noted, passages_of, said_since, settled
+from opportune.llm.answers.tool_runs import (
+    Run,
+    approval_of,
+    fail_unknown,
+    messages_of,
+    passages_of,
+    text_after_last_call,
+    update_run,
+)
 from opportune.llm.providers.provider import without_pictures
 from opportune.llm.spending.call_guard import TokenUsage
 from opportune.llm.tools import Toolbox, ToolRun, converse
@@ -34,13 +42,13 @@ from opportune.text import made_storable
 logger = logging.getLogger(__name__)
 
 RETRY_DELAYS_SECONDS = (0.1, 0.5, 2.0)
-"""Seconds before each further attempt to store the end of an answer: lost, it would look unfinished for ever."""
+"""Seconds before each further attempt to store the end of an answer. Without it, the answer would stay unfinished."""
 OUTAGE_RETRY_DELAY_SECONDS = 3.0
-"""Seconds between attempts from then on, while the database is away: the end is in memory."""
+"""Seconds between later attempts during a database outage. The end of the answer is kept in memory."""
 OUTAGE_TIMEOUT_SECONDS = 600.0
-"""Seconds that a database may be away until the end of an answer is given up."""
+"""Seconds of a database outage after which the end of an answer is dropped."""
 
-CONTINUE = "Continue exactly where your answer broke off. Repeat nothing of it, and say nothing about that."
+CONTINUE = "Continue exactly where your answer stopped. Do not repeat any of it, and do not comment on this."
 
 
 class AnswerTask:
@@ -50,36 +58,43 @@ class AnswerTask:
         self,
         flusher: AnswerFlusher,
         model: llm.LanguageModel,
-        begun: AnswerProgress,
+        progress: AnswerProgress,
         toolbox: Toolbox | None = None,
         storage: Storage | None = None,
         retrieval: Toolbox | None = None,
     ) -> None:
-        """`storage` has the pictures that the prompt only names; `retrieval` is asked before a model without tools."""
+        """Args:
+        flusher: Saves the text.
+        model: The model to ask.
+        progress: The stored part of the answer.
+        toolbox: Tools that the model may call.
+        storage: Storage of the pictures in the prompt.
+        retrieval: Tools to call before a model that cannot call tools.
+        """
         self.flusher = flusher
         self.usage = TokenUsage()
-        self.model = model = model.charged_to(begun.answer.payer, self.usage)
+        self.model = model = model.charged_to(progress.answer.payer, self.usage)
         self.toolbox = toolbox
         self.storage = storage
         self.retrieval = retrieval
-        self.live = LiveAnswer(begun)
-        self._changing = {name for name in toolbox.tools if toolbox.changes(name)} if toolbox else set()
-        self._runs = self.live.tool_runs = settled(begun.answer.tool_runs, self._changing)
+        self.live = LiveAnswer(progress)
+        self._changing_tools = {name for name in toolbox.tools if toolbox.changes(name)} if toolbox else set()
+        self._runs = self.live.tool_runs = fail_unknown(progress.answer.tool_runs, self._changing_tools)
         self.unsaved = UnsavedAnswer(self.live, self.cut)
-        self.prompt = prompt_of(begun, model, self._runs)
-        self._sources = [*begun.answer.sources]
-        self._begins_reasoning = True
-        """Whether what the model thinks next is a new paragraph."""
+        self.prompt = prompt_of(progress, model, self._runs)
+        self._sources = [*progress.answer.sources]
+        self._starts_paragraph = True
+        """True if the next reasoning starts a paragraph."""
         self._waiting: list[Run] | None = None
         self._cut_by: Outcome | None = None
 
     def start(self) -> None:
         self._generation = asyncio.create_task(self._generate())
-        # Nothing cancels this one: whatever happens to the other, the end is stored.
+        # This task is never cancelled, so the end of the answer is always stored.
         self.task = asyncio.create_task(self._write(), name=f"answer {self.live.id}")
 
     def cut(self, outcome: Outcome) -> None:
-        """End the answer like this, unless it has ended already. `task` is done when that is stored."""
+        """End a running answer with this outcome. `task` is done when the end is stored."""
         self._cut_by = self._cut_by or outcome
         self._generation.cancel()
 
@@ -117,7 +132,7 @@ class AnswerTask:
         return replace(self._with_total_usage(outcome), reasoning_tokens=reasoning_tokens)
 
     def _with_total_usage(self, outcome: Outcome) -> Outcome:
-        used, before = self.usage, self.live.begun.answer
+        used, before = self.usage, self.live.progress.answer
         if used.calls:
             outcome = replace(
                 outcome,
@@ -126,8 +141,8 @@ class AnswerTask:
                 usage_estimated=bool(used.estimated_tokens),
                 cost_micro=used.cost_micro,
             )
-        if (used.calls or not outcome.usage_estimated) and not (self.live.begun.text and before.usage_estimated):
-            # What it waited with counts too.
+        if (used.calls or not outcome.usage_estimated) and not (self.live.progress.text and before.usage_estimated):
+            # Add the usage before the answer waited for an approval.
             return replace(
                 outcome,
                 prompt_tokens=outcome.prompt_tokens + before.prompt_tokens,
@@ -135,9 +150,9 @@ class AnswerTask:
                 usage_estimated=outcome.usage_estimated or bool(before.prompt_tokens and before.usage_estimated),
                 cost_micro=outcome.cost_micro + before.cost_micro,
             )
-        # What another process had of it was told to nobody.
-        written = self.unsaved.reasoning + self.unsaved.text
-        tokens = sum(map(llm.estimate_tokens, self.prompt)), llm.estimate_tokens(written)
+        # Token counts of the process that started the answer are unknown.
+        text = self.unsaved.reasoning + self.unsaved.text
+        tokens = sum(map(llm.estimate_tokens, self.prompt)), llm.estimate_tokens(text)
         cost = self.model.model.cost_micro(*tokens) if self.model.model else 0
         return replace(
             outcome, prompt_tokens=tokens[0], completion_tokens=tokens[1], usage_estimated=True, cost_micro=cost
@@ -152,15 +167,15 @@ class AnswerTask:
             raise
 
     def _has_nothing_to_add(self) -> bool:
-        """Whether the text was complete already, and only the end of the answer was missing."""
-        begun = self.live.begun
-        return self.unsaved.text.rstrip() == begun.text.rstrip() and bool(said_since(self._runs, begun.text))
+        """Return True if the stored text was already complete and only the final chunk was missing."""
+        text = self.live.progress.text
+        return self.unsaved.text.rstrip() == text.rstrip() and bool(text_after_last_call(self._runs, text))
 
-    async def _follow(self, answered: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
-        async with aclosing(answered) as chunks:
+    async def _follow(self, chunks: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
+        async with aclosing(chunks):
             async for chunk in chunks:
                 if isinstance(chunk, ToolRun):
-                    self._begins_reasoning = True
+                    self._starts_paragraph = True
                     await self._note(chunk)
                     continue
                 if isinstance(chunk, llm.Reasoning):
@@ -179,8 +194,8 @@ class AnswerTask:
         raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
 
     def _add_reasoning(self, text: str) -> None:
-        is_next_paragraph = self._begins_reasoning and self.unsaved.reasoning
-        self._begins_reasoning = False
+        is_next_paragraph = self._starts_paragraph and self.unsaved.reasoning
+        self._starts_paragraph = False
         self._add("", f"\n\n{text}" if is_next_paragraph else text)
 
     def _add(self, text: str, reasoning: str = "") -> None:
@@ -189,15 +204,15 @@ class AnswerTask:
 
     async def _note(self, run: ToolRun) -> None:
         at = len(self.unsaved.text)
-        if not run.has_begun:  # viewers see it when it is stored and can be approved
-            self._waiting = noted(self._waiting or self._runs, run, at)
+        if not run.has_begun:  # shown when it is stored, because only then it can be approved
+            self._waiting = update_run(self._waiting or self._runs, run, at)
             return
-        self._runs, sources = noted(self._runs, run, at), [*self._sources]
+        self._runs, sources = update_run(self._runs, run, at), [*self._sources]
         if await self.flusher.note_tool_runs(self.live.id, self._runs, sources):
             self.live.answer.sources = sources
             self.live.note_tool_runs(self._runs)
-        elif run.result is None and run.call.name in self._changing:
-            # A worker that takes over would run it once more.
+        elif run.result is None and run.call.name in self._changing_tools:
+            # Without a record, a worker that takes over would run the call again.
             self.cut(NOT_STORED)
             await asyncio.sleep(0)
 
@@ -218,7 +233,7 @@ class AnswerTask:
         if self.retrieval and not self._runs and not self.unsaved.text:
             await self._look_up(self.retrieval, await self._owner())
         self.prompt = with_passages(
-            *(self.prompt, passages_of(self._runs), self.model.context_budget), asked_with=len(answer.prompt)
+            *(self.prompt, passages_of(self._runs), self.model.context_budget), prompt_length=len(answer.prompt)
         )
         return self.model.chunks(self.prompt, temperature=answer.temperature)
 
@@ -227,15 +242,16 @@ class AnswerTask:
             return await session.get(User, self.live.answer.owner_id) if self.live.answer.owner_id else None
 
     async def _look_up(self, retrieval: Toolbox, owner: User | None) -> None:
-        """Look for what the question is about, for a model that cannot do it itself."""
+        """Search for passages about the question, for a model that cannot call tools."""
         answer = self.live.answer
-        asked = next((turn.content for turn in reversed(answer.messages) if turn.role == "user"), "")
+        user_turns = (message.content for message in reversed(answer.messages) if message.role == "user")
+        question = answer.question or next(user_turns, "")
         max_tokens = int(self.model.context_budget * MAX_PASSAGES_SHARE)
-        for run in await retrieve(retrieval, owner, answer.question or asked, max_tokens, self._sources):
+        for run in await retrieve(retrieval, owner, question, max_tokens, self._sources):
             await self._note(run)
 
     async def _with_pictures(self, message: llm.Message) -> llm.Message:
-        """A turn with the content of its pictures; where one is gone, as if nobody saw."""
+        """Load the pictures of a message. If one is missing, replace all by placeholder texts."""
         if not any(picture.stored_as for picture in message.pictures):
             return message
         try:
@@ -252,7 +268,7 @@ class AnswerTask:
         return llm.Picture(await self.storage.read(picture.stored_as), picture.content_type)
 
     async def _end(self, end: AnswerEnd) -> None:
-        given_up_at = monotonic() + OUTAGE_TIMEOUT_SECONDS
+        deadline = monotonic() + OUTAGE_TIMEOUT_SECONDS
         delays = iter(RETRY_DELAYS_SECONDS)
         while True:
             try:
@@ -261,16 +277,16 @@ class AnswerTask:
                 logger.warning("answer %s: its end is not stored (%s)", end.answer_id, type(fault).__name__)
                 is_away = isinstance(fault, TimeoutError) or is_outage(fault)
                 pause = next(delays, OUTAGE_RETRY_DELAY_SECONDS if is_away else None)
-                if pause is None or monotonic() > given_up_at:
+                if pause is None or monotonic() > deadline:
                     stored_text = {"text": self.live.text, "reasoning": self.live.reasoning}
                     self.live.end(self.live.answer.sqlmodel_update({**vars(NOT_STORED), **stored_text}))
                     return
                 await asyncio.sleep(pause)
             except Exception:
-                if not end.tells_hooks:
+                if not end.runs_hooks:
                     raise
-                logger.exception("answer %s: what its feature does at its end", end.answer_id)
-                end = replace(end, tells_hooks=False)
+                logger.exception("answer %s: a hook at its end failed", end.answer_id)
+                end = replace(end, runs_hooks=False)
             else:
                 if stored and stored.is_waiting:
                     for delta in self.unsaved.rest():
@@ -281,10 +297,10 @@ class AnswerTask:
                 return
 
 
-def prompt_of(begun: AnswerProgress, model: llm.LanguageModel, runs: Sequence[Run]) -> list[llm.Message]:
-    """What to send for an answer; to continue one, also what there is of it."""
-    prompt = messages_of(begun.answer, begun.text, runs)
-    if said_since(runs, begun.text) and not (model.provider and model.provider.continues):
+def prompt_of(progress: AnswerProgress, model: llm.LanguageModel, runs: Sequence[Run]) -> list[llm.Message]:
+    """Return the messages to send: the prompt, and the existing part of an answer to continue."""
+    prompt = messages_of(progress.answer, progress.text, runs)
+    if text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
         prompt.append(llm.Message("user", CONTINUE))
     return prompt
 

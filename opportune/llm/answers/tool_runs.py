@@ -1,8 +1,13 @@
-"""What an answer has had called on its way, as it is kept: enough to go on from there in any process.
+"""Stored tool calls of an answer, from which any process can continue.
 
-Each is a mapping: `id`, `name` and `arguments` (JSON) of the call; `status`, what people read; `result`, None as long
-as there is none, and `is_error`; the `round` in which the model asked for it, and the length of the text `at` that
-time; `has_begun`; `approval` of the person, where they are asked, and then what the arguments say in `details`.
+Each run is a mapping with these keys:
+
+- `id`, `name` and `arguments` (JSON) of the call
+- `status`: description for users
+- `result` (None until the call has ended) and `is_error`
+- `round` of calls and length of the text `at` the time of the call
+- `has_begun`
+- `approval`: decision of the user, and `details`: readable arguments, for calls that need an approval
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,16 +26,16 @@ from opportune.text import made_storable
 Run = dict[str, Any]
 
 WAITING, ALLOWED, ALWAYS, REFUSED = "waiting", "allowed", "always", "refused"
-"""What a person has said of a call. ALWAYS: of others of the same tool in this answer, too."""
+"""Approvals. ALWAYS also allows later calls of the same tool in this answer."""
 
-UNKNOWN = "Whether this was done is not known: the server stopped meanwhile. Look before you have it done again."
+UNKNOWN = "The server stopped during this call, so its result is unknown. Check it before you repeat the call."
 
 
-def noted(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
-    """The calls of an answer with one more, or with news of one that has no result yet."""
-    place = next((place for place, each in enumerate(runs) if _is_open(each, run.call)), len(runs))
-    before: Run = runs[place] if place < len(runs) else {"round": run.round, "at": at, "approval": ""}
-    shown = {
+def update_run(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
+    """Return the runs with a new run, or with the new state of an open one."""
+    index = next((index for index, stored in enumerate(runs) if _is_open(stored, run.call)), len(runs))
+    before: Run = runs[index] if index < len(runs) else {"round": run.round, "at": at, "approval": ""}
+    updated = {
         **before,
         "id": run.call.id,
         "name": run.call.name,
@@ -41,35 +46,35 @@ def noted(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
         "has_begun": run.has_begun,
     }
     if run.waits:
-        shown |= {"approval": WAITING, "details": [*_details(from_json(run.call.arguments or "{}"))]}
-    elif shown["approval"] == WAITING:  # for too long
-        shown["approval"] = REFUSED
-    return [*runs[:place], shown, *runs[place + 1 :]]
+        updated |= {"approval": WAITING, "details": [*_details(from_json(run.call.arguments or "{}"))]}
+    elif updated["approval"] == WAITING:  # the time for an approval has expired
+        updated["approval"] = REFUSED
+    return [*runs[:index], updated, *runs[index + 1 :]]
 
 
 def approval_of(runs: Sequence[Run], call: ToolCall) -> bool | None:
-    """What the person has said of a call; None of one that they have not been asked about."""
-    found = next((each for each in runs if _is_open(each, call)), None)
-    if found and found["approval"]:
-        return found["approval"] in (ALLOWED, ALWAYS)
-    return any(each["name"] == call.name and each.get("approval") == ALWAYS for each in runs) or None
+    """Return True if the user has allowed a call, False if refused, None if undecided."""
+    open_run = next((run for run in runs if _is_open(run, call)), None)
+    if open_run and open_run["approval"]:
+        return open_run["approval"] in (ALLOWED, ALWAYS)
+    return any(run["name"] == call.name and run.get("approval") == ALWAYS for run in runs) or None
 
 
-def decided(runs: Sequence[Run], place: int, approval: str) -> list[Run]:
-    """The calls of an answer when the person has said what may become of one that waits."""
+def set_approval(runs: Sequence[Run], index: int, approval: str) -> list[Run]:
+    """Return the runs with the decision about one; ALWAYS also applies to other waiting calls of the tool."""
 
-    def is_meant(number: int, run: Run) -> bool:
-        return number == place or (approval == ALWAYS and is_waiting(run) and run["name"] == runs[place]["name"])
+    def applies(number: int, run: Run) -> bool:
+        return number == index or (approval == ALWAYS and is_waiting(run) and run["name"] == runs[index]["name"])
 
-    return [{**run, "approval": approval} if is_meant(number, run) else run for number, run in enumerate(runs)]
+    return [{**run, "approval": approval} if applies(number, run) else run for number, run in enumerate(runs)]
 
 
 def is_waiting(run: Run) -> bool:
     return run.get("approval") == WAITING and run["result"] is None
 
 
-def settled(runs: Sequence[Run], changing: Collection[str]) -> list[Run]:
-    """The calls of an answer that another process began: what it had begun to change is not begun again."""
+def fail_unknown(runs: Sequence[Run], changing: Collection[str]) -> list[Run]:
+    """Mark interrupted calls of changing tools as failed, so that they are not repeated."""
 
     def is_unknown(run: Run) -> bool:
         return bool(run["result"] is None and run.get("has_begun") and run["name"] in changing)
@@ -78,31 +83,31 @@ def settled(runs: Sequence[Run], changing: Collection[str]) -> list[Run]:
 
 
 def messages_of(answer: Answer, text: str, runs: Sequence[Run]) -> list[Message]:
-    """The prompt of an answer, what was said and called since, and what was said after the last call."""
-    messages, said = answer.messages, 0
-    for (_, at), together in groupby(filter(_is_whole, runs), key=lambda run: (run["round"], run["at"])):
-        called = [*together]
-        calls = tuple(ToolCall(run["id"], run["name"], run["arguments"]) for run in called)
-        messages.append(Message("assistant", text[said:at], tool_calls=calls))
+    """Return the prompt, followed by the text and tool calls of the answer so far."""
+    messages, offset = answer.messages, 0
+    for (_, at), group in groupby(filter(_is_model_call, runs), key=lambda run: (run["round"], run["at"])):
+        group_runs = [*group]
+        calls = tuple(ToolCall(run["id"], run["name"], run["arguments"]) for run in group_runs)
+        messages.append(Message("assistant", text[offset:at], tool_calls=calls))
         messages += [
-            Message("tool", run["result"], tool_call_id=run["id"]) for run in called if run["result"] is not None
+            Message("tool", run["result"], tool_call_id=run["id"]) for run in group_runs if run["result"] is not None
         ]
-        said = at
-    return [*messages, Message("assistant", rest)] if (rest := text[said:]) else messages
+        offset = at
+    return [*messages, Message("assistant", text[offset:])] if text[offset:] else messages
 
 
 def passages_of(runs: Sequence[Run]) -> list[str]:
-    """What was found before the model was asked, as it reads it."""
+    """Return the passages that were retrieved before the model was asked."""
     return [run["result"] for run in runs if run.get("round") == RETRIEVAL_ROUND and run["result"]]
 
 
-def said_since(runs: Sequence[Run], text: str) -> str:
-    """The text of an answer that came after its last call."""
-    return text[max((run["at"] for run in filter(_is_whole, runs)), default=0) :]
+def text_after_last_call(runs: Sequence[Run], text: str) -> str:
+    """Return the text of an answer after its last tool call."""
+    return text[max((run["at"] for run in filter(_is_model_call, runs)), default=0) :]
 
 
-def _is_whole(run: Run) -> bool:
-    return bool(run.get("round", RETRIEVAL_ROUND) != RETRIEVAL_ROUND)  # older ones only show what there was
+def _is_model_call(run: Run) -> bool:
+    return bool(run.get("round", RETRIEVAL_ROUND) != RETRIEVAL_ROUND)  # runs of old versions have no round
 
 
 def _is_open(run: Run, call: ToolCall) -> bool:
@@ -110,21 +115,21 @@ def _is_open(run: Run, call: ToolCall) -> bool:
 
 
 def _details(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Arguments as people read them, each by its name: those inside of others, too."""
+    """Yield readable names and values of arguments, including nested ones."""
     if isinstance(value, Mapping) and (value or not name):
-        for key, each in value.items():
-            yield from _details(each, f"{name}.{key}" if name else str(key))
+        for key, item in value.items():
+            yield from _details(item, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list) and value:
-        for number, each in enumerate(value, 1):
-            yield from _details(each, f"{name} {number}")
+        for number, item in enumerate(value, 1):
+            yield from _details(item, f"{name} {number}")
     else:
-        words = {None: "nothing", True: "yes", False: "no"}
-        said = words[value] if value is None or isinstance(value, bool) else str(value)
-        if isinstance(value, Mapping | list):  # of which there is none: that may stand for all
-            said = "none"
-        yield _seen(name.replace("_", " ")), _seen(said)
+        labels = {None: "nothing", True: "yes", False: "no"}
+        label = labels[value] if value is None or isinstance(value, bool) else str(value)
+        if isinstance(value, Mapping | list):  # show empty ones: they may mean "all"
+            label = "none"
+        yield _visible(name.replace("_", " ")), _visible(label)
 
 
-def _seen(text: str) -> str:
-    """A text in which nothing is hidden, and nothing changes in what order it is read."""
+def _visible(text: str) -> str:
+    """Escape control characters, which could hide text or change its direction."""
     return "\n".join(map(escape_control_chars, text.split("\n")))

@@ -1,4 +1,4 @@
-"""Answers where nothing runs between requests (JOBS=request): whoever looks at one keeps it going."""
+"""Answers on hosts without background work (JOBS=request): an answer grows while its stream is open."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -16,16 +16,18 @@ from opportune.llm.answers.models import Answer, AnswerStatus
 from opportune.llm.answers.store import HANDED_OVER, TRANSIENT_ERRORS, AnswerProgress, Outcome
 
 RETURN_DURATION = timedelta(minutes=1)
-"""For so long a page whose stream was cut may come back, and the answer goes on by itself."""
-LEFT = Outcome(
-    AnswerStatus.INTERRUPTED, "interrupted", "Nobody was looking any more, so this answer was not written to its end."
+"""Time for a page to reconnect, after which the answer is interrupted."""
+ABANDONED = Outcome(
+    AnswerStatus.INTERRUPTED,
+    "interrupted",
+    "The page was closed, so this answer is not complete. Continue it here.",
 )
 
 
 class RequestAnswerManager(AnswerManager):
-    """Writes an answer as long as its stream is open here; then it is stored as far as it got.
+    """Writes an answer while its stream is open, and stores the text when the stream is closed.
 
-    Whoever opens a stream within a minute, in any process, has it go on; later the page offers to continue it.
+    A stream opened within a minute continues the answer in any process. Later, the page offers to continue it.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -33,28 +35,30 @@ class RequestAnswerManager(AnswerManager):
         self._viewers = Counter[int]()
 
     def open(self, *, watch: bool = True) -> None:
-        """Start nothing: a process that is frozen still holds its locks, and cannot watch. Leases tell who is alive."""
+        """Do nothing: a frozen process still holds its lock and cannot watch others. Only leases are used."""
         del watch
 
     def is_dead(self, answer: Answer) -> bool:
         if answer.worker or answer.is_waiting or not answer.is_running or answer.id in self._tasks:
             return super().is_dead(answer)
-        return bool(self._viewers[answer.id]) or _is_left(answer)
+        return bool(self._viewers[answer.id]) or _is_abandoned(answer)
 
     async def take_over(self, answers: Iterable[Answer]) -> None:
-        """Go on with what somebody looks at here; what nobody has come back to ends."""
-        seen = [*answers]
-        await super().take_over([answer for answer in seen if self._viewers[answer.id]])
-        if left := [each for each in seen if not self._viewers[each.id] and self.is_dead(each) and _is_left(each)]:
+        """Continue answers that are viewed here, and end abandoned ones."""
+        viewed, unviewed = list[Answer](), list[Answer]()
+        for answer in answers:
+            (viewed if self._viewers[answer.id] else unviewed).append(answer)
+        await super().take_over(viewed)
+        if abandoned := [answer for answer in unviewed if self.is_dead(answer) and _is_abandoned(answer)]:
             async with self.database.writer() as session:
-                await store.take_over(session, self.worker, left, lambda _: False, LEFT)
+                await store.take_over(session, self.worker, abandoned, lambda _: False, ABANDONED)
 
     @asynccontextmanager
     async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
         self._viewers[answer.id] += 1
         try:
             if answer.is_running:
-                with suppress(*TRANSIENT_ERRORS):  # who follows it tries again
+                with suppress(*TRANSIENT_ERRORS):  # the follower tries again
                     await self.take_over([answer])
             async with super().view(answer) as live:
                 yield live
@@ -65,15 +69,15 @@ class RequestAnswerManager(AnswerManager):
                 if answer_task := self._tasks.get(answer.id):
                     answer_task.cut(HANDED_OVER)
 
-    def _goes_on(self, found: AnswerProgress) -> bool:
-        """Somebody looks at it, and has asked for it: any model is told to go on, as by *Continue*."""
-        answer = found.answer
+    def _can_continue(self, progress: AnswerProgress) -> bool:
+        """Return True for any model, because the viewer wants the answer to continue."""
+        answer = progress.answer
         return bool(self._model(answer).provider and answer.prompt) and answer.takeovers < MAX_TAKEOVERS
 
-    def _start_after_commit(self, session: AsyncSession, begun: AnswerProgress) -> None:
+    def _start_after_commit(self, session: AsyncSession, progress: AnswerProgress) -> None:
         del session
-        begun.answer.worker = ""  # nobody's, until its stream is opened
+        progress.answer.worker = ""  # no process writes it until its stream is opened
 
 
-def _is_left(answer: Answer) -> bool:
+def _is_abandoned(answer: Answer) -> bool:
     return answer.lease_until is not None and answer.lease_until + RETURN_DURATION < utc_now()

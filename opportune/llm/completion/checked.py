@@ -1,4 +1,4 @@
-"""Checks what a provider yields: plausible token counts, some text, and no call of a tool that was not offered."""
+"""Checks of answers: plausible token counts, some text, and no calls of tools that were not offered."""
 
 import logging
 from collections.abc import AsyncGenerator, Sequence
@@ -21,12 +21,12 @@ from opportune.llm.providers.provider import (
 logger = logging.getLogger(__name__)
 
 PLAUSIBLE_TOKENS_PER_ESTIMATED = 8
-"""How many times the estimate a reported number may be. A token has at least one byte, and the estimate counts four."""
+"""Maximum ratio of a reported count to the estimate. A token has at least one byte, and the estimate assumes four."""
 PLAUSIBLE_MARGIN_TOKENS = 10_000
-"""Tokens that an endpoint may add to that: its own instructions, search results, hidden reasoning."""
+"""Tokens that an endpoint may add: instructions, search results, hidden reasoning."""
 MAX_ANSWERS_PER_LIMIT = 4
-"""How many times its `max_answer_tokens` a model may write: some endpoints do not count reasoning there."""
-UNOFFERED_TOOL = "The model asked for a tool that it was not offered. Try again."
+"""Maximum ratio of an answer to `max_answer_tokens`. Some endpoints do not limit reasoning by it."""
+UNOFFERED_TOOL = "The model requested a tool that does not exist. Try again."
 
 
 async def checked_answer(
@@ -36,44 +36,42 @@ async def checked_answer(
     tools: Sequence[ToolSchema],
     answer: AsyncGenerator[Chunk, None],
 ) -> AsyncGenerator[Chunk, None]:
-    """Yield the answer; token counts that cannot be true become None, so that they are estimated.
+    """Yield the answer. Implausible token counts become None, so that they are estimated.
 
     Raises:
-        LLMError: the answer is blank, or it calls tools and none were offered.
+        LLMError: The answer is blank, or calls tools although none were offered.
     """
-    prompt_tokens, written, has_words = estimate_prompt_tokens(messages, tools), 0, False
+    prompt_tokens, text_tokens, has_text = estimate_prompt_tokens(messages, tools), 0, False
     try:
         async with aclosing(answer) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):
-                    _require_answer(chunk, tools, has_words=has_words)
-                    yield plausible_usage(name, model, prompt_tokens, written, chunk)
+                    _require_answer(chunk, tools, has_text=has_text)
+                    yield plausible_usage(name, model, prompt_tokens, text_tokens, chunk)
                     continue
                 text = chunk.text if isinstance(chunk, Reasoning) else chunk
-                written += estimate_tokens(text)
-                has_words = has_words or (isinstance(chunk, str) and not chunk.isspace() and bool(chunk))
+                text_tokens += estimate_tokens(text)
+                has_text = has_text or (isinstance(chunk, str) and bool(chunk.strip()))
                 yield chunk
     except LLMError as error:
         if error.done:
-            error.done = plausible_usage(name, model, prompt_tokens, written, error.done)
+            error.done = plausible_usage(name, model, prompt_tokens, text_tokens, error.done)
         raise
 
 
-def _require_answer(done: Done, tools: Sequence[ToolSchema], *, has_words: bool) -> None:
+def _require_answer(done: Done, tools: Sequence[ToolSchema], *, has_text: bool) -> None:
     if done.tool_calls and not tools:
         raise LLMError("malformed", UNOFFERED_TOOL, done=done)
-    if not (has_words or done.tool_calls):
+    if not (has_text or done.tool_calls):
         raise LLMError("empty", EMPTY, done=done)
 
 
-def plausible_usage(name: str, model: LlmModel | None, prompt: int, written: int, done: Done) -> Done:
-    """Replace token counts by None if they are far above the estimates for the prompt and for what was written."""
+def plausible_usage(name: str, model: LlmModel | None, prompt: int, text: int, done: Done) -> Done:
+    """Replace token counts by None if they are far above the estimates for the prompt and the text."""
     context, answer = (model.context_tokens, model.max_answer_tokens) if model else (0, 0)
-    called = sum(estimate_tokens(call.name + call.arguments) for call in done.tool_calls)
+    text += sum(estimate_tokens(call.name + call.arguments) for call in done.tool_calls)
     prompt_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * prompt + context + PLAUSIBLE_MARGIN_TOKENS
-    answer_limit = (
-        PLAUSIBLE_TOKENS_PER_ESTIMATED * (written + called) + MAX_ANSWERS_PER_LIMIT * answer + PLAUSIBLE_MARGIN_TOKENS
-    )
+    answer_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * text + MAX_ANSWERS_PER_LIMIT * answer + PLAUSIBLE_MARGIN_TOKENS
     checked = replace(
         done,
         prompt_tokens=_at_most(prompt_limit, done.prompt_tokens),
@@ -81,9 +79,9 @@ def plausible_usage(name: str, model: LlmModel | None, prompt: int, written: int
     )
     if (checked.prompt_tokens, checked.completion_tokens) != (done.prompt_tokens, done.completion_tokens):
         logger.warning(
-            "%s reported %s prompt tokens and %s answer tokens, where about %s and %s are plausible: "
-            "the implausible number is replaced by an estimate",
-            *(name, done.prompt_tokens, done.completion_tokens, prompt, written + called),
+            "%s reported %s prompt tokens and %s answer tokens, but the estimates are %s and %s: "
+            "the implausible count is replaced by its estimate",
+            *(name, done.prompt_tokens, done.completion_tokens, prompt, text),
         )
     return replace(
         checked,

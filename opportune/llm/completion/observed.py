@@ -1,4 +1,4 @@
-"""An answer of a model, with its tokens, its time and its cost told to those who observe."""
+"""Reports tokens, duration and cost of answers to observers, such as telemetry."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -12,20 +12,17 @@ from opportune.runtime.observers import LlmCall, observed_llm_call
 async def observed_answer(
     name: str, model: LlmModel | None, messages: Sequence[Message], answer: AsyncGenerator[Chunk, None]
 ) -> AsyncGenerator[Chunk, None]:
-    """The answer as it comes; tokens that its endpoint does not tell are estimated."""
+    """Yield the answer and report it. Token counts that the endpoint omits are estimated."""
     call = LlmCall(name, model.model if model else name, error="stopped")
-    began, length, cached = perf_counter(), 0, 0
+    start, length, cached = perf_counter(), 0, 0
     with observed_llm_call(call):
         try:
             async with aclosing(answer) as chunks:
                 async for chunk in chunks:
                     if call.first_chunk_seconds is None:
-                        call.first_chunk_seconds = perf_counter() - began
+                        call.first_chunk_seconds = perf_counter() - start
                     if isinstance(chunk, Done):
-                        call.prompt_tokens, call.completion_tokens = (
-                            chunk.prompt_tokens or 0,
-                            chunk.completion_tokens or 0,
-                        )
+                        _take_counts(call, chunk)
                         call.endpoint_model, cached = chunk.model or call.endpoint_model, chunk.cached_tokens or 0
                         call.error = ""
                     else:
@@ -34,17 +31,18 @@ async def observed_answer(
         except LLMError as error:
             call.error = error.code
             if error.done:
-                call.prompt_tokens, call.completion_tokens = (
-                    error.done.prompt_tokens or 0,
-                    error.done.completion_tokens or 0,
-                )
+                _take_counts(call, error.done)
             raise
         finally:
             _estimate(call, messages, length)
             call.cost_micro = model.cost_micro(call.prompt_tokens, call.completion_tokens, cached) if model else 0
 
 
+def _take_counts(call: LlmCall, done: Done) -> None:
+    call.prompt_tokens, call.completion_tokens = done.prompt_tokens or 0, done.completion_tokens or 0
+
+
 def _estimate(call: LlmCall, messages: Sequence[Message], length: int) -> None:
-    if call.first_chunk_seconds is not None:  # who has not begun has worked for nobody
+    if call.first_chunk_seconds is not None:  # without a chunk, the call is free
         call.prompt_tokens = call.prompt_tokens or sum(map(estimate_tokens, messages))
         call.completion_tokens = call.completion_tokens or -(-length // 4)

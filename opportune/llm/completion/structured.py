@@ -1,4 +1,4 @@
-"""Answers that are data: what a Pydantic model describes, read out of what a language model says."""
+"""Structured answers: instances of a Pydantic model."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,27 +12,28 @@ from opportune.schemas import faults_in_words
 M = TypeVar("M", bound=BaseModel)
 
 RULES = "Answer with one JSON object that follows this JSON Schema, and with nothing else:\n{}"
-AGAIN = "That does not follow the schema. {} Answer with the whole corrected JSON object, and with nothing else."
+CORRECTION = "That does not follow the schema. {} Answer with the whole corrected JSON object, and with nothing else."
 
 
 async def parse(
     complete: Callable[[Sequence[Message]], Awaitable[str]], messages: Sequence[Message], into: type[M], attempts: int
 ) -> M:
-    """Ask until the answer is what the model describes; each further attempt tells what was wrong with the last.
+    """Ask until the answer is valid. Each further attempt contains the validation errors of the last answer.
 
     Raises:
-        LLMError: it never was ("malformed"), or there was no answer.
+        LLMError: All answers were invalid ("malformed"), or a call failed.
     """
-    asked = [Message("system", RULES.format(json.dumps(into.model_json_schema()))), *messages]
+    conversation = [Message("system", RULES.format(json.dumps(into.model_json_schema()))), *messages]
     for _ in range(attempts):
-        said = await complete(asked)
+        answer = await complete(conversation)
         try:
-            return into.model_validate_json(_object_in(said))
+            return into.model_validate_json(_object_in(answer))
         except ValidationError as error:
-            asked += [Message("assistant", said), Message("user", AGAIN.format(faults_in_words(error)))]
-    raise LLMError("malformed", "The model's answer was not what was asked for. Try again.")
+            correction = CORRECTION.format(faults_in_words(error))
+            conversation += [Message("assistant", answer), Message("user", correction)]
+    raise LLMError("malformed", "The model's answer did not have the requested form. Try again.")
 
 
 def _object_in(text: str) -> str:
-    """The JSON in an answer: models like to put words and a code fence around it."""
+    """Return the JSON object without text and code fences around it."""
     return text[text.find("{") : text.rfind("}") + 1]

@@ -1,8 +1,8 @@
-"""The program that reads the text of a PDF, in a process of its own.
+"""Program that extracts the text of a PDF, in a separate process with limits of time and memory.
 
-Whoever sends a file may have made it to take for ever, or all memory: that ends this process and not the site. It reads
-the file from standard input and writes lines of JSON: the number of pages, or "locked"; then the text of each page. Of
-a file that is broken it writes what it got. It is run by its path and must import nothing of the application.
+It protects the site from files that exhaust memory or never end. It reads the file from standard input and writes lines
+of JSON: the number of pages or "locked", then the text of each page. The output for a damaged file may be incomplete.
+It is started by its path and must not import the application.
 """
 
 import json
@@ -15,20 +15,20 @@ from pathlib import Path
 
 MAX_PAGES = 200
 MAX_LENGTH = 200_000
-"""Characters of all pages."""
+"""Characters of all pages together."""
 MAX_MEMORY_BYTES = 256_000_000
-"""Of addresses, so that the site beside it has room on a machine of 512 MB. An honest document of 10 MB takes 50."""
+"""Address space, which leaves room for the site on a machine with 512 MB. A normal document of 10 MB takes 50 MB."""
 MAX_CPU_SECONDS = 30
 
 
 def main() -> None:
-    bound_resources()
-    logging.disable()  # of what is odd in a file there is no end
+    limit_resources()
+    logging.disable()  # pypdf logs a line for each oddity
     sys.setrecursionlimit(500)
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
-    left = MAX_LENGTH
+    remaining = MAX_LENGTH
     try:
         reader = PdfReader(BytesIO(sys.stdin.buffer.read()))
         if reader.is_encrypted and not reader.decrypt(""):
@@ -39,25 +39,25 @@ def main() -> None:
             text = ""
             with suppress(PyPdfError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 text = page.extract_text()
-            write(text[:left])
-            left -= len(text)
-            if left <= 0:
+            write(text[:remaining])
+            remaining -= len(text)
+            if remaining <= 0:
                 return
-    except Exception:  # noqa: BLE001, S110 - a broken file may raise anything
+    except Exception:  # noqa: BLE001, S110 - a damaged file may raise anything
         pass
 
 
-def bound_resources() -> None:
-    """Take no more than that of the machine, and go before the site where it has too little; not so on Windows."""
+def limit_resources() -> None:
+    """Limit memory and CPU time, and be the first victim of the OOM killer. Does nothing on Windows."""
     if sys.platform == "win32":
         return
     import resource
 
-    for kind, most in ((resource.RLIMIT_AS, MAX_MEMORY_BYTES), (resource.RLIMIT_CPU, MAX_CPU_SECONDS)):
-        with suppress(ValueError, OSError):  # macOS knows no bound of memory
-            resource.setrlimit(kind, (most, most))
+    for limit, value in ((resource.RLIMIT_AS, MAX_MEMORY_BYTES), (resource.RLIMIT_CPU, MAX_CPU_SECONDS)):
+        with suppress(ValueError, OSError):  # macOS has no limit of memory
+            resource.setrlimit(limit, (value, value))
     os.nice(5)
-    with suppress(OSError):  # Linux alone has it
+    with suppress(OSError):  # only on Linux
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
 
 

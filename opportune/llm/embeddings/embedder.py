@@ -1,4 +1,4 @@
-"""Who makes embeddings: any endpoint that speaks OpenAI's /embeddings, Ollama too, or a class of the project."""
+"""Embedders: endpoints with OpenAI's /embeddings API, such as Ollama, or a class of the project."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -12,24 +12,30 @@ if TYPE_CHECKING:
     from opportune.llm.providers.embeddings_client import EmbeddingsClient
 
 
+NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
+
+
 class Embedded(NamedTuple):
-    """What became of some texts."""
+    """Embeddings of a batch of texts.
+
+    Attributes:
+        vectors: One vector per text, in the same order.
+        prompt_tokens: Tokens used, if known.
+    """
 
     vectors: Sequence[Sequence[float]]
-    """One of each, in their order."""
     prompt_tokens: int | None = None
-    """What it took, where that is known."""
 
 
 class Embedder(ABC):
-    """Makes embeddings. One of a project is made from the settings and its `EmbeddingModel`."""
+    """Base class of embedders. A project's class is created with the settings and the `EmbeddingModel`."""
 
     @abstractmethod
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        """The vectors of some texts, which are neither long nor many.
+        """Return the embeddings of a batch of at most 64 short texts.
 
         Raises:
-            LLMError: there are none.
+            LLMError: The embeddings could not be computed.
         """
 
     async def close(self) -> None:
@@ -37,7 +43,7 @@ class Embedder(ABC):
 
 
 class OpenAIEmbedder(Embedder):
-    """One endpoint and model, which are asked once for each batch."""
+    """Embedder for one endpoint and model. Sends one request per batch."""
 
     def __init__(self, model: EmbeddingModel, limits: Timeouts) -> None:
         self._model = model
@@ -49,13 +55,13 @@ class OpenAIEmbedder(Embedder):
         body: dict[str, object] = {"model": self._model.model or self._model.name, "input": [*texts]}
         if self._model.dimensions:
             body["dimensions"] = self._model.dimensions
-        answer = await (await self._open()).ask(body | self._model.extra_body)
+        response = await (await self._open()).post(body | self._model.extra_body)
         try:
-            data = sorted(answer["data"], key=lambda each: each["index"])
-            vectors = [[float(number) for number in each["embedding"]] for each in data]
+            data = sorted(response["data"], key=lambda item: item["index"])
+            vectors = [[float(number) for number in item["embedding"]] for item in data]
         except (KeyError, TypeError, ValueError):
-            raise LLMError("malformed", "EMBEDDING_MODEL: the endpoint sent something that is no embedding.") from None
-        usage = answer.get("usage")
+            raise LLMError("malformed", NO_EMBEDDING) from None
+        usage = response.get("usage")
         tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
         return Embedded(vectors, tokens if isinstance(tokens, int) else None)
 

@@ -1,4 +1,4 @@
-"""Jobs that make the embeddings of rows and documents, in batches after a change."""
+"""Jobs that compute the embeddings of changed rows and documents in batches."""
 
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -19,7 +19,7 @@ from opportune.search.embeddings import Embeddings, Vector
 from opportune.search.models import searchable
 from opportune.search.models.hybrid import VECTORS
 
-TAKEN_TEXT = "A text."
+SAMPLE_TEXT = "A text."
 """A text that every working endpoint accepts."""
 BATCH_ROWS = 64
 """Texts per request."""
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @job("jobs.embed_rows", attempts=10, wait=5)
 async def embed_rows(run: JobContext, table: str) -> None:
-    """Make the missing embeddings of a searchable table; all of them after a change of EMBEDDING_MODEL."""
+    """Compute the missing embeddings of a searchable table; all of them after a change of EMBEDDING_MODEL."""
     embeddings, fields = run.service(LanguageModel).embeddings, searchable.registered.get(table)
     vectors = VECTORS[run.database.engine.dialect.name]
     if not (embeddings and fields and fields.by_meaning) or not await vectors.is_possible(run.database):
@@ -44,9 +44,9 @@ async def embed_rows(run: JobContext, table: str) -> None:
             rows = await vectors.missing(session, fields, edition, last, BATCH_ROWS)
         if not rows:
             break
-        found = dict(zip(rows, await _vectors(embeddings, rows), strict=True))
+        row_vectors = dict(zip(rows, await _vectors(embeddings, rows), strict=True))
         async with run.database.writer() as session:
-            await vectors.add(session, fields, edition, found)
+            await vectors.add(session, fields, edition, row_vectors)
         last, done = rows[-1].id, done + len(rows)
         await run.progress(done, done, f"rows of {table}")
     async with run.database.writer() as session:
@@ -55,7 +55,7 @@ async def embed_rows(run: JobContext, table: str) -> None:
 
 @job("jobs.embed_documents", attempts=10, wait=5)
 async def embed_documents(run: JobContext, name: str) -> None:
-    """Make the missing embeddings of an index of documents."""
+    """Compute the missing embeddings of a document index."""
     embeddings, index = run.service(LanguageModel).embeddings, document_indexes.by_meaning.get(name)
     if not (embeddings and index):
         return
@@ -70,19 +70,19 @@ async def embed_documents(run: JobContext, name: str) -> None:
     finally:
         await search.close()
     edition = await vectors.begin(embeddings.model.made_of)
-    there = await vectors.there(edition)
-    missing = [entry for entry in entries.values() if entry.id not in there]
+    existing = await vectors.there(edition)
+    missing = [entry for entry in entries.values() if entry.id not in existing]
     for start in range(0, len(missing), BATCH_ROWS):
         batch = missing[start : start + BATCH_ROWS]
-        found = await _of_texts(embeddings, [entry.text for entry in batch])
-        await vectors.add(edition, [*zip(batch, found, strict=True)])
+        batch_vectors = await _of_texts(embeddings, [entry.text for entry in batch])
+        await vectors.add(edition, [*zip(batch, batch_vectors, strict=True)])
         await run.progress(start + len(batch), len(missing), f"documents of {name}")
-    await vectors.finish(edition, [*there - entries.keys()])
+    await vectors.finish(edition, [*existing - entries.keys()])
 
 
 @job("jobs.embed_all", schedule="17 4 * * *")
 async def embed_all(run: JobContext) -> None:
-    """Make all missing embeddings, also of rows changed by SQL statements or other programs."""
+    """Compute all missing embeddings, including those of rows changed outside the site."""
     if run.service(LanguageModel).embeddings is None:
         return
     for name in [*document_indexes.by_meaning]:
@@ -94,24 +94,24 @@ async def embed_all(run: JobContext) -> None:
 async def _vectors(embeddings: Embeddings, rows: Sequence[Any]) -> list[Vector | None]:
     """Return the vectors of the rows in order; None for a row without text."""
     texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]
-    found = iter(await _of_texts(embeddings, [text for text in texts if text]) if any(texts) else ())
-    return [next(found) if text else None for text in texts]
+    vectors = iter(await _of_texts(embeddings, [text for text in texts if text]) if any(texts) else ())
+    return [next(vectors) if text else None for text in texts]
 
 
 async def _of_texts(embeddings: Embeddings, texts: Sequence[str]) -> list[Vector | None]:
     """Return the vectors of the texts in order; None for a text that the endpoint rejects.
 
     Raises:
-        ServiceError: The endpoint makes no embeddings at all.
+        ServiceError: The endpoint fails.
     """
     try:
         return [*await embeddings.of_texts(texts)]
     except ServiceError as error:
         if error.code != "rejected":
             raise
-    await embeddings.of_texts([TAKEN_TEXT])  # raises if the endpoint rejects every text
+    await embeddings.of_texts([SAMPLE_TEXT])  # raises if the endpoint rejects every text
     if len(texts) == 1:
-        logger.warning("EMBEDDING_MODEL does not take a text, which is found by its words alone: %.60r", texts[0])
+        logger.warning("EMBEDDING_MODEL rejects a text, which is searched by words only: %.60r", texts[0])
         return [None]
     half = len(texts) // 2
     return [*await _of_texts(embeddings, texts[:half]), *await _of_texts(embeddings, texts[half:])]

@@ -1,4 +1,4 @@
-"""The HTTP side of an endpoint for embeddings. Importing httpx takes 0.2 s: nothing imports this before its time."""
+"""HTTP client of an embeddings endpoint. Imported with the first request, because importing httpx takes 0.2 s."""
 
 import asyncio
 import json
@@ -9,19 +9,20 @@ from typing import Any
 
 import httpx
 
+from opportune.llm.embeddings.embedder import NO_EMBEDDING
 from opportune.llm.providers.errors import error_for_status
 from opportune.llm.providers.http_client import Body, translate_errors
 from opportune.llm.providers.provider import LLMError, Timeouts
 from opportune.runtime.response_body import read_body
 
-MAX_ANSWER_BYTES = 64_000_000
+MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""
 
 logger = logging.getLogger(__name__)
 
 
 class EmbeddingsClient:
-    """Client of one endpoint, with its pool of connections."""
+    """Client of one endpoint, with its connection pool."""
 
     def __init__(self, base_url: str, api_key: str, limits: Timeouts, headers: Mapping[str, str] | None = None) -> None:
         self._url = f"{base_url.rstrip('/')}/embeddings"
@@ -35,32 +36,33 @@ class EmbeddingsClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def ask(self, body: Body) -> dict[str, Any]:
-        """The answer, which is JSON of an object.
+    async def post(self, body: Body) -> dict[str, Any]:
+        """Return the JSON object of the response.
 
         Raises:
-            LLMError: there is none.
+            LLMError: The request failed.
         """
-        with _by_its_setting(), translate_errors():
-            async with asyncio.timeout(self._limits.whole), self._client.stream("POST", self._url, json=body) as answer:
-                if answer.status_code != httpx.codes.OK:
-                    logger.warning("the endpoint of EMBEDDING_MODEL answered %s", answer.status_code)
-                    raise error_for_status(answer.status_code, answer.headers.get("Retry-After"))
-                content = await read_body(answer.aiter_bytes(), MAX_ANSWER_BYTES)
+        url, limits = self._url, self._limits
+        with _embedding_advice(), translate_errors():
+            async with asyncio.timeout(limits.whole), self._client.stream("POST", url, json=body) as response:
+                if response.status_code != httpx.codes.OK:
+                    logger.warning("the endpoint of EMBEDDING_MODEL responded with %s", response.status_code)
+                    raise error_for_status(response.status_code, response.headers.get("Retry-After"))
+                content = await read_body(response.aiter_bytes(), MAX_RESPONSE_BYTES)
         if content is None:
-            raise LLMError("malformed", "EMBEDDING_MODEL: the endpoint does not stop sending.")
+            raise LLMError("malformed", "EMBEDDING_MODEL: the response of the endpoint is too long.")
         try:
-            found = json.loads(content)
+            data = json.loads(content)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise LLMError("malformed", "EMBEDDING_MODEL: the endpoint sent something that is no embedding.")
-        return found
+            data = None
+        if not isinstance(data, dict):
+            raise LLMError("malformed", NO_EMBEDDING)
+        return data
 
 
 @contextmanager
-def _by_its_setting() -> Iterator[None]:
-    """Name EMBEDDING_MODEL in the advice, instead of the settings of the chat's endpoint."""
+def _embedding_advice() -> Iterator[None]:
+    """Name EMBEDDING_MODEL in the advice, instead of the settings of the chat endpoint."""
     try:
         yield
     except LLMError as error:

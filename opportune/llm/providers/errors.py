@@ -28,6 +28,11 @@ _UNAVAILABLE = _Refusal("unavailable", "The model's endpoint is not working at t
 
 
 def error_for_status(status: int, retry_after: str | None = None) -> LLMError:
-    """The error for an HTTP status, from the response or from an error inside the stream."""
+    """Return the error for an HTTP status, of the response or of an error event in the stream.
+
+    Args:
+        status: HTTP status of the endpoint.
+        retry_after: Value of the Retry-After header.
+    """
     refusal = _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else _UNAVAILABLE)
     return LLMError(refusal.code, refusal.sentence, retry_after_seconds(retry_after), advice=refusal.advice)

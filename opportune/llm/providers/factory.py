@@ -1,4 +1,4 @@
-"""Makes the models that the settings name. What each kind needs is imported for it alone: most sites ask nobody."""
+"""Creation of the providers and embedders in the settings."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,45 +20,50 @@ if TYPE_CHECKING:
 
 
 def models_of(settings: Settings) -> list[LlmModel]:
-    """The models that the settings name, each with its address and key; the first is asked by whoever chooses none.
+    """Return the models of LLM_MODELS with address and key; the first one is the default.
 
-    LLM_BASE_URL without LLM_MODELS is a table of one. Without either there is none.
+    Without LLM_MODELS, LLM_BASE_URL and LLM_MODEL describe one model. Without both, the list is empty.
     """
     if settings.llm_models:
-        return [_whole(model, settings) for model in settings.llm_models]
+        return [_complete(model, settings) for model in settings.llm_models]
     if not settings.llm_base_url:
         return []
     name = settings.llm_model or urlsplit(settings.llm_base_url).hostname or "the model"
-    return [_whole(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
+    return [_complete(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
 
 
 M = TypeVar("M", bound=LlmModel)
 
 
-def _whole(model: M, settings: Settings) -> M:
-    known: dict[str, object] = {}
+def _complete(model: M, settings: Settings) -> M:
+    values: dict[str, object] = {}
     if not (model.base_url or model.provider):
-        # LLM_API_KEY goes to LLM_BASE_URL alone: another endpoint must not learn it.
-        known = {"base_url": settings.llm_base_url, "api_key": settings.llm_api_key}
+        # Send LLM_API_KEY only to LLM_BASE_URL, never to another endpoint.
+        values = {"base_url": settings.llm_base_url, "api_key": settings.llm_api_key}
     if has_value(model.api_key):
-        known["api_key"] = model.api_key
+        values["api_key"] = model.api_key
     if model.api_key_setting:
-        known["api_key"] = getattr(settings, model.api_key_setting)
-    return model.model_copy(update=known)
+        values["api_key"] = getattr(settings, model.api_key_setting)
+    return model.model_copy(update=values)
 
 
 def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider | None:
-    """The provider of a model; without one, of the first that the settings name, else the local one, else None.
+    """Create the provider of a model.
 
-    Tests get a script, so that none of them waits for a model.
+    Args:
+        settings: Settings of the site.
+        model: By default the first model in the settings; else the local one. Tests get a `FakeProvider`.
+
+    Returns:
+        The provider, or None if no model is configured or installed.
 
     Raises:
-        OperatorError: LLM_MODELS names a provider that is not there.
+        OperatorError: The provider class in LLM_MODELS cannot be imported.
     """
     model = model or next(iter(models_of(settings)), None)
     if model:
-        own: Provider | None = _make_own(settings, model) if model.provider else None
-        return own or _make_compatible(settings, model)
+        custom: Provider | None = _make_custom(settings, model) if model.provider else None
+        return custom or _make_compatible(settings, model)
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
     weights = local.find_weights()
@@ -78,36 +83,35 @@ def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
 
 
 def _name_at_endpoint(settings: Settings, model: LlmModel) -> str:
-    """Without LLM_MODEL none is sent: some endpoints have one alone."""
+    """Return the model name to send; empty without LLM_MODEL, because some endpoints have only one model."""
     return model.model or (model.name if settings.llm_models else settings.llm_model)
 
 
-def _make_own(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS") -> Any:
+def _make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS") -> Any:
     module, _, name = model.provider.partition(":")
     try:
         make = getattr(import_module(module), name)
     except (AttributeError, ImportError, ValueError) as error:
-        raise OperatorError(f"{setting}: there is no {model.provider} for {model.name} ({error}).") from error
+        raise OperatorError(f"{setting}: cannot import {model.provider} for {model.name} ({error}).") from error
     return make(settings, model)
 
 
 def embedding_model_of(settings: Settings) -> EmbeddingModel | None:
-    """The model for embeddings that the settings name, with its address and key."""
-    return _whole(settings.embedding_model, settings) if settings.embedding_model else None
+    return _complete(settings.embedding_model, settings) if settings.embedding_model else None
 
 
 def make_embedder(settings: Settings, model: EmbeddingModel) -> "Embedder":
-    """Who makes the embeddings of a model.
+    """Create the embedder of a model.
 
     Raises:
-        OperatorError: EMBEDDING_MODEL names a provider that is not there.
+        OperatorError: The provider class in EMBEDDING_MODEL cannot be imported.
     """
     if model.provider:
-        own: Embedder = _make_own(settings, model, "EMBEDDING_MODEL")
-        return own
+        custom: Embedder = _make_custom(settings, model, "EMBEDDING_MODEL")
+        return custom
     return OpenAIEmbedder(model, Timeouts.of(settings))
 
 
 def missing_library(settings: Settings) -> str:
-    """A line for whoever runs the site, if the local model would answer and lacks a library of the system."""
+    """Return a line for operators if the local model is used and lacks a system library; else an empty string."""
     return libraries.missing_library() if isinstance(make_provider(settings), LocalModel) else ""

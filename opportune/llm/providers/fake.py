@@ -1,4 +1,4 @@
-"""A provider for tests, whose answers are written by the test."""
+"""A provider for tests with scripted answers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -9,9 +9,17 @@ Step = Chunk | asyncio.Event | LLMError
 
 
 class FakeProvider(Provider):
-    """Plays one script for every question: yields text, waits for events, raises errors.
+    """Provider that plays a script for every question: it yields text, waits for events and raises errors.
 
-    A script that tells no `Done` ends with an empty one.
+    Example:
+        fake_llm.script = ["Hello", " world"]
+
+    Attributes:
+        script: Steps of the next answer. Without a `Done`, an empty one is added.
+        received: Messages of each question.
+        temperatures: Temperature of each question.
+        offered: Tool names of each question that offered tools.
+        stopped: Set when an answer is closed before its end.
     """
 
     name = "Scripted"
@@ -22,15 +30,12 @@ class FakeProvider(Provider):
         self.next_scripts: list[Sequence[Step]] = []
         self.received: list[list[Message]] = []
         self.temperatures: list[float | None] = []
-        """What each question asked for."""
         self.offered: list[list[str]] = []
-        """The names of the tools that went with each question that had some."""
         self.stopped = asyncio.Event()
-        """Somebody closed an answer before its end."""
 
     @classmethod
     def in_turn(cls, *scripts: Sequence[Step]) -> "FakeProvider":
-        """One that plays another script for each question, and the last of them from then on."""
+        """Create a provider with one script per question. The last script repeats."""
         provider = cls(*scripts[0])
         provider.next_scripts = [*scripts[1:]]
         return provider

@@ -1,6 +1,6 @@
-"""The HTTP side of an OpenAI-compatible endpoint.
+"""HTTP client of an OpenAI-compatible endpoint.
 
-Importing httpx takes 0.2 s, so nothing imports this module before the first question; see `openai_compatible`.
+Importing httpx takes 0.2 s, so `openai_compatible` imports this module with the first question.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import TypeVar
 import httpx
 
 from opportune.llm.providers.errors import error_for_status
-from opportune.llm.providers.provider import LLMError, Timeouts
+from opportune.llm.providers.provider import INTERRUPTED, LLMError, Timeouts
 from opportune.runtime.response_body import read_body
 
 logger = logging.getLogger(__name__)
@@ -23,15 +23,15 @@ MAX_REFUSAL_BYTES = 100_000
 CHECK_ADDRESS = "Check LLM_BASE_URL."
 REFUSAL_STATUSES = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 USAGE_OPTION = "stream_options"
-"""The parameter that asks for token counts. Some endpoints, such as Mistral's, report them anyway and refuse it."""
+"""Parameter that requests token counts. Some endpoints, such as Mistral's, always report them and reject it."""
 TAKES_USAGE_OPTION: dict[str, bool] = {}
-"""By the address of an endpoint that has been asked: whether it takes that parameter."""
+"""Whether an endpoint accepts that parameter, by URL."""
 Body = Mapping[str, object]
 T = TypeVar("T")
 
 
 class ChatCompletionsClient:
-    """Client of one chat completions endpoint, with its pool of connections."""
+    """Client of one chat completions endpoint, with its connection pool."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ChatCompletionsClient:
         headers: Mapping[str, str] | None = None,
         optional: Sequence[str] = (),
     ) -> None:
-        """`optional`: parameters to name in the error if the endpoint refuses one of them."""
+        """`optional`: parameters to name in the error if the endpoint rejects one of them."""
         self._url = url
         self._headers = ({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers or {})
         self._limits = limits
@@ -61,74 +61,74 @@ class ChatCompletionsClient:
     async def events(self, body: Body) -> AsyncGenerator[bytes, None]:
         """Yield the data of each event of the answer.
 
-        httpx-sse is not used: it puts U+FFFD for bytes that are not UTF-8 and takes lines of any length.
+        httpx-sse is not used: it replaces invalid UTF-8 by U+FFFD and accepts lines of any length.
         """
-        wait = _Deadline(self._limits)
+        deadline = _Deadline(self._limits)
         with translate_errors():
-            async with self._response(body, wait) as response:
+            async with self._response(body, deadline) as response:
                 chunks = response.aiter_bytes()
                 line = b""
-                while chunk := await wait.over(anext(chunks, b"")):
+                while chunk := await deadline.wait_for(anext(chunks, b"")):
                     *lines, line = (line + chunk).split(b"\n")
                     if len(line) > MAX_LINE_BYTES:
                         raise LLMError("malformed", "The model's endpoint sent something that is not an answer.")
                     for data in _data_of(lines):
-                        wait.begin_again()
+                        deadline.restart_idle()
                         yield data
 
     @asynccontextmanager
-    async def _response(self, body: Body, wait: "_Deadline") -> AsyncIterator[httpx.Response]:
-        response = await self._ask(body, wait)
+    async def _response(self, body: Body, deadline: "_Deadline") -> AsyncIterator[httpx.Response]:
+        response = await self._request(body, deadline)
         try:
-            _refuse_unless_events(response)
+            _require_event_stream(response)
             yield response
         finally:
             await response.aclose()
 
-    async def _ask(self, body: Body, wait: "_Deadline") -> httpx.Response:
-        """Send a request, and send it again without `stream_options` if the endpoint refuses that."""
+    async def _request(self, body: Body, deadline: "_Deadline") -> httpx.Response:
+        """Send a request; repeat it without `stream_options` if the endpoint rejects them."""
         plain = {name: value for name, value in body.items() if name != USAGE_OPTION}
         takes_option = TAKES_USAGE_OPTION.get(self._url)
-        response = await self._send(plain if takes_option is False else body, wait)
+        response = await self._send(plain if takes_option is False else body, deadline)
         if response.status_code not in REFUSAL_STATUSES:
             if response.is_success:
                 TAKES_USAGE_OPTION.setdefault(self._url, True)
             return response
-        refusal = await self._read_refusal(response, wait)
+        refusal = await self._read_refusal(response, deadline)
         if takes_option is False or not (takes_option is None or USAGE_OPTION in refusal):
             raise self._refused(response, refusal)
-        response = await self._send(plain, wait)
+        response = await self._send(plain, deadline)
         if response.status_code in REFUSAL_STATUSES:
-            raise self._refused(response, await self._read_refusal(response, wait))
+            raise self._refused(response, await self._read_refusal(response, deadline))
         if response.is_success:
-            logger.info("the LLM endpoint refuses %s: it is asked without from now on", USAGE_OPTION)
+            logger.info("the LLM endpoint rejects %s; later requests omit it", USAGE_OPTION)
             TAKES_USAGE_OPTION[self._url] = False
         return response
 
-    async def _send(self, body: Body, wait: "_Deadline") -> httpx.Response:
+    async def _send(self, body: Body, deadline: "_Deadline") -> httpx.Response:
         request = self._client.build_request("POST", self._url, json=body, headers=self._headers)
-        return await wait.over(self._client.send(request, stream=True))
+        return await deadline.wait_for(self._client.send(request, stream=True))
 
-    async def _read_refusal(self, response: httpx.Response, wait: "_Deadline") -> str:
+    async def _read_refusal(self, response: httpx.Response, deadline: "_Deadline") -> str:
         content: bytes | None = None
         try:
-            with suppress(httpx.HTTPError):  # the status alone says enough
-                content = await wait.over(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES))
+            with suppress(httpx.HTTPError):  # the status is enough
+                content = await deadline.wait_for(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES))
         finally:
             await response.aclose()
         return (content or b"").decode(errors="replace")
 
     def _refused(self, response: httpx.Response, refusal: str) -> LLMError:
-        name = next((each for each in self._optional if re.search(rf"\b{re.escape(each)}\b", refusal)), "")
-        logger.warning("the LLM endpoint answered %s%s", response.status_code, name and f" and refuses {name}")
+        name = next((name for name in self._optional if re.search(rf"\b{re.escape(name)}\b", refusal)), "")
+        logger.warning("the LLM endpoint responded with %s%s", response.status_code, name and f" and rejects {name}")
         if name:
-            sentence = f"The model's endpoint refuses the parameter {name}."
+            sentence = f"The model's endpoint rejects the parameter {name}."
             return LLMError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
         return error_for_status(response.status_code)
 
 
 class _Deadline:
-    """Bounds every step of an answer, whatever trickles in between."""
+    """Deadline for the next step of an answer."""
 
     def __init__(self, limits: Timeouts) -> None:
         self._idle = limits.idle
@@ -136,11 +136,11 @@ class _Deadline:
         self._end = self._now() + limits.whole
         self._until = min(self._now() + limits.first, self._end)
 
-    async def over(self, step: Awaitable[T]) -> T:
+    async def wait_for(self, step: Awaitable[T]) -> T:
         async with asyncio.timeout_at(self._until):
             return await step
 
-    def begin_again(self) -> None:
+    def restart_idle(self) -> None:
         self._until = min(self._now() + self._idle, self._end)
 
 
@@ -148,17 +148,17 @@ def _data_of(lines: Iterable[bytes]) -> Iterator[bytes]:
     return (line.removeprefix(b"data:").strip() for line in lines if line.startswith(b"data:"))
 
 
-def _refuse_unless_events(response: httpx.Response) -> None:
+def _require_event_stream(response: httpx.Response) -> None:
     if response.status_code != httpx.codes.OK:
-        logger.warning("the LLM endpoint answered %s", response.status_code)
+        logger.warning("the LLM endpoint responded with %s", response.status_code)
         raise error_for_status(response.status_code, response.headers.get("Retry-After"))
     if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
-        raise LLMError("malformed", "The model's endpoint does not answer as a language model.", advice=CHECK_ADDRESS)
+        raise LLMError("malformed", "The model's endpoint is not a language model.", advice=CHECK_ADDRESS)
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Hide what httpx says: it may hold the address or the key."""
+    """Turn exceptions of httpx into LLMError, without their messages: these may contain the address or the key."""
     try:
         yield
     except TimeoutError:
@@ -173,5 +173,5 @@ def translate_errors() -> Iterator[None]:
         logger.warning("the LLM endpoint cannot be reached: %s", error or type(error).__name__)
         raise LLMError("refused", "The model's endpoint cannot be reached.", advice=CHECK_ADDRESS) from None
     except httpx.HTTPError as error:
-        logger.warning("the LLM endpoint broke off: %s", type(error).__name__)
-        raise LLMError("interrupted", "The answer broke off before its end.") from None
+        logger.warning("the LLM endpoint closed the connection: %s", type(error).__name__)
+        raise LLMError("interrupted", INTERRUPTED) from None

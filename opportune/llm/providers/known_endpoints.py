@@ -1,10 +1,10 @@
-"""Providers that speak OpenAI's chat completions, for who chooses one: their addresses, and a model of each."""
+"""Providers with OpenAI's chat completions API, offered in the admin: addresses and an example model."""
 
 from typing import NamedTuple
 
 
 class KnownEndpoint(NamedTuple):
-    """A provider, where it answers, and how it writes the name of a model."""
+    """A provider with its address and the spelling of a model name."""
 
     title: str
     base_url: str

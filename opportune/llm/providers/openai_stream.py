@@ -1,4 +1,4 @@
-"""Reads an answer from the chunks of the OpenAI streaming format."""
+"""Reader of answers in the OpenAI streaming format."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from opportune.llm.providers.errors import error_for_status
-from opportune.llm.providers.provider import EMPTY, Done, LLMError, Reasoning, ToolCall
+from opportune.llm.providers.provider import EMPTY, INTERRUPTED, Done, LLMError, Reasoning, ToolCall
 from opportune.llm.providers.think_tags import ThinkTagSplitter
 from opportune.schemas import Schema
 
 MAX_ANSWER_LENGTH = 200_000
 MAX_REASONING_LENGTH = 200_000
 MAX_TOOL_CALLS = 16
-"""What a model may ask for at once."""
+"""Maximum number of tool calls in one reply."""
 DONE_MARKER = b"[DONE]"
 TRUNCATED_REASONS = {"length", "content_filter"}
 
@@ -35,38 +35,38 @@ class _CallPiece(Schema):
 
 
 class _Part(Schema):
-    """A part of a content that is a list, as Mistral's reasoning models send it."""
+    """Part of a list of contents, as sent by Mistral's reasoning models."""
 
     text: Any = None
     thinking: Any = None
-    """Reasoning: a text, or a list of parts."""
+    """Reasoning as a text or a list of parts."""
 
 
 class _Delta(Schema):
     content: str | list[_Part] | None = None
     reasoning_content: Any = None
-    """Reasoning, as DeepSeek, Qwen and llama.cpp name it."""
+    """Reasoning of DeepSeek, Qwen and llama.cpp."""
     reasoning: Any = None
-    """Reasoning, as OpenRouter, Groq, Ollama and newer vLLM name it. Some send both fields with the same text."""
+    """Reasoning of OpenRouter, Groq, Ollama and newer vLLM. Some send the same text in both fields."""
     tool_calls: list[_CallPiece] | None = None
 
     @property
     def text(self) -> str:
         if not isinstance(self.content, list):
             return self.content or ""
-        return "".join(_words(part.text) for part in self.content)
+        return "".join(_text_in(part.text) for part in self.content)
 
     @property
     def thought(self) -> str:
-        field = next(filter(None, map(_words, (self.reasoning_content, self.reasoning))), "")
+        field = next(filter(None, map(_text_in, (self.reasoning_content, self.reasoning))), "")
         parts = self.content if isinstance(self.content, list) else []
-        return field + "".join(_words(part.thinking) for part in parts)
+        return field + "".join(_text_in(part.thinking) for part in parts)
 
 
-def _words(value: Any) -> str:
-    """The text of a field that is a text, or a list of parts with texts."""
+def _text_in(value: Any) -> str:
+    """Return the text of a field that holds a text or a list of parts with texts."""
     if isinstance(value, list):
-        return "".join(_words(part.get("text")) for part in value if isinstance(part, dict))
+        return "".join(_text_in(part.get("text")) for part in value if isinstance(part, dict))
     return value if isinstance(value, str) else ""
 
 
@@ -97,7 +97,7 @@ class _Chunk(Schema):
 
 
 class ChatCompletionReader:
-    """Reads one answer as it grows, and knows whether it came to its end."""
+    """Reads the chunks of one answer."""
 
     def __init__(self) -> None:
         self._length = 0
@@ -108,17 +108,17 @@ class ChatCompletionReader:
         self._usage = _Usage()
         self._calls: dict[int, ToolCall] = {}
         self.over = False
-        """Whether the rest of the stream is of no interest."""
+        """True if the remaining stream can be ignored."""
 
     @property
     def finished(self) -> bool:
         return self.over or self._reason is not None
 
     def take(self, data: bytes) -> list[str | Reasoning]:
-        """Return the reasoning and the text that one event's data adds.
+        """Return the reasoning and text added by the data of one event.
 
         Raises:
-            LLMError: the data is not a chunk, or it reports an error.
+            LLMError: The data is not a chunk, or reports an error.
         """
         if data == DONE_MARKER:
             self.over = True
@@ -129,18 +129,18 @@ class ChatCompletionReader:
         reasoning, text = self._think_tags.feed("".join(self._text_of(choice) for choice in chunk.choices or ()))
         return self._pieces(thought + reasoning, text)
 
-    def take_rest(self) -> list[str | Reasoning]:
-        """Return what was held back because it looked like the beginning of a tag."""
+    def take_pending(self) -> list[str | Reasoning]:
+        """Return text that was held back because it looked like the beginning of a tag."""
         return self._pieces(*self._think_tags.finish())
 
     def finish(self) -> Done:
-        """Close the answer.
+        """Return the token counts and tool calls of the complete answer.
 
         Raises:
-            LLMError: it broke off, or it is empty.
+            LLMError: The answer was interrupted or is empty.
         """
         if not self.finished:
-            raise LLMError("interrupted", "The answer broke off before its end.")
+            raise LLMError("interrupted", INTERRUPTED)
         done = self._done()
         if not (self._has_words or done.tool_calls):
             raise self._empty(done)
@@ -158,7 +158,7 @@ class ChatCompletionReader:
         )
 
     def _empty(self, done: Done) -> LLMError:
-        """Explain why there is no text. Some models count their reasoning, but never send it."""
+        """Explain why there is no text. Some models count their reasoning but never send it."""
         if self._reason == "length" or self._is_cut:
             return LLMError("out_of_tokens", OUT_OF_TOKENS, done=done)
         has_thought = bool(self._reasoning_length or done.reasoning_tokens)
@@ -180,7 +180,7 @@ class ChatCompletionReader:
         return choice.delta.text if choice.delta else ""
 
     def _take_call(self, piece: _CallPiece) -> None:
-        """Name and id come once, the arguments in pieces; some endpoints give no id."""
+        """Add a fragment of a tool call. Only arguments are split into fragments; some endpoints omit the id."""
         called = piece.function or _Function()
         call = self._calls.setdefault(piece.index, ToolCall(piece.id or f"call_{piece.index}", "", ""))
         arguments = call.arguments + self._add(called.arguments or "")
@@ -189,13 +189,13 @@ class ChatCompletionReader:
     def _add(self, text: str) -> str:
         text = text[: MAX_ANSWER_LENGTH - self._length]
         self._length += len(text)
-        self.over = self.over or self._is_cut
+        self.over |= self._is_cut
         return text
 
     def _add_reasoning(self, text: str) -> str:
         text = text[: MAX_REASONING_LENGTH - self._reasoning_length]
         self._reasoning_length += len(text)
-        self.over = self.over or self._is_cut
+        self.over |= self._is_cut
         return text
 
 

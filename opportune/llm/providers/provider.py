@@ -1,4 +1,4 @@
-"""The interface of language models, whoever runs them."""
+"""Interface of language model providers, with the messages and chunks they exchange."""
 
 import json
 from abc import ABC, abstractmethod
@@ -29,28 +29,39 @@ ErrorCode = Literal[
     "switched_off",
 ]
 
-# Asking again changes nothing until somebody changes the settings or the question.
+# A retry fails again until the settings or the question change.
 PERMANENT_CODES: frozenset[ErrorCode] = frozenset({"unauthorised", "rejected", "not_configured"})
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model's wish to have a function called, of which it waits for the result."""
+    """A function call that the model requests.
+
+    Attributes:
+        id: Identifier that the tool message with the result repeats.
+        name: Name of the function.
+        arguments: Arguments as written by the model. Should be a JSON object, but may be invalid.
+    """
 
     id: str
     name: str
     arguments: str
-    """JSON, as the model wrote it: it may be none."""
 
 
 PICTURE_TOKENS = 1_600
-"""What the hungriest of models take a picture of the largest size for that they look at."""
-UNSEEN_PICTURE = "[A picture stood here, which you cannot see. Say so if it matters.]"
+"""Upper estimate for one picture of the maximum size."""
+UNSEEN_PICTURE = "[There was a picture here, which you cannot see. Say so if it matters.]"
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture in a turn: its content, or the name by which the storage has it until it is sent."""
+    """A picture in a message.
+
+    Attributes:
+        content: Bytes of the picture; empty if it is loaded from the storage when the message is sent.
+        content_type: Media type of the content.
+        stored_as: Name of the file in the storage.
+    """
 
     content: Base64Bytes = field(default=b"", repr=False)
     content_type: str = "image/jpeg"
@@ -59,52 +70,66 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation, as a model reads it."""
+    """One turn of a conversation.
+
+    Attributes:
+        role: Author of the turn.
+        content: Text of the turn.
+        tool_calls: Calls requested at the end of an assistant turn.
+        tool_call_id: Call that a tool turn is the result of.
+        pictures: Pictures of a user turn. Models without vision get a placeholder text.
+    """
 
     role: Role
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
-    """What an assistant's turn ended with."""
     tool_call_id: str = ""
-    """Whose result a tool's turn is."""
     pictures: tuple[Picture, ...] = ()
-    """What a person shows besides; a model that does not see is told that there was something."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSchema:
-    """A function that a model may have called, as it is told of it."""
+    """Description of a function that the model may call.
+
+    Attributes:
+        name: Name of the function.
+        description: Purpose, for the model.
+        parameters: JSON Schema of an object with the arguments.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, object]
-    """JSON Schema of an object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A chunk of what a model thinks before or between the parts of its answer."""
+    """A chunk of reasoning that the model writes before or between the parts of its answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The last chunk of a finished answer. Counts are None if the endpoint does not report them."""
+    """The last chunk of a finished answer. Token counts are None if the endpoint does not report them.
+
+    Attributes:
+        prompt_tokens: Tokens of the conversation sent to the model.
+        completion_tokens: Tokens of the answer, including reasoning.
+        truncated: True if a limit ended the answer.
+        model: Name of the model that answered. Differs from the requested one if a fallback answered.
+        tool_calls: Calls that the model needs before it can continue.
+        cached_tokens: Prompt tokens read from the endpoint's cache, which often cost less.
+        reasoning_tokens: Completion tokens used for reasoning.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    """Tokens of the answer and of the reasoning."""
     truncated: bool = False
-    """A limit ended the answer, not the model."""
     model: str = ""
-    """The name of the model that answered: another than was asked, where that one could not begin."""
     tool_calls: tuple[ToolCall, ...] = ()
-    """What it wants to know before it goes on."""
     cached_tokens: int | None = None
-    """Those of the prompt that the endpoint had read before, which often cost less."""
     reasoning_tokens: int | None = None
-    """Those of the completion that went into reasoning."""
 
 
 Chunk = str | Reasoning | Done
@@ -112,7 +137,14 @@ Chunk = str | Reasoning | Done
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait: for a connection, for the first chunk, between two chunks, for the whole answer."""
+    """Timeouts of a model call, in seconds.
+
+    Attributes:
+        connect: For the connection.
+        first: For the first chunk.
+        idle: Between two chunks.
+        whole: For the whole answer.
+    """
 
     connect: float = 10
     first: float = 60
@@ -130,12 +162,20 @@ class Timeouts:
 
 
 EMPTY = "The model gave an empty answer. Try again."
+INTERRUPTED = "The answer was interrupted. Try again."
 
 
 class LLMError(ServiceError):
-    """A missing or unfinished answer: pages show the message with a status of 503, commands print it.
+    """A missing or unfinished answer. Pages show the message with status 503 (429 for a limit); commands print it.
 
-    The message is one sentence for the user. It contains no address, no key, no setting and no text of the endpoint.
+    The message is one sentence for the user, without addresses, keys, settings or text of the endpoint.
+
+    Attributes:
+        code: Reason, for programs.
+        retryable: False if a retry cannot succeed before the settings or the question change.
+        retry_after: Seconds to wait before a retry, if known.
+        done: Token counts reported before the failure.
+        advice: Sentence for operators.
     """
 
     service = "the language model"
@@ -149,7 +189,6 @@ class LLMError(ServiceError):
         done: Done | None = None,
         advice: str = "",
     ) -> None:
-        """`done`: token counts that the endpoint reported before the failure; `advice`: a sentence for operators."""
         super().__init__(sentence)
         self.code: ErrorCode = code
         self.retryable = code not in PERMANENT_CODES
@@ -160,67 +199,72 @@ class LLMError(ServiceError):
 
 
 class Provider(ABC):
-    """A model that answers conversations."""
+    """A model that answers conversations. Subclass it to connect a model that has no OpenAI-compatible endpoint.
+
+    Attributes:
+        name: Name shown to users.
+        context_budget: Maximum length of a conversation in tokens, as estimated by `estimate_tokens`.
+        fault: Known reason why the model cannot answer and what to do, for operators.
+        continues: True if the model continues a final assistant turn instead of replying to it.
+        sees_images: True if the model accepts pictures.
+        is_toy: True for the bundled model, which only demonstrates the site.
+    """
 
     name: str
-    """What people are shown."""
     context_budget: int
-    """Tokens of conversation, by `tokens()`, that are worth sending."""
     fault: str = ""
-    """Why it cannot answer, as far as it knows, and what to do: a line for whoever runs the site."""
     continues: bool = False
-    """Whether it goes on with a last turn of the assistant's, word for word, where others would answer to it."""
     sees_images: bool = False
-    """Whether it is sent the pictures of a turn."""
     is_toy: bool = False
-    """Whether it only shows how everything works, until a site has a real model."""
 
     async def setup(self) -> None:
-        """Get ready ahead of the first question. `stream` does it too; calling it again costs nothing."""
+        """Prepare for the first question, which would otherwise wait for it. Safe to call repeatedly."""
 
     async def close(self) -> None:
         """Close connections and end processes."""
 
     @abstractmethod
     def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer's text and `Reasoning` as they come, then one `Done`.
+        """Yield text and `Reasoning` as they arrive, then one `Done`.
 
-        `temperature` is 0 for what is likeliest, up to 2; None is the model's own, and then it is not given.
+        Use it with `contextlib.aclosing`: closing the generator disconnects, which stops the model.
 
-        Hold it in `contextlib.aclosing`: closing it hangs up at once, which is what stops the model.
+        Args:
+            messages: The conversation.
+            temperature: 0 for the most likely answer, up to 2. None for the model's default.
 
         Raises:
-            LLMError: instead of the `Done`.
+            LLMError: The answer failed; no `Done` follows.
         """
 
     def stream_with_tools(
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
-        """The same where the model may want functions called, and tells which by the `tool_calls` of its `Done`.
+        """Like `stream`, but the model may request calls of these tools in `Done.tool_calls`.
 
-        Models that cannot are asked without.
+        The default is for models without tools and ignores them.
         """
         del tools
         return self.stream(messages) if temperature is None else self.stream(messages, temperature=temperature)
 
 
 def without_pictures(message: Message) -> Message:
-    """A turn for who cannot see: words stand for its pictures."""
+    """Replace pictures by a placeholder text, for models without vision."""
     if not message.pictures:
         return message
-    words = "\n\n".join(filter(None, (message.content, *[UNSEEN_PICTURE] * len(message.pictures))))
-    return replace(message, content=words, pictures=())
+    content = "\n\n".join(filter(None, (message.content, *[UNSEEN_PICTURE] * len(message.pictures))))
+    return replace(message, content=content, pictures=())
 
 
-def estimate_tokens(asked: str | Message) -> int:
-    """Estimate how many tokens a text or a turn takes: four bytes each, which is four characters of English."""
-    if isinstance(asked, Message):
-        return estimate_tokens(asked.content) + PICTURE_TOKENS * len(asked.pictures)
-    return -(-len(asked.encode(errors="replace")) // 4)
+def estimate_tokens(value: str | Message) -> int:
+    """Estimate the tokens of a text or a message: one per four bytes, which is typical of English."""
+    if isinstance(value, Message):
+        return estimate_tokens(value.content) + PICTURE_TOKENS * len(value.pictures)
+    return -(-len(value.encode(errors="replace")) // 4)
 
 
 def estimate_prompt_tokens(messages: Sequence[Message], tools: Sequence[ToolSchema]) -> int:
-    """Estimate how many tokens a conversation takes, with the tools that are offered."""
+    """Estimate the tokens of a conversation and its tools."""
     turns = sum(map(estimate_tokens, messages))
     calls = sum(estimate_tokens(call.arguments) for message in messages for call in message.tool_calls)
     return turns + calls + sum(estimate_tokens(json.dumps(asdict(tool))) for tool in tools)

@@ -29,11 +29,9 @@ async def _reach(address: str) -> HealthLight:
         async with asyncio.timeout(REACH_TIMEOUT_SECONDS):
             _, writer = await asyncio.open_connection(name, port)
     except socket.gaierror:
-        return HealthLight(
-            name, "has no address", "fault", hint="Is its address, in the settings or where it was chosen, right?"
-        )
+        return HealthLight(name, "has no address", "fault", hint="Check the address of the model's endpoint.")
     except (OSError, TimeoutError):
-        hint = "Is it running, and does the host let connections out? Answers fail until then, or come from a fallback."
+        hint = "Check that it runs and that the host allows outgoing connections. Until then, fallback models answer."
         return HealthLight(name, f"cannot be reached at port {port}", "fault", hint=hint)
     writer.close()
     return HealthLight(name, "can be reached")

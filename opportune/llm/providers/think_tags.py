@@ -1,13 +1,13 @@
-"""Reasoning that a model writes into its answer as `<think>…</think>`.
+"""Reasoning inside the answer, as `<think>…</think>`.
 
-Ollama, llama.cpp and vLLM send it like this if they run the model without a reasoning parser.
+Ollama, llama.cpp and vLLM send it this way if they run the model without a reasoning parser.
 """
 
 from enum import Enum, auto
 
 OPENING, CLOSING = "<think>", "</think>"
 MAX_LEADING_SPACE = 100
-"""Characters of white space that may come before the opening tag."""
+"""Maximum number of white space characters before the opening tag."""
 
 
 class _Place(Enum):
@@ -19,17 +19,17 @@ class _Place(Enum):
 
 
 class ThinkTagSplitter:
-    """Separates the reasoning at the start of an answer from its text. Chunks may cut a tag anywhere."""
+    """Separates reasoning at the start of an answer from its text. Chunks may split a tag anywhere."""
 
     def __init__(self) -> None:
         self._place = _Place.START
         self._pending = ""
-        """The last characters, as long as they may be the beginning of a tag."""
+        """Last characters that may be the beginning of a tag."""
         self._is_blank = True
-        """Whether the reasoning has only had white space."""
+        """True while the reasoning is only white space."""
 
     def feed(self, content: str) -> tuple[str, str]:
-        """Return the reasoning and the text that a chunk adds."""
+        """Return the reasoning and the text added by a chunk."""
         self._pending += content
         if self._place is _Place.START:
             self._read_start()
@@ -42,16 +42,16 @@ class ThinkTagSplitter:
         return (pending, "") if self._place is _Place.REASONING else ("", pending)
 
     def _read_start(self) -> None:
-        begun = self._pending.lstrip()
-        if begun.startswith(OPENING):
-            self._place, self._pending = _Place.REASONING, begun.removeprefix(OPENING)
-        elif not OPENING.startswith(begun) or len(self._pending) > MAX_LEADING_SPACE:
+        stripped = self._pending.lstrip()
+        if stripped.startswith(OPENING):
+            self._place, self._pending = _Place.REASONING, stripped.removeprefix(OPENING)
+        elif not OPENING.startswith(stripped) or len(self._pending) > MAX_LEADING_SPACE:
             self._place = _Place.TEXT
 
     def _read_reasoning(self) -> str:
-        reasoning, tag, rest = self._pending.partition(CLOSING)
+        reasoning, tag, text = self._pending.partition(CLOSING)
         if tag:
-            self._place, self._pending = _Place.GAP, rest
+            self._place, self._pending = _Place.GAP, text
         else:
             end = len(reasoning) - _length_of_cut_tag(reasoning)
             reasoning, self._pending = reasoning[:end], reasoning[end:]
@@ -71,5 +71,5 @@ class ThinkTagSplitter:
 
 
 def _length_of_cut_tag(reasoning: str) -> int:
-    """Length of the end of this that may be the beginning of the closing tag."""
+    """Return the length of a trailing prefix of the closing tag."""
     return next(length for length in range(len(CLOSING) - 1, -1, -1) if reasoning.endswith(CLOSING[:length]))

@@ -1,1 +1,1 @@
-"""What language models cost: counted by day, person and model; limited for persons, visitors and the site."""
+"""Usage and cost of language models: counted per day, user and model, and limited per user, visitor and site."""

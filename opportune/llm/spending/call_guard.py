@@ -1,6 +1,6 @@
-"""Who pays for a call of a model, what it has come to, and the interface of what counts and limits that.
+"""Interface of the guard that counts and limits calls of models, with payers and token usage.
 
-`Feature(llm_guard=…)` makes one for the site; a model without a guard answers whoever asks.
+`Feature(llm_guard=...)` creates the guard of the site. Without a guard, calls are neither counted nor limited.
 """
 
 from abc import ABC, abstractmethod
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from opportune.config.llm_models import LlmModel
     from opportune.db import Database
 
-MAX_TOLD_TOKENS = 10**9
-"""Tokens of one call, at most: a broken endpoint may tell anything."""
+MAX_REPORTED_TOKENS = 10**9
+"""Maximum tokens of one call. Larger counts come from broken endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Whose tokens are used: a person's, a visitor's, or the site's own."""
+    """The user, visitor or site that a call is charged to."""
 
     kind: Literal["user", "visitor", "site"] = "site"
     key: str = ""
-    """The user's id, or what stands for a visitor's address."""
+    """Id of the user, or hashed address of the visitor."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.key}" if self.key else self.kind
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What `str` gave; anything else is the site."""
+        """Parse the result of `str`. Anything else is the site."""
         kind, _, key = text.partition(":")
         return cls(kind, key) if kind in ("user", "visitor") and key else cls()  # type: ignore[arg-type]
 
     @classmethod
     def of_user(cls, user_id: int | None) -> Self:
-        """A person; without one, the site."""
+        """Return the user as payer, or the site if `user_id` is None."""
         return cls("user", str(user_id)) if user_id is not None else cls()
 
     @property
@@ -53,13 +53,13 @@ SITE = Payer()
 
 @dataclass(slots=True)
 class TokenUsage:
-    """Tokens of calls, and what they cost in millionths of the currency."""
+    """Number, tokens and cost (in millionths of the currency) of calls."""
 
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated_tokens: int = 0
-    """Those of them that nobody has told us."""
+    """Part of the tokens that was estimated, not reported."""
     cost_micro: int = 0
 
     def add(self, other: Self) -> None:
@@ -69,69 +69,69 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class GuardedCall:
-    """A call of a model, before it has begun."""
+    """A call of a model that has not started."""
 
     name: str
-    """The model's, as people know it."""
+    """Name of the model, as shown to users."""
     model: "LlmModel | None"
-    """None of the local one."""
+    """None for the local model."""
     messages: Sequence[Message]
     tools: Sequence[ToolSchema]
     payer: Payer
     chunks: AsyncGenerator[Chunk, None] = field(repr=False)
-    """The answer, which is asked for when this is first read."""
+    """The answer. Its first iteration sends the request."""
     usage: TokenUsage | None = None
-    """What is added to when it has ended."""
+    """The usage of the ended call is added to it."""
 
     @property
     def prompt_tokens(self) -> int:
-        """An estimate."""
+        """Estimated tokens of the prompt."""
         return estimate_prompt_tokens(self.messages, self.tools)
 
 
 class SpendingRefused(LLMError):
-    """Nobody is asked, or no further: a limit is reached, or answers are switched off. No other model is tried."""
+    """Refusal of a call, because a limit is reached or answers are switched off. Fallback models are not tried."""
 
 
 class CallGuard(ABC):
-    """Counts the calls of models, and refuses those that are too many."""
+    """Counts calls of models and refuses those beyond a limit."""
 
     @abstractmethod
     def payer_of(self, request: Any) -> Payer:
-        """Whose tokens a request uses."""
+        """Return the user or visitor of a request."""
 
     @abstractmethod
     async def check(
         self, session: "AsyncSession", payer: Payer, model: "LlmModel | None", prompt_tokens: int = 0
     ) -> None:
-        """Look whether somebody may ask a model, before anything is stored for it.
+        """Check the limits, before anything is stored for a question.
 
         Raises:
-            SpendingRefused: not now.
+            SpendingRefused: The call is not allowed now.
         """
 
     @abstractmethod
     async def allowance(self, session: "AsyncSession", payer: Payer, model: "LlmModel | None" = None) -> str:
-        """A sentence for whoever is about to ask: what keeps them from it, or that most is used; else empty."""
+        """Return a notice for the user if a limit is reached or nearly reached; else an empty string."""
 
     @abstractmethod
     def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
-        """The answer of a call, which is counted however it ends.
+        """Yield the answer of a call and count its usage.
 
         Raises:
-            SpendingRefused: before it begins, or in the midst of it.
+            SpendingRefused: The call is not allowed, or was stopped.
         """
 
     async def chosen_model(self) -> "LlmModel | None":
-        """The model that somebody has chosen for the site, for where its settings name none."""
+        """Return the model selected in the admin, for sites without a model in their settings."""
         return None
 
     @abstractmethod
     async def close(self) -> None:
-        """Write down what is not yet stored."""
+        """Write the collected usage."""
 
 
 def guard_of(features: Iterable[Any], settings: Settings, database: "Database") -> CallGuard | None:
-    """What these features have to count and limit the calls of models; None where none of them does."""
+    """Create the guard of the site from the first feature with `llm_guard`."""
     make = next((feature.llm_guard for feature in features if feature.llm_guard), None)
     return make(settings, database) if make else None

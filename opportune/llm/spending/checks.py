@@ -1,4 +1,4 @@
-"""What `oppman.py check` says of limits."""
+"""Checks of the limits."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from opportune.llm.spending.limits import Limit
 
 
 def check_spending(settings: Settings) -> Iterator[Finding]:
-    """Limits of money count nothing of a model without a price."""
+    """Warn about limits of cost that do not apply to models without a price."""
     names = [limit.setting.upper() for limit in Limit.all_of(settings.of(AnswersSettings)) if limit.unit == "cost"]
     free = [model.name for model in models_of(settings) if not model.has_price]
     if names and free:
         yield Finding(
-            f"{names[0]} counts nothing of {', '.join(free)}: in LLM_MODELS give price_per_million_prompt_tokens and "
-            "price_per_million_answer_tokens, unless it is free.",
+            f"{names[0]} does not limit {', '.join(free)}, which has no price. Unless it is free, set "
+            "price_per_million_prompt_tokens and price_per_million_answer_tokens in LLM_MODELS.",
             is_error=False,
         )

@@ -1,4 +1,4 @@
-"""Writes down what was used: one transaction for all calls that have ended since the last time."""
+"""Writer of usage: one transaction for all calls that have ended since the last one."""
 
 import asyncio
 import logging
@@ -14,42 +14,41 @@ from opportune.runtime.tasks import cancel_and_wait
 logger = logging.getLogger(__name__)
 
 FLUSH_INTERVAL_SECONDS = 0.25
-"""Seconds for which usage is collected; a crash forgets no more of what has ended."""
+"""Seconds for which usage is collected. A crash loses at most the usage of this time."""
 RETRY_DELAY_SECONDS = 3.0
-"""Seconds until it is tried again, while the database is away."""
+"""Seconds between attempts during a database outage."""
 
 
 class UsageFlusher:
-    """One task while there is something to write, and none while there is not."""
+    """Collects usage and writes it in a background task, which runs only if there is something to write."""
 
-    def __init__(self, database: Database, after: Callable[[], Awaitable[None]]) -> None:
-        """`after` is awaited when something was written, or somebody was refused."""
+    def __init__(self, database: Database, after_flush: Callable[[], Awaitable[None]]) -> None:
         self._database = database
-        self._after = after
-        self._is_stirred = False
+        self._after_flush = after_flush
+        self._is_due = False
         self._used: dict[UsageKey, TokenUsage] = {}
         self._ended: set[int] = set()
         self._flushing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def add(self, key: UsageKey, usage: TokenUsage, reservation_id: int | None) -> None:
-        """Take what a call has used, and what had been set aside for it."""
+        """Add the usage of an ended call and the id of its reservation."""
         if usage.calls:
             self._used.setdefault(key, TokenUsage()).add(usage)
         if reservation_id is not None:
             self._ended.add(reservation_id)
         if self._used or self._ended:
-            self.stir()
+            self.schedule()
 
-    def stir(self) -> None:
-        """Write down, or look, a moment later."""
-        self._is_stirred = True
+    def schedule(self) -> None:
+        """Flush after a short delay."""
+        self._is_due = True
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._flush_soon(), name="count tokens")
 
     async def _flush_soon(self) -> None:
         delay = FLUSH_INTERVAL_SECONDS
-        while self._is_stirred:
+        while self._is_due:
             await asyncio.sleep(delay)
             try:
                 await self.flush()
@@ -58,13 +57,10 @@ class UsageFlusher:
                 delay = RETRY_DELAY_SECONDS
 
     async def flush(self) -> None:
-        """Write down what has been used since the last time.
-
-        Raises what the database does; then it is kept for the next time.
-        """
+        """Write the collected usage. If the database raises an error, keep the usage for the next flush."""
         async with self._flushing:
             used, ended = self._used, self._ended
-            self._used, self._ended, self._is_stirred = {}, set(), False
+            self._used, self._ended, self._is_due = {}, set(), False
             try:
                 if used or ended:
                     await ledger.add(self._database, used, ended)
@@ -72,9 +68,9 @@ class UsageFlusher:
                 for key, usage in used.items():
                     self._used.setdefault(key, TokenUsage()).add(usage)
                 self._ended |= ended
-                self._is_stirred = True
+                self._is_due = True
                 raise
-            await self._after()
+            await self._after_flush()
 
     async def close(self) -> None:
         await cancel_and_wait(self._task)

@@ -1,4 +1,4 @@
-"""Counts every call of a model, whoever asks, and refuses what is beyond the limits or switched off."""
+"""Guard that counts calls of models in the database and enforces the limits in the settings."""
 
 import hmac
 from collections.abc import AsyncGenerator
@@ -21,8 +21,8 @@ from opportune.llm.spending import ledger
 from opportune.llm.spending.call import RunningCall
 from opportune.llm.spending.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.llm.spending.flusher import UsageFlusher
-from opportune.llm.spending.ledger import Standing, UsageKey
-from opportune.llm.spending.limits import MIN_ANSWER_TOKENS, Limit, Words, worst
+from opportune.llm.spending.ledger import Totals, UsageKey
+from opportune.llm.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages, tightest
 from opportune.llm.spending.models import LlmReservation
 from opportune.llm.spending.notices import Notices
 from opportune.llm.spending.switch import Switch, refusal
@@ -30,37 +30,37 @@ from opportune.web.client import client_address
 from opportune.web.time_zone import site_zone
 
 SPARE_SECONDS = 60
-"""Seconds for which a reservation outlives the longest answer. That of a dead process is counted for so long."""
+"""Time after the longest answer until a reservation of a dead process expires."""
 WARN_PERCENTS = 80
 RESERVED_RETRY_SECONDS = 10.0
-"""Seconds after which programs may ask again if only running answers keep them from it."""
+"""Retry-After of a refusal that lasts until running answers have ended."""
 
 
 class SpendingGuard(CallGuard):
-    """The guard of a process. Its sums are the database's, and so all processes'.
+    """Guard with sums in the database, shared by all processes.
 
-    What a call may use is set aside before it begins, so that many at once use no more than there is.
+    The maximum usage of a call is reserved before it starts, so that parallel calls cannot exceed a limit.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
-        self.own = settings.of(AnswersSettings)
-        self.limits = [*Limit.all_of(self.own)]
-        self.words = Words(self.own, settings.time_zone)
+        self.answers_settings = settings.of(AnswersSettings)
+        self.limits = [*Limit.all_of(self.answers_settings)]
+        self.messages = LimitMessages(self.answers_settings, settings.time_zone)
         self.database = database
         self.switch = Switch(database)
-        self.notices = Notices(settings, database, self.limits, self.words)
+        self.notices = Notices(settings, database, self.limits, self.messages)
         self.flusher = UsageFlusher(database, lambda: self.notices.send(self.now()))
         self._zone = site_zone(settings)
         self._running: set[RunningCall] = set()
 
     def now(self) -> datetime:
-        """The site's clock, whose days count."""
+        """Current time in the site's time zone, whose days the limits use."""
         return datetime.now(self._zone)
 
     def payer_of(self, request: Request) -> Payer:
         user = getattr(request.state, "user", None)
-        if user is not None and user.email.lower() not in self.own.demo_emails:
+        if user is not None and user.email.lower() not in self.answers_settings.demo_emails:
             return Payer.of_user(user.id)
         secret = derived_key(self.settings, "answers: visitors").encode()
         return Payer("visitor", hmac.digest(secret, client_address(request).encode(), "sha256").hex()[:32])
@@ -71,10 +71,10 @@ class SpendingGuard(CallGuard):
     async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0) -> None:
         if limits := self._limits_for(payer):
             now = self.now()
-            standing = await ledger.standing(session, payer, now.date())
-            self.switch.note(is_off=standing.is_off)
-            self._require_room(limits, standing, prompt_tokens, model, now)
-        elif not self.switch.is_known:
+            totals = await ledger.read_totals(session, payer, now.date())
+            self.switch.note(is_off=totals.is_off)
+            self._require_room(limits, totals, prompt_tokens, model, now)
+        elif not self.switch.is_fresh:
             self.switch.note(is_off=await ledger.is_off(session))
         await self.switch.require_on()
 
@@ -101,10 +101,10 @@ class SpendingGuard(CallGuard):
             self._settle(running)
 
     async def _reserve(self, running: RunningCall, prompt_tokens: int, answer_tokens: int) -> None:
-        """Set aside what a call may use: all that it may come to, or what is left.
+        """Reserve the maximum usage of a call, or what remains of the limits.
 
         Raises:
-            SpendingRefused: too little is left, or it is switched off.
+            SpendingRefused: Too little remains, or answers are switched off.
         """
         payer, model = running.call.payer, running.call.model
         limits = self._limits_for(payer)
@@ -113,29 +113,29 @@ class SpendingGuard(CallGuard):
             return
         try:
             async with self.database.writer() as session:
-                await take_turn(session, "opllm$")  # or two at once would both set aside what is left
+                await take_turn(session, "opllm$")  # otherwise two parallel calls could reserve the same remainder
                 now = self.now()
-                standing = await ledger.standing(session, payer, now.date())
-                self.switch.note(is_off=standing.is_off)
-                if standing.is_off:
+                totals = await ledger.read_totals(session, payer, now.date())
+                self.switch.note(is_off=totals.is_off)
+                if totals.is_off:
                     raise refusal()
                 is_growing = running.reservation_id is not None
-                room = self._require_room(limits, standing, prompt_tokens, model, now, is_growing=is_growing)
+                room = self._require_room(limits, totals, prompt_tokens, model, now, is_growing=is_growing)
                 granted = answer_tokens if room is None else min(answer_tokens, room)
-                row = await self._set_aside(session, running, prompt_tokens, granted)
+                row = await self._save_reservation(session, running, prompt_tokens, granted)
         except (SQLAlchemyError, TimeoutError) as fault:
             if not (isinstance(fault, TimeoutError) or is_outage(fault)):
                 raise
-            raise LLMError("busy", "What you may use cannot be looked up now. Try again in a moment.") from fault
+            raise LLMError("busy", "Your limits cannot be checked at the moment. Try again soon.") from fault
         running.reservation_id = row.id
         running.allowed_tokens = (running.allowed_tokens or 0) + granted
 
-    async def _set_aside(
+    async def _save_reservation(
         self, session: AsyncSession, running: RunningCall, prompt_tokens: int, granted: int
     ) -> LlmReservation:
         model, longest = running.call.model, self.settings.llm_timeout + self.settings.llm_first_byte_timeout
         row = await session.get(LlmReservation, running.reservation_id) if running.reservation_id else None
-        if row is None:  # or it has expired
+        if row is None:  # new, or expired and deleted
             row = LlmReservation(payer=str(running.call.payer), tokens=0, cost_micro=0, expires_at=utc_now())
             session.add(row)
         row.tokens += prompt_tokens + granted
@@ -150,58 +150,57 @@ class SpendingGuard(CallGuard):
     def _require_room(
         self,
         limits: list[Limit],
-        standing: Standing,
+        totals: Totals,
         prompt_tokens: int,
         model: LlmModel | None,
         now: datetime,
         *,
         is_growing: bool = False,
     ) -> int | None:
-        """Return the tokens of an answer for which there is room; None if nothing limits them.
+        """Return the tokens that remain for an answer; None without limits.
 
-        `is_growing`: the answer has used what was reserved for it, and asks for more.
+        `is_growing` means that the answer has used up its reservation and needs more.
 
         Raises:
-            SpendingRefused: too little is left, or the rest is reserved for other answers.
+            SpendingRefused: Too little remains, or the remainder is reserved for other answers.
         """
-        found = worst(
-            (limit, limit.answer_room(standing.of(limit).left(limit), prompt_tokens, model)) for limit in limits
+        tightest_limit = tightest(
+            (limit, limit.answer_room(totals.of(limit).remaining(limit), prompt_tokens, model)) for limit in limits
         )
-        if found is None:
+        if tightest_limit is None:
             return None
-        limit, room = found
+        limit, room = tightest_limit
         needed = min(MIN_ANSWER_TOKENS, model.max_answer_tokens if model else MIN_ANSWER_TOKENS)
         if room < needed:
-            unused = limit.answer_room(standing.of(limit).unused(limit), prompt_tokens, model)
+            unused = limit.answer_room(totals.of(limit).unused(limit), prompt_tokens, model)
             if not is_growing and (unused is None or unused >= needed):
-                raise SpendingRefused("limit_reached", self.words.reserved(limit), RESERVED_RETRY_SECONDS)
+                raise SpendingRefused("limit_reached", self.messages.reserved(limit), RESERVED_RETRY_SECONDS)
             if limit.scope == "site":
                 self.notices.note_refusal(limit)
-                self.flusher.stir()
-            is_left = (limit.answer_room(standing.of(limit).left(limit), 0, model) or 0) >= MIN_ANSWER_TOKENS
-            words = self.words.used_up(limit, now, is_something_left=is_left)
-            raise SpendingRefused("limit_reached", words, (limit.renewed_at(now) - now).total_seconds())
+                self.flusher.schedule()
+            remainder = limit.answer_room(totals.of(limit).remaining(limit), 0, model) or 0
+            message = self.messages.used_up(limit, now, has_remainder=remainder >= MIN_ANSWER_TOKENS)
+            raise SpendingRefused("limit_reached", message, (limit.renewed_at(now) - now).total_seconds())
         return room
 
     async def allowance(self, session: AsyncSession, payer: Payer, model: LlmModel | None = None) -> str:
-        """A sentence for whoever is about to ask: what keeps them from it, or that most is used; else empty."""
         try:
             await self.check(session, payer, model)
         except SpendingRefused as refused:
             return str(refused)
-        own = [limit for limit in self._limits_for(payer) if limit.scope != "site"]
-        if not own:
+        limits = [limit for limit in self._limits_for(payer) if limit.scope != "site"]
+        if not limits:
             return ""
-        sums = (await ledger.standing(session, payer, self.now().date())).theirs
-        limit = max(own, key=lambda each: sums.used(each) / each.amount)
+        sums = (await ledger.read_totals(session, payer, self.now().date())).payer
+        limit = max(limits, key=lambda limit: sums.used(limit) / limit.amount)
         is_near = sums.used(limit) * 100 >= WARN_PERCENTS * limit.amount
-        return self.words.nearly(limit, sums.used(limit)) if is_near else ""
+        return self.messages.nearly(limit, sums.used(limit)) if is_near else ""
 
     def _settle(self, running: RunningCall) -> None:
-        """Count a call that has ended; written down a moment later, with others."""
+        """Count an ended call. Its usage is written soon, together with that of other calls."""
         self._running.discard(running)
         if not self._running:
-            self.switch.leave()
+            self.switch.unwatch()
         usage = running.usage()
         if running.call.usage is not None:
             running.call.usage.add(usage)
@@ -217,5 +216,5 @@ class SpendingGuard(CallGuard):
         await self.flusher.close()
 
     async def flush(self) -> None:
-        """Write down at once what has been used."""
+        """Write the collected usage now."""
         await self.flusher.flush()

@@ -1,4 +1,4 @@
-"""What is done once a day."""
+"""Daily deletion of visitors' usage."""
 
 from datetime import timedelta
 
@@ -11,15 +11,15 @@ from opportune.llm.answers.models import Answer
 from opportune.llm.spending.models import LlmUsage
 
 VISITOR_DAYS = 3
-"""Days after which what stands for an address is deleted. The sum of all visitors stays."""
+"""Days after which rows with a visitor's hashed address are deleted. The sum of all visitors is kept."""
 
 
 @job("answers.forget_visitors", schedule="41 3 * * *")
 async def forget_visitors(run: JobContext) -> None:
-    """Delete what single visitors have used, and who asked for answers that have ended."""
+    """Delete the usage of individual visitors and their keys in finished answers."""
     old = utc_now() - timedelta(days=VISITOR_DAYS)
     async with run.database.writer() as session:
         payer, day = col(LlmUsage.payer), col(LlmUsage.day)
         await session.execute(delete(LlmUsage).where(payer.startswith("visitor:"), day < old.date()))
-        is_theirs = col(Answer.charged_to).startswith("visitor:") & (col(Answer.finished_at) < old)
-        await session.execute(update(Answer).where(is_theirs).values(charged_to=""))
+        by_visitor = col(Answer.charged_to).startswith("visitor:") & (col(Answer.finished_at) < old)
+        await session.execute(update(Answer).where(by_visitor).values(charged_to=""))

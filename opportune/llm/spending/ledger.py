@@ -1,4 +1,4 @@
-"""The sums in the database. Each function is one short transaction."""
+"""Usage and reservations in the database."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
@@ -16,12 +16,12 @@ from opportune.llm.spending.models import OFF, OWN, TOTAL, VISITORS, LlmReservat
 
 _NUMBERS = ("calls", "prompt_tokens", "completion_tokens", "estimated_tokens", "cost_micro")
 _COLUMNS = f"owner_id, payer, day, model, {', '.join(_NUMBERS)}"
-_VALUES = f":payer, :day, :model, {', '.join(f':{each}' for each in _NUMBERS)}"
-_ADDED = ", ".join(f"{each} = answers_usage.{each} + excluded.{each}" for each in _NUMBERS)
+_VALUES = f":payer, :day, :model, {', '.join(f':{name}' for name in _NUMBERS)}"
+_ADDED = ", ".join(f"{name} = answers_usage.{name} + excluded.{name}" for name in _NUMBERS)
 _DAY = bindparam("day", type_=Date)
 
-# As text: SQLAlchemy compiles "on conflict" each time. A deleted user has no row, so nothing is inserted.
-ADD_TO_PERSON = text(f"""
+# SQL text, because SQLAlchemy compiles "on conflict" each time. Nothing is inserted for a deleted user.
+ADD_TO_USER = text(f"""
     INSERT INTO answers_usage ({_COLUMNS})
     SELECT id, {_VALUES} FROM accounts_user WHERE id = :owner_id
     ON CONFLICT (owner_id, day, model) DO UPDATE SET {_ADDED}
@@ -33,41 +33,42 @@ ADD_TO_SUM = text(f"""
 
 
 class UsageKey(NamedTuple):
-    """What a sum is of."""
-
     day: date
     payer: Payer
     model: str
 
 
 async def add(database: Database, used: Mapping[UsageKey, TokenUsage], ended: Collection[int] = ()) -> None:
-    """Write down what was used, and take back what the reservations with these ids had set aside."""
-    people, sums = _rows(used)
+    """Add usage, and delete the reservations with the ids `ended` and expired ones."""
+    users, sums = _rows(used)
     async with database.writer() as session:
-        if people:
-            await session.execute(ADD_TO_PERSON, people)
+        if users:
+            await session.execute(ADD_TO_USER, users)
         if sums:
             await session.execute(ADD_TO_SUM, sums)
         if ended:
-            expires_at, own = col(LlmReservation.expires_at), col(LlmReservation.id).in_(ended)
-            await session.execute(delete(LlmReservation).where(own | (expires_at <= utc_now())))
+            has_ended = col(LlmReservation.id).in_(ended) | (col(LlmReservation.expires_at) <= utc_now())
+            await session.execute(delete(LlmReservation).where(has_ended))
 
 
 def _rows(used: Mapping[UsageKey, TokenUsage]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-    """Of people, and of sums; in one order for all processes, so that none waits for another that waits for it."""
-    people: dict[tuple[int, date, str], TokenUsage] = {}
+    """Return the rows of users and of sums, sorted so that processes cannot deadlock."""
+    users: dict[tuple[int, date, str], TokenUsage] = {}
     sums: dict[tuple[str, date, str], TokenUsage] = {}
     for (day, payer, model), usage in used.items():
         if payer.user_id is not None:
-            people.setdefault((payer.user_id, day, model), TokenUsage()).add(usage)
+            users.setdefault((payer.user_id, day, model), TokenUsage()).add(usage)
         for name in _sums_of(payer):
             sums.setdefault((name, day, model), TokenUsage()).add(usage)
     return (
         [
-            {"owner_id": who, "payer": "", "day": day, "model": name, **asdict(people[who, day, name])}
-            for who, day, name in sorted(people)
+            {"owner_id": user_id, "payer": "", "day": day, "model": model, **asdict(users[user_id, day, model])}
+            for user_id, day, model in sorted(users)
         ],
-        [{"payer": who, "day": day, "model": name, **asdict(sums[who, day, name])} for who, day, name in sorted(sums)],
+        [
+            {"payer": payer, "day": day, "model": model, **asdict(sums[payer, day, model])}
+            for payer, day, model in sorted(sums)
+        ],
     )
 
 
@@ -81,42 +82,40 @@ _SUMS = """
     COALESCE(SUM(CASE WHEN day = :day THEN cost_micro ELSE 0 END), 0) AS cost_day,
     COALESCE(SUM(cost_micro), 0) AS cost_month
 """
-_STANDING = f"""
-    SELECT theirs.*, running.their_tokens, running.their_cost, everybody.*, running.tokens, running.cost, switch.off
-    FROM (SELECT {_SUMS} FROM answers_usage WHERE {{whose}} AND day >= :month) AS theirs,
-        (SELECT {_SUMS} FROM answers_usage WHERE payer = '{TOTAL}' AND payer <> '' AND day >= :month) AS everybody,
+_TOTALS = f"""
+    SELECT payer.*, running.payer_tokens, running.payer_cost, site.*, running.tokens, running.cost, switch.off
+    FROM (SELECT {_SUMS} FROM answers_usage WHERE {{is_payer}} AND day >= :month) AS payer,
+        (SELECT {_SUMS} FROM answers_usage WHERE payer = '{TOTAL}' AND payer <> '' AND day >= :month) AS site,
         (SELECT COALESCE(SUM(tokens), 0) AS tokens, COALESCE(SUM(cost_micro), 0) AS cost,
-            COALESCE(SUM(CASE WHEN payer = :payer THEN tokens ELSE 0 END), 0) AS their_tokens,
-            COALESCE(SUM(CASE WHEN payer = :payer THEN cost_micro ELSE 0 END), 0) AS their_cost
+            COALESCE(SUM(CASE WHEN payer = :payer THEN tokens ELSE 0 END), 0) AS payer_tokens,
+            COALESCE(SUM(CASE WHEN payer = :payer THEN cost_micro ELSE 0 END), 0) AS payer_cost
             FROM answers_reservation WHERE expires_at > :now) AS running,
         (SELECT COUNT(*) AS off FROM answers_state WHERE key = '{OFF}') AS switch
 """
 _TYPES = (_DAY, bindparam("month", type_=Date), bindparam("now", type_=UTCDateTime))
-_OF_USER = text(_STANDING.format(whose="owner_id = :owner_id")).bindparams(*_TYPES)
-_OF_OTHERS = text(_STANDING.format(whose="payer = :payer AND payer <> ''")).bindparams(*_TYPES)
+_USER_TOTALS = text(_TOTALS.format(is_payer="owner_id = :owner_id")).bindparams(*_TYPES)
+_OTHER_TOTALS = text(_TOTALS.format(is_payer="payer = :payer AND payer <> ''")).bindparams(*_TYPES)
 
 
-class Standing(NamedTuple):
-    """Where somebody stands, and the site."""
+class Totals(NamedTuple):
+    """Usage and reservations of a payer and of the site, and the state of the switch."""
 
-    theirs: Sums
-    everybody: Sums
+    payer: Sums
+    site: Sums
     is_off: bool
 
     def of(self, limit: Limit) -> Sums:
-        return self.everybody if limit.scope == "site" else self.theirs
+        return self.site if limit.scope == "site" else self.payer
 
 
-async def standing(session: AsyncSession, payer: Payer, day: date) -> Standing:
-    """What they and all have used and set aside: one statement."""
+async def read_totals(session: AsyncSession, payer: Payer, day: date) -> Totals:
     values = {"payer": str(payer), "owner_id": payer.user_id, "day": day, "month": day.replace(day=1), "now": utc_now()}
     if payer.user_id is None:
         del values["owner_id"]
-    row = (await session.execute(_OF_OTHERS if payer.user_id is None else _OF_USER, values)).one()
+    row = (await session.execute(_OTHER_TOTALS if payer.user_id is None else _USER_TOTALS, values)).one()
     numbers = [int(number) for number in row]
-    return Standing(Sums(*numbers[:6]), Sums(*numbers[6:12]), bool(numbers[12]))
+    return Totals(Sums(*numbers[:6]), Sums(*numbers[6:12]), bool(numbers[12]))
 
 
 async def is_off(session: AsyncSession) -> bool:
-    """Whether answers are switched off."""
     return await session.get(LlmState, OFF) is not None

@@ -1,4 +1,4 @@
-"""How much may be used: the limits that the settings name, and what is left of them."""
+"""Limits of tokens and cost in the settings, and what remains of them."""
 
 from calendar import monthrange
 from collections.abc import Iterable, Iterator
@@ -15,36 +15,38 @@ Unit = Literal["tokens", "cost"]
 Period = Literal["day", "month"]
 
 MIN_ANSWER_TOKENS = 64
-"""Tokens of an answer for which there must be room: for fewer nobody is asked."""
+"""Minimum number of answer tokens that must remain for a call to start."""
 
 
 class Sums(NamedTuple):
-    """What one payer, or the site, has used in this day and month, and has set aside for calls that run."""
+    """Usage of one payer or of the site: on this day, in this month, and reserved for running calls.
+
+    Costs are in millionths of the currency.
+    """
 
     tokens_day: int = 0
     tokens_month: int = 0
     cost_day: int = 0
-    """Millionths, as all costs here."""
     cost_month: int = 0
     tokens_reserved: int = 0
     cost_reserved: int = 0
 
     def used(self, limit: "Limit") -> int:
-        found: int = getattr(self, f"{limit.unit}_{limit.period}")
-        return found
+        amount: int = getattr(self, f"{limit.unit}_{limit.period}")
+        return amount
 
     def unused(self, limit: "Limit") -> int:
         return limit.amount - self.used(limit)
 
-    def left(self, limit: "Limit") -> int:
-        """What is neither used nor reserved for running calls."""
+    def remaining(self, limit: "Limit") -> int:
+        """Amount that is neither used nor reserved for running calls."""
         reserved: int = getattr(self, f"{limit.unit}_reserved")
         return self.unused(limit) - reserved
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One of the settings that are not 0."""
+    """A limit in the settings."""
 
     setting: str
     scope: Scope
@@ -55,7 +57,7 @@ class Limit:
 
     @classmethod
     def all_of(cls, settings: AnswersSettings) -> "Iterator[Limit]":
-        """Those that are set: of a day before those of a month, of people before those of the site."""
+        """Yield the limits that are set: users before the site, days before months."""
         scopes: tuple[tuple[Scope, str], ...] = (("person", "_per_person"), ("visitor", "_per_visitor"), ("site", ""))
         periods: tuple[Period, ...] = ("day", "month")
         units: tuple[Unit, ...] = ("tokens", "cost")
@@ -63,49 +65,51 @@ class Limit:
             for period in periods:
                 for unit in units:
                     name = f"llm_max_{unit}{infix}_per_{period}"
-                    if wished := getattr(settings, name, 0):
-                        yield cls(name, scope, unit, period, int(wished * (MICRO_PER_UNIT if unit == "cost" else 1)))
+                    if amount := getattr(settings, name, 0):
+                        yield cls(name, scope, unit, period, int(amount * (MICRO_PER_UNIT if unit == "cost" else 1)))
 
     def is_for(self, payer: Payer) -> bool:
-        return (
-            self.scope == {"user": "person", "visitor": "visitor", "site": "site"}[payer.kind] or self.scope == "site"
-        )
+        return self.scope in ("site", "person" if payer.kind == "user" else payer.kind)
 
     def renewed_at(self, now: datetime) -> datetime:
-        """When its next period begins."""
+        """Return the start of the next period."""
         days = 1 if self.period == "day" else monthrange(now.year, now.month)[1] - now.day + 1
         return datetime.combine(now.date() + timedelta(days=days), time.min, now.tzinfo)
 
     def period_of(self, day: date) -> str:
-        """What its period is called: 2026-11-21 or 2026-11."""
+        """Return the name of the period, such as 2026-11-21 or 2026-11."""
         return f"{day:%Y-%m-%d}" if self.period == "day" else f"{day:%Y-%m}"
 
-    def answer_room(self, left: int, prompt_tokens: int, model: LlmModel | None) -> int | None:
+    def answer_room(self, remaining: int, prompt_tokens: int, model: LlmModel | None) -> int | None:
         """Return the tokens that remain for the answer; None if this limit does not apply."""
         if self.unit == "tokens":
-            return left - prompt_tokens
+            return remaining - prompt_tokens
         if model is None or not model.has_price:
             return None
-        left -= model.cost_micro(prompt_tokens, 0)
-        price = model.price_per_million_answer_tokens  # millionths for each token
-        if left <= 0:
+        remaining -= model.cost_micro(prompt_tokens, 0)
+        price = model.price_per_million_answer_tokens  # millionths per token
+        if remaining <= 0:
             return 0
-        return int(left / price) if price else None
+        return int(remaining / price) if price else None
 
 
-def worst(rooms: Iterable[tuple[Limit, int | None]]) -> tuple[Limit, int] | None:
-    """The limit that leaves the least, with that; None where there is none."""
-    return min(((limit, room) for limit, room in rooms if room is not None), key=lambda each: each[1], default=None)
+def tightest(rooms: Iterable[tuple[Limit, int | None]]) -> tuple[Limit, int] | None:
+    """Return the limit with the smallest room, and that room; None without limits."""
+    return min(((limit, room) for limit, room in rooms if room is not None), key=lambda pair: pair[1], default=None)
 
 
 def money(micro: int, currency: str) -> str:
-    """Millionths of a currency as people write them; of less than a cent, what there is."""
+    """Format millionths of a currency: with two digits, or four for small amounts."""
     digits = 2 if micro % 10_000 == 0 or micro >= MICRO_PER_UNIT else 4
     return f"{micro / MICRO_PER_UNIT:,.{digits}f} {currency}"
 
 
-class Words:
-    """Says what is used up, and when it begins anew."""
+def span_of(limit: Limit) -> str:
+    return "today" if limit.period == "day" else "this month"
+
+
+class LimitMessages:
+    """Messages to users and superusers about limits."""
 
     def __init__(self, settings: AnswersSettings, zone: str) -> None:
         self.currency = settings.llm_currency
@@ -116,30 +120,32 @@ class Words:
             return f"{limit.amount:,} tokens"
         return money(limit.amount, self.currency)
 
-    def used_up(self, limit: Limit, now: datetime, *, is_something_left: bool = False) -> str:
-        """For whoever asks. What the site may is told to those who run it alone."""
-        anew = limit.renewed_at(now)
-        when = f"at midnight ({self.zone})" if limit.period == "day" else f"on {anew.day} {anew:%B}"
-        span = "today" if limit.period == "day" else "this month"
-        told = {
-            "person": f"What is left of your {self.amount(limit)} for {span} is too little for this."
-            if is_something_left
-            else f"You have used up your {self.amount(limit)} for {span}.",
-            "visitor": f"Visitors may use {self.amount(limit)} a day, and yours are used up.",
-            "site": f"This site has used up what its language models may answer {span}.",
-        }[limit.scope]
-        return f"{told} You can ask again {when}."
+    def renewal(self, limit: Limit, now: datetime) -> str:
+        """Return the time of renewal, such as "midnight (Europe/Berlin)" or "1 December"."""
+        renewed = limit.renewed_at(now)
+        return f"midnight ({self.zone})" if limit.period == "day" else f"{renewed.day} {renewed:%B}"
+
+    def used_up(self, limit: Limit, now: datetime, *, has_remainder: bool = False) -> str:
+        """Explain a limit to the user. The amount of the site's limits is not disclosed."""
+        span, amount = span_of(limit), self.amount(limit)
+        messages = {
+            "person": f"You have used up your {amount} for {span}.",
+            "visitor": f"You have used up the {amount} that a visitor may use per day.",
+            "site": f"This site has reached its limit of language model answers for {span}.",
+        }
+        message = messages[limit.scope]
+        if has_remainder and limit.scope == "person":
+            message = f"The remainder of your {amount} for {span} is too small for this question."
+        return f"{message} You can ask again {'at' if limit.period == 'day' else 'on'} {self.renewal(limit, now)}."
 
     def reserved(self, limit: Limit) -> str:
-        """Explain a refusal that ends when running answers have ended."""
-        span = "today" if limit.period == "day" else "this month"
-        whose = {
-            "person": f"What is left of your {self.amount(limit)} for {span}",
-            "visitor": f"What is left of the {self.amount(limit)} that visitors may use a day",
-            "site": f"What this site's language models may still answer {span}",
+        """Explain a refusal that lasts until running answers have ended."""
+        subject = {
+            "person": f"The remainder of your {self.amount(limit)} for {span_of(limit)}",
+            "visitor": f"The remainder of the {self.amount(limit)} that a visitor may use per day",
+            "site": f"The remainder of this site's limit for {span_of(limit)}",
         }[limit.scope]
-        return f"{whose} is reserved for answers that are being written. Ask again when they have ended."
+        return f"{subject} is reserved for answers that are being written. Ask again when they have ended."
 
     def nearly(self, limit: Limit, used: int) -> str:
-        span = "today" if limit.period == "day" else "this month"
-        return f"You have used {100 * used // limit.amount} % of your {self.amount(limit)} for {span}."
+        return f"You have used {100 * used // limit.amount} % of your {self.amount(limit)} for {span_of(limit)}."

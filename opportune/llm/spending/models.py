@@ -1,4 +1,4 @@
-"""Sums of what was used, what running calls have set aside, and whether answers are switched off."""
+"""Tables of usage, reservations of running calls, and shared state."""
 
 from datetime import date, datetime
 
@@ -10,34 +10,32 @@ from opportune.db.models.model import Model, ModelBase, utc_now
 from opportune.db.models.partial_index import PartialIndex
 
 TOTAL, OWN, VISITORS = "total", "site", "visitors"
-"""Sums of a day: of all, of the site's own jobs and commands, of all visitors."""
-
-
+"""Payers of daily sums: of everything, of the site's jobs and commands, of all visitors."""
 OFF = "off"
-"""The key of the state that says so."""
+"""Key of the state "answers are switched off"."""
 
 
 class LlmUsage(Model, table=True):
-    """What one payer has used of one model on one day of the site's; and such sums."""
+    """Usage of one model by one payer, or a sum, on one day in the site's time zone."""
 
     __tablename__ = "answers_usage"
     __table_args__ = (
-        # Where the person has left there may be many: NULLs are all different.
+        # Deleted users may have several rows, because NULLs are distinct.
         UniqueConstraint("owner_id", "day", "model", name="uq_answers_usage_owner"),
         PartialIndex("uq_answers_usage_payer", "payer", "day", "model", where="payer <> ''", unique=True),
     )
 
     day: date = Field(index=True)
     owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="SET NULL")
-    """Whose it is; None in sums, and when the person has left."""
+    """User; None in sums and for deleted users."""
     payer: str = Field(default="", max_length=80)
-    """Empty in the row of a person; else the sum that it is, or what stands for a visitor's address."""
+    """Empty for users; otherwise the name of a sum, or the hashed address of a visitor."""
     model: str = Field(default="", max_length=200)
     calls: int = Field(default=0, sa_type=BigInteger)
     prompt_tokens: int = Field(default=0, sa_type=BigInteger)
     completion_tokens: int = Field(default=0, sa_type=BigInteger)
     estimated_tokens: int = Field(default=0, sa_type=BigInteger)
-    """Those of them that no endpoint has told: of answers that were stopped, and of models that do not tell."""
+    """Part of the tokens that was estimated, because the answer was stopped or the endpoint reports no counts."""
     cost_micro: int = Field(default=0, sa_type=BigInteger)
     """Millionths of the currency."""
 
@@ -46,7 +44,7 @@ class LlmUsage(Model, table=True):
 
 
 class LlmReservation(Model, table=True):
-    """What a running call may use yet: set aside before it begins, and gone when its usage is written down."""
+    """Amount reserved for a running call, until its usage is written."""
 
     __tablename__ = "answers_reservation"
 
@@ -54,11 +52,11 @@ class LlmReservation(Model, table=True):
     tokens: int = Field(sa_type=BigInteger)
     cost_micro: int = Field(sa_type=BigInteger)
     expires_at: datetime
-    """When it no longer counts, where its process has died."""
+    """End of the reservation if its process dies."""
 
 
 class LlmState(ModelBase, table=True):
-    """What all processes know: that answers are switched off, and which e-mails have been sent."""
+    """State shared by all processes: answers switched off, and notices sent."""
 
     __tablename__ = "answers_state"
 

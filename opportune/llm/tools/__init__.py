@@ -1,4 +1,4 @@
-"""Functions of the site that a language model may have called, as the person who asks it."""
+"""Tools: functions of the site that a language model may call with the permissions of the user."""
 
 from opportune.llm.tools.api_tools import api_tools
 from opportune.llm.tools.conversation import ToolRun, converse

@@ -1,4 +1,4 @@
-"""Routes of the JSON API as tools: a model is told of them by their OpenAPI schema, and they run as they are."""
+"""Routes of the JSON API as tools, described by their OpenAPI schema."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,25 +25,28 @@ COMPONENTS, DEFS = "#/components/schemas/", "#/$defs/"
 
 
 def api_tools(router: APIRouter, *functions: Callable[..., Any]) -> list[Tool]:
-    """The routes of a feature's API as tools: all of this router, or those of these functions.
+    """Create tools from the routes of a router. Routes other than GET need the user's approval.
 
+    Example:
         Feature(name="books", api=api.router, tools=api_tools(api.router, api.list_books, api.lend_book))
 
-    Each is called like its function, or as the `name=` of its route says. What is not GET asks the person before.
+    Args:
+        router: Router of the feature's API.
+        functions: Route functions to include; by default all. The `name=` of a route replaces the function's name.
 
     Raises:
-        OperatorError: a function is no route there.
+        OperatorError: A function is not a route of the router.
     """
     routes = [route for route in flatten(router).routes if isinstance(route, APIRoute)]
     for function in functions:
         if not any(route.endpoint is function for route in routes):
-            raise OperatorError(f"{function.__module__}.{function.__qualname__} is no route of this router.")
+            raise OperatorError(f"{function.__module__}.{function.__qualname__} is not a route of this router.")
     return [_tool(route) for route in routes if not functions or route.endpoint in functions]
 
 
 def _tool(route: APIRoute) -> "ApiTool":
-    words = route.name.replace("_", " ").capitalize()
-    return ApiTool(route.endpoint, route.name, words, asks=_method(route) not in SAFE_METHODS, route=route)
+    status = route.name.replace("_", " ").capitalize()
+    return ApiTool(route.endpoint, route.name, status, asks=_method(route) not in SAFE_METHODS, route=route)
 
 
 def _method(route: APIRoute) -> str:
@@ -52,13 +55,13 @@ def _method(route: APIRoute) -> str:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ApiTool(Tool):
-    """A route as a tool. What it takes in its path, its query and its body the model chooses."""
+    """A route as a tool. The model sets its path and query parameters and its body."""
 
     route: APIRoute
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise OperatorError(f"{self._place}: {self.name} is no name for a tool. Give its route another: name=…")
+            raise OperatorError(f"{self._place}: {self.name} is not a valid tool name. Set name= of its route.")
 
     @property
     def method(self) -> str:
@@ -75,48 +78,53 @@ class ApiTool(Tool):
     @cached_property
     def schema(self) -> ToolSchema:
         properties, required = {}, []
-        for name, schema, is_required in self._chosen():
+        for name, schema, is_required in self._parameters():
             properties[name] = schema
             required += [name] if is_required else []
         parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
         whole = json.loads(json.dumps(parameters).replace(COMPONENTS, DEFS))
-        if known := self._definitions(whole):
-            whole["$defs"] = known
+        if definitions := self._definitions(whole):
+            whole["$defs"] = definitions
         return ToolSchema(self.name, self.description, whole)
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
-        """Their names alone: the route looks at the rest."""
-        known: Any = self.schema.parameters
+        """Model that checks only the names; the route validates the values."""
+        parameters: Any = self.schema.parameters
         fields: dict[str, Any] = {
-            f"argument_{number}": (Any, Field(... if name in known["required"] else None, alias=name))
-            for number, name in enumerate(known["properties"])
+            f"argument_{number}": (Any, Field(... if name in parameters["required"] else None, alias=name))
+            for number, name in enumerate(parameters["properties"])
         }
         return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
 
     def add_to(self, app: FastAPI) -> APIRoute:
-        app.mount(f"/{self.name}", Router([self.route]))  # alone: no argument leads to another one
+        app.mount(f"/{self.name}", Router([self.route]))  # separate, so that no argument can reach another route
         return self.route
 
     def request(self, arguments: BaseModel) -> ToolRequest:
-        given = arguments.model_dump(by_alias=True, exclude_unset=True)
-        in_path = {name: str(given.get(name)) for name in self.route.param_convertors}
-        query = {name: _written(value) for name, value in given.items() if value is not None and name != BODY}
-        chosen = [(name, value) for name, value in query.items() if name not in in_path]
-        body = json.dumps(given[BODY]).encode() if BODY in given else b""
+        values = arguments.model_dump(by_alias=True, exclude_unset=True)
+        in_path = {name: str(values.get(name)) for name in self.route.param_convertors}
+        query = [
+            (name, _query_value(value))
+            for name, value in values.items()
+            if value is not None and name != BODY and name not in in_path
+        ]
+        body = json.dumps(values[BODY]).encode() if BODY in values else b""
         path = f"/{self.name}{self.route.path_format.format(**in_path)}"
-        return ToolRequest(self.method, path, urlencode(chosen, doseq=True).encode(), body)
+        return ToolRequest(self.method, path, urlencode(query, doseq=True).encode(), body)
 
-    def _chosen(self) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
-        for each in self._operation.get("parameters", ()):
-            if each["in"] in ("path", "query"):
-                words = {"description": each["description"]} if "description" in each else {}
-                yield each["name"], each["schema"] | words, each["required"]
-            elif each["required"]:
-                raise OperatorError(f"{self._place} needs the {each['in']} {each['name']}, which no model can send.")
+    def _parameters(self) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+        """Yield name, schema and necessity of the parameters and the body."""
+        for parameter in self._operation.get("parameters", ()):
+            name, location = parameter["name"], parameter["in"]
+            if location in ("path", "query"):
+                description = {"description": parameter["description"]} if "description" in parameter else {}
+                yield name, parameter["schema"] | description, parameter["required"]
+            elif parameter["required"]:
+                raise OperatorError(f"{self._place} needs the {location} {name}, which a model cannot send.")
         if body := self._operation.get("requestBody"):
             if JSON not in body["content"]:
-                raise OperatorError(f"{self._place} takes a form or a file: name the other routes in api_tools(…).")
+                raise OperatorError(f"{self._place} takes a form or a file. List only other routes in api_tools(...).")
             yield BODY, body["content"][JSON]["schema"], body.get("required", False)
 
     @cached_property
@@ -128,21 +136,20 @@ class ApiTool(Tool):
         try:
             operation: Mapping[str, Any] = self._document["paths"][self.route.path_format][self.method.lower()]
         except KeyError:
-            raise OperatorError(f"{self._place} is not in the OpenAPI document: no model can be told of it.") from None
+            raise OperatorError(f"{self._place} is not in the OpenAPI document, so it cannot be a tool.") from None
         return operation
 
     def _definitions(self, schema: Any) -> dict[str, Any]:
-        """What a schema refers to, and what that refers to."""
+        """Return the models that a schema refers to, also indirectly."""
         models = self._document.get("components", {}).get("schemas", {})
-        found, text = dict[str, Any](), json.dumps(schema)
-        while missing := [name for name in models if f'"{DEFS}{name}"' in text and name not in found]:
-            found |= {name: json.loads(json.dumps(models[name]).replace(COMPONENTS, DEFS)) for name in missing}
-            text = json.dumps(found)
-        return found
+        definitions, text = dict[str, Any](), json.dumps(schema)
+        while missing := [name for name in models if f'"{DEFS}{name}"' in text and name not in definitions]:
+            definitions |= {name: json.loads(json.dumps(models[name]).replace(COMPONENTS, DEFS)) for name in missing}
+            text = json.dumps(definitions)
+        return definitions
 
 
-def _written(value: object) -> object:
-    """As addresses have it."""
+def _query_value(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
-    return [_written(each) for each in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return [*map(_query_value, value)] if isinstance(value, Sequence) and not isinstance(value, str) else value

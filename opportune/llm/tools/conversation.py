@@ -1,9 +1,9 @@
-"""A conversation with tools: the model asks for calls, gets their results, and goes on until it has answered."""
+"""Conversations with tools: the model requests calls and receives their results until it has answered."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from itertools import count, takewhile
+from itertools import chain, count, takewhile
 
 from opportune.accounts.models import User
 from opportune.llm.language_model import LanguageModel
@@ -12,34 +12,39 @@ from opportune.llm.tools.source import CITING, Cited, numbered
 from opportune.llm.tools.toolbox import Toolbox, ToolResult
 
 MAX_ROUNDS = 8
-"""How often a model may ask for calls within one answer; then it has to answer with what it knows."""
+"""Maximum number of rounds of tool calls per answer. After these, the model must answer without tools."""
 MAX_CALLS_PER_ROUND = 16
 MAX_RESULTS_LENGTH = 200_000
-"""Characters of all results within one answer, which the model reads again in each round."""
-TOO_MUCH = ToolResult("This was not run: it is one call too many. Answer with what there is.", is_error=True)
-NOT_ALLOWED = ToolResult("The person has not allowed this.", is_error=True)
+"""Characters of all results of one answer, because the model reads them again in each round."""
+TOO_MUCH = ToolResult("This call was not run, because there were too many. Answer without it.", is_error=True)
+NOT_ALLOWED = ToolResult("The user has not allowed this call.", is_error=True)
 
 Approve = Callable[[ToolCall], Awaitable[bool | None]]
-"""Says whether the person allows a call; None while they have not said."""
+"""Returns True or False if the user has allowed or refused a call, None if undecided."""
 
 
 @dataclass(frozen=True)
 class ToolRun:
-    """A call within an answer: told when it begins, and once more with its result; before both where one waits."""
+    """State of a tool call in an answer, yielded when it starts, ends, or waits for an approval.
+
+    Attributes:
+        call: The call.
+        status: Description for users.
+        result: Result; None until the call has ended.
+        round: Number of the model's request, which may contain several calls.
+        has_begun: False while any call of the same round waits for an approval.
+        waits: True while this call waits for an approval.
+    """
 
     call: ToolCall
     status: str
-    """What people read while it runs."""
     result: ToolResult | None = None
     round: int = 0
-    """Which of the times that the model asked for calls; those of one belong together."""
     has_begun: bool = True
-    """False where the person has to allow first this call or another that was asked for with it."""
     waits: bool = False
-    """The person has not said yet whether it may run."""
 
 
-async def nobody_approves(_call: ToolCall) -> bool:
+async def refuse_all(_call: ToolCall) -> bool:
     return False
 
 
@@ -49,41 +54,49 @@ async def converse(
     toolbox: Toolbox,
     user: User | None,
     *,
-    approve: Approve = nobody_approves,
+    approve: Approve = refuse_all,
     sources: list[Cited] | None = None,
     temperature: float | None = None,
 ) -> AsyncGenerator[Chunk | ToolRun, None]:
-    """Yield the answer's text and reasoning, the calls on its way, and one `Done` with the tokens of all of it.
+    """Yield text, reasoning and tool calls of an answer, then one `Done` with the total token counts.
 
-    `approve` is awaited for each call that changes something, before anything runs that was asked for with it. Where it
-    says None, nothing of that runs: the conversation ends with a `Done` that has those calls, and goes on when it is
-    called again with the turns so far, whose last then is the one that asks. `sources` gets what results say of where
-    they are from: the model reads it by its number in there. Hold it in `contextlib.aclosing`.
+    Use it with `contextlib.aclosing`.
+
+    Args:
+        llm: The language model.
+        messages: The conversation.
+        toolbox: Tools that the model may call.
+        user: User whose permissions the tools have, or None.
+        approve: Awaited for each changing call of a round before any of them runs. If it returns None for one, the
+            conversation ends with a `Done` with the calls. To continue, call `converse` again with all messages,
+            ending with the one that requests the calls. By default, changing calls are refused.
+        sources: List to which sources of results are appended. The model cites them by their number in it.
+        temperature: 0 for the most likely answer, up to 2.
 
     Raises:
-        LLMError: as `LanguageModel.chunks`.
+        LLMError: As `LanguageModel.chunks`.
     """
-    turns, known = [*messages], [] if sources is None else sources
-    rounds, calls = _unanswered(turns)
+    turns, cited = [*messages], [] if sources is None else sources
+    rounds, calls = _open_calls(turns)
     results_length = sum(len(turn.content) for turn in _since_question(turns) if turn.role == "tool")
     tokens = Done(0, 0)
     while True:
         if not calls:
-            said, end = "", Done()
+            text, end = "", Done()
             offered = toolbox.schemas if rounds < MAX_ROUNDS else ()
             async with aclosing(llm.chunks(turns, offered, temperature=temperature)) as chunks:
                 async for chunk in chunks:
                     if isinstance(chunk, Done):
                         end = chunk
                     else:
-                        said += "" if isinstance(chunk, Reasoning) else chunk
+                        text += "" if isinstance(chunk, Reasoning) else chunk
                         yield chunk
             tokens = _with_tokens(end, tokens)
             if not end.tool_calls or rounds == MAX_ROUNDS:
                 yield replace(tokens, tool_calls=())
                 return
             calls, rounds = _distinct(end.tool_calls), rounds + 1
-            turns.append(Message("assistant", said, tool_calls=calls))
+            turns.append(Message("assistant", text, tool_calls=calls))
         runs = [ToolRun(call, _status(toolbox, call), round=rounds - 1) for call in calls]
         allowed = await _allowed(toolbox, calls, approve)
         if None in allowed.values():
@@ -94,9 +107,9 @@ async def converse(
         for number, run in enumerate(runs):
             yield run
             has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
-            result = await _called(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MUCH
+            result = await _call(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MUCH
             if result.sources:
-                result = replace(result, text=f"{CITING}\n\n{numbered(result.sources, known)}")
+                result = replace(result, text=f"{CITING}\n\n{numbered(result.sources, cited)}")
             results_length += len(result.text)
             turns.append(Message("tool", result.text, tool_call_id=run.call.id))
             yield replace(run, result=result)
@@ -108,24 +121,24 @@ def _since_question(turns: Sequence[Message]) -> list[Message]:
     return since[::-1]
 
 
-def _unanswered(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ...]]:
-    """How often the model has asked for calls since the question, and those of the last time that have no result."""
+def _open_calls(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ...]]:
+    """Return the number of rounds since the question, and the calls of the last round without a result."""
     since = _since_question(turns)
-    asking = [number for number, turn in enumerate(since) if turn.tool_calls]
-    if not asking:
+    rounds = [number for number, turn in enumerate(since) if turn.tool_calls]
+    if not rounds:
         return 0, ()
-    answered = {turn.tool_call_id for turn in since[asking[-1] + 1 :]}
-    return len(asking), tuple(call for call in since[asking[-1]].tool_calls if call.id not in answered)
+    ended = {turn.tool_call_id for turn in since[rounds[-1] + 1 :]}
+    return len(rounds), tuple(call for call in since[rounds[-1]].tool_calls if call.id not in ended)
 
 
 def _distinct(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-    """Calls each with an id of its own: whoever gives two the same would have a yes to one count for the other."""
-    found = dict[str, ToolCall]()
+    """Make the ids unique: with equal ids, the approval of one call would apply to the other."""
+    distinct = dict[str, ToolCall]()
     for call in calls:
-        others = (f"{call.id}_{number}" for number in count(2))
-        own = call.id if call.id not in found else next(each for each in others if each not in found)
-        found[own] = replace(call, id=own)
-    return tuple(found.values())
+        candidates = chain([call.id], (f"{call.id}_{number}" for number in count(2)))
+        id_ = next(candidate for candidate in candidates if candidate not in distinct)
+        distinct[id_] = replace(call, id=id_)
+    return tuple(distinct.values())
 
 
 def _with_tokens(end: Done, before: Done) -> Done:
@@ -146,7 +159,7 @@ def _status(toolbox: Toolbox, call: ToolCall) -> str:
 
 
 async def _allowed(toolbox: Toolbox, calls: Sequence[ToolCall], approve: Approve) -> dict[str, bool | None]:
-    """What the person says of each; nobody is asked about what asks nobody, makes no sense, or is too much."""
+    """Ask the user to approve each call, except calls that need no approval, are malformed, or exceed the limit."""
     return {
         call.id: number >= MAX_CALLS_PER_ROUND
         or call.name not in toolbox.tools
@@ -157,5 +170,5 @@ async def _allowed(toolbox: Toolbox, calls: Sequence[ToolCall], approve: Approve
     }
 
 
-async def _called(toolbox: Toolbox, call: ToolCall, user: User | None, is_allowed: bool | None) -> ToolResult:
+async def _call(toolbox: Toolbox, call: ToolCall, user: User | None, is_allowed: bool | None) -> ToolResult:
     return await toolbox.call(call, user) if is_allowed else NOT_ALLOWED

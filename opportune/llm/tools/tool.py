@@ -1,4 +1,4 @@
-"""A tool: an async function whose types and docstring tell a model how to have it called."""
+"""Tools: async functions, described to the model by their types and docstrings."""
 
 import inspect
 import re
@@ -18,14 +18,12 @@ from opportune.llm.providers.provider import ToolSchema
 from opportune.llm.tools.source import Source
 
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
-"""What all endpoints take as the name of a function."""
+"""Names that all endpoints accept."""
 
 Function = Callable[..., Awaitable[Any]]
 
 
 class ToolRequest(NamedTuple):
-    """What is sent to a tool's route."""
-
     method: str
     path: str
     query: bytes
@@ -34,22 +32,28 @@ class ToolRequest(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Tool:
-    """A function that a model may have called; `tool` makes one of it."""
+    """A function that a model may call. Create it with `tool`.
+
+    Attributes:
+        function: Async function.
+        name: Name for the model.
+        status: Description for users while it runs.
+        asks: True if the user must approve each call. None: if it has a `WriteSession` or `DatabaseDependency`.
+    """
 
     function: Function
     name: str
     status: str
-    """What people read while it runs."""
     asks: bool | None = None
-    """Whether the person is asked before it runs. None: if it has a `WriteSession` or a `DatabaseDependency`."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise OperatorError(f"{self._place}: {self.name} is no name for a tool: letters, digits and _, at most 64.")
+            message = f"{self._place}: {self.name} is not a valid tool name. Use at most 64 letters, digits and _."
+            raise OperatorError(message)
         if not inspect.iscoroutinefunction(self.function):
-            raise OperatorError(f"{self._place}: a tool is an async function.")
+            raise OperatorError(f"{self._place}: a tool must be an async function.")
         if not self.description:
-            raise OperatorError(f"{self._place} needs a docstring: it tells the model what the tool is for.")
+            raise OperatorError(f"{self._place} needs a docstring, which describes the tool to the model.")
 
     @property
     def _place(self) -> str:
@@ -65,23 +69,21 @@ class Tool:
 
     @cached_property
     def dependencies(self) -> list[inspect.Parameter]:
-        """What FastAPI finds out, as for a route: the person, a session, whatever they depend on."""
-        return [each for each in self.signature.parameters.values() if _is_dependency(each)]
+        """Parameters that FastAPI resolves, as in a route."""
+        return [parameter for parameter in self.signature.parameters.values() if _is_dependency(parameter)]
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
-        """What the model chooses."""
-        chosen = [each for each in self.signature.parameters.values() if not _is_dependency(each)]
-        for each in chosen:
-            if each.annotation is each.empty or each.kind in (
-                each.VAR_POSITIONAL,
-                each.VAR_KEYWORD,
-                each.POSITIONAL_ONLY,
-            ):
-                raise OperatorError(f"{self._place}: give {each.name} a type, as the model is told of it.")
-        fields: dict[str, Any] = {
-            each.name: (each.annotation, ... if each.default is each.empty else each.default) for each in chosen
-        }
+        """Model of the parameters that the model sets."""
+        fields: dict[str, Any] = {}
+        for parameter in self.signature.parameters.values():
+            if _is_dependency(parameter):
+                continue
+            is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if parameter.annotation is parameter.empty or not is_named:
+                raise OperatorError(f"{self._place}: {parameter.name} needs a type, which describes it to the model.")
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (parameter.annotation, default)
         try:
             return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
@@ -89,123 +91,129 @@ class Tool:
 
     @cached_property
     def gives_sources(self) -> bool:
-        """Whether it returns what an answer cites: a `Source`, or several."""
+        """True if it returns a `Source` or several."""
         returned = self.signature.return_annotation
-        return any(isinstance(each, type) and issubclass(each, Source) for each in (returned, *_parts(returned)))
+        return any(isinstance(type_, type) and issubclass(type_, Source) for type_ in (returned, *_parts(returned)))
 
     @property
     def result_type(self) -> Any:
-        """The type of what it returns; `inspect.Signature.empty` if nothing is said of it."""
+        """Type of the result; `inspect.Signature.empty` without an annotation."""
         return self.signature.return_annotation
 
     @property
     def searched(self) -> str:
-        """The one argument that it needs: what is looked for.
+        """Name of the only required parameter: the query.
 
         Raises:
-            OperatorError: there is none, or it needs others too, or it returns no `Source`.
+            OperatorError: There is not exactly one, or it does not return `Source`.
         """
         fields = self.arguments.model_fields.items()
-        needed = [field.alias or name for name, field in fields if field.is_required()]
-        if len(needed) != 1 or not self.gives_sources:
-            raise OperatorError(f"{self._place}: retrieval takes one text to look for, and returns Sequence[Source].")
-        return needed[0]
+        required = [field.alias or name for name, field in fields if field.is_required()]
+        if len(required) != 1 or not self.gives_sources:
+            message = "a retrieval function takes one required text, the query, and returns Sequence[Source]."
+            raise OperatorError(f"{self._place}: {message}")
+        return required[0]
 
     @cached_property
     def schema(self) -> ToolSchema:
-        """What the model is told of it."""
         return ToolSchema(self.name, self.description, _without_titles(self.arguments.model_json_schema()))
 
     def add_to(self, app: FastAPI) -> APIRoute:
-        """Have it answer there to what `request` makes."""
+        """Add the route for `request` to an application."""
         app.add_api_route(f"/{self.name}", _endpoint(self), methods=["POST"])
         route = app.routes[-1]
         assert isinstance(route, APIRoute)
         return route
 
     def parse(self, arguments: str) -> BaseModel:
-        """The arguments that a model wrote, as JSON.
+        """Parse the JSON written by the model.
 
         Raises:
-            ValidationError: they are not what it is told of.
+            ValidationError: It does not follow the schema.
         """
         return self.arguments.model_validate_json((arguments or "{}").encode(errors="replace"))
 
     def request(self, arguments: BaseModel) -> ToolRequest:
-        """What a call is; the route reads the arguments from its `state.tool_arguments`."""
+        """Return the request of a call. The route reads the arguments from `request.state.tool_arguments`."""
         del arguments
         return ToolRequest("POST", f"/{self.name}", b"", b"")
 
 
 def tool(function: Function | Tool, *, name: str = "", status: str = "", asks: bool | None = None) -> Tool:
-    """A function as a tool, for `Feature(tools=[…])`, which takes plain functions as well.
+    """Create a tool with options, for `Feature(tools=[...])`, which also accepts plain functions.
 
+    Example:
         tool(add_todo, status="Adding a to-do", asks=False)
 
-    `name`: the function's own. `status`, what people read while it runs: the first line of its docstring.
-    `asks`, whether the person is asked before: where it has a `WriteSession`, or a `DatabaseDependency`, of which
-    `asks=False` says that it only reads.
+    Args:
+        function: Async function with types and a docstring.
+        name: Name for the model. By default that of the function.
+        status: Description for users while it runs. By default the first line of the docstring.
+        asks: True if the user must approve each call. By default, if it has a `WriteSession` or `DatabaseDependency`;
+            set it to False if it only reads from the database.
 
     Raises:
-        OperatorError: it is no async function with a docstring.
+        OperatorError: It is not an async function with a docstring.
     """
     if isinstance(function, Tool):
         return function
-    words = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
-    return Tool(function, name or getattr(function, "__name__", ""), status or words, asks)
+    summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
+    return Tool(function, name or getattr(function, "__name__", ""), status or summary, asks)
 
 
 def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:
-    """Tools by their names.
+    """Return tools by name.
 
     Raises:
-        OperatorError: two have one name, or one is no tool.
+        OperatorError: Two tools have the same name, or one is invalid.
     """
-    found: dict[str, Tool] = {}
-    for each in map(tool, declared):
-        if (other := found.get(each.name)) and other.function is not each.function:
-            raise OperatorError(f"There are two tools {each.name}: {other._place} and {each._place}. Rename one.")
-        found[each.name] = each
-    return found
+    tools: dict[str, Tool] = {}
+    for new in map(tool, declared):
+        if (other := tools.get(new.name)) and other.function is not new.function:
+            raise OperatorError(f"There are two tools {new.name}: {other._place} and {new._place}. Rename one.")
+        tools[new.name] = new
+    return tools
 
 
 def _endpoint(tool: Tool) -> Any:
-    """A route's function: the arguments are as they were parsed, the rest is found out as for any route."""
+    """Create the function of a route: FastAPI resolves its dependencies, and the arguments are already parsed."""
 
-    async def call(tool_arguments: BaseModel, **found: Any) -> Any:
-        return await tool.function(**dict(tool_arguments), **found)
+    async def call(tool_arguments: BaseModel, **dependencies: Any) -> Any:
+        return await tool.function(**dict(tool_arguments), **dependencies)
 
     body = inspect.Parameter(
-        "tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(_given)]
+        "tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(_parsed_arguments)]
     )
-    others = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in tool.dependencies]
+    dependencies = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in tool.dependencies]
     returned = tool.signature.return_annotation
-    call.__module__ = tool.function.__module__  # whose feature it is
-    call.__signature__ = inspect.Signature([body, *others], return_annotation=returned)  # type: ignore[attr-defined]
+    call.__module__ = tool.function.__module__  # determines the feature
+    call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [body, *dependencies], return_annotation=returned
+    )
     return call
 
 
-async def _given(request: Request) -> Any:
+async def _parsed_arguments(request: Request) -> Any:
     return request.state.tool_arguments
 
 
 def _is_dependency(parameter: inspect.Parameter) -> bool:
     if isinstance(parameter.default, params.Depends):
         return True
-    kind = parameter.annotation
-    if get_origin(kind) is Annotated:
-        return any(isinstance(each, params.Depends) for each in get_args(kind)[1:])
-    return isinstance(kind, type) and issubclass(kind, HTTPConnection)
+    type_ = parameter.annotation
+    if get_origin(type_) is Annotated:
+        return any(isinstance(metadata, params.Depends) for metadata in get_args(type_)[1:])
+    return isinstance(type_, type) and issubclass(type_, HTTPConnection)
 
 
 def _parts(annotation: Any) -> Iterator[Any]:
-    for each in get_args(annotation):
-        yield each
-        yield from _parts(each)
+    for part in get_args(annotation):
+        yield part
+        yield from _parts(part)
 
 
 def _without_titles(schema: Any) -> Any:
-    """Pydantic's titles repeat the names: a model pays for each word that it reads."""
+    """Remove Pydantic's titles, which repeat the names and cost tokens."""
     return dict(_untitled(schema)) if isinstance(schema, Mapping) else schema
 
 
@@ -214,8 +222,8 @@ def _untitled(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         if key == "title" and isinstance(value, str):
             continue
         if key in ("properties", "$defs"):
-            yield key, {name: _without_titles(each) for name, each in value.items()}
+            yield key, {name: _without_titles(item) for name, item in value.items()}
         elif isinstance(value, list):
-            yield key, [_without_titles(each) for each in value]
+            yield key, [*map(_without_titles, value)]
         else:
             yield key, _without_titles(value)

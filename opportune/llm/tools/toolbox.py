@@ -1,4 +1,4 @@
-"""Calls tools as the person who asks: with their rights, in sessions of their own, bounded in time and size."""
+"""Toolbox: runs tools with the permissions of the user, limited in time and size."""
 
 import asyncio
 import json
@@ -37,34 +37,40 @@ from opportune.web.errors.handlers import add_error_handlers
 Headers = Sequence[tuple[bytes, bytes]]
 TIMEOUT_SECONDS = 30.0
 MAX_RESULT_LENGTH = 20_000
-"""Characters of a result that a model reads."""
+"""Maximum number of characters of a result for the model."""
 FAILED = "The tool failed."
 REFUSALS = {
-    401: "The person has to sign in before.",
-    403: "The person may not do this.",
-    404: "There is nothing like that, or not for this person.",
+    401: "The user has to sign in first.",
+    403: "The user is not allowed to do this.",
+    404: "Nothing was found that the user may see.",
 }
-"""What pages say at more length, and of addresses."""
+"""Short messages for the model, instead of those for pages."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What a call came to, as the model reads it."""
+    """Result of a tool call.
+
+    Attributes:
+        text: Text for the model.
+        is_error: True if the call failed or was refused.
+        sources: Sources that the answer may cite.
+        data: Returned value as JSON data.
+    """
 
     text: str
     is_error: bool = False
     sources: tuple[Source, ...] = ()
-    """What an answer may cite of it, in the same words."""
     data: Any = field(default=None, compare=False)
-    """What the tool returned, as JSON values."""
 
 
 class Toolbox:
-    """The tools of a site. Each is a route of an application of their own, which nothing but this can reach.
+    """Tools of a site.
 
-    So a tool has what a route has: `CurrentUser`, `ReadSession`, `WriteSession`, a feature's dependencies, `may(…)`.
+    Each tool is a route of an internal application, so it can use `CurrentUser`, `ReadSession`, `WriteSession`,
+    `may(...)` and dependencies of features. No HTTP request can reach it.
     """
 
     def __init__(self, site: FastAPI, declared: Sequence[Function | Tool]) -> None:
@@ -72,80 +78,80 @@ class Toolbox:
         self.tools = tools_of(declared)
 
     def require_whole(self) -> None:
-        """Look at all of them now, and not when a model asks for one.
+        """Check all tools now instead of at the first call.
 
         Raises:
-            OperatorError: one has no type for an argument, or FastAPI does not understand what it depends on.
+            OperatorError: An argument has no type, or a dependency is invalid.
         """
-        for name, each in self.tools.items():
-            assert each.schema
+        for name, tool in self.tools.items():
+            assert tool.schema
             try:
                 self.asks(name)
             except (FastAPIError, AssertionError) as error:
                 raise OperatorError(f"The tool {name}: {str(error).splitlines()[0]}") from error
 
     def require_searching(self) -> None:
-        """Look whether all of them can be asked for a question.
+        """Check that all tools can be used for `Feature(retrieval=...)`.
 
         Raises:
-            OperatorError: one is none for `Feature(retrieval=…)`, or is not whole.
+            OperatorError: A tool is invalid, changes data, or is not a search.
         """
         self.require_whole()
-        for name, each in self.tools.items():
-            if self.asks(name) or not each.searched:
-                raise OperatorError(f"The tool {name} changes something: it cannot be asked first (retrieval).")
+        for name, tool in self.tools.items():
+            if self.asks(name) or not tool.searched:
+                raise OperatorError(f"The tool {name} changes data, so it cannot be used for retrieval.")
 
     def __bool__(self) -> bool:
         return bool(self.tools)
 
     @property
     def schemas(self) -> list[ToolSchema]:
-        """What a model is told of them."""
-        return [each.schema for each in self.tools.values()]
+        """Descriptions of the tools for the model."""
+        return [tool.schema for tool in self.tools.values()]
 
     @property
-    def without_asking(self) -> "Toolbox":
-        """Those that run without asking anybody."""
+    def without_approval(self) -> "Toolbox":
+        """Toolbox of the tools that need no approval."""
         return self._only(name for name in self.tools if not self.asks(name))
 
     def allowed(self, scopes: str) -> "Toolbox":
-        """Those that a token with these scopes, with spaces, is good for."""
+        """Return the toolbox of the tools that a token with these scopes (separated by spaces) may call."""
         return self._only(name for name in self.tools if not self.missing_scopes(name, scopes))
 
     def _only(self, names: Iterable[str]) -> "Toolbox":
-        tools = {name: self.tools[name] for name in names}  # looks at the routes
-        some = copy(self)  # and takes them along: they are made once
-        some.tools = tools
-        return some
+        tools = {name: self.tools[name] for name in names}  # creates the routes
+        toolbox = copy(self)  # shares the routes
+        toolbox.tools = tools
+        return toolbox
 
     def asks(self, name: str) -> bool:
-        """Whether the person is to be asked before this one runs."""
-        each = self.tools[name]
-        return each.asks if each.asks is not None else self.writes(name)
+        """Return True if the tool needs an approval by the user."""
+        tool = self.tools[name]
+        return tool.asks if tool.asks is not None else self.writes(name)
 
     def writes(self, name: str) -> bool:
-        """Whether this one can write, however deep: in a session, or a database where it does not say `asks=False`."""
+        """Return True if any dependency of the tool can write: a session, or a database unless `asks=False`."""
         calls = {*_calls(self._routes[name].dependant)}
         return write_session in calls or (get_database in calls and self.tools[name].asks is not False)
 
     def changes(self, name: str) -> bool:
-        """Whether this one does more than read: it can write, or the person is asked before."""
+        """Return True if the tool can write or needs an approval."""
         return self.asks(name) or self.writes(name)
 
     def needed_scopes(self, name: str) -> list[str]:
-        """What a token needs for this one, as for a route of its feature's API."""
+        """Return the scopes that a token needs, as for a route of the feature's API."""
         method = "POST" if self.changes(name) else "GET"
         return needed_scopes(self._routes[name], method, self._site.state.features)
 
     def missing_scopes(self, name: str, scopes: str) -> list[str]:
-        """What a token with these scopes, with spaces, lacks for this one."""
+        """Return the needed scopes that are missing in these scopes (separated by spaces)."""
         held = scopes.split()
-        return [each for each in self.needed_scopes(name) if not has_scope(held, each)]
+        return [scope for scope in self.needed_scopes(name) if not has_scope(held, scope)]
 
     def refusal(self, call: ToolCall) -> str:
-        """What is wrong with a call before anything runs, in words for the model; empty if nothing is."""
+        """Return why a call is invalid, for the model; an empty string for a valid call."""
         if call.name not in self.tools:
-            return f"There is no tool {call.name}. There are: {', '.join(self.tools)}."
+            return f"There is no tool {call.name}. Available: {', '.join(self.tools)}."
         try:
             self.tools[call.name].parse(call.arguments)
         except ValidationError as error:
@@ -155,17 +161,21 @@ class Toolbox:
     async def call(
         self, call: ToolCall, user: User | None, *, token: ApiToken | None = None, headers: Headers = ()
     ) -> ToolResult:
-        """Have a tool called by somebody, whose rights are read afresh. Whatever goes wrong is a result.
+        """Call a tool as a user with the current permissions. Errors are returned as results.
 
-        `token`: of the program that asks for them; `headers`: those of its request that say what it is about.
+        Args:
+            call: The call that the model has requested.
+            user: The user, or None for a visitor.
+            token: API token that limits the permissions.
+            headers: Headers of the original request to pass on.
         """
         if call.name not in self.tools:
             return ToolResult(self.refusal(call), is_error=True)
         try:
             arguments = self.tools[call.name].parse(call.arguments)
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                person, grants = await self._read_person(user)
-                status, body = await self._post(call.name, arguments, person, grants, token, headers)
+                current_user, grants = await self._read_user(user)
+                status, body = await self._post(call.name, arguments, current_user, grants, token, headers)
         except ValidationError as error:
             return ToolResult(faults_in_words(error), is_error=True)
         except TimeoutError:
@@ -178,12 +188,12 @@ class Toolbox:
             return result
         return replace(result, sources=_sources(body))
 
-    async def _read_person(self, user: User | None) -> tuple[User | None, Grants]:
+    async def _read_user(self, user: User | None) -> tuple[User | None, Grants]:
         database: Database = self._site.state.database
         async with database.reader(fresh=True) as session:
-            person = await session.get(User, user.id) if user else None
-            person = person if person and person.is_active else None
-            return person, await read_grants(session, person)
+            row = await session.get(User, user.id) if user else None
+            row = row if row and row.is_active else None
+            return row, await read_grants(session, row)
 
     @cached_property
     def _site_of_tools(self) -> tuple[FastAPI, dict[str, APIRoute]]:
@@ -191,7 +201,7 @@ class Toolbox:
         app.state = self._site.state
         app.dependency_overrides = self._site.dependency_overrides
         add_error_handlers(app, self._site.state.features)
-        return app, {name: each.add_to(app) for name, each in self.tools.items()}
+        return app, {name: tool.add_to(app) for name, tool in self.tools.items()}
 
     @property
     def _routes(self) -> dict[str, APIRoute]:
@@ -201,17 +211,17 @@ class Toolbox:
         self,
         name: str,
         arguments: BaseModel,
-        person: User | None,
+        user: User | None,
         grants: Grants,
         token: ApiToken | None,
         headers: Headers,
     ) -> tuple[int, bytes]:
-        """One request to the tools' own application; a crash in a tool is logged there, and a 500 here."""
+        """Send a request to the internal application, which logs exceptions and responds with 500."""
         sent: list[Message] = []
-        asked = self.tools[name].request(arguments)
+        request = self.tools[name].request(arguments)
 
         async def receive() -> Message:
-            return {"type": "http.request", "body": asked.body}
+            return {"type": "http.request", "body": request.body}
 
         async def send(message: Message) -> None:
             sent.append(message)
@@ -219,17 +229,17 @@ class Toolbox:
         scope = {
             "type": "http",
             "http_version": "1.1",
-            "method": asked.method,
+            "method": request.method,
             "scheme": "http",
-            "path": asked.path,
-            "raw_path": quote(asked.path).encode(),
-            "query_string": asked.query,
+            "path": request.path,
+            "raw_path": quote(request.path).encode(),
+            "query_string": request.query,
             "root_path": "",
             "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
             "client": None,
             "server": None,
             "state": {
-                "user": person,
+                "user": user,
                 "grants": grants,
                 "session": None,
                 "token": token,
@@ -243,7 +253,7 @@ class Toolbox:
         except Exception:
             logger.exception("tool %s", name)
             return 500, b""
-        body = b"".join(each.get("body", b"") for each in sent if each["type"] == "http.response.body")
+        body = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
         return sent[0]["status"], body
 
 
@@ -256,55 +266,52 @@ def toolbox_of(site: FastAPI) -> Toolbox:
 
 
 def offer(site: FastAPI, by: str, tools: Sequence[Tool]) -> None:
-    """Let answers use these too, in the place of what the same one offered before.
-
-    The site's own come first: no name of theirs is taken by others.
-    """
+    """Add tools for answers, replacing earlier ones with the same `by`. Tools of features keep their names."""
     site.state.offered_tools = getattr(site.state, "offered_tools", {}) | {by: tools}
-    known = dict(toolbox_of(site).tools)
+    merged = dict(toolbox_of(site).tools)
     for tool in chain.from_iterable(site.state.offered_tools.values()):
-        known.setdefault(tool.name, tool)
-    site.state.full_toolbox = Toolbox(site, [*known.values()])
+        merged.setdefault(tool.name, tool)
+    site.state.full_toolbox = Toolbox(site, [*merged.values()])
 
 
 def full_toolbox_of(site: FastAPI) -> Toolbox:
-    """Those, a search of the web and what servers of others offer, where settings name some: for the site's answers."""
+    """Return the tools for answers: those of features, the web search, and those of MCP servers in the settings."""
     toolbox: Toolbox = getattr(site.state, "full_toolbox", None) or toolbox_of(site)
     return toolbox
 
 
 def retrieval_of(site: FastAPI) -> Toolbox:
-    """The functions of the site's features that look for what a question is about."""
+    """Return the search functions of features, called before a model that cannot call tools."""
     if not hasattr(site.state, "retrieval"):
-        site.state.retrieval = Toolbox(site, [each for feature in site.state.features for each in feature.retrieval])
+        site.state.retrieval = Toolbox(site, [tool for feature in site.state.features for tool in feature.retrieval])
     toolbox: Toolbox = site.state.retrieval
     return toolbox
 
 
 def _calls(dependant: Dependant) -> Iterator[object]:
     yield dependant.call
-    for each in dependant.dependencies:
-        yield from _calls(each)
+    for dependency in dependant.dependencies:
+        yield from _calls(dependency)
 
 
 def _result(status: int, body: bytes) -> ToolResult:
     try:
-        answer = from_json(body) if body else None
+        data = from_json(body) if body else None
     except ValueError:
-        answer = body.decode(errors="replace")
-    if status >= 500 and status != 503:  # which says what is away, in words for people
+        data = body.decode(errors="replace")
+    if status >= 500 and status != 503:  # the message of a 503 is for users
         return ToolResult(FAILED, is_error=True)
     if status >= 400:
-        if words := REFUSALS.get(status):
-            return ToolResult(words, is_error=True)
-        detail = answer.get("errors") or answer.get("detail", answer) if isinstance(answer, dict) else answer
+        if message := REFUSALS.get(status):
+            return ToolResult(message, is_error=True)
+        detail = data.get("errors") or data.get("detail", data) if isinstance(data, dict) else data
         return ToolResult(_short(_as_text(detail)), is_error=True)
-    return ToolResult(_short(_as_text(answer)), data=answer)
+    return ToolResult(_short(_as_text(data)), data=data)
 
 
 def _sources(body: bytes) -> tuple[Source, ...]:
-    answer = from_json(body)
-    return tuple(map(Source.model_validate, answer if isinstance(answer, list) else [answer] if answer else ()))
+    data = from_json(body)
+    return tuple(map(Source.model_validate, data if isinstance(data, list) else [data] if data else ()))
 
 
 def _as_text(value: object) -> str:

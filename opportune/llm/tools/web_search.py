@@ -1,4 +1,4 @@
-"""A search of the web for models that call tools, by the service that WEB_SEARCH_URL names. Nothing else is fetched."""
+"""Web search for models that call tools, by the service in WEB_SEARCH_URL. Pages are not fetched."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,18 +15,16 @@ from opportune.llm.tools.source import Source
 from opportune.llm.tools.tool import Tool
 from opportune.text import made_storable
 
-EXAMPLES = "Use https://search.example.org/search (a SearXNG of yours), brave://KEY or tavily://KEY."
+EXAMPLES = "Use https://search.example.org/search (your SearXNG), brave://KEY or tavily://KEY."
 MAX_QUERY_LENGTH = 400
 MAX_QUERY_WORDS = 50
-"""What all of them take."""
+"""Maximum that all services accept."""
 MAX_RESULTS = 8
 MAX_EXCERPT_LENGTH = 1_500
-"""Characters of what a result says of its page."""
+"""Maximum characters of the excerpt of a page."""
 
 
 class SearchRequest(NamedTuple):
-    """What is sent to a service."""
-
     method: str
     url: str
     params: Sequence[tuple[str, str]] = ()
@@ -37,41 +35,39 @@ class SearchRequest(NamedTuple):
 
 @dataclass(frozen=True)
 class WebSearch(ABC):
-    """A service that searches the web."""
-
     url: str
     key: str = field(default="", repr=False)
 
     @abstractmethod
     def request(self, query: str) -> SearchRequest:
-        """What asks it for a query."""
+        """Return the request for a query."""
 
     @abstractmethod
-    def results(self, answer: Any) -> Iterator[Mapping[str, Any]]:
-        """The `title`, `url` and `text` of each result, as far as the answer has them."""
+    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield `title`, `url` and `text` of each result, as far as the response has them."""
 
     @property
     def host(self) -> str:
-        """Where it is, as people are told: without secrets."""
+        """Host for messages, without secrets."""
         return urlsplit(self.url).netloc
 
     async def search_web(self, query: str) -> Sequence[Source]:
-        """Search the web for what is newer or rarer than what you know. Gives excerpts of pages and their addresses."""
-        from opportune.llm.tools.web_search_client import fetch  # noqa: PLC0415 - when somebody searches
+        """Search the web for recent or rare facts that you do not know. Returns excerpts of pages with their URLs."""
+        from opportune.llm.tools.web_search_client import fetch  # noqa: PLC0415 - imports httpx, which takes 0.2 s
 
         words = " ".join(query.split()[:MAX_QUERY_WORDS])[:MAX_QUERY_LENGTH]
         return self.sources(await fetch(self, self.request(words))) if words else []
 
-    def sources(self, answer: Any) -> list[Source]:
-        """What an answer has found; what is no address of a page is left out."""
+    def sources(self, response: Any) -> list[Source]:
+        """Return the results as sources, without those that have no valid address."""
         try:
-            return list(filter(None, map(_source, self.results(answer))))[:MAX_RESULTS]
-        except (AttributeError, KeyError, TypeError):  # not what it is told to be
+            return list(filter(None, map(_source, self.results(response))))[:MAX_RESULTS]
+        except (AttributeError, KeyError, TypeError):  # a response in an unknown format
             return []
 
 
 class SearXNG(WebSearch):
-    """https://docs.searxng.org/dev/search_api.html; `json` has to be in the `search.formats` of its settings."""
+    """https://docs.searxng.org/dev/search_api.html. `search.formats` in its settings must contain `json`."""
 
     def request(self, query: str) -> SearchRequest:
         parts = urlsplit(self.url)
@@ -79,8 +75,8 @@ class SearXNG(WebSearch):
         user, _, password = self.key.partition(":")
         return SearchRequest("GET", parts._replace(query="").geturl(), params, auth=(user, password) if user else None)
 
-    def results(self, answer: Any) -> Iterator[Mapping[str, Any]]:
-        return ({**each, "text": each.get("content")} for each in answer["results"])
+    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
+        return ({**result, "text": result.get("content")} for result in response["results"])
 
 
 class Brave(WebSearch):
@@ -90,10 +86,10 @@ class Brave(WebSearch):
         params = [("q", query), ("count", str(MAX_RESULTS)), ("text_decorations", "false")]
         return SearchRequest("GET", self.url, params, {"X-Subscription-Token": self.key})
 
-    def results(self, answer: Any) -> Iterator[Mapping[str, Any]]:
-        for each in answer.get("web", {}).get("results", ()):
-            excerpts = [each.get("description") or "", *(each.get("extra_snippets") or ())]
-            yield {"url": each["url"], "title": _plain(each["title"]), "text": "\n".join(map(_plain, excerpts))}
+    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
+        for result in response.get("web", {}).get("results", ()):
+            excerpts = [result.get("description") or "", *(result.get("extra_snippets") or ())]
+            yield {"url": result["url"], "title": _plain(result["title"]), "text": "\n".join(map(_plain, excerpts))}
 
 
 class Tavily(WebSearch):
@@ -103,8 +99,8 @@ class Tavily(WebSearch):
         body = {"query": query, "max_results": MAX_RESULTS}
         return SearchRequest("POST", self.url, headers={"Authorization": f"Bearer {self.key}"}, json=body)
 
-    def results(self, answer: Any) -> Iterator[Mapping[str, Any]]:
-        return ({**each, "text": each.get("content")} for each in answer["results"])
+    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
+        return ({**result, "text": result.get("content")} for result in response["results"])
 
 
 SERVICES: Mapping[str, tuple[type[WebSearch], str]] = {
@@ -118,30 +114,30 @@ def web_search_tool(search: WebSearch) -> Tool:
 
 
 def parse_web_search_url(value: str) -> WebSearch:
-    """The service that WEB_SEARCH_URL names.
+    """Parse WEB_SEARCH_URL.
 
     Raises:
-        OperatorError: it names none; the line shows nothing of a secret.
+        OperatorError: It is invalid. The message contains no secret.
     """
     try:
         parts = urlsplit(value)
         _ = parts.port
     except ValueError:
-        raise _refusal("is no address") from None
+        raise _refusal("is not a URL") from None
     if parts.scheme in ("http", "https"):
         return _searxng(parts)
     if parts.scheme not in SERVICES:
-        raise _refusal("says nothing that is understood")
-    kind, url = SERVICES[parts.scheme]
+        raise _refusal("has an unknown scheme")
+    service, url = SERVICES[parts.scheme]
     key, _, host = parts.netloc.rpartition("@") if "@" in parts.netloc else (parts.netloc, "", "")
-    if host:  # one that speaks as it does: a proxy, say
+    if host:  # a compatible service, such as a proxy
         url = f"{'http' if is_local(parts.hostname or '') else 'https'}://{host}{parts.path or urlsplit(url).path}"
-    return kind(url, _require_key(unquote(key.strip(":"))))
+    return service(url, _require_key(unquote(key.strip(":"))))
 
 
 def _searxng(parts: SplitResult) -> SearXNG:
     if not parts.hostname:
-        raise _refusal("names no host")
+        raise _refusal("has no host")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     path = parts.path.rstrip("/")
     address = parts._replace(
@@ -156,7 +152,7 @@ def _require_key(key: str) -> str:
     if not key:
         raise _refusal("has no key")
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise _refusal("has a key with characters that no key has")
+        raise _refusal("has a key with invalid characters")
     return key
 
 
@@ -170,8 +166,8 @@ def _source(result: Mapping[str, Any]) -> Source | None:
         source = Source(title=result.get("title") or "", url=result.get("url") or "", text=text)
     except ValidationError:
         return None
-    return None if source.url.startswith("/") else source  # that would be a page of this site
+    return None if source.url.startswith("/") else source  # a path would be a page of this site
 
 
 def _plain(html: str) -> str:
-    return Markup(html).striptags()  # noqa: S704 - to a text, which is escaped where it is shown
+    return Markup(html).striptags()  # noqa: S704 - the result is escaped by templates

@@ -1,6 +1,6 @@
-"""Asks the service of WEB_SEARCH_URL, and no other address: it follows no redirect.
+"""HTTP client of the service in WEB_SEARCH_URL. It requests no other address and follows no redirects.
 
-Importing httpx takes 0.2 s, so nothing imports this module before somebody searches.
+Importing httpx takes 0.2 s, so this module is imported with the first search.
 """
 
 import asyncio
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from opportune.llm.tools.web_search import SearchRequest, WebSearch
 
 TIMEOUT_SECONDS = 10.0
-"""For all of an answer, whatever trickles in."""
+"""Timeout of the complete response."""
 MAX_RESPONSE_BYTES = 2_000_000
 
 logger = logging.getLogger(__name__)
 
 
 class WebSearchFailed(HTTPException):
-    """The web was not searched, in words that the model reads."""
+    """Failed web search, with a message for the model."""
 
     def __init__(self) -> None:
-        super().__init__(424, "The web cannot be searched now. Say so if it matters, and answer with what you know.")
+        super().__init__(424, "The web cannot be searched now. Say so if it matters, and answer without a search.")
 
 
 async def fetch(search: "WebSearch", request: "SearchRequest") -> Any:
-    """The service's answer as JSON.
+    """Return the JSON response of the service.
 
     Raises:
-        WebSearchFailed: there is none; the log has why, without the key and what was looked for.
+        WebSearchFailed: The request failed. The reason is logged, without the key and the query.
     """
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -46,11 +46,11 @@ async def fetch(search: "WebSearch", request: "SearchRequest") -> Any:
     except TimeoutError:
         fault = "takes too long"
     except httpx.HTTPStatusError as error:
-        fault = _words(error.response.status_code)
+        fault = _status_fault(error.response.status_code)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         fault = f"cannot be reached ({type(error).__name__})"
     except ValueError:
-        fault = "answers with something that is no JSON, or too much"
+        fault = "sent a response that is too long or not JSON"
     logger.warning("WEB_SEARCH_URL: %s %s", search.host, fault)
     raise WebSearchFailed
 
@@ -63,31 +63,31 @@ async def _read(request: "SearchRequest") -> bytes:
         trust_env=not is_local(urlsplit(request.url).hostname or ""),
         verify=await asyncio.to_thread(_tls) if is_tls else False,
     )
-    asked: dict[str, Any] = {
+    options: dict[str, Any] = {
         "params": [*request.params],
         "headers": request.headers,
         "json": request.json,
         "auth": request.auth,
     }
-    sent = {name: value for name, value in asked.items() if value}
-    async with client, client.stream(request.method, request.url, **sent) as response:
+    options = {name: value for name, value in options.items() if value}
+    async with client, client.stream(request.method, request.url, **options) as response:
         if response.status_code != httpx.codes.OK:
             raise httpx.HTTPStatusError("", request=response.request, response=response)
         body = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)
     if body is None:
-        raise ValueError("too much")
+        raise ValueError("too long")
     return body
 
 
-def _words(status: int) -> str:
-    said = f"answers {status}"
+def _status_fault(status: int) -> str:
+    fault = f"responded with {status}"
     if status in (401, 403):
-        return f"{said}: the key is wrong, or json is missing in search.formats of a SearXNG"
+        return f"{fault}: the key is wrong, or json is missing in search.formats of a SearXNG"
     if status == 429:
-        return f"{said}: it is asked too often"
-    return said
+        return f"{fault}: too many requests"
+    return fault
 
 
-@cache  # it takes 80 ms
+@cache  # takes 80 ms
 def _tls() -> SSLContext:
     return httpx.create_ssl_context()

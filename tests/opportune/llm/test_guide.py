@@ -40,11 +40,11 @@ async def app(settings: Settings, names: dict[str, Any]) -> FastAPI:
     return create_app(settings, [texts])
 
 
-async def test_its_test_passes(app: FastAPI, client: AsyncClient, names: dict[str, Any]) -> None:
+async def test_guide_test_passes(app: FastAPI, client: AsyncClient, names: dict[str, Any]) -> None:
     await names["test_a_summary_is_what_the_model_says"](app, client)
 
 
-async def test_its_letter_is_read(app: FastAPI, client: AsyncClient) -> None:
+async def test_guide_reads_an_attachment(app: FastAPI, client: AsyncClient) -> None:
     app.state.llm.provider = model = FakeProvider("Kind.")
     sent = await client.post("/letters/summary", files={"file": ("a.txt", b"word " * 1_000)})
     assert sent.json().startswith("Kind. Only the first ")
@@ -52,7 +52,7 @@ async def test_its_letter_is_read(app: FastAPI, client: AsyncClient) -> None:
     assert (await client.post("/letters/summary", files={"file": ("a.bin", b"\0")})).status_code == 422
 
 
-async def test_its_job_asks_the_same_model(
+async def test_guide_job_uses_the_same_model(
     app: FastAPI, recorded_jobs: RecordedJobs, names: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     app.state.llm.provider = FakeProvider("Short.")
@@ -60,18 +60,18 @@ async def test_its_job_asks_the_same_model(
     assert capsys.readouterr().out == "Short.\n"
 
 
-async def test_who_leaves_early_stops_the_model(app: FastAPI, names: dict[str, Any]) -> None:
+async def test_closing_early_stops_the_model(app: FastAPI, names: dict[str, Any]) -> None:
     app.state.llm.provider = model = FakeProvider("It is", asyncio.Event())
     assert await names["first_words"](app.state.llm, "Is it?") == "It is"
     assert model.stopped.is_set()
 
 
-async def test_its_script_has_a_model_of_its_own(names: dict[str, Any], settings: Settings) -> None:
+async def test_guide_script_opens_a_model(names: dict[str, Any], settings: Settings) -> None:
     names["get_settings"] = lambda: settings
     assert await names["ask_once"]("Is it?") == "A scripted answer."
 
 
-def test_it_names_settings_and_codes_that_there_are() -> None:
+def test_guide_names_existing_settings_and_codes() -> None:
     named = set(re.findall(r"`(LLM_\w+)`", GUIDE))
     assert len(named) > 6
     assert named <= {name.upper() for name in Settings.model_fields}

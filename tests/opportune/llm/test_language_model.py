@@ -46,18 +46,18 @@ def asking(provider: Provider | None, **limits: float) -> LanguageModel:
     return LanguageModel(lambda: provider, **limits)  # type: ignore[arg-type]
 
 
-async def test_the_whole_answer_is_one_text() -> None:
+async def test_complete_joins_the_chunks() -> None:
     provider = FakeProvider("It is", " short.", Done(truncated=True))
     assert await asking(provider).complete("A long text.") == "It is short."
 
 
-async def test_a_question_is_asked_with_what_the_model_is_told_beforehand() -> None:
+async def test_system_message_precedes_the_question() -> None:
     provider = FakeProvider("Yes.")
     await asking(provider).complete("Is it?", system="Be short.")
     assert provider.received == [[Message("system", "Be short."), Message("user", "Is it?")]]
 
 
-async def test_a_conversation_is_asked_as_it_is() -> None:
+async def test_conversation_is_sent_unchanged() -> None:
     provider, turns = FakeProvider("Yes."), [Message("user", "Is it?"), Message("assistant", "What?")]
     await asking(provider).complete(turns)
     assert provider.received == [turns]
@@ -70,19 +70,19 @@ async def test_closing_an_answer_stops_the_model() -> None:
     assert provider.stopped.is_set()
 
 
-async def test_an_answer_that_breaks_off_is_an_error_and_not_half_a_text() -> None:
+async def test_interrupted_answer_is_an_error() -> None:
     with pytest.raises(LLMError, match="Too slow"):
         await asking(FakeProvider("It is", LLMError("timeout", "Too slow."))).complete("Is it?")
 
 
-async def test_missing_model_is_advice_for_operators_alone() -> None:
+async def test_missing_model_is_advice_for_operators() -> None:
     with pytest.raises(OperatorError) as caught:
         asking(None).stream("Is it?")
     assert str(caught.value) == "No language model is set up yet."
     assert caught.value.advice.startswith("Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL")
 
 
-async def test_one_more_than_may_be_answered_at_once_waits_for_its_turn() -> None:
+async def test_calls_beyond_the_limit_are_queued() -> None:
     gate = asyncio.Event()
     provider = FakeProvider("It is", gate)
     llm = asking(provider, max_parallel=1)
@@ -95,7 +95,7 @@ async def test_one_more_than_may_be_answered_at_once_waits_for_its_turn() -> Non
     assert await second == "It is"
 
 
-async def test_whoever_waits_too_long_for_a_turn_is_told_to_come_back() -> None:
+async def test_queue_has_a_timeout() -> None:
     llm = asking(FakeProvider("It is", asyncio.Event()), max_parallel=1, queue_timeout=0.01)
     async with aclosing(llm.stream("First?")) as first:
         await anext(first)
@@ -104,12 +104,12 @@ async def test_whoever_waits_too_long_for_a_turn_is_told_to_come_back() -> None:
     assert caught.value.retryable
 
 
-async def test_a_script_has_the_model_until_its_block_ends() -> None:
+async def test_open_llm_opens_a_model() -> None:
     async with open_llm(settings_for("sqlite:///none.db")) as llm:
         assert await llm.complete("Is it?") == "A scripted answer."
 
 
-def test_the_provider_is_made_when_it_is_needed_and_once() -> None:
+def test_provider_is_created_lazily_and_once() -> None:
     made = list[FakeProvider]()
 
     def make() -> FakeProvider:
@@ -125,7 +125,7 @@ def test_the_provider_is_made_when_it_is_needed_and_once() -> None:
 REFUSED = LLMError("unavailable", "The endpoint is not working.", retry_after=0)
 
 
-async def test_an_endpoint_that_does_not_begin_is_asked_again() -> None:
+async def test_failed_call_is_retried() -> None:
     provider = FakeProvider.in_turn([REFUSED], [REFUSED], ["It is short."])
     assert await asking(provider, retries=2).complete("A long text.") == "It is short."
     assert len(provider.received) == 3
@@ -141,7 +141,7 @@ async def test_an_endpoint_that_does_not_begin_is_asked_again() -> None:
         pytest.param([LLMError("timeout", "Too slow.")], 1, id="it has been waited for already"),
     ],
 )
-async def test_there_is_an_end_to_asking_again(script: list[Step], asked: int) -> None:
+async def test_call_is_not_retried(script: list[Step], asked: int) -> None:
     provider = FakeProvider(*script)
     with pytest.raises(LLMError):
         await asking(provider, retries=2).complete("A long text.")
@@ -159,7 +159,7 @@ def choosing(*models: LlmModel, **providers: Provider) -> LanguageModel:
 AT = "https://llm.example/v1"
 
 
-async def test_a_model_is_chosen_by_its_name_and_the_first_by_whoever_chooses_none() -> None:
+async def test_model_is_selected_by_name() -> None:
     llm = choosing(
         LlmModel(name="Fast", base_url=AT),
         LlmModel(name="Bright", base_url=AT),
@@ -171,11 +171,11 @@ async def test_a_model_is_chosen_by_its_name_and_the_first_by_whoever_chooses_no
     ]
     assert llm.using("Bright").using("Fast") is llm
     assert [model.name for model in llm.using("Bright").models] == ["Fast", "Bright"]
-    with pytest.raises(LLMError, match=r"^There is no model Slow\. There are Fast, Bright\.$"):
+    with pytest.raises(LLMError, match=r"^There is no model Slow\. Available: Fast, Bright\.$"):
         llm.using("Slow")
 
 
-async def test_its_fallback_answers_where_a_model_cannot_begin_and_says_so() -> None:
+async def test_fallback_answers_for_a_failing_model() -> None:
     llm = choosing(
         LlmModel(name="Bright", base_url=AT, fallback="Fast"),
         LlmModel(name="Fast", base_url=AT, fallback="Bright"),
@@ -185,7 +185,7 @@ async def test_its_fallback_answers_where_a_model_cannot_begin_and_says_so() -> 
     assert [chunk async for chunk in llm.chunks([Message("user", "Is it?")])] == ["Quick.", Done(model="Fast")]
 
 
-async def test_where_none_of_them_can_the_last_one_says_why() -> None:
+async def test_last_fallback_raises_the_error() -> None:
     llm = choosing(
         LlmModel(name="Bright", base_url=AT, fallback="Fast"),
         LlmModel(name="Fast", base_url=AT, fallback="Bright"),
@@ -196,7 +196,7 @@ async def test_where_none_of_them_can_the_last_one_says_why() -> None:
         await llm.complete("Is it?")
 
 
-async def test_what_broke_off_is_not_continued_by_another_model() -> None:
+async def test_interrupted_answer_has_no_fallback() -> None:
     llm = choosing(
         LlmModel(name="Bright", base_url=AT, fallback="Fast"),
         LlmModel(name="Fast", base_url=AT),
@@ -208,7 +208,7 @@ async def test_what_broke_off_is_not_continued_by_another_model() -> None:
     assert not never.received
 
 
-async def test_all_models_share_how_many_answers_are_written_at_once() -> None:
+async def test_models_share_the_parallel_limit() -> None:
     gate = asyncio.Event()
     llm = choosing(
         LlmModel(name="Fast", base_url=AT),
@@ -239,7 +239,7 @@ async def get(app: FastAPI, path: str) -> tuple[int, str, dict[str, str]]:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_route_and_a_job_ask_the_same_model(site: FastAPI) -> None:
+async def test_route_and_job_share_the_model(site: FastAPI) -> None:
     site.state.llm.provider = provider = FakeProvider("Short.")
     assert (await get(site, "/summary"))[:2] == (200, '"Short."')
     jobs = RecordedJobs(site.state.settings, site.state.database, site.state.storage, llm=site.state.llm)
@@ -260,7 +260,7 @@ async def test_missing_model_is_503_without_setting_names(site: FastAPI, path: s
 
 
 @pytest.mark.database("sqlite")
-async def test_a_model_that_is_busy_tells_when_to_come_back(site: FastAPI) -> None:
+async def test_busy_model_sends_retry_after(site: FastAPI) -> None:
     longer_than_a_page_waits = LLMError("rate_limited", "Not now.", retry_after=60.2)
     site.state.llm.provider = FakeProvider(longer_than_a_page_waits)
     status, text, headers = await get(site, "/summary")
@@ -269,7 +269,7 @@ async def test_a_model_that_is_busy_tells_when_to_come_back(site: FastAPI) -> No
 
 
 @pytest.mark.database("sqlite")
-async def test_the_model_is_given_back_when_the_site_stops(settings: Settings) -> None:
+async def test_model_is_closed_with_the_site(settings: Settings) -> None:
     closed = list[Provider]()
 
     class Closing(FakeProvider):

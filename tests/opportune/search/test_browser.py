@@ -75,9 +75,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield app
 
 
-async def test_an_older_answer_never_takes_the_place_of_a_newer_and_keys_search_walk_open_and_clear(
-    page: Page, site: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_late_response_is_ignored_and_keys_work(page: Page, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     count, hits = page.get_by_role("status"), page.locator(".search-hit")
     await page.goto("/waves")
     for words in ("s", "se"):  # two, since htmx itself stops only the first

@@ -62,9 +62,7 @@ async def names(url: str, query: str) -> list[str]:
         await search.close()
 
 
-async def test_an_index_is_made_of_all_that_could_be_read_and_a_second_one_takes_its_place(
-    source: Batches, empty_database_url: str
-) -> None:
+async def test_build_skips_unreadable_and_replaces_index(source: Batches, empty_database_url: str) -> None:
     assert built(source, empty_database_url) == Built(2, {"b": "it is broken"}, 0)
     search = search_in(empty_database_url)
     status = await search.status()
@@ -77,9 +75,7 @@ async def test_an_index_is_made_of_all_that_could_be_read_and_a_second_one_takes
 
 
 @pytest.mark.database("sqlite")
-async def test_an_interrupted_run_leaves_the_old_index_and_is_gone_on_with(
-    source: Batches, empty_database_url: str
-) -> None:
+async def test_interrupted_build_is_resumed(source: Batches, empty_database_url: str) -> None:
     built(Batches({"d": [piece("delta")]}), empty_database_url)
     source.stops_at = "c"
     with pytest.raises(KeyboardInterrupt):
@@ -91,7 +87,7 @@ async def test_an_interrupted_run_leaves_the_old_index_and_is_gone_on_with(
     assert await names(empty_database_url, "alpha") == ["alpha"]
 
 
-def test_what_has_changed_since_the_interruption_is_read_again(source: Batches, tmp_path: Path) -> None:
+def test_resumed_build_reads_changed_sources_again(source: Batches, tmp_path: Path) -> None:
     source.stops_at = "c"
     with pytest.raises(KeyboardInterrupt):
         built(source, f"sqlite:///{tmp_path / 'index.db'}")
@@ -106,7 +102,7 @@ def test_a_damaged_spool_is_made_anew(source: Batches, tmp_path: Path) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_source_without_anything_leaves_the_old_index(source: Batches, empty_database_url: str) -> None:
+async def test_empty_source_keeps_the_old_index(source: Batches, empty_database_url: str) -> None:
     built(source, empty_database_url)
     with pytest.raises(OperatorError, match="holds nothing that could be indexed"):
         built(Batches({"b": "it is broken"}), empty_database_url)
@@ -124,9 +120,7 @@ def test_two_runs_at_once_are_refused(source: Batches, tmp_path: Path) -> None:
         built(source, f"sqlite:///{tmp_path / 'index.db'}")
 
 
-def test_a_full_disk_leaves_the_old_index_and_is_said(
-    source: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_keeps_the_old_index(source: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "index.db"
     built(source, f"sqlite:///{path}")
     before = path.read_bytes()
@@ -142,7 +136,7 @@ def test_a_full_disk_leaves_the_old_index_and_is_said(
 
 
 @pytest.mark.database("sqlite")
-async def test_what_two_pages_call_the_same_is_kept_once(empty_database_url: str) -> None:
+async def test_duplicate_entries_are_stored_once(empty_database_url: str) -> None:
     fill(empty_database_url, [piece("same", "section", "less important"), piece("same", "module", "more important")])
     search = search_in(empty_database_url)
     found = await search.find("same")
@@ -151,7 +145,7 @@ async def test_what_two_pages_call_the_same_is_kept_once(empty_database_url: str
 
 
 @pytest.mark.database("sqlite")
-async def test_before_the_first_index_there_is_none(empty_database_url: str) -> None:
+async def test_missing_index_is_reported(empty_database_url: str) -> None:
     search = search_in(empty_database_url)
     for question in (search.find("x"), search.get("x"), search.status()):
         with pytest.raises(IndexMissing, match="There is no index of the shelf yet"):
@@ -159,5 +153,5 @@ async def test_before_the_first_index_there_is_none(empty_database_url: str) -> 
     await search.close()
 
 
-def test_a_document_has_its_words_where_they_stand() -> None:
+def test_document_fields_have_their_words() -> None:
     assert tsvector((["os", "path"], ["a", "path"], [])) == "'os':1A 'path':2A,5B 'a':4B"

@@ -76,7 +76,7 @@ async def library(
 
 
 @pytest.mark.database("sqlite")
-async def test_rows_are_found_by_what_they_mean_once_the_job_has_run_and_who_says_which_words_gets_these_alone(
+async def test_rows_are_found_by_meaning_after_the_job(
     library: Library,
 ) -> None:
     await library.add(LIBRARY)
@@ -94,7 +94,7 @@ async def test_rows_are_found_by_what_they_mean_once_the_job_has_run_and_who_say
         assert await library.titles(query) == [], query
 
 
-async def test_what_has_the_words_comes_before_what_means_the_like_and_both_before_all(library: Library) -> None:
+async def test_matches_of_words_rank_first(library: Library) -> None:
     await library.add({"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"})
     await library.jobs.work()
     assert await library.titles("invoice") == ["Invoice", "Money", "Cheap boat"]
@@ -107,9 +107,7 @@ async def test_what_has_the_words_comes_before_what_means_the_like_and_both_befo
     assert ([book.title for book in own.items], own.total) == (["Invoice"], 2)
 
 
-async def test_only_rows_of_within_are_compared_so_nobody_finds_anothers(
-    library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("sqlite_vectors", "postgresql_vectors"):
         monkeypatch.setattr(f"opportune.search.models.{module}.MAX_NEAREST", 1)
     await library.add({"Mine": "a baguette of money"})
@@ -119,7 +117,7 @@ async def test_only_rows_of_within_are_compared_so_nobody_finds_anothers(
     assert await library.titles("bread", within=select(Book).where(col(Book.id) < 0)) == []
 
 
-async def test_vectors_go_with_their_row_and_its_text_whoever_changes_them(library: Library) -> None:
+async def test_vectors_are_deleted_with_row_and_text(library: Library) -> None:
     await library.add(LIBRARY)
     await library.jobs.work()
     async with library.database.writer() as session:
@@ -139,7 +137,7 @@ async def test_vectors_go_with_their_row_and_its_text_whoever_changes_them(libra
     assert await library.number_of_vectors() == 0
 
 
-async def test_a_text_that_changes_while_it_is_embedded_is_not_given_the_vector_of_before(library: Library) -> None:
+async def test_text_changed_during_embedding_is_redone(library: Library) -> None:
     await library.add({"Bread": "flour"})
     vectors, add = library.endpoint, library.llm.embeddings
     assert add is not None
@@ -157,7 +155,7 @@ async def test_a_text_that_changes_while_it_is_embedded_is_not_given_the_vector_
 
 
 @pytest.mark.database("sqlite")
-async def test_a_text_that_the_endpoint_does_not_take_keeps_no_other_waiting(library: Library) -> None:
+async def test_rejected_text_does_not_block_others(library: Library) -> None:
     await library.add(LIBRARY)
     library.endpoint.refuses = "Feline"
     await library.jobs.work()
@@ -171,7 +169,7 @@ async def test_a_text_that_the_endpoint_does_not_take_keeps_no_other_waiting(lib
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("changes", [{"name": "other"}, {"dimensions": 8}])
-async def test_another_model_takes_over_when_it_has_made_all(library: Library, changes: dict[str, Any]) -> None:
+async def test_new_model_is_used_when_complete(library: Library, changes: dict[str, Any]) -> None:
     await library.add(LIBRARY)
     await library.jobs.work()
     library.use(**changes)
@@ -187,7 +185,7 @@ async def test_another_model_takes_over_when_it_has_made_all(library: Library, c
 
 
 @pytest.mark.database("sqlite")
-async def test_without_an_answer_in_time_the_search_is_by_words_and_says_so_once(
+async def test_late_embedding_falls_back_to_words(
     library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await library.add({"Bread": "flour", "Loaf": "a baguette"})
@@ -195,8 +193,8 @@ async def test_without_an_answer_in_time_the_search_is_by_words_and_says_so_once
     library.endpoint.answers = [response("503 Service Unavailable")]
     assert await library.titles("bread") == ["Bread"]
     assert await library.titles("flour") == ["Bread"]
-    assert [record.message for record in caplog.records if "by words alone" in record.message] != []
-    assert sum("by words alone" in record.message for record in caplog.records) == 1
+    assert [record.message for record in caplog.records if "search uses words only" in record.message] != []
+    assert sum("search uses words only" in record.message for record in caplog.records) == 1
 
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.AWAY_SECONDS", 0)
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUESTION_TIMEOUT_SECONDS", 0.01)
@@ -209,9 +207,7 @@ async def test_without_an_answer_in_time_the_search_is_by_words_and_says_so_once
 
 
 @pytest.mark.database("sqlite")
-async def test_a_job_that_is_refused_leaves_what_it_has_made_and_goes_on_later(
-    library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.llm.embeddings.jobs.BATCH_ROWS", 2)
     await library.add(LIBRARY)
     (call, *_) = library.jobs.calls
@@ -224,7 +220,7 @@ async def test_a_job_that_is_refused_leaves_what_it_has_made_and_goes_on_later(
     assert await library.number_of_vectors() == 4
 
 
-async def test_what_is_no_longer_searched_by_meaning_loses_its_vectors_and_lost_triggers_come_back(
+async def test_unused_vectors_go_and_triggers_are_restored(
     library: Library,
 ) -> None:
     await library.add(LIBRARY)
@@ -249,7 +245,7 @@ async def test_what_is_no_longer_searched_by_meaning_loses_its_vectors_and_lost_
 
 
 @pytest.mark.database("sqlite")
-async def test_without_a_model_nothing_is_sent_and_words_find(library: Library) -> None:
+async def test_without_a_model_words_are_searched(library: Library) -> None:
     library.database.info.pop("embed_later")
     library.database.reading_info.clear()
     await library.add(LIBRARY)

@@ -106,7 +106,7 @@ async def test_what_is_looked_for_comes_first(search: DocumentSearch[Hit]) -> No
         assert (sorted(found) if " or " in query else found) == first, query
 
 
-async def test_words_may_be_required_together_and_excluded(search: DocumentSearch[Hit]) -> None:
+async def test_required_and_excluded_words(search: DocumentSearch[Hit]) -> None:
     assert sorted(await names(search, "dictionary")) == sorted(
         ["collections.OrderedDict", "collections.Counter", "asyncio.gather"]
     )
@@ -115,7 +115,7 @@ async def test_words_may_be_required_together_and_excluded(search: DocumentSearc
     assert await names(search, '"directory working"') == []
 
 
-async def test_two_letters_after_a_word_do_not_empty_the_list(search: DocumentSearch[Hit]) -> None:
+async def test_short_last_word_keeps_results(search: DocumentSearch[Hit]) -> None:
     assert await names(search, "event l") == await names(search, "event loo") == ["asyncio.get_event_loop"]
 
 
@@ -138,14 +138,14 @@ async def test_what_is_found_is_not_mended(search: DocumentSearch[Hit]) -> None:
     assert (await search.find("xyzzyxyzzy")).items == []
 
 
-async def test_what_was_looked_for_is_marked_and_the_rest_escaped(search: DocumentSearch[Hit]) -> None:
+async def test_matches_are_marked_and_text_is_escaped(search: DocumentSearch[Hit]) -> None:
     hit = (await search.find("dict")).items[0]
     assert hit.name_html == "<mark>dict</mark>"
     assert hit.snippet_html == "A mapping. &lt;b&gt;Not bold&lt;/b&gt;."
     assert (hit.slug, hit.kind) == ("dict", "class")
 
 
-async def test_long_lists_come_in_pages_up_to_an_end(search: DocumentSearch[Hit]) -> None:
+async def test_results_are_paginated_up_to_a_limit(search: DocumentSearch[Hit]) -> None:
     first = await search.find("many", limit=100)
     assert (first.total, first.pages, len(first.items)) == (MAX_RANKED_HITS, 4, 100)
     seen = [name for page in (1, 2, 3, 4) for name in await names(search, "many", 100, page)]
@@ -169,7 +169,7 @@ async def test_no_text_is_an_error(search: DocumentSearch[Hit], query: str) -> N
     assert found.total >= len(found.items)
 
 
-async def test_a_document_has_its_text_and_its_neighbours(search: DocumentSearch[Hit]) -> None:
+async def test_document_has_text_and_neighbours(search: DocumentSearch[Hit]) -> None:
     document, parent, children = await search.get("os.path")
     assert (document["kind"], document["body"]) == ("module", "<p>Common operations on pathnames.</p>")
     assert parent
@@ -178,7 +178,7 @@ async def test_a_document_has_its_text_and_its_neighbours(search: DocumentSearch
     assert (await search.get("os")).parent is None
 
 
-async def test_a_place_on_a_page_leads_to_the_page(search: DocumentSearch[Hit]) -> None:
+async def test_anchor_leads_to_its_page(search: DocumentSearch[Hit]) -> None:
     assert (await search.get("library/intro.html#reading")).document["name"] == "Reading CSV files"
     assert (await search.get("library/intro.html#elsewhere")).document["name"] == "Introduction"
     assert (await search.get("os#path")).document["name"] == "os"
@@ -190,7 +190,7 @@ async def test_what_is_no_document_is_not_found(search: DocumentSearch[Hit]) -> 
             await search.get(slug)
 
 
-async def test_an_index_is_replaced_while_many_ask(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_index_is_replaced_during_searches(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_engine, "CHECK_INTERVAL_SECONDS", 0)
     fill(empty_database_url, [piece("before.it")])
     search = search_in(empty_database_url)
@@ -214,7 +214,7 @@ async def test_an_index_is_replaced_while_many_ask(empty_database_url: str, monk
     assert seen == {"before.it", "after.it"}
 
 
-async def test_a_cleared_index_is_gone_and_a_new_one_is_found(empty_database_url: str) -> None:
+async def test_cleared_index_can_be_rebuilt(empty_database_url: str) -> None:
     store = shelf.store(DatabaseURL.parse(empty_database_url))
     assert not store.clear()
     fill(empty_database_url, [piece("one")])
@@ -229,7 +229,7 @@ async def test_a_cleared_index_is_gone_and_a_new_one_is_found(empty_database_url
     await search.close()
 
 
-async def test_a_damaged_file_leaves_what_was_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_damaged_file_keeps_loaded_entries(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     url = f"sqlite:///{tmp_path / 'index.db'}"
     fill(url, [piece("whole")])
     search = search_in(url)
@@ -251,7 +251,7 @@ async def test_through_a_pooler(postgres_server: Postgres) -> None:
     assert all(each[0] == "os.path" for each in found)
 
 
-async def test_a_server_without_trigrams_finds_what_is_spelt_right(postgres_server: Postgres) -> None:
+async def test_without_trigrams_exact_words_match(postgres_server: Postgres) -> None:
     url = postgres_server.create_database("shelf_plain")
     fill(url, PIECES[:12])
     with psycopg.connect(url, autocommit=True) as connection:
@@ -263,7 +263,7 @@ async def test_a_server_without_trigrams_finds_what_is_spelt_right(postgres_serv
     await search.close()
 
 
-def test_the_index_is_where_the_settings_say() -> None:
+def test_index_location_follows_the_settings() -> None:
     index = DocumentIndex("shelf", "the shelf", Piece, Hit)
     beside = index.url(settings_for("sqlite:////srv/a%20site/x.db"))
     assert (beside.kind, beside.path, beside.name) == ("sqlite", Path("/srv/a%20site/shelf.db"), "DATABASE_URL")
@@ -271,7 +271,7 @@ def test_the_index_is_where_the_settings_say() -> None:
 
 
 @pytest.mark.database("postgresql")  # where it is written into the tables of the older one
-async def test_an_index_with_other_fields_takes_the_place_of_an_older_one(empty_database_url: str) -> None:
+async def test_index_with_other_fields_is_rebuilt(empty_database_url: str) -> None:
     fill(empty_database_url, [piece("before.it")])
     wider = Shelf("shelf", "the shelf", Wider, Hit)
     store = wider.store(DatabaseURL.parse(empty_database_url))

@@ -61,7 +61,7 @@ async def shelf(database: Database, settings: Settings, monkeypatch: pytest.Monk
         await shelf.llm.close()
 
 
-async def test_documents_are_found_by_meaning_a_question_tells_how_alike_and_only_what_has_changed_is_sent_again(
+async def test_documents_are_found_by_meaning(
     shelf: Shelf,
 ) -> None:
     await shelf.jobs.run(embed_all())
@@ -92,9 +92,7 @@ async def test_documents_are_found_by_meaning_a_question_tells_how_alike_and_onl
 
 
 @pytest.mark.database("sqlite")
-async def test_an_index_that_another_process_has_written_gets_its_vectors_once(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_index_of_another_process_is_embedded_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.search.documents.search.LOOK_INTERVAL_SECONDS", 0)
     shelf.write(ENTRIES)
     assert await shelf.names("sailing ship") == []
@@ -105,7 +103,7 @@ async def test_an_index_that_another_process_has_written_gets_its_vectors_once(
 
 
 @pytest.mark.database("sqlite")
-async def test_pages_are_of_one_order_and_lose_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_have_a_stable_order(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.search.documents.search.MAX_FUSED", 3)
     shelf.write({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})
     await shelf.jobs.run(embed_all())
@@ -117,9 +115,7 @@ async def test_pages_are_of_one_order_and_lose_nothing(shelf: Shelf, monkeypatch
 
 
 @pytest.mark.database("sqlite")
-async def test_an_index_that_is_no_longer_searched_by_meaning_loses_its_vectors(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unused_document_vectors_are_deleted(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf.write(ENTRIES)
     await shelf.jobs.run(embed_all())
     async with shelf.database.engine.begin() as connection:

@@ -5,7 +5,7 @@ import pytest
 from opportune.search.documents.fragments import MAX_KEY_LENGTH, FragmentCache
 
 
-def test_what_was_not_asked_for_the_longest_time_goes_first() -> None:
+def test_oldest_query_is_evicted_first() -> None:
     kept = FragmentCache(max_chars=20)
     for query in (b"q=o", b"q=j"):
         kept.set(1, query, "ten letter")
@@ -15,7 +15,7 @@ def test_what_was_not_asked_for_the_longest_time_goes_first() -> None:
     assert [query for query in (b"q=o", b"q=j", b"q=s") if kept.get(1, query)] == [b"q=o", b"q=s"]
 
 
-def test_what_was_found_in_an_older_index_is_not_kept() -> None:
+def test_results_of_an_old_index_are_not_cached() -> None:
     kept = FragmentCache()
     kept.set(2, b"q=o", "new")
     kept.set(1, b"q=o", "old")
@@ -25,7 +25,7 @@ def test_what_was_found_in_an_older_index_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize(("edition", "query"), [(None, b"q=o"), (1, b"q=" + b"o" * MAX_KEY_LENGTH)])
-def test_nothing_is_kept_of_an_unknown_edition_or_a_long_query(edition: int | None, query: bytes) -> None:
+def test_long_queries_are_not_cached(edition: int | None, query: bytes) -> None:
     kept = FragmentCache()
     kept.set(edition, query, "part")
 

@@ -59,7 +59,7 @@ async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.mark.database("sqlite")
-async def test_the_page_searches_without_javascript_in_pages_and_htmx_gets_the_results_alone(
+async def test_guide_page_searches_with_and_without_htmx(
     client: AsyncClient,
 ) -> None:
     page = (await client.get("/books/search?q=bre")).text

@@ -20,28 +20,28 @@ def test_the_main_text_of_a_page_is_a_tree() -> None:
     assert shape(main) == [["p", "One", ["br"], "two"]]
 
 
-def test_what_is_never_closed_ends_with_what_is_around_it() -> None:
+def test_unclosed_element_ends_with_its_parent() -> None:
     assert shape(parse_main("<main><ul><li>one<ul><li>two</ul><p>three")) == [
         ["ul", ["li", "one", ["ul", ["li", "two"]], ["p", "three"]]]
     ]
 
 
-def test_an_end_of_something_around_the_text_is_passed_over() -> None:
+def test_foreign_end_tag_is_ignored() -> None:
     assert shape(parse_main("<body><main>one</body>two</main>three")) == ["one", "two"]
 
 
-def test_scripts_hold_no_text_for_people_and_some_elements_no_end() -> None:
+def test_scripts_and_void_elements_have_no_text() -> None:
     script, rule = parse_main("<main><script>no()</script><hr></main>").children
     assert isinstance(script, HtmlElement)
     assert isinstance(rule, HtmlElement)
     assert (script.is_silent, script.is_void, rule.is_silent, rule.is_void) == (True, False, False, True)
 
 
-def test_a_page_without_a_main_text_has_an_empty_one() -> None:
+def test_page_without_main_text_is_empty() -> None:
     assert parse_main("<p>all").children == []
 
 
-def test_markup_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_markup_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_parser: HTMLParser, _page: str) -> None:
         raise AssertionError("unknown status keyword")
 

@@ -52,7 +52,7 @@ async def found(people: Searchable[User], url: str, query: str = "example ada") 
         await database.dispose()
 
 
-def test_check_names_a_missing_index_until_migrate_has_made_it_no_command_wants_a_migration_of_it_and_it_comes_back(
+def test_missing_index_is_reported_and_created(
     oppman: Oppman, database_url: str, searchables_of_the_test: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Searchable(Job, fields=["name"])
@@ -80,7 +80,7 @@ async def test_a_copied_table_keeps_its_index(
     assert await found(people, target, "bobby") == ["bobby@example.com"]
 
 
-async def test_a_restored_database_is_searched_as_before(
+async def test_restored_database_is_searchable(
     oppman: Oppman, programs: None, site: str, people: Searchable[User], tmp_path: Path
 ) -> None:
     assert oppman("backup", str(tmp_path / "b.zip"), STORAGE_URL=f"file:{tmp_path / 'uploads'}").code == 0
@@ -90,9 +90,7 @@ async def test_a_restored_database_is_searched_as_before(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_table_that_a_migration_copies_is_searched_afterwards(
-    oppman: Oppman, site: str, people: Searchable[User]
-) -> None:
+async def test_table_copied_by_migration_is_searchable(oppman: Oppman, site: str, people: Searchable[User]) -> None:
     """SQLite's triggers go with the table that is dropped."""
     with connect(settings_for(site)) as connection, connection.begin():
         connection.execute(text("DROP TRIGGER fts_accounts_user_insert"))
@@ -116,7 +114,7 @@ async def test_through_a_pooler(database_url: str, oppman: Oppman, people: Searc
 
 
 @pytest.mark.database("sqlite")
-async def test_an_error_for_want_of_the_index_says_what_makes_it(people: Searchable[User], database_url: str) -> None:
+async def test_error_names_command_for_missing_index(people: Searchable[User], database_url: str) -> None:
     with pytest.raises(OperationalError) as refusal:
         await found(people, database_url)
     hint = hint_for(refusal.value)

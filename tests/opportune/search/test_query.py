@@ -11,7 +11,7 @@ def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]
     return [(choice.wanted, choice.unwanted) for choice in Query.parse(text).choices]
 
 
-def test_words_phrases_and_choices_are_told_apart() -> None:
+def test_query_has_words_phrases_and_choices() -> None:
     for text, understood, last in (
         ("event loop", [([("event",)], [])], "loop"),
         ("os.path.jo", [([("os",), ("path",)], [])], "jo"),
@@ -30,7 +30,7 @@ def test_words_phrases_and_choices_are_told_apart() -> None:
         assert Query.parse(text).last == last, text
 
 
-def test_what_holds_no_word_asks_for_nothing() -> None:
+def test_query_without_words_is_empty() -> None:
     for text in (
         "",
         " ",
@@ -46,7 +46,7 @@ def test_what_holds_no_word_asks_for_nothing() -> None:
         assert Query.parse(text).is_blank, text
 
 
-def test_what_no_database_takes_is_left_out_and_what_is_too_long_is_cut() -> None:
+def test_invalid_characters_and_long_queries_are_cut() -> None:
     query = Query.parse("\0pa\ud800th " + "x " * 5000)
     assert query.text.startswith("path x")
     assert len(query.text) <= MAX_QUERY_LENGTH
@@ -57,7 +57,7 @@ def test_names_may_be_written_with_spaces() -> None:
     assert Query.parse(" OS  Path jo").symbol == "os.path.jo"
 
 
-def test_a_name_is_known_by_its_words_and_by_its_ends() -> None:
+def test_name_matches_words_and_ends() -> None:
     assert name_words("collections.OrderedDict") == ["collections", "ordereddict", "ordered", "dict"]
     assert name_words("asyncio.get_event_loop") == ["asyncio", "get", "event", "loop"]
     assert name_words("http.HTTPStatus")[2:] == ["http", "status"]
@@ -65,7 +65,7 @@ def test_a_name_is_known_by_its_words_and_by_its_ends() -> None:
     assert list(keys("What is new in 3.11", dotted=False)) == [("what is new in 3.11", 0)]
 
 
-def test_a_slip_is_a_letter_too_many_too_few_wrong_or_swapped() -> None:
+def test_typos_within_one_edit_match() -> None:
     for one, other, slips in (
         ("path", "path", 0),
         ("pth", "path", 1),
@@ -76,19 +76,19 @@ def test_a_slip_is_a_letter_too_many_too_few_wrong_or_swapped() -> None:
         assert distance(one, other) == distance(other, one) == slips, one
 
 
-def test_the_nearest_word_is_the_one_that_is_used_most() -> None:
+def test_most_frequent_nearest_word_wins() -> None:
     terms = [Term("bath", True, 90), Term("path", True, 50), Term("pith", True, 1)]
     assert nearest("pth", terms) == "path"
     assert nearest("zzzz", terms) == ""
 
 
-def test_what_was_looked_for_is_marked_where_words_begin_and_everything_is_escaped() -> None:
+def test_word_starts_are_marked_and_text_is_escaped() -> None:
     assert Highlighter(["dict"]).name("OrderedDict") == "Ordered<mark>Dict</mark>"
     assert Highlighter(["os"]).snippet("<os> & pose") == "&lt;<mark>os</mark>&gt; &amp; pose"
     assert Highlighter([]).name("<b>") == "&lt;b&gt;"
 
 
-def test_a_snippet_is_taken_from_around_what_was_found() -> None:
+def test_snippet_surrounds_the_match() -> None:
     text = "word " * 200 + "needle " + "word " * 200
     snippet = Highlighter(["needle"]).snippet(text)
     assert "<mark>needle</mark>" in snippet
@@ -97,13 +97,13 @@ def test_a_snippet_is_taken_from_around_what_was_found() -> None:
     assert len(snippet) < MAX_SNIPPET_CHARS + 30
 
 
-def test_marks_are_found_whatever_their_accents_and_capitals() -> None:
+def test_marks_ignore_accents_and_case() -> None:
     assert highlight("Crème <brûlée>", "creme BRÛ") == "<mark>Crème</mark> &lt;<mark>brû</mark>lée&gt;"
     assert snippet("Crème " * 100, "creme").startswith("<mark>Crème</mark>")
     assert highlight("<b>", "") == "&lt;b&gt;"
 
 
-def test_each_database_is_asked_in_its_own_language() -> None:
+def test_query_syntax_follows_the_database() -> None:
     for text, fts5, tsquery in (
         ("milk bread", '("milk" AND "bread" *)', "(('milk') & 'bread':*)"),
         ('"rye bread" -milk', '("rye bread" NOT "milk")', "(('rye' <-> 'bread') & !('milk'))"),

@@ -51,9 +51,7 @@ FOUND: list[tuple[str, list[str]]] = [
 ]
 
 
-async def test_rows_are_found_by_their_words_marked_escaped_and_have_an_address(
-    database: Database, book_search: Searchable[Book]
-) -> None:
+async def test_rows_are_found_and_marked(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, *LIBRARY)
     for query, titles_of_it in FOUND:
         assert sorted(await titles(database, book_search, query)) == titles_of_it, query
@@ -66,7 +64,7 @@ async def test_rows_are_found_by_their_words_marked_escaped_and_have_an_address(
     assert "<b>" not in hit.snippet_html
 
 
-async def test_a_word_of_the_first_field_counts_more(database: Database, book_search: Searchable[Book]) -> None:
+async def test_first_field_ranks_higher(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Other", "bread " * 3), ("Bread", "other"))
     assert await titles(database, book_search, "bread") == ["Bread", "Other"]
 
@@ -75,9 +73,7 @@ async def test_a_word_of_the_first_field_counts_more(database: Database, book_se
     assert await titles(database, weighed, "bread") == ["Other", "Bread"]
 
 
-async def test_a_query_of_its_own_is_searched_within_and_paginated(
-    database: Database, book_search: Searchable[Book]
-) -> None:
+async def test_custom_query_is_searched_and_paginated(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, *LIBRARY)
     long = select(Book).where(col(Book.pages) > 100).order_by(col(Book.title))
     async with database.writer() as session:
@@ -88,14 +84,14 @@ async def test_a_query_of_its_own_is_searched_within_and_paginated(
     assert ([book.title for book in everything.items], everything.total) == (["Baking bread"], 3)
 
 
-def test_what_names_a_part_of_a_query_by_its_address_stays_there() -> None:
+def test_aliased_query_is_searched() -> None:
     part = materialized(select(col(Book.id)))
     found = re.fullmatch(r"%\((\d+) anon\)s", part.name)
     assert found
     assert int(found[1]) in {id(each) for each in gc.get_objects() if type(each) is CTE}
 
 
-async def test_of_more_rows_than_are_ranked_the_newest_are_found(
+async def test_newest_rows_are_ranked(
     database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.search.models.indexes.MAX_RANKED_ROWS", 2)
@@ -103,9 +99,7 @@ async def test_of_more_rows_than_are_ranked_the_newest_are_found(
     assert await titles(database, book_search, "bread") == ["New bread", "Other"]
 
 
-async def test_the_index_is_fresh_in_the_transaction_whoever_changes_the_rows_and_goes_back_with_it(
-    database: Database, book_search: Searchable[Book]
-) -> None:
+async def test_index_follows_the_transaction(database: Database, book_search: Searchable[Book]) -> None:
     async with database.writer() as session:
         shelf = Shelf(name="gone")
         session.add(shelf)
@@ -136,9 +130,7 @@ async def test_rebuilding_leaves_no_gap(database: Database, book_search: Searcha
     assert await titles(database, book_search, "bread") == ["Bread"]
 
 
-async def test_rows_of_before_are_found_and_other_fields_make_another_index(
-    searchables_of_the_test: None, database: Database
-) -> None:
+async def test_existing_rows_are_indexed(searchables_of_the_test: None, database: Database) -> None:
     await make_tables(database)
     await add(database, ("Bread", "flour"))
     books = Searchable(Book, fields=["title"])
@@ -155,7 +147,7 @@ async def test_rows_of_before_are_found_and_other_fields_make_another_index(
         assert await connection.run_sync(due) == []
 
 
-async def test_what_is_no_longer_searchable_loses_its_index(
+async def test_unused_index_is_dropped(
     database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.search.models.searchable.registered", {})
@@ -169,7 +161,7 @@ async def test_what_is_no_longer_searchable_loses_its_index(
 
 
 @pytest.mark.database("sqlite")
-async def test_what_replace_takes_away_is_found_no_more(database: Database, book_search: Searchable[Book]) -> None:
+async def test_replaced_rows_leave_the_index(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Bread", ""))
     async with database.writer() as session:
         await session.execute(text("REPLACE INTO test_book (id, title, pages) VALUES (1, 'Tea', 0)"))
@@ -194,13 +186,11 @@ async def test_no_text_is_an_error(database: Database, book_search: Searchable[B
         ([], None, "has no fields to be searched by"),
     ],
 )
-def test_what_cannot_be_searched_is_refused_in_words(
-    fields: list[str], weights: dict[str, str] | None, words: str
-) -> None:
+def test_unsearchable_field_is_refused(fields: list[str], weights: dict[str, str] | None, words: str) -> None:
     with pytest.raises(OperatorError, match=words):
         Searchable(Book, fields, weights)
 
 
-def test_an_address_of_what_a_row_has_not_is_refused_in_words() -> None:
+def test_invalid_url_pattern_is_refused() -> None:
     with pytest.raises(OperatorError, match=r"/books/\{slug\} of test_book has a part \{slug\}: name a column"):
         Searchable(Book, ["title"], url="/books/{slug}")

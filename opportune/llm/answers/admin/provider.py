@@ -1,4 +1,4 @@
-"""The choice of a language model in the browser, for sites without access to a shell or to settings."""
+"""Selection of a language model in the admin, for superusers without access to the settings."""
 
 import asyncio
 from typing import Annotated, Any
@@ -29,40 +29,38 @@ from opportune.web import FieldOptions, Form, read_form
 PAGE = "/admin/llm/provider"
 IDENTITY = "llm"
 TRIAL_SECONDS = 20.0
-"""Seconds for the one short answer of a trial."""
+"""Timeout of the test question."""
 TRIAL_TOKENS = 256
 TRIAL = "Answer with one word: yes."
-NO_ADDRESS = "Write the address, such as https://llm.example.org/v1."
-IN_THE_OPEN = "The key would travel in the open: take an address that begins with https://."
-OF_ANOTHER = "Write the key again: the one that is kept belongs to another address."
-WITHOUT_KEY = "Write the key that this provider has given you."
+NO_ADDRESS = "Enter the address, such as https://llm.example.org/v1."
+INSECURE = "The key would be sent unencrypted. Enter an address that begins with https://."
+OTHER_ADDRESS = "Enter the key again. The stored key belongs to another address."
+WITHOUT_KEY = "Enter the API key of this provider."
 
-PROVIDERS = {name: known.title for name, known in KNOWN_ENDPOINTS.items()} | {OTHER: "Another, at the address below"}
+PROVIDERS = {name: endpoint.title for name, endpoint in KNOWN_ENDPOINTS.items()} | {OTHER: "Other (address below)"}
 
 
 class ChosenModelForm(BaseModel):
-    """The form for a superuser."""
-
     provider: Annotated[str, FieldOptions(PROVIDERS, type="select")] = FormField("openrouter", max_length=40)
     base_url: Annotated[Line, FieldOptions(inputmode="url", autocomplete="off")] = FormField(
         "",
         title="Address",
         max_length=500,
-        description="Only where it is another than the provider's usual one. It speaks OpenAI's chat completions.",
+        description="Only if it differs from the provider's usual one. It needs OpenAI's chat completions API.",
     )
     model: Annotated[Line, FieldOptions(list="known-models", autocomplete="off", spellcheck="false")] = FormField(
-        min_length=1, max_length=MAX_MODEL_NAME_LENGTH, title="Model", description="As the provider writes it."
+        min_length=1, max_length=MAX_MODEL_NAME_LENGTH, title="Model", description="Name used by the provider."
     )
     api_key: Annotated[SecretStr, FieldOptions(autocomplete="off", maxlength=1000)] = FormField(
         SecretStr(""),
         title="Key",
         max_length=1000,
-        description="It is kept sealed, and never shown again. Left empty, the one that is kept is used.",
+        description="Stored encrypted and never shown again. Leave empty to use the stored key.",
     )
 
 
 async def page_context(request: Request) -> dict[str, Any]:
-    """Return the variables of the page. Of the key it has only the last characters."""
+    """Return the variables of the page, with only the last characters of the key."""
     settings: Settings = request.app.state.settings
     async with request.app.state.database.reader(fresh=True) as session:
         chosen = await read_chosen(session)
@@ -81,18 +79,18 @@ async def page_context(request: Request) -> dict[str, Any]:
 def form_of(chosen: ChosenModel | None) -> Form[ChosenModelForm]:
     if chosen is None:
         return Form(ChosenModelForm)
-    known = KNOWN_ENDPOINTS.get(chosen.provider)
-    address = "" if known and known.base_url == chosen.base_url else chosen.base_url
+    endpoint = KNOWN_ENDPOINTS.get(chosen.provider)
+    address = "" if endpoint and endpoint.base_url == chosen.base_url else chosen.base_url
     return Form(ChosenModelForm, {"provider": chosen.provider, "base_url": address, "model": chosen.model})
 
 
 async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
-    """Try the submitted model and store it. Return the form with its errors, or a sentence about the result."""
+    """Test the submitted model and store it. Return the form with its errors, or a message about the result."""
     form = await read_form(request, ChosenModelForm)
     settings: Settings = request.app.state.settings
     async with request.app.state.database.reader(fresh=True) as session:
-        chosen = await read_chosen(session)
-    model = _submitted_model(form, settings, chosen)
+        stored = await read_chosen(session)
+    model = _submitted_model(form, settings, stored)
     if model is None:
         return form, ""
     if fault := await trial_fault(settings, model):
@@ -102,67 +100,67 @@ async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
     async with request.app.state.database.writer() as session:
         await store_chosen(session, settings, form.value("provider"), model)
         audit.record(session, request, "choose-model", IDENTITY, title=description)
-    await request.app.state.llm.refresh(at_once=True)
-    return form, f"{description} answers from now on."
+    await request.app.state.llm.refresh(force=True)
+    return form, f"{description} now answers questions."
 
 
 async def remove(request: Request) -> str:
-    """Remove the chosen model. Return a sentence about the result."""
+    """Remove the selected model. Return a message about the result."""
     async with request.app.state.database.writer() as session:
         if not await remove_chosen(session):
-            return "Nothing was chosen."
+            return "No model was selected."
         audit.record(session, request, "remove-model", IDENTITY, title="The key is deleted.")
-    await request.app.state.llm.refresh(at_once=True)
-    return "The model and its key are removed."
+    await request.app.state.llm.refresh(force=True)
+    return "The model and its key were removed."
 
 
 async def trial_fault(settings: Settings, model: LlmModel) -> str:
-    """Ask the model a short question. Return why it does not answer, or an empty string."""
+    """Ask the model a short question. Return why it failed, or an empty string."""
     provider = make_provider(settings, model.model_copy(update={"max_answer_tokens": TRIAL_TOKENS}))
     assert provider
     try:
         async with asyncio.timeout(TRIAL_SECONDS):
             await LanguageModel(lambda: provider).complete(TRIAL)
     except LLMError as error:
-        if error.code == "out_of_tokens":  # a reasoning model: the trial is shorter than its thoughts
+        if error.code == "out_of_tokens":  # a reasoning model, which needs more tokens than the test allows
             return ""
-        return f"It was asked, and this came back: {error}"
+        return f"The test question failed: {error}"
     except TimeoutError:
-        return f"It was asked, and said nothing for {TRIAL_SECONDS:.0f} seconds."
+        return f"The model did not answer a test question within {TRIAL_SECONDS:.0f} seconds."
     finally:
         await provider.close()
     return ""
 
 
-def _submitted_model(form: Form[ChosenModelForm], settings: Settings, chosen: ChosenModel | None) -> LlmModel | None:
+def _submitted_model(form: Form[ChosenModelForm], settings: Settings, stored: ChosenModel | None) -> LlmModel | None:
     """Return the submitted model; None if the form is invalid, with messages in the form."""
     if form.data is None:
         return None
-    sent, known = form.data, KNOWN_ENDPOINTS.get(form.data.provider)
-    base_url = (sent.base_url or (known.base_url if known else "")).rstrip("/")
+    data, endpoint = form.data, KNOWN_ENDPOINTS.get(form.data.provider)
+    base_url = (data.base_url or (endpoint.base_url if endpoint else "")).rstrip("/")
     parts = _address_parts(base_url)
     if parts is None or parts.username or parts.password:
         form.refuse(NO_ADDRESS, "base_url")
         return None
     is_here = is_local(parts.hostname or "")
     if parts.scheme == "http" and not is_here:
-        form.refuse(IN_THE_OPEN, "base_url")
+        form.refuse(INSECURE, "base_url")
         return None
-    key = sent.api_key.get_secret_value().strip()
-    if not key and chosen:
-        if chosen.base_url == base_url:
-            key = unsealed(settings, chosen.base_url, chosen.sealed_key)
-        elif chosen.sealed_key and not is_here:
-            form.refuse(OF_ANOTHER, "api_key")
+    key = data.api_key.get_secret_value().strip()
+    if not key and stored:
+        if stored.base_url == base_url:
+            key = unsealed(settings, stored.base_url, stored.sealed_key)
+        elif stored.sealed_key and not is_here:
+            form.refuse(OTHER_ADDRESS, "api_key")
             return None
     if not key and not is_here:
         form.refuse(WITHOUT_KEY, "api_key")
         return None
-    return llm_model(base_url, sent.model, key)
+    return llm_model(base_url, data.model, key)
 
 
 def _address_parts(base_url: str) -> SplitResult | None:
-    """Split the address; None if it does not follow the rule of the setting."""
+    """Split the address; None if it is invalid."""
     try:
         return urlsplit(llm_model(base_url, "any", "").base_url) if base_url else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Lights of the status page for answers: today's use, and whether answers are switched off."""
+"""Status page of answers: today's usage, and the switch."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,9 @@ async def spending_lights(app: FastAPI) -> Sequence[HealthLight]:
     async with app.state.database.reader(fresh=True) as session:
         off = await read_switch(session)
         calls, prompt, completion, cost = (int(number or 0) for number in (await session.execute(query)).one())
-    words = f"{calls:,} answers, {prompt + completion:,} tokens, {money(cost, guard.own.llm_currency)}"
-    spent = HealthLight("Today", words, address="/admin/llm")
+    text = f"{calls:,} answers, {prompt + completion:,} tokens, {money(cost, guard.answers_settings.llm_currency)}"
+    usage = HealthLight("Today", text, address="/admin/llm")
     if off is None:
-        return [spent]
-    hint = "Operations switches them on."
-    return [HealthLight("Answers", f"switched off by {off.said}", "notice", "/admin/operations", hint), spent]
+        return [usage]
+    hint = "Switch them on under Operations."
+    return [HealthLight("Answers", f"switched off by {off.said}", "notice", "/admin/operations", hint), usage]

@@ -1,4 +1,4 @@
-"""Use and cost of language models by day, model and user, for the page /admin/llm."""
+"""Usage and cost of language models by day, model and user, for the page /admin/llm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from opportune.admin.dashboard.charts import Chart
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.llm.spending.call_guard import SITE
 from opportune.llm.spending.guard import SpendingGuard
-from opportune.llm.spending.ledger import standing
+from opportune.llm.spending.ledger import read_totals
 from opportune.llm.spending.limits import money
 from opportune.llm.spending.models import OWN, TOTAL, VISITORS, LlmUsage
 from opportune.llm.spending.switch import read_switch
@@ -24,7 +24,7 @@ from opportune.llm.spending.switch import read_switch
 PERIODS_DAYS = (30, 7, 90)
 MAX_PEOPLE = 50
 """Rows of the table, including the sums of the site and of visitors."""
-LEFT = "People who have left"
+DELETED = "Deleted users"
 NAMES = {OWN: "The site's jobs and commands", VISITORS: "Visitors"}
 
 TOKENS = col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens)
@@ -32,8 +32,6 @@ TOKENS = col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens)
 
 @dataclass(frozen=True)
 class UsageRow:
-    """A row of a table."""
-
     name: str
     calls: int
     prompt_tokens: int
@@ -63,14 +61,14 @@ async def usage_context(request: Request) -> dict[str, Any]:
     """Read the variables of the page from the period and the model of the query string."""
     guard: SpendingGuard = request.app.state.llm.guard
     query = request.query_params
-    days = next((each for each in PERIODS_DAYS if query.get("days") == str(each)), PERIODS_DAYS[0])
+    days = next((days for days in PERIODS_DAYS if query.get("days") == str(days)), PERIODS_DAYS[0])
     today, model = guard.now().date(), query.get("model", "")
     first = today - timedelta(days=days - 1)
     async with request.app.state.database.reader(fresh=True) as session:
         context: dict[str, Any] = {
             "off": await read_switch(session),
             "limits": await _limits(session, guard, today),
-            "charts": await _charts(session, first, days, model, guard.own.llm_currency),
+            "charts": await _charts(session, first, days, model, guard.answers_settings.llm_currency),
             "models": await _models(session, first),
             "people": await _people(session, first, model),
         }
@@ -79,22 +77,22 @@ async def usage_context(request: Request) -> dict[str, Any]:
         "days": days,
         "model": model,
         "max_people": MAX_PEOPLE,
-        "money": lambda micro: money(int(micro), guard.own.llm_currency),
+        "money": lambda micro: money(int(micro), guard.answers_settings.llm_currency),
     }
 
 
 async def _limits(session: AsyncSession, guard: SpendingGuard, today: date) -> list[tuple[str, str, int]]:
-    """Return the limits of the site: the amount, the period, and the percentage that is used."""
-    sums = (await standing(session, SITE, today)).everybody
+    """Return the limits of the site: amount, period, and used percentage."""
+    sums = (await read_totals(session, SITE, today)).site
     return [
-        (guard.words.amount(limit), limit.period, 100 * sums.used(limit) // limit.amount)
+        (guard.messages.amount(limit), limit.period, 100 * sums.used(limit) // limit.amount)
         for limit in guard.limits
         if limit.scope == "site"
     ]
 
 
 async def _charts(session: AsyncSession, first: date, days: int, model: str, currency: str) -> list[Chart]:
-    """Draw tokens, cost and answers by day for one model or all. With several models, add the tokens of each."""
+    """Return charts of tokens, cost and answers by day. For several models, add a chart of tokens per model."""
     before = first - timedelta(days=days)
     query = select(col(LlmUsage.day), col(LlmUsage.model), TOKENS, col(LlmUsage.cost_micro), col(LlmUsage.calls))
     query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= before, _of(model))
@@ -124,9 +122,9 @@ async def _models(session: AsyncSession, first: date) -> Sequence[UsageRow]:
 
 
 async def _people(session: AsyncSession, first: date, model: str) -> Sequence[UsageRow]:
-    """Return the sums of site and visitors, then the users with the highest use."""
+    """Return the sums of site and visitors, then the users with the highest usage."""
     is_user = and_(col(LlmUsage.payer) == "", col(LlmUsage.owner_id).is_not(None))
-    payer_name = case((is_user, User.email), (col(LlmUsage.payer) == "", LEFT), else_=col(LlmUsage.payer))
+    payer_name = case((is_user, User.email), (col(LlmUsage.payer) == "", DELETED), else_=col(LlmUsage.payer))
     is_listed = or_(col(LlmUsage.payer) == "", col(LlmUsage.payer).in_(NAMES))
     query = (
         select(payer_name, *SUMS, col(LlmUsage.owner_id))

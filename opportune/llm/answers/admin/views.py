@@ -1,4 +1,4 @@
-"""Admin pages of answers: a list of answers, the use of language models, and the choice of a model."""
+"""Admin pages of answers: a list of answers, the usage of language models, and the selection of a model."""
 
 from typing import cast
 
@@ -17,7 +17,7 @@ from opportune.web.rendering.flash import flash
 
 
 class AnswerAdmin(AdminView, model=Answer):
-    """Figures and ratings. Question, answer and prompt belong to the user and are not shown."""
+    """Figures and ratings of answers. Questions, texts and prompts are private and not shown."""
 
     column_list = (
         "id",
@@ -64,6 +64,6 @@ class LlmAdmin(SuperuserOnly):
         context = await provider.page_context(request)
         if request.method == "GET":
             form = provider.form_of(context["chosen"])
-        context |= {"model_view": self, "title": "The model that answers", "form": form, "page": provider.PAGE}
+        context |= {"model_view": self, "title": "Language model", "form": form, "page": provider.PAGE}
         page = self.templates.TemplateResponse(request, "admin/llm_provider.html", context, form.status)
         return cast("Response", await page)

@@ -21,7 +21,7 @@ LLM = "/admin/llm"
 async def test_the_switch_is_thrown_by_a_superuser_and_written_down(
     app: FastAPI, operator: AsyncClient, fake_llm: FakeProvider
 ) -> None:
-    assert "Switch them off" in (await operator.get(PAGE)).text
+    assert "Yes, switch off" in (await operator.get(PAGE)).text
     await operator.post(f"{PAGE}/do/switch-llm-off")
     assert await said(operator) == "Answers of language models are switched off."
     page = await operator.get(PAGE)
@@ -29,7 +29,7 @@ async def test_the_switch_is_thrown_by_a_superuser_and_written_down(
     assert "root@example.com" in page.text
     assert "Answers are switched off since" in (await operator.get(LLM)).text
     await operator.post(f"{PAGE}/do/switch-llm-off")
-    assert await said(operator) == "They were off already."
+    assert await said(operator) == "They were already off."
     await operator.post(f"{PAGE}/do/switch-llm-on")
     assert await said(operator) == "Answers of language models are on again."
     assert [name for name, _ in await entries(app)] == ["switch-llm-off", "switch-llm-off", "switch-llm-on"]
@@ -61,7 +61,7 @@ async def test_usage_is_shown_by_day_model_and_person_to_superusers_alone(
         await session.flush()
         await session.delete(await session.get_one(User, gone.id))
     page = (await superuser_client.get(LLM)).text
-    for words in (user.email, "People who have left", "Visitors", "jobs and commands", "1.23 USD", "50%"):
+    for words in (user.email, "Deleted users", "Visitors", "jobs and commands", "1.23 USD", "50%"):
         assert words in page, words
     assert page.index("Visitors") < page.index(user.email), "who have many people above them are seen, too"
     assert "1a2b" not in page

@@ -52,7 +52,7 @@ async def test_a_model_is_tried_kept_sealed_used_by_all_processes_and_removed(
     assert 'href="/admin/llm"' in overview
     page = await operator.get(PAGE)
     assert page.status_code == 200
-    assert "Nobody answers on this site yet" in page.text
+    assert "This site has no language model yet" in page.text
     assert "https://openrouter.ai/api/v1" in page.text
 
     async with serve_endpoint(*ANSWER) as endpoint:
@@ -62,7 +62,7 @@ async def test_a_model_is_tried_kept_sealed_used_by_all_processes_and_removed(
         assert await asked(app) == "Yes."
         assert await app.state.llm.complete("Why?") == "Yes."
         page = await operator.get(PAGE)
-        assert "small at 127.0.0.1 answers from now on." in page.text
+        assert "small at 127.0.0.1 now answers questions." in page.text
         assert "…9876" in page.text
         assert (await operator.post(PAGE, data=sent(endpoint.address, key="", model="large"))).status_code == 303
         assert KEY.encode() in endpoint.headers[-1], "the key that is kept"
@@ -98,17 +98,17 @@ async def test_what_does_not_answer_is_not_kept_and_a_key_goes_to_no_other_addre
             assert (await session.scalars(select(ChosenModel))).all() == [], status
 
     refusals = {
-        "Write the address": sent("nowhere"),
-        "write the ADDRESS": sent("https://[llm.example.org/v1"),
-        "Write The Address": sent("https://llm.example.org:99999/v1"),
-        "travel in the open": sent("http://llm.example.org/v1"),
-        "Write the key that": {"provider": "openai", "model": "small"},
+        "Enter the address": sent("nowhere"),
+        "enter the ADDRESS": sent("https://[llm.example.org/v1"),
+        "Enter The Address": sent("https://llm.example.org:99999/v1"),
+        "be sent unencrypted": sent("http://llm.example.org/v1"),
+        "Enter the API key": {"provider": "openai", "model": "small"},
         "choose": {"provider": "unheard of", "model": "small"},
     }
     async with serve_endpoint(*ANSWER) as endpoint:
         await operator.post(PAGE, data=sent(endpoint.address))
-        refusals["Write the key again"] = {"provider": "openai", "model": "small"}
-        del refusals["Write the key that"]
+        refusals["Enter the key again"] = {"provider": "openai", "model": "small"}
+        del refusals["Enter the API key"]
         for words, data in refusals.items():
             page = await operator.post(PAGE, data=data)
             assert (page.status_code, words.lower() in page.text.lower()) == (422, True), words
@@ -121,7 +121,7 @@ async def test_settings_win_and_the_page_says_so(operator: AsyncClient, app: Fas
         update={"llm_base_url": "https://llm.example.org/v1", "llm_model": "theirs"}
     )
     page = (await operator.get(PAGE)).text
-    assert "The settings name who answers (theirs), and they win" in page
+    assert "The settings of the site define the models (theirs)" in page
     site = quiet_app(app.state.settings)
     assert not site.state.llm.follows_choice
     await site.state.database.dispose()
@@ -147,8 +147,8 @@ async def test_a_key_that_cannot_be_read_any_more_is_asked_for_again(operator: A
             await operator.post(PAGE, data=sent(endpoint.address))
         async with app.state.database.writer() as session:
             setattr(await session.get(ChosenModel, "site"), column, value)
-        assert "cannot be read any more" in (await operator.get(PAGE)).text
-        await app.state.llm.refresh(at_once=True)
+        assert "cannot be decrypted" in (await operator.get(PAGE)).text
+        await app.state.llm.refresh(force=True)
         assert app.state.llm.model.api_key.get_secret_value() == ""
 
 
@@ -157,6 +157,6 @@ async def test_a_model_on_this_machine_that_wants_no_key_has_none_that_is_lost(o
     async with serve_endpoint(*ANSWER) as endpoint:
         assert (await operator.post(PAGE, data=sent(endpoint.address, key=""))).status_code == 303
         page = (await operator.get(PAGE)).text
-    assert "cannot be read any more" not in page
+    assert "cannot be decrypted" not in page
     assert '<dd class="col-8">none</dd>' in page
     assert b"authorization" not in endpoint.headers[0].lower()

@@ -268,7 +268,7 @@ def test_what_an_endpoint_lacks_is_a_warning(url: str, model: str, key: str, mis
     given = {"llm_base_url": url, "llm_model": model, "llm_api_key": SecretStr(key)}
     findings = list(check_llm(settings_for("sqlite://").model_copy(update=given)))
     assert not any(finding.is_error for finding in findings)
-    assert [finding.text.split("without ")[1].split(":")[0].split(",")[0] for finding in findings] == missing
+    assert [finding.text.split("without ")[1].split(".")[0].split(",")[0] for finding in findings] == missing
 
 
 def test_unusable_storage_is_an_error(oppman: Oppman, database_url: str, tmp_path: Path, unused_tcp_port: int) -> None:
@@ -405,7 +405,9 @@ def test_production_is_warned_when_there_is_no_model(
     monkeypatch.setattr(local, "find_weights", lambda: tmp_path / "model.gguf" if weights else None)
     given = {"environment": "production", "llm_base_url": url, "llm_model": "small"}
     findings = list(check_model(settings_for("sqlite://").model_copy(update=given)))
-    assert ["There is no model" in finding.text and not finding.is_error for finding in findings] == [True] * warns
+    assert ["There is no language model" in finding.text and not finding.is_error for finding in findings] == [
+        True
+    ] * warns
 
 
 def test_a_library_that_the_local_model_lacks_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

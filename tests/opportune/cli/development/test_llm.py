@@ -98,7 +98,7 @@ def test_programs_get_answers_as_json(run: Oppman) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["ask", "Hello", "--model", "Poly"], "There is no model Poly. There are Polly, Quiet, Mute."),
+        (["ask", "Hello", "--model", "Poly"], "There is no model Poly. Available: Polly, Quiet, Mute."),
         (["ask", " "], "There is no question."),
         (["evaluate", "none.toml"], "none.toml cannot be read: No such file or directory."),
     ],

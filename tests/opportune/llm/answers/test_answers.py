@@ -16,9 +16,7 @@ from opportune.web import markdown
 from tests.opportune.llm.answers.questions import ask, retry, wait_until_ended
 
 
-async def test_a_question_and_its_whole_answer_are_stored(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["Because ", "it is.", llm.Done(prompt_tokens=12, completion_tokens=3)]
     answer = await wait_until_ended(manager, await ask(manager, owner_id))
     assert (answer.question, answer.text, answer.status) == ("Why?", "Because it is.", AnswerStatus.DONE)
@@ -29,7 +27,7 @@ async def test_a_question_and_its_whole_answer_are_stored(
 
 
 @pytest.mark.database("sqlite")
-async def test_what_is_not_committed_is_not_asked(
+async def test_rolled_back_question_is_not_asked(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     async with database.writer() as session:
@@ -39,9 +37,7 @@ async def test_what_is_not_committed_is_not_asked(
     assert model.received == []
 
 
-async def test_one_answer_on_a_topic_is_written_at_a_time(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_one_answer_per_topic_runs(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     await ask(manager, owner_id, topic="books:1")
     results = await asyncio.gather(*(ask(manager, owner_id, topic="books:1") for _ in range(3)), return_exceptions=True)
@@ -50,9 +46,7 @@ async def test_one_answer_on_a_topic_is_written_at_a_time(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_retry_asks_the_same_and_keeps_what_failed(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_retry_keeps_the_failed_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["Half", llm.LLMError("timeout", "Too slow.")]
     failed = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     model.script = ["Better."]
@@ -65,16 +59,14 @@ async def test_a_retry_asks_the_same_and_keeps_what_failed(
 
 
 @pytest.mark.database("sqlite")
-async def test_another_persons_answer_is_not_found(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+async def test_other_users_answer_is_not_found(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     assert await manager.find(answer.id, owner_id + 1) is None
     assert await manager.newest("books:1", owner_id + 1) is None
 
 
 @pytest.mark.database("sqlite")
-async def test_usage_is_estimated_where_the_model_tells_none(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_unreported_usage_is_estimated(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["four" * 5]
     answer = await ask(manager, owner_id)
     stored = await wait_until_ended(manager, answer)
@@ -86,9 +78,7 @@ CODES: list[llm.ErrorCode] = ["refused", "unauthorised", "rate_limited", "timeou
 
 
 @pytest.mark.database("sqlite")
-async def test_a_model_that_fails_leaves_one_sentence_and_the_text_so_far(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_failed_answer_keeps_text_and_error(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     for code in CODES:
         model.script = ["Half an", llm.LLMError(code, "The model said no.")]
         answer = await wait_until_ended(manager, await ask(manager, owner_id))
@@ -97,7 +87,7 @@ async def test_a_model_that_fails_leaves_one_sentence_and_the_text_so_far(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_model_that_crashes_is_an_error_without_detail(
+async def test_crash_of_the_model_hides_details(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(_: object) -> None:
@@ -119,18 +109,14 @@ async def test_missing_model_is_explained_without_settings(database: Database, o
     assert stored.error == "No language model is set up yet."
 
 
-async def test_what_no_database_can_store_is_cleaned(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_unstorable_characters_are_removed(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["a\0b\ud83dc"]
     answer = await ask(manager, owner_id)
     assert (await wait_until_ended(manager, answer)).text == "ab?c"
 
 
 @pytest.mark.database("sqlite")
-async def test_one_person_has_no_more_than_so_many_answers_running(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_running_answers_per_user_are_limited(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     for _ in range(MAX_RUNNING_ANSWERS):
         await ask(manager, owner_id)
@@ -138,7 +124,7 @@ async def test_one_person_has_no_more_than_so_many_answers_running(
         await ask(manager, owner_id)
 
 
-async def test_of_many_first_questions_at_once_no_more_than_allowed_are_taken(
+async def test_concurrent_questions_respect_the_limit(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = [asyncio.Event()]
@@ -147,7 +133,7 @@ async def test_of_many_first_questions_at_once_no_more_than_allowed_are_taken(
 
 
 @pytest.mark.database("sqlite")
-async def test_an_answer_that_has_ended_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_finished_answer_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = list[str]()
     render = markdown.render
 
@@ -156,7 +142,7 @@ async def test_an_answer_that_has_ended_is_rendered_once(monkeypatch: pytest.Mon
         return render(text)
 
     monkeypatch.setattr(markdown, "render", recorded)
-    monkeypatch.setattr("opportune.llm.answers.shown.MAX_KEPT_LENGTH", 1_000)
+    monkeypatch.setattr("opportune.llm.answers.shown.MAX_CACHED_LENGTH", 1_000)
     answers = [Answer(id=number, text=f"*{number}*", status=AnswerStatus.DONE) for number in range(200)]
     for _ in range(2):
         shown = [await ShownAnswer.of(answer) for answer in answers]

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.database("sqlite")
 LEND = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Dune <1>", "days": 14}}')
 LEND_TOO = ToolCall("call_1", "lend_book", '{"loan": {"book_title": "Emma"}}')
 LOOK = ToolCall("call_2", "find_book", "{}")
-NOT_ALLOWED = "The person has not allowed this."
+NOT_ALLOWED = "The user has not allowed this call."
 
 lent: list[str] = []
 gate = asyncio.Event()
@@ -100,14 +100,12 @@ async def decide(
         await (manager.approve(session, answer, call, rest=rest) if yes else manager.refuse(session, answer, call))
 
 
-async def test_a_page_asks_and_goes_on_when_the_person_allows_it(
-    app: FastAPI, manager: AnswerManager, owner: User
-) -> None:
+async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: AnswerManager, owner: User) -> None:
     answer = await asked(manager, owner)
     path = f"/answers/{answer.id}"
     async with signed_in_client(app, owner) as client, asyncio.timeout(TIMEOUT_SECONDS):
         page = (await client.get(path)).text
-        assert "May this be done? Lend a book" in page
+        assert "Allow this action? Lend a book" in page
         assert "loan.book title</dt><dd>Dune &lt;1&gt;</dd>" in page
         assert 'http-equiv="refresh"' not in page, "who reads what would be done is not interrupted"
         assert (await client.get(f"/api/v1{path}")).json()["tool_runs"][0]["approval"] == "waiting"
@@ -120,7 +118,7 @@ async def test_a_page_asks_and_goes_on_when_the_person_allows_it(
         page = (await client.get(path)).text
     assert "event: done" in streamed
     assert "It is <strong>yours</strong>." in page
-    assert "May this be done?" not in page
+    assert "Allow this action?" not in page
     assert lent == ["Dune <1>"]
     stored = await found(manager, answer)
     assert (stored.text, stored.status) == ("One moment. It is **yours**.", "done")
@@ -149,9 +147,7 @@ async def test_unsaved_text_is_stored_and_shown_while_waiting(
     assert (progress.answer.status, progress.text) == ("waiting", "One moment. ")
 
 
-async def test_nothing_of_what_would_be_done_is_hidden(
-    manager: AnswerManager, owner: User, librarian: FakeProvider
-) -> None:
+async def test_approval_shows_all_arguments(manager: AnswerManager, owner: User, librarian: FakeProvider) -> None:
     hidden = json.dumps({"loan": {"book_title": "Dune\u202e\u200b\U000e0041\nx", "except": [], "to\u2066": {}}})
     librarian.script = [wants(ToolCall("call_0", "lend_book", hidden))]
     run = (await asked(manager, owner)).tool_runs[0]
@@ -162,7 +158,7 @@ async def test_nothing_of_what_would_be_done_is_hidden(
     ]
 
 
-async def test_what_is_refused_is_told_to_the_model_which_goes_on(
+async def test_model_continues_after_a_refused_call(
     manager: AnswerManager, owner: User, librarian: FakeProvider
 ) -> None:
     answer = await asked(manager, owner)
@@ -175,7 +171,7 @@ async def test_what_is_refused_is_told_to_the_model_which_goes_on(
     assert not lent
 
 
-async def test_it_is_answered_in_another_process_after_days_and_pressed_twice_it_runs_once(
+async def test_repeated_approval_elsewhere_runs_once(
     app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
 ) -> None:
     answer = await asked(manager, owner)
@@ -191,9 +187,7 @@ async def test_it_is_answered_in_another_process_after_days_and_pressed_twice_it
     await other.close()
 
 
-async def test_who_has_not_answered_in_time_has_said_no(
-    manager: AnswerManager, owner: User, librarian: FakeProvider
-) -> None:
+async def test_expired_approval_counts_as_refused(manager: AnswerManager, owner: User, librarian: FakeProvider) -> None:
     late, seen_late = await asked(manager, owner), FakeProvider.in_turn([wants(LEND)], ["Then not."])
     long_ago = utc_now() - timedelta(seconds=1)
     await set_values(manager.database, late, lease_until=long_ago)
@@ -208,7 +202,7 @@ async def test_who_has_not_answered_in_time_has_said_no(
     assert (stored.text, stored.tool_runs[0]["approval"], lent) == ("Then not.", "refused", [])
 
 
-async def test_all_that_was_asked_for_together_waits_and_one_yes_may_be_for_the_rest(
+async def test_approval_for_the_rest_allows_waiting_calls(
     manager: AnswerManager, owner: User, librarian: FakeProvider
 ) -> None:
     again = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Ada"}}')
@@ -241,7 +235,7 @@ async def test_unknown_call_is_not_found(app: FastAPI, manager: AnswerManager, o
     assert (await found(manager, answer)).is_waiting
 
 
-async def test_what_had_begun_when_its_process_died_is_not_begun_again(
+async def test_interrupted_change_is_not_repeated(
     app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
 ) -> None:
     answer = await asked(manager, owner)
@@ -259,7 +253,7 @@ async def test_what_had_begun_when_its_process_died_is_not_begun_again(
     await other.close()
 
 
-async def test_what_cannot_be_marked_as_begun_does_not_begin(
+async def test_call_that_cannot_be_recorded_does_not_run(
     manager: AnswerManager, owner: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> bool:
@@ -271,7 +265,7 @@ async def test_what_cannot_be_marked_as_begun_does_not_begin(
     assert ((await wait_until_ended(manager, answer)).error_code, lent) == ("database", [])
 
 
-async def test_one_that_waits_keeps_others_from_its_topic_and_counts_for_nothing_else(
+async def test_waiting_answer_blocks_only_its_topic(
     manager: AnswerManager, owner: User, librarian: FakeProvider
 ) -> None:
     for number in range(4):
@@ -281,7 +275,7 @@ async def test_one_that_waits_keeps_others_from_its_topic_and_counts_for_nothing
         await asked(manager, owner, "books:1")
 
 
-async def test_it_is_stopped_and_goes_on_without_what_it_waited_for(
+async def test_stopped_answer_continues_without_waiting_call(
     manager: AnswerManager, owner: User, librarian: FakeProvider
 ) -> None:
     answer = await asked(manager, owner)
@@ -297,7 +291,7 @@ async def test_it_is_stopped_and_goes_on_without_what_it_waited_for(
     assert not lent
 
 
-async def test_a_program_allows_what_it_could_have_done_itself(
+async def test_token_approves_only_calls_of_its_scopes(
     app: FastAPI, client: AsyncClient, manager: AnswerManager, owner: User
 ) -> None:
     answer = await asked(manager, owner)

@@ -30,7 +30,7 @@ async def manager(database: Database, model: FakeProvider, storage: Storage) -> 
     await manager.close()
 
 
-async def test_a_picture_is_read_from_the_storage_when_it_is_sent_each_time_it_is_asked_about(
+async def test_picture_is_loaded_for_each_question(
     manager: AnswerManager, owner_id: int, model: FakeProvider, storage: Storage
 ) -> None:
     name = await storage.save("shown", "jpg", b"\xffdrawn", "image/jpeg")
@@ -49,7 +49,7 @@ async def test_a_picture_is_read_from_the_storage_when_it_is_sent_each_time_it_i
     assert (model.temperatures, again.omitted) == ([0.2] * 3, "Half was left out.")
 
 
-async def test_files_go_with_the_question_as_far_as_they_fit_and_pictures_to_who_sees(
+async def test_files_are_attached_as_far_as_they_fit(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     shown = [Attachment("cat.jpg", picture=Picture(b"cat")), Attachment("long.txt", "word " * 10_000)]

@@ -18,7 +18,7 @@ __all__ = ["app"]  # a fixture
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_an_answer_grows_in_the_page_survives_a_reload_is_stopped_and_goes_on(
+async def test_answer_in_the_browser_reload_stop_continue(
     page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
 ) -> None:
     await sign_in_browser(page, app, user, site)

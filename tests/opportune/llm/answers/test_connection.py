@@ -141,7 +141,7 @@ async def expect_whole_answer(page: Page) -> None:
     await expect(page.get_by_text(LOST)).to_be_hidden()
 
 
-async def test_only_a_connection_gone_silent_is_made_anew_and_a_laptop_that_slept_or_was_offline_asks_at_once(
+async def test_silent_streams_are_reconnected(
     page: Page, router: Router, rest: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "HEARTBEAT_INTERVAL_SECONDS", 0.1)
@@ -208,9 +208,7 @@ async def fail_to_have_a_stream_at_first(page: Page, rest: asyncio.Event) -> Non
     await expect_whole_answer(page)
 
 
-async def test_a_script_is_waited_for_and_a_stream_that_fails_at_first_or_a_restarted_server_is_asked_again(
-    page: Page, router: Router, rest: asyncio.Event
-) -> None:
+async def test_failed_streams_are_reconnected(page: Page, router: Router, rest: asyncio.Event) -> None:
     async def come_late(route: Route) -> None:
         await expect(page.get_by_label("Your question")).to_be_visible()
         await route.continue_()

@@ -17,7 +17,7 @@ from opportune.llm.answers.events import AnswerStream, parse_event_id
 from opportune.llm.answers.live import LiveAnswer
 from opportune.llm.answers.models import Answer, AnswerStatus
 from opportune.llm.answers.store import AnswerProgress
-from opportune.llm.answers.tool_runs import noted
+from opportune.llm.answers.tool_runs import update_run
 from opportune.llm.providers.provider import ToolCall
 from opportune.llm.tools import ToolRun
 from opportune.web import EventStream, MarkdownBlocks, markdown, markdown_blocks
@@ -72,29 +72,29 @@ def test_what_is_no_event_id_is_ignored(value: str | None) -> None:
     assert parse_event_id(value) is None
 
 
-def test_an_event_id_names_a_message_and_an_offset() -> None:
+def test_event_id_has_answer_and_offset() -> None:
     assert parse_event_id("7:123") == (7, 123)
 
 
-async def test_what_waits_for_a_person_is_told_at_once_though_it_was_noted_before_they_looked() -> None:
+async def test_waiting_call_is_sent_to_new_viewers() -> None:
     """Between the page and its stream, or by another process that is read as the stream begins."""
     live = alive(answer())
     pages, programs = AnswerStream(live, 0, 7).html(render, "m"), AnswerStream(live, 0, 7).json()
     assert Event.of(await anext(programs)).event == "status"
-    live.note_tool_runs(noted([], ToolRun(ToolCall("1", "send", "{}"), "Sending", waits=True), 0))
+    live.note_tool_runs(update_run([], ToolRun(ToolCall("1", "send", "{}"), "Sending", waits=True), 0))
     async with asyncio.timeout(5):
         assert "Sending" in Event.of(await anext(pages)).data
         assert "send" in str(Event.of(await anext(programs))["tools"])
 
 
-async def test_a_finished_answer_is_one_delta_and_done() -> None:
+async def test_finished_answer_is_one_delta_and_done() -> None:
     events = await json(alive(answer(TEXT, AnswerStatus.DONE)))
     assert [event.event for event in events] == ["status", "delta", "done"]
     assert events[1]["text"] == TEXT
     assert events[2].id == f"7:{len(TEXT)}"
 
 
-async def test_a_citation_is_a_link_while_the_answer_grows_and_programs_are_told_its_sources() -> None:
+async def test_growing_answer_links_citations() -> None:
     sources = [{"title": "Dune", "url": "/books/1"}]
     live = alive(answer("So it is [1] and [9](javascript:x), [1](https://evil.example/)", sources=sources))
     stream = AnswerStream(live, 0, 7).html(render, "m")
@@ -107,7 +107,7 @@ async def test_a_citation_is_a_link_while_the_answer_grows_and_programs_are_told
     assert (await json(live))[-1]["sources"] == sources
 
 
-async def test_a_failed_answer_ends_with_one_error_after_its_partial_text() -> None:
+async def test_failed_answer_ends_with_one_error() -> None:
     failed = answer("half", AnswerStatus.FAILED, error_code="timeout", error="The model took too long.")
     events = await json(alive(failed))
     assert [event.event for event in events] == ["status", "delta", "error"]
@@ -119,12 +119,12 @@ async def test_a_failed_answer_ends_with_one_error_after_its_partial_text() -> N
     }
 
 
-async def test_an_offset_leaves_out_what_was_seen() -> None:
+async def test_stream_starts_at_the_offset() -> None:
     events = await json(alive(answer("abcdef", AnswerStatus.DONE)), offset=4)
     assert [event["text"] for event in events if event.event == "delta"] == ["ef"]
 
 
-async def test_a_viewer_gets_what_is_added_while_it_looks() -> None:
+async def test_viewer_receives_added_text() -> None:
     live = alive(answer())
     events = AnswerStream(live, 0, 7).json()
     assert Event.of(await anext(events)).event == "status"
@@ -137,7 +137,7 @@ async def test_a_viewer_gets_what_is_added_while_it_looks() -> None:
 
 
 @pytest.mark.parametrize("kind", ["html", "json"])
-async def test_who_leaves_lets_go_of_an_answer_that_is_silent(kind: str) -> None:
+async def test_disconnected_viewer_leaves_silent_answer(kind: str) -> None:
     looking, left = asyncio.Event(), asyncio.Event()
 
     async def receive() -> Message:
@@ -165,7 +165,7 @@ async def test_who_leaves_lets_go_of_an_answer_that_is_silent(kind: str) -> None
     assert let_go == [kind]
 
 
-async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_answer_sends_pings_to_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.llm.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     live = alive(answer("Half"))
     events = AnswerStream(live, 0, 7).html(render, "m")
@@ -176,7 +176,7 @@ async def test_a_silent_answer_tells_the_page_again_and_again_that_it_is_there(m
     assert grown.id == "7:13"
 
 
-async def test_a_program_gets_comments_while_there_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_answer_sends_comments_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.llm.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     live = alive(answer("Half"))
     beats = live.growth(0)
@@ -189,7 +189,7 @@ async def test_a_program_gets_comments_while_there_is_no_text(monkeypatch: pytes
     assert "" in sent
 
 
-async def test_a_viewer_of_a_process_that_stops_is_sent_away_without_an_end() -> None:
+async def test_stopping_process_closes_streams_without_end() -> None:
     live = alive(answer())
     viewer = asyncio.create_task(json(live))
     await asyncio.sleep(0)
@@ -197,14 +197,14 @@ async def test_a_viewer_of_a_process_that_stops_is_sent_away_without_an_end() ->
     assert [event.event for event in await viewer] == ["status"]
 
 
-async def test_the_page_ends_with_the_stored_answer_and_one_done() -> None:
+async def test_page_stream_ends_with_the_stored_answer() -> None:
     events = await html(alive(answer(TEXT, AnswerStatus.DONE)))
     assert events[-2].data == '<hx-partial hx-target="#m7" hx-swap="outerHTML"><article>done</article></hx-partial>'
     assert (events[-1].event, events[-1].data) == ("done", "done")
     assert [event.event for event in events].count("done") == 1
 
 
-async def test_markup_in_an_answer_reaches_the_page_as_text() -> None:
+async def test_markup_in_an_answer_is_escaped() -> None:
     events = await html(alive(answer("<hx-partial hx-target='body'><script>alert(1)</script>", AnswerStatus.DONE)))
     assert "<script" not in str(events[0].data)
     assert "<hx-partial" not in str(events[0].data)
@@ -225,7 +225,7 @@ def first_units(text: str, units: int) -> str:
     return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
 
 
-def test_a_growing_answer_costs_little_more_than_it_says() -> None:
+def test_growing_answer_sends_only_changes() -> None:
     """A page that looks on at 400 characters a second, ten times a second, through the site's compression."""
     for text in (PROSE, CODE, TABLE, ITEMS):
         sent = asyncio.run(streamed(text))
@@ -259,7 +259,7 @@ async def whole(answer: Answer) -> str:
 
 @settings(max_examples=30, deadline=None)
 @given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=12))
-def test_a_page_that_loses_its_connection_anywhere_ends_with_every_block_once(cuts: list[int]) -> None:
+def test_resumed_stream_has_every_block_once(cuts: list[int]) -> None:
     page = {"blocks": "", "open": ""}
     offset = 0
     for cut in [*sorted(cuts), len(TEXT)]:
@@ -282,7 +282,7 @@ async def _one_event(text: str, offset: int) -> Event | None:
 LONG = "![" * 600
 
 
-async def test_what_takes_long_to_render_is_rendered_once_for_all_viewers_and_not_in_the_event_loop(
+async def test_long_text_is_rendered_once_in_a_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     threads = []

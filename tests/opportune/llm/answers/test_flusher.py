@@ -96,7 +96,7 @@ def counted(database: Database, what: str) -> Iterator[list[int]]:
 
 
 @pytest.mark.database("sqlite")
-async def test_many_answers_take_few_transactions_and_one_connection(
+async def test_many_answers_share_transactions(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site, or a busy machine needs more
@@ -114,15 +114,15 @@ async def test_many_answers_take_few_transactions_and_one_connection(
 
 
 @pytest.mark.database("sqlite")
-@pytest.mark.parametrize("tells_hooks", [True, False])
-async def test_hundreds_that_end_at_once_end_in_one_transaction_and_in_steps(
-    database: Database, monkeypatch: pytest.MonkeyPatch, *, tells_hooks: bool
+@pytest.mark.parametrize("runs_hooks", [True, False])
+async def test_hundreds_of_ends_share_a_transaction(
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, runs_hooks: bool
 ) -> None:
     monkeypatch.setattr(store, "MAX_ENDS_PER_STEP", 5)
     async with database.writer() as session:
         session.add_all(answers := [Answer(worker="this") for _ in range(MANY)])
     ends = [
-        store.AnswerEnd(answer.id, f"Text of {answer.id}", store.STOPPED, tells_hooks=tells_hooks) for answer in answers
+        store.AnswerEnd(answer.id, f"Text of {answer.id}", store.STOPPED, runs_hooks=runs_hooks) for answer in answers
     ]
     told, steps = list[int](), list[int]()
 
@@ -140,14 +140,14 @@ async def test_hundreds_that_end_at_once_end_in_one_transaction_and_in_steps(
         stored = await store.finish(database, "this", [*ends, store.AnswerEnd(0, "", store.STOPPED)])
     assert (sum(steps), max(steps)) == (MANY, store.MAX_ENDS_PER_STEP)
     assert len(commits) == 1
-    assert sorted(told) == ([answer.id for answer in answers] if tells_hooks else [])
+    assert sorted(told) == ([answer.id for answer in answers] if runs_hooks else [])
     assert stored.pop(0) is None  # has been deleted
     assert {id_: answer and (answer.status, answer.text) for id_, answer in stored.items()} == {
         end.answer_id: (AnswerStatus.STOPPED, end.text) for end in ends
     }
 
 
-async def test_an_answer_that_the_database_refuses_takes_no_other_with_it(
+async def test_rejected_delta_does_not_affect_other_answers(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await refuse_poison(database, "INSERT ON answers_chunk")
@@ -162,7 +162,7 @@ async def test_an_answer_that_the_database_refuses_takes_no_other_with_it(
 
 
 @pytest.mark.database("sqlite")
-async def test_an_end_that_the_database_refuses_takes_no_other_with_it(
+async def test_rejected_end_does_not_affect_other_answers(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.llm.answers.task.RETRY_DELAYS_SECONDS", (0,))
@@ -175,7 +175,7 @@ async def test_an_end_that_the_database_refuses_takes_no_other_with_it(
 
 
 @pytest.mark.database("postgresql")  # SQLite locks no rows
-async def test_a_row_that_another_transaction_holds_keeps_no_other_answer_waiting(
+async def test_locked_row_does_not_delay_other_answers(
     manager: AnswerManager, model: Parrot, database: Database
 ) -> None:
     held, free = await begin_all(manager, ["held ", "free "])
@@ -241,7 +241,7 @@ async def test_viewed_answer_is_saved_more_often(manager: AnswerManager, model: 
 
 
 @pytest.mark.database("sqlite")
-async def test_an_answer_that_cannot_be_saved_for_long_is_given_up(
+async def test_answer_fails_after_a_long_outage(
     manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def save(*_: object, **__: object) -> None:
@@ -255,7 +255,7 @@ async def test_an_answer_that_cannot_be_saved_for_long_is_given_up(
 
 
 @pytest.mark.database("sqlite")
-async def test_while_nothing_is_written_nothing_is_done(manager: AnswerManager, model: Parrot) -> None:
+async def test_idle_flusher_runs_no_task(manager: AnswerManager, model: Parrot) -> None:
     for gate in model.gates:
         gate.set()
     for answer in await begin_all(manager, ["word "] * 3):
@@ -266,7 +266,7 @@ async def test_while_nothing_is_written_nothing_is_done(manager: AnswerManager, 
 
 
 @pytest.mark.database("sqlite")
-async def test_one_look_at_the_database_serves_all_that_is_followed(
+async def test_one_query_polls_all_followed_answers(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = list[int]()
@@ -294,7 +294,7 @@ async def test_one_look_at_the_database_serves_all_that_is_followed(
 
 
 @pytest.mark.database("sqlite")
-async def test_the_answers_of_a_process_that_died_are_ended_by_one_that_follows_them(
+async def test_follower_ends_answers_of_dead_process(
     manager: AnswerManager, owner_id: int, model: Parrot, database: Database
 ) -> None:
     model.gates[0].set()

@@ -68,7 +68,7 @@ def _hooks() -> Any:
         yield
 
 
-async def test_its_test_passes_and_its_hook_queues_a_job(
+async def test_guide_example_passes_and_queues_a_job(
     app: FastAPI, recorded_jobs: RecordedJobs, names: dict[str, Any]
 ) -> None:
     app.state.database.info["jobs"] = recorded_jobs

@@ -42,16 +42,14 @@ def arguments(queued: RecordedJobs) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_job_is_queued_with_the_end_of_an_answer_on_the_features_topics(
-    manager: AnswerManager, owner_id: int, queued: RecordedJobs
-) -> None:
+async def test_hook_queues_a_job_for_its_topic(manager: AnswerManager, owner_id: int, queued: RecordedJobs) -> None:
     answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     await wait_until_ended(manager, await ask(manager, owner_id, topic="films:1"))
     assert arguments(queued) == [(answer.id, "done")]
 
 
 @pytest.mark.database("sqlite")
-async def test_the_end_that_another_process_finds_is_told_too(
+async def test_hook_runs_for_interrupted_answers(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, queued: RecordedJobs
 ) -> None:
     model.script = ["Last words", asyncio.Event()]
@@ -62,7 +60,7 @@ async def test_the_end_that_another_process_finds_is_told_too(
     assert arguments(queued) == [(answer.id, "interrupted")]
 
 
-async def test_a_hook_that_fails_takes_nothing_with_it(
+async def test_failing_hook_keeps_the_answer(
     manager: AnswerManager, owner_id: int, queued: RecordedJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     @after_answer("books")
@@ -75,7 +73,7 @@ async def test_a_hook_that_fails_takes_nothing_with_it(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_person_takes_along_what_they_asked(
+async def test_export_contains_questions_and_answers(
     manager: AnswerManager, owner_id: int, database: Database, queued: RecordedJobs
 ) -> None:
     await wait_until_ended(manager, await ask(manager, owner_id))

@@ -63,7 +63,7 @@ async def serving(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, i
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-async def test_text_that_was_shown_survives_sigkill(database_url: str, database: Database, user: User) -> None:
+async def test_displayed_text_survives_sigkill(database_url: str, database: Database, user: User) -> None:
     reader = Reader(await make_token(database, user))
     async with serving(database_url) as (client, pid):
         answer_id = (await client.post("/api/v1/stories", headers=reader.headers)).json()

@@ -31,7 +31,7 @@ from opportune.llm.spending.call_guard import SITE, Payer, SpendingRefused
 from opportune.llm.spending.checks import check_spending
 from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.jobs import forget_visitors
-from opportune.llm.spending.limits import Limit, Sums, Words
+from opportune.llm.spending.limits import Limit, LimitMessages, Sums
 from opportune.llm.spending.models import LlmReservation, LlmUsage
 from opportune.llm.spending.switch import switch_off, switch_on
 from opportune.testing import RecordedJobs, make_token, make_user
@@ -86,11 +86,11 @@ async def total(database: Database) -> int:
         ({"llm_max_tokens_per_person_per_day": 550}, "You have used up your 550 tokens for today."),
         ({"llm_max_tokens_per_person_per_month": 550}, "You have used up your 550 tokens for this month."),
         ({"llm_max_cost_per_person_per_day": "0.0018"}, "You have used up your 0.0018 USD for today."),
-        ({"llm_max_tokens_per_day": 550}, "This site has used up what its language models may answer today."),
-        ({"llm_max_cost_per_month": "0.0018"}, "This site has used up what its language models may answer this month."),
+        ({"llm_max_tokens_per_day": 550}, "This site has reached its limit of language model answers for today."),
+        ({"llm_max_cost_per_month": "0.0018"}, "This site has reached its limit of .* this month."),
     ],
 )
-async def test_who_has_used_up_a_limit_is_told_so_and_when_it_begins_anew(
+async def test_used_up_limit_names_its_renewal(
     make_guard: MakeGuard, user: User, limits: dict[str, Any], words: str
 ) -> None:
     guard = make_guard(**limits)
@@ -103,9 +103,7 @@ async def test_who_has_used_up_a_limit_is_told_so_and_when_it_begins_anew(
     assert 0 < (refused.value.retry_after or 0) <= 31 * 86_400
 
 
-async def test_one_persons_limit_is_not_anothers_and_a_model_without_a_price_is_asked_when_money_is_used_up(
-    make_guard: MakeGuard, user: User
-) -> None:
+async def test_limits_apply_per_user_and_price(make_guard: MakeGuard, user: User) -> None:
     other = await make_user(make_guard().database, "other@example.com")
     guard = make_guard(llm_max_tokens_per_person_per_day=550, llm_max_cost_per_day="0.0034")
     await asking(guard).for_user(user.id).complete("Why?")
@@ -118,7 +116,7 @@ async def test_one_persons_limit_is_not_anothers_and_a_model_without_a_price_is_
 
 
 @on_both
-async def test_many_at_once_in_two_processes_use_no_more_than_there_is(make_guard: MakeGuard, user: User) -> None:
+async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User) -> None:
     """Each sets aside 501 tokens and uses 401 of them, in pieces of 100."""
     guards = [make_guard(llm_max_tokens_per_person_per_day=2_000) for _ in range(2)]
     answers = await asyncio.gather(
@@ -136,7 +134,7 @@ async def test_many_at_once_in_two_processes_use_no_more_than_there_is(make_guar
         assert await session.scalar(select(func.count()).select_from(LlmReservation)) == 0
 
 
-async def test_what_a_dead_process_has_set_aside_ends_by_itself(make_guard: MakeGuard, user: User) -> None:
+async def test_reservation_of_a_dead_process_expires(make_guard: MakeGuard, user: User) -> None:
     guard = make_guard(llm_max_tokens_per_person_per_day=550)
     stream = asking(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?")
     await anext(stream)
@@ -148,7 +146,7 @@ async def test_what_a_dead_process_has_set_aside_ends_by_itself(make_guard: Make
     await stream.aclose()
 
 
-async def test_where_little_is_left_an_answer_is_stopped_in_words_and_what_was_written_is_kept(
+async def test_answer_stops_at_the_limit_and_keeps_its_text(
     app: FastAPI, fake_llm: FakeProvider, settings: Settings, user: User
 ) -> None:
     llm = app.state.llm
@@ -168,7 +166,7 @@ async def test_where_little_is_left_an_answer_is_stopped_in_words_and_what_was_w
         await ask(manager, user.id)
 
 
-async def test_an_answer_longer_than_thought_goes_on_while_there_is_room(make_guard: MakeGuard, user: User) -> None:
+async def test_long_answer_reserves_more_tokens(make_guard: MakeGuard, user: User) -> None:
     text = "Word " * 500  # 625 tokens by our estimate, where 500 are the most
     guard = make_guard(llm_max_tokens_per_person_per_day=5_000)
     assert await asking(guard, text, "end", TOLD).for_user(user.id).complete("Why?") == text + "end"
@@ -191,7 +189,7 @@ async def told(llm: Llm) -> str:
     return await llm.complete("Why?")
 
 
-async def test_programs_are_told_by_429_with_a_code_and_when_to_ask_again(
+async def test_api_limit_is_429_with_retry_after(
     app: FastAPI, client: AsyncClient, fake_llm: FakeProvider, settings: Settings
 ) -> None:
     app.include_router(asking_routes, prefix="/api/v1/test")
@@ -206,17 +204,17 @@ async def test_programs_are_told_by_429_with_a_code_and_when_to_ask_again(
         assert (response.status_code, response.json()["code"]) == (429, "limit_reached")
         assert 0 < int(response.headers["Retry-After"]) <= 86_400
     assert not fake_llm.received
-    assert response.json()["detail"].startswith("Visitors may use 10 tokens a day")
+    assert response.json()["detail"].startswith("You have used up the 10 tokens that a visitor")
     async with app.state.database.writer() as session:
         await switch_off(session, "test")
     response = await client.post("/api/v1/test/ask", headers=headers)
     assert response.status_code == 429  # which is looked at first
 
 
-async def test_switched_off_all_that_runs_is_stopped_and_nothing_begins_until_it_is_on_again(
+async def test_switch_stops_calls_until_it_is_on(
     make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switch, "LOOK_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(switch, "CHECK_INTERVAL_SECONDS", 0.02)
     guards = [make_guard(), make_guard(llm_max_tokens_per_person_per_day=9_000)]
     streams = [asking(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?") for guard in guards]
     for stream in streams:
@@ -269,7 +267,7 @@ async def test_the_form_says_when_most_is_used(make_guard: MakeGuard, user: User
         ("2026-02-01 00:00", "month", "2026-03-01 00:00"),
     ],
 )
-def test_days_and_months_are_those_of_the_site(now: str, period: Any, renewed: str) -> None:
+def test_limits_use_the_time_zone_of_the_site(now: str, period: Any, renewed: str) -> None:
     vienna = ZoneInfo("Europe/Vienna")
     limit = Limit("x", "site", "tokens", period, 1)
     assert limit.renewed_at(datetime.fromisoformat(now).replace(tzinfo=vienna)) == datetime.fromisoformat(
@@ -281,9 +279,7 @@ def test_days_and_months_are_those_of_the_site(now: str, period: Any, renewed: s
     ("value", "words"),
     [("many", "Write a whole number."), ("-1", "greater than or equal to 0"), ("1.5", "Write a whole number.")],
 )
-def test_a_limit_that_is_none_is_refused_in_one_line(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str, words: str
-) -> None:
+def test_invalid_limit_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str, words: str) -> None:
     monkeypatch.setenv("LLM_MAX_TOKENS_PER_DAY", value)
     with pytest.raises(SettingsError, match=f"^LLM_MAX_TOKENS_PER_DAY: .*{words}"):
         read_feature_settings(settings.model_copy(update={}), [answers])
@@ -291,9 +287,7 @@ def test_a_limit_that_is_none_is_refused_in_one_line(
     assert AnswersSettings().llm_max_tokens_per_day == 0
 
 
-async def test_without_limits_nothing_is_asked_of_the_database_for_a_piece_or_before_an_answer(
-    make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_limits_mean_no_queries(make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = make_guard()
     llm = asking(guard, *["word "] * 50, TOLD)
     await llm.for_user(user.id).complete("Why?")  # has looked at the switch
@@ -305,7 +299,7 @@ async def test_without_limits_nothing_is_asked_of_the_database_for_a_piece_or_be
     monkeypatch.undo()
 
 
-async def test_superusers_get_an_email_at_80_and_one_at_100_percent_of_what_the_site_may(
+async def test_superusers_are_notified_at_80_and_100_percent(
     app: FastAPI, recorded_jobs: RecordedJobs, settings: Settings
 ) -> None:
     for number in range(2):
@@ -338,9 +332,7 @@ async def test_superusers_get_an_email_at_80_and_one_at_100_percent_of_what_the_
         await guard.close()
 
 
-async def test_what_stands_for_an_address_is_forgotten_after_some_days(
-    app: FastAPI, recorded_jobs: RecordedJobs, make: Make
-) -> None:
+async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, recorded_jobs: RecordedJobs, make: Make) -> None:
     today = utc_now().date()
     for payer in ("visitor:1a", "visitors", "total"):
         for days in (0, 10):
@@ -359,7 +351,7 @@ def test_a_limit_of_money_wants_prices(settings: Settings) -> None:
     limited = settings.having(AnswersSettings(llm_max_cost_per_month=Decimal(5)))
     unpriced = [PRICED, FREE.model_copy(update={"name": "Slow"})]
     (finding,) = check_spending(limited.model_copy(update={"llm_models": unpriced}))
-    assert finding.text.startswith("LLM_MAX_COST_PER_MONTH counts nothing of Slow: in LLM_MODELS give price_per_")
+    assert finding.text.startswith("LLM_MAX_COST_PER_MONTH does not limit Slow, which has no price.")
     assert [*check_spending(limited.model_copy(update={"llm_models": [PRICED]}))] == []
     assert [*check_spending(settings.model_copy(update={"llm_models": unpriced}))] == []
 
@@ -379,17 +371,17 @@ async def test_what_the_guide_says_is_so(app: FastAPI, recorded_jobs: RecordedJo
     assert await names["words_at_the_form"](owner, app.state.answers) == ""
 
 
-def test_reserved_tokens_are_not_called_used_up() -> None:
+def test_reserved_tokens_are_not_used_up() -> None:
     limit = Limit("llm_max_tokens_per_person_per_day", "person", "tokens", "day", 2_000)
     sums = Sums(tokens_day=100, tokens_reserved=1_900)
-    assert (sums.left(limit), sums.unused(limit)) == (0, 1_900)
-    assert Words(AnswersSettings(), "UTC").reserved(limit) == (
-        "What is left of your 2,000 tokens for today is reserved for answers that are being written. "
+    assert (sums.remaining(limit), sums.unused(limit)) == (0, 1_900)
+    assert LimitMessages(AnswersSettings(), "UTC").reserved(limit) == (
+        "The remainder of your 2,000 tokens for today is reserved for answers that are being written. "
         "Ask again when they have ended."
     )
 
 
-async def test_second_question_during_an_answer_is_not_told_of_used_up_tokens(
+async def test_question_during_an_answer_is_409_not_limit(
     app: FastAPI, fake_llm: FakeProvider, user: User, settings: Settings
 ) -> None:
     own = settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=600))

@@ -32,7 +32,7 @@ from tests.opportune.llm.answers.questions import (
 
 
 @pytest.mark.database("sqlite")
-async def test_another_process_can_stop_an_answer(
+async def test_other_process_stops_an_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     model.script = ["So far", asyncio.Event()]
@@ -42,7 +42,7 @@ async def test_another_process_can_stop_an_answer(
     assert (await wait_until_ended(manager, answer)).status == AnswerStatus.STOPPED
 
 
-async def test_another_process_shows_the_answer_as_it_grows(
+async def test_other_process_streams_an_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     gate = asyncio.Event()
@@ -62,7 +62,7 @@ async def test_another_process_shows_the_answer_as_it_grows(
 
 
 @pytest.mark.database("sqlite")
-async def test_one_who_was_sent_away_takes_nobody_along_who_has_come_since(
+async def test_closed_stream_keeps_newer_viewers(
     manager: AnswerManager,
     owner_id: int,
     model: FakeProvider,
@@ -101,7 +101,7 @@ async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id:
 
 
 @pytest.mark.database("sqlite")
-async def test_the_answer_of_a_dead_process_is_ended_by_whoever_reads_it(
+async def test_reading_ends_answers_of_dead_processes(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     model.script = ["Last words", asyncio.Event()]
@@ -113,7 +113,7 @@ async def test_the_answer_of_a_dead_process_is_ended_by_whoever_reads_it(
     assert (answer.status, answer.text) == (AnswerStatus.INTERRUPTED, "Last words")
 
 
-async def test_a_process_that_lost_its_answer_does_not_write_it_any_more(
+async def test_process_that_lost_its_answer_stops_writing(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     gate = asyncio.Event()
@@ -129,7 +129,7 @@ async def test_a_process_that_lost_its_answer_does_not_write_it_any_more(
 
 
 @pytest.mark.database("sqlite")
-async def test_answers_of_dead_processes_keep_nobody_from_asking(
+async def test_answers_of_dead_processes_do_not_count(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     model.script = [asyncio.Event()]
@@ -143,7 +143,7 @@ async def test_answers_of_dead_processes_keep_nobody_from_asking(
 
 
 @pytest.mark.database("sqlite")
-async def test_an_answer_of_this_process_is_alive_however_late_its_lease(
+async def test_own_answer_is_alive_after_its_lease(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     gate = asyncio.Event()
@@ -156,7 +156,7 @@ async def test_an_answer_of_this_process_is_alive_however_late_its_lease(
     assert (await wait_until_ended(manager, answer)).text == "Still here."
 
 
-async def test_a_lease_that_is_renewed_in_the_last_moment_keeps_the_answer(
+async def test_renewed_lease_prevents_takeover(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.script = ["Saved", asyncio.Event()]
@@ -180,7 +180,7 @@ async def test_a_lease_that_is_renewed_in_the_last_moment_keeps_the_answer(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_process_that_closes_does_not_wait_for_a_database_that_is_away(
+async def test_close_does_not_wait_for_an_outage(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.script = ["So far", asyncio.Event()]
@@ -202,7 +202,7 @@ async def test_a_process_that_closes_does_not_wait_for_a_database_that_is_away(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_page_that_is_opened_again_at_another_process_gets_no_block_twice(
+async def test_reload_elsewhere_repeats_no_block(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     gate = asyncio.Event()

@@ -40,9 +40,7 @@ async def stored(database: Database, answer: Answer) -> tuple[Rating | None, str
         return found.rating, found.rating_note
 
 
-async def test_who_asked_says_what_an_answer_was_worth_and_takes_it_back(
-    app: FastAPI, owner: User, answer: Answer
-) -> None:
+async def test_owner_rates_and_removes_the_rating(app: FastAPI, owner: User, answer: Answer) -> None:
     page, api = f"/answers/{answer.id}/rate", f"/api/v1/answers/{answer.id}/rating"
     async with signed_in_client(app, owner) as client:
         part = await client.post(page, data={"rating": "up", "note": ""}, headers=HTMX)
@@ -59,9 +57,7 @@ async def test_who_asked_says_what_an_answer_was_worth_and_takes_it_back(
     assert await stored(app.state.database, answer) == (None, "")
 
 
-async def test_personal_data_has_what_somebody_said_of_answers_and_used_of_models(
-    app: FastAPI, owner: User, answer: Answer, make: Make
-) -> None:
+async def test_export_contains_ratings_and_usage(app: FastAPI, owner: User, answer: Answer, make: Make) -> None:
     other = await make_user(app.state.database, "other@example.com")
     for who in (owner, other):
         await make(LlmUsage, owner_id=who.id, day=date(2026, 1, 5), model="Fast", prompt_tokens=7)
@@ -78,7 +74,7 @@ async def test_personal_data_has_what_somebody_said_of_answers_and_used_of_model
     assert {each["model"] for each in told["usage"]} <= {"Fast", answer.model}
 
 
-async def test_nobody_else_rates_an_answer_and_nobody_one_that_is_being_written(
+async def test_only_owner_rates_finished_answers(
     app: FastAPI, client: AsyncClient, owner: User, answer: Answer, fake_llm: FakeProvider
 ) -> None:
     page, api = f"/answers/{answer.id}/rate", f"/api/v1/answers/{answer.id}/rating"
@@ -94,9 +90,7 @@ async def test_nobody_else_rates_an_answer_and_nobody_one_that_is_being_written(
     assert await stored(app.state.database, answer) == (None, "")
 
 
-async def test_the_admin_shows_thumbs_and_figures_and_nothing_of_what_people_wrote(
-    app: FastAPI, owner: User, answer: Answer
-) -> None:
+async def test_admin_shows_ratings_but_no_texts(app: FastAPI, owner: User, answer: Answer) -> None:
     async with signed_in_client(app, owner) as client:
         await client.post(f"/answers/{answer.id}/rate", data={"rating": "down", "note": "Not my book"})
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as admin:

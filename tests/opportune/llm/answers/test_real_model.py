@@ -33,7 +33,7 @@ async def real_model(app: FastAPI) -> AsyncIterator[None]:
     await model.close()
 
 
-async def test_an_answer_of_the_real_model_survives_a_reload_and_has_nothing_twice(
+async def test_real_model_answer_survives_reload(
     page: Page, app: FastAPI, site: str, user: User, real_model: None
 ) -> None:
     await sign_in_browser(page, app, user, site)

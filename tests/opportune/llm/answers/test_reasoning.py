@@ -35,7 +35,7 @@ async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProv
 
 
 @on_both
-async def test_reasoning_survives_the_death_of_its_process(
+async def test_reasoning_survives_a_dead_process(
     manager: AnswerManager, model: FakeProvider, owner_id: int, database: Database
 ) -> None:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
@@ -89,10 +89,10 @@ async def test_thinking_too_long_is_explained(manager: AnswerManager, model: Fak
     ended = await wait_until_ended(manager, await ask(manager, owner_id))
     assert (ended.status, ended.error_code, ended.error) == (AnswerStatus.FAILED, "out_of_tokens", sentence)
     assert ended.reasoning == "Hm."
-    assert ended.can_go_on
+    assert ended.can_continue
 
 
-async def test_program_reads_reasoning_in_status_events() -> None:
+async def test_json_stream_has_reasoning_in_status() -> None:
     events = await json(alive(answer("Because.", AnswerStatus.DONE, reasoning="Hm.")))
     assert [event.event for event in events] == ["status", "status", "delta", "done"]
     assert (events[1]["reasoning"], events[1]["reasoning_offset"], events[1].id) == ("Hm.", 0, "7:0")

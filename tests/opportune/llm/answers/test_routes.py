@@ -62,9 +62,7 @@ async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient
             assert (await stranger.get(f"{API}/{answer.id}/stream")).status_code == 404
 
 
-async def test_an_answer_streams_as_json_from_where_its_reader_was(
-    app: FastAPI, owner: User, fake_llm: FakeProvider
-) -> None:
+async def test_json_stream_resumes_at_the_offset(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
     fake_llm.script = ["A scripted answer."]
     answer = await asked(app, owner)
     async with signed_in_client(app, owner) as client:
@@ -78,9 +76,7 @@ async def test_an_answer_streams_as_json_from_where_its_reader_was(
     assert "prompt" not in read
 
 
-async def test_an_answer_streams_as_html_into_its_place_on_any_page(
-    app: FastAPI, owner: User, fake_llm: FakeProvider
-) -> None:
+async def test_html_stream_updates_the_page(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
     gate = asyncio.Event()
     fake_llm.script = ["The first half", gate, " and the *second*."]
     answer = await asked(app, owner)
@@ -99,9 +95,7 @@ async def test_an_answer_streams_as_html_into_its_place_on_any_page(
     assert "hx-sse:connect" not in whole
 
 
-async def test_an_answer_is_stopped_continued_and_asked_again_by_its_buttons(
-    app: FastAPI, owner: User, fake_llm: FakeProvider
-) -> None:
+async def test_buttons_stop_continue_and_retry(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
     answer = await stopped(app, owner, fake_llm)
     async with signed_in_client(app, owner) as client:
         page = (await client.get(f"/answers/{answer.id}")).text
@@ -118,9 +112,7 @@ async def test_an_answer_is_stopped_continued_and_asked_again_by_its_buttons(
     assert fake_llm.received[1][-1].content.startswith("Continue exactly")
 
 
-async def test_a_model_that_goes_on_with_its_words_is_sent_nothing_but_them(
-    app: FastAPI, owner: User, fake_llm: FakeProvider
-) -> None:
+async def test_continuing_model_gets_no_instruction(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
     answer = await stopped(app, owner, fake_llm)
     fake_llm.continues = True
     fake_llm.script = [" so good."]
@@ -130,9 +122,7 @@ async def test_a_model_that_goes_on_with_its_words_is_sent_nothing_but_them(
     assert fake_llm.received[1][-1].content == "So *far*"
 
 
-async def test_what_is_being_written_is_neither_asked_again_nor_twice(
-    app: FastAPI, owner: User, fake_llm: FakeProvider
-) -> None:
+async def test_running_answer_is_not_retried(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
     failed = await stopped(app, owner, fake_llm)
     running = await asked(app, owner)
     async with signed_in_client(app, owner) as client:
@@ -143,9 +133,7 @@ async def test_what_is_being_written_is_neither_asked_again_nor_twice(
         assert (await client.get(f"{API}/{running.id}")).json()["status"] == "stopped"
 
 
-async def test_a_program_needs_the_scope_of_the_feature_whose_answer_it_is(
-    app: FastAPI, client: AsyncClient, owner: User
-) -> None:
+async def test_token_needs_scope_of_the_feature(app: FastAPI, client: AsyncClient, owner: User) -> None:
     app.state.features = [*app.state.features, Feature(name="books", summary="Books.")]
     answer = await asked(app, owner)
     await wait_until_ended(app.state.answers, answer)

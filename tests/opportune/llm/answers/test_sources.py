@@ -74,13 +74,13 @@ async def asked(manager: AnswerManager, owner: User, question: str) -> Answer:
     return await wait_until_ended(manager, answer)
 
 
-async def test_what_a_tool_found_is_cited_by_number_and_listed(
+async def test_sources_of_tools_are_cited_and_listed(
     app: FastAPI, manager: AnswerManager, owner: User, model: FakeProvider
 ) -> None:
     model.next_scripts, model.script = [model.script], [SEARCH]
     answer = await asked(manager, owner, "What is Dune about?")
     read = model.received[1][-1].content
-    assert read.startswith("Cite what you use by its number, such as [1].")
+    assert read.startswith("Cite the sources that you use by number")
     assert 'name="[1] Dune <1>"' in read
     async with signed_in_client(app, owner) as client:
         page = (await client.get(f"/answers/{answer.id}")).text
@@ -99,7 +99,7 @@ async def test_what_a_tool_found_is_cited_by_number_and_listed(
 
 
 @pytest.mark.parametrize("model", [Small("About worms [1].")])
-async def test_a_model_without_tools_gets_what_fits_the_question_before_it(
+async def test_retrieved_passages_precede_the_question(
     app: FastAPI, manager: AnswerManager, owner: User, model: FakeProvider
 ) -> None:
     answer = await asked(manager, owner, "What is Dune about, please? What worms?")
@@ -116,9 +116,7 @@ async def test_a_model_without_tools_gets_what_fits_the_question_before_it(
 
 
 @pytest.mark.parametrize("model", [Small("About worms [1].")])
-async def test_who_goes_on_with_an_answer_has_what_was_found_for_it(
-    manager: AnswerManager, owner: User, model: FakeProvider
-) -> None:
+async def test_takeover_keeps_retrieved_passages(manager: AnswerManager, owner: User, model: FakeProvider) -> None:
     script, model.script = model.script, [asyncio.Event()]
     async with manager.database.writer() as session:
         answer = await manager.ask(session, "What worms has Dune?", owner_id=owner.id, tools=True)
@@ -133,7 +131,7 @@ async def test_who_goes_on_with_an_answer_has_what_was_found_for_it(
     assert model.received[1] == model.received[0]
 
 
-async def test_what_others_wrote_is_marked_as_data_that_nothing_in_it_can_end(app: FastAPI, owner: User) -> None:
+async def test_data_marks_cannot_be_forged(app: FastAPI, owner: User) -> None:
     known: list[dict[str, str]] = []
     result = await Toolbox(app, [search_books]).call(SEARCH.tool_calls[0], owner)
     read = numbered(result.sources, known)
@@ -144,7 +142,7 @@ async def test_what_others_wrote_is_marked_as_data_that_nothing_in_it_can_end(ap
     assert numbered(result.sources, known) == read, "a source keeps its number"
 
 
-def test_what_is_found_is_bounded_and_its_titles_are_a_line() -> None:
+def test_sources_are_limited_and_titles_are_one_line() -> None:
     known: list[dict[str, str]] = []
     many = [Source(title="A\n\x00 b " * 99, url=f"/{number}", text="x" * 150) for number in range(110)]
     assert len(numbered(many, known)) < 2 * MAX_TEXT_LENGTH
@@ -156,15 +154,15 @@ def test_what_is_found_is_bounded_and_its_titles_are_a_line() -> None:
     assert 'name="A b' in numbered(many[-1:], known), "no number is left"
 
 
-def test_a_prompt_with_passages_keeps_its_budget_the_system_and_the_question() -> None:
+def test_prompt_with_passages_fits_the_budget() -> None:
     old = [Message("user", "x" * 400), Message("assistant", "y" * 400)]
     prompt = [Message("system", "Be kind."), *old, Message("user", "And Dune?"), Message("assistant", "It is")]
-    turns = with_passages(prompt, ["p" * 400], 250, asked_with=4)
+    turns = with_passages(prompt, ["p" * 400], 250, prompt_length=4)
     assert [turn.role for turn in turns] == ["system", "user", "assistant"]
     assert turns[1].content.endswith("And Dune?")
 
 
-def test_only_addresses_of_pages_are_sources() -> None:
+def test_source_urls_are_pages() -> None:
     for url in (
         "//evil.example/",
         "javascript:alert(1)",
@@ -179,7 +177,7 @@ def test_only_addresses_of_pages_are_sources() -> None:
             Source(title="", url=url)
 
 
-def test_a_number_is_a_link_where_there_is_a_source() -> None:
+def test_number_with_a_source_becomes_a_link() -> None:
     for html, shown in (
         ("<p>So [1].</p>", "<p>So LINK.</p>"),
         ('<p><a href="https://evil.example/" title="a>b">[1]</a></p>', "<p>LINK</p>"),
@@ -193,7 +191,7 @@ def test_a_number_is_a_link_where_there_is_a_source() -> None:
         assert cite(clean, [{"title": 'B"', "url": "/b"}]) == (shown or html).replace("LINK", link), html
 
 
-def test_a_question_is_searched_by_its_names_and_by_what_it_is_about() -> None:
+def test_question_is_reduced_to_key_words() -> None:
     assert key_words("How do I join two paths with `os.path.join`, please?") == ["os", "path", "join", "paths", "two"]
     assert [*queries_for("How do I join two paths?")] == ["paths join two", '"paths" or "join" or "two"']
     assert [*queries_for("Hello, how are you?")] == []

@@ -48,7 +48,7 @@ async def keep(app: FastAPI, owner_id: int, *sent: Sent) -> list[AnswerAttachmen
     return rows
 
 
-async def test_a_file_is_its_owners_alone_shown_as_a_picture_or_kept_and_goes_with_its_topic(
+async def test_file_is_visible_to_its_owner_only(
     app: FastAPI, client: AsyncClient, user: User, recorded_jobs: RecordedJobs
 ) -> None:
     storage, database = app.state.storage, app.state.database
@@ -85,16 +85,14 @@ async def test_a_file_is_its_owners_alone_shown_as_a_picture_or_kept_and_goes_wi
     assert not await is_there(storage, page.stored_as)
 
 
-async def test_files_go_with_their_owner_and_what_is_not_kept_is_not_there(
-    app: FastAPI, user: User, recorded_jobs: RecordedJobs
-) -> None:
+async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, recorded_jobs: RecordedJobs) -> None:
     storage = app.state.storage
     (cat,) = await keep(app, user.id, Sent("folder/\u202ecat.png", PICTURE.content))  # as a program may call it
     assert cat.filename == "cat.png"
     async with stored_attachments(storage, user.id, [PAGE]) as rows:
         assert await is_there(storage, rows[0].stored_as)
     assert not await is_there(storage, rows[0].stored_as)
-    for refused, words in (([PAGE, Sent("x", b"\0")], "none of what can be read"), ([PAGE] * 9, TOO_MANY)):
+    for refused, words in (([PAGE, Sent("x", b"\0")], "cannot be read"), ([PAGE] * 9, TOO_MANY)):
         with pytest.raises(AttachmentRefused, match=words):
             await keep(app, user.id, *refused)
     folder = storage.folder / "attachments"
@@ -106,9 +104,7 @@ async def test_files_go_with_their_owner_and_what_is_not_kept_is_not_there(
     assert not await is_there(storage, cat.stored_as)
 
 
-async def test_who_sends_many_documents_that_take_long_has_one_of_them_read_at_a_time(
-    app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_documents_of_a_user_are_read_one_by_one(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = list[str](), asyncio.Event()
 
     async def read_slowly(filename: str, _content: bytes) -> Attachment:

@@ -89,7 +89,7 @@ async def half_told(manager: AnswerManager, owner_id: int) -> Answer:
     return answer
 
 
-async def test_a_process_that_stops_hands_over_and_the_viewers_page_goes_on(
+async def test_stopping_process_hands_over_to_another(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int
 ) -> None:
     answer = await half_told(manager, owner_id)
@@ -104,9 +104,7 @@ async def test_a_process_that_stops_hands_over_and_the_viewers_page_goes_on(
     assert live.answer.usage_estimated, "the first process was told no tokens"
 
 
-async def test_one_that_lacked_only_the_news_of_its_end_is_whole(
-    manager: AnswerManager, database: Database, owner_id: int
-) -> None:
+async def test_complete_text_is_not_continued(manager: AnswerManager, database: Database, owner_id: int) -> None:
     answer = await half_told(manager, owner_id)
     await manager.close()
     model = FakeProvider(llm.LLMError("empty", "The model gave an empty answer."))
@@ -172,16 +170,16 @@ async def test_unsaved_text_is_handed_over(
     assert (await wait_until_ended(sibling, answer)).text == STORY
 
 
-async def test_a_model_that_cannot_go_on_leaves_it_to_the_person(
+async def test_model_that_cannot_continue_is_interrupted(
     manager: AnswerManager, owner_id: int, database: Database
 ) -> None:
     answer = await half_told(manager, owner_id)
     await manager.close()
     found = await shown(AnswerManager(database, LanguageModel(lambda: FakeProvider("Else."))), answer)
-    assert (found.status, found.text, found.can_go_on) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
+    assert (found.status, found.text, found.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
 
 
-async def test_answers_that_end_in_time_are_not_handed_over(
+async def test_answers_finish_during_the_grace_period(
     manager: AnswerManager, model: Storyteller, owner_id: int
 ) -> None:
     answer = await half_told(manager, owner_id)
@@ -193,7 +191,7 @@ async def test_answers_that_end_in_time_are_not_handed_over(
     assert (found.status, found.text, found.takeovers) == (AnswerStatus.DONE, STORY, 0)
 
 
-async def test_viewers_are_sent_away_while_the_answer_still_has_time(
+async def test_streams_close_before_the_answers_end(
     manager: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
@@ -209,7 +207,7 @@ async def test_viewers_are_sent_away_while_the_answer_still_has_time(
 
 
 @on_both
-async def test_of_several_that_take_over_one_has_it(manager: AnswerManager, owner_id: int, database: Database) -> None:
+async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int, database: Database) -> None:
     answer = await half_told(manager, owner_id)
     await kill_process(manager, database, answer)
     models = [Storyteller() for _ in range(4)]
@@ -219,7 +217,7 @@ async def test_of_several_that_take_over_one_has_it(manager: AnswerManager, owne
     assert sum(len(model.received) for model in models) == 1
 
 
-async def test_a_process_that_starts_goes_on_with_what_it_finds(
+async def test_starting_process_takes_over_answers(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
 ) -> None:
     answer = await half_told(manager, owner_id)
@@ -229,7 +227,7 @@ async def test_a_process_that_starts_goes_on_with_what_it_finds(
     assert (await shown(sibling, answer)).takeovers == 1
 
 
-async def test_it_watches_those_that_live_until_they_end(
+async def test_other_answers_are_watched_until_they_end(
     manager: AnswerManager,
     sibling: AnswerManager,
     owner_id: int,
@@ -248,7 +246,7 @@ async def test_it_watches_those_that_live_until_they_end(
     assert (await shown(manager, answer)).takeovers == 0
 
 
-async def test_an_answer_that_ends_its_processes_is_given_up(
+async def test_answer_has_a_maximum_of_takeovers(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
 ) -> None:
     answer = await half_told(manager, owner_id)
@@ -257,7 +255,7 @@ async def test_an_answer_that_ends_its_processes_is_given_up(
     assert (await shown(sibling, answer)).status == AnswerStatus.INTERRUPTED
 
 
-async def test_what_somebody_stopped_stays_stopped(
+async def test_stopped_answer_is_not_taken_over(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
 ) -> None:
     answer = await half_told(manager, owner_id)
@@ -267,7 +265,7 @@ async def test_what_somebody_stopped_stays_stopped(
     assert (found.status, found.text) == (AnswerStatus.STOPPED, STORY[:20])
 
 
-async def test_a_process_that_is_known_to_live_keeps_its_answers_however_late_their_leases(
+async def test_living_process_keeps_answers_after_lease(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database, model: Storyteller
 ) -> None:
     manager._lock.hold()
@@ -278,7 +276,7 @@ async def test_a_process_that_is_known_to_live_keeps_its_answers_however_late_th
     assert (await wait_until_ended(manager, answer)).takeovers == 0
 
 
-async def test_who_was_taken_for_dead_and_has_the_whole_answer_stores_it(
+async def test_late_worker_stores_the_complete_answer(
     manager: AnswerManager, owner_id: int, database: Database, model: Storyteller
 ) -> None:
     answer = await half_told(manager, owner_id)
@@ -293,7 +291,7 @@ async def test_who_was_taken_for_dead_and_has_the_whole_answer_stores_it(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-async def test_the_death_of_a_process_is_seen_at_once(
+async def test_dead_process_is_detected_by_its_lock(
     manager: AnswerManager, owner_id: int, database: Database, sibling: AnswerManager
 ) -> None:
     address = str(database.url.sync_url)
@@ -314,9 +312,7 @@ async def test_the_death_of_a_process_is_seen_at_once(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-def test_a_lock_leaves_nothing_behind_and_is_had_while_others_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     first, second = WorkerLock("sqlite:///a.db", "first"), WorkerLock("sqlite:///a.db", "second")
     first.hold()
@@ -355,7 +351,7 @@ def test_a_lock_leaves_nothing_behind_and_is_had_while_others_go(
         (1, "", True, 1),
     ],
 )
-def test_answers_have_the_time_that_the_host_gives_less_two_seconds(
+def test_grace_is_two_seconds_below_the_host_limit(
     given: float | None, host: str, is_production: bool, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if host:

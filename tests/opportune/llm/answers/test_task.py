@@ -22,7 +22,7 @@ from tests.opportune.llm.answers.questions import (
 
 
 @pytest.mark.database("sqlite")
-async def test_an_answer_is_stored_while_it_grows(
+async def test_growing_answer_is_stored(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     gate = asyncio.Event()
@@ -51,9 +51,7 @@ async def test_no_session_is_held_while_the_model_thinks(
 
 
 @pytest.mark.database("sqlite")
-async def test_stopping_keeps_the_text_and_closes_the_model(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["So far", asyncio.Event(), "never"]
     answer = await ask(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
@@ -65,9 +63,7 @@ async def test_stopping_keeps_the_text_and_closes_the_model(
 
 
 @pytest.mark.database("sqlite")
-async def test_stopping_before_the_first_word_leaves_an_empty_stopped_answer(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_stop_before_the_first_chunk_is_empty(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     answer = await ask(manager, owner_id)
     await manager.stop(answer)
@@ -76,7 +72,7 @@ async def test_stopping_before_the_first_word_leaves_an_empty_stopped_answer(
 
 
 @pytest.mark.database("sqlite")
-async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
+async def test_answer_survives_a_short_outage(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter([True, True, False])
@@ -95,7 +91,7 @@ async def test_an_answer_is_kept_through_a_database_that_is_away_for_a_while(
 
 
 @pytest.mark.database("sqlite")
-async def test_the_end_of_an_answer_waits_for_a_database_that_is_away_for_long(
+async def test_end_of_an_answer_survives_a_long_outage(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter([True] * 8 + [False])
@@ -117,9 +113,7 @@ async def test_the_end_of_an_answer_waits_for_a_database_that_is_away_for_long(
 
 
 @pytest.mark.database("sqlite")
-async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     answer = await ask(manager, owner_id)
     await manager.cut(answer.id)  # before its task has run for the first time
@@ -127,7 +121,7 @@ async def test_stopping_an_answer_that_has_hardly_begun_stores_its_end(
     assert not manager._tasks
 
 
-async def test_a_save_whose_acknowledgement_was_lost_is_not_saved_twice(
+async def test_save_without_response_is_not_duplicated(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[object] = []
@@ -176,7 +170,7 @@ async def test_text_during_a_failed_save_is_saved(
 
 
 @pytest.mark.database("sqlite")
-async def test_an_end_that_cannot_be_stored_is_told_to_the_viewers(
+async def test_viewers_learn_of_an_unstored_end(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def finish(*_: object) -> None:

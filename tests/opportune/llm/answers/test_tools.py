@@ -79,9 +79,7 @@ async def librarian(app: FastAPI) -> AsyncIterator[FakeProvider]:
     await manager.close()
 
 
-async def test_people_see_what_is_looked_up_while_it_is_and_afterwards(
-    app: FastAPI, owner: User, librarian: FakeProvider
-) -> None:
+async def test_page_shows_tool_calls_during_and_after(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
     manager: AnswerManager = app.state.answers
     async with manager.database.writer() as session:
         answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
@@ -100,7 +98,7 @@ async def test_people_see_what_is_looked_up_while_it_is_and_afterwards(
     assert (result.role, result.content) == ("tool", f"Dune is <there>, {owner.email}.")
 
 
-async def test_a_page_that_looks_on_gets_each_step(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
+async def test_stream_sends_each_tool_call(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
     manager: AnswerManager = app.state.answers
     async with manager.database.writer() as session:
         answer = await manager.ask(session, "Is it there?", owner_id=owner.id, tools=True)
@@ -134,9 +132,7 @@ async def test_tool_run_is_shown_once_it_is_stored(
     assert [run["result"] for run in stored.tool_runs] == [f"Dune is <there>, {owner.email}."]
 
 
-async def test_what_changes_something_is_not_offered_where_nobody_can_allow_it(
-    app: FastAPI, librarian: FakeProvider
-) -> None:
+async def test_changing_tools_need_an_owner(app: FastAPI, librarian: FakeProvider) -> None:
     manager: AnswerManager = app.state.answers
     async with manager.database.writer() as session:
         answer = await manager.ask(session, "Is it there?", tools=True)
@@ -146,7 +142,7 @@ async def test_what_changes_something_is_not_offered_where_nobody_can_allow_it(
 
 
 @pytest.mark.parametrize(("scopes", "tools"), [("write read", {"find_book", "lend_book"}), ("write", {"lend_book"})])
-async def test_a_program_has_no_more_tools_than_its_scopes_are_good_for(
+async def test_token_scopes_limit_the_tools(
     app: FastAPI, client: AsyncClient, owner: User, librarian: FakeProvider, scopes: str, tools: set[str]
 ) -> None:
     manager: AnswerManager = app.state.answers
@@ -163,7 +159,7 @@ async def test_a_program_has_no_more_tools_than_its_scopes_are_good_for(
     ("first", "then", "tools"),
     [("*", "write", {"lend_book"}), ("write", "*", {"lend_book"}), ("write", "read", set())],
 )
-async def test_who_asks_again_or_goes_on_has_no_more_than_who_asked_first(
+async def test_retry_keeps_the_limited_scopes(
     app: FastAPI, owner: User, librarian: FakeProvider, first: str, then: str, tools: set[str]
 ) -> None:
     manager: AnswerManager = app.state.answers
@@ -179,9 +175,7 @@ async def test_who_asks_again_or_goes_on_has_no_more_than_who_asked_first(
     assert offered(librarian) == tools
 
 
-async def test_who_takes_an_answer_over_offers_no_more_tools(
-    app: FastAPI, owner: User, librarian: FakeProvider
-) -> None:
+async def test_takeover_keeps_the_limited_tools(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
     manager: AnswerManager = app.state.answers
     librarian.script = [asyncio.Event()]
     async with manager.database.writer() as session:
@@ -194,7 +188,7 @@ async def test_who_takes_an_answer_over_offers_no_more_tools(
     assert offered(librarian) == {"lend_book"}
 
 
-async def test_an_answer_without_tools_calls_none(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
+async def test_answer_without_tools_calls_none(app: FastAPI, owner: User, librarian: FakeProvider) -> None:
     manager: AnswerManager = app.state.answers
     async with manager.database.writer() as session:
         answer = await manager.ask(session, "Is it there?", owner_id=owner.id)

@@ -78,9 +78,7 @@ async def counted(guard: SpendingGuard, **of: Any) -> list[tuple[str, int, int, 
 
 
 @on_both
-async def test_sums_are_kept_by_day_person_and_model_and_for_the_site(
-    guard: SpendingGuard, llm: LanguageModel, user: User
-) -> None:
+async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     await llm.for_user(user.id).complete("Why?")
     await llm.for_user(user.id).complete("Why?")
     await guard.flush()
@@ -99,9 +97,7 @@ async def test_sums_are_kept_by_day_person_and_model_and_for_the_site(
 
 
 @on_both
-async def test_the_sums_of_whoever_leaves_stay_without_a_name_and_are_nobodys_who_comes_later(
-    guard: SpendingGuard, llm: LanguageModel, user: User
-) -> None:
+async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     left = user.id
     await llm.for_user(left).complete("Why?")
     await guard.flush()
@@ -128,7 +124,7 @@ async def test_the_sums_of_whoever_leaves_stay_without_a_name_and_are_nobodys_wh
     ],
     ids=["refused", "timeout", "broken off", "not told", "half told", "nonsense", "for nothing"],
 )
-async def test_what_is_not_told_is_an_estimate_and_what_was_refused_costs_nothing(
+async def test_refused_calls_cost_nothing(
     guard: SpendingGuard, model: FakeProvider, llm: LanguageModel, script: list[Any], used: list[Any]
 ) -> None:
     model.script = script
@@ -137,16 +133,14 @@ async def test_what_is_not_told_is_an_estimate_and_what_was_refused_costs_nothin
     assert [row[1:5] for row in await counted(guard, payer="total")] == used
 
 
-async def test_an_answer_that_is_left_is_paid_for(
-    guard: SpendingGuard, model: FakeProvider, llm: LanguageModel
-) -> None:
+async def test_abandoned_answer_is_charged(guard: SpendingGuard, model: FakeProvider, llm: LanguageModel) -> None:
     model.script = ["Twelve bytes", asyncio.Event()]
     async with aclosing(llm.stream("Why?")) as pieces:
         await anext(pieces)
     assert (await counted(guard, payer="total"))[0][1:] == (1, 1, 3, 4, 13)
 
 
-async def test_the_one_that_has_answered_is_counted_and_not_the_one_that_was_asked(
+async def test_fallback_is_charged_not_the_requested_model(
     guard: SpendingGuard, model: FakeProvider, llm: LanguageModel
 ) -> None:
     llm.model = PRICED.model_copy(update={"fallback": "Other"})
@@ -159,9 +153,7 @@ async def test_the_one_that_has_answered_is_counted_and_not_the_one_that_was_ask
     assert await counted(guard, model="Fast") == []
 
 
-async def test_each_round_with_tools_is_counted_and_the_answer_has_the_sum(
-    app: FastAPI, fake_llm: FakeProvider, user: User
-) -> None:
+async def test_rounds_with_tools_are_summed(app: FastAPI, fake_llm: FakeProvider, user: User) -> None:
     async def find_book(title: str) -> str:
         """Looking."""
         return title
@@ -181,7 +173,7 @@ async def test_each_round_with_tools_is_counted_and_the_answer_has_the_sum(
     assert (await counted(llm.guard, owner_id=user.id))[0][1:] == (2, 300, 30, 0, 420)
 
 
-async def test_an_answer_that_was_stopped_has_its_cost(app: FastAPI, fake_llm: FakeProvider, user: User) -> None:
+async def test_stopped_answer_has_a_cost(app: FastAPI, fake_llm: FakeProvider, user: User) -> None:
     app.state.llm.model = PRICED
     fake_llm.script = ["Twelve bytes", asyncio.Event()]
     manager: AnswerManager = app.state.answers
@@ -193,7 +185,7 @@ async def test_an_answer_that_was_stopped_has_its_cost(app: FastAPI, fake_llm: F
     assert (answer.status, answer.usage_estimated, answer.cost_micro) == ("stopped", True, 13)
 
 
-async def test_visitors_and_who_is_in_a_demo_account_count_by_their_address(app: FastAPI, user: User) -> None:
+async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User) -> None:
     router = APIRouter()
 
     @router.get("/told")
@@ -203,7 +195,7 @@ async def test_visitors_and_who_is_in_a_demo_account_count_by_their_address(app:
     app.include_router(router)
     app.state.llm.provider = FakeProvider("So.", TOLD)
     guard = app.state.llm.guard
-    guard.own = AnswersSettings(llm_demo_accounts="demo@example.com, Other@example.com")
+    guard.answers_settings = AnswersSettings(llm_demo_accounts="demo@example.com, Other@example.com")
     demo = await make_user(app.state.database, "other@example.com")
     async with AsyncClient(transport=ASGITransport(app, client=("192.0.2.1", 1)), base_url="http://testserver") as one:
         await one.get("/told")
@@ -220,7 +212,7 @@ async def test_visitors_and_who_is_in_a_demo_account_count_by_their_address(app:
     assert guard.payer_of(Request(user)) == Payer.of_user(user.id)
 
 
-async def test_what_the_database_does_not_take_is_kept_for_the_next_time(
+async def test_usage_is_kept_during_an_outage(
     guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> None:
@@ -235,9 +227,7 @@ async def test_what_the_database_does_not_take_is_kept_for_the_next_time(
     assert (await counted(guard, payer="total"))[0][1] == 2
 
 
-async def test_reasoning_counts_where_no_tokens_are_reported(
-    guard: SpendingGuard, llm: LanguageModel, model: FakeProvider
-) -> None:
+async def test_unreported_reasoning_is_estimated(guard: SpendingGuard, llm: LanguageModel, model: FakeProvider) -> None:
     model.script = [Reasoning("x" * 400), "x" * 40]
     await llm.complete("Why?")
     assert (await counted(guard, payer="total"))[0][3] == 110
@@ -252,7 +242,7 @@ async def test_tokens_reported_with_a_failure_count(
     assert (await counted(guard, payer="total"))[0][2:5] == (70, 900, 0)
 
 
-def test_what_an_endpoint_had_read_before_costs_less() -> None:
+def test_cached_tokens_cost_less() -> None:
     reader = ChatCompletionReader()
     reader.take(b'{"choices": [{"delta": {"content": "So."}, "finish_reason": "stop"}]}')
     reader.take(

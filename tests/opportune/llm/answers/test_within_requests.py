@@ -61,9 +61,7 @@ async def handed_over(manager: RequestAnswerManager, answer: Answer, owner_id: i
     return stored
 
 
-async def test_an_answer_is_written_while_it_is_looked_at_and_goes_on_for_who_comes_back(
-    database: Database, model: Storyteller, owner_id: int
-) -> None:
+async def test_reopened_stream_continues_the_answer(database: Database, model: Storyteller, owner_id: int) -> None:
     asking, streaming = manager_of(database, model), manager_of(database, model)
     answer = await asked(asking, owner_id)
     await asking.refresh([await found(asking, answer, owner_id)])
@@ -84,7 +82,7 @@ async def test_an_answer_is_written_while_it_is_looked_at_and_goes_on_for_who_co
     assert len(model.received) == 2
 
 
-async def test_what_nobody_comes_back_to_offers_to_go_on(database: Database, model: Storyteller, owner_id: int) -> None:
+async def test_abandoned_answer_can_be_continued(database: Database, model: Storyteller, owner_id: int) -> None:
     manager = manager_of(database, model)
     answer = await asked(manager, owner_id)
     await look(manager, answer, owner_id, STORY[10:20])
@@ -92,8 +90,8 @@ async def test_what_nobody_comes_back_to_offers_to_go_on(database: Database, mod
     await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=2))
     await manager.refresh([await found(manager, answer, owner_id)])
     stored = await found(manager, answer, owner_id)
-    assert (stored.status, stored.text, stored.can_go_on) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
-    assert stored.error.startswith("Nobody was looking any more")
+    assert (stored.status, stored.text, stored.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
+    assert stored.error.startswith("The page was closed")
 
     model.may_go_on.set()
     model.continues = False  # as most endpoints: it is told to go on
@@ -103,7 +101,7 @@ async def test_what_nobody_comes_back_to_offers_to_go_on(database: Database, mod
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
-async def test_what_a_frozen_process_left_ends_for_who_opens_the_page_and_goes_on_for_who_opens_its_stream(
+async def test_answer_of_a_frozen_process_is_taken_over(
     database: Database, model: Storyteller, owner_id: int, *, is_streamed: bool
 ) -> None:
     model.may_go_on.set()

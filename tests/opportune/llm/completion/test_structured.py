@@ -29,7 +29,7 @@ def model_that_says(*answers: str) -> tuple[LanguageModel, FakeProvider]:
 @pytest.mark.parametrize(
     "said", ['{"mood": "good"}', 'Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', ' {"mood":\n"good"} ']
 )
-async def test_json_is_read_whatever_stands_around_it(said: str) -> None:
+async def test_text_around_json_is_ignored(said: str) -> None:
     model, provider = model_that_says(said)
     assert await model.parse("How is it?", Mood, system="Be brief.") == Mood(mood="good")
     rules, system, question = provider.received[0]
@@ -37,7 +37,7 @@ async def test_json_is_read_whatever_stands_around_it(said: str) -> None:
     assert (system.content, question.content) == ("Be brief.", "How is it?")
 
 
-async def test_what_is_wrong_is_told_and_asked_for_again() -> None:
+async def test_invalid_answer_is_sent_back() -> None:
     model, provider = model_that_says("I feel fine.", '{"mood": "great"}', '{"mood": "good", "reasons": ["sun"]}')
     assert await model.parse("How is it?", Mood) == Mood(mood="good", reasons=["sun"])
     assert len(provider.received) == 3
@@ -46,9 +46,9 @@ async def test_what_is_wrong_is_told_and_asked_for_again() -> None:
     assert "mood: Input should be 'good' or 'bad'" in complaint.content
 
 
-async def test_nonsense_to_the_end_is_an_error_in_words() -> None:
+async def test_only_invalid_answers_are_an_error() -> None:
     model, provider = model_that_says(*["What?"] * 2)
-    with pytest.raises(LLMError, match="not what was asked for") as raised:
+    with pytest.raises(LLMError, match="requested form") as raised:
         await model.parse("How is it?", Mood, attempts=2)
     assert raised.value.code == "malformed"
     assert len(provider.received) == 2

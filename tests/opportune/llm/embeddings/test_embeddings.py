@@ -60,7 +60,7 @@ def embeddings_of(settings: Settings, guard: Any = None) -> Embeddings:
     return found
 
 
-async def test_a_name_is_a_model_at_the_endpoint_of_the_language_models(endpoint: EmbeddingEndpoint) -> None:
+async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint) -> None:
     settings = settings_with("small", llm_base_url=endpoint.address, llm_api_key=SecretStr("the-key"), llm_model="big")
     llm = LanguageModel.of(settings)
     assert llm.embeddings is not None
@@ -74,7 +74,7 @@ async def test_a_name_is_a_model_at_the_endpoint_of_the_language_models(endpoint
     await llm.close()
 
 
-async def test_a_model_elsewhere_has_its_own_key_prefixes_and_dimensions(endpoint: EmbeddingEndpoint) -> None:
+async def test_embedding_model_has_key_and_prefixes(endpoint: EmbeddingEndpoint) -> None:
     model = {"name": "n", "base_url": endpoint.address, "dimensions": 16, "context_tokens": 256}
     prefixes = {"query_prefix": "query: ", "document_prefix": "passage: "}
     embeddings = embeddings_of(settings_with(json.dumps(model | prefixes), llm_api_key=SecretStr("not-for-others")))
@@ -86,7 +86,7 @@ async def test_a_model_elsewhere_has_its_own_key_prefixes_and_dimensions(endpoin
     await embeddings.close()
 
 
-async def test_every_call_is_counted_and_what_is_switched_off_asks_nobody(endpoint: EmbeddingEndpoint) -> None:
+async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoint) -> None:
     model = EmbeddingModel(name="small", base_url=endpoint.address, price_per_million_prompt_tokens=2)
     guard = CountingGuard()
     embeddings = embeddings_of(settings_with(model), guard)
@@ -113,15 +113,15 @@ async def test_every_call_is_counted_and_what_is_switched_off_asks_nobody(endpoi
         b'{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1]}]}',
     ],
 )
-async def test_what_is_no_embedding_is_said_in_words(endpoint: EmbeddingEndpoint, answer: bytes) -> None:
+async def test_invalid_embedding_is_an_error(endpoint: EmbeddingEndpoint, answer: bytes) -> None:
     embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
     endpoint.answers = [response("200 OK", answer)]
-    with pytest.raises(LLMError, match="EMBEDDING_MODEL: the endpoint sent something that is no embedding"):
+    with pytest.raises(LLMError, match="EMBEDDING_MODEL: the response of the endpoint is not an embedding"):
         await embeddings.of_texts(["a"])
     await embeddings.close()
 
 
-async def test_an_endpoint_that_is_away_is_left_alone_for_a_while(
+async def test_unavailable_endpoint_is_paused(
     endpoint: EmbeddingEndpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
@@ -133,15 +133,13 @@ async def test_an_endpoint_that_is_away_is_left_alone_for_a_while(
     assert await embeddings.of_question("bread") is None
     monkeypatch.setattr("opportune.llm.embeddings.embeddings.monotonic", lambda: 2e9)
     assert await embeddings.of_question("bread")
-    assert [
-        record.message.partition(",")[0] for record in caplog.records if "EMBEDDING_MODEL is" in record.message
-    ] == ["EMBEDDING_MODEL is away"]
-    assert "EMBEDDING_MODEL answers again." in caplog.messages
+    assert len([line for line in caplog.messages if line.startswith("EMBEDDING_MODEL is unavailable")]) == 1
+    assert "EMBEDDING_MODEL is available again." in caplog.messages
     assert await embeddings.of_question("ab") is None
     await embeddings.close()
 
 
-async def test_what_is_wrong_names_the_setting_and_no_password(endpoint: EmbeddingEndpoint) -> None:
+async def test_embedding_error_hides_the_password(endpoint: EmbeddingEndpoint) -> None:
     address = endpoint.address.replace("://", "://ada:sesame@")
     settings = settings_with(EmbeddingModel(name="small", base_url=address), llm_base_url=address)
     embeddings = embeddings_of(settings)
@@ -165,12 +163,12 @@ class Lengths(Embedder):
         return Embedded([[1.0, float(len(text))] for text in texts])
 
 
-async def test_a_class_of_the_project_takes_the_place_of_an_endpoint() -> None:
+async def test_custom_embedder_is_used() -> None:
     embeddings = embeddings_of(settings_with(EmbeddingModel(name="own", provider=f"{__name__}:Lengths")))
     assert [len(vector) for vector in await embeddings.of_texts(["a", "b"])] == [2, 2]
     assert await embeddings.of_question("fails") is None
     absent = embeddings_of(settings_with(EmbeddingModel(name="own", provider="nowhere:Nobody")))
-    with pytest.raises(OperatorError, match="EMBEDDING_MODEL: there is no nowhere:Nobody for own"):
+    with pytest.raises(OperatorError, match="EMBEDDING_MODEL: cannot import nowhere:Nobody for own"):
         await absent.of_texts(["a"])
 
 
@@ -186,12 +184,12 @@ async def test_a_class_of_the_project_takes_the_place_of_an_endpoint() -> None:
         ),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused_in_words(value: object, words: str) -> None:
+def test_invalid_embedding_model_is_refused(value: object, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         settings_with(value)
 
 
-def test_without_the_setting_there_is_none() -> None:
+def test_empty_embedding_model_is_none() -> None:
     assert settings_with("").embedding_model is None
     assert LanguageModel.of(settings_with("")).embeddings is None
 
@@ -205,7 +203,7 @@ async def test_embedding_model_sends_its_own_parameters_and_headers(endpoint: Em
     assert b"X-Title: Clinic" in endpoint.heads[0]
 
 
-async def test_implausible_tokens_of_embeddings_are_not_believed(endpoint: EmbeddingEndpoint) -> None:
+async def test_implausible_embedding_tokens_are_ignored(endpoint: EmbeddingEndpoint) -> None:
     guard = CountingGuard()
     embeddings = embeddings_of(settings_with({"name": "m", "base_url": endpoint.address}), guard)
     vector = json.dumps({"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": 10**15}})

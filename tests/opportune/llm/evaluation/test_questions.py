@@ -18,32 +18,30 @@ from opportune.llm.evaluation.questions import EXAMPLES, Question, read_question
         ({"matches": r"\b42\b"}, "It is 421.", [r"does not match \b42\b"]),
         ({"max_words": 2}, "one two three", ["has 3 words"]),
         ({"is_json": True}, '{"a": 1}', []),
-        ({"is_json": True}, "```json", ["is no JSON"]),
+        ({"is_json": True}, "```json", ["is not JSON"]),
     ],
 )
-def test_an_answer_is_held_against_what_was_expected(
-    expected: dict[str, object], answer: str, faults: list[str]
-) -> None:
+def test_answer_is_compared_with_expectations(expected: dict[str, object], answer: str, faults: list[str]) -> None:
     assert [*Question.model_validate({"ask": "Well?", **expected}).faults(answer)] == faults
 
 
-def test_there_are_questions_to_begin_with() -> None:
+def test_example_questions_are_valid() -> None:
     assert len(read_questions(EXAMPLES)) == 10
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "asks nothing"),
+        ("", "has no questions"),
         ("[[question]", "Expected"),
         ("question = 3", "not iterable"),
-        ('[[question]]\nask = "Well?"', "says nothing of the answer"),
+        ('[[question]]\nask = "Well?"', "needs one of contains"),
         ('[[question]]\nask = "Well?"\ncontain = ["x"]', "question.*contain: Extra inputs"),
-        ('[[question]]\nask = "Well?"\nmatches = "("', "matches: is no regular expression"),
+        ('[[question]]\nask = "Well?"\nmatches = "("', "matches: is not a regular expression"),
         ("[[question]]\nmax_words = 3", "ask: Field required"),
     ],
 )
-def test_a_mistake_in_a_file_is_one_line_with_its_name(text: str, said: str, tmp_path: Path) -> None:
+def test_mistake_in_a_question_file_is_one_line(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(OperatorError, match=said.removeprefix("question.*")) as caught:
@@ -52,6 +50,6 @@ def test_a_mistake_in_a_file_is_one_line_with_its_name(text: str, said: str, tmp
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_missing_question_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="cannot be read: No such file"):
         read_questions(tmp_path / "none.toml")

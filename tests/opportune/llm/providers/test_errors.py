@@ -73,7 +73,7 @@ async def test_a_web_page_is_no_answer() -> None:
     assert error.advice == "Check LLM_BASE_URL."
 
 
-async def test_a_port_that_nobody_listens_on_is_refused() -> None:
+async def test_closed_port_is_an_error() -> None:
     async with serve_endpoint() as endpoint:
         address = endpoint.address
     _, end = await read_answer(provider_at(address))
@@ -81,7 +81,7 @@ async def test_a_port_that_nobody_listens_on_is_refused() -> None:
     assert (end.code, end.retryable) == ("refused", True)
 
 
-async def test_an_endpoint_without_the_tls_it_promises_is_refused() -> None:
+async def test_endpoint_without_tls_is_an_error() -> None:
     async def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(response("400 Bad Request"))
         writer.close()
@@ -95,14 +95,14 @@ async def test_an_endpoint_without_the_tls_it_promises_is_refused() -> None:
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1/v1", "127.0.0.1/v1", "http://127.0.0.1:port/v1"])
-async def test_a_malformed_address_is_a_matter_of_settings(address: str) -> None:
+async def test_malformed_address_is_not_configured(address: str) -> None:
     _, end = await read_answer(provider_at(address))
     assert isinstance(end, LLMError)
     assert end.code == "not_configured"
 
 
 @pytest.mark.parametrize("key", ["kéy", "two\nlines"])
-async def test_a_key_that_no_header_takes_is_a_matter_of_settings(key: str) -> None:
+async def test_malformed_key_is_not_configured(key: str) -> None:
     async with serve_endpoint(EVENTS, DONE) as endpoint:
         provider = provider_at(endpoint.address, key=key)
         _, end = await read_answer(provider)
@@ -128,7 +128,7 @@ async def test_a_key_that_no_header_takes_is_a_matter_of_settings(key: str) -> N
         pytest.param([b"data: " + b"x" * (MAX_LINE_BYTES + 1)], "malformed", id="endless line"),
     ],
 )
-async def test_nonsense_in_the_middle_keeps_the_text_and_is_never_an_end(steps: list[Step], code: str) -> None:
+async def test_invalid_chunk_keeps_the_text(steps: list[Step], code: str) -> None:
     words, end = await answer_of(EVENTS, text("Beca"), *steps)
     assert words == "Beca"
     assert isinstance(end, LLMError)
@@ -136,7 +136,7 @@ async def test_nonsense_in_the_middle_keeps_the_text_and_is_never_an_end(steps: 
     assert "upstream says" not in str(end)
 
 
-async def test_a_connection_cut_in_the_middle_keeps_the_text_and_is_never_an_end() -> None:
+async def test_lost_connection_keeps_the_text() -> None:
     words, end = await answer_of(EVENTS_TO_BE_CUT, text("Beca"))
     assert words == "Beca"
     assert isinstance(end, LLMError)
@@ -148,7 +148,7 @@ async def test_an_empty_answer_is_an_error() -> None:
     assert error.code == "empty"
 
 
-async def test_silence_before_the_first_chunk_ends_in_a_timeout() -> None:
+async def test_silence_before_the_first_chunk_times_out() -> None:
     error = await error_of("hang", limits=replace(LONG_TIMEOUTS, first=0.05))
     assert error.code == "timeout"
 
@@ -158,14 +158,14 @@ async def test_comments_alone_are_silence() -> None:
     assert error.code == "timeout"
 
 
-async def test_silence_in_the_middle_ends_in_a_timeout() -> None:
+async def test_silence_between_chunks_times_out() -> None:
     words, end = await answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, idle=0.05))
     assert words == "Beca"
     assert isinstance(end, LLMError)
     assert end.code == "timeout"
 
 
-async def test_an_answer_that_takes_too_long_as_a_whole_ends_in_a_timeout() -> None:
+async def test_slow_answer_times_out() -> None:
     words, end = await answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, whole=0.5))
     assert words == "Beca"
     assert isinstance(end, LLMError)
@@ -178,7 +178,7 @@ async def test_a_timeout_hangs_up() -> None:
         await asyncio.wait_for(endpoint.hung_up.wait(), 30)
 
 
-async def test_an_endless_answer_is_cut_and_told_as_truncated() -> None:
+async def test_endless_answer_is_truncated() -> None:
     chunk = text("x" * 70_000)
     async with provider_of(EVENTS, *[chunk] * 10, "hang") as (provider, endpoint):
         words, end = await read_answer(provider)

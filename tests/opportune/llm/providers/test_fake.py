@@ -14,7 +14,7 @@ async def read(model: FakeProvider) -> list[Chunk]:
         return [chunk async for chunk in chunks]
 
 
-async def test_a_script_is_played_for_every_question_and_the_questions_are_kept() -> None:
+async def test_script_is_repeated_and_questions_recorded() -> None:
     model = FakeProvider("Be", "cause.")
     assert await read(model) == ["Be", "cause.", Done()]
     assert await read(model) == ["Be", "cause.", Done()]
@@ -38,7 +38,7 @@ async def test_an_event_holds_the_answer_back() -> None:
         assert await rest == "cause."
 
 
-async def test_an_error_is_raised_where_the_script_has_it() -> None:
+async def test_script_raises_errors() -> None:
     model = FakeProvider("Be", LLMError("timeout", "Too slow."))
     async with aclosing(model.stream(QUESTION)) as chunks:
         assert await anext(chunks) == "Be"
@@ -46,7 +46,7 @@ async def test_an_error_is_raised_where_the_script_has_it() -> None:
             await anext(chunks)
 
 
-async def test_an_answer_that_is_closed_early_is_told() -> None:
+async def test_closed_answer_sets_stopped() -> None:
     model = FakeProvider("Be", "cause.")
     async with aclosing(model.stream(QUESTION)) as chunks:
         await anext(chunks)

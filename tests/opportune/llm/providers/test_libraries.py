@@ -30,7 +30,7 @@ def test_a_library_is_there_or_not() -> None:
     assert not libraries.is_installed("libnowhere.so.1")
 
 
-def test_a_system_that_has_all_keeps_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_complete_system_keeps_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libraries, "is_installed", lambda _: True)
     assert libraries.missing_library() == ""
     with libraries.environment() as environ:
@@ -38,9 +38,7 @@ def test_a_system_that_has_all_keeps_its_environment(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("bare_system")
-def test_a_program_finds_the_openmp_of_a_wheel_and_what_it_found_before(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_bundled_openmp_is_added_to_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(libraries, "bundled_openmp", lambda: tmp_path / "libgomp-870cb1d0.so.1.0.0")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
     assert libraries.missing_library() == ""
@@ -51,14 +49,14 @@ def test_a_program_finds_the_openmp_of_a_wheel_and_what_it_found_before(
 
 
 @pytest.mark.usefixtures("bare_system")
-def test_without_any_openmp_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_openmp_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libraries, "bundled_openmp", lambda: None)
     assert "apt install libgomp1, or set LLM_BASE_URL" in libraries.missing_library()
     with libraries.environment() as environ:
         assert environ == os.environ
 
 
-def test_only_a_site_whose_model_is_the_local_one_lacks_what_that_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_local_model_needs_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libraries, "missing_library", lambda: "apt install libgomp1")
     monkeypatch.setattr(local, "find_weights", lambda: Path("weights.gguf"))
     settings = Settings(_env_file=None, environment="development")
@@ -71,17 +69,17 @@ def test_only_a_site_whose_model_is_the_local_one_lacks_what_that_needs(monkeypa
 @pytest.mark.parametrize(
     ("said", "line"),
     [
-        (IMPORT_ERROR, "needs libgomp.so.1, which this system lacks: apt install libgomp1,"),
-        ("libfoo.so.2: cannot open shared object file", "needs libfoo.so.2, which this system lacks: apt install"),
+        (IMPORT_ERROR, "needs libgomp.so.1, which is missing. Run apt install libgomp1,"),
+        ("libfoo.so.2: cannot open shared object file", "needs libfoo.so.2, which is missing. Run apt install"),
         ("RuntimeError: Failed to init server\n", "cannot run here (RuntimeError: Failed to init server)"),
         ("", "cannot run here (its process ended)"),
     ],
 )
-def test_the_last_words_of_its_process_become_a_line_that_says_what_to_do(said: str, line: str) -> None:
+def test_exit_of_the_process_is_explained(said: str, line: str) -> None:
     assert line in libraries.explain_exit(said)
 
 
-def test_the_wheel_that_carries_openmp_loads() -> None:
+def test_bundled_openmp_loads() -> None:
     file = libraries.bundled_openmp()
     if file is None:
         pytest.skip("pykdtree has no wheel for this Python")

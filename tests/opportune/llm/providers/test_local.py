@@ -109,9 +109,7 @@ async def tokens_held(model: LocalModel) -> int:
                 return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
 
 
-async def test_two_people_are_answered_at_once_with_their_tokens_counted_and_closing_an_answer_stops_the_model(
-    asked: LocalModel, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_local_model_answers_in_parallel(asked: LocalModel, caplog: pytest.LogCaptureFixture) -> None:
     async with aclosing(asked.stream(LONG)) as first:
         assert await anext(first)
         words, finish = await read(asked, CAPITAL)
@@ -131,12 +129,12 @@ async def test_two_people_are_answered_at_once_with_their_tokens_counted_and_clo
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
-async def test_a_system_without_openmp_gets_it_from_a_wheel(asked: LocalModel) -> None:
+async def test_local_model_uses_bundled_openmp(asked: LocalModel) -> None:
     mapped = await asyncio.to_thread(Path(f"/proc/{program_of(asked).pid}/maps").read_text)
     assert "/pykdtree.libs/libgomp" in mapped
 
 
-async def test_whoever_has_not_the_key_is_not_answered(asked: LocalModel) -> None:
+async def test_local_model_requires_its_key(asked: LocalModel) -> None:
     assert (await slots(asked)).status_code == httpx.codes.UNAUTHORIZED
 
 
@@ -151,7 +149,7 @@ async def test_everybody_waits_for_one_process(model: LocalModel) -> None:
     assert model._process is first
 
 
-async def test_a_model_that_died_is_started_again(model: LocalModel) -> None:
+async def test_dead_local_model_is_restarted(model: LocalModel) -> None:
     await model.setup()
     dead = program_of(model)
     dead.kill()
@@ -160,7 +158,7 @@ async def test_a_model_that_died_is_started_again(model: LocalModel) -> None:
     assert words
 
 
-async def test_a_model_that_dies_in_the_middle_ends_its_answer_with_an_error(model: LocalModel) -> None:
+async def test_dying_local_model_ends_the_answer(model: LocalModel) -> None:
     async with aclosing(model.stream(LONG)) as chunks:
         assert await anext(chunks)
         program_of(model).kill()
@@ -176,7 +174,7 @@ async def test_a_closed_model_leaves_no_process(model: LocalModel) -> None:
     assert process.returncode is not None
 
 
-async def test_what_ends_the_process_is_in_the_log_and_told_to_whoever_runs_the_site(
+async def test_failed_start_is_logged_and_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     program = tmp_path / "program.py"
@@ -192,7 +190,7 @@ async def test_what_ends_the_process_is_in_the_log_and_told_to_whoever_runs_the_
 
 
 @pytest.mark.usefixtures("weights")
-async def test_a_broken_file_is_one_error_each_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_broken_weights_are_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF")
     model = LocalModel(broken, Timeouts())
@@ -205,7 +203,7 @@ async def test_a_broken_file_is_one_error_each_time(tmp_path: Path, caplog: pyte
     assert "Failed to init server" in caplog.text
 
 
-def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(stand_in: Path) -> None:
+def test_program_exits_with_its_parent(stand_in: Path) -> None:
     command = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)]
     with libraries.environment() as environ:
         ended = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
@@ -215,7 +213,7 @@ def test_the_program_ends_with_whoever_started_it_and_prints_only_its_address(st
     assert not ended.stderr
 
 
-def test_the_program_ends_when_nobody_takes_its_address(stand_in: Path) -> None:
+def test_program_exits_without_a_reader(stand_in: Path) -> None:
     command, pipe = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)], subprocess.PIPE
     with libraries.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
         assert process.stdout
@@ -228,9 +226,7 @@ def test_the_program_ends_when_nobody_takes_its_address(stand_in: Path) -> None:
             process.kill()
 
 
-async def test_closing_while_the_program_is_being_started_ends_it(
-    stand_in: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_close_during_the_start_ends_the_program(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
     programs: list[subprocess.Popen[str]] = []
     start = subprocess.Popen
@@ -273,9 +269,7 @@ def modes_of(*paths: Path) -> list[int]:
     return [path.stat().st_mode & 0o777 for path in paths]
 
 
-async def test_the_processes_of_a_site_share_one_model_which_ends_with_the_last(
-    stand_in: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_processes_share_one_local_model(stand_in: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (LocalModel(stand_in, Timeouts(), folder) for _ in range(2))
     await asyncio.gather(first.setup(), second.setup())
     assert address_of(first) == address_of(second)
@@ -294,7 +288,7 @@ async def test_the_processes_of_a_site_share_one_model_which_ends_with_the_last(
     assert not folder.exists(), "what nobody uses any more is not left behind"  # noqa: ASYNC240 - a moment
 
 
-async def test_a_shared_model_that_died_is_started_again_by_whoever_asks_next(stand_in: Path, folder: Path) -> None:
+async def test_dead_shared_model_is_restarted(stand_in: Path, folder: Path) -> None:
     first = LocalModel(stand_in, Timeouts(), folder)
     await first.setup()
     second = LocalModel(stand_in, Timeouts(), folder)
@@ -309,7 +303,7 @@ async def test_a_shared_model_that_died_is_started_again_by_whoever_asks_next(st
     await second.close()
 
 
-async def test_a_shared_model_outlives_no_process_that_is_killed(stand_in: Path, folder: Path) -> None:
+async def test_shared_model_ends_with_killed_processes(stand_in: Path, folder: Path) -> None:
     """As `kill -9` does, which runs nothing of ours: the kernel closes what it held."""
     here, there = PROCESSES.Pipe()
     site = PROCESSES.Process(target=use_model, args=(stand_in, folder, there))
@@ -327,14 +321,14 @@ async def test_a_shared_model_outlives_no_process_that_is_killed(stand_in: Path,
             await asyncio.sleep(0.01)
 
 
-async def test_only_the_same_user_can_read_where_a_shared_model_is(stand_in: Path, folder: Path) -> None:
+async def test_shared_folder_is_private(stand_in: Path, folder: Path) -> None:
     model = LocalModel(stand_in, Timeouts(), folder)
     await model.setup()
     assert modes_of(folder, *folder.iterdir()) == [0o700, 0o600, 0o600, 0o600]  # noqa: ASYNC240 - a moment
     await model.close()
 
 
-def test_a_folder_that_others_can_read_or_that_is_a_link_is_not_used(folder: Path) -> None:
+def test_insecure_shared_folder_is_not_used(folder: Path) -> None:
     assert make_private_folder(folder)
     folder.chmod(0o755)
     assert not make_private_folder(folder)
@@ -343,9 +337,7 @@ def test_a_folder_that_others_can_read_or_that_is_a_link_is_not_used(folder: Pat
     assert not make_private_folder(folder)
 
 
-def test_a_lock_that_is_removed_while_somebody_else_waits_for_it_is_taken_anew(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_removed_lock_is_taken_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / "lock"
     asked: list[object] = []
 
@@ -362,7 +354,7 @@ def test_a_lock_that_is_removed_while_somebody_else_waits_for_it_is_taken_anew(
     found.close()
 
 
-async def test_without_a_folder_of_its_own_each_process_has_a_model(stand_in: Path, folder: Path) -> None:
+async def test_without_a_folder_models_are_separate(stand_in: Path, folder: Path) -> None:
     folder.touch()  # noqa: ASYNC240 - a moment
     model = LocalModel(stand_in, Timeouts(), folder)
     assert (await read(model, CAPITAL))[0]

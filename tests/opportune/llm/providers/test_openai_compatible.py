@@ -19,13 +19,13 @@ from tests.opportune.llm.providers.model_answers import (
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}})
 
 
-async def test_an_answer_is_its_chunks_and_then_its_usage() -> None:
+async def test_answer_is_chunks_then_usage() -> None:
     words, end = await answer_of(EVENTS, text("Be"), text("cause."), event(STOP), USAGE, DONE)
     assert words == "Because."
     assert end == Done(prompt_tokens=7, completion_tokens=3, truncated=False)
 
 
-async def test_the_request_names_the_model_the_limit_and_the_key() -> None:
+async def test_request_has_model_limit_and_key() -> None:
     async with provider_of(EVENTS, text("Because."), DONE) as (provider, endpoint):
         await read_answer(provider)
     assert endpoint.headers[0].startswith(b"POST /v1/chat/completions ")
@@ -39,7 +39,7 @@ async def test_the_request_names_the_model_the_limit_and_the_key() -> None:
     }
 
 
-async def test_an_endpoint_without_key_or_model_is_sent_neither() -> None:
+async def test_request_omits_missing_key_and_model() -> None:
     async with serve_endpoint(EVENTS, text("Because."), DONE) as endpoint:
         provider = OpenAICompatible(endpoint.address, SecretStr(""), "", LONG_TIMEOUTS)
         await read_answer(provider)
@@ -48,7 +48,7 @@ async def test_an_endpoint_without_key_or_model_is_sent_neither() -> None:
     assert "model" not in endpoint.bodies[0]
 
 
-async def test_a_chunk_arrives_before_the_next_is_written() -> None:
+async def test_chunks_are_streamed() -> None:
     goes_on = asyncio.Event()
     async with (
         provider_of(EVENTS, text("One"), goes_on, text(" two"), DONE) as (provider, _),
@@ -68,24 +68,24 @@ async def test_characters_split_between_packets_stay_whole() -> None:
     assert isinstance(end, Done)
 
 
-async def test_comments_carriage_returns_and_other_fields_are_passed_over() -> None:
+async def test_other_lines_of_the_stream_are_ignored() -> None:
     crlf = text("Because.").replace(b"\n", b"\r\n")
     words, end = await answer_of(EVENTS, b": waiting\n\nevent: message\nid: 1\nretry: 5\n", crlf, DONE)
     assert words == "Because."
     assert isinstance(end, Done)
 
 
-async def test_a_limit_of_the_model_is_told_as_truncated() -> None:
+async def test_length_limit_is_truncated() -> None:
     length = {"choices": [{"delta": {}, "finish_reason": "length"}]}
     _, end = await answer_of(EVENTS, text("Because"), event(length), DONE)
     assert end == Done(truncated=True)
 
 
-async def test_an_answer_with_its_finish_reason_needs_no_done() -> None:
+async def test_finish_reason_replaces_done_marker() -> None:
     assert await answer_of(EVENTS, text("Because."), event(STOP)) == ("Because.", Done())
 
 
-async def test_a_cut_after_the_finish_reason_costs_only_the_usage() -> None:
+async def test_cut_after_finish_reason_loses_only_usage() -> None:
     goes_on = asyncio.Event()
     async with (
         provider_of(EVENTS_TO_BE_CUT, text("Because."), event(STOP), goes_on) as (provider, _),
@@ -120,7 +120,7 @@ async def test_cancelling_the_reader_hangs_up() -> None:
             await task
 
 
-async def test_cancelling_before_the_first_chunk_hangs_up() -> None:
+async def test_cancel_before_the_first_chunk_disconnects() -> None:
     async with provider_of("hang") as (provider, endpoint):
         task = asyncio.create_task(read_answer(provider))
         await endpoint.asked.wait()

@@ -11,7 +11,7 @@ ASKED = Message("user", "What is it?", pictures=(Picture(b"drawn"), Picture(b"pn
 
 
 @pytest.mark.parametrize("sees", [True, False])
-async def test_a_picture_is_a_part_for_who_sees_and_words_for_who_does_not(sees: bool) -> None:
+async def test_pictures_need_vision(sees: bool) -> None:
     async with provider_of(EVENTS, text("A cat."), DONE) as (provider, endpoint):
         provider.sees_images = sees
         assert await LanguageModel(lambda: provider).complete([ASKED], system="Look.", temperature=0.5) == "A cat."
@@ -26,5 +26,5 @@ async def test_a_picture_is_a_part_for_who_sees_and_words_for_who_does_not(sees:
         assert content == f"What is it?\n\n{UNSEEN_PICTURE}\n\n{UNSEEN_PICTURE}"
 
 
-def test_pictures_count_among_the_tokens_of_a_turn() -> None:
+def test_pictures_count_as_tokens() -> None:
     assert estimate_tokens(ASKED) == estimate_tokens("What is it?") + 2 * PICTURE_TOKENS

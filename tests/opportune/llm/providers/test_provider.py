@@ -24,7 +24,7 @@ def test_four_bytes_are_about_a_token(text: str, count: int) -> None:
     assert estimate_tokens(text) == count
 
 
-def test_half_a_surrogate_pair_can_be_counted() -> None:
+def test_lone_surrogate_is_counted() -> None:
     assert estimate_tokens("\ud83d") == 1
 
 
@@ -33,27 +33,27 @@ def test_limits_come_from_the_settings() -> None:
     assert Timeouts.of(given) == Timeouts(connect=1, first=2, idle=3, whole=4)
 
 
-def test_a_configured_endpoint_comes_before_the_local_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endpoint_precedes_the_local_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "find_weights", lambda: Path("model.gguf"))
     provider = make_provider(settings(llm_base_url="https://llm.example/v1", llm_model="big"))
     assert provider
     assert provider.name == "big"
 
 
-def test_an_endpoint_without_a_model_is_named_by_its_host() -> None:
+def test_endpoint_without_model_is_named_by_host() -> None:
     provider = make_provider(settings(llm_base_url="https://llm.example/v1"))
     assert provider
     assert provider.name == "llm.example"
 
 
-def test_without_an_endpoint_the_local_model_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_model_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "find_weights", lambda: Path("model.gguf"))
     provider = make_provider(settings())
     assert provider
     assert provider.name == "SmolLM2-135M on this machine"
 
 
-def test_without_endpoint_and_wheels_there_is_no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_endpoint_and_no_wheels_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "find_weights", lambda: None)
     assert make_provider(settings()) is None
 
@@ -67,7 +67,7 @@ class Words(FakeProvider):
         super().__init__(f"{model.name} of {given.site_name}.")
 
 
-def test_a_class_of_the_project_answers_for_a_model() -> None:
+def test_custom_provider_is_used() -> None:
     given = settings(llm_models=[LlmModel(name="Words", provider=f"{__name__}:Words")])
     provider = make_provider(given)
     assert isinstance(provider, Words)
@@ -76,7 +76,7 @@ def test_a_class_of_the_project_answers_for_a_model() -> None:
 
 @pytest.mark.parametrize("named", ["app.nowhere:make", f"{__name__}:nothing", "nowhere", ":", "app."])
 def test_one_that_is_not_there_is_one_line(named: str) -> None:
-    with pytest.raises(OperatorError, match=rf"^LLM_MODELS: there is no {re.escape(named)} for Words \("):
+    with pytest.raises(OperatorError, match=rf"^LLM_MODELS: cannot import {re.escape(named)} for Words \("):
         make_provider(settings(llm_models=[LlmModel(name="Words", provider=named)]))
 
 
@@ -84,7 +84,7 @@ def table(*models: dict[str, object], **values: object) -> list[LlmModel]:
     return models_of(load_settings(_env_file=None, environment="test", llm_models=json.dumps(models), **values))
 
 
-def test_models_share_the_sites_endpoint_and_key_where_they_name_none() -> None:
+def test_models_default_to_endpoint_and_key() -> None:
     fast, near = table(
         {"name": "Fast", "model": "vendor/fast"},
         {"name": "Near", "base_url": "http://127.0.0.1:11434/v1"},
@@ -95,7 +95,7 @@ def test_models_share_the_sites_endpoint_and_key_where_they_name_none() -> None:
     assert (near.base_url, near.api_key.get_secret_value()) == ("http://127.0.0.1:11434/v1", "")
 
 
-def test_a_key_is_given_with_the_model_or_by_a_setting_that_it_names() -> None:
+def test_key_of_a_model_or_of_a_setting() -> None:
     at = {"base_url": "https://llm.example/v1"}
     own, named = table(
         {"name": "Own", "api_key": "its own", **at},
@@ -106,14 +106,14 @@ def test_a_key_is_given_with_the_model_or_by_a_setting_that_it_names() -> None:
     assert named.api_key.get_secret_value() == "of the setting"
 
 
-def test_a_model_is_asked_with_the_room_that_its_context_leaves() -> None:
+def test_prompt_leaves_room_for_the_answer() -> None:
     (model,) = table({"name": "Big", "base_url": "https://llm.example/v1", "context_tokens": 9_000})
     provider = make_provider(settings(llm_models=[model]))
     assert isinstance(provider, OpenAICompatible)
     assert provider.context_budget == 9_000 - model.max_answer_tokens
 
 
-def test_an_answers_cost_is_told_from_its_tokens() -> None:
+def test_cost_follows_from_tokens() -> None:
     model = LlmModel(name="Big", price_per_million_prompt_tokens="3", price_per_million_answer_tokens="15")
     assert str(model.cost(2_000, 100)) == "0.0075"
 
@@ -136,7 +136,7 @@ AT = '"base_url": "https://llm.example/v1"'
         (f'[{{"name": "Fast", "context_tokens": 300, {AT}}}]', "entry 1: max_answer_tokens leaves no room"),
     ],
 )
-def test_a_mistake_in_the_table_is_one_line(written: str, said: str) -> None:
+def test_mistake_in_llm_models_is_one_line(written: str, said: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(said)) as caught:
         load_settings(_env_file=None, environment="test", llm_models=written)
     assert "\n" not in str(caught.value)

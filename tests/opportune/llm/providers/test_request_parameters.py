@@ -111,8 +111,8 @@ async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixtur
     async with serve_endpoint(*ANSWER, refused_parameter="top_p") as endpoint:
         _, end = await read_with(endpoint, top_p=0.5)
     assert isinstance(end, LLMError)
-    assert str(end) == "The model's endpoint refuses the parameter top_p."
-    assert "answered 422 and refuses top_p" in caplog.text
+    assert str(end) == "The model's endpoint rejects the parameter top_p."
+    assert "responded with 422 and rejects top_p" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def call(name: str, **arguments: Any) -> ToolCall:
     return ToolCall("1", name, json.dumps(arguments))
 
 
-async def test_a_model_is_told_of_a_route_by_its_openapi_schema(site: FastAPI) -> None:
+async def test_route_is_described_by_openapi(site: FastAPI) -> None:
     toolbox = toolbox_of(site)
     toolbox.require_whole()
     told = {each.name: each for each in toolbox.schemas}
@@ -113,10 +113,10 @@ CALLS: Sequence[tuple[ToolCall, str]] = [
     (call("add_copy", book_id=7, body={"title": "Sea", "author": {"name": "Ada"}}), '"name": "Ada"'),
 ]
 FAULTS: Sequence[tuple[ToolCall, str]] = [
-    (call("read_book", book_id=11), "There is nothing like that"),
-    (call("read_book", book_id="export"), "There is nothing like that"),
-    (call("read_book", book_id="7/copies"), "There is nothing like that"),
-    (call("read_book", book_id="../export"), "There is nothing like that"),
+    (call("read_book", book_id=11), "Nothing was found"),
+    (call("read_book", book_id="export"), "Nothing was found"),
+    (call("read_book", book_id="7/copies"), "Nothing was found"),
+    (call("read_book", book_id="../export"), "Nothing was found"),
     (call("read_book"), "book_id: Field required"),
     (call("list_books", word="sea"), "word: Extra inputs are not permitted"),
     (call("add_copy", book_id=7, body={"title": "Sea"}), '"author"'),
@@ -124,7 +124,7 @@ FAULTS: Sequence[tuple[ToolCall, str]] = [
 ]
 
 
-async def test_it_runs_as_the_person_and_its_faults_are_told(site: FastAPI, ada: User) -> None:
+async def test_route_runs_as_user_and_reports_errors(site: FastAPI, ada: User) -> None:
     toolbox = toolbox_of(site)
     for asked, words in CALLS:
         result = await toolbox.call(asked, ada)
@@ -132,10 +132,10 @@ async def test_it_runs_as_the_person_and_its_faults_are_told(site: FastAPI, ada:
     for asked, words in FAULTS:
         result = await toolbox.call(asked, ada)
         assert (words in result.text, result.is_error) == (True, True), result
-    assert (await toolbox.call(call("list_books"), None)).text == "The person has to sign in before."
+    assert (await toolbox.call(call("list_books"), None)).text == "The user has to sign in first."
 
 
-async def test_by_mcp_it_needs_what_its_route_needs(site: FastAPI, database: Database, ada: User) -> None:
+async def test_mcp_call_needs_scopes_of_the_route(site: FastAPI, database: Database, ada: User) -> None:
     token = await make_token(database, ada, "library:read")
     async with mcp_client(site, headers={"Authorization": f"Bearer {token}"}) as client:
         assert [each.name for each in (await client.list_tools()).tools] == ["list_books", "read_book"]
@@ -144,8 +144,8 @@ async def test_by_mcp_it_needs_what_its_route_needs(site: FastAPI, database: Dat
         assert text_of(refused) == "This token may not do this: it lacks the scope library:export."
 
 
-async def test_what_no_model_can_call_is_told_at_the_start(app: FastAPI) -> None:
-    with pytest.raises(OperatorError, match="takes a form or a file: name the other routes"):
+async def test_uncallable_route_is_reported_at_start(app: FastAPI) -> None:
+    with pytest.raises(OperatorError, match="takes a form or a file"):
         Toolbox(app, api_tools(router)).require_whole()
-    with pytest.raises(OperatorError, match="is no route of this router"):
+    with pytest.raises(OperatorError, match="is not a route of this router"):
         api_tools(router, call)

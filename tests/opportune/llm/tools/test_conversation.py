@@ -37,7 +37,7 @@ async def conversation(app: FastAPI, model: FakeProvider, **options: object) -> 
     return [each async for each in converse(app.state.llm, QUESTION, box, None, **options)]  # type: ignore[arg-type]
 
 
-async def test_a_model_gets_what_it_asked_for_and_goes_on(app: FastAPI) -> None:
+async def test_results_are_sent_to_the_model(app: FastAPI) -> None:
     model = FakeProvider.in_turn(["Let me look. ", wants(RAIN)], ["It rains.", Done(20, 3)])
     run = ToolRun(RAIN, "Read the weather")
     assert await conversation(app, model) == [
@@ -55,7 +55,7 @@ async def test_a_model_gets_what_it_asked_for_and_goes_on(app: FastAPI) -> None:
     ]
 
 
-async def test_what_changes_something_runs_when_the_person_allows_it(app: FastAPI) -> None:
+async def test_changing_tool_needs_an_approval(app: FastAPI) -> None:
     asked = list[ToolCall]()
 
     async def approve(call: ToolCall) -> bool:
@@ -66,17 +66,19 @@ async def test_what_changes_something_runs_when_the_person_allows_it(app: FastAP
     assert asked == [CLOSE]
     assert said[1] == ToolRun(CLOSE, "Close all windows", ToolResult("Closed."))
     said = await conversation(app, FakeProvider.in_turn([wants(CLOSE)], ["Then not."]))
-    assert said[1] == ToolRun(CLOSE, "Close all windows", ToolResult("The person has not allowed this.", is_error=True))
+    assert said[1] == ToolRun(
+        CLOSE, "Close all windows", ToolResult("The user has not allowed this call.", is_error=True)
+    )
 
 
-async def test_nobody_is_asked_about_a_call_that_makes_no_sense(app: FastAPI) -> None:
+async def test_malformed_call_needs_no_approval(app: FastAPI) -> None:
     wrong = ToolCall("call_3", "close_windows", '{"all": true}')
     unknown = ToolCall("call_4", "open_doors", "{}")
     said = await conversation(app, FakeProvider.in_turn([wants(wrong, unknown)], ["Sorry."]))
     results = [each.result.text for each in said if isinstance(each, ToolRun) and each.result]
     assert results == [
         "all: Extra inputs are not permitted.",
-        "There is no tool open_doors. There are: read_weather, close_windows.",
+        "There is no tool open_doors. Available: read_weather, close_windows.",
     ]
 
 
@@ -89,31 +91,31 @@ async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
 
 
 async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:
-    with pytest.raises(LLMError, match="asked for a tool that it was not offered"):
+    with pytest.raises(LLMError, match="requested a tool that does not exist"):
         await conversation(app, FakeProvider(wants(RAIN)))
 
 
-async def test_a_model_gets_so_many_calls_at_once_and_no_more(app: FastAPI) -> None:
+async def test_calls_per_round_are_limited(app: FastAPI) -> None:
     said = await conversation(app, FakeProvider.in_turn([wants(*[RAIN] * 20)], ["It rains."]))
     results = [each.result for each in said if isinstance(each, ToolRun) and each.result]
     assert [result.is_error for result in results] == [False] * 16 + [True] * 4
     assert results[-1] == TOO_MUCH
 
 
-async def test_a_model_reads_so_much_of_results_and_no_more(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_length_of_results_is_limited(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation_module, "MAX_RESULTS_LENGTH", 20)
     said = await conversation(app, FakeProvider.in_turn([wants(RAIN, RAIN)], [wants(RAIN)], ["It rains."]))
     results = [each.result for each in said if isinstance(each, ToolRun) and each.result]
     assert [result.is_error for result in results] == [False, False, True]
 
 
-async def test_where_there_are_no_tools_none_is_told_of(app: FastAPI) -> None:
+async def test_empty_toolbox_sends_no_tools(app: FastAPI) -> None:
     app.state.llm.provider = model = FakeProvider("It rains.")
     said = [each async for each in converse(app.state.llm, QUESTION, Toolbox(app, []), None)]
     assert (said[0], model.offered) == ("It rains.", [])
 
 
-async def test_a_call_with_the_id_of_another_is_asked_about_all_the_same(app: FastAPI) -> None:
+async def test_duplicate_call_ids_need_two_approvals(app: FastAPI) -> None:
     """Ids come from the endpoint: what says yes to one call must not do so for another."""
     asked = list[str]()
 

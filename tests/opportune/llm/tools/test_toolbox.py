@@ -54,7 +54,7 @@ async def ada(database: Database) -> User:
     return await make_user(database, "ada@example.com")
 
 
-async def test_a_tool_is_told_to_a_model_by_its_types_and_its_docstring() -> None:
+async def test_tool_schema_has_types_and_docstring() -> None:
     schema = tool(count_users).schema
     assert (schema.name, schema.description) == ("count_users", "Count who has an account.")
     assert schema.parameters == {
@@ -64,7 +64,7 @@ async def test_a_tool_is_told_to_a_model_by_its_types_and_its_docstring() -> Non
     }
 
 
-async def test_it_has_what_a_route_has_and_acts_for_the_person(app: FastAPI, ada: User) -> None:
+async def test_tool_has_dependencies_and_acts_as_user(app: FastAPI, ada: User) -> None:
     box = Toolbox(app, [count_users, rename, greet])
     assert await box.call(call("greet"), ada) == ToolResult("Hello ada@example.com")
     assert await box.call(call("greet"), None) == ToolResult("Hello stranger")
@@ -74,7 +74,7 @@ async def test_it_has_what_a_route_has_and_acts_for_the_person(app: FastAPI, ada
         assert (await session.get(User, ada.id)).get_short_name() == "Ada"
 
 
-async def test_what_changes_something_is_asked_about_before(app: FastAPI) -> None:
+async def test_changing_tool_asks_first(app: FastAPI) -> None:
     box = Toolbox(app, [count_users, rename, tool(greet, asks=True)])
     assert [box.asks(name) for name in box.tools] == [False, True, True]
     assert not Toolbox(app, [tool(rename, asks=False)]).asks("rename")
@@ -95,7 +95,7 @@ async def look(context: ReadonlyCtx, session: ReadSession) -> str:
     return f"{context} {session}"
 
 
-async def test_what_could_write_is_asked_about_and_needs_the_scope_to_write(app: FastAPI) -> None:
+async def test_writing_tool_needs_the_write_scope(app: FastAPI) -> None:
     box = Toolbox(app, [wipe, switch, look, tool(greet, asks=True), tool(rename, asks=False)])
     changing = {"wipe": True, "switch": True, "look": False, "greet": True, "rename": True}
     assert {name: box.asks(name) for name in box.tools} == changing | {"rename": False}
@@ -105,32 +105,34 @@ async def test_what_could_write_is_asked_about_and_needs_the_scope_to_write(app:
     assert not Toolbox(app, [tool(wipe, asks=False)]).changes("wipe")
 
 
-async def test_a_part_of_the_tools_calls_none_of_the_others(app: FastAPI, ada: User) -> None:
+async def test_limited_toolbox_calls_no_other_tools(app: FastAPI, ada: User) -> None:
     box = Toolbox(app, [look, greet, rename])
-    assert [*box.without_asking.allowed("*").tools] == ["look", "greet"]
-    assert (await box.without_asking.call(call("rename", name="Ada"), ada)).text.startswith("There is no tool rename.")
+    assert [*box.without_approval.allowed("*").tools] == ["look", "greet"]
+    assert (await box.without_approval.call(call("rename", name="Ada"), ada)).text.startswith(
+        "There is no tool rename."
+    )
     assert not box.allowed("books:read")
 
 
-async def test_strangers_and_people_without_the_right_are_refused(app: FastAPI, database: Database, ada: User) -> None:
+async def test_users_without_permission_are_refused(app: FastAPI, database: Database, ada: User) -> None:
     box = Toolbox(app, [rename, export])
-    assert (await box.call(call("rename", name="Eve"), None)).text == "The person has to sign in before."
-    assert await box.call(call("export"), ada) == ToolResult("The person may not do this.", is_error=True)
+    assert (await box.call(call("rename", name="Eve"), None)).text == "The user has to sign in first."
+    assert await box.call(call("export"), ada) == ToolResult("The user is not allowed to do this.", is_error=True)
     await grant(database, ada, "user", "export")
     assert await box.call(call("export"), ada) == ToolResult("all")
 
 
-async def test_who_was_deactivated_meanwhile_is_nobody(app: FastAPI, database: Database, ada: User) -> None:
+async def test_deactivated_user_counts_as_anonymous(app: FastAPI, database: Database, ada: User) -> None:
     async with database.writer() as session:
         session.add(ada)
         ada.is_active = False
     assert await Toolbox(app, [greet]).call(call("greet"), ada) == ToolResult("Hello stranger")
 
 
-async def test_a_call_that_makes_no_sense_is_told_to_the_model(app: FastAPI) -> None:
+async def test_invalid_call_is_explained(app: FastAPI) -> None:
     box = Toolbox(app, [rename])
     for asked, said in (
-        (ToolCall("1", "drop_tables", "{}"), "There is no tool drop_tables. There are: rename."),
+        (ToolCall("1", "drop_tables", "{}"), "There is no tool drop_tables. Available: rename."),
         (ToolCall("1", "rename", "{"), "Invalid JSON"),
         (ToolCall("1", "rename", "[]"), "Input should be an object"),
         (ToolCall("1", "rename", ""), "name: Field required"),
@@ -158,7 +160,7 @@ class Entry(BaseModel):
     title: str
 
 
-async def test_a_result_holds_what_the_function_says_it_returns(app: FastAPI, ada: User) -> None:
+async def test_result_follows_the_return_type(app: FastAPI, ada: User) -> None:
     async def newest(user: CurrentUser) -> Entry:
         """Read the newest entry."""
         return Entry.model_construct(title="News", secret=user.hashed_password)
@@ -166,7 +168,7 @@ async def test_a_result_holds_what_the_function_says_it_returns(app: FastAPI, ad
     assert await Toolbox(app, [newest]).call(call("newest"), ada) == ToolResult('{"title": "News"}')
 
 
-async def test_faults_of_a_tool_are_results_without_a_word_of_the_inside(
+async def test_errors_of_a_tool_hide_details(
     app: FastAPI, ada: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def crash() -> None:
@@ -192,9 +194,7 @@ async def test_faults_of_a_tool_are_results_without_a_word_of_the_inside(
     box = Toolbox(app, [crash, missing, away, endless, talk])
     assert await box.call(call("crash"), ada) == ToolResult("The tool failed.", is_error=True)
     assert "the password is sesame" in caplog.text
-    assert await box.call(call("missing"), ada) == ToolResult(
-        "There is nothing like that, or not for this person.", is_error=True
-    )
+    assert await box.call(call("missing"), ada) == ToolResult("Nothing was found that the user may see.", is_error=True)
     assert await box.call(call("away"), ada) == ToolResult("There is no index yet.", is_error=True)
     assert (await box.call(call("talk"), ada)).text == "x" * 20_000 + "… (cut)"
     monkeypatch.setattr(toolbox, "TIMEOUT_SECONDS", 0.05)
@@ -220,13 +220,13 @@ async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "
 @pytest.mark.parametrize(
     ("declared", "said"),
     [
-        ([undocumented], "undocumented: a tool is an async function"),
+        ([undocumented], "undocumented: a tool must be an async function"),
         ([tool(greet), tool(export, name="greet")], "The tool greet is registered twice: in "),
-        ([without_type], "without_type: give what a type"),
+        ([without_type], "without_type: what needs a type"),
         ([with_unknown], "with_unknown: Unable to generate pydantic-core schema"),
     ],
 )
-def test_a_mistake_in_a_tool_is_one_line_at_the_start(settings: Settings, declared: list[Any], said: str) -> None:
+def test_mistake_in_a_tool_is_reported_at_start(settings: Settings, declared: list[Any], said: str) -> None:
     with pytest.raises(OperatorError) as caught:
         create_app(
             settings.model_copy(update={"environment": "development"}),
@@ -236,12 +236,12 @@ def test_a_mistake_in_a_tool_is_one_line_at_the_start(settings: Settings, declar
     assert "\n" not in str(caught.value)
 
 
-def test_a_name_that_no_endpoint_takes_is_refused() -> None:
-    with pytest.raises(OperatorError, match="say hello is no name for a tool"):
+def test_invalid_tool_name_is_refused() -> None:
+    with pytest.raises(OperatorError, match="say hello is not a valid tool name"):
         tool(greet, name="say hello")
 
 
-async def test_the_tools_of_a_site_are_those_of_its_features(app: FastAPI) -> None:
+async def test_toolbox_has_tools_of_all_features(app: FastAPI) -> None:
     site = create_app(app.state.settings, [Feature(name="library", summary="Books.", tools=[greet, with_request])])
     site.state.database = app.state.database
     box = toolbox_of(site)
@@ -250,8 +250,8 @@ async def test_the_tools_of_a_site_are_those_of_its_features(app: FastAPI) -> No
     assert await box.call(call("with_request"), None) == ToolResult("/with_requestx")
 
 
-async def test_some_of_the_tools_share_the_routes_of_all(app: FastAPI) -> None:
+async def test_limited_toolbox_shares_the_routes(app: FastAPI) -> None:
     box = Toolbox(app, [count_users, rename])
-    some = box.without_asking
+    some = box.without_approval
     assert [*some.tools] == ["count_users"]
     assert some._routes is box._routes

@@ -64,7 +64,7 @@ async def serving(service: Service) -> AsyncIterator[Service]:
         yield service
 
 
-async def test_searxng_is_asked_for_json_with_the_options_and_the_password_of_the_setting() -> None:
+async def test_searxng_request_has_options_and_password() -> None:
     async with serving(Service({"results": [DUNE]})) as service:
         url = f"http://ada:p%40ss@127.0.0.1:{service.port}/?language=en"
         found = await parse_web_search_url(url).search_web(" sand\n worms " + "x " * 60)
@@ -77,7 +77,7 @@ async def test_searxng_is_asked_for_json_with_the_options_and_the_password_of_th
     assert [(each.title, each.url, each.text) for each in found] == [("Dune", DUNE["url"], EVIL)]
 
 
-async def test_brave_and_tavily_are_asked_with_their_keys() -> None:
+async def test_brave_and_tavily_requests_have_keys() -> None:
     said = {"web": {"results": [{"url": DUNE["url"], "title": "Dune &amp; co", "description": "<b>Worms</b>"}]}}
     async with serving(Service(said)) as brave:
         found = await parse_web_search_url(f"brave://k3y@127.0.0.1:{brave.port}").search_web("worms")
@@ -117,7 +117,7 @@ async def test_brave_and_tavily_are_asked_with_their_keys() -> None:
         ({"results": [{**DUNE, "content": "x\0" * 5_000}] * 20}, MAX_RESULTS),
     ],
 )
-def test_whatever_it_says_only_addresses_of_pages_come_of_it(answer: object, found: int) -> None:
+def test_results_without_page_urls_are_dropped(answer: object, found: int) -> None:
     sources = parse_web_search_url("https://search.example.org").sources(answer)
     assert len(sources) == found
     assert all(len(each.text) <= MAX_EXCERPT_LENGTH and "\0" not in each.text for each in sources)
@@ -126,16 +126,16 @@ def test_whatever_it_says_only_addresses_of_pages_come_of_it(answer: object, fou
 @pytest.mark.parametrize(
     ("service", "fault"),
     [
-        (Service(b"<html>"), "no JSON"),
-        (Service(b" " * (client.MAX_RESPONSE_BYTES + 1)), "too much"),
-        (Service(b"\x1f\x8b\x08", headers="Content-Encoding: gzip\r\n"), "no JSON"),
+        (Service(b"<html>"), "not JSON"),
+        (Service(b" " * (client.MAX_RESPONSE_BYTES + 1)), "too long"),
+        (Service(b"\x1f\x8b\x08", headers="Content-Encoding: gzip\r\n"), "not JSON"),
         (Service({}, "403 Forbidden"), "json is missing in search.formats"),
-        (Service({}, "429 Too Many Requests"), "asked too often"),
-        (Service({}, "302 Found", "Location: http://127.0.0.1:1/elsewhere\r\n"), "answers 302"),
+        (Service({}, "429 Too Many Requests"), "too many requests"),
+        (Service({}, "302 Found", "Location: http://127.0.0.1:1/elsewhere\r\n"), "responded with 302"),
     ],
-    ids=["no JSON", "too long", "compressed", "refused", "too often", "redirect"],
+    ids=["not JSON", "too long", "compressed", "refused", "too often", "redirect"],
 )
-async def test_what_is_no_answer_costs_a_sentence_and_the_log_has_why_without_the_key(
+async def test_failed_search_is_logged_without_the_key(
     service: Service, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(service):
@@ -147,9 +147,7 @@ async def test_what_is_no_answer_costs_a_sentence_and_the_log_has_why_without_th
     assert "illness" not in caplog.text
 
 
-async def test_who_does_not_answer_in_time_or_at_all_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_search_has_a_timeout(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.05)
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -170,17 +168,17 @@ async def test_who_does_not_answer_in_time_or_at_all_is_not_waited_for(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("google", "says nothing that is understood"),
-        ("ftp://s3cret@example.org", "says nothing that is understood"),
-        ("https://", "names no host"),
-        ("https://s3cret@[::1", "is no address"),
-        ("https://s3cret@host:port", "is no address"),
+        ("google", "has an unknown scheme"),
+        ("ftp://s3cret@example.org", "has an unknown scheme"),
+        ("https://", "has no host"),
+        ("https://s3cret@[::1", "is not a URL"),
+        ("https://s3cret@host:port", "is not a URL"),
         ("brave://", "has no key"),
         ("tavily://@example.org", "has no key"),
-        ("tavily://s3cret%0a", "has a key with characters"),
+        ("tavily://s3cret%0a", "has a key with invalid characters"),
     ],
 )
-def test_a_setting_that_names_no_search_stops_the_start_with_a_line_without_its_secret(url: str, words: str) -> None:
+def test_invalid_web_search_url_hides_the_secret(url: str, words: str) -> None:
     with pytest.raises(OperatorError, match=rf"WEB_SEARCH_URL {words}.*Use https://") as refused:
         parse_web_search_url(url)
     assert "s3cret" not in str(refused.value)
@@ -194,8 +192,8 @@ def test_the_settings_say_it_in_one_line(monkeypatch: pytest.MonkeyPatch, settin
     monkeypatch.delenv("WEB_SEARCH_URL")
     plain = AnswersSettings(web_search_url=SecretStr("http://search.example.org"))
     found = [each.text for each in check_web_search(settings.having(plain))]
-    assert [text.partition(":")[0] for text in found] == [
-        "WEB_SEARCH_URL begins with http",
+    assert [text.partition(",")[0] for text in found] == [
+        "WEB_SEARCH_URL uses http://",
         "WEB_SEARCH_URL has no effect",
     ]
     able = settings.model_copy(update={"llm_models": [LlmModel(name="a", base_url="http://a", calls_tools=True)]})
@@ -203,7 +201,7 @@ def test_the_settings_say_it_in_one_line(monkeypatch: pytest.MonkeyPatch, settin
     assert not [*check_web_search(able.having(tls)), *check_web_search(able.having(AnswersSettings()))]
 
 
-async def test_every_answer_may_search_and_cites_what_it_found(app: FastAPI, fake_llm: FakeProvider) -> None:
+async def test_answers_search_the_web_and_cite(app: FastAPI, fake_llm: FakeProvider) -> None:
     owner: User = await make_user(app.state.database)
     fake_llm.script, fake_llm.next_scripts = [Done(tool_calls=(SEARCH,))], [["They live in sand [1]."]]
     async with serving(Service({"results": [DUNE]})) as service:
