@@ -1,4 +1,4 @@
-"""Work that outlives its request: declared by features, queued with the change that asks for it, safe from crashes."""
+"""Background jobs: declared by features, queued in the transaction of a change, and repeated after crashes."""
 
 from opportune.jobs.command import run_command
 from opportune.jobs.defer import JobQueue, defer

@@ -1,4 +1,4 @@
-"""Checks of how jobs are run on this host."""
+"""Checks of the settings of jobs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,34 +21,34 @@ def check_jobs(settings: Settings) -> Iterator[Finding]:
     if settings.jobs != "request":
         if settings.jobs == "inline" and host and not host.runs_between_requests:
             yield Finding(
-                f"{host.title} runs nothing between requests, so jobs and answers would stop in their midst: set "
-                "JOBS=request (docs/free-tiers.md). On a plan that keeps the process running leave it as it is.",
+                f"{host.title} runs nothing between requests, so jobs and answers would be interrupted. Set "
+                "JOBS=request (docs/free-tiers.md), unless your plan keeps the process running.",
                 is_error=False,
             )
         return
     if not settings.base_url:
-        yield Finding("JOBS is request and BASE_URL is empty: nobody can tell the cron service what to call. Set it.")
+        yield Finding("JOBS is request and BASE_URL is empty, so the cron service cannot call the site. Set BASE_URL.")
     if not settings.jobs_call_minutes:
         yield Finding(
-            "JOBS is request and JOBS_CALL_MINUTES is 0: while nobody visits the site no job is done, mail neither. "
-            "Have a cron service call what `python3 oppman.py jobs url` shows.",
+            "JOBS is request and JOBS_CALL_MINUTES is 0, so jobs and e-mails wait for the next visitor. "
+            "Let a cron service call the address that `python3 oppman.py jobs url` shows.",
             is_error=False,
         )
 
 
 def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[Finding]:
-    """Report jobs whose schedule is finer than the calls of the cron service."""
+    """Report jobs that are scheduled more often than the cron service calls."""
     for name, minutes in _shortest_intervals(settings, jobs) if settings.jobs == "request" else ():
         if 0 < minutes < settings.jobs_call_minutes:
             yield Finding(
-                f"The job {name} is to begin every {minutes:g} minutes, and the cron service calls every "
-                f"{settings.jobs_call_minutes} (JOBS_CALL_MINUTES): it is done less often.",
+                f"The job {name} is scheduled every {minutes:g} minutes, but the cron service calls every "
+                f"{settings.jobs_call_minutes} minutes (JOBS_CALL_MINUTES), so it runs less often.",
                 is_error=False,
             )
 
 
 def _shortest_intervals(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[tuple[str, float]]:
-    """Return each scheduled job with the minutes between its two closest runs of the next few."""
+    """Yield each scheduled job with the shortest interval between its next runs, in minutes."""
     for job in jobs:
         with suppress(OperatorError):  # the worker reports an invalid schedule
             if schedule := job.schedule_in(settings):

@@ -1,4 +1,4 @@
-"""A command of oppman.py as the work of a job."""
+"""Commands of oppman.py in jobs."""
 
 import asyncio
 import os
@@ -11,10 +11,14 @@ from opportune.errors import OperatorError
 
 
 async def run_command(*words: str, environ: Mapping[str, str] | None = None) -> None:
-    """Run `oppman.py WORDS…` in a process of its own, which ends with the job; `environ` is added to ours.
+    """Run `oppman.py` in a new process. If the job is cancelled, the process is terminated.
+
+    Args:
+        words: The command and its arguments.
+        environ: Environment variables to add.
 
     Raises:
-        OperatorError: it failed; the line is what it says of that.
+        OperatorError: The command failed. The message is its output on stderr.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(PROJECT / "oppman.py"), *words),
@@ -24,11 +28,11 @@ async def run_command(*words: str, environ: Mapping[str, str] | None = None) -> 
         stderr=PIPE,
     )
     try:
-        _, complaint = await process.communicate()
+        _, stderr = await process.communicate()
     except asyncio.CancelledError:
         process.terminate()
         await process.wait()
         raise
     if process.returncode:
-        said = complaint.decode(errors="replace").strip()
-        raise OperatorError(said or f"The command ended with {process.returncode}.")
+        message = stderr.decode(errors="replace").strip()
+        raise OperatorError(message or f"The command ended with {process.returncode}.")

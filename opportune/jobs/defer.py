@@ -1,4 +1,4 @@
-"""Queueing jobs: `defer` in a transaction, `JobQueue.enqueue` without one."""
+"""Queueing of jobs: `defer` in a transaction, `JobQueue.enqueue` without one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,19 +11,22 @@ from opportune.jobs.job import JobCall, JobDefinition
 
 
 class JobQueue(ABC):
-    """The queue of a site, `app.state.jobs`; every session knows it as `session.info["jobs"]`."""
+    """The job queue of a site, at `app.state.jobs` and `session.info["jobs"]`."""
 
     jobs: Mapping[str, JobDefinition[Any]] = MappingProxyType({})
     """The jobs of installed features, by name."""
 
     @abstractmethod
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
-        """Queue a call and give its id; it is on disk when this returns.
+        """Queue a call in its own transaction, and return its id.
 
-        A second call with the same key is the first one: nothing new is queued. `delay` is in seconds.
+        Args:
+            call: The job with its arguments.
+            key: Unique key. A second call with the same key returns the id of the first.
+            delay: Seconds until the job is due.
 
         Raises:
-            LookupError: no installed feature lists the job.
+            LookupError: No installed feature lists the job.
         """
 
     @abstractmethod
@@ -32,10 +35,16 @@ class JobQueue(ABC):
 
 
 def defer(session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
-    """Queue a call in the transaction of this writing session: the change and the job are there both, or neither.
+    """Queue a call in the transaction of this session. If the transaction is rolled back, so is the job.
+
+    Args:
+        session: A writing session.
+        call: The job with its arguments.
+        key: Unique key. A second call with the same key is not queued.
+        delay: Seconds until the job is due.
 
     Raises:
-        LookupError: no installed feature lists the job.
+        LookupError: No installed feature lists the job.
     """
     jobs: JobQueue = session.info["jobs"]
     jobs.defer(session, call, key=key, delay=delay)

@@ -13,17 +13,16 @@ from opportune.storage import Storage
 
 
 def open_services(settings: Settings, database: Database, storage: Storage, features: Sequence[Feature]) -> Services:
-    """Make the services that these features declare."""
+    """Make the services that the features declare."""
     declared = (service for feature in features for service in feature.services)
     return Services(declared, settings=settings, database=database, storage=storage, features=features)
 
 
 def open_jobs(services: Services, features: Iterable[Feature]) -> DatabaseJobQueue:
-    """Open the queue for the jobs of these features and connect the database's sessions to it."""
+    """Open the queue of the features' jobs, and connect the database's sessions to it."""
     jobs = declared_jobs(features)
     return DatabaseJobQueue(services.settings, services.database, services.storage, jobs, services)
 
 
 def declared_jobs(features: Iterable[Feature]) -> list[JobDefinition[Any]]:
-    """Return the jobs that these features list."""
     return [job for feature in features for job in feature.jobs]

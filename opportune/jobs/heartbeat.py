@@ -1,4 +1,4 @@
-"""Tells a monitor elsewhere that something went well: it raises the alarm when nothing comes any more."""
+"""Heartbeats to an external monitor, which alerts the operator when they stop."""
 
 import asyncio
 import logging
@@ -10,18 +10,18 @@ logger = logging.getLogger(__name__)
 
 
 async def send_heartbeat(url: str) -> None:
-    """Call the address. That it cannot be called is a line in the log, and no error: the work itself went well."""
+    """Call the address. A failure is logged and does not fail the job."""
     if reason := await asyncio.to_thread(_call, url):
-        # Without its path, which is the secret of such addresses.
+        # The path of such addresses is secret.
         logger.warning("The heartbeat did not reach %s: %s", urlsplit(url).hostname or "its address", reason)
 
 
 def _call(url: str) -> str:
-    """The reason why it was not taken, or nothing."""
+    """Return the reason of a failure; empty for success."""
     import httpx  # noqa: PLC0415 - takes 0.2 s, in this thread
 
     try:
-        answer = httpx.get(url, timeout=HEARTBEAT_TIMEOUT_SECONDS)
+        response = httpx.get(url, timeout=HEARTBEAT_TIMEOUT_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return type(error).__name__
-    return "" if answer.is_success else f"it answered {answer.status_code}"
+    return "" if response.is_success else f"status {response.status_code}"

@@ -1,4 +1,4 @@
-"""Declaring jobs, and the context that a running one is given."""
+"""Declaration of jobs, and their context."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,24 +18,32 @@ T = TypeVar("T")
 
 
 class PermanentFailure(Exception):
-    """Raised by a job that no further try can help: it fails at once, with this line for its reason."""
+    """Raise this in a job to let it fail without further attempts. The message is the reason."""
 
 
 class RetryLater(Exception):
-    """Raised by a job that was told when another try can help: it fails for now, with this line for its reason."""
+    """Raise this in a job to end the attempt and retry later. The message is the reason."""
 
     def __init__(self, reason: str, seconds: float) -> None:
-        """Retry after the longer of `seconds` and the job's `wait`, at most after one hour."""
+        """Retry after `seconds`.
+
+        Args:
+            reason: One line for the list of jobs.
+            seconds: Minimum delay. The job's `wait` applies if it is longer; the maximum is one hour.
+        """
         super().__init__(reason)
         self.seconds = seconds
 
 
 class JobContext(Protocol):
-    """One execution of a job. A crash in its middle begins the function again; what was recorded is not done twice."""
+    """One attempt of a job, passed to its function.
+
+    After a crash, the function runs again from its start. Steps that `write` has recorded are skipped.
+    """
 
     id: str
     attempt: int
-    """1 for the first attempt."""
+    """Number of the attempt, from 1."""
     settings: Settings
     database: "Database"
     storage: "Storage"
@@ -51,18 +59,29 @@ class JobContext(Protocol):
         """Return a service by its name, such as `context.llm`."""
 
     async def write(self, work: "Callable[Concatenate[AsyncSession, P], Awaitable[R]]", *args: P.args) -> R:  # type: ignore[valid-type]
-        """Do work in a transaction that also records that it is done: it takes effect once, whatever crashes.
+        """Run a step in a transaction that also records it, so that it takes effect once.
 
-        The result, a JSON value, is kept; a repetition gets it and does not do the work again.
+        Args:
+            work: A function of a session and `args`. Its result must be a JSON value.
+            args: Arguments of the function.
+
+        Returns:
+            The result. A later attempt gets the recorded result without running the step.
         """
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
-        """Report how far the job is, for those who look at the list of jobs."""
+        """Store the progress for the list of jobs.
+
+        Args:
+            done: Number of completed items.
+            total: Number of all items.
+            note: A short text.
+        """
 
 
 @dataclass(frozen=True)
 class JobCall(Generic[P]):
-    """A job with its arguments: JSON values, which stay readable for whoever looks at the job."""
+    """A job with its arguments, which are JSON values."""
 
     job: "JobDefinition[P]"
     arguments: tuple[Any, ...]
@@ -70,32 +89,29 @@ class JobCall(Generic[P]):
 
 @dataclass(frozen=True, kw_only=True)
 class JobDefinition(Generic[P]):
-    """A declared job: its function, and how often and when it is tried."""
+    """A declared job: its function, attempts and schedule."""
 
     name: str
-    """`<feature>.<what it does>`. It is stored: a job that waits is found again by it."""
+    """`<feature>.<action>`. Queued jobs are stored with it, so renaming a job loses them."""
     function: Callable[Concatenate[JobContext, P], Awaitable[None]]
     attempts: int = 5
-    """Attempts in all, before the job counts as failed."""
+    """Maximum number of attempts."""
     wait: float = 1.0
-    """Seconds before the second attempt; they double with each further one."""
+    """Seconds before the second attempt, doubled before each further attempt."""
     schedule: str | Callable[[Settings], str] = ""
-    """When it runs by itself: a cron expression in UTC, or what finds it in the settings. It takes no arguments."""
-
+    """A cron expression in UTC, or a function that returns one from the settings. The job takes no arguments."""
     heartbeat_url: str | Callable[[Settings], str] = ""
-    """An address that is called each time that it has gone well (docs/monitoring.md)."""
+    """Address that is called after each success (docs/monitoring.md)."""
 
     def heartbeat_url_in(self, settings: Settings) -> str:
-        """That address on a site of these settings; empty where there is none."""
         return self.heartbeat_url if isinstance(self.heartbeat_url, str) else self.heartbeat_url(settings)
 
     def schedule_in(self, settings: Settings) -> str:
-        """When it runs by itself on a site of these settings; empty where it does not."""
         return self.schedule if isinstance(self.schedule, str) else self.schedule(settings)
 
-    def __call__(self, *arguments: P.args, **named: P.kwargs) -> JobCall[P]:
-        """The job with these arguments, to be queued: `defer(session, shrink_photo(registration.id))`."""
-        assert not named, "arguments are stored by position"
+    def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> JobCall[P]:
+        """Return a call to queue: `defer(session, shrink_photo(registration.id))`."""
+        assert not keywords, "arguments of jobs are positional"
         return JobCall(self, arguments)
 
 
@@ -107,7 +123,18 @@ def job(
     schedule: str | Callable[[Settings], str] = "",
     heartbeat_url: str | Callable[[Settings], str] = "",
 ) -> Callable[[Callable[Concatenate[JobContext, P], Awaitable[None]]], JobDefinition[P]]:
-    """Make a job of a coroutine function. Its feature lists it: `Feature(jobs=[shrink_photo])`."""
+    """Declare an async function as a job. List it in its feature: `Feature(jobs=[shrink_photo])`.
+
+        @job("events.shrink_photo", attempts=3)
+        async def shrink_photo(run: JobContext, registration_id: int) -> None: ...
+
+    Args:
+        name: Unique name, `<feature>.<action>`.
+        attempts: Maximum number of attempts.
+        wait: Seconds before the second attempt, doubled before each further attempt.
+        schedule: A cron expression in UTC, or a function that returns one from the settings.
+        heartbeat_url: Address that is called after each success.
+    """
 
     def declare(function: Callable[Concatenate[JobContext, P], Awaitable[None]]) -> JobDefinition[P]:
         return JobDefinition(

@@ -1,4 +1,4 @@
-"""How jobs that have a schedule went last."""
+"""Last runs of scheduled jobs."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -6,8 +6,8 @@ from opportune.db.models.model import utc_now
 from opportune.jobs.models import LastRun
 
 
-async def note_run(session: AsyncSession, name: str, note: str = "", error: str = "") -> None:
-    """Store that a job has gone well, with what it says of itself, or why it has not."""
+async def record_run(session: AsyncSession, name: str, note: str = "", error: str = "") -> None:
+    """Store the result of a run: a note about its success, or its error."""
     run = await find_last_run(session, name)
     if error:
         run.failed_at, run.error = utc_now(), error[:500]
@@ -17,5 +17,5 @@ async def note_run(session: AsyncSession, name: str, note: str = "", error: str 
 
 
 async def find_last_run(session: AsyncSession, name: str) -> LastRun:
-    """The row of a job; an empty one, not stored yet, where it has never run."""
+    """Return the row of a job, or a new one that is not stored yet."""
     return await session.get(LastRun, name) or LastRun(name=name)

@@ -1,4 +1,4 @@
-"""A thread that renews the leases of running jobs while a job holds the event loop, and reports that job."""
+"""A thread that renews the leases of running jobs while a job blocks the event loop, and reports that job."""
 
 import asyncio
 import logging
@@ -22,9 +22,9 @@ LATE_RENEWAL_SECONDS = LEASE_DURATION.total_seconds() / 2
 CHECK_INTERVAL_SECONDS = 1.0
 """Seconds between two checks, while jobs run."""
 MAX_UNANSWERED_CHECKS = 5
-"""Unanswered checks before a loop counts as held. Seconds would also count the time in which the process was frozen."""
+"""Unanswered checks until a loop counts as blocked. Seconds would include time in which the process was frozen."""
 MAX_UNREPORTED_CHECKS = 60
-"""Unanswered checks before a loop is reported that is still held: it may never be released."""
+"""Unanswered checks until a loop is reported that is still blocked."""
 JOIN_TIMEOUT_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
@@ -35,17 +35,17 @@ class Attempt:
     """A running job and its task."""
 
     job: Job
-    act: asyncio.Task[None]
+    task: asyncio.Task[None]
     is_cancelled: bool = False
     started: float = field(default_factory=time.monotonic)
 
 
 class LeaseKeeper:
-    """The thread of one worker. It waits without a wakeup while no job runs."""
+    """The thread of one worker. It sleeps while no job runs."""
 
     def __init__(self, store: JobStore, running: Mapping[asyncio.Task[None], Attempt]) -> None:
         self.renewed = time.monotonic()
-        """When all leases were last renewed, by `time.monotonic`."""
+        """Time of the last renewal of all leases, by `time.monotonic`."""
         self._store = store
         self._running = running
         self._busy, self._ending = threading.Event(), threading.Event()
@@ -92,29 +92,29 @@ class LeaseKeeper:
 
 
 class LoopWatch:
-    """Checks whether an event loop still runs its callbacks. Made on the thread of the loop, used on another one."""
+    """Checks whether an event loop still runs callbacks. Create it on the thread of the loop; call it on another."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._monitor = LoopMonitor(loop)
-        self._asked = time.monotonic()
-        self._answered: float | None = self._asked
+        self._pinged = time.monotonic()
+        self._answered: float | None = self._pinged
         self._unanswered = 0
         self._culprit = ""
 
     def check(self, attempts: Collection[Attempt]) -> None:
-        """Report a job that has held the loop, and ask the loop for its next answer."""
+        """Report a job that has blocked the loop, and ping the loop."""
         if self._answered is None:
             self._wait(attempts)
             return
         if self._culprit:
-            report(self._culprit, f"held the event loop for {self._answered - self._asked:.1f} s")
+            report(self._culprit, f"blocked the event loop for {self._answered - self._pinged:.1f} s")
         self._culprit, self._unanswered = "", 0
-        self._asked, self._answered = time.monotonic(), None
+        self._pinged, self._answered = time.monotonic(), None
         try:
             self._loop.call_soon_threadsafe(self._answer)
         except RuntimeError:  # the loop is closed
-            self._answered = self._asked
+            self._answered = self._pinged
 
     def _answer(self) -> None:
         self._answered = time.monotonic()
@@ -124,14 +124,14 @@ class LoopWatch:
         if self._unanswered >= MAX_UNANSWERED_CHECKS and not self._culprit:
             self._culprit = self._find_culprit(attempts)
         if self._unanswered == MAX_UNREPORTED_CHECKS:
-            report(self._culprit, f"holds the event loop, {time.monotonic() - self._asked:.0f} s so far")
+            report(self._culprit, f"has blocked the event loop for {time.monotonic() - self._pinged:.0f} s")
 
     def _find_culprit(self, attempts: Collection[Attempt]) -> str:
         task = asyncio.current_task(self._loop)
-        name = next((f"Job {attempt.job}" for attempt in attempts if attempt.act is task), "This process")
+        name = next((f"Job {attempt.job}" for attempt in attempts if attempt.task is task), "This process")
         place = self._monitor.place()
         return f"{name} at {place}" if place else name
 
 
-def report(culprit: str, words: str) -> None:
-    logger.warning("%s %s. Give blocking work to a thread: use asyncio.to_thread (docs/async.md).", culprit, words)
+def report(culprit: str, message: str) -> None:
+    logger.warning("%s %s. Run blocking work in a thread with asyncio.to_thread (docs/async.md).", culprit, message)

@@ -1,4 +1,4 @@
-"""Managing jobs: list, cancel and retry them."""
+"""Management of jobs: list, cancel, retry and delete them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -17,16 +17,16 @@ CAN_BE_RETRIED = (JobState.FAILED, JobState.CANCELLED)
 CAN_BE_CANCELLED = (JobState.WAITING, JobState.RUNNING)
 
 
-async def newest(session: AsyncSession, state: JobState | None, most: int) -> Sequence[Job]:
-    wanted = () if state is None else (col(Job.state) == state,)
-    return (await session.scalars(select(Job).where(*wanted).order_by(col(Job.id).desc()).limit(most))).all()
+async def newest(session: AsyncSession, state: JobState | None, limit: int) -> Sequence[Job]:
+    conditions = () if state is None else (col(Job.state) == state,)
+    return (await session.scalars(select(Job).where(*conditions).order_by(col(Job.id).desc()).limit(limit))).all()
 
 
 async def find(session: AsyncSession, job_id: int) -> Job:
     """Find a job by its id.
 
     Raises:
-        OperatorError: there is none.
+        OperatorError: It does not exist.
     """
     job = await session.get(Job, job_id) if 0 < job_id <= MAX_ID else None
     if job is None:
@@ -35,59 +35,59 @@ async def find(session: AsyncSession, job_id: int) -> Job:
 
 
 async def retry(session: AsyncSession, job_id: int) -> None:
-    """Queue an ended job again, with all its tries. What it has written already is not written again.
+    """Queue an ended job again, with all its attempts. Recorded steps are not repeated.
 
     Raises:
-        OperatorError: it has neither failed nor been cancelled.
+        OperatorError: The job has neither failed nor been cancelled.
     """
-    if not await _change(session, job_id, CAN_BE_RETRIED, _afresh()):
+    if not await _change(session, job_id, CAN_BE_RETRIED, _reset()):
         job = await find(session, job_id)
-        raise OperatorError(f"Job {job_id} is {job.state}: only one that failed or was cancelled can be tried again.")
+        raise OperatorError(f"Job {job_id} is {job.state}. Only failed and cancelled jobs can be retried.")
 
 
 async def retry_failed(session: AsyncSession, name: str = "") -> int:
-    """Queue all failed jobs again, or those of this name, as `retry` does. Return their number."""
-    failed = update(Job).where(col(Job.state) == JobState.FAILED).values(_afresh())
+    """Retry all failed jobs, or those with this name. Return their number."""
+    failed = update(Job).where(col(Job.state) == JobState.FAILED).values(_reset())
     if name:
         failed = failed.where(col(Job.name) == name)
     return cast("CursorResult[Any]", await session.execute(failed)).rowcount
 
 
 async def delete_ended(database: Database) -> int:
-    """Delete what is done or was cancelled, and give the number. What failed stays: somebody has to look at it."""
+    """Delete completed and cancelled jobs, and return their number. Failed jobs are kept for inspection."""
     return await delete_in_batches(database, Job, col(Job.state).in_((JobState.DONE, JobState.CANCELLED)))
 
 
 async def counts(session: AsyncSession) -> Mapping[JobState, int]:
     """Count the jobs in each state."""
     rows = await session.execute(select(col(Job.state), func.count()).group_by(col(Job.state)))
-    found = {JobState(state): number for state, number in rows}
-    return {state: found.get(state, 0) for state in JobState}
+    numbers = {JobState(state): number for state, number in rows}
+    return {state: numbers.get(state, 0) for state in JobState}
 
 
 async def cancel(session: AsyncSession, job_id: int) -> None:
-    """End a job that waits now, and one that runs within seconds, or at its next step.
+    """Cancel a job. A running job ends within seconds, or at its next step.
 
     Raises:
-        OperatorError: it has ended already.
+        OperatorError: The job has already ended.
     """
-    waits = col(Job.state) == JobState.WAITING
+    is_waiting = col(Job.state) == JobState.WAITING
     ending = {
         "cancel_asked": True,
-        "state": case((waits, JobState.CANCELLED), else_=col(Job.state)),
-        "ended_at": case((waits, utc_now()), else_=None),
+        "state": case((is_waiting, JobState.CANCELLED), else_=col(Job.state)),
+        "ended_at": case((is_waiting, utc_now()), else_=None),
     }
     if not await _change(session, job_id, CAN_BE_CANCELLED, ending):
         job = await find(session, job_id)
-        raise OperatorError(f"Job {job_id} is {job.state}: there is nothing to cancel.")
+        raise OperatorError(f"Job {job_id} is {job.state}. Only waiting and running jobs can be cancelled.")
 
 
-def _afresh() -> dict[str, object]:
+def _reset() -> dict[str, object]:
     return {"state": JobState.WAITING, "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
 
 
 async def _change(session: AsyncSession, job_id: int, states: Sequence[JobState], values: dict[str, object]) -> bool:
     await find(session, job_id)
-    chosen = (col(Job.id) == job_id) & col(Job.state).in_(states)
-    changed = await session.execute(update(Job).where(chosen).values(values).returning(col(Job.id)))
+    condition = (col(Job.id) == job_id) & col(Job.state).in_(states)
+    changed = await session.execute(update(Job).where(condition).values(values).returning(col(Job.id)))
     return changed.scalar_one_or_none() is not None

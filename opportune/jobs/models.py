@@ -1,4 +1,4 @@
-"""Tables of jobs that wait, run or have ended, and of the steps that each has done."""
+"""Tables of jobs, their recorded steps, and the last runs of scheduled jobs."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from opportune.db.models.model import Model, ModelBase, utc_now
 
 
 class JobState(StrEnum):
-    """State of a job: it WAITS until due and RUNS; then it waits again, or has ended in one of the others."""
+    """State of a job. A waiting job runs when it is due. A failed attempt waits for the next one."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -24,7 +24,7 @@ ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 class Job(Model, table=True):
-    """A queued job: what it is to do, when, and how far it is."""
+    """A queued, running or ended job."""
 
     __tablename__ = "jobs_job"
     __table_args__ = (Index("ix_jobs_job_due", "state", "due_at"),)
@@ -33,75 +33,75 @@ class Job(Model, table=True):
     name: str = Field(max_length=200)
     arguments: list[Any] = Field(default_factory=list)
     key: str | None = Field(default=None, max_length=500, unique=True)
-    """Who queues the same again finds this one."""
+    """Queueing the same key again returns this job."""
     attempt: int = 0
-    """Attempts so far, with the one that runs."""
+    """Number of attempts, including the running one."""
     due_at: datetime = Field(default_factory=utc_now)
     created_at: datetime = Field(default_factory=utc_now)
     started_at: datetime | None = None
-    """The last attempt's."""
+    """Start of the last attempt."""
     ended_at: datetime | None = None
     claim: str | None = Field(default=None, max_length=32)
-    """The attempt that runs: who does not know it can change nothing."""
+    """Id of the running attempt. Only a worker with this id may change the row."""
     lease_until: datetime | None = None
-    """When to take its process for dead, unless that has renewed this."""
+    """Time at which another worker may take over, unless the lease is renewed."""
     cancel_asked: bool = False
     done: int = 0
     total: int = 0
     note: str = Field(default="", max_length=200)
     error: str = Field(default="", max_length=500)
-    """One line on why the last attempt failed."""
+    """Error of the last attempt, in one line."""
     traceparent: str | None = Field(default=None, max_length=55)
-    """The trace of what has queued it, as a W3C header; None where it belongs to none."""
+    """W3C header of the trace in which it was queued."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.id}"
 
     @property
     def progress(self) -> str:
-        """How far it is: `3 of 10: thumbnails`, or nothing."""
+        """Progress such as `3 of 10: thumbnails`; may be empty."""
         counted = f"{self.done} of {self.total}" if self.total else ""
         return ": ".join(filter(None, (counted, self.note)))
 
     @property
     def remark(self) -> str:
-        """Why it failed last, or else how far it is."""
+        """Error of the last attempt, or the progress."""
         return self.error or self.progress
 
 
 class LastRun(ModelBase, table=True):
-    """How a job that has a schedule went last, well and badly: its own rows are forgotten before long."""
+    """Last success and failure of a scheduled job, kept longer than its rows."""
 
     __tablename__ = "jobs_last_run"
 
     name: str = Field(max_length=200, primary_key=True)
-    """The job's."""
+    """Name of the job."""
     succeeded_at: datetime | None = None
     note: str = Field(default="", max_length=200)
-    """What it said of itself at the end, when it went well."""
+    """Note about the last success."""
     failed_at: datetime | None = None
     error: str = Field(default="", max_length=500)
-    """One line on why it failed last."""
+    """Error of the last failure, in one line."""
     reported_at: datetime | None = None
-    """When somebody was told of a failure."""
+    """Time at which a failure was reported to the operator."""
 
     @property
     def is_failing(self) -> bool:
-        """Whether it failed after it went well."""
+        """Whether the last run failed."""
         return self.failed_at is not None and (self.succeeded_at is None or self.failed_at > self.succeeded_at)
 
     @property
     def is_reported(self) -> bool:
-        """Whether somebody was told since it went well."""
+        """Whether a failure was reported since the last success."""
         return self.reported_at is not None and (self.succeeded_at is None or self.reported_at > self.succeeded_at)
 
 
 class JobStep(ModelBase, table=True):
-    """Result of a `run.write`, stored in the transaction of its effect, so there are both or neither."""
+    """Result of a `run.write`, stored in the transaction of the step."""
 
     __tablename__ = "jobs_step"
 
     job_id: int = Field(foreign_key="jobs_job.id", ondelete="CASCADE", primary_key=True)
     position: int = Field(primary_key=True)
-    """1 for the first that the job asks for."""
+    """Number of the step, from 1."""
     result: Any = None

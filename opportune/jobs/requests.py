@@ -1,4 +1,4 @@
-"""JOBS=request: jobs are done in the time that requests leave, and when a cron service calls a signed address."""
+"""JOBS=request: jobs run after responses, and when a cron service calls a signed address."""
 
 import asyncio
 import hmac
@@ -22,11 +22,11 @@ from opportune.runtime.tasks import cancel_and_wait
 from opportune.web.rate_limit import Limiter, RateLimit
 
 AFTER_RESPONSE_SECONDS = 2.0
-"""Seconds after a response in which another job is begun."""
+"""Seconds after a response in which further jobs start."""
 CALL_SECONDS = 20.0
-"""Seconds that a call of the cron service takes at most: free ones give up after 30."""
-LOOK_INTERVAL_SECONDS = 60.0
-"""Seconds after which a process that answers requests looks for what others have queued."""
+"""Maximum duration of a call of the cron service. Free services give up after 30 seconds."""
+POLL_INTERVAL_SECONDS = 60.0
+"""Seconds after which a process looks for jobs that other processes have queued."""
 RUN_PATH = "/jobs/run"
 PURPOSE = "jobs: run"
 RUNS = RateLimit("jobs.run", 6, 60, storage="cache")
@@ -36,59 +36,59 @@ router = APIRouter(include_in_schema=False)
 
 
 class RequestWork:
-    """Does jobs while requests keep this process awake; one task at most, and none while nothing is due."""
+    """Runs due jobs after responses, in at most one task."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self._is_stirred = True
-        self._look_at = 0.0
+        self._is_woken = True
+        self._poll_at = 0.0
         self._task: asyncio.Task[Counter[str]] | None = None
 
-    def stir(self) -> None:
-        """Have the next response followed by a look: something was queued."""
-        self._is_stirred = True
+    def wake(self) -> None:
+        """Check the queue after the next response, because a job was queued."""
+        self._is_woken = True
 
     def after_response(self) -> None:
-        """Begin what is due, where it is time to look."""
-        if self._is_stirred or monotonic() >= self._look_at:
-            self._begin(AFTER_RESPONSE_SECONDS)
+        """Start due jobs if the queue needs a check."""
+        if self._is_woken or monotonic() >= self._poll_at:
+            self._start(AFTER_RESPONSE_SECONDS)
 
     async def run(self, seconds: float = CALL_SECONDS) -> str:
-        """Do what is due for at most so long, and tell in one line what was done."""
+        """Run due jobs for at most `seconds`, and return a summary in one line."""
         until = monotonic() + seconds
         if self._task:
             await asyncio.wait([self._task], timeout=seconds)
-        task = self._begin(until - monotonic())
+        task = self._start(until - monotonic())
         await asyncio.wait([task], timeout=max(0.0, until - monotonic()))
         if not task.done():
-            return "A job takes longer than this call: it goes on as long as the host lets it."
-        await self.worker.forget_old()
-        return _told(task.result())
+            return "A job takes longer than this call. It keeps running as long as the host allows."
+        await self.worker.prune()
+        return _summary(task.result())
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Give back what is being done when the process ends."""
+        """Release running jobs when the process ends."""
         try:
             yield
         finally:
             await cancel_and_wait(self._task)
 
-    def _begin(self, seconds: float) -> asyncio.Task[Counter[str]]:
+    def _start(self, seconds: float) -> asyncio.Task[Counter[str]]:
         if self._task is None or self._task.done():
-            self._is_stirred = False
-            self._task = asyncio.create_task(self._work(seconds), name="do jobs")
+            self._is_woken = False
+            self._task = asyncio.create_task(self._work(seconds), name="run jobs")
         return self._task
 
     async def _work(self, seconds: float) -> Counter[str]:
-        self._look_at = monotonic() + LOOK_INTERVAL_SECONDS
-        ended = await self.worker.work_for(seconds)
-        if ended and (seconds_to_next := await self.worker.store.seconds_to_next()) is not None:
-            self._look_at = min(self._look_at, monotonic() + seconds_to_next)
-        return ended
+        self._poll_at = monotonic() + POLL_INTERVAL_SECONDS
+        finished = await self.worker.work_for(seconds)
+        if finished and (seconds_to_next := await self.worker.store.seconds_to_next()) is not None:
+            self._poll_at = min(self._poll_at, monotonic() + seconds_to_next)
+        return finished
 
 
 class AfterResponseMiddleware:
-    """Start due jobs after a response has been sent. Health checks of the host start none."""
+    """Starts due jobs after a response, except after health checks and static files."""
 
     def __init__(self, app: ASGIApp, work: RequestWork) -> None:
         self.app = app
@@ -104,7 +104,7 @@ class AfterResponseMiddleware:
 async def run_jobs(
     request: Request, limiter: Limiter, signature: Annotated[str, Query(max_length=200)] = ""
 ) -> PlainTextResponse:
-    """Do due jobs, for a cron service that has the address. Calling it twice does nothing twice."""
+    """Run due jobs, for a cron service."""
     work: RequestWork | None = request.app.state.jobs.request_work
     if work is None or not is_signed(request.app.state.settings, signature):
         raise HTTPException(404)
@@ -113,25 +113,25 @@ async def run_jobs(
 
 
 def is_signed(settings: Settings, signature: str) -> bool:
-    given = signature.encode(errors="replace")
-    return any(hmac.compare_digest(given, key.encode()) for key in derived_keys(settings, PURPOSE))
+    signature_bytes = signature.encode(errors="replace")
+    return any(hmac.compare_digest(signature_bytes, key.encode()) for key in derived_keys(settings, PURPOSE))
 
 
 def run_url(settings: Settings) -> str:
-    """The address for the cron service. Whoever has it can have due jobs done, and nothing else.
+    """Return the address for the cron service. It allows to run due jobs and nothing else.
 
     Raises:
-        OperatorError: nobody knows the site's address, or jobs are done otherwise.
+        OperatorError: JOBS is not `request`, or BASE_URL is not set.
     """
     if settings.jobs != "request":
-        raise OperatorError(f"JOBS is {settings.jobs}: only JOBS=request needs to be called (docs/free-tiers.md).")
+        raise OperatorError(f"JOBS is {settings.jobs}. Only JOBS=request needs a cron service (docs/free-tiers.md).")
     if not settings.base_url:
-        raise OperatorError("BASE_URL is not set, so nobody knows what the address begins with: set it.")
+        raise OperatorError("BASE_URL is not set. The address begins with it, so set it.")
     return f"{settings.base_url.rstrip('/')}{RUN_PATH}?{urlencode({'signature': derived_keys(settings, PURPOSE)[0]})}"
 
 
-def _told(ended: Counter[str]) -> str:
-    if not ended:
-        return "Nothing was due."
-    names = ", ".join(f"{name} ({number})" if number > 1 else name for name, number in sorted(ended.items()))
-    return f"{counted(ended.total(), 'job')} tried: {names}."
+def _summary(finished: Counter[str]) -> str:
+    if not finished:
+        return "No job was due."
+    names = ", ".join(f"{name} ({number})" if number > 1 else name for name, number in sorted(finished.items()))
+    return f"{counted(finished.total(), 'job')} run: {names}."

@@ -7,7 +7,7 @@ from cronsim import CronSim, CronSimError
 from opportune.errors import OperatorError
 
 SCHEDULE_KEY = "schedule:"
-"""What the keys of scheduled runs begin with."""
+"""Prefix of the keys of scheduled runs."""
 NICKNAMES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -17,27 +17,27 @@ NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-"""As crontab(5) has them."""
+"""Nicknames of crontab(5)."""
 
 
 def next_run_time(schedule: str, after: datetime) -> datetime:
-    """The first time of a cron expression, in UTC, after another one.
+    """Return the next time of a cron expression after a given time, both in UTC.
 
     Raises:
-        OperatorError: it is no such expression.
+        OperatorError: The expression is invalid.
     """
     try:
         return next(CronSim(NICKNAMES.get(schedule.strip().lower(), schedule), after.astimezone(UTC)))
     except CronSimError as error:
-        raise _no_schedule(schedule, str(error)) from error
+        raise _invalid_schedule(schedule, str(error)) from error
     except StopIteration:
-        raise _no_schedule(schedule, "there is no such day") from None
+        raise _invalid_schedule(schedule, "no day matches") from None
 
 
 def schedule_key(name: str, time: datetime) -> str:
-    """Key of a scheduled run: however many processes plan it, one of them does it."""
+    """Return the key of a scheduled run, with which only one of several processes queues it."""
     return f"{SCHEDULE_KEY}{name}:{time:%Y-%m-%dT%H:%M:%S}"
 
 
-def _no_schedule(schedule: str, why: str) -> OperatorError:
-    return OperatorError(f"'{schedule}' is no schedule ({why}). Daily at three is '0 3 * * *'.")
+def _invalid_schedule(schedule: str, reason: str) -> OperatorError:
+    return OperatorError(f"'{schedule}' is not a valid schedule ({reason}). Daily at three is '0 3 * * *'.")

@@ -1,4 +1,4 @@
-"""Jobs that run by themselves: how each went, when it is next due, and whether it is late."""
+"""Scheduled jobs: their last runs, next runs and delays."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
 
 LATE_AFTER = timedelta(minutes=10)
-"""So much later than its schedule has it, a run is late: workers look once a minute, and a short outage is none."""
+"""A run is late after this delay. Workers check the queue once a minute, and short outages are ignored."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A job with a schedule, as the database has it."""
+    """State of a scheduled job."""
 
     name: str
     last: LastRun
     due_at: datetime | None
-    """None where nobody has planned it."""
+    """None if no run is queued."""
     is_running: bool
 
     def is_late(self, now: datetime) -> bool:
@@ -33,25 +33,25 @@ class Schedule:
 
 
 def scheduled_names(jobs: Iterable[JobDefinition[Any]], settings: Settings) -> list[str]:
-    """The jobs that begin by themselves."""
+    """Return the names of jobs with a schedule."""
     return [job.name for job in jobs if job.schedule_in(settings)]
 
 
 async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Schedule]:
-    """How the jobs of these names, which have a schedule, are doing."""
+    """Read the state of scheduled jobs by their names."""
     names = [*names]
-    is_theirs = col(Job.name).in_(names) & col(Job.key).startswith(SCHEDULE_KEY)
+    is_scheduled = col(Job.name).in_(names) & col(Job.key).startswith(SCHEDULE_KEY)
     is_open = col(Job.state).in_((JobState.WAITING, JobState.RUNNING))
-    query = select(col(Job.name), col(Job.state), func.min(col(Job.due_at))).where(is_theirs, is_open)
+    query = select(col(Job.name), col(Job.state), func.min(col(Job.due_at))).where(is_scheduled, is_open)
     rows = await session.execute(query.group_by(col(Job.name), col(Job.state)))
-    due = {(name, JobState(state)): at for name, state, at in rows}
+    due_times = {(name, JobState(state)): at for name, state, at in rows}
     last = {run.name: run for run in await session.scalars(select(LastRun).where(col(LastRun.name).in_(names)))}
     return [
         Schedule(
             name,
             last.get(name, LastRun(name=name)),
-            due.get((name, JobState.WAITING)),
-            (name, JobState.RUNNING) in due,
+            due_times.get((name, JobState.WAITING)),
+            (name, JobState.RUNNING) in due_times,
         )
         for name in names
     ]

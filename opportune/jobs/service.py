@@ -1,4 +1,4 @@
-"""The job queue of a site, in its own database; `inline`, the site does the jobs as well."""
+"""The job queue of a site, in its database. With JOBS=inline, the site also runs the jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -25,13 +25,13 @@ from opportune.runtime.tasks import cancel_and_wait
 from opportune.storage import Storage
 
 STARTUP_DELAY_SECONDS = 1.0
-"""Seconds until what an earlier process has left is looked for: the first page comes first."""
+"""Seconds until the first check of the queue, so that the first page is faster."""
 POLL_INTERVAL_SECONDS = 60.0
-"""Seconds after which a process whose database is in use anyway looks for what others have queued or left."""
+"""Seconds after which a process that uses its database checks for jobs of other processes."""
 
 
 class DatabaseJobQueue(JobQueue):
-    """Queues jobs as rows. `running()` does them in this process, or leaves them to a worker, as JOBS says."""
+    """Queues jobs as rows. `running()` runs them in this process or leaves them to a worker, by the setting JOBS."""
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class DatabaseJobQueue(JobQueue):
         self.jobs = {job.name: job for job in jobs}
         services = services or Services(settings=settings, database=database, storage=storage)
         self.worker = Worker(JobStore(database, self.jobs), self.jobs, services)
-        self.request_work = _request_work(self.worker) if settings.jobs == "request" else None
+        self.request_work = RequestWork(self.worker) if settings.jobs == "request" else None
         self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
         self.queued = False
-        """Whether this process has queued anything."""
+        """Whether this process has queued jobs."""
         database.info["jobs"] = self
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
         async with self.database.writer() as session:
             job_id = await self._add(session, call, key, delay)
-        await self._tell()
-        await asyncio.sleep(0)  # who queues many in a row would overtake all others that wait to write
+        await self._wake_worker()
+        await asyncio.sleep(0)  # lets other writers run between many calls in a row
         return str(job_id)
 
     def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
@@ -66,20 +66,20 @@ class DatabaseJobQueue(JobQueue):
             await self._add(session, call, key, delay)
 
         before_commit(session, queue)
-        after_commit(session, self._tell)
+        after_commit(session, self._wake_worker)
 
     async def retry(self, session: AsyncSession, job_id: int) -> None:
         """See `opportune.jobs.management.retry`."""
         await management.retry(session, job_id)
-        after_commit(session, self._tell)
+        after_commit(session, self._wake_worker)
 
     async def retry_failed(self, session: AsyncSession, name: str = "") -> int:
         """See `opportune.jobs.management.retry_failed`."""
-        after_commit(session, self._tell)
+        after_commit(session, self._wake_worker)
         return await management.retry_failed(session, name)
 
     async def cancel(self, session: AsyncSession, job_id: int) -> None:
-        """See `opportune.jobs.management.cancel`. A schedule goes on after it."""
+        """See `opportune.jobs.management.cancel`. The next scheduled run is still queued."""
         await management.cancel(session, job_id)
         await self.worker.plan_after(session, await management.find(session, job_id))
 
@@ -89,22 +89,22 @@ class DatabaseJobQueue(JobQueue):
 
     def _check(self, call: JobCall[Any]) -> None:
         if call.job.name not in self.jobs:
-            raise LookupError(f"{call.job.name} is no job of an installed feature: list it in Feature(jobs=[…])")
+            raise LookupError(f"No installed feature lists the job {call.job.name}. Add it to Feature(jobs=[…]).")
 
-    async def _tell(self) -> None:
+    async def _wake_worker(self) -> None:
         self.queued = True
         self.worker.wake()
         if self.request_work:
-            self.request_work.stir()
+            self.request_work.wake()
 
     async def drain(self) -> None:
-        """Do what this process has queued before it ends, where nobody else would soon."""
+        """Run the jobs that this process has queued before it ends, unless a worker runs them."""
         if self.queued and (self.is_inline or self.request_work):
             await self.worker.drain()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Do jobs until the block ends, where that is this process's part."""
+        """Run jobs until the block ends, if this process runs jobs."""
         if self.request_work:
             async with self.request_work.open():
                 yield
@@ -112,7 +112,7 @@ class DatabaseJobQueue(JobQueue):
         if not self.is_inline:
             yield
             return
-        before, self.database.on_write = self.database.on_write, self._look_now_and_then
+        before, self.database.on_write = self.database.on_write, self._poll_sometimes
         task = asyncio.create_task(self.worker.work(delay=STARTUP_DELAY_SECONDS))
         try:
             yield
@@ -122,18 +122,18 @@ class DatabaseJobQueue(JobQueue):
             await asyncio.wait([task], timeout=SHUTDOWN_TIMEOUT_SECONDS)
             await cancel_and_wait(task)
 
-    def _look_now_and_then(self) -> None:
-        if monotonic() - self.worker.looked > POLL_INTERVAL_SECONDS:
+    def _poll_sometimes(self) -> None:
+        if monotonic() - self.worker.polled_at > POLL_INTERVAL_SECONDS:
             self.worker.wake()
 
     async def finished(self, job_id: str) -> JobState:
-        """Wait until a job has ended, and tell how.
+        """Wait until a job has ended, and return its state.
 
         Raises:
-            NotFound: there is no such job.
+            NotFound: The job does not exist.
         """
         while True:
-            ended = self.worker.ended
+            job_ended = self.worker.ended
             async with self.database.reader(fresh=True) as session:
                 state = await session.scalar(select(col(Job.state)).where(col(Job.id) == int(job_id)))
             if state is None:
@@ -142,9 +142,4 @@ class DatabaseJobQueue(JobQueue):
                 return JobState(state)
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):  # it may end in another process
-                    await ended.wait()
-
-
-def _request_work(worker: Worker) -> "RequestWork":
-
-    return RequestWork(worker)
+                    await job_ended.wait()

@@ -1,7 +1,7 @@
 """Stores jobs in the database: insert, claim, renew, end.
 
-Every change of a running job has one winner: the row must still have the claim of its attempt. Reads are fresh: a
-replica that lags misses new jobs and renewed leases. The database's clock decides about leases, because the clocks of
+A change of a running job only takes effect while the row has the claim of its attempt. Reads go to the primary, because
+a lagging replica misses new jobs and renewed leases. Leases use the clock of the database, because the clocks of
 workers differ.
 """
 
@@ -39,9 +39,9 @@ from opportune.jobs.worker_lock import WorkerLock
 from opportune.runtime.observers import traceparent
 
 LEASE_DURATION = timedelta(seconds=15)
-"""A running job whose lease was not renewed for so long is taken over, unless its process is alive on this machine."""
+"""Lease of a running job. An expired job is taken over, unless its process is alive on this machine."""
 WORKER_ID_LENGTH = 16
-"""Characters of a claim that name its worker; the others name the attempt."""
+"""Length of the worker's id at the beginning of a claim. The remaining characters identify the attempt."""
 RETENTION = {
     JobState.DONE: timedelta(days=7),
     JobState.CANCELLED: timedelta(days=7),
@@ -52,14 +52,14 @@ UNCLAIMED: dict[str, Any] = {"claim": None, "lease_until": None}
 
 
 class JobCancelled(CancelledError):
-    """Ends an attempt that is over: somebody has cancelled the job, or another process has taken over.
+    """Ends an attempt, because a user has cancelled the job or another process has taken it over.
 
-    Like every cancellation it passes by `except Exception`.
+    Like every cancellation, it is not caught by `except Exception`.
     """
 
 
 async def insert_job(session: AsyncSession, name: str, arguments: Sequence[Any], key: str, due_at: datetime) -> int:
-    """Queue a job in the transaction of this session and give its id, or that of the one with the same key."""
+    """Queue a job in the transaction of this session. Return its id, or the id of the job with the same key."""
     new = Job(
         name=name, arguments=list(arguments), due_at=due_at, key=key or None, traceparent=traceparent.get() or None
     )
@@ -74,10 +74,10 @@ async def insert_job(session: AsyncSession, name: str, arguments: Sequence[Any],
 
 
 async def hold_lease(session: AsyncSession, job: Job) -> None:
-    """Renew the lease; until this transaction ends, no other worker can take the job over.
+    """Renew the lease. No other worker can take over the job until this transaction ends.
 
     Raises:
-        JobCancelled: another worker has taken the job over, or a user has cancelled it.
+        JobCancelled: Another worker has taken over the job, or a user has cancelled it.
     """
     renewal = update(Job).where(_held(job)).values(lease_until=_clock(session.get_bind().dialect.name, LEASE_DURATION))
     cancelled = (await session.execute(renewal.returning(col(Job.cancel_asked)))).scalar_one_or_none()
@@ -90,39 +90,39 @@ def _held(*jobs: Job) -> ColumnElement[bool]:
 
 
 def _clock(dialect: str, after: timedelta = timedelta()) -> ColumnElement[datetime]:
-    """Return the time of PostgreSQL's server. The workers of a SQLite file share one machine, and so its clock."""
+    """Return the time of the PostgreSQL server. The workers of a SQLite file share the clock of one machine."""
     if dialect == "postgresql":
         return func.clock_timestamp(type_=DateTime(timezone=True)) + after
     return literal(utc_now() + after, UTCDateTime)
 
 
 def _renewal(dialect: str, jobs: Collection[Job]) -> Update:
-    """Renew the leases of these jobs. A locked row is skipped: its own job's transaction has renewed it."""
+    """Renew the leases of these jobs. Locked rows are skipped, because the job's transaction renews them."""
     free = select(col(Job.id)).where(_held(*jobs)).with_for_update(skip_locked=True)
     return update(Job).where(col(Job.id).in_(free)).values(lease_until=_clock(dialect, LEASE_DURATION))
 
 
 class JobStore:
-    """The jobs of these names, for a worker. Jobs of other names wait for a worker that knows them."""
+    """Access of a worker to jobs with these names. Other jobs wait for a worker of another version."""
 
     def __init__(self, database: Database, names: Collection[str]) -> None:
         self.database = database
         self.names = names
         self.lock = WorkerLock(str(database.url.sync_url), secrets.token_hex(WORKER_ID_LENGTH // 2))
-        """Shows other workers of this machine that this one is alive: they leave its jobs alone."""
+        """Shows other workers of this machine that this one is alive, so that they do not take over its jobs."""
         self._dialect = database.engine.dialect.name
 
     @cached_property
-    def _known(self) -> ColumnElement[bool]:
+    def _has_known_name(self) -> ColumnElement[bool]:
         return col(Job.name).in_(sorted(self.names))
 
-    async def claim(self, most: int, running: Collection[Job] = ()) -> list[Job]:
-        """Take jobs that are due, and those of dead processes, the longest due first; `running` are this worker's."""
-        ids = await self._claimable(most, self._free(running, ()))
+    async def claim(self, limit: int, running: Collection[Job] = ()) -> list[Job]:
+        """Claim due jobs and jobs of dead processes, the oldest first. `running` are the jobs of this worker."""
+        ids = await self._claimable(limit, self._free(running, ()))
         alive: Sequence[str] = ()
         if any(ids.values()) and (alive := await to_thread(self.lock.living)):
-            ids = await self._claimable(most, self._free(running, alive))
-        if not ids:  # the reads took no lock
+            ids = await self._claimable(limit, self._free(running, alive))
+        if not ids:  # no row is locked yet
             return []
         self.lock.hold()
         changes = {
@@ -134,16 +134,16 @@ class JobStore:
         }
         still_free = select(col(Job.id)).where(col(Job.id).in_(ids), self._free(running, alive))
         unlocked = col(Job.id).in_(still_free.with_for_update(skip_locked=True))
-        taking = update(Job).where(unlocked).values(changes).returning(Job)
+        claiming = update(Job).where(unlocked).values(changes).returning(Job)
         async with self.database.writer() as session:
-            taken = (await session.scalars(taking, execution_options={"synchronize_session": False})).all()
-        return sorted(taken, key=lambda job: job.due_at)
+            claimed = (await session.scalars(claiming, execution_options={"synchronize_session": False})).all()
+        return sorted(claimed, key=lambda job: job.due_at)
 
-    async def _claimable(self, most: int, free: ColumnElement[bool]) -> dict[int | None, str | None]:
-        """Return the ids of jobs to take. Those that another worker began have its claim."""
-        due = select(col(Job.id), col(Job.claim)).where(self._known, free).order_by(col(Job.due_at)).limit(most)
+    async def _claimable(self, limit: int, free: ColumnElement[bool]) -> dict[int | None, str | None]:
+        """Return the ids of jobs to claim, with the claims of their dead workers."""
+        query = select(col(Job.id), col(Job.claim)).where(self._has_known_name, free)
         async with self.database.reader(fresh=True) as session:
-            return {row.id: row.claim for row in await session.execute(due)}
+            return {row.id: row.claim for row in await session.execute(query.order_by(col(Job.due_at)).limit(limit))}
 
     def _free(self, running: Collection[Job], alive: Collection[str]) -> ColumnElement[bool]:
         state, claim = col(Job.state), col(Job.claim)
@@ -160,11 +160,12 @@ class JobStore:
     async def seconds_to_next(self) -> float | None:
         """Return the seconds until a job is due or a lease ends; None if no job waits or runs."""
         state = col(Job.state)
-        waiting = select(func.min(col(Job.due_at))).where(self._known, state == JobState.WAITING)
+        waiting = select(func.min(col(Job.due_at))).where(self._has_known_name, state == JobState.WAITING)
         leases = select(func.min(col(Job.lease_until)), _clock(self._dialect))
         async with self.database.reader(fresh=True) as session:
             due_at = await session.scalar(waiting)
-            lease_until, now = (await session.execute(leases.where(self._known, state == JobState.RUNNING))).one()
+            running = leases.where(self._has_known_name, state == JobState.RUNNING)
+            lease_until, now = (await session.execute(running)).one()
         times = [(due_at, utc_now()), (lease_until, now)]
         return min(((at - now).total_seconds() for at, now in times if at), default=None)
 
@@ -176,32 +177,32 @@ class JobStore:
             return {job_id for job_id, cancelled in rows if cancelled}
 
     def renew_from_thread(self, jobs: Collection[Job]) -> None:
-        """Renew the leases on a connection of its own, for a thread that cannot use the event loop's connections."""
+        """Renew the leases on a new connection, because a thread cannot use connections of the event loop."""
         engine = writing_engine(self.database.url)
         with engine.begin() as connection:
             connection.execute(_renewal(self._dialect, jobs))
 
     async def end(self, job: Job, state: JobState, error: str = "") -> None:
-        # What is done is never done again: the links and addresses of an e-mail need not lie about any longer.
-        forgotten: dict[str, Any] = {"arguments": []} if state == JobState.DONE else {}
-        await self._change(job, {"state": state, "error": error, "ended_at": utc_now(), **forgotten, **UNCLAIMED})
+        # Completed jobs need no arguments, which may hold personal data.
+        cleared: dict[str, Any] = {"arguments": []} if state == JobState.DONE else {}
+        await self._change(job, {"state": state, "error": error, "ended_at": utc_now(), **cleared, **UNCLAIMED})
 
     async def postpone(self, job: Job, seconds: float, error: str) -> None:
-        """Have a failed job tried again later, unless somebody has cancelled it."""
-        asked = col(Job.cancel_asked)
-        state = case((asked, JobState.CANCELLED), else_=JobState.WAITING)
+        """Retry a failed job later, unless a user has cancelled it."""
+        is_cancelled = col(Job.cancel_asked)
+        state = case((is_cancelled, JobState.CANCELLED), else_=JobState.WAITING)
         later = {"state": state, "due_at": utc_now() + timedelta(seconds=seconds), "error": error}
-        await self._change(job, {**later, "ended_at": case((asked, utc_now()), else_=None), **UNCLAIMED})
+        await self._change(job, {**later, "ended_at": case((is_cancelled, utc_now()), else_=None), **UNCLAIMED})
 
     async def release(self, job: Job) -> None:
-        """Give back a job that the end of this process has cut short: it counts as no try."""
+        """Return a job to the queue at the end of this process. The attempt does not count."""
         await self._change(job, {"state": JobState.WAITING, "attempt": job.attempt - 1, **UNCLAIMED})
 
     async def report(self, job: Job, done: int, total: int, note: str) -> None:
-        """Store how far a job is.
+        """Store the progress of a job.
 
         Raises:
-            JobCancelled: see `hold_lease`.
+            JobCancelled: Another worker has taken over the job, or a user has cancelled it.
         """
         async with self.database.writer() as session:
             await hold_lease(session, job)
@@ -213,7 +214,7 @@ class JobStore:
             await session.execute(update(Job).where(_held(job)).values(values))
 
     async def prune(self) -> None:
-        """Delete what ended long ago, with its steps."""
+        """Delete jobs that ended long ago."""
         for state in ENDED:
             is_old = (col(Job.state) == state) & (col(Job.ended_at) < utc_now() - RETENTION[state])
             await delete_in_batches(self.database, Job, is_old)

@@ -1,11 +1,11 @@
-"""The job that deletes stored files which no row names any more."""
+"""The job that deletes stored files of deleted rows."""
 
 from collections.abc import Sequence
 
 from opportune.jobs.job import JobContext, job
 
 MAX_DELETE_ATTEMPTS = 12
-"""Tries in 34 minutes: a place of files may be away for a while."""
+"""Attempts within 34 minutes, in case the storage is unavailable for a while."""
 
 
 @job("jobs.delete_files", attempts=MAX_DELETE_ATTEMPTS)

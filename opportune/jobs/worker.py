@@ -1,4 +1,4 @@
-"""The worker: does jobs, some at a time, and sleeps while there are none, without a statement if it need not poll."""
+"""The worker: runs several jobs at a time, and sleeps while none is due."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from opportune.errors import OperatorError
 from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.context import DatabaseJobContext
 from opportune.jobs.heartbeat import send_heartbeat
-from opportune.jobs.last_runs import note_run
+from opportune.jobs.last_runs import record_run
 from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, Attempt, LeaseKeeper
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedule import next_run_time, schedule_key
@@ -33,28 +33,28 @@ from opportune.runtime.tasks import cancel_and_wait
 from opportune.runtime.timeouts import run_in_background
 
 BATCHING_DELAY_SECONDS = 0.01
-"""Seconds in which jobs that are queued or end are taken together: looking for each alone costs as much as doing it."""
+"""Delay before a check of the queue, so that several new jobs need only one query."""
 LOCKED_RETRY_SECONDS = 0.2
-"""Seconds until what is due is asked for again, when somebody else's transaction has it."""
+"""Seconds until the next check if another transaction has locked the due jobs."""
 DATABASE_RETRY_SECONDS = 5.0
-"""Seconds until the database is asked again, when it did not answer."""
+"""Seconds until the next check if the database is unavailable."""
 STORE_RETRY_SECONDS = (0.5, 1.0, 2.0, 0.0)
-"""Pauses before storing the result of a job again, after that failed."""
+"""Pauses between attempts to store the result of a job."""
 UNFROZEN_SECONDS = 1.0
-"""Seconds between two checks of the clock. A gap more than twice as long means that the process was frozen."""
+"""Seconds between two checks of the clock. A gap of more than twice this means that the process was frozen."""
 PRUNE_INTERVAL_SECONDS = 3600.0
 SHUTDOWN_TIMEOUT_SECONDS = 4.0
-"""Seconds for what runs to notice that the process ends. What takes longer is taken over when its lease has ended."""
+"""Time for running jobs to end at shutdown. Other workers take over the remaining ones when the leases expire."""
 MAX_RETRY_DELAY_SECONDS = 3600.0
-"""Seconds between two attempts, at most."""
+"""Maximum delay between two attempts."""
 SELF_EXPLANATORY_ERRORS = (OperatorError, PermanentFailure, RetryLater)
-"""Their message says it all to a person."""
+"""Errors whose message is enough without type and traceback."""
 
 logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """Does jobs: when woken, when one is due, and each `poll` seconds where it has to look for what others queue."""
+    """Runs jobs when it is woken, when a job is due, and at regular checks."""
 
     def __init__(
         self,
@@ -67,14 +67,14 @@ class Worker:
         self.services = services
         self.settings: Settings = services.settings
         self.concurrency = self.settings.database_pool_size
-        self.looked = 0.0
-        """When the queue was last looked at, by `time.monotonic`."""
+        self.polled_at = 0.0
+        """Time of the last check of the queue, by `time.monotonic`."""
         self.ended = asyncio.Event()
-        """Set, and replaced by another one, at the end of each try."""
+        """Set, and replaced by a new event, at the end of each attempt."""
         self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], Attempt] = {}
         self._lease_keeper = LeaseKeeper(store, self._running)
-        self._stops = False
+        self._is_stopping = False
         self._pruned = time.monotonic()
         self._pruning: asyncio.Task[None] | None = None
         self._planned = False
@@ -83,32 +83,37 @@ class Worker:
         self._woken.set()
 
     def stop(self) -> None:
-        """Have `work` end, but not in the midst of a statement."""
-        self._stops = True
+        """Let `work` end after its current statement."""
+        self._is_stopping = True
         self.wake()
 
     async def work(self, poll: float | None = None, delay: float = 0) -> None:
-        """Do jobs until told to stop; begin after `delay` seconds, or when woken."""
+        """Run jobs until `stop` is called.
+
+        Args:
+            poll: Maximum seconds between checks of the queue; None if other processes do not queue jobs.
+            delay: Seconds until the first check, unless woken.
+        """
         try:
-            await self._rest(delay)
-            while not self._stops:
-                await self._rest(await self.look(poll))
+            await self._sleep(delay)
+            while not self._is_stopping:
+                await self._sleep(await self.check_queue(poll))
         finally:
             await self._cancel_running()
 
-    async def _rest(self, seconds: float | None) -> None:
+    async def _sleep(self, seconds: float | None) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
         self._woken.clear()
-        if not self._stops:
+        if not self._is_stopping:
             await asyncio.sleep(BATCHING_DELAY_SECONDS)
 
     async def drain(self) -> None:
-        """Do what is due now, and what that queues, and no more."""
+        """Run due jobs, and the jobs that they queue, until none is due."""
         try:
             while await self._start_due() or self._running:
-                if self._running:  # what was started may have ended while its schedule was planned
+                if self._running:  # a started job may already have ended
                     await asyncio.wait(
                         self._running, return_when=asyncio.FIRST_COMPLETED, timeout=LEASE_RENEWAL_SECONDS
                     )
@@ -117,19 +122,19 @@ class Worker:
             await self._cancel_running()
 
     async def work_for(self, seconds: float) -> Counter[str]:
-        """Do what is due, one after the other, and begin nothing new after so many seconds; the names of what ended.
+        """Run due jobs one after another, and return the names of those that ended. Start none after `seconds`.
 
-        Time in which the host had frozen the process does not count, or a job would be given up each time it thaws.
+        Time in which the host has frozen the process does not count.
         """
-        ended = Counter[str]()
+        finished = Counter[str]()
         used, before = 0.0, time.monotonic()
-        self.concurrency, self.looked = 1, before
+        self.concurrency, self.polled_at = 1, before
         try:
             await self._plan_all()
             while (used < seconds and await self._start_due()) or self._running:
                 names = {task: attempt.job.name for task, attempt in self._running.items()}
                 done, _ = await asyncio.wait(self._running, timeout=UNFROZEN_SECONDS)
-                ended.update(names[task] for task in done)
+                finished.update(names[task] for task in done)
                 await self._renew()
                 used += min(time.monotonic() - before, 2 * UNFROZEN_SECONDS)
                 before = time.monotonic()
@@ -137,17 +142,17 @@ class Worker:
             logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
         finally:
             await self._cancel_running()
-        return ended
+        return finished
 
-    async def look(self, poll: float | None = None) -> float | None:
-        """Start what is due, and give the seconds until the next look; None for when woken."""
+    async def check_queue(self, poll: float | None = None) -> float | None:
+        """Start due jobs. Return the seconds until the next check; None to sleep until woken."""
         try:
-            self.looked = time.monotonic()
+            self.polled_at = time.monotonic()
             await self._plan_all()
             await self._renew()
             started = await self._start_due()
-            self._prune()
-            # What has just begun wakes us at its end: only then is the next one asked for.
+            self._start_pruning()
+            # A started job wakes the worker at its end, which then checks for the next one.
             pauses = [
                 poll,
                 LEASE_RENEWAL_SECONDS if self._running else None,
@@ -157,23 +162,23 @@ class Worker:
             logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
             return DATABASE_RETRY_SECONDS
         except Exception:
-            logger.exception("Jobs wait")  # the edge: what went wrong once does not end all jobs of this process
+            logger.exception("Jobs wait")  # the edge of the worker: one failure must not end all jobs
             return DATABASE_RETRY_SECONDS
         return min((pause for pause in pauses if pause is not None), default=None)
 
     async def _start_due(self) -> int:
         free = self.concurrency - len(self._running)
-        due = await self.store.claim(free, self._running_jobs()) if free else []
-        for job in due:
-            context = copy_context()  # one for both: how it ended is logged with its number and its trace
-            attempt = Attempt(job, asyncio.create_task(self._act(job), context=context))
+        claimed = await self.store.claim(free, self._running_jobs()) if free else []
+        for job in claimed:
+            context = copy_context()  # shared, so that the log lines of the outcome have the job's id and trace
+            attempt = Attempt(job, asyncio.create_task(self._execute(job), context=context))
             task = asyncio.create_task(self._record_outcome(attempt), context=context)
             self._running[task] = attempt
             task.add_done_callback(self._note_end)
-        if due:
+        if claimed:
             self._lease_keeper.start()
-        await self._plan(job.name for job in due)
-        return len(due)
+        await self._plan(job.name for job in claimed)
+        return len(claimed)
 
     def _running_jobs(self) -> list[Job]:
         return [attempt.job for attempt in self._running.values()]
@@ -186,7 +191,7 @@ class Worker:
 
     async def _seconds_to_next(self) -> float | None:
         if len(self._running) >= self.concurrency:
-            return None  # the end of one of them wakes us
+            return None  # the end of a job wakes the worker
         seconds = await self.store.seconds_to_next()
         return seconds if seconds is None or seconds > 0 else LOCKED_RETRY_SECONDS
 
@@ -198,7 +203,7 @@ class Worker:
         for attempt in self._running.values():
             if attempt.job.id in cancelled:
                 attempt.is_cancelled = True
-                attempt.act.cancel()
+                attempt.task.cancel()
 
     async def _plan_all(self) -> None:
         if not self._planned:
@@ -206,7 +211,7 @@ class Worker:
             self._planned = True
 
     async def _plan(self, names: Iterable[str]) -> None:
-        """Queue the next run of those that have a schedule. What was missed while nothing ran is done once."""
+        """Queue the next run of scheduled jobs. Missed runs are made up for once."""
         now = utc_now()
         times = {name: due_at for name in set(names) if (due_at := self._next_time(name, now))}
         if not times:
@@ -216,7 +221,7 @@ class Worker:
                 await insert_job(session, name, (), schedule_key(name, due_at), due_at)
 
     async def plan_after(self, session: AsyncSession, job: Job) -> None:
-        """Queue the run that its schedule has after this one, which will not come to plan it."""
+        """Queue the next scheduled run after a job that is cancelled."""
         if due_at := self._next_time(job.name, max(job.due_at, utc_now())):
             await insert_job(session, job.name, (), schedule_key(job.name, due_at), due_at)
 
@@ -226,25 +231,25 @@ class Worker:
             schedule = declared.schedule_in(self.settings) if declared else ""
             return next_run_time(schedule, after) if schedule else None
         except OperatorError as error:
-            logger.warning("Job %s is never begun by itself: %s", name, error)
+            logger.warning("The schedule of job %s is ignored: %s", name, error)
             return None
 
-    def _prune(self) -> None:
+    def _start_pruning(self) -> None:
         if time.monotonic() - self._pruned > PRUNE_INTERVAL_SECONDS and (self._pruning is None or self._pruning.done()):
             self._pruned = time.monotonic()
-            # Beside the jobs: it may take minutes, in which their leases would end.
-            self._pruning = asyncio.create_task(self.forget_old())
+            # In a task, because it may take minutes, in which leases would expire.
+            self._pruning = asyncio.create_task(self.prune())
 
-    async def forget_old(self) -> None:
+    async def prune(self) -> None:
         try:
             await self.store.prune()
         except (DBAPIError, PoolTimeoutError) as error:
-            logger.warning("Jobs that ended long ago stay: %s", explain(error, self.store.database.url))
+            logger.warning("Old jobs could not be deleted: %s", explain(error, self.store.database.url))
 
-    async def _act(self, job: Job) -> None:
+    async def _execute(self, job: Job) -> None:
         declared = self.jobs[job.name]
         if job.cancel_asked:
-            raise JobCancelled  # its process died before it could heed that
+            raise JobCancelled  # its process died before it could end the job
         if job.attempt > declared.attempts:
             raise PermanentFailure("The worker process ended during each attempt of this job.")
         await self.services.prepare_job()
@@ -254,29 +259,29 @@ class Worker:
             await declared.function(context, *job.arguments)
 
     async def _record_outcome(self, attempt: Attempt) -> None:
-        """Store how it ended. The end of the site cuts short the job, and not this."""
-        await asyncio.wait([attempt.act])
+        """Store the outcome of an attempt. The end of the site does not interrupt this."""
+        await asyncio.wait([attempt.task])
         for pause in STORE_RETRY_SECONDS:
             try:
-                await self._store_end(attempt)
+                await self._store_outcome(attempt)
                 return
             except (DBAPIError, PoolTimeoutError) as error:
                 reason = explain(error, self.store.database.url)
-            await asyncio.sleep(0 if self._stops else pause)
-        logger.warning("The end of job %s could not be stored, so it will be done again: %s", attempt.job, reason)
+            await asyncio.sleep(0 if self._is_stopping else pause)
+        logger.warning("The outcome of job %s could not be stored, so it will run again: %s", attempt.job, reason)
 
-    async def _store_end(self, attempt: Attempt) -> None:
+    async def _store_outcome(self, attempt: Attempt) -> None:
         job = attempt.job
         try:
-            attempt.act.result()
+            attempt.task.result()
         except asyncio.CancelledError as error:
             if isinstance(error, JobCancelled) or attempt.is_cancelled:
-                await self.store.end(job, JobState.CANCELLED)  # in vain where another process has taken it over
-            elif self._stops:
+                await self.store.end(job, JobState.CANCELLED)  # has no effect if another process has taken over
+            elif self._is_stopping:
                 await self.store.release(job)
             else:
-                await self._fail(job, OperatorError("It has cancelled itself."))
-        except Exception as error:  # noqa: BLE001 - the edge: whatever a job raises is a failed try of it
+                await self._fail(job, OperatorError("The job cancelled itself."))
+        except Exception as error:  # noqa: BLE001 - the edge of a job: any exception is a failed attempt
             await self._fail(job, error)
         else:
             await self.store.end(job, JobState.DONE)
@@ -287,7 +292,7 @@ class Worker:
     async def _note_run(self, job: Job, error: str = "") -> None:
         if self.jobs[job.name].schedule:
             async with self.store.database.writer() as session:
-                await note_run(session, job.name, job.note, error)
+                await record_run(session, job.name, job.note, error)
 
     async def _fail(self, job: Job, error: Exception) -> None:
         declared, reason = self.jobs[job.name], error_summary(error)
@@ -296,35 +301,34 @@ class Worker:
             logger.error("Job %s has failed: %s", job, reason, exc_info=_trace(error))
             await self.store.end(job, JobState.FAILED, reason)
             return
-        logger.warning("Job %s failed (try %s of %s): %s", job, job.attempt, declared.attempts, reason)
+        logger.warning("Job %s failed (attempt %s of %s): %s", job, job.attempt, declared.attempts, reason)
         await self.store.postpone(job, retry_delay(declared, job.attempt, error), reason)
 
     async def _cancel_running(self) -> None:
-        self._stops = True
+        self._is_stopping = True
         for attempt in self._running.values():
-            attempt.act.cancel()
+            attempt.task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_SECONDS)
         await cancel_and_wait(self._pruning)
         await self._lease_keeper.stop()
         self.store.lock.release()
-        self._stops = bool(self._running)  # what ends later has been cut short as well
+        self._is_stopping = bool(self._running)  # jobs that end later were also interrupted
 
 
 def retry_delay(job: JobDefinition[Any], attempt: int, error: Exception | None = None) -> float:
-    """Seconds until the next attempt."""
-    asked = error.seconds if isinstance(error, RetryLater) else 0.0
-    return min(max(job.wait * 2.0 ** min(attempt - 1, 30), asked), MAX_RETRY_DELAY_SECONDS)
+    """Return the seconds until the next attempt."""
+    requested = error.seconds if isinstance(error, RetryLater) else 0.0
+    return min(max(job.wait * 2.0 ** min(attempt - 1, 30), requested), MAX_RETRY_DELAY_SECONDS)
 
 
 def error_summary(error: Exception) -> str:
-    """Describe an error in one line that any database can store and any terminal show."""
+    """Describe an error in one printable line."""
     lines = str(error).strip().splitlines()
     name = "" if isinstance(error, SELF_EXPLANATORY_ERRORS) else type(error).__name__
-    words = ": ".join(filter(None, (name, lines[0] if lines else "")))[:500]
-    return "".join(char if char.isprintable() else " " for char in words).strip()
+    summary = ": ".join(filter(None, (name, lines[0] if lines else "")))[:500]
+    return "".join(char if char.isprintable() else " " for char in summary).strip()
 
 
 def _trace(error: Exception) -> Exception | None:
-    """What is a person's to put right needs no traceback."""
     return None if isinstance(error, SELF_EXPLANATORY_ERRORS) else error

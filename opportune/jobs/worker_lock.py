@@ -1,6 +1,6 @@
-"""Liveness of the worker processes on this machine: each holds a file lock, which the system releases when it dies.
+"""Liveness of worker processes on this machine: each holds a file lock, which the system releases when it dies.
 
-For processes on other machines, and on Windows, the leases of jobs and answers decide after some seconds.
+On other machines and on Windows, the leases of jobs and answers expire after some seconds instead.
 """
 
 import hashlib
@@ -20,7 +20,12 @@ class WorkerLock:
     """The lock of this process, from `hold` to `release`, and checks of the locks of other processes."""
 
     def __init__(self, address: str, worker: str) -> None:
-        """`address` is that of the database, which all workers of a site share; `worker` is unique to this one."""
+        """Prepare the lock.
+
+        Args:
+            address: URL of the database, which all workers of a site share.
+            worker: Unique id of this worker.
+        """
         self.worker = worker
         self._address = address
         self._descriptor: int | None = None
@@ -33,12 +38,12 @@ class WorkerLock:
         return Path(tempfile.gettempdir(), f"opportune-workers-{os.getuid()}-{name}")
 
     def hold(self) -> None:
-        """Show other processes that this one is alive, from now on."""
+        """Take the lock."""
         path = self._folder / self.worker
         for _ in range(MAX_ATTEMPTS):
             if self._descriptor is not None or sys.platform == "win32" or not make_private_folder(self._folder):
                 return
-            with suppress(FileNotFoundError):  # the folder has gone
+            with suppress(FileNotFoundError):  # the folder was removed
                 self._descriptor = _locked(path, os.O_CREAT)
                 if self._descriptor is not None and not path.exists():
                     os.close(self._descriptor)
@@ -57,7 +62,7 @@ class WorkerLock:
             self._folder.rmdir()
 
     def living(self) -> list[str]:
-        """Return the workers of other processes on this machine that are alive."""
+        """Return the ids of other living workers on this machine."""
         try:
             names = [path.name for path in self._folder.iterdir() if path.name != self.worker]
         except OSError:  # no worker holds a lock here
@@ -65,7 +70,7 @@ class WorkerLock:
         return [name for name in names if self.is_dead(name) is False]
 
     def is_dead(self, worker: str) -> bool | None:
-        """Whether a process of this machine has died; None if the worker is unknown here."""
+        """Return whether a worker of this machine has died; None if it is unknown on this machine."""
         if sys.platform == "win32":
             return None
         path = self._folder / worker

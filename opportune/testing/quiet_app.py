@@ -17,5 +17,5 @@ def quiet_app(settings: Settings, features: Sequence[Feature] | None = None) -> 
         patch.setattr(application, "analyze", lambda _routes: None)
         app = application.create_app(settings, features)
     app.state.is_quiet = True
-    app.state.jobs.worker.looked = time.monotonic()  # no look at the first commit
+    app.state.jobs.worker.polled_at = time.monotonic()  # no check of the queue at the first commit
     return app

@@ -14,7 +14,7 @@ from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
 from opportune.errors import OperatorError
-from opportune.jobs.last_runs import note_run
+from opportune.jobs.last_runs import record_run
 from opportune.ops.backup import create, jobs, scheduled
 from opportune.ops.backup.archive import UPLOADS, open_archive
 from opportune.ops.backup.store import BackupStore
@@ -66,7 +66,7 @@ def send(settings: Settings) -> None:
     for old in made.superseded:
         say(f"Removed {old.name}.")
     if not graph.pending(recorded_revisions_of(settings)):
-        in_transaction(lambda session: note_run(session, jobs.BACKUP, str(made)))
+        in_transaction(lambda session: record_run(session, jobs.BACKUP, str(made)))
 
 
 def stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:

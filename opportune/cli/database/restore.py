@@ -18,7 +18,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import recorded_revisions_of
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.jobs.last_runs import note_run
+from opportune.jobs.last_runs import record_run
 from opportune.ops.backup import jobs, rehearsal
 from opportune.ops.backup.age import SUFFIX
 from opportune.ops.backup.archive import UPLOADS, Manifest, open_archive
@@ -77,7 +77,7 @@ def rehearse(settings: Settings, name: str) -> None:
         said = str(rehearsal.rehearse(settings, graph, tables, name))
     say(f"Restored as a rehearsal. {said}.")
     if not graph.pending(recorded_revisions_of(settings)):
-        in_transaction(lambda session: note_run(session, jobs.REHEARSAL, said))
+        in_transaction(lambda session: record_run(session, jobs.REHEARSAL, said))
 
 
 @contextmanager

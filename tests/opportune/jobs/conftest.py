@@ -30,7 +30,7 @@ def _gate() -> Iterator[None]:
 
 @pytest.fixture
 def make_queue(settings: Settings, database: Database) -> MakeQueue:
-    """The jobs of one more process of the site; nobody does them yet."""
+    """Make the queue of another process of the site, which runs no jobs yet."""
 
     def make(*tasks: JobDefinition[Any]) -> DatabaseJobQueue:
         return DatabaseJobQueue(settings, database, open_storage(settings), tasks or TASKS)
@@ -40,7 +40,7 @@ def make_queue(settings: Settings, database: Database) -> MakeQueue:
 
 @pytest.fixture
 def separate_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers that do not see each other's locks, as on several machines: leases alone decide."""
+    """Hide the locks of other workers, as on several machines, so that only leases count."""
     monkeypatch.setattr(WorkerLock, "living", lambda _lock: [])
 
 
@@ -51,7 +51,7 @@ def idle_queue(make_queue: MakeQueue) -> DatabaseJobQueue:
 
 @pytest.fixture
 async def jobs(idle_queue: DatabaseJobQueue) -> AsyncIterator[DatabaseJobQueue]:
-    """Queued and done by this process."""
+    """The queue of this process, which runs its jobs."""
     async with idle_queue.running():
         yield idle_queue
 
@@ -77,7 +77,7 @@ async def cancel(jobs: DatabaseJobQueue, job_id: int | str) -> None:
 
 @pytest.fixture
 def emails(database: Database) -> Emails:
-    """What the jobs have done."""
+    """Read the e-mail addresses of users, which are the effects of jobs."""
 
     async def emails() -> list[str]:
         async with database.reader() as session:

@@ -17,7 +17,7 @@ from tests.opportune.jobs.tasks import TASKS
 
 
 def die_at_work(settings: Settings) -> None:
-    """Do what is queued in a process that is killed in the midst of it."""
+    """Run queued jobs in a process that kills itself."""
     process = PROCESSES.Process(target=_work, args=(settings,))
     process.start()
     process.join()
@@ -25,7 +25,7 @@ def die_at_work(settings: Settings) -> None:
 
 
 def _work(settings: Settings) -> None:
-    store.LEASE_DURATION = timedelta(0)  # taken for dead as soon as it is
+    store.LEASE_DURATION = timedelta(0)  # leases expire immediately
     asyncio.run(_drain(settings))
 
 
@@ -35,7 +35,7 @@ async def _drain(settings: Settings) -> None:
 
 
 def work_on_machine(settings: Settings, machine: Path) -> None:
-    """Do jobs with short leases until killed. The folder `machine` has the temporary files and the log."""
+    """Run jobs with short leases until killed. The folder `machine` holds the temporary files and the log."""
     tempfile.tempdir = str(machine)
     logging.basicConfig(filename=machine / "log", level=logging.WARNING)
     store.LEASE_DURATION = timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""Jobs for tests, whose effects are users: every site has a table of them."""
+"""Jobs for tests. They create users, because every site has their table."""
 
 import asyncio
 import os
@@ -15,16 +15,16 @@ from opportune.jobs import JobContext, PermanentFailure, job
 
 
 class Gate:
-    """Where `wait` waits until a test lets it go."""
+    """A gate at which the job `wait` waits until a test opens it."""
 
-    begun: asyncio.Event
-    let_go: asyncio.Event
+    started: asyncio.Event
+    opened: asyncio.Event
 
     @contextmanager
     def closed(self) -> Iterator[None]:
-        self.begun, self.let_go = asyncio.Event(), asyncio.Event()
+        self.started, self.opened = asyncio.Event(), asyncio.Event()
         yield
-        self.let_go.set()
+        self.opened.set()
 
 
 gate = Gate()
@@ -42,7 +42,7 @@ async def register(run: JobContext, email: str) -> None:
 
 @job("test.stumble", attempts=3, wait=0.01)
 async def stumble(run: JobContext, failures: int) -> None:
-    """Writes, fails as often as is asked for, and writes something else."""
+    """Write, fail the given number of times, and write again."""
     assert await run.write(add_user, "first@example.com") == "first@example.com"
     if run.attempt <= failures:
         raise OperatorError("The other side is closed.\nAnd a second line.")
@@ -51,7 +51,7 @@ async def stumble(run: JobContext, failures: int) -> None:
 
 @job("test.refuse")
 async def refuse(run: JobContext) -> None:
-    raise PermanentFailure("Nobody lives there.")
+    raise PermanentFailure("Unknown address.")
 
 
 @job("test.break", attempts=1)
@@ -66,28 +66,28 @@ async def quit_work(run: JobContext) -> None:
 
 @job("test.wait")
 async def wait(run: JobContext) -> None:
-    """Writes, waits to be let go, and writes something else."""
+    """Write, wait for the gate, and write again."""
     await run.write(add_user, "first@example.com")
     await run.progress(1, 2, "halfway")
-    gate.begun.set()
-    await gate.let_go.wait()
+    gate.started.set()
+    await gate.opened.wait()
     await run.write(add_user, "second@example.com")
 
 
 @job("test.linger")
 async def linger(run: JobContext) -> None:
-    """Ends some time after it was told to."""
-    gate.begun.set()
+    """End some time after the cancellation."""
+    gate.started.set()
     try:
-        await gate.let_go.wait()
+        await gate.opened.wait()
     except asyncio.CancelledError:
-        await gate.let_go.wait()
+        await gate.opened.wait()
         raise
 
 
 @job("test.die")
 async def die(run: JobContext) -> None:
-    """Writes, and the first time ends its process as a crash would."""
+    """Write, kill the process at the first attempt, and write again."""
     await run.write(add_user, "first@example.com")
     if run.attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -96,7 +96,7 @@ async def die(run: JobContext) -> None:
 
 @job("test.block")
 async def block(run: JobContext, pipe: str) -> None:
-    """Hold the event loop until the named pipe is written, and note each run beside it."""
+    """Block the event loop until the named pipe is written, and count runs in a file."""
     _note_run_and_wait(pipe)
 
 

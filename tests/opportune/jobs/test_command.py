@@ -1,4 +1,4 @@
-"""A command of oppman.py as the work of a job."""
+"""Commands of oppman.py in jobs."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from opportune.errors import OperatorError
 from opportune.jobs import run_command
 
 
-async def test_what_a_command_complains_of_is_why_the_job_failed() -> None:
+async def test_error_of_a_command_fails_the_job() -> None:
     with pytest.raises(OperatorError, match=r"^PORT: [^\n]*$"):
         await run_command("migrate", "--check", environ={"PORT": "none"})
 
 
-async def test_a_command_that_succeeds_says_nothing() -> None:
+async def test_successful_command_returns() -> None:
     await run_command("--help")

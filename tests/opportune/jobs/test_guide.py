@@ -1,4 +1,4 @@
-"""docs/jobs.md is true: its code runs, its commands work."""
+"""Code, commands and numbers of docs/jobs.md."""
 
 import re
 import shlex
@@ -27,17 +27,17 @@ GUIDE = (PROJECT / "docs" / "jobs.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 
 
-def names_of_its_code() -> dict[str, Any]:
+def names_of_guide() -> dict[str, Any]:
     names: dict[str, Any] = {}
     for language, code in BLOCKS:
         if language == "python":
-            exec(code, names)  # noqa: S102 - the guide's own
+            exec(code, names)  # noqa: S102 - code of the guide
     return names
 
 
 @pytest.mark.database("sqlite")
-async def test_its_code_runs(make_queue: MakeQueue, database: Database, find: Find) -> None:
-    names = names_of_its_code()
+async def test_code_runs(make_queue: MakeQueue, database: Database, find: Find) -> None:
+    names = names_of_guide()
     site: DatabaseJobQueue = make_queue(*(value for value in names.values() if isinstance(value, JobDefinition)))
     assert set(site.jobs) == {"notes.count_words", "notes.tidy"}
     async with database.writer() as session:
@@ -45,24 +45,24 @@ async def test_its_code_runs(make_queue: MakeQueue, database: Database, find: Fi
     job = await find("1")
     assert (job.key, job.arguments) == ("words of 7", [7, "a b c"])
     assert (job.due_at - job.created_at).total_seconds() > 4
-    queued = [await site.enqueue(site.jobs["notes.count_words"](8, text)) for text in ("a b", "")]
+    job_ids = [await site.enqueue(site.jobs["notes.count_words"](8, text)) for text in ("a b", "")]
     await site.worker.drain()
-    assert [(await find(each)).state for each in queued] == [JobState.DONE, JobState.FAILED]
+    assert [(await find(job_id)).state for job_id in job_ids] == [JobState.DONE, JobState.FAILED]
 
 
 @pytest.mark.database("sqlite")
-async def test_its_test_passes(settings: Settings, database: Database) -> None:
-    names, recorded_jobs = names_of_its_code(), RecordedJobs(settings, database, open_storage(settings))
+async def test_example_test_passes(settings: Settings, database: Database) -> None:
+    names, recorded_jobs = names_of_guide(), RecordedJobs(settings, database, open_storage(settings))
 
     async def post(_path: str, data: dict[str, str]) -> None:
         async with database.writer() as session:
             await names["save"](session, 7, data["text"])
 
     await names["test_saving_a_note_counts_its_words"](SimpleNamespace(post=post), recorded_jobs)
-    assert recorded_jobs.calls == [], "what was done is queued no more"
+    assert recorded_jobs.calls == []
 
 
-def test_its_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
+def test_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     path.write_bytes(sqlite_template.read_bytes())
     queue(path, FAILED)
@@ -72,8 +72,8 @@ def test_its_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path
         assert oppman(*shlex.split(line)[2:], DATABASE_URL=f"sqlite:///{path}").code == 0, line
 
 
-def test_its_numbers_are_the_codes() -> None:
-    days = {state: kept.days for state, kept in RETENTION.items()}
+def test_numbers_match_the_code() -> None:
+    days = {state: retention.days for state, retention in RETENTION.items()}
     assert days == {JobState.DONE: 7, JobState.CANCELLED: 7, JobState.FAILED: 30}
     text = " ".join(GUIDE.split())
     assert f"deleted after {days[JobState.DONE]} days, failed ones after {days[JobState.FAILED]}" in text

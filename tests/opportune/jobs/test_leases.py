@@ -1,4 +1,4 @@
-"""Leases of jobs: who may take a job over, and when."""
+"""Leases of jobs and their renewal."""
 
 import asyncio
 import os
@@ -56,7 +56,7 @@ def runs_of(pipe: Path) -> int:
 async def blocked(
     idle_queue: DatabaseJobQueue, settings: Settings, tmp_path: Path, find: Find
 ) -> AsyncIterator[tuple[str, Path]]:
-    """A job that holds the event loop of one of two workers on separate machines, and its named pipe."""
+    """Queue a job that blocks the event loop of one of two workers. Return its id and its named pipe."""
     machines = tmp_path / "one", tmp_path / "two"
     for machine in machines:
         machine.mkdir()
@@ -73,19 +73,19 @@ async def blocked(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
-async def test_a_job_that_blocks_its_loop_runs_once_beside_a_second_worker(
+async def test_blocking_job_runs_once_beside_a_second_worker(
     blocked: tuple[str, Path], idle_queue: DatabaseJobQueue, find: Find, tmp_path: Path
 ) -> None:
     job_id, pipe = blocked
     lease_until = (await find(job_id)).lease_until
     assert lease_until
 
-    async def has_outlived_three_leases() -> bool:
+    async def is_renewed_three_times() -> bool:
         renewed = (await find(job_id)).lease_until
         return renewed is not None and renewed > lease_until + 3 * timedelta(seconds=1)
 
-    await until(has_outlived_three_leases)
-    other = await idle_queue.enqueue(register("ann@example.com"))  # only the second worker can do it
+    await until(is_renewed_three_times)
+    other = await idle_queue.enqueue(register("ann@example.com"))  # only the second worker is free
     assert await asyncio.wait_for(idle_queue.finished(other), TIMEOUT_SECONDS) == JobState.DONE
 
     await asyncio.to_thread(pipe.write_text, "")
@@ -95,7 +95,7 @@ async def test_a_job_that_blocks_its_loop_runs_once_beside_a_second_worker(
 
     async def is_reported() -> bool:
         logs = "".join((tmp_path / machine / "log").read_text() for machine in ("one", "two"))
-        return f"Job test.block {job_id} at " in logs and "held the event loop for" in logs and "to_thread" in logs
+        return f"Job test.block {job_id} at " in logs and "blocked the event loop for" in logs and "to_thread" in logs
 
     await until(is_reported)
 
@@ -106,9 +106,7 @@ async def end_lease(database: Database) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-async def test_a_job_of_a_process_alive_on_this_machine_is_left_alone(
-    make_queue: MakeQueue, database: Database
-) -> None:
+async def test_job_of_a_living_process_is_not_claimed(make_queue: MakeQueue, database: Database) -> None:
     one, other = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
     assert await one.claim(9)
@@ -122,7 +120,7 @@ async def test_a_job_of_a_process_alive_on_this_machine_is_left_alone(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-async def test_jobs_left_alone_do_not_hide_jobs_that_are_due(make_queue: MakeQueue, database: Database) -> None:
+async def test_due_job_is_claimed_despite_unclaimable_ones(make_queue: MakeQueue, database: Database) -> None:
     one, other, site = make_queue().worker.store, make_queue().worker.store, make_queue()
     await site.enqueue(wait())
     assert await one.claim(9)
@@ -135,7 +133,7 @@ async def test_jobs_left_alone_do_not_hide_jobs_that_are_due(make_queue: MakeQue
 
 @pytest.mark.database("postgresql")
 @pytest.mark.usefixtures("separate_machines")
-async def test_a_worker_whose_clock_is_ahead_takes_no_running_job(
+async def test_worker_with_a_fast_clock_claims_no_running_job(
     make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, ahead = make_queue().worker.store, make_queue().worker.store
@@ -161,7 +159,7 @@ async def test_leases_are_renewed_from_a_thread(make_queue: MakeQueue, database:
 
 
 @pytest.mark.database("sqlite")
-async def test_a_lease_that_cannot_be_renewed_is_one_line_in_the_log(
+async def test_failed_renewal_is_logged(
     jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_jobs: object) -> None:
@@ -171,7 +169,7 @@ async def test_a_lease_that_cannot_be_renewed_is_one_line_in_the_log(
     monkeypatch.setattr(lease_keeper, "CHECK_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(jobs.worker.store, "renew_from_thread", fail)
     await jobs.enqueue(wait())
-    await gate.begun.wait()
+    await gate.started.wait()
 
     async def is_reported() -> bool:
         return "The leases of running jobs could not be renewed:" in caplog.text
@@ -180,17 +178,17 @@ async def test_a_lease_that_cannot_be_renewed_is_one_line_in_the_log(
     assert "is locked by another process" in caplog.text
 
 
-async def test_a_loop_that_is_never_released_is_reported(
+async def test_loop_that_stays_blocked_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(lease_keeper, "MAX_UNREPORTED_CHECKS", 7)
     watch = LoopWatch(asyncio.get_running_loop())
-    for _ in range(8):  # without an await the loop cannot answer
+    for _ in range(8):  # without an await, the loop runs no callbacks
         watch.check([])
-    assert "holds the event loop, 0 s so far. Give blocking work to a thread: use asyncio.to_thread" in caplog.text
+    assert "has blocked the event loop for 0 s. Run blocking work in a thread with asyncio.to_thread" in caplog.text
 
 
-async def test_a_loop_that_answers_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
+async def test_responsive_loop_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
     watch = LoopWatch(asyncio.get_running_loop())
     for _ in range(8):
         watch.check([])

@@ -10,9 +10,7 @@ from tests.opportune.jobs.tasks import gate, register, wait
 
 
 @pytest.mark.database("sqlite")
-async def test_a_job_that_waits_is_cancelled_at_once_and_can_be_tried_again(
-    jobs: DatabaseJobQueue, find: Find, emails: Emails
-) -> None:
+async def test_cancelled_waiting_job_can_be_retried(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"), delay=3600)
     await cancel(jobs, job_id)
     assert (await find(job_id)).state == JobState.CANCELLED
@@ -22,19 +20,19 @@ async def test_a_job_that_waits_is_cancelled_at_once_and_can_be_tried_again(
 
 
 @pytest.mark.database("sqlite")
-async def test_a_job_that_runs_ends_at_its_next_step(jobs: DatabaseJobQueue, emails: Emails) -> None:
+async def test_cancelled_running_job_ends_at_its_next_step(jobs: DatabaseJobQueue, emails: Emails) -> None:
     job_id = await jobs.enqueue(wait())
-    await gate.begun.wait()
+    await gate.started.wait()
     await cancel(jobs, job_id)
-    gate.let_go.set()
+    gate.opened.set()
     assert await jobs.finished(job_id) == JobState.CANCELLED
     assert await emails() == ["first@example.com"]
 
 
 @pytest.mark.database("sqlite")
-async def test_a_job_that_takes_no_step_ends_as_well(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelled_job_without_steps_ends(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await jobs.enqueue(wait())
-    await gate.begun.wait()
+    await gate.started.wait()
     await cancel(jobs, job_id)
     monkeypatch.setattr(worker, "LEASE_RENEWAL_SECONDS", 0)
     jobs.worker.wake()
@@ -42,7 +40,7 @@ async def test_a_job_that_takes_no_step_ends_as_well(jobs: DatabaseJobQueue, mon
 
 
 @pytest.mark.database("sqlite")
-async def test_a_cancelled_job_of_a_dead_process_is_not_begun_again(
+async def test_cancelled_job_of_a_dead_process_does_not_run(
     idle_queue: DatabaseJobQueue, find: Find, emails: Emails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.jobs.store.LEASE_DURATION", -LEASE_DURATION)
@@ -55,12 +53,12 @@ async def test_a_cancelled_job_of_a_dead_process_is_not_begun_again(
 
 
 @pytest.mark.database("sqlite")
-async def test_what_cannot_be_done_is_said_in_one_line(jobs: DatabaseJobQueue) -> None:
+async def test_impossible_actions_are_one_line(jobs: DatabaseJobQueue) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"))
     await jobs.finished(job_id)
-    with pytest.raises(OperatorError, match=r"^Job 1 is done: there is nothing to cancel\.$"):
+    with pytest.raises(OperatorError, match=r"^Job 1 is done\. Only waiting and running jobs"):
         await cancel(jobs, 1)
-    with pytest.raises(OperatorError, match=r"^Job 1 is done: only one that failed or was cancelled"):
+    with pytest.raises(OperatorError, match=r"^Job 1 is done\. Only failed and cancelled jobs"):
         await retry(jobs, 1)
     for number in (7, -1, 2**80):
         with pytest.raises(OperatorError, match=f"^There is no job {number}\\."):

@@ -1,4 +1,4 @@
-"""Through PgBouncer in transaction mode, where no lock and no setting of a session holds."""
+"""Jobs through PgBouncer in transaction mode, which keeps no session locks and settings."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ def settings(database_url: str) -> Iterator[Settings]:
         yield settings_for(url)
 
 
-async def test_two_processes_behind_a_pooler_do_each_job_once(
+async def test_two_processes_behind_a_pooler_run_each_job_once(
     make_queue: MakeQueue, database: Database, emails: Emails
 ) -> None:
     one, other = make_queue(), make_queue()
-    queued = [await one.enqueue(register(email), key=email) for email in EMAILS]
+    job_ids = [await one.enqueue(register(email), key=email) for email in EMAILS]
     async with one.running(), other.running():
         one.worker.wake()
         other.worker.wake()
-        states = await asyncio.gather(*(one.finished(job_id) for job_id in queued))
+        states = await asyncio.gather(*(one.finished(job_id) for job_id in job_ids))
     assert set(states) == {JobState.DONE}
     assert sorted(await emails()) == sorted(EMAILS)

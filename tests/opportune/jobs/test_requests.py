@@ -1,4 +1,4 @@
-"""JOBS=request: jobs in the time that requests leave, and by a call to a signed address."""
+"""JOBS=request: jobs after responses, and by calls of a cron service."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ def settings(settings: Settings) -> Settings:
 async def site(settings: Settings) -> AsyncIterator[FastAPI]:
     app = quiet_app(settings)
     app.state.jobs.jobs[register.name] = register
-    app.state.jobs.worker.store._known = col(Job.name).in_([register.name])
+    app.state.jobs.worker.store._has_known_name = col(Job.name).in_([register.name])
     async with app.router.lifespan_context(app):
         yield app
 
@@ -49,113 +49,123 @@ async def visitor(site: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def settled(work: RequestWork) -> None:
-    """Until what a response has left is done."""
+async def wait_until_idle(work: RequestWork) -> None:
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while work._task and not work._task.done():
             await asyncio.wait([work._task])
 
 
-async def test_what_is_due_is_done_after_a_response_and_an_idle_site_asks_nothing(
-    site: FastAPI, visitor: AsyncClient, emails: Emails
-) -> None:
+async def test_due_job_runs_after_a_response(site: FastAPI, visitor: AsyncClient, emails: Emails) -> None:
     jobs = site.state.jobs
     await jobs.enqueue(register("ada@example.com"))
-    assert await emails() == [], "nothing runs between requests"
-    assert (await visitor.get("/health/live")).status_code == 200
-    assert jobs.request_work._task is None, "nor do the questions of the host count"
+    assert await emails() == []
     assert (await visitor.get("/robots.txt")).status_code == 200
-    await settled(jobs.request_work)
+    await wait_until_idle(jobs.request_work)
     assert await emails() == ["ada@example.com"]
+
+
+async def test_health_check_runs_no_jobs(site: FastAPI, visitor: AsyncClient) -> None:
+    await site.state.jobs.enqueue(register("ada@example.com"))
+    assert (await visitor.get("/health/live")).status_code == 200
+    assert site.state.jobs.request_work._task is None
+
+
+async def test_idle_site_sends_no_queries(site: FastAPI, visitor: AsyncClient) -> None:
+    work = site.state.jobs.request_work
+    await visitor.get("/robots.txt")
+    await wait_until_idle(work)
     with counted_statements("jobs_job") as statements:
         for _ in range(3):
             await visitor.get("/robots.txt")
-            await settled(jobs.request_work)
+            await wait_until_idle(work)
         await asyncio.sleep(0.2)
     assert statements == []
 
 
-async def test_a_cron_service_calls_a_signed_address_and_is_told_what_was_done(
+async def test_cron_service_runs_due_jobs(
     site: FastAPI, visitor: AsyncClient, settings: Settings, emails: Emails
 ) -> None:
     address = run_url(settings)
     assert address.startswith("https://site.example/jobs/run?signature=")
     await site.state.jobs.enqueue(register("ada@example.com"))
     await site.state.jobs.enqueue(register("bob@example.com"))
-    told = await visitor.post(address)
-    assert (told.status_code, told.text) == (200, "2 jobs tried: test.register (2).\n")
-    assert told.headers["cache-control"] == "no-store"
-    assert (await visitor.get(address)).text == "Nothing was due.\n"
+    response = await visitor.post(address)
+    assert (response.status_code, response.text) == (200, "2 jobs run: test.register (2).\n")
+    assert response.headers["cache-control"] == "no-store"
+    assert (await visitor.get(address)).text == "No job was due.\n"
     assert await emails() == ["ada@example.com", "bob@example.com"]
-    for wrong in ("", address[-64:-1] + "!", "é"):
-        refused = await visitor.get("/jobs/run", params={"signature": wrong})
-        assert refused.status_code == 404
-    for _ in range(4):
-        await visitor.get(address)
-    many = await visitor.get(address)
-    assert (many.status_code, "retry-after" in many.headers) == (429, True)
 
 
-async def test_only_this_mode_has_such_an_address(settings: Settings) -> None:
+@pytest.mark.parametrize("signature", ["", "0" * 64, "é"])
+async def test_cron_address_without_its_signature_is_not_found(visitor: AsyncClient, signature: str) -> None:
+    assert (await visitor.get("/jobs/run", params={"signature": signature})).status_code == 404
+
+
+async def test_cron_address_is_rate_limited(visitor: AsyncClient, settings: Settings) -> None:
+    responses = [await visitor.get(run_url(settings)) for _ in range(7)]
+    assert (responses[-1].status_code, "retry-after" in responses[-1].headers) == (429, True)
+
+
+async def test_other_modes_have_no_cron_address(settings: Settings) -> None:
     app = quiet_app(settings.model_copy(update={"jobs": "inline"}))
     async with AsyncClient(transport=ASGITransport(app), base_url="https://site.example") as client:
         assert (await client.get(run_url(settings))).status_code == 404
-    with pytest.raises(OperatorError, match="only JOBS=request"):
+    with pytest.raises(OperatorError, match="Only JOBS=request"):
         run_url(app.state.settings)
     with pytest.raises(OperatorError, match="BASE_URL is not set"):
         run_url(settings.model_copy(update={"base_url": ""}))
 
 
 @pytest.mark.usefixtures("separate_machines")
-async def test_what_a_frozen_process_began_is_taken_up_by_another_and_written_once(
+async def test_job_of_a_frozen_process_is_taken_over(
     make_queue: MakeQueue, database: Database, find: Find, emails: Emails
 ) -> None:
     frozen, other = make_queue(), make_queue()
     assert frozen.request_work
     assert other.request_work
-    queued = await frozen.enqueue(wait())
+    job_id = await frozen.enqueue(wait())
     frozen.request_work.after_response()
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        await gate.begun.wait()
-    async with database.writer() as session:  # its lease has ended while it was frozen
+        await gate.started.wait()
+    async with database.writer() as session:  # its lease expired while it was frozen
         await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
-    taken = asyncio.create_task(other.request_work.run())
+    run = asyncio.create_task(other.request_work.run())
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (await find(queued)).attempt == 1:
+        while (await find(job_id)).attempt == 1:
             await asyncio.sleep(0.01)
-    gate.let_go.set()
-    assert await taken == "1 job tried: test.wait."
-    await settled(frozen.request_work)
-    assert (await find(queued)).state == JobState.DONE
+    gate.opened.set()
+    assert await run == "1 job run: test.wait."
+    await wait_until_idle(frozen.request_work)
+    assert (await find(job_id)).state == JobState.DONE
     assert sorted(await emails()) == ["first@example.com", "second@example.com"]
 
 
-async def test_a_job_that_takes_longer_than_the_call_goes_on_and_is_given_back_at_the_end(
+async def test_job_longer_than_the_call_is_released_at_shutdown(
     make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "UNFROZEN_SECONDS", 0.02)
     jobs = make_queue()
     assert jobs.request_work
-    queued = await jobs.enqueue(wait())
+    job_id = await jobs.enqueue(wait())
     async with jobs.running():
         assert (await jobs.request_work.run(0.1)).startswith("A job takes longer than this call")
-        assert (await find(queued)).state == JobState.RUNNING
-    job = await find(queued)
+        assert (await find(job_id)).state == JobState.RUNNING
+    job = await find(job_id)
     assert (job.state, job.attempt) == (JobState.WAITING, 0)
 
 
-def test_check_names_what_does_not_fit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_settings_that_do_not_fit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     @job("test.often", schedule="*/2 * * * *")
     async def often(run: JobContext) -> None: ...
 
-    def found(**values: object) -> str:
+    def findings(**values: object) -> str:
         changed = settings.model_copy(update=values)
-        return " ".join(each.text for each in (*check_jobs(changed), *check_schedules(changed, [often])))
+        return " ".join(finding.text for finding in (*check_jobs(changed), *check_schedules(changed, [often])))
 
-    assert found(jobs_call_minutes=1) == ""
-    assert "test.often is to begin every 2 minutes, and the cron service calls every 5" in found()
-    assert "`python3 oppman.py jobs url`" in found(jobs_call_minutes=0)
-    assert "BASE_URL is empty" in found(base_url="")
-    assert found(jobs="inline") == ""
+    assert findings(jobs_call_minutes=1) == ""
+    assert "test.often is scheduled every 2 minutes, but the cron service calls every 5 minutes" in findings()
+    assert "`python3 oppman.py jobs url`" in findings(jobs_call_minutes=0)
+    assert "BASE_URL is empty" in findings(base_url="")
+    assert findings(jobs="inline") == ""
     monkeypatch.setenv("K_SERVICE", "site")
-    assert "Google Cloud Run runs nothing between requests" in found(jobs="inline")
+    assert "Google Cloud Run runs nothing between requests" in findings(jobs="inline")

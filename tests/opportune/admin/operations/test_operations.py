@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
-from opportune.jobs.last_runs import note_run
+from opportune.jobs.last_runs import record_run
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.operations.pages import PAGE, entries, on_sqlite, said
@@ -125,7 +125,7 @@ async def test_backups_at_their_place_are_shown_and_one_is_made_or_rehearsed_by_
     settings = app.state.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}")})
     app.state.settings = settings
     async with app.state.database.writer() as session:
-        await note_run(session, "backups.make", error="The bucket is full.")
+        await record_run(session, "backups.make", error="The bucket is full.")
     page = (await operator.get(f"{PAGE}/backups")).text
     assert name in page
     assert "The bucket is full." in page

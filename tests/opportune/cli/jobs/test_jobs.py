@@ -77,7 +77,7 @@ def test_what_cannot_be_done_is_one_line(oppman: Oppman, url: str) -> None:
         result = oppman("jobs", *words, DATABASE_URL=url)
         assert (result.code, result.out) == (1, "")
         assert result.err == "There is no job 9. List them: python3 oppman.py jobs list\n"
-    assert oppman("jobs", "cancel", "1").err == "Job 1 is failed: there is nothing to cancel.\n"
+    assert oppman("jobs", "cancel", "1").err == "Job 1 is failed. Only waiting and running jobs can be cancelled.\n"
     assert oppman("jobs", "show", "one").code == 2
 
 

@@ -12,7 +12,7 @@ def test_a_worker_does_what_is_queued_until_it_is_stopped(tmp_path: Path, sqlite
     with running(tmp_path, "worker", "--concurrency", "3", **environ) as worker:
         assert read_until(worker.output, "Ctrl-C") == "Doing jobs, 3 at a time (Ctrl-C stops it).\n"
         queue(path, EMAIL)
-        assert "Job mail.send 1 failed (try 1 of 35)" in read_until(worker.output, "mail.send")
+        assert "Job mail.send 1 failed (attempt 1 of 35)" in read_until(worker.output, "mail.send")
         assert worker.end() == (0, "")
 
 

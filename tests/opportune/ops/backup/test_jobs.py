@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
-from opportune.jobs.last_runs import find_last_run, note_run
+from opportune.jobs.last_runs import find_last_run, record_run
 from opportune.ops.backup import jobs
 from opportune.ops.backup.jobs import BACKUP, MAX_ATTEMPTS, backup_state, make_backup, rehearse_restore
 
@@ -40,7 +40,7 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
     async def fail() -> None:
         with pytest.raises(OperatorError) as raised:
             await make_backup.function(failing)  # type: ignore[arg-type]  # Run has the attributes used
-        await failing.write(note_run, BACKUP, "", str(raised.value))  # as the worker does
+        await failing.write(record_run, BACKUP, "", str(raised.value))  # as the worker does
 
     failing.attempt = 1
     await fail()
@@ -58,7 +58,7 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
 
     good = Run(app, failing.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}/away")}))
     await make_backup.function(good)  # type: ignore[arg-type]
-    await good.write(note_run, BACKUP, good.note)
+    await good.write(record_run, BACKUP, good.note)
     await rehearse_restore.function(good)  # type: ignore[arg-type]
     assert "match the backup (into SQLite" in good.note
     async with app.state.database.reader(fresh=True) as session:
@@ -86,7 +86,7 @@ async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.Monkey
     options = {"backup_schedule": "0 0 1 1 *", "backup_url": SecretStr("file:away")}
     settings = app.state.settings.model_copy(update=options)
     async with app.state.database.writer() as session:
-        await note_run(session, BACKUP, "made")
+        await record_run(session, BACKUP, "made")
     async with app.state.database.reader(fresh=True) as session:
         last = await find_last_run(session, BACKUP)
         assert (last.note, last.is_failing) == ("made", False)

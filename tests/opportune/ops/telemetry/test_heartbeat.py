@@ -72,7 +72,7 @@ async def test_monitor_error_is_logged_without_its_secret(
     monitor.status = status
     await watched.run(watch_jobs())
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert lines == [f"The heartbeat did not reach 127.0.0.1: it answered {status}"]
+    assert lines == [f"The heartbeat did not reach 127.0.0.1: status {status}"]
 
 
 @pytest.fixture
