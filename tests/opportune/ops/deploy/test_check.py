@@ -70,7 +70,7 @@ def test_what_is_left_empty_is_named(host: str) -> None:
 
 
 ERRORS: list[tuple[str, Mapping[str, str], str]] = [
-    ("fly", {"SECRET_KEY": "changeme"}, "SECRET_KEY is published or"),
+    ("fly", {"SECRET_KEY": "changeme"}, "SECRET_KEY is known or shorter"),
     ("fly", {"DEBUG": "true"}, "DEBUG shows secrets"),
     ("fly", {"PORT": "eighty"}, "PORT: Write a whole number"),
     ("fly", {"ENVIRONMENT": "development"}, "ENVIRONMENT is development"),
