@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     app.state.settings = settings
     app.state.features = features
     app.state.permissions = Permissions(features)
-    app.state.permissions.require_known()
+    app.state.permissions.require_existing()
     add_icons(features)
     templates.add_helpers(features)
     templates.environment.auto_reload = settings.environment == "development"

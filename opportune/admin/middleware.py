@@ -19,13 +19,13 @@ TWO_FACTOR = "/accounts/two-factor"
 
 
 NOT_STAFF = "The admin is for staff."
-NOT_AS_SOMEBODY_ELSE = "You are signed in as somebody else: go back to your own account first."
-NO_GRANTS = "You belong to no group that may do anything here. A superuser can add you to one."
-NO_SECOND_FACTOR = "The admin asks for a second factor: set one up at /accounts/two-factor or /accounts/passkeys."
+NOT_AS_ANOTHER_USER = "You are signed in as another user. Return to your own account first."
+NO_GRANTS = "None of your groups has permissions in the admin. A superuser can add you to a group."
+NO_SECOND_FACTOR = "The admin requires a second factor. Set one up at /accounts/two-factor or /accounts/passkeys."
 
 
 class StaffOnlyMiddleware:
-    """Refuses everyone but staff at each address below the admin, also at addresses that do not exist.
+    """Refuses users who are not staff at all addresses below the admin, also if they do not exist.
 
     User and grants are read for each request, so a user who is demoted, signed out or removed from a group is refused
     immediately. `authorization` checks the single permissions.
@@ -39,13 +39,13 @@ class StaffOnlyMiddleware:
         user = await get_optional_user(request)
         if user is None:
             raise sign_in_required(request)
-        answer = await _refusal(request, user) or self.app
-        await answer(scope, receive, send)
+        response = await _refusal(request, user) or self.app
+        await response(scope, receive, send)
 
 
 async def _refusal(request: Request, user: User) -> Response | None:
     if request.state.impersonator is not None:
-        return problem(request, 403, NOT_AS_SOMEBODY_ELSE)
+        return problem(request, 403, NOT_AS_ANOTHER_USER)
     if not (user.is_staff or user.is_superuser):
         return problem(request, 403, NOT_STAFF)
     state = request.app.state

@@ -23,7 +23,7 @@ ADMIN_PATH = "/admin"
 
 def add_admin(app: FastAPI) -> None:
     """Add the admin with the views of every feature to the site."""
-    admin = AdminWhenAsked(app)
+    admin = LazyAdmin(app)
     app.router.routes.append(Route(ADMIN_PATH, _to_index, methods=["GET"], include_in_schema=False))
     middleware = [
         Middleware(StaffOnlyMiddleware),
@@ -32,12 +32,12 @@ def add_admin(app: FastAPI) -> None:
     app.router.routes.append(Mount(ADMIN_PATH, admin, name="admin", middleware=middleware))
 
 
-class AdminWhenAsked:
+class LazyAdmin:
     """The admin, built on the first request for one of its pages or routes."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
-        self.making = asyncio.Lock()
+        self.lock = asyncio.Lock()
 
     @cached_property
     def site(self) -> Any:
@@ -53,11 +53,11 @@ class AdminWhenAsked:
     async def load(self) -> None:
         """Build the admin in a thread, so that its imports do not block the event loop."""
         if "site" not in vars(self):
-            async with self.making:
+            async with self.lock:
                 await asyncio.to_thread(getattr, self, "site")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # The router alone: as an application of its own it would answer errors its own way.
+        # Call the router, because the Starlette application has its own error handlers.
         request = Request(scope)
         show_errors_with(request, partial(self.site.render_error, request))
         with names_are_for(request):  # after the views are made: they hold the names for all users

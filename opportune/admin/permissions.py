@@ -28,10 +28,10 @@ class Permissions:
     @cached_property
     def actions(self) -> Mapping[str, AbstractSet[str]]:
         """Actions that a group can be granted, by the identity of models and pages."""
-        known: dict[str, set[str]] = {name: set(ACTIONS) for name in self._models}
-        for identity, actions, _ in self._grantable:
-            known[identity] = known.get(identity, set()) | set(ACTIONS) | actions
-        return known
+        actions: dict[str, set[str]] = {name: set(ACTIONS) for name in self._models}
+        for identity, view_actions, _ in self._grantable:
+            actions[identity] = actions.get(identity, set()) | set(ACTIONS) | view_actions
+        return actions
 
     @cached_property
     def _models(self) -> AbstractSet[str]:
@@ -54,7 +54,7 @@ class Permissions:
             return ""
         return f"may({identity!r}, {action!r}): {fault}" if (fault := self._fault(identity, action)) else ""
 
-    def require_known(self) -> None:
+    def require_existing(self) -> None:
         """Raise OperatorError for the first unknown permission of a group or a route."""
         # Routes are analysed only if one of them names an unknown permission: that is slow.
         routes = self._route_faults() if any(starmap(self.fault, needs)) else ()
@@ -63,11 +63,11 @@ class Permissions:
 
     def shipped_grants(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:
         """Grants that features ship, by group: pairs of a model and an action that exist on this site."""
-        found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        grants: dict[str, set[tuple[str, str]]] = defaultdict(set)
         for group, identity, actions in self._shipped():
-            known = self.actions.get(identity, set())
-            found[group] |= {(identity, action) for action in known if action in actions or WILDCARD in actions}
-        return found
+            existing = self.actions.get(identity, set())
+            grants[group] |= {(identity, action) for action in existing if action in actions or WILDCARD in actions}
+        return grants
 
     def faults(self) -> Iterator[str]:
         """Yield a line for each unknown permission of a group or a route."""
@@ -79,9 +79,9 @@ class Permissions:
             for group, grants in feature.groups.items():
                 place = f"Feature({feature.name!r}, groups=…): {group}"
                 if not (0 < len(group.strip()) <= MAX_GROUP_NAME and grants):
-                    yield f"{place}: a group has a name of at most {MAX_GROUP_NAME} characters, and a model."
+                    yield f"{place}: a group needs a name of at most {MAX_GROUP_NAME} characters and a model."
                 for identity, actions in grants.items():
-                    faults = (self._group_fault(identity, action) for action in _several(actions) or [""])
+                    faults = (self._group_fault(identity, action) for action in _as_list(actions) or [""])
                     yield from (f"{place}: {fault}" for fault in dict.fromkeys(faults) if fault)
 
     def _route_faults(self) -> Iterator[str]:
@@ -94,23 +94,24 @@ class Permissions:
         """Yield group, model and actions."""
         for feature in self.features:
             for group, grants in feature.groups.items():
-                yield from ((group, identity, _several(actions)) for identity, actions in grants.items())
+                yield from ((group, identity, _as_list(actions)) for identity, actions in grants.items())
 
     def _group_fault(self, identity: str, action: str) -> str:
         if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._grantable):
-            return f"{identity} is for superusers alone."
+            return f"{identity} is for superusers only."
         return self._fault(identity, action)
 
     def _fault(self, identity: str, action: str) -> str:
-        known = self.actions.get(identity)
-        if known is None:
+        actions = self.actions.get(identity)
+        if actions is None:
             return f"there is no model {identity!r} in an installed feature.{did_you_mean(identity, self.actions)}"
-        if action not in known and action != WILDCARD:
-            return f"{identity} has no action {action!r}: {', '.join(sorted(known))}.{did_you_mean(action, known)}"
+        if action not in actions and action != WILDCARD:
+            names = ", ".join(sorted(actions))
+            return f"{identity} has no action {action!r}. There are: {names}.{did_you_mean(action, actions)}"
         return ""
 
 
-def _several(actions: str | Sequence[str]) -> Sequence[str]:
+def _as_list(actions: str | Sequence[str]) -> Sequence[str]:
     return [actions] if isinstance(actions, str) else actions
 
 

@@ -1,4 +1,4 @@
-"""What the parts of the admin need of a view and of the site: they know these, and not the classes that have it all."""
+"""Protocols of views and of the site, so that modules of the admin do not import the classes."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from opportune.db.database import Database
 from opportune.fields import FileColumn
 
 Check = Callable[[Request, Any], Awaitable[bool]]
-"""Whether somebody may do something to a row."""
+"""Return whether the user may do an action to a row."""
 
 
 class Site(Protocol):
@@ -32,7 +32,7 @@ class Site(Protocol):
 
 
 class Lookup(Protocol):
-    """The rows that a column or a relationship can point at."""
+    """The rows that a column or a relationship can refer to."""
 
     model: type[Any]
 
@@ -41,7 +41,7 @@ class Lookup(Protocol):
 
 
 class Pages(Protocol):
-    """Of one model, for who only asks whether somebody may see them, and where they are."""
+    """The pages of one model, as far as access and addresses need them."""
 
     @property
     def model(self) -> type[Any]: ...
@@ -62,9 +62,9 @@ class Pages(Protocol):
 
 
 class View(Pages, Protocol):
-    """The pages of one model, with all that they do."""
+    """The pages of one model."""
 
-    # What its options come to
+    # Options
 
     @property
     def name(self) -> str: ...
@@ -127,10 +127,10 @@ class View(Pages, Protocol):
     @property
     def import_max_rows(self) -> int: ...
 
-    def name_of(self, wish: Any) -> str: ...
+    def name_of(self, value: Any) -> str: ...
     def hides(self, path: str) -> bool: ...
 
-    # Who may
+    # Permissions
 
     def is_visible(self, request: Request) -> bool: ...
     async def check_can_create(self, request: Request) -> bool: ...
@@ -179,7 +179,7 @@ class View(Pages, Protocol):
         self, session: AsyncSession, request: Request, data: dict[str, Any], fixed: Mapping[str, Any] | None = None
     ) -> Any: ...
     async def save_rows(
-        self, session: AsyncSession, request: Request, wishes: Sequence[tuple[Any, Mapping[str, Any]]]
+        self, session: AsyncSession, request: Request, rows: Sequence[tuple[Any, Mapping[str, Any]]]
     ) -> list[Any]: ...
     async def change_row(self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any]) -> None: ...
     async def remove_rows(self, session: AsyncSession, request: Request, rows: Sequence[Any]) -> None: ...

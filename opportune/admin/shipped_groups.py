@@ -14,7 +14,7 @@ TABLE = ShippedGrant.__table__  # type: ignore[attr-defined]  # SQLModel's
 
 
 def shipped_group_statements(connection: Connection) -> list[Executable]:
-    """Return the statements that make groups and grants which were never made before."""
+    """Return the statements that create groups and grants that were never created before."""
     features = installed_features()
     if not any(feature.groups for feature in features) or not inspect(connection).has_table(TABLE.name):
         return []
@@ -25,14 +25,14 @@ def shipped_group_statements(connection: Connection) -> list[Executable]:
 def statements(connection: Connection, shipped: Mapping[str, AbstractSet[tuple[str, str]]]) -> Iterator[Executable]:
     """Yield the statements. A shipped group that no longer exists was deleted or renamed, and is not made again."""
     columns = TABLE.c.group_name, TABLE.c.identity, TABLE.c.action
-    given = {(name, identity, action) for name, identity, action in connection.execute(select(*columns))}
-    known = {name for name, _, _ in given}
+    shipped_before = {(name, identity, action) for name, identity, action in connection.execute(select(*columns))}
+    existing = {name for name, _, _ in shipped_before}
     for name, grants in shipped.items():
-        is_there = exists().where(col(Group.name) == name)
-        if grants and name not in known:
-            yield insert(Group).from_select(["name"], select(literal(name)).where(~is_there))
+        exists_already = exists().where(col(Group.name) == name)
+        if grants and name not in existing:
+            yield insert(Group).from_select(["name"], select(literal(name)).where(~exists_already))
         for identity, action in sorted(grants):
-            if (name, identity, action) not in given:
+            if (name, identity, action) not in shipped_before:
                 yield _grant(name, identity, action)
                 yield insert(ShippedGrant).values(group_name=name, identity=identity, action=action)
 
@@ -41,5 +41,5 @@ def _grant(name: str, identity: str, action: str) -> Executable:
     has_it = exists().where(
         col(Grant.group_id) == col(Group.id), col(Grant.identity) == identity, col(Grant.action).in_((action, "*"))
     )
-    found = select(col(Group.id), literal(identity), literal(action)).where(col(Group.name) == name, ~has_it)
-    return insert(Grant).from_select(["group_id", "identity", "action"], found)
+    group = select(col(Group.id), literal(identity), literal(action)).where(col(Group.name) == name, ~has_it)
+    return insert(Grant).from_select(["group_id", "identity", "action"], group)

@@ -98,9 +98,9 @@ class AdminSite(AdapterSite):
 
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
         # SQLAdmin sets attributes of the class, and a process may have several sites: each gets a subclass.
-        kind: Any = type(view)
+        metaclass: Any = type(view)
         super().add_view(
-            kind(view.__name__, (view,), {"category": view.category or feature.capitalize(), "site": self})
+            metaclass(view.__name__, (view,), {"category": view.category or feature.capitalize(), "site": self})
         )
         for route in self.admin.routes:
             # SQLAdmin runs actions by GET, so a link would be enough to run one.
@@ -184,15 +184,15 @@ class AdminSite(AdapterSite):
         return await import_page(request, self._admin_view(request))
 
     async def ajax_lookup(self, request: Request) -> Response:
-        """Return rows that a column can point at, for forms and for filters. SQLAdmin only knows forms."""
-        view, asked = self._admin_view(request), request.query_params
-        lookup = view.lookups.get(asked.get("name", "").rpartition("-")[2])
+        """Return rows that a column can refer to, for forms and also for filters, which SQLAdmin lacks."""
+        view, params = self._admin_view(request), request.query_params
+        lookup = view.lookups.get(params.get("name", "").rpartition("-")[2])
         if not await may_look_up(request, view, lookup):
             raise HTTPException(403)
         if lookup is None or view.hides(lookup.name):
             raise HTTPException(404)
-        found = await lookup.get_list(request, asked.get("term", ""))
-        return JSONResponse({"results": [lookup.format(row) for row in found]})
+        rows = await lookup.get_list(request, params.get("term", ""))
+        return JSONResponse({"results": [lookup.format(row) for row in rows]})
 
     async def export(self, request: Request) -> Response:
         await self.check_access(request, "export")

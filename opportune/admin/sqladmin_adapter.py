@@ -1,6 +1,6 @@
-"""SQLAdmin under public names. This module alone knows its private ones, so a release that changes them is met here.
+"""Public methods for the private names of SQLAdmin that the admin needs. No other module uses private names.
 
-What SQLAdmin tells in public is read in public; the private names that are left are what it gives no other way to.
+A release of SQLAdmin that changes these names only affects this module.
 """
 
 from collections.abc import Callable
@@ -23,25 +23,25 @@ ENDPOINT_MARKS = {"_action", "_exposed"}
 
 @lru_cache(256)
 def action_slugs(view: type[Any]) -> frozenset[str]:
-    """The names in addresses of the actions of a view's class."""
+    """Return the names of a view's actions in addresses."""
     methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
     return frozenset(method._slug for method in methods if hasattr(method, "_action"))
 
 
 class AdapterView(ModelView):
-    """A model's pages: what SQLAdmin has made of their options."""
+    """The pages of a model, with the names that SQLAdmin derives from their options."""
 
     site: ClassVar[Any]
-    """The admin that it is a page of."""
+    """The admin that contains the view."""
 
     def __init__(self) -> None:
         super().__init__()
         self.labels: dict[str, str] = self._column_labels
-        self.search_names = [property_name(wish) for wish in self.column_searchable_list]
-        self.sort_names = [self.name_of(wish) for wish in self.column_sortable_list]
+        self.search_names = [property_name(value) for value in self.column_searchable_list]
+        self.sort_names = [self.name_of(value) for value in self.column_sortable_list]
 
     def configure(self, lookups: dict[str, Any], fields: dict[str, Any]) -> None:
-        """Tell SQLAdmin what was chosen: labels, names, what foreign keys point at, and the fields of columns."""
+        """Pass labels, names, lookups of foreign keys and form fields to SQLAdmin."""
         self._column_labels = self.labels
         self._search_fields, self._sort_fields = self.search_names, self.sort_names
         self._form_ajax_refs = lookups
@@ -57,9 +57,9 @@ class AdapterView(ModelView):
 
     # Names of columns and relationships
 
-    def name_of(self, wish: Any) -> str:
-        """The name of what an option gives by name or as `Book.title`. For overriding."""
-        return property_name(wish)
+    def name_of(self, value: Any) -> str:
+        """Return the name in an option, which may be an attribute such as `Book.title`. For overriding."""
+        return property_name(value)
 
     def _get_prop_name(self, prop: Any) -> str:
         return self.name_of(prop)
@@ -81,7 +81,7 @@ class AdapterView(ModelView):
         return self.get_export_columns()
 
     def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
-        """What the options of one page come to. For overriding."""
+        """Return the names for one page by its options. For overriding."""
         return super()._build_column_list(defaults, include, exclude)
 
     def _build_column_list(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
@@ -93,24 +93,24 @@ class AdapterView(ModelView):
     # Queries
 
     async def fetch_rows(self, statement: Any) -> list[Any]:
-        """The rows of a query for one model."""
+        """Return the objects of a query for one model."""
         async with self.session_maker() as session:
             return list((await session.scalars(statement)).unique())
 
     async def fetch_tuples(self, statement: Any) -> list[Any]:
-        """The rows of a query for columns."""
+        """Return the rows of a query for columns."""
         async with self.session_maker() as session:
             return list(await session.execute(statement))
 
     def select_by_identifier(self, identifier: str) -> Select[Any]:
-        """The row with the key in an address. For overriding. Raises ValueError: none can have it."""
+        """Select the row with the key of an address. For overriding. Raises ValueError for an impossible key."""
         return super()._stmt_by_identifier(identifier)
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
         return self.select_by_identifier(identifier)
 
     def default_sort(self) -> list[tuple[str, bool]]:
-        """Columns, and whether each is sorted from the last to the first. For overriding."""
+        """Return the columns of the default order, each with whether it is descending. For overriding."""
         return super()._get_default_sort()
 
     def _get_default_sort(self) -> list[tuple[str, bool]]:
@@ -123,7 +123,7 @@ class AdapterView(ModelView):
         return {**self._custom_actions_in_list, **self._custom_actions_in_detail}
 
     def action_question(self, slug: str) -> str:
-        """What is asked before it is done; empty if nothing is."""
+        """Return the question to confirm an action, or an empty text."""
         return self._custom_actions_confirmation.get(slug, "")
 
     def visible_actions(self, request: Request, *, in_detail: bool = False) -> dict[str, str]:
@@ -143,28 +143,28 @@ class AdapterView(ModelView):
         return str(request.url_for(f"admin:action-{self.identity}-{slug}"))
 
 
-def property_name(wish: Any) -> str:
-    """The name of a column that is given by name or as `Book.title`."""
-    return wish if isinstance(wish, str) else str(wish.key)
+def property_name(value: Any) -> str:
+    """Return the name in an option, which may be an attribute such as `Book.title`."""
+    return value if isinstance(value, str) else str(value.key)
 
 
 class AdapterSite(Admin):
-    """The admin: who is let to which page, and how its pages are found."""
+    """The admin site: access to its pages and lookup of its views."""
 
     @property
     def menu(self) -> Any:
         return self._menu
 
     def find_view(self, identity: str) -> ModelView:
-        """Raises HTTPException: there is none."""
+        """Return the view of an identity. Raises HTTPException if it does not exist."""
         return self._find_model_view(identity)
 
     def plain_names(self, data: dict[str, Any], model: type[Any]) -> dict[str, Any]:
-        """A form's data by the names of the model: some names mean something else to WTForms."""
+        """Return a form's data by the names of the model. WTForms reserves some names, which SQLAdmin renames."""
         return cast("dict[str, Any]", self._denormalize_wtform_data(data, model))
 
     async def check_access(self, request: Request, page: str) -> None:
-        """Raises HTTPException: who asks may not `create`, `edit`, `import` or `export` there, or it does not exist."""
+        """Raise HTTPException if the user may not open the page `create`, `edit`, `import` or `export` of a view."""
         checks = {"create": self._create, "edit": self._edit, "import": self._import, "export": self._export}
         await checks[page](request)
 
@@ -174,7 +174,7 @@ class AdapterSite(Admin):
         return True
 
     def wrap_action(self, action: Any, view: Any) -> Any:
-        """What answers the address of an action. For overriding."""
+        """Return the endpoint of an action. For overriding."""
         return action
 
     def _handle_action_decorated_func(self, func: Any, view: Any, view_instance: Any) -> None:
@@ -183,28 +183,28 @@ class AdapterSite(Admin):
 
     @staticmethod
     def _find_decorated_funcs(view: Any, view_instance: Any, handle_fn: Callable[[Any, Any, Any], None]) -> None:
-        """As SQLAdmin's, which takes long: it looks at every attribute, several hundred in each view."""
+        """Find actions like SQLAdmin, which is slow because it inspects several hundred attributes of each view."""
         funcs = [getattr(view_instance, name) for name in sorted(_marked(view))]
         for func in sorted(funcs, key=lambda func: unwrap(func).__code__.co_firstlineno, reverse=True):
             handle_fn(func, view, view_instance)
 
 
 def _marked(view: type[Any]) -> frozenset[str]:
-    """Names of the methods that have an address: those with `@action` or `@expose`."""
-    own, *bases = view.__mro__  # the first is this site's, and goes with it
-    return _marked_in(own).union(*map(_marked_before, bases))
+    """Return the names of methods with `@action` or `@expose`."""
+    site_class, *bases = view.__mro__  # the first class belongs to this site, so it is not cached
+    return _marked_in(site_class).union(*map(_cached_marked_in, bases))
 
 
-def _marked_in(kind: type[Any]) -> frozenset[str]:
-    members = vars(kind).items()
+def _marked_in(class_: type[Any]) -> frozenset[str]:
+    members = vars(class_).items()
     return frozenset(
         name for name, value in members if isinstance(value, FunctionType) and vars(value).keys() & ENDPOINT_MARKS
     )
 
 
-_marked_before = cache(_marked_in)
+_cached_marked_in = cache(_marked_in)
 
 
 def slug_and_label(action: Any) -> tuple[str, str]:
-    """Of a method with `@action`."""
+    """Return slug and label of a method with `@action`."""
     return action._slug, action._label

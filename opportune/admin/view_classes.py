@@ -23,18 +23,18 @@ from opportune.feature import Feature
 def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     """Yield each view with the name of its feature, which is empty for views of the admin."""
     feature_views = [(view, feature.name) for feature in features for view in views_of(feature)]
-    users = [each for each in feature_views if issubclass(each[0], UserAdmin)]
+    users = [pair for pair in feature_views if issubclass(pair[0], UserAdmin)]
     yield from users or [(UserAdmin, "")]
     for view in (*ACCOUNTS, *GROUPS, StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
         yield view, ""
-    yield from (each for each in feature_views if each not in users)
+    yield from (pair for pair in feature_views if pair not in users)
 
 
 def views_of(feature: Feature) -> Sequence[Any]:
     """Return the views that a feature lists, or those of its module in the order of their declaration.
 
     Raises:
-        OperatorError: there is no such module.
+        OperatorError: The module does not exist.
     """
     if not isinstance(feature.admin, str):
         return feature.admin
@@ -43,8 +43,10 @@ def views_of(feature: Feature) -> Sequence[Any]:
     except ModuleNotFoundError as error:
         if not f"{feature.admin}.".startswith(f"{error.name}."):
             raise  # something that the module itself imports
-        raise OperatorError(f"Feature({feature.name!r}, admin={feature.admin!r}): there is no such module.") from error
-    return [each for each in vars(module).values() if _is_view(each) and each.__module__ == module.__name__]
+        raise OperatorError(
+            f"Feature({feature.name!r}, admin={feature.admin!r}): this module does not exist."
+        ) from error
+    return [value for value in vars(module).values() if _is_view(value) and value.__module__ == module.__name__]
 
 
 def _is_view(value: object) -> bool:

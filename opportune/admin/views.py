@@ -56,7 +56,7 @@ class AdminView(RowQueriesMixin):
     - Foreign keys and many-to-many relationships (`Relationship(link_model=…)`) are searched while the user types, and
       shown with the titles of their rows. Forms have no other relationships.
     - Names such as `hashed_password` or `token_hash` are never shown, searched or exported.
-    - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` asks for a line.
+    - Texts of more than 255 characters have a box. `form_args = {"email": {"lines": False}}` makes it one line.
     - Fields with a type of `opportune.fields` bring their own: `Image`, `Slug`, `Markdown`, `Country` and so on.
     - Other files are columns with the name of a stored one: `file_columns = {"photo": ImageColumn("books")}`.
     - Rows that point at a row are shown below it. `inlines` are edited in its form.
@@ -123,26 +123,26 @@ class AdminView(RowQueriesMixin):
         sortable = self.sort_names or [*self._sortable()]
         self.sort_names = [name for name in sortable if not is_secret(name)]
         self.configure(dict(self.lookups), {**pickers, **files})
-        wishes = self.column_filters or self._filterable()
-        self._filters = [filter_for(self, wish) for wish in wishes if not is_secret(_parameter(wish))]
+        filters = self.column_filters or self._filterable()
+        self._filters = [filter_for(self, value) for value in filters if not is_secret(_parameter(value))]
         self.wordy = {name for name, column in columns.items() if is_wordy(column) and not choices_of(self.model, name)}
         self.wordy |= {name for name in self.list_names if name in linked or "." in name}
-        fixed = dict.fromkeys((*map(self.name_of, self.readonly_columns), *incomplete_links_of(self.mapper)))
-        self.readonly_names = [name for name in fixed if self._is_shown(name)]
+        readonly = dict.fromkeys((*map(self.name_of, self.readonly_columns), *incomplete_links_of(self.mapper)))
+        self.readonly_names = [name for name in readonly if self._is_default(name)]
 
-    # Which columns
+    # Columns
 
     @classmethod
     def option_faults(cls) -> Iterator[str]:
         """Yield a message for each unknown name in the options."""
         return option_faults(cls, AdminView)
 
-    def name_of(self, wish: Any) -> str:
+    def name_of(self, value: Any) -> str:
         """Return the column's name for a relationship to one row."""
-        return column_of_relation(self.mapper, property_name(wish))
+        return column_of_relation(self.mapper, property_name(value))
 
-    def _is_shown(self, name: str) -> bool:
-        """Whether a name is shown by default: columns and the relationships that forms can edit."""
+    def _is_default(self, name: str) -> bool:
+        """Return whether pages have this by default: columns and relationships that forms can edit."""
         return name in self.mapper.columns or name in many_to_many_of(self.mapper)
 
     def _texts(self) -> list[str]:
@@ -168,7 +168,7 @@ class AdminView(RowQueriesMixin):
             yield from (each for each in dict.fromkeys((path, name)) if each and name in self.mapper.columns)
 
     def sort_path(self, name: str) -> str:
-        """Return the path by which a column's header sorts: its own, or the title of the row it points at."""
+        """Return the path by which a column's header sorts: its own, or the title of the row it refers to."""
         relation = relation_of_column(self.mapper, name) if name in self.mapper.columns else ""
         declared = [each for each in self.sort_names if each == name or (relation and each.startswith(f"{relation}."))]
         if declared or not relation:
@@ -179,7 +179,7 @@ class AdminView(RowQueriesMixin):
     def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         names = super().choose_names(defaults, include, exclude)
         if include is None or include in ([], "__all__"):  # by default no relationships, which load rows
-            names = sorted(filter(self._is_shown, names), key=lambda name: name not in self.mapper.columns)
+            names = sorted(filter(self._is_default, names), key=lambda name: name not in self.mapper.columns)
         return [name for name in names if not is_secret(name)]
 
     def get_list_columns(self) -> list[str]:
@@ -189,10 +189,10 @@ class AdminView(RowQueriesMixin):
     def get_form_columns(self) -> list[str]:
         fixed = (
             {column.key for column in self.pk_columns if column.key not in foreign_keys_of(self.mapper)}
-            | {self.name_of(wish) for wish in self.readonly_columns}
+            | {self.name_of(value) for value in self.readonly_columns}
             | {*incomplete_links_of(self.mapper)}
         )
-        return [name for name in super().get_form_columns() if self._is_shown(name) and name not in fixed]
+        return [name for name in super().get_form_columns() if self._is_default(name) and name not in fixed]
 
     def get_export_columns(self) -> list[str]:
         """Return the columns of the list, and also all columns that an import reads."""
@@ -211,14 +211,14 @@ class AdminView(RowQueriesMixin):
     async def list_context(self, request: Request) -> dict[str, Any]:
         return await list_context(request, self)
 
-    # Changing
+    # Forms
 
     def readonly(self, request: Request, row: Any) -> Sequence[str]:
         """Return the columns that the user sees and may not change. `row` is None for a new row."""
         return () if row is None else self.readonly_after_create
 
     def fixed(self, request: Request, row: Any) -> list[str]:
-        """Return the columns without a field for this user, by `readonly` and by the rules of `crud`."""
+        """Return the columns that this user may not change, by `readonly` and by the rules of `crud`."""
         return list(dict.fromkeys((*self.readonly(request, row), *self.locked_names)))
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
@@ -239,7 +239,7 @@ class AdminView(RowQueriesMixin):
         """Return the values of a form to store. `row` is None for a new row.
 
         Raises:
-            ValidationRefused: a value is not valid. The messages of fields are beside them.
+            ValidationRefused: A value is not valid. The messages of fields are beside them.
         """
         if not form.validate():
             raise ValidationRefused(INVALID)
@@ -257,5 +257,5 @@ class AdminView(RowQueriesMixin):
         return {name: value for name, value in valid.items() if name not in self.files}
 
 
-def _parameter(wish: Any) -> str:
-    return str(getattr(wish, "parameter_name", None) or get_parameter_name(wish))
+def _parameter(value: Any) -> str:
+    return str(getattr(value, "parameter_name", None) or get_parameter_name(value))

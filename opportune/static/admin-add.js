@@ -1,5 +1,5 @@
-// The "+" beside a picker: the form of a new row in a dialog, and what was made there is chosen. It is a page in a frame,
-// so that its own pickers, dates and buttons work as they do elsewhere.
+// The "+" beside a picker opens the form of a new row in a dialog, and the new row is selected. The form is a page in a
+// frame, so that its scripts work unchanged.
 (() => {
   const outer = window.frameElement?.closest("dialog");
   if (outer) document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.defaultPrevented) outer.close(); });

@@ -1,6 +1,6 @@
-// Forms of the admin: changes are not lost by accident, files that are too large are not sent.
+// Forms of the admin: warn about unsaved changes and refuse files that are too large.
 (() => {
-  // Select2 gives a select of several neither a name nor a role that its search may have.
+  // Select2 sets no accessible name, and an invalid role, on the search of a multiple select.
   for (const select of document.querySelectorAll("select[multiple][data-role=select2-ajax]")) {
     for (const part of select.nextElementSibling?.querySelectorAll("[role=combobox], [role=searchbox]") ?? []) {
       part.setAttribute("aria-label", select.labels[0]?.textContent ?? "Search");
@@ -25,8 +25,8 @@
   if (!form) return;
   form.querySelector("[aria-invalid=true]")?.focus();
 
-  // The server checks the values and says what is wrong beside the fields. It never sees a text that the browser could not
-  // read, such as half a date: the browser would send an empty value instead.
+  // The server validates the values and shows errors beside the fields. Incomplete input, such as half a date, is checked
+  // here, because the browser would send an empty value instead.
   form.noValidate = true;
   form.addEventListener("submit", (event) => {
     const unreadable = [...form.elements].find(({ validity }) => validity?.badInput);
@@ -35,9 +35,9 @@
     unreadable.reportValidity();
   });
 
-  // What a script fills in at the start, such as what a picker shows, is no change of the visitor's.
+  // Values that a script fills in at the start, such as those of pickers, are not changes of the user.
   let changed = Boolean(form.querySelector(".is-invalid"));
-  for (const kind of ["input", "change"]) form.addEventListener(kind, (event) => { changed = changed || event.isTrusted; });
+  for (const type of ["input", "change"]) form.addEventListener(type, (event) => { changed = changed || event.isTrusted; });
   jQuery(form).on("select2:select select2:clear", () => { changed = true; });
   form.addEventListener("submit", (event) => { changed = changed && event.defaultPrevented; });
   if (window === window.top) window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });

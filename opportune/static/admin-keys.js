@@ -1,4 +1,4 @@
-// Keys of the admin, and the box that filters its menu. All of it can be done without.
+// Keyboard shortcuts of the admin and the filter of its menu.
 (() => {
   const keys = document.getElementById("keys");
   const filter = document.getElementById("menu-filter");
@@ -7,22 +7,22 @@
   box.hidden = false;
   for (const part of document.querySelectorAll("[data-needs-keys]")) part.hidden = false;
 
-  // Not by scrollIntoView: in some Chromium the Tab key goes on from there, past the link to the content.
+  // Not scrollIntoView: in some versions of Chromium, Tab would continue there and skip the link to the content.
   const below = (menu.querySelector("[aria-current]")?.getBoundingClientRect().bottom ?? 0) - innerHeight;
   if (below > 0) menu.closest("aside").scrollTop += below;
   const groups = [...menu.querySelectorAll("ul:not(.menu-end)")];
   const isHeading = (part) => part && part.classList.contains("menu-heading");
   filter.addEventListener("input", () => {
-    const wanted = filter.value.trim().toLowerCase();
+    const term = filter.value.trim().toLowerCase();
     for (const group of groups) {
       const heading = isHeading(group.previousElementSibling) ? group.previousElementSibling : null;
-      const all = heading && heading.textContent.toLowerCase().includes(wanted);
-      let some = false;
+      const all = heading && heading.textContent.toLowerCase().includes(term);
+      let hasMatch = false;
       for (const entry of group.children) {
-        entry.hidden = !all && !entry.textContent.toLowerCase().includes(wanted);
-        some = some || !entry.hidden;
+        entry.hidden = !all && !entry.textContent.toLowerCase().includes(term);
+        hasMatch = hasMatch || !entry.hidden;
       }
-      if (heading) heading.hidden = !some;
+      if (heading) heading.hidden = !hasMatch;
     }
   });
   filter.addEventListener("keydown", (event) => {
@@ -41,7 +41,7 @@
     menu.addEventListener("shown.bs.collapse", () => focus(filter), { once: true });
     follow(document.querySelector(".navbar-toggler"));
   };
-  const PLAIN = {
+  const SHORTCUTS = {
     "/": () => focus(document.querySelector("main input[type=search]")),
     "m": openMenu,
     "n": () => follow(document.querySelector('.page-header a[href$="/create"]')),
@@ -49,7 +49,7 @@
     "?": () => keys.showModal(),
   };
   const save = (part) => document.querySelector("main [name=save][value=Save]") ?? part.closest("form[method=post]")?.querySelector(".btn-primary");
-  const types = (part) => part.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], [role=combobox], .select2-container");
+  const isTextInput = (part) => part.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], [role=combobox], .select2-container");
 
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.isComposing || event.defaultPrevented) return;
@@ -58,10 +58,10 @@
       if (button) { event.preventDefault(); button.click(); }
       return;
     }
-    if (event.key === "Escape" && types(event.target)) event.target.blur();
-    if (types(event.target) || keys.open || document.querySelector(".modal.show") || !PLAIN[event.key]) return;
+    if (event.key === "Escape" && isTextInput(event.target)) event.target.blur();
+    if (isTextInput(event.target) || keys.open || document.querySelector(".modal.show") || !SHORTCUTS[event.key]) return;
     event.preventDefault();
-    PLAIN[event.key]();
+    SHORTCUTS[event.key]();
   });
   document.getElementById("show-keys").addEventListener("click", () => keys.showModal());
   keys.addEventListener("click", (event) => { if (event.target === keys) keys.close(); });

@@ -1,24 +1,24 @@
-// The boxes of a list: how many are chosen, and all of a page at once. What is done with them is asked on a page.
+// Selection of rows in a list. Actions on them are confirmed on another page.
 (() => {
-  const told = document.querySelector("[data-chosen]");
-  if (!told) return;
-  const boxes = [...document.querySelectorAll(".select-box")];
-  const page = document.getElementById("select-all");
-  const all = document.getElementById("choose-all");
+  const label = document.querySelector("[data-chosen]");
+  if (!label) return;
+  const checkboxes = [...document.querySelectorAll(".select-box")];
+  const selectPage = document.getElementById("select-all");
+  const selectAll = document.getElementById("choose-all");
 
-  const show = () => {
-    const chosen = boxes.filter((box) => box.checked).length;
-    const count = all?.checked ? Number(told.dataset.chosen) : chosen;
-    told.textContent = count ? `${count.toLocaleString("en")} chosen:` : "With those chosen:";
+  const update = () => {
+    const selected = checkboxes.filter((box) => box.checked).length;
+    const count = selectAll?.checked ? Number(label.dataset.chosen) : selected;
+    label.textContent = count ? `${count.toLocaleString("en")} selected:` : "With selected rows:";
     for (const button of document.querySelectorAll("[data-needs-choice]")) button.disabled = !count;
-    page.checked = chosen === boxes.length;
-    page.indeterminate = chosen > 0 && chosen < boxes.length;
-    for (const box of boxes) box.disabled = all?.checked ?? false;
+    selectPage.checked = selected === checkboxes.length;
+    selectPage.indeterminate = selected > 0 && selected < checkboxes.length;
+    for (const box of checkboxes) box.disabled = selectAll?.checked ?? false;
   };
-  page.addEventListener("change", () => {
-    for (const box of boxes) box.checked = page.checked;
+  selectPage.addEventListener("change", () => {
+    for (const box of checkboxes) box.checked = selectPage.checked;
   });
-  document.addEventListener("change", show);
-  window.addEventListener("pageshow", show); // a browser that goes back has kept the boxes
-  show();
+  document.addEventListener("change", update);
+  window.addEventListener("pageshow", update); // going back restores the checkboxes
+  update();
 })();

@@ -1,5 +1,5 @@
-// Fields that point at rows: <row-picker> makes its select a box in which one types, and "+" opens the form of a new row in a
-// dialog. The select keeps what is chosen: it is what the form sends, and without JavaScript it is all there is.
+// Foreign key fields: <row-picker> adds a search box to its select, and "+" opens the form of a new row in a dialog.
+// The select keeps the value, which the form sends. Without JavaScript, users see only the select.
 const WAIT_MS = 150;
 
 class RowPicker extends HTMLElement {
@@ -25,13 +25,13 @@ class RowPicker extends HTMLElement {
     this.list = Object.assign(document.createElement("ul"), { id: `${id}-list`, className: "picker-list", hidden: true });
     this.list.setAttribute("role", "listbox");
     this.list.setAttribute("aria-label", label);
-    this.found = Object.assign(document.createElement("span"), { className: "visually-hidden" });
-    this.found.setAttribute("role", "status");
+    this.status = Object.assign(document.createElement("span"), { className: "visually-hidden" });
+    this.status.setAttribute("role", "status");
     this.chips = Object.assign(document.createElement("ul"), { className: "picker-chips", hidden: true });
-    this.chips.setAttribute("aria-label", `${label}: chosen`);
-    this.append(...(multiple ? [this.chips] : []), this.box, this.list, this.found);
-    this.box.addEventListener("input", (event) => { event.stopPropagation(); this.ask(); }); // what is typed chooses nothing yet
-    this.box.addEventListener("click", () => this.list.hidden && this.ask());
+    this.chips.setAttribute("aria-label", `${label}: selected`);
+    this.append(...(multiple ? [this.chips] : []), this.box, this.list, this.status);
+    this.box.addEventListener("input", (event) => { event.stopPropagation(); this.search(); }); // typing does not change the value
+    this.box.addEventListener("click", () => this.list.hidden && this.search());
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     this.box.addEventListener("blur", () => this.close());
     this.list.addEventListener("pointerdown", (event) => event.preventDefault()); // the box keeps the focus
@@ -47,7 +47,7 @@ class RowPicker extends HTMLElement {
 
   get chosen() { return [...this.select.selectedOptions].filter((option) => option.value); }
 
-  // What is chosen, as the visitor sees it.
+  // Show the selected rows.
   show() {
     const { chosen } = this;
     if (!this.select.multiple) this.box.value = chosen[0]?.text ?? "";
@@ -69,7 +69,7 @@ class RowPicker extends HTMLElement {
     if (!option) this.select.append(option = new Option(text, id));
     option.selected = on;
     this.show();
-    for (const kind of ["input", "change"]) this.select.dispatchEvent(new Event(kind, { bubbles: true }));
+    for (const type of ["input", "change"]) this.select.dispatchEvent(new Event(type, { bubbles: true }));
   }
 
   get term() {
@@ -77,7 +77,7 @@ class RowPicker extends HTMLElement {
     return !this.select.multiple && text === this.chosen[0]?.text ? "" : text;
   }
 
-  ask() {
+  search() {
     clearTimeout(this.timer);
     this.request?.abort();
     const { term } = this, { url, name } = this.dataset;
@@ -85,8 +85,8 @@ class RowPicker extends HTMLElement {
     this.timer = setTimeout(async () => {
       this.request = new AbortController();
       try {
-        const answer = await fetch(`${url}?${new URLSearchParams({ name, term })}`, { signal: this.request.signal });
-        if (answer.ok) this.open((await answer.json()).results);
+        const response = await fetch(`${url}?${new URLSearchParams({ name, term })}`, { signal: this.request.signal });
+        if (response.ok) this.open((await response.json()).results);
       } catch (error) {
         if (error.name !== "AbortError") document.getElementById("unreachable")?.removeAttribute("hidden");
       }
@@ -104,7 +104,7 @@ class RowPicker extends HTMLElement {
       option.dataset.id = id;
       return option;
     }));
-    this.found.textContent = rows.length ? `${rows.length} found` : "Nothing matches";
+    this.status.textContent = rows.length ? `${rows.length} found` : "Nothing matches";
     if (!rows.length && !none.length) this.list.replaceChildren(Object.assign(document.createElement("li"), { className: "text-secondary", textContent: "Nothing matches" }));
     this.list.querySelector(":scope > li:not([role])")?.setAttribute("role", "presentation");
     this.list.hidden = false;
@@ -115,7 +115,7 @@ class RowPicker extends HTMLElement {
   close() {
     clearTimeout(this.timer);
     this.request?.abort();
-    // Who empties the box means none.
+    // Emptying the box selects no row.
     if (!this.select.multiple && !this.box.value.trim() && this.chosen.length && !this.required) this.toggle("", this.none, true);
     this.list.hidden = true;
     this.box.setAttribute("aria-expanded", "false");
@@ -146,7 +146,7 @@ class RowPicker extends HTMLElement {
     const steps = { ArrowDown: 1, ArrowUp: -1 };
     if (event.key in steps) {
       event.preventDefault();
-      if (this.list.hidden) return this.ask();
+      if (this.list.hidden) return this.search();
       this.mark(options.at((here < 0 && steps[event.key] < 0 ? 0 : here) + steps[event.key]) ?? options[0]);
     } else if (event.key === "Enter" && !this.list.hidden) {
       event.preventDefault();
@@ -163,7 +163,7 @@ class RowPicker extends HTMLElement {
 }
 customElements.define("row-picker", RowPicker);
 
-// What was made in the dialog is chosen in the field beside whose "+" it was opened.
+// Select the new row in the field that opened the dialog.
 const choose = (field, { created, title }) => {
   if (field.matches("[type=checkbox]")) {
     const row = field.closest("label").cloneNode(true);
@@ -189,9 +189,9 @@ const openDialog = (link, field) => {
   document.body.append(dialog);
   dialog.addEventListener("close", () => { dialog.remove(); field.focus(); });
   new MutationObserver(() => {
-    const made = place.querySelector("[data-created]");
-    if (!made) return;
-    choose(field, made.dataset);
+    const added = place.querySelector("[data-created]");
+    if (!added) return;
+    choose(field, added.dataset);
     dialog.close();
   }).observe(place, { childList: true, subtree: true });
   dialog.showModal();

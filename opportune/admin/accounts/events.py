@@ -21,9 +21,9 @@ EVENTS_OF_ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def record_staff_change(session: AsyncSession, request: Request, user: User, kind: str, **details: Any) -> None:
+def record_staff_change(session: AsyncSession, request: Request, user: User, event: str, **details: Any) -> None:
     """Record a change by staff, which notifies the owner."""
-    record_event(account_context(request, session), user, kind, by=request.state.user, **details)
+    record_event(account_context(request, session), user, event, by=request.state.user, **details)
 
 
 class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
@@ -32,7 +32,7 @@ class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
     name, name_plural = "Account event", "Account events"
     column_list = ("created_at", "user_id", "kind", "address", "agent", "actor_id")
     column_details_list = (*column_list, "details")
-    column_labels = {"created_at": "When", "kind": "What", "agent": "Device", "actor_id": "Staff"}
+    column_labels = {"created_at": "When", "kind": "Event", "agent": "Device", "actor_id": "Staff"}
     column_formatters = {
         "kind": lambda row, _: event_words(row),
         "agent": lambda row, _: describe_user_agent(row.agent) if row.agent else "",

@@ -21,14 +21,14 @@ from opportune.admin.log.diff import Changes
 from opportune.admin.views import AdminView
 from opportune.db.database import Database
 
-EXCEEDS_OWN_PERMISSIONS = "This group may do more than you may. A superuser can delete it."
+EXCEEDS_OWN_PERMISSIONS = "This group has permissions that you do not have. A superuser can delete it."
 
 
 class CheckboxList(ListWidget):  # type: ignore[misc]  # its base has no types
     def __call__(self, field: Any, **options: Any) -> Markup:
-        # What the field says of its class is for each box.
-        shown: Markup = super().__call__(field, **{**options, "class": "list-unstyled groups mb-0 pt-2"})
-        return shown
+        # The class of the field is for the checkboxes, not for the list.
+        html: Markup = super().__call__(field, **{**options, "class": "list-unstyled groups mb-0 pt-2"})
+        return html
 
 
 class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no types
@@ -39,44 +39,44 @@ class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no
 
     @classmethod
     async def offered(cls, database: Database, request: Request) -> "GroupsField | None":
-        """Return None for a user who may assign no group."""
+        """Return the field, or None for a user who may not assign groups."""
         async with database.reader(fresh=True) as session:
-            givable = await givable_groups(session, request)
-            groups = await session.scalars(select(Group).where(col(Group.id).in_(givable)).order_by(col(Group.name)))
+            assignable = await assignable_groups(session, request)
+            groups = await session.scalars(select(Group).where(col(Group.id).in_(assignable)).order_by(col(Group.name)))
             choices = [(group.id, group.name) for group in groups]
         style = {"class": "form-check-input me-2"}
         return cls("Groups", choices=choices, coerce=int, render_kw=style) if choices else None
 
 
-async def givable_groups(session: AsyncSession, request: Request) -> set[int]:
+async def assignable_groups(session: AsyncSession, request: Request) -> set[int]:
     """Return the groups that the user may assign: editors of groups may assign those with permissions they hold."""
     if not has_grant(request, GroupAdmin.identity, Action.EDIT):
         return set()
     groups = select(col(Group.id), col(Grant.identity), col(Grant.action)).outerjoin(Grant)
     rows = (await session.execute(groups)).tuples().all()
-    beyond = {number for number, identity, action in rows if identity and not has_grant(request, identity, action)}
-    return {number for number, _, _ in rows} - beyond
+    exceeding = {number for number, identity, action in rows if identity and not has_grant(request, identity, action)}
+    return {number for number, _, _ in rows} - exceeding
 
 
 async def exceeds(session: AsyncSession, request: Request, user: User) -> bool:
     """Return whether a user's groups hold a permission that the current user lacks."""
     granted = await grants_by_group(session, user)
-    return not all(has_grant(request, *each.split(":", 1)) for grants in granted.values() for each in grants)
+    return not all(has_grant(request, *grant.split(":", 1)) for grants in granted.values() for grant in grants)
 
 
 async def grants_by_group(session: AsyncSession, user: User) -> dict[str, list[str]]:
     """Return the grants of each group of a user, by name."""
-    mine = (
+    statement = (
         select(col(Group.name), col(Grant.identity), col(Grant.action))
         .join(Membership, col(Membership.group_id) == col(Group.id))
         .outerjoin(Grant, col(Grant.group_id) == col(Group.id))
         .where(col(Membership.user_id) == user.id)
         .order_by(col(Group.name))
     )
-    found: dict[str, list[str]] = {}
-    for name, identity, action in await session.execute(mine):
-        found.setdefault(name, []).extend([f"{identity}:{action}"] if identity else [])
-    return found
+    grants: dict[str, list[str]] = {}
+    for name, identity, action in await session.execute(statement):
+        grants.setdefault(name, []).extend([f"{identity}:{action}"] if identity else [])
+    return grants
 
 
 class GroupAdmin(AdminView, model=Group):
@@ -105,12 +105,12 @@ class GroupAdmin(AdminView, model=Group):
         held = await _grants(session, row)
         offered = set(editable_table(self.site, request, held).offered)
         after = (held - offered) | (set(related["permissions"] or ()) & offered)
-        for taken in held - after:
-            identity, _, action = taken.partition(":")
+        for removed in held - after:
+            identity, _, action = removed.partition(":")
             of_group = (col(Grant.group_id) == row.id, col(Grant.identity) == identity, col(Grant.action) == action)
             await session.execute(delete(Grant).where(*of_group))
-        for given in after - held:
-            identity, _, action = given.partition(":")
+        for added in after - held:
+            identity, _, action = added.partition(":")
             session.add(Grant(group_id=row.id, identity=identity, action=action))
         return {"permissions": [sorted(held), sorted(after)]} if held != after else {}
 
@@ -139,18 +139,18 @@ GROUPS = (GroupAdmin, MembershipAdmin)
 
 async def groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:
     """Return the names of a user's groups by id."""
-    mine = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
-    groups = await session.scalars(mine.where(col(Membership.user_id) == user.id).order_by(col(Group.name)))
+    statement = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
+    groups = await session.scalars(statement.where(col(Membership.user_id) == user.id).order_by(col(Group.name)))
     return {group.id: group.name for group in groups}
 
 
-async def set_groups(session: AsyncSession, request: Request, user: User, chosen: Collection[int]) -> Changes:
+async def set_groups(session: AsyncSession, request: Request, user: User, group_ids: Collection[int]) -> Changes:
     """Set the user's groups, as far as the current user may assign and remove them."""
-    givable = await givable_groups(session, request)
-    before, mine = await groups_of_user(session, user), col(Membership.user_id) == user.id
-    numbers = (before.keys() - givable) | (set(chosen) & givable)
-    await session.execute(delete(Membership).where(mine, col(Membership.group_id).not_in(numbers)))
-    session.add_all(Membership(user_id=user.id, group_id=number) for number in numbers if number not in before)
+    assignable = await assignable_groups(session, request)
+    before, has_user = await groups_of_user(session, user), col(Membership.user_id) == user.id
+    ids = (before.keys() - assignable) | (set(group_ids) & assignable)
+    await session.execute(delete(Membership).where(has_user, col(Membership.group_id).not_in(ids)))
+    session.add_all(Membership(user_id=user.id, group_id=group_id) for group_id in ids if group_id not in before)
     await session.flush()
     after = await groups_of_user(session, user)
     return {"groups": [list(before.values()), list(after.values())]} if before != after else {}

@@ -124,11 +124,11 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
         return table.render(name=self.name, checked=set(self.data or ()))
 
 
-def _table(site: Site, cell: MakeCell, held: Collection[str], groups: Sequence[str] = ()) -> PermissionTable:
-    lines = [_line(row, cell) for row in _rows(site, held)]
-    unknown = sorted(set(held) - {each.grant for line in lines for each in line.all})
-    shown = [line for line in lines if any(each.is_offered or each.origins for each in line.all)]
-    return PermissionTable(shown, unknown, groups)
+def _table(site: Site, make_cell: MakeCell, held: Collection[str], groups: Sequence[str] = ()) -> PermissionTable:
+    lines = [_line(row, make_cell) for row in _rows(site, held)]
+    unknown = sorted(set(held) - {cell.grant for line in lines for cell in line.all})
+    visible = [line for line in lines if any(cell.is_offered or cell.origins for cell in line.all)]
+    return PermissionTable(visible, unknown, groups)
 
 
 def _rows(site: Site, held: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
@@ -143,10 +143,10 @@ def _rows(site: Site, held: Collection[str]) -> Sequence[tuple[str, str, Mapping
     return rows
 
 
-def _line(row: tuple[str, str, Mapping[str, str]], cell: MakeCell) -> Line:
+def _line(row: tuple[str, str, Mapping[str, str]], make_cell: MakeCell) -> Line:
     identity, label, labels = row
-    cells = {action: cell(identity, action, words) for action, words in labels.items()}
-    others = [each for action, each in cells.items() if action not in COLUMNS]
+    cells = {action: make_cell(identity, action, text) for action, text in labels.items()}
+    others = [cell for action, cell in cells.items() if action not in COLUMNS]
     return Line(identity, label, {action: cells[action] for action in COLUMNS if action in cells}, others)
 
 

@@ -29,7 +29,7 @@ async def user_columns(request: Request, site: Site, user: User) -> list[tuple[s
     ]
     async with site.database.reader() as session:
         values: Sequence[object] = (await session.execute(select(*queries))).one()
-    return [(column.label, _in_words(value)) for column, value in zip(listed, values, strict=True)]
+    return [(column.label, _format(value)) for column, value in zip(listed, values, strict=True)]
 
 
 def _is_listed(request: Request, site: Site, column: UserColumn) -> bool:
@@ -37,7 +37,7 @@ def _is_listed(request: Request, site: Site, column: UserColumn) -> bool:
     return bool(view and view.is_accessible(request) and view.has_permission(request, Action.LIST))
 
 
-def _in_words(value: object) -> str:
+def _format(value: object) -> str:
     if value is None:
         return EMPTY_CELL
     if isinstance(value, int):

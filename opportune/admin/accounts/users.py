@@ -45,16 +45,16 @@ from opportune.web import Form
 from opportune.web.forms.forms import fill_form
 from opportune.web.rendering.flash import flash
 
-OWN_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
+PROJECT_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
 """Columns that the project has added."""
 FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
-USER_COLUMNS: list[Any] = ["id", "email", *OWN_FIELDS, *FLAGS, "created_at"]
+USER_COLUMNS: list[Any] = ["id", "email", *PROJECT_FIELDS, *FLAGS, "created_at"]
 LONG_COLUMNS = {column.key for column in inspect(User, raiseerr=True).columns if is_long(column)}
 LISTED_COLUMNS = [name for name in USER_COLUMNS if name not in LONG_COLUMNS | file_columns_of(User).keys()]
 PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
-OWN_PRIVILEGES = "You cannot take your own rights here: ask another superuser."
-LAST_SUPERUSER = "Nobody else is an active superuser."
-SUPERUSER_REQUIRED = "Only a superuser may change the account of somebody who has rights."
+OWN_PRIVILEGES = "You cannot remove your own permissions. Ask another superuser."
+LAST_SUPERUSER = "This is the last active superuser."
+SUPERUSER_REQUIRED = "Only a superuser may change the account of a user with permissions."
 
 
 class PasswordChange(Schema):
@@ -63,10 +63,9 @@ class PasswordChange(Schema):
 
 
 class UserAdmin(ImpersonationMixin, AdminView, model=User):
-    """Superusers change all users and their rights. Staff change users without rights, and see no rights in the form.
+    """Superusers change all users and their permissions. Other staff only change users without permissions.
 
-    An address is verified by an e-mail to it or by a superuser. An address or a password that staff enter verifies
-    nothing.
+    An address is verified by an e-mail to it or by a superuser. A change by other staff does not verify it.
     """
 
     column_list = LISTED_COLUMNS
@@ -74,7 +73,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     column_details_list = [*USER_COLUMNS, "has_two_factor"]
     column_filters = ("is_active", "is_staff", "is_superuser", "is_verified", "created_at")
     column_labels = {"email": "E-mail", "has_two_factor": "Two-factor"}
-    form_columns = ("email", *OWN_FIELDS, "is_active", "is_verified", *PRIVILEGE_FIELDS)
+    form_columns = ("email", *PROJECT_FIELDS, "is_active", "is_verified", *PRIVILEGE_FIELDS)
     form_args = {"email": {"lines": False}}
     related_fields = ("groups",)
     details_template = "admin/user.html"
@@ -103,7 +102,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         try:
             values["email"] = EMAIL_ADAPTER.validate_python(values["email"])
         except ValidationError:
-            raise ValidationRefused("This is no e-mail address.", "email") from None
+            raise ValidationRefused("This is not an e-mail address.", "email") from None
         return values
 
     def readonly(self, request: Request, row: Any) -> Sequence[str]:
@@ -147,16 +146,16 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             record_staff_change(session, request, row, "changed_by_staff", fields=fields)
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Any:
-        given = await set_groups(session, request, row, related["groups"]) if "groups" in related else {}
-        if given:
+        changed = await set_groups(session, request, row, related["groups"]) if "groups" in related else {}
+        if changed:
             record_staff_change(session, request, row, "changed_by_staff", fields="Groups")
-        return given
+        return changed
 
     async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
         with translate_database_errors(self.table, deleting=True):
             # Check permission before deleting in several transactions.
             async with self.site.database.writer() as session:
-                users = await self._chosen(session, request, pks, self.check_can_delete)
+                users = await self._lock_selected(session, request, pks, self.check_can_delete)
                 for user in users:
                     await self.before_delete(session, user, request)
         for user in users:
@@ -167,7 +166,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         await _guard(session, row, request)
         await _keep_superusers(session, row, request, "You cannot delete yourself.")
 
-    # Who may
+    # Permissions
 
     async def check_can_edit(self, request: Request, model: User | None) -> bool:
         return await super().check_can_edit(request, model) and (model is None or may_change_user(request, model))
@@ -176,11 +175,11 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         return await super().check_can_delete(request, model) and (model is None or may_change_user(request, model))
 
     def actions_for(self, request: Request, row: User) -> dict[str, str]:
-        unfit = {"activate"} if row.is_active else {"deactivate", "force-deactivation"}
+        inapplicable = {"activate"} if row.is_active else {"deactivate", "force-deactivation"}
         if not row.has_two_factor:
-            unfit.add("reset-two-factor")
+            inapplicable.add("reset-two-factor")
         offered = super().actions_for(request, row) if may_change_user(request, row) else {}
-        return {slug: label for slug, label in offered.items() if slug not in unfit}
+        return {slug: label for slug, label in offered.items() if slug not in inapplicable}
 
     async def columns_of_features(self, request: Request, row: User) -> list[tuple[str, str]]:
         return await user_columns(request, self.site, row)
@@ -206,16 +205,16 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         async def act(_session: AsyncSession, user: User) -> None:
             user.is_active = True
 
-        return await self._each(request, "activate", act, "may sign in again")
+        return await self._apply(request, "activate", act, "may sign in again")
 
-    @action("deactivate", "Deactivate", "They are signed out everywhere and cannot sign in.")
+    @action("deactivate", "Deactivate", "These users are signed out everywhere and cannot sign in.")
     async def deactivate(self, request: Request) -> Response:
         return await self._deactivate(request, "deactivate")
 
     @action(
         "force-deactivation",
         "Force deactivation",
-        "They are signed out everywhere, even if a feature needs the account, such as a team with no other owner.",
+        "These users are signed out everywhere, even if a feature needs the account, such as the owner of a team.",
     )
     async def force_deactivation(self, request: Request) -> Response:
         return await self._deactivate(request, "force-deactivation", is_forced=True)
@@ -227,22 +226,22 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
                 force_deactivation(session)
             user.is_active = False
 
-        return await self._each(request, slug, act, "cannot sign in any more")
+        return await self._apply(request, slug, act, "can no longer sign in")
 
     @action("sign-out", "Sign out everywhere", "Browsers and programs have to sign in again.")
     async def sign_out(self, request: Request) -> Response:
-        return await self._each(request, "sign-out", delete_all_sessions, "signed out everywhere")
+        return await self._apply(request, "sign-out", delete_all_sessions, "signed out everywhere")
 
-    @action("reset-two-factor", "Reset two-factor", "From then on the password alone is enough.")
+    @action("reset-two-factor", "Reset two-factor", "Afterwards a password is enough to sign in.")
     async def reset_two_factor(self, request: Request) -> Response:
-        return await self._each(request, "reset-two-factor", reset_two_factor, "without a second factor now")
+        return await self._apply(request, "reset-two-factor", reset_two_factor, "has no second factor anymore")
 
-    async def _each(self, request: Request, slug: str, act: Act, done: str) -> Response:
+    async def _apply(self, request: Request, slug: str, act: Act, done: str) -> Response:
         async def guarded(session: AsyncSession, user: User) -> None:
             await _guard(session, user, request)
             await act(session, user)
-            kind, details = EVENTS_OF_ACTIONS[slug]
-            record_staff_change(session, request, user, kind, **details)
+            event, details = EVENTS_OF_ACTIONS[slug]
+            record_staff_change(session, request, user, event, **details)
 
         return await self.apply_to_selected(request, slug, guarded, done)
 
@@ -284,16 +283,16 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         async with self.site.database.writer() as session:
             user = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
             await _guard(session, user, request)
-            proof = {"is_verified": user.is_verified}
+            before = {"is_verified": user.is_verified}
             user.hashed_password = hashed
             user.is_verified = user.is_verified and is_superuser(request)
             record_staff_change(session, request, user, "password_changed")
-            told = diff.diff_values(proof, {"is_verified": user.is_verified})
-            audit.record_row(session, request, "set password", self.identity, user, told)
+            changed = diff.diff_values(before, {"is_verified": user.is_verified})
+            audit.record_row(session, request, "set password", self.identity, user, changed)
 
 
 async def _guard(session: AsyncSession, user: User, request: Request) -> None:
-    """Check a locked user again, who may have received rights after the page was rendered.
+    """Check a locked user again, who may have received permissions after the page was rendered.
 
     Raises:
         ValidationRefused: Only a superuser may change this user. Members of groups with more permissions than the
@@ -303,8 +302,10 @@ async def _guard(session: AsyncSession, user: User, request: Request) -> None:
         raise ValidationRefused(SUPERUSER_REQUIRED)
 
 
-async def _keep_superusers(session: AsyncSession, leaving: User, request: Request, yourself: str, *fields: str) -> None:
+async def _keep_superusers(
+    session: AsyncSession, leaving: User, request: Request, own_message: str, *fields: str
+) -> None:
     if leaving.id == request.state.user.id:
-        raise ValidationRefused(yourself, *fields)
+        raise ValidationRefused(own_message, *fields)
     if leaving.is_superuser and await lock_superusers(session) <= {leaving.id}:
         raise ValidationRefused(LAST_SUPERUSER, *fields)

@@ -43,9 +43,9 @@ async def chart_of(session: AsyncSession, figure: Metric) -> Chart:
     day = _day(column, session.get_bind().dialect.name).label("day_of_figure")
     since = datetime.combine(first, datetime.min.time(), UTC)
     rows = await session.execute(select(day, func.count()).where(column >= since).group_by("day_of_figure"))
-    found = {str(when): number for when, number in rows}
-    counted = [(when, found.get(str(when), 0)) for when in (first + timedelta(days=n) for n in range(2 * CHART_DAYS))]
-    return Chart(figure.label, counted[CHART_DAYS:], sum(number for _, number in counted[:CHART_DAYS]))
+    counts = {str(date_): number for date_, number in rows}
+    days = [(date_, counts.get(str(date_), 0)) for date_ in (first + timedelta(days=n) for n in range(2 * CHART_DAYS))]
+    return Chart(figure.label, days[CHART_DAYS:], sum(number for _, number in days[:CHART_DAYS]))
 
 
 def _day(column: ColumnElement[datetime], dialect: str) -> ColumnElement[Any]:

@@ -42,7 +42,7 @@ class Dashboard:
         async with self._site.database.reader(fresh=True) as session:
             context: dict[str, Any] = {
                 "groups": await self._groups(session, request),
-                "charts": await self._drawn(session, request),
+                "charts": await self._visible_charts(session, request),
                 "recent": self._labelled(await audit.recent(session, listed, MAX_RECENT_ENTRIES)),
             }
         log = self._site.view_for_model(AuditEntry)
@@ -67,7 +67,7 @@ class Dashboard:
             groups.setdefault(view.category, []).append((view, number))
         return groups
 
-    async def _drawn(self, session: AsyncSession, request: Request) -> list[Chart]:
+    async def _visible_charts(self, session: AsyncSession, request: Request) -> list[Chart]:
         return [
             await self._charts.get(str(figure.at), partial(chart_of, session, figure))
             for figure in self._figures(request)

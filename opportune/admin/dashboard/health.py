@@ -25,14 +25,14 @@ STORAGE_TIMEOUT_SECONDS = 4
 """Timeout for a storage on another machine."""
 
 JOBS: dict[str, str] = {
-    "worker": "done by a worker",
-    "request": "done while requests are answered",
-    "off": "JOBS is off: they wait",
+    "worker": "run by a worker",
+    "request": "run after requests",
+    "off": "JOBS is off, so no job runs",
 }
 
 
 class Health:
-    """Checks the parts one by one. A part that is away does not hide the others."""
+    """Checks the parts one by one. A failing part does not hide the others."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
@@ -47,13 +47,13 @@ class Health:
     async def _database(self) -> list[HealthLight]:
         failures = await health_check_of(self.app).failures()
         signs = [
-            HealthLight("Database", "answers", "ok")
+            HealthLight("Database", "is available", "ok")
             if "writer" not in failures
-            else HealthLight("Database", "is away", "fault")
+            else HealthLight("Database", "is not available", "fault")
         ]
         if self.app.state.database.replica:
-            gone = HealthLight("Replica", "is away: the database itself is read", "fault")
-            signs.append(gone if "reader" in failures else HealthLight("Replica", "answers"))
+            fault = HealthLight("Replica", "is not available, so the primary database is read", "fault")
+            signs.append(fault if "reader" in failures else HealthLight("Replica", "is available"))
         try:
             return [*signs, *await self._database_contents()]
         except OperatorError as error:  # a file in the folder is not a migration
@@ -84,7 +84,7 @@ class Health:
             async with asyncio.timeout(STORAGE_TIMEOUT_SECONDS):
                 fault = await storage.check() or storage.data_loss_warning
         except TimeoutError:
-            fault = "The place of files does not answer."
+            fault = "The file storage does not respond."
         return HealthLight("Files", fault or "can be saved", "fault" if fault else "ok")
 
     def _mail(self) -> HealthLight:
@@ -93,8 +93,8 @@ class Health:
         except OperatorError as error:
             return HealthLight("Mail", str(error), "fault")
         if isinstance(transport, ConsoleTransport):
-            return HealthLight("Mail", "no e-mail leaves: MAIL_URL is console:", "notice")
-        return HealthLight("Mail", f"goes to {transport.name}")
+            return HealthLight("Mail", "MAIL_URL is console:, so no e-mail is sent", "notice")
+        return HealthLight("Mail", f"is sent to {transport.name}")
 
 
 def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
@@ -105,9 +105,9 @@ def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
     )
 
 
-def _jobs_light(numbers: Mapping[JobState, int], who: str) -> HealthLight:
+def _jobs_light(numbers: Mapping[JobState, int], mode: str) -> HealthLight:
     waiting, failed = numbers[JobState.WAITING], numbers[JobState.FAILED]
-    words = ", ".join(filter(None, (f"{waiting:,} waiting", f"{failed:,} failed", JOBS.get(who))))
-    is_stuck = bool(waiting) and who == "off"
+    text = ", ".join(filter(None, (f"{waiting:,} waiting", f"{failed:,} failed", JOBS.get(mode))))
+    is_stuck = bool(waiting) and mode == "off"
     address = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
-    return HealthLight("Jobs", words, "notice" if failed or is_stuck else "ok", address)
+    return HealthLight("Jobs", text, "notice" if failed or is_stuck else "ok", address)

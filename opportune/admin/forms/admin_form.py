@@ -23,7 +23,7 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)
         for field in self:
-            if field.errors and field.process_errors:  # not where an empty field may be empty
+            if field.errors and field.process_errors:  # an empty optional field has none
                 field.errors = list(field.process_errors)
             if isinstance(field.data, str) and "\0" in field.data:
                 add_error(field, NUL)
@@ -43,29 +43,29 @@ def add_error(field: Field, message: str) -> None:
 
 def add_refusal(form: Form, refusal: FieldErrors) -> str:
     """Show a refusal beside its fields. Return the message to show above a form without these fields."""
-    beside = [name for name in refusal.errors if name in form]
-    for name in beside:
+    names = [name for name in refusal.errors if name in form]
+    for name in names:
         add_error(form[name], refusal.errors[name])
-    return "" if beside else str(refusal)
+    return "" if names else str(refusal)
 
 
 def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: Any) -> dict[str, Any]:
     """Return the values to store, checked and changed by the model's validators.
 
     Raises:
-        ValidationRefused: a value is not valid. The messages of fields are already beside them.
+        ValidationRefused: A value is not valid. The messages of fields are already beside them.
     """
     if not issubclass(model, SQLModel):
         return values
     present = {name: getattr(row, name) for name in model.model_fields} if row is not None else {}
     try:
-        # As attributes: of a mapping SQLModel would take the method `items` for a relationship of that name.
+        # As attributes, because SQLModel would take the method `items` of a mapping for a relationship.
         valid = model.model_validate(SimpleNamespace(**{**present, **values}), from_attributes=True)
     except ValidationError as error:
         messages = messages_by_field(error)
-        refused = {name: message for name, message in messages.items() if not name or name in form}
-        if not refused:
+        visible = {name: message for name, message in messages.items() if not name or name in form}
+        if not visible:
             return values  # errors are only in fields that the view fills in itself
-        add_refusal(form, FieldErrors(refused))
-        raise ValidationRefused(refused.get("", INVALID)) from None
+        add_refusal(form, FieldErrors(visible))
+        raise ValidationRefused(visible.get("", INVALID)) from None
     return {name: getattr(valid, name, value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Groups of fields, fields that a user does not get, and prefilled values."""
+"""Groups of fields, forms without some fields, and prefilled values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,10 +14,10 @@ Fieldset = tuple[str, Sequence[str]]
 
 def group_fields(fieldsets: Sequence[Fieldset], names: Iterable[str]) -> list[tuple[str, list[str]]]:
     """Group names by fieldset. Those in none come last, without a title."""
-    left = dict.fromkeys(names)
-    groups = [(title, [name for name in wanted if name in left]) for title, wanted in fieldsets]
-    taken = {name for _, group in groups for name in group}
-    groups.append(("", [name for name in left if name not in taken]))
+    names = dict.fromkeys(names)
+    groups = [(title, [name for name in fieldset if name in names]) for title, fieldset in fieldsets]
+    grouped = {name for _, group in groups for name in group}
+    groups.append(("", [name for name in names if name not in grouped]))
     return [(title, group) for title, group in groups if group]
 
 
@@ -27,8 +27,8 @@ def without_fields(form: type[AdminForm], names: Iterable[str]) -> type[AdminFor
     return type(form.__name__, (form,), hidden) if hidden else form
 
 
-def prefill(form: Form, asked: Mapping[str, str]) -> None:
+def prefill(form: Form, params: Mapping[str, str]) -> None:
     """Fill in fields from query parameters, such as `?event_id=3`."""
     for field in form:
-        if field.name in asked and not isinstance(field, FileField):
-            field.process(FormData([(field.name, asked[field.name])]), field.data)
+        if field.name in params and not isinstance(field, FileField):
+            field.process(FormData([(field.name, params[field.name])]), field.data)

@@ -35,7 +35,7 @@ class FileField(Field):  # type: ignore[misc]  # its base has no types
         options["render_kw"] = {"class": "form-control", "accept": self.column.accept or False, **file_attributes()}
         super().__init__(*args, **options)
         self.is_required = any(isinstance(rule, InputRequired) for rule in validators)
-        self.nothing = None if any(isinstance(rule, Optional) for rule in validators) else ""
+        self.empty_value = None if any(isinstance(rule, Optional) for rule in validators) else ""
         self.upload: Upload | None = None
         self.is_cleared = False
 
@@ -75,19 +75,19 @@ async def stored_uploads(storage: Storage, form: Form, values: dict[str, Any]) -
     """Store the files of a form and put their names into `values`. They are deleted if the block fails.
 
     Raises:
-        ValidationRefused: a file cannot be stored.
+        ValidationRefused: A file cannot be stored.
     """
     async with deleted_unless_done(storage) as new:
         for field in form:
             if isinstance(field, FileField) and field.upload:
-                values[field.short_name] = await _keep(storage, field, field.upload)
+                values[field.short_name] = await _store(storage, field, field.upload)
                 new.extend(field.column.names(values[field.short_name]))
             elif isinstance(field, FileField) and field.is_cleared:
-                values[field.short_name] = field.nothing
+                values[field.short_name] = field.empty_value
         yield
 
 
-async def _keep(storage: Storage, field: FileField, upload: Upload) -> str:
+async def _store(storage: Storage, field: FileField, upload: Upload) -> str:
     try:
         return await field.column.save(storage, upload)
     except (StorageError, ImageRefusedError) as error:
@@ -102,5 +102,5 @@ async def render_file(storage: Storage, column: FileColumn, name: str | None) ->
         address = await storage.url(name)
     except StorageError as error:
         return escape(error)
-    shape = PICTURE if isinstance(column, ImageColumn) else LINK
-    return shape.format(address=address, name=name.rpartition("/")[2])
+    html = PICTURE if isinstance(column, ImageColumn) else LINK
+    return html.format(address=address, name=name.rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Rows that foreign keys and relationships can point at, searched while the user types."""
+"""Rows that foreign keys and relationships can refer to, searched while the user types."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,8 +20,8 @@ from opportune.db.queries.paths import Path
 
 MAX_NUMBERS = 500
 """Maximum ids in one query."""
-INVALID_ID = "Choose one from the list, or give its number."
-LISTING_REQUIRED = "To choose another one takes the right to list what there is. A superuser can give it."
+INVALID_ID = "Choose one from the list, or enter its number."
+LISTING_REQUIRED = "You may not list these rows, so you cannot choose another one. Ask a superuser for the permission."
 
 
 def in_batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -30,15 +30,15 @@ def in_batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 class ForeignKeyLookup(QueryAjaxModelLoader):
-    """The rows that a column can point at, found by their short texts or their id.
+    """The rows that a column can refer to, searched by their short texts or their id.
 
-    A row's title is shown to users who may see the row in its own view or who see a row that points at it.
+    The title of a row is shown to users who may see the row in its view, or a row that refers to it.
     """
 
     model_admin: Any
-    """The view of the rows that have the column."""
+    """The view of the model with the column."""
     is_many = False
-    """Whether a row points at several of them."""
+    """Whether a row refers to several of them."""
 
     def __init__(self, name: str, model: type[Any], view: View) -> None:
         columns = inspect(model).columns
@@ -50,12 +50,12 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     @property
     def view(self) -> View | None:
-        """The view of the rows that are found."""
+        """The view of the referenced rows."""
         view: View | None = self.model_admin.site.view_for_model(self.model)
         return view
 
-    def given(self, request: Request) -> Select[Any]:
-        """Return a query for the rows that the view gives this user."""
+    def list_query(self, request: Request) -> Select[Any]:
+        """Select the rows that the view lists for this user."""
         return self.view.list_query(request) if self.view else select(self.model)
 
     def format(self, model: Any) -> dict[str, Any]:
@@ -64,8 +64,8 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     async def rows(self, ids: list[Any]) -> list[Any]:
         """Load rows by their ids, whether or not the user may list them."""
         statement: Select[Any] = select(self.model).where(self.key.in_(ids))
-        found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(statement))
-        return found
+        rows: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(statement))
+        return rows
 
     def _with_loaded(self, statement: Select[Any]) -> Select[Any]:
         """Add the relationships that titles (`__str__`) may need."""
@@ -75,73 +75,68 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         """Return the rows that this request has loaded, by id."""
         if not hasattr(request.state, "lookups"):
             request.state.lookups = {}
-        read: dict[int, Any] = request.state.lookups.setdefault(self, {})
-        return read
+        rows: dict[int, Any] = request.state.lookups.setdefault(self, {})
+        return rows
 
     async def remember(self, request: Request, ids: Sequence[int]) -> None:
         self.recall(request).update((row.id, row) for row in (await self.rows(list(ids)) if ids else ()))
 
     async def stored(self, request: Request, ids: Sequence[int]) -> list[Any]:
         """Return the targets of a row the user sees, loading those that are missing."""
-        known = self.recall(request)
-        if missing := [number for number in ids if number not in known]:
+        loaded = self.recall(request)
+        if missing := [row_id for row_id in ids if row_id not in loaded]:
             await self.remember(request, missing)
-        return [known[number] for number in ids if number in known]
+        return [loaded[row_id] for row_id in ids if row_id in loaded]
 
     async def seen(self, request: Request, ids: list[Any]) -> list[Any]:
         """Return the rows with these ids that the user may see."""
         if not await may_see(request, self.view):
             return []
-        statement = self.given(request).where(self.key.in_(ids))
-        found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(statement))
-        return found
+        statement = self.list_query(request).where(self.key.in_(ids))
+        rows: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(statement))
+        return rows
 
-    async def preload(self, session: AsyncSession, request: Request, numbers: Collection[int]) -> None:
-        """Load the rows among these that the user may see for `allowed`, in one query per batch."""
+    async def preload(self, session: AsyncSession, request: Request, ids: Collection[int]) -> None:
+        """Load the rows that the user may see for `allowed`, in one query per batch."""
         if not await may_see(request, self.view):
             return
-        known: dict[int, Any] = session.info.setdefault(self, {})
-        for batch in in_batches(list(numbers)):
-            rows = await session.scalars(self.given(request).where(self.key.in_(batch)))
-            known.update((row.id, row) for row in rows)
+        preloaded: dict[int, Any] = session.info.setdefault(self, {})
+        for batch in in_batches(list(ids)):
+            rows = await session.scalars(self.list_query(request).where(self.key.in_(batch)))
+            preloaded.update((row.id, row) for row in rows)
 
     def forget(self, session: AsyncSession) -> None:
         session.info.pop(self, None)
 
-    def known(self, session: AsyncSession) -> Mapping[int, Any]:
-        """Return the preloaded rows by id."""
-        found: Mapping[int, Any] = session.info.get(self, {})
-        return found
-
     async def allowed(self, session: AsyncSession, request: Request, ids: Sequence[int]) -> list[Any]:
-        """Return the rows with these ids. The user has to be able to see them, because lists show their names.
+        """Return the rows with these ids. The user has to be able to see them, because lists show their titles.
 
         Raises:
-            ValidationRefused: the user may not see them, or one does not exist for the user.
+            ValidationRefused: The user may not see them, or one does not exist for the user.
         """
-        known = self.known(session)
-        if all(number in known for number in ids):
-            return [known[number] for number in ids]
+        preloaded: Mapping[int, Any] = session.info.get(self, {})
+        if all(row_id in preloaded for row_id in ids):
+            return [preloaded[row_id] for row_id in ids]
         if not await may_see(request, self.view):
             raise ValidationRefused(LISTING_REQUIRED, self.name)
-        found = (await session.scalars(self.given(request).where(self.key.in_(ids)))).all()
-        if len(found) < len(ids):
+        rows = (await session.scalars(self.list_query(request).where(self.key.in_(ids)))).all()
+        if len(rows) < len(ids):
             raise ValidationRefused(NOT_THERE, self.name)
-        return list(found)
+        return list(rows)
 
     async def get_list(self, request: Request, term: str) -> list[Any]:
         searched = [path for path in self.searched if not (self.view and self.view.hides(path.name))]
-        matching = self.given(request).where(*matching_words(searched, term))
+        matching = self.list_query(request).where(*matching_words(searched, term))
         first = matching.order_by(None).order_by(self.key).limit(self.limit)
-        found: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(first))
-        return found
+        rows: list[Any] = await self.model_admin.fetch_rows(self._with_loaded(first))
+        return rows
 
 
 def parse_id(text: str) -> int:
     """Return the id in a text.
 
     Raises:
-        ValueError: no row can have it.
+        ValueError: No row can have it.
     """
     with suppress(ValueError):
         if 1 <= (number := int(text)) <= MAX_ID:

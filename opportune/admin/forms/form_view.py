@@ -36,14 +36,14 @@ IN_DIALOG = "_dialog"
 
 async def form_page(request: Request, view: View, row: Any) -> Response:
     """Show the form, or save it and redirect. `row` is None for a new row."""
-    answer = await _answer(request, view, row)
+    response = await _respond(request, view, row)
     if IN_DIALOG in request.query_params:
         for name, value in security_headers(" 'unsafe-inline'", in_own_frames=True):
-            answer.headers[name.decode()] = value.decode()
-    return answer
+            response.headers[name.decode()] = value.decode()
+    return response
 
 
-async def _answer(request: Request, view: View, row: Any) -> Response:
+async def _respond(request: Request, view: View, row: Any) -> Response:
     if request.method == "GET":
         form = await _form(request, view, row)
         if row is None:
@@ -60,13 +60,13 @@ async def _answer(request: Request, view: View, row: Any) -> Response:
     if IN_DIALOG in request.query_params:
         context = {"model_view": view, "row": saved, "saved": await view.title_for(request, saved)}
         return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
-    _tell(request, view, saved)
+    _flash_saved(request, view, saved)
     return RedirectResponse(view.site.get_save_redirect_url(request, sent, view, saved), 303)
 
 
 async def _form(request: Request, view: View, row: Any, sent: FormData | None = None) -> AdminForm:
-    kind = without_fields(await view.form_class(request, creating=row is None), view.fixed(request, row))
-    return kind(sent, data={} if row is None else await view.get_form_data_for_edit(row))
+    form_class = without_fields(await view.form_class(request, creating=row is None), view.fixed(request, row))
+    return form_class(sent, data={} if row is None else await view.get_form_data_for_edit(row))
 
 
 async def _is_copied(request: Request, view: View, sent: FormData) -> bool:
@@ -92,7 +92,7 @@ async def _save(request: Request, view: View, row: Any, form: AdminForm, tables:
         return await view.update_model(request, request.path_params["pk"], values)
 
 
-def _tell(request: Request, view: View, row: Any) -> None:
+def _flash_saved(request: Request, view: View, row: Any) -> None:
     """Show a message that the row was saved, with a link to it."""
     address = ""
     if view.can_edit:
@@ -104,8 +104,8 @@ async def _page(
     request: Request, view: View, row: Any, form: AdminForm, tables: Sequence[InlineTable], error: str = ""
 ) -> Response:
     fields = {field.name: field for field in form}
-    shown = dict.fromkeys((*view.readonly_names, *view.fixed(request, row))) if row is not None else {}
-    fixed = [name for name in shown if view.name_of(name) == name and not view.hides(name)]
+    readonly = dict.fromkeys((*view.readonly_names, *view.fixed(request, row))) if row is not None else {}
+    fixed = [name for name in readonly if view.name_of(name) == name and not view.hides(name)]
     context = {
         "model_view": view,
         "obj": row,

@@ -1,4 +1,4 @@
-"""Rows of another model, edited in the form of the row they point at and saved in the same transaction."""
+"""Rows of another model, edited in the form of the row they refer to and saved in the same transaction."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ MAX_INLINE_ROWS = 50
 INLINES_KEY = "(inlines)"
 """Key of the tables among the values of a form. No column has this name."""
 INVALID_ROWS = "Please correct the rows below."
-ROW_IS_GONE = "This row was deleted or moved meanwhile."
+ROW_IS_GONE = "Another user has deleted or moved this row."
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Inline:
 
     model: type[Any]
     by: str
-    """Column that points at the row of the form."""
+    """Foreign key column that refers to the row of the form."""
     columns: Sequence[str]
     """Columns to edit. A new row needs no others."""
     extra: int = 2
@@ -63,8 +63,8 @@ class InlineRow:
 
     @property
     def is_blank(self) -> bool:
-        """Whether it is a line for a new row that the user has left empty."""
-        has_upload = any(isinstance(each, FileField) and each.upload for each in self.form)
+        """Whether it is an empty line for a new row."""
+        has_upload = any(isinstance(field, FileField) and field.upload for field in self.form)
         return self.row is None and not has_upload and _texts(self.form) == _texts(type(self.form)())
 
     def refuse(self, refusal: FieldErrors) -> None:
@@ -140,13 +140,13 @@ async def _table(request: Request, inline: Inline, view: Any, parent: Any, sent:
     if len(rows) > MAX_INLINE_ROWS:
         return None
     may_delete = view.can_delete and view.has_permission(request, Action.DELETE)
-    kind = await view.form_class(request, creating=False)
+    form_class = await view.form_class(request, creating=False)
     await _remember(request, inline, view, rows)
-    lines = [await _line(request, inline, view, kind, row, get_object_identifier(row), sent) for row in rows]
+    lines = [await _line(request, inline, view, form_class, row, get_object_identifier(row), sent) for row in rows]
     if await view.check_can_create(request):
-        kind = await view.form_class(request, creating=True)
+        form_class = await view.form_class(request, creating=True)
         new = [f"new{number}" for number in range(inline.extra)]
-        lines += [await _line(request, inline, view, kind, None, key, sent) for key in new]
+        lines += [await _line(request, inline, view, form_class, None, key, sent) for key in new]
     for line in lines:
         line.is_deleted = line.is_deleted and may_delete and await view.check_can_delete(request, line.row)
     return InlineTable(inline, view, lines, may_delete)
@@ -164,8 +164,8 @@ async def _remember(request: Request, inline: Inline, view: Any, rows: Sequence[
     """Load the targets of all rows in one query per column, not per row."""
     for name in inline_columns(inline, view):
         if name in view.references:
-            numbers = {getattr(row, name) for row in rows} - {None}
-            await view.references[name].remember(request, sorted(numbers))
+            ids = {getattr(row, name) for row in rows} - {None}
+            await view.references[name].remember(request, sorted(ids))
         elif name in view.many_to_many:
             view.many_to_many[name].recall(request).update(
                 (other.id, other) for row in rows for other in getattr(row, name)
@@ -173,10 +173,10 @@ async def _remember(request: Request, inline: Inline, view: Any, rows: Sequence[
 
 
 async def _line(
-    request: Request, inline: Inline, view: Any, kind: type[AdminForm], row: Any, key: Any, sent: FormData | None
+    request: Request, inline: Inline, view: Any, form_class: type[AdminForm], row: Any, key: Any, sent: FormData | None
 ) -> InlineRow:
-    others = {name for name in view.form_names if name not in inline_columns(inline, view)}
-    form_class = without_fields(kind, {*others, *view.fixed(request, row)})
+    other_names = {name for name in view.form_names if name not in inline_columns(inline, view)}
+    form_class = without_fields(form_class, {*other_names, *view.fixed(request, row)})
     prefix = f"{view.identity}-{key}-"
     initial = {} if row is None else await view.get_form_data_for_edit(row)
     # Checkboxes of a row that the submitted page did not have would count as unchecked.
@@ -206,7 +206,7 @@ async def save_inlines(session: AsyncSession, request: Request, parent: Any, tab
     """Save the lines in the transaction of the parent row.
 
     Raises:
-        ValidationRefused: a line has the message.
+        ValidationRefused: A line is not valid. Its message is beside it.
     """
     for table in tables:
         for line in table.lines:
@@ -225,17 +225,17 @@ async def _save(session: AsyncSession, request: Request, parent: Any, table: Inl
     if line.row is None:
         line.written = await view.add_row(session, request, line.values, {by: parent.id})
         return
-    is_this: Any = view.select_by_identifier(str(get_object_identifier(line.row))).whereclause
-    mine = view.list_query(request).where(is_this, getattr(view.model, by) == parent.id)
+    has_key: Any = view.select_by_identifier(str(get_object_identifier(line.row))).whereclause
+    rows = view.list_query(request).where(has_key, getattr(view.model, by) == parent.id)
     check = view.check_can_delete if line.is_deleted else view.check_can_edit
-    found = await view.lock_rows(session, request, mine, check)
-    if not found:
+    locked = await view.lock_rows(session, request, rows, check)
+    if not locked:
         raise ValidationRefused(ROW_IS_GONE)
     if line.is_deleted:
-        await view.remove_rows(session, request, found)
+        await view.remove_rows(session, request, locked)
     else:
-        await view.change_row(session, request, found[0], line.values)
-    line.written = found[0]
+        await view.change_row(session, request, locked[0], line.values)
+    line.written = locked[0]
 
 
 async def after_inlines(request: Request, tables: Iterable[InlineTable]) -> None:

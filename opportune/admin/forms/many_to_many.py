@@ -20,10 +20,10 @@ class ManyToManyLookup(ForeignKeyLookup):
     async def linked(self, row: Any) -> list[Any]:
         """Return the rows that a row is linked with, by title."""
         relation, view = getattr(self.model_admin.model, self.name), self.model_admin
-        mine = view.pk_columns[0] == row.id
-        there: Any = aliased(self.model)  # it may be the same table
-        joined = select(there).select_from(view.model).join(relation.of_type(there))
-        rows = await view.fetch_rows(joined.where(mine))
+        has_id = view.pk_columns[0] == row.id
+        related: Any = aliased(self.model)  # it may be the same table
+        joined = select(related).select_from(view.model).join(relation.of_type(related))
+        rows = await view.fetch_rows(joined.where(has_id))
         return sorted(rows, key=title_of)
 
 
@@ -32,21 +32,21 @@ async def link_rows(
     request: Request,
     lookups: Mapping[str, ManyToManyLookup],
     row: Any,
-    chosen: Mapping[str, Sequence[int]],
+    selected: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
     """Link a row with the selected rows. Return the titles before and after for the log.
 
     All relationships are loaded, because hooks that read one that is not loaded would fail.
 
     Raises:
-        ValidationRefused: the user may not link a new row, or it does not exist.
+        ValidationRefused: The user may not link a new row, or it does not exist.
     """
     changes = {}
     for name, lookup in lookups.items():
         if inspect(row).persistent and name in inspect(row).unloaded:
             await session.refresh(row, [name])
         linked = {other.id: other for other in getattr(row, name)}
-        ids = chosen.get(name, list(linked))
+        ids = selected.get(name, list(linked))
         new = await lookup.allowed(session, request, [key for key in ids if key not in linked])
         after = [linked[key] for key in ids if key in linked] + new
         if new or len(after) < len(linked):

@@ -31,7 +31,7 @@ NO_CHOICE = "__None"
 """The value for no choice in imported rows."""
 MAX_LISTED_CHOICES = 10
 STYLES = {"form-control", "form-select", "is-invalid"}
-"""Classes that the macro `box` gives by itself."""
+"""CSS classes that the macro `box` adds."""
 CHARACTER_COUNT = Markup('<div class="chars-count-label pt-1"></div>')
 """Filled in by SQLAdmin's script."""
 TIMES = {"date": A_DATE, "time": A_TIME, MOMENT: A_MOMENT}
@@ -44,7 +44,7 @@ def is_multiline(column: Column[Any] | Any) -> bool:
 
 
 class ModelField(Field):  # type: ignore[misc]  # its base has no types
-    """A column's field. A text that the user has not changed leaves the stored value as it is."""
+    """A field for a column. A text that the user has not changed keeps the stored value."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if self.control.type == "checkbox":
             self.data: Any = bool(valuelist) and valuelist[0] not in ("", "false", "False")
         elif valuelist:
-            text, stored = _unified(valuelist[0]), self.object_data
+            text, stored = _normalized(valuelist[0]), self.object_data
             is_same_zone = self.sent_zone in ("", self.zone)
             self.zone = self.sent_zone or self.zone
-            is_kept = stored is not None and is_same_zone and text == _unified(self._text_of(stored))
-            self.data = stored if is_kept else self._read(text)
+            is_unchanged = stored is not None and is_same_zone and text == _normalized(self._text_of(stored))
+            self.data = stored if is_unchanged else self._read(text)
 
     def _read(self, text: str) -> Any:
         """Return the value of a text. Raises ValueError with a message for the user."""
@@ -91,19 +91,19 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if text == NO_CHOICE or not (text if self.is_text else text.strip()):
             return "" if self.is_text and text != NO_CHOICE else None
         try:
-            return self.schema(value=self._meant(text)).value  # type: ignore[attr-defined]  # made for the column
+            return self.schema(value=self._parsed(text)).value  # type: ignore[attr-defined]  # made for the column
         except ValidationError as error:
             raise ValueError(message_for(error.errors()[0])) from None
 
-    def _meant(self, text: str) -> Any:
+    def _parsed(self, text: str) -> Any:
         control = self.control
         if control.type == JSON_TEXT or (control.type == LINES and text.startswith("[")):
             return _json(text, text if control.type == LINES else None)
         if control.choices:
             if (word := text if text in control.choices else text.lower()) not in control.choices:
-                few = [*control.choices][:MAX_LISTED_CHOICES]
-                more = ", …" if len(control.choices) > len(few) else ""
-                raise ValueError(f"Choose one of: {', '.join(few)}{more}.")
+                examples = [*control.choices][:MAX_LISTED_CHOICES]
+                more = ", …" if len(control.choices) > len(examples) else ""
+                raise ValueError(f"Choose one of: {', '.join(examples)}{more}.")
             return control.meanings.get(word, word)
         if control.type in TIMES:
             return self._time(text)
@@ -162,13 +162,13 @@ class AdminConverter(ModelConverter):
     async def convert(self, model: Any, prop: Any, *args: Any, **options: Any) -> Any:
         if isinstance(prop, ColumnProperty):
             column, info = prop.columns[0], getattr(model, "model_fields", {}).get(prop.key)
-            wishes = {"description": info.description} if info and info.description else {}
+            defaults = {"description": info.description} if info and info.description else {}
             if prop.key in (options.get("form_ajax_refs") or ()):
-                wishes["allow_blank"] = column.nullable
+                defaults["allow_blank"] = column.nullable
             elif not options.get("override"):
                 options["override"] = ModelField
-                wishes |= {"schema": value_schema(model, prop.key), "column": column}
-            options["field_args"] = wishes | options["field_args"]
+                defaults |= {"schema": value_schema(model, prop.key), "column": column}
+            options["field_args"] = defaults | options["field_args"]
         return await super().convert(model, prop, *args, **options)
 
 
@@ -176,13 +176,13 @@ def _control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -
     control = controls_of(schema)["value"]
     if control.type in WRITTEN or not control.choices:
         multiline = is_multiline(column) and control.type in ("text", "textarea") if lines is None else lines
-        kind = "textarea" if multiline else "text" if control.type in ("textarea", "hidden", "file") else control.type
-        return replace(control, type=kind)
+        type_ = "textarea" if multiline else "text" if control.type in ("textarea", "hidden", "file") else control.type
+        return replace(control, type=type_)
     is_empty = schema.model_fields["value"].default == "" and "" not in control.choices
     return replace(control, type="select", choices={"": "", **control.choices} if is_empty else control.choices)
 
 
-def _unified(text: str) -> str:
+def _normalized(text: str) -> str:
     """Return the text with line breaks of one character. Browsers send two."""
     return LINE_BREAK.sub("\n", text)
 
@@ -198,9 +198,9 @@ def _json(text: str, fallback: str | None) -> Any:
 
 def titles_of(model: type[Any]) -> dict[str, str]:
     """Return the titles that a model gives its fields, with their units."""
-    found = {}
+    titles = {}
     for name, info in getattr(model, "model_fields", {}).items():
         unit = options_of(info).suffix
         if info.title or unit:
-            found[name] = (info.title or label_of(name)) + (f" ({unit})" if unit else "")
-    return found
+            titles[name] = (info.title or label_of(name)) + (f" ({unit})" if unit else "")
+    return titles

@@ -1,4 +1,4 @@
-"""Fields of the admin's forms that point at rows of other models."""
+"""Form fields that refer to rows of other models."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ from opportune.web.forms.fields import PICKER, RowChoices
 from opportune.web.forms.forms import UNANSWERED
 from opportune.web.rendering.templates import templates
 
-MAX_CHOSEN_ROWS = 500
+MAX_SELECTED_ROWS = 500
 """Rows that one field links. Each is a parameter of a query and an option in the page."""
-TOO_MANY = f"At most {MAX_CHOSEN_ROWS} can be chosen."
+TOO_MANY = f"At most {MAX_SELECTED_ROWS} can be chosen."
 
 
 class RowField(Field):  # type: ignore[misc]  # its base has no types
@@ -31,14 +31,14 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         self.data = list(value or ()) if self.loader.is_many else value
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        """Read ids. A form without a field of several leaves the stored rows linked."""
+        """Read ids. A form without the field of a many-to-many relationship keeps the linked rows."""
         texts = (text.strip() for sent in valuelist for text in (sent.split(",") if self.loader.is_many else [sent]))
-        given = [text for text in texts if text not in ("", NO_CHOICE)]
+        ids = [text for text in texts if text not in ("", NO_CHOICE)]
         if not self.loader.is_many:
-            self.data = parse_id(given[-1]) if given else None
+            self.data = parse_id(ids[-1]) if ids else None
         elif valuelist:
-            self.data = list(dict.fromkeys(map(parse_id, given)))
-            if len(self.data) > MAX_CHOSEN_ROWS:
+            self.data = list(dict.fromkeys(map(parse_id, ids)))
+            if len(self.data) > MAX_SELECTED_ROWS:
                 self.data = []
                 raise ValueError(TOO_MANY)
 
@@ -68,8 +68,11 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
     async def _names(self, request: Request) -> dict[int, str]:
         """Return the names of selected rows that are stored or visible to the user, and only the ids of others."""
         selected, stored = self._ids(self.data), self._ids(self.object_data)
-        known, new = ([key for key in selected if (key in stored) is is_stored] for is_stored in (True, False))
-        rows = [*(await self.loader.stored(request, known)), *(await self.loader.seen(request, new) if new else ())]
+        stored_ids, new_ids = ([key for key in selected if (key in stored) is is_stored] for is_stored in (True, False))
+        rows = [
+            *(await self.loader.stored(request, stored_ids)),
+            *(await self.loader.seen(request, new_ids) if new_ids else ()),
+        ]
         names = {row.id: self.loader.format(row)["text"] for row in rows}
         return {key: names.get(key, str(key)) for key in selected}
 

@@ -20,7 +20,7 @@ from opportune.admin.log import audit
 from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
 
-Pieces = AsyncIterator[Sequence[Any]]
+Batches = AsyncIterator[Sequence[Any]]
 Columns = Mapping[str, NamedColumn | None]
 """The columns of a file by name. Some hold the natural keys of related rows."""
 Run = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
@@ -38,29 +38,31 @@ CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 async def export_page(request: Request, view: View) -> StreamingResponse:
     """Export the rows of the list, in its order if the user has chosen one, else by primary key."""
-    kind, statement = request.path_params["export_type"], await view.filtered_query(request)
+    format_, statement = request.path_params["export_type"], await view.filtered_query(request)
     is_sorted = bool(request.query_params.get("sortBy"))
     columns = await _columns(request, view)
     run = partial(_run, view, columns)
-    pieces = (
-        _in_order(view, view.sort_query(statement, request), run) if is_sorted else _by_number(view, statement, run)
+    batches = (
+        _by_query_order(view, view.sort_query(statement, request), run)
+        if is_sorted
+        else _by_primary_key(view, statement, run)
     )
     async with view.site.database.writer() as session:
-        audit.record(session, request, "export", view.identity, title=f"{kind} {request.url.query}".strip())
-    return _response(view, columns, pieces, kind)
+        audit.record(session, request, "export", view.identity, title=f"{format_} {request.url.query}".strip())
+    return _response(view, columns, batches, format_)
 
 
-def _response(view: View, columns: Columns, pieces: Pieces, kind: str) -> StreamingResponse:
-    rows, name = _rows(view, columns, pieces), secure_filename(view.get_export_name(kind))
+def _response(view: View, columns: Columns, batches: Batches, format_: str) -> StreamingResponse:
+    rows, name = _rows(view, columns, batches), secure_filename(view.get_export_name(format_))
     headers = {"Content-Disposition": f"attachment; filename={name}"}
-    if kind == "csv":
+    if format_ == "csv":
         return StreamingResponse(_csv(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
     return StreamingResponse(_json(rows), media_type="application/json", headers=headers)
 
 
-async def _rows(view: View, columns: Columns, pieces: Pieces) -> AsyncIterator[dict[str, Any]]:
+async def _rows(view: View, columns: Columns, batches: Batches) -> AsyncIterator[dict[str, Any]]:
     """Yield the values of each row. Each batch has its own session, so that slow clients hold no connection."""
-    async for rows in pieces:
+    async for rows in batches:
         for row in rows:
             yield {name: await file_value(view, row, name, named) for name, named in columns.items()}
 
@@ -71,31 +73,31 @@ async def _columns(request: Request, view: View) -> Columns:
     return {named[name].name if name in named else name: named.get(name) for name in view.export_names}
 
 
-async def _by_number(view: View, statement: Select[Any], run: Run) -> AsyncIterator[Sequence[Any]]:
+async def _by_primary_key(view: View, statement: Select[Any], run: Run) -> AsyncIterator[Sequence[Any]]:
     key, last = view.pk_columns[0], None
     while True:
-        piece = statement.order_by(key).limit(EXPORT_BATCH_ROWS)
-        rows = await run(piece if last is None else piece.where(key > last))
+        batch = statement.order_by(key).limit(EXPORT_BATCH_ROWS)
+        rows = await run(batch if last is None else batch.where(key > last))
         yield rows
         if len(rows) < EXPORT_BATCH_ROWS:
             return
         last = getattr(rows[-1], key.name)
 
 
-async def _in_order(view: View, statement: Select[Any], run: Run) -> AsyncIterator[Sequence[Any]]:
+async def _by_query_order(view: View, statement: Select[Any], run: Run) -> AsyncIterator[Sequence[Any]]:
     """Yield batches in the order of the query. The keys of all rows are read first and need little memory."""
     key = view.pk_columns[0]
-    numbers = [number for (number,) in await view.fetch_tuples(statement.with_only_columns(key))]
-    for start in range(0, len(numbers), EXPORT_BATCH_ROWS):
-        piece = numbers[start : start + EXPORT_BATCH_ROWS]
-        found = await run(statement.order_by(None).where(key.in_(piece)))
-        by_number = {getattr(row, key.name): row for row in found}
-        yield [by_number[number] for number in piece if number in by_number]
+    ids = [row_id for (row_id,) in await view.fetch_tuples(statement.with_only_columns(key))]
+    for start in range(0, len(ids), EXPORT_BATCH_ROWS):
+        batch = ids[start : start + EXPORT_BATCH_ROWS]
+        rows = await run(statement.order_by(None).where(key.in_(batch)))
+        by_id = {getattr(row, key.name): row for row in rows}
+        yield [by_id[row_id] for row_id in batch if row_id in by_id]
 
 
-async def _run(view: View, columns: Columns, piece: Select[Any]) -> Sequence[Any]:
+async def _run(view: View, columns: Columns, batch: Select[Any]) -> Sequence[Any]:
     """Load a batch with its related rows."""
-    rows: Sequence[Any] = await view.fetch_rows(piece.options(*view.loading(list(columns))))
+    rows: Sequence[Any] = await view.fetch_rows(batch.options(*view.loading(list(columns))))
     return rows
 
 

@@ -23,7 +23,7 @@ from opportune.db.models.columns import is_secret, is_text
 from opportune.web.forms.forms import ZONE_SUFFIX
 
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
-UNREADABLE = "Line {line} cannot be read: a quotation mark is not closed, or a cell has more than {most:,} characters."
+UNREADABLE = "Line {line} cannot be read: a quotation mark is not closed, or a cell has more than {limit:,} characters."
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ImportRow:
     cells: Mapping[str, Any]
 
 
-def read_rows(name: str, text: str, most: int) -> tuple[list[str], list[ImportRow]]:
+def read_rows(name: str, text: str, max_rows: int) -> tuple[list[str], list[ImportRow]]:
     """Return the columns and rows of a file.
 
     Raises:
@@ -45,9 +45,9 @@ def read_rows(name: str, text: str, most: int) -> tuple[list[str], list[ImportRo
         raise ValidationRefused("Please choose a file whose name ends in .csv or .json.")
     header, lines = reader(text)
     if not lines:
-        raise ValidationRefused("There are no rows in this file.")
-    if len(lines) > most:
-        raise ValidationRefused(f"There are {len(lines):,} rows in this file, at most {most:,} are imported at once.")
+        raise ValidationRefused("This file has no rows.")
+    if len(lines) > max_rows:
+        raise ValidationRefused(f"This file has {len(lines):,} rows. Import at most {max_rows:,} rows in one file.")
     return header, lines
 
 
@@ -64,7 +64,7 @@ def _read_csv(text: str) -> tuple[list[str], list[ImportRow]]:
                 raise ValidationRefused(f"Line {reader.line_num} has more cells than the first line.")
             lines.append(ImportRow(reader.line_num, {name: unescape_formula(cell or "") for name, cell in row.items()}))
     except csv.Error:
-        raise ValidationRefused(UNREADABLE.format(line=reader.line_num, most=csv.field_size_limit())) from None
+        raise ValidationRefused(UNREADABLE.format(line=reader.line_num, limit=csv.field_size_limit())) from None
     if len(set(header)) < len(header):
         raise ValidationRefused("Two columns have the same name.")
     return header, lines
@@ -74,9 +74,9 @@ def _read_json(text: str) -> tuple[list[str], list[ImportRow]]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError):
-        raise ValidationRefused("This is no JSON.") from None
+        raise ValidationRefused("This file is not valid JSON.") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValidationRefused("This is no list of objects, such as an export has.")
+        raise ValidationRefused("This file is not a list of objects, such as an export.")
     header = list(dict.fromkeys(name for row in rows for name in row))
     return header, [ImportRow(number, row) for number, row in enumerate(rows, 1)]
 
@@ -88,12 +88,12 @@ async def empty_form(request: Request, view: View) -> AdminForm:
 
 def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
     """Return the fields of the form of a new row by column, without secrets and files."""
-    fields = view.site.plain_names({each.name: each for each in form}, view.model)
+    fields = view.site.plain_names({field.name: field for field in form}, view.model)
     columns: Any = view.mapper.columns
     return {
-        name: each
-        for name, each in fields.items()
-        if name in columns and not is_secret(name) and not isinstance(each, FileField)
+        name: field
+        for name, field in fields.items()
+        if name in columns and not is_secret(name) and not isinstance(field, FileField)
     }
 
 
@@ -103,7 +103,7 @@ def names_to_import(view: View, form: AdminForm) -> dict[str, NamedColumn]:
 
 
 def split_header(
-    view: View, form: AdminForm, header: Sequence[str], *, may_lack: bool = False
+    view: View, form: AdminForm, header: Sequence[str], *, may_omit: bool = False
 ) -> tuple[dict[str, str], list[str]]:
     """Return the imported columns with their form fields, and the exported columns that are ignored.
 
@@ -111,19 +111,19 @@ def split_header(
         ValidationRefused: A column is unknown, or a required one is missing.
     """
     fields, named = fields_to_import(view, form), names_to_import(view, form)
-    allowed = {name: each.name for name, each in fields.items()} | {name: each.column for name, each in named.items()}
+    allowed = {name: field.name for name, field in fields.items()} | {name: named[name].column for name in named}
     closed = {*allowed, *view.locked_names}
     exported = {name for name in view.export_names if name not in closed and not is_secret(name)}
     if unknown := [name for name in header if name not in allowed and name not in exported]:
-        words = ", ".join(name[:40] or "without a name" for name in unknown[:5])
-        raise ValidationRefused(f"These columns cannot be imported: {words}. These can: {', '.join(allowed)}.")
+        names = ", ".join(name[:40] or "(no name)" for name in unknown[:5])
+        raise ValidationRefused(f"These columns cannot be imported: {names}. These can: {', '.join(allowed)}.")
     columns = {name: allowed[name] for name in header if name in allowed}
-    if twice := [name for name, field in columns.items() if [*columns.values()].count(field) > 1]:
-        raise ValidationRefused(f"These columns say the same: {', '.join(twice)}. Keep one of them.")
-    instead = {each.column: name for name, each in named.items()}
-    needed = [name for name, each in fields.items() if each.flags.required and not each.data]
-    missing = [instead.get(name, name) for name in needed if allowed[name] not in columns.values()]
-    if missing and not may_lack:
+    if duplicates := [name for name, field in columns.items() if [*columns.values()].count(field) > 1]:
+        raise ValidationRefused(f"These columns set the same field: {', '.join(duplicates)}. Keep one of them.")
+    aliases = {column.column: name for name, column in named.items()}
+    required = [name for name, field in fields.items() if field.flags.required and not field.data]
+    missing = [aliases.get(name, name) for name in required if allowed[name] not in columns.values()]
+    if missing and not may_omit:
         raise ValidationRefused(f"These columns are missing: {', '.join(missing)}.")
     return columns, [name for name in header if name in exported]
 
@@ -139,29 +139,29 @@ class FormFiller:
     names: NameResolver
 
     def fill(
-        self, kind: type[AdminForm], line: ImportRow, stored: Mapping[str, Any] | None = None
+        self, form_class: type[AdminForm], line: ImportRow, stored: Mapping[str, Any] | None = None
     ) -> tuple[AdminForm, list[str]]:
         """Return the form of a new or stored row, and the faults of cells that no form can take."""
         sent: dict[str, str] = {}
         faults = []
         for name, field in self.columns.items():
             try:
-                sent |= {field: self._as_sent(name, line.cells.get(name)), field + ZONE_SUFFIX: "UTC"}
+                sent |= {field: self._form_text(name, line.cells.get(name)), field + ZONE_SUFFIX: "UTC"}
             except ValueError as error:
                 faults.append(f"{self.view.labels.get(field, name)}: {error}")
-        form = kind(FormData(sent), data=stored or {})
+        form = form_class(FormData(sent), data=stored or {})
         keep_unsent(form, sent, is_stored=stored is not None)
         return form, faults
 
-    def _as_sent(self, name: str, value: Any) -> str:
+    def _form_text(self, name: str, value: Any) -> str:
         if (column := self.named.get(name)) is None:
-            text = _as_sent(self.view.mapper.columns[name], value)
+            text = _form_text(self.view.mapper.columns[name], value)
             return text or (NO_CHOICE if name in self.view.references else "")
         ids = self.names.ids(column, column.names_in(value))
         return ",".join(map(str, ids)) or ("" if column.is_many else NO_CHOICE)
 
 
-def _as_sent(column: Any, value: Any) -> str:
+def _form_text(column: Any, value: Any) -> str:
     """Return a value as a form sends it. Raises ValueError with a message for the user."""
     text = "" if value is None else str(value)
     if get_column_python_type(column) is bool:

@@ -23,9 +23,9 @@ from opportune.db.queries.paths import loading
 from opportune.errors import FieldErrors
 
 MAX_REPORTED_ERRORS = 20
-MAX_TOLD_LENGTH = 60
+MAX_PREVIEW_LENGTH = 60
 """Characters of a value in a preview."""
-FIXED = "This stays as it is."
+FIXED = "This cannot be changed."
 
 
 @dataclass
@@ -74,13 +74,13 @@ class ImportPlan:
         return [row for row in self.rows if row.stored is not None and row.values]
 
     @property
-    def made(self) -> Iterator[tuple[View, Sequence[str]]]:
-        """The new rows of other models, by name."""
+    def related_new(self) -> Iterator[tuple[View, Sequence[str]]]:
+        """The new rows of other models: view and titles."""
         yield from ((new.view, list(new.placeholders)) for new in self.names.new.values() if new.placeholders)
 
-    def add_fault(self, line: ImportRow, words: str) -> None:
+    def add_fault(self, line: ImportRow, message: str) -> None:
         """Raises TooManyFaultsError."""
-        self.faults.append((line.number, words))
+        self.faults.append((line.number, message))
         if len(self.faults) == MAX_REPORTED_ERRORS:
             raise TooManyFaultsError
 
@@ -98,44 +98,44 @@ class ImportPlan:
         for line in lines:
             await asyncio.sleep(0)  # lets other requests run
             try:
-                there = self._one(line, stored, seen) if self.key else None
-                self.rows.append(await self._planned(filler, type(form), line, there))
+                target = self._stored_row(line, stored, seen) if self.key else None
+                self.rows.append(await self._plan_row(filler, type(form), line, target))
             except FieldErrors as refusal:
                 self.add_fault(line, str(refusal))
 
     async def _stored(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
         """Return the stored rows by the names of the file."""
-        found: dict[str, list[Any]] = {}
+        rows_by_name: dict[str, list[Any]] = {}
         names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
-        wanted = [*self.view.many_to_many, *names_to_import(self.view, await empty_form(self.request, self.view))]
-        given = self.view.list_query(self.request).options(*loading(self.view.mapper, wanted))
+        relations = [*self.view.many_to_many, *names_to_import(self.view, await empty_form(self.request, self.view))]
+        statement = self.view.list_query(self.request).options(*loading(self.view.mapper, relations))
         for batch in in_batches(names):
-            for row in await self.view.fetch_rows(with_names(given, self.view.model, self.key, batch)):
-                found.setdefault(str(getattr(row, self.key)), []).append(row)
-        return found
+            for row in await self.view.fetch_rows(with_names(statement, self.view.model, self.key, batch)):
+                rows_by_name.setdefault(str(getattr(row, self.key)), []).append(row)
+        return rows_by_name
 
-    def _one(self, line: ImportRow, stored: Mapping[str, list[Any]], seen: dict[str, int]) -> Any:
+    def _stored_row(self, line: ImportRow, stored: Mapping[str, list[Any]], seen: dict[str, int]) -> Any:
         name, label = str(line.cells.get(self.key) or ""), self.view.labels.get(self.key, self.key)
         if seen.setdefault(name, line.number) != line.number:
-            raise ValidationRefused(f"{label}: “{name}” stands above already, in {seen[name]}.")
+            raise ValidationRefused(f"{label}: “{name}” is already in row {seen[name]}.")
         rows = stored.get(name, [])
         if len(rows) > 1:
-            raise ValidationRefused(f"{label}: “{name}” is the name of {len(rows)} rows.")
+            raise ValidationRefused(f"{label}: {len(rows)} rows are named “{name}”.")
         return rows[0] if rows else None
 
-    async def _planned(self, filler: FormFiller, kind: type[AdminForm], line: ImportRow, there: Any) -> PlannedRow:
-        if there is None:
-            return PlannedRow(line, self._clean(filler, kind, line, None, None))
-        if not await self.view.check_can_edit(self.request, there):
+    async def _plan_row(self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
+        if row is None:
+            return PlannedRow(line, self._clean(filler, form_class, line, None, None))
+        if not await self.view.check_can_edit(self.request, row):
             raise ValidationRefused("You may not change this row.")
-        kind = await self.view.form_class(self.request, creating=False)
-        fixed = self.view.fixed(self.request, there)
-        stored = await self.view.get_form_data_for_edit(there)
-        values = self._clean(filler, without_fields(kind, fixed), line, there, stored)
+        form_class = await self.view.form_class(self.request, creating=False)
+        fixed = self.view.fixed(self.request, row)
+        stored = await self.view.get_form_data_for_edit(row)
+        values = self._clean(filler, without_fields(form_class, fixed), line, row, stored)
         changed = {name: value for name, value in values.items() if differs(stored[name], value)}
-        planned = PlannedRow(line, changed, there)
+        planned = PlannedRow(line, changed, row)
         for name, column in self.columns.items():
-            before = cell_of(await file_value(self.view, there, name, filler.named.get(name)))
+            before = cell_of(await file_value(self.view, row, name, filler.named.get(name)))
             after = cell_of(line.cells.get(name))
             if column in changed:
                 planned.changes.append((str(self.view.labels.get(column, name)), _text_of(before), _text_of(after)))
@@ -144,16 +144,16 @@ class ImportPlan:
         return planned
 
     def _clean(
-        self, filler: FormFiller, kind: type[AdminForm], line: ImportRow, row: Any, data: Mapping[str, Any] | None
+        self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any, data: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        form, faults = filler.fill(kind, line, data)
+        form, faults = filler.fill(form_class, line, data)
         try:
             values = self.view.clean(form, row)
         except FieldErrors as refusal:
             above = add_refusal(form, refusal)
-            told = [each for each in form if each.errors and not _is_reported(each.label.text, faults)]
-            beside = [f"{each.label.text}: {' '.join(map(str, each.errors))}" for each in told]
-            raise ValidationRefused(" ".join([*faults, *beside] or [above])) from None
+            fields = [field for field in form if field.errors and not _is_reported(field.label.text, faults)]
+            messages = [f"{field.label.text}: {' '.join(map(str, field.errors))}" for field in fields]
+            raise ValidationRefused(" ".join([*faults, *messages] or [above])) from None
         if faults:
             raise ValidationRefused(" ".join(faults))
         return values
@@ -162,13 +162,13 @@ class ImportPlan:
 
     async def store(self, session: AsyncSession) -> list[tuple[PlannedRow, Any]]:
         """Write all rows. Refused rows are added to `faults`, and the caller must roll back."""
-        numbers = await self._make(session)
+        ids = await self._create_named(session)
         for planned in self.rows:
-            planned.values = {name: _real(value, numbers) for name, value in planned.values.items()}
+            planned.values = {name: _real_id(value, ids) for name, value in planned.values.items()}
         await self._preload(session)
-        waiting = [*self.new, *self.changed]
+        pending = [*self.new, *self.changed]
         written: list[tuple[PlannedRow, Any]] = []
-        for batch in in_batches(waiting):
+        for batch in in_batches(pending):
             await asyncio.sleep(0)  # lets other requests run
             try:
                 written += await self._write(session, batch)
@@ -179,27 +179,27 @@ class ImportPlan:
                     await self._write_one(session, planned, written)
         return written
 
-    async def _make(self, session: AsyncSession) -> dict[int, int]:
-        """Create the rows that are only named. Return their ids by placeholder."""
-        numbers: dict[int, int] = {}
+    async def _create_named(self, session: AsyncSession) -> dict[int, int]:
+        """Create the related rows that do not exist yet. Return their ids by placeholder."""
+        ids: dict[int, int] = {}
         for new in self.names.new.values():
             names = list(new.placeholders)
             try:
                 with translate_database_errors(new.view.table):
-                    wishes = [(None, new.values[name]) for name in names]
-                    new.made = dict(zip(names, await new.view.save_rows(session, self.request, wishes), strict=True))
+                    rows = [(None, new.values[name]) for name in names]
+                    new.created = dict(zip(names, await new.view.save_rows(session, self.request, rows), strict=True))
             except FieldErrors as refusal:
                 raise ValidationRefused(
-                    f"No new {new.view.name_plural} can be made of their names: {refusal}"
+                    f"New {new.view.name_plural} cannot be created from their names: {refusal}"
                 ) from None
-            numbers |= {new.placeholders[name]: row.id for name, row in new.made.items()}
-        return numbers
+            ids |= {new.placeholders[name]: row.id for name, row in new.created.items()}
+        return ids
 
     async def _preload(self, session: AsyncSession) -> None:
         for name, lookup in self.view.lookups.items():
             if name in self.view.references or name in self.view.many_to_many:
                 values = [planned.values.get(name) for planned in self.rows]
-                flat: set[Any] = {one for value in values for one in (value if isinstance(value, list) else [value])}
+                flat: set[Any] = {item for value in values for item in (value if isinstance(value, list) else [value])}
                 await lookup.preload(session, self.request, sorted(flat - {None}))
 
     async def _write(self, session: AsyncSession, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
@@ -207,15 +207,15 @@ class ImportPlan:
             async with session.begin_nested():
                 locked = await self._locked(session, [planned.stored.id for planned in batch if planned.stored])
                 rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
-                wishes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
-                return list(zip(batch, await self.view.save_rows(session, self.request, wishes), strict=True))
+                changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
+                return list(zip(batch, await self.view.save_rows(session, self.request, changes), strict=True))
 
     async def _locked(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
         """Lock the rows. Raises ValidationRefused if one no longer exists."""
         if not ids:
             return {}
-        mine = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
-        loaded = mine.options(*loading(self.view.mapper, [*self.view.many_to_many]))
+        statement = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
+        loaded = statement.options(*loading(self.view.mapper, [*self.view.many_to_many]))
         rows = await self.view.lock_rows(session, self.request, loaded, self.view.check_can_edit)
         if len(rows) < len(ids):
             raise ValidationRefused(ROW_IS_GONE)
@@ -239,15 +239,15 @@ def _names(column: Any, values: Sequence[Any]) -> Iterator[str]:
             continue  # reported with the row
 
 
-def _real(value: Any, numbers: Mapping[int, int]) -> Any:
+def _real_id(value: Any, ids: Mapping[int, int]) -> Any:
     if isinstance(value, list):
-        return [_real(one, numbers) for one in value]
-    return numbers.get(value, value) if type(value) is int else value
+        return [_real_id(item, ids) for item in value]
+    return ids.get(value, value) if type(value) is int else value
 
 
 def _text_of(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= MAX_TOLD_LENGTH else f"{text[: MAX_TOLD_LENGTH - 1]}…"
+    return text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
 
 
 def _is_reported(label: str, faults: Sequence[str]) -> bool:

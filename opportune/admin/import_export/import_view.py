@@ -71,7 +71,7 @@ async def import_page(request: Request, view: View) -> Response:
     try:
         name, content, updates, is_confirmed = await _sent(request, view)
         outcome = ImportResult(display_name(name), updates)
-        await _import(request, view, outcome, content, keep=is_confirmed)
+        await _import(request, view, outcome, content, store=is_confirmed)
         purpose = _purpose(request, view, updates=updates)
         outcome.sealed = seal(request.app.state.settings, purpose, f"{outcome.name}\n{content}")
     except FieldErrors as refusal:
@@ -88,7 +88,7 @@ def _summary(plan: ImportPlan) -> str:
     if not plan.updates:
         return f"Imported {_amount(plan.view, new)}."
     same = len(plan.rows) - new - changed
-    return f"Imported {_amount(plan.view, new)}, changed {changed:,}; {same:,} were as the file has them."
+    return f"Imported {_amount(plan.view, new)}, changed {changed:,}; {same:,} unchanged."
 
 
 def _amount(view: View, count: int) -> str:
@@ -119,64 +119,66 @@ def _may_update(request: Request, view: View) -> bool:
 
 async def _sent(request: Request, view: View) -> tuple[str, str, bool, bool]:
     """Return name and text of the file, whether it may change stored rows, and whether the import is confirmed."""
-    largest = view.max_import_file_size
-    async with request.form(max_files=1, max_fields=10, max_part_size=2 * largest) as form:
+    max_bytes = view.max_import_file_size
+    async with request.form(max_files=1, max_fields=10, max_part_size=2 * max_bytes) as form:
         if (updates := bool(form.get("update"))) and not _may_update(request, view):
             raise HTTPException(403)
         if sealed := form.get("sealed"):
             purpose = _purpose(request, view, updates=updates)
             text = unseal(request.app.state.settings, purpose, str(sealed), PREVIEW_TTL_SECONDS)
             if text is None:
-                raise ValidationRefused("That was too long ago. Please choose the file again.")
+                raise ValidationRefused("This preview has expired. Please choose the file again.")
             name, _, content = text.partition("\n")
             return name, content, updates, True
         file = form.get("file")
         if not isinstance(file, UploadFile) or not file.filename:
             raise ValidationRefused("Please choose a file.")
-        content_bytes = await file.read(largest + 1)
+        content_bytes = await file.read(max_bytes + 1)
         name = file.filename
-    if len(content_bytes) > largest:
-        raise ValidationRefused(f"Please choose a file of at most {largest:,} bytes.")
+    if len(content_bytes) > max_bytes:
+        raise ValidationRefused(f"Please choose a file of at most {max_bytes:,} bytes.")
     try:
         return name, content_bytes.decode("utf-8-sig"), updates, False
     except UnicodeDecodeError:
-        raise ValidationRefused("This is no text in UTF-8. Save it as “CSV UTF-8”.") from None
+        raise ValidationRefused("This file is not UTF-8 text. Save it as “CSV UTF-8”.") from None
 
 
 def _purpose(request: Request, view: View, *, updates: bool) -> str:
     return f"admin import {view.identity} {request.state.user.id}{' with changes' if updates else ''}"
 
 
-async def _import(request: Request, view: View, outcome: ImportResult, content: str, *, keep: bool) -> None:
-    """Validate the file. Store the rows if all are valid and `keep` is true.
+async def _import(request: Request, view: View, outcome: ImportResult, content: str, *, store: bool) -> None:
+    """Validate the file. Store the rows if all are valid and `store` is true.
 
     Raises:
         ValidationRefused: The file cannot be read.
     """
     form = await empty_form(request, view)
     header, outcome.lines = read_rows(outcome.name, content, view.import_max_rows)
-    outcome.columns, outcome.ignored = split_header(view, form, header, may_lack=outcome.updates)
+    outcome.columns, outcome.ignored = split_header(view, form, header, may_omit=outcome.updates)
     outcome.plan = plan = ImportPlan(request, view, outcome.columns, outcome.updates)
     if outcome.updates and plan.key not in outcome.columns:
-        raise ValidationRefused(f"The rows that are to change are found by the column {plan.key or '(none)'}. Add it.")
+        raise ValidationRefused(
+            f"Rows to change are identified by the column {plan.key or '(none)'}. Add it to the file."
+        )
     with suppress(TooManyFaultsError):
         await plan.read(outcome.lines)
         if not plan.faults:
-            await _store(request, view, outcome, plan, keep=keep)
+            await _store(request, view, outcome, plan, store=store)
 
 
-async def _store(request: Request, view: View, outcome: ImportResult, plan: ImportPlan, *, keep: bool) -> None:
+async def _store(request: Request, view: View, outcome: ImportResult, plan: ImportPlan, *, store: bool) -> None:
     """Store in one transaction. It is rolled back for a preview, or if the database refuses a row."""
     written: list[Any] = []
     async with view.site.database.writer() as session:
         with suppress(TooManyFaultsError):
             written = await plan.store(session)
-        if plan.faults or not keep:
+        if plan.faults or not store:
             await session.rollback()
             return
         audit.record(session, request, "import", view.identity, title=f"{len(written):,} rows of {outcome.name}")
     for new in plan.names.new.values():
-        for name, made in new.made.items():
-            await new.view.after_model_change(new.values[name], made, True, request)
+        for name, row in new.created.items():
+            await new.view.after_model_change(new.values[name], row, True, request)
     for planned, row in written:
         await view.after_model_change(planned.values, row, planned.stored is None, request)

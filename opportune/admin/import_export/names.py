@@ -24,7 +24,7 @@ from opportune.db.queries.paths import relation_of_column
 from opportune.errors import FieldErrors
 
 SEPARATOR = "|"
-KEPT = "(as it is stored)"
+UNCHANGED = "(unchanged)"
 """A text that satisfies the validator of a required field."""
 PART_OF_LIST = re.compile(r"(?:\\.|[^|\\]|\\$)*", re.DOTALL)
 
@@ -57,21 +57,21 @@ class NamedColumn:
         if value is None or value == "":
             return []
         values = value if isinstance(value, list) else [value]
-        if not all(isinstance(each, str | int) and not isinstance(each, bool) for each in values):
-            raise ValueError("Please give a name." if not self.is_many else "Please give a list of names.")
+        if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in values):
+            raise ValueError("Enter a name." if not self.is_many else "Enter a list of names.")
         if not self.is_many:
             if len(values) > 1:
-                raise ValueError("Please give one name.")
-            return [name for each in values if (name := str(each).strip())]
+                raise ValueError("Enter one name.")
+            return [name for item in values if (name := str(item).strip())]
         if isinstance(value, str):
             return list(dict.fromkeys(split_names(value)))
-        return list(dict.fromkeys(name for each in values if (name := str(each).strip())))
+        return list(dict.fromkeys(name for item in values if (name := str(item).strip())))
 
     def names_of(self, row: Any) -> list[str]:
         """Return the names of the related rows, which are loaded."""
-        found = getattr(row, self.name)
-        rows = found if self.is_many else [found] if found is not None else []
-        return sorted(str(getattr(each, self.key)) for each in rows)
+        related = getattr(row, self.name)
+        rows = related if self.is_many else [related] if related is not None else []
+        return sorted(str(getattr(row, self.key)) for row in rows)
 
 
 def named_columns(view: View) -> dict[str, NamedColumn]:
@@ -92,10 +92,10 @@ class NewRows:
     view: View
     key: str
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """The values to store, by name."""
+    """The values to store by name."""
     placeholders: dict[str, int] = field(default_factory=dict)
-    made: dict[str, Any] = field(default_factory=dict)
-    """The stored rows, by name."""
+    created: dict[str, Any] = field(default_factory=dict)
+    """The created rows by name."""
 
 
 class NameResolver:
@@ -104,21 +104,21 @@ class NameResolver:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.new: dict[type[Any], NewRows] = {}
-        self._found: dict[str, dict[str, list[int]]] = {}
+        self._ids: dict[str, dict[str, list[int]]] = {}
         self._faults: dict[tuple[type[Any], str], str] = {}
         self._next = MAX_ID
 
     async def read(self, column: NamedColumn, names: Sequence[str]) -> None:
         """Load the rows with these names in a column."""
-        found = self._found.setdefault(column.name, {})
+        ids = self._ids.setdefault(column.name, {})
         if not await may_see(self.request, column.lookup.view):
             self._faults |= {(column.lookup.model, name): LISTING_REQUIRED for name in names}
             return
         for batch in in_batches(names):
-            given = with_names(column.lookup.given(self.request), column.lookup.model, column.key, batch)
-            for row in await column.lookup.model_admin.fetch_rows(given):
-                found.setdefault(str(getattr(row, column.key)), []).append(row.id)
-        missing = [name for name in names if name not in found]
+            statement = with_names(column.lookup.list_query(self.request), column.lookup.model, column.key, batch)
+            for row in await column.lookup.model_admin.fetch_rows(statement):
+                ids.setdefault(str(getattr(row, column.key)), []).append(row.id)
+        missing = [name for name in names if name not in ids]
         if missing:
             await self._plan(column, missing)
 
@@ -127,31 +127,33 @@ class NameResolver:
         return [self._id(column, name) for name in names]
 
     def _id(self, column: NamedColumn, name: str) -> int:
-        model, found = column.lookup.model, self._found[column.name].get(name, [])
+        model, ids = column.lookup.model, self._ids[column.name].get(name, [])
         if fault := self._faults.get((model, name)):
             raise ValueError(fault)
-        if len(found) > 1:
-            raise ValueError(f"“{name}” is the name of {len(found)} rows. Give the number of one ({column.column}).")
-        return found[0] if found else self.new[model].placeholders[name]
+        if len(ids) > 1:
+            raise ValueError(
+                f"{len(ids)} rows are named “{name}”. Use the column {column.column} with the number of one."
+            )
+        return ids[0] if ids else self.new[model].placeholders[name]
 
     async def _plan(self, column: NamedColumn, names: Sequence[str]) -> None:
         model, view = column.lookup.model, column.lookup.view
         reason = await self._reason_against(view, column.key)
         if reason or view is None:
-            self._faults |= {(model, name): f"There is no “{name}”, and {reason}." for name in names}
+            self._faults |= {(model, name): f"“{name}” does not exist, and {reason}." for name in names}
             return
-        kind = without_fields(await view.form_class(self.request, creating=True), view.fixed(self.request, None))
+        form_class = without_fields(await view.form_class(self.request, creating=True), view.fixed(self.request, None))
         new = self.new.setdefault(model, NewRows(view, column.key))
         for name in names:
             if name in new.values:
                 continue
-            filled = kind(FormData([(column.key, name)]))
-            keep_unsent(filled, {column.key})
+            form = form_class(FormData([(column.key, name)]))
+            keep_unsent(form, {column.key})
             try:
-                new.values[name] = view.clean(filled, None)
+                new.values[name] = view.clean(form, None)
             except FieldErrors:
-                words = " ".join(str(error) for each in filled for error in each.errors)
-                self._faults[model, name] = f"There is no “{name}”, and none can be made: {words}"
+                errors = " ".join(str(error) for field in form for error in field.errors)
+                self._faults[model, name] = f"“{name}” does not exist and cannot be created: {errors}"
             else:
                 new.placeholders[name] = self._next
                 self._next -= 1
@@ -159,28 +161,28 @@ class NameResolver:
     async def _reason_against(self, view: View | None, key: str) -> str:
         """Return the reason why a name is not enough for a new row, or an empty text."""
         if view is None or not (view.is_accessible(self.request) and await view.check_can_create(self.request)):
-            return "to make it takes the right to add one"
+            return "you may not add one"
         form = without_fields(await view.form_class(self.request, creating=True), view.fixed(self.request, None))()
         if key not in form:
-            return "none can be made of a name"
-        needed = [each.label.text for each in form if each.flags.required and not each.data and each.name != key]
-        return f"a new {view.name} needs more than a name: {', '.join(needed)}" if needed else ""
+            return "a name is not enough to create one"
+        required = [each.label.text for each in form if each.flags.required and not each.data and each.name != key]
+        return f"a new {view.name} needs more than a name: {', '.join(required)}" if required else ""
 
 
 def keep_unsent(form: AdminForm, sent: Collection[str], *, is_stored: bool = False) -> None:
     """Let the fields that a file does not have keep their stored or default values. Checkboxes would be cleared."""
-    for each in form:
-        if each.name not in sent:
-            each.process_data(each.object_data)
-            each.raw_data = [KEPT] if is_stored else []
+    for form_field in form:
+        if form_field.name not in sent:
+            form_field.process_data(form_field.object_data)
+            form_field.raw_data = [UNCHANGED] if is_stored else []
 
 
 def with_names(rows: Select[Any], model: type[Any], key: str, names: Sequence[str]) -> Select[Any]:
     """Select the rows whose natural key is one of these names."""
-    kind, values = get_column_python_type(inspect(model).columns[key]), []
+    type_, values = get_column_python_type(inspect(model).columns[key]), []
     for name in names:
         try:
-            values.append(kind(name))
+            values.append(type_(name))
         except (ValueError, TypeError, ArithmeticError):
             continue  # no row has this name
     return rows.where(getattr(model, key).in_(values))

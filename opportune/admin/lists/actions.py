@@ -18,7 +18,7 @@ from opportune.admin.authorization import may_list
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.foreign_keys import parse_id
-from opportune.admin.lists.parameters import known_parameters
+from opportune.admin.lists.parameters import allowed_parameters
 from opportune.admin.log import audit
 from opportune.admin.protocols import Pages, View
 from opportune.admin.sqladmin_adapter import slug_and_label
@@ -51,20 +51,20 @@ async def read_selection(request: Request, view: View) -> Selection:
     if sent.get("all"):
         if not await may_list(request, view):
             raise HTTPException(403)  # the results of a search reveal values of rows
-        pks = await _all_found(request, view)
+        pks = await _all_results(request, view)
     else:
         listed = f"{request.query_params.get('pks', '')},{sent.get('pks', '')}".split(",")
         pks = list(dict.fromkeys(pk for pk in [*listed, *map(str, sent.getlist("pk"))] if pk))
     if not pks:
-        raise ValidationRefused("Nothing was chosen.")
+        raise ValidationRefused("Select at least one row.")
     if len(pks) > MAX_ROWS_PER_ACTION:
         raise ValidationRefused(
-            f"At most {MAX_ROWS_PER_ACTION:,} {view.name_plural} at once. Search or filter for fewer."
+            f"Select at most {MAX_ROWS_PER_ACTION:,} {view.name_plural}. Search or filter for fewer."
         )
     return Selection(pks, is_confirmed=bool(sent.get("confirmed")))
 
 
-async def _all_found(request: Request, view: View) -> list[str]:
+async def _all_results(request: Request, view: View) -> list[str]:
     """Return the keys of the rows on all pages of the list."""
     keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
     rows = await view.fetch_rows((await view.filtered_query(request)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
@@ -103,16 +103,16 @@ async def selected_rows(request: Request, view: View, pks: Sequence[str]) -> lis
 
 def selection_query(request: Request, *pks: object) -> str:
     """Return the query of this request with selected rows. The action then leads back to the same list."""
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
-    return urlencode([*kept, ("pks", ",".join(map(str, pks)))])
+    params = [(name, value) for name, value in request.query_params.multi_items() if name != "pks"]
+    return urlencode([*params, ("pks", ",".join(map(str, pks)))])
 
 
 def list_url(request: Request, view: Pages) -> str:
     """Return the address of the list with the search, filters, order and page of this request."""
-    known = known_parameters(view)
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name in known]
+    names = allowed_parameters(view)
+    params = [(name, value) for name, value in request.query_params.multi_items() if name in names]
     address = str(request.url_for("admin:list", identity=view.identity))
-    return f"{address}?{urlencode(kept)}" if kept else address
+    return f"{address}?{urlencode(params)}" if params else address
 
 
 def redirect_with_error(request: Request, view: View, message: str) -> Response:
@@ -129,33 +129,33 @@ def with_confirmation(act: Any, view: View) -> ActionEndpoint:
     slug, label = slug_and_label(act)
 
     @wraps(act)
-    async def ask_or_act(request: Request) -> Response:
+    async def confirm_or_run(request: Request) -> Response:
         if not (view.is_accessible(request) and view.has_permission(request, custom_action(slug))):
             raise HTTPException(403)
         try:
-            choice = await read_selection(request, view)
+            selection = await read_selection(request, view)
             question = view.action_question(slug)
-            if not choice.is_confirmed and (question or len(choice.pks) > 1):
-                rows = await selected_rows(request, view, choice.pks[:MAX_NAMED_ROWS])
-                return await confirmation_page(request, view, choice, rows, title=label, question=question)
-            answer: Response = await act(_with(request, choice.pks))
+            if not selection.is_confirmed and (question or len(selection.pks) > 1):
+                rows = await selected_rows(request, view, selection.pks[:MAX_NAMED_ROWS])
+                return await confirmation_page(request, view, selection, rows, title=label, question=question)
+            response: Response = await act(_with(request, selection.pks))
         except FieldErrors as refusal:
             return redirect_with_error(request, view, str(refusal))
         if not audit.is_recorded(request):
-            await _record(request, view, custom_action(slug), choice.pks)
-        return answer
+            await _record(request, view, custom_action(slug), selection.pks)
+        return response
 
-    return ask_or_act
+    return confirm_or_run
 
 
 async def confirmation_page(
-    request: Request, view: View, choice: Selection, rows: Sequence[Any], *, title: str, **more: object
+    request: Request, view: View, selection: Selection, rows: Sequence[Any], *, title: str, **more: object
 ) -> Response:
     """Render the confirmation page. `more` is added to the context of the template."""
     context = {
         "model_view": view,
         "title": title,
-        "pks": choice.pks,
+        "pks": selection.pks,
         "rows": rows[:MAX_NAMED_ROWS],
         "list": list_url(request, view),
         **more,

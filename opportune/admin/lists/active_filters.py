@@ -23,11 +23,11 @@ class ActiveFilter:
 class FilterControl:
     filter: Any
     options: Sequence[tuple[str, str]]
-    chosen: Collection[str] = ()
+    selected: Collection[str] = ()
 
 
 async def list_context(request: Request, view: View) -> dict[str, Any]:
-    controls = [await _control(request, view, each) for each in view.get_filters()]
+    controls = [await _control(request, view, filter_) for filter_ in view.get_filters()]
     words = request.query_params.get("search", "").strip()
     active = [ActiveFilter(f"“{words}”", _without(request, {"search"}))] if words else []
     return {
@@ -38,17 +38,17 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
     }
 
 
-async def _control(request: Request, view: View, chosen: Any) -> FilterControl:
-    if has_operator(chosen):
-        return FilterControl(chosen, chosen.operations())
-    options = await chosen.lookups(request, view.model, view.fetch_tuples)
-    offered = [(str(value), label) for value, label in options if value not in ("", "all", "__all")]
-    return FilterControl(chosen, offered, request.query_params.getlist(chosen.parameter_name))
+async def _control(request: Request, view: View, filter_: Any) -> FilterControl:
+    if has_operator(filter_):
+        return FilterControl(filter_, filter_.operations())
+    options = await filter_.lookups(request, view.model, view.fetch_tuples)
+    choices = [(str(value), label) for value, label in options if value not in ("", "all", "__all")]
+    return FilterControl(filter_, choices, request.query_params.getlist(filter_.parameter_name))
 
 
 def _active_filters(request: Request, control: FilterControl) -> Iterator[ActiveFilter]:
     name, title, labels = control.filter.parameter_name, control.filter.title, dict(control.options)
-    for text in dict.fromkeys(filter(None, control.chosen)):
+    for text in dict.fromkeys(filter(None, control.selected)):
         yield ActiveFilter(f"{title}: {labels.get(text, text)}", _without(request, {name}, text))
     operation, text = (request.query_params.get(each, "").strip() for each in (f"{name}_op", name))
     if has_operator(control.filter) and operation in labels and (text or operation in VALUELESS_OPERATIONS):
@@ -58,9 +58,9 @@ def _active_filters(request: Request, control: FilterControl) -> Iterator[Active
 
 def _without(request: Request, names: Collection[str], value: str = "") -> str:
     """Return the address of the list's first page without these parameters, or only without one value of them."""
-    kept = [
+    params = [
         (name, text)
         for name, text in request.query_params.multi_items()
         if text and name != "page" and not (name in names and value in ("", text))
     ]
-    return f"{request.url.path}?{urlencode(kept)}" if kept else request.url.path
+    return f"{request.url.path}?{urlencode(params)}" if params else request.url.path

@@ -36,7 +36,7 @@ class DisplayMixin(AdapterView):
     """Query parameters that your `list_query` reads. A list refuses unknown parameters."""
 
     files: Mapping[str, FileColumn]
-    """These columns, and the fields of the model whose type is a file."""
+    """`file_columns`, and the fields of the model with a file type."""
     references: dict[str, ForeignKeyLookup]
     many_to_many: dict[str, ManyToManyLookup]
     lookups: dict[str, ForeignKeyLookup]
@@ -56,9 +56,9 @@ class DisplayMixin(AdapterView):
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
         """Load the titles of the rows that a column refers to, in one query."""
         ids = {getattr(row, column) for row in rows} - {None}
-        known = await self.references[column].rows(list(ids)) if ids else []
+        related = await self.references[column].rows(list(ids)) if ids else []
         names: dict[Any, str] = getattr(request.state, f"names_{self.identity}_{column}", {})
-        setattr(request.state, f"names_{self.identity}_{column}", names | {row.id: title_of(row) for row in known})
+        setattr(request.state, f"names_{self.identity}_{column}", names | {row.id: title_of(row) for row in related})
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         """Return a value by its name, or all values at the end of a path such as `author.name`."""

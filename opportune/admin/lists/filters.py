@@ -95,14 +95,14 @@ class ValuesFilter(ListFilter):
             return None
         present = [value for value in values if value is not None]
         if self.path.name in self.path.end.relationships:
-            found, is_empty = is_linked(self.path.attribute.property, present), ~self.path.attribute.any()
+            matches, is_empty = is_linked(self.path.attribute.property, present), ~self.path.attribute.any()
         else:
-            found, is_empty = IN.compare(self.path.attribute, present), IS_EMPTY.compare(self.path.attribute, True)
-        return found | is_empty if None in values else found
+            matches, is_empty = IN.compare(self.path.attribute, present), IS_EMPTY.compare(self.path.attribute, True)
+        return matches | is_empty if None in values else matches
 
     @abstractmethod
     def parse(self, texts: Sequence[str]) -> list[Any]:
-        """Return the values that texts of the address name. Raises ValueError: no row can have one of them."""
+        """Return the values of the texts in the address. Raises ValueError for a value that no row can have."""
 
 
 class ChoiceFilter(ValuesFilter):
@@ -134,11 +134,11 @@ class LookupFilter(ValuesFilter):
         """Return the selected rows, by number if the user may not see them."""
         texts = request.query_params.getlist(self.parameter_name)[:MAX_FILTER_VALUES]
         try:
-            numbers = [number for number in self.parse([text for text in texts if text]) if number is not None]
+            ids = [row_id for row_id in self.parse([text for text in texts if text]) if row_id is not None]
         except ValueError:
             return []
-        names = {str(number): str(number) for number in numbers}
-        seen = [self.lookup.format(row) for row in await self.lookup.seen(request, numbers)]
+        names = {str(row_id): str(row_id) for row_id in ids}
+        seen = [self.lookup.format(row) for row in await self.lookup.seen(request, ids)]
         names |= {row["id"]: row["text"] for row in seen}
         return [*names.items(), *([(NULL_CHOICE, "Empty")] if NULL_CHOICE in texts else [])]
 
@@ -202,30 +202,30 @@ def _days(operation: str, text: str) -> tuple[date, date]:
 
 def _number(type_: type[Any], text: str) -> Any:
     number = type_(text)
-    if not abs(number) < 2**63:  # NaN compares with nothing
+    if not abs(number) < 2**63:  # NaN is not equal to any number
         raise ValueError
     return number
 
 
-def filter_for(view: View, wish: Any) -> Any:
+def filter_for(view: View, option: Any) -> Any:
     """Return the filter for a column. Filters of SQLAdmin that would load all rows or fail are replaced."""
-    if isinstance(wish, OperationColumnFilter):
-        wish = wish.column
-    if isinstance(wish, ForeignKeyFilter):
-        wish = wish.foreign_key
-    if hasattr(wish, "lookups"):
-        return wish
-    name = property_name(wish)
+    if isinstance(option, OperationColumnFilter):
+        option = option.column
+    if isinstance(option, ForeignKeyFilter):
+        option = option.foreign_key
+    if hasattr(option, "lookups"):
+        return option
+    name = property_name(option)
     path = parse_path(view.mapper, name)
     column = column_of_relation(path.end, path.name)
     parameter = name if path.relations else column
-    given = replace(path, name=column), parameter, view.labels.get(parameter, label_of(parameter))
-    return _lookup_filter(view, *given) or _column_filter(view, *given)
+    args = replace(path, name=column), parameter, view.labels.get(parameter, label_of(parameter))
+    return _lookup_filter(view, *args) or _column_filter(view, *args)
 
 
 def _lookup_filter(view: View, path: Path, parameter: str, title: str) -> LookupFilter | None:
-    kinds = (ManyToManyLookup, many_to_many_of(path.end)), (ForeignKeyLookup, foreign_keys_of(path.end))
-    for lookup_class, models in kinds:
+    lookups = (ManyToManyLookup, many_to_many_of(path.end)), (ForeignKeyLookup, foreign_keys_of(path.end))
+    for lookup_class, models in lookups:
         if model := models.get(path.name):
             lookup = view.lookups.setdefault(parameter, lookup_class(path.name, model, view))
             return LookupFilter(path, parameter, title, lookup=lookup)
@@ -246,19 +246,19 @@ def _column_filter(view: View, path: Path, parameter: str, title: str) -> ListFi
     return ComparisonFilter(path, parameter, title, type_=type_)
 
 
-def has_operator(chosen: Any) -> bool:
+def has_operator(filter_: Any) -> bool:
     """Return whether a filter, which may be one of SQLAdmin, also reads the parameter `…_op`."""
-    return bool(getattr(chosen, "has_operator", False))
+    return bool(getattr(filter_, "has_operator", False))
 
 
-async def apply_filter(statement: Select[Any], chosen: Any, query: QueryParams, model: Any) -> Select[Any]:
+async def apply_filter(statement: Select[Any], filter_: Any, query: QueryParams, model: Any) -> Select[Any]:
     """Return the statement with the condition of a filter, which may be one of SQLAdmin."""
-    if isinstance(chosen, ListFilter):
-        condition = chosen.condition(query)
-        return statement if condition is None else statement.where(chosen.path.holds(condition))
-    name, change = chosen.parameter_name, chosen.get_filtered_query
+    if isinstance(filter_, ListFilter):
+        condition = filter_.condition(query)
+        return statement if condition is None else statement.where(filter_.path.holds(condition))
+    name, change = filter_.parameter_name, filter_.get_filtered_query
     changed: Select[Any] = statement
-    if has_operator(chosen):
+    if has_operator(filter_):
         changed = await change(statement, query.get(f"{name}_op", ""), query.get(name, ""), model)
     elif value := query.get(name):
         changed = await change(statement, value, model)

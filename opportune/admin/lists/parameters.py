@@ -15,16 +15,16 @@ ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy"}
 
 def narrowing_parameters(view: Pages) -> set[str]:
     """Return the parameters that leave out rows: the search, the filters and those that the view reads itself."""
-    return {"search", *view.list_parameters, *(name for each in view.get_filters() for name in _names(each))}
+    return {"search", *view.list_parameters, *(name for filter_ in view.get_filters() for name in _names(filter_))}
 
 
-def _names(chosen: Any) -> Iterator[str]:
-    yield chosen.parameter_name
-    if has_operator(chosen):
-        yield f"{chosen.parameter_name}_op"
+def _names(filter_: Any) -> Iterator[str]:
+    yield filter_.parameter_name
+    if has_operator(filter_):
+        yield f"{filter_.parameter_name}_op"
 
 
-def known_parameters(view: Pages) -> set[str]:
+def allowed_parameters(view: Pages) -> set[str]:
     return ORDER_PARAMETERS | narrowing_parameters(view)
 
 
@@ -34,8 +34,8 @@ def refuse_unknown_parameters(request: Request, view: Pages) -> None:
     Raises:
         RequestValidationError: It names each unknown parameter.
     """
-    known = known_parameters(view)
-    unknown = [name for name in request.query_params if name not in known and not TRACKING_PARAMETER.fullmatch(name)]
+    allowed = allowed_parameters(view)
+    unknown = [name for name in request.query_params if name not in allowed and not TRACKING_PARAMETER.fullmatch(name)]
     if faults := [_fault(name) for name in unknown]:
         raise RequestValidationError(faults)
 

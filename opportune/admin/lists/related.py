@@ -13,8 +13,8 @@ from opportune.admin.protocols import View
 from opportune.db.models.columns import label_of
 from opportune.pagination import count_rows
 
-MAX_SHOWN_ROWS = 10
-MAX_SHOWN_COLUMNS = 4
+MAX_ROWS = 10
+MAX_COLUMNS = 4
 MAX_COUNTED_ROWS = 1_000
 """Rows that are counted. The page says "more than 1,000" for more, because counting would take long."""
 
@@ -43,38 +43,36 @@ async def related_rows(
     request: Request, parent: View, row: Any, edited: Sequence[tuple[View, str]] = ()
 ) -> AsyncIterator[RelatedRows]:
     """Yield the related rows of each model that the user may list, except those that are edited with the row."""
-    found = [kind for kind in views_pointing_at(parent) if kind not in edited]
-    kinds = Counter(view.identity for view, _ in found)
-    for view, column in found:
+    related = [pair for pair in referring_views(parent) if pair not in edited]
+    columns_by_view = Counter(view.identity for view, _ in related)
+    for view, column in related:
         if await may_list(request, view):
-            yield await _children(request, view, column, row, is_one_of=kinds[view.identity] > 1)
+            yield await _children(request, view, column, row, has_several=columns_by_view[view.identity] > 1)
 
 
-def views_pointing_at(parent: View) -> list[tuple[View, str]]:
+def referring_views(parent: View) -> list[tuple[View, str]]:
     """Return the views of models that refer to this one, each with the column."""
     views: list[Any] = [view for view in parent.site.views if hasattr(view, "references")]
     return [
         (view, name)
         for view in views
-        for name, there in view.references.items()
-        if there.model is parent.model and not view.hides(name)
+        for name, lookup in view.references.items()
+        if lookup.model is parent.model and not view.hides(name)
     ]
 
 
-async def _children(request: Request, view: View, column: str, row: Any, *, is_one_of: bool) -> RelatedRows:
+async def _children(request: Request, view: View, column: str, row: Any, *, has_several: bool) -> RelatedRows:
     of_row = view.list_query(request).where(getattr(view.model, column) == row.id)
-    rows = await view.fetch_rows(
-        of_row.options(*view.loading(())).order_by(view.pk_columns[0].desc()).limit(MAX_SHOWN_ROWS)
-    )
-    columns = [name for name in view.list_names if name != column and name in view.mapper.columns][:MAX_SHOWN_COLUMNS]
+    rows = await view.fetch_rows(of_row.options(*view.loading(())).order_by(view.pk_columns[0].desc()).limit(MAX_ROWS))
+    columns = [name for name in view.list_names if name != column and name in view.mapper.columns][:MAX_COLUMNS]
     for name in view.references.keys() & set(columns):
         await view.name_references(request, name, rows)
     return RelatedRows(
         view=view,
-        title=f"{view.name_plural} ({label_of(column)})" if is_one_of else view.name_plural,
+        title=f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural,
         columns=columns,
         rows=rows,
-        count=len(rows) if len(rows) < MAX_SHOWN_ROWS else await _count(view, of_row),
+        count=len(rows) if len(rows) < MAX_ROWS else await _count(view, of_row),
         all=_list_address(request, view, column, row),
         add=await _form_address(request, view, column, row),
     )
@@ -86,7 +84,7 @@ async def _count(view: View, of_row: Any) -> int:
 
 
 def _list_address(request: Request, view: View, column: str, row: Any) -> str:
-    if not any(known.parameter_name == column for known in view.get_filters()):
+    if not any(filter_.parameter_name == column for filter_ in view.get_filters()):
         return ""
     return _with(request.url_for("admin:list", identity=view.identity), column, row)
 

@@ -31,15 +31,15 @@ class RowQueriesMixin(PersistenceMixin):
             raise HTTPException(404) from None
 
     def form_details_query(self, request: Request) -> Select[Any]:
-        return self._one_listed(request).options(*self.loading(self.details_names))
+        return self._row_of_address(request).options(*self.loading(self.details_names))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
-        return self._one_listed(request).where(*self.writable(request))
+        return self._row_of_address(request).where(*self.writable(request))
 
-    def _one_listed(self, request: Request) -> Select[Any]:
+    def _row_of_address(self, request: Request) -> Select[Any]:
         """Select the row that the address names. Rows that `list_query` leaves out have no pages."""
-        is_named: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
-        return self.list_query(request).where(is_named)
+        has_key: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
+        return self.list_query(request).where(has_key)
 
     def count_query(self, request: Request) -> Select[Any]:
         return count_rows(self.list_query(request), self.pk_columns[0])
@@ -76,8 +76,8 @@ class RowQueriesMixin(PersistenceMixin):
         """
         refuse_unknown_parameters(request, self)
         statement, query = self.list_query(request), request.query_params
-        for chosen in self.get_filters():
-            statement = await apply_filter(statement, chosen, query, self.model)
+        for filter_ in self.get_filters():
+            statement = await apply_filter(statement, filter_, query, self.model)
         return self.search_query(statement, query["search"]) if query.get("search") else statement
 
     async def list(self, request: Request) -> Pagination:

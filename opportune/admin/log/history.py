@@ -57,12 +57,12 @@ class LogAdmin(AdminView, model=AuditEntry):
     column_export_list = [*column_list, "row_id", "changes"]
     column_labels = {
         "at": "When",
-        "actor": "Who",
-        "channel": "How",
-        "action": "What",
+        "actor": "User",
+        "channel": "Channel",
+        "action": "Action",
         "identity": "Model",
         "title": "Row",
-        "address": "From",
+        "address": "Address",
     }
     column_searchable_list = ("actor", "title")
     column_default_sort = ("id", True)
@@ -71,7 +71,7 @@ class LogAdmin(AdminView, model=AuditEntry):
     icon, category = "ti ti-history", "Operations"
 
     def __init__(self) -> None:
-        self.column_filters = ("actor", "channel", "action", ModelFilter(self), "at")  # type: ignore[misc]  # each of its own
+        self.column_filters = ("actor", "channel", "action", ModelFilter(self), "at")  # type: ignore[misc]  # set for each instance
         super().__init__()
         self.wordy -= {"action", "identity"}
 
@@ -80,16 +80,16 @@ class LogAdmin(AdminView, model=AuditEntry):
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop in ("title", "identity", "action"):
-            return getattr(obj, prop), self._shown(obj, prop, request)
+            return getattr(obj, prop), self._display(obj, prop, request)
         return await super().get_list_value(obj, prop, request)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop in ("title", "identity", "action"):
-            return getattr(obj, prop), self._shown(obj, prop, request)
+            return getattr(obj, prop), self._display(obj, prop, request)
         if prop == "changes":
             template, view = self.templates.env.get_template("admin/diff.html"), self._view_of(obj)
             names = await reference_names(request, [obj], view) if request else {}
-            return obj.changes, Markup(await template.render_async(changes=change_rows(obj, view, names)))  # noqa: S704 - it has escaped
+            return obj.changes, Markup(await template.render_async(changes=change_rows(obj, view, names)))  # noqa: S704 - the template escapes
         return await super().get_detail_value(obj, prop, request)
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
@@ -100,7 +100,7 @@ class LogAdmin(AdminView, model=AuditEntry):
     def _view_of(self, entry: AuditEntry) -> View | None:
         return self.site.view_by_identity(entry.identity)
 
-    def _shown(self, entry: AuditEntry, prop: str, request: Request) -> str:
+    def _display(self, entry: AuditEntry, prop: str, request: Request) -> str:
         view = self._view_of(entry)
         if prop == "action":
             return action_label(entry, view)
@@ -126,13 +126,13 @@ async def history_page(request: Request, view: AdminView) -> Response:
     entries = await _entries(view, pk, row, request.query_params.get("before", ""))
     if row is None and not entries:
         raise HTTPException(404)
-    shown = entries[:ENTRIES_PER_PAGE]
-    names = await reference_names(request, shown, view)
+    page = entries[:ENTRIES_PER_PAGE]
+    names = await reference_names(request, page, view)
     context = {
         "model_view": view,
         "row": row,
         "pk": pk,
-        "entries": [(entry, action_label(entry, view), change_rows(entry, view, names)) for entry in shown],
+        "entries": [(entry, action_label(entry, view), change_rows(entry, view, names)) for entry in page],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
@@ -141,25 +141,24 @@ async def history_page(request: Request, view: AdminView) -> Response:
 async def _entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[AuditEntry]:
     """Return the newest entries first, one more than a page shows."""
     entries = select(AuditEntry).where(col(AuditEntry.identity) == view.identity, col(AuditEntry.row_id) == pk)
-    if born := getattr(row, "created_at", None):
+    if created_at := getattr(row, "created_at", None):
         # SQLite reuses the ids of deleted rows.
-        entries = entries.where(col(AuditEntry.at) >= born)
+        entries = entries.where(col(AuditEntry.at) >= created_at)
     if before:
         try:
             entries = entries.where(col(AuditEntry.id) < parse_id(before))
         except ValueError:
             raise HTTPException(404) from None
-    found: Sequence[AuditEntry] = await view.fetch_rows(
-        entries.order_by(col(AuditEntry.id).desc()).limit(ENTRIES_PER_PAGE + 1)
-    )
-    return found
+    newest = entries.order_by(col(AuditEntry.id).desc()).limit(ENTRIES_PER_PAGE + 1)
+    rows: Sequence[AuditEntry] = await view.fetch_rows(newest)
+    return rows
 
 
 def action_label(entry: AuditEntry, view: View | None) -> str:
     """Return the label of an entry's action."""
-    kind, _, slug = entry.action.partition(":")
+    action, _, slug = entry.action.partition(":")
     if not slug:
-        return kind.capitalize()
+        return action.capitalize()
     labels = view.action_labels if view else {}
     return str(labels.get(slug, slug.replace("-", " ").capitalize()))
 
@@ -170,11 +169,11 @@ def model_label(entry: AuditEntry, view: View | None) -> str:
 
 
 async def reference_names(request: Request, entries: Sequence[AuditEntry], view: View | None) -> Names:
-    """Return titles of the rows that changed columns point at, as far as the user may see them."""
+    """Return titles of the rows that changed columns refer to, as far as the user may see them."""
     names: dict[tuple[str, Any], str] = {}
     for column, lookup in view.references.items() if view else ():
-        numbers = {each for entry in entries for each in entry.changes.get(column, ()) if isinstance(each, int)}
-        rows = await lookup.seen(request, [*numbers]) if numbers else ()
+        ids = {value for entry in entries for value in entry.changes.get(column, ()) if isinstance(value, int)}
+        rows = await lookup.seen(request, [*ids]) if ids else ()
         names |= {(column, row.id): lookup.format(row)["text"] for row in rows}
     return names
 
@@ -182,13 +181,14 @@ async def reference_names(request: Request, entries: Sequence[AuditEntry], view:
 def change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tuple[str, str, str]]:
     """Return label, old and new value of each change."""
     labels = view.labels if view else {}
-    shown = visible_changes(entry, view)
+    changes = visible_changes(entry, view)
 
     def display(name: str, value: Any) -> str:
         return _format_value(names.get((name, value), value) if isinstance(value, int) else value)
 
     return [
-        (labels.get(name, label_of(name)), display(name, old), display(name, new)) for name, (old, new) in shown.items()
+        (labels.get(name, label_of(name)), display(name, old), display(name, new))
+        for name, (old, new) in changes.items()
     ]
 
 
@@ -196,9 +196,11 @@ def visible_changes(entry: AuditEntry, view: View | None) -> Changes:
     """Return changes of columns that the view shows, and the fact of changed secrets. Without a view, return all."""
     if view is None:
         return entry.changes
-    shown = {*view.details_names, *view.form_names, *view.related_fields, *view.logged_fields}
+    visible = {*view.details_names, *view.form_names, *view.related_fields, *view.logged_fields}
     return {
-        name: pair for name, pair in entry.changes.items() if (name in shown or HIDDEN in pair) and not view.hides(name)
+        name: pair
+        for name, pair in entry.changes.items()
+        if (name in visible or HIDDEN in pair) and not view.hides(name)
     }
 
 

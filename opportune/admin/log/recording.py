@@ -25,9 +25,9 @@ ADMIN = "admin"
 
 
 def keeps_history(model: type[Any]) -> bool:
-    """Whether changes of a model's rows are recorded: a project's models, unless they say `keeps_history = False`.
+    """Return whether changes of a model's rows are recorded. Models of projects can opt out: `keeps_history = False`.
 
-    Users are left out, because account events tell what happened to them.
+    Users are left out, because account events record their changes.
     """
     is_of_project = issubclass(model, ModelBase) and not model.__module__.startswith("opportune.")
     return is_of_project and model.keeps_history and not issubclass(model, UserBase)
@@ -40,11 +40,11 @@ def record_created(row: SQLModel) -> Mapping[str, Any] | None:
 
 @after_change(ModelBase, where=keeps_history)
 async def record_changed(session: AsyncSession, row: SQLModel) -> None:
-    written = changes(row)
-    before = {name: _titles(change.before) for name, change in written.items()}
-    after = {name: _titles(change.after) for name, change in written.items()}
-    if changed := diff_values(before, after):
-        _record(session, "edit", row, changed)
+    changed = changes(row)
+    before = {name: _titles(change.before) for name, change in changed.items()}
+    after = {name: _titles(change.after) for name, change in changed.items()}
+    if recorded := diff_values(before, after):
+        _record(session, "edit", row, recorded)
 
 
 @after_delete(ModelBase, where=keeps_history)
@@ -56,7 +56,7 @@ RECORDING = (record_created, record_changed, record_deleted)
 
 
 def _titles(value: Any) -> Any:
-    """Return the titles of linked rows, and any other value as it is."""
+    """Return the titles of linked rows, or another value unchanged."""
     is_rows = isinstance(value, list) and any(isinstance(item, SQLModel) for item in value)
     return [title_of(row) for row in value] if is_rows else value
 
@@ -87,7 +87,7 @@ def _entry(action: str, row: SQLModel, changed: Changes) -> Mapping[str, Any] | 
 
 
 def _actor(origin: ChangeOrigin) -> tuple[int | None, str]:
-    """Return the id and e-mail address of the user, and of the superuser who is signed in as that user."""
+    """Return the id and e-mail address of the user, or of the superuser who impersonates the user."""
     state = origin.scope.get("state") or {}
     user, impersonator = state.get("user"), state.get("impersonator")
     if user is None:

@@ -1,1 +1,1 @@
-"""What else needs a shell: migrations, backups, jobs, sessions, settings, and a look at the database."""
+"""Operations without a shell: migrations, backups, jobs, sessions, settings and diagnostics."""

@@ -42,7 +42,10 @@ class CacheAdmin(SuperuserOnly):
             async with request.app.state.database.writer() as session:
                 audit.record(session, request, "clear", "cache", title=tag)
             await cache.clear(tag)
-            flash(request, "Everything was cleared." if tag == ALL_TAGS else f"What has the tag “{tag}” was cleared.")
+            flash(
+                request,
+                "The cache was cleared." if tag == ALL_TAGS else f"Responses with the tag “{tag}” were cleared.",
+            )
         else:
-            flash(request, "Nothing was cleared: which tag?", "danger")
+            flash(request, "Enter the tag of the responses to clear.", "danger")
         return RedirectResponse(request.url_for("admin:view-cache"), 303)

@@ -34,7 +34,7 @@ COLOURS = {
 ALLOWED_STATES = {"retry": management.CAN_BE_RETRIED, "cancel": management.CAN_BE_CANCELLED}
 
 MAX_SHOWN_REFUSALS = 5
-"""Refusals that are shown in full, because they share one cookie."""
+"""Maximum number of refusals in messages, which share one cookie."""
 
 
 def _state(job: Any, _name: str) -> Markup:
@@ -76,38 +76,38 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
 
     def actions_for(self, request: Request, row: Job) -> dict[str, str]:
         """Return the actions that the state of this job allows."""
-        offered = super().actions_for(request, row)
-        return {slug: label for slug, label in offered.items() if row.state in ALLOWED_STATES[slug]}
+        actions = super().actions_for(request, row)
+        return {slug: label for slug, label in actions.items() if row.state in ALLOWED_STATES[slug]}
 
     @action("retry", "Try again")
     async def retry(self, request: Request) -> Response:
-        return await self._each(request, "retry", _jobs(request).retry, "queued again")
+        return await self._apply(request, "retry", _jobs(request).retry, "queued again")
 
-    @action("cancel", "Cancel", "Cancel these jobs? One that runs ends at its next step.")
+    @action("cancel", "Cancel", "Cancel these jobs? A running job ends at its next step.")
     async def cancel(self, request: Request) -> Response:
-        return await self._each(request, "cancel", _jobs(request).cancel, "cancelled")
+        return await self._apply(request, "cancel", _jobs(request).cancel, "cancelled")
 
-    async def _each(self, request: Request, slug: str, act: Act, done: str) -> Response:
+    async def _apply(self, request: Request, slug: str, act: Act, done: str) -> Response:
         """Run the action on each selected job, and flash the refusals."""
         pks = request.query_params["pks"].split(",")
-        numbers = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
+        ids = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
         refusals = []
         async with self.site.database.writer() as session:
-            for number in numbers:
+            for job_id in ids:
                 try:
-                    await act(session, number)
+                    await act(session, job_id)
                 except OperatorError as error:
                     refusals.append(str(error))
                 else:
-                    job = await management.find(session, number)
+                    job = await management.find(session, job_id)
                     audit.record_row(session, request, custom_action(slug), self.identity, job, {})
         audit.mark_recorded(request)
-        if count := len(numbers) - len(refusals):
+        if count := len(ids) - len(refusals):
             flash(request, f"{counted(count, 'job')} {done}.")
         for line in refusals[:MAX_SHOWN_REFUSALS]:
             flash(request, line, "danger")
         if more := len(refusals[MAX_SHOWN_REFUSALS:]):
-            flash(request, f"Nor could this be done to {more} others.", "danger")
+            flash(request, f"{counted(more, 'more job')} could not be changed.", "danger")
         return RedirectResponse(list_url(request, self), 303)
 
 

@@ -36,9 +36,9 @@ async def run_operation(request: Request, name: str, sent: FormData) -> str:
     """Run an operation and log it, also when it fails.
 
     Raises:
-        OperatorError: the operation failed.
+        OperatorError: The operation failed.
     """
-    if change := _changes(request.app).get(name) or _queueing(request, name):
+    if change := _changes(request.app).get(name) or _queue_operation(request, name):
         async with request.app.state.database.writer() as session:
             message = await change(session, request)
             audit.record(session, request, name, IDENTITY, title=message)
@@ -57,17 +57,17 @@ def has_operation(app: FastAPI, name: str) -> bool:
 
 
 def _changes(app: FastAPI) -> dict[str, Change]:
-    offered = (feature.admin_operations for feature in app.state.features)
-    return {**CHANGES, **{name: change for operations in offered for name, change in operations.items()}}
+    groups = (feature.admin_operations for feature in app.state.features)
+    return {**CHANGES, **{name: change for operations in groups for name, change in operations.items()}}
 
 
 def queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
-    """Jobs that features offer here, by job name: the label of the button, and the call to queue."""
-    offered = (pair for feature in app.state.features for pair in feature.operations.items())
-    return {call.job.name: (label, call) for label, call in offered}
+    """Return the jobs that features offer by name, each with the label of its button and the call to queue."""
+    pairs = (pair for feature in app.state.features for pair in feature.operations.items())
+    return {call.job.name: (label, call) for label, call in pairs}
 
 
-def _queueing(request: Request, name: str) -> Change | None:
+def _queue_operation(request: Request, name: str) -> Change | None:
     label, call = queueable_jobs(request.app).get(name, ("", None))
     if call is None:
         return None
@@ -99,7 +99,7 @@ async def clear_sessions(request: Request, _sent: FormData) -> str:
     return f"{counted(number, 'expired session and token', 'expired sessions and tokens')} cleared."
 
 
-async def sign_everybody_out(request: Request, _sent: FormData) -> str:
+async def sign_out_all(request: Request, _sent: FormData) -> str:
     """End all sessions and API tokens except the session of this superuser."""
     database, other_sessions = request.app.state.database, col(Session.id) != request.state.session.id
     browsers = await delete_in_batches(database, Session, other_sessions, skip_locked=False)
@@ -110,7 +110,7 @@ async def sign_everybody_out(request: Request, _sent: FormData) -> str:
 async def clear_cache(request: Request, _sent: FormData) -> str:
     cache: Cache = request.app.state.cache
     await cache.clear(ALL_TAGS)
-    return "Everything was cleared from the cache."
+    return "The cache was cleared."
 
 
 async def send_test_email(request: Request, sent: FormData) -> str:
@@ -129,7 +129,7 @@ CHANGES: Mapping[str, Change] = {
 ACTS: Mapping[str, Act] = {
     "clear-ended-jobs": clear_jobs,
     "clear-expired-sessions": clear_sessions,
-    "sign-everybody-out": sign_everybody_out,
+    "sign-everybody-out": sign_out_all,
     "clear-cache": clear_cache,
     "send-test-email": send_test_email,
 }

@@ -24,7 +24,7 @@ from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 
 SECRET_NAME = re.compile(r"(?:^|_)(?:key|password|secret|token)$")
-# Each address as its parser describes it: a password can be in more than one place.
+# Addresses as their parsers describe them, because a password can be in several parts.
 ADDRESSES: dict[str, Callable[[Settings], object]] = {
     "mail_url": lambda settings: transport_for(settings).name,
     "storage_url": lambda settings: getattr(place := parse_storage_url(settings), "label", place),
@@ -33,7 +33,7 @@ ADDRESSES: dict[str, Callable[[Settings], object]] = {
 
 
 @dataclass(frozen=True)
-class ShownSetting:
+class DisplayedSetting:
     name: str
     value: str
     source: str
@@ -44,34 +44,34 @@ class ShownSetting:
     """Whether the value differs from the default."""
 
 
-def shown_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[ShownSetting]:
-    """All settings in the order of `.env.example`: the site's, then those of features."""
+def displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[DisplayedSetting]:
+    """Yield all settings in the order of `.env.example`: those of the site, then those of features."""
     in_file = {name.upper() for name in dotenv_values(PROJECT / ".env")}
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
-    for own in (settings.of(feature.settings) for feature in features if feature.settings):
-        owners |= dict.fromkeys(type(own).model_fields.keys() - owners.keys(), own)
+    for feature_settings in (settings.of(feature.settings) for feature in features if feature.settings):
+        owners |= dict.fromkeys(type(feature_settings).model_fields.keys() - owners.keys(), feature_settings)
     in_secrets = _secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():
-        value, is_given = getattr(owner, name), name in owner.model_fields_set
+        value, is_set = getattr(owner, name), name in owner.model_fields_set
         default = type(owner).model_fields[name].get_default(call_default_factory=True, validated_data={})
-        source = _source(name, in_file, in_secrets, is_given)
-        yield ShownSetting(
+        source = _source(name, in_file, in_secrets, is_set)
+        yield DisplayedSetting(
             name.upper(),
-            _words(owner, name, value),
+            _text(owner, name, value),
             source,
             _is_secret(name, value),
             default=setting_text(default),
-            differs=is_given and value != default,
+            differs=is_set and value != default,
         )
 
 
 def _is_secret(name: str, value: object) -> bool:
-    """Features may declare a secret as a plain `str`."""
+    """Return whether a setting is a secret. Features may declare one as a plain `str`."""
     is_plain = isinstance(value, str) and SECRET_NAME.search(name) is not None
     return (is_plain or isinstance(value, SecretStr)) and _reader(name) is None
 
 
-def _words(settings: BaseSettings, name: str, value: Any) -> str:
+def _text(settings: BaseSettings, name: str, value: Any) -> str:
     if isinstance(value, SecretStr) or _is_secret(name, value):
         return _redacted(settings, name) if setting_text(value) else ""
     if isinstance(value, list | tuple):
@@ -93,7 +93,7 @@ def _redacted(settings: BaseSettings, name: str) -> str:
     try:
         return str(read(settings)) if read else "set"
     except OperatorError:
-        return "set, and not understood"
+        return "set, but not valid"
 
 
 def _without_user(text: str) -> str:
@@ -111,9 +111,9 @@ def _secret_names(secrets_from: str, names: Sequence[str]) -> set[str]:
     return set()
 
 
-def _source(name: str, in_file: set[str], in_secrets: set[str], is_given: bool) -> str:
+def _source(name: str, in_file: set[str], in_secrets: set[str], is_set: bool) -> str:
     if name.upper() in {variable.upper() for variable in os.environ}:
         return "environment"
-    if not is_given:
+    if not is_set:
         return "default"
-    return "SECRETS_FROM" if name in in_secrets else ".env" if name.upper() in in_file else "given at start"
+    return "SECRETS_FROM" if name in in_secrets else ".env" if name.upper() in in_file else "set at start"

@@ -16,10 +16,10 @@ from opportune.db.migrations.runner import Step, plan_for, run_migrations
 from opportune.errors import OperatorError
 
 PAGE_TIMEOUT_SECONDS = 5
-"""Seconds that a page waits for the end. Afterwards it shows the progress."""
+"""Seconds that a request waits for the end. After that, the page shows the progress."""
 
-CRASHED = "It crashed: the log has the reason."
-NOTHING = "Nothing was left to apply: the database has every migration."
+CRASHED = "The upgrade crashed. See the log for the error."
+NOTHING = "The database already has all migrations."
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class MigrationState:
     removed: Sequence[str]
     """Rows of features that are no longer installed."""
     fault: str = ""
-    """Error of a file that is not a migration; then all else is unknown."""
+    """Error of a file that is not a migration. All other values are then empty."""
 
     @property
     def pending(self) -> list[Migration]:
@@ -48,7 +48,9 @@ async def migration_state(database: Database, features: Sequence[str]) -> Migrat
     async with database.reader(fresh=True) as session:
         rows = await (await session.connection()).run_sync(recorded_revisions)
     applied = set(graph.applied(rows))
-    by_feature = [(name, [(each, each in applied) for each in graph.of(name)]) for name in graph.features]
+    by_feature = [
+        (name, [(migration, migration in applied) for migration in graph.of(name)]) for name in graph.features
+    ]
     unknown = graph.unknown(rows)
     return MigrationState([pair for pair in by_feature if pair[1]], unknown.newer, unknown.removed)
 
@@ -60,9 +62,9 @@ class Upgrade:
         self._settings: Settings = app.state.settings
         self._features = [feature.name for feature in app.state.features]
         self._task: asyncio.Task[None] | None = None
-        self.said = ""
+        self.message = ""
         """Result of the last upgrade, as a sentence."""
-        self.went_well = True
+        self.succeeded = True
         self.applied: list[str] = []
         self.at = ""
         """Migration that is being applied."""
@@ -71,16 +73,16 @@ class Upgrade:
     def is_running(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    async def run(self, tell: Callable[[str], Awaitable[None]]) -> bool:
+    async def run(self, report: Callable[[str], Awaitable[None]]) -> bool:
         """Apply the migrations and report the result. Return False if that takes longer than a page waits.
 
         Raises:
-            OperatorError: an upgrade is already running.
+            OperatorError: An upgrade is already running.
         """
         if self.is_running:
-            raise OperatorError("An upgrade is running already: wait for its end.")
-        self.applied, self.said = [], ""
-        task = self._task = asyncio.create_task(self._run(tell))
+            raise OperatorError("An upgrade is already running. Wait until it has ended.")
+        self.applied, self.message = [], ""
+        task = self._task = asyncio.create_task(self._run(report))
         await asyncio.wait([task], timeout=PAGE_TIMEOUT_SECONDS)
         if task.done():
             task.result()
@@ -91,15 +93,15 @@ class Upgrade:
         if self._task:
             await self._task
 
-    async def _run(self, tell: Callable[[str], Awaitable[None]]) -> None:
+    async def _run(self, report: Callable[[str], Awaitable[None]]) -> None:
         try:
-            self.said, self.went_well = CRASHED, False
+            self.message, self.succeeded = CRASHED, False
             await asyncio.to_thread(self._apply)
         except OperatorError as error:
-            self.said = str(error)
+            self.message = str(error)
         else:
-            self.said, self.went_well = f"Applied {', '.join(self.applied)}." if self.applied else NOTHING, True
-        await tell(self.said)
+            self.message, self.succeeded = f"Applied {', '.join(self.applied)}." if self.applied else NOTHING, True
+        await report(self.message)
 
     def _apply(self) -> None:
         @contextmanager

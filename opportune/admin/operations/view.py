@@ -18,7 +18,7 @@ from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.operations.operations import has_operation, queueable_jobs, record_operation, run_operation
 from opportune.admin.operations.page import OperationsPage
 from opportune.admin.operations.reauthentication import OPERATIONS_PATH, reauthentication_required
-from opportune.admin.operations.settings_table import shown_settings
+from opportune.admin.operations.settings_table import displayed_settings
 from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.admin.panels import read_panels
 from opportune.checks import check_secret_key, production_checks
@@ -76,8 +76,8 @@ class OperationsAdmin(OperationsPage):
     async def upgrade(self, request: Request) -> Response:
         upgrade = _upgrade(request.app)
         try:
-            if await upgrade.run(partial(record_operation, request, "apply-migrations")) and upgrade.went_well:
-                flash(request, upgrade.said)
+            if await upgrade.run(partial(record_operation, request, "apply-migrations")) and upgrade.succeeded:
+                flash(request, upgrade.message)
         except OperatorError as error:
             flash(request, str(error), "danger")
         return RedirectResponse(OPERATIONS_PATH, 303)
@@ -90,15 +90,15 @@ class OperationsAdmin(OperationsPage):
 
 
 def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[str, Any]:
-    """Read files, so this runs in a thread."""
-    registered = [check for feature in features for check in feature.checks]
-    checks = [check_secret_key, *registered, *production_checks(features)]
+    """Return the context of the page. It reads files, so it runs in a thread."""
+    feature_checks = [check for feature in features for check in feature.checks]
+    checks = [check_secret_key, *feature_checks, *production_checks(features)]
     findings = [finding for check in checks for finding in check(settings)]
-    return {"rows": list(shown_settings(settings, features)), "findings": findings}
+    return {"rows": list(displayed_settings(settings, features)), "findings": findings}
 
 
 def _run_url(settings: Settings) -> str:
-    """Return the address for a cron service, or the reason why there is none; empty if no cron service is needed."""
+    """Return the address for a cron service, or why it cannot be built; empty if no cron service is needed."""
     if settings.jobs != "request":
         return ""
     try:
@@ -108,7 +108,7 @@ def _run_url(settings: Settings) -> str:
 
 
 def _upgrade(app: FastAPI) -> Upgrade:
-    """Return the upgrade of this process. It continues when the page that started it is gone."""
+    """Return the upgrade of this process. It continues after the request that started it."""
     if not hasattr(app.state, "upgrade"):
         app.state.upgrade = Upgrade(app)
     upgrade: Upgrade = app.state.upgrade
@@ -116,5 +116,5 @@ def _upgrade(app: FastAPI) -> Upgrade:
 
 
 def _sessions() -> Any:
-    is_over = col(Session.expires_at) <= utc_now()
-    return select(func.count(), func.count().filter(is_over)).select_from(Session)
+    is_expired = col(Session.expires_at) <= utc_now()
+    return select(func.count(), func.count().filter(is_expired)).select_from(Session)

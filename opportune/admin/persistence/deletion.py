@@ -31,27 +31,27 @@ async def delete_page(request: Request, view: View) -> Response:
     if not (view.can_delete and view.is_accessible(request)):
         raise HTTPException(403)
     try:
-        choice = await read_selection(request, view)
+        selection = await read_selection(request, view)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
-    if request.method == "POST" and choice.is_confirmed:
-        return await _delete(request, view, choice)
-    rows = await selected_rows(request, view, choice.pks)
-    if len(rows) < len(choice.pks):
+    if request.method == "POST" and selection.is_confirmed:
+        return await _delete(request, view, selection)
+    rows = await selected_rows(request, view, selection.pks)
+    if len(rows) < len(selection.pks):
         raise HTTPException(404)
     for row in rows:
         if not await view.check_can_delete(request, row):
             raise HTTPException(403)
-    impact = await deletion_impact(request, view, choice.pks)
-    return await confirmation_page(request, view, choice, rows, title="Delete", consequences=impact)
+    impact = await deletion_impact(request, view, selection.pks)
+    return await confirmation_page(request, view, selection, rows, title="Delete", consequences=impact)
 
 
-async def _delete(request: Request, view: View, choice: Selection) -> Response:
+async def _delete(request: Request, view: View, selection: Selection) -> Response:
     try:
-        await view.delete_rows(request, choice.pks)
+        await view.delete_rows(request, selection.pks)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, f"Nothing was deleted. {refusal}")
-    flash(request, f"Deleted {counted(len(choice.pks), view.name, view.name_plural)}.")
+    flash(request, f"Deleted {counted(len(selection.pks), view.name, view.name_plural)}.")
     return RedirectResponse(list_url(request, view), 303)
 
 

@@ -13,8 +13,8 @@ from opportune.db.queries.paths import column_of_relation, loading, values_at
 
 class LoadedRowsMixin(AdapterView):
     load: ClassVar[Sequence[str]] = ()
-    """Relationships and paths to load with every row, such as `("reviews", "author.country")`. Those that columns name
-    are loaded in any case, and for hooks and actions all that lead to one row or are many-to-many."""
+    """Relationships and paths to load with every row, such as `("reviews", "author.country")`. Relationships of columns
+    are always loaded. For hooks and actions, so are all relationships to one row and many-to-many."""
 
     def loading(self, names: Sequence[str]) -> list[Any]:
         """Return the loader options for these names and for `load`."""
@@ -31,9 +31,9 @@ class LoadedRowsMixin(AdapterView):
     async def load_for_hooks(self, session: AsyncSession, row: Any) -> None:
         """Load the relationships of a row that is not written yet, after a form has set its foreign keys."""
         for name, column in self._to_one().items():
-            relation, number = self.mapper.relationships[name], getattr(row, column)
+            relation, row_id = self.mapper.relationships[name], getattr(row, column)
             if tuple(relation.remote_side) == relation.mapper.primary_key:
-                related = None if number is None else await session.get(relation.mapper.class_, number)
+                related = None if row_id is None else await session.get(relation.mapper.class_, row_id)
                 set_committed_value(row, name, related)
         await session.run_sync(lambda _: [values_at(row, path) for path in self.load])
 

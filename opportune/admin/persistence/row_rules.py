@@ -21,11 +21,11 @@ class RowRulesMixin(AdapterView):
 
     def list_query(self, request: Request) -> Select[Any]:
         rows = super().list_query(request)
-        return rows.where(crud.readable()) if (crud := self._obeyed(request)) else rows
+        return rows.where(crud.readable()) if (crud := self._crud_for(request)) else rows
 
     def writable(self, request: Request) -> list[ColumnElement[bool]]:
         """Return the conditions for rows that the user changes or deletes."""
-        return [crud.writable()] if (crud := self._obeyed(request)) else []
+        return [crud.writable()] if (crud := self._crud_for(request)) else []
 
     # Fields
 
@@ -70,10 +70,10 @@ class RowRulesMixin(AdapterView):
             return None
         if not hasattr(request.state, "field_rules"):
             request.state.field_rules = {}
-        known: dict[str, Crud[Any] | None] = request.state.field_rules
-        if self.identity not in known:
-            known[self.identity] = self._obeyed(request)
-        return known[self.identity]
+        cached: dict[str, Crud[Any] | None] = request.state.field_rules
+        if self.identity not in cached:
+            cached[self.identity] = self._crud_for(request)
+        return cached[self.identity]
 
     @property
     def list_names(self) -> list[str]:
@@ -107,7 +107,7 @@ class RowRulesMixin(AdapterView):
     def sort_names(self, names: list[str]) -> None:
         self._declared_sort = names
 
-    def _obeyed(self, request: Request) -> Crud[Any] | None:
+    def _crud_for(self, request: Request) -> Crud[Any] | None:
         user: User = request.state.user
         if self.crud is None or user.is_superuser:
             return None

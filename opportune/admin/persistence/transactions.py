@@ -46,7 +46,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     logged_fields: ClassVar[Sequence[str]] = ()
     """Fields in the log that no page of the row shows."""
 
-    # Hooks, in the transaction of the change. Raise `ValidationRefused` to undo it and say why.
+    # Hooks, in the transaction of the change. `ValidationRefused` rolls it back and shows its message.
 
     async def before_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
         """Change the row, which has the values of the form, before it is written. Queries here do not flush it."""
@@ -85,11 +85,11 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         """Delete all of these rows or none.
 
         Raises:
-            ValidationRefused: a row may not be deleted, or other rows refer to it.
+            ValidationRefused: A row may not be deleted, or other rows refer to it.
         """
         with translate_database_errors(self.table, deleting=True):
             async with self.site.database.writer() as session:
-                rows = await self._chosen(session, request, pks, self.check_can_delete)
+                rows = await self._lock_selected(session, request, pks, self.check_can_delete)
                 await self.remove_rows(session, request, rows)
         for row in rows:
             await self.after_model_delete(row, request)
@@ -103,14 +103,14 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         pks = request.query_params["pks"].split(",")
         with translate_database_errors(self.table):
             async with self.site.database.writer() as session:
-                rows = await self._chosen(session, request, pks, may)
+                rows = await self._lock_selected(session, request, pks, may)
                 for row in rows:
                     before = diff.snapshot(row)
                     await act(session, row)
-                    told = diff.diff_edited(before, row)
-                    audit.record_row(session, request, custom_action(slug), self.identity, row, told)
-        what = await self.title_for(request, rows[0]) if len(rows) == 1 else f"{len(rows):,} {self.name_plural}"
-        flash(request, f"{what}: {done}.")
+                    changes = diff.diff_edited(before, row)
+                    audit.record_row(session, request, custom_action(slug), self.identity, row, changes)
+        subject = await self.title_for(request, rows[0]) if len(rows) == 1 else f"{len(rows):,} {self.name_plural}"
+        flash(request, f"{subject}: {done}.")
         return RedirectResponse(list_url(request, self), 303)
 
     # Steps in the caller's transaction
@@ -121,25 +121,27 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         """Lock rows that are to be changed, and load their relationships for hooks and actions.
 
         Raises:
-            HTTPException: the user may not change one of them.
+            HTTPException: The user may not change one of them.
         """
         # Always in the same order, so that two transactions do not deadlock.
-        theirs = rows.where(*self.writable(request))
-        mine = theirs.order_by(None).order_by(*self.pk_columns).with_for_update(of=self.model)
-        found = (await session.scalars(mine.options(*self.loading_for_hooks()))).all()
-        for row in found:
+        writable = rows.where(*self.writable(request)).order_by(None).order_by(*self.pk_columns)
+        statement = writable.with_for_update(of=self.model).options(*self.loading_for_hooks())
+        locked = (await session.scalars(statement)).all()
+        for row in locked:
             if not await check(request, row):
                 raise HTTPException(403)
-        return found
+        return locked
 
     async def lock_one(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Any:
         """Lock one row. A row that no longer exists is a 404."""
-        found = await self.lock_rows(session, request, rows, check)
-        if not found:
+        locked = await self.lock_rows(session, request, rows, check)
+        if not locked:
             raise HTTPException(404)
-        return found[0]
+        return locked[0]
 
-    async def _chosen(self, session: AsyncSession, request: Request, pks: Sequence[str], check: Check) -> Sequence[Any]:
+    async def _lock_selected(
+        self, session: AsyncSession, request: Request, pks: Sequence[str], check: Check
+    ) -> Sequence[Any]:
         rows = await self.lock_rows(session, request, self.list_query(request).where(primary_key_in(self, pks)), check)
         if len(rows) < len(pks):
             raise HTTPException(404)
@@ -162,31 +164,31 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         self, session: AsyncSession, request: Request, row: Any, data: Mapping[str, Any]
     ) -> None:
         for name, lookup in self.references.items():
-            number = data.get(name)
-            if number is not None and number != getattr(row, name):
-                await lookup.allowed(session, request, [number])
+            row_id = data.get(name)
+            if row_id is not None and row_id != getattr(row, name):
+                await lookup.allowed(session, request, [row_id])
 
     async def save_rows(
-        self, session: AsyncSession, request: Request, wishes: Sequence[tuple[Any, Mapping[str, Any]]]
+        self, session: AsyncSession, request: Request, rows: Sequence[tuple[Any, Mapping[str, Any]]]
     ) -> list[Any]:
         """Add rows (None) and change rows, each with its values, in a few statements for all of them.
 
         If the view has hooks that run before a row is written, rows are written one by one.
         """
         if self._has_hook("before_save", "on_model_change"):
-            return [await self._save_one(session, request, row, dict(data)) for row, data in wishes]
-        begun = []
+            return [await self._save_one(session, request, row, dict(data)) for row, data in rows]
+        started = []
         with session.no_autoflush:
-            for row, data in wishes:
-                there = self.model() if row is None else row
-                await self._check_references(session, request, there, data)
-                begun.append(await self._begin(session, request, there, dict(data), is_created=row is None))
+            for row, data in rows:
+                target = self.model() if row is None else row
+                await self._check_references(session, request, target, data)
+                started.append(await self._begin(session, request, target, dict(data), is_created=row is None))
         await number_new_rows(session, self.model)
         await session.flush()
-        for change in begun:
+        for change in started:
             await self._finish(session, request, change)
         await number_new_rows(session, AuditEntry)
-        return [change.row for change in begun]
+        return [change.row for change in started]
 
     def _has_hook(self, *names: str) -> bool:
         return any(getattr(type(self), name) is not getattr(PersistenceMixin, name) for name in names)
@@ -242,7 +244,7 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
             _set(row, data)
             session.add(row)
             await self._load_for_hooks(session, row)
-        await self.on_model_change(data, row, is_created, request)  # SQLAdmin's: it may change what is to be stored
+        await self.on_model_change(data, row, is_created, request)  # SQLAdmin's hook, which may change the values
         if not is_created:
             defer_file_deletion(session, row, data.keys() & self.file_columns.keys())
         _set(row, data)
@@ -280,9 +282,9 @@ def session_of(row: Any) -> AsyncSession:
     """Return the session that writes this row, for SQLAdmin's own hooks, which have no session.
 
     Raises:
-        RuntimeError: the transaction is over, as it is in `after_model_change` and `after_model_delete`.
+        RuntimeError: The transaction is over, as in `after_model_change` and `after_model_delete`.
     """
     session = async_object_session(row)
     if session is None:
-        raise RuntimeError("The transaction of this row is over. Do it in before_save, after_save or before_delete.")
+        raise RuntimeError("The transaction of this row is over. Use before_save, after_save or before_delete.")
     return session

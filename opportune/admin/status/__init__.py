@@ -1,1 +1,1 @@
-"""How the site is, part by part, each with a word on what to do: a page for superusers, and JSON for machines."""
+"""Status of all parts of the site with advice, as a page for superusers and as JSON."""

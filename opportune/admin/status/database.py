@@ -12,7 +12,7 @@ from opportune.runtime.counts import lasted, sized
 
 SLOW_MILLISECONDS = 100
 ROUND_TRIPS = 3
-"""Only the fastest counts: the others may have waited for this process."""
+"""Number of measured queries. The fastest counts, because others may have waited for this process."""
 LATE_REPLICA_SECONDS = 10
 
 VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
@@ -27,12 +27,12 @@ REPLICA_LAG_QUERY = text("SELECT EXTRACT(EPOCH FROM now() - pg_last_xact_replay_
 async def database_lights(app: FastAPI) -> list[HealthLight]:
     database: Database = app.state.database
     async with database.reader(fresh=True) as session:
-        kind = session.get_bind().dialect.name
-        version = str(await session.scalar(text(VERSION[kind]))).split()[0]
-        size = int(await session.scalar(text(SIZE[kind])) or 0)
+        dialect = session.get_bind().dialect.name
+        version = str(await session.scalar(text(VERSION[dialect]))).split()[0]
+        size = int(await session.scalar(text(SIZE[dialect])) or 0)
         latency = await _latency(session)
     lights = [
-        HealthLight("Kind", f"{'PostgreSQL' if kind == 'postgresql' else 'SQLite'} {version}, {sized(size)}"),
+        HealthLight("Server", f"{'PostgreSQL' if dialect == 'postgresql' else 'SQLite'} {version}, {sized(size)}"),
         latency,
     ]
     return [*lights, await _replica(database)] if database.replica else lights
@@ -42,22 +42,22 @@ async def _latency(session: AsyncSession) -> HealthLight:
     milliseconds = min([await _round_trip(session) for _ in range(ROUND_TRIPS)]) * 1000
     if milliseconds < SLOW_MILLISECONDS:
         return HealthLight("Round trip", f"{milliseconds:.1f} ms")
-    hint = "Have site and database in one region; each page takes several round trips."
+    hint = "Run site and database in one region. Each page takes several round trips."
     return HealthLight("Round trip", f"{milliseconds:.0f} ms", "notice", hint=hint)
 
 
 async def _round_trip(session: AsyncSession) -> float:
-    began = perf_counter()
+    start = perf_counter()
     await session.execute(text("SELECT 1"))
-    return perf_counter() - began
+    return perf_counter() - start
 
 
 async def _replica(database: Database) -> HealthLight:
     async with database.reader() as session:
         seconds = await session.scalar(REPLICA_LAG_QUERY)
     if seconds is None:
-        return HealthLight("Replica's lag", "it does not say")
+        return HealthLight("Replica's lag", "is not reported")
     if seconds < LATE_REPLICA_SECONDS:
-        return HealthLight("Replica's lag", f"{seconds:.1f} s since the last change that it has")
-    hint = "Where the site is busy it is behind: look at the replica. Where nothing changes this is only idle."
+        return HealthLight("Replica's lag", f"{seconds:.1f} s since its last change")
+    hint = "If rows change often, the replica is behind. Check its server. If not, it is only idle."
     return HealthLight("Replica's lag", f"its last change is {lasted(float(seconds))} old", "notice", hint=hint)

@@ -51,14 +51,14 @@ def is_well(groups: Sequence[StatusGroup]) -> bool:
 
 async def _lights_in_time(app: FastAPI, sources: Sequence[Lights]) -> Sequence[HealthLight]:
     try:
-        return await run_with_timeout(GROUP_TIMEOUT_SECONDS, _read_in_turn(app, sources))
+        return await run_with_timeout(GROUP_TIMEOUT_SECONDS, _read_all(app, sources))
     except (DBAPIError, PoolTimeoutError) as error:
-        return [HealthLight("Cannot be told", explain(error, app.state.database.url), "fault")]
+        return [HealthLight("Not available", explain(error, app.state.database.url), "fault")]
     except OperatorError as error:
-        return [HealthLight("Cannot be told", str(error), "fault")]
+        return [HealthLight("Not available", str(error), "fault")]
     except TimeoutError:
-        return [HealthLight("Cannot be told", f"no answer within {GROUP_TIMEOUT_SECONDS} seconds", "fault")]
+        return [HealthLight("Not available", f"no response within {GROUP_TIMEOUT_SECONDS} seconds", "fault")]
 
 
-async def _read_in_turn(app: FastAPI, sources: Sequence[Lights]) -> list[HealthLight]:
+async def _read_all(app: FastAPI, sources: Sequence[Lights]) -> list[HealthLight]:
     return [light for lights in sources for light in await lights(app)]

@@ -19,13 +19,13 @@ from opportune.runtime.counts import lasted
 from opportune.web.time_zone import format_datetime
 
 HINTS = {
-    "worker": "Does oppman.py worker run, and is it fast enough?",
-    "request": "They wait for the next requests: have a cron service call the site's address for that (docs/jobs.md).",
-    "off": "Nothing does jobs: set JOBS=inline, or JOBS=worker and run oppman.py worker.",
+    "worker": "Check that oppman.py worker is running and fast enough.",
+    "request": "Jobs wait for the next request. Let a cron service call the site's address for jobs (docs/jobs.md).",
+    "off": "No process runs jobs. Set JOBS=inline, or JOBS=worker and run oppman.py worker.",
 }
 """Advice about late jobs, by JOBS."""
-SLOW = "The site does them itself, and is behind: the list of jobs has what runs; JOBS=worker has more hands."
-MAIL_HINT = "Look at MAIL_URL; Operations sends a test e-mail and shows what the server says."
+SLOW = "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
+MAIL_HINT = "Check MAIL_URL. Operations can send a test e-mail and shows the server's response."
 STATE = "/admin/job/list?state={}"
 
 
@@ -37,40 +37,40 @@ class Late(NamedTuple):
 
 
 async def job_lights(app: FastAPI) -> list[HealthLight]:
-    now, settings, known = utc_now(), app.state.settings, app.state.jobs.jobs
-    names = scheduled_names(known.values(), settings)
+    now, settings, jobs = utc_now(), app.state.settings, app.state.jobs.jobs
+    names = scheduled_names(jobs.values(), settings)
     late = Late("notice" if settings.jobs == "request" else "fault", HINTS.get(settings.jobs, SLOW))
     async with app.state.database.reader(fresh=True) as session:
-        is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= now) & col(Job.name).in_(known)
+        is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= now) & col(Job.name).in_(jobs)
         oldest = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
         schedules = await read_schedules(session, names)
         mail = await _mail(session)
-    return [_oldest(oldest, now, late), *(_schedule(each, now, late) for each in schedules), *mail]
+    return [_oldest(oldest, now, late), *(_schedule(schedule, now, late) for schedule in schedules), *mail]
 
 
 def _oldest(oldest: datetime | None, now: datetime, late: Late) -> HealthLight:
     if oldest is None:
-        return HealthLight("Due jobs", "none waits")
-    words = f"the oldest has waited for {lasted((now - oldest).total_seconds())}"
+        return HealthLight("Due jobs", "none")
+    text = f"the oldest has waited for {lasted((now - oldest).total_seconds())}"
     address = STATE.format(JobState.WAITING)
     if now - oldest > LATE_AFTER:
-        return HealthLight("Due jobs", words, late.state, address, late.hint)
-    return HealthLight("Due jobs", words, address=address)
+        return HealthLight("Due jobs", text, late.state, address, late.hint)
+    return HealthLight("Due jobs", text, address=address)
 
 
 def _schedule(schedule: Schedule, now: datetime, late: Late) -> HealthLight:
     name, run = schedule.name, schedule.last
-    words = f"well at {format_datetime(run.succeeded_at)}" if run.succeeded_at else "not yet"
+    text = f"succeeded at {format_datetime(run.succeeded_at)}" if run.succeeded_at else "has not run yet"
     if schedule.is_late(now):
-        words = f"{words}; late since {format_datetime(schedule.due_at)}"
-        return HealthLight(name, words, late.state, STATE.format(JobState.WAITING), late.hint)
+        text = f"{text}; late since {format_datetime(schedule.due_at)}"
+        return HealthLight(name, text, late.state, STATE.format(JobState.WAITING), late.hint)
     if schedule.is_running or schedule.due_at:
-        words += "; runs now" if schedule.is_running else f"; next at {format_datetime(schedule.due_at)}"
+        text += "; is running" if schedule.is_running else f"; next at {format_datetime(schedule.due_at)}"
     else:
-        return HealthLight(name, f"{words}; no next run is planned", "notice", hint=late.hint)
+        return HealthLight(name, f"{text}; the next run is not scheduled", "notice", hint=late.hint)
     if run.is_failing:
-        return HealthLight(name, f"failed at {format_datetime(run.failed_at)}; {words}", "fault", hint=run.error)
-    return HealthLight(name, words)
+        return HealthLight(name, f"failed at {format_datetime(run.failed_at)}; {text}", "fault", hint=run.error)
+    return HealthLight(name, text)
 
 
 async def _mail(session: AsyncSession) -> list[HealthLight]:
@@ -85,16 +85,16 @@ async def _mail(session: AsyncSession) -> list[HealthLight]:
     (sent, _), (failed, error) = await last(JobState.DONE), await last(JobState.FAILED)
     lights = [*_email_lights(sent, failed, error)]
     if outage := await read_outage(session):
-        words = f"{outage} The first is of {format_datetime(outage.since)}."
-        lights.append(HealthLight("E-mails waiting", words, "fault", STATE.format(JobState.WAITING), MAIL_HINT))
+        text = f"{outage} The first is from {format_datetime(outage.since)}."
+        lights.append(HealthLight("E-mails waiting", text, "fault", STATE.format(JobState.WAITING), MAIL_HINT))
     return lights
 
 
 def _email_lights(sent: datetime | None, failed: datetime | None, error: str) -> Iterator[HealthLight]:
     yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else "none in the last days")
     if failed:
-        words, address = f"{format_datetime(failed)}: {error}", STATE.format(JobState.FAILED)
+        text, address = f"{format_datetime(failed)}: {error}", STATE.format(JobState.FAILED)
         if sent is None or failed > sent:
-            yield HealthLight("Last e-mail failed", words, "fault", address, MAIL_HINT)
+            yield HealthLight("Last e-mail failed", text, "fault", address, MAIL_HINT)
         else:
-            yield HealthLight("Last e-mail failed", words, address=address)
+            yield HealthLight("Last e-mail failed", text, address=address)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.admin.operations.settings_table import shown_settings
+from opportune.admin.operations.settings_table import displayed_settings
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.project.env_file import create_env, with_first_values
@@ -26,7 +26,7 @@ def show(
     if context.invoked_subcommand:
         return
 
-    rows = list(shown_settings(get_settings(), installed_features()))
+    rows = list(displayed_settings(get_settings(), installed_features()))
     wanted = [row for row in rows if show_all or row.source != "default"]
     if as_json:
         keys = ("name", "value", "from", "secret")

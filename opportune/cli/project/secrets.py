@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.admin.operations.settings_table import shown_settings
+from opportune.admin.operations.settings_table import displayed_settings
 from opportune.cli.output import say
 from opportune.cli.project.env_file import OLDER_KEYS, rotate_key
 from opportune.cli.project.first_env import KEY, new_key
@@ -53,7 +53,7 @@ def refuse_if_set_elsewhere() -> None:
         OperatorError: the environment or SECRETS_FROM has it, and wins.
     """
 
-    sources = {row.name: row.source for row in shown_settings(get_settings(), installed_features())}
+    sources = {row.name: row.source for row in displayed_settings(get_settings(), installed_features())}
     for name in (KEY, OLDER_KEYS):
         if sources[name] in ("environment", "SECRETS_FROM"):
             raise OperatorError(

@@ -39,4 +39,4 @@ def test_missing_admin_module_is_one_line() -> None:
     lost = Feature(name="lost", summary="", admin="opportune.lost.admin")
     with pytest.raises(OperatorError) as error:
         create_app(settings_for("sqlite:///unused.db"), [*installed_features(), lost])
-    assert str(error.value) == "Feature('lost', admin='opportune.lost.admin'): there is no such module."
+    assert str(error.value) == "Feature('lost', admin='opportune.lost.admin'): this module does not exist."

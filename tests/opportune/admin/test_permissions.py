@@ -181,7 +181,7 @@ async def test_grants_that_are_taken_end_at_the_next_request(
     await hold(app_with_gadgets, group)
     response = await client.get("/admin/gadget/list")
     assert response.status_code == 403
-    assert "You belong to no group that may do anything here." in response.text
+    assert "None of your groups has permissions in the admin." in response.text
     await hold(app_with_gadgets, group, ("gadget", "list"))
     async with app_with_gadgets.state.database.writer() as session:
         await demote(session, staff)

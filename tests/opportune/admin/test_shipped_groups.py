@@ -121,11 +121,11 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"Staff": {"bok": "*"}}, "there is no model 'bok' in an installed feature. Did you mean book?"),
     ({"Staff": {"Book": "*"}}, "there is no model 'Book' in an installed feature. Did you mean book?"),
     ({"Staff": {"*": "*"}}, "there is no model '*' in an installed feature."),
-    ({"Staff": {"book": ["list", "edti"]}}, f"book has no action 'edti': {ACTIONS}. Did you mean edit?"),
-    ({"Staff": {"book": ["read"]}}, f"book has no action 'read': {ACTIONS}."),
-    ({"Staff": {"book": []}}, f"book has no action '': {ACTIONS}."),
-    ({"Staff": {"membership": "*"}}, "membership is for superusers alone."),
-    ({"Staff": {}}, "a group has a name of at most 150 characters, and a model."),
+    ({"Staff": {"book": ["list", "edti"]}}, f"book has no action 'edti'. There are: {ACTIONS}. Did you mean edit?"),
+    ({"Staff": {"book": ["read"]}}, f"book has no action 'read'. There are: {ACTIONS}."),
+    ({"Staff": {"book": []}}, f"book has no action ''. There are: {ACTIONS}."),
+    ({"Staff": {"membership": "*"}}, "membership is for superusers only."),
+    ({"Staff": {}}, "a group needs a name of at most 150 characters and a model."),
 ]
 
 

@@ -175,7 +175,7 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
         assert (response.status_code, dependencies.PERSONAL in response.text) == (403, True), (method, path)
     admin = await boss.get("/admin/")
     assert (admin.status_code, BANNER in admin.text) == (403, True)
-    assert "go back to your own account first" in admin.text
+    assert "Return to your own account first" in admin.text
     for path in dependencies.OPEN_PATHS:
         assert (await boss.get(path)).status_code == 200
     assert await current_email(boss) == editor.email

@@ -98,7 +98,7 @@ async def test_staff_grant_nothing_that_they_do_not_hold_leave_alone_what_is_bey
     assert (await helper.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
     assert await granted(database, "Renamed") == {"team:delete", "user:list"}
     await helper.post(f"/admin/group/delete?pks={group.id}", data={"confirmed": "yes"})
-    assert "This group may do more than you may." in (await helper.get("/admin/group/list")).text
+    assert "This group has permissions that you do not have." in (await helper.get("/admin/group/list")).text
     assert await granted(database, "Renamed") == {"team:delete", "user:list"}
 
     member = await make_user(database, "member@example.com")
@@ -222,7 +222,7 @@ async def test_a_group_s_rights_are_a_table_and_those_of_all_models_or_of_none_t
         session.add(Grant(group_id=group.id, identity="gone", action="list"))
     shown_again = await admin.get(f"/admin/group/edit/{group.id}")
     assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in shown_again.text
-    assert "Of what is not installed: gone:list" in texts(shown_again)
+    assert "Not installed: gone:list" in texts(shown_again)
     sent = {"name": group.name, "permissions": ["user:list"], "save": "Save"}
     assert (await admin.post(f"/admin/group/edit/{group.id}", data=sent)).status_code == 303
     assert await granted(database, group.name) == {"user:list", "gone:list"}
@@ -234,12 +234,12 @@ async def test_a_user_s_page_says_which_group_each_right_comes_from(app: FastAPI
     address = f"/admin/user/details/{user.id}"
     assert "Permissions" not in texts(await admin.get(address))
     first = await grant(database, user, "user", "list")
-    assert f"By the group {first.name}" in texts(await admin.get(address))
+    assert f"From the group {first.name}" in texts(await admin.get(address))
     second = await grant(database, user, "user", "*")
     shown = texts(await admin.get(address))
     assert f"1 {first.name} 2 {second.name}" in shown
     assert f"1 2 List by {first.name}, {second.name} 2 Details by {second.name}" in shown
-    assert "Not staff" in shown
+    assert "is not staff" in shown
 
 
 def texts(page: Response) -> str:
@@ -272,7 +272,7 @@ async def test_a_superuser_deactivates_several_or_none_and_a_right_that_is_taken
     users = [await make_user(app.state.database) for _ in range(2)]
     mine = f"{users[0].id},{users[1].id},{superuser.id}"
     await admin.post(f"/admin/user/action/deactivate?pks={mine}", data={"confirmed": "yes"})
-    assert "You cannot take your own rights here" in (await admin.get("/admin/user/list")).text
+    assert "You cannot remove your own permissions" in (await admin.get("/admin/user/list")).text
     assert [(await fresh(app.state.database, user)).is_active for user in users] == [True, True]
     await admin.post(f"/admin/user/action/deactivate?pks={users[0].id},{users[1].id}", data={"confirmed": "yes"})
     assert [(await fresh(app.state.database, user)).is_active for user in users] == [False, False]

@@ -60,11 +60,11 @@ async def test_a_new_user_can_sign_in_with_the_password_that_was_hashed_and_that
 
 
 INVALID = [
-    ({"email": "nonsense"}, "This is no e-mail address."),
+    ({"email": "nonsense"}, "This is not an e-mail address."),
     ({"email": ""}, "This field is required."),
     ({"email": "a\0@example.com"}, "NUL"),
     ({"email": "a" * 400 + "@example.com"}, "Please write at most 320 characters."),
-    ({"email": "<script>@x"}, "This is no e-mail address."),
+    ({"email": "<script>@x"}, "This is not an e-mail address."),
     ({"email": "ROOT@example.com"}, "This value is already in use."),
     ({"password": ""}, "This field is required."),
     ({"password": "short"}, "at least 8 characters"),
@@ -213,7 +213,7 @@ async def test_deleting_several_is_all_or_nothing_also_where_an_account_has_very
 async def test_deleting_what_is_not_there_is_refused(admin: AsyncClient) -> None:
     for query, status in (("pks=999", 404), ("pks=abc", 404), (f"pks={'9' * 30}", 404), ("", 303), ("pks=", 303)):
         assert (await admin.post(f"/admin/user/delete?{query}", data=YES)).status_code == status, query
-    assert "Nothing was chosen." in (await admin.get("/admin/user/list")).text
+    assert "Select at least one row." in (await admin.get("/admin/user/list")).text
 
 
 async def test_nobody_takes_their_own_rights_and_another_superuser_can_be_demoted(
@@ -222,7 +222,7 @@ async def test_nobody_takes_their_own_rights_and_another_superuser_can_be_demote
     for kept in ("is_superuser", "is_active"):
         own = await admin.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, kept: "y"})
         assert own.status_code == 400
-        assert "You cannot take your own rights" in own.text
+        assert "You cannot remove your own permissions" in own.text
         assert (await admin.get("/admin/user/export/json")).status_code == 200
     other = await make_user(app.state.database, "other@example.com", is_superuser=True)
     response = await admin.post(f"/admin/user/edit/{other.id}", data={"email": other.email, "is_active": "y"})

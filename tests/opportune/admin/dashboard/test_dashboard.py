@@ -86,10 +86,10 @@ async def test_it_counts_rows_draws_what_features_declare_once_a_minute_and_tell
     assert signed_up() == "1", "it was counted within this minute"
     assert "<strong>Give back</strong> User: " in page
     assert "&lt;b&gt;Tea&lt;/b&gt;" in page
-    assert 'href="/admin/audit-entry/list">All of them' in page
+    assert 'href="/admin/audit-entry/list">All actions' in page
     assert re.search(r'<a href="/admin/job/list\?state=failed">\d waiting, 1 failed</a>', page)
     assert "all applied" in page
-    assert "no e-mail leaves" in page
+    assert "so no e-mail is sent" in page
 
     async with app.state.database.writer() as session:
         await session.execute(text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))

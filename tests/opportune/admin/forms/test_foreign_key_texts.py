@@ -10,7 +10,7 @@ from httpx import AsyncClient
 
 pytestmark = pytest.mark.database("sqlite")
 
-NO_NUMBER = "Choose one from the list, or give its number."
+NO_NUMBER = "Choose one from the list, or enter its number."
 NOT_THERE = "The selected entry no longer exists."
 
 

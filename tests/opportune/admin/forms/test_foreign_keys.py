@@ -18,7 +18,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 SECRET, KNOWN = "Secret Maker", "Acme"
 ANVIL = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
-REFUSED = "To choose another one takes the right to list what there is."
+REFUSED = "You may not list these rows, so you cannot choose another one."
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ async def test_a_line_that_moves_elsewhere_meanwhile_is_left_there(
     meanwhile(monkeypatch, move)
     answer = await admin.post(EDIT, data={**LINES, "label-1-text": "stolen"})
     assert answer.status_code == 400
-    assert "This row was deleted or moved meanwhile." in answer.text
+    assert "Another user has deleted or moved this row." in answer.text
     assert await labels(app) == [(2, "red", 1, True), *BEFORE[1:]]
 
 

@@ -10,7 +10,7 @@ from httpx import AsyncClient
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from opportune.admin.forms.row_fields import MAX_CHOSEN_ROWS
+from opportune.admin.forms.row_fields import MAX_SELECTED_ROWS
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import BANNED, Genre, Loan, Novel, NovelGenre, Reader
@@ -140,13 +140,13 @@ async def test_a_look_up_finds_only_rows_that_one_may_list_and_what_cannot_be_ch
         assert (await reader.get("/admin/genre/create?_dialog=1")).status_code == 403
 
     for sent, words in (
-        ("Crime", "Choose one from the list, or give its number."),
-        ("1,Crime", "Choose one from the list, or give its number."),
-        ("-1", "Choose one from the list, or give its number."),
-        ("9" * 30, "Choose one from the list, or give its number."),
+        ("Crime", "Choose one from the list, or enter its number."),
+        ("1,Crime", "Choose one from the list, or enter its number."),
+        ("-1", "Choose one from the list, or enter its number."),
+        ("9" * 30, "Choose one from the list, or enter its number."),
         ("999", "The selected entry no longer exists."),
         ("3", "The selected entry no longer exists."),
-        (",".join(map(str, range(1, MAX_CHOSEN_ROWS + 2))), f"At most {MAX_CHOSEN_ROWS} can be chosen."),
+        (",".join(map(str, range(1, MAX_SELECTED_ROWS + 2))), f"At most {MAX_SELECTED_ROWS} can be chosen."),
     ):
         answer = await admin.post(CREATE, data=SAGA | {"genres": sent})
         assert (answer.status_code, error_of(answer.text)) == (400, words), sent
@@ -170,7 +170,7 @@ async def test_who_may_not_see_the_others_keeps_and_removes_but_adds_none(
     await staff.post(EDIT, data=SAGA | {"genres": ["", "2"]})
     assert await genres(app) == [2]
     answer = await staff.post(EDIT, data=SAGA | {"genres": "1,2"})
-    assert "takes the right to list" in error_of(answer.text)
+    assert "may not list these rows" in error_of(answer.text)
     assert "Crime" not in answer.text
     assert await genres(app) == [2]
 

@@ -72,7 +72,7 @@ async def test_what_an_export_wrote_can_be_imported(app: FastAPI, admin: AsyncCl
         async with app.state.database.writer() as session:
             await session.execute(delete(Gadget))
         shown = await send(admin, exported, f"gadgets.{kind}")
-        assert "the site sets these itself: id, created_at." in shown.text
+        assert "because the site sets these columns: id, created_at." in shown.text
         await confirm(admin, shown)
         (after,) = await stored(app)
         assert after.model_dump(exclude={"id", "created_at"}) == before.model_dump(exclude={"id", "created_at"}), kind
@@ -91,7 +91,7 @@ async def test_every_wrong_line_or_file_is_told_in_words_and_nothing_is_stored(
         "Line 3: Name: A gizmo is no gadget.",
         "Line 5: Name: ",
         "Line 6: Colour: Choose one of: red, deep_blue.",
-        "Line 7: Maker: Choose one from the list, or give its number. Size: ",
+        "Line 7: Maker: Choose one from the list, or enter its number. Size: ",
     ):
         assert words in text
     twice = unescape((await send(admin, "\n".join([HEADER, good, good, lines[1], "x,1,red,new,13"]))).text)
@@ -122,7 +122,7 @@ async def test_every_wrong_line_or_file_is_told_in_words_and_nothing_is_stored(
 
     monkeypatch.setattr("tests.opportune.admin.gadget_feature.GadgetAdmin.max_import_file_size", 150)
     for content, words in (
-        (f"{HEADER}\n{ROW}".encode("utf-16"), "This is no text in UTF-8."),
+        (f"{HEADER}\n{ROW}".encode("utf-16"), "This file is not UTF-8 text."),
         (f"{HEADER},created_by\n{ROW},1", "These columns cannot be imported: created_by."),
         (f"{HEADER},api_key\n{ROW},1", "These columns cannot be imported: api_key."),
         ("name\na", "These columns are missing: maker_id."),
@@ -174,28 +174,28 @@ ROW = "a,1,red,new,2"
 @pytest.mark.parametrize(
     ("content", "name", "words"),
     [
-        ("", "rows.csv", "There are no rows in this file."),
-        (HEADER, "rows.csv", "There are no rows in this file."),
+        ("", "rows.csv", "This file has no rows."),
+        (HEADER, "rows.csv", "This file has no rows."),
         (f"{HEADER}\n{ROW}", "rows.txt", "Please choose a file whose name ends in .csv or .json."),
         (f"{HEADER},name\n{ROW},1", "rows.csv", "Two columns have the same name."),
         (f"{HEADER}\n{ROW},1", "rows.csv", "Line 2 has more cells than the first line."),
         (f'{HEADER}\n"a,1', "rows.csv", "cannot be read"),
         (f"{HEADER}\n{'a' * 200_000}", "rows.csv", "a cell has more than 131,072 characters"),
-        ("{", "rows.json", "This is no JSON."),
-        ("[" * 100_000, "rows.json", "This is no JSON."),
-        ('{"a": 1}', "rows.json", "This is no list of objects"),
-        ("[1]", "rows.json", "This is no list of objects"),
-        ('[{"name": ' + "9" * 5000 + "}]", "rows.json", "This is no JSON."),
-        (f"{HEADER}\n{ROW}\n{ROW}\n{ROW}\n{ROW}", "rows.csv", "There are 4 rows in this file, at most 3"),
+        ("{", "rows.json", "This file is not valid JSON."),
+        ("[" * 100_000, "rows.json", "This file is not valid JSON."),
+        ('{"a": 1}', "rows.json", "This file is not a list of objects"),
+        ("[1]", "rows.json", "This file is not a list of objects"),
+        ('[{"name": ' + "9" * 5000 + "}]", "rows.json", "This file is not valid JSON."),
+        (f"{HEADER}\n{ROW}\n{ROW}\n{ROW}\n{ROW}", "rows.csv", "This file has 4 rows. Import at most 3"),
     ],
 )
 def test_a_file_that_is_none_is_refused_in_one_sentence(content: str, name: str, words: str) -> None:
     with pytest.raises(ValidationRefused, match=re.escape(words)):
-        read_rows(name, content, most=3)
+        read_rows(name, content, max_rows=3)
 
 
 def test_semicolons_come_from_spreadsheets() -> None:
-    header, lines = read_rows("ROWS.CSV", "name;notes\nfirst;'-1\n", most=1)
+    header, lines = read_rows("ROWS.CSV", "name;notes\nfirst;'-1\n", max_rows=1)
     assert header == ["name", "notes"]
     assert [(line.number, line.cells) for line in lines] == [(2, {"name": "first", "notes": "-1"})]
 

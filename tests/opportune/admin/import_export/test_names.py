@@ -84,9 +84,9 @@ async def test_who_is_not_there_is_made_and_named_before(app: FastAPI, admin: As
     ]
     for content, name in ((json.dumps(rows), "books.json"), (csv, "books.csv")):
         shown = await send(admin, content, name)
-        assert "has 2 new Books. Nothing that is there already changes." in told(shown)
-        assert "It names 1 new Author, which will be added: Halldór." in told(shown)
-        assert "It names 1 new Tag, which will be added: Saga." in told(shown)
+        assert "has 2 new Books. Existing rows are not changed." in told(shown)
+        assert "It refers to 1 new Author, added by this import: Halldór." in told(shown)
+        assert "It refers to 1 new Tag, added by this import: Saga." in told(shown)
     assert (await stored(app), await names(app, Author)) == ([], ["Sigrid"])
     assert (await confirm(admin, shown)).status_code == 303
     assert await stored(app) == [ONE, TWO]
@@ -163,13 +163,13 @@ async def test_rows_that_are_there_change_only_where_that_is_asked_and_after_it_
     assert "These columns are missing: slug." in told(await send(admin, file))
     shown = await send(admin, file, update="1")
     words = told(shown)
-    assert "has 0 new Books, changes 1 and leaves 1 as they are." in words
+    assert "has 0 new Books, changes 1 and keeps 1 unchanged." in words
     assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in words
-    assert "Slug" not in words.split("What changes")[1]
+    assert "Slug" not in words.split("Changes")[1]
     assert [row[1] for row in await stored(app)] == ["Sigrid", "Sigrid"], "only shown"
     assert "choose the file again" in told(await confirm(admin, shown)), "nobody can leave out the box"
     assert (await confirm(admin, shown, update="1")).status_code == 303
-    assert "Imported 0 Books, changed 1; 1 were as the file has them." in told(await admin.get("/admin/book/list"))
+    assert "Imported 0 Books, changed 1; 1 unchanged." in told(await admin.get("/admin/book/list"))
     assert [row[:3] for row in await stored(app)] == [
         ("Kristin", "Halldór", ["Epic", "Saga"]),
         ("Salka", "Sigrid", ["Epic"]),
@@ -179,10 +179,10 @@ async def test_rows_that_are_there_change_only_where_that_is_asked_and_after_it_
 
 
 UPDATES = [
-    ("isbn,title\n1,A\n1,B\n", "Line 3: Isbn: “1” stands above already, in 2."),
+    ("isbn,title\n1,A\n1,B\n", "Line 3: Isbn: “1” is already in row 2."),
     ("isbn,title\n1,\n", "Line 2: Title: This field is required."),
     ("isbn,title\n9,New\n", "Line 2: Slug: This field is required."),
-    ("title\nKristin\n", "The rows that are to change are found by the column isbn. Add it."),
+    ("title\nKristin\n", "Rows to change are identified by the column isbn. Add it to the file."),
 ]
 
 
@@ -197,14 +197,14 @@ async def test_what_cannot_change_is_told_with_its_line(app: FastAPI, admin: Asy
     assert [row[0] for row in await stored(app)] == ["Kristin"]
 
 
-CONGO = "Line 2: Country: “Congo” is the name of 2 rows. Give the number"
-NO_BOOK = "Line 2: Book: There is no “9”, and a new Book needs more than a name: Title"
+CONGO = "Line 2: Country: 2 rows are named “Congo”. Use the column"
+NO_BOOK = "Line 2: Book: “9” does not exist, and a new Book needs more than a name: Title"
 BOTH = "title,slug,isbn,author,author_id\nA,a,1,Sigrid,1\n"
 FAULTS = [
     ("author", "name,country\nAnn,Congo\n", CONGO),
     ("review", "book,stars\n9,5\n", NO_BOOK),
-    ("book", f"{HEADER}\nA,a,1,{'x' * 101},,1\n", "Line 2: Author: There is no “xxx"),
-    ("book", BOTH, "These columns say the same: author, author_id."),
+    ("book", f"{HEADER}\nA,a,1,{'x' * 101},,1\n", "Line 2: Author: “xxx"),
+    ("book", BOTH, "These columns set the same field: author, author_id."),
     ("book", "title,slug,isbn\nA,a,1\n", "These columns are missing: author."),
     ("book", f"{HEADER}\nA,a,1,,,1\n", "Line 2: Author: Please choose one."),
 ]
@@ -227,11 +227,11 @@ async def test_names_that_stand_for_no_one_row_and_faults_of_the_database_are_to
     page = await send(admin, json.dumps([row | {name: value} for name, value in faults]), "books.json")
     assert page.status_code == 400
     for number, (name, value) in enumerate(faults, 1):
-        assert f"Row {number}: {name.capitalize()}: Please give" in told(page), value
+        assert f"Row {number}: {name.capitalize()}: Enter" in told(page), value
 
     refused = told(await send(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
-    assert "Line 2: Author: There is no “Nobody”, and to make it takes the right to add one." in refused
-    assert "Tags: To choose another one takes the right to list what there is." in refused
+    assert "Line 2: Author: “Nobody” does not exist, and you may not add one." in refused
+    assert "Tags: You may not list these rows, so you cannot choose another one." in refused
     assert await names(app, Author) == ["Sigrid"]
 
     page = await send(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")

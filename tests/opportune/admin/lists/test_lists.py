@@ -88,7 +88,7 @@ async def test_too_many_at_once_and_none_are_refused_and_nothing_is_deleted_by_a
             answer = await admin.post(f"{act}?search=gadget", data=sent)
             assert answer.headers["location"] == "/admin/gadget/list?search=gadget"
     said = (await admin.get("/admin/gadget/list?search=nothing")).text
-    assert (said.count("At most 50 Gadgets at once."), said.count("Nothing was chosen.")) == (2, 2)
+    assert (said.count("Select at most 50 Gadgets."), said.count("Select at least one row.")) == (2, 2)
     assert await polished(app) == []
 
     address = "/admin/gadget/delete?pks=1"

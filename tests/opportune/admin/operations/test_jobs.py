@@ -86,4 +86,4 @@ async def test_what_cannot_be_done_is_said_of_the_first_and_the_rest_is_done(adm
     await admin.post(f"/admin/job/action/retry?pks={','.join(map(str, range(1001, 1101)))}", data=YES)
     text = (await admin.get(LIST)).text
     assert text.count("There is no job ") == 5
-    assert "Nor could this be done to 95 others." in text
+    assert "95 more jobs could not be changed." in text

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import SecretStr
 
-from opportune.admin.operations.settings_table import shown_settings
+from opportune.admin.operations.settings_table import displayed_settings
 from opportune.config.base_settings import BaseSettings
 from opportune.config.settings import Settings
 from opportune.feature import Feature
@@ -45,7 +45,7 @@ def test_every_setting_is_shown_and_no_secret() -> None:
         name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()
     }
     given |= {f"{name}_client_id": "known to all" for name in PROVIDERS} | {"oidc_url": "https://id.example"}
-    rows = {row.name: row for row in shown_settings(Settings(_env_file=None, environment="test", **given))}
+    rows = {row.name: row for row in displayed_settings(Settings(_env_file=None, environment="test", **given))}
     assert rows.keys() == {name.upper() for name in Settings.model_fields}
     assert CANARY not in str(rows)
     assert (rows["SECRET_KEY"].value, rows["SECRET_KEY"].is_secret) == ("set", True)
@@ -71,7 +71,7 @@ def test_those_of_features_are_shown_and_no_secret() -> None:
 
     settings = settings_for("sqlite://", BooksSettings(books_key=SecretStr(CANARY)))
     books = Feature(name="books", summary="", settings=BooksSettings)
-    rows = {row.name: row for row in shown_settings(settings, [books])}
+    rows = {row.name: row for row in displayed_settings(settings, [books])}
     assert (rows["BOOKS_KEY"].value, rows["BOOKS_KEY"].is_secret) == ("set", True)
     assert (rows["BOOKS_PER_PAGE"].value, rows["BOOKS_PER_PAGE"].source) == ("20", "default")
     assert CANARY not in str(rows)
@@ -85,7 +85,7 @@ def test_every_secret_setting_has_its_canary() -> None:
 @pytest.mark.parametrize("wrong", [f"oracle://u:{CANARY}@host/x", f"{CANARY}", f"postgresql://u:{CANARY}@[/x"])
 def test_an_address_that_nobody_understands_is_not_shown(wrong: str) -> None:
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(wrong))
-    assert CANARY not in str(list(shown_settings(settings)))
+    assert CANARY not in str(list(displayed_settings(settings)))
 
 
 def test_where_a_setting_comes_from_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_where_a_setting_comes_from_is_told(monkeypatch: pytest.MonkeyPatch, tmp
     (tmp_path / ".env").write_text("LLM_MODEL=small\n", encoding="utf-8")
     monkeypatch.setattr("opportune.admin.operations.settings_table.PROJECT", tmp_path)
     settings = Settings(_env_file=tmp_path / ".env", environment="test")
-    sources = {row.name: row.source for row in shown_settings(settings)}
+    sources = {row.name: row.source for row in displayed_settings(settings)}
     assert (sources["LOG_FORMAT"], sources["LLM_MODEL"], sources["PORT"]) == ("environment", ".env", "default")
-    assert sources["ENVIRONMENT"] == "given at start"
+    assert sources["ENVIRONMENT"] == "set at start"
 
 
 @on_sqlite
