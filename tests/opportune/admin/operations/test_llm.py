@@ -27,7 +27,7 @@ async def test_the_switch_is_thrown_by_a_superuser_and_written_down(
     page = await operator.get(PAGE)
     assert "Off since" in page.text
     assert "root@example.com" in page.text
-    assert "switched answers off at" in (await operator.get(LLM)).text
+    assert "Answers are switched off since" in (await operator.get(LLM)).text
     await operator.post(f"{PAGE}/do/switch-llm-off")
     assert await said(operator) == "They were already off."
     await operator.post(f"{PAGE}/do/switch-llm-on")
