@@ -209,9 +209,7 @@ def test_unknown_permission_of_a_route_is_refused_at_start() -> None:
     @router.get("/pies", dependencies=[may("cake", "eat")])
     async def eat() -> None: ...
 
-    with pytest.raises(
-        OperatorError, match=r"^/pies: may\('cake', 'eat'\): cake has no action 'eat'"
-    ):
+    with pytest.raises(OperatorError, match=r"^/pies: may\('cake', 'eat'\): cake has no action 'eat'"):
         create_app(settings_for("sqlite:///unused.db"), [Feature(name="cakes", summary="", models=[Cake], api=router)])
 
 
