@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from opportune.checks import Finding
-from opportune.cli.deploy.questions import answered
+from opportune.cli.deploy.questions import complete_options
 from opportune.cli.deploy.rehearse import host_meant, rehearse
 from opportune.cli.development.check_results import as_data, refuse_errors, tell
 from opportune.cli.development.startup import address_faults
@@ -19,10 +19,10 @@ from opportune.config.project import PROJECT, display_path
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.ops.deploy.check import check_deployment
-from opportune.ops.deploy.env_production import ENV_PRODUCTION, GENERATED, asked_names, write_env
+from opportune.ops.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
 from opportune.ops.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
 from opportune.ops.deploy.recipes import RECIPES, Recipe
-from opportune.ops.deploy.rules.deployment import Answers, Deployment
+from opportune.ops.deploy.rules.deployment import Deployment, DeploymentOptions
 from opportune.ops.deploy.site_names import (
     EXAMPLE_DOMAIN,
     SiteNames,
@@ -109,7 +109,7 @@ def tell_file(result: FileResult) -> None:
 
 def tell_env(added: list[str] | None, recipe: Recipe) -> None:
     if added is None:
-        generated = [name for name in asked_names(recipe) if name in GENERATED]
+        generated = [name for name in setting_hints(recipe) if name in GENERATED]
         say(f"Wrote {ENV_PRODUCTION}" + (f", with a new {' and '.join(generated)}" if generated else ""))
     elif added:
         say(f"Added {', '.join(added)} to {ENV_PRODUCTION}")
@@ -158,8 +158,8 @@ def check(
     """Look at production's settings as the host will, before a push. Exits with 1 if there are errors."""
     recipe = recipe_of(host)
     file = env_file or (PROJECT / ENV_PRODUCTION if (PROJECT / ENV_PRODUCTION).exists() else None)
-    answers = Answers(paid, volume, pooler, ephemeral, workers, require_domain(domain) if domain else None)
-    findings = [*findings_for(recipe, file, answers, yes=yes or as_json)]
+    options = DeploymentOptions(paid, volume, pooler, ephemeral, workers, require_domain(domain) if domain else None)
+    findings = [*findings_for(recipe, file, options, yes=yes or as_json)]
     if as_json:
         print_json({"host": recipe.host.name, **as_data(findings, ())})
     else:
@@ -178,7 +178,7 @@ def check_git(file: Path) -> Iterator[Finding]:
         )
 
 
-def findings_for(recipe: Recipe, file: Path | None, answers: Answers, *, yes: bool) -> Iterator[Finding]:
+def findings_for(recipe: Recipe, file: Path | None, options: DeploymentOptions, *, yes: bool) -> Iterator[Finding]:
     values = production_values(recipe, file)
     yield from check_values(recipe, values)
     if file:
@@ -189,8 +189,8 @@ def findings_for(recipe: Recipe, file: Path | None, answers: Answers, *, yes: bo
     yield from faults
     if settings:
         yield from check_domain(recipe, settings.base_url, PROJECT)
-        deployment = Deployment(recipe, settings, values, answers)
-        told = [*check_deployment(replace(deployment, answers=answered(deployment, yes=yes)))]
+        deployment = Deployment(recipe, settings, values, options)
+        told = [*check_deployment(replace(deployment, options=complete_options(deployment, yes=yes)))]
         yield from told
         # What no rule of a host is about, and a start there would refuse: a schedule, the cache's address.
         known = {each.text for each in told}

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from opportune.db.url.database_url import DatabaseURL
-from opportune.ops.deploy.rules.deployment import Answers, Deployment
+from opportune.ops.deploy.rules.deployment import Deployment, DeploymentOptions
 from opportune.ops.deploy.site_names import require_domain
 
 FLAGS = {
@@ -25,19 +25,19 @@ QUESTIONS = {
 }
 
 
-def answered(deployment: Deployment, *, yes: bool) -> Answers:
-    """Return the answers with the missing ones: asked for, or with `yes` taken as no.
+def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
+    """Ask for unknown options, or set them to no with `yes`.
 
     Raises:
         typer.BadParameter: there is no terminal. It names the options of all open questions.
     """
-    answers = deployment.answers
-    names = [name for name in QUESTIONS if getattr(answers, name) is None and _matters(name, deployment)]
+    options = deployment.options
+    names = [name for name in QUESTIONS if getattr(options, name) is None and _matters(name, deployment)]
     if names and not yes and not sys.stdin.isatty():
         questions = " ".join(f"{_question(name, deployment)} Say {FLAGS[name]}." for name in names)
         raise typer.BadParameter(f"{questions} Or say --yes for no to all of them.")
     given: dict[str, Any] = {name: EMPTY.get(name, False) if yes else _ask(name, deployment) for name in names}
-    return replace(answers, **given)
+    return replace(options, **given)
 
 
 def _matters(name: str, deployment: Deployment) -> bool:
@@ -48,7 +48,7 @@ def _matters(name: str, deployment: Deployment) -> bool:
         writes = bool(url and url.kind == "sqlite") or deployment.uploads is not None
         return writes and recipe.has_volumes and not recipe.host.keeps_disk
     if name == "domain":
-        return recipe.tells_address and not deployment.settings.base_url
+        return recipe.provides_address and not deployment.settings.base_url
     return _pooler_is_unknown(url) and deployment.settings.database_pooled == "auto"
 
 

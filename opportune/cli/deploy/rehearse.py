@@ -13,7 +13,7 @@ from opportune.cli.terminal import styled
 from opportune.config.hosts import HOSTS, Host
 from opportune.config.project import PROJECT, application
 from opportune.errors import OperatorError
-from opportune.ops.deploy.rehearsal.questions import find_asking
+from opportune.ops.deploy.rehearsal.questions import find_question_endpoint
 from opportune.ops.deploy.rehearsal.rehearse import Rehearsal
 from opportune.ops.deploy.rehearsal.rules import Rules
 from opportune.ops.deploy.rehearsal.services import postgresql
@@ -29,7 +29,7 @@ ALSO_CALLED = {
     "k8s": "kubernetes",
 }
 """Other words for hosts, by which no likeness leads to them."""
-COLOURS = {"PASSED": "green", "FAILED": "red", "LEFT_OUT": "dim"}
+COLOURS = {"PASSED": "green", "FAILED": "red", "SKIPPED": "dim"}
 
 
 def rehearse(
@@ -76,18 +76,18 @@ async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
     if sys.platform != "win32" and (task := asyncio.current_task()):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     outcomes: list[Outcome] = []
-    asking = find_asking(application())
+    endpoint = find_question_endpoint(application())
     with postgresql() as server:
         for host in hosts:
             say(f"\n{host.title}")
-            rehearsal = Rehearsal(Rules.of(host, full=full), PROJECT, server, asking, keeps_files=keep)
+            rehearsal = Rehearsal(Rules.of(host, full=full), PROJECT, server, endpoint, keeps_files=keep)
             async for result in rehearsal.run(lambda line: say(f"  {line}")):
                 outcomes.append(result.outcome)
                 word = styled(f"{result.outcome.value:<8}", COLOURS[result.outcome.name])
                 print(f"  {word}  {result.step:<18} {result.text}", flush=True)
-                if result.mend:
-                    print(f"  {'':8}  {'':18} mend: {result.mend}", flush=True)
+                if result.fix:
+                    print(f"  {'':8}  {'':18} fix: {result.fix}", flush=True)
     counts = {outcome: outcomes.count(outcome) for outcome in Outcome}
-    words = f"{counts[Outcome.PASSED]} passed, {counts[Outcome.FAILED]} failed, {counts[Outcome.LEFT_OUT]} left out"
+    words = f"{counts[Outcome.PASSED]} passed, {counts[Outcome.FAILED]} failed, {counts[Outcome.SKIPPED]} skipped"
     say(f"\n{words}{'' if full else ' (clocks scaled down; --full has their own)'}.")
     return counts[Outcome.FAILED]

@@ -1,4 +1,4 @@
-"""Copying everything from one database into another, whole or not at all."""
+"""Copy one database into another in a single transaction."""
 
 from opportune.ops.copydb.checks import examine
 from opportune.ops.copydb.copy import Progress, TableReport, copy

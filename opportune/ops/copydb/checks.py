@@ -1,4 +1,4 @@
-"""What is looked at on both sides before anything is touched."""
+"""Checks of source and destination before a copy."""
 
 import secrets
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ def examine(
     force: bool = False,
     metadata: MetaData = Model.metadata,
 ) -> dict[str, int]:
-    """How many rows of which tables a copy would bring. Writes nothing and makes no file.
+    """Check a copy without writing anything, and return the number of rows per table.
 
     Raises:
-        OperatorError: with one line on why the copy would be refused.
+        OperatorError: The copy would be refused.
     """
     refuse_same_file(source, target)
     tables = in_order(metadata)
@@ -47,9 +47,9 @@ def examine(
 
 
 def in_order(metadata: MetaData) -> list[Table]:
-    """The tables, each after those that it points at as far as that is possible."""
-    found = sort_tables_and_constraints(metadata.tables.values())  # type: ignore[no-untyped-call]
-    return [table for table, _ in found if table is not None]
+    """Return the tables sorted by their foreign keys, as far as there are no cycles."""
+    tables = sort_tables_and_constraints(metadata.tables.values())  # type: ignore[no-untyped-call]
+    return [table for table, _ in tables if table is not None]
 
 
 def count(connection: Connection, table: Table) -> int:
@@ -57,25 +57,20 @@ def count(connection: Connection, table: Table) -> int:
 
 
 def refuse_same_file(source: DatabaseURL, target: DatabaseURL) -> None:
-    """Files are compared by what they are, not by what they are called.
-
-    Raises:
-        OperatorError: both are the same file, or the target cannot be written at all.
-    """
+    """Raise OperatorError if both are the same SQLite file, or the target is only loaded into memory."""
     if target.kind == "memory":
-        raise OperatorError("The destination is read into memory and never written: name its file with sqlite:///.")
+        raise OperatorError("The destination is loaded into memory and never written: use sqlite:/// with its file.")
     if "postgresql" in (source.kind, target.kind):
         return
-    there = source.path.exists() and target.path.exists()
-    if source.path == target.path or (there and source.path.samefile(target.path)):
+    both_exist = source.path.exists() and target.path.exists()
+    if source.path == target.path or (both_exist and source.path.samefile(target.path)):
         raise OperatorError(f"Source and destination are the same file: {source.path}.")
 
 
 def refuse_same_database(source: Connection, target: Connection) -> None:
-    """A lock that one of them holds tells, whatever names and poolers the two addresses go by.
+    """Raise OperatorError if both are the same PostgreSQL database, even under different names.
 
-    Raises:
-        OperatorError: both are the same PostgreSQL database.
+    The target takes an advisory lock that the source then tries to take.
     """
     if not source.dialect.name == target.dialect.name == "postgresql":
         return
@@ -86,31 +81,31 @@ def refuse_same_database(source: Connection, target: Connection) -> None:
 
 
 def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence[Table]) -> None:
-    """What is not in the models would be lost in silence.
+    """Check that the models describe everything in the source.
 
     Raises:
-        OperatorError: the source is at another state than the code, or holds what the models do not know.
+        OperatorError: The source has other migrations than the code, or unknown tables or columns.
     """
     rows = recorded_revisions(connection)
     _refuse_newer(graph, rows, "source")
     if pending := graph.pending(rows):
         raise OperatorError(f"The source lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
-    there = {name for name in inspect(connection).get_table_names() if not is_derived(name)}
-    strangers = there - {table.name for table in tables} - {VERSION_TABLE.name}
-    if strangers:
+    existing = {name for name in inspect(connection).get_table_names() if not is_derived(name)}
+    unknown = existing - {table.name for table in tables} - {VERSION_TABLE.name}
+    if unknown:
         raise OperatorError(
-            f"The source has tables that no model knows and that would be lost: {', '.join(sorted(strangers))}. "
-            "Install the features that they belong to, or drop them."
+            f"The source has tables without a model, which would be lost: {', '.join(sorted(unknown))}. "
+            "Install their features, or drop the tables."
         )
     for table in tables:
         _refuse_other_columns(connection, table)
 
 
 def check_target(connection: Connection, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> bool:
-    """Whether the target has its tables already.
+    """Return True if the target already has its tables.
 
     Raises:
-        OperatorError: it is at another state than the code, or holds rows and may not lose them.
+        OperatorError: The target has other migrations than the code, or rows and `force` is not set.
     """
     rows = recorded_revisions(connection)
     _refuse_newer(graph, rows, "destination")
@@ -119,15 +114,13 @@ def check_target(connection: Connection, graph: MigrationGraph, tables: Sequence
     if not graph.applied(rows):
         if present:
             raise OperatorError(
-                f"The destination has tables of these names that no migration has made ({', '.join(sorted(present))}). "
+                f"The destination has tables that no migration has created ({', '.join(sorted(present))}). "
                 "Use an empty database."
             )
         return False
     if pending:
-        raise OperatorError(
-            f"The destination is at another state: it lacks {', '.join(map(str, pending))}. Run: {MIGRATE}"
-        )
-    if not force and (filled := _somebodys(connection, graph, tables)):
+        raise OperatorError(f"The destination lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
+    if not force and (filled := _tables_with_own_rows(connection, graph, tables)):
         raise OperatorError(f"The destination has rows in {', '.join(filled)}. To replace them: --force")
     return True
 
@@ -136,34 +129,34 @@ def has_rows(connection: Connection, table: Table) -> bool:
     return connection.execute(select(1).select_from(table).limit(1)).first() is not None
 
 
-def _somebodys(connection: Connection, graph: MigrationGraph, tables: Sequence[Table]) -> list[str]:
-    """The names of tables with other rows than the migrations insert."""
+def _tables_with_own_rows(connection: Connection, graph: MigrationGraph, tables: Sequence[Table]) -> list[str]:
+    """Return the names of tables with rows that were not inserted by migrations."""
     filled = [table for table in tables if has_rows(connection, table)]
     if not filled:
         return []
     with in_memory_connection() as fresh:
         try:
             run_migrations(fresh, graph, plan_for(graph))
-        except OperatorError:  # a migration that SQLite cannot do
+        except OperatorError:  # a migration that SQLite does not support
             return [table.name for table in filled]
-        return [table.name for table in filled if not _have_the_same_rows(table, fresh, connection)]
+        return [table.name for table in filled if not _have_equal_rows(table, fresh, connection)]
 
 
-def _have_the_same_rows(table: Table, one: Connection, other: Connection) -> bool:
+def _have_equal_rows(table: Table, one: Connection, other: Connection) -> bool:
     forms = conversions(table, one, other)
-    found = Checksum.of(table, read(one, table), forms.load, forms.canonical)
-    return found == Checksum.of(table, read(other, table), forms.back, forms.canonical)
+    checksum = Checksum.of(table, read(one, table), forms.load, forms.canonical)
+    return checksum == Checksum.of(table, read(other, table), forms.back, forms.canonical)
 
 
 def _refuse_newer(graph: MigrationGraph, rows: Sequence[str], side: str) -> None:
     if newer := graph.unknown(rows).newer:
-        raise OperatorError(f"The {side} has migrations that this code lacks ({', '.join(newer)}): use newer code.")
+        raise OperatorError(f"The {side} has migrations that are missing here ({', '.join(newer)}): update the code.")
 
 
 def _refuse_other_columns(connection: Connection, table: Table) -> None:
-    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    if differing := there ^ set(table.columns.keys()):
+    existing = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    if differing := existing ^ set(table.columns.keys()):
         raise OperatorError(
-            f"The columns of {table.name} are not those of its model ({', '.join(sorted(differing))}). "
+            f"The columns of {table.name} differ from its model ({', '.join(sorted(differing))}). "
             "Run: python3 oppman.py makemigrations, then migrate."
         )

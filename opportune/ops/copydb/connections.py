@@ -1,4 +1,4 @@
-"""The two sides of a copy: a snapshot that is only read, and a transaction that brings everything or nothing."""
+"""Connections of a copy: a read-only snapshot of the source, and a transaction on the destination."""
 
 import secrets
 import sqlite3
@@ -21,11 +21,11 @@ from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import put
 
 LONG_TRANSACTION_SETTINGS = (
-    "SET LOCAL statement_timeout = 0",  # some hosts set it to a minute or two for everybody
-    "SET LOCAL idle_in_transaction_session_timeout = 0",  # one side waits while the other works
-    f"SET LOCAL lock_timeout = '{TABLE_LOCK_TIMEOUT_SECONDS}s'",  # everybody else queues behind us
+    "SET LOCAL statement_timeout = 0",  # some hosts set a minute or two by default
+    "SET LOCAL idle_in_transaction_session_timeout = 0",  # one connection waits while the other works
+    f"SET LOCAL lock_timeout = '{TABLE_LOCK_TIMEOUT_SECONDS}s'",  # other transactions queue behind this one
 )
-TEXT_FORMAT_SETTINGS = (  # of each value, and all of its digits, whatever the user or the database is set to
+TEXT_FORMAT_SETTINGS = (  # exact values, independent of the defaults of user and database
     "SET LOCAL TIME ZONE 'UTC'",
     "SET LOCAL datestyle = 'ISO'",
     "SET LOCAL intervalstyle = 'postgres'",
@@ -36,7 +36,7 @@ TEXT_FORMAT_SETTINGS = (  # of each value, and all of its digits, whatever the u
 
 @contextmanager
 def explained_errors(url: DatabaseURL) -> Iterator[None]:
-    """Turn a driver's complaint into one line about this database."""
+    """Turn a driver's error into one line about this database."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
@@ -45,10 +45,10 @@ def explained_errors(url: DatabaseURL) -> Iterator[None]:
 
 @contextmanager
 def snapshot(url: DatabaseURL) -> Iterator[Connection]:
-    """One state of the database, whatever others write meanwhile. Nothing can be written through it.
+    """Open a read-only connection that sees one consistent state.
 
     Raises:
-        OperatorError: the database cannot be reached.
+        OperatorError: The database is unavailable.
     """
     if url.kind == "postgresql":
         engine = postgresql_engine(
@@ -64,10 +64,10 @@ def snapshot(url: DatabaseURL) -> Iterator[Connection]:
 
 @contextmanager
 def destination(url: DatabaseURL) -> Iterator[Connection]:
-    """A transaction that is committed when the block ends well. Until then the database is as it was, kill -9 or not.
+    """Open a transaction that is committed at the end of the block, and rolled back if the process is killed.
 
     Raises:
-        OperatorError: the database cannot be reached or written.
+        OperatorError: The database is unavailable or not writable.
     """
     if url.kind == "postgresql":
         with _transaction(postgresql_engine(url), url) as connection:
@@ -75,9 +75,9 @@ def destination(url: DatabaseURL) -> Iterator[Connection]:
             with explained_errors(url):
                 connection.commit()
         return
-    # A new file must not be in two parts when it gets its name, so it begins without WAL.
+    # A new file must be a single file when it is renamed, so it begins without WAL.
     journal = "WAL" if url.path.exists() else "DELETE"
-    with _whole(url.path) as path, _transaction(_writing_sqlite(path, journal), url) as connection:
+    with _atomic(url.path) as path, _transaction(_writing_sqlite(path, journal), url) as connection:
         yield connection
         with explained_errors(url):
             connection.commit()
@@ -105,7 +105,7 @@ def _writing_sqlite(path: Path, journal: str) -> Engine:
 
 
 def _sqlite(path: Path, begin: str, **pragmas: str) -> Engine:
-    """SQLite on a file that is there. What only looks opens it for writing too, or it would leave a -wal behind."""
+    """Open an existing SQLite file. Also readers open it for writing, because otherwise a -wal file would remain."""
     address = f"{path.as_uri()}?mode=rw"
     engine = sqlite_engine(
         "sqlite+pysqlite://", begin, creator=lambda: sqlite3.connect(address, uri=True, isolation_level=None)
@@ -120,27 +120,28 @@ def _sqlite(path: Path, begin: str, **pragmas: str) -> Engine:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """The file to write. A file that is there stays in its place: others may have it open, and SQLite's own
-    transaction keeps it whole. One that is not there comes with everything in it.
+def _atomic(path: Path) -> Iterator[Path]:
+    """Yield the file to write. A new file is written under another name and renamed when it is complete.
+
+    An existing file is not replaced, because other processes may have it open.
     """
     if path.exists():
         yield path
         return
     _remove_leftovers(path)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.copying")
-    make_private(new, "Copy to another folder, or make that one writable for this user.")
+    make_private(new, "Copy to another folder, or make it writable for this user.")
     try:
         yield new
         if path.exists():
-            raise OperatorError(f"{path} was made by somebody else meanwhile: it was left as it is.")
+            raise OperatorError(f"Another process created {path} during the copy. It was not changed.")
         put(new, path)
     finally:
         discard(new)
 
 
 def _remove_leftovers(path: Path) -> None:
-    """What a killed copy to the same place has left."""
+    """Remove the files of killed copies to the same path."""
     for leftover in path.parent.glob(f".{escape(path.name)}.*.copying"):
         try:
             with sqlite3.connect(leftover, timeout=0, isolation_level=None) as connection:

@@ -1,4 +1,4 @@
-"""Everything from one database into another: schema by the migrations, rows, sequences, and a comparison of both."""
+"""Copy a database: create the schema with migrations, copy rows and sequences, then compare both sides."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -18,12 +18,12 @@ from opportune.ops.copydb.rows import Checksum, Conversions, conversions, conver
 from opportune.ops.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
 
 Progress = Callable[[int], None]
-"""Told how many rows were handled since the last time. Each row is handled twice: copied, then compared."""
+"""Called with a number of processed rows. Each row is processed twice: copied, then compared."""
 
 
 @dataclass(frozen=True)
 class TableReport:
-    """One table of a copy; what it holds is equal on both sides."""
+    """Table of a copy, with the same rows on both sides."""
 
     name: str
     rows: int
@@ -39,10 +39,14 @@ def copy(
     progress: Progress = lambda _rows: None,
     metadata: MetaData = Model.metadata,
 ) -> list[TableReport]:
-    """Copy every row of the models' tables. The target holds all of it afterwards, or what it held before.
+    """Copy all rows of the models' tables in one transaction.
+
+    Args:
+        force: Replace existing rows of the target.
+        progress: Called with the number of processed rows.
 
     Raises:
-        OperatorError: with one line on why nothing was copied.
+        OperatorError: Nothing was copied. The message has the reason.
     """
     examine(source, target, graph, force=force, metadata=metadata)
     tables = in_order(metadata)
@@ -54,31 +58,31 @@ def copy(
             refuse_same_database(connection, other)
             _prepare(writer, graph, tables, force=force)
             transfer = _Transfer(source, target, connection, writer, progress)
-            with writer.foreign_keys_waiting(_pointing_ahead(tables)):
-                sums = [transfer.copy(table) for table in tables]
-            for table, checksum in zip(tables, sums, strict=True):
+            with writer.deferred_foreign_keys(_forward_references(tables)):
+                checksums = {table: transfer.copy(table) for table in tables}
+            for table, checksum in checksums.items():
                 transfer.compare(table, checksum)
-            writer.advance_numbers(tables)
-    return [TableReport(table.name, found.rows, str(found)) for table, found in zip(tables, sums, strict=True)]
+            writer.advance_sequences(tables)
+    return [TableReport(table.name, checksum.rows, str(checksum)) for table, checksum in checksums.items()]
 
 
 def _prepare(writer: Writer, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> None:
-    """Make the tables and empty them. What was seen before may have changed until we hold the lock."""
+    """Create and empty the tables. The target is checked again, now that it is locked."""
     acquire_migration_lock(writer.connection)
     writer.reserve(tables)
     if not check_target(writer.connection, graph, tables, force=force):
         run_migrations_within(writer.connection, graph, plan_for(graph))
-    if any(has_rows(writer.connection, table) for table in tables):  # which may be replaced, or came by a migration
+    if any(has_rows(writer.connection, table) for table in tables):  # replaced with `force`, or from a migration
         writer.clear(tables)
 
 
-def _pointing_ahead(tables: Sequence[Table]) -> list[Table]:
-    """Tables whose rows may point at rows that are copied after them: of the same table, or in a circle."""
-    place = {table: number for number, table in enumerate(tables)}
+def _forward_references(tables: Sequence[Table]) -> list[Table]:
+    """Return tables with foreign keys to rows that are copied later: in the same table, or in a cycle."""
+    position = {table: number for number, table in enumerate(tables)}
     return [
         table
         for table in tables
-        if any(place[key.referred_table] >= place[table] for key in table.foreign_key_constraints)
+        if any(position[key.referred_table] >= position[table] for key in table.foreign_key_constraints)
     ]
 
 
@@ -91,10 +95,10 @@ class _Transfer:
     progress: Progress
 
     def copy(self, table: Table) -> Checksum:
-        """Copy a table and tell what was in it."""
+        """Copy a table and return the checksum of its rows."""
         checksum = Checksum()
         forms = conversions(table, self.connection, self.writer.connection)
-        # However writing ends, reading ends first: psycopg's COPY would keep the connection from being closed.
+        # Also after an error reading must end first: an open COPY of psycopg prevents closing the connection.
         with closing(self._batches(table, forms, checksum)) as batches:
             self.writer.write(table, batches)
         return checksum
@@ -104,24 +108,20 @@ class _Transfer:
             for rows in read(self.connection, table):
                 if self.target.kind == "postgresql" != self.source.kind:
                     refuse_misfits(table, rows)
-                found = converted(table, rows, forms.load)
-                checksum.add(converted(table, found, forms.canonical))
-                yield converted(table, found, forms.store)
+                values = converted(table, rows, forms.load)
+                checksum.add(converted(table, values, forms.canonical))
+                yield converted(table, values, forms.store)
                 self.progress(len(rows))
 
     def compare(self, table: Table, expected: Checksum) -> None:
-        """Read back what was written.
-
-        Raises:
-            OperatorError: it is not what was read.
-        """
-        found = Checksum()
+        """Read the written rows back. Raises OperatorError if they differ."""
+        actual = Checksum()
         forms = conversions(table, self.connection, self.writer.connection)
         for rows in read(self.writer.connection, table):
-            found.add(converted(table, converted(table, rows, forms.back), forms.canonical))
+            actual.add(converted(table, converted(table, rows, forms.back), forms.canonical))
             self.progress(len(rows))
-        if found != expected:
+        if actual != expected:
             raise OperatorError(
-                f"{table.name} would not be the same on both sides ({expected.rows} rows, {expected}; there "
-                f"{found.rows} rows, {found}): it holds values that {self.target.kind} cannot keep. {NOTHING_WRITTEN}"
+                f"{table.name} would differ: {expected.rows} rows ({expected}) in the source, {actual.rows} rows "
+                f"({actual}) in the destination. {self.target.kind} cannot store all of its values. {NOTHING_WRITTEN}"
             )

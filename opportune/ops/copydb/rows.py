@@ -1,4 +1,4 @@
-"""Rows as the drivers give and take them, and a form of them that is the same on both kinds of database."""
+"""Read rows from the drivers, and convert them between SQLite, PostgreSQL and a canonical form for comparison."""
 
 import json
 import sqlite3
@@ -20,43 +20,43 @@ from opportune.errors import OperatorError
 Row = tuple[Any, ...]
 Convert = Callable[[Any], Any]
 Converters = Mapping[int, Convert]
-"""By the position of the column. Values of other columns stay as they are."""
+"""Converters by position of the column. Other columns are not converted."""
 
 BATCH_ROWS = 500
 
-# What a SQLite column may hold beside NULL, by the type that Python has for it. SQLite itself lets anything in.
+# Types accepted from SQLite by a column's Python type. SQLite itself stores any type in any column.
 ACCEPTED_TYPES: Mapping[type, Collection[type]] = {
     int: {int},
     bool: {int},
     float: {int, float},
     Decimal: {int, float, str},
     bytes: {bytes},
-    dict: {str, int, float},  # JSON: SQLite makes a number of what looks like one
+    dict: {str, int, float},  # JSON: SQLite converts numeric text to a number
     object: {int, float, str, bytes},
 }
 TEXT = {str}
 TEXT_OID = 25
-"""PostgreSQL's number for it."""
+"""PostgreSQL's id of the type text."""
 EXACT = Context(prec=MAX_PREC)
 
 
 @dataclass
 class Checksum:
-    """The sum of the rows' hashes: their order does not matter."""
+    """Sum of the rows' hashes, independent of their order."""
 
     rows: int = 0
     total: int = 0
 
     @classmethod
     def of(cls, table: Table, batches: Iterable[Sequence[Row]], *forms: Converters) -> "Checksum":
-        """That of all batches, whose rows go through these conversions one after the other."""
-        found = cls()
+        """Apply conversions to all batches and return the checksum of the result."""
+        checksum = cls()
         for batch in batches:
             rows = batch
             for form in forms:
                 rows = converted(table, rows, form)
-            found.add(rows)
-        return found
+            checksum.add(rows)
+        return checksum
 
     def add(self, rows: Sequence[Row]) -> None:
         self.rows += len(rows)
@@ -72,7 +72,7 @@ def _hash(row: Row) -> int:
 
 @dataclass(frozen=True)
 class Conversions:
-    """How a table's rows get from the source's driver to the target's."""
+    """Conversions of a table's rows from the source's driver to the target's."""
 
     load: Converters = field(default_factory=dict)
     """From the source's driver to Python."""
@@ -81,21 +81,21 @@ class Conversions:
     back: Converters = field(default_factory=dict)
     """From the target's driver to Python."""
     canonical: Converters = field(default_factory=dict)
-    """From Python to what is compared."""
+    """From Python to the form that is compared."""
 
 
 def conversions(table: Table, source: Connection, target: Connection) -> Conversions:
-    """Between two SQLite files nothing is converted: what is odd in one is odd in the other."""
+    """Return the conversions of a table. Between two SQLite files nothing is converted."""
     if source.dialect.name == target.dialect.name == "sqlite":
         return Conversions()
     return Conversions(_loaders(table, source), _storers(table, target), _loaders(table, target), _canonical(table))
 
 
 def converted(table: Table, rows: Sequence[Row], converters: Converters) -> Sequence[Row]:
-    """Convert column by column, which takes a third of the time of row by row.
+    """Convert column by column, which is three times as fast as row by row.
 
     Raises:
-        OperatorError: a value is not of its column's type; the line names its place.
+        OperatorError: A value does not have its column's type.
     """
     if not converters:
         return rows
@@ -110,13 +110,9 @@ def converted(table: Table, rows: Sequence[Row], converters: Converters) -> Sequ
 
 
 def refuse_misfits(table: Table, rows: Sequence[Row]) -> None:
-    """SQLite lets any value into any column.
-
-    Raises:
-        OperatorError: a value is not of its column's type; the line names its place.
-    """
+    """Raise OperatorError if a value does not have its column's type, which SQLite does not enforce."""
     for position, values in enumerate(zip(*rows, strict=True)):
-        allowed = {*_fitting(table, position), NoneType}
+        allowed = {*_accepted_types(table, position), NoneType}
         if not allowed.issuperset(map(type, values)):
             index = next(index for index, value in enumerate(values) if type(value) not in allowed)
             raise misfit(table, position, rows[index])
@@ -125,26 +121,22 @@ def refuse_misfits(table: Table, rows: Sequence[Row]) -> None:
 def misfit(table: Table, position: int, row: Row) -> OperatorError:
     column = table.columns[position]
     return OperatorError(
-        f"{place(table, row, column.name)}: {type(row[position]).__name__} that is no {column.type}. "
-        "Put it right in the source. Nothing was written."
+        f"{describe_row(table, row, column.name)}: {type(row[position]).__name__} instead of {column.type}. "
+        "Correct it in the source. Nothing was written."
     )
 
 
-def place(table: Table, row: Row, column: str = "") -> str:
-    """Where something is, for a person: `books_book.title, row 7`."""
-    return f"{table.name}{column and '.'}{column}, row {', '.join(str(part) for part in key(table, row))}"
-
-
-def key(table: Table, row: Row) -> Row:
-    """The row's primary key."""
-    return tuple(value for column, value in zip(table.columns, row, strict=True) if column.primary_key)
+def describe_row(table: Table, row: Row, column: str = "") -> str:
+    """Return the position of a value for messages, such as `books_book.title, row 7`."""
+    key = (str(value) for column, value in zip(table.columns, row, strict=True) if column.primary_key)
+    return f"{table.name}{column and '.'}{column}, row {', '.join(key)}"
 
 
 def read(connection: Connection, table: Table) -> Iterator[Sequence[Row]]:
-    """All rows in the order of their primary key, as the driver gives them, in batches.
+    """Yield the rows in batches, ordered by primary key, with the driver's types.
 
     Raises:
-        OperatorError: SQLite holds a text that is none.
+        OperatorError: SQLite contains text that is not UTF-8.
     """
     rows = (
         _from_postgresql(connection, table)
@@ -173,8 +165,8 @@ def psycopg_driver(connection: Connection) -> psycopg.Connection[Row]:
 
 def _from_postgresql(connection: Connection, table: Table) -> Iterator[Row]:
     codes = _type_codes(connection, table)
-    wanted = statement(connection, table)
-    with psycopg_driver(connection).cursor() as cursor, cursor.copy(f"COPY ({wanted}) TO STDOUT".encode()) as copy:
+    command = f"COPY ({statement(connection, table)}) TO STDOUT".encode()
+    with psycopg_driver(connection).cursor() as cursor, cursor.copy(command) as copy:
         copy.set_types(codes)
         yield from copy.rows()
 
@@ -186,17 +178,17 @@ def _from_sqlite(connection: Connection, table: Table) -> Iterator[Row]:
     except sqlite3.OperationalError as error:
         if "decode to UTF-8" not in str(error):
             raise
-        raise _no_text(driver, connection, table) from None
+        raise _invalid_text(driver, connection, table) from None
 
 
-def _no_text(driver: sqlite3.Connection, connection: Connection, table: Table) -> OperatorError:
-    """Look again, without decoding, for the text that SQLite has taken and cannot give back."""
+def _invalid_text(driver: sqlite3.Connection, connection: Connection, table: Table) -> OperatorError:
+    """Find the invalid text by reading again without decoding."""
     driver.text_factory = bytes
     for row in driver.execute(statement(connection, table)):
         for position, value in enumerate(row):
-            if isinstance(value, bytes) and _fitting(table, position) == TEXT and _fails(bytes.decode, value):
+            if isinstance(value, bytes) and _accepted_types(table, position) == TEXT and _fails(bytes.decode, value):
                 return misfit(table, position, row)
-    return OperatorError(f"{table.name} holds text that is not UTF-8. Nothing was written.")
+    return OperatorError(f"{table.name} contains text that is not UTF-8. Nothing was written.")
 
 
 def _fails(convert: Convert, value: object) -> bool:
@@ -207,12 +199,12 @@ def _fails(convert: Convert, value: object) -> bool:
     return False
 
 
-def _fitting(table: Table, position: int) -> Collection[type]:
+def _accepted_types(table: Table, position: int) -> Collection[type]:
     return ACCEPTED_TYPES.get(_python_type(table.columns[position].type), TEXT)
 
 
 def _type_codes(connection: Connection, table: Table) -> list[int]:
-    """PostgreSQL's numbers of the columns' types. JSON stays the text that it is."""
+    """Return PostgreSQL's type ids of the columns, with JSON as text."""
     with psycopg_driver(connection).cursor() as cursor:
         cursor.execute(f"{statement(connection, table)} LIMIT 0".encode())
         codes = [column.type_code for column in cursor.description or ()]
@@ -220,39 +212,40 @@ def _type_codes(connection: Connection, table: Table) -> list[int]:
 
 
 def _is_json(column: Column[Any]) -> bool:
-    """Then it is copied as text: read by a driver, JSON's own null would be the same as no value at all."""
+    """Return True for JSON, which is copied as text: drivers do not distinguish JSON's null from NULL."""
     return isinstance(column.type, JSON)
 
 
 def _loaders(table: Table, connection: Connection) -> Converters:
     dialect = connection.dialect
     codes = _type_codes(connection, table) if dialect.name == "postgresql" else repeat(None)
-    found = (
+    return _by_position(
         _json_text if _is_json(column) else column.type.dialect_impl(dialect).result_processor(dialect, code)
         for column, code in zip(table.columns, codes, strict=False)
     )
-    return {position: convert for position, convert in enumerate(found) if convert}
 
 
 def _json_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) else value  # what SQLite has made a number
+    return str(value) if isinstance(value, int | float) else value  # SQLite has converted it to a number
 
 
 def _storers(table: Table, connection: Connection) -> Converters:
     dialect = connection.dialect
-    found = (
+    return _by_position(
         None if _is_json(column) else column.type.dialect_impl(dialect).bind_processor(dialect)
         for column in table.columns
     )
-    return {position: convert for position, convert in enumerate(found) if convert}
 
 
 def _canonical(table: Table) -> Converters:
-    """Where the same value has several forms: keys in any order, zeros at the end, a time zone that is always UTC."""
-    found = (
+    """Return converters for values with several forms: order of JSON keys, trailing zeros, time zone (always UTC)."""
+    return _by_position(
         _sorted_json if _is_json(column) else _canonical_form(_python_type(column.type)) for column in table.columns
     )
-    return {position: convert for position, convert in enumerate(found) if convert}
+
+
+def _by_position(converters: Iterable[Convert | None]) -> Converters:
+    return {position: convert for position, convert in enumerate(converters) if convert}
 
 
 def _sorted_json(text: Any) -> Any:
@@ -262,29 +255,29 @@ def _sorted_json(text: Any) -> Any:
 
 
 def _exact(number: str | Decimal) -> Decimal:
-    return Decimal(number).normalize(EXACT) or Decimal(0)  # which may have had a minus
+    return Decimal(number).normalize(EXACT) or Decimal(0)  # without the sign of -0
 
 
-def _canonical_form(kind: type) -> Convert | None:
-    if kind is dict:  # JSON that somebody's own type makes something of
+def _canonical_form(type_: type) -> Convert | None:
+    if type_ is dict:  # custom types on top of JSON
         return lambda value: json.dumps(value, sort_keys=True, default=repr)
-    if kind in (float, Decimal):
+    if type_ in (float, Decimal):
         return _number
-    return _in_utc if kind is datetime else None
+    return _without_zone if type_ is datetime else None
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, Decimal):
         return _exact(value)
-    return None if value is None else value + 0.0  # SQLite keeps no minus before a zero
+    return None if value is None else value + 0.0  # SQLite does not store the sign of -0.0
 
 
-def _in_utc(value: Any) -> Any:
+def _without_zone(value: Any) -> Any:
     return value and value.replace(tzinfo=None)
 
 
-def _python_type(kind: TypeEngine[Any]) -> type:
+def _python_type(type_: TypeEngine[Any]) -> type:
     try:
-        return kind.python_type
-    except NotImplementedError:  # said by what it is made of, unless somebody made it of nothing
-        return _python_type(kind.impl_instance) if isinstance(kind, TypeDecorator) else object
+        return type_.python_type
+    except NotImplementedError:
+        return _python_type(type_.impl_instance) if isinstance(type_, TypeDecorator) else object

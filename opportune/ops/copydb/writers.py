@@ -1,4 +1,4 @@
-"""Filling tables inside a transaction: rows, foreign keys that wait, and the numbers of the rows to come."""
+"""Write tables inside a transaction: rows, deferred foreign keys, and sequences."""
 
 import re
 import sqlite3
@@ -19,7 +19,7 @@ from opportune.ops.copydb.rows import Row, psycopg_driver, sqlite_driver
 NOTHING_WRITTEN = "Nothing was written."
 
 BATCHES_PER_COPY = 20
-"""So many go into one COPY: a fault is told soon, and a distant server is not asked too often."""
+"""Batches per COPY statement, so that errors are reported early and round trips are few."""
 
 COPY_CONTEXT = re.compile(r"^COPY .*?, line (\d+)(?:, column (\w+))?", re.MULTILINE)
 
@@ -34,13 +34,13 @@ SEQUENCE = text("""
 
 
 class Writer(ABC):
-    """Writes into one kind of database, on a connection that is in a transaction."""
+    """Writes to a database on a connection with an open transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def reserve(self, tables: Sequence[Table]) -> None:
-        """Keep others from writing into the tables that are there until the transaction ends."""
+        """Lock existing tables against writes of other transactions."""
 
     @abstractmethod
     def clear(self, tables: Sequence[Table], *, restart_numbers: bool = False) -> None:
@@ -48,23 +48,23 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, table: Table, batches: Iterable[Sequence[Row]]) -> None:
-        """Add rows, as the driver takes them.
+        """Insert rows with the driver's types.
 
         Raises:
-            OperatorError: the database refuses one; the line names it.
+            OperatorError: The database refuses a row, which the message names.
         """
 
     @contextmanager
     @abstractmethod
-    def foreign_keys_waiting(self, tables: Sequence[Table]) -> Iterator[None]:
-        """Let rows of these tables point at rows that come later, as long as all are there when the block ends.
+    def deferred_foreign_keys(self, tables: Sequence[Table]) -> Iterator[None]:
+        """Check the foreign keys of these tables at the end of the block.
 
         Raises:
-            OperatorError: some are missing.
+            OperatorError: A foreign key refers to a missing row.
         """
 
-    def advance_numbers(self, tables: Sequence[Table]) -> None:
-        """Let new rows be numbered after those that are there."""
+    def advance_sequences(self, tables: Sequence[Table]) -> None:
+        """Set sequences so that new rows get unused ids."""
 
 
 def writer_for(connection: Connection) -> Writer:
@@ -72,10 +72,10 @@ def writer_for(connection: Connection) -> Writer:
 
 
 class SQLiteWriter(Writer):
-    """Expects the enforcement of foreign keys to be off: they are looked at once, when everything is there."""
+    """Writer for a connection without enforcement of foreign keys. They are checked once at the end."""
 
     def clear(self, tables: Sequence[Table], *, restart_numbers: bool = False) -> None:
-        # It numbers rows after the largest id there is.
+        # SQLite numbers new rows after the largest id, so there is nothing to restart.
         for table in reversed(tables):
             self.connection.execute(table.delete())
 
@@ -90,23 +90,21 @@ class SQLiteWriter(Writer):
                 raise refusal(table, _keys(table, rows)[driver.total_changes - before], str(error)) from error
 
     @contextmanager
-    def foreign_keys_waiting(self, tables: Sequence[Table]) -> Iterator[None]:
+    def deferred_foreign_keys(self, tables: Sequence[Table]) -> Iterator[None]:
         yield
         if broken := self.connection.execute(text("PRAGMA foreign_key_check")).first():
-            table, row, points_at, _ = broken
-            raise OperatorError(
-                f"{table}, row {row} points at a row of {points_at} that is not there. {NOTHING_WRITTEN}"
-            )
+            table, row, referred, _ = broken
+            raise OperatorError(f"{table}, row {row} refers to a missing row of {referred}. {NOTHING_WRITTEN}")
 
 
 class PostgreSQLWriter(Writer):
     def reserve(self, tables: Sequence[Table]) -> None:
-        there = set(inspect(self.connection).get_table_names())
-        if names := [self._name(table) for table in tables if table.name in there]:
+        existing = set(inspect(self.connection).get_table_names())
+        if names := [self._name(table) for table in tables if table.name in existing]:
             self.connection.exec_driver_sql(f"LOCK TABLE {', '.join(names)} IN SHARE ROW EXCLUSIVE MODE")
 
     def clear(self, tables: Sequence[Table], *, restart_numbers: bool = False) -> None:
-        # Without CASCADE: what somebody else's tables need is not ours to delete.
+        # Without CASCADE, because it would also delete rows of other programs' tables.
         numbers = "RESTART IDENTITY" if restart_numbers else "CONTINUE IDENTITY"
         self.connection.exec_driver_sql(f"TRUNCATE {', '.join(map(self._name, tables))} {numbers}")
 
@@ -128,14 +126,14 @@ class PostgreSQLWriter(Writer):
                         copy.write_row(row)
                         sent += 1
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            place = COPY_CONTEXT.search(error.diag.context or "")
-            number = int(place[1]) - 1 if place else sent
-            column = (place and place[2]) or error.diag.column_name or ""
-            at = keys[number] if number < len(keys) else None
-            raise refusal(table, at, _reason(error), column) from error
+            position = COPY_CONTEXT.search(error.diag.context or "")
+            number = int(position[1]) - 1 if position else sent
+            column = (position and position[2]) or error.diag.column_name or ""
+            key = keys[number] if number < len(keys) else None
+            raise refusal(table, key, _reason(error), column) from error
 
     @contextmanager
-    def foreign_keys_waiting(self, tables: Sequence[Table]) -> Iterator[None]:
+    def deferred_foreign_keys(self, tables: Sequence[Table]) -> Iterator[None]:
         names = {"tables": list(map(self._name, tables))}
         changes = self.connection.scalars(FOREIGN_KEYS, names).all()
         for change in changes:
@@ -148,19 +146,19 @@ class PostgreSQLWriter(Writer):
         for change in changes:
             self.connection.exec_driver_sql(f"{change} NOT DEFERRABLE")
 
-    def advance_numbers(self, tables: Sequence[Table]) -> None:
+    def advance_sequences(self, tables: Sequence[Table]) -> None:
         for table in tables:
             if table.autoincrement_column is not None:
                 self._advance(table, table.autoincrement_column.name)
 
     def _advance(self, table: Table, column: str) -> None:
-        found = self.connection.execute(SEQUENCE, {"table": self._name(table), "column": column}).first()
-        if not found:
+        sequence = self.connection.execute(SEQUENCE, {"table": self._name(table), "column": column}).first()
+        if not sequence:
             return
-        name, last, largest = found
+        name, last, largest = sequence
         highest = self.connection.scalar(select(func.max(table.columns[column]))) or 0
         start = min(max(highest, last) + 1, largest)
-        # `setval` would outlive a rollback.
+        # `setval` is not rolled back.
         self.connection.exec_driver_sql(f"ALTER SEQUENCE {name} RESTART WITH {start}")
 
     def _name(self, table: Table) -> str:
@@ -168,13 +166,13 @@ class PostgreSQLWriter(Writer):
 
 
 def refusal(table: Table, key: object, reason: str, column: str = "") -> OperatorError:
-    """One line on a row that the database does not take."""
-    place = f"{table.name}{column and '.'}{column}" + ("" if key is None else f", row {key}")
-    return OperatorError(f"{place}: {reason.removesuffix('.')}. {NOTHING_WRITTEN}")
+    """Return the error for a row that the database refuses."""
+    position = f"{table.name}{column and '.'}{column}" + ("" if key is None else f", row {key}")
+    return OperatorError(f"{position}: {reason.removesuffix('.')}. {NOTHING_WRITTEN}")
 
 
 def _reason(error: BaseException | None) -> str:
-    """PostgreSQL's own words, but for what might quote a whole row."""
+    """Return PostgreSQL's message without the parts that can contain a whole row."""
     if not isinstance(error, psycopg.Error) or not error.diag.message_primary:
         return str(error)
     if isinstance(error, psycopg.errors.ForeignKeyViolation):

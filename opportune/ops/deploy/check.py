@@ -1,7 +1,8 @@
-"""All rules of a host, one after the other."""
+"""Check a deployment against all rules of its host."""
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from opportune.checks import Finding
 from opportune.config.base_settings import setting_names
@@ -9,7 +10,7 @@ from opportune.config.hosts import current_host, is_ephemeral
 from opportune.config.settings import Settings
 from opportune.ops.deploy.recipes import RECIPES
 from opportune.ops.deploy.rules import addresses, database, process, services
-from opportune.ops.deploy.rules.deployment import Answers, Deployment, Rule
+from opportune.ops.deploy.rules.deployment import Deployment, DeploymentOptions, Rule
 
 RULES: tuple[Rule, ...] = (
     database.check_database_url,
@@ -32,7 +33,7 @@ RULES: tuple[Rule, ...] = (
     process.check_grace,
     process.check_memory,
     process.check_environment,
-    process.check_answers,
+    process.check_llm_timeout,
 )
 
 
@@ -42,14 +43,13 @@ def check_deployment(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_current_host(settings: Settings) -> Iterator[Finding]:
-    """The same for a site that runs on a known host: what it can look at itself, nobody is asked."""
+    """Check a running site on a known host, without questions to the operator."""
     if not (host := current_host()):
         return
-    recipe = RECIPES[host.name]
     values = {name: value for name in setting_names() if (value := os.environ.get(name))}
-    here = Deployment(recipe, settings, values)
-    folders = [here.database.path.parent] if here.database and here.database.kind == "sqlite" else []
-    if here.uploads:
-        folders.append(here.uploads)
-    is_kept = bool(folders) and not any(map(is_ephemeral, folders))
-    yield from check_deployment(Deployment(recipe, settings, values, Answers(has_volume=is_kept)))
+    deployment = Deployment(RECIPES[host.name], settings, values)
+    folders = [deployment.uploads] if deployment.uploads else []
+    if deployment.database and deployment.database.kind == "sqlite":
+        folders.append(deployment.database.path.parent)
+    has_volume = bool(folders) and not any(map(is_ephemeral, folders))
+    yield from check_deployment(replace(deployment, options=DeploymentOptions(has_volume=has_volume)))

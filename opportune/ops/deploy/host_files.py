@@ -1,11 +1,11 @@
-"""The files that a host wants in a project: made from templates, and put there without harm to what somebody edited."""
+"""Configuration files of a host: rendered from templates, and written without overwriting edited files."""
 
 import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import unified_diff
 from enum import Enum
 from pathlib import Path
@@ -19,9 +19,9 @@ from opportune.ops.deploy.site_names import SiteNames
 from opportune.runtime.atomic_files import replacement
 
 RECORD = ".opportune-deploy.json"
-"""What was written, by hashes: so an unedited file is known and can be renewed."""
+"""Hashes of the written files, to recognize unedited files, which can be updated."""
 SPARED_SECONDS = 2
-"""Seconds of a host's time that answers of language models leave to the rest of the site."""
+"""Part of the host's stop time that is not available for LLM answers."""
 FRONT_MATTER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 
 
@@ -37,11 +37,11 @@ class FileResult:
     path: str
     outcome: Outcome
     diff: str = ""
-    """How what is there differs from what would be written."""
+    """Difference between the edited file and the new one."""
 
 
 def render_files(recipe: Recipe, site: SiteNames) -> dict[str, str]:
-    """The text of each of the host's files, by its path in the project."""
+    """Return the content of the host's files by their path in the project."""
     folder = recipe.templates / "files"
     return {
         path.relative_to(folder).as_posix().replace("NAME", site.name): render(
@@ -53,76 +53,76 @@ def render_files(recipe: Recipe, site: SiteNames) -> dict[str, str]:
 
 
 def render_lines(name: str, recipe: Recipe, site: SiteNames) -> list[str]:
-    """The lines of one of the host's texts for people: `next` or `traps`."""
+    """Return the lines of a text for the operator: `next` (steps) or `traps` (pitfalls)."""
     return render(f"{name}.txt", recipe, site).splitlines()
 
 
 def render(template: str, recipe: Recipe, site: SiteNames) -> str:
     stop_seconds = recipe.stop_seconds or STOP_SECONDS
-    return (
-        _environment(recipe)
-        .get_template(template)
-        .render(
-            host=recipe.host,
-            recipe=recipe,
-            name=site.name,
-            title=site.title,
-            domain=site.domain,
-            repository=site.repository,
-            stop_seconds=stop_seconds,
-            grace_seconds=stop_seconds - SPARED_SECONDS,
-        )
+    environment = Environment(
+        loader=FileSystemLoader(recipe.templates),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, TOML and shell commands, no HTML
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(
+        asdict(site),
+        host=recipe.host,
+        recipe=recipe,
+        stop_seconds=stop_seconds,
+        grace_seconds=stop_seconds - SPARED_SECONDS,
     )
 
 
 def write_files(files: Mapping[str, str], root: Path, *, force: bool = False) -> Iterator[FileResult]:
-    """Put each file into the project, whole or not at all; what somebody has edited stays, unless it is forced.
+    """Write files into the project. Files edited by the operator are kept unless `force` is set.
 
     Raises:
-        OperatorError: one cannot be written.
+        OperatorError: A file cannot be written.
     """
     record = _read_record(root)
     for path, text in files.items():
-        result = _write(root / path, path, text, is_ours=record.get(path), force=force)
+        result = _write(root / path, path, text, written_hash=record.get(path), force=force)
         if result.outcome is not Outcome.KEPT and record.get(path) != _hash(text):
             record[path] = _hash(text)
             write_text(root / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
         yield result
 
 
-def _write(target: Path, path: str, text: str, *, is_ours: str | None, force: bool) -> FileResult:
-    there, rest = _owned_part(target, path)
-    if there == text:
+def _write(target: Path, path: str, text: str, *, written_hash: str | None, force: bool) -> FileResult:
+    current, tail = _split_owned(target, path)
+    if current == text:
         return FileResult(path, Outcome.SAME)
-    if there and not force and _hash(there) != is_ours:
-        lines = unified_diff(there.splitlines(), text.splitlines(), f"{path} (yours)", f"{path} (new)", lineterm="")
+    if current and not force and _hash(current) != written_hash:
+        lines = unified_diff(current.splitlines(), text.splitlines(), f"{path} (yours)", f"{path} (new)", lineterm="")
         return FileResult(path, Outcome.KEPT, "\n".join(lines))
-    write_text(target, text + rest)
-    return FileResult(path, Outcome.RENEWED if there else Outcome.WRITTEN)
+    write_text(target, text + tail)
+    return FileResult(path, Outcome.RENEWED if current else Outcome.WRITTEN)
 
 
-def _owned_part(target: Path, path: str) -> tuple[str, str]:
-    """What of a file is the host's matter, and the rest: of a README its front matter alone."""
+def _split_owned(target: Path, path: str) -> tuple[str, str]:
+    """Split an existing file into the part for the host and the rest. In README.md only the front matter is."""
     try:
         text = target.read_text(encoding="utf-8")
     except FileNotFoundError:
         return "", ""
     except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(
-            f"{path} cannot be read ({getattr(error, 'strerror', 'no UTF-8')}): move it away."
-        ) from None
+        reason = getattr(error, "strerror", "it is not UTF-8")
+        raise OperatorError(f"{path} cannot be read ({reason}): move it away.") from None
     if path != "README.md":
         return text, ""
-    found = FRONT_MATTER.match(text)
-    front = found[0] if found else ""
+    match = FRONT_MATTER.match(text)
+    front = match[0] if match else ""
     return front, text[len(front) :]
 
 
 def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
-    """Write a file that is there whole or not at all, readable by all who may read the project unless it is private.
+    """Write a file atomically. A new private file is only readable for its owner.
 
     Raises:
-        OperatorError: it cannot be written.
+        OperatorError: The file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,14 +151,3 @@ def _read_record(root: Path) -> dict[str, str]:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _environment(recipe: Recipe) -> "Environment":
-    return Environment(
-        loader=FileSystemLoader(recipe.templates),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - no pages: YAML, TOML and the like
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

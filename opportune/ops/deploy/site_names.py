@@ -1,4 +1,4 @@
-"""What a site is called in the files of hosts."""
+"""Names of a site in the files of hosts."""
 
 import re
 import tomllib
@@ -10,7 +10,7 @@ from opportune.config.host_names import ascii_host
 from opportune.errors import OperatorError
 
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?")
-"""What every host takes for a site."""
+"""Names that all hosts accept."""
 DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
 EXAMPLE_DOMAIN = "example.org"
 GITHUB = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?\s*$")
@@ -19,16 +19,16 @@ GITHUB = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?\s*$")
 @dataclass(frozen=True)
 class SiteNames:
     name: str
-    """For programs: letters from a to z, digits and -."""
+    """Technical name: letters from a to z, digits and -."""
     title: str
-    """For visitors."""
+    """Name for visitors."""
     domain: str = EXAMPLE_DOMAIN
     repository: str = "OWNER/REPOSITORY"
-    """Of GitHub."""
+    """Repository on GitHub."""
 
 
 def project_name(folder: Path) -> str:
-    """What `pyproject.toml` calls the project; empty where it has no name that hosts take."""
+    """Return the name in `pyproject.toml`, shortened for hosts, or "" if there is none."""
     try:
         data: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -38,31 +38,23 @@ def project_name(folder: Path) -> str:
 
 
 def require_name(name: str) -> str:
-    """The name as it is given.
-
-    Raises:
-        OperatorError: hosts would not take it.
-    """
+    """Return the name. Raises OperatorError if hosts do not accept it."""
     if not NAME.fullmatch(name):
         raise OperatorError(
-            f"{name[:40]!r} is no name for a site: 1 to 30 of a-z, 0-9 and -, a letter first. Give one with --name."
+            f"{name[:40]!r} is not a valid name: use 1 to 30 of a-z, 0-9 and -, beginning with a letter (--name)."
         )
     return name
 
 
 def require_domain(domain: str) -> str:
-    """The domain as it is given, without what is often written before and behind it.
-
-    Raises:
-        OperatorError: it is none.
-    """
+    """Return the domain without https:// and trailing slash. Raises OperatorError if it is invalid."""
     bare = ascii_host(re.sub(r"^https?://|/+$", "", domain.strip()))
     if not DOMAIN.fullmatch(bare):
-        raise OperatorError(f"{domain[:60]!r} is no domain: write it as example.org.")
+        raise OperatorError(f"{domain[:60]!r} is not a domain: write it like example.org.")
     return bare.lower()
 
 
 def github_repository(remote: str) -> str:
-    """The `owner/name` in the address of a git remote; empty where it is elsewhere."""
-    found = GITHUB.search(remote)
-    return found[1] if found else ""
+    """Return `owner/name` from the URL of a git remote, or "" if it is not on GitHub."""
+    match = GITHUB.search(remote)
+    return match[1] if match else ""

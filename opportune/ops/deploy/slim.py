@@ -1,8 +1,7 @@
-"""Make the environment of an image smaller: `python -m opportune.ops.deploy.slim /environment`.
+"""Make the environment of an image smaller: `python -m opportune.ops.deploy.slim /environment` (see Dockerfile).
 
-The Dockerfile runs it. It removes icons that no template names, debug symbols, and the tests and C sources of
-libraries. It compiles the modules that the site imports, without docstrings; others are compiled when imported.
-It writes a CycloneDX list of the installed packages to `/environment/sbom.cdx.json`.
+Removes unused icons, debug symbols, and tests and C sources of libraries. Compiles the modules that the site imports
+without docstrings. Writes a CycloneDX list of the installed packages to `/environment/sbom.cdx.json`.
 """
 
 import ast
@@ -35,22 +34,22 @@ IMPORTED_BY_NAME = (
     "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.httptools_impl",
 )
-"""What stands in no import statement of ours and is needed for the first page."""
+"""Modules that the first page needs, without an import statement in the framework."""
 SBOM = "sbom.cdx.json"
 UNCHECKED_HASH = (1).to_bytes(4, "little")
-"""The flags of bytecode that no source is looked at for (PEP 552)."""
+"""Flags of bytecode that is not compared with its source (PEP 552)."""
 
 
 def slim(environment: Path) -> str:
-    """Make it smaller, and tell by how much."""
+    """Make the environment smaller and return a summary."""
     if environment.resolve() != Path(sys.prefix).resolve() or sys.prefix == sys.base_prefix:
         sys.exit(f"{environment} is not the environment of this Python: run its own bin/python -m {__spec__.name}.")
     before = _megabytes(environment)
     packages = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-    create_app()  # which tells the icons that features declare
+    create_app()  # registers the icons that features declare
     keep_icons(icons.used())
-    modules = reach()
-    delete_unread(packages)
+    modules = import_all()
+    delete_unused_files(packages)
     strip_symbols(packages)
     compile_only(packages, modules)
     parts = bill_of_materials(distributions(path=[str(packages)]))
@@ -58,11 +57,10 @@ def slim(environment: Path) -> str:
     return f"{environment}: {before} MB before, {_megabytes(environment)} MB now, bytecode included."
 
 
-def reach() -> list[Path]:
-    """The files of all modules that the site has imported, when each import of its code was done, the lazy ones too."""
+def import_all() -> list[Path]:
+    """Run all imports of the site's code, including deferred ones, and return the files of the imported modules."""
     for name in sorted({*imports(), *IMPORTED_BY_NAME}):
-        # A name that is no module, or something for development alone.
-        with suppress(Exception):
+        with suppress(Exception):  # a name that is no module, or a library for development
             importlib.import_module(name)
     return [Path(file) for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))]
 
@@ -88,7 +86,7 @@ def keep_icons(used: frozenset[str]) -> None:
             path.unlink()
 
 
-def delete_unread(packages: Path) -> None:
+def delete_unused_files(packages: Path) -> None:
     for folder in packages.glob("*/tests/"):
         shutil.rmtree(folder)
     for path in packages.rglob("*.*"):
@@ -97,10 +95,10 @@ def delete_unread(packages: Path) -> None:
 
 
 def strip_symbols(packages: Path) -> None:
-    """Take out what only a debugger reads; on a system without `strip` they stay."""
+    """Remove debug symbols, if the system has `strip`."""
     if program := shutil.which("strip"):
         for path in [path for path in packages.rglob("*.so*") if path.is_file()]:
-            # Another file in its place: this process runs some of them, and would crash if they changed.
+            # Replace the file instead of changing it: this process has some of them loaded and would crash.
             stripped = path.with_suffix(".stripped")
             subprocess.run([program, "--strip-unneeded", "-o", stripped, path], check=True)
             stripped.replace(path)
@@ -115,7 +113,7 @@ def compile_only(packages: Path, modules: list[Path]) -> None:
 
 
 def write_bytecode(path: Path) -> None:
-    """What `py_compile` would write, without documentation."""
+    """Compile a module without docstrings."""
     source = path.read_bytes()
     code = compile(Undocumented().visit(ast.parse(source)), path, "exec", dont_inherit=True)
     compiled = Path(cache_from_source(str(path)))
@@ -124,9 +122,9 @@ def write_bytecode(path: Path) -> None:
 
 
 class Undocumented(ast.NodeTransformer):
-    """Code with a dash for each docstring, and for what FastAPI says of its parameters.
+    """Replaces docstrings and FastAPI's `Doc` texts by a dash.
 
-    Not with none at all, as `python -OO` has it: SQLAlchemy would want its asserts to be gone, too.
+    They are not removed like with `python -OO`, because SQLAlchemy then also expects removed asserts.
     """
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
@@ -143,7 +141,7 @@ class Undocumented(ast.NodeTransformer):
 
 
 def bill_of_materials(packages: Iterable[Distribution]) -> dict[str, object]:
-    """What is installed, in the format of https://cyclonedx.org/docs/1.6/json/."""
+    """List the installed packages in the format of https://cyclonedx.org/docs/1.6/json/."""
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -178,13 +176,13 @@ def _licenses(package: Distribution) -> list[dict[str, Any]]:
         return [{"expression": expressions[0]}]
     classifiers = metadata.get_all("Classifier") or []
     names = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")]
-    # Older packages have a name or the whole text there.
+    # Older packages have a name or the whole text of the license in this field.
     texts = [text.strip().partition("\n")[0] for text in metadata.get_all("License") or []]
     return [{"license": {"name": name}} for name in names or texts if name]
 
 
 def _megabytes(folder: Path) -> int:
-    """What it takes on a disk of 4 kB blocks."""
+    """Return the size on a disk with 4 kB blocks."""
     return sum(-(-path.lstat().st_size // 4096) * 4 for path in folder.rglob("*") if not path.is_dir()) // 1024
 
 

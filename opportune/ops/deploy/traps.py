@@ -1,4 +1,4 @@
-"""What to know of a host before a site is there, a line each: from the table of hosts, then from its own text."""
+"""Pitfalls of a host, one per line: from the table of hosts and from its `traps.txt`."""
 
 from collections.abc import Iterator
 
@@ -9,60 +9,63 @@ from opportune.ops.deploy.site_names import SiteNames
 
 
 def trap_lines(recipe: Recipe, site: SiteNames) -> list[str]:
-    return [*_of_disk(recipe), *_of_process(recipe), *_of_network(recipe), *render_lines("traps", recipe, site)]
+    host_lines = [*_disk_lines(recipe), *_process_lines(recipe), *_network_lines(recipe)]
+    return [*host_lines, *render_lines("traps", recipe, site)]
 
 
-def _of_disk(recipe: Recipe) -> Iterator[str]:
+def _disk_lines(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.writable_folders:
-        yield f"Disk: read-only but for {', '.join(host.writable_folders)}, which is not kept: use PostgreSQL."
+        yield f"Disk: read-only except {', '.join(host.writable_folders)}, which is temporary. Use PostgreSQL."
     elif not host.keeps_disk:
-        volume = ", unless it is on a volume" if recipe.has_volumes else ""
-        yield f"Disk: what is written is gone at the next deploy or restart{volume}: use PostgreSQL."
+        volume = ", except on a volume" if recipe.has_volumes else ""
+        yield f"Disk: files are lost at the next deploy or restart{volume}. Use PostgreSQL."
     if not host.has_shell:
-        yield "Shell: none. The site's admin does for it (docs/deploy.md, Without a shell)."
+        yield "Shell: none. Use the site's admin instead (docs/deploy.md, Without a shell)."
     if host.max_environment_bytes:
-        yield f"Settings: all of them together in {host.max_environment_bytes / 1024:.0f} KB."
+        yield f"Settings: at most {host.max_environment_bytes / 1024:.0f} KB in total."
 
 
-def _of_process(recipe: Recipe) -> Iterator[str]:
+def _process_lines(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.memory_bytes:
-        yield f"Memory: {_size(host.memory_bytes)} on the smallest machine: --workers 1."
+        yield f"Memory: {_size(host.memory_bytes)} on the smallest machine. Use --workers 1."
     if recipe.stop_seconds:
-        yield f"Stop: SIGTERM, then {recipe.stop_seconds:.0f} s by the file here; without it {host.stop_seconds:.0f}."
+        yield f"Stop: SIGTERM, then {recipe.stop_seconds:.0f} s (by default {host.stop_seconds:.0f} s)."
     else:
-        yield f"Stop: {host.stop_signal}, then {host.stop_seconds:.0f} s{_mark('stop_seconds', recipe)}."
+        yield f"Stop: {host.stop_signal}, then {host.stop_seconds:.0f} s{_uncertainty('stop_seconds', recipe)}."
     if not host.runs_between_requests:
-        yield "Between requests nothing runs: JOBS=request, and a free cron service that calls the site."
+        yield "Nothing runs between requests: use JOBS=request and a free cron service that calls the site."
     if host.sleeps_after_seconds:
-        yield f"Sleep: after {_time(host.sleeps_after_seconds)} without visitors; the next one waits {_wake(host)}."
+        yield f"Sleep: after {_time(host.sleeps_after_seconds)} without requests. The next request waits {_wake(host)}."
 
 
-def _of_network(recipe: Recipe) -> Iterator[str]:
+def _network_lines(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.is_tls_ended_before:
         header = host.client_address_header or "the last of X-Forwarded-For"
-        proxies = {**recipe.sets, **recipe.asks}.get("TRUSTED_PROXIES", "")
-        yield f"TLS ends at a proxy: TRUSTED_PROXIES={proxies}. A visitor's address: {header}."
+        proxies = {**recipe.sets, **recipe.defaults}.get("TRUSTED_PROXIES", "")
+        yield f"TLS ends at a proxy: TRUSTED_PROXIES={proxies}. Client address: {header}."
     total = recipe.stream_total_seconds or host.stream_total_seconds
-    cuts = [f"after {_time(host.stream_idle_seconds)} of silence"] if host.stream_idle_seconds else []
-    if cuts := [*cuts, *([f"after {_time(total)} in any case"] if total else [])]:
-        mark = _mark("stream_total_seconds", recipe)
-        yield f"Streams are cut {' and '.join(cuts)}{mark}; pages take them up again."
+    limits = [f"after {_time(host.stream_idle_seconds)} of silence"] if host.stream_idle_seconds else []
+    limits += [f"after {_time(total)} in any case"] if total else []
+    if limits:
+        mark = _uncertainty("stream_total_seconds", recipe)
+        yield f"Streams are closed {' and '.join(limits)}{mark}. Pages reconnect."
     if host.max_request_bytes:
-        yield f"Uploads: {_size(host.max_request_bytes)} at most{_mark('max_request_bytes', recipe)}."
+        yield f"Uploads: at most {_size(host.max_request_bytes)}{_uncertainty('max_request_bytes', recipe)}."
     if host.open_ports:
-        yield f"Ports to the outside: {_list(host.open_ports)} alone{_mark('open_ports', recipe)}."
+        yield f"Outgoing ports: only {_list(host.open_ports)}{_uncertainty('open_ports', recipe)}."
     elif host.blocked_ports:
-        mail = " Mail goes over HTTPS (docs/mail.md)." if 587 in host.blocked_ports else ""
-        plans = f", on {recipe.limited_plans}" if "blocked_ports" in recipe.paid_lifts else ""
-        yield f"Ports that are shut{plans}: {_list(host.blocked_ports)}{_mark('blocked_ports', recipe)}.{mail}"
+        mail = " Send mail over HTTPS (docs/mail.md)." if 587 in host.blocked_ports else ""
+        plans = f" on {recipe.limited_plans}" if "blocked_ports" in recipe.paid_lifts else ""
+        ports = _list(host.blocked_ports) + _uncertainty("blocked_ports", recipe)
+        yield f"Blocked outgoing ports{plans}: {ports}.{mail}"
     yield f"Health: {host.health_path}."
 
 
-def _mark(field: str, recipe: Recipe) -> str:
-    return " (not certain)" if field in recipe.unsure else ""
+def _uncertainty(field: str, recipe: Recipe) -> str:
+    return " (uncertain)" if field in recipe.uncertain else ""
 
 
 def _list(ports: tuple[int, ...]) -> str:
@@ -70,7 +73,7 @@ def _list(ports: tuple[int, ...]) -> str:
 
 
 def _wake(host: Host) -> str:
-    return f"about {_time(host.wake_seconds)}" if host.wake_seconds >= 1 else "for the site's own start"
+    return f"about {_time(host.wake_seconds)}" if host.wake_seconds >= 1 else "until the site has started"
 
 
 def _time(seconds: float) -> str:

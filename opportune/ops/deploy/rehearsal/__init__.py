@@ -1,1 +1,1 @@
-"""A deployment tried at home: the production set-up under a host's rules, and a walk through it over HTTP."""
+"""Rehearsal of a deployment: run the production set-up under a host's limits and test it over HTTP."""

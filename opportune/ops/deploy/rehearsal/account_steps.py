@@ -1,13 +1,13 @@
-"""The first superuser, sign-up by mail, and whom the site takes for its visitor."""
+"""Steps of the rehearsal: first superuser, registration by e-mail, client address."""
 
 import asyncio
 import re
 import time
 from secrets import token_urlsafe
 
-from opportune.ops.deploy.rehearsal.page_steps import UPLOAD_MEND
+from opportune.ops.deploy.rehearsal.page_steps import UPLOAD_FIX
 from opportune.ops.deploy.rehearsal.process import POLL_SECONDS
-from opportune.ops.deploy.rehearsal.stage import Stage, StepFailed, StepLeftOut, mend_for, running
+from opportune.ops.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, running, suggest_fix
 from opportune.ops.deploy.rehearsal.visitor import Page, Visitor
 
 SETUP_LINK = re.compile(r"https?://\S+/accounts/setup\?token=[\w.~-]+")
@@ -15,16 +15,16 @@ LINK = re.compile(r"https?://[^\s\"'<>]+")
 FORGED_ADDRESS = "203.0.113.7"
 MAIL_TIMEOUT_SECONDS = 60.0
 LINK_TIMEOUT_SECONDS = 30.0
-ASK_AGAIN_SECONDS = 2.0
+RETRY_SECONDS = 2.0
 
 
 async def first_superuser(stage: Stage) -> str:
-    """The first superuser, by the link from the log."""
+    """Create the first superuser with the link in the log."""
     instance = running(stage)
     deadline = time.monotonic() + LINK_TIMEOUT_SECONDS
-    while not (link := SETUP_LINK.search(instance.said)) and time.monotonic() < deadline:
-        await stage.superuser.get("/accounts/setup")  # which puts another one there
-        await asyncio.sleep(ASK_AGAIN_SECONDS)
+    while not (link := SETUP_LINK.search(instance.output)) and time.monotonic() < deadline:
+        await stage.superuser.get("/accounts/setup")  # logs another link
+        await asyncio.sleep(RETRY_SECONDS)
     if not link:
         raise StepFailed("the log has no link for the first superuser", "see `accounts` in app/installed.py")
     if not link[0].startswith(stage.base_url):
@@ -32,38 +32,36 @@ async def first_superuser(stage: Stage) -> str:
     page = await stage.superuser.get(link[0])
     form = page.form_with("password")
     if form is None:
-        raise StepFailed(f"the link from the log is answered {page.status}", "set BASE_URL to the public address")
+        raise StepFailed(f"the link from the log returns {page.status}", "set BASE_URL to the public address")
     page = await stage.superuser.submit(page, form, email=stage.admin_email, password=token_urlsafe(18))
     if page.status != 200 or not page.path.startswith("/admin"):
-        raise StepFailed(f"to become superuser is answered {page.status}", mend_for(instance.said))
-    return "made by the link from the log, without a shell"
+        raise StepFailed(f"creating the superuser returns {page.status}", suggest_fix(instance.output))
+    return "created with the link from the log, without a shell"
 
 
 async def sign_up(stage: Stage) -> str:
-    """Somebody registers, by an e-mail that a job sends over HTTPS."""
+    """Register a user, with an e-mail that a job sends over HTTPS."""
     visitor = stage.visitor
     page = await visitor.get("/accounts/register")
     form = page.form_with("email", "password")
     if form is None:
-        raise StepLeftOut("the site lets nobody register")
-    begun = time.monotonic()
+        raise StepSkipped("the site has no registration")
+    start = time.monotonic()
     page = await visitor.submit(page, form, email=stage.email, password=stage.password)
     if page.status >= 400:
-        raise StepFailed(f"to register is answered {page.status}", mend_for(running(stage).said))
+        raise StepFailed(f"registration returns {page.status}", suggest_fix(running(stage).output))
     link = await _link_by_mail(stage)
-    took = time.monotonic() - begun
+    duration = time.monotonic() - start
     page = await visitor.get(link)
     if confirm := page.form_with("token"):
         page = await visitor.submit(page, confirm, password=stage.password)
-    if not await is_let_in(stage, visitor):
-        raise StepFailed(
-            f"the link of the e-mail signs nobody in ({page.status})", "set BASE_URL to the public address"
-        )
-    return f"the e-mail came over HTTPS after {took:.1f} s, sent by a job, and its link let them in"
+    if not await can_sign_in(stage, visitor):
+        raise StepFailed(f"the link in the e-mail does not work ({page.status})", "set BASE_URL to the public address")
+    return f"a job sent the e-mail over HTTPS after {duration:.1f} s, and its link signs in"
 
 
-async def is_let_in(stage: Stage, visitor: Visitor) -> bool:
-    """Whether the person is signed in, or can sign in."""
+async def can_sign_in(stage: Stage, visitor: Visitor) -> bool:
+    """Return True if the user is signed in or can sign in."""
     page = await visitor.get("/accounts/profile")
     if form := page.form_with("email", "password"):
         await visitor.submit(page, form, email=stage.email, password=stage.password)
@@ -75,57 +73,56 @@ async def _link_by_mail(stage: Stage) -> str:
     deadline = time.monotonic() + MAIL_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         for mail in stage.outside.mails:
-            links: list[str] = LINK.findall(str(mail.get("text", "")))
-            links = [link for link in links if link.startswith(stage.base_url)]
-            if stage.email in str(mail.get("to")) and links:
-                return links[0]
+            links = (link for link in LINK.findall(str(mail.get("text", ""))) if link.startswith(stage.base_url))
+            if stage.email in str(mail.get("to")) and (link := next(links, "")):
+                return link
         if not stage.rules.host.runs_between_requests:
             await stage.visitor.get("/accounts/login")
         await asyncio.sleep(POLL_SECONDS)
     if stage.outside.mails:
         raise StepFailed("the e-mail has no link to this site", "set BASE_URL to the public address")
     raise StepFailed(
-        f"no e-mail came within {MAIL_TIMEOUT_SECONDS:g} s",
-        "jobs are done by the site itself with JOBS=inline, and by `oppman.py worker` with JOBS=worker"
+        f"no e-mail arrived within {MAIL_TIMEOUT_SECONDS:g} s",
+        "set JOBS=inline, or JOBS=worker and run `oppman.py worker`"
         if stage.rules.host.runs_between_requests
         else "nothing runs between requests here: see JOBS in docs/jobs.md",
     )
 
 
 async def visitor_address(stage: Stage) -> str:
-    """Whom the site takes for its visitor, and whether they may choose."""
+    """Check that the site sees the client's address and that clients cannot forge it."""
     visitor = stage.visitor
     if visitor.address == "127.0.0.1":
-        raise StepLeftOut("this machine has one address alone")
+        raise StepSkipped("this machine has only one address")
     page = Page.of(await visitor.client.get("/accounts/events", headers={"X-Forwarded-For": FORGED_ADDRESS}))
     if page.status != 200:
         page = await visitor.get("/accounts/sessions")
-    if visitor.address in page.words:
-        return "the site sees the visitor's, and not the proxy's"
+    if visitor.address in page.text:
+        return "the site sees the client's address, not the proxy's"
     raise StepFailed(
-        "the site takes the proxy, or what a visitor has written, for the visitor's address",
-        "set TRUSTED_PROXIES=* and, where the host has a header of its own, CLIENT_ADDRESS_HEADER (docs/deploy.md)",
+        "the site uses the proxy's address, or a forged one, as the client address",
+        "set TRUSTED_PROXIES=* and, if the host has its own header, CLIENT_ADDRESS_HEADER (docs/deploy.md)",
     )
 
 
-async def still_there(stage: Stage) -> str:
-    """Whether who signed up before the deploy can sign in after it."""
-    async with Visitor(stage.base_url, stage.certificate, stage.visitor.address) as returned:
-        if not await is_let_in(stage, returned):
+async def data_after_deploy(stage: Stage) -> str:
+    """Check that a user registered before the deploy can sign in after it."""
+    async with Visitor(stage.base_url, stage.certificate, stage.visitor.address) as visitor:
+        if not await can_sign_in(stage, visitor):
             raise StepFailed(
-                "who signed up before the deploy is not known after it",
-                "set DATABASE_URL to PostgreSQL: this host throws its disk away with each deploy",
+                "a user registered before the deploy no longer exists",
+                "set DATABASE_URL to PostgreSQL: this host deletes its disk at each deploy",
             )
-        kept = await _shown(stage, returned)
-    return f"who signed up before the deploy signs in after it{kept}"
+        upload = await _check_upload(stage, visitor)
+    return f"a user registered before the deploy can sign in{upload}"
 
 
-async def _shown(stage: Stage, visitor: Visitor) -> str:
-    """Whether the picture that was sent before is still there."""
+async def _check_upload(stage: Stage, visitor: Visitor) -> str:
+    """Check that the picture uploaded before the deploy still exists."""
     if not stage.upload_path:
         return ""
     page = await visitor.get(stage.upload_path)
     statuses = [(await visitor.client.get(image)).status_code for image in page.images]
     if any(status >= 400 for status in statuses):
-        raise StepFailed("a picture that was sent before the deploy is gone after it", UPLOAD_MEND)
-    return ", and sees their picture" if statuses else ""
+        raise StepFailed("a picture uploaded before the deploy no longer exists", UPLOAD_FIX)
+    return ", and their picture exists" if statuses else ""

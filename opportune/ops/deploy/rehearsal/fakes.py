@@ -1,5 +1,7 @@
-"""What lies beyond the site, at the edge of this machine: a language model, a mail provider's API, a bucket, and a
-way out that leads nowhere else. Nothing that a rehearsal does reaches the network."""
+"""Local stand-ins for external services: language model, mail provider, bucket, and a proxy for all other traffic.
+
+A rehearsal sends nothing to the network.
+"""
 
 import asyncio
 import json
@@ -17,6 +19,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from opportune.ops.deploy.rehearsal.router import pump
+
 MAIL_HOST = "api.resend.com"
 BUCKET = "rehearsal"
 QUESTION = re.compile(r"Rehearsal: say (\d+) words\.")
@@ -24,30 +28,29 @@ LIST = b"<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount
 
 
 def model_answer(words: int) -> str:
-    """What the model says when it is asked for so many words: each tells its place."""
+    """Return the model's answer: numbered words."""
     return " ".join(f"w{number}" for number in range(1, words + 1))
 
 
 @dataclass
 class Outside:
-    """What the site finds beyond its own walls, and what it did there."""
+    """External services of the site, and a record of their use."""
 
     pace_seconds: float = 0.05
-    """Between two words of the model."""
+    """Time between two words of the model."""
     silence_seconds: float = 0.0
-    """For which the model says nothing in the middle of an answer."""
+    """Pause of the model in the middle of an answer."""
     mails: list[dict[str, Any]] = field(default_factory=list)
-    """As the provider's API was given them."""
+    """Requests to the mail provider's API."""
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
-    """What is in the bucket, by its name, with the type of its content."""
+    """Content and media type of the files in the bucket."""
     refused: list[str] = field(default_factory=list)
-    """Where the site wanted to connect besides, as host:port."""
-    asked: int = 0
-    """How often the model was."""
+    """Other servers the site tried to connect to, as host:port."""
+    model_calls: int = 0
     port: int = 0
-    """Of the model and the bucket."""
+    """Port of the model and the bucket."""
     proxy_port: int = 0
-    """Of the way out, for HTTPS_PROXY."""
+    """Port of the proxy for HTTPS_PROXY."""
     mail_port: int = 0
 
     def application(self) -> Starlette:
@@ -55,36 +58,36 @@ class Outside:
             routes=[
                 Route("/v1/models", self._models),
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
-                Route("/emails", self._take_mail, methods=["POST"]),
+                Route("/emails", self._receive_mail, methods=["POST"]),
                 Route(f"/{BUCKET}", self._list),
                 Route(f"/{BUCKET}/{{name:path}}", self._file, methods=["GET", "HEAD", "PUT", "DELETE"]),
             ],
-            exception_handlers={ClientDisconnect: _left},  # a site that stops does not wait for what it has asked
+            exception_handlers={ClientDisconnect: _ignore},  # a site that stops disconnects
         )
 
     async def _models(self, _request: Request) -> Response:
         return JSONResponse({"data": [{"id": "rehearsal", "object": "model"}]})
 
     async def _complete(self, request: Request) -> Response:
-        self.asked += 1
-        asked = await request.json()
-        words = text_for(asked["messages"])
-        if not asked.get("stream"):
-            message = {"role": "assistant", "content": words}
+        self.model_calls += 1
+        body = await request.json()
+        text = text_for(body["messages"])
+        if not body.get("stream"):
+            message = {"role": "assistant", "content": text}
             return JSONResponse({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
-        return StreamingResponse(self._say(words), media_type="text/event-stream")
+        return StreamingResponse(self._stream(text), media_type="text/event-stream")
 
-    async def _say(self, text: str) -> AsyncGenerator[bytes, None]:
-        pieces = re.findall(r"\S+\s*|\s+", text)
-        for place, piece in enumerate(pieces):
-            yield _event({"delta": {"content": piece}})
+    async def _stream(self, text: str) -> AsyncGenerator[bytes, None]:
+        words = re.findall(r"\S+\s*|\s+", text)
+        for number, word in enumerate(words):
+            yield _event({"delta": {"content": word}})
             await asyncio.sleep(self.pace_seconds)
-            if self.silence_seconds and len(pieces) > 3 and place == len(pieces) // 2:
+            if self.silence_seconds and len(words) > 3 and number == len(words) // 2:
                 await asyncio.sleep(self.silence_seconds)
         yield _event({"delta": {}, "finish_reason": "stop"})
         yield b"data: [DONE]\n\n"
 
-    async def _take_mail(self, request: Request) -> Response:
+    async def _receive_mail(self, request: Request) -> Response:
         self.mails.append(await request.json())
         return JSONResponse({"id": f"rehearsal-{len(self.mails)}"})
 
@@ -105,27 +108,19 @@ class Outside:
         headers = {"ETag": '"1"', "Last-Modified": "Sat, 01 Jan 2000 00:00:00 GMT", "Content-Type": content_type}
         return Response(content, headers=headers)
 
-    async def _lead_out(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """An HTTP proxy's CONNECT: to the mail provider, and nowhere else."""
+    async def _proxy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Handle CONNECT requests of the HTTP proxy. Only the mail provider is allowed."""
         with suppress(OSError, ValueError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
-            method, place, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
-            if method != "CONNECT" or place != f"{MAIL_HOST}:443":
-                self.refused.append(place)
+            method, address, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
+            if method != "CONNECT" or address != f"{MAIL_HOST}:443":
+                self.refused.append(address)
                 writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             else:
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-                there, onward = await asyncio.open_connection("127.0.0.1", self.mail_port)
-                await asyncio.gather(_copy(reader, onward), _copy(there, writer))
+                mail_reader, mail_writer = await asyncio.open_connection("127.0.0.1", self.mail_port)
+                await asyncio.gather(pump(reader, mail_writer), pump(mail_reader, writer))
         writer.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
 
 
 def _event(choice: dict[str, Any]) -> bytes:
@@ -133,18 +128,18 @@ def _event(choice: dict[str, Any]) -> bytes:
     return f"data: {json.dumps(chunk)}\n\n".encode()
 
 
-async def _left(_request: Request, _fault: Exception) -> Response:
-    return Response()  # to nobody
+async def _ignore(_request: Request, _error: Exception) -> Response:
+    return Response()
 
 
 def text_for(messages: list[dict[str, Any]]) -> str:
-    """What the model says: the words that it was asked for, or those that are missing of an answer that broke off."""
+    """Return the model's answer, or the rest of a partial answer at the end of the messages."""
     prefix = ""
     if messages and messages[-1]["role"] == "assistant":
         prefix = _text_of(messages[-1])
     questions = [_text_of(message) for message in messages if message["role"] == "user"]
-    found = QUESTION.search(questions[-1]) if questions else None
-    text = model_answer(int(found[1])) if found else "A rehearsal"
+    match = QUESTION.search(questions[-1]) if questions else None
+    text = model_answer(int(match[1])) if match else "A rehearsal"
     return text.removeprefix(prefix)
 
 
@@ -155,16 +150,19 @@ def _text_of(message: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def outside(certificate: Path, key: Path) -> AsyncIterator[Outside]:
-    """All of it on ports of this machine, until the block ends. The certificate is the mail provider's."""
-    beyond = Outside()
-    application = beyond.application()
-    way_out = await asyncio.start_server(beyond._lead_out, "127.0.0.1", 0)
-    beyond.proxy_port = way_out.sockets[0].getsockname()[1]
+    """Run the services on local ports until the block ends. The certificate is for the mail provider."""
+    services = Outside()
+    application = services.application()
+    proxy = await asyncio.start_server(services._proxy, "127.0.0.1", 0)
+    services.proxy_port = proxy.sockets[0].getsockname()[1]
     try:
-        async with serving(application) as beyond.port, serving(application, (certificate, key)) as beyond.mail_port:
-            yield beyond
+        async with (
+            serving(application) as services.port,
+            serving(application, (certificate, key)) as services.mail_port,
+        ):
+            yield services
     finally:
-        way_out.close()
+        proxy.close()
 
 
 @asynccontextmanager

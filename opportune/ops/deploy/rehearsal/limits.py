@@ -1,4 +1,4 @@
-"""A bound on a process's memory and processor time: a control group of its own, where this user may make one."""
+"""Limit memory and processor time of processes with a control group, if this user may create one."""
 
 import sys
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ CGROUPS, MOUNTS = Path("/proc/self/cgroup"), Path("/proc/self/mounts")
 
 @dataclass(frozen=True)
 class Limits:
-    """What bounds the processes of a rehearsal."""
+    """Limits of the processes of a rehearsal."""
 
     groups: tuple[Path, ...]
-    """The folders of the control groups; none where the system allows no such."""
+    """Folders of the control groups. Empty if none could be created."""
     memory_bytes: int | None
     description: str
 
     def admit(self, pid: int) -> None:
-        """Put a process under the limits, with all that it starts."""
+        """Apply the limits to a process and its children."""
         for group in self.groups:
             (group / "cgroup.procs").write_text(str(pid), encoding="utf-8")
         if not self.groups and self.memory_bytes:
@@ -30,37 +30,37 @@ class Limits:
 
 @contextmanager
 def limited(memory_bytes: int | None, cpu_cores: float | None) -> Iterator[Limits]:
-    """Bounds for processes, gone with the block. A core or more is no bound: this machine has others to do."""
+    """Create limits that are removed when the block ends. Only less than a whole core is limited."""
     cores = cpu_cores if cpu_cores and cpu_cores < 1 else None
     name = f"opportune-rehearsal-{uuid4().hex[:8]}"
-    groups = tuple(_made(name, memory_bytes, cores))
+    groups = tuple(_create_groups(name, memory_bytes, cores))
     try:
         yield Limits(groups, memory_bytes, _description(groups, memory_bytes, cores))
     finally:
         for group in groups:
-            with suppress(OSError):  # what still runs in it is ended after us
+            with suppress(OSError):  # a process in it is still running
                 group.rmdir()
 
 
 def _description(groups: tuple[Path, ...], memory_bytes: int | None, cores: float | None) -> str:
     if memory_bytes is None:
-        return "memory as this machine has it"
+        return "all memory of this machine"
     size = f"{memory_bytes // 1024**2} MB"
     if not groups:
-        return f"{size} of data (setrlimit: this system lets us make no control group)"
-    kind = "v2" if (groups[0] / "cgroup.controllers").exists() else "v1"
-    return f"{size}{f' and {cores:g} of a core' if cores else ''} (cgroup {kind})"
+        return f"{size} of data (setrlimit, because this user may not create a control group)"
+    version = "v2" if (groups[0] / "cgroup.controllers").exists() else "v1"
+    return f"{size}{f' and {cores:g} of a core' if cores else ''} (cgroup {version})"
 
 
-def _made(name: str, memory_bytes: int | None, cores: float | None) -> Iterator[Path]:
-    """The control groups with these limits that could be made: one by version 2, or one for each by version 1."""
+def _create_groups(name: str, memory_bytes: int | None, cores: float | None) -> Iterator[Path]:
+    """Create one control group of version 2, or one per limit of version 1."""
     for parent in _parents():
         group = parent / name
-        made = False
+        has_limits = False
         with suppress(OSError):
             group.mkdir()
-            made = _limit(group, memory_bytes, cores)
-        if made:
+            has_limits = _write_limits(group, memory_bytes, cores)
+        if has_limits:
             yield group
             if (group / "cgroup.controllers").exists():
                 return
@@ -68,36 +68,36 @@ def _made(name: str, memory_bytes: int | None, cores: float | None) -> Iterator[
             group.rmdir()
 
 
-def _limit(group: Path, memory_bytes: int | None, cores: float | None) -> bool:
-    """Write the limits that this group knows; whether it knew one."""
+def _write_limits(group: Path, memory_bytes: int | None, cores: float | None) -> bool:
+    """Write the limits that this group supports. Return False if it supports none."""
     quota = round((cores or 0) * PERIOD_MICROSECONDS)
-    wanted = {
+    limits = {
         "memory.max": memory_bytes and str(memory_bytes),
         "memory.limit_in_bytes": memory_bytes and str(memory_bytes),
         "cpu.max": quota and f"{quota} {PERIOD_MICROSECONDS}",
         "cpu.cfs_quota_us": quota and str(quota),
     }
-    known = {group / name: value for name, value in wanted.items() if value and (group / name).exists()}
-    for file, value in known.items():
+    supported = {group / name: value for name, value in limits.items() if value and (group / name).exists()}
+    for file, value in supported.items():
         file.write_text(str(value), encoding="utf-8")
-    return bool(known)
+    return bool(supported)
 
 
 def _parents() -> Iterator[Path]:
-    """Where groups may be made: beside ours or above it by version 2, below ours by version 1."""
+    """Yield possible parents of new groups: for version 2 our group and its parents, for version 1 our group."""
     try:
-        own = [line.split(":", 2) for line in CGROUPS.read_text(encoding="utf-8").splitlines()]
+        groups = [line.split(":", 2) for line in CGROUPS.read_text(encoding="utf-8").splitlines()]
         mounts = [line.split() for line in MOUNTS.read_text(encoding="utf-8").splitlines()]
-    except OSError:  # no Linux
+    except OSError:  # not Linux
         return
-    for _, controllers, path in own:
-        for _, place, kind, options, *_ in mounts:
-            below = Path(place) / path.strip("/")
-            below = below if below.exists() else Path(place)
-            if kind == "cgroup2" and not controllers:
-                yield from (parent for parent in (below, *below.parents) if parent.is_relative_to(place))
-            elif kind == "cgroup" and controllers in ("memory", "cpu") and controllers in options.split(","):
-                yield below
+    for _, controllers, path in groups:
+        for _, mount_point, type_, options, *_ in mounts:
+            group = Path(mount_point) / path.strip("/")
+            group = group if group.exists() else Path(mount_point)
+            if type_ == "cgroup2" and not controllers:
+                yield from (parent for parent in (group, *group.parents) if parent.is_relative_to(mount_point))
+            elif type_ == "cgroup" and controllers in ("memory", "cpu") and controllers in options.split(","):
+                yield group
 
 
 def _limit_data(pid: int, size_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""The site as a host runs it: a copy of the project, a small environment, limits, a log, a signal and its grace."""
+"""Run the site like a host: a copy of the project with few environment variables, limits, a log and a stop signal."""
 
 import asyncio
 import compileall
@@ -18,16 +18,16 @@ from pathlib import Path
 from opportune.ops.deploy.rehearsal.limits import Limits
 from opportune.ops.deploy.rehearsal.rules import Rules
 
-LEFT_OUT = {".git", ".venv", "data", "bench", "tests", "node_modules"}
-"""Folders that no image has, and what is its owner's alone."""
+EXCLUDED_FOLDERS = {".git", ".venv", "data", "bench", "tests", "node_modules"}
+"""Folders that are not in an image."""
 CACHES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
 POLL_SECONDS = 0.05
 RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
-"""As the Dockerfile has it."""
+"""Command of the Dockerfile."""
 KILL_TIMEOUT_SECONDS = 10.0
-# It waits for a line, by which time it is under its limits. With `unshare` before it the mounts are its own.
-RELEASED = 'read -r _; exec "$@"'
-MOUNTED = """
+# The shell waits for a line, which is sent once the limits apply. With `unshare` it has its own mounts.
+WAIT_AND_EXEC = 'read -r _; exec "$@"'
+MOUNT_READ_ONLY = """
 tree=$1; shift
 while [ "$1" != -- ]; do mount --bind "$1" "$1" || exit 97; shift; done; shift
 mount -o remount,bind,ro / 2>/dev/null
@@ -38,13 +38,13 @@ cd "$tree" || exit 97
 
 @dataclass
 class Instance:
-    """One process of the site, on a port of its own."""
+    """Process of the site with its own port."""
 
     process: "subprocess.Popen[bytes]"
     port: int
     log: Path
     offset: int
-    """Where its words begin in the log."""
+    """Start of its output in the log."""
     started: float = field(default_factory=time.monotonic)
     was_killed: bool = False
     is_frozen: bool = False
@@ -55,57 +55,52 @@ class Instance:
         return self.process.poll() is None
 
     @property
-    def said(self) -> str:
-        """All that it has written."""
+    def output(self) -> str:
         with self.log.open("rb") as log:
             log.seek(self.offset)
             return log.read().decode(errors="replace")
 
     @property
-    def last_words(self) -> str:
-        """The last line that it wrote."""
-        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "nothing"
+    def last_line(self) -> str:
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        return lines[-1][:300] if lines else "no output"
 
-    def freeze(self, is_still: bool) -> None:
-        """Let it stand still, or go on, as a host does that runs nothing between requests."""
-        if sys.platform != "win32" and is_still != self.is_frozen and self.is_running:
-            self.is_frozen = is_still
-            os.killpg(self.process.pid, signal.SIGSTOP if is_still else signal.SIGCONT)
+    def freeze(self, is_frozen: bool) -> None:
+        """Pause or continue the process, like a host that runs nothing between requests."""
+        if sys.platform != "win32" and is_frozen != self.is_frozen and self.is_running:
+            self.is_frozen = is_frozen
+            os.killpg(self.process.pid, signal.SIGSTOP if is_frozen else signal.SIGCONT)
 
     def measure(self) -> None:
-        """Note the memory that it has had at most."""
+        """Update the peak memory."""
         try:
             status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         except OSError:
             return
-        if found := re.search(r"VmHWM:\s*(\d+) kB", status):
-            self.peak_memory_bytes = max(self.peak_memory_bytes, int(found[1]) * 1024)
+        if match := re.search(r"VmHWM:\s*(\d+) kB", status):
+            self.peak_memory_bytes = max(self.peak_memory_bytes, int(match[1]) * 1024)
 
     async def stop(self, name: str, seconds: float) -> float:
-        """Send the host's signal, wait its time, and kill what is left; return the seconds that it took."""
-        begun = time.monotonic()
+        """Send a signal, and kill the process if it has not ended after `seconds`. Return the duration."""
+        start = time.monotonic()
         self.measure()
         self.freeze(False)
         if self.is_running:
             self.process.send_signal(signal.Signals[name])
-        await self._ended(seconds)
+        deadline = time.monotonic() + seconds
+        while self.is_running and time.monotonic() < deadline:  # noqa: ASYNC110 - other processes have no event
+            await asyncio.sleep(POLL_SECONDS)
         self.was_killed = self.is_running
         self.kill()
-        return time.monotonic() - begun
+        return time.monotonic() - start
 
     def kill(self) -> None:
-        """End it with all that it has started, at once. It waits for nobody else, as it may be the last that we do."""
+        """Kill the process and its children."""
         if sys.platform != "win32":
-            with suppress(ProcessLookupError, PermissionError):  # it has ended
+            with suppress(ProcessLookupError, PermissionError):  # already ended
                 os.killpg(self.process.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(KILL_TIMEOUT_SECONDS)
-
-    async def _ended(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while self.is_running and time.monotonic() < deadline:  # noqa: ASYNC110 - of another process there is no event
-            await asyncio.sleep(POLL_SECONDS)
 
 
 @dataclass
@@ -115,22 +110,22 @@ class Launcher:
     rules: Rules
     limits: Limits
     source: Path
-    """The project, which is only read."""
+    """Folder of the project, which is only read."""
     folder: Path
-    """Where the copy goes, and all that it writes."""
+    """Folder for the copies of the project and all written files."""
     environ: Mapping[str, str]
     command: Sequence[str] = RUNSERVER
     worker_command: Sequence[str] = (sys.executable, "oppman.py", "worker")
     has_worker: bool = False
-    """Whether jobs are done by a process of their own."""
+    """Jobs run in a separate process."""
     instances: list[Instance] = field(default_factory=list)
     trees: list[Path] = field(default_factory=list)
-    """The copies, the newest last."""
+    """Copies of the project, newest last."""
 
     def __post_init__(self) -> None:
         for name in ("tmp", "home"):
             (self.folder / name).mkdir()
-        self.mounts = None if self.rules.keeps_all_writable else _way_to_mount()
+        self.mounts = None if self.rules.is_writable else _unshare_command()
         self.trees.append(self.folder / "site")
         self.deploy()
 
@@ -140,33 +135,32 @@ class Launcher:
 
     @property
     def tree_description(self) -> str:
-        """How the tree is kept from being written to."""
-        if self.rules.keeps_all_writable:
-            return "a writable tree" if self.rules.host.keeps_disk else "a tree that each deploy throws away"
-        return "a read-only tree (own mounts)" if self.mounts else "a read-only tree (no right to write)"
+        if self.rules.is_writable:
+            return "a writable disk" if self.rules.host.keeps_disk else "a disk that each deploy resets"
+        return f"a read-only disk ({'mounted' if self.mounts else 'by file modes'})"
 
     def deploy(self) -> None:
-        """Have the tree as an image has it. What was written is kept where the host keeps its disk."""
+        """Copy the project like an image. For a later deploy, reset the disk if the host does."""
         data = self.tree / "data"
         if self.tree.exists():
-            if not self.rules.host.keeps_disk and self.rules.keeps_all_writable:
+            if not self.rules.host.keeps_disk and self.rules.is_writable:
                 shutil.rmtree(data)
                 data.mkdir()
                 for name in self.written():
                     (self.tree / name).unlink(missing_ok=True)
             return
-        shutil.copytree(self.source, self.tree, ignore=self._left_out, symlinks=True)
-        compileall.compile_dir(self.tree, quiet=2)  # as the image is built; what is up to date stays
-        if self.rules.keeps_all_writable:
+        shutil.copytree(self.source, self.tree, ignore=self._excluded, symlinks=True)
+        compileall.compile_dir(self.tree, quiet=2)  # like the build of an image
+        if self.rules.is_writable:
             data.mkdir(exist_ok=True)
         else:
             for path in (self.tree, *self.tree.rglob("*")):
                 if not path.is_symlink():
                     path.chmod(path.stat().st_mode & ~0o222)
 
-    def deploy_beside(self) -> None:
-        """The same for the next process, while the one before goes on with what it has written."""
-        if self.rules.host.keeps_disk or not self.rules.keeps_all_writable:
+    def deploy_next(self) -> None:
+        """Deploy for the next process, while the old one continues with its own disk."""
+        if self.rules.host.keeps_disk or not self.rules.is_writable:
             return
         old, fresh = self.tree, self.folder / f"site-{len(self.trees)}"
         shutil.copytree(old, fresh, ignore=lambda folder, _: {"data"} if Path(folder) == old else set(), symlinks=True)
@@ -174,38 +168,39 @@ class Launcher:
         (fresh / "data").mkdir()
         self.deploy()
 
-    def _left_out(self, folder: str, names: list[str]) -> set[str]:
-        return CACHES(folder, names) | (LEFT_OUT if Path(folder) == self.source else set())
+    def _excluded(self, folder: str, names: list[str]) -> set[str]:
+        return CACHES(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())
 
     def written(self) -> list[str]:
-        """What the site has written into its trees, beside `data`."""
-        found = set()
+        """Return the files that the site has written outside `data`."""
+        files = set()
         for tree in self.trees:
             for path in tree.rglob("*"):
                 name = path.relative_to(tree)
-                is_ours = name.parts[0] == "data" or "__pycache__" in name.parts
-                if path.is_file() and not is_ours and not (self.source / name).exists():
-                    found.add(str(name))
-        return sorted(found)
-
-    def start(self) -> Instance:
-        """Start a process on a free port, which the environment tells it."""
-        return self._start(self.command)
+                is_expected = name.parts[0] == "data" or "__pycache__" in name.parts
+                if path.is_file() and not is_expected and not (self.source / name).exists():
+                    files.add(str(name))
+        return sorted(files)
 
     def start_worker(self) -> None:
-        """Start the process that does the jobs, where they are not the site's own."""
         if self.has_worker:
-            self._start(self.worker_command)
+            self.start(self.worker_command)
 
-    def _start(self, command: Sequence[str]) -> Instance:
+    def start(self, command: Sequence[str] | None = None) -> Instance:
+        """Start a process on a free port (PORT)."""
         port = free_port()
         log = self.folder / "log"
         offset = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             process = subprocess.Popen(
-                self._in_tree(command),
+                self._wrap(command or self.command),
                 cwd=self.tree,
-                env={**self.environ, "PORT": str(port), **self._folders()},
+                env={
+                    **self.environ,
+                    "PORT": str(port),
+                    "HOME": str(self.folder / "home"),
+                    "TMPDIR": str(self.folder / "tmp"),
+                },
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -220,42 +215,38 @@ class Launcher:
         return instance
 
     def kill_all(self) -> None:
-        """Leave no process."""
         for instance in self.instances:
             instance.kill()
 
-    def _in_tree(self, command: Sequence[str]) -> list[str]:
+    def _wrap(self, command: Sequence[str]) -> list[str]:
+        """Wrap a command in a shell that waits for the limits and mounts the disk read-only."""
         if not self.mounts:
-            return ["/bin/sh", "-c", RELEASED, "sh", *command]
-        places = [str(self.folder)]  # the log, and what is temporary
-        script = f"{MOUNTED}{RELEASED}"
-        return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), *places, "--", *command]
-
-    def _folders(self) -> dict[str, str]:
-        return {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}
+            return ["/bin/sh", "-c", WAIT_AND_EXEC, "sh", *command]
+        script = f"{MOUNT_READ_ONLY}{WAIT_AND_EXEC}"  # the log and temporary files stay writable
+        return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), str(self.folder), "--", *command]
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
 
 
-def _way_to_mount() -> list[str] | None:
-    """The command that gives a process mounts of its own, where this system lets us; else None."""
-    for way in (["unshare", "--mount"], ["unshare", "--map-current-user", "--mount"], ["unshare", "-r", "--mount"]):
-        if not shutil.which(way[0]):
-            return None
-        trial = [*way, "/bin/sh", "-c", "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp"]
+def _unshare_command() -> list[str] | None:
+    """Return a command that gives a process its own mounts, or None if this user may not do that."""
+    if not shutil.which("unshare"):
+        return None
+    for options in (["--mount"], ["--map-current-user", "--mount"], ["-r", "--mount"]):
+        command = ["unshare", *options]
+        trial = [*command, "/bin/sh", "-c", "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp"]
         if subprocess.run(trial, capture_output=True, check=False, timeout=10).returncode == 0:
-            return way
+            return command
     return None
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder, also what in it nobody may write to."""
+    """Delete a folder, including read-only folders in it."""
     for path in (folder, *folder.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             path.chmod(path.stat().st_mode | 0o700)

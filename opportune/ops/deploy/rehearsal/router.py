@@ -1,5 +1,4 @@
-"""The host's own network between its proxy and the site, and between the site and its database: plain TCP, with the
-host's whims. It cuts what takes too long, wakes what sleeps, and lets nothing run where no request does."""
+"""Network of the host: TCP relays from proxy to site and from site to database, with the host's time limits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,25 +9,25 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 
 
 class Relay:
-    """Listens on a port of this machine and passes on what comes, to a port that a subclass names."""
+    """Forwards connections to a local port that subclasses select."""
 
     def __init__(self) -> None:
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def target(self) -> int | None:
-        """The port to pass this connection on to, or None to refuse it."""
+        """Return the port to forward a connection to, or None to refuse it."""
         raise NotImplementedError
 
     def seconds_for(self, _first: bytes) -> float | None:
-        """After which a connection that begins with these bytes is cut, whatever goes on in it."""
+        """Return the time limit of a connection that begins with these bytes."""
         return None
 
-    def began(self) -> None:
-        """One more connection is being passed on."""
+    def on_connect(self) -> None:
+        """Called when a connection begins."""
 
-    def ended(self) -> None:
-        """One of them is over."""
+    def on_disconnect(self) -> None:
+        """Called when a connection ends."""
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -38,10 +37,10 @@ class Relay:
             yield
         finally:
             server.close()
-            await self.cut_all()
+            await self.close_all()
 
-    async def cut_all(self) -> None:
-        """End every connection at once, as a machine that is switched off."""
+    async def close_all(self) -> None:
+        """Abort all connections, like a machine that is switched off."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -52,27 +51,27 @@ class Relay:
         assert task is not None
         self._tasks.add(task)
         try:
-            await self._pass_on(reader, writer)
+            await self._forward(reader, writer)
         except (OSError, TimeoutError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
             self._tasks.discard(task)
             writer.close()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first = await reader.read(CHUNK_BYTES)
-        self.began()
+        self.on_connect()
         try:
             port = await self.target() if first else None
             if port is None:
                 writer.transport.abort()
                 return
             connecting = asyncio.open_connection("127.0.0.1", port)
-            onward = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_SECONDS)
-            onward[1].write(first)
-            await self._exchange((reader, writer), onward, self.seconds_for(first))
+            site = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_SECONDS)
+            site[1].write(first)
+            await self._exchange((reader, writer), site, self.seconds_for(first))
         finally:
-            self.ended()
+            self.on_disconnect()
 
     async def _exchange(
         self,
@@ -80,30 +79,32 @@ class Relay:
         site: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         seconds: float | None,
     ) -> None:
-        pumps = [asyncio.create_task(_pump(visitor[0], site[1])), asyncio.create_task(_pump(site[0], visitor[1]))]
+        pumps = [asyncio.create_task(pump(visitor[0], site[1])), asyncio.create_task(pump(site[0], visitor[1]))]
         try:
             done, _ = await asyncio.wait(pumps, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 visitor[1].transport.abort()
         finally:
-            for pump in pumps:
-                pump.cancel()
+            for task in pumps:
+                task.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
             site[1].close()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy a stream until it ends."""
     with suppress(OSError):
         while data := await reader.read(CHUNK_BYTES):
             writer.write(data)
             await writer.drain()
+    writer.close()
 
 
 class Router(Relay):
-    """What stands between the host's proxy and the site: it knows which process answers, and wakes one if none does.
+    """Forwards requests to the current process of the site, and starts one if none runs.
 
-    `wake` starts a process and gives its port. `freeze` is called where the host runs nothing between requests, with
-    whether it is to stand still.
+    `wake` starts a process and returns its port. `freeze` is called with False when requests begin and with True when
+    the last one has ended.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Router(Relay):
         super().__init__()
         self._total_seconds = total_seconds
         self.site_port: int | None = None
-        """Where the process listens that answers now; None while it sleeps."""
+        """Port of the current process, or None while the site sleeps."""
         self._wake, self._freeze = wake, freeze
         self._waking = asyncio.Lock()
         self._requests = 0
@@ -124,34 +125,34 @@ class Router(Relay):
         return self.site_port
 
     def seconds_for(self, first: bytes) -> float | None:
-        # Pages take longer on a busy machine than the scaled clock of a stream.
+        # Pages have no limit, because this machine may be slower than the scaled time of a stream.
         is_stream = first.split(b" HTTP/", 1)[0].endswith(b"/stream")
         return self._total_seconds if is_stream else None
 
-    def began(self) -> None:
+    def on_connect(self) -> None:
         self._requests += 1
         self._freeze(False)
 
-    def ended(self) -> None:
+    def on_disconnect(self) -> None:
         self._requests -= 1
         if self._requests == 0:
             self._freeze(True)
 
 
 class DatabaseGate(Relay):
-    """What stands between the site and its pooler: a database that sleeps refuses, and is awake a while after."""
+    """Forwards connections to the pooler. After `sleep` it refuses connections until the database has woken up."""
 
     def __init__(self, database_port: int, wake_seconds: float) -> None:
         super().__init__()
         self.database_port, self.wake_seconds = database_port, wake_seconds
         self.refused = 0
-        """How many connections were."""
+        """Number of refused connections."""
         self._awake_at: float | None = None
 
     async def sleep(self) -> None:
-        """Be asleep until somebody has knocked, and cut who is connected."""
+        """Close all connections and sleep until the next one."""
         self._awake_at = None
-        await self.cut_all()
+        await self.close_all()
 
     async def target(self) -> int | None:
         now = asyncio.get_running_loop().time()

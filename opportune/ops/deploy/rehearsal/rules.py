@@ -1,4 +1,4 @@
-"""What a host does to a program, with its clocks as they are or scaled down to seconds."""
+"""Time limits of a host, either its real ones or scaled down to seconds."""
 
 from dataclasses import dataclass
 
@@ -8,46 +8,45 @@ from opportune.ops.deploy.recipes import RECIPES
 SCALED_IDLE_SECONDS = 1.5
 SCALED_TOTAL_SECONDS = 1.5
 SCALED_STOP_SECONDS, SCALED_GRACE_SECONDS = 10.0, 1.0
-"""The server itself takes three to let go of its connections, and a machine that rehearses is busy. Answers have less
-than they take: another process is to go on with them."""
+"""The server needs about three seconds to close its connections. Answers have less time than they need, so that
+another process has to continue them."""
 MAX_TOTAL_SECONDS = 120.0
-"""A rehearsal with the host's own clocks cuts a stream after that where the host would wait for longer."""
+"""Upper limit of a stream's duration with the host's real limits."""
 SILENCE_SECONDS = 20.0
-"""Of a model in the middle of its answer, with the host's own clocks: longer than the site waits before it sends a sign
-of life, and shorter than it waits for the model."""
+"""Pause of the model with the host's real limits: longer than the interval of keep-alive events, shorter than the
+timeout of the model."""
 WORD_COUNT, WORD_SECONDS = 40, 0.05
-"""Of an answer, and between two of them."""
+"""Words of an answer, and time between two words."""
 DATABASE_WAKE_SECONDS, SCALED_DATABASE_WAKE_SECONDS = 3.0, 1.0
 START_TIMEOUT_SECONDS, SCALED_START_TIMEOUT_SECONDS = 60.0, 120.0
-"""Seconds from the start of the process to the first good answer of its health check; a machine that rehearses has
-other things to do."""
+"""Time from the start of a process until its health check succeeds. This machine may be busy."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The host's rules, as a rehearsal keeps them."""
+    """Time limits of a host in a rehearsal."""
 
     host: Host
     idle_seconds: float | None
-    """Seconds of silence after which the proxy cuts a stream."""
+    """Silence after which the proxy closes a stream."""
     total_seconds: float | None
-    """Seconds after which the router cuts any answer."""
+    """Longest duration of a stream."""
     stop_seconds: float
-    """Seconds from the signal to SIGKILL."""
+    """Time from the stop signal to SIGKILL."""
     database_wake_seconds: float
-    """Seconds for which a database that sleeps refuses who wants it awake."""
+    """Time in which a sleeping database refuses connections."""
     start_seconds: float = START_TIMEOUT_SECONDS
-    has_own_clocks: bool = False
-    """Whether the seconds are the host's own, and its processor too."""
+    is_full: bool = False
+    """The limits are the host's real ones, including its processor."""
 
     @classmethod
     def of(cls, host: Host, *, full: bool = False) -> "Rules":
-        """The host's own seconds, where our files ask for no others; or scaled down."""
+        """Return the host's limits, or scaled ones unless `full`."""
         stop = RECIPES[host.name].stop_seconds or host.stop_seconds
         if full:
             total = min(host.stream_total_seconds or MAX_TOTAL_SECONDS, MAX_TOTAL_SECONDS)
             times = (host.stream_idle_seconds, host.stream_total_seconds and total, stop)
-            return cls(host, *times, DATABASE_WAKE_SECONDS, has_own_clocks=True)
+            return cls(host, *times, DATABASE_WAKE_SECONDS, is_full=True)
         return cls(
             host,
             host.stream_idle_seconds and SCALED_IDLE_SECONDS,
@@ -59,27 +58,27 @@ class Rules:
 
     @property
     def grace_seconds(self) -> float:
-        """Seconds that answers have to end after the signal, scaled down."""
+        """Scaled time in which answers can end after the stop signal."""
         return SCALED_GRACE_SECONDS if self.stop_seconds else 0.0
 
     @property
     def silence_seconds(self) -> float:
-        """For which the model says nothing in the middle of its answer: scaled down, a stream is cut for that."""
+        """Pause of the model in the middle of its answer. If scaled, the proxy closes the stream."""
         if self.idle_seconds is None:
             return 0.0
-        return SILENCE_SECONDS if self.has_own_clocks else self.idle_seconds * 1.2
+        return SILENCE_SECONDS if self.is_full else self.idle_seconds * 1.2
 
     @property
     def word_seconds(self) -> float:
-        """Between two words of the model, so that an answer outlasts what the host gives a stream."""
-        return max(WORD_SECONDS, (self.total_seconds or 0) * 1.2 / WORD_COUNT) if self.has_own_clocks else WORD_SECONDS
+        """Time between two words of the model, so that an answer takes longer than the host's limit of a stream."""
+        return max(WORD_SECONDS, (self.total_seconds or 0) * 1.2 / WORD_COUNT) if self.is_full else WORD_SECONDS
 
     @property
     def answer_seconds(self) -> float:
-        """That an answer may take, also where two processes write it."""
+        """Timeout of an answer, even if two processes write it."""
         return 60 + 2 * (WORD_COUNT * self.word_seconds + self.silence_seconds)
 
     @property
-    def keeps_all_writable(self) -> bool:
-        """Whether the program may write wherever its user may."""
+    def is_writable(self) -> bool:
+        """The whole disk is writable."""
         return not self.host.writable_folders

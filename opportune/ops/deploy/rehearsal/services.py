@@ -1,4 +1,4 @@
-"""The database of a rehearsal: the servers that tests have, which are no part of a site in production."""
+"""Database server and certificate of a rehearsal, provided by the libraries for tests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,29 +10,24 @@ from sqlalchemy import make_url
 
 from opportune.errors import OperatorError
 
-MISSING = "A rehearsal runs a PostgreSQL of its own, which comes with what tests need: python3 oppman.py test --version"
-NO_POOLER = "apt install pgbouncer has it behind PgBouncer, as most providers have it"
+MISSING = "A rehearsal needs the PostgreSQL of the tests. Install it with: python3 oppman.py test --version"
+NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler like that of most providers"
 
 
 @dataclass(frozen=True)
 class PooledDatabase:
-    """A database of its own, behind a pooler where there is one."""
+    """Database with its URL, which leads to the pooler if there is one."""
 
     url: str
-    """With the port that its server or its pooler has."""
     port: int
     is_pooled: bool
 
 
 @contextmanager
 def postgresql() -> Iterator["Server"]:
-    """A PostgreSQL for one rehearsal or many.
-
-    Raises:
-        OperatorError: it is not installed.
-    """
+    """Run a PostgreSQL server for rehearsals. Raises OperatorError if it is not installed."""
     try:
-        from opportune.testing.services.postgres import postgres  # noqa: PLC0415 - there when tests are
+        from opportune.testing.services.postgres import postgres  # noqa: PLC0415 - installed with the tests
     except ImportError:
         raise OperatorError(MISSING) from None
     with ExitStack() as stack:
@@ -45,14 +40,14 @@ def postgresql() -> Iterator["Server"]:
 
 @dataclass(frozen=True)
 class Server:
-    """Where databases come and go."""
+    """Creates and drops databases."""
 
     create: Callable[[str], str]
     drop: Callable[[str], None]
 
     @contextmanager
     def database(self, name: str) -> Iterator[PooledDatabase]:
-        """An empty database, behind PgBouncer in transaction mode with TLS where that is installed."""
+        """Create an empty database for the block, behind PgBouncer with TLS if that is installed."""
         from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # noqa: PLC0415 - as above
 
         url = self.create(name)
@@ -66,9 +61,9 @@ class Server:
 
 
 def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
-    """A certificate for these names and for this machine, and its key."""
+    """Create a certificate for these names and this machine. Return the paths of certificate and key."""
     from opportune.testing.services import certificate  # noqa: PLC0415 - as above
 
     folder.mkdir(exist_ok=True)
-    known = [certificate.ADDRESS, certificate.LOCALHOST, *map(x509.DNSName, names)]
-    return certificate.make_certificate(folder, names=known)
+    all_names = [certificate.ADDRESS, certificate.LOCALHOST, *map(x509.DNSName, names)]
+    return certificate.make_certificate(folder, names=all_names)

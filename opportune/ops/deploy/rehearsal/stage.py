@@ -1,4 +1,4 @@
-"""The host as it stands on this machine, with the site on it and those who visit it."""
+"""Simulated host with the site, its services and its visitors."""
 
 import asyncio
 import time
@@ -11,49 +11,50 @@ from secrets import token_urlsafe
 
 from opportune.ops.deploy.rehearsal.fakes import Outside
 from opportune.ops.deploy.rehearsal.process import POLL_SECONDS, Instance, Launcher
-from opportune.ops.deploy.rehearsal.questions import Asking
+from opportune.ops.deploy.rehearsal.questions import QuestionEndpoint
 from opportune.ops.deploy.rehearsal.router import DatabaseGate, Router
 from opportune.ops.deploy.rehearsal.rules import Rules
 from opportune.ops.deploy.rehearsal.visitor import Visitor
 
 VISITOR_ADDRESS = "127.0.0.2"
-"""Another one than the proxy's, so that a site that takes the proxy for its visitor is found out."""
+"""Differs from the proxy's address, to detect a site that uses the proxy's address."""
+MEMORY_FIX = "use a larger machine, or fewer features (app/installed.py)"
 MAX_RESTARTS = 5
 HEALTH_TIMEOUT_SECONDS = 5.0
-"""As Render and Fly give it."""
+"""Timeout of health checks on Render and Fly."""
 
 
 class Outcome(Enum):
     PASSED = "ok"
     FAILED = "FAILED"
-    LEFT_OUT = "left out"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one step."""
+    """Result of one step."""
 
     step: str
     outcome: Outcome
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
 class StepFailed(Exception):
-    """The site did not do what it should, and what would mend it."""
+    """The site has an error."""
 
-    def __init__(self, text: str, mend: str) -> None:
+    def __init__(self, text: str, fix: str) -> None:
         super().__init__(text)
-        self.text, self.mend = text, mend
+        self.text, self.fix = text, fix
 
 
-class StepLeftOut(Exception):
-    """The site, or this machine, has nothing of the kind."""
+class StepSkipped(Exception):
+    """The step does not apply to the site or this machine."""
 
 
 @dataclass
 class Stage:
-    """The host as it stands here, with the site on it and those who visit it."""
+    """Simulated host with the site, its services and its visitors."""
 
     rules: Rules
     launcher: Launcher
@@ -61,8 +62,8 @@ class Stage:
     outside: Outside
     base_url: str
     certificate: Path
-    asking: Asking | None = None
-    """Where the site takes a question for a language model."""
+    endpoint: QuestionEndpoint | None = None
+    """Endpoint of the site for questions to a language model."""
     router: Router = field(init=False)
     instance: Instance | None = None
     email: str = "rehearsal@example.com"
@@ -70,7 +71,7 @@ class Stage:
     admin_email: str = "admin@example.com"
     restarts: int = 0
     upload_path: str = ""
-    """The page on which the visitor has sent a picture."""
+    """Page on which the visitor has uploaded a picture."""
     visitor: Visitor = field(init=False)
     superuser: Visitor = field(init=False)
 
@@ -79,7 +80,7 @@ class Stage:
 
     @asynccontextmanager
     async def visited(self, address: str = VISITOR_ADDRESS) -> AsyncIterator[None]:
-        """With somebody who visits the site, and somebody else who looks after it."""
+        """Open the HTTP clients of a visitor and a superuser."""
         async with (
             Visitor(self.base_url, self.certificate, address) as self.visitor,
             Visitor(self.base_url, self.certificate) as self.superuser,
@@ -87,15 +88,15 @@ class Stage:
             yield
 
     async def start(self) -> Instance:
-        """Start a process as the host does: again when it has failed, until its health check is content.
+        """Start a process and restart it after failures, until its health check succeeds.
 
         Raises:
-            StepFailed: it takes too long, or ends again and again.
+            StepFailed: The start takes too long or fails too often.
         """
-        begun = time.monotonic()
+        start = time.monotonic()
         failures = 0
         instance = self.launcher.start()
-        while time.monotonic() - begun < self.rules.start_seconds:
+        while time.monotonic() - start < self.rules.start_seconds:
             if not instance.is_running:
                 failures += 1
                 if failures > MAX_RESTARTS:
@@ -106,15 +107,15 @@ class Stage:
                 return instance
             await asyncio.sleep(POLL_SECONDS)
         instance.kill()
-        raise why_it_does_not_start(self.rules, instance, failures)
+        raise start_error(self.rules, instance, failures)
 
     async def _is_healthy(self, port: int) -> bool:
-        """As a host asks: by plain HTTP, past its own proxy, with a name that is not the site's."""
-        question = f"GET {self.rules.host.health_path} HTTP/1.0\r\nHost: 10.0.0.7:{port}\r\n\r\n"
+        """Send a health check like hosts do: plain HTTP without the proxy, with an IP address as the host."""
+        request = f"GET {self.rules.host.health_path} HTTP/1.0\r\nHost: 10.0.0.7:{port}\r\n\r\n"
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(question.encode())
+                writer.write(request.encode())
                 status = await reader.readline()
                 writer.close()
                 return status.split(b" ", 2)[1:2] == [b"200"]
@@ -130,51 +131,44 @@ class Stage:
 
     @property
     def loses_rows(self) -> bool:
-        """Whether a deploy throws the database away."""
+        """A deploy deletes the database."""
         return self.is_on_sqlite and not self.rules.host.keeps_disk
 
-    def freeze(self, is_still: bool) -> None:
+    def freeze(self, is_frozen: bool) -> None:
         if self.instance and not self.rules.host.runs_between_requests:
             self.instance.measure()
-            self.instance.freeze(is_still)
+            self.instance.freeze(is_frozen)
 
-    async def sleep(self) -> Instance | None:
-        """What a host does after a while without visitors, to the site and to its database."""
-        asleep, self.instance, self.router.site_port = self.instance, None, None
-        if asleep:
-            await asleep.stop(self.rules.host.stop_signal, self.rules.stop_seconds)
+    async def sleep(self) -> None:
+        """Stop the site and let its database sleep, like a host after a while without requests."""
+        instance, self.instance, self.router.site_port = self.instance, None, None
+        if instance:
+            await instance.stop(self.rules.host.stop_signal, self.rules.stop_seconds)
         self.launcher.deploy()
         await self.gate.sleep()
-        return asleep
 
 
-def why_it_does_not_start(rules: Rules, instance: Instance, failures: int) -> StepFailed:
-    said = instance.last_words
-    if failures > MAX_RESTARTS:
-        if instance.process.returncode == -9:
-            return StepFailed(
-                f"it was killed {failures} times: it wanted more memory than {rules.host.title} has",
-                "take a larger machine, or fewer features (app/installed.py)",
-            )
-        return StepFailed(f"it ends again and again. Its last words: {said}", mend_for(instance.said))
-    return StepFailed(
-        f"{rules.host.health_path} did not answer 200 within {rules.start_seconds:g} s. Its last words: {said}",
-        "have less done before the port opens, or a health check that waits for longer",
-    )
+def start_error(rules: Rules, instance: Instance, failures: int) -> StepFailed:
+    if failures <= MAX_RESTARTS:
+        return StepFailed(
+            f"{rules.host.health_path} did not return 200 within {rules.start_seconds:g} s: {instance.last_line}",
+            "do less before the port opens, or allow the health check more time",
+        )
+    if instance.process.returncode == -9:
+        return StepFailed(f"killed {failures} times: it needs more memory than {rules.host.title} has", MEMORY_FIX)
+    return StepFailed(f"it ended {failures} times: {instance.last_line}", suggest_fix(instance.output))
 
 
-def mend_for(log: str) -> str:
-    """What mends a fault that the log tells of."""
+def suggest_fix(log: str) -> str:
+    """Return a fix for an error in the log."""
     if "Read-only file system" in log or "PermissionError" in log or "Permission denied" in log:
-        return "write to tempfile's folder what may be lost, to STORAGE_URL what is kept: this host's tree is read-only"
+        return "the disk is read-only: write temporary files to tempfile's folder, and others to STORAGE_URL"
     if "sqlite" in log.lower() or "unable to open database file" in log:
         return "set DATABASE_URL to PostgreSQL: this host has no disk for a SQLite file"
-    if "MemoryError" in log:
-        return "take a larger machine, or fewer features (app/installed.py)"
-    return "its last words tell; --keep leaves the whole log"
+    return MEMORY_FIX if "MemoryError" in log else "read the whole log with --keep"
 
 
 def running(stage: Stage) -> Instance:
     if stage.instance is None:
-        raise StepFailed("the site does not run", "see above")
+        raise StepFailed("the site is not running", "see above")
     return stage.instance

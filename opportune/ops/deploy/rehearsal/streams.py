@@ -1,4 +1,4 @@
-"""An answer that streams, read as a page reads it: cut off, it is asked for again from where it was."""
+"""Read a streamed answer like a browser: reconnect with the last event id after a disconnect."""
 
 import asyncio
 import json
@@ -13,21 +13,21 @@ MAX_CONNECTIONS = 60
 
 @dataclass
 class StreamedAnswer:
-    """What came, and in how many connections."""
+    """Received part of an answer."""
 
     text: str = ""
     connections: int = 0
     last_id: str = ""
     end: str = ""
-    """`done` or `error`, the last event of every answer; empty as long as neither has come."""
-    said: dict[str, Any] = field(default_factory=dict)
-    """What that event told."""
+    """Last event of an answer, `done` or `error`. Empty while the answer is incomplete."""
+    end_data: dict[str, Any] = field(default_factory=dict)
+    """Data of the last event."""
     refusal: str = ""
-    """What the site answered in place of the stream, the last time."""
+    """Status of the last response that was no stream."""
 
 
 async def read_answer(client: httpx.AsyncClient, path: str, answer: StreamedAnswer, seconds: float) -> None:
-    """Read the stream to its end, connecting again whenever it is cut, for so long at most."""
+    """Read a stream to its end, for at most `seconds`, and reconnect when it is closed."""
     try:
         async with asyncio.timeout(seconds):
             while not answer.end and answer.connections < MAX_CONNECTIONS:
@@ -55,16 +55,16 @@ async def _read_once(client: httpx.AsyncClient, path: str, answer: StreamedAnswe
                     name, _, value = line.partition(":")
                     event[name] = value.removeprefix(" ")
                 else:
-                    _take(answer, event)
+                    _add_event(answer, event)
                     event = {}
-    except httpx.HTTPError:  # it was cut
+    except httpx.HTTPError:  # the connection was closed
         return
 
 
-def _take(answer: StreamedAnswer, event: dict[str, str]) -> None:
+def _add_event(answer: StreamedAnswer, event: dict[str, str]) -> None:
     data = json.loads(event["data"]) if event.get("data", "").startswith("{") else {}
     if event.get("event") == "delta":
         answer.text += data.get("text", "")
     elif event.get("event") in ("done", "error"):
-        answer.end, answer.said = event["event"], data
+        answer.end, answer.end_data = event["event"], data
     answer.last_id = event.get("id") or answer.last_id

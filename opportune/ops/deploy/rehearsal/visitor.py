@@ -1,4 +1,4 @@
-"""A person before a browser, as far as HTTP tells: pages, links, forms as their HTML says, cookies."""
+"""Minimal browser: pages, links, forms and cookies over HTTP."""
 
 import ssl
 from collections.abc import Mapping
@@ -17,31 +17,31 @@ TIMEOUT_SECONDS = 30.0
 
 @dataclass
 class Field:
-    """A control of a form."""
+    """Control of a form."""
 
     name: str
-    kind: str
+    type_: str
     value: str = ""
     is_required: bool = False
     options: list[str] = field(default_factory=list)
 
     @property
     def filled(self) -> str:
-        """What stands in it, or what a person might write."""
-        if self.value or self.kind in ("hidden", "file"):
+        """Current value, or an example if the field is required."""
+        if self.value or self.type_ in ("hidden", "file"):
             return self.value
         if self.options:
             return next(filter(None, self.options), "") if self.is_required else ""
         if not self.is_required:
             return ""
-        now = {"date": f"{date.today()}", "datetime-local": f"{date.today()}T12:00", "time": "12:00"}  # noqa: DTZ011 - any
+        now = {"date": f"{date.today()}", "datetime-local": f"{date.today()}T12:00", "time": "12:00"}  # noqa: DTZ011 - any date
         texts = {"email": "rehearsal@example.com", "number": "1", "url": "https://example.com", **now}
-        return texts.get(self.kind, "Rehearsal")
+        return texts.get(self.type_, "Rehearsal")
 
 
 @dataclass
 class HTMLForm:
-    """A form of a page."""
+    """Form of a page."""
 
     action: str
     method: str
@@ -50,11 +50,11 @@ class HTMLForm:
 
     @property
     def file_field(self) -> str:
-        """The name of its first field for a file, or nothing."""
-        return next((each.name for each in self.fields if each.kind == "file"), "")
+        """Name of the first file field, or ""."""
+        return next((control.name for control in self.fields if control.type_ == "file"), "")
 
     def has(self, *names: str) -> bool:
-        return {each.name for each in self.fields}.issuperset(names)
+        return {control.name for control in self.fields}.issuperset(names)
 
 
 class _Reader(HTMLParser):
@@ -63,34 +63,37 @@ class _Reader(HTMLParser):
         self.forms: list[HTMLForm] = []
         self.links: list[str] = []
         self.images: list[str] = []
-        self.words: list[str] = []
+        self.texts: list[str] = []
         self._select: Field | None = None
         self._textarea: Field | None = None
         self._is_in_form = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "a" and "href" in given:
-            self.links.append(given["href"])
-        elif tag == "img" and "src" in given:
-            self.images.append(given["src"])
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        elif tag == "img" and "src" in attributes:
+            self.images.append(attributes["src"])
         elif tag == "form":
-            multipart = given.get("enctype") == "multipart/form-data"
-            self.forms.append(HTMLForm(given.get("action", ""), given.get("method", "get").lower(), multipart))
+            multipart = attributes.get("enctype") == "multipart/form-data"
+            self.forms.append(
+                HTMLForm(attributes.get("action", ""), attributes.get("method", "get").lower(), multipart)
+            )
             self._is_in_form = True
         elif tag == "option" and self._select is not None:
-            self._select.options.append(given.get("value", ""))
-            if "selected" in given:
-                self._select.value = given.get("value", "")
-        elif self._is_in_form and given.get("name") and "disabled" not in given:
-            self._control(tag, given)
+            self._select.options.append(attributes.get("value", ""))
+            if "selected" in attributes:
+                self._select.value = attributes.get("value", "")
+        elif self._is_in_form and attributes.get("name") and "disabled" not in attributes:
+            self._control(tag, attributes)
 
-    def _control(self, tag: str, given: Mapping[str, str]) -> None:
-        kind = given.get("type", "text") if tag == "input" else tag
-        is_left_out = tag not in ("input", "select", "textarea") or kind in ("submit", "button", "image", "reset")
-        if is_left_out or (kind in ("checkbox", "radio") and "checked" not in given):
+    def _control(self, tag: str, attributes: Mapping[str, str]) -> None:
+        type_ = attributes.get("type", "text") if tag == "input" else tag
+        is_ignored = tag not in ("input", "select", "textarea") or type_ in ("submit", "button", "image", "reset")
+        if is_ignored or (type_ in ("checkbox", "radio") and "checked" not in attributes):
             return
-        new = Field(given["name"], kind, given.get("value", "" if kind != "checkbox" else "on"), "required" in given)
+        value = attributes.get("value", "on" if type_ == "checkbox" else "")
+        new = Field(attributes["name"], type_, value, "required" in attributes)
         self.forms[-1].fields.append(new)
         self._select = new if tag == "select" else self._select
         self._textarea = new if tag == "textarea" else self._textarea
@@ -107,12 +110,12 @@ class _Reader(HTMLParser):
         if self._textarea is not None:
             self._textarea.value += data.removeprefix("\n")
         elif data.strip():
-            self.words.append(data.strip())
+            self.texts.append(data.strip())
 
 
 @dataclass(frozen=True)
 class Page:
-    """An answer that a browser would show."""
+    """Parsed response."""
 
     status: int
     url: str
@@ -120,33 +123,33 @@ class Page:
     forms: list[HTMLForm]
     links: list[str]
     images: list[str]
-    words: str
-    """Its text without its tags."""
+    text: str
+    """Text without tags."""
 
     @classmethod
     def of(cls, response: httpx.Response) -> "Page":
         reader = _Reader()
         reader.feed(response.text)
         url = str(response.url)
-        links, images = ([urljoin(url, each) for each in found] for found in (reader.links, reader.images))
-        return cls(response.status_code, url, response.text, reader.forms, links, images, " ".join(reader.words))
+        links, images = ([urljoin(url, link) for link in urls] for urls in (reader.links, reader.images))
+        return cls(response.status_code, url, response.text, reader.forms, links, images, " ".join(reader.texts))
 
     @property
     def path(self) -> str:
         return urlsplit(self.url).path
 
     def form_with(self, *names: str) -> HTMLForm | None:
-        """The first form that is sent by POST and has these fields."""
+        """Return the first POST form with these fields."""
         return next((form for form in self.forms if form.method == "post" and form.has(*names)), None)
 
     def form_to(self, path: str) -> HTMLForm | None:
-        """The first form that is sent by POST to that path."""
+        """Return the first POST form with this action."""
         paths = ((form, urlsplit(urljoin(self.url, form.action)).path) for form in self.forms if form.method == "post")
         return next((form for form, action in paths if action == path), None)
 
 
 class Visitor:
-    """Visits the site by its public address, from an address of their own, and keeps cookies."""
+    """HTTP client of the public site with its own address and cookies."""
 
     def __init__(self, base_url: str, certificate: Path, address: str = "127.0.0.1") -> None:
         self.base_url, self.address = base_url, address
@@ -171,31 +174,26 @@ class Visitor:
         return Page.of(await self.client.get(path))
 
     async def submit(self, page: Page, form: HTMLForm, **values: str) -> Page:
-        """Send a form as it stands, but for these values."""
-        return Page.of(await self._send(page, form, values, {}))
+        """Submit a form with its current values, replaced by `values`."""
+        return await self._send(page, form, values, None)
 
-    async def submit_file(self, page: Page, form: HTMLForm, **values: str) -> Page:
-        """Send a form with a picture in its field for a file."""
-        files = {form.file_field: ("rehearsal.png", picture(), "image/png")}
-        return Page.of(await self._send(page, form, values, files))
+    async def submit_file(self, page: Page, form: HTMLForm) -> Page:
+        """Submit a form with a picture in its file field."""
+        return await self._send(page, form, {}, {form.file_field: ("rehearsal.png", picture(), "image/png")})
 
-    async def _send(
-        self, page: Page, form: HTMLForm, values: Mapping[str, str], files: Mapping[str, Any]
-    ) -> httpx.Response:
+    async def _send(self, page: Page, form: HTMLForm, values: Mapping[str, str], files: dict[str, Any] | None) -> Page:
         data: dict[str, list[str]] = {}
-        for each in form.fields:
-            if each.kind != "file":
-                data.setdefault(each.name, []).append(values.get(each.name, each.filled))
+        for control in form.fields:
+            if control.type_ != "file":
+                data.setdefault(control.name, []).append(values.get(control.name, control.filled))
         for name, value in values.items():
             data.setdefault(name, [value])
-        headers = {"Origin": self.base_url}
-        return await self.client.post(
-            urljoin(page.url, form.action), data=data, files=dict(files) or None, headers=headers
-        )
+        url, headers = urljoin(page.url, form.action), {"Origin": self.base_url}
+        return Page.of(await self.client.post(url, data=data, files=files, headers=headers))
 
 
 def picture() -> bytes:
-    """A small red PNG."""
+    """Return a small PNG image."""
     from PIL import Image
 
     content = BytesIO()

@@ -1,1 +1,1 @@
-"""What a host's rules say to the settings of a site: each rule is a function that yields findings."""
+"""Rules for settings on a host. Each rule is a function that yields findings."""

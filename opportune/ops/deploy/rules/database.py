@@ -1,4 +1,4 @@
-"""The database: whether it is kept, reached, and has enough connections."""
+"""Rules for the database: persistence, network access, connections, poolers and TLS."""
 
 import re
 from collections.abc import Iterator
@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from opportune.checks import Finding
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.ops.deploy.recipes import WHERE
+from opportune.ops.deploy.recipes import SETTING_HINTS
 from opportune.ops.deploy.rules.deployment import Deployment, warning
+from opportune.runtime.counts import counted
 
-IPV6_ALONE = re.compile(r"^db\.\w+\.supabase\.co$")
-INSIDE = (
-    (re.compile(r"\.railway\.internal$"), "railway", "take DATABASE_PUBLIC_URL"),
-    (re.compile(r"^dpg-\w+-\w$"), "render", "take the External Database URL"),
-    (re.compile(r"\.(?:flympg\.net|flycast)$"), "fly", "take a database that is open to the internet"),
+IPV6_ONLY = re.compile(r"^db\.\w+\.supabase\.co$")
+INTERNAL_NAMES = (
+    (re.compile(r"\.railway\.internal$"), "railway", "use DATABASE_PUBLIC_URL"),
+    (re.compile(r"^dpg-\w+-\w$"), "render", "use the External Database URL"),
+    (re.compile(r"\.(?:flympg\.net|flycast)$"), "fly", "use a database with a public address"),
 )
-"""Names that only one host's own network knows."""
+"""Names that only resolve in one host's private network."""
 MAX_CONNECTIONS = {
-    "Supabase": 15,  # the server connections of its session pooler on Nano
+    "Supabase": 15,  # server connections of its session pooler on Nano
     "Heroku": 20,
     "Aiven": 20,
     "DigitalOcean": 22,
@@ -26,7 +27,7 @@ MAX_CONNECTIONS = {
     "Render": 97,
     "Railway": 100,
 }
-"""Connections of a provider's smallest database that are ours to use, where there is no pooler."""
+"""Connections that a provider's smallest database allows without a pooler."""
 DIRECT_PRISMA_CONNECTIONS = 5
 
 
@@ -45,57 +46,57 @@ def check_sqlite(deployment: Deployment) -> Iterator[Finding]:
     url, host = deployment.database, deployment.host
     if not url or url.kind != "sqlite":
         return
-    is_given = "DATABASE_URL" in deployment.values
-    begin = "DATABASE_URL is SQLite" if is_given else "DATABASE_URL is missing, which means SQLite"
-    mend = {**WHERE, **deployment.recipe.where}.get("DATABASE_URL", "")
+    is_set = "DATABASE_URL" in deployment.values
+    start = "DATABASE_URL is SQLite" if is_set else "DATABASE_URL is missing, so the site uses SQLite"
+    hint = {**SETTING_HINTS, **deployment.recipe.hints}.get("DATABASE_URL", "")
     if deployment.keeps_data:
         if deployment.recipe.processes > 1:
-            yield Finding(f"{begin}, which is for one machine, and there are several of them. {mend}")
-    elif deployment.answers.may_lose_data:
-        yield warning(f"{begin}, and {host.title} keeps no files: it is empty after each restart.")
+            yield Finding(f"{start}, which does not work on several machines. {hint}")
+    elif deployment.options.may_lose_data:
+        yield warning(f"{start}, which is empty after each restart on {host.title}.")
     elif deployment.keeps_data is None:
-        yield warning(f"{begin}: unless it is on a volume, {host.title} loses it at the next deploy. {mend}")
+        yield warning(f"{start}, which {host.title} deletes at the next deploy unless it is on a volume. {hint}")
     else:
-        yield Finding(f"{begin}, and {host.title} keeps no files: all data would be lost at the next deploy. {mend}")
+        yield Finding(f"{start}, which {host.title} deletes at the next deploy. {hint}")
 
 
 def check_reach(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the host's network leads to the database's."""
+    """Check that the host's network reaches the database."""
     url = deployment.database
     if not url or url.kind != "postgresql":
         return
     for place in url.hosts:
-        yield from _of_name(deployment, place.name)
-        yield from blocked(deployment, place.port or 5432, "DATABASE_URL")
+        yield from _check_name(deployment, place.name)
+        yield from check_port(deployment, place.port or 5432, "DATABASE_URL")
 
 
-def _of_name(deployment: Deployment, name: str) -> Iterator[Finding]:
+def _check_name(deployment: Deployment, name: str) -> Iterator[Finding]:
     host = deployment.host
-    if IPV6_ALONE.search(name) and not deployment.recipe.has_ipv6:
+    if IPV6_ONLY.search(name) and not deployment.recipe.has_ipv6:
         yield Finding(
-            f"DATABASE_URL is Supabase's direct address, which has IPv6 alone, and {host.title} does not reach that: "
-            "take the session pooler's (Connect, Session pooler: port 5432)."
+            f"DATABASE_URL is Supabase's direct address, which only has IPv6, and {host.title} does not support IPv6: "
+            "use the session pooler (Connect, Session pooler: port 5432)."
         )
-    for pattern, owner, advice in INSIDE:
+    for pattern, owner, advice in INTERNAL_NAMES:
         if pattern.search(name):
             if host.name != owner:
-                yield Finding(f"DATABASE_URL names {name}, which is known inside another host only: {advice}.")
+                yield Finding(f"DATABASE_URL names {name}, which only exists in another host's network: {advice}.")
             return
     if deployment.is_out_of_reach(f"//{name}") and not name.startswith("/"):
-        yield Finding(f"DATABASE_URL names {name}, which the host cannot reach: take one on the internet.")
+        yield Finding(f"DATABASE_URL names {name}, which the host cannot reach: use a database on the internet.")
 
 
-def blocked(deployment: Deployment, port: int, name: str) -> Iterator[Finding]:
-    """What the host's rules for ports elsewhere say to one."""
+def check_port(deployment: Deployment, port: int, name: str) -> Iterator[Finding]:
+    """Report a setting whose outgoing port the host blocks."""
     host = deployment.host
     if host.open_ports and port not in host.open_ports:
         ports = ", ".join(map(str, host.open_ports))
-        yield Finding(f"{name} wants port {port}, and {host.title} lets out {ports} alone.")
+        yield Finding(f"{name} uses port {port}, but {host.title} only allows {ports}.")
     elif port in host.blocked_ports:
         yield Finding(
-            f"{name} wants port {port}, which {host.title} shuts"
+            f"{name} uses port {port}, which {host.title} blocks"
             + (f" on {deployment.recipe.limited_plans}" if "blocked_ports" in deployment.recipe.paid_lifts else "")
-            + ": set a provider over HTTPS, such as resend://KEY, or a server with port 2525 (docs/mail.md).",
+            + ": use a provider with an HTTPS API, such as resend://KEY, or a server on port 2525 (docs/mail.md).",
             is_error=deployment.is_plan_known,
         )
 
@@ -105,16 +106,16 @@ def check_pooler(deployment: Deployment) -> Iterator[Finding]:
     if not url or url.kind != "postgresql":
         return
     named_pooler = DatabaseURL.parse(settings.database_url.get_secret_value()).pooled
-    is_pooled = url.pooled or named_pooler or bool(deployment.answers.has_pooler)
+    is_pooled = url.pooled or named_pooler or bool(deployment.options.has_pooler)
     direct = settings.database_direct_url.get_secret_value()
     if is_pooled and not direct:
-        where = url.direct or "the database's own address"
-        yield warning(f"DATABASE_URL goes through a pooler, as do migrations: set DATABASE_DIRECT_URL to {where}.")
+        direct_url = url.direct or "the direct URL"
+        yield warning(f"Migrations would use the pooler of DATABASE_URL: set DATABASE_DIRECT_URL to {direct_url}.")
     if direct and not is_pooled and direct == settings.database_url.get_secret_value():
-        yield warning("DATABASE_DIRECT_URL is the same as DATABASE_URL: leave it out.")
+        yield warning("DATABASE_DIRECT_URL is the same as DATABASE_URL: remove it.")
     if is_pooled and settings.database_pooled == "false":
         yield Finding(
-            "DATABASE_POOLED=false has statements prepared, which a pooler gives to others: set DATABASE_POOLED=auto."
+            "DATABASE_POOLED=false uses prepared statements, which do not work with a pooler: set DATABASE_POOLED=auto."
         )
 
 
@@ -122,18 +123,18 @@ def check_connections(deployment: Deployment) -> Iterator[Finding]:
     url, settings = deployment.database, deployment.settings
     if not url or url.kind != "postgresql":
         return
-    processes = max(deployment.recipe.processes, deployment.answers.workers)
-    ours = 2 * (settings.database_pool_size + settings.database_max_overflow) * processes
-    limit = _limit(url)
-    if limit is not None and ours > limit:
+    processes = max(deployment.recipe.processes, deployment.options.workers)
+    needed = 2 * (settings.database_pool_size + settings.database_max_overflow) * processes
+    limit = _connection_limit(url)
+    if limit is not None and needed > limit:
         fit = max(1, limit // (4 * processes))
         yield warning(
-            f"{processes} process{'es' if processes > 1 else ''} may open {ours} connections, and the smallest "
-            f"database of {url.provider} has {limit}: set DATABASE_POOL_SIZE={fit} and DATABASE_MAX_OVERFLOW={fit}."
+            f"{counted(processes, 'process', 'processes')} may open {needed} connections, but the smallest database "
+            f"of {url.provider} allows {limit}: set DATABASE_POOL_SIZE={fit} and DATABASE_MAX_OVERFLOW={fit}."
         )
 
 
-def _limit(url: DatabaseURL) -> int | None:
+def _connection_limit(url: DatabaseURL) -> int | None:
     if url.provider == "Prisma Postgres":
         return None if url.pooled else DIRECT_PRISMA_CONNECTIONS
     if url.pooled and url.provider != "Supabase":
@@ -144,8 +145,7 @@ def _limit(url: DatabaseURL) -> int | None:
 
 
 def check_tls(deployment: Deployment) -> Iterator[Finding]:
-    """An address without TLS on the open internet."""
     url = deployment.database
     is_plain = url and url.kind == "postgresql" and url.url.query.get("sslmode") in ("disable", "allow")
     if url and is_plain and not url.is_local:
-        yield Finding("DATABASE_URL says sslmode=disable: password and rows would travel in the open. Use require.")
+        yield Finding("DATABASE_URL disables TLS, so password and data would be unencrypted: use sslmode=require.")

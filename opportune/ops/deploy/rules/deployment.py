@@ -1,4 +1,4 @@
-"""A site with its settings on a host: what every rule looks at."""
+"""Deployment of a site to a host, the input of all rules."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,16 +15,16 @@ from opportune.errors import OperatorError
 from opportune.ops.deploy.recipes import Recipe
 from opportune.storage.location import parse_storage_url
 
-NO_LONGER: Mapping[str, object] = {"blocked_ports": (), "sleeps_after_seconds": None}
-"""What fields of `Host` are on a plan that lifts them."""
-WITHOUT_NEIGHBOURS = ("leapcell", "leapcell-persistent", "heroku", "huggingface")
-"""Hosts without a private network: a short name there leads nowhere."""
+UNLIMITED: Mapping[str, object] = {"blocked_ports": (), "sleeps_after_seconds": None}
+"""Values of the fields in `paid_lifts` on a plan without these limits."""
+WITHOUT_PRIVATE_NETWORK = ("leapcell", "leapcell-persistent", "heroku", "huggingface")
+"""Hosts on which short names do not resolve."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "host.docker.internal")
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What no setting tells. None: nobody was asked, and what depends on it is a warning."""
+class DeploymentOptions:
+    """Facts that are not in the settings. None: unknown, so the findings that depend on it are warnings."""
 
     is_paid: bool | None = None
     has_volume: bool | None = None
@@ -32,7 +32,7 @@ class Answers:
     may_lose_data: bool = False
     workers: int = 1
     domain: str | None = None
-    """Empty: the host's own."""
+    """Custom domain. Empty: the host's domain."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,22 @@ class Deployment:
     recipe: Recipe
     settings: Settings
     values: Mapping[str, str]
-    """The settings that are given, by their variables."""
-    answers: Answers = field(default_factory=Answers)
+    """Environment variables that are set."""
+    options: DeploymentOptions = field(default_factory=DeploymentOptions)
 
     @cached_property
     def host(self) -> Host:
-        """The host on the plan that was told."""
-        lifted = {name: NO_LONGER[name] for name in self.recipe.paid_lifts} if self.answers.is_paid else {}
-        return replace(self.recipe.host, **lifted)  # type: ignore[arg-type]  # by their names
+        """Host with the limits of the selected plan."""
+        lifted = {name: UNLIMITED[name] for name in self.recipe.paid_lifts} if self.options.is_paid else {}
+        return replace(self.recipe.host, **lifted)  # type: ignore[arg-type]  # fields by name
 
     @property
     def is_plan_known(self) -> bool:
-        return self.answers.is_paid is not None or not self.recipe.paid_lifts
+        return self.options.is_paid is not None or not self.recipe.paid_lifts
 
     @cached_property
     def database(self) -> DatabaseURL | None:
-        """The address of the database; None where it cannot be read, which another rule tells."""
+        """Database URL, or None if it is invalid, which another rule reports."""
         try:
             return DatabaseURL.parse(self.settings.database_url.get_secret_value(), self.settings.database_pooled)
         except OperatorError:
@@ -63,14 +63,14 @@ class Deployment:
 
     @cached_property
     def keeps_data(self) -> bool | None:
-        """Whether what the site writes is there after the next deploy; None where nobody was asked."""
+        """Files remain after a deploy. None if it depends on an unknown volume."""
         if self.host.keeps_disk:
             return True
-        return self.answers.has_volume if self.recipe.has_volumes else False
+        return self.options.has_volume if self.recipe.has_volumes else False
 
     @cached_property
     def uploads(self) -> Path | None:
-        """The folder of uploads, where they are in one."""
+        """Folder of uploads, or None for other storage."""
         try:
             location = parse_storage_url(self.settings)
         except OperatorError:
@@ -78,11 +78,11 @@ class Deployment:
         return location if isinstance(location, Path) else None
 
     def is_out_of_reach(self, url: str) -> bool:
-        """Whether an address is one of this machine or its network, which the host cannot reach."""
+        """Return True for a URL in this machine or its network, which the host cannot reach."""
         name = urlsplit(url).hostname or ""
         if self.host.name == "linux" or not name:
             return False
-        return name in LOOPBACK or (self.host.name in WITHOUT_NEIGHBOURS and is_local(name))
+        return name in LOOPBACK or (self.host.name in WITHOUT_PRIVATE_NETWORK and is_local(name))
 
 
 Rule = Callable[[Deployment], Iterator[Finding]]

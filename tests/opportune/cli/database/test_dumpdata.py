@@ -86,9 +86,9 @@ def test_unknown_name_is_one_line(oppman: Oppman, databases: Databases, monkeypa
     feed(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
     code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite"))
     assert code == 1
-    assert err.startswith("The input, object 1: group_id: no row of accounts_group is there whose name is this")
+    assert err.startswith("The input, object 1: group_id: no row of accounts_group with this name exists")
     feed(monkeypatch, '[{"model": "accounts.grant", "fields": {}}]')
-    assert "is not of the form" in oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite")).err
+    assert "does not have the form" in oppman("loaddata", "-", DATABASE_URL=databases.migrated("sqlite")).err
 
 
 def test_wrong_calls_are_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
@@ -111,23 +111,23 @@ def test_objects_load_in_any_order(oppman: Oppman, databases: Databases, monkeyp
 
 
 MISTAKES: tuple[tuple[str | bytes, str], ...] = (
-    ("", "The input is no list in JSON."),
-    ('{"model": 1}', "The input is no list in JSON."),
-    (b"[\xff", "The input is no text in UTF-8."),
+    ("", "The input is not a JSON list."),
+    ('{"model": 1}', "The input is not a JSON list."),
+    (b"[\xff", "The input is not UTF-8 text."),
     ("[{", "The input ends too early."),
     (f"[{USER % (1, 'a@b.c')}, ", "The input after object 1 ends too early."),
     (f"[{USER % (1, 'a@b.c')}", "The input after object 1 ends too early."),
     (f"[{USER % (1, 'a@b.c')} {USER % (2, 'd@b.c')}]", "The input after object 1 lacks a comma."),
-    (f"[{USER % (1, 'a@b.c')}] x", "The input after object 1 goes on after the end of its list."),
-    ("[{nonsense" + " " * 40 + "}]", "The input is no JSON: Expecting property name"),
+    (f"[{USER % (1, 'a@b.c')}] x", "The input after object 1 has text after the end of its list."),
+    ("[{nonsense" + " " * 40 + "}]", "The input is not JSON: Expecting property name"),
     ("[" * 100_000, "The input is nested too deeply."),
-    ("[5]", 'object 1: is not of the form {"model"'),
+    ("[5]", 'object 1: does not have the form {"model"'),
     ('[{"model": "accounts.usr", "pk": 1, "fields": {}}]', "object 1: no table 'accounts.usr' is installed, but"),
     ('[{"model": "accounts.user", "pk": 1, "fields": {}}]', "object 1: email: Field required."),
     (f"[{USER % ('null', 'a@b.c')}]", "object 1: id: Input should be a valid integer."),
     (f"[{USER % (1, 'a@b.c')}, {USER % (2, 'A@B.C')}]", "object 2: UNIQUE constraint failed"),
     (session(colour="red"), "object 1: colour: Extra inputs are not permitted."),
-    (session(id=1), "object 1: id belongs into pk."),
+    (session(id=1), "object 1: id belongs in pk."),
     (session(agent="x" * 257), "object 1: agent: String should have at most 256 characters."),
     (session(expires_at="soon"), "object 1: expires_at: Input should be a valid datetime"),
     (session(expires_at="2026-11-20T10:00:00"), "object 1: expires_at: Input should have timezone info."),

@@ -1,5 +1,3 @@
-"""Copies between both kinds of database, on real ones."""
-
 import os
 import shutil
 import signal
@@ -52,13 +50,13 @@ def few_in_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def few_in_postgres(postgres_server: Postgres) -> str:
-    name = f"few_{uuid4().hex}"  # the server may be another run's, too
+    name = f"few_{uuid4().hex}"  # other test runs may use the same server
     migrate_few(postgres_server.create_database(name))
     return name
 
 
 class FewTables(Databases):
-    """Those of accounts alone: with all, nearly all of a copy's time is that of migrations."""
+    """Databases with the tables of accounts only, because migrating all tables is slow."""
 
     def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         super().__init__(request, folder)
@@ -87,7 +85,7 @@ def few(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FewTables]:
     yield from databases_of(FewTables, request, tmp_path)
 
 
-def test_everything_goes_from_kind_to_kind_and_comes_back_the_same(few: FewTables) -> None:
+def test_copy_to_postgresql_and_back_is_identical(few: FewTables) -> None:
     start = few.filled("sqlite", "ü@example.com", "b@example.com")
     execute(start, ADD_SESSION, id=7)
     server, other, back, again = (few.missing(kind) for kind in ("postgresql", "postgresql", "sqlite", "sqlite"))
@@ -96,7 +94,7 @@ def test_everything_goes_from_kind_to_kind_and_comes_back_the_same(few: FewTable
         "accounts_user": 2,
         "accounts_session": 1,
     }
-    assert few.run(server, other) == reports, "the same rows have the same checksums"
+    assert few.run(server, other) == reports, "equal rows have equal checksums"
     assert few.run(other, back) == reports
     few.run(back, again)
     for statement in ("SELECT * FROM accounts_user ORDER BY id", "SELECT * FROM accounts_session"):
@@ -106,7 +104,7 @@ def test_everything_goes_from_kind_to_kind_and_comes_back_the_same(few: FewTable
     assert DatabaseURL.parse(again).path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_filled_destination_is_replaced_by_force_and_not_before_all_is_compared(few: FewTables) -> None:
+def test_force_replaces_the_destination_after_the_comparison(few: FewTables) -> None:
     source, target = few.migrated("sqlite"), few.filled("postgresql", "old@example.com")
     execute(source, ADD_USER, id=41, email="new@example.com")
     assert few.refusal(source, target) == "The destination has rows in accounts_user. To replace them: --force"
@@ -125,11 +123,11 @@ def test_a_filled_destination_is_replaced_by_force_and_not_before_all_is_compare
     few.run(source, target, force=True)
     assert emails(target) == ["new@example.com"]
     execute(target, ADD_USER.replace("(id, ", "(").replace("(:id, ", "("), email="b@example.com")
-    assert execute(target, "SELECT max(id) FROM accounts_user") == [(42,)], "numbered after those that came"
+    assert execute(target, "SELECT max(id) FROM accounts_user") == [(42,)], "the sequence continues"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_meanwhile_is_not_in_the_copy(few: FewTables, kind: str) -> None:
+def test_later_writes_are_not_in_the_copy(few: FewTables, kind: str) -> None:
     source, target = few.filled(kind, "a@example.com"), few.missing("sqlite")
     late = ["late@example.com"]
 
@@ -153,20 +151,20 @@ KNOWN_AGAIN = "DELETE FROM alembic_version WHERE version_num = 'accounts_0009_f'
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_source_that_is_not_what_the_code_expects_is_refused(few: FewTables, kind: str) -> None:
+def test_source_that_differs_from_the_code_is_refused(few: FewTables, kind: str) -> None:
     source, target = few.migrated(kind), few.missing("sqlite")
     for statement, undo, line in (
         (
             "CREATE TABLE shop_order (id INTEGER)",
             "DROP TABLE shop_order",
-            "has tables that no model knows and that would be lost: shop_order.",
+            "has tables without a model, which would be lost: shop_order.",
         ),
         (
             "ALTER TABLE accounts_user ADD colour TEXT",
             "ALTER TABLE accounts_user DROP COLUMN colour",
-            "columns of accounts_user are not those of its model (colour)",
+            "columns of accounts_user differ from its model (colour)",
         ),
-        (UNKNOWN, KNOWN_AGAIN, "The source has migrations that this code lacks"),
+        (UNKNOWN, KNOWN_AGAIN, "The source has migrations that are missing here"),
         ("DELETE FROM alembic_version", "", "The source lacks migrations (accounts.0001_initial"),
     ):
         execute(source, statement)
@@ -176,15 +174,15 @@ def test_a_source_that_is_not_what_the_code_expects_is_refused(few: FewTables, k
             execute(source, undo)
 
 
-def test_a_destination_that_the_code_does_not_know_is_refused(few: FewTables) -> None:
+def test_destination_with_unknown_migrations_is_refused(few: FewTables) -> None:
     source, target = few.migrated("sqlite"), few.migrated("sqlite")
     execute(target, UNKNOWN)
-    assert "destination has migrations that this code lacks" in few.refusal(source, target)
+    assert "destination has migrations that are missing here" in few.refusal(source, target)
     execute(target, "DELETE FROM alembic_version")
-    assert "has tables of these names that no migration has made (accounts_" in few.refusal(source, target)
+    assert "has tables that no migration has created (accounts_" in few.refusal(source, target)
 
 
-def test_a_destination_that_lacks_migrations_is_refused(tmp_path: Path) -> None:
+def test_destination_that_lacks_migrations_is_refused(tmp_path: Path) -> None:
     source, target = (f"sqlite:///{tmp_path}/{name}.db" for name in ("source", "target"))
     sample = SampleFeatures(settings_for(target), tmp_path / "versions")
     sample.table("library_book", Column("title", String(50)))
@@ -193,11 +191,11 @@ def test_a_destination_that_lacks_migrations_is_refused(tmp_path: Path) -> None:
     sample.table("shop_order")
     sample.make()
     SampleFeatures(settings_for(source), tmp_path / "versions").migrate()
-    with pytest.raises(OperatorError, match=r"it lacks shop\.0001_initial"):
+    with pytest.raises(OperatorError, match=r"lacks migrations \(shop\.0001_initial"):
         examine(DatabaseURL.parse(source), DatabaseURL.parse(target), sample.graph, metadata=sample.metadata)
 
 
-def test_a_database_is_not_copied_onto_itself(few: FewTables, tmp_path: Path) -> None:
+def test_database_is_not_copied_onto_itself(few: FewTables, tmp_path: Path) -> None:
     file = few.migrated("sqlite")
     (tmp_path / "other.db").hardlink_to(DatabaseURL.parse(file).path)
     assert "the same file" in few.refusal(file, file.replace("databases/", "databases/../databases/"))
@@ -207,7 +205,7 @@ def test_a_database_is_not_copied_onto_itself(few: FewTables, tmp_path: Path) ->
     assert refusal == "Source and destination are the same database."
 
 
-def test_a_pooler_may_stand_in_front(few: FewTables) -> None:
+def test_copy_through_a_pooler(few: FewTables) -> None:
     source, direct = few.filled("sqlite", "a@example.com"), few.missing("postgresql")
     target = few.missing("sqlite")
     with pgbouncer(direct) as pooled:
@@ -217,46 +215,46 @@ def test_a_pooler_may_stand_in_front(few: FewTables) -> None:
     assert emails(target) == ["a@example.com"]
 
 
-def test_what_is_read_into_memory_cannot_be_a_destination(few: FewTables) -> None:
+def test_database_in_memory_cannot_be_a_destination(few: FewTables) -> None:
     target = few.missing("sqlite").replace("sqlite:", "sqlite+memory:")
     assert "never written" in few.refusal(few.migrated("sqlite"), target)
 
 
-def test_examining_makes_no_file(few: FewTables) -> None:
+def test_examine_creates_no_file(few: FewTables) -> None:
     source, target = few.filled("sqlite", "a@example.com"), few.missing("sqlite")
     addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
     assert examine(*addresses, few.graph, metadata=few.metadata)["accounts_user"] == 1
     assert [path.name for path in few.folder.iterdir()] == [DatabaseURL.parse(source).path.name]
 
 
-def test_meanwhile_nobody_else_writes_into_the_destination_or_migrates_it(few: FewTables) -> None:
+def test_destination_is_locked_during_the_copy(few: FewTables) -> None:
     source, target = few.filled("sqlite", "a@example.com"), few.migrated("postgresql")
     migrators: list[tuple[object, ...]] = []
 
-    def look(_rows: int) -> None:
+    def check_locks(_rows: int) -> None:
         with pytest.raises(OperatorError) as raised:
             execute(target, "LOCK TABLE accounts_user IN ROW EXCLUSIVE MODE NOWAIT")
         assert "could not obtain lock" in str(raised.value.__cause__)
         migrators.extend(execute(target, "SELECT pg_try_advisory_xact_lock(:number)", number=ADVISORY_LOCK_ID))
 
-    copy(DatabaseURL.parse(source), DatabaseURL.parse(target), few.graph, progress=look, metadata=few.metadata)
+    copy(DatabaseURL.parse(source), DatabaseURL.parse(target), few.graph, progress=check_locks, metadata=few.metadata)
     assert {*migrators} == {(False,)}
 
 
-def test_ctrl_c_is_quiet_and_leaves_the_destination_as_it_was(few: FewTables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_leaves_the_destination_unchanged(few: FewTables, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = few.filled("postgresql", "a@x.org", "b@x.org"), few.filled("postgresql", "old@x.org")
-    monkeypatch.setattr(rows, "BATCH_ROWS", 1)  # so that the source has not given all when the writer stops
+    monkeypatch.setattr(rows, "BATCH_ROWS", 1)  # the writer stops before all rows are read
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(writers, "_keys", interrupt)
     with pytest.raises(KeyboardInterrupt):
         few.run(source, target, force=True)
     assert emails(target) == ["old@x.org"]
 
 
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def test_a_copy_that_is_killed_leaves_the_destination_as_it_was(few: FewTables) -> None:
+def test_killed_copy_leaves_the_destination_unchanged(few: FewTables) -> None:
     source = few.filled("sqlite", "new@example.com")
     old = [few.filled(kind, "old@example.com") for kind in KINDS]
     absent = [few.missing(kind) for kind in KINDS]
@@ -268,4 +266,4 @@ def test_a_copy_that_is_killed_leaves_the_destination_as_it_was(few: FewTables) 
     for target in (*old, *absent):
         few.run(source, target, force=True)
         assert emails(target) == ["new@example.com"]
-    assert not list(few.folder.glob(".*")), "what the killed one has left is gone"
+    assert not list(few.folder.glob(".*")), "temporary files of the killed copy are removed"

@@ -1,4 +1,4 @@
-"""Rows that the site's own migrations insert are not somebody's data: a copy brings those of its source instead."""
+"""Rows inserted by migrations are replaced by those of the source."""
 
 from dataclasses import replace
 
@@ -24,10 +24,7 @@ INSERT = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'),
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> SampleFeatures:
-    """A SQLite file whose second migration has inserted two genres, of which one was renamed and one is new since.
-
-    The tests only read it.
-    """
+    """Database whose migration inserted two genres. One was renamed later, and a third one was added."""
     folder = tmp_path_factory.mktemp("source")
     sample = SampleFeatures(settings_for(f"sqlite:///{folder}/source.db"), folder / "versions")
     sample.table("library_genre", Column("name", String(50), unique=True))
@@ -45,7 +42,7 @@ def at(source: SampleFeatures, address: str) -> SampleFeatures:
     return replace(source, settings=settings_for(address))
 
 
-def bring(source: SampleFeatures, target: SampleFeatures, *, force: bool = False) -> None:
+def copy_all(source: SampleFeatures, target: SampleFeatures, *, force: bool = False) -> None:
     addresses = [DatabaseURL.parse(sample.settings.database_url.get_secret_value()) for sample in (source, target)]
     copy(addresses[0], addresses[1], source.graph, force=force, metadata=source.metadata)
 
@@ -62,16 +59,16 @@ def genres(sample: SampleFeatures) -> list[tuple[object, ...]]:
         ("sqlite", False, True),  # `restore`
     ],
 )
-def test_they_give_way_to_those_of_the_source(
+def test_rows_of_migrations_are_replaced(
     source: SampleFeatures, databases: Databases, kind: str, migrated: bool, force: bool
 ) -> None:
     target = at(source, databases.missing(kind))
     if migrated:
         target.migrate()
-    bring(source, target, force=force)
+    copy_all(source, target, force=force)
     assert genres(target) == [(1, "novel"), (2, "verse"), (7, "poem")]
     target.execute("INSERT INTO library_genre (name) VALUES ('essay')")
-    assert genres(target)[-1] == (8, "essay"), "new rows are numbered after those that came"
+    assert genres(target)[-1] == (8, "essay"), "the sequence continues after the copied rows"
 
 
 @pytest.mark.parametrize(
@@ -81,21 +78,19 @@ def test_they_give_way_to_those_of_the_source(
         ("postgresql", "UPDATE library_genre SET name = 'tale' WHERE id = 1"),
     ],
 )
-def test_a_row_that_somebody_has_changed_or_added_is_kept(
-    source: SampleFeatures, databases: Databases, kind: str, statement: str
-) -> None:
+def test_changed_rows_need_force(source: SampleFeatures, databases: Databases, kind: str, statement: str) -> None:
     target = at(source, databases.missing(kind))
     target.migrate()
     target.execute(statement)
     before = genres(target)
     with pytest.raises(OperatorError, match=r"has rows in library_genre\. To replace them: --force"):
-        bring(source, target)
+        copy_all(source, target)
     assert genres(target) == before
-    bring(source, target, force=True)
+    copy_all(source, target, force=True)
     assert genres(target) == genres(source)
 
 
-def test_looking_beforehand_says_the_same(source: SampleFeatures, databases: Databases) -> None:
+def test_examine_ignores_rows_of_migrations(source: SampleFeatures, databases: Databases) -> None:
     target = at(source, address := databases.missing("sqlite"))
     target.migrate()
     url = DatabaseURL.parse(source.settings.database_url.get_secret_value())
@@ -113,10 +108,9 @@ class Genre(SampleTable, table=True):
     name: str = Field(default="", max_length=50)
 
 
-def test_loaded_rows_take_the_place_of_those_with_their_key(
+def test_loading_replaces_rows_and_advances_sequences(
     source: SampleFeatures, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On PostgreSQL, whose sequences would not know of them."""
     target = at(source, address := databases.missing("postgresql"))
     target.migrate()
     tables = tables_by_name(source.metadata, source.features)

@@ -1,4 +1,4 @@
-"""Values that the two kinds of database keep in different ways, and those that one of them does not take."""
+"""Values that SQLite and PostgreSQL store differently, or that one of them refuses."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -84,7 +84,7 @@ SHELVES = Table(
 ROWS: list[dict[str, Any]] = [
     {
         "id": 1,
-        "part_of": 2,  # copied in the order of the ids, it points at a row that is not there yet
+        "part_of": 2,  # refers to a row that is copied later
         "shelf_id": 5,
         "name": "ü☃🎉\t\\N",
         "words": "two\nlines",
@@ -96,7 +96,7 @@ ROWS: list[dict[str, Any]] = [
         "day": date(1, 1, 1),
         "hour": time(23, 59, 59, 999999),
         "at": datetime(2026, 11, 20, 23, 59, 59, 1, UTC),
-        "local": datetime(9999, 12, 31, 23, 59, 59),  # noqa: DTZ001 - what the column holds
+        "local": datetime(9999, 12, 31, 23, 59, 59),  # noqa: DTZ001 - type of the column
         "lasts": timedelta(days=3, microseconds=1),
         "more": {"b": [1, None, "é"], "a": 5},
         "picture": bytes(range(256)),
@@ -109,7 +109,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def same_tables() -> MetaData:
-    """Once a circle was made on PostgreSQL, SQLAlchemy leaves out one of its keys wherever it makes it again."""
+    """Copy the tables: after creating a cycle on PostgreSQL, SQLAlchemy omits one of its keys the next time."""
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     for table in METADATA.tables.values():
         table.to_metadata(metadata)
@@ -118,7 +118,7 @@ def same_tables() -> MetaData:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> SampleFeatures:
-    """A shop whose items and shelves point at one another."""
+    """Feature whose tables refer to each other."""
     sample = SampleFeatures(settings_for("sqlite:///none.db"), tmp_path / "versions", ("shop",), METADATA)
     sample.make_by_hand("shop", f"import {__name__} as shop; shop.same_tables().create_all(op.get_bind())")
     return sample
@@ -126,7 +126,7 @@ def shop(tmp_path: Path) -> SampleFeatures:
 
 @pytest.fixture
 def items(shop: SampleFeatures, databases: Databases) -> str:
-    """A SQLite file with one row in each table."""
+    """SQLite file with one row in each table."""
     address = databases.missing("sqlite")
     SampleFeatures(settings_for(address), shop.versions, shop.features).migrate()
     add(address, [{"id": 7}])
@@ -154,9 +154,7 @@ def run(source: str, target: str, graph: MigrationGraph) -> list[TableReport]:
 
 
 @pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")
-def test_every_type_of_value_arrives_on_the_other_kind_and_comes_back_however_the_server_spells_it(
-    shop: SampleFeatures, databases: Databases
-) -> None:
+def test_all_types_are_copied_to_postgresql_and_back(shop: SampleFeatures, databases: Databases) -> None:
     start, server, back, other = (databases.missing(kind) for kind in ("sqlite", "postgresql", "sqlite", "sqlite"))
     SampleFeatures(settings_for(start), shop.versions, shop.features).migrate()
     add(start, ROWS)
@@ -164,47 +162,42 @@ def test_every_type_of_value_arrives_on_the_other_kind_and_comes_back_however_th
     assert rows_of(server) == ROWS
     assert run(server, back, shop.graph) == reports
     assert rows_of(back) == ROWS
-    odd = ("datestyle=SQL,DMY", "intervalstyle=iso_8601", "extra_float_digits=-5", "bytea_output=escape")
-    run(f"{server}?options={quote(' '.join(f'-c {setting}' for setting in odd))}", other, shop.graph)
+    formats = ("datestyle=SQL,DMY", "intervalstyle=iso_8601", "extra_float_digits=-5", "bytea_output=escape")
+    run(f"{server}?options={quote(' '.join(f'-c {setting}' for setting in formats))}", other, shop.graph)
     assert rows_of(other) == ROWS
     with connect(settings_for(server)) as connection, pytest.raises(Exception, match="violates foreign key"):
-        connection.execute(insert(ITEMS).values(id=9, part_of=99))  # no later than here: the keys wait no more
+        connection.execute(insert(ITEMS).values(id=9, part_of=99))  # no longer deferred
 
 
-def test_no_value_and_the_null_of_json_stay_apart_and_its_numbers_exact(
-    shop: SampleFeatures, items: str, databases: Databases
-) -> None:
-    add_more = "INSERT INTO shop_item (id, more) VALUES (8, 'null'), (9, :more)"
+def test_json_null_and_exact_numbers_are_kept(shop: SampleFeatures, items: str, databases: Databases) -> None:
     more = '{"b": -0.0, "a": [1e2, 12345678901234567890.125, true]}'
-    execute(items, add_more, more=more)
+    execute(items, "INSERT INTO shop_item (id, more) VALUES (8, 'null'), (9, :more)", more=more)
     server, back = databases.missing("postgresql"), databases.missing("sqlite")
     run(items, server, shop.graph)
     run(server, back, shop.graph)
     for address in (server, back):
-        found = execute(address, "SELECT id, CAST(more AS TEXT) FROM shop_item ORDER BY id")
-        assert found == [(7, None), (8, "null"), (9, more)]
+        values = execute(address, "SELECT id, CAST(more AS TEXT) FROM shop_item ORDER BY id")
+        assert values == [(7, None), (8, "null"), (9, more)]
 
 
 REFUSED = [
     ("shop_item", "name", "'a' || char(0)", "shop_item, row 7: PostgreSQL text fields cannot contain NUL"),
     ("shop_item", "name", "'123456789'", "shop_item.name, row 7: value too long for type character varying(8)"),
-    ("shop_item", "words", "CAST(X'41ff' AS TEXT)", "shop_item.words, row 7: bytes that is no TEXT"),
-    ("shop_item", "day", "'soon'", "shop_item.day, row 7: str that is no DATE"),
+    ("shop_item", "words", "CAST(X'41ff' AS TEXT)", "shop_item.words, row 7: bytes instead of TEXT"),
+    ("shop_item", "day", "'soon'", "shop_item.day, row 7: str instead of DATE"),
     ("shop_item", "number", "3000000000", 'shop_item.number, row 7: value "3000000000" is out of range'),
-    ("shop_item", "more", "'{'", "shop_item.more, row 7: str that is no JSON"),
+    ("shop_item", "more", "'{'", "shop_item.more, row 7: str instead of JSON"),
     ("shop_item", "shelf_id", "99", 'shop_item: Key (shelf_id)=(99) is not present in table "shop_shelf"'),
-    # No value of this table needs a conversion.
-    ("shop_shelf", "best_id", "'seven'", "shop_shelf.best_id, row 5: str that is no BIGINT"),
+    # This table needs no conversions.
+    ("shop_shelf", "best_id", "'seven'", "shop_shelf.best_id, row 5: str instead of BIGINT"),
 ]
 
 
-def test_what_postgresql_would_not_take_is_named_and_nothing_is_kept(
-    shop: SampleFeatures, items: str, databases: Databases
-) -> None:
+def test_value_refused_by_postgresql_is_named(shop: SampleFeatures, items: str, databases: Databases) -> None:
     execute(items, "PRAGMA foreign_keys = OFF")
     target = databases.missing("postgresql")
     for table, column, value, line in REFUSED:
-        execute(items, f"UPDATE {table} SET {column} = {value}")  # noqa: S608 - all from the list above
+        execute(items, f"UPDATE {table} SET {column} = {value}")  # noqa: S608 - constants above
         with pytest.raises(OperatorError) as raised:
             run(items, target, shop.graph)
         assert str(raised.value).startswith(line)
@@ -213,20 +206,18 @@ def test_what_postgresql_would_not_take_is_named_and_nothing_is_kept(
         execute(items, f"UPDATE {table} SET {column} = NULL")  # noqa: S608 - as above
 
 
-def test_what_sqlite_would_not_keep_is_noticed(shop: SampleFeatures, databases: Databases) -> None:
+def test_value_not_stored_by_sqlite_is_refused(shop: SampleFeatures, databases: Databases) -> None:
     source, target = databases.missing("postgresql"), databases.missing("sqlite")
     SampleFeatures(settings_for(source), shop.versions, shop.features).migrate()
     add(source, [{"id": 1, "weight": float("nan")}])
-    with pytest.raises(OperatorError, match=r"shop_item would not be the same .* values that sqlite cannot keep"):
+    with pytest.raises(OperatorError, match=r"shop_item would differ: .* sqlite cannot store all of its values"):
         run(source, target, shop.graph)
     assert not has_tables(target)
 
 
-def test_a_row_that_points_nowhere_does_not_get_into_sqlite(
-    shop: SampleFeatures, items: str, databases: Databases
-) -> None:
+def test_broken_foreign_key_is_refused_by_sqlite(shop: SampleFeatures, items: str, databases: Databases) -> None:
     execute(items, "UPDATE shop_item SET shelf_id = 99")
     target = databases.missing("sqlite")
-    with pytest.raises(OperatorError, match=r"shop_item, row 7 points at a row of shop_shelf that is not there"):
+    with pytest.raises(OperatorError, match=r"shop_item, row 7 refers to a missing row of shop_shelf"):
         run(items, target, shop.graph)
     assert not has_tables(target)

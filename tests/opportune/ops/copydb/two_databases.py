@@ -1,5 +1,3 @@
-"""Databases to copy between, of either kind, and rows to see in them."""
-
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +29,7 @@ ADD_SESSION = """
 
 
 class Databases:
-    """Makes databases and drops them."""
+    """Creates and drops databases."""
 
     def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
         self.request = request
@@ -39,7 +37,7 @@ class Databases:
         self.created: list[str] = []
 
     def filled(self, kind: str, *emails: str) -> str:
-        """A migrated database with these users, numbered from one."""
+        """Create a migrated database with users, whose ids begin with 1."""
         address = self.migrated(kind)
         for number, email in enumerate(emails, 1):
             execute(address, ADD_USER, id=number, email=email)
@@ -53,7 +51,7 @@ class Databases:
         return address
 
     def missing(self, kind: str) -> str:
-        """A file that is not there, or a database without tables."""
+        """Return the URL of a missing file, or of a database without tables."""
         return self._create(None) if kind == "postgresql" else f"sqlite:///{self.folder}/{uuid4().hex}.db"
 
     def _create(self, template: str | None) -> str:
@@ -74,17 +72,16 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databa
     yield from databases_of(Databases, request, tmp_path)
 
 
-def databases_of(kind: type[D], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D]:
-    """Databases of this kind for a test, gone after it."""
+def databases_of(class_: type[D], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D]:
     folder = tmp_path / "databases"
     folder.mkdir()
-    databases = kind(request, folder)
+    databases = class_(request, folder)
     yield databases
     databases.drop()
 
 
 def tables_of(names: Sequence[str]) -> MetaData:
-    """What these features have among the tables of all."""
+    """Return copies of these features' tables."""
     metadata, installed = MetaData(naming_convention=NAMING_CONVENTION), installed_names()
     for table in Model.metadata.sorted_tables:
         if feature_of_table(table.name, installed) in names:

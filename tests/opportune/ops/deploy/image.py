@@ -1,9 +1,8 @@
-"""The image, built from the Dockerfile and started as hosts start it: takes minutes, so it is run when it is asked for.
+"""Build the image from the Dockerfile and start it like a host. This takes minutes, so it only runs on request:
 
     python3 oppman.py test -o faulthandler_timeout=1800 tests/opportune/ops/deploy/image.py
 
-By Buildah, which needs no daemon, and as root, for mounts. The base is `PYTHON_IMAGE`, or, where that is not set, one
-that `debootstrap` makes.
+Needs Buildah and root for mounts. The base image is `PYTHON_IMAGE`, or one created by `debootstrap`.
 """
 
 import json
@@ -25,11 +24,11 @@ from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.redis import free_port
 
 MAX_ENVIRONMENT_MEGABYTES = 160
-"""A third less than the 234 that all of requirements.lock takes with bytecode. (`du -sm`, November 2026)"""
+"""A third less than all of requirements.lock with bytecode, which has 234 MB (`du -sm`, November 2026)."""
 START_SECONDS = 120
 STOP_SECONDS = 30
 PIP_FILES = ("/etc/pip.conf", "/etc/ssl/certs", "/opt")
-"""Where machines without the public index say which one to take."""
+"""Configuration of machines without access to the public package index."""
 
 
 def run(*command: str | Path) -> str:
@@ -38,7 +37,7 @@ def run(*command: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The file system of the image."""
+    """File system of the image."""
     for program in ("buildah", "debootstrap"):
         if shutil.which(program) is None:
             skip_for_missing(program, f"apt-get install {program}")
@@ -62,7 +61,7 @@ def debian(folder: Path) -> str:
     return "localhost/debian-python"
 
 
-def test_it_holds_what_production_runs_and_nothing_else(root: Path) -> None:
+def test_image_has_no_development_tools(root: Path) -> None:
     assert int(run("du", "-sm", root / "environment").split()[0]) <= MAX_ENVIRONMENT_MEGABYTES
     packages = {path.name for path in root.glob("environment/lib/python3*/site-packages/*")}
     assert not packages & {"pip", "pytest", "mypy"}
@@ -70,7 +69,7 @@ def test_it_holds_what_production_runs_and_nothing_else(root: Path) -> None:
     assert not (root / "site/tests").exists()
 
 
-def test_its_list_of_parts_is_that_of_the_lock(root: Path) -> None:
+def test_bill_of_materials_matches_the_lock(root: Path) -> None:
     parts = json.loads((root / "environment/sbom.cdx.json").read_text())["components"]
     lock = (PROJECT / "requirements.lock").read_text()
     assert {f"{part['name']}=={part['version']}" for part in parts} <= {
@@ -78,7 +77,7 @@ def test_its_list_of_parts_is_that_of_the_lock(root: Path) -> None:
     }
 
 
-def test_it_starts_read_only_as_no_ones_root_and_ends_when_it_is_told(root: Path) -> None:
+def test_image_runs_read_only_without_root(root: Path) -> None:
     port = free_port()
     inside = (
         "exec env -i PATH=/environment/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 ENVIRONMENT=production "

@@ -1,4 +1,4 @@
-"""What hosts publish of their files, as far as no schema of it can be had offline: each set has its page beside it."""
+"""Formats of the hosts' files, from the documentation linked in each function."""
 
 import configparser
 import json
@@ -74,7 +74,7 @@ def check_render(text: str) -> None:
     assert service["healthCheckPath"] in HEALTH_PATHS
     for variable in service["envVars"]:
         require_keys(variable, "key value generateValue sync fromDatabase fromService fromGroup")
-        assert len(variable) == 2  # each has one source
+        assert len(variable) == 2  # a value has one source
 
 
 def check_railway(text: str) -> None:
@@ -96,7 +96,7 @@ def check_railway(text: str) -> None:
 
 
 def check_leapcell(text: str) -> None:
-    """https://github.com/leapcell/fastapi-blog: the form of its dashboard is documented, the file by that example."""
+    """https://github.com/leapcell/fastapi-blog: example of the file, which is undocumented."""
     data = yaml(text)
     assert data.keys() == {"runtime", "startCommand", "buildCommand", "port", "memory"}
     assert data["runtime"] == "python"
@@ -185,7 +185,7 @@ def check_litestream(text: str) -> None:
 
 def check_compose(text: str) -> None:
     """https://github.com/compose-spec/compose-spec"""
-    # What takes long to import is imported by the process that needs it, and not by each that collects tests.
+    # Slow to import, and only needed by this check.
     from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # noqa: PLC0415
     from jsonschema.validators import validator_for  # type: ignore[import-untyped] # noqa: PLC0415
 

@@ -1,5 +1,3 @@
-"""`deploy check`: each setting that a host would not stand is named, with its mend, before anything is pushed."""
-
 import json
 import re
 import subprocess
@@ -7,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 import typer
@@ -18,7 +17,7 @@ from opportune.config.hosts import HOST_VARIABLES
 from opportune.ops.deploy.check import check_current_host, check_deployment
 from opportune.ops.deploy.env_production import ENV_PRODUCTION, required_names
 from opportune.ops.deploy.recipes import RECIPES
-from opportune.ops.deploy.rules.deployment import Answers, Deployment
+from opportune.ops.deploy.rules.deployment import Deployment, DeploymentOptions
 from opportune.ops.deploy.values import check_file, check_values, settings_from
 from opportune.testing.commands import Oppman
 from opportune.testing.plugin import settings_for
@@ -38,33 +37,39 @@ GOOD = {
     "LLM_MODEL": "large",
     "POSTGRES_PASSWORD": "secret",
 }
-ANSWERS = Answers(is_paid=False, has_volume=False, has_pooler=False)
+OPTIONS = DeploymentOptions(is_paid=False, has_volume=False, has_pooler=False)
 
 
 def values_for(host: str, **changes: str) -> dict[str, str]:
-    """Good settings for a host with these changed; an empty one is not set."""
+    """Return good settings for a host with changes. An empty value removes a setting."""
     recipe = RECIPES[host]
-    asked = dict(GOOD) if host != "huggingface" else {**GOOD, "DATABASE_URL": NEON.replace("/site?", ":443/site?")}
-    good = {name: value for name, value in asked.items() if name not in recipe.sets}
-    return {name: value for name, value in {**good, **recipe.asks, **changes}.items() if value}
+    good = dict(GOOD) if host != "huggingface" else {**GOOD, "DATABASE_URL": NEON.replace("/site?", ":443/site?")}
+    needed = {name: value for name, value in good.items() if name not in recipe.sets}
+    return {name: value for name, value in {**needed, **recipe.defaults, **changes}.items() if value}
 
 
-def found(host: str, changes: Mapping[str, str] = MappingProxyType({}), answers: Answers = ANSWERS) -> list[Finding]:
+def check(
+    host: str, changes: Mapping[str, str] = MappingProxyType({}), options: DeploymentOptions = OPTIONS
+) -> list[Finding]:
     recipe, values = RECIPES[host], values_for(host, **changes)
-    settings, faults = settings_from(recipe, values)
-    rules = check_deployment(Deployment(recipe, settings, values, answers)) if settings else ()
-    return [*check_values(recipe, values), *faults, *rules]
+    settings, errors = settings_from(recipe, values)
+    findings = check_deployment(Deployment(recipe, settings, values, options)) if settings else ()
+    return [*check_values(recipe, values), *errors, *findings]
+
+
+def errors(*arguments: Any) -> list[str]:
+    return [finding.text for finding in check(*arguments) if finding.is_error]
 
 
 @pytest.mark.parametrize("host", RECIPES)
 def test_good_settings_have_no_errors(host: str) -> None:
-    assert [finding.text for finding in found(host) if finding.is_error] == []
+    assert errors(host) == []
 
 
 @pytest.mark.parametrize("host", RECIPES)
-def test_what_is_left_empty_is_named(host: str) -> None:
+def test_empty_required_settings_are_errors(host: str) -> None:
     empty = dict.fromkeys(required_names(RECIPES[host]), "")
-    texts = " ".join(finding.text for finding in found(host, empty) if finding.is_error)
+    texts = " ".join(errors(host, empty))
     sets = RECIPES[host].sets
     assert [name for name in empty if f"{name} is" not in texts and name not in sets] == []
 
@@ -75,20 +80,28 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"PORT": "eighty"}, "PORT: Write a whole number"),
     ("fly", {"ENVIRONMENT": "development"}, "ENVIRONMENT is development"),
     ("leapcell", {"ENVIRONMENT": ""}, "ENVIRONMENT is missing"),
-    ("render", {"DATABASE_URL": "sqlite:///./data/app.db"}, "DATABASE_URL is SQLite, and Render keeps no files"),
-    ("leapcell", {"DATABASE_URL": ""}, "DATABASE_URL is missing, which means SQLite"),
+    ("render", {"DATABASE_URL": "sqlite:///./data/app.db"}, "DATABASE_URL is SQLite, which Render deletes"),
+    ("leapcell", {"DATABASE_URL": ""}, "DATABASE_URL is missing, so the site uses SQLite"),
     ("render", {"DATABASE_URL": "postgresql://postgres:[YOUR-PASSWORD]@aws-0-x.pooler.supabase.com/a"}, "placeholder"),
-    ("render", {"DATABASE_URL": "postgresql://user:password@ep.neon.tech/name"}, "still holds user:password"),
-    ("render", {"MAIL_URL": "resend://KEY"}, "MAIL_URL still holds KEY"),
-    ("render", {"BACKUP_URL": "s3://KEY:SECRET@HOST/BUCKET/FOLDER"}, "BACKUP_URL still holds KEY"),
+    (
+        "render",
+        {"DATABASE_URL": "postgresql://user:password@ep.neon.tech/name"},
+        "still contains the example user:password",
+    ),
+    ("render", {"MAIL_URL": "resend://KEY"}, "MAIL_URL still contains the example KEY"),
+    ("render", {"BACKUP_URL": "s3://KEY:SECRET@HOST/BUCKET/FOLDER"}, "BACKUP_URL still contains the example KEY"),
     ("render", {"ADMIN_EMAIL": "ada at home"}, "Nobody would get the link of ADMIN_EMAIL"),
     ("render", {"METRICS_TOKEN": "abc"}, "import secrets; print("),
-    ("render", {"DATABASE_URL": "postgresql://postgres:pw@db.abcd.supabase.co:5432/postgres"}, "IPv6 alone"),
-    ("fly", {"DATABASE_URL": "postgresql://u:p@postgres.railway.internal/railway"}, "known inside another host"),
+    ("render", {"DATABASE_URL": "postgresql://postgres:pw@db.abcd.supabase.co:5432/postgres"}, "only has IPv6"),
+    (
+        "fly",
+        {"DATABASE_URL": "postgresql://u:p@postgres.railway.internal/railway"},
+        "only exists in another host's network",
+    ),
     ("fly", {"DATABASE_URL": "postgresql://u:p@localhost/site"}, "names localhost, which the host cannot reach"),
     ("heroku", {"DATABASE_URL": "postgresql://u:p@postgres/site"}, "names postgres, which the host cannot reach"),
-    ("huggingface", {"DATABASE_URL": NEON}, "wants port 5432, and Hugging Face Spaces lets out 80, 443, 8080 alone"),
-    ("fly", {"DATABASE_URL": NEON.replace("require", "disable")}, "sslmode=disable"),
+    ("huggingface", {"DATABASE_URL": NEON}, "uses port 5432, but Hugging Face Spaces only allows 80, 443, 8080"),
+    ("fly", {"DATABASE_URL": NEON.replace("require", "disable")}, "DATABASE_URL disables TLS"),
     ("fly", {"DATABASE_URL": "prisma+postgres://accelerate.prisma-data.net/?api_key=x"}, "Prisma's own service"),
     ("fly", {"DATABASE_DIRECT_URL": "https://neon.tech"}, "DATABASE_DIRECT_URL begins with https://"),
     (
@@ -96,100 +109,98 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
         {"DATABASE_URL": NEON.replace("123456.", "123456-pooler."), "DATABASE_POOLED": "false"},
         "DATABASE_POOLED=f",
     ),
-    ("kubernetes", {"DATABASE_URL": "sqlite:///./data/app.db"}, "keeps no files"),
-    ("render", {"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, and Render keeps no files"),
+    ("kubernetes", {"DATABASE_URL": "sqlite:///./data/app.db"}, "deletes at the next deploy"),
+    ("render", {"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, which Render deletes"),
     ("koyeb", {"STORAGE_URL": ""}, "STORAGE_URL is a folder"),
     ("render", {"STORAGE_URL": "ftp://x"}, "STORAGE_URL names neither"),
     ("render", {"STORAGE_URL": "s3://k:s@localhost:9000/site?tls=false"}, "STORAGE_URL names localhost:9000"),
     (
         "render",
         {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"},
-        "MAIL_URL wants port 587, which Render shuts on free plans",
+        "MAIL_URL uses port 587, which Render blocks on free plans",
     ),
-    ("huggingface", {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:2525"}, "MAIL_URL wants port 2525"),
-    ("fly", {"MAIL_URL": "smtp://127.0.0.1:1025"}, "MAIL_URL names a mail server on your own machine"),
+    ("huggingface", {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:2525"}, "MAIL_URL uses port 2525"),
+    ("fly", {"MAIL_URL": "smtp://127.0.0.1:1025"}, "MAIL_URL names a server on your own machine"),
     ("fly", {"CACHE_URL": "redis://localhost:6379/0"}, "CACHE_URL names a Redis on your own machine"),
     ("fly", {"LLM_BASE_URL": "http://127.0.0.1:11434/v1"}, "LLM_BASE_URL is on your own machine"),
-    ("heroku", {"BASE_URL": ""}, "BASE_URL is missing, and Heroku (Procfile) does not tell it"),
+    ("heroku", {"BASE_URL": ""}, "BASE_URL is missing. Public address of the site, shown by heroku info"),
     ("cloudrun", {"BASE_URL": ""}, "https://NAME-NUMBER.REGION.run.app"),
     ("fly", {"BASE_URL": "http://localhost:8000"}, "BASE_URL is http://localhost:8000, your own machine"),
     ("fly", {"BASE_URL": "http://circle.lisbon.pt"}, "BASE_URL begins with http://"),
     ("linux", {"BASE_URL": "https://example.org"}, "an example"),
-    ("compose", {"POSTGRES_PASSWORD": "a/b@c"}, "make one of letters and digits"),
-    ("compose", {"BASE_URL": "https://circle.lisbon.pt/"}, "by which Caddy would serve that one page alone"),
+    ("compose", {"POSTGRES_PASSWORD": "a/b@c"}, "use only letters and digits"),
+    ("compose", {"BASE_URL": "https://circle.lisbon.pt/"}, "Caddy would only serve the start page"),
     ("fly", {"ALLOWED_HOSTS": "lisbon.pt"}, "ALLOWED_HOSTS lacks circle.lisbon.pt"),
-    ("koyeb", {"TRUSTED_PROXIES": ""}, "Set TRUSTED_PROXIES=*"),
-    ("fly", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "leave it out, for Fly-Client-IP"),
+    ("koyeb", {"TRUSTED_PROXIES": ""}, "set TRUSTED_PROXIES=*"),
+    ("fly", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "remove it, Fly-Client-IP is the default"),
     ("fly", {"HOST": "127.0.0.1"}, "where Fly.io cannot reach the site"),
     ("linux", {"HOST": "", "TRUSTED_PROXIES": "*"}, "set HOST=127.0.0.1"),
     ("koyeb", {"PORT": "9000"}, "PORT is 9000"),
     ("fly", {"LOCAL_HTTPS": "true"}, "LOCAL_HTTPS"),
-    ("cloudrun", {"JOBS": "inline"}, "JOBS=inline, and on Google Cloud Run nothing runs"),
-    ("fly", {"STOP_DELAY_SECONDS": "40"}, "STOP_DELAY_SECONDS is 40, and Fly.io ends the site after 30"),
+    ("cloudrun", {"JOBS": "inline"}, "on Google Cloud Run nothing runs between requests"),
+    ("fly", {"STOP_DELAY_SECONDS": "40"}, "STOP_DELAY_SECONDS is 40, but Fly.io kills the site after 30 s"),
     (
         "fly",
         {"STOP_DELAY_SECONDS": "9"},
-        "28 with 9 of STOP_DELAY_SECONDS before it",
+        "28 plus 9 of STOP_DELAY_SECONDS",
     ),
-    ("cloudrun", {"ANSWER_GRACE_SECONDS": "20"}, "Google Cloud Run ends the site after 10: set 8 at most"),
+    ("cloudrun", {"ANSWER_GRACE_SECONDS": "20"}, "Google Cloud Run kills the site after 10 s: set at most 8"),
     ("leapcell", {"LLM_MODELS": "x" * 3000}, "LLM_MODELS"),
-    ("leapcell", {"SECRET_KEY_FALLBACKS": KEY * 100}, "the longest is SECRET_KEY_FALLBACKS"),
+    ("leapcell", {"SECRET_KEY_FALLBACKS": KEY * 100}, "The longest is SECRET_KEY_FALLBACKS"),
 ]
 
 
 @pytest.mark.parametrize(("host", "changes", "words"), ERRORS)
-def test_what_a_host_would_not_stand_is_an_error_with_its_mend(
-    host: str, changes: Mapping[str, str], words: str
-) -> None:
-    assert [finding.text for finding in found(host, changes) if finding.is_error and words in finding.text]
+def test_bad_setting_is_an_error(host: str, changes: Mapping[str, str], words: str) -> None:
+    assert [text for text in errors(host, changes) if words in text]
 
 
 WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"DATABSE_POOL_SIZE": "3"}, "Did you mean DATABASE_POOL_SIZE?"),
     ("fly", {"DATABASE_URL": NEON.replace("123456.", "123456-pooler.")}, "set DATABASE_DIRECT_URL to the same address"),
-    ("fly", {"DATABASE_POOL_SIZE": "50"}, "may open 110 connections, and the smallest database of Neon has 97"),
-    ("heroku", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "is not known to replace"),
-    ("fly", {"JOBS": "off"}, "nobody does the jobs"),
+    ("fly", {"DATABASE_POOL_SIZE": "50"}, "may open 110 connections, but the smallest database of Neon allows 97"),
+    ("heroku", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "clients may be able to forge"),
+    ("fly", {"JOBS": "off"}, "no jobs run"),
     ("fly", {"JOBS": "worker"}, "run oppman.py worker"),
     ("render", {"MAIL_URL": ""}, "MAIL_URL is console"),
-    ("render", {"LLM_BASE_URL": "", "LLM_API_KEY": "", "LLM_MODEL": ""}, "There is no model"),
-    ("kubernetes", {"CACHE_URL": ""}, "each process has for itself"),
-    ("leapcell", {"LLM_TIMEOUT": "1000"}, "cuts each answer after 900"),
-    ("fly", {"SECRETS_FROM": "aws:site", "SECRET_KEY": "", "DATABASE_URL": ""}, "SECRETS_FROM names is not looked at"),
+    ("render", {"LLM_BASE_URL": "", "LLM_API_KEY": "", "LLM_MODEL": ""}, "No language model is configured"),
+    ("kubernetes", {"CACHE_URL": ""}, "which processes do not share"),
+    ("leapcell", {"LLM_TIMEOUT": "1000"}, "ends each response after 900"),
+    ("fly", {"SECRETS_FROM": "aws:site", "SECRET_KEY": "", "DATABASE_URL": ""}, "SECRETS_FROM are not checked"),
 ]
 
 
 @pytest.mark.parametrize(("host", "changes", "words"), WARNINGS)
-def test_what_may_be_meant_so_is_a_warning(host: str, changes: Mapping[str, str], words: str) -> None:
-    findings = found(host, changes)
+def test_unusual_setting_is_a_warning(host: str, changes: Mapping[str, str], words: str) -> None:
+    findings = check(host, changes)
     assert [finding for finding in findings if not finding.is_error and words in finding.text]
     assert not [finding.text for finding in findings if finding.is_error]
 
 
 @pytest.mark.parametrize(
-    ("host", "answers", "changes", "words"),
+    ("host", "options", "changes", "words"),
     [
-        ("render", Answers(is_paid=True), {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}, "MAIL_URL wants"),
-        ("fly", Answers(has_volume=True), {"DATABASE_URL": ""}, "SQLite"),
-        ("huggingface", Answers(may_lose_data=True), {"DATABASE_URL": "", "STORAGE_URL": ""}, "SQLite"),
-        ("fly", Answers(domain="circle.lisbon.pt"), {}, "BASE_URL"),
+        ("render", DeploymentOptions(is_paid=True), {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}, "MAIL_URL uses"),
+        ("fly", DeploymentOptions(has_volume=True), {"DATABASE_URL": ""}, "SQLite"),
+        ("huggingface", DeploymentOptions(may_lose_data=True), {"DATABASE_URL": "", "STORAGE_URL": ""}, "SQLite"),
+        ("fly", DeploymentOptions(domain="circle.lisbon.pt"), {}, "BASE_URL"),
     ],
 )
-def test_an_answer_lifts_an_error(host: str, answers: Answers, changes: Mapping[str, str], words: str) -> None:
-    texts = [finding.text for finding in found(host, changes, answers) if finding.is_error]
-    assert not [text for text in texts if words in text]
+def test_option_removes_an_error(host: str, options: DeploymentOptions, changes: Mapping[str, str], words: str) -> None:
+    assert not [text for text in errors(host, changes, options) if words in text]
 
 
-def test_answers_bring_errors_too() -> None:
-    texts = [each.text for each in found("fly", {}, Answers(domain="other.lisbon.pt", workers=9, has_pooler=True))]
+def test_options_add_findings() -> None:
+    options = DeploymentOptions(domain="other.lisbon.pt", workers=9, has_pooler=True)
+    texts = [finding.text for finding in check("fly", {}, options)]
     assert any("set BASE_URL=https://other.lisbon.pt" in text for text in texts)
-    assert any("9 workers want about 1170 MB" in text for text in texts)
+    assert any("9 workers need about 1170 MB" in text for text in texts)
     assert any("set DATABASE_DIRECT_URL" in text for text in texts)
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the project's."""
+    """Empty folder in place of the project."""
     monkeypatch.setattr(deploy, "PROJECT", tmp_path)
     for name in ("SECRET_KEY", "DATABASE_URL", "ENVIRONMENT", *HOST_VARIABLES):
         monkeypatch.delenv(name, raising=False)
@@ -209,90 +220,87 @@ def write_env(project: Path) -> WriteEnv:
     return write
 
 
-def test_the_file_is_read_and_the_environment_wins(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+def test_environment_wins_over_the_file(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("render")
     code, out, err = oppman("deploy", "check", "render", "--free")
     assert (code, err) == (0, "")
     assert out.endswith("No errors found.\n")
     code, out, err = oppman("deploy", "check", "render", "--free", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
     assert (code, err) == (1, "This must be put right.\n")
-    assert "error: MAIL_URL wants port 587" in out
+    assert "error: MAIL_URL uses port 587" in out
     assert KEY not in out
+
+
+def test_env_file_option_and_json_report(project: Path, oppman: Oppman) -> None:
     other = project / "other.env"
     other.write_text(f"SECRET_KEY='{KEY}'\n")
     code, out, _ = oppman("deploy", "check", "koyeb", "--env-file", str(other), "--json")
     data = json.loads(out)
     assert (code, data["host"], data["ok"]) == (1, "koyeb", False)
-    assert any("stands in quotes" in finding["text"] for finding in data["findings"])
+    assert any("has quotes" in finding["text"] for finding in data["findings"])
 
 
-def test_a_setting_that_a_start_would_refuse_is_reported_once(oppman: Oppman, write_env: WriteEnv) -> None:
+def test_invalid_setting_is_reported_once(oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("linux")
-    given = {"BACKUP_URL": "file:/mnt/backups", "BACKUP_KEEP": "some", "CACHE_URL": "tea", "STORAGE_URL": "attic"}
-    code, out, _ = oppman("deploy", "check", "linux", "--yes", **given)
+    options = {"BACKUP_URL": "file:/mnt/backups", "BACKUP_KEEP": "some", "CACHE_URL": "tea", "STORAGE_URL": "attic"}
+    code, out, _ = oppman("deploy", "check", "linux", "--yes", **options)
     assert code == 1
     assert out.count("error: ") == 3
     for words in ("BACKUP_KEEP is 'some'", "CACHE_URL must be memory: or", "STORAGE_URL names neither"):
         assert out.count(words) == 1
 
 
-def test_what_no_setting_tells_is_asked_and_without_anybody_it_is_wrong_usage(
-    project: Path, oppman: Oppman, write_env: WriteEnv
-) -> None:
+@pytest.fixture
+def render_without_base_url(project: Path, write_env: WriteEnv) -> None:
+    write_env("render")
+    path = project / ENV_PRODUCTION
+    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
+
+
+def test_open_question_without_terminal_is_a_usage_error(oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("render")
     code, _, err = oppman("deploy", "check", "render")
     assert (code, err.count("\n")) == (2, 1)
     assert "--paid or --free" in err
     assert oppman("deploy", "check", "render", "--yes").code == 0
     assert oppman("deploy", "check", "render", "--no-input").code == 0
-    path = project / ENV_PRODUCTION
-    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
-    assert "domain of your own? Say --domain" in oppman("deploy", "check", "render", "--free").err
 
 
-def test_all_open_questions_are_reported_in_one_run(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
-    write_env("render")
-    path = project / ENV_PRODUCTION
-    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
-    own = {"DATABASE_URL": "postgresql://site:hidden@db.lisbon.pt/site"}
-    code, _, err = oppman("deploy", "check", "render", **own)
+@pytest.mark.usefixtures("render_without_base_url")
+def test_all_open_questions_are_reported_in_one_run(oppman: Oppman) -> None:
+    database = {"DATABASE_URL": "postgresql://site:hidden@db.lisbon.pt/site"}
+    code, _, err = oppman("deploy", "check", "render", **database)
     assert (code, err.count("\n")) == (2, 1)
     for option in ("--paid or --free", "--pooler or --no-pooler", "--domain example.org", "--yes"):
         assert option in err
 
 
-def test_on_railway_a_mail_server_wants_the_plan_pro_and_not_any_that_is_paid(
-    oppman: Oppman, write_env: WriteEnv
-) -> None:
+def test_railway_allows_mail_servers_only_on_the_plan_pro(oppman: Oppman, write_env: WriteEnv) -> None:
     write_env("railway")
     mail = {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}
-    asked = oppman("deploy", "check", "railway", **mail)
-    assert asked.code == 2
-    assert "Is it the plan Pro, or a larger one? Say --paid or --free" in asked.err
+    result = oppman("deploy", "check", "railway", **mail)
+    assert result.code == 2
+    assert "Is it the plan Pro, or a larger one? Say --paid or --free" in result.err
     code, out, _ = oppman("deploy", "check", "railway", "--free", **mail)
     assert code == 1
-    assert "MAIL_URL wants port 587, which Railway shuts on plans below Pro" in out
+    assert "MAIL_URL uses port 587, which Railway blocks on plans below Pro" in out
     assert "MAIL_URL" not in oppman("deploy", "check", "railway", "--paid", **mail).out
 
 
-def test_somebody_at_a_terminal_is_asked_what_matters_on_that_host(
-    project: Path, oppman: Oppman, write_env: WriteEnv, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_env("render")
-    path = project / ENV_PRODUCTION
-    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
-    asked: list[str] = []
+@pytest.mark.usefixtures("render_without_base_url")
+def test_terminal_prompts_for_open_questions(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions: list[str] = []
 
-    def answer(question: str, **_options: object) -> object:
-        asked.append(question)
+    def reply(question: str, **_options: object) -> object:
+        questions.append(question)
         return "books.lisbon.pt" if "domain" in question else True
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     for name in ("confirm", "prompt"):
-        monkeypatch.setattr(typer, name, answer)
+        monkeypatch.setattr(typer, name, reply)
     code, out, _ = oppman("deploy", "check", "render", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
     assert code == 1
-    assert asked == ["Is it a paid plan?", "Is there a domain of your own? Its name, or nothing:"]
+    assert questions == ["Is it a paid plan?", "Is there a domain of your own? Its name, or nothing:"]
     assert "set BASE_URL=https://books.lisbon.pt" in out
     assert "MAIL_URL" not in out
 
@@ -302,10 +310,9 @@ def test_a_setting_missing_from_service_yaml_is_a_warning(project: Path, oppman:
     assert oppman("deploy", "init", "cloudrun").code == 0
     code, out, _ = oppman("deploy", "check", "cloudrun", "--yes", STORAGE_URL="s3://key:secret@bucket.lisbon.pt/site")
     assert code == 0
-    assert "warning: What deploy/cloudrun/service.yaml does not name does not reach the site: add " in out
-    assert re.search(r"add [^:]*MAIL_URL[^:]* as SECRET_KEY is there", out)
-    assert "warning: STORAGE_URL is database: in deploy/cloudrun/service.yaml, which counts" in out
-    assert not any(f"{name}, " in out or f"{name} as" in out for name in ("SECRET_KEY", " BASE_URL", "JOBS"))
+    assert re.search(r"warning: deploy/cloudrun/service.yaml does not pass [^:]*MAIL_URL[^:]* to the site", out)
+    assert "warning: STORAGE_URL is database: in deploy/cloudrun/service.yaml, which takes precedence" in out
+    assert not any(f"{name}, " in out or f"{name} to" in out for name in ("SECRET_KEY", " BASE_URL", "JOBS"))
     path = project / "deploy/cloudrun/service.yaml"
     entry = "            - name: {}\n              valueFrom:\n                secretKeyRef:\n"
     path.write_text(path.read_text() + entry.format("MAIL_URL"))
@@ -313,24 +320,23 @@ def test_a_setting_missing_from_service_yaml_is_a_warning(project: Path, oppman:
 
 
 @pytest.mark.parametrize("host", ["linux", "kubernetes"])
-def test_a_caddyfile_or_ingress_for_another_domain_is_an_error(
-    project: Path, oppman: Oppman, write_env: WriteEnv, host: str
-) -> None:
+def test_proxy_file_for_another_domain_is_an_error(oppman: Oppman, write_env: WriteEnv, host: str) -> None:
     write_env(host)
     assert oppman("deploy", "init", host).code == 0
     code, out, _ = oppman("deploy", "check", host, "--yes")
     assert code == 1
-    assert (
-        f"does not name circle.lisbon.pt, the host of BASE_URL. Write it: python3 oppman.py deploy init {host}" in out
-    )
+    assert f"does not contain circle.lisbon.pt, the host of BASE_URL. Run: python3 oppman.py deploy init {host}" in out
     assert oppman("deploy", "init", host, "--domain", "circle.lisbon.pt").code == 0
     assert oppman("deploy", "check", host, "--yes").code == 0
 
 
-def test_a_file_that_is_not_there_is_one_line(project: Path, oppman: Oppman) -> None:
+def test_missing_file_is_one_line(project: Path, oppman: Oppman) -> None:
     code, _, err = oppman("deploy", "check", "fly", "--env-file", str(project / "nothing"), "--yes")
     assert (code, err.count("\n")) == (1, 1)
     assert "cannot be read" in err
+
+
+def test_unreadable_line_is_named(project: Path, oppman: Oppman) -> None:
     broken = project / "broken.env"
     broken.write_text("SECRET_KEY=x\nDATABASE_URL='postgresql://\n")
     code, _, err = oppman("deploy", "check", "fly", "--env-file", str(broken), "--yes")
@@ -338,27 +344,27 @@ def test_a_file_that_is_not_there_is_one_line(project: Path, oppman: Oppman) -> 
     assert "broken.env: line 2 has a quote that does not end its value" in err
 
 
-def test_quotes_and_comments_are_only_wrong_where_lines_are_copied(tmp_path: Path) -> None:
+def test_quotes_and_comments_are_errors_if_lines_are_copied(tmp_path: Path) -> None:
     path = tmp_path / "env"
     path.touch(mode=0o600)
     path.write_text("SITE_NAME='Circle'\nMAIL_FROM=Circle <circle@lisbon.pt>\nMAIL_URL=resend://re_1 # the new key\n")
     assert [*check_file(RECIPES["fly"], path)] == []
     quotes, comment = check_file(RECIPES["heroku"], path)
-    assert "SITE_NAME stands in quotes" in quotes.text
-    assert "MAIL_URL has a comment behind it" in comment.text
+    assert "SITE_NAME has quotes" in quotes.text
+    assert "MAIL_URL is followed by a comment" in comment.text
 
 
-def test_a_dollar_is_only_wrong_where_it_begins_a_variable(tmp_path: Path) -> None:
+def test_dollar_is_an_error_if_it_begins_a_variable(tmp_path: Path) -> None:
     path = tmp_path / "env"
     path.touch(mode=0o600)
     path.write_text("LLM_API_KEY='a$b'\nMAIL_URL=smtp://u:pa$word@smtp.lisbon.pt\n")
     assert [*check_file(RECIPES["fly"], path)] == []
     (dollar,) = check_file(RECIPES["compose"], path)
-    assert "MAIL_URL has a $" in dollar.text
+    assert "MAIL_URL contains a $" in dollar.text
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="where files have no mode")
-def test_secrets_that_others_have_are_told(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="no file modes on Windows")
+def test_exposed_secrets_are_errors(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
     need_git()
     write_env("linux")
     (project / ENV_PRODUCTION).chmod(0o644)
@@ -370,7 +376,7 @@ def test_secrets_that_others_have_are_told(project: Path, oppman: Oppman, write_
     assert "error: git has .env.production" in out
 
 
-def test_a_site_on_a_known_host_is_checked_by_its_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_site_on_a_known_host_is_checked_by_its_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in HOST_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert check_current_host not in deploy_checks()

@@ -1,4 +1,4 @@
-"""The files that hosts want: by their published formats, and by the hosts' own programs where there are some."""
+"""Check the generated files against published formats, and with the hosts' own programs if installed."""
 
 import csv
 import re
@@ -23,7 +23,7 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_each_file_has_the_format_that_the_host_publishes(recipe: Recipe) -> None:
+def test_files_have_the_published_format(recipe: Recipe) -> None:
     for path, text in render_files(recipe, SITE).items():
         assert path in FORMATS or path.endswith((*UNITS, "Caddyfile")), path
         if path in FORMATS:
@@ -31,7 +31,7 @@ def test_each_file_has_the_format_that_the_host_publishes(recipe: Recipe) -> Non
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_each_host_has_its_next_commands_and_its_traps(recipe: Recipe) -> None:
+def test_texts_for_the_operator_are_complete(recipe: Recipe) -> None:
     text = "\n".join([*render_lines("next", recipe, SITE), *trap_lines(recipe, SITE)])
     assert "reading-circle" in text or recipe.host.name.startswith(("leapcell", "render", "compose"))
     assert recipe.host.health_path in text
@@ -40,15 +40,15 @@ def test_each_host_has_its_next_commands_and_its_traps(recipe: Recipe) -> None:
 
 
 @pytest.mark.parametrize("host", ["fly", "heroku", "koyeb", "kubernetes", "railway"])
-def test_the_next_commands_give_the_host_each_setting_as_it_is_written(host: str, tmp_path: Path) -> None:
+def test_commands_copy_settings_unchanged(host: str, tmp_path: Path) -> None:
     settings = ['SITE_NAME=Reading "circle", Lisbon', "DATABASE_URL=postgresql://u:p%20$a@h/d?x=1&y=*", "PORT=80"]
     (tmp_path / ".env.production").write_text("\n".join(["# Comment", "SECRET_KEY=", *settings]) + "\n")
-    (tmp_path / "PORT=8000").touch()  # which a shell would write in the place of a pattern
+    (tmp_path / "PORT=8000").touch()  # an unquoted pattern would match it
     for program in ("fly", "heroku", "koyeb", "kubectl", "railway"):
         (tmp_path / program).write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"; cat\n")
         (tmp_path / program).chmod(0o755)
     commands = "\n".join(render_lines("next", RECIPES[host], SITE)).replace("\\\n", " ").splitlines()
-    given = subprocess.run(
+    arguments = subprocess.run(
         ["sh", "-c", *(command for command in commands if ".env.production" in command)],
         cwd=tmp_path,
         env={"PATH": f"{tmp_path}:{PATH}"},
@@ -58,37 +58,38 @@ def test_the_next_commands_give_the_host_each_setting_as_it_is_written(host: str
         text=True,
         timeout=60,
     ).stdout.splitlines()
-    if host == "koyeb":  # which reads each value as a line of CSV
-        given = [each for line in given if line.startswith("--env=") for each in next(csv.reader([line[6:]]))]
-    assert [each for each in settings if not {each, f"--variables={each}"} & {*given}] == []
-    assert not any("Comment" in each or "SECRET_KEY" in each for each in given)
+    if host == "koyeb":  # reads each value as a line of CSV
+        lines = [line for line in arguments if line.startswith("--env=")]
+        arguments = [value for line in lines for value in next(csv.reader([line[6:]]))]
+    assert [setting for setting in settings if not {setting, f"--variables={setting}"} & {*arguments}] == []
+    assert not any("Comment" in argument or "SECRET_KEY" in argument for argument in arguments)
 
 
-def test_koyeb_waits_for_a_start_at_a_tenth_of_a_core() -> None:
-    """Its own grace period is five seconds."""
+def test_koyeb_allows_a_slow_start() -> None:
+    """Koyeb's default grace period is five seconds."""
     assert "--checks-grace-period 8000=20" in "\n".join(render_lines("next", RECIPES["koyeb"], SITE))
 
 
-def test_on_railway_the_site_has_a_service_of_its_own_before_anything_is_sent_to_one() -> None:
-    """With the database alone, `railway up` would ask for a service and take the site there."""
+def test_railway_creates_the_service_before_the_deploy() -> None:
+    """If there is only the database, `railway up` deploys the site to its service."""
     commands = "\n".join(render_lines("next", RECIPES["railway"], SITE))
-    own = commands.index("railway add --service=reading-circle")
-    assert own < commands.index("railway domain") < commands.index("railway up")
+    service = commands.index("railway add --service=reading-circle")
+    assert service < commands.index("railway domain") < commands.index("railway up")
 
 
-def test_heroku_builds_with_a_python_that_the_tests_run_on() -> None:
+def test_heroku_uses_a_tested_python_version() -> None:
     version = render_files(RECIPES["heroku"], SITE)[".python-version"].split()[-1]
     assert f'"{version}"' in (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
 
 
-def test_the_timer_of_a_machine_backs_up_into_the_folder_that_a_backup_makes() -> None:
+def test_backup_timer_uses_the_default_folder() -> None:
     unit = render_files(RECIPES["linux"], SITE)["deploy/linux/reading-circle-backup.service"]
     (folder,) = re.findall(r"oppman\.py backup (\S+) --keep", unit)
     assert PROJECT / folder == BACKUP_FOLDER
 
 
 @pytest.mark.parametrize("host", ["linux", "compose"])
-def test_caddy_reads_its_files(host: str, tmp_path: Path) -> None:
+def test_caddy_accepts_its_files(host: str, tmp_path: Path) -> None:
     caddy = shutil.which("caddy", path=PATH) or skip_for_missing("Caddy", "apt-get install caddy")
     path = tmp_path / "Caddyfile"
     path.write_text(render_files(RECIPES[host], SITE)[f"deploy/{host}/Caddyfile"], encoding="utf-8")
@@ -105,7 +106,7 @@ def test_caddy_reads_its_files(host: str, tmp_path: Path) -> None:
     assert "books.example.org" in result.stdout
 
 
-def test_systemd_reads_its_units(tmp_path: Path) -> None:
+def test_systemd_accepts_its_units(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze", path=PATH) or skip_for_missing("systemd", "apt-get install systemd")
     files = render_files(RECIPES["linux"], SITE)
     units = {Path(path).name: text for path, text in files.items() if path.endswith(UNITS)}
@@ -121,7 +122,7 @@ def test_systemd_reads_its_units(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_the_kustomization_names_the_files_beside_it() -> None:
+def test_kustomization_lists_all_files() -> None:
     files = render_files(RECIPES["kubernetes"], SITE)
     data = yaml(files["deploy/kubernetes/kustomization.yaml"])
     folder = {Path(path).name for path in files} - {"kustomization.yaml"}
@@ -145,12 +146,13 @@ def test_kubernetes_web_scales_and_spreads() -> None:
     assert (web["kind"], budget["kind"]) == ("Deployment", "PodDisruptionBudget")
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 4)
     assert scaler["scaleTargetRef"]["name"] == web["metadata"]["name"]
-    assert "replicas" not in web["spec"], "the autoscaler says how many"
+    assert "replicas" not in web["spec"], "set by the autoscaler"
     spread = web["spec"]["template"]["spec"]["topologySpreadConstraints"]
-    assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    topology = [constraint["topologyKey"] for constraint in spread]
+    assert topology == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
     labels = web["spec"]["template"]["metadata"]["labels"]
-    for each in (budget["spec"]["selector"], *(each["labelSelector"] for each in spread)):
-        assert each["matchLabels"] == labels
+    for selector in (budget["spec"]["selector"], *(constraint["labelSelector"] for constraint in spread)):
+        assert selector["matchLabels"] == labels
 
 
 def test_kubernetes_deploys_the_commit_and_never_latest(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_kubernetes_deploys_the_commit_and_never_latest(tmp_path: Path) -> None:
     path = tmp_path / "deploy/kubernetes/kustomization.yaml"
     path.parent.mkdir(parents=True)
     path.write_text(files["deploy/kubernetes/kustomization.yaml"])
-    (tmp_path / "git").write_text("#!/bin/sh\necho 1234e10\n")  # which YAML would read as a number
+    (tmp_path / "git").write_text("#!/bin/sh\necho 1234e10\n")  # unquoted, YAML would read a number
     (tmp_path / "git").chmod(0o755)
     lines = render_lines("next", RECIPES["kubernetes"], SITE)
     script = "\n".join(line for line in lines if line.startswith(("TAG=", "sed ")))

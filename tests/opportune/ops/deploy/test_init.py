@@ -1,5 +1,3 @@
-"""`deploy init`: a host's files come into the project, and nothing that somebody wrote is lost."""
-
 import stat
 import sys
 from pathlib import Path
@@ -18,7 +16,7 @@ from opportune.testing.commands import Oppman
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the project's."""
+    """Folder with the files of a new project."""
     monkeypatch.setattr(deploy, "PROJECT", tmp_path)
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "reading-circle"\n')
     (tmp_path / "README.md").write_text("# Reading circle\n")
@@ -26,9 +24,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("host", RECIPES)
-def test_the_files_are_there_with_the_projects_name_and_the_settings_wait_to_be_filled_in(
-    project: Path, oppman: Oppman, host: str
-) -> None:
+def test_files_and_settings_are_written(project: Path, oppman: Oppman, host: str) -> None:
     code, out, err = oppman("deploy", "init", host, SITE_NAME="Reading circle")
     assert code == 0, err
     assert "Wrote .env.production" in out
@@ -58,7 +54,7 @@ def test_needed_secrets_are_generated_once(project: Path, oppman: Oppman, host: 
     assert [name for name in needed if dotenv_values(path)[name] == first[name]] == []
 
 
-def test_the_modes_of_leapcell_leave_each_others_file(project: Path, oppman: Oppman) -> None:
+def test_both_modes_of_leapcell_share_a_file(project: Path, oppman: Oppman) -> None:
     assert oppman("deploy", "init", "leapcell").code == 0
     before = (project / "leapcell.yaml").read_bytes()
     code, out, _ = oppman("deploy", "init", "leapcell-persistent")
@@ -67,13 +63,18 @@ def test_the_modes_of_leapcell_leave_each_others_file(project: Path, oppman: Opp
     assert oppman("deploy", "init", "leapcell").code == 0
 
 
-def test_once_more_changes_nothing_and_what_is_edited_stays_until_it_is_forced(project: Path, oppman: Oppman) -> None:
+def test_missing_settings_are_added_to_an_existing_file(project: Path, oppman: Oppman) -> None:
     oppman("deploy", "init", "fly")
     (project / ".env.production").write_text("SECRET_KEY=kept\nDATABASE_URL=\n")
     code, out, _ = oppman("deploy", "init", "fly")
     assert code == 0
     assert "Unchanged fly.toml" in out
     assert "Added STORAGE_URL, " in out.replace("DATABASE_DIRECT_URL, BASE_URL, ", "")
+    assert dotenv_values(project / ".env.production")["SECRET_KEY"] == "kept"
+
+
+def test_edited_file_is_only_overwritten_with_force(project: Path, oppman: Oppman) -> None:
+    oppman("deploy", "init", "fly")
     path = project / "fly.toml"
     path.write_text(path.read_text().replace('"fra"', '"ams"'))
     code, out, err = oppman("deploy", "init", "fly")
@@ -84,17 +85,16 @@ def test_once_more_changes_nothing_and_what_is_edited_stays_until_it_is_forced(p
     assert '"ams"' in path.read_text()
     code, out, _ = oppman("deploy", "init", "fly", "--force")
     assert (code, '"fra"' in path.read_text()) == (0, True)
-    assert dotenv_values(project / ".env.production")["SECRET_KEY"] == "kept"
 
 
-def test_what_nobody_has_edited_is_renewed(project: Path, oppman: Oppman) -> None:
+def test_unedited_file_is_updated(project: Path, oppman: Oppman) -> None:
     oppman("deploy", "init", "fly")
     code, out, _ = oppman("deploy", "init", "fly", "--name", "circle")
     assert (code, "Renewed fly.toml" in out) == (0, True)
     assert 'app = "circle"' in (project / "fly.toml").read_text()
 
 
-def test_a_readme_gets_the_words_of_a_space_and_keeps_its_own(project: Path, oppman: Oppman) -> None:
+def test_readme_keeps_its_text_below_the_front_matter(project: Path, oppman: Oppman) -> None:
     for name in ("One", "Two"):
         assert oppman("deploy", "init", "huggingface", SITE_NAME=name).code == 0
         text = (project / "README.md").read_text()
@@ -102,7 +102,7 @@ def test_a_readme_gets_the_words_of_a_space_and_keeps_its_own(project: Path, opp
         assert text.endswith("---\n# Reading circle\n")
 
 
-def test_an_interrupted_one_leaves_no_half_file(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interruption_leaves_no_partial_file(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -116,11 +116,11 @@ def test_an_interrupted_one_leaves_no_half_file(project: Path, oppman: Oppman, m
     [
         (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? Known are fly, render, "),
         (("droplet",), 2, "There is no host 'droplet'. Did you mean linux? Known are fly, render, "),
-        (("fly", "--name", "My Site"), 1, "'My Site' is no name for a site"),
-        (("linux", "--domain", "nowhere"), 1, "'nowhere' is no domain"),
+        (("fly", "--name", "My Site"), 1, "'My Site' is not a valid name"),
+        (("linux", "--domain", "nowhere"), 1, "'nowhere' is not a domain"),
     ],
 )
-def test_what_it_cannot_do_is_one_line(
+def test_invalid_argument_is_one_line(
     project: Path, oppman: Oppman, arguments: tuple[str, ...], expected: int, words: str
 ) -> None:
     code, out, err = oppman("deploy", "init", *arguments)
@@ -129,14 +129,12 @@ def test_what_it_cannot_do_is_one_line(
     assert not (project / RECORD).exists()
 
 
-def test_a_domain_with_letters_of_other_alphabets_is_written_as_browsers_ask_for_it(
-    project: Path, oppman: Oppman
-) -> None:
+def test_international_domain_is_written_in_ascii(project: Path, oppman: Oppman) -> None:
     assert oppman("deploy", "init", "linux", "--domain", "münchen.example").code == 0
     assert "\nxn--mnchen-3ya.example {" in (project / "deploy/linux/Caddyfile").read_text()
 
 
-def test_a_place_that_is_taken_by_a_folder_is_one_line(project: Path, oppman: Oppman) -> None:
+def test_folder_in_place_of_a_file_is_one_line(project: Path, oppman: Oppman) -> None:
     (project / "fly.toml").mkdir()
     code, _, err = oppman("deploy", "init", "fly")
     assert (code, err.count("\n")) == (1, 1)

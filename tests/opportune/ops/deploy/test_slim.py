@@ -1,5 +1,3 @@
-"""An image has what the site needs, and a list of it."""
-
 import subprocess
 import sys
 from importlib.metadata import distributions
@@ -11,7 +9,7 @@ from opportune.ops.deploy import slim
 from opportune.web.rendering import icons
 
 
-def test_icons_that_are_named_stay_and_all_others_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_icons_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("outline/home.svg", "outline/star.svg", "filled/star.svg", "filled/home.svg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -23,15 +21,15 @@ def test_icons_that_are_named_stay_and_all_others_go(tmp_path: Path, monkeypatch
     }
 
 
-def test_tests_and_sources_of_libraries_go_and_their_code_and_types_stay(tmp_path: Path) -> None:
+def test_tests_and_sources_of_libraries_are_deleted(tmp_path: Path) -> None:
     for name in ("library/__init__.py", "library/py.typed", "library/fast.pyx", "library/fast.h", "library/tests/a.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    slim.delete_unread(tmp_path)
+    slim.delete_unused_files(tmp_path)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"__init__.py", "py.typed"}
 
 
-def test_bytecode_is_written_of_what_is_reached_alone(tmp_path: Path) -> None:
+def test_only_imported_modules_are_compiled(tmp_path: Path) -> None:
     reached, other = tmp_path / "reached.py", tmp_path / "other.py"
     for path in (reached, other):
         path.write_text("x = 1\n")
@@ -40,7 +38,7 @@ def test_bytecode_is_written_of_what_is_reached_alone(tmp_path: Path) -> None:
     assert [path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")] == ["reached"]
 
 
-def test_bytecode_runs_as_its_source_does_without_its_documentation(tmp_path: Path) -> None:
+def test_bytecode_runs_without_docstrings(tmp_path: Path) -> None:
     library = tmp_path / "library.py"
     library.write_text(
         '"""A library."""\n'
@@ -55,16 +53,14 @@ def test_bytecode_runs_as_its_source_does_without_its_documentation(tmp_path: Pa
         'PARAMETER = Annotated[int, Doc("""Of a price.""")]\n'
     )
     slim.compile_only(tmp_path, [library])
-    library.write_text("")  # which nobody reads: what runs is the bytecode
-    told = "import library as l; print(l.__doc__, l.Price.__doc__, l.Price.__str__.__doc__, l.PARAMETER, l.Price())"
-    command = [sys.executable, "-c", told]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
-    assert ran.stdout == "- - - typing.Annotated[int, '-'] 5 cents\n"
+    library.write_text("")  # Python uses the bytecode without checking the source
+    script = "import library as l; print(l.__doc__, l.Price.__doc__, l.Price.__str__.__doc__, l.PARAMETER, l.Price())"
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout == "- - - typing.Annotated[int, '-'] 5 cents\n"
 
 
-def test_what_the_code_imports_is_reached_also_inside_functions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deferred_imports_are_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "books.py").write_text("import json\ndef read():\n    from pypdf import PdfReader\n")
     (tmp_path / "testing").mkdir()
     (tmp_path / "testing" / "plugin.py").write_text("import pytest\n")
@@ -73,13 +69,13 @@ def test_what_the_code_imports_is_reached_also_inside_functions(
     assert {*slim.imports()} == {f"{tmp_path.name}.books", "json", "pypdf.PdfReader"}
 
 
-def test_the_bill_of_materials_names_each_package_with_version_address_and_license() -> None:
+def test_bill_of_materials_lists_packages_with_licenses() -> None:
     components = {part["name"]: part for part in slim.components(distributions())}
     assert components["fastapi-users"]["purl"].startswith("pkg:pypi/fastapi-users@")
     assert components["fastapi"]["licenses"] == [{"expression": "MIT"}]
     assert components["jinja2"]["licenses"] == [{"license": {"name": "BSD License"}}]
 
 
-def test_an_environment_that_is_not_the_own_is_left_alone(tmp_path: Path) -> None:
+def test_other_environment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="not the environment of this Python"):
         slim.slim(tmp_path)

@@ -1,8 +1,6 @@
-"""A site of a few lines that does what some hosts do not bear, or waits for its database.
+"""Minimal site with a fault, or one that waits for its database: `python bad_site.py FAULT`.
 
-It takes the standard library alone, and so starts in no time.
-
-python bad_site.py FAULT
+It only uses the standard library, so that it starts quickly.
 """
 
 import os
@@ -18,34 +16,34 @@ DATABASE = Path("data/app.db")
 FORM = '<form method="post"><input name="email"><input name="password"></form>'
 
 
-ASKED_FOR_TLS = (8).to_bytes(4) + (80877103).to_bytes(4)
-"""What a client of PostgreSQL says first, and is answered with a letter."""
+SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
+"""First message of a PostgreSQL client."""
 
 
 def is_awake() -> bool:
-    """Whether the database answers: one that sleeps hangs up."""
+    """Return False if the database closes the connection because it sleeps."""
     address = urlsplit(os.environ["DATABASE_URL"])
     try:
         with socket.create_connection((address.hostname, address.port), 5) as connection:
-            connection.sendall(ASKED_FOR_TLS)
+            connection.sendall(SSL_REQUEST)
             return connection.recv(1) != b""
     except OSError:
         return False
 
 
-class Answer(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/" and sys.argv[1] == "writes":
             Path("visits.txt").write_text("one\n")
-        self.answer(DATABASE.read_text() if DATABASE.exists() else FORM)
+        self.respond(DATABASE.read_text() if DATABASE.exists() else FORM)
 
     def do_POST(self) -> None:
-        said = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         if self.path == "/accounts/register":
-            DATABASE.write_text(said)
-        self.answer(said)
+            DATABASE.write_text(body)
+        self.respond(body)
 
-    def answer(self, page: str) -> None:
+    def respond(self, page: str) -> None:
         self.send_response(200)
         self.end_headers()
         self.wfile.write(page.encode())
@@ -60,4 +58,4 @@ while sys.argv[1] == "waits" and not is_awake():
     time.sleep(0.05)
 if sys.argv[1] == "slow":
     time.sleep(30)
-HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
+HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
