@@ -10,9 +10,9 @@ router = APIRouter(prefix="/pydocs", tags=["pydocs"])
 
 
 @router.get("/search")
-async def search(index: Index, asked: Annotated[SearchQuery, Query()]) -> SearchResults[SearchHit]:
-    """Symbols and sections, the best first; the last word may be unfinished. A long query is cut."""
-    return await index.find(asked.q, limit=asked.size, page=asked.page)
+async def search(index: Index, query: Annotated[SearchQuery, Query()]) -> SearchResults[SearchHit]:
+    """Search symbols and sections, the best first. The last word may be incomplete. Long queries are cut."""
+    return await index.find(query.q, limit=query.size, page=query.page)
 
 
 @router.get("/entries/{slug:path}")

@@ -1,4 +1,4 @@
-"""What is indexed, and where the index is."""
+"""Index of Python's documentation."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
@@ -9,19 +9,19 @@ from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
 from opportune.search import MAX_TEXT_LENGTH, Document, DocumentIndex, DocumentSearch
 
-# What is worth the most is what most questions are about.
+# Ranks of entry types; smaller values come first.
 RANKS = dict(zip(get_args(Kind), (0, 1, 2, 1, 3, 4, 4, 4, 5, 2, 5, 0, 1), strict=True))
 
 
 @dataclass(slots=True)
 class Piece(Document):
-    """A symbol, by its whole dotted name, or a section."""
+    """A symbol, by its full dotted name, or a section."""
 
     kind: Kind
     module: str = ""
     signature: str = ""
     body: str = ""
-    """Safe HTML."""
+    """Sanitized HTML."""
     source: str = ""
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ pydocs = Feature(
     tools=[tools.search_python_docs, tools.read_python_docs],
     jobs=[index_python],
     first_jobs=[index_python()],
-    operations={"Index Python's documentation anew": index_python()},
+    operations={"Rebuild the index of Python's documentation": index_python()},
     settings=PydocsSettings,
     lifespan=python_docs.lifespan,
 )

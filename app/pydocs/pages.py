@@ -16,24 +16,24 @@ router = APIRouter(prefix="/pydocs")
 
 
 @router.get("")
-async def search(request: Request, index: Index, asked: Annotated[SearchQuery, Query()]) -> Response:
+async def search(request: Request, index: Index, query: Annotated[SearchQuery, Query()]) -> Response:
     results = status = None
     try:
         if is_htmx(request):
-            made = partial(_found, request, index, asked)
-            return templates.partial(await index.fragment(request.scope["query_string"], made))
-        results = await index.find(asked.q, limit=asked.size, page=asked.page)
+            render = partial(_render_results, request, index, query)
+            return templates.partial(await index.fragment(request.scope["query_string"], render))
+        results = await index.find(query.q, limit=query.size, page=query.page)
         status = await index.status()
     except IndexMissing:
-        """The page says what makes one to those who can."""
+        """The page explains how to build the index."""
     command = python_docs.command if request.app.state.settings.environment != "production" else ""
     context = {"results": results, "max_hits": MAX_RANKED_HITS, "status": status, "command": command}
     return templates.render(request, "pydocs/search.html", context)
 
 
-async def _found(request: Request, index: Index, asked: SearchQuery) -> str:
-    """The results alone, which depend on nothing but the address and the index."""
-    results = await index.find(asked.q, limit=asked.size, page=asked.page)
+async def _render_results(request: Request, index: Index, query: SearchQuery) -> str:
+    """Render the results, which depend only on the query string and the index."""
+    results = await index.find(query.q, limit=query.size, page=query.page)
     context = {"results": results, "max_hits": MAX_RANKED_HITS}
     return templates.render_block_to_string(request, "pydocs/search.html", "found", context)
 

@@ -1,4 +1,4 @@
-"""Questions about an entry, which a language model answers; the answer is there again whenever the page is."""
+"""Questions about an entry, answered by a language model and shown again on the next visit."""
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -28,7 +28,7 @@ async def ask(request: Request, index: Index, slug: str, user: CurrentUser, answ
 async def show_entry(
     request: Request, entry: EntryRead, slug: str, user: User | None, answers: AnswerManager, form: Form[QuestionForm]
 ) -> Response:
-    """The page of an entry, with the user's last question about it."""
+    """Render an entry with the answer to the user's last question about it."""
     answer = await answers.newest(topic_of(slug), user.id) if user else None
     return templates.render(request, "pydocs/entry.html", {"entry": entry, "answer": answer, "form": form}, form.status)
 

@@ -1,4 +1,4 @@
-"""What a search finds, and what the pages and the API show."""
+"""Search results and entries, for pages and the API."""
 
 from typing import Literal, Self
 from urllib.parse import quote
@@ -14,15 +14,15 @@ Kind = Literal[Symbol, "section", "term", "other", "keyword", "topic"]
 
 
 class EntryLink(Schema):
-    """An entry's name and where its page is."""
+    """Name and address of an entry."""
 
     slug: str
-    """Unique in the index: `os.path.join`, `library/os.path.html#module-contents`."""
+    """Unique key, such as `os.path.join` or `library/os.path.html#module-contents`."""
     name: str
-    """The whole dotted name of a symbol (`os.path.join`), or the title of a section."""
+    """Full dotted name of a symbol (`os.path.join`), or title of a section."""
     kind: Kind
     title: str
-    """The first line of the text, or nothing."""
+    """First line of the text; may be empty."""
 
     @computed_field  # type: ignore[prop-decorator]  # as Pydantic's documentation says
     @property
@@ -32,7 +32,7 @@ class EntryLink(Schema):
 
 class SearchHit(EntryLink, DocumentHit):
     module: str
-    """The module or page that it belongs to; nothing where it is that itself."""
+    """Module or page of the entry; empty for modules and pages."""
 
 
 class EntryRead(EntryLink):
@@ -40,19 +40,19 @@ class EntryRead(EntryLink):
 
     module: str
     signature: str
-    """As plain text: `join(a, *p)`; nothing where it cannot be called."""
+    """Plain text such as `join(a, *p)`; empty if it cannot be called."""
     body_html: str
-    """Cleaned HTML. Safe."""
+    """Sanitized HTML."""
     source: str
-    """Where it was found: a page's path in the indexed folder, or nothing."""
+    """Path of the page in the indexed folder; may be empty."""
     parent: EntryLink | None
     children: list[EntryLink]
 
     @property
     def text(self) -> str:
-        """All of it as plain text."""
-        return f"{self.name} {self.signature}\n{Markup(self.body_html).striptags()}"  # noqa: S704 - cleaned before
+        """Complete entry as plain text."""
+        return f"{self.name} {self.signature}\n{Markup(self.body_html).striptags()}"  # noqa: S704 - sanitized before
 
     @classmethod
-    def of(cls, found: DocumentRead) -> Self:
-        return cls.model_validate({**found.document, **found._asdict(), "body_html": found.document["body"]})
+    def of(cls, read: DocumentRead) -> Self:
+        return cls.model_validate({**read.document, **read._asdict(), "body_html": read.document["body"]})

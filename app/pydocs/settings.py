@@ -6,4 +6,4 @@ from opportune.search import IndexURL
 
 class PydocsSettings(BaseSettings):
     pydocs_database_url: IndexURL = SecretStr("")
-    """Where the index of Python's documentation is. Empty: DATABASE_URL if PostgreSQL, else beside its file"""
+    """Database of the index of Python's documentation. Default: DATABASE_URL if PostgreSQL, else a file beside it"""

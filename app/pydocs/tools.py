@@ -1,4 +1,4 @@
-"""What a language model may look up, and what is looked up before one that calls no tools."""
+"""Tools for language models, also used for retrieval before models that cannot call tools."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,14 @@ from opportune.search import passage
 
 async def search_python_docs(index: Index, words: str) -> Sequence[Source]:
     """Search Python's documentation for a name, words or a question."""
-    found = [(hit, await read_python_docs(index, hit.slug)) for hit in await index.find_related(words)]
-    return [each.model_copy(update={"text": passage(each.text, words), "fit": hit.similarity}) for hit, each in found]
+    entries = [(hit, await read_python_docs(index, hit.slug)) for hit in await index.find_related(words)]
+    return [
+        source.model_copy(update={"text": passage(source.text, words), "fit": hit.similarity})
+        for hit, source in entries
+    ]
 
 
 async def read_python_docs(index: Index, slug: str) -> Source:
-    """Read an entry of Python's documentation by what follows /pydocs/ in its address."""
+    """Read an entry of Python's documentation by its slug, the part of its address after /pydocs/."""
     entry = EntryRead.of(await index.get(slug))
     return Source(title=entry.name, url=entry.url, text=entry.text)

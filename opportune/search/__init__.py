@@ -1,4 +1,4 @@
-"""Full-text search: in the rows of models (`Searchable`) and in documents (`DocumentIndex`), on both databases.
+"""Full-text search in the rows of models (`Searchable`) and in documents (`DocumentIndex`), on both databases.
 
 book_search = Searchable(Book, fields=["title", "summary"])
 page = await paginate(session, book_search.search(session, "os pat"), paging)

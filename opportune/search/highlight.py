@@ -1,4 +1,4 @@
-"""Text with what was looked for in <mark>, and everything escaped."""
+"""Escaped text with search words in <mark>."""
 
 import re
 import unicodedata
@@ -12,15 +12,15 @@ from markupsafe import Markup
 from opportune.search.query import Query
 
 SNIPPET_CONTEXT_CHARS = 60
-"""Characters of a snippet before what was found."""
+"""Characters of a snippet before the match."""
 MAX_SNIPPET_CHARS = 180
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 class Highlighter:
-    """Marks the words of a question where they begin a word, or a part of a CamelCase name.
+    """Marks search words at the start of words and of parts of CamelCase names.
 
-    By looking for each of them: to compile a regular expression for each question takes longer than all of this.
+    It searches for each word, which is faster than compiling a regular expression per query.
     """
 
     def __init__(self, marks: list[str]) -> None:
@@ -30,7 +30,7 @@ class Highlighter:
         return self._marked(name)
 
     def snippet(self, text: str) -> str:
-        """Some words of a text, around the first that was looked for."""
+        """Return an excerpt around the first match."""
         start = max(0, self._place(text) - SNIPPET_CONTEXT_CHARS)
         if start:
             start = text.find(" ", start) + 1
@@ -46,14 +46,14 @@ class Highlighter:
 
     def _marked(self, text: str) -> str:
         done, pieces = 0, []
-        for start, end in sorted(self._found(text), key=itemgetter(0)):
+        for start, end in sorted(self._matches(text), key=itemgetter(0)):
             if start >= done:
                 pieces += [escape(text[done:start]), "<mark>", escape(text[start:end]), "</mark>"]
                 done = end
         return "".join([*pieces, escape(text[done:])])
 
-    def _found(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where the words stand; of those that begin at the same place, the longest comes first as in `marks`."""
+    def _matches(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield start and end of matches. At the same position, the longest comes first, as in `marks`."""
         low = _plain(text)
         for mark in self.marks:
             start = low.find(mark)
@@ -64,13 +64,13 @@ class Highlighter:
 
 
 def _begins(text: str, place: int) -> bool:
-    """Whether a word begins there, or a part of one."""
+    """Return True if a word or a part of one begins there."""
     before = text[place - 1 : place]
     return not before.isalnum() or (text[place].isupper() and not before.isupper())
 
 
 def _plain(text: str) -> str:
-    """The text without capitals and accents, each letter in its place."""
+    """Return the text in lower case without accents, with the same length."""
     return (text if text.isascii() else NOT_ASCII.sub(_base, text)).lower()
 
 
@@ -85,10 +85,20 @@ def _base_letter(letter: str) -> str:
 
 
 def highlight(text: str, query: str) -> Markup:
-    """The text, escaped, with what was looked for in <mark>: `{{ book.title | highlight(wanted.q) }}`."""
-    return Markup(Highlighter(Query.parse(query).marks).name(text))  # noqa: S704 - it is escaped there
+    """Escape a text and mark search words: `{{ book.title | highlight(search.q) }}`.
+
+    Args:
+        text: Plain text.
+        query: Query of the search.
+    """
+    return Markup(Highlighter(Query.parse(query).marks).name(text))  # noqa: S704 - escaped by the highlighter
 
 
 def snippet(text: str, query: str) -> Markup:
-    """Some words of a long text, around the first that was looked for: `{{ book.summary | snippet(wanted.q) }}`."""
-    return Markup(Highlighter(Query.parse(query).marks).snippet(text))  # noqa: S704 - it is escaped there
+    """Return an escaped excerpt around the first search word: `{{ book.summary | snippet(search.q) }}`.
+
+    Args:
+        text: Plain text.
+        query: Query of the search.
+    """
+    return Markup(Highlighter(Query.parse(query).marks).snippet(text))  # noqa: S704 - escaped by the highlighter

@@ -1,4 +1,4 @@
-"""HTML as a tree, for sources of documents: Python's parser, and the forgiveness of browsers."""
+"""HTML as a tree, for sources of documents. Based on Python's parser, tolerant like browsers."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -9,6 +9,8 @@ SILENT = {"script", "style", "template", "head"}
 
 @dataclass(eq=False)
 class HtmlElement:
+    """An element with its attributes and children (elements and texts)."""
+
     tag: str
     attributes: dict[str, str] = field(default_factory=dict)
     children: "list[HtmlElement | str]" = field(default_factory=list)
@@ -19,18 +21,16 @@ class HtmlElement:
 
     @property
     def is_void(self) -> bool:
-        """Whether it has no end."""
+        """True for elements without an end tag."""
         return self.tag in VOID
 
     @property
     def is_silent(self) -> bool:
-        """Whether it holds no text for people."""
+        """True for elements without visible text."""
         return self.tag in SILENT
 
 
 class TreeParser(HTMLParser):
-    """Build the tree while Python's parser reads."""
-
     def __init__(self) -> None:
         super().__init__()
         self.open = [HtmlElement("")]
@@ -54,17 +54,17 @@ class TreeParser(HTMLParser):
 
 
 def parse_main(page: str) -> HtmlElement:
-    """The element of a page's own text (`<main>` or `role="main"`), or an empty one.
+    """Return the main element of a page (`<main>` or `role="main"`), or an empty one.
 
-    What is never closed ends with what is around it, and what ends something around the main text is passed over.
+    Unclosed elements end with their parent; end tags without a start tag are ignored.
 
     Raises:
-        ValueError: Python's parser cannot go on with it.
+        ValueError: Python's parser rejects the markup.
     """
     parser = TreeParser()
     try:
         parser.feed(page.replace("\0", ""))
         parser.close()
-    except AssertionError as error:  # what it says to markup declarations that make no sense
-        raise ValueError(f"its markup makes no sense: {error}") from error
+    except AssertionError as error:  # raised for invalid markup declarations
+        raise ValueError(f"its markup is invalid: {error}") from error
     return parser.main

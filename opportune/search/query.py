@@ -1,7 +1,7 @@
-"""What somebody typed, understood: any text is a question, and none is an error.
+"""Search queries. Any text is valid.
 
-Words are looked for together, "in quotes" as they stand, `-without` and `this or that` work as elsewhere on the web;
-the last word may be unfinished.
+All words must occur. `"quoted words"`, `-without` and `this or that` work as in web search engines. The last word may
+be incomplete.
 """
 
 import re
@@ -15,129 +15,129 @@ CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s
 DOTTED = re.compile(r"\w+(?:\.\w+)+")
 UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 MAX_QUERY_LENGTH = 200
-"""Characters of a query that are looked at; what follows is cut off."""
+"""Maximum length of a query in characters. Longer queries are cut."""
 MAX_QUERY_WORDS = 12
-"""Words of a query that are looked for."""
+"""Maximum number of words of a query."""
 
 Phrase = tuple[str, ...]
 
 
 @dataclass
 class Choice:
-    """What stands between two `or`."""
+    """Phrases between two `or`."""
 
-    wanted: list[Phrase] = field(default_factory=list)
-    unwanted: list[Phrase] = field(default_factory=list)
+    required: list[Phrase] = field(default_factory=list)
+    excluded: list[Phrase] = field(default_factory=list)
 
-    def add(self, found: list[str], *, together: bool, minus: bool) -> None:
-        phrases = [tuple(found)] if together else [(word,) for word in found]
-        (self.unwanted if minus else self.wanted).extend(phrase for phrase in phrases if phrase)
+    def add(self, words: list[str], *, together: bool, minus: bool) -> None:
+        phrases = [tuple(words)] if together else [(word,) for word in words]
+        (self.excluded if minus else self.required).extend(phrase for phrase in phrases if phrase)
 
 
 @dataclass(frozen=True)
 class Query:
     text: str
-    """As it was typed, without what no database takes."""
+    """The query without characters that databases reject."""
     symbol: str
-    """What a name would have to begin with: `os path jo` is `os.path.jo`."""
+    """Prefix of dotted names: `os path jo` becomes `os.path.jo`."""
     choices: tuple[Choice, ...]
     last: str
-    """The word that may be unfinished: a part of no choice; nothing if the last thing is quoted or unwanted."""
+    """The last word, which may be incomplete; not part of a choice. Empty if it is quoted or excluded."""
 
     @classmethod
     def parse(cls, typed: str, fold: Callable[[str], str] = folded) -> Self:
-        """Understand a text; `fold` makes its words comparable with those of the index."""
+        """Parse a query. `fold` normalizes its words like those of the index."""
         text = UNSTORABLE.sub("", typed[: 4 * MAX_QUERY_LENGTH]).strip()[:MAX_QUERY_LENGTH]
-        choices, last, left = [Choice()], "", MAX_QUERY_WORDS
+        choices, last, remaining = [Choice()], "", MAX_QUERY_WORDS
         for chunk in CHUNK.finditer(text):
             quoted, minus = chunk["quoted"] is not None, chunk["minus"] is not None
-            if chunk["plain"] in ("or", "OR") and choices[-1].wanted and chunk.end() < len(text):
+            if chunk["plain"] in ("or", "OR") and choices[-1].required and chunk.end() < len(text):
                 choices.append(Choice())
                 continue
-            # One letter may stand for many, and PostgreSQL refuses a word of more than 2046 bytes.
-            given = fold(chunk["quoted"] or chunk["plain"] or "")
-            found = [word[:MAX_QUERY_LENGTH] for word in WORD.findall(given)[:left]]
-            left -= len(found)
-            if found and not quoted and not minus and chunk.end() == len(text):
-                last = found.pop()
-            choices[-1].add(found, together=quoted, minus=minus)
+            # Folding may lengthen a word, and PostgreSQL rejects words of more than 2046 bytes.
+            folded_chunk = fold(chunk["quoted"] or chunk["plain"] or "")
+            chunk_words = [word[:MAX_QUERY_LENGTH] for word in WORD.findall(folded_chunk)[:remaining]]
+            remaining -= len(chunk_words)
+            if chunk_words and not quoted and not minus and chunk.end() == len(text):
+                last = chunk_words.pop()
+            choices[-1].add(chunk_words, together=quoted, minus=minus)
         return cls(text, ".".join(key(text).split()), tuple(choices), last)
 
     @property
     def marks(self) -> list[str]:
-        """The words to highlight, the longest first."""
-        found = {word for choice in self.choices for phrase in choice.wanted for word in phrase}
-        return sorted(found | ({self.last} if self.last else set()), key=len, reverse=True)
+        """Words to highlight, the longest first."""
+        marks = {word for choice in self.choices for phrase in choice.required for word in phrase}
+        return sorted(marks | ({self.last} if self.last else set()), key=len, reverse=True)
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing to look for."""
+        """True if there are no words to search for."""
         return not self.marks
 
     @property
     def is_exact(self) -> bool:
-        """Whether it says which words it means: by quotes, `-without` or `or`."""
-        return '"' in self.text or len(self.choices) > 1 or any(choice.unwanted for choice in self.choices)
+        """True if it uses operators: quotes, `-without` or `or`."""
+        return '"' in self.text or len(self.choices) > 1 or any(choice.excluded for choice in self.choices)
 
     @property
     def is_dotted(self) -> bool:
-        """Whether it is one name with a dot inside."""
+        """True if it is one dotted name."""
         return bool(DOTTED.fullmatch(self.text))
 
     @property
     def name_words(self) -> set[str]:
-        """The words that stand in dotted names."""
+        """Words of dotted names."""
         return {word for name in DOTTED.findall(self.text) for word in words(name)}
 
-    def replaced(self, others: Mapping[str, str]) -> "Query":
-        """The query with other words in the place of some."""
-        return Query.parse(WORD.sub(lambda match: others.get(folded(match[0]), match[0]), self.text))
+    def replaced(self, replacements: Mapping[str, str]) -> "Query":
+        """Return the query with some words replaced."""
+        return Query.parse(WORD.sub(lambda match: replacements.get(folded(match[0]), match[0]), self.text))
 
     @property
     def is_begun(self) -> bool:
-        """Whether enough of the last word is there to look for all that begin so: two letters say too little."""
+        """True if the last word is long enough for a prefix search: three letters or more."""
         return len(self.last) > 2
 
     @property
     def needs_last(self) -> bool:
-        """Whether texts must contain the last word: not if two letters of it follow others, for it will go on."""
-        return self.is_begun or self.is_dotted or not self.choices[-1].wanted
+        """True if texts must contain the last word. One or two letters after other words are ignored as incomplete."""
+        return self.is_begun or self.is_dotted or not self.choices[-1].required
 
     @property
     def as_fts5(self) -> str:
-        """The query in the language of SQLite's FTS5; nothing if nothing is wanted."""
+        """Query in the syntax of SQLite's FTS5; empty if no word is required."""
         last = f'"{self.last}" *' if self.is_begun else f'"{self.last}"'
-        return " OR ".join(filter(None, (_fts5(wanted, not_wanted) for wanted, not_wanted in self._parts(last))))
+        return " OR ".join(filter(None, (_fts5(required, excluded) for required, excluded in self._parts(last))))
 
     @property
     def as_tsquery(self) -> str:
-        """The query in the language of PostgreSQL's `tsquery`; nothing if nothing is wanted."""
+        """Query in the syntax of PostgreSQL's `tsquery`; empty if no word is required."""
         last = f"'{self.last}':*" if self.is_begun else f"'{self.last}'"
-        return " | ".join(filter(None, (_tsquery(wanted, not_wanted) for wanted, not_wanted in self._parts(last))))
+        return " | ".join(filter(None, (_tsquery(required, excluded) for required, excluded in self._parts(last))))
 
     def _parts(self, last: str) -> list[tuple[list[Phrase | str], list[Phrase]]]:
-        """What each choice wants, to the last of which the unfinished word belongs, and what it does not want."""
+        """Return required and excluded phrases of each choice. The incomplete word belongs to the last one."""
         parts: list[tuple[list[Phrase | str], list[Phrase]]]
-        parts = [([*choice.wanted], choice.unwanted) for choice in self.choices]
+        parts = [([*choice.required], choice.excluded) for choice in self.choices]
         if self.last and self.needs_last:
             parts[-1][0].append(last)
         return parts
 
 
-def _fts5(wanted: list[Phrase | str], unwanted: list[Phrase]) -> str:
-    if not wanted:
+def _fts5(required: list[Phrase | str], excluded: list[Phrase]) -> str:
+    if not required:
         return ""
-    return f"({' AND '.join(map(_quoted, wanted))}{''.join(f' NOT {_quoted(phrase)}' for phrase in unwanted)})"
+    return f"({' AND '.join(map(_quoted, required))}{''.join(f' NOT {_quoted(phrase)}' for phrase in excluded)})"
 
 
 def _quoted(phrase: Phrase | str) -> str:
     return phrase if isinstance(phrase, str) else f'"{" ".join(phrase)}"'
 
 
-def _tsquery(wanted: list[Phrase | str], unwanted: list[Phrase]) -> str:
-    if not wanted:
+def _tsquery(required: list[Phrase | str], excluded: list[Phrase]) -> str:
+    if not required:
         return ""
-    return f"({' & '.join([*map(_followed, wanted), *(f'!{_followed(phrase)}' for phrase in unwanted)])})"
+    return f"({' & '.join([*map(_followed, required), *(f'!{_followed(phrase)}' for phrase in excluded)])})"
 
 
 def _followed(phrase: Phrase | str) -> str:

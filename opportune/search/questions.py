@@ -1,4 +1,4 @@
-"""What to look for when somebody asks in whole sentences, and where in a text the answer may stand."""
+"""Search for questions in whole sentences: key words, queries and passages."""
 
 import re
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from opportune.search.words import folded, words
 
 NAME = re.compile(r"\w+(?:\.\w+)+|\w*_\w+|(?<=`)[^`]+(?=`)")
-"""What is written as names of code are: `os.path.join`, max_length, anything between backticks."""
+"""Names of code: `os.path.join`, max_length, anything between backticks."""
 MAX_WORDS = 8
 PASSAGE_LENGTH = 1_200
-"""Characters of a passage, where nothing else is wanted."""
+"""Default length of a passage in characters."""
 COMMON_WORDS = frozenset(
     words(
         "a about all also am an and any are as at be because been but by can could did do does doing done explain for "
@@ -20,35 +20,41 @@ COMMON_WORDS = frozenset(
         "work works would yes you your"
     )
 )
-"""Words of English that say nothing of what somebody asks about."""
+"""English words without information about the subject of a question."""
 
 
 def key_words(question: str) -> list[str]:
-    """The words of a question that say what it is about, folded: names, then the longer before the shorter."""
+    """Return the folded words that describe the subject of a question: names, then longer words first."""
     named = [word for name in NAME.findall(question) for word in words(name)]
-    others = sorted((word for word in words(question) if len(word) > 1 and word not in COMMON_WORDS), key=len)
-    return list(dict.fromkeys([*named, *reversed(others)]))[:MAX_WORDS]
+    plain = sorted((word for word in words(question) if len(word) > 1 and word not in COMMON_WORDS), key=len)
+    return list(dict.fromkeys([*named, *reversed(plain)]))[:MAX_WORDS]
 
 
 def queries_for(question: str) -> Iterator[str]:
-    """What to search for, from what fits best to what may: names, all of its words, any of them."""
+    """Yield queries for a question, the most specific first: names, all key words, any key word."""
     yield from dict.fromkeys(NAME.findall(question))
-    if found := key_words(question):
-        yield " ".join(found)
-        yield " or ".join(f'"{word}"' for word in found)
+    if keys := key_words(question):
+        yield " ".join(keys)
+        yield " or ".join(f'"{word}"' for word in keys)
 
 
 def passage(text: str, question: str, length: int = PASSAGE_LENGTH) -> str:
-    """The part of a text that has the most of a question's words, so many characters long at most."""
+    """Return the passage of a text with the most key words of a question.
+
+    Args:
+        text: Plain text.
+        question: Question or query.
+        length: Maximum number of characters.
+    """
     if len(text) <= length:
         return text
-    wanted, low = key_words(question), folded(text)
+    keys, low = key_words(question), folded(text)
     starts = [0, *(match.end() for match in re.finditer(r"\n\s*\n|(?<=[.!?])\s", text))]
 
     def words_in(start: int) -> tuple[int, int]:
         part = low[start : start + length]
-        return sum(word in part for word in wanted), sum(part.count(word) for word in wanted)
+        return sum(word in part for word in keys), sum(part.count(word) for word in keys)
 
-    start = max(starts, key=lambda each: (*words_in(each), each))
+    start = max(starts, key=lambda start: (*words_in(start), start))
     cut = text[start : start + length].rpartition(" ")[0]
     return f"{'… ' if start else ''}{cut or text[start : start + length]} …"

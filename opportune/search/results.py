@@ -1,4 +1,4 @@
-"""What a search finds."""
+"""Query parameters and results of a search."""
 
 from typing import Generic, TypeVar
 
@@ -8,15 +8,15 @@ H = TypeVar("H")
 
 
 class SearchQuery(Paging):
-    """The query of a search, for pages and the API: `Annotated[SearchQuery, Query()]`. Any text may be asked for."""
+    """Query parameters of a search, for pages and the API: `Annotated[SearchQuery, Query()]`. Any text is valid."""
 
     q: str = ""
 
 
 class SearchResults(Page[H], Generic[H]):
-    """One page of what was found, the best first."""
+    """One page of results, the best first."""
 
     query: str
-    """What was asked, without what no database takes, cut to `MAX_QUERY_LENGTH` characters."""
+    """The query, without invalid characters and cut to `MAX_QUERY_LENGTH` characters."""
     corrected: str = ""
-    """What was searched instead, because nothing was found and this is spelt nearly so; else nothing."""
+    """Query with corrected spelling that was used instead, because the original one has no results; else empty."""

@@ -1,20 +1,20 @@
-"""Which of the known words somebody may have meant."""
+"""Correction of typos: the most similar word of the index."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 MIN_MISSPELT_LETTERS = 3
-"""Letters of a word that can be misspelt: in shorter ones each letter makes another word."""
+"""Minimum length of words to correct. In shorter words, each letter makes another word."""
 MAX_CANDIDATES = 60
-"""How many words with the most trigrams in common are compared letter by letter."""
+"""Number of words with the most common trigrams that are compared by edit distance."""
 
 
 class Term(NamedTuple):
-    """A word that the index knows."""
+    """A word of the index."""
 
     term: str
     is_name: bool
-    """Whether it is a part of a name."""
+    """True if it is part of a name."""
     frequency: int
 
 
@@ -24,12 +24,12 @@ def trigrams(word: str) -> set[str]:
 
 
 def tolerance(word: str) -> int:
-    """Slips of the finger that are forgiven."""
+    """Return the maximum edit distance."""
     return 1 if len(word) < 6 else 2
 
 
 def nearest(word: str, candidates: Iterable[Term]) -> str:
-    """The most likely one, or nothing if all are too far."""
+    """Return the most likely word, or an empty string if all are too different."""
     limit = tolerance(word)
     ranked = ((distance(word, term.term), term.term[0] != word[0], -term.frequency, term.term) for term in candidates)
     best = min((rank for rank in ranked if rank[0] <= limit), default=None)
@@ -37,7 +37,7 @@ def nearest(word: str, candidates: Iterable[Term]) -> str:
 
 
 def distance(one: str, other: str) -> int:
-    """Letters to add, leave out, change, or swap with their neighbour."""
+    """Return the edit distance: letters to add, remove, replace or transpose."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):

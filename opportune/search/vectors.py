@@ -1,8 +1,7 @@
-"""Vectors as databases keep and compare them.
+"""Storage and comparison of vectors.
 
-PostgreSQL has pgvector. SQLite needs no extension, which many builds of Python cannot load: two functions of ours
-compare bits and numbers there. Of each vector the signs of its numbers are kept apart; where most of them agree,
-vectors are near, and only these are compared by their numbers.
+PostgreSQL uses pgvector. SQLite uses two Python functions, because many builds of Python cannot load extensions. It
+also stores the signs of each vector's numbers. Only the numbers of vectors with many equal signs are compared.
 """
 
 import sqlite3
@@ -17,17 +16,17 @@ from sqlalchemy.types import UserDefinedType
 from opportune.search.embeddings import Vector
 
 MAX_NEAREST = 100
-"""Hits that are found by their meaning alone."""
+"""Maximum number of hits by meaning."""
 MAX_COMPARED = 2 * MAX_NEAREST
-"""Of those whose signs agree the most, how many are compared by their numbers."""
+"""Number of candidates with the most equal signs whose numbers are compared."""
 MAX_SCANNED = 100_000
-"""Vectors that are looked at for one question: of more the newest."""
+"""Maximum number of vectors per query, the newest first."""
 SMOOTHING_RANKS = 60
-"""Of reciprocal rank fusion: how little the first place counts more than the second."""
+"""Constant of reciprocal rank fusion: larger values reduce the weight of the first ranks."""
 
 
 class PgVector(UserDefinedType[str]):
-    """pgvector's type, as the text that it reads: that needs neither a package nor numpy."""
+    """Type of pgvector, with values as text, which needs neither its package nor numpy."""
 
     cache_ok = True
 
@@ -36,12 +35,12 @@ class PgVector(UserDefinedType[str]):
 
 
 def as_text(vector: Vector) -> str:
-    """A vector as pgvector reads it."""
+    """Format a vector for pgvector."""
     return f"[{','.join(map(repr, vector))}]"
 
 
 def signs(vector: Vector) -> bytes:
-    """A bit for each number: whether it is above zero."""
+    """Return one bit per number, set if the number is positive."""
     bits = "".join("1" if number > 0 else "0" for number in vector)
     return int(bits, 2).to_bytes(-(-len(bits) // 8), "big")
 
@@ -51,7 +50,7 @@ def differing_signs(some: bytes, other: bytes) -> int:
 
 
 def cosine_distance(some: bytes, other: bytes) -> float:
-    """1 less the cosine of the angle between vectors of length 1; 2, the largest, where they are of two models."""
+    """Return 1 minus the cosine similarity of normalized vectors; 2 (the maximum) for different dimensions."""
     return 1 - sum(map(mul, _numbers(some), _numbers(other))) if len(some) == len(other) else 2
 
 
@@ -66,13 +65,13 @@ FUNCTIONS = (differing_signs, cosine_distance)
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
-    """Have a connection to SQLite know how to compare vectors."""
+    """Register the comparison functions in a SQLite connection."""
     for function in FUNCTIONS:
         connection.create_function(function.__name__, 2, function, deterministic=True)
 
 
 async def add_functions_for(session: AsyncSession) -> None:
-    """The same for that of a session, if it does not know it yet."""
+    """Register the comparison functions in the connection of a session, once."""
     pooled = await (await session.connection()).get_raw_connection()
     if add_functions.__name__ in pooled.info:
         return

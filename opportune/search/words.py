@@ -1,4 +1,4 @@
-"""How names and texts become the words that are compared: the same for index and question."""
+"""Normalization of names and texts to words, the same for index and query."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ ACCENTS = re.compile("[\u0300-\u036f]+")
 
 
 def folded(text: str) -> str:
-    """The text without capitals and accents."""
+    """Return the text in lower case without accents."""
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
@@ -19,7 +19,7 @@ def folded(text: str) -> str:
 
 
 def folded_as_postgresql(text: str) -> str:
-    """The same, as far as PostgreSQL's own functions do it: see `opportune.search.models.postgresql`."""
+    """Fold like the SQL expression in `opportune.search.models.postgresql`."""
     return text.lower() if text.isascii() else ACCENTS.sub("", unicodedata.normalize("NFKD", text)).lower()
 
 
@@ -28,22 +28,20 @@ def words(text: str) -> list[str]:
 
 
 def name_words(name: str) -> list[str]:
-    """A name's words, and those inside them: `collections.OrderedDict` has ordereddict, ordered and dict."""
+    """Return the words of a name and their parts: `collections.OrderedDict` has ordereddict, ordered and dict."""
     parts = [word for part in WORD.findall(name) if len(humps := HUMP.split(part)) > 1 for word in humps]
     return [*words(name), *map(folded, parts)]
 
 
 def key(text: str) -> str:
-    """What is compared letter by letter: `OS.Path ` is `os.path`."""
+    """Normalize a name for exact comparison: `OS.Path ` becomes `os.path`."""
     return SPACES.sub(" ", folded(text)).strip()
 
 
 def keys(name: str, *, dotted: bool) -> Iterator[tuple[str, int]]:
-    """What it may be called, each with the number of parts left out before it: os.path.join, path.join, join."""
-    whole = key(name)
-    yield whole, 0
-    rest = whole
-    depth = 0
-    while dotted and (rest := rest.partition(".")[2]):
+    """Yield the suffixes of a dotted name and the number of removed parts: os.path.join, path.join, join."""
+    suffix, depth = key(name), 0
+    yield suffix, depth
+    while dotted and (suffix := suffix.partition(".")[2]):
         depth += 1
-        yield rest, depth
+        yield suffix, depth

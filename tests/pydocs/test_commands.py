@@ -39,7 +39,7 @@ def test_command_indexes_and_clears_python(oppman: Oppman, empty_database_url: s
     told = oppman("pydocs", "status")
     assert told.code == 0
     assert re.fullmatch(r"\d+ entries of Python 3.*, indexed on \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\n", told.out)
-    assert oppman("pydocs", "clear").out == "The index is removed.\n"
+    assert oppman("pydocs", "clear").out == "The index was removed.\n"
     assert oppman("pydocs", "clear").out == "There was no index.\n"
 
 
@@ -47,8 +47,8 @@ def test_folder_index_names_skipped_pages(oppman: Oppman, tmp_path: Path, folder
     done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
     assert done.code == 0
     assert done.out.startswith("9 entries of Shelf 1.2 in ")
-    assert done.err == "Left out missing.html: it cannot be read (No such file or directory)\n"
-    assert "that were left out: 1." in oppman("pydocs", "status").out
+    assert done.err == "Skipped missing.html: it cannot be read (No such file or directory)\n"
+    assert "Skipped modules or pages: 1." in oppman("pydocs", "status").out
 
 
 def test_long_list_of_skipped_pages_is_cut(
@@ -56,7 +56,7 @@ def test_long_list_of_skipped_pages_is_cut(
 ) -> None:
     monkeypatch.setattr("opportune.search.documents.commands.MAX_NAMES_SHOWN", 0)
     done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
-    assert done.err == "Left out 1 more.\n"
+    assert done.err == "Skipped 1 more.\n"
 
 
 def test_ctrl_c_says_how_to_go_on(
@@ -68,7 +68,7 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr("app.pydocs.sources.sphinx.SphinxSource.read", interrupted)
     done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
     assert (done.code, done.out) == (130, "")
-    assert done.err == "Stopped. The old index stays; the same command goes on from here.\n"
+    assert done.err == "Stopped. The old index is unchanged. Run the same command to continue.\n"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_ctrl_c_says_how_to_go_on(
     [
         (["status"], "sqlite:///{folder}/none.db", "There is no index of the documentation yet. Run: "),
         (["index", "{folder}/none"], "sqlite:///{folder}/x.db", "There is no folder "),
-        (["index", "{folder}"], "sqlite:///{folder}/x.db", "give the folder of HTML pages"),
+        (["index", "{folder}"], "sqlite:///{folder}/x.db", "Pass the folder of HTML pages"),
         (["index"], "sqlite:///{folder}/file/x.db", "cannot be made"),
         (["index"], "mysql://u:hidden@h/x", "PYDOCS_DATABASE_URL begins with mysql://"),
         (["index"], "postgresql://u:hidden@127.0.0.1:1/x", "Nothing answers at 127.0.0.1:1."),

@@ -1,4 +1,4 @@
-"""Docstrings as pieces: paragraphs flow, and what is laid out by hand stays as it is."""
+"""Docstrings as entries: paragraphs are reflowed, preformatted text is kept."""
 
 import re
 
@@ -9,7 +9,7 @@ from app.pydocs.schemas import Kind
 
 BLANK_LINES = re.compile(r"\n\s*\n")
 HEADING = re.compile(r"([^\n]+)\n([-=*~^\"])\2{2,}\s*")
-LAID_OUT = re.compile(r"^(?:\s|>>>|[-+*] |-{2}|[=|#]|\d+[.)])", re.MULTILINE)
+PREFORMATTED = re.compile(r"^(?:\s|>>>|[-+*] |-{2}|[=|#]|\d+[.)])", re.MULTILINE)
 
 
 def piece_of(doc: str, slug: str, name: str, kind: Kind, **more: str) -> Piece:
@@ -17,10 +17,10 @@ def piece_of(doc: str, slug: str, name: str, kind: Kind, **more: str) -> Piece:
 
 
 def to_html(doc: str) -> str:
-    """Safe HTML of a docstring without its indentation."""
+    """Return a dedented docstring as escaped HTML."""
     blocks: list[tuple[str, str]] = []
     for block in BLANK_LINES.split(doc.expandtabs().strip("\n")):
-        tag = "pre" if LAID_OUT.search(block) else "p"
+        tag = "pre" if PREFORMATTED.search(block) else "p"
         if heading := HEADING.fullmatch(block):
             blocks.append(("h2", heading[1]))
         elif blocks and tag == blocks[-1][0] == "pre":
@@ -31,7 +31,7 @@ def to_html(doc: str) -> str:
 
 
 def first_line(doc: str, name: str) -> str:
-    """The first line that says something: not the signature that C functions begin with."""
+    """Return the first line, without the signature at the start of docstrings of C functions."""
     last = name.rpartition(".")[2]
     lines = (line.strip() for line in doc.splitlines())
     return next((line for line in lines if line and not line.startswith(f"{last}(")), "")[:200]

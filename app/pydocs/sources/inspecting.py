@@ -1,7 +1,7 @@
-"""Describes modules of the standard library: a program of its own, run by `python.py`, that imports nothing of ours.
+"""Program that describes modules of the standard library. It is run by `python.py` and must not import the application.
 
-What it imports may print, hang, or take the process with it. Its arguments are the seconds that each module may take,
-and names of modules; it answers each with one line of JSON: a list of objects, or the reason why there is none.
+Modules may print, hang or crash when they are imported. The arguments are a timeout per module in seconds and names of
+modules. For each module, it writes one line of JSON: a list of objects, or the reason why it failed.
 """
 
 import enum
@@ -27,8 +27,8 @@ classes: set[type] = set()
 def members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
     for label in public(module):
         value = getattr(module, label, None)
-        borrowed = name == "builtins" and not is_own(module, value)  # open, which io shows as well
-        if isinstance(value, types.ModuleType) or (not borrowed and is_known(value, label)):
+        borrowed = name == "builtins" and not defines(module, value)  # such as open, which is also in io
+        if isinstance(value, types.ModuleType) or (not borrowed and is_duplicate(value, label)):
             continue
         full = label if name == "builtins" else f"{name}.{label}"
         if inspect.isclass(value):
@@ -36,26 +36,28 @@ def members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
         elif inspect.isroutine(value) or hasattr(value, "__wrapped__"):
             yield entry(full, "function", name, documentation(value), signature_of(value, label))
         else:
-            yield entry(full, "data", name, described(value))
+            yield entry(full, "data", name, type_and_value(value))
 
 
 def public(module: types.ModuleType) -> list[str]:
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return sorted(listed)
-    shown = ((label, value) for label, value in vars(module).items() if label[:1] != "_")
-    is_builtin = module.__name__ == "builtins"  # which shows open of io
-    return sorted(label for label, value in shown if is_own(module, value) or (is_builtin and inspect.isroutine(value)))
+    candidates = ((label, value) for label, value in vars(module).items() if label[:1] != "_")
+    has_borrowed = module.__name__ == "builtins"  # such as open of io
+    return sorted(
+        label for label, value in candidates if defines(module, value) or (has_borrowed and inspect.isroutine(value))
+    )
 
 
-def is_own(module: types.ModuleType, value: object) -> bool:
-    """Whether the module made it: what it only imports belongs elsewhere."""
+def defines(module: types.ModuleType, value: object) -> bool:
+    """Return True if the value is defined in the module, not only imported."""
     home = getattr(value, "__module__", None)
     return not isinstance(home, str) or home in (module.__name__, f"_{module.__name__}", "builtins")
 
 
-def is_known(value: object, label: str) -> bool:
-    """Whether a package has shown it already, which takes it from one of its modules."""
+def is_duplicate(value: object, label: str) -> bool:
+    """Return True if a package that re-exports the value has already been described."""
     if not callable(value):
         return False
     before = len(seen)
@@ -66,7 +68,7 @@ def is_known(value: object, label: str) -> bool:
 def describe_class(cls: type, full: str, parent: str) -> Iterator[dict[str, str]]:
     kind = "exception" if issubclass(cls, BaseException) else "class"
     yield entry(full, kind, parent, documentation(cls), signature_of(cls, cls.__name__))
-    if cls not in classes:  # and not another name of one whose members are listed
+    if cls not in classes:  # list the members only once for aliases
         classes.add(cls)
         yield from (member(label, value, cls, full) for label, value in sorted(vars(cls).items()) if label[0] != "_")
 
@@ -79,13 +81,13 @@ def member(label: str, value: Any, cls: type, parent: str) -> dict[str, str]:
         return entry(full, "method", parent, documentation(inner), signature_of(bound, label))
     if inspect.isdatadescriptor(value):
         return entry(full, "property", parent, documentation(value))
-    return entry(full, "attribute", parent, "" if isinstance(value, enum.Enum) else described(value))
+    return entry(full, "attribute", parent, "" if isinstance(value, enum.Enum) else type_and_value(value))
 
 
-def described(value: object) -> str:
-    # Other values may tell of this machine: its environment, its folders.
-    kind = type(value).__name__
-    return f"{kind}, {value!r}" if isinstance(value, (bool, int, float)) else kind
+def type_and_value(value: object) -> str:
+    # Only values that cannot contain paths or the environment of this machine.
+    name = type(value).__name__
+    return f"{name}, {value!r}" if isinstance(value, (bool, int, float)) else name
 
 
 def documentation(value: object) -> str:
@@ -96,7 +98,7 @@ def documentation(value: object) -> str:
 def signature_of(value: Any, label: str) -> str:
     try:
         return label + ADDRESS.sub("", str(inspect.signature(value)))
-    except Exception:  # noqa: BLE001 - it may evaluate what the signature says
+    except Exception:  # noqa: BLE001 - may evaluate annotations
         first = documentation(value).partition("\n")[0]
         return first.partition(" -> ")[0] if first.startswith(f"{label}(") else ""
 
@@ -106,22 +108,22 @@ def entry(name: str, kind: str, parent: str = "", doc: str = "", signature: str 
     return {"name": name, "kind": kind, "parent": parent, "doc": doc, "signature": signature}
 
 
-def answer(name: str) -> list[dict[str, str]] | str:
+def describe_module(name: str) -> list[dict[str, str]] | str:
     try:
         module = importlib.import_module(name)
         return [entry(name, "module", doc=documentation(module)), *members(module, name)]
     except ImportError:
-        return []  # it is for another system
-    except BaseException as error:  # noqa: BLE001 - whatever a module does when it is imported, the others follow
+        return []  # a module for another system
+    except BaseException as error:  # noqa: BLE001 - continue with the next module, whatever this one raises
         return f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":
-    # What modules print goes nowhere; the answers have the real output to themselves.
+    # Discard output of modules; only the results use the original standard output.
     out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     for name in sys.argv[2:]:
         faulthandler.dump_traceback_later(float(sys.argv[1]), exit=True)
-        said = json.dumps(answer(name))
+        result = json.dumps(describe_module(name))
         faulthandler.cancel_dump_traceback_later()
-        out.write(f"{said}\n")
+        out.write(f"{result}\n")

@@ -1,4 +1,4 @@
-"""What a Sphinx folder says it contains: its `objects.inv`."""
+"""Reader of `objects.inv`, the inventory of a Sphinx build."""
 
 import re
 import zlib
@@ -11,17 +11,17 @@ from opportune.errors import OperatorError
 HEADER = b"# Sphinx inventory version 2"
 LINE = re.compile(r"(?P<name>.+?)\s+(?P<domain>[^\s:]+):(?P<role>\S+)\s+-?\d+\s+?(?P<uri>\S*)\s+(?P<title>.*)")
 MAX_INVENTORY_BYTES = 64 << 20
-"""Python's own has less than one million."""
+"""Python's inventory has less than one million bytes."""
 
 
 @dataclass
 class Inventory:
     title: str
-    """The project and its version."""
+    """Project and version."""
     pages: list[str] = field(default_factory=list)
-    """Paths below the folder; none if it names no pages."""
+    """Paths below the folder; empty if the inventory lists no pages."""
     symbols: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """From `library/os.path.html#os.path.join` to its name and role, `py:function`."""
+    """Name and role (such as `py:function`) by address (`library/os.path.html#os.path.join`)."""
     modules: set[str] = field(default_factory=set)
 
     def add(self, line: str) -> None:
@@ -37,17 +37,21 @@ class Inventory:
 
 
 def read_inventory(folder: Path) -> Inventory:
-    """Raises OperatorError: there is none in the folder, or it cannot be understood."""
+    """Read the inventory of a folder.
+
+    Raises:
+        OperatorError: It is missing or invalid.
+    """
     path = folder / "objects.inv"
     try:
         head = path.read_bytes().split(b"\n", 4)
     except OSError as error:
-        advice = "give the folder of HTML pages that Sphinx made"
-        raise OperatorError(f"{path} cannot be read ({error.strerror}): {advice}.") from error
+        advice = "Pass the folder of HTML pages built by Sphinx."
+        raise OperatorError(f"{path} cannot be read ({error.strerror}). {advice}") from error
     if len(head) < 5 or head[0].strip() != HEADER:
-        raise OperatorError(f"{path} is no inventory of Sphinx, or one of before 2010: make the pages again.")
-    named = [line.decode(errors="replace").partition(":")[2].strip()[:100] for line in head[1:3]]
-    inventory = Inventory(" ".join(named).strip())
+        raise OperatorError(f"{path} is not a Sphinx inventory of version 2. Build the pages again.")
+    project_and_version = [line.decode(errors="replace").partition(":")[2].strip()[:100] for line in head[1:3]]
+    inventory = Inventory(" ".join(project_and_version).strip())
     for line in _unpacked(head[4], path).splitlines():
         inventory.add(line)
     return inventory
@@ -59,4 +63,4 @@ def _unpacked(packed: bytes, path: Path) -> str:
         content = unpacker.decompress(packed, MAX_INVENTORY_BYTES)
         if unpacker.eof:
             return content.decode(errors="replace")
-    raise OperatorError(f"{path} is damaged, or larger than {MAX_INVENTORY_BYTES >> 20} MiB: make the pages again.")
+    raise OperatorError(f"{path} is damaged, or larger than {MAX_INVENTORY_BYTES >> 20} MiB. Build the pages again.")

@@ -1,4 +1,4 @@
-"""The language reference as Python carries it along: what `help("for")` shows of keywords and topics."""
+"""Language reference included in Python: keywords and topics of `help("for")`."""
 
 import keyword
 import re
@@ -11,14 +11,14 @@ from app.pydocs.sources.docstrings import piece_of
 
 try:
     from pydoc_data.topics import topics
-except ImportError:  # a Python without its manual
+except ImportError:  # some distributions omit it
     topics = {}  # type: ignore[misc]
 
 SOURCE = "the language reference"
 UNDERLINE = re.compile(r"\A[*=]{3,}\n")
 SECTION = re.compile(r"\n\n\n(?=[^\n]+\n=+\n)")
 WITHIN = {"match": ("compound", 'The "match" statement'), "case": ("compound", 'The "match" statement')}
-"""Keywords of which help() knows nothing, by topic and heading."""
+"""Topics and headings of keywords that help() does not have."""
 
 
 def language_pieces() -> Iterator[Piece]:
@@ -33,17 +33,17 @@ def language_pieces() -> Iterator[Piece]:
 
 
 def text_of(word: str) -> str:
-    """What there is to read about a keyword; nothing of None, True and False, which are values."""
+    """Return the text about a keyword; empty for None, True and False."""
     if word in WITHIN:
         label, title = WITHIN[word]
         return next((part for part in SECTION.split(topics.get(label, "")) if part.startswith(title)), "")
-    found: str | tuple[str, ...] = word
-    while isinstance(found, str) and found:  # help()'s own table tells of elif with if, and of `and` with BOOLEAN
-        found = Helper.keywords.get(found) or Helper.topics.get(found) or ""
-    return topics.get(found[0], "") if found else ""
+    target: str | tuple[str, ...] = word
+    while isinstance(target, str) and target:  # follow references, such as elif to if, and `and` to BOOLEAN
+        target = Helper.keywords.get(target) or Helper.topics.get(target) or ""
+    return topics.get(target[0], "") if target else ""
 
 
 def halves(text: str) -> tuple[str, str]:
-    """The heading, and what is below its line."""
+    """Return the heading and the text below it."""
     title, _, body = text.strip().partition("\n")
     return title.replace('"', "").strip(), UNDERLINE.sub("", body)

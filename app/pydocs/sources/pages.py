@@ -1,4 +1,4 @@
-"""A Sphinx page in parts: sections and described objects (`<dl class="py function">`), each without those inside it."""
+"""Split of a Sphinx page into sections and object descriptions (`<dl class="py function">`), without nested parts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ SILENT_CLASSES = {"headerlink", "toctree-wrapper", "linenos"}
 
 @dataclass(eq=False)
 class Part:
-    """A piece as it is found: nothing in it is safe yet."""
+    """A part of a page, not yet sanitized."""
 
     anchor: str
     group: str
-    """`section`, `term`, or the classes of the list that describes it: `py function`."""
+    """`section`, `term`, or the classes of the description list, such as `py function`."""
     parent: "Part | None" = None
     titles: list[str] = field(default_factory=list)
-    """The heading, or each signature of one description."""
+    """Heading, or signatures of a description."""
     body: list[str] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     anchors: list[str] = field(default_factory=list)
-    """Other names of the same."""
+    """Anchors of aliases."""
 
 
 @dataclass
 class PartReader:
     address: Callable[[str], str]
-    """What a link becomes, or nothing."""
+    """Returns the new address of a link; an empty string removes the link."""
     parts: list[Part] = field(default_factory=list)
 
     def read(self, element: HtmlElement, part: Part | None) -> None:
-        """Add what is inside an element to the part that it belongs to, and to new ones."""
+        """Add the children of an element to its part and to new parts."""
         for child in element.children:
             if not isinstance(child, str):
                 self._read(child, part)
@@ -50,7 +50,7 @@ class PartReader:
             self._read_descriptions(element, group, part)
         elif element.tag in HEADINGS and part and part.group == "section" and not part.titles:
             part.titles.append(title_of(element))
-        elif part is None or element.tag == "span":  # by which code is coloured
+        elif part is None or element.tag == "span":  # syntax highlighting
             self.read(element, part)
         else:
             part.body.append(self._opening(element))
@@ -66,7 +66,7 @@ class PartReader:
                 self.read(child, part or around)
                 continue
             anchor = child.attributes.get("id", "")
-            if part and (group != "term" or not part.text):  # another signature of the same
+            if part and (group != "term" or not part.text):  # another signature of the same object
                 part.anchors += [anchor] if anchor else []
             elif anchor or part:
                 part = self._begin(child, group, around)
@@ -101,10 +101,14 @@ def title_of(child: HtmlElement | str) -> str:
 
 
 def read_parts(page: str, address: Callable[[str], str]) -> list[Part]:
-    """The parts of a page, in their order. Raises ValueError: it cannot be understood, or is nested too deeply."""
+    """Return the parts of a page in order.
+
+    Raises:
+        ValueError: The markup is invalid or nested too deeply.
+    """
     reader = PartReader(address)
     try:
         reader.read(parse_main(page), None)
     except RecursionError as error:
-        raise ValueError("its markup makes no sense: it is nested too deeply") from error
+        raise ValueError("its markup is nested too deeply") from error
     return reader.parts

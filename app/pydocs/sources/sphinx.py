@@ -1,4 +1,4 @@
-"""A folder of pages that Sphinx made, as a source."""
+"""Folder of HTML pages built by Sphinx, as a source."""
 
 import posixpath
 import re
@@ -17,13 +17,13 @@ from app.pydocs.sources.pages import Part, read_parts
 from opportune.errors import OperatorError
 from opportune.search import Batch
 
-# Lists of everything that is elsewhere.
+# Pages that only list other pages.
 NO_TEXT = re.compile(r"(?:.*/)?(?:genindex.*|py-modindex|modindex|search|contents)\.html")
 TAGS = nh3.ALLOWED_TAGS - {"area", "img", "map", "span"}
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}}
 CLEANER = nh3.Cleaner(tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https"})
 MAX_BODY_LENGTH = 200_000
-"""Characters of HTML in one part; the rest is left out."""
+"""Maximum characters of HTML in one part; longer ones are cut."""
 FIRST_SENTENCE = re.compile(r"(?<=[.!?])\s")
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(("py function", "py decorator", "c function", "c macro"), "function"),
@@ -39,23 +39,31 @@ KINDS: dict[str, Kind] = {
 
 
 class SphinxSource:
-    """Raises OperatorError: it is no folder, or Sphinx did not make it."""
+    """Pages of a Sphinx build.
+
+    Raises:
+        OperatorError: The folder does not exist, or is not a Sphinx build.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise OperatorError(f"There is no folder {folder}. Give the one with objects.inv and the HTML pages.")
+            raise OperatorError(f"There is no folder {folder}. Pass the one with objects.inv and the HTML pages.")
         self.folder = folder
         self.inventory = read_inventory(folder)
         self.title = self.inventory.title or folder.name
 
     def batches(self) -> list[Batch]:
-        """Raises OperatorError: there are no pages."""
+        """Return the pages.
+
+        Raises:
+            OperatorError: There are no pages.
+        """
         listed = self.inventory.pages or [
             path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.html")
         ]
         inside = {page for page in listed if page.endswith(".html") and not NO_TEXT.fullmatch(page)}
         if not inside:
-            raise OperatorError(f"{self.folder} names no HTML pages: give the folder that `sphinx-build -b html` made.")
+            raise OperatorError(f"{self.folder} has no HTML pages. Pass the output folder of `sphinx-build -b html`.")
         return [Batch(page, self._mark(page)) for page in sorted(inside)]
 
     def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
@@ -88,22 +96,26 @@ class PageReader:
     page: str
     inventory: Inventory
     first: str = ""
-    """The anchor of the whole page."""
+    """Anchor of the page."""
     module: str = ""
 
     def read(self, text: str) -> list[Piece]:
-        """Raises ValueError: it cannot be understood."""
+        """Return the pieces of a page.
+
+        Raises:
+            ValueError: The markup is invalid.
+        """
         parts = read_parts(text, self._address)
         self.first = parts[0].anchor if parts else ""
         return [piece for part in parts for piece in self._pieces(part) if part.anchor or part.parent is None]
 
     def _pieces(self, part: Part) -> Iterator[Piece]:
-        """The part, and what else has the same description."""
+        """Yield the part, and one piece per alias."""
         headings = [" ".join(title.split()) for title in part.titles or [""]]
         body = CLEANER.clean("".join(part.body)[:MAX_BODY_LENGTH]).strip()
         for number, anchor in enumerate([part.anchor, *part.anchors]):
-            own = headings[number : number + 1] or headings[-1:]
-            yield self._piece(part, anchor, "\n".join(own if part.anchors else headings), body)
+            of_alias = headings[number : number + 1] or headings[-1:]
+            yield self._piece(part, anchor, "\n".join(of_alias if part.anchors else headings), body)
 
     def _piece(self, part: Part, anchor: str, heading: str, body: str) -> Piece:
         name, role = self.inventory.symbols.get(f"{self.page}#{anchor}", ("", ""))
@@ -132,7 +144,7 @@ class PageReader:
         return self.page if anchor in ("", self.first) and "#" in named else named
 
     def _address(self, href: str) -> str:
-        """Addresses of other pages become those of their entries; nothing for what must not be followed."""
+        """Return the address of the entry for a link; an empty string for links to remove."""
         if href.startswith(("http://", "https://")):
             return href
         page, anchor = urldefrag(unquote(href))
@@ -143,7 +155,8 @@ class PageReader:
 
 
 def slug(page: str, anchor: str, inventory: Inventory) -> str:
-    """A Python symbol's name; of what else there is its place."""
+    """Return the name of a Python symbol, or the address of anything else."""
+
     place = f"{page}#{anchor}" if anchor else page
     name, role = inventory.symbols.get(place, ("", ""))
     return name if role.startswith("py:") else place

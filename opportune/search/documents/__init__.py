@@ -1,1 +1,1 @@
-"""Indexes of documents: what is elsewhere, made searchable by a command or a job."""
+"""Full-text indexes of documents outside the database, built by a command or a job."""

@@ -1,4 +1,4 @@
-"""From a source to an index, by way of the spool."""
+"""Build of an index: documents are read from a source into the spool, then written to the store."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
@@ -18,22 +18,28 @@ from opportune.search.documents.store import Store
 from opportune.search.documents.stores import store_of
 
 Progress = Callable[[str, int], AbstractContextManager[progress.Progress]]
-"""Shows how far it is: what is done, and its number of steps."""
+"""Shows the progress of a step, given its name and number of items."""
 
 
 class Built(NamedTuple):
+    """Result of a build.
+
+    Attributes:
+        entries: Number of documents.
+        left_out: Reasons by name of batches that could not be read.
+        resumed: Number of batches that an interrupted run had already read.
+    """
+
     entries: int
     left_out: dict[str, str]
-    """What could not be read, and why."""
     resumed: int
-    """How many batches an interrupted run had read already."""
 
 
 def build(index: IndexDefinition[Any], source: Source, url: DatabaseURL, show: Progress) -> Built:
-    """Make the index anew. Until that is done the old one serves; when interrupted, the next run goes on.
+    """Build an index. The old one is used until the new one is complete. An interrupted build is resumed.
 
     Raises:
-        OperatorError: there is nothing to read, nowhere to write, or another run is at it.
+        OperatorError: There is nothing to read, the target is not writable, or another build is running.
     """
     store = store_of(index, url)
     try:
@@ -43,7 +49,7 @@ def build(index: IndexDefinition[Any], source: Source, url: DatabaseURL, show: P
             documents, left_out = spool.read()
             contents = Contents.of(source.title, documents, len(left_out))
             if not contents.entries:
-                raise OperatorError(f"{source.title} holds nothing that could be indexed; the index stays as it is.")
+                raise OperatorError(f"{source.title} contains nothing to index. The index is unchanged.")
             with show("Writing", len(contents.entries)) as bar:
                 store.write(contents, bar.advance)
     except Error as error:
@@ -53,7 +59,7 @@ def build(index: IndexDefinition[Any], source: Source, url: DatabaseURL, show: P
 
 
 def _alone(store: Store) -> AbstractContextManager[object]:
-    """Two runs would read the same; the second is told so."""
+    """Lock the spool, so that a second build fails."""
     make_private(store.spool, store.advice)
     return private_file(store.spool.with_suffix(".lock"))
 
@@ -61,9 +67,9 @@ def _alone(store: Store) -> AbstractContextManager[object]:
 def _read(source: Source, spool: Spool, show: Progress) -> int:
     batches = source.batches()
     missing = spool.missing(batches)
-    with show("Reading", len(batches)) as bar, closing(source.read(missing)) as reading:
+    with show("Reading", len(batches)) as bar, closing(source.read(missing)) as results:
         bar.advance(len(batches) - len(missing))
-        for batch, found in reading:
-            spool.keep(batch, found)
+        for batch, result in results:
+            spool.put(batch, result)
             bar.advance(1)
     return len(batches) - len(missing)

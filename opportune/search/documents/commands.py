@@ -1,4 +1,4 @@
-"""The commands of an index of documents: `oppman.py NAME index [FOLDER]`, `status` and `clear`."""
+"""Commands of a document index: `oppman.py NAME index [FOLDER]`, `status` and `clear`."""
 
 import asyncio
 import time
@@ -18,56 +18,57 @@ from opportune.search.documents.index import DocumentIndex
 from opportune.search.documents.results import IndexMissing, IndexStatus
 
 MAX_NAMES_SHOWN = 20
-"""Names of what was left out that are listed."""
+"""Maximum number of skipped batches that are listed."""
 
 
 def commands_for(
     documents: DocumentIndex[Any], source_of: Callable[[Path | None], Source], of_folder: str
 ) -> typer.Typer:
-    """`source_of` is given the folder, or None for what is indexed without one; `of_folder` says which is meant."""
+    """Create the commands. `source_of` returns the source for a folder or None; `of_folder` describes the folder."""
     command = typer.Typer()
 
     @command.command()
     def index(
         folder: Annotated[Path | None, typer.Argument(help=of_folder, show_default=False)] = None,
     ) -> None:
-        """Make the index anew, of what the feature brings or of a folder."""
+        """Build the index from the default source or a folder."""
         make(documents, source_of(folder), get_settings())
 
     @command.command()
     def status() -> None:
-        """Say what the index holds."""
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # psycopg cannot use Windows' own
-            found = runner.run(read_status(documents, get_settings()))
-        typer.echo(f"{found.entries} entries of {found.source}, indexed on {found.built_at:%Y-%m-%d %H:%M} UTC.")
-        if found.skipped:
-            typer.echo(f"Modules or pages that were left out: {found.skipped}.")
-        if not found.mends_typos:
-            typer.echo("Typing errors are not mended: this server has no extension pg_trgm.")
+        """Show the contents of the index."""
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # psycopg needs it on Windows
+            index_status = runner.run(read_status(documents, get_settings()))
+        built = f"{index_status.built_at:%Y-%m-%d %H:%M} UTC"
+        typer.echo(f"{index_status.entries} entries of {index_status.source}, indexed on {built}.")
+        if index_status.skipped:
+            typer.echo(f"Skipped modules or pages: {index_status.skipped}.")
+        if not index_status.mends_typos:
+            typer.echo("Typos are not corrected, because this server has no extension pg_trgm.")
 
     @command.command()
     def clear() -> None:
         """Remove the index."""
         removed = documents.store(documents.url(get_settings())).clear()
-        typer.echo("The index is removed." if removed else "There was no index.")
+        typer.echo("The index was removed." if removed else "There was no index.")
 
     return command
 
 
 def make(documents: DocumentIndex[Any], source: Source, settings: Settings) -> None:
-    """Build the index, and say what it holds and what was left out."""
+    """Build the index, and print its size and skipped batches."""
     started = time.monotonic()
     try:
         built = documents.build(source, documents.url(settings), work)
     except KeyboardInterrupt:
-        typer.echo("Stopped. The old index stays; the same command goes on from here.", err=True)
+        typer.echo("Stopped. The old index is unchanged. Run the same command to continue.", err=True)
         raise typer.Exit(130) from None
     for name in list(built.left_out)[:MAX_NAMES_SHOWN]:
-        typer.echo(f"Left out {name}: {built.left_out[name]}", err=True)
+        typer.echo(f"Skipped {name}: {built.left_out[name]}", err=True)
     if len(built.left_out) > MAX_NAMES_SHOWN:
-        typer.echo(f"Left out {len(built.left_out) - MAX_NAMES_SHOWN} more.", err=True)
+        typer.echo(f"Skipped {len(built.left_out) - MAX_NAMES_SHOWN} more.", err=True)
     if built.resumed:
-        typer.echo(f"{built.resumed} were read before.")
+        typer.echo(f"{built.resumed} were read by an earlier run.")
     typer.echo(f"{built.entries} entries of {source.title} in {time.monotonic() - started:.1f} s.")
 
 

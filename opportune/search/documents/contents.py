@@ -1,4 +1,4 @@
-"""What the tables of an index hold, on each database: entries in their order of importance, keys and terms."""
+"""Contents of the tables of an index: entries in order of importance, keys and terms."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,12 +13,12 @@ from opportune.search.words import keys, name_words, words
 MAX_KEY_LENGTH = 200
 MAX_TERM_LENGTH = 40
 MIN_TERM_OCCURRENCES = 3
-"""Words of texts that occur less often may be misspelt themselves."""
+"""Rarer words of texts may be misspelt themselves, so typos are not corrected to them."""
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """A document under its number: the smaller, the more important."""
+    """A document with its number; smaller numbers are more important."""
 
     number: int
     document: Document
@@ -35,7 +35,7 @@ class Numbered:
 
     @property
     def words(self) -> tuple[list[str], list[str], list[str]]:
-        """The words of name, title and text."""
+        """Words of name, title and text."""
         return name_words(self.document.name), words(self.document.title), words(self.document.text)
 
 
@@ -48,22 +48,24 @@ class Contents:
 
     @classmethod
     def of(cls, source: str, documents: Iterable[Document], skipped: int) -> "Contents":
-        """What two batches call by the same slug is kept once."""
-        ordered = {each.slug: each for each in sorted(documents, key=lambda each: each.importance, reverse=True)}
-        kept = [Numbered(number, each) for number, each in enumerate(reversed(ordered.values()), 1)]
-        return cls(source, kept, skipped, utc_now())
+        """Number documents by importance. Duplicate slugs are stored once."""
+        by_importance = sorted(documents, key=lambda document: document.importance, reverse=True)
+        unique = {document.slug: document for document in by_importance}
+        entries = [Numbered(number, document) for number, document in enumerate(reversed(unique.values()), 1)]
+        return cls(source, entries, skipped, utc_now())
 
 
 class Vocabulary:
-    """Counts the words of documents that somebody may misspell."""
+    """Counts the words of documents, for the correction of typos."""
 
     def __init__(self) -> None:
         self._names: Counter[str] = Counter()
         self._all: Counter[str] = Counter()
 
-    def add(self, found: tuple[list[str], list[str], list[str]]) -> None:
-        self._names.update(found[0])
-        for column in found:
+    def add(self, words: tuple[list[str], list[str], list[str]]) -> None:
+        """Add the words of name, title and text."""
+        self._names.update(words[0])
+        for column in words:
             self._all.update(column)
 
     @property

@@ -64,8 +64,8 @@ class IndexDefinition(Generic[H]):
         Raises:
             OperatorError: The setting or DATABASE_URL is invalid.
         """
-        own = settings.of(self.settings) if self.settings else None
-        value = getattr(own, self.setting.lower(), SecretStr("")).get_secret_value()
+        feature_settings = settings.of(self.settings) if self.settings else None
+        value = getattr(feature_settings, self.setting.lower(), SecretStr("")).get_secret_value()
         if value:
             return DatabaseURL.parse(value, settings.database_pooled, self.setting)
         main = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)

@@ -1,33 +1,39 @@
-"""One entry on its way from a source into an index of documents."""
+"""Documents and their sources."""
 
 from collections.abc import Generator, Iterable
 from dataclasses import astuple, dataclass, field, fields
 from typing import Any, NamedTuple, Protocol
 
 MAX_TEXT_LENGTH = 4000
-"""Characters of plain text that are searched, and that snippets are taken from."""
+"""Maximum characters of plain text for search and snippets."""
 
 
 @dataclass(slots=True)
 class Document:
-    """A text that is found by its name first and by its words then. A subclass adds texts to be shown."""
+    """A document of an index, found first by its name, then by its words. Subclasses add fields for display.
+
+    Attributes:
+        slug: Unique key.
+        name: Name, which matches first.
+        title: Title, whose words weigh more than those of the text.
+        text: Plain text.
+        parent: Slug of the parent document, or an empty string.
+    """
 
     slug: str
-    """Unique in the index."""
     name: str
     title: str = field(default="", kw_only=True)
     text: str = field(default="", kw_only=True)
     parent: str = field(default="", kw_only=True)
-    """The slug of what it belongs to, or nothing."""
 
     @property
     def is_dotted(self) -> bool:
-        """Whether it may be called by the end of its name: `os.path.join` by `path.join` and `join`."""
+        """True if suffixes of its name also match: `path.join` and `join` for `os.path.join`."""
         return False
 
     @property
     def importance(self) -> tuple[Any, ...]:
-        """The smaller, the more likely it is what somebody looks for."""
+        """Sort key; smaller values are more important."""
         return len(self.name), self.name, self.slug
 
     def row(self) -> tuple[Any, ...]:
@@ -35,24 +41,29 @@ class Document:
 
 
 def columns_of(document: type[Document]) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(document))
+    return tuple(field.name for field in fields(document))
 
 
 class Batch(NamedTuple):
-    """What is read as a whole, such as a page: it need not be read again while its mark is the same."""
+    """A unit of a source, such as a page. It is read again only if its mark has changed."""
 
     name: str
     mark: str
 
 
 class Source(Protocol):
-    """Where documents come from."""
+    """A source of documents.
+
+    Attributes:
+        title: Name, such as `Python 3.11.7`.
+    """
 
     title: str
-    """What it is called, such as `Python 3.11.7`."""
 
-    def batches(self) -> list[Batch]: ...
+    def batches(self) -> list[Batch]:
+        """Return all batches."""
+        ...
 
     def read(self, batches: Iterable[Batch]) -> "Generator[tuple[Batch, list[Any] | str], None, None]":
-        """The documents of each, or a line on why it is left out."""
+        """Yield each batch with its documents, or with the reason why it cannot be read."""
         ...

@@ -1,4 +1,4 @@
-"""What both databases do in the same way: the questions, which read the same tables under the same names."""
+"""Queries of an index, the same for both databases, whose tables have the same names."""
 
 import json
 from abc import ABC, abstractmethod
@@ -12,17 +12,17 @@ from opportune.search.documents.results import MAX_RANKED_HITS, Fields
 from opportune.search.query import Query
 from opportune.search.spelling import MAX_CANDIDATES, Term
 
-# Where a document stands: what is called so, what ends so, what begins so, and then by its words.
+# Ranks of matches: exact name, end of a name, prefix of a name, prefix of a part of a name, words of the text.
 EXACT, NAMED, BEGINS, PARTLY, MENTIONS = range(5)
 
-BEYOND = "\U0010ffff"
-"""Comes after every other character."""
-NOTHING_MORE = " "
-"""Comes before every character of a word."""
+LAST_CHARACTER = "\U0010ffff"
+"""Sorts after every other character."""
+FIRST_CHARACTER = " "
+"""Sorts before every character of a word."""
 ENOUGH = "(SELECT count(*) FROM names) >= 100"
-"""Whether so many names were found that texts, which take much longer, need not be searched."""
+"""True if enough names match, so that the slower search in texts is skipped."""
 IMPORTANCE_WEIGHT = 0.0003
-"""What an entry's number counts for among those that mention the same."""
+"""Weight of an entry's number among matches in texts."""
 
 SEARCH = f"""
 WITH named AS (
@@ -49,25 +49,25 @@ WHERE entries.slug IN (:slug, :page) ORDER BY entries.slug <> :slug LIMIT 1
 """
 CHILDREN = "SELECT {links} FROM {schema}entries WHERE parent = :slug ORDER BY name, id LIMIT 1000"
 ENTRIES = "SELECT id, slug, name, title, text FROM {schema}entries WHERE id > :after ORDER BY id LIMIT :limit"
-CHOSEN = "SELECT {shown} FROM {schema}entries WHERE slug IN ({listed})"
+BY_SLUG = "SELECT {shown} FROM {schema}entries WHERE slug IN ({listed})"
 KNOWN = "SELECT 1 FROM {schema}terms WHERE term >= :word AND term < :beyond AND (is_name OR NOT :in_name) LIMIT 1"
 ABOUT = "SELECT source, entries, skipped, built_at, {compares} AS mends_typos FROM {schema}about"
 
 
 class Engine(ABC):
-    """An index to be asked. Each question raises IndexMissing where there is none."""
+    """Readable index. Each query raises IndexMissing if there is no index."""
 
     prefix: ClassVar[str] = ""
-    """Of its tables' names; `{name}` is the index's."""
+    """Prefix of table names; `{name}` is the name of the index."""
     searching: ClassVar[str] = SEARCH
     documents: ClassVar[str]
-    """The documents that contain `:match`, and a place from `MENTIONS` on; none where the names are `ENOUGH`."""
+    """Documents that contain `:match` with a rank from `MENTIONS` on; none if there are `ENOUGH` names."""
     similar: ClassVar[str]
-    """The terms that are most like `:word`."""
+    """Terms most similar to `:word`."""
     listed: ClassVar[str]
-    """What is in `:slugs`, a JSON list."""
+    """Items of the JSON list `:slugs`."""
     compares: ClassVar[str] = "1"
-    """Whether the database can tell which they are."""
+    """True if the database can find similar terms."""
 
     def __init__(self, index: IndexDefinition[Any]) -> None:
         self.index = index
@@ -76,53 +76,53 @@ class Engine(ABC):
         self._document, self._children = self._statement(DOCUMENT), self._statement(CHILDREN)
         self._known, self._similar = self._statement(KNOWN), self._statement(self.similar)
         self._about = self._statement(ABOUT)
-        self._entries, self._chosen = self._statement(ENTRIES), self._statement(CHOSEN)
+        self._entries, self._by_slug = self._statement(ENTRIES), self._statement(BY_SLUG)
 
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
-        """What is shown of documents, with `place` and `total`, the best first."""
-        wanted = {"symbol": query.symbol, "beyond": query.symbol + BEYOND, "match": self.match(query)}
-        return await self.ask(self._search, wanted | {"deepest": MAX_RANKED_HITS, "limit": limit, "offset": offset})
+        """Return fields of matching documents with `place` (the rank) and `total`, the best first."""
+        values = {"symbol": query.symbol, "beyond": query.symbol + LAST_CHARACTER, "match": self.match(query)}
+        return await self.rows(self._search, values | {"deepest": MAX_RANKED_HITS, "limit": limit, "offset": offset})
 
     async def get(self, slug: str) -> tuple[Fields | None, Sequence[Fields]]:
-        """The document with its parent, and its children; for a place on a page that is none, the page."""
-        rows = await self.ask(self._document, {"slug": slug, "page": slug.partition("#")[0]})
+        """Return a document with its parent, and its children. An unknown anchor returns its page."""
+        rows = await self.rows(self._document, {"slug": slug, "page": slug.partition("#")[0]})
         if not rows:
             return None, ()
-        return rows[0], await self.ask(self._children, {"slug": rows[0]["slug"]})
+        return rows[0], await self.rows(self._children, {"slug": rows[0]["slug"]})
 
     async def entries(self, after: int, limit: int) -> Sequence[Fields]:
-        """What stands in documents, in the order of their numbers."""
-        return await self.ask(self._entries, {"after": after, "limit": limit})
+        """Return the texts of documents in the order of their numbers."""
+        return await self.rows(self._entries, {"after": after, "limit": limit})
 
-    async def chosen(self, slugs: Sequence[str]) -> Sequence[Fields]:
-        """What is shown of those of these documents that there are."""
-        return await self.ask(self._chosen, {"slugs": json.dumps(slugs)}) if slugs else ()
+    async def by_slug(self, slugs: Sequence[str]) -> Sequence[Fields]:
+        """Return fields of the documents with these slugs."""
+        return await self.rows(self._by_slug, {"slugs": json.dumps(slugs)}) if slugs else ()
 
     async def knows(self, word: str, *, in_name: bool) -> bool:
-        """Whether a word of the index begins so; or, where it was a part of a name, is one in another."""
-        beyond = word + (NOTHING_MORE if in_name else BEYOND)
-        return bool(await self.ask(self._known, {"word": word, "beyond": beyond, "in_name": in_name}))
+        """Return True if a word of the index starts with `word`, or with `in_name` if a name contains it."""
+        beyond = word + (FIRST_CHARACTER if in_name else LAST_CHARACTER)
+        return bool(await self.rows(self._known, {"word": word, "beyond": beyond, "in_name": in_name}))
 
     async def similar_terms(self, word: str) -> list[Term]:
-        """Nothing where the database cannot compare words."""
-        rows = await self.ask(self._similar, {"candidates": MAX_CANDIDATES, **self.likeness(word)})
+        """Return similar terms; none if the database cannot compare words."""
+        rows = await self.rows(self._similar, {"candidates": MAX_CANDIDATES, **self.likeness(word)})
         return [Term(**row) for row in rows]
 
     async def about(self) -> Fields | None:
-        rows = await self.ask(self._about, {})
+        rows = await self.rows(self._about, {})
         return rows[0] if rows else None
 
     async def edition(self) -> int | None:
-        """Grows when another index takes the place of this one. None where only the database knows."""
+        """Return a number that grows when the index is replaced; None if it is not known."""
         return None
 
     @abstractmethod
     def match(self, query: Query) -> str:
-        """The query in the database's own language."""
+        """Return the query in the syntax of the database."""
 
     @abstractmethod
     def likeness(self, word: str) -> Mapping[str, Any]:
-        """What `similar` is given."""
+        """Return the parameters of `similar`."""
 
     @abstractmethod
     async def refresh(self) -> None: ...
@@ -131,8 +131,8 @@ class Engine(ABC):
     async def close(self) -> None: ...
 
     @abstractmethod
-    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
-        """The rows that a statement finds."""
+    async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
+        """Return the rows of a statement."""
 
     def _statement(self, sql: str) -> TextClause:
         names = {"schema": self.prefix.format(name=self.index.name), "name": self.index.name}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DocumentIndex(IndexDefinition[H]):
-    """Full-text index of documents that are no rows, such as the pages of a folder; a command or a job builds it.
+    """Full-text index of documents outside the database, such as the pages of a folder. A command or a job builds it.
 
     The index is a schema of PostgreSQL or a SQLite file that each process reads into memory. Its setting names the
     database. The default is the site's PostgreSQL database, or `<name>.db` beside the site's SQLite file.

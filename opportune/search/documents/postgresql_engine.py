@@ -1,4 +1,4 @@
-"""The index in PostgreSQL: its full-text search, and pg_trgm for typing errors where the server has it."""
+"""Index in PostgreSQL, with its full-text search, and pg_trgm for typos if it is available."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,9 +14,9 @@ from opportune.search.query import Query
 from opportune.search.spelling import Term
 
 ABSENT = {"42P01", "3F000"}
-"""The table or the schema is not there."""
+"""Error codes of a missing table or schema."""
 NO_SIMILARITY = {"42883", "42704"}
-"""The server has no such operator."""
+"""Error codes of a missing operator."""
 
 
 class PostgreSQLEngine(Engine):
@@ -37,7 +37,7 @@ class PostgreSQLEngine(Engine):
     compares = "to_regclass('{schema}all_terms_similar') IS NOT NULL"
 
     def __init__(self, index: IndexDefinition[Any], database: Database, *, is_own: bool) -> None:
-        """`is_own`: whether nobody else uses the database, so that it is closed with the index."""
+        """`is_own`: True if only the index uses the database, so that it is closed with the index."""
         super().__init__(index)
         self.database = database
         self.is_own = is_own
@@ -56,7 +56,7 @@ class PostgreSQLEngine(Engine):
                 raise
             return []
 
-    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
+    async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
         try:
             async with self.database.reader() as session:
                 return [*(await session.execute(statement, values)).mappings()]
@@ -66,7 +66,7 @@ class PostgreSQLEngine(Engine):
             raise
 
     async def refresh(self) -> None:
-        """Each question reads the newest edition."""
+        """Do nothing: each query reads the newest edition."""
 
     async def close(self) -> None:
         if self.is_own:

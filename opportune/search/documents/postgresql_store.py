@@ -1,7 +1,7 @@
-"""An index in a schema of a PostgreSQL database.
+"""Index in a schema of a PostgreSQL database.
 
-Each index is an edition: rows that nobody sees until its transaction has committed. The newest is read, and the others
-are removed after that, so those who read never wait and never miss a table.
+Each build inserts an edition, which becomes visible with its commit. Searches read the newest edition; older ones are
+deleted later. So searches never wait, and tables always exist.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ SCHEMA = (
     " PRIMARY KEY (edition, id), UNIQUE (edition, slug))",
     "CREATE INDEX IF NOT EXISTS all_entries_parent ON {schema}.all_entries (edition, parent)",
     "CREATE INDEX IF NOT EXISTS all_entries_document ON {schema}.all_entries USING gin (document)",
-    # Compared byte by byte, so that an index finds what begins with something.
+    # Collation "C", so that an index supports prefix searches.
     'CREATE TABLE IF NOT EXISTS {schema}.all_keys (edition integer, key text COLLATE "C", depth integer, entry integer,'
     " PRIMARY KEY (edition, key, depth, entry))",
     'CREATE TABLE IF NOT EXISTS {schema}.all_terms (edition integer, term text COLLATE "C", is_name boolean,'
@@ -49,9 +49,9 @@ COLUMNS = text("""
 EDITION = """INSERT INTO {schema}.editions (source, entries, skipped, built_at)
              VALUES (:source, :entries, :skipped, :built_at) RETURNING edition"""
 WEIGHTS = "ABD"
-"""Of the words of name, title and text."""
+"""Weights of the words of name, title and text."""
 MAX_POSITION = 16_383
-"""What PostgreSQL can count to in one document."""
+"""Maximum position of a word in a tsvector."""
 BATCH_ROWS = 500
 
 
@@ -72,7 +72,7 @@ class PostgreSQLStore(Store):
                     older = self._sql(f"DELETE FROM {{schema}}.{table} WHERE edition < :edition")
                     connection.execute(older, {"edition": edition})
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                for table in VIEWS.values():  # else each question would look at the removed rows as well
+                for table in VIEWS.values():  # otherwise queries would also visit deleted rows
                     connection.execute(self._sql(f"VACUUM (ANALYZE, TRUNCATE FALSE) {{schema}}.{table}"))
         except DBAPIError as error:
             raise OperatorError(explain(error, self.url)) from error
@@ -80,11 +80,11 @@ class PostgreSQLStore(Store):
     def clear(self) -> bool:
         try:
             with postgresql_engine(self.url).begin() as connection:
-                found = connection.scalar(self._sql("SELECT to_regclass('{schema}.editions')")) is not None
+                exists = connection.scalar(self._sql("SELECT to_regclass('{schema}.editions')")) is not None
                 connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema} CASCADE"))
         except DBAPIError as error:
             raise OperatorError(explain(error, self.url)) from error
-        return found
+        return exists
 
     def _sql(self, statement: str) -> TextClause:
         columns = ", ".join(f"{name} text NOT NULL" for name in self.index.columns)
@@ -92,18 +92,18 @@ class PostgreSQLStore(Store):
 
     def _prepare(self, engine: Engine) -> None:
         with engine.begin() as connection:
-            there = tuple(connection.scalars(COLUMNS, {"schema": self.index.name}))
-            if there and there != self.index.columns:  # another version of the code has other fields
+            columns = tuple(connection.scalars(COLUMNS, {"schema": self.index.name}))
+            if columns and columns != self.index.columns:  # built by another version of the code
                 connection.execute(self._sql("DROP SCHEMA {schema} CASCADE"))
-            # Views are replaced under locks that those who read would wait for, each for another.
-            for statement in SCHEMA if there != self.index.columns else ():
+            # Only if necessary, because replacing views takes locks that block searches.
+            for statement in SCHEMA if columns != self.index.columns else ():
                 connection.execute(self._sql(statement))
         try:
             with engine.begin() as connection:
                 for statement in TYPOS:
                     connection.execute(self._sql(statement))
         except DBAPIError:
-            """The server has no pg_trgm, or keeps it from this user: typos are not mended, and `status` says so."""
+            """Without pg_trgm, typos are not corrected, and `status` says so."""
 
     def _write(self, connection: Connection, contents: Contents, step: Callable[[int], None]) -> int:
         about = {"source": contents.source, "entries": len(contents.entries), "skipped": contents.skipped}
@@ -111,14 +111,14 @@ class PostgreSQLStore(Store):
         edition = int(connection.scalar(self._sql(EDITION), about))
         vocabulary = Vocabulary()
         for start in range(0, len(contents.entries), BATCH_ROWS):
-            chosen = contents.entries[start : start + BATCH_ROWS]
-            words = [each.words for each in chosen]
-            for found in words:
-                vocabulary.add(found)
-            rows = zip(chosen, words, strict=True)
-            self._copy(connection, "entries", ((edition, *each.row, tsvector(found)) for each, found in rows))
-            self._copy(connection, "keys", {(edition, *key) for each in chosen for key in each.keys})
-            step(len(chosen))
+            entries = contents.entries[start : start + BATCH_ROWS]
+            words = [entry.words for entry in entries]
+            for entry_words in words:
+                vocabulary.add(entry_words)
+            rows = zip(entries, words, strict=True)
+            self._copy(connection, "entries", ((edition, *entry.row, tsvector(found)) for entry, found in rows))
+            self._copy(connection, "keys", {(edition, *key) for entry in entries for key in entry.keys})
+            step(len(entries))
         self._copy(connection, "terms", ((edition, *term) for term in vocabulary.terms))
         return edition
 
@@ -129,13 +129,13 @@ class PostgreSQLStore(Store):
                 copy.write_row(row)
 
 
-def tsvector(found: tuple[list[str], list[str], list[str]]) -> str:
-    """The words with their places, as PostgreSQL writes them: its own parser would split names in its own way."""
-    places: defaultdict[str, list[str]] = defaultdict(list)
-    place = 0
-    for weight, column in zip(WEIGHTS, found, strict=True):
+def tsvector(words: tuple[list[str], list[str], list[str]]) -> str:
+    """Format words with positions as a tsvector, because PostgreSQL's parser would split names differently."""
+    positions: defaultdict[str, list[str]] = defaultdict(list)
+    position = 0
+    for weight, column in zip(WEIGHTS, words, strict=True):
         for word in column:
-            place = min(place + 1, MAX_POSITION)
-            places[word].append(f"{place}{weight}")
-        place += 1  # a phrase does not go on from a title into a text
-    return " ".join(f"'{word}':{','.join(where[:255])}" for word, where in places.items())
+            position = min(position + 1, MAX_POSITION)
+            positions[word].append(f"{position}{weight}")
+        position += 1  # so that no phrase spans title and text
+    return " ".join(f"'{word}':{','.join(of_word[:255])}" for word, of_word in positions.items())

@@ -1,4 +1,4 @@
-"""What an index of documents answers."""
+"""Results of searches in documents."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,35 +11,35 @@ from opportune.errors import Busy
 from opportune.schemas import Schema
 
 MAX_RANKED_HITS = 400
-"""Hits that are ranked, the most important documents first: `total` stops there."""
+"""Maximum number of ranked hits, and so of `total`."""
 
 Fields = Mapping[str, Any]
-"""A row, by the names of its columns."""
+"""Values of a row by column name."""
 
 
 class IndexMissing(Busy):
-    """Nothing has been indexed yet: the web answers 503 unless a page shows it in its own way."""
+    """Error if the index has not been built. The response is 503 unless a page handles it."""
 
     def __init__(self, title: str) -> None:
-        super().__init__(f"There is no index of {title} yet. Look again in a minute.")
+        super().__init__(f"There is no index of {title} yet. Try again in a minute.")
 
 
 class DocumentHit(Schema):
-    """A document that was found. A subclass names further columns that are to be shown."""
+    """A document in search results. Subclasses add fields of the document for display."""
 
     slug: str
     name: str
     title: str
     name_html: str
-    """`name`, escaped, with what was looked for in <mark>. Safe."""
+    """Escaped name with search words in <mark>."""
     snippet_html: str
-    """Some words of the text, escaped, with what was looked for in <mark>. Safe."""
+    """Escaped excerpt of the text with search words in <mark>."""
     similarity: SkipJsonSchema[float | None] = Field(default=None, exclude=True)
-    """How well it fits the question by its meaning: 0.5 is just so, 1 the same. None where that was not told."""
+    """Similarity of meaning from 0.5 (minimum) to 1 (same); None if unknown."""
 
 
 class DocumentRead(NamedTuple):
-    """A document and what is around it: rows by the names of their columns."""
+    """A document with its parent and children, as values by column name."""
 
     document: Fields
     parent: Fields | None
@@ -47,12 +47,12 @@ class DocumentRead(NamedTuple):
 
 
 class IndexStatus(Schema):
-    """What the index holds."""
+    """Contents of an index."""
 
     entries: int
     source: str
-    """What was indexed: `Python 3.11.7`."""
+    """Title of the source, such as `Python 3.11.7`."""
     built_at: datetime
     mends_typos: bool
     skipped: int
-    """Batches that could not be read."""
+    """Number of batches that could not be read."""

@@ -1,4 +1,4 @@
-"""Searching an index of documents, wherever it is. One statement for most questions; it knows no HTTP."""
+"""Search in an index of documents, usually with one statement."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,88 +19,97 @@ from opportune.search.documents.fragments import FragmentCache
 from opportune.search.documents.postgresql_engine import PostgreSQLEngine
 from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
 from opportune.search.documents.sqlite_engine import SQLiteEngine
-from opportune.search.documents.vectors import find_alike
+from opportune.search.documents.vectors import find_similar
 from opportune.search.highlight import Highlighter
 from opportune.search.query import Query
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
 from opportune.search.spelling import MIN_MISSPELT_LETTERS, nearest
+from opportune.search.vectors import SMOOTHING_RANKS
 
 H = TypeVar("H", bound=DocumentHit)
 
 Rows = Sequence[Fields]
 
 EMBEDDINGS = "embeddings"
-"""Where sessions know the site's `Embeddings`."""
+"""Key of `Database.reading_info` with the site's `Embeddings`."""
 EMBED_DOCUMENTS_LATER = "embed_documents_later"
-"""And a database what queues their making."""
-LOOK_INTERVAL_SECONDS = 60
+"""Key of `Database.info` with a function that queues the embedding job."""
+CHECK_INTERVAL_SECONDS = 60
 MAX_FUSED = 100
-"""Hits by words among which those by meaning are put."""
-SMOOTHING_RANKS = 60
-"""Of reciprocal rank fusion: how little the first place counts more than the second."""
+"""Number of hits by words that are merged with hits by meaning."""
 
 
 class DocumentSearch(Generic[H]):
-    """Made when the application starts; opens the index at the first question."""
+    """Search of an index, from `DocumentIndex.search` or `DocumentIndex.open`. The first query opens the index."""
 
     def __init__(
         self, index: IndexDefinition[H], make_engine: Callable[[], Engine], database: Database | None = None
     ) -> None:
-        """`database`: the site's, where it has the vectors of documents."""
+        """`database`: the site's database, with the vectors of documents."""
         self.index = index
         self.database = database
         self._make_engine = make_engine
         self.fragments = FragmentCache()
         self._built_at = ""
-        self._look_at = 0.0
+        self._check_at = 0.0
 
     @cached_property
     def engine(self) -> Engine:
         return self._make_engine()
 
     async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[H]:
-        """What any text finds: documents by their name first, then by the words of their text.
+        """Return one page of results: matches of names first, then of texts.
 
-        The last word may be unfinished. A page past the end is empty, and so is what an empty query finds.
+        Args:
+            query: Any text; the last word may be incomplete. An empty query has no results.
+            limit: Results per page.
+            page: Page number from 1. A page after the last one is empty.
 
         Raises:
-            IndexMissing: nothing has been indexed yet.
+            IndexMissing: The index has not been built.
         """
-        asked = Query.parse(query)
-        if asked.is_blank:
-            return self._results(asked, asked, (), limit, page)
-        used, rows = await self._by_words(asked, limit, page)
-        if not (asked.is_exact or asked.is_dotted) and (alike := await self._alike(asked.text)):
-            rows = await self._fused(used, alike, limit, page)
-        return self._results(asked, used, rows, limit, page)
+        parsed = Query.parse(query)
+        if parsed.is_blank:
+            return self._results(parsed, parsed, (), limit, page)
+        used, rows = await self._by_words(parsed, limit, page)
+        if not (parsed.is_exact or parsed.is_dotted) and (similar := await self._similar(parsed.text)):
+            rows = await self._fused(used, similar, limit, page)
+        return self._results(parsed, used, rows, limit, page)
 
     async def find_related(self, question: str, *, limit: int = 5) -> list[H]:
-        """What may answer a question in whole sentences: by the names in it, its meaning, all of its words, then any.
+        """Return documents about a question in whole sentences: by names in it, by meaning, by all words, by any word.
+
+        Args:
+            question: The question.
+            limit: Maximum number of documents.
 
         Raises:
-            IndexMissing: nothing has been indexed yet.
+            IndexMissing: The index has not been built.
         """
-        found: dict[str, Fields] = {}
-        alike = await self._alike(question)
+        hits: dict[str, Fields] = {}
+        similar = await self._similar(question)
         names, queries = {*NAME.findall(question)}, [*queries_for(question)]
-        for query in [
-            *(each for each in queries if each in names),
-            "",
-            *(each for each in queries if each not in names),
-        ]:
-            if len(found) >= limit:
+        by_names = [query for query in queries if query in names]
+        by_words = [query for query in queries if query not in names]
+        for query in [*by_names, "", *by_words]:
+            if len(hits) >= limit:
                 break
             if query:
                 _, rows = await self._by_words(Query.parse(query), limit, 1)
             else:
-                rows = await self._of_slugs([*alike][:limit])
-            found |= {row["slug"]: row for row in rows if row["slug"] not in found}
+                rows = await self._of_slugs([*similar][:limit])
+            hits |= {row["slug"]: row for row in rows if row["slug"] not in hits}
         highlighter = Highlighter(Query.parse(question).marks)
-        return [self._hit({**row, "similarity": alike.get(slug)}, highlighter) for slug, row in found.items()][:limit]
+        return [self._hit({**row, "similarity": similar.get(slug)}, highlighter) for slug, row in hits.items()][:limit]
 
     async def get(self, slug: str) -> DocumentRead:
-        """Raises NotFound, or IndexMissing."""
+        """Return a document with its parent and children.
+
+        Raises:
+            NotFound: There is no such document.
+            IndexMissing: The index has not been built.
+        """
         row, children = (None, ()) if _is_unstorable(slug) else await self.engine.get(slug)
         if row is None:
             raise NotFound
@@ -108,7 +117,11 @@ class DocumentSearch(Generic[H]):
         return DocumentRead(dict(row), parent if parent["slug"] else None, [dict(child) for child in children])
 
     async def status(self) -> IndexStatus:
-        """Raises IndexMissing."""
+        """Return size, source and date of the index.
+
+        Raises:
+            IndexMissing: The index has not been built.
+        """
         about = await self.engine.about()
         if about is None:
             raise self.index.missing
@@ -116,11 +129,11 @@ class DocumentSearch(Generic[H]):
         return IndexStatus(**{**about, "built_at": built_at})
 
     async def edition(self) -> int | None:
-        """What is made of the answers may be kept until this grows; None: not at all."""
+        """Return a number that grows when the index is replaced, for caches; None if it is not known."""
         return await self.engine.edition()
 
     async def fragment(self, query: bytes, make: Callable[[], Awaitable[str]]) -> str:
-        """A part of a page that depends on nothing but the query of its address and the index: made once for both."""
+        """Return HTML that depends only on the query string and the index, from a cache or from `make`."""
         edition = await self.edition()
         part = self.fragments.get(edition, query)
         if part is None:
@@ -129,7 +142,7 @@ class DocumentSearch(Generic[H]):
         return part
 
     async def refresh(self) -> None:
-        """Look for a newer index now. It is done by itself, at most a second after one was made and is asked for."""
+        """Load a newer index now. Searches do it within a second."""
         await self.engine.refresh()
 
     async def close(self) -> None:
@@ -141,74 +154,75 @@ class DocumentSearch(Generic[H]):
         limit = min(limit, MAX_RANKED_HITS - offset)
         return await self.engine.search(query, limit, offset) if limit > 0 else ()
 
-    async def _by_words(self, asked: Query, limit: int, page: int) -> tuple[Query, Rows]:
-        """What words find, and the query that it was in the end: mended, if that is better."""
-        rows = await self._page(asked, limit, page)
-        if not _seems_misspelt(asked, rows):
-            return asked, rows
-        mended = await self._mended(asked)
-        if mended and (better := await self._page(mended, limit, page)) and _is_better(better, rows):
-            return mended, better
-        return asked, rows
+    async def _by_words(self, query: Query, limit: int, page: int) -> tuple[Query, Rows]:
+        """Search by words, with corrected spelling if that has better results. Return the query that was used."""
+        rows = await self._page(query, limit, page)
+        if not _seems_misspelt(query, rows):
+            return query, rows
+        corrected = await self._corrected(query)
+        if corrected and (better := await self._page(corrected, limit, page)) and _is_better(better, rows):
+            return corrected, better
+        return query, rows
 
-    async def _alike(self, question: str) -> Mapping[str, float]:
-        """The slugs of what means the like, the nearest first, and how alike."""
+    async def _similar(self, question: str) -> Mapping[str, float]:
+        """Return slugs and similarities by meaning, the most similar first."""
         embeddings = self.database.reading_info.get(EMBEDDINGS) if self.database and self.index.by_meaning else None
         if embeddings is None or self.database is None:
             return {}
         await self._embed_if_new(self.database)
-        return await find_alike(self.index, self.database, question, embeddings)
+        return await find_similar(self.index, self.database, question, embeddings)
 
     async def _embed_if_new(self, database: Database) -> None:
-        """Have the vectors of an index made that another process has written: looked for once a minute."""
-        if monotonic() < self._look_at or not (embed_later := database.info.get(EMBED_DOCUMENTS_LATER)):
+        """Queue the embedding job if the index was replaced. Checked once a minute."""
+        if monotonic() < self._check_at or not (embed_later := database.info.get(EMBED_DOCUMENTS_LATER)):
             return
-        self._look_at = monotonic() + LOOK_INTERVAL_SECONDS
+        self._check_at = monotonic() + CHECK_INTERVAL_SECONDS
         about = await self.engine.about()
         if about is None or about["built_at"] == self._built_at:
             return
         self._built_at = about["built_at"]
-        with suppress(SQLAlchemyError, TimeoutError, ReadOnlyError):  # it is searched all the same
+        with suppress(SQLAlchemyError, TimeoutError, ReadOnlyError):  # the search does not depend on it
             async with database.writer() as session:
                 embed_later(session, self.index.name, self._built_at)
 
-    async def _fused(self, query: Query, alike: Mapping[str, float], limit: int, page: int) -> Rows:
-        """A page of what words or meaning find: names first, then by reciprocal rank fusion."""
-        worded = await self._page(query, MAX_FUSED, 1)
-        by_slug = {row["slug"]: row for row in worded}
-        unworded = await self._of_slugs([slug for slug in alike if slug not in by_slug])
-        by_slug |= {row["slug"]: row for row in unworded}
-        named = [row["slug"] for row in worded if row["place"] < MENTIONS]
-        scores = {row["slug"]: 1 / (SMOOTHING_RANKS + place) for place, row in enumerate(worded[len(named) :], 1)}
-        for place, slug in enumerate((slug for slug in alike if slug in by_slug and slug not in named), 1):
-            scores[slug] = scores.get(slug, 0) + 1 / (SMOOTHING_RANKS + 0.5 + place)
+    async def _fused(self, query: Query, similar: Mapping[str, float], limit: int, page: int) -> Rows:
+        """Return a page of hits by words or meaning: names first, then by reciprocal rank fusion."""
+        by_words = await self._page(query, MAX_FUSED, 1)
+        by_slug = {row["slug"]: row for row in by_words}
+        only_similar = await self._of_slugs([slug for slug in similar if slug not in by_slug])
+        by_slug |= {row["slug"]: row for row in only_similar}
+        named = [row["slug"] for row in by_words if row["place"] < MENTIONS]
+        scores = {row["slug"]: 1 / (SMOOTHING_RANKS + rank) for rank, row in enumerate(by_words[len(named) :], 1)}
+        for rank, slug in enumerate((slug for slug in similar if slug in by_slug and slug not in named), 1):
+            scores[slug] = scores.get(slug, 0) + 1 / (SMOOTHING_RANKS + 0.5 + rank)
         order = [*named, *sorted(scores, key=lambda slug: -scores[slug])]
         start = (page - 1) * limit
-        chosen = [by_slug[slug] for slug in order[start : start + limit]]
-        words_total = min(worded[0]["total"], MAX_RANKED_HITS) if worded else 0
-        if len(chosen) < limit and words_total > len(worded):
-            before = start + len(chosen) - len(unworded)
-            chosen += await self.engine.search(query, min(limit - len(chosen), MAX_RANKED_HITS - before), before)
-        return [{**row, "total": words_total + len(unworded), "similarity": alike.get(row["slug"])} for row in chosen]
+        rows = [by_slug[slug] for slug in order[start : start + limit]]
+        words_total = min(by_words[0]["total"], MAX_RANKED_HITS) if by_words else 0
+        if len(rows) < limit and words_total > len(by_words):
+            offset = start + len(rows) - len(only_similar)
+            rows += await self.engine.search(query, min(limit - len(rows), MAX_RANKED_HITS - offset), offset)
+        total = words_total + len(only_similar)
+        return [{**row, "total": total, "similarity": similar.get(row["slug"])} for row in rows]
 
     async def _of_slugs(self, slugs: Sequence[str]) -> Rows:
-        """These documents in this order, as far as they are there."""
-        found = {row["slug"]: row for row in await self.engine.chosen(slugs)}
-        return [found[slug] for slug in slugs if slug in found]
+        """Return the existing documents in the order of their slugs."""
+        rows = {row["slug"]: row for row in await self.engine.by_slug(slugs)}
+        return [rows[slug] for slug in slugs if slug in rows]
 
-    async def _mended(self, query: Query) -> Query | None:
-        """The query with each word that the index does not know replaced by the nearest that it does."""
-        mends = {word: await self._mend(word, in_name=word in query.name_words) for word in query.marks}
-        mended = query.replaced({word: mend for word, mend in mends.items() if mend})
-        return mended if mended.text != query.text else None
+    async def _corrected(self, query: Query) -> Query | None:
+        """Replace unknown words by the most similar ones of the index."""
+        corrections = {word: await self._correction(word, in_name=word in query.name_words) for word in query.marks}
+        corrected = query.replaced({word: correction for word, correction in corrections.items() if correction})
+        return corrected if corrected.text != query.text else None
 
-    async def _mend(self, word: str, *, in_name: bool) -> str:
+    async def _correction(self, word: str, *, in_name: bool) -> str:
         if len(word) < MIN_MISSPELT_LETTERS or await self.engine.knows(word, in_name=in_name):
             return ""
         terms = await self.engine.similar_terms(word)
         return nearest(word, [term for term in terms if term.is_name or not in_name])
 
-    def _results(self, asked: Query, used: Query, rows: Rows, limit: int, page: int) -> SearchResults[H]:
+    def _results(self, query: Query, used: Query, rows: Rows, limit: int, page: int) -> SearchResults[H]:
         total = min(rows[0]["total"], MAX_RANKED_HITS) if rows else 0
         highlighter = Highlighter(used.marks)
         return SearchResults[Any](
@@ -216,20 +230,20 @@ class DocumentSearch(Generic[H]):
             total=total,
             page=page,
             pages=max(1, -(-total // limit)),
-            query=asked.text,
-            corrected=used.text if used is not asked else "",
+            query=query.text,
+            corrected=used.text if used is not query else "",
         )
 
     def _hit(self, row: Fields, highlighter: Highlighter) -> H:
-        shown = {name: row[name] for name in self.index.links}
+        fields = {name: row[name] for name in self.index.links}
         marked = {"name_html": highlighter.name(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
-        return self.index.hit(**shown, **marked, similarity=row.get("similarity"))
+        return self.index.hit(**fields, **marked, similarity=row.get("similarity"))
 
 
 def engine_for(
     index: IndexDefinition[Any], settings: Settings, database: Database | None = None
 ) -> Callable[[], Engine]:
-    """What makes it, where the index is; `database` is used if that is it. Sites that nobody asks go without."""
+    """Return a function that opens the index lazily. `database` is used if it contains the index."""
     url = index.url(settings)
     if url.kind != "postgresql":
         return partial(SQLiteEngine, index, url, settings)
@@ -239,7 +253,7 @@ def engine_for(
 
 
 def _seems_misspelt(query: Query, rows: Rows) -> bool:
-    """Nothing was found, or a dotted name in texts only."""
+    """Return True without results, or if a dotted name occurs only in texts."""
     return not rows or (query.is_dotted and rows[0]["place"] >= MENTIONS)
 
 

@@ -1,4 +1,4 @@
-"""What has been read so far, kept in a file until the index is whole: an interrupted run is gone on with."""
+"""Spool file with the documents read so far, which lets an interrupted build resume."""
 
 import json
 import sqlite3
@@ -21,33 +21,33 @@ class Spool:
     @classmethod
     @contextmanager
     def opened(cls, path: Path, document: type[Document], advice: str) -> Iterator[Self]:
-        """The spool in this file, which is made; one that is damaged is made anew."""
+        """Open or create a spool. A damaged one is replaced."""
         make_private(path, advice)
         with closing(_connected(path)) as connection:
             yield cls(connection, document)
 
     def missing(self, batches: Sequence[Batch]) -> list[Batch]:
-        """Those that must be read; what belongs to none of them, or has changed, is forgotten."""
-        known = set(self._connection.execute("SELECT name, mark FROM batches"))
-        stale = [(name,) for name, mark in known if Batch(name, mark) not in set(batches)]
+        """Return the batches that must be read, and delete obsolete ones."""
+        stored = set(self._connection.execute("SELECT name, mark FROM batches"))
+        stale = [(name,) for name, mark in stored if Batch(name, mark) not in set(batches)]
         self._connection.executemany("DELETE FROM batches WHERE name = ?", stale)
-        return [batch for batch in batches if batch not in known]
+        return [batch for batch in batches if batch not in stored]
 
-    def keep(self, batch: Batch, found: list[Document] | str) -> None:
-        content = found if isinstance(found, str) else [each.row() for each in found]
+    def put(self, batch: Batch, result: list[Document] | str) -> None:
+        content = result if isinstance(result, str) else [document.row() for document in result]
         self._connection.execute("INSERT INTO batches VALUES (?, ?, ?)", (*batch, json.dumps(content)))
 
     def read(self) -> tuple[list[Document], dict[str, str]]:
-        """All documents, and why what was left out."""
+        """Return all documents, and the reasons for skipped batches by name."""
         columns = columns_of(self._document)
         documents: list[Document] = []
         left_out: dict[str, str] = {}
         for name, content in self._connection.execute("SELECT name, content FROM batches ORDER BY name"):
-            found = json.loads(content)
-            if isinstance(found, str):
-                left_out[name] = found
+            result = json.loads(content)
+            if isinstance(result, str):
+                left_out[name] = result
             else:
-                documents += (self._document(**dict(zip(columns, row, strict=True))) for row in found)
+                documents += (self._document(**dict(zip(columns, row, strict=True))) for row in result)
         return documents, left_out
 
 
@@ -64,7 +64,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 def _prepared(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        # Nothing here is worth waiting for a disk: after a power failure it is read again.
+        # Durability is not necessary: after a power failure, the source is read again.
         for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = OFF", SCHEMA):
             connection.execute(statement)
     except BaseException:

@@ -1,4 +1,4 @@
-"""The index in a SQLite file, read into memory; a new file takes its place while the old one goes on answering."""
+"""Index in a SQLite file, loaded into memory. A new file is loaded while the old index is used."""
 
 import asyncio
 import json
@@ -23,13 +23,13 @@ from opportune.search.spelling import tolerance, trigrams
 logger = logging.getLogger(__name__)
 
 CHECK_INTERVAL_SECONDS: float = 1
-"""Between two looks at the file."""
+"""Seconds between checks of the file."""
 
 Stamp = tuple[int, int, int]
 
 
 class SQLiteEngine(Engine):
-    # All rows as one: a thread waits for Python's lock after each that SQLite gives it.
+    # All rows in one JSON value, because a thread waits for the GIL after each row.
     searching = f"""
     SELECT json_group_array(json_object({{fields}})) AS found FROM ({SEARCH})
     """
@@ -54,11 +54,11 @@ class SQLiteEngine(Engine):
         self.path = url.path
         self.database = MemoryDatabase(url, settings)
         self._read: Stamp | None = None
-        """The file that was read, or could not be."""
+        """Stamp of the last file that was loaded or failed to load."""
         self._is_there = False
         self._edition = 0
-        self._looked = -CHECK_INTERVAL_SECONDS
-        self._one_at_a_time = asyncio.Lock()
+        self._checked_at = -CHECK_INTERVAL_SECONDS
+        self._lock = asyncio.Lock()
         self._reading: asyncio.Task[None] | None = None
 
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
@@ -70,42 +70,41 @@ class SQLiteEngine(Engine):
         return query.as_fts5
 
     def likeness(self, word: str) -> Mapping[str, Any]:
-        slips = tolerance(word)
-        grams = "[" + ",".join(f'"{gram}"' for gram in trigrams(word)) + "]"
-        return {"grams": grams, "least": len(word) - slips, "most": len(word) + slips}
+        edits = tolerance(word)
+        return {"grams": json.dumps([*trigrams(word)]), "least": len(word) - edits, "most": len(word) + edits}
 
     async def edition(self) -> int | None:
-        await self._look_now_and_then()
+        await self._check()
         return self._edition if self._is_there else None
 
-    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
-        await self._look_now_and_then()
+    async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
+        await self._check()
         if not self._is_there:
             raise self.index.missing
         return await self.database.rows(statement.text, values)
 
     async def refresh(self) -> None:
-        async with self._one_at_a_time:
+        async with self._lock:
             stamp = _stamp(self.path)
             if stamp != self._read:
-                await self._take(stamp)
+                await self._load(stamp)
 
     async def close(self) -> None:
         if self._reading:
             await self._reading
         await self.database.dispose()
 
-    async def _look_now_and_then(self) -> None:
-        """Where an index is there already, nobody waits for the next."""
-        if self._is_there and monotonic() - self._looked < CHECK_INTERVAL_SECONDS:
+    async def _check(self) -> None:
+        """Load a new index: in the background if there is an old one."""
+        if self._is_there and monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS:
             return
-        self._looked = monotonic()
+        self._checked_at = monotonic()
         if not self._is_there:
             await self.refresh()
         elif _stamp(self.path) != self._read and not (self._reading and not self._reading.done()):
             self._reading = asyncio.create_task(self.refresh(), name=f"read the index of {self.index.name}")
 
-    async def _take(self, stamp: Stamp | None) -> None:
+    async def _load(self, stamp: Stamp | None) -> None:
         self._read = stamp
         if stamp is None:
             self._is_there = False
@@ -113,10 +112,10 @@ class SQLiteEngine(Engine):
             return
         try:
             await self.database.refresh()
-            self._edition += 1  # not before: what is still found in the old one must not be kept for the new
+            self._edition += 1  # not earlier, because results of the old index must not be cached for the new one
             self._is_there = True
-        except OperatorError as error:  # what was read before goes on answering
-            logger.error("%s Make the index again: %s", error, self.index.command)
+        except OperatorError as error:  # the old index is still used
+            logger.error("%s Build the index again: %s", error, self.index.command)
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -1,4 +1,4 @@
-"""An index in a file of SQLite."""
+"""Index in a SQLite file."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from opportune.search.documents.contents import Contents, Numbered, Vocabulary
 from opportune.search.documents.store import Store
 from opportune.search.spelling import trigrams
 
-# The words are made the same way for both databases, so the tokenizer has nothing to do but to split.
+# Words are already normalized, the same way for both databases, so the tokenizer only splits them.
 SCHEMA = (
     "CREATE TABLE entries (id INTEGER PRIMARY KEY, {columns})",
     "CREATE TABLE keys (key TEXT, depth INTEGER, entry INTEGER, PRIMARY KEY (key, depth, entry)) WITHOUT ROWID",
@@ -51,23 +51,23 @@ class SQLiteStore(Store):
 
     def clear(self) -> bool:
         files = [self.url.path, *(self.url.path.with_name(self.url.path.name + suffix) for suffix in SIDECARS)]
-        there = [file for file in files if file.exists()]
-        for file in there:
+        existing = [file for file in files if file.exists()]
+        for file in existing:
             file.unlink()
-        return bool(there)
+        return bool(existing)
 
 
 def _build(path: Path, columns: Sequence[str], contents: Contents, step: Callable[[int], None]) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        # Nobody sees the file before it is whole.
+        # No journal, because the file is not used before it is complete.
         for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN", *SCHEMA):
             texts = ", ".join(f"{name} TEXT NOT NULL" for name in columns)
             connection.execute(statement.format(columns=texts))
         vocabulary = Vocabulary()
         for start in range(0, len(contents.entries), BATCH_ROWS):
-            chosen = contents.entries[start : start + BATCH_ROWS]
-            _insert(connection, chosen, vocabulary)
-            step(len(chosen))
+            entries = contents.entries[start : start + BATCH_ROWS]
+            _insert(connection, entries, vocabulary)
+            step(len(entries))
         _insert_terms(connection, vocabulary)
         about = contents.source, len(contents.entries), contents.skipped, contents.built_at.isoformat()
         connection.execute("INSERT INTO about VALUES (?, ?, ?, ?)", about)
@@ -76,16 +76,17 @@ def _build(path: Path, columns: Sequence[str], contents: Contents, step: Callabl
         _check(connection, len(contents.entries))
 
 
-def _insert(connection: sqlite3.Connection, chosen: list[Numbered], vocabulary: Vocabulary) -> None:
-    marks = ", ".join("?" * len(chosen[0].row))
-    connection.executemany(f"INSERT INTO entries VALUES ({marks})", (each.row for each in chosen))
-    connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", (key for each in chosen for key in each.keys))
-    for each in chosen:
-        words = each.words
+def _insert(connection: sqlite3.Connection, entries: list[Numbered], vocabulary: Vocabulary) -> None:
+    marks = ", ".join("?" * len(entries[0].row))
+    connection.executemany(f"INSERT INTO entries VALUES ({marks})", (entry.row for entry in entries))
+    keys = (key for entry in entries for key in entry.keys)
+    connection.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?)", keys)
+    for entry in entries:
+        words = entry.words
         vocabulary.add(words)
         connection.execute(
             "INSERT INTO documents (rowid, name, title, text) VALUES (?, ?, ?, ?)",
-            (each.number, *map(" ".join, words)),
+            (entry.number, *map(" ".join, words)),
         )
 
 
@@ -98,6 +99,6 @@ def _insert_terms(connection: sqlite3.Connection, vocabulary: Vocabulary) -> Non
 
 
 def _check(connection: sqlite3.Connection, expected: int) -> None:
-    whole = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-    if not whole or connection.execute("SELECT count(*) FROM entries").fetchone() != (expected,):
+    is_valid = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    if not is_valid or connection.execute("SELECT count(*) FROM entries").fetchone() != (expected,):
         raise sqlite3.DatabaseError("malformed")

@@ -1,4 +1,4 @@
-"""Where an index is written."""
+"""Interface of writable indexes."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -14,41 +14,41 @@ if TYPE_CHECKING:
 
 
 class Store(ABC):
-    """What is there serves until what is written is whole."""
+    """Writable index. The old one is used until the new one is complete."""
 
     def __init__(self, index: IndexDefinition[Any], url: DatabaseURL) -> None:
         self.index = index
         self.url = url
         self.advice = f"Set {index.setting}."
-        """For who has no right to write there."""
+        """Advice if the location is not writable."""
 
     @property
     def spool(self) -> Path:
-        """The file for what has been read so far."""
+        """File with the documents read so far."""
         if self.url.kind == "postgresql":
             return definition.FOLDER / f"{self.index.name}-postgresql.part"
         return self.url.path.with_name(f"{self.url.path.name}.part")
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make sure that it can be written: reading takes long.
+        """Check that the index is writable, before the source is read.
 
         Raises:
-            OperatorError: the database is away, or not ours to write.
+            OperatorError: The database is not available or not writable.
         """
 
     @abstractmethod
     def write(self, contents: Contents, step: "Callable[[int], None]") -> None:
-        """Put this in the place of what is there; `step` is told how many entries were written since it was last.
+        """Replace the index. `step` is called with the number of entries of each batch.
 
         Raises:
-            OperatorError: as above, or its disk is full.
+            OperatorError: As `prepare`, or the disk is full.
         """
 
     @abstractmethod
     def clear(self) -> bool:
-        """Remove the index; false if there is none.
+        """Remove the index. Return False if there is none.
 
         Raises:
-            OperatorError: as above.
+            OperatorError: As `prepare`.
         """

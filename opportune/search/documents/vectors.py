@@ -1,4 +1,4 @@
-"""The vectors of documents, in the site's own database: by what they are made of, so that no text is sent twice."""
+"""Vectors of documents in the site's database, by content hash, so that no text is embedded twice."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from hashlib import blake2b
@@ -18,23 +18,23 @@ READ_ROWS = 500
 
 
 class Entry(NamedTuple):
-    """A document as it is embedded."""
+    """A document to embed."""
 
     id: int
-    """Made of all the rest: what has changed is another."""
+    """Content hash; a changed document gets a new one."""
     slug: str
     text: str
 
 
 def fields_of(index: IndexDefinition[Any]) -> Fields:
-    """What stands for its table."""
+    """Return the fields that represent an index, which has no table."""
     return Fields(f"{index.name}_documents", {}, by_meaning=True, is_of_documents=True)
 
 
-async def find_alike(
+async def find_similar(
     index: IndexDefinition[Any], database: Database, question: str, embeddings: Embeddings
 ) -> Mapping[str, float]:
-    """The slugs of what means the like, the nearest first, and how alike: from 0.5 to 1."""
+    """Return slugs and similarities (0.5 to 1) of documents by meaning, the most similar first."""
     fields, rows = fields_of(index), VECTORS[database.engine.dialect.name].rows(fields_of(index))
     async with database.reader() as session:
         nearest = await find_nearest(session, None, fields, question, embeddings)
@@ -50,7 +50,7 @@ async def find_alike(
 
 
 class DocumentVectors:
-    """The vectors of an index while they are made."""
+    """Writer of the vectors of an index."""
 
     def __init__(self, index: IndexDefinition[Any], database: Database) -> None:
         self.database = database
@@ -63,33 +63,39 @@ class DocumentVectors:
             return await self.vectors.begin_edition(session, self.fields, made_of)
 
     async def there(self, edition: Edition) -> set[int]:
-        """The ids of what has a vector."""
+        """Return the ids of documents with a vector."""
         async with self.database.reader(fresh=True) as session:
             of_edition = select(self.rows.c.id).where(self.rows.c.edition == edition.number)
             return {*await session.scalars(of_edition)}
 
-    async def add(self, edition: Edition, found: Sequence[tuple[Entry, Vector | None]]) -> None:
+    async def add(self, edition: Edition, vectors: Sequence[tuple[Entry, Vector | None]]) -> None:
         new = [
             {"id": entry.id, "edition": edition.number, "slug": entry.slug, **self.vectors.stored(vector)}
-            for entry, vector in found
+            for entry, vector in vectors
         ]
         async with self.database.writer() as session:
-            ids = [each["id"] for each in new]
+            ids = [row["id"] for row in new]
             await session.execute(
                 delete(self.rows).where(self.rows.c.id.in_(ids), self.rows.c.edition == edition.number)
             )
             await session.execute(self.vectors.insertion(self.rows, new[0]), new)
 
-    async def finish(self, edition: Edition, gone: Sequence[int]) -> None:
-        """Have it answer, without what is no longer in the index."""
+    async def finish(self, edition: Edition, obsolete_ids: Sequence[int]) -> None:
+        """Mark an edition as complete, without the vectors of obsolete documents."""
         async with self.database.writer() as session:
-            for start in range(0, len(gone), READ_ROWS):
-                await session.execute(delete(self.rows).where(self.rows.c.id.in_(gone[start : start + READ_ROWS])))
+            for start in range(0, len(obsolete_ids), READ_ROWS):
+                ids = obsolete_ids[start : start + READ_ROWS]
+                await session.execute(delete(self.rows).where(self.rows.c.id.in_(ids)))
             await self.vectors.finish_edition(session, self.fields, edition)
 
 
 async def entries_of(engine: Engine) -> AsyncIterator[Entry]:
-    """All documents of an index. Raises IndexMissing."""
+    """Yield all documents of an index.
+
+    Raises:
+        IndexMissing: The index has not been built.
+    """
+
     last = 0
     while rows := await engine.entries(last, READ_ROWS):
         last = rows[-1]["id"]

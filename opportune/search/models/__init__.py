@@ -1,1 +1,1 @@
-"""Full-text search in the rows of models: indexes that the database itself keeps fresh."""
+"""Full-text search in the rows of models, with indexes that the database updates."""

@@ -1,4 +1,4 @@
-"""Rows found by words and by meaning, in one order: reciprocal rank fusion."""
+"""Hybrid search of rows by words and meaning, merged by reciprocal rank fusion."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,13 +19,13 @@ VECTORS: dict[str, Vectors] = {"sqlite": SQLiteVectors(), "postgresql": PostgreS
 async def find_nearest(
     session: AsyncSession, within: Select[Any] | None, fields: Fields, query: str, embeddings: Embeddings
 ) -> dict[int, float]:
-    """The ids of the rows that mean the like, and how alike: from 0 to 1. None where that cannot be told now."""
-    vector = await embeddings.of_question(query)  # before the first statement: no connection waits for the endpoint
+    """Return ids and similarities (0 to 1) of rows by meaning; empty if the embedding is not available."""
+    vector = await embeddings.of_question(query)  # before the first statement, so that no connection waits for it
     if vector is None:
         return {}
     vectors = VECTORS[session.get_bind().dialect.name]
     edition = await vectors.find_edition(session, fields)
-    if edition and edition.made_of != embeddings.model.made_of:  # another one is being made
+    if edition and edition.made_of != embeddings.model.made_of:  # vectors of the new model are not complete
         vector = await embeddings.of_question(query, edition.made_of)
     if edition is None or vector is None:
         return {}
@@ -41,16 +41,16 @@ def fused(
     by_words: tuple[Select[Any], Sequence[ColumnElement[Any]]],
     nearest: Iterable[int],
 ) -> Select[Any]:
-    """The rows that either has found. What both have found comes first; of equals, what has the words."""
+    """Merge hits by words and by meaning. Hits of both rank first; on a tie, the hit by words."""
     key = key_of(fields)
     matching, order = by_words
-    place = func.row_number().over(order_by=order).label("place")
-    worded = matching.with_only_columns(key.label("id"), place, maintain_column_froms=True).order_by(None).cte()
-    scores = [(row_id, 1 / (SMOOTHING_RANKS + 0.5 + place)) for place, row_id in enumerate(nearest, 1)]
-    meant = values(column("id", Integer), column("score", Float), name="meant").data(scores).cte("meant")
+    rank = func.row_number().over(order_by=order).label("rank")
+    words = matching.with_only_columns(key.label("id"), rank, maintain_column_froms=True).order_by(None).cte()
+    scores = [(row_id, 1 / (SMOOTHING_RANKS + 0.5 + rank)) for rank, row_id in enumerate(nearest, 1)]
+    meaning = values(column("id", Integer), column("score", Float), name="meaning").data(scores).cte("meaning")
     both = union_all(
-        select(worded.c.id, (1.0 / (SMOOTHING_RANKS + worded.c.place)).label("score")),
-        select(meant.c.id, meant.c.score),
+        select(words.c.id, (1.0 / (SMOOTHING_RANKS + words.c.rank)).label("score")),
+        select(meaning.c.id, meaning.c.score),
     ).subquery()
     best = select(both.c.id, func.sum(both.c.score).label("score")).group_by(both.c.id).cte()
     return statement.join(best, best.c.id == key).order_by(None).order_by(best.c.score.desc(), key)

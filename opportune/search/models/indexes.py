@@ -1,6 +1,6 @@
-"""The full-text index of a table: a few statements on each database, which keeps it fresh by itself.
+"""Full-text indexes of tables, updated by the database.
 
-An index has the name of its table after `fts_` and is no model's: migrations, dumps and copies of rows leave it alone.
+The name of an index is `fts_` and the name of its table. Migrations, dumps and copies ignore it.
 """
 
 from abc import ABC, abstractmethod
@@ -14,20 +14,20 @@ from sqlalchemy import CTE, ColumnElement, Connection, Select
 from opportune.db.migrations.post_migrate import PREFIX
 
 MAX_RANKED_ROWS = 1000
-"""Rows that are ranked and counted, of those that match."""
+"""Maximum number of matching rows that are ranked and counted."""
 WEIGHTS = "ABCD"
-"""How much a word counts, as in PostgreSQL: A the most."""
+"""Weights of words as in PostgreSQL; A is the highest."""
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The searched columns of a table, and what a word in each counts."""
+    """Searched columns of a table with their weights."""
 
     table: str
     weights: Mapping[str, str]
     by_meaning: bool = False
     is_of_documents: bool = False
-    """Whether it is no table at all, but what stands for an index of documents beside its vectors."""
+    """True for a document index, which has vectors but no table."""
 
     @property
     def index(self) -> str:
@@ -35,53 +35,55 @@ class Fields:
 
 
 class Dialect(ABC):
-    """How one kind of database makes an index, and asks it."""
+    """Index statements of a database engine."""
 
     @abstractmethod
     def matching(
         self, statement: Select[Any], fields: Fields, typed: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
-        """Only the rows that a text finds, of more than `MAX_RANKED_ROWS` the newest; and what puts the best first."""
+        """Return the matching rows (at most the newest `MAX_RANKED_ROWS`) and the order by relevance."""
 
-    def found(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
-        """The same in its order."""
-        found, order = self.matching(statement, fields, typed)
-        return found.order_by(None).order_by(*order)
+    def ranked(self, statement: Select[Any], fields: Fields, typed: str) -> Select[Any]:
+        """Return the matching rows ordered by relevance."""
+        matching, order = self.matching(statement, fields, typed)
+        return matching.order_by(None).order_by(*order)
 
     @staticmethod
     def newest(matching: Select[Any], *columns: ColumnElement[Any]) -> CTE:
-        """These columns of the rows that match: to rank all that contain a word that nearly all do takes seconds."""
+        """Select columns of the newest matching rows. Ranking all rows with a frequent word would take seconds."""
         key = columns[0]
-        chosen = matching.with_only_columns(*columns, maintain_column_froms=True).order_by(None)
-        return chosen.order_by(key.desc()).limit(MAX_RANKED_ROWS).cte()
+        rows = matching.with_only_columns(*columns, maintain_column_froms=True).order_by(None)
+        return rows.order_by(key.desc()).limit(MAX_RANKED_ROWS).cte()
 
     @abstractmethod
-    def wanted(self, fields: Fields) -> dict[str, str]:
-        """The objects of an index by their names, each with what tells it from one that was made otherwise."""
+    def definitions(self, fields: Fields) -> dict[str, str]:
+        """Return the definitions of the database objects of an index by name."""
 
     @abstractmethod
     def present(self, connection: Connection) -> dict[str, str]:
-        """The objects of all indexes that are there, in the same way."""
+        """Return the definitions of existing objects of all indexes by name."""
 
     @abstractmethod
-    def replace(self, fields: Fields, there: Collection[str]) -> list[str]:
-        """The statements that make and fill an index in the place of what is there of it."""
+    def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
+        """Return the statements that create and fill an index and drop its existing objects."""
 
     @abstractmethod
     def drop(self, names: Collection[str]) -> list[str]:
-        """The statements that remove objects."""
+        """Return the statements that drop objects."""
 
     @abstractmethod
     def rebuild(self, fields: Fields) -> str:
-        """The statement that makes an index anew from its rows, while the old one answers."""
+        """Return the statement that rebuilds an index from its rows, while the old one is used."""
 
-    def due(self, connection: Connection, wanted: Sequence[Fields]) -> list[str]:
-        """The statements that make the indexes those that are wanted; none if they are."""
+    def due(self, connection: Connection, required: Sequence[Fields]) -> list[str]:
+        """Return the statements that create missing indexes and drop obsolete ones."""
         present = self.present(connection)
-        parts = {fields.table: self.wanted(fields) for fields in wanted}
-        known = {name for each in parts.values() for name in each}
-        stale = [fields for fields in wanted if parts[fields.table].items() - present.items()]
+        definitions = {fields.table: self.definitions(fields) for fields in required}
+        names = set(chain.from_iterable(definitions.values()))
+        stale = [fields for fields in required if definitions[fields.table].items() - present.items()]
         return [
-            *self.drop([name for name in present if name not in known]),
-            *chain.from_iterable(self.replace(each, parts[each.table].keys() & present.keys()) for each in stale),
+            *self.drop([name for name in present if name not in names]),
+            *chain.from_iterable(
+                self.replace(fields, definitions[fields.table].keys() & present.keys()) for fields in stale
+            ),
         ]

@@ -1,4 +1,4 @@
-"""The index of a table in PostgreSQL: GIN on an expression, so that nothing has to be kept beside the row."""
+"""Full-text index in PostgreSQL: a GIN index on an expression, without additional columns."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.query import Query
 from opportune.search.words import folded_as_postgresql
 
-# Only so much of one text is searched: PostgreSQL refuses a vector of a mebibyte. Accents go, and so do the marks by
-# which its parser would take words for hosts, paths and compounds.
+# Texts are cut, because PostgreSQL limits a tsvector to 1 MiB. Accents are removed, and punctuation, because the parser
+# would otherwise detect hosts, paths and compounds.
 WORDS = (
     r"lower(regexp_replace(regexp_replace(normalize(left(coalesce({column}, ''), 100000), NFKD),"
     r" '[\u0300-\u036f]+', '', 'g'), '[!-/:-@[-`{{-~]+', ' ', 'g'))"
@@ -28,29 +28,29 @@ class PostgreSQL(Dialect):
     def matching(
         self, statement: Select[Any], fields: Fields, typed: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
-        asked = func.to_tsquery(
+        query = func.to_tsquery(
             literal_column("'simple'::regconfig"), Query.parse(typed, fold=folded_as_postgresql).as_tsquery
         )
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
         key: ColumnClause[int] = literal_column(f"{fields.table}.id")
-        rank = func.ts_rank(words, asked)  # as bm25 does, it counts what is repeated less and less
-        best = self.newest(statement.where(words.op("@@", is_comparison=True)(asked)), key.label("id"))
+        rank = func.ts_rank(words, query)  # repeated words count less and less, as with bm25
+        best = self.newest(statement.where(words.op("@@", is_comparison=True)(query)), key.label("id"))
         return statement.join(best, best.c.id == key), (rank.desc(), key)
 
-    def wanted(self, fields: Fields) -> dict[str, str]:
+    def definitions(self, fields: Fields) -> dict[str, str]:
         return {fields.index: _create(fields)}
 
     def present(self, connection: Connection) -> dict[str, str]:
-        return {str(name): str(made_by) for name, made_by in connection.execute(PRESENT, {"prefix": PREFIX})}
+        return {str(name): str(definition) for name, definition in connection.execute(PRESENT, {"prefix": PREFIX})}
 
-    def replace(self, fields: Fields, there: Collection[str]) -> list[str]:
-        new, made_by = f"{fields.index}_new", _create(fields).replace("'", "''")
+    def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
+        new, definition = f"{fields.index}_new", _create(fields).replace("'", "''")
         return [
-            _create(fields, new),  # keeps writers waiting, and the next ones everybody, but they take no time
-            *self.drop(there),
+            _create(fields, new),  # blocks writers; the next statements block everyone, but take no time
+            *self.drop(existing),
             f"ALTER INDEX {new} RENAME TO {fields.index}",
-            f"COMMENT ON INDEX {fields.index} IS '{made_by}'",
-            f"ANALYZE {fields.table}",  # how rare a word is decides whether the index is asked first
+            f"COMMENT ON INDEX {fields.index} IS '{definition}'",
+            f"ANALYZE {fields.table}",  # the planner needs the frequency of words to use the index
         ]
 
     def drop(self, names: Collection[str]) -> list[str]:

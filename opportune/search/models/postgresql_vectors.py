@@ -1,7 +1,7 @@
-"""Vectors in PostgreSQL: the extension pgvector, where the server has it and lets this user make it.
+"""Vectors in PostgreSQL: the extension pgvector, if it is available and the user may create it.
 
-All rows are compared: of 100,000 that takes 50 ms, and an index (HNSW) would look for the nearest before it knows which
-rows somebody may see.
+All rows are compared, which takes 50 ms for 100,000. An HNSW index would select the nearest rows before filtering those
+that the user may see.
 """
 
 import logging
@@ -32,7 +32,7 @@ HAS_EXTENSION = text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
 
 
 class PostgreSQLVectors(Vectors):
-    triggers_there = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
+    trigger_names = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
 
     def create(self, fields: Fields) -> list[str]:
         return [
@@ -76,8 +76,8 @@ class PostgreSQLVectors(Vectors):
             .limit(MAX_SCANNED)
             .subquery()
         )
-        found = select(compared.c.id, compared.c.distance).where(compared.c.distance <= most_distant)
-        return found.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
+        hits = select(compared.c.id, compared.c.distance).where(compared.c.distance <= most_distant)
+        return hits.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
 
     async def is_possible(self, database: Database) -> bool:
         async with database.reader(fresh=True) as session:
@@ -88,8 +88,8 @@ class PostgreSQLVectors(Vectors):
                 await session.execute(CREATE_EXTENSION)
         except DBAPIError as error:
             logger.warning(
-                "Nothing is found by its meaning: this PostgreSQL has no pgvector, or keeps it from this user (%s). "
-                "Have its owner run CREATE EXTENSION vector.",
+                "Search by meaning is not available: this PostgreSQL server has no pgvector, or the user may not "
+                "create it (%s). Let the database owner run CREATE EXTENSION vector.",
                 type(error.orig).__name__,
             )
             return False

@@ -1,4 +1,4 @@
-"""The index of a table in SQLite: FTS5 without a copy of the texts, which triggers keep fresh."""
+"""Full-text index in SQLite: FTS5 without a copy of the texts, updated by triggers."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from opportune.db.migrations.post_migrate import PREFIX
 from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.query import Query
 
-# As bm25 counts them; the letters stand for the same in PostgreSQL: a tenth, a fifth and two fifths of the first.
+# Weights of bm25, with the ratios of the letters in PostgreSQL.
 FACTORS = {"A": 10.0, "B": 4.0, "C": 2.0, "D": 1.0}
 TABLE = """CREATE VIRTUAL TABLE {index} USING fts5({columns}, content='{table}', content_rowid='id',
  tokenize='unicode61 remove_diacritics 2', prefix='3')"""
@@ -39,12 +39,12 @@ PRESENT = text("""
 
 
 def materialized(statement: Select[Any]) -> CTE:
-    """What SQLite works out once, where it may otherwise ask the index for each row of the rest of a query."""
-    made = statement.cte()
-    found = made.prefix_with("MATERIALIZED")
-    # Its name is the address of the object that was there before: no other CTE may come to lie there.
-    vars(found)["named_by"] = made
-    return found
+    """Make SQLite evaluate a statement once, instead of once per row of the outer query."""
+    cte = statement.cte()
+    prefixed = cte.prefix_with("MATERIALIZED")
+    # Its anonymous name is the memory address of `cte`, so keep that object alive.
+    vars(prefixed)["named_by"] = cte
+    return prefixed
 
 
 class SQLite(Dialect):
@@ -56,16 +56,16 @@ class SQLite(Dialect):
         factors: list[ColumnClause[float]] = [
             literal_column(str(FACTORS[weight])) for weight in fields.weights.values()
         ]
-        asked = Query.parse(typed, fold=str.lower).as_fts5  # FTS5 leaves accents away by itself
+        query = Query.parse(typed, fold=str.lower).as_fts5  # FTS5 removes accents
         matching = materialized(
             select(index.c.rowid, func.bm25(literal_column(fields.index), *factors).label("place")).where(
-                literal_column(fields.index).op("MATCH")(asked or '""')
+                literal_column(fields.index).op("MATCH")(query or '""')
             )
         )
         best = self.newest(statement.join(matching, matching.c.rowid == key), key.label("id"), matching.c.place)
         return statement.join(best, best.c.id == key), (best.c.place, key)
 
-    def wanted(self, fields: Fields) -> dict[str, str]:
+    def definitions(self, fields: Fields) -> dict[str, str]:
         names = [f'"{name}"' for name in fields.weights]
         parts = {
             "index": fields.index,
@@ -81,8 +81,8 @@ class SQLite(Dialect):
         prefix = PREFIX.replace("_", "\\_") + "%"
         return {str(name): str(sql) for name, sql in connection.execute(PRESENT, {"prefix": prefix})}
 
-    def replace(self, fields: Fields, there: Collection[str]) -> list[str]:
-        return [*self.drop(there), *self.wanted(fields).values(), self.rebuild(fields)]
+    def replace(self, fields: Fields, existing: Collection[str]) -> list[str]:
+        return [*self.drop(existing), *self.definitions(fields).values(), self.rebuild(fields)]
 
     def drop(self, names: Collection[str]) -> list[str]:
         suffixes = tuple(TRIGGERS)

@@ -1,4 +1,4 @@
-"""Vectors in SQLite: a table of ours and two functions, see `opportune.search.vectors`."""
+"""Vectors in SQLite: a table and two functions, see `opportune.search.vectors`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,14 @@ from opportune.search.vectors import MAX_COMPARED, MAX_NEAREST, MAX_SCANNED, add
 
 
 class SQLiteVectors(Vectors):
-    triggers_there = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    trigger_names = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
 
     def create(self, fields: Fields) -> list[str]:
         name = self.name(fields)
         return [
             f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER NOT NULL, edition INTEGER NOT NULL,{slug_column(fields)}"
             " signs BLOB, embedding BLOB, PRIMARY KEY (id, edition))",
-            # All that is looked at of most rows: their vectors stay on the disk.
+            # A covering index: most queries read only the signs, not the vectors.
             f"CREATE INDEX IF NOT EXISTS {name}_signs ON {name} (id, edition, signs)",
         ]
 
@@ -62,12 +62,12 @@ class SQLiteVectors(Vectors):
         compared = materialized(
             select(rows.c.id, distance).join(alike, alike.c.id == rows.c.id).where(rows.c.edition == edition)
         )
-        found = select(compared.c.id, compared.c.distance).where(compared.c.distance <= most_distant)
-        return found.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
+        hits = select(compared.c.id, compared.c.distance).where(compared.c.distance <= most_distant)
+        return hits.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
 
     async def prepare(self, session: AsyncSession) -> None:
         await add_functions_for(session)
 
     async def is_there(self, session: AsyncSession) -> bool:
-        found = await session.execute(text(f"SELECT 1 FROM sqlite_master WHERE name = '{EDITIONS}'"))
-        return found.first() is not None
+        rows = await session.execute(text(f"SELECT 1 FROM sqlite_master WHERE name = '{EDITIONS}'"))
+        return rows.first() is not None

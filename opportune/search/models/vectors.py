@@ -1,7 +1,7 @@
-"""The vectors of a table's rows, beside it: made by a job, removed by the database when what they tell of changes.
+"""Vectors of the rows of a table, computed by a job and deleted by triggers when their row changes.
 
-`vectors_of_<table>` has them by row and edition. An edition is what one model has made of the same fields: while
-another is made, the last whole one answers.
+The table `vectors_of_<table>` contains them by row and edition. An edition has the vectors of one model and one set of
+fields. While a new edition is computed, the last complete one is searched.
 """
 
 from abc import ABC, abstractmethod
@@ -39,20 +39,20 @@ editions = table(EDITIONS, *map(column, ("name", "edition", "made_of", "fields",
 
 
 class Edition(NamedTuple):
-    """The vectors of one model."""
+    """Vectors of one model."""
 
     number: int
     made_of: str
-    """What `EmbeddingModel.made_of` was."""
+    """Value of `EmbeddingModel.made_of`."""
     fields: str
     is_whole: bool
 
 
 class Vectors(ABC):
-    """How one kind of database keeps vectors, and finds the nearest."""
+    """Vector statements of a database engine."""
 
-    triggers_there: ClassVar[str]
-    """A statement that tells the names of all triggers."""
+    trigger_names: ClassVar[str]
+    """Statement that returns the names of all triggers."""
 
     def name(self, fields: Fields) -> str:
         return f"{VECTORS_PREFIX}{fields.table}"
@@ -62,104 +62,104 @@ class Vectors(ABC):
 
     @abstractmethod
     def create(self, fields: Fields) -> list[str]:
-        """The statements that make what is not there yet, but for the triggers."""
+        """Return the statements that create missing tables and indexes."""
 
     @abstractmethod
     def triggers(self, fields: Fields) -> Mapping[str, str]:
-        """The triggers that remove a vector with its row, and when its fields change: statements by their names."""
+        """Return the triggers that delete the vector of a deleted or changed row: statements by name."""
 
     @abstractmethod
     def drop_trigger(self, name: str, of_table: str) -> str:
-        """A statement that removes a trigger, if it is there."""
+        """Return a statement that drops a trigger if it exists."""
 
     @abstractmethod
     def stored(self, vector: Vector | None) -> Mapping[str, Any]:
-        """A vector as the columns of its row; None of a row without a text."""
+        """Return the columns of a vector; None for a row without text."""
 
     @abstractmethod
     def nearest(
         self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, most_distant: float
     ) -> Select[tuple[int, float]]:
-        """The ids and distances of those among these rows, or all, that mean the like: the nearest first."""
+        """Return ids and distances of similar rows, the nearest first, among `within` or all rows."""
 
     async def prepare(self, session: AsyncSession) -> None:
-        """Have the session's connection know how to compare vectors."""
+        """Prepare the session's connection for comparisons."""
 
     async def is_possible(self, database: Database) -> bool:
-        """Whether this database can keep vectors; what it takes is made."""
+        """Return True if the database can store vectors, after creating extensions it needs."""
         del database
         return True
 
     @abstractmethod
     async def is_there(self, session: AsyncSession) -> bool:
-        """Whether any table has vectors."""
+        """Return True if any table has vectors."""
 
     async def find_edition(self, session: AsyncSession, fields: Fields) -> Edition | None:
-        """What answers: the last that is whole, or the first that is being made."""
+        """Return the edition to search: the complete one, or the first incomplete one."""
         if not await self.is_there(session):
             return None
-        found = await self._editions(session, fields)
-        return next((each for each in found if each.is_whole), next(iter(found), None))
+        stored = await self._editions(session, fields)
+        return next((edition for edition in stored if edition.is_whole), next(iter(stored), None))
 
     async def begin_edition(self, session: AsyncSession, fields: Fields, made_of: str) -> Edition:
-        """The edition of this model, which is made where there is none."""
+        """Return the edition of a model, created if necessary."""
         names = ",".join(fields.weights)
         if await self.is_there(session):
-            for each in await self._editions(session, fields):
-                if (each.made_of, each.fields) == (made_of, names):
-                    return each
+            for edition in await self._editions(session, fields):
+                if (edition.made_of, edition.fields) == (made_of, names):
+                    return edition
         else:
             await session.execute(text(CREATE_EDITIONS))
         triggers = {} if fields.is_of_documents else self.triggers(fields)
         drops = [self.drop_trigger(name, fields.table) for name in triggers]
         for statement in (*self.create(fields), *drops, *triggers.values()):
             await session.execute(text(statement))
-        last = max((each.number for each in await self._editions(session, fields)), default=0)
+        last = max((edition.number for edition in await self._editions(session, fields)), default=0)
         new = Edition(last + 1, made_of, names, is_whole=False)
         values = {"edition": new.number, "made_of": made_of, "fields": names, "is_whole": False}
         await session.execute(insert(editions).values(name=self.name(fields), **values))
         return new
 
     async def finish_edition(self, session: AsyncSession, fields: Fields, edition: Edition) -> None:
-        """Have it answer from now on, and remove all others."""
+        """Mark an edition as complete and delete all others."""
         if edition.is_whole:
             return
-        ours = editions.c.name == self.name(fields)
-        await session.execute(update(editions).where(ours, editions.c.edition == edition.number).values(is_whole=True))
-        await session.execute(delete(editions).where(ours, editions.c.edition != edition.number))
+        of_table, is_edition = editions.c.name == self.name(fields), editions.c.edition == edition.number
+        await session.execute(update(editions).where(of_table, is_edition).values(is_whole=True))
+        await session.execute(delete(editions).where(of_table, ~is_edition))
         rows = self.rows(fields)
         await session.execute(delete(rows).where(rows.c.edition != edition.number))
 
     async def missing(
         self, session: AsyncSession, fields: Fields, edition: Edition, after: int, limit: int
     ) -> Sequence[Row[Any]]:
-        """The ids and texts of rows without a vector."""
+        """Return ids and texts of rows without a vector."""
         rows = self.rows(fields)
-        source, found = _source(fields), rows.alias("found")
-        joined = source.outerjoin(found, (found.c.id == source.c.id) & (found.c.edition == edition.number))
-        statement = select(source).select_from(joined).where(found.c.id.is_(None), source.c.id > after)
+        source, stored = _source(fields), rows.alias("stored")
+        joined = source.outerjoin(stored, (stored.c.id == source.c.id) & (stored.c.edition == edition.number))
+        statement = select(source).select_from(joined).where(stored.c.id.is_(None), source.c.id > after)
         return (await session.execute(statement.order_by(source.c.id).limit(limit))).all()
 
     async def add(
-        self, session: AsyncSession, fields: Fields, edition: Edition, found: Mapping[Row[Any], Vector | None]
+        self, session: AsyncSession, fields: Fields, edition: Edition, vectors: Mapping[Row[Any], Vector | None]
     ) -> None:
-        """Keep the vectors of rows that are still as they were, and have none."""
+        """Store the vectors of rows that have not changed and have none."""
         source, rows = _source(fields), self.rows(fields)
-        ids = [row.id for row in found]
-        unchanged = select(source).where(source.c.id.in_(ids)).with_for_update(read=True)
-        still = {tuple(row) for row in await session.execute(unchanged)}
-        there = select(rows.c.id).where(rows.c.id.in_(ids), rows.c.edition == edition.number)
-        kept = {*await session.scalars(there)}
+        ids = [row.id for row in vectors]
+        current = select(source).where(source.c.id.in_(ids)).with_for_update(read=True)
+        unchanged = {tuple(row) for row in await session.execute(current)}
+        existing = select(rows.c.id).where(rows.c.id.in_(ids), rows.c.edition == edition.number)
+        existing_ids = {*await session.scalars(existing)}
         new = [
             {"id": row.id, "edition": edition.number, **self.stored(vector)}
-            for row, vector in found.items()
-            if tuple(row) in still and row.id not in kept
+            for row, vector in vectors.items()
+            if tuple(row) in unchanged and row.id not in existing_ids
         ]
         if new:
             await session.execute(self.insertion(rows, new[0]), new)
 
     def insertion(self, rows: TableClause, example: Mapping[str, Any]) -> Any:
-        """The statement that takes `stored` of rows, with their id and edition."""
+        """Return the statement that inserts `stored` vectors with their id and edition."""
         return insert(rows).values({name: bindparam(name) for name in example})
 
     async def _editions(self, session: AsyncSession, fields: Fields) -> list[Edition]:
@@ -170,27 +170,28 @@ class Vectors(ABC):
             for number, made_of, names, is_whole in await session.execute(statement)
         ]
 
-    def due(self, connection: Connection, wanted: Sequence[Fields], there: Sequence[str]) -> list[str]:
-        """The statements that remove the vectors of what is no longer searched by meaning, and mend lost triggers.
+    def due(self, connection: Connection, required: Sequence[Fields], tables: Sequence[str]) -> list[str]:
+        """Return the statements that drop obsolete vectors and recreate missing triggers.
 
-        `there` are the names of all tables.
+        `tables` are the names of all tables.
         """
-        with_vectors = {name for name in there if name.startswith(VECTORS_PREFIX) and name != EDITIONS}
-        if not with_vectors:
+        existing = {name for name in tables if name.startswith(VECTORS_PREFIX) and name != EDITIONS}
+        if not existing:
             return []
-        kept = {name: fields for fields in wanted if fields.by_meaning and (name := self.name(fields)) in with_vectors}
-        triggers = {*connection.scalars(text(self.triggers_there))}
-        lost = [
+        used = {name: fields for fields in required if fields.by_meaning and (name := self.name(fields)) in existing}
+        triggers = {*connection.scalars(text(self.trigger_names))}
+        missing = [
             statement
-            for fields in kept.values()
+            for fields in used.values()
             for name, statement in ({} if fields.is_of_documents else self.triggers(fields)).items()
             if name not in triggers
         ]
-        return [*lost, *(each for name in sorted(with_vectors - kept.keys()) for each in self._drop(name, there))]
+        drops = [statement for name in sorted(existing - used.keys()) for statement in self._drop(name, tables)]
+        return [*missing, *drops]
 
-    def _drop(self, name: str, there: Sequence[str]) -> list[str]:
+    def _drop(self, name: str, tables: Sequence[str]) -> list[str]:
         of_table = name.removeprefix(VECTORS_PREFIX)
-        triggers = [f"{name}_{act}" for act in ("update", "delete", "truncate")] if of_table in there else []
+        triggers = [f"{name}_{act}" for act in ("update", "delete", "truncate")] if of_table in tables else []
         return [
             *(self.drop_trigger(trigger, of_table) for trigger in triggers),
             f"DROP TABLE {name}",
@@ -203,7 +204,7 @@ def _source(fields: Fields) -> TableClause:
 
 
 def rows_among(rows: TableClause, within: Select[Any] | None, fields: Fields, edition: int) -> Select[Any]:
-    """The vectors of an edition, of these rows or of all."""
+    """Select the vectors of an edition, for the rows of `within` or all."""
     of_edition = rows.c.edition == edition
     if within is None:
         return select(rows).where(of_edition)
@@ -211,7 +212,7 @@ def rows_among(rows: TableClause, within: Select[Any] | None, fields: Fields, ed
 
 
 def slug_column(fields: Fields) -> str:
-    """What the table of an index of documents has besides."""
+    """Return the additional column for document indexes."""
     return " slug varchar NOT NULL," if fields.is_of_documents else ""
 
 
@@ -220,7 +221,8 @@ def key_of(fields: Fields) -> Any:
 
 
 def changed(fields: Fields, differs: str) -> str:
-    """SQL that is true where one of the fields is another."""
+    """Return SQL that is true if a field has changed."""
+
     return " OR ".join(f'OLD."{name}" {differs} NEW."{name}"' for name in fields.weights)
 
 

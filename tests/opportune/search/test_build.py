@@ -104,13 +104,13 @@ def test_a_damaged_spool_is_made_anew(source: Batches, tmp_path: Path) -> None:
 @pytest.mark.database("sqlite")
 async def test_empty_source_keeps_the_old_index(source: Batches, empty_database_url: str) -> None:
     built(source, empty_database_url)
-    with pytest.raises(OperatorError, match="holds nothing that could be indexed"):
+    with pytest.raises(OperatorError, match="contains nothing to index"):
         built(Batches({"b": "it is broken"}), empty_database_url)
     assert await names(empty_database_url, "alpha") == ["alpha"]
 
 
 def test_source_without_anything_leaves_no_temporary_file(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match="holds nothing that could be indexed"):
+    with pytest.raises(OperatorError, match="contains nothing to index"):
         built(Batches({"b": "it is broken"}), f"sqlite:///{tmp_path / 'index.db'}")
     assert not list(tmp_path.glob("*.tmp*"))
 

@@ -239,7 +239,7 @@ async def test_damaged_file_keeps_loaded_entries(tmp_path: Path, caplog: pytest.
     await search.refresh()
     assert await names(search, "whole") == ["whole"]
     await search.close()
-    assert "Make the index again: python3 oppman.py shelf index" in caplog.text
+    assert "Build the index again: python3 oppman.py shelf index" in caplog.text
 
 
 async def test_through_a_pooler(postgres_server: Postgres) -> None:

@@ -93,7 +93,7 @@ async def test_documents_are_found_by_meaning(
 
 @pytest.mark.database("sqlite")
 async def test_index_of_another_process_is_embedded_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.search.documents.search.LOOK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr("opportune.search.documents.search.CHECK_INTERVAL_SECONDS", 0)
     shelf.write(ENTRIES)
     assert await shelf.names("sailing ship") == []
     assert await shelf.names("a sailing ship") == []

@@ -8,7 +8,7 @@ from opportune.search.words import keys, name_words
 
 
 def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]:
-    return [(choice.wanted, choice.unwanted) for choice in Query.parse(text).choices]
+    return [(choice.required, choice.excluded) for choice in Query.parse(text).choices]
 
 
 def test_query_has_words_phrases_and_choices() -> None:
@@ -50,7 +50,7 @@ def test_invalid_characters_and_long_queries_are_cut() -> None:
     query = Query.parse("\0pa\ud800th " + "x " * 5000)
     assert query.text.startswith("path x")
     assert len(query.text) <= MAX_QUERY_LENGTH
-    assert sum(len(choice.wanted) for choice in query.choices) <= MAX_QUERY_WORDS
+    assert sum(len(choice.required) for choice in query.choices) <= MAX_QUERY_WORDS
 
 
 def test_names_may_be_written_with_spaces() -> None:

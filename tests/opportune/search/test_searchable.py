@@ -179,11 +179,11 @@ async def test_no_text_is_an_error(database: Database, book_search: Searchable[B
 @pytest.mark.parametrize(
     ("fields", "weights", "words"),
     [
-        (["name"], None, "cannot be searched by name: its texts are title, summary"),
+        (["name"], None, "cannot be searched by name. Its text columns are title, summary"),
         (["title", "pages"], None, "cannot be searched by pages"),
         (["title"], {"summary": "A"}, "cannot be searched by summary"),
         (["title"], {"title": "E"}, "The weight of title in test_book is E"),
-        ([], None, "has no fields to be searched by"),
+        ([], None, "needs at least one field"),
     ],
 )
 def test_unsearchable_field_is_refused(fields: list[str], weights: dict[str, str] | None, words: str) -> None:
@@ -192,5 +192,5 @@ def test_unsearchable_field_is_refused(fields: list[str], weights: dict[str, str
 
 
 def test_invalid_url_pattern_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"/books/\{slug\} of test_book has a part \{slug\}: name a column"):
+    with pytest.raises(OperatorError, match=r"/books/\{slug\} of test_book has an unknown column \{slug\}"):
         Searchable(Book, ["title"], url="/books/{slug}")
