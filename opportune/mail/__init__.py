@@ -1,4 +1,4 @@
-"""Mail: text and HTML from templates, sent as a job after the change that it tells of is committed."""
+"""E-mails: text and HTML from templates, sent by a job after the transaction is committed."""
 
 from typing import TYPE_CHECKING
 

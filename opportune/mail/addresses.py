@@ -16,64 +16,64 @@ from opportune.errors import OperatorError
 from opportune.mail.errors import InvalidEmailError
 
 WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
-# Also what only some programs take for the end of a line.
+# Includes characters that only some programs treat as line breaks.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def single_line(what: str, value: str) -> str:
-    """Strip control characters from the value of a header.
+def single_line(field: str, value: str) -> str:
+    """Remove control characters from the value of a header.
 
     Raises:
-        InvalidEmailError: a line break in it would begin another header.
+        InvalidEmailError: It contains a line break, which would begin another header.
     """
     if "\r" in value or "\n" in value:
-        raise InvalidEmailError(f"The {what} of an e-mail must be one line.")
+        raise InvalidEmailError(f"The {field} of an e-mail must be one line.")
     return CONTROL_CHARACTERS.sub(" ", value).strip()
 
 
 def parse_recipient(text: str) -> Address:
-    """Parse a recipient, with or without a name; the domain becomes what servers spell.
+    """Parse a recipient, with or without a name. The domain is converted to ASCII.
 
     Raises:
-        InvalidEmailError: it is no address that mail can reach.
+        InvalidEmailError: The address is invalid.
     """
     name, email = _parts("address", text)
     accept_development_domains(email)
     try:
-        found = validate_email(email, check_deliverability=False)
+        validated = validate_email(email, check_deliverability=False)
     except EmailNotValidError as error:
-        raise InvalidEmailError(f"{email or 'Nothing'} is no e-mail address. {error}") from None
-    return Address(name, username=found.local_part, domain=found.ascii_domain)
+        raise InvalidEmailError(f"'{email}' is not a valid e-mail address. {error}") from None
+    return Address(name, username=validated.local_part, domain=validated.ascii_domain)
 
 
 def sender_address(settings: Settings) -> Address:
-    """The sender: MAIL_FROM, or `noreply` at the site's host, by the name of the site.
+    """Return the sender: MAIL_FROM, or `noreply` at the site's host with the name of the site.
 
     Raises:
-        OperatorError: MAIL_FROM is no address.
+        OperatorError: MAIL_FROM is invalid.
     """
     if not settings.mail_from:
         return Address(settings.site_name, "noreply", _domain(site_url(settings)))
-    with suppress(InvalidEmailError, MessageError, ValueError, IndexError):  # what Python says to broken ones
+    with suppress(InvalidEmailError, MessageError, ValueError, IndexError):  # raised for malformed addresses
         name, email = _parts("MAIL_FROM", settings.mail_from)
-        found = Address(name, addr_spec=email)
-        if found.addr_spec.isascii() and found.username and found.domain:
-            return found
+        address = Address(name, addr_spec=email)
+        if address.addr_spec.isascii() and address.username and address.domain:
+            return address
     raise OperatorError(
-        "MAIL_FROM is no e-mail address: write site@example.org, or Site <site@example.org>; "
-        "a domain with letters like ü as xn--…"
+        "MAIL_FROM is not a valid e-mail address. Write site@example.org, or Site <site@example.org>, "
+        "and a domain with letters like ü as xn--…"
     )
 
 
-def _parts(what: str, text: str) -> tuple[str, str]:
+def _parts(field: str, text: str) -> tuple[str, str]:
     """Split `Ada <ada@example.org>` into name and e-mail."""
-    line = single_line(what, text)
-    named = WITH_NAME.fullmatch(line)
-    return (named["name"].strip(' "'), named["email"].strip()) if named else ("", line)
+    line = single_line(field, text)
+    match = WITH_NAME.fullmatch(line)
+    return (match["name"].strip(' "'), match["email"].strip()) if match else ("", line)
 
 
 def _domain(site: str) -> str:
-    """The host of an address, or `localhost` for one without a name."""
+    """Return the host of a URL, or `localhost` for an IP address."""
     host = urlsplit(site).hostname or ""
     try:
         ip_address(host)

@@ -17,16 +17,16 @@ def check_admin_email(settings: Settings) -> Iterator[Finding]:
         try:
             parse_recipient(settings.admin_email)
         except InvalidEmailError as error:
-            yield Finding(f"Nobody would get the link of ADMIN_EMAIL: {error}")
+            yield Finding(f"ADMIN_EMAIL is invalid, so its link would reach no one. {error}")
 
 
 def check_mail(settings: Settings) -> Iterator[Finding]:
     with suppress(OperatorError):  # `check_addresses` reports it
         if isinstance(transport_for(settings), ConsoleTransport):
             yield Finding(
-                "MAIL_URL is console: no e-mail is sent. Set smtp://user:password@host:587, or where the host shuts "
-                "that port a provider over HTTPS (docs/mail.md).",
+                "MAIL_URL is console, so no e-mail is sent. Set smtp://user:password@host:587, or a provider over "
+                "HTTPS if the host blocks that port (docs/mail.md).",
                 is_error=False,
             )
     if settings.hosts and not settings.base_url:  # `check_hosts` reports it if both are empty
-        yield Finding("BASE_URL is empty: e-mails cannot tell where the site is. Set it.", is_error=False)
+        yield Finding("BASE_URL is empty, so links in e-mails have no host. Set it.", is_error=False)

@@ -1,4 +1,4 @@
-"""Sends e-mails: as jobs that are queued in the transaction of a change, or immediately."""
+"""Delivery of e-mails: by a job that is queued in a transaction, or immediately."""
 
 import asyncio
 import logging
@@ -17,21 +17,27 @@ from opportune.mail.mime import mime_message
 from opportune.mail.outage import SEND_EMAIL, report_outage
 
 MAX_ATTEMPTS = 35
-"""Attempts in 25 hours: after 5 seconds, then twice as long each time, from the eleventh wait on after an hour."""
+"""Attempts within 25 hours. The first delay is 5 seconds and doubles up to one hour."""
 MIN_OUTAGE_ATTEMPTS = 8
-"""Attempts in the first ten minutes. From this one on superusers are notified."""
+"""Attempt from which superusers are notified, after about ten minutes."""
 
 logger = logging.getLogger("opportune.mail")
 
 
 def enqueue_email(session: AsyncSession, email: EmailMessage, *, key: str = "") -> None:
-    """Queue an e-mail, to be sent when this session commits. Of those with the same `key` the first one is sent."""
+    """Queue an e-mail in the transaction of a session.
+
+    Args:
+        session: A writing session. The e-mail is sent after its commit.
+        email: The e-mail, such as from `render_email`.
+        key: Unique key. Later e-mails with the same key are not sent.
+    """
     defer(session, send_email_job(asdict(email)), key=key or email.message_id)
 
 
 @job(SEND_EMAIL, attempts=MAX_ATTEMPTS, wait=5)
 async def send_email_job(run: JobContext, email: dict[str, str]) -> None:
-    """Send a queued e-mail. It is not tried again if the server refuses it for good."""
+    """Send a queued e-mail. A permanent refusal is not retried."""
     try:
         await send_email(run.settings, EmailMessage(**email))
     except (InvalidEmailError, PermanentDeliveryError) as error:
@@ -45,15 +51,18 @@ async def send_email_job(run: JobContext, email: dict[str, str]) -> None:
 
 
 async def send_email(settings: Settings, email: EmailMessage) -> None:
-    """Send an e-mail at once, without a job.
+    """Send an e-mail immediately, without a job.
+
+    Args:
+        settings: The site's settings.
+        email: The e-mail, such as from `render_email`.
 
     Raises:
-        InvalidEmailError: its address is none.
-        PermanentDeliveryError: it is not taken, and would not be the next time.
-        DeliveryError: it could not be sent now.
-        OperatorError: MAIL_URL or MAIL_FROM cannot be understood.
+        InvalidEmailError: The address is invalid.
+        PermanentDeliveryError: The server refused the e-mail, and would refuse it again.
+        DeliveryError: The e-mail could not be sent now.
+        OperatorError: MAIL_URL or MAIL_FROM is invalid.
     """
-    # Python's own knowledge of mail takes a while to load, and most starts send none.
     transport = transport_for(settings)
     message = mime_message(email, sender_address(settings))
     await transport.send(message)

@@ -1,4 +1,4 @@
-"""E-mails and how templates become them."""
+"""E-mails and their rendering from templates."""
 
 import secrets
 import time
@@ -18,38 +18,43 @@ from opportune.web.time_zone import current_zone, site_zone
 
 @dataclass(frozen=True)
 class EmailMessage:
-    """An e-mail of text and HTML, before it has headers."""
+    """An e-mail with text and HTML."""
 
     to: str
-    """`ada@example.org`, or with a name: `Ada Lovelace <ada@example.org>`."""
+    """`ada@example.org`, or with a name `Ada Lovelace <ada@example.org>`."""
     subject: str
     text: str
     html: str
-    """The same as HTML; empty where there is none."""
+    """The text as HTML; may be empty."""
     message_id: str
-    """Fixed when it is written: an e-mail that is sent twice after a crash shows as one."""
+    """Message-ID header. An e-mail that is sent again after a crash keeps it, so clients show one."""
     date: str = field(default_factory=lambda: format_datetime(utc_now()))
-    """When it was written, as the Date header spells it."""
+    """Date header."""
 
 
 def render_email(settings: Settings, to: str, template: str, context: Mapping[str, Any]) -> EmailMessage:
-    """Render an e-mail from `templates/<template>.txt`, which begins with `Subject: …`, and `.html` where there is one.
+    """Render an e-mail from `templates/<template>.txt`, and from `templates/<template>.html` if that exists.
 
-    Templates see the context, `subject`, `site_name`, and `absolute_url(path)`, which makes a whole URL of one of the
-    site's paths.
+    The text template begins with a line `Subject: …`. Both templates see the context, `subject`, `site_name`, and
+    `absolute_url(path)`, which returns the URL of a path of the site.
+
+    Args:
+        settings: The site's settings.
+        to: Address of the recipient, with or without a name.
+        template: Path of the templates below `templates/`, without suffix.
+        context: Template variables.
 
     Raises:
-        InvalidEmailError: the address is none, or it or the subject has more than one line.
+        InvalidEmailError: The address is invalid, or address or subject contain a line break.
     """
-    # Python's own knowledge of mail takes a while to load, and most starts write no e-mail.
     parse_recipient(to)
-    own = {"absolute_url": lambda path: urljoin(site_url(settings), path), "site_name": settings.site_name}
-    given = {**own, **context}
-    zone = current_zone.set(site_zone(settings))  # who asks need not be who reads it
+    site = {"absolute_url": lambda path: urljoin(site_url(settings), path), "site_name": settings.site_name}
+    variables = {**site, **context}
+    zone = current_zone.set(site_zone(settings))  # the recipient may be in another zone than the user of the request
     try:
-        given["subject"] = subject = single_line("subject", render(f"{template}.subject", given))
-        text, html = render(f"{template}.txt", given), render(f"{template}.html", given, needed=False)
+        variables["subject"] = subject = single_line("subject", render(f"{template}.subject", variables))
+        text, html = render(f"{template}.txt", variables), render(f"{template}.html", variables, required=False)
     finally:
         current_zone.reset(zone)
-    number = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # e-mails of one second stay in their order
+    number = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # sorts e-mails of the same second
     return EmailMessage(to, subject, text, html, message_id=f"<{number}@{sender_address(settings).domain}>")

@@ -1,4 +1,4 @@
-"""E-mails as `.eml` files, which every mail program opens."""
+"""E-mails as `.eml` files, which mail programs can open."""
 
 import re
 from email.message import EmailMessage
@@ -11,10 +11,11 @@ SUFFIX = ".eml"
 
 
 def write_eml(folder: Path, message: EmailMessage) -> None:
-    """Write an e-mail into a folder, whole or not at all. The same one again takes the place of the first.
+    """Write an e-mail into a folder atomically. An existing file of the same e-mail is replaced.
 
     Raises:
-        OSError, OperatorError: it cannot be written.
+        OSError: The file cannot be written.
+        OperatorError: Another process or user has the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with replacement(folder / _name(message)) as file:
@@ -22,7 +23,7 @@ def write_eml(folder: Path, message: EmailMessage) -> None:
 
 
 def _name(message: EmailMessage) -> str:
-    """Sorted by name they are sorted by age."""
-    written = parsedate_to_datetime(message["Date"])
+    """Return a file name that begins with the date, for sorting."""
+    date = parsedate_to_datetime(message["Date"])
     number = re.sub(r"\W", "", message["Message-ID"].partition("@")[0])
-    return f"{written:%Y%m%dT%H%M%S}-{number}{SUFFIX}"
+    return f"{date:%Y%m%dT%H%M%S}-{number}{SUFFIX}"

@@ -2,15 +2,15 @@ from opportune.errors import OperatorError
 
 
 class InvalidEmailError(ValueError):
-    """An e-mail that cannot be written as it is; the message is one line that says why."""
+    """An invalid e-mail. The message is one line with the reason."""
 
 
 class DeliveryError(OperatorError):
-    """An e-mail that could not be sent now and may be later; the message is one line without secrets."""
+    """An e-mail that could not be sent now. The message is one line without secrets."""
 
     retry_after: float | None = None
-    """Seconds for which the server asks to be left in peace."""
+    """Seconds until the server accepts another attempt, if it says so."""
 
 
 class PermanentDeliveryError(DeliveryError):
-    """An e-mail that the server refuses, and would refuse the next time."""
+    """An e-mail that the server refuses permanently."""

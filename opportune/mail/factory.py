@@ -1,4 +1,4 @@
-"""Choice of the transport that MAIL_URL names."""
+"""The transport that MAIL_URL selects."""
 
 import re
 from importlib import import_module
@@ -18,19 +18,19 @@ PROVIDERS = {
     "mailgun": "opportune.mail.providers.mailgun:Mailgun",
     "ses": "opportune.mail.providers.ses:SES",
 }
-OWN_CLASS = re.compile(r"[a-z_][\w.]*:[a-z_]\w*", re.IGNORECASE)
+CLASS_PATH = re.compile(r"[a-z_][\w.]*:[a-z_]\w*", re.IGNORECASE)
 """Path of a transport class in the project."""
 
 
 def transport_for(settings: Settings) -> Transport:
-    """Return the transport that MAIL_URL names.
+    """Return the transport that MAIL_URL selects.
 
     Raises:
         OperatorError: MAIL_URL is invalid.
     """
     url = settings.mail_url.get_secret_value().strip()
     name, slashes, address = url.partition("://")
-    if slashes and (name.lower() in PROVIDERS or OWN_CLASS.fullmatch(name)):
+    if slashes and (name.lower() in PROVIDERS or CLASS_PATH.fullmatch(name)):
         return _provider(PROVIDERS.get(name.lower(), name), address)
     scheme, _, rest = url.partition(":")
     match scheme.lower():
@@ -40,15 +40,15 @@ def transport_for(settings: Settings) -> Transport:
             return FileTransport(PROJECT / Path(place))
         case "smtp" | "smtps":
             return parse_smtp_url(url)
-    raise OperatorError(f"MAIL_URL says nothing that is understood. {EXAMPLES}")
+    raise OperatorError(f"MAIL_URL is invalid. {EXAMPLES}")
 
 
 def _provider(path: str, address: str) -> Transport:
-    """Return a transport by its class, `module:Class`, and the address after ://."""
+    """Return a transport by its class, `module:Class`, and the part of MAIL_URL after `://`."""
     module, _, name = path.partition(":")
     try:
         make = getattr(import_module(module), name)
     except (AttributeError, ImportError, ValueError) as error:
-        raise OperatorError(f"MAIL_URL: there is no {path} ({error}).") from error
+        raise OperatorError(f"MAIL_URL: {path} cannot be imported ({error}).") from error
     transport: Transport = make(MailURL.parse(address))
     return transport

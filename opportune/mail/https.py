@@ -1,4 +1,4 @@
-"""Mail over HTTPS, for hosts that shut the ports of SMTP: what all providers' classes share."""
+"""Base class of providers that take e-mails over HTTPS, for hosts that block the ports of SMTP."""
 
 import asyncio
 import json
@@ -24,50 +24,55 @@ if TYPE_CHECKING:
     import httpx
 
 DELIVERY_TIMEOUT_SECONDS = 60
-"""For all of a delivery."""
-MAX_ANSWER_BYTES = 64 * 1024
+"""Maximum duration of a delivery."""
+MAX_RESPONSE_BYTES = 64 * 1024
 TEMPORARY_STATUSES = frozenset({401, 402, 403, 404, 408, 409, 425, 429})
-"""Refusals after which delivery is retried: the owner can fix keys, domains and bills; 429 passes by itself."""
+"""Statuses after which delivery is retried: the owner can fix keys, domains and bills, and rate limits end."""
 
 
 @dataclass(frozen=True)
 class APIAnswer:
-    """What a provider has answered."""
+    """Response of a provider.
+
+    Attributes:
+        status: HTTP status.
+        headers: HTTP headers.
+        json: The body; empty if it was not a JSON object.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Mapping[str, Any] = field(default_factory=dict)
-    """Empty where it was no object."""
 
 
 class HTTPSTransport(Transport):
-    """Hands e-mails to a provider by a POST for each. A subclass says which."""
+    """Sends each e-mail by a POST request. Subclass it for a provider."""
 
     provider: ClassVar[str]
-    """Its name, as people know it."""
+    """Name of the provider for messages."""
     receipt: ClassVar[str] = "id"
-    """The field of its answer without which it has not taken an e-mail; empty where the status says it all."""
+    """Field of the response that confirms an e-mail; empty if the status is enough."""
 
     example: ClassVar[str] = "its scheme, ://, and a key"
-    """What its MAIL_URL is, for whoever wrote another one."""
+    """Example of its MAIL_URL, for error messages."""
     where: ClassVar[re.Pattern[str]] = re.compile("")
-    """What it wants behind the @."""
+    """Pattern of the part of MAIL_URL after the @."""
     options: ClassVar[frozenset[str]] = frozenset()
-    """Those that may stand behind the ?."""
+    """Names of allowed options after the ?."""
 
     def __init__(self, url: MailURL) -> None:
-        """Take what MAIL_URL says.
+        """Check MAIL_URL.
 
         Raises:
-            OperatorError: it is not what this provider wants.
+            OperatorError: It is invalid for this provider.
         """
         self.url = url
         if not self.where.fullmatch(url.where) or not self.options.issuperset(url.options):
             raise self.misunderstood()
 
     def misunderstood(self) -> OperatorError:
-        """An error for a MAIL_URL that this provider can do nothing with."""
-        return OperatorError(f"MAIL_URL of {self.provider} is {self.example}.")
+        """Return the error for an invalid MAIL_URL."""
+        return OperatorError(f"MAIL_URL of {self.provider} must be {self.example}.")
 
     @property
     def name(self) -> str:
@@ -78,35 +83,35 @@ class HTTPSTransport(Transport):
 
     @abstractmethod
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
-        """What to post: `url` and more that `httpx.AsyncClient.stream` takes (`headers`, `json`, `data`, `files`).
+        """Return the arguments of the POST request: `url`, and others of `httpx.AsyncClient.stream`, such as `json`.
 
         Raises:
-            PermanentDeliveryError: the provider cannot take this e-mail.
+            PermanentDeliveryError: The provider cannot send this e-mail.
         """
 
     def is_temporary(self, answer: APIAnswer) -> bool:
-        """Whether an answer from 400 to 499 may be another one the next time."""
+        """Return whether an e-mail with this response, from 400 to 499, is retried."""
         return answer.status in TEMPORARY_STATUSES
 
     @property
     def secrets(self) -> list[str]:
-        """What is taken out of whatever is quoted."""
+        """Texts that are removed from quoted messages."""
         return [self.url.key]
 
     async def send(self, message: "EmailMessage") -> None:
         mail = parts_of(message)
         for address in mail.recipients:
             if not address.addr_spec.isascii():
-                raise self._fault(PermanentDeliveryError, f"takes no address like {address.addr_spec}")
-        answer = await self._post(mail)
-        if not 200 <= answer.status < 300 or (self.receipt and self.receipt not in answer.json):
-            raise self._refusal(answer)
+                raise self._fault(PermanentDeliveryError, f"does not accept addresses like {address.addr_spec}")
+        response = await self._post(mail)
+        if not 200 <= response.status < 300 or (self.receipt and self.receipt not in response.json):
+            raise self._refusal(response)
 
     async def check(self) -> None:
-        """Post an e-mail to nobody, which is refused; but not for its key."""
-        answer = await self._post(parts_of(EmailMessage()))
-        if answer.status not in (400, 422) or self.is_temporary(answer):
-            raise self._refusal(answer)
+        """Check the key by posting an e-mail without a recipient, which the provider refuses."""
+        response = await self._post(parts_of(EmailMessage()))
+        if response.status not in (400, 422) or self.is_temporary(response):
+            raise self._refusal(response)
 
     async def _post(self, mail: MessageParts) -> APIAnswer:
         request = self.request(mail)
@@ -119,35 +124,35 @@ class HTTPSTransport(Transport):
                 client,
                 client.stream("POST", **request) as response,
             ):
-                content = await read_body(response.aiter_raw(), MAX_ANSWER_BYTES)
+                content = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)
                 return APIAnswer(response.status_code, response.headers, _object(content or b""))
         except TimeoutError:
-            raise self._fault(DeliveryError, "does not answer: it takes too long") from None
+            raise self._fault(DeliveryError, "does not respond: it takes too long") from None
         except httpx.HTTPError as error:
-            raise self._fault(DeliveryError, f"does not answer: {str(error) or type(error).__name__}") from None
+            raise self._fault(DeliveryError, f"does not respond: {str(error) or type(error).__name__}") from None
 
-    def _refusal(self, answer: APIAnswer) -> DeliveryError:
-        """What it means that it has not taken an e-mail. What is said to a wrong key stays out: some repeat it."""
-        status, words = answer.status, _words(answer.json)
+    def _refusal(self, response: APIAnswer) -> DeliveryError:
+        """Return the error for a response. Messages about a wrong key are not quoted, because some repeat the key."""
+        status, reason = response.status, _reason(response.json)
         if status == 401:
             return self._fault(DeliveryError, "does not accept the key of MAIL_URL (401)")
-        is_final = 400 <= status < 500 and not self.is_temporary(answer)
-        said = "refused the e-mail" if status >= 400 else "did not say that it has the e-mail"
-        error = self._fault(PermanentDeliveryError if is_final else DeliveryError, f"{said}: {status} {words}")
-        error.retry_after = retry_after_seconds(answer.headers.get("Retry-After"))
+        is_final = 400 <= status < 500 and not self.is_temporary(response)
+        message = "refused the e-mail" if status >= 400 else "did not confirm the e-mail"
+        error = self._fault(PermanentDeliveryError if is_final else DeliveryError, f"{message}: {status} {reason}")
+        error.retry_after = retry_after_seconds(response.headers.get("Retry-After"))
         return error
 
-    def _fault(self, kind: type[DeliveryError], words: str) -> DeliveryError:
-        """An error in one line, with secrets out of whatever it quotes."""
+    def _fault(self, type_: type[DeliveryError], message: str) -> DeliveryError:
+        """Return an error of one line without secrets."""
         for secret in self.secrets:
-            words = words.replace(secret, "…")
-        line = " ".join(f"{self.name} {words}".split())[:300].rstrip(".")
-        return kind(f"{line}.")
+            message = message.replace(secret, "…")
+        line = " ".join(f"{self.name} {message}".split())[:300].rstrip(".")
+        return type_(f"{line}.")
 
 
 def open_client() -> "httpx.AsyncClient":
-    """A client for one e-mail. In a thread: loading httpx and certificates takes a while."""
-    import httpx  # noqa: PLC0415 - for those who send by HTTPS, when they do
+    """Open a client for one e-mail. Call it in a thread, because loading httpx and certificates is slow."""
+    import httpx  # noqa: PLC0415 - imported by sites that send over HTTPS, at the first e-mail
 
     return httpx.AsyncClient(
         verify=_certificates(), timeout=DELIVERY_TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"}
@@ -163,12 +168,11 @@ def _certificates() -> "ssl.SSLContext":
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(content)
+        value = json.loads(content)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _words(answer: Mapping[str, Any]) -> str:
-    """What it gives as the reason."""
-    return next((answer[key] for key in ("message", "Message", "error") if isinstance(answer.get(key), str)), "")
+def _reason(body: Mapping[str, Any]) -> str:
+    return next((body[key] for key in ("message", "Message", "error") if isinstance(body.get(key), str)), "")

@@ -1,4 +1,4 @@
-"""The mailbox of development: what was sent, in a folder that all processes share."""
+"""The mailbox of development: sent e-mails in a folder that all processes share."""
 
 import logging
 import re
@@ -17,7 +17,7 @@ logger = logging.getLogger("opportune.mail")
 
 FOLDER = PROJECT / "data" / "mailbox"
 MAX_STORED_MESSAGES = 100
-"""How many are kept; the oldest go first."""
+"""Older e-mails are deleted."""
 
 MESSAGE_NAME = re.compile(r"\d{8}T\d{6}-\w{1,100}")
 
@@ -37,15 +37,15 @@ class StoredMessage:
     def header(self, name: str) -> str:
         return str(self.message[name] or "")
 
-    def body(self, kind: str) -> str:
-        """The `plain` or the `html` body, or nothing."""
-        part = self.message.get_body((kind,))
+    def body(self, subtype: str) -> str:
+        """Return the `plain` or the `html` body; empty if it is missing."""
+        part = self.message.get_body((subtype,))
         content: str = part.get_content() if part else ""
         return content
 
 
 def store_message(message: EmailMessage) -> None:
-    """Store an e-mail that has been sent. What goes wrong here is logged: raising would send it again."""
+    """Store a sent e-mail. Errors are logged, because an exception would send the e-mail again."""
     try:
         write_eml(FOLDER, message)
         for path in _paths()[MAX_STORED_MESSAGES:]:
@@ -55,20 +55,20 @@ def store_message(message: EmailMessage) -> None:
 
 
 def list_messages() -> list[StoredMessage]:
-    """All stored e-mails, the newest first."""
-    return [kept for path in _paths() if (kept := _read(path))]
+    """Return all stored e-mails, the newest first."""
+    return [message for path in _paths() if (message := _read(path))]
 
 
 def find_message(name: str) -> StoredMessage:
     """Find a stored e-mail by its name.
 
     Raises:
-        NotFound: it is not there, or no longer.
+        NotFound: It does not exist.
     """
-    kept = _read(FOLDER / f"{name}{SUFFIX}") if MESSAGE_NAME.fullmatch(name) else None
-    if kept is None:
+    message = _read(FOLDER / f"{name}{SUFFIX}") if MESSAGE_NAME.fullmatch(name) else None
+    if message is None:
         raise NotFound
-    return kept
+    return message
 
 
 def _paths() -> list[Path]:
@@ -78,6 +78,6 @@ def _paths() -> list[Path]:
 def _read(path: Path) -> StoredMessage | None:
     try:
         message = message_from_string(path.read_text(encoding="utf-8"), _class=EmailMessage, policy=default)
-    except FileNotFoundError:  # another process has made room meanwhile
+    except FileNotFoundError:  # another process has deleted it
         return None
     return StoredMessage(path.stem, message)

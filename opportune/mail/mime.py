@@ -1,4 +1,4 @@
-"""MIME messages, as mail programs and servers read them."""
+"""MIME messages of e-mails."""
 
 from email.headerregistry import Address
 from email.message import EmailMessage as MIMEMessage
@@ -7,15 +7,15 @@ from email.policy import SMTP, SMTPUTF8
 from opportune.mail.addresses import parse_recipient
 from opportune.mail.email import EmailMessage
 
-# Lines that no server has to break, whatever is in them.
+# Keeps lines short enough for all servers.
 TRANSFER_ENCODING = "quoted-printable"
 
 
 def mime_message(email: EmailMessage, sender: Address) -> MIMEMessage:
-    """Make the MIME message of an e-mail, with all its headers.
+    """Make the MIME message of an e-mail.
 
     Raises:
-        InvalidEmailError: its address is none.
+        InvalidEmailError: The address is invalid.
     """
     to = parse_recipient(email.to)
     message = MIMEMessage(policy=SMTP if to.addr_spec.isascii() else SMTPUTF8)
@@ -24,7 +24,7 @@ def mime_message(email: EmailMessage, sender: Address) -> MIMEMessage:
     message["Subject"] = email.subject
     message["Date"] = email.date
     message["Message-ID"] = email.message_id
-    message["Auto-Submitted"] = "auto-generated"  # so that nobody's holiday answers it
+    message["Auto-Submitted"] = "auto-generated"  # suppresses automatic replies
     message.set_content(email.text, cte=TRANSFER_ENCODING)
     if email.html:
         message.add_alternative(email.html, subtype="html", cte=TRANSFER_ENCODING)

@@ -1,4 +1,4 @@
-"""E-mails that wait for a mail server that does not take them."""
+"""E-mails that wait because the mail server does not accept them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,28 +13,28 @@ from opportune.jobs.models import Job, JobState
 from opportune.runtime.counts import counted
 
 SEND_EMAIL = "mail.send"
-"""The job that sends an e-mail."""
+"""Name of the job that sends an e-mail."""
 OUTAGE_AFTER = timedelta(minutes=10)
-"""Servers that do not know a sender defer its first e-mails: retries of a few minutes are no outage."""
+"""Shorter delays are normal: servers defer the first e-mails of a new sender."""
 REPORT_OUTAGE = "accounts.report_mail_outage"
-"""The job that writes to superusers. Accounts are a layer above mail."""
+"""Name of the job that notifies superusers. It belongs to accounts, a layer above mail."""
 
 
 @dataclass(frozen=True)
 class Outage:
-    """E-mails that could not be sent so far and are tried again."""
+    """E-mails that could not be sent yet and are retried."""
 
     count: int
     since: datetime
     error: str
-    """Why the last attempt failed."""
+    """Error of the last attempt."""
 
     def __str__(self) -> str:
         return f"{counted(self.count, 'e-mail')} could not be sent yet. {self.error}"
 
 
 async def read_outage(session: AsyncSession) -> Outage | None:
-    """Return the e-mails that have been tried for more than ten minutes; None if there are none."""
+    """Return the e-mails that have been retried for more than ten minutes; None without such e-mails."""
     is_retried = (col(Job.name) == SEND_EMAIL) & (col(Job.state) == JobState.WAITING) & (col(Job.attempt) > 0)
     totals = select(func.count(), func.min(col(Job.created_at))).where(is_retried)
     count, since = (await session.execute(totals)).one()
@@ -45,7 +45,7 @@ async def read_outage(session: AsyncSession) -> Outage | None:
 
 
 async def report_outage(session: AsyncSession, reason: str) -> None:
-    """Queue an e-mail to superusers, one a day. It leaves as soon as the server takes e-mails again."""
+    """Queue an e-mail to superusers, at most one a day. It is sent when the server accepts e-mails again."""
     queue: JobQueue = session.info["jobs"]
     if report := queue.jobs.get(REPORT_OUTAGE):
         queue.defer(session, report(reason), key=f"mail outage of {utc_now():%Y-%m-%d}")

@@ -1,4 +1,4 @@
-"""The mailbox of development: every e-mail that was sent, as its reader would see it."""
+"""Pages of the mailbox of development, with all sent e-mails."""
 
 import asyncio
 import hmac
@@ -22,9 +22,9 @@ logger = logging.getLogger("opportune.mail")
 COOKIE = "mailbox"
 COOKIE_SECONDS = 30 * 24 * 60 * 60
 ACCESS_DENIED = (
-    "The mailbox opens by the link that the site logs when it starts (/mailbox/open?key=…), and for superusers."
+    "Open the mailbox with the link that the site logs when it starts (/mailbox/open?key=…), or sign in as superuser."
 )
-# Styles of its own and pictures that it brings along. Links open beside it; nothing in it may run.
+# Allows inline styles and embedded pictures. Links open in a new tab. Scripts are blocked.
 SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
 CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox {SANDBOX}"
@@ -32,19 +32,22 @@ CONTENT_SECURITY_POLICY = (
 
 
 def log_mailbox_link(settings: Settings) -> None:
-    """Log the link that opens the mailbox, for whoever starts the site."""
+    """Log the link that opens the mailbox."""
     logger.info("Mail of development: %s/mailbox/open?key=%s", site_url(settings), _key(settings))
 
 
 async def require_mailbox_access(request: Request) -> None:
-    """E-mails hold links that sign people in. Where a request comes from says nothing: proxies run on this machine."""
+    """Require the key or a superuser, because e-mails contain sign-in links.
+
+    The client's address is not enough, because a proxy may run on this machine.
+    """
     user = getattr(request.state, "user", None)
     if not (is_key(request, request.cookies.get(COOKIE, "")) or (user and user.is_superuser)):
         raise HTTPException(403, ACCESS_DENIED)
 
 
-def is_key(request: Request, given: str) -> bool:
-    return hmac.compare_digest(given.encode(errors="replace"), _key(request.app.state.settings).encode())
+def is_key(request: Request, key: str) -> bool:
+    return hmac.compare_digest(key.encode(errors="replace"), _key(request.app.state.settings).encode())
 
 
 def _key(settings: Settings) -> str:
@@ -52,7 +55,6 @@ def _key(settings: Settings) -> str:
 
 
 async def find_message(name: str) -> "StoredMessage":
-
     return await asyncio.to_thread(mailbox.find_message, name)
 
 
@@ -62,7 +64,7 @@ MAILBOX_ACCESS = [Depends(require_mailbox_access)]
 
 @router.get("/open")
 async def open_with_key(request: Request, key: str = "") -> Response:
-    """Where the logged link leads. The browser keeps the key, and its address bar does not."""
+    """Store the key of the logged link in a cookie, and remove it from the address bar."""
     if not is_key(request, key):
         raise HTTPException(403, ACCESS_DENIED)
     response = RedirectResponse("/mailbox", 303)
@@ -72,7 +74,6 @@ async def open_with_key(request: Request, key: str = "") -> Response:
 
 @router.get("", dependencies=MAILBOX_ACCESS)
 async def index(request: Request) -> Response:
-
     messages = await asyncio.to_thread(mailbox.list_messages)
     context = {"mailbox": messages, "max_messages": mailbox.MAX_STORED_MESSAGES}
     return templates.render(request, "mail/mailbox.html", context)

@@ -1,4 +1,4 @@
-"""The parts of an e-mail, as APIs want them. Python's own knowledge of mail is loaded when there is one."""
+"""The parts of an e-mail for the APIs of providers."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from email.message import EmailMessage, Message
 
-OWN_HEADERS = {"from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version"}
-"""Headers with a place of their own in each API; those of the content (Content-…) are none of the message's."""
+FIELD_HEADERS = {"from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version"}
+"""Headers with a separate field in each API."""
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file of an e-mail."""
+    """An attached file of an e-mail."""
 
     filename: str
     content_type: str
     content: str
-    """In base64."""
+    """Content in base64."""
     content_id: str
-    """What HTML shows it by (`cid:…`); empty of what is only attached."""
+    """Id with which the HTML shows it (`cid:…`); empty for other attachments."""
 
 
 @dataclass(frozen=True)
 class MessageParts:
-    """What an e-mail consists of."""
+    """Parts of an e-mail."""
 
     sender: "Address"
     to: "list[Address]"
@@ -43,7 +43,7 @@ class MessageParts:
     html: str
     attachments: list[Attachment]
     headers: dict[str, str]
-    """All others, such as List-Unsubscribe."""
+    """Other headers, such as List-Unsubscribe."""
     message_id: str
     message: "EmailMessage" = field(repr=False)
 
@@ -53,14 +53,14 @@ class MessageParts:
 
     @property
     def raw(self) -> bytes:
-        """The whole e-mail, for APIs that take it as it is: without Bcc, which is the server's to know."""
+        """The e-mail in MIME format without Bcc, for APIs that accept it."""
         copy = deepcopy(self.message)
         del copy["Bcc"]
         return copy.as_bytes()
 
 
 def parts_of(message: "EmailMessage") -> MessageParts:
-    """Take an e-mail apart."""
+    """Split an e-mail into its parts."""
     plain, html = message.get_body(("plain",)), message.get_body(("html",))
     return MessageParts(
         sender=next(iter(_addresses(message, "From")), Address()),
@@ -75,7 +75,7 @@ def parts_of(message: "EmailMessage") -> MessageParts:
         headers={
             name: str(value)
             for name, value in message.items()
-            if name.lower() not in OWN_HEADERS and not name.lower().startswith("content-")
+            if name.lower() not in FIELD_HEADERS and not name.lower().startswith("content-")
         },
         message_id=message["Message-ID"] or "",
         message=message,
@@ -83,22 +83,22 @@ def parts_of(message: "EmailMessage") -> MessageParts:
 
 
 def encoded(address: "Address") -> str:
-    """An address with its name as a header of an e-mail has it: `=?utf-8?b?…?= <zoe@example.org>`."""
+    """Encode an address with its name for a header: `=?utf-8?b?…?= <zoe@example.org>`."""
     return formataddr((address.display_name, address.addr_spec))
 
 
 def encoded_word(text: str) -> str:
-    """A name in the letters that headers have: `=?utf-8?b?…?=`."""
+    """Encode a name for a header: `=?utf-8?b?…?=`."""
     return Charset("utf-8").header_encode(text)
 
 
 def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that have something in them: APIs refuse empty ones."""
+    """Remove empty fields, which APIs refuse."""
     return {name: value for name, value in fields.items() if value}
 
 
 def _addresses(message: "EmailMessage", header: str) -> "list[Address]":
-    return [address for each in message.get_all(header, []) for address in each.addresses]
+    return [address for value in message.get_all(header, []) for address in value.addresses]
 
 
 def _text(body: "Message | None") -> str:
@@ -107,7 +107,7 @@ def _text(body: "Message | None") -> str:
 
 
 def _leaves(message: "EmailMessage") -> "Iterator[EmailMessage]":
-    """What is in it; an e-mail in it is one thing."""
+    """Yield the parts that are not multipart. An attached e-mail is one part."""
     if message.get_content_maintype() != "multipart":
         yield message
         return
@@ -116,13 +116,13 @@ def _leaves(message: "EmailMessage") -> "Iterator[EmailMessage]":
 
 
 def _attachment(part: "EmailMessage") -> Attachment:
-    kind = part.get_content_type()
+    content_type = part.get_content_type()
     content = part.get_payload(decode=True)
-    if not isinstance(content, bytes):  # an e-mail
+    if not isinstance(content, bytes):  # an attached e-mail
         content = part.get_content().as_bytes()
     return Attachment(
-        filename=part.get_filename() or f"attachment{guess_extension(kind) or ''}",
-        content_type=kind,
+        filename=part.get_filename() or f"attachment{guess_extension(content_type) or ''}",
+        content_type=content_type,
         content=b64encode(content).decode(),
         content_id=str(part["Content-ID"] or "").strip("<> "),
     )

@@ -1,4 +1,4 @@
-"""SMTP, with TLS as MAIL_URL asks for it."""
+"""SMTP, with TLS."""
 
 import asyncio
 import re
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 EXAMPLE = "Use smtp://user:password@host:587, with %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %."
 
 TLS = Literal["implicit", "required", "offered", "none"]
-"""From the first byte on; by STARTTLS and not without; by STARTTLS where the server has it; never."""
+"""TLS from the first byte; required STARTTLS; STARTTLS if the server offers it; no TLS."""
 
 START_TLS = {"implicit": False, "required": True, "offered": None, "none": False}
 
 RESPONSE_TIMEOUT_SECONDS = 20
-"""For each answer of the server."""
+"""Maximum wait for each response of the server."""
 DELIVERY_TIMEOUT_SECONDS = 60
-"""For all of a delivery."""
-SHUT_PORTS = (25, 465, 587)
-"""Those that free hosts let nobody reach."""
-OPEN_PORT = 2525
-"""What most providers take SMTP at besides, and hosts forget to shut."""
-KNOCK_TIMEOUT_SECONDS = 3
+"""Maximum duration of a delivery."""
+BLOCKED_PORTS = (25, 465, 587)
+"""Ports that free hosts block."""
+ALTERNATIVE_PORT = 2525
+"""Additional port of most providers, which hosts rarely block."""
+PROBE_TIMEOUT_SECONDS = 3
 
 
 @dataclass(frozen=True)
 class SMTPTransport(Transport):
-    """Hands e-mails to a mail server, each over a connection of its own."""
+    """Sends e-mails to a mail server, with a new connection for each."""
 
     host: str
     port: int
@@ -50,7 +50,7 @@ class SMTPTransport(Transport):
         return f"{self.host}:{self.port}"
 
     async def send(self, message: EmailMessage) -> None:
-        # What we call ourselves: else this machine's own name is looked up, which may take long.
+        # The name for EHLO. Without it, the name of this machine is looked up, which may be slow.
         async with self._connected(message["From"].addresses[0].domain) as client:
             await client.send_message(message)
 
@@ -60,32 +60,34 @@ class SMTPTransport(Transport):
 
     @asynccontextmanager
     async def _connected(self, local_hostname: str) -> AsyncIterator["SMTP"]:
-        """A client that the server has let in; what it or the network says in the meantime is a DeliveryError."""
+        """Open a signed-in client for the block. Errors of server and network become a DeliveryError."""
         import aiosmtplib
 
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), self._client(local_hostname) as client:
                 yield client
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise self._answered(error.recipients[0]) from None
+            raise self._refusal(error.recipients[0]) from None
         except aiosmtplib.SMTPResponseException as error:
-            raise self._answered(error) from None
-        except OSError as error:  # silence is one, too
+            raise self._refusal(error) from None
+        except OSError as error:  # includes timeouts
             reason = str(error.__cause__ or "") or str(error) or "it takes too long"
-            raise self._fault(DeliveryError, f"does not answer: {self._hidden(reason)}{await self._advice()}") from None
+            raise self._fault(
+                DeliveryError, f"does not respond: {self._redact(reason)}{await self._advice()}"
+            ) from None
         except aiosmtplib.SMTPException as error:
-            raise self._fault(PermanentDeliveryError, f"cannot be used: {self._hidden(str(error))}") from None
+            raise self._fault(PermanentDeliveryError, f"cannot be used: {self._redact(str(error))}") from None
 
     async def _advice(self) -> str:
-        """What helps where a host lets nothing through; the other port is knocked at."""
-        if self.port not in SHUT_PORTS or is_local(self.host):
+        """Return advice for blocked ports, after a probe of the alternative port."""
+        if self.port not in BLOCKED_PORTS or is_local(self.host):
             return ""
         with suppress(OSError):
-            async with asyncio.timeout(KNOCK_TIMEOUT_SECONDS):
-                _, writer = await asyncio.open_connection(self.host, OPEN_PORT)
+            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
+                _, writer = await asyncio.open_connection(self.host, ALTERNATIVE_PORT)
             writer.close()
-            return f". Port {OPEN_PORT} of it can be reached from here: write that into MAIL_URL"
-        return f". Many hosts shut port {self.port}: try port {OPEN_PORT}, or mail over HTTPS (docs/mail.md)"
+            return f". Its port {ALTERNATIVE_PORT} can be reached. Write that port into MAIL_URL"
+        return f". Many hosts block port {self.port}. Try port {ALTERNATIVE_PORT}, or mail over HTTPS (docs/mail.md)"
 
     def _client(self, local_hostname: str) -> "SMTP":
         from aiosmtplib import SMTP
@@ -101,38 +103,38 @@ class SMTPTransport(Transport):
             local_hostname=local_hostname,
         )
 
-    def _answered(self, error: "SMTPResponseException") -> DeliveryError:
-        """What it means that the server said no. What it says to a password stays out: some repeat it."""
+    def _refusal(self, error: "SMTPResponseException") -> DeliveryError:
+        """Return the error for a response. Messages about a wrong password are not quoted; some repeat the password."""
         from aiosmtplib import SMTPAuthenticationError
 
-        if isinstance(error, SMTPAuthenticationError):  # the e-mails can wait for somebody who puts that right
+        if isinstance(error, SMTPAuthenticationError):  # retried, because the owner can fix it
             return self._fault(DeliveryError, f"does not accept the user and password of MAIL_URL ({error.code})")
-        kind = PermanentDeliveryError if error.code >= 500 else DeliveryError
-        return self._fault(kind, f"refused the e-mail: {error.code} {self._hidden(error.message)}")
+        type_ = PermanentDeliveryError if error.code >= 500 else DeliveryError
+        return self._fault(type_, f"refused the e-mail: {error.code} {self._redact(error.message)}")
 
-    def _hidden(self, said: str) -> str:
-        """What others said, without the password; our own words may hold a short one."""
-        return said.replace(self.password, "…") if self.password else said
+    def _redact(self, quoted: str) -> str:
+        """Remove the password from a quoted message."""
+        return quoted.replace(self.password, "…") if self.password else quoted
 
-    def _fault(self, kind: type[DeliveryError], words: str) -> DeliveryError:
-        """An error in one line."""
-        line = " ".join(f"The mail server {self.name} {words}".split())[:300].rstrip(".")
-        return kind(f"{line}.")
+    def _fault(self, type_: type[DeliveryError], message: str) -> DeliveryError:
+        """Return an error of one line."""
+        line = " ".join(f"The mail server {self.name} {message}".split())[:300].rstrip(".")
+        return type_(f"{line}.")
 
 
 def parse_smtp_url(url: str) -> SMTPTransport:
     """Parse a MAIL_URL with the scheme smtp or smtps.
 
     Raises:
-        OperatorError: it cannot be understood; the message shows nothing of it.
+        OperatorError: It is invalid. The message does not quote it.
     """
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname or ""
     except ValueError:
-        raise OperatorError(f"MAIL_URL cannot be taken apart. {EXAMPLE}") from None
+        raise OperatorError(f"MAIL_URL is not a valid URL. {EXAMPLE}") from None
     if not re.fullmatch(r"[\w.:-]+", host) or parts.path.strip("/") or parts.fragment:
-        raise OperatorError(f"MAIL_URL names no server, or more than one. {EXAMPLE}")
+        raise OperatorError(f"MAIL_URL must name one server. {EXAMPLE}")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if bool(user) != bool(password):
         raise OperatorError(f"MAIL_URL has a user without a password, or a password without a user. {EXAMPLE}")
@@ -141,17 +143,17 @@ def parse_smtp_url(url: str) -> SMTPTransport:
 
 
 def _tls(parts: SplitResult, *, has_password: bool) -> TLS:
-    """A password travels to another machine by TLS only, unless `?tls=none` wants it otherwise."""
+    """Return the mode of TLS. It is required for passwords to other machines, unless the URL has `?tls=none`."""
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    wanted = options.pop("tls", "")
-    if options or wanted not in ("", "required", "none"):
-        raise OperatorError("MAIL_URL has something after its question mark that is neither tls=required nor tls=none.")
+    mode = options.pop("tls", "")
+    if options or mode not in ("", "required", "none"):
+        raise OperatorError("MAIL_URL may only have tls=required or tls=none after its question mark.")
     if parts.scheme == "smtps":
-        if wanted == "none":
-            raise OperatorError("MAIL_URL asks for TLS (smtps:) and for none (tls=none): choose one.")
+        if mode == "none":
+            raise OperatorError("MAIL_URL has smtps: and tls=none, which contradict each other. Remove one.")
         return "implicit"
-    if wanted:
-        return cast("TLS", wanted)
+    if mode:
+        return cast("TLS", mode)
     return "required" if has_password and not is_local(parts.hostname or "") else "offered"
 
 

@@ -17,28 +17,28 @@ PRIMARY_COLOUR = re.compile(r"--tblr-primary:\s*([^;}]+)")
 
 
 class EmailTemplateLoader(TemplateLoader):
-    """Loader that takes `<name>.txt` apart: its first line is the template `<name>.subject`, the rest is `<name>.txt`.
+    """Loader that splits `<name>.txt`: its first line is the template `<name>.subject`, the rest is `<name>.txt`.
 
-    Two templates, so that no value in the subject can write lines of the text.
+    With two templates, no value in the subject can add lines to the text.
     """
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-        name, _, kind = template.rpartition(".")
-        if kind not in ("subject", "txt"):
+        name, _, suffix = template.rpartition(".")
+        if suffix not in ("subject", "txt"):
             return super().get_source(environment, template)
         source, path, is_fresh = super().get_source(environment, f"{name}.txt")
         if source.startswith(SUBJECT_PREFIX):
             subject, _, text = source.removeprefix(SUBJECT_PREFIX).partition("\n")
-            source = subject if kind == "subject" else text.lstrip("\n")
-        elif kind == "subject":
+            source = subject if suffix == "subject" else text.lstrip("\n")
+        elif suffix == "subject":
             raise InvalidEmailError(f"templates/{name}.txt must begin with a line `{SUBJECT_PREFIX}…`.")
         return source, path, is_fresh
 
 
 def primary_colour() -> str:
-    """The colour of the site, which mail programs cannot read in `static/colours.css` themselves."""
-    found = PRIMARY_COLOUR.search(assets.content("colours.css").decode())
-    return found[1].strip() if found else "#066fd1"
+    """Return the primary colour of `static/colours.css`, which mail programs cannot load."""
+    match = PRIMARY_COLOUR.search(assets.content("colours.css").decode())
+    return match[1].strip() if match else "#066fd1"
 
 
 environment = Environment(
@@ -53,12 +53,12 @@ environment.globals["primary_colour"] = primary_colour
 environment.filters |= {"date": format_date, "datetime": format_datetime, "local": local, "money": format_money}
 
 
-def render(name: str, context: Mapping[str, Any], *, needed: bool = True) -> str:
-    """Render a template; nothing where one that is not needed is not there."""
+def render(name: str, context: Mapping[str, Any], *, required: bool = True) -> str:
+    """Render a template. A missing template that is not required is rendered as an empty text."""
     try:
         template = environment.get_template(name)
     except TemplateNotFound:
-        if needed:
+        if required:
             raise
         return ""
     return template.render(context)

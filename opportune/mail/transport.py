@@ -1,4 +1,4 @@
-"""Transports hand e-mails to a server, a folder or the log."""
+"""Transports, which deliver e-mails to a server, a folder or the log."""
 
 import asyncio
 import logging
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("opportune.mail")
 
-EXAMPLES = "Use console:, file:./data/mail, smtp://user:password@host:587 or one of docs/mail.md, such as resend://KEY."
+EXAMPLES = "Use console:, file:./data/mail, smtp://user:password@host:587, or a provider of docs/mail.md, such as resend://KEY."
 
 
 class Transport(ABC):
-    """Hands e-mails over to a server, a folder or the log."""
+    """Base class of transports."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """Where e-mails go, as people are told: without secrets."""
+        """Name of the destination for messages, without secrets."""
 
     @abstractmethod
     async def send(self, message: "EmailMessage") -> None:
-        """Hand an e-mail over.
+        """Deliver an e-mail.
 
         Raises:
-            PermanentDeliveryError: it is not taken, and would not be the next time.
-            DeliveryError: it could not be sent now.
+            PermanentDeliveryError: The e-mail is refused permanently.
+            DeliveryError: The e-mail could not be delivered now.
         """
 
     async def check(self) -> None:
-        """Look whether e-mails would be taken, without sending one.
+        """Check whether e-mails can be delivered, without sending one.
 
         Raises:
-            DeliveryError: they would not.
+            DeliveryError: They cannot be delivered.
         """
 
 
 @dataclass(frozen=True)
 class ConsoleTransport(Transport):
     shows_text: bool
-    """Not where logs are kept and read by others: e-mails hold links that sign people in."""
+    """False in production, because e-mails contain sign-in links, and logs are stored."""
     name = "the log"
 
     async def send(self, message: "EmailMessage") -> None:
         if not self.shows_text:
             raise PermanentDeliveryError(
-                f"Not sent: MAIL_URL is console:, which shows no e-mails in production. {EXAMPLES}"
+                f"Not sent: MAIL_URL is console:, which logs no e-mails in production. {EXAMPLES}"
             )
         logger.info("Mail to %s: %s", message["To"], message["Subject"])
         text = message.get_body(("plain",))

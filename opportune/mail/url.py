@@ -11,25 +11,25 @@ from opportune.errors import OperatorError
 
 @dataclass(frozen=True)
 class MailURL:
-    """What stands behind the `://` of such a MAIL_URL."""
+    """The part of a provider's MAIL_URL after `://`."""
 
     key: str = field(repr=False)
-    """With which the provider knows us."""
+    """Key of the API."""
     where: str = ""
-    """What stands behind the `@`: a domain, a region."""
+    """The part after the `@`: a domain or a region."""
     options: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse what stands behind the `://`. In the key %40 is an @, %3F a ? and %25 a %.
+        """Parse the part after `://`. In the key, %40 means @, %3F means ? and %25 means %.
 
         Raises:
-            OperatorError: there is no key; the message shows nothing of it.
+            OperatorError: The key is missing or invalid. The message does not quote it.
         """
         address, _, options = text.partition("?")
         key, at, where = address.rpartition("@") if "@" in address else (address, "", "")
         key = unquote(key.rstrip("/") if not at else key)
-        # Nothing else can be in a header, and what HTTP clients say of it would quote it.
+        # Only these characters are valid in a header, and errors of HTTP clients would quote the key.
         if not re.fullmatch(r"[\x21-\x7e]+", key):
-            raise OperatorError("MAIL_URL has no key between :// and its end (or an @), or one that no key looks like.")
+            raise OperatorError("MAIL_URL has no key after ://, or an invalid one.")
         return cls(key, where.rstrip("/").lower(), dict(parse_qsl(options, keep_blank_values=True)))

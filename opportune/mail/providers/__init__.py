@@ -1,1 +1,1 @@
-"""Providers of mail with an API over HTTPS: a small class each."""
+"""Mail providers with an API over HTTPS."""

@@ -17,7 +17,7 @@ class Brevo(HTTPSTransport):
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
         if any(file.content_id for file in mail.attachments):
             raise PermanentDeliveryError(
-                "Brevo takes no pictures inside an e-mail over HTTPS: send by smtp://…@smtp-relay.brevo.com:2525."
+                "Brevo does not accept inline pictures over HTTPS. Send by smtp://…@smtp-relay.brevo.com:2525."
             )
         return {
             "url": "https://api.brevo.com/v3/smtp/email",
@@ -41,6 +41,6 @@ class Brevo(HTTPSTransport):
 
 def _address(address: "Address") -> dict[str, str]:
     name = address.display_name
-    if not name.isascii() and any(sign in name for sign in '",;:<>@()[].\\'):  # such a name it leaves out
+    if not name.isascii() and any(sign in name for sign in '",;:<>@()[].\\'):  # Brevo drops such names
         name = encoded_word(name)
     return filled({"email": address.addr_spec, "name": name})

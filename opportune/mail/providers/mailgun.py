@@ -1,4 +1,4 @@
-"""Mailgun: `MAIL_URL=mailgun://KEY@mg.example.org`, with `?region=eu` for domains that it keeps in Europe."""
+"""Mailgun: `MAIL_URL=mailgun://KEY@mg.example.org`, with `?region=eu` for domains in Europe."""
 
 import re
 from base64 import b64encode
@@ -31,7 +31,7 @@ class Mailgun(HTTPSTransport):
         return {
             "url": self.endpoint,
             "headers": {"Authorization": f"Basic {self.login}"},
-            # Without tracking: links sign people in.
-            "data": {"to": [each.addr_spec for each in mail.recipients], "o:tracking": "no"},
+            # No tracking, because links sign users in.
+            "data": {"to": [address.addr_spec for address in mail.recipients], "o:tracking": "no"},
             "files": {"message": ("message.eml", mail.raw, "message/rfc822")},
         }

@@ -7,7 +7,7 @@ from opportune.mail.https import APIAnswer, HTTPSTransport
 from opportune.mail.parts import Attachment, MessageParts, encoded, filled
 
 WAITING_CODES = frozenset({100, 400, 401, 405, 412, 413, 429})
-"""Maintenance; a sender that is not confirmed, and an account that may not send yet or any more; haste."""
+"""Maintenance, unconfirmed senders, accounts that may not send, and rate limits."""
 
 
 class Postmark(HTTPSTransport):
@@ -29,7 +29,7 @@ class Postmark(HTTPSTransport):
                     "HtmlBody": mail.html,
                     "Headers": [{"Name": name, "Value": value} for name, value in mail.headers.items()],
                     "Attachments": [*map(_attached, mail.attachments)],
-                    "TrackLinks": "None",  # which sign people in
+                    "TrackLinks": "None",  # links sign users in
                 }
             ),
         }

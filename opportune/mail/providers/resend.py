@@ -15,7 +15,7 @@ class Resend(HTTPSTransport):
     provider, example = "Resend", "resend://KEY"
 
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
-        # Of its sender it takes a name neither in quotation marks nor encoded, and so without what would need them.
+        # Resend accepts no quoted or encoded name of the sender, so special characters are removed.
         name = " ".join(re.sub(r'[",;:<>@()\[\]\\]', " ", mail.sender.display_name).split())
         return {
             "url": "https://api.resend.com/emails",
@@ -39,7 +39,7 @@ class Resend(HTTPSTransport):
 
 def _recipient(address: "Address") -> str:
     name = address.display_name
-    if re.search(r"[^a-zA-Z0-9 '_-]", name):  # nor these in quotation marks
+    if re.search(r"[^a-zA-Z0-9 '_-]", name):  # Resend accepts no quoted names
         name = encoded_word(name)
     return f"{name} <{address.addr_spec}>" if name else address.addr_spec
 

@@ -34,29 +34,29 @@ class SES(HTTPSTransport):
         return [self.secret, self.access_key]
 
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
-        whom = {"ToAddresses": mail.to, "CcAddresses": mail.cc, "BccAddresses": mail.bcc}
-        asked = {
+        recipients = {"ToAddresses": mail.to, "CcAddresses": mail.cc, "BccAddresses": mail.bcc}
+        email = {
             "Content": {"Raw": {"Data": b64encode(mail.raw).decode()}},
-            "Destination": filled({name: [*map(encoded, addresses)] for name, addresses in whom.items()}),
+            "Destination": filled({name: [*map(encoded, addresses)] for name, addresses in recipients.items()}),
         }
-        body = json.dumps(asked).encode()
+        body = json.dumps(email).encode()
         return {"url": f"https://{self.host}{PATH}", "headers": self._signed(body, datetime.now(UTC)), "content": body}
 
     def is_temporary(self, answer: APIAnswer) -> bool:
-        kind = answer.headers.get("x-amzn-errortype", "")
-        return super().is_temporary(answer) or kind.startswith(WAITING_ERRORS)
+        error_type = answer.headers.get("x-amzn-errortype", "")
+        return super().is_temporary(answer) or error_type.startswith(WAITING_ERRORS)
 
     def _signed(self, body: bytes, now: datetime) -> dict[str, str]:
-        """The headers of a POST with Amazon's signature, version 4."""
+        """Return the headers of a POST request with Amazon's signature, version 4."""
         date, moment = f"{now:%Y%m%d}", f"{now:%Y%m%dT%H%M%SZ}"
         headers = {"content-type": "application/json", "host": self.host, "x-amz-date": moment}
         names = ";".join(headers)
         lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        asked = f"POST\n{PATH}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+        request = f"POST\n{PATH}\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
         scope = (date, self.url.where, "ses", "aws4_request")
-        text = f"AWS4-HMAC-SHA256\n{moment}\n{'/'.join(scope)}\n{hashlib.sha256(asked.encode()).hexdigest()}"
+        text = f"AWS4-HMAC-SHA256\n{moment}\n{'/'.join(scope)}\n{hashlib.sha256(request.encode()).hexdigest()}"
         key = reduce(lambda key, part: hmac.digest(key, part.encode(), "sha256"), scope, f"AWS4{self.secret}".encode())
         signature = hmac.digest(key, text.encode(), "sha256").hex()
         credential = f"{self.access_key}/{'/'.join(scope)}"
-        signed = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
-        return {**headers, "authorization": signed}
+        authorization = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
+        return {**headers, "authorization": authorization}

@@ -162,7 +162,7 @@ async def test_an_unknown_host_is_named() -> None:
 
 
 @pytest.mark.database("postgresql")
-async def test_a_wrong_password_is_named_and_not_shown(database_url: str) -> None:
+async def test_wrong_password_is_temporary_and_not_shown(database_url: str) -> None:
     right = DatabaseURL.parse(database_url).url
     wrong = right.set(password="hidden").render_as_string(hide_password=False)
     line = await fault(wrong)

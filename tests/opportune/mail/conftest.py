@@ -17,13 +17,13 @@ def settings_with(mail_url: str = "console:", **fields: object) -> Settings:
 
 
 def email_to(address: str = "ada@example.com", **fields: str) -> EmailMessage:
-    given = {"subject": "Hello", "text": "A text.\n", "html": "", "message_id": "<0123abcd@example.org>", **fields}
-    return EmailMessage(to=address, **given)
+    defaults = {"subject": "Hello", "text": "A text.\n", "html": "", "message_id": "<0123abcd@example.org>", **fields}
+    return EmailMessage(to=address, **defaults)
 
 
 @pytest.fixture
 def write_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Puts a file among the templates."""
+    """Return a function that writes a template."""
     assert isinstance(environment.loader, EmailTemplateLoader)
     monkeypatch.setattr(environment.loader, "searchpath", [str(tmp_path), *map(str, TEMPLATE_FOLDERS)])
     monkeypatch.setattr(environment, "cache", None)
@@ -38,6 +38,6 @@ def write_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 @pytest.fixture
 def mailbox_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the mailbox of development is."""
+    """Use an empty folder as the mailbox of development."""
     monkeypatch.setattr(mailbox, "FOLDER", tmp_path / "mailbox")
     return tmp_path / "mailbox"

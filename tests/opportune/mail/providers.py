@@ -1,4 +1,4 @@
-"""Providers' APIs at the edge: what they were sent, and what they answer."""
+"""Fake APIs of mail providers, and parsers of their requests."""
 
 import json
 from base64 import b64decode
@@ -16,20 +16,20 @@ PICTURE, FILE = b"\x89PNG a picture", b"%PDF a file"
 
 @dataclass
 class FakeAPI:
-    """Answers each POST with the next of `answers`, or with the last one again."""
+    """Returns the next of `responses` for each POST. The last one is repeated."""
 
-    answers: list[httpx.Response | Exception]
+    responses: list[httpx.Response | Exception]
     requests: list[httpx.Request] = field(default_factory=list)
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
         self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        if not answer.is_stream_consumed:
-            return answer
-        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.content))
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        if isinstance(response, Exception):
+            raise response
+        if not response.is_stream_consumed:
+            return response
+        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(response.content))
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(self))
@@ -41,7 +41,7 @@ class FakeAPI:
 
 @dataclass
 class Endless(httpx.AsyncByteStream):
-    """A body that does not end: of bytes, or of silence."""
+    """An endless body, of bytes or of silence."""
 
     wait: Callable[[], Any] | None = None
 
@@ -53,7 +53,7 @@ class Endless(httpx.AsyncByteStream):
 
 
 def newsletter(*, picture: bool = True) -> EmailMessage:
-    """An e-mail with all that one can have."""
+    """Make an e-mail with all kinds of fields and parts."""
     message = EmailMessage(policy=SMTP)
     message["From"] = '"Zoë & Söhne, Ltd" <site@example.org>'
     message["To"] = '"Lovelace, Ada" <ada@example.com>, Zoë <zoe@example.com>'
@@ -75,24 +75,24 @@ def newsletter(*, picture: bool = True) -> EmailMessage:
 
 
 def form_of(request: httpx.Request) -> dict[str, list[bytes]]:
-    """The fields of multipart/form-data."""
+    """Parse multipart/form-data."""
     head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
-    found: dict[str, list[bytes]] = {}
+    fields: dict[str, list[bytes]] = {}
     for part in parsed(head + request.content).iter_parts():
         name = str(part.get_param("name", header="content-disposition"))
         content = part.get_content()
-        found.setdefault(name, []).append(content.encode() if isinstance(content, str) else bytes(content))
-    return found
+        fields.setdefault(name, []).append(content.encode() if isinstance(content, str) else bytes(content))
+    return fields
 
 
 def mime_in(request: httpx.Request) -> EmailMessage:
-    """The e-mail that an API has got as it is."""
+    """Return the MIME message of a request."""
     if request.headers["Content-Type"].startswith("multipart"):
         return parsed(form_of(request)["message"][0])
     return parsed(b64decode(json.loads(request.content)["Content"]["Raw"]["Data"]))
 
 
 def parsed(content: bytes) -> EmailMessage:
-    found = message_from_bytes(content, _class=EmailMessage, policy=default)
-    assert isinstance(found, EmailMessage)
-    return found
+    message = message_from_bytes(content, _class=EmailMessage, policy=default)
+    assert isinstance(message, EmailMessage)
+    return message

@@ -1,4 +1,4 @@
-"""The mailbox of development and the e-mails in it, looked at by axe."""
+"""Accessibility of the mailbox and of e-mails, checked by axe."""
 
 from pathlib import Path
 
@@ -24,20 +24,20 @@ FOLLOWS_THE_BROWSER = """<script>
 </script>"""
 
 
-async def test_the_mailbox_has_no_violations(
+async def test_mailbox_is_accessible(
     app: FastAPI, page: Page, superuser: User, site: str, mailbox_folder: Path
 ) -> None:
     development = settings_with(environment="development")
     await send_email(development, render_email(development, "ada@example.com", "mail/test", {}))
     await sign_in_browser(page, app, superuser, site)
-    faults = []
+    violations = []
     for path in ("/mailbox", None):
         await (page.goto(path) if path else page.locator("a.list-group-item").click())
-        faults += await find_violations(page)
-    assert not faults
+        violations += await find_violations(page)
+    assert not violations
 
 
-async def test_emails_have_no_violations(page: Page, settings: Settings) -> None:
+async def test_emails_are_accessible(page: Page, settings: Settings) -> None:
     html = render_email(settings, "ada@example.com", "mail/test", {}).html
     await page.goto("about:blank")
     await page.set_content(html + FOLLOWS_THE_BROWSER)

@@ -11,7 +11,7 @@ WriteTemplate = Callable[[str, str], None]
 TO = "ada@example.com"
 
 
-def test_an_email_comes_from_a_text_and_the_html_beside_it(write_template: WriteTemplate) -> None:
+def test_email_has_text_and_html_from_templates(write_template: WriteTemplate) -> None:
     write_template("hello.txt", "Subject: Hello {{ name }}\n\nDear {{ name }}.\n\nBye.\n")
     write_template(
         "hello.html", '{% extends "mail/base.html" %}{% block content %}<p>Dear {{ name }}</p>{% endblock %}'
@@ -23,7 +23,7 @@ def test_an_email_comes_from_a_text_and_the_html_beside_it(write_template: Write
     assert "<title>Hello Zoë &amp; Jürgen</title>" in email.html
 
 
-def test_the_html_may_be_missing_but_not_the_text(write_template: WriteTemplate) -> None:
+def test_text_template_is_required(write_template: WriteTemplate) -> None:
     write_template("plain.txt", "Subject: Hello\nText.")
     write_template("lonely.html", "<p>Hello</p>")
     assert render_email(settings_with(), TO, "plain", {}).html == ""
@@ -31,20 +31,20 @@ def test_the_html_may_be_missing_but_not_the_text(write_template: WriteTemplate)
         render_email(settings_with(), TO, "lonely", {})
 
 
-def test_values_are_not_markup_in_html(write_template: WriteTemplate) -> None:
+def test_values_are_escaped_in_html(write_template: WriteTemplate) -> None:
     write_template("hello.txt", "Subject: Hello\n\n{{ name }}")
     write_template("hello.html", "{{ name }}")
     email = render_email(settings_with(), TO, "hello", {"name": "<script>&"})
     assert (email.text, email.html) == ("<script>&", "&lt;script&gt;&amp;")
 
 
-def test_addresses_in_emails_are_absolute(write_template: WriteTemplate) -> None:
+def test_links_in_emails_are_absolute(write_template: WriteTemplate) -> None:
     write_template("link.txt", "Subject: A link\n\n{{ absolute_url('/events/1?a=b') }}")
     assert render_email(settings_with(), TO, "link", {}).text == "https://example.org/events/1?a=b"
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\r\n\r\n"])
-def test_a_value_cannot_add_headers_or_text_to_an_email(write_template: WriteTemplate, line_break: str) -> None:
+def test_line_breaks_in_headers_are_refused(write_template: WriteTemplate, line_break: str) -> None:
     write_template("hello.txt", "Subject: Hello {{ name }}\n\nText.")
     with pytest.raises(InvalidEmailError, match=r"^The subject of an e-mail must be one line\.$"):
         render_email(settings_with(), TO, "hello", {"name": f"Ada{line_break}Bcc: all@example.com"})
@@ -52,20 +52,20 @@ def test_a_value_cannot_add_headers_or_text_to_an_email(write_template: WriteTem
         render_email(settings_with(), f"{TO}{line_break}Bcc: all@example.com", "hello", {"name": "Ada"})
 
 
-def test_other_ends_of_lines_in_a_subject_are_blanks(write_template: WriteTemplate) -> None:
+def test_unusual_line_breaks_in_a_subject_become_spaces(write_template: WriteTemplate) -> None:
     write_template("hello.txt", "Subject: Hello {{ name }}\n\nText.")
     email = render_email(settings_with(), TO, "hello", {"name": "A\u2028d\x85a\x0b\U0001f469\u200d\U0001f52c"})
     assert email.subject == "Hello A d a \U0001f469\u200d\U0001f52c"
 
 
 @pytest.mark.parametrize("address", ["", "ada", "ada@", "@example.com", "ada@example", "a b@example.com", "Ada <>"])
-def test_what_is_no_address_is_refused_in_one_line(write_template: WriteTemplate, address: str) -> None:
+def test_invalid_address_is_one_line(write_template: WriteTemplate, address: str) -> None:
     write_template("hello.txt", "Subject: Hello\n")
-    with pytest.raises(InvalidEmailError, match=r"^.+ is no e-mail address\. .+$"):
+    with pytest.raises(InvalidEmailError, match=r"^.+ is not a valid e-mail address\. .+$"):
         render_email(settings_with(), address, "hello", {})
 
 
-def test_mistakes_in_templates_are_not_sent(write_template: WriteTemplate) -> None:
+def test_mistake_in_a_template_is_an_error(write_template: WriteTemplate) -> None:
     write_template("hello.txt", "Subject: Hello\n\n{{ nmae }}")
     with pytest.raises(UndefinedError):
         render_email(settings_with(), TO, "hello", {"name": "Ada"})
@@ -74,13 +74,13 @@ def test_mistakes_in_templates_are_not_sent(write_template: WriteTemplate) -> No
         render_email(settings_with(), TO, "bare", {})
 
 
-def test_a_text_without_a_subject_can_be_included(write_template: WriteTemplate) -> None:
+def test_included_text_needs_no_subject(write_template: WriteTemplate) -> None:
     write_template("footer.txt", "The people of {{ site }}")
     write_template("hello.txt", 'Subject: Hello\n\nText.\n{% include "footer.txt" %}')
     assert render_email(settings_with(), TO, "hello", {"site": "Bookshelf"}).text == "Text.\nThe people of Bookshelf"
 
 
-def test_each_email_has_a_number_of_its_own_at_the_senders_domain(write_template: WriteTemplate) -> None:
+def test_message_ids_are_unique_at_the_sender_domain(write_template: WriteTemplate) -> None:
     write_template("hello.txt", "Subject: Hello\n")
     numbers = [render_email(settings_with(), TO, "hello", {}).message_id for _ in range(2)]
     assert numbers[0] != numbers[1]
@@ -96,5 +96,5 @@ def test_each_email_has_a_number_of_its_own_at_the_senders_domain(write_template
         ({"base_url": "", "allowed_hosts": ["b.org"]}, "http://127.0.0.1:8000"),
     ],
 )
-def test_the_site_is_where_the_settings_say(fields: dict[str, object], expected: str) -> None:
-    assert site_url(settings_with(**fields)) == expected  # type: ignore[arg-type]  # whatever a case gives
+def test_site_url_comes_from_the_settings(fields: dict[str, object], expected: str) -> None:
+    assert site_url(settings_with(**fields)) == expected  # type: ignore[arg-type]  # fields of any type

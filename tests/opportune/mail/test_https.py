@@ -1,4 +1,4 @@
-"""Mail by APIs of providers, each as its documentation describes it; none of them is asked."""
+"""Mail by APIs of providers, with fakes that follow their documentation."""
 
 import asyncio
 import logging
@@ -32,19 +32,19 @@ MAILGUN, AMAZON = f"mailgun://{KEY}@mg.example.org?region=eu", f"ses://hunter2ID
 RECEIPTS = {RESEND: "id", POSTMARK: "MessageID", BREVO: "messageId", MAILGUN: "id", AMAZON: "MessageId"}
 each_provider = pytest.mark.parametrize("url", RECEIPTS)
 
-Answering = Callable[..., FakeAPI]
+FakeResponses = Callable[..., FakeAPI]
 
 
 @pytest.fixture
-def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
-    """Puts an API that gives these answers in the place of all providers'."""
+def fake_api(monkeypatch: pytest.MonkeyPatch) -> FakeResponses:
+    """Return a function that replaces all providers by a fake with these responses."""
 
-    def answer(*answers: httpx.Response | Exception) -> FakeAPI:
-        api = FakeAPI([*answers])
+    def fake(*responses: httpx.Response | Exception) -> FakeAPI:
+        api = FakeAPI([*responses])
         monkeypatch.setattr(https, "open_client", api.client)
         return api
 
-    return answer
+    return fake
 
 
 def receipt(url: str) -> httpx.Response:
@@ -55,13 +55,13 @@ async def send(url: str, message: EmailMessage | None = None) -> None:
     await transport_for(settings_with(url)).send(message or newsletter(picture=url != BREVO))
 
 
-async def test_resend_gets_all_of_an_email(answering: Answering) -> None:
-    api = answering(receipt(RESEND))
+async def test_resend_request(fake_api: FakeResponses) -> None:
+    api = fake_api(receipt(RESEND))
     await send(RESEND)
     (request,) = api.requests
     assert request.url == "https://api.resend.com/emails"
     assert request.headers["Authorization"] == f"Bearer {KEY}"
-    assert request.headers["Idempotency-Key"] == "<0123@example.org>", "after a crash it is not sent twice"
+    assert request.headers["Idempotency-Key"] == "<0123@example.org>"
     assert api.json == {
         "from": "Zoë & Söhne Ltd <site@example.org>",
         "to": ["=?utf-8?q?Lovelace=2C_Ada?= <ada@example.com>", "=?utf-8?q?Zo=C3=AB?= <zoe@example.com>"],
@@ -79,8 +79,8 @@ async def test_resend_gets_all_of_an_email(answering: Answering) -> None:
     }
 
 
-async def test_postmark_gets_all_of_an_email(answering: Answering) -> None:
-    api = answering(httpx.Response(200, json={"MessageID": "1", "ErrorCode": 0, "Message": "OK"}))
+async def test_postmark_request(fake_api: FakeResponses) -> None:
+    api = fake_api(httpx.Response(200, json={"MessageID": "1", "ErrorCode": 0, "Message": "OK"}))
     await send(POSTMARK)
     (request,) = api.requests
     assert request.url == "https://api.postmarkapp.com/email"
@@ -103,9 +103,9 @@ async def test_postmark_gets_all_of_an_email(answering: Answering) -> None:
     }
 
 
-async def test_brevo_gets_all_of_an_email_but_pictures_inside_it(answering: Answering) -> None:
-    api = answering(httpx.Response(201, json={"messageId": "<1@smtp-relay.mailin.fr>"}))
-    with pytest.raises(PermanentDeliveryError, match="takes no pictures inside an e-mail"):
+async def test_brevo_request(fake_api: FakeResponses) -> None:
+    api = fake_api(httpx.Response(201, json={"messageId": "<1@smtp-relay.mailin.fr>"}))
+    with pytest.raises(PermanentDeliveryError, match="does not accept inline pictures"):
         await send(BREVO, newsletter())
     await send(BREVO)
     (request,) = api.requests
@@ -125,8 +125,8 @@ async def test_brevo_gets_all_of_an_email_but_pictures_inside_it(answering: Answ
     }
 
 
-async def test_mailgun_and_amazon_get_an_email_as_it_is_and_its_blind_copies_beside_it(answering: Answering) -> None:
-    api = answering(receipt(MAILGUN), receipt(AMAZON))
+async def test_mailgun_and_amazon_requests_have_mime_and_bcc(fake_api: FakeResponses) -> None:
+    api = fake_api(receipt(MAILGUN), receipt(AMAZON))
     for url in (MAILGUN, AMAZON):
         await send(url)
     mailgun, amazon = api.requests
@@ -150,24 +150,24 @@ async def test_mailgun_and_amazon_get_an_email_as_it_is_and_its_blind_copies_bes
         assert cast("EmailMessage", text).get_content().splitlines() == ["Zoë", ".", "End"]
 
 
-async def test_amazons_signature_is_the_one_of_its_own_library(answering: Answering) -> None:
-    api = answering(receipt(AMAZON))
+async def test_amazon_signature_equals_that_of_botocore(fake_api: FakeResponses) -> None:
+    api = fake_api(receipt(AMAZON))
     await send(AMAZON)
     (request,) = api.requests
     names = ("content-type", "host", "x-amz-date")
-    theirs = AWSRequest("POST", str(request.url), data=request.content)
+    expected = AWSRequest("POST", str(request.url), data=request.content)
     for name in names:
-        theirs.headers[name] = request.headers[name]
-    theirs.context["timestamp"] = request.headers["x-amz-date"]
+        expected.headers[name] = request.headers[name]
+    expected.context["timestamp"] = request.headers["x-amz-date"]
     signer = SigV4Auth(Credentials("hunter2ID", KEY), "ses", "eu-west-1")
-    signature = signer.signature(signer.string_to_sign(theirs, signer.canonical_request(theirs)), theirs)
+    signature = signer.signature(signer.string_to_sign(expected, signer.canonical_request(expected)), expected)
     assert request.headers["authorization"].endswith(f"SignedHeaders={';'.join(names)}, Signature={signature}")
     now = datetime.strptime(request.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     assert abs((datetime.now(UTC) - now).total_seconds()) < 600
 
 
 @pytest.mark.parametrize(
-    ("url", "status", "answer", "kind", "words"),
+    ("url", "status", "body", "type_", "message"),
     [
         (RESEND, 429, {"name": "rate_limit_exceeded", "message": "Too many requests."}, DeliveryError, "429 Too many"),
         (RESEND, 403, {"message": "The example.org domain is not verified."}, DeliveryError, "403 The example.org"),
@@ -185,49 +185,49 @@ async def test_amazons_signature_is_the_one_of_its_own_library(answering: Answer
         (AMAZON, 403, {"message": f"The signature of {KEY} does not match."}, DeliveryError, "403 The signature of …"),
     ],
 )
-async def test_a_refusal_for_now_is_told_from_one_for_good(
-    answering: Answering, url: str, status: int, answer: Any, kind: type[DeliveryError], words: str
+async def test_refusal_is_temporary_or_permanent(
+    fake_api: FakeResponses, url: str, status: int, body: Any, type_: type[DeliveryError], message: str
 ) -> None:
-    answering(httpx.Response(status, **({"text": answer} if isinstance(answer, str) else {"json": answer})))
-    with pytest.raises(DeliveryError) as told:
+    fake_api(httpx.Response(status, **({"text": body} if isinstance(body, str) else {"json": body})))
+    with pytest.raises(DeliveryError) as error:
         await send(url)
-    assert type(told.value) is kind
-    assert words in str(told.value)
-    assert "\n" not in str(told.value)
-    assert "hunter2" not in str(told.value)
+    assert type(error.value) is type_
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "hunter2" not in str(error.value)
 
 
-async def test_amazon_says_in_a_header_that_sending_is_paused(answering: Answering) -> None:
-    answering(httpx.Response(400, headers={"x-amzn-ErrorType": "SendingPausedException:http://x"}, json={}))
-    with pytest.raises(DeliveryError) as told:
+async def test_paused_amazon_account_is_temporary(fake_api: FakeResponses) -> None:
+    fake_api(httpx.Response(400, headers={"x-amzn-ErrorType": "SendingPausedException:http://x"}, json={}))
+    with pytest.raises(DeliveryError) as error:
         await send(AMAZON)
-    assert type(told.value) is DeliveryError
+    assert type(error.value) is DeliveryError
 
 
 @each_provider
-async def test_a_wrong_key_is_named_and_not_shown_and_emails_wait(
-    answering: Answering, caplog: pytest.LogCaptureFixture, url: str
+async def test_wrong_key_is_temporary_and_not_shown(
+    fake_api: FakeResponses, caplog: pytest.LogCaptureFixture, url: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    answering(httpx.Response(401, json={"message": f"{KEY} is wrong"}))
+    fake_api(httpx.Response(401, json={"message": f"{KEY} is wrong"}))
     transport = transport_for(settings_with(url))
-    with pytest.raises(DeliveryError, match=r"does not accept the key of MAIL_URL \(401\)\.$") as told:
+    with pytest.raises(DeliveryError, match=r"does not accept the key of MAIL_URL \(401\)\.$") as error:
         await transport.send(newsletter(picture=False))
-    assert type(told.value) is DeliveryError
-    assert told.value.__cause__ is None
-    assert "hunter2" not in f"{told.value} {transport!r} {transport.name} {vars(transport)['url']!r} {caplog.text}"
+    assert type(error.value) is DeliveryError
+    assert error.value.__cause__ is None
+    assert "hunter2" not in f"{error.value} {transport!r} {transport.name} {vars(transport)['url']!r} {caplog.text}"
 
 
 @each_provider
-async def test_what_does_not_say_that_it_has_the_email_has_it_not(answering: Answering, url: str) -> None:
-    answering(httpx.Response(200, json={"ErrorCode": 0, "message": "it was not sent"}))
-    with pytest.raises(DeliveryError, match=r"did not say that it has the e-mail: 200 it was not sent\.$") as told:
+async def test_response_without_receipt_is_an_error(fake_api: FakeResponses, url: str) -> None:
+    fake_api(httpx.Response(200, json={"ErrorCode": 0, "message": "it was not sent"}))
+    with pytest.raises(DeliveryError, match=r"did not confirm the e-mail: 200 it was not sent\.$") as error:
         await send(url)
-    assert type(told.value) is DeliveryError
+    assert type(error.value) is DeliveryError
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         httpx.Response(200, text="Mailgun Magnificent API"),
         httpx.Response(202, json=["id"]),
@@ -240,28 +240,28 @@ async def test_what_does_not_say_that_it_has_the_email_has_it_not(answering: Ans
     ],
     ids=["text", "list", "nested", "endless", "redirect", "garbled", "reset", "unreachable"],
 )
-async def test_who_lies_or_breaks_off_is_tried_again(
-    answering: Answering, answer: httpx.Response | Exception | Endless
+async def test_broken_response_is_temporary(
+    fake_api: FakeResponses, response: httpx.Response | Exception | Endless
 ) -> None:
-    api = answering(httpx.Response(200, stream=answer) if isinstance(answer, Endless) else answer)
-    with pytest.raises(DeliveryError, match=r"did not say that it has the e-mail|does not answer: \S") as told:
+    api = fake_api(httpx.Response(200, stream=response) if isinstance(response, Endless) else response)
+    with pytest.raises(DeliveryError, match=r"did not confirm the e-mail|does not respond: \S") as error:
         await send(MAILGUN)
-    assert type(told.value) is DeliveryError
+    assert type(error.value) is DeliveryError
     assert len(api.requests) == 1
 
 
-async def test_who_says_nothing_is_not_waited_for(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_provider_times_out(fake_api: FakeResponses, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(https, "DELIVERY_TIMEOUT_SECONDS", 0.02)
-    answering(httpx.Response(200, stream=Endless(asyncio.Event().wait)))
-    with pytest.raises(DeliveryError, match=r"^Resend does not answer: it takes too long\.$"):
+    fake_api(httpx.Response(200, stream=Endless(asyncio.Event().wait)))
+    with pytest.raises(DeliveryError, match=r"^Resend does not respond: it takes too long\.$"):
         await send(RESEND)
 
 
-async def test_the_job_is_tried_again_when_the_provider_says_and_not_where_it_refuses_for_good(
-    answering: Answering,
+async def test_job_follows_the_status_of_the_provider(
+    fake_api: FakeResponses,
 ) -> None:
     run = cast("JobContext", SimpleNamespace(attempt=1, settings=settings_with(RESEND)))
-    answering(
+    fake_api(
         httpx.Response(429, headers={"Retry-After": "90"}, json={}),
         httpx.Response(503),
         httpx.Response(422),
@@ -277,24 +277,22 @@ async def test_the_job_is_tried_again_when_the_provider_says_and_not_where_it_re
     await send_email_job.function(run, vars(email_to()))
 
 
-async def test_an_address_that_no_provider_takes_is_refused_before_it_is_asked(answering: Answering) -> None:
-    api = answering(receipt(RESEND))
+async def test_unsupported_address_is_refused_without_a_request(fake_api: FakeResponses) -> None:
+    api = fake_api(receipt(RESEND))
     await send_email(settings_with(RESEND), email_to("Zoë <zoe@bücher.example>", html="<p>Zoë</p>"))
-    with pytest.raises(PermanentDeliveryError, match="takes no address like zoë@"):
+    with pytest.raises(PermanentDeliveryError, match="does not accept addresses like zoë@"):
         await send_email(settings_with(RESEND), email_to("zoë@example.com"))
     assert len(api.requests) == 1
 
 
 @each_provider
-async def test_a_check_posts_an_email_to_nobody_which_only_a_wrong_key_makes_a_fault(
-    answering: Answering, url: str
-) -> None:
-    api = answering(httpx.Response(400, json={"message": "to is missing"}), httpx.Response(401), httpx.Response(500))
+async def test_check_posts_an_email_without_recipient(fake_api: FakeResponses, url: str) -> None:
+    api = fake_api(httpx.Response(400, json={"message": "to is missing"}), httpx.Response(401), httpx.Response(500))
     transport = transport_for(settings_with(url))
     await transport.check()
     assert b"@" not in api.requests[0].content
-    for words in ("does not accept the key", "500"):
-        with pytest.raises(DeliveryError, match=words):
+    for message in ("does not accept the key", "500"):
+        with pytest.raises(DeliveryError, match=message):
             await transport.check()
 
 
@@ -318,14 +316,14 @@ async def test_a_check_posts_an_email_to_nobody_which_only_a_wrong_key_makes_a_f
         "opportune.mail:Missing://hunter2",
     ],
 )
-def test_a_mail_url_that_is_not_understood_is_one_line_without_its_key(url: str) -> None:
-    with pytest.raises(OperatorError, match=r"^MAIL_URL.*\.$") as told:
+def test_invalid_provider_url_is_one_line_without_its_key(url: str) -> None:
+    with pytest.raises(OperatorError, match=r"^MAIL_URL.*\.$") as error:
         transport_for(settings_with(url))
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(error.value)
 
 
-async def test_a_project_has_a_provider_of_its_own_by_one_class(
-    answering: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_project_defines_a_provider(
+    fake_api: FakeResponses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Pigeon(HTTPSTransport):
         provider = "Pigeon"
@@ -335,7 +333,7 @@ async def test_a_project_has_a_provider_of_its_own_by_one_class(
 
     monkeypatch.setitem(sys.modules, "app.pigeon", SimpleNamespace(Pigeon=Pigeon))
     settings = settings_with(f"app.pigeon:Pigeon://{KEY}")
-    api = answering(httpx.Response(200, json={"id": "7"}), httpx.Response(400), httpx.Response(401))
+    api = fake_api(httpx.Response(200, json={"id": "7"}), httpx.Response(400), httpx.Response(401))
     await send_email(settings, email_to())
     assert api.requests[0].headers["X-Key"] == KEY
     assert b"\r\nA text.\r\n" in api.requests[0].content

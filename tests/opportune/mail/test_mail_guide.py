@@ -1,4 +1,4 @@
-"""What docs/mail.md says is so."""
+"""Examples and figures of docs/mail.md."""
 
 import re
 import shlex
@@ -33,37 +33,39 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 
 
-def test_its_example_writes_an_email_and_queues_it(write_template: Callable[[str, str], None]) -> None:
+def test_example_queues_an_email(write_template: Callable[[str, str], None]) -> None:
     text, html = blocks("jinja")
     write_template("mail/welcome.txt", text)
     write_template("mail/welcome.html", html)
-    queued: list[JobCall[Any]] = []
+    calls: list[JobCall[Any]] = []
     session = SimpleNamespace(
-        info={"jobs": SimpleNamespace(defer=lambda _session, call, **_named: queued.append(call))}
+        info={"jobs": SimpleNamespace(defer=lambda _session, call, **_options: calls.append(call))}
     )
     names: dict[str, Any] = {}
-    exec(blocks("python")[0], names)  # noqa: S102 - the guide's own
+    exec(blocks("python")[0], names)  # noqa: S102 - code of the guide
     names["welcome"](session, settings_with(), "Zoë", "zoe@example.com")
-    ((email,),) = [call.arguments for call in queued]
+    ((email,),) = [call.arguments for call in calls]
     assert (email["to"], email["subject"]) == ("Zoë <zoe@example.com>", "Welcome, Zoë")
     assert email["text"].startswith("Dear Zoë,\n")
     assert email["html"].count("https://example.org/accounts/profile") == 1
 
 
-def test_its_addresses_mean_what_its_table_says() -> None:
+def test_mail_urls_match_their_descriptions() -> None:
     assert len(ROWS) >= 5
-    for url, words in ROWS:
-        way = transport_for(settings_with(url))
-        if isinstance(way, HTTPSTransport):
-            assert words.startswith(f"{way.provider}, over HTTPS")
-        if isinstance(way, SMTPTransport):
-            assert f"Port {way.port}." in words
-            assert {"required": "is required", "offered": "offers", "implicit": "from the start"}[way.tls] in words
+    for url, description in ROWS:
+        transport = transport_for(settings_with(url))
+        if isinstance(transport, HTTPSTransport):
+            assert description.startswith(f"{transport.provider}, over HTTPS")
+        if isinstance(transport, SMTPTransport):
+            assert f"Port {transport.port}." in description
+            assert {"required": "is required", "offered": "offers", "implicit": "from the start"}[
+                transport.tls
+            ] in description
 
 
-async def test_its_provider_is_one_class_that_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_example_provider_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {}
-    exec(blocks("python")[1], names)  # noqa: S102 - the guide's own
+    exec(blocks("python")[1], names)  # noqa: S102 - code of the guide
     (url,) = re.findall(r"`MAIL_URL=(app\.\S+)`", GUIDE)
     module, _, name = url.partition("://")[0].partition(":")
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: names[name]}))
@@ -76,19 +78,19 @@ async def test_its_provider_is_one_class_that_sends(monkeypatch: pytest.MonkeyPa
     assert api.json["headers"] == {"Auto-Submitted": "auto-generated"}
 
 
-@pytest.mark.parametrize(("url", "words"), COMMANDS)
-def test_its_commands_run(
-    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, words: str
+@pytest.mark.parametrize(("url", "arguments"), COMMANDS)
+def test_commands_of_the_guide_run(
+    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, arguments: str
 ) -> None:
     monkeypatch.setattr(factory, "PROJECT", tmp_path)
     monkeypatch.setattr(mailbox, "FOLDER", tmp_path / "data" / "mailbox")
-    code, out, _ = oppman(*shlex.split(words), **({"MAIL_URL": url} if url else {}))
+    code, out, _ = oppman(*shlex.split(arguments), **({"MAIL_URL": url} if url else {}))
     assert code == 0
-    assert out.count("went to") == len(shlex.split(words)) - 1
+    assert out.count("went to") == len(shlex.split(arguments)) - 1
     assert (tmp_path / "data" / "mail").exists() == bool(url)
 
 
-def test_its_figures_are_those_of_the_code() -> None:
-    waits = [retry_delay(send_email_job, attempt) for attempt in range(1, send_email_job.attempts)]
-    assert f"for {sum(waits) // 3600:.0f} hours: after {waits[0]:.0f} seconds" in GUIDE
+def test_figures_match_the_code() -> None:
+    delays = [retry_delay(send_email_job, attempt) for attempt in range(1, send_email_job.attempts)]
+    assert f"for {sum(delays) // 3600:.0f} hours: after {delays[0]:.0f} seconds" in GUIDE
     assert f"the last {mailbox.MAX_STORED_MESSAGES} e-mails" in GUIDE

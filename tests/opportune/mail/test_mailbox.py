@@ -23,60 +23,57 @@ HTML = "<style>p { color: red }</style><p>Dear <b>Zoë</b></p><script>document.b
 
 
 async def put(number: int = 1, environment: str = "development", to: str = "ada@example.com", **fields: str) -> str:
-    """Send an e-mail in development and give its name in the mailbox."""
+    """Send an e-mail in development and return its name in the mailbox."""
     date = f"Fri, 20 Nov 2026 13:{number // 60:02}:{number % 60:02} +0000"
     email = email_to(to, message_id=f"<{number:04x}@example.org>", date=date, **fields)
     await send_email(settings_with(environment=environment), email)
     return f"20261120T13{number // 60:02}{number % 60:02}-{number:04x}"
 
 
-async def test_what_is_sent_in_development_is_kept_newest_first(mailbox_folder: Path) -> None:
+async def test_mailbox_lists_newest_first(mailbox_folder: Path) -> None:
     names = [await put(number, subject=f"E-mail {number}") for number in (2, 1, 3)]
-    assert [kept.name for kept in mailbox.list_messages()] == sorted(names, reverse=True)
-    found = mailbox.find_message(names[1])
-    assert (found.header("Subject"), found.body("plain").strip(), found.body("html")) == ("E-mail 1", "A text.", "")
+    assert [message.name for message in mailbox.list_messages()] == sorted(names, reverse=True)
+    message = mailbox.find_message(names[1])
+    assert message.header("Subject") == "E-mail 1"
+    assert (message.body("plain").strip(), message.body("html")) == ("A text.", "")
 
 
-async def test_only_so_many_are_kept(mailbox_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_mailbox_deletes_old_emails(mailbox_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailbox, "MAX_STORED_MESSAGES", 2)
     for number in range(4):
         await put(number)
-    assert [kept.name[-4:] for kept in mailbox.list_messages()] == ["0003", "0002"]
+    assert [message.name[-4:] for message in mailbox.list_messages()] == ["0003", "0002"]
 
 
-async def test_elsewhere_nothing_is_kept(mailbox_folder: Path) -> None:
+async def test_mailbox_is_empty_outside_development(mailbox_folder: Path) -> None:
     await put(environment="test")
     assert mailbox.list_messages() == []
 
 
-async def test_an_email_that_was_sent_is_not_sent_again_for_a_mailbox_that_cannot_be_written(
-    mailbox_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unwritable_mailbox_is_logged(mailbox_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     await asyncio.to_thread(mailbox_folder.touch)
     await put()
     (message,) = (record.getMessage() for record in caplog.records if record.name == "opportune.mail")
     assert message == f"the mailbox cannot be written: [Errno 17] File exists: '{mailbox_folder}'"
 
 
-async def test_what_is_not_in_the_mailbox_is_not_found(mailbox_folder: Path) -> None:
+async def test_unknown_email_is_not_found(mailbox_folder: Path) -> None:
     for name in ["", "20261120T130001-0009", "../mailbox/20261120T130001-0001", "20261120T130001-0001.eml"]:
         await put()
         with pytest.raises(NotFound):
             mailbox.find_message(name)
 
 
-async def test_the_mailbox_lists_emails_and_shows_each_with_html_where_nothing_in_it_can_run(
-    mailbox_folder: Path, client: AsyncClient
-) -> None:
+async def test_mailbox_shows_emails_in_a_sandbox(mailbox_folder: Path, client: AsyncClient) -> None:
     name = await put(to="Zoë <zoe@example.com>", subject="<b>Hello</b>", text="See https://example.org/a?b=c <now>\n")
-    listed = (await client.get("/mailbox")).text
-    assert f'href="/mailbox/{name}"' in listed
-    assert "&lt;b&gt;Hello&lt;/b&gt;" in listed
-    shown = (await client.get(f"/mailbox/{name}")).text
-    assert "Zoë &lt;zoe@example.com&gt;" in shown
-    assert '<a href="https://example.org/a?b=c" rel="noopener" target="_blank">' in shown
-    assert "&lt;now&gt;" in shown
-    assert "iframe" not in shown, "it has no HTML"
+    index = (await client.get("/mailbox")).text
+    assert f'href="/mailbox/{name}"' in index
+    assert "&lt;b&gt;Hello&lt;/b&gt;" in index
+    page = (await client.get(f"/mailbox/{name}")).text
+    assert "Zoë &lt;zoe@example.com&gt;" in page
+    assert '<a href="https://example.org/a?b=c" rel="noopener" target="_blank">' in page
+    assert "&lt;now&gt;" in page
+    assert "iframe" not in page
 
     name = await put(html=HTML)
     assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in (await client.get(f"/mailbox/{name}")).text
@@ -88,23 +85,20 @@ async def test_the_mailbox_lists_emails_and_shows_each_with_html_where_nothing_i
     assert response.headers["x-frame-options"] == "SAMEORIGIN"
 
 
-async def test_an_empty_mailbox_says_how_to_fill_it_and_an_email_that_is_gone_is_not_found(
-    mailbox_folder: Path, client: AsyncClient
-) -> None:
+async def test_empty_mailbox_shows_a_hint(mailbox_folder: Path, client: AsyncClient) -> None:
     assert "sendtestemail" in (await client.get("/mailbox")).text
 
-    for path in [
-        "/mailbox/20261120T130009-0009",
-        "/mailbox/20261120T130009-0009/html",
-        "/mailbox/a.eml",
-        f"/mailbox/20261120T130009-{'0' * 300}",
-    ]:
-        assert (await client.get(path)).status_code == 404
+
+@pytest.mark.parametrize(
+    "name", ["20261120T130009-0009", "20261120T130009-0009/html", "a.eml", f"20261120T130009-{'0' * 300}"]
+)
+async def test_page_of_an_unknown_email_is_not_found(mailbox_folder: Path, client: AsyncClient, name: str) -> None:
+    assert (await client.get(f"/mailbox/{name}")).status_code == 404
 
 
 @pytest.fixture
 def link(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
-    """What is logged at the start, without the site's address."""
+    """Return the path of the logged link."""
     with caplog.at_level(logging.INFO, "opportune.mail"):
         log_mailbox_link(app.state.settings)
     return caplog.messages[-1].partition("http://127.0.0.1:8000")[2]
@@ -112,41 +106,39 @@ def link(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
 
 @pytest.fixture
 async def client(stranger: AsyncClient, link: str) -> AsyncClient:
-    """A browser in which the link has been opened."""
-    opened = await stranger.get(link)
-    assert (opened.status_code, opened.headers["location"]) == (303, "/mailbox")
+    """Return a browser in which the link was opened."""
+    response = await stranger.get(link)
+    assert (response.status_code, response.headers["location"]) == (303, "/mailbox")
     return stranger
 
 
 @pytest.fixture
 async def stranger(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """A browser on this machine, or behind a proxy on it that rewrites the name and adds no header."""
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://localhost:8000") as it:
-        yield it
+    """Return a browser on this machine, or behind a proxy on it that adds no headers."""
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://localhost:8000") as client:
+        yield client
 
 
-async def test_the_link_counts_for_the_browser_that_opens_it_and_for_the_mailbox_alone(
+async def test_link_opens_the_mailbox_in_one_browser(
     mailbox_folder: Path, app: FastAPI, stranger: AsyncClient, link: str
 ) -> None:
-    kept = (await stranger.get(link)).headers["set-cookie"]
-    assert all(part in kept for part in ("Path=/mailbox;", "HttpOnly", "SameSite=lax", "Max-Age=2592000"))
+    cookie = (await stranger.get(link)).headers["set-cookie"]
+    assert all(part in cookie for part in ("Path=/mailbox;", "HttpOnly", "SameSite=lax", "Max-Age=2592000"))
     assert (await stranger.get("/mailbox")).status_code == 200
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1:8000") as another:
         assert (await another.get("/mailbox")).status_code == 403
 
 
-async def test_no_other_key_opens_it(mailbox_folder: Path, stranger: AsyncClient, link: str) -> None:
+async def test_wrong_key_does_not_open_the_mailbox(mailbox_folder: Path, stranger: AsyncClient, link: str) -> None:
     for guess in ("", "?key=", "?key=x", "?key=%00", "?key=%ff", link.removeprefix("/mailbox/open")[:-1]):
         assert (await stranger.get(f"/mailbox/open{guess}")).status_code == 403, guess
     for guess in ("", "x", "%FF"):
-        answer = await stranger.get("/mailbox", headers={"Cookie": f"mailbox={guess}"})
-        assert answer.status_code == 403, guess
-        assert "/mailbox/open?key=" in answer.text, "it says how"
+        response = await stranger.get("/mailbox", headers={"Cookie": f"mailbox={guess}"})
+        assert response.status_code == 403, guess
+        assert "/mailbox/open?key=" in response.text
 
 
-async def test_a_development_server_logs_the_link_at_its_start(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_development_server_logs_the_link(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     for environment, count in (("development", 1), ("test", 0)):
         caplog.clear()
         with caplog.at_level(logging.INFO, "opportune.mail"):
@@ -156,9 +148,7 @@ async def test_a_development_server_logs_the_link_at_its_start(
         assert sum("/mailbox/open?key=" in message for message in caplog.messages) == count
 
 
-async def test_without_the_link_only_superusers_read_emails(
-    mailbox_folder: Path, app: FastAPI, stranger: AsyncClient
-) -> None:
+async def test_superusers_need_no_link(mailbox_folder: Path, app: FastAPI, stranger: AsyncClient) -> None:
     paths = ["/mailbox", f"/mailbox/{(name := await put())}", f"/mailbox/{name}/html"]
     assert [(await stranger.get(path)).status_code for path in paths] == [403] * 3
     for is_superuser, status in ((False, 403), (True, 200)):
@@ -175,15 +165,15 @@ async def test_production_has_no_mailbox(mailbox_folder: Path) -> None:
         assert "/mailbox" not in (await client.get("/nothing")).text
 
 
-async def test_an_email_can_be_read_in_a_browser(mailbox_folder: Path, page: Page, site: str, link: str) -> None:
+async def test_email_is_readable_in_a_browser(mailbox_folder: Path, page: Page, site: str, link: str) -> None:
     await put(subject="Your place", text="Plain words.\n", html='<base target="_blank"><p>Dear <a href="/">Zoë</a></p>')
     await page.goto(link)
     await page.get_by_role("link", name="Your place").click()
     framed = page.frame_locator("iframe")
     await expect(framed.get_by_text("Dear Zoë")).to_be_visible()
     await expect(page.get_by_text("Plain words.")).to_be_visible()
-    async with page.expect_popup() as opened:
+    async with page.expect_popup() as popup:
         await framed.get_by_role("link", name="Zoë").click()
-    beside = await opened.value
-    await expect(beside.get_by_label("Mailbox")).to_be_visible()
-    assert beside.url == f"{site}/"
+    tab = await popup.value
+    await expect(tab.get_by_label("Mailbox")).to_be_visible()
+    assert tab.url == f"{site}/"

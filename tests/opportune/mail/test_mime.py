@@ -13,12 +13,12 @@ from tests.opportune.mail.conftest import email_to, settings_with
 
 
 def read(email: EmailMessage, mail_from: str = "") -> MIMEMessage:
-    """The e-mail as the other side understands it."""
+    """Render an e-mail and parse it as a mail client does."""
     message = mime_message(email, sender_address(settings_with(mail_from=mail_from)))
     return message_from_bytes(message.as_bytes(), _class=MIMEMessage, policy=default)
 
 
-def test_an_email_says_from_whom_to_whom_when_and_that_no_person_wrote_it() -> None:
+def test_message_headers() -> None:
     message = read(email_to(date="Fri, 20 Nov 2026 13:35:00 +0000"), "Site <site@example.org>")
     assert dict(message.items()) == {
         "From": "Site <site@example.org>",
@@ -33,13 +33,13 @@ def test_an_email_says_from_whom_to_whom_when_and_that_no_person_wrote_it() -> N
     }
 
 
-def test_text_and_html_are_two_views_of_one_email() -> None:
+def test_text_and_html_are_alternatives() -> None:
     message = read(email_to(text="Zoë\n", html="<p>Zoë</p>"))
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content().strip() for part in message.iter_parts()] == ["Zoë", "<p>Zoë</p>"]
 
 
-def test_names_and_subjects_of_any_language_arrive() -> None:
+def test_non_ascii_names_and_subjects_are_encoded() -> None:
     email = email_to("Łukasz, 東京 <ada@bücher.example.com>", subject="Żółw — שלום" * 9)
     raw = mime_message(email, sender_address(settings_with())).as_bytes()
     assert raw.isascii()
@@ -51,14 +51,14 @@ def test_names_and_subjects_of_any_language_arrive() -> None:
     )
 
 
-def test_no_line_is_longer_than_servers_take() -> None:
+def test_long_lines_are_wrapped() -> None:
     email = email_to(text="x" * 5000, html="<p>" + "y" * 5000, subject="z" * 500)
     lines = mime_message(email, sender_address(settings_with())).as_bytes().splitlines()
     assert max(map(len, lines)) < 998
-    assert read(email).get_body(("plain",)).get_content().strip() == "x" * 5000  # type: ignore[union-attr]  # it has one
+    assert read(email).get_body(("plain",)).get_content().strip() == "x" * 5000  # type: ignore[union-attr]  # it has a text
 
 
-def test_a_name_cannot_pass_for_another_address() -> None:
+def test_name_cannot_inject_an_address() -> None:
     (to,) = read(email_to('"Eve" <all@example.net> <ada@example.com>'))["To"].addresses
     assert to.addr_spec == "ada@example.com"
 
@@ -73,25 +73,25 @@ def test_a_name_cannot_pass_for_another_address() -> None:
         ({"mail_from": "Zoë <site@example.org>"}, "Zoë <site@example.org>"),
     ],
 )
-def test_the_sender_is_mail_from_or_nobody_at_the_site(fields: dict[str, object], expected: str) -> None:
-    settings = settings_with(site_name="Zoë's site", **fields)  # type: ignore[arg-type]  # whatever a case gives
+def test_sender_is_mail_from_or_noreply(fields: dict[str, object], expected: str) -> None:
+    settings = settings_with(site_name="Zoë's site", **fields)  # type: ignore[arg-type]  # fields of any type
     assert str(sender_address(settings)) == expected
 
 
 @pytest.mark.parametrize(
-    "given",
+    "values",
     [
         {"base_url": "https://bücher.example"},
         {"environment": "production", "secret_key": "k" * 16 + "0123456789abcdef", "allowed_hosts": "bücher.example"},
     ],
 )
-def test_a_sender_at_a_host_of_other_alphabets_is_spelt_as_servers_do(given: dict[str, str]) -> None:
-    assert sender_address(load_settings(**given)).domain == "xn--bcher-kva.example"
+def test_domain_of_the_sender_is_ascii(values: dict[str, str]) -> None:
+    assert sender_address(load_settings(**values)).domain == "xn--bcher-kva.example"
 
 
 @pytest.mark.parametrize(
     "mail_from", ["site", "Site", "@", "a@", "a b@c.d", "ü@example.org", "s@ü.org", "a@b.c\nBcc: d"]
 )
-def test_a_mail_from_that_is_no_address_is_one_line(mail_from: str) -> None:
-    with pytest.raises(OperatorError, match=r"^MAIL_FROM is no e-mail address: write .*$"):
+def test_invalid_mail_from_is_one_line(mail_from: str) -> None:
+    with pytest.raises(OperatorError, match=r"^MAIL_FROM is not a valid e-mail address\. .*$"):
         sender_address(settings_with(mail_from=mail_from))

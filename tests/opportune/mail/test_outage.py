@@ -1,4 +1,4 @@
-"""A mail server that takes no e-mails for a while."""
+"""Outages of the mail server."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,29 +24,29 @@ from tests.opportune.mail.conftest import email_to
 HOUR_SECONDS = 3600
 
 
-def waits() -> Iterator[float]:
-    """Seconds between the attempts of an e-mail."""
+def delays() -> Iterator[float]:
+    """Return the seconds between the attempts of an e-mail."""
     return (retry_delay(send_email_job, attempt) for attempt in range(1, send_email_job.attempts))
 
 
-def test_an_email_is_tried_for_a_day() -> None:
-    assert sum(waits()) >= 24 * HOUR_SECONDS
+def test_email_is_retried_for_a_day() -> None:
+    assert sum(delays()) >= 24 * HOUR_SECONDS
 
 
-def test_an_email_is_tried_at_least_once_an_hour() -> None:
-    assert max(waits()) <= HOUR_SECONDS
+def test_email_is_retried_at_least_hourly() -> None:
+    assert max(delays()) <= HOUR_SECONDS
 
 
 def test_superusers_are_notified_after_ten_minutes() -> None:
-    first_waits = [retry_delay(send_email_job, attempt) for attempt in range(1, MIN_OUTAGE_ATTEMPTS)]
-    assert sum(first_waits) >= OUTAGE_AFTER.total_seconds() > sum(first_waits[:-1])
+    first_delays = [retry_delay(send_email_job, attempt) for attempt in range(1, MIN_OUTAGE_ATTEMPTS)]
+    assert sum(first_delays) >= OUTAGE_AFTER.total_seconds() > sum(first_delays[:-1])
 
 
 @pytest.fixture
 def jobs(settings: Settings, database: Database, unused_tcp_port: int) -> RecordedJobs:
-    """Jobs of a site whose mail server does not answer."""
-    away = {"mail_url": SecretStr(f"smtp://127.0.0.1:{unused_tcp_port}"), "base_url": "https://site.example"}
-    jobs = RecordedJobs(settings.model_copy(update=away), database, open_storage(settings))
+    """Return the jobs of a site whose mail server does not respond."""
+    changes = {"mail_url": SecretStr(f"smtp://127.0.0.1:{unused_tcp_port}"), "base_url": "https://site.example"}
+    jobs = RecordedJobs(settings.model_copy(update=changes), database, open_storage(settings))
     jobs.jobs = {report_mail_outage.name: report_mail_outage}
     return jobs
 
@@ -57,7 +57,7 @@ async def try_to_send(jobs: RecordedJobs, attempt: int) -> None:
         await jobs.run(send_email_job(vars(email_to())))
 
 
-async def test_an_outage_is_reported_to_superusers(jobs: RecordedJobs, database: Database) -> None:
+async def test_outage_is_reported_to_superusers(jobs: RecordedJobs, database: Database) -> None:
     await make_user(database, "visitor@example.com")
     await make_user(database, "admin@example.com", is_superuser=True)
     await try_to_send(jobs, MIN_OUTAGE_ATTEMPTS)
@@ -65,7 +65,7 @@ async def test_an_outage_is_reported_to_superusers(jobs: RecordedJobs, database:
     await jobs.work()
     (email,) = jobs.outbox
     assert email.to == "admin@example.com"
-    assert "does not answer" in email.text
+    assert "does not respond" in email.text
     assert "https://site.example/admin/status" in email.text
 
 
@@ -73,21 +73,21 @@ async def test_all_emails_of_a_day_report_one_outage(jobs: RecordedJobs) -> None
     for _ in range(2):
         await try_to_send(jobs, MIN_OUTAGE_ATTEMPTS)
     assert len(jobs.names) == 2
-    assert len(set(jobs.keys)) == 1, "the queue takes the first of a key"
+    assert len(set(jobs.keys)) == 1
 
 
-async def test_a_short_refusal_is_not_reported(jobs: RecordedJobs) -> None:
+async def test_short_outage_is_not_reported(jobs: RecordedJobs) -> None:
     await try_to_send(jobs, MIN_OUTAGE_ATTEMPTS - 1)
     assert jobs.names == []
 
 
 def waiting(minutes: int, **values: Any) -> Job:
-    queued = utc_now() - timedelta(minutes=minutes)
-    defaults: dict[str, Any] = {"name": "mail.send", "attempt": 3, "created_at": queued, "error": "It is away."}
+    created_at = utc_now() - timedelta(minutes=minutes)
+    defaults: dict[str, Any] = {"name": "mail.send", "attempt": 3, "created_at": created_at, "error": "It is away."}
     return Job(**defaults | values)
 
 
-async def test_emails_that_wait_are_counted_with_the_reason(database: Database) -> None:
+async def test_outage_counts_waiting_emails(database: Database) -> None:
     async with database.writer() as session:
         session.add_all([waiting(20), waiting(1), waiting(90, state=JobState.DONE), waiting(90, name="other.job")])
     async with database.reader() as session:
@@ -95,8 +95,8 @@ async def test_emails_that_wait_are_counted_with_the_reason(database: Database) 
     assert str(outage) == "2 e-mails could not be sent yet. It is away."
 
 
-@pytest.mark.parametrize("job", [(9, 3), (90, 0)], ids=["a retry of minutes", "not tried yet"])
-async def test_emails_that_are_about_to_be_sent_are_no_outage(database: Database, job: tuple[int, int]) -> None:
+@pytest.mark.parametrize("job", [(9, 3), (90, 0)], ids=["recent retry", "first attempt"])
+async def test_recent_emails_are_not_an_outage(database: Database, job: tuple[int, int]) -> None:
     minutes, attempt = job
     async with database.writer() as session:
         session.add(waiting(minutes, attempt=attempt))

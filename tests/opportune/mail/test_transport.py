@@ -34,7 +34,7 @@ from tests.opportune.mail.conftest import email_to, settings_with
         ("smtps://a:b@[::1]:4650", SMTPTransport("::1", 4650, "a", "b", "implicit")),
     ],
 )
-def test_a_mail_url_says_how_emails_leave(url: str, expected: ConsoleTransport | FileTransport | SMTPTransport) -> None:
+def test_mail_url_selects_the_transport(url: str, expected: ConsoleTransport | FileTransport | SMTPTransport) -> None:
     assert transport_for(settings_with(url)) == expected
 
 
@@ -65,24 +65,24 @@ def test_a_mail_url_says_how_emails_leave(url: str, expected: ConsoleTransport |
         "smtps://a:hunter2@example.org?tls=none",
     ],
 )
-def test_a_mail_url_that_is_not_understood_is_one_line_without_its_password(url: str) -> None:
-    with pytest.raises(OperatorError, match=r"^MAIL_URL .*\.$") as told:
+def test_invalid_mail_url_is_one_line_without_its_password(url: str) -> None:
+    with pytest.raises(OperatorError, match=r"^MAIL_URL .*\.$") as error:
         transport_for(settings_with(url))
-    assert "hun" not in str(told.value)
+    assert "hun" not in str(error.value)
 
 
-def test_no_password_shows_where_a_server_is_shown() -> None:
+def test_password_is_not_in_the_repr() -> None:
     server = transport_for(settings_with("smtp://a:hunter2@example.org"))
     assert "hunter2" not in f"{server!r} {server.name}"
 
 
-async def test_the_log_shows_emails_line_by_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_console_logs_the_email(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "opportune.mail")
     await send_email(settings_with(), email_to(text="Line one.\nLine two: Zoë\n"))
     assert caplog.messages[:3] == ["Mail to ada@example.com: Hello", "| Line one.", "| Line two: Zoë"]
 
 
-async def test_without_a_server_production_refuses_and_its_log_holds_nothing_of_an_email(
+async def test_console_refuses_emails_in_production(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "opportune.mail")
@@ -92,18 +92,18 @@ async def test_without_a_server_production_refuses_and_its_log_holds_nothing_of_
     assert caplog.messages == []
 
 
-async def test_a_folder_gets_one_file_for_each_email(tmp_path: Path) -> None:
+async def test_folder_has_one_file_per_email(tmp_path: Path) -> None:
     settings = settings_with(f"file:{tmp_path}/mail")
     email = email_to(date="Fri, 20 Nov 2026 13:35:00 +0000")
-    for each in (email, email, email_to(message_id="<4567@example.org>", date="Fri, 20 Nov 2026 13:36:00 +0000")):
-        await send_email(settings, each)
+    for message in (email, email, email_to(message_id="<4567@example.org>", date="Fri, 20 Nov 2026 13:36:00 +0000")):
+        await send_email(settings, message)
     files = sorted((tmp_path / "mail").iterdir())
     assert [path.name for path in files] == ["20261120T133500-0123abcd.eml", "20261120T133600-4567.eml"]
     assert b"Subject: Hello\r\n" in files[0].read_bytes()
-    assert files[0].stat().st_mode & 0o077 == 0, "other users of the machine do not read e-mails"
+    assert files[0].stat().st_mode & 0o077 == 0
 
 
-async def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+async def test_unwritable_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DeliveryError, match=rf"^Mail cannot be written to {tmp_path}/file/mail: Not a directory\.$"):
         await send_email(settings_with(f"file:{tmp_path}/file/mail"), email_to())

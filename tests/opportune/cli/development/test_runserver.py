@@ -63,7 +63,7 @@ def test_production_says_at_its_start_what_visitors_will_miss(
     monkeypatch.setattr(local, "find_weights", lambda: None)
     look_at_database(settings.model_copy(update={"environment": "production"}), migrate=False)
     said = capsys.readouterr().err
-    assert "MAIL_URL is console: no e-mail is sent." in said
+    assert "MAIL_URL is console, so no e-mail is sent." in said
     assert "There is no model" in said
     assert "lost" not in said
 

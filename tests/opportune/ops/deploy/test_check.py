@@ -90,7 +90,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ),
     ("render", {"MAIL_URL": "resend://KEY"}, "MAIL_URL still contains the example KEY"),
     ("render", {"BACKUP_URL": "s3://KEY:SECRET@HOST/BUCKET/FOLDER"}, "BACKUP_URL still contains the example KEY"),
-    ("render", {"ADMIN_EMAIL": "ada at home"}, "Nobody would get the link of ADMIN_EMAIL"),
+    ("render", {"ADMIN_EMAIL": "ada at home"}, "ADMIN_EMAIL is invalid"),
     ("render", {"METRICS_TOKEN": "abc"}, "import secrets; print("),
     ("render", {"DATABASE_URL": "postgresql://postgres:pw@db.abcd.supabase.co:5432/postgres"}, "only has IPv6"),
     (
