@@ -131,7 +131,7 @@ MISTAKES: tuple[tuple[str | bytes, str], ...] = (
     (session(agent="x" * 257), "object 1: agent: String should have at most 256 characters."),
     (session(expires_at="soon"), "object 1: expires_at: Input should be a valid datetime"),
     (session(expires_at="2026-11-20T10:00:00"), "object 1: expires_at: Input should have timezone info."),
-    (session(user_id=9), "accounts_session, row 1 points at a row of accounts_user that is not there."),
+    (session(user_id=9), "accounts_session, row 1 refers to a missing row of accounts_user."),
 )
 REFUSED_BY_POSTGRESQL: tuple[tuple[str | bytes, str], ...] = (
     (session(user_id=9), 'accounts_session: Key (user_id)=(9) is not present in table "accounts_user".'),
