@@ -404,7 +404,7 @@ async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
 
     Example:
         async with open_llm(settings) as llm:
-            print(await llm.complete("Hello"))
+            answer = await llm.complete("Hello")
 
     Args:
         settings: Settings of the site, from `load_settings()`.
