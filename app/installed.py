@@ -1,4 +1,4 @@
-"""THE list of what is installed. Add your feature here; delete a line (and the feature's folders) to remove one."""
+"""The installed features. Add yours here; to remove one, delete its line and its folders."""
 
 from app.chat.feature import chat
 from app.events.feature import events

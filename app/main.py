@@ -8,5 +8,5 @@ from opportune.config import Settings, get_settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The site. Routers, middleware and mounts that belong to no feature are added here."""
+    """Create the site. Add routers, middleware and mounts that belong to no feature here."""
     return application.create_app(settings or get_settings(), INSTALLED)

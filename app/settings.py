@@ -1,10 +1,10 @@
-"""The settings of this site: the framework's, and yours."""
+"""Settings of this site: the framework's and yours."""
 
 import opportune.config
 
 
 class Settings(opportune.config.Settings):
-    """One attribute per setting, from the environment or `.env`: `site_name` is SITE_NAME there."""
+    """One attribute for each setting. `site_name` is SITE_NAME in the environment or `.env`."""
 
     site_name: str = "Opportune"
-    """What pages, e-mails, the admin and the API call this site."""
+    """Name of the site in pages, e-mails, the admin and the API."""

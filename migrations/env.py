@@ -1,6 +1,6 @@
-"""Sets up Alembic's own command (`alembic current`, `alembic upgrade heads`); ours need no environment.
+"""Environment of Alembic's own command (`alembic current`, `alembic upgrade heads`). Ours need no environment.
 
-Everything here is synchronous, so it works in a shell and inside a running event loop alike.
+It is synchronous, so it works in a shell and inside a running event loop.
 """
 
 from alembic import context
@@ -16,13 +16,13 @@ from opportune.db.migrations.options import OPTIONS, keep_transaction
 from opportune.db.models.model import Model
 
 tree = MigrationGraph(installed_names())
-# alembic.ini names the folder of all features; only those that are installed count.
+# alembic.ini names the folder of all features; use those of installed features.
 context.script.version_locations = [str(tree.folder(feature)) for feature in tree.features]
 
 
 def migrate(connection: Connection) -> None:
     with as_alembic_records(connection, tree), preserve_expression_indexes(connection) as put_back:
-        connection.rollback()  # to look has begun a transaction, which Alembic would leave to us
+        connection.rollback()  # reading has begun a transaction, which Alembic would not end
         context.configure(
             connection,
             target_metadata=Model.metadata,

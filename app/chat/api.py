@@ -48,9 +48,9 @@ async def conversations(
 
 
 @router.post("", status_code=202)
-async def begin(ask: ConversationCreate, user: CurrentUser, answers: Answers, response: Response) -> MessageCreated:
+async def begin(data: ConversationCreate, user: CurrentUser, answers: Answers, response: Response) -> MessageCreated:
     """Start a new conversation with a question. `Location` is its address."""
-    created = _created(*await service.ask(answers, user.id, None, ask, files=ask.attachments, settings=ask))
+    created = _created(*await service.ask(answers, user.id, None, data, files=data.attachments, settings=data))
     response.headers["Location"] = f"/api/v1/conversations/{created.conversation}"
     return created
 
@@ -117,10 +117,10 @@ async def export(user: CurrentUser, session: ReadSession, conversation: CurrentC
 
 @router.post("/{conversation_id}/messages", status_code=202)
 async def ask(
-    ask: QuestionCreate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
+    data: QuestionCreate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> MessageCreated:
     """Ask a question. Read the growing answer from `stream_url`."""
-    return _created(*await service.ask(answers, user.id, conversation.id, ask, files=ask.attachments))
+    return _created(*await service.ask(answers, user.id, conversation.id, data, files=data.attachments))
 
 
 def _created(question: Message, answer: Message) -> MessageCreated:
@@ -159,11 +159,11 @@ async def stop(answer: CurrentAnswer, answers: Answers) -> None:
 
 
 @messages.post("/edit", status_code=202)
-async def edit(ask: QuestionCreate, user: CurrentUser, question: CurrentQuestion, answers: Answers) -> MessageCreated:
+async def edit(data: QuestionCreate, user: CurrentUser, question: CurrentQuestion, answers: Answers) -> MessageCreated:
     """Replace a question in a new branch, which becomes the current one."""
     return _created(
         *await service.ask(
-            *(answers, user.id, question.conversation_id, ask), instead_of=question, files=ask.attachments
+            *(answers, user.id, question.conversation_id, data), instead_of=question, files=data.attachments
         )
     )
 

@@ -14,8 +14,8 @@ from opportune.feature import Person, PersonalData
 EXPORTED_FIELDS = {"id", "role", "text", "status", "model", "created_at"}
 
 
-async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    is_owner = col(Conversation.owner_id) == person.id
+async def read(session: AsyncSession, user: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    is_owner = col(Conversation.owner_id) == user.id
     conversations = await session.scalars(select(Conversation).where(is_owner).order_by(col(Conversation.id)))
     exported = {row.id: {**row.model_dump(exclude={"owner_id"}), "messages": list[Any]()} for row in conversations}
     query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(is_owner)

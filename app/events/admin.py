@@ -16,7 +16,7 @@ TOGGLE_FORM = Markup(
     '<form method="post" action="{address}"><button class="btn btn-icon btn-sm btn-ghost-secondary"'
     ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
 )
-# What a click does, in words, and how it is before.
+# Label of the button, and the value before the click.
 CHECK_IN, CHECK_OUT = ("check-in", "is here", "ti-x"), ("check-out", "is not here", "ti-check text-green")
 
 
@@ -40,7 +40,7 @@ class EventAdmin(AdminView, model=Event):
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         values = super().clean(form, row)
-        values["title"] = " ".join(values["title"].split())  # it becomes the subject of e-mails
+        values["title"] = " ".join(values["title"].split())  # used as the subject of e-mails
         if values["ends_at"] <= values["starts_at"]:
             raise ValidationRefused("It ends before it starts.", "ends_at")
         return values
@@ -69,14 +69,14 @@ class RegistrationAdmin(AdminView, model=Registration):
         return await super().get_list_value(obj, prop, request)
 
     def _toggle(self, row: Registration, request: Request) -> Markup:
-        """A click at the door, for whoever may. A form of its own, so that it works without JavaScript."""
+        """Render the check-in button for staff with permission. It is a form, so it works without JavaScript."""
         slug, label, icon = CHECK_OUT if row.is_present else CHECK_IN
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
         address = f"{self.url_of_action(request, slug)}?{selection_query(request, row.id)}"
         return TOGGLE_FORM.format(address=address, label=f"{row.name} {label}", icon=icon)
 
-    # SQLAdmin shows them from the last to the first.
+    # SQLAdmin shows them in reverse order.
     @action("check-out", "Is not here")
     async def check_out(self, request: Request) -> Response:
         return await self._mark(request, "check-out", "not here", is_present=False)

@@ -13,8 +13,8 @@ router = APIRouter(prefix="/events", tags=["events"])
 
 
 @router.get("")
-async def find(events: ReadEvents, wanted: Annotated[EventFilter, Query()]) -> Page[EventRead]:
-    return await events.find(wanted)
+async def find(events: ReadEvents, filters: Annotated[EventFilter, Query()]) -> Page[EventRead]:
+    return await events.find(filters)
 
 
 @router.get("/{slug}")
@@ -23,14 +23,14 @@ async def read(events: ReadEvents, slug: Slug) -> EventRead:
 
 
 @router.get("/{slug}/registrations", dependencies=[may("registration", "list")], responses=FORBIDDEN)
-async def list_attendees(events: ReadEvents, slug: Slug, wanted: Annotated[Paging, Query()]) -> Page[RegistrationRead]:
-    """For those at the door: they need the right that opens the same list in the admin."""
-    return await events.list_attendees(slug, wanted)
+async def list_attendees(events: ReadEvents, slug: Slug, filters: Annotated[Paging, Query()]) -> Page[RegistrationRead]:
+    """List attendees for check-in. Requires the permission that opens the same list in the admin."""
+    return await events.list_attendees(slug, filters)
 
 
 @router.post("/{slug}/registrations", status_code=202, dependencies=[LimitedByAddress])
 async def register(registrations: WriteRegistrations, limiter: Limiter, slug: Slug, new: RegistrationCreate) -> Message:
-    """The answer is the same for an address that is registered already: its mailbox has the news."""
+    """Register. The response is the same if the address is already registered; the e-mail explains it."""
     await limiter.hit(EMAILS_PER_RECIPIENT.by(new.email))
     try:
         await registrations.register(slug, new)

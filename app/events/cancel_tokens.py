@@ -1,4 +1,4 @@
-"""Signed tokens of the links for cancelling: which registration each is for. Nothing of them is stored."""
+"""Signed tokens in the links that cancel a registration. They are not stored."""
 
 from datetime import datetime
 
@@ -15,10 +15,10 @@ def make_token(settings: Settings, registration: Registration) -> str:
 
 
 def read_token(settings: Settings, token: str) -> tuple[int, datetime]:
-    """Read the number of a registration, and when it was made.
+    """Return the id and the creation time of a registration.
 
     Raises:
-        NotFound: we have not signed this.
+        NotFound: The token has no valid signature.
     """
     try:
         number, made_at = _signer(settings).loads(token)
@@ -28,5 +28,5 @@ def read_token(settings: Settings, token: str) -> tuple[int, datetime]:
 
 
 def _signer(settings: Settings) -> URLSafeSerializer:
-    # The last one signs, and all of them are known.
+    # The last key signs; all of them verify.
     return URLSafeSerializer(list(reversed(derived_keys(settings, "events: cancel"))))

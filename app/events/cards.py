@@ -1,4 +1,4 @@
-"""What events add to other pages."""
+"""Cards on other pages."""
 
 from collections.abc import Mapping
 from typing import Any

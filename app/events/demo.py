@@ -1,4 +1,4 @@
-"""Events to look at, with people who do not exist."""
+"""Example events with invented attendees."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Sample:
     summary: str
     description: str
     days: int
-    """Until it starts; of one in the past since it did."""
+    """Time until the event starts; negative if it is in the past."""
     hour: int
     length: timedelta
     place: str
@@ -94,13 +94,13 @@ ORGANISATIONS = ("", "Harbour Library", "Northwind Cycles", "")
 QUESTIONS = ("", "", "Will there be a recording?", "")
 GROUPS = ("speakers", "guests", "guests", "press")
 
-# Rows of users are created now, so moments that have passed mark ours for good, whatever is edited in them.
+# Creation times in the past mark our rows, even after a user edits them.
 MARKS = [datetime(2026, 1, 6, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
 is_ours = col(Event.created_at).in_(MARKS)
 
 
 async def load(session: AsyncSession) -> int:
-    """Whoever cancelled stays away as long as the event is there."""
+    """Add missing events. Attendees of existing events are not added again, because they may have cancelled."""
     there = set(await session.scalars(select(col(Event.created_at)).where(is_ours)))
     added = 0
     for mark, sample in zip(MARKS, SAMPLES, strict=True):
@@ -115,7 +115,7 @@ async def load(session: AsyncSession) -> int:
 
 
 async def clear(session: AsyncSession) -> int:
-    """What people have done with our events goes too."""
+    """Also delete registrations that users made for these events."""
     ours = select(col(Event.id)).where(is_ours)
     registrations = await delete_registrations(session, col(Registration.event_id).in_(ours))
     events = (await session.execute(delete(Event).where(is_ours).returning(col(Event.id)))).all()

@@ -1,4 +1,4 @@
-"""Dependencies that give routes the data layer. Tests put their own in its place with `app.dependency_overrides`."""
+"""Dependencies that provide the data layer to routes. Tests can replace them with `app.dependency_overrides`."""
 
 from typing import Annotated
 
@@ -11,12 +11,12 @@ from opportune.storage import StorageDependency
 from opportune.web import HOUR_SECONDS, RateLimit
 
 REGISTRATIONS_PER_ADDRESS = RateLimit("events.register", 60, HOUR_SECONDS, storage="cache")
-"""Mistyped ones too: a whole office may have but one address."""
+"""Includes invalid forms. A whole office may share one address."""
 EMAILS_PER_RECIPIENT = RateLimit("events.email", 5, HOUR_SECONDS, storage="cache")
-"""Lets nobody fill a stranger's mailbox."""
+"""Prevents flooding of another person's mailbox."""
 
 Slug = Annotated[str, Path(pattern=r"^[a-z0-9-]+$", max_length=80)]
-"""An event's name in a path: what none can have is not found."""
+"""Slug of an event in a path. Impossible ones are not found."""
 
 
 async def get_events(session: ReadSession) -> Events:
@@ -37,5 +37,5 @@ ReadEvents = Annotated[Events, Depends(get_events)]
 ReadRegistrations = Annotated[Registrations, Depends(get_registrations)]
 WriteRegistrations = Annotated[Registrations, Depends(get_writable_registrations)]
 
-# Before the form is read: looking at a picture takes long.
+# Before the form is read, because decoding a picture takes long.
 LimitedByAddress = Depends(REGISTRATIONS_PER_ADDRESS)

@@ -10,25 +10,25 @@ from opportune.storage import ImageRefusedError, MissingFileError, shrink
 
 FOLDER = "events"
 MAX_SIDE_PIXELS = 800
-"""Pixels of the longer side."""
+"""Length of the longer side in pixels."""
 MAX_ATTEMPTS = 12
-"""Spread over 34 minutes: a storage may be away for a while, and what people sent has to go."""
+"""Retries cover 34 minutes, because a storage can be unavailable and the original must be deleted."""
 
 
 @job("events.shrink_photo", attempts=MAX_ATTEMPTS)
 async def shrink_photo(run: JobContext, registration_id: int, original: str) -> None:
-    """Put a small picture without metadata in the place of what was sent, which is deleted."""
+    """Replace the uploaded photo by a small one without metadata."""
     try:
         small = await run.storage.save(
             FOLDER, "webp", await shrink(await run.storage.read(original), MAX_SIDE_PIXELS), WEBP
         )
     except MissingFileError:
         if await is_used(run, registration_id, original):
-            raise  # its place is away: what was sent still has its metadata
-        return  # an earlier try has deleted it, or the registration was cancelled
+            raise  # retry: the uploaded file still has its metadata
+        return  # deleted by an earlier attempt, or cancelled
     except ImageRefusedError:
         small = ""
-    # Of a try that was cut short after this the answer is its own picture, not this one.
+    # After an interrupted attempt this returns the picture of that attempt.
     used = await run.write(use_photo, registration_id, original, small)
     for name in {original, small} - {used, ""}:
         await run.storage.delete(name)
@@ -41,10 +41,10 @@ async def delete_photos(run: JobContext, names: Sequence[str]) -> None:
 
 
 async def delete_registrations(session: AsyncSession, which: ColumnElement[bool]) -> int:
-    """Delete these, have their photos deleted, and give their number."""
+    """Delete registrations, queue the deletion of their photos, and return the number of rows."""
     photos = (await session.scalars(delete(Registration).where(which).returning(col(Registration.photo)))).all()
-    if kept := [photo for photo in photos if photo]:
-        defer(session, delete_photos(kept))
+    if current := [photo for photo in photos if photo]:
+        defer(session, delete_photos(current))
     return len(photos)
 
 
@@ -55,7 +55,7 @@ async def is_used(run: JobContext, registration_id: int, photo: str) -> bool:
 
 
 async def use_photo(session: AsyncSession, registration_id: int, original: str, small: str) -> str:
-    """Use the small picture from now on, and give the one that is used; nothing if the registration is gone."""
+    """Store the small picture and return the one in use. Empty if the registration was deleted."""
     registration = await session.get(Registration, registration_id)
     if registration is None or registration.photo != original:
         return ""

@@ -29,7 +29,7 @@ class Event(Model, table=True):
 
 
 class Registration(Model, table=True):
-    """One person at one event. A cancelled one is deleted: nothing of who does not come is kept."""
+    """A registration for one event. A cancelled one is deleted."""
 
     __tablename__ = "events_registration"
     __table_args__ = (UniqueConstraint("event_id", "email"),)
@@ -40,7 +40,7 @@ class Registration(Model, table=True):
     organisation: str = Field(default="", max_length=100)
     question: str = Field(default="", max_length=1000)
     photo: str = Field(default="", max_length=100)
-    """The name of a stored file."""
+    """Name of a stored file."""
     group: str = Field(default="", max_length=60, index=True)
     notes: str = Field(default="", max_length=2000)
     is_present: bool = Field(default=False, index=True)

@@ -25,11 +25,11 @@ BROKEN_LINK = "This link is not complete. Copy it from the mail once more, to it
 
 
 @router.get("")
-async def index(request: Request, events: ReadEvents, wanted: Annotated[EventFilter, Query()]) -> Response:
-    context: dict[str, object] = {"page": await events.find(wanted), "wanted": wanted}
+async def index(request: Request, events: ReadEvents, filters: Annotated[EventFilter, Query()]) -> Response:
+    context: dict[str, object] = {"page": await events.find(filters), "wanted": filters}
     if is_htmx(request):
         return templates.render_block(request, "events/list.html", "found", context)
-    context["filter"] = Form(EventFilter, wanted, prefix="filter-")
+    context["filter"] = Form(EventFilter, filters, prefix="filter-")
     return templates.render(request, "events/list.html", context)
 
 
@@ -44,7 +44,7 @@ async def register(request: Request, registrations: WriteRegistrations, limiter:
     if form.data is None:
         return await show_event(request, registrations.events, slug, form)
     if form.data.website:
-        return redirect_to_registered(request, slug)  # a program need not know that it has been found out
+        return redirect_to_registered(request, slug)  # spam bots get the same response
     try:
         await limiter.hit(EMAILS_PER_RECIPIENT.by(form.data.email))
         await registrations.register(slug, form.data, form.data.photo)
@@ -79,9 +79,9 @@ async def ask_to_cancel(request: Request, registrations: ReadRegistrations, slug
 
 @router.post("/{slug}/cancel")
 async def cancel(request: Request, registrations: WriteRegistrations, token: str = "") -> Response:
-    with suppress(RegistrationClosed, NotFound):  # the page that is shown now says so
+    with suppress(RegistrationClosed, NotFound):  # the next page says so
         await registrations.cancel(token)
-    # Without the host, which we may know by another scheme than the visitor.
+    # Without the host, whose scheme may differ from the visitor's.
     return RedirectResponse(f"?{request.url.query}", 303)
 
 

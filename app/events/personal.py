@@ -1,4 +1,4 @@
-"""Personal data in events: the registrations of a person's e-mail, once it is proven theirs."""
+"""Personal data in events: registrations with the user's verified e-mail address."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ from app.events.models import Event, Registration
 from opportune.feature import Person, PersonalData
 
 
-async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+async def read(session: AsyncSession, user: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     query = select(Registration, Event).join(Event, col(Event.id) == col(Registration.event_id))
-    rows = await session.execute(query.where(_is_theirs(person)).order_by(col(Registration.id)))
+    rows = await session.execute(query.where(_is_theirs(user)).order_by(col(Registration.id)))
     return {
         "registrations": [
             {"event": event.title, "starts_at": event.starts_at, **registration.model_dump(exclude={"event_id"})}
@@ -23,18 +23,18 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
     }
 
 
-async def files(session: AsyncSession, person: Person) -> Sequence[str]:
-    photos = select(col(Registration.photo)).where(_is_theirs(person), col(Registration.photo) != "")
+async def files(session: AsyncSession, user: Person) -> Sequence[str]:
+    photos = select(col(Registration.photo)).where(_is_theirs(user), col(Registration.photo) != "")
     return (await session.scalars(photos)).all()
 
 
-async def forget(session: AsyncSession, person: Person) -> None:
-    """Give their seats back, and have their photos deleted."""
-    await delete_registrations(session, _is_theirs(person))
+async def forget(session: AsyncSession, user: Person) -> None:
+    """Delete the registrations and their photos."""
+    await delete_registrations(session, _is_theirs(user))
 
 
-def _is_theirs(person: Person) -> ColumnElement[bool]:
-    return (col(Registration.email) == person.email) & (person.email != "")
+def _is_theirs(user: Person) -> ColumnElement[bool]:
+    return (col(Registration.email) == user.email) & (user.email != "")
 
 
 personal_data = PersonalData(

@@ -1,4 +1,4 @@
-"""Registering and cancelling, with the photo and the e-mail that go with it."""
+"""Register and cancel, with photo and e-mail."""
 
 from contextlib import suppress
 
@@ -18,7 +18,7 @@ from opportune.web import Upload, format_datetime
 
 
 class Registrations:
-    """Registers people for events, and cancels that by the link that they were sent."""
+    """Registers attendees and cancels registrations by the link in the e-mail."""
 
     def __init__(self, session: AsyncSession, settings: Settings, storage: Storage) -> None:
         self.session = session
@@ -27,35 +27,35 @@ class Registrations:
         self.events = Events(session)
 
     async def register(self, slug: str, new: RegistrationCreate, photo: Upload | None = None) -> None:
-        """Take a seat, and tell the address so by mail; one that is registered already is told that.
+        """Take a seat and send an e-mail. If the address is already registered, the e-mail says so.
 
-        Whoever asks is not told which of the two it was.
+        The caller cannot distinguish the two cases.
 
         Raises:
-            NotFound: there is no such event.
-            RegistrationClosed: all seats are taken, or it has begun.
-            StorageError: the photo cannot be kept; nothing is done.
+            NotFound: The event does not exist.
+            RegistrationClosed: All seats are taken, or the event has begun.
+            StorageError: The photo cannot be stored. Nothing is changed.
         """
-        # Before the first statement, with which on SQLite all other writers begin to wait.
+        # Before the first statement, which blocks other writers on SQLite.
         name = await self.storage.save(FOLDER, photo.suffix, photo.content, photo.content_type) if photo else ""
         done = None
         try:
             done = await self.events.register(slug, new, name)
         finally:
             if name and done is None:
-                await self.session.rollback()  # others wait for the event, and not for the place of files
-                with suppress(StorageError):  # why nobody was registered matters more
+                await self.session.rollback()  # release the lock of the event before the storage is used
+                with suppress(StorageError):  # the original error matters more
                     await self.storage.delete(name)
         if name:
             defer(self.session, shrink_photo(done.registration.id, name) if done.is_new else delete_photos([name]))
         self._write(done)
 
     async def find(self, token: str) -> tuple[Registration, Event]:
-        """Find what a link for cancelling is about.
+        """Return the registration of a cancellation link.
 
         Raises:
-            NotFound: the link is not ours.
-            RegistrationClosed: it has been cancelled already, or the event has begun.
+            NotFound: The link is invalid.
+            RegistrationClosed: The registration was cancelled, or the event has begun.
         """
         number, made_at = read_token(self.settings, token)
         try:
@@ -67,7 +67,7 @@ class Registrations:
         return registration, event
 
     async def cancel(self, token: str) -> None:
-        """Cancel a registration. Raises what `find` raises."""
+        """Cancel a registration. Raises the errors of `find`."""
         registration, _event = await self.find(token)
         if photo := await self.events.delete(registration):
             defer(self.session, delete_photos([photo]))

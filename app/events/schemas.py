@@ -1,4 +1,4 @@
-"""What forms and the API send, and what the API answers."""
+"""Input of forms and the API, and output of the API."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -30,7 +30,7 @@ class EventRead(Schema):
     capacity: int
     seats_left: int
     closed: str
-    """Why nobody can register now; empty as long as somebody can."""
+    """Reason why registration is closed. Empty while it is open."""
 
 
 class RegistrationCreate(Schema):
@@ -45,11 +45,11 @@ class RegistrationCreate(Schema):
 class RegistrationForm(RegistrationCreate):
     photo: ImageUpload | None = Field(None, description="For those at the door. Nobody else sees it.")
     website: str = ""
-    """Nobody sees this field: what fills it in is a program."""
+    """Hidden field. Only spam bots fill it in."""
 
 
 class RegistrationRead(Schema):
-    """Somebody who is registered, as staff see it."""
+    """An attendee, as staff see it."""
 
     model_config = ConfigDict(from_attributes=True)
 

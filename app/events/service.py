@@ -1,4 +1,4 @@
-"""The data layer: knows the database and no HTTP. Whoever opened the session commits it."""
+"""Data layer of events. It knows no HTTP, and the caller commits the session."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from opportune.pagination import Page, Paging, order, paginate
 
 
 class RegistrationClosed(Exception):
-    """Nobody can register any more; the message says why to whoever asked."""
+    """Registration is closed. The message explains why."""
 
 
 ALL_SEATS_TAKEN = "All seats are taken."
@@ -25,35 +25,35 @@ REGISTRATION_ENDED = "Registration is closed."
 
 @dataclass(frozen=True)
 class RegistrationResult:
-    """A registration that was made, or that was there already."""
+    """Result of a registration: a new one or the existing one."""
 
     event: Event
     registration: Registration
     is_new: bool
-    """Else the address was registered already, and nothing has changed."""
+    """False if the address was already registered. Then nothing changed."""
 
 
 class Events:
-    """The published events, and who comes to them."""
+    """Published events and their registrations."""
 
     def __init__(self, session: AsyncSession, now: datetime | None = None) -> None:
         self.session = session
         self.now = now or utc_now()
 
-    async def find(self, wanted: EventFilter) -> Page[EventRead]:
-        """List events: the next one first, and of those in the past the last one, if nothing else is wanted."""
+    async def find(self, filters: EventFilter) -> Page[EventRead]:
+        """List events. By default upcoming ones come soonest first, past ones latest first."""
         starts_at = col(Event.starts_at)
-        usual = starts_at.desc() if wanted.when == "past" else starts_at
+        usual = starts_at.desc() if filters.when == "past" else starts_at
         columns = {"starts_at": starts_at, "title": func.lower(col(Event.title))}
-        ordered = order(wanted.sort, columns, usual, col(Event.id))
-        query = select(Event).where(*self._conditions(wanted)).order_by(*ordered)
-        page: Page[Event] = await paginate(self.session, query, wanted)
+        ordered = order(filters.sort, columns, usual, col(Event.id))
+        query = select(Event).where(*self._conditions(filters)).order_by(*ordered)
+        page: Page[Event] = await paginate(self.session, query, filters)
         taken = await self._taken(event.id for event in page.items)
         items = [self._shown(event, taken.get(event.id, 0)) for event in page.items]
         return Page[EventRead](items=items, total=page.total, page=page.page, pages=page.pages)
 
     async def read(self, slug: str) -> EventRead:
-        """One event. Raises NotFound."""
+        """Return one event. Raises NotFound."""
         event = await self._get(slug)
         return self._shown(event, await self._taken_of(event))
 
@@ -61,35 +61,35 @@ class Events:
         """Take a seat. `photo` is the name of a stored file.
 
         Raises:
-            NotFound: there is no such event.
-            RegistrationClosed: all seats are taken, or it has begun.
+            NotFound: The event does not exist.
+            RegistrationClosed: All seats are taken, or the event has begun.
         """
-        # Nobody else registers for it until this transaction ends: who counts the seats may take one.
+        # Lock the event until the transaction ends, so that counted seats stay free.
         event = await self._get(slug, locked=True)
         if reason := self._reason_closed(event, await self._taken_of(event)):
             raise RegistrationClosed(reason)
         mine = col(Registration.event_id) == event.id, col(Registration.email) == new.email
-        if known := await self.session.scalar(select(Registration).where(*mine)):
-            return RegistrationResult(event, known, is_new=False)
-        told = new.model_dump(include=set(RegistrationCreate.model_fields))
-        registration = Registration(event_id=event.id, photo=photo, **told)
+        if existing := await self.session.scalar(select(Registration).where(*mine)):
+            return RegistrationResult(event, existing, is_new=False)
+        values = new.model_dump(include=set(RegistrationCreate.model_fields))
+        registration = Registration(event_id=event.id, photo=photo, **values)
         self.session.add(registration)
         await self.session.flush()
         return RegistrationResult(event, registration, is_new=True)
 
-    async def list_attendees(self, slug: str, wanted: Paging) -> Page[RegistrationRead]:
-        """Who is registered, by name. Raises NotFound."""
+    async def list_attendees(self, slug: str, filters: Paging) -> Page[RegistrationRead]:
+        """Return the registrations, by name. Raises NotFound."""
         event = await self._get(slug)
         theirs = select(Registration).where(col(Registration.event_id) == event.id)
         by_name = theirs.order_by(func.lower(col(Registration.name)), col(Registration.id))
-        page: Page[Registration] = await paginate(self.session, by_name, wanted)
+        page: Page[Registration] = await paginate(self.session, by_name, filters)
         items = [RegistrationRead.model_validate(registration) for registration in page.items]
         return Page[RegistrationRead](items=items, total=page.total, page=page.page, pages=page.pages)
 
     async def registration(self, number: int, made_at: datetime) -> tuple[Registration, Event]:
-        """A registration by its number and moment, with its event. Raises NotFound."""
+        """Return a registration by id and creation time, with its event. Raises NotFound."""
         query = select(Registration, Event).join(Event, col(Event.id) == col(Registration.event_id))
-        # A number may be given again to somebody else; the moment is not.
+        # An id can be used again, the time cannot.
         mine = col(Registration.id) == number, col(Registration.created_at) == made_at
         row = (await self.session.execute(query.where(*mine))).one_or_none()
         if row is None:
@@ -97,9 +97,9 @@ class Events:
         return row[0], row[1]
 
     async def delete(self, registration: Registration) -> str:
-        """Delete a registration, and give the name of its last photo: a job may just have put another there."""
-        gone = delete(Registration).where(col(Registration.id) == registration.id)
-        return await self.session.scalar(gone.returning(col(Registration.photo))) or ""
+        """Delete a registration and return its current photo, which a job may have replaced."""
+        deletion = delete(Registration).where(col(Registration.id) == registration.id)
+        return await self.session.scalar(deletion.returning(col(Registration.photo))) or ""
 
     async def _get(self, slug: str, *, locked: bool = False) -> Event:
         query = select(Event).where(col(Event.slug) == slug, col(Event.is_published))
@@ -109,7 +109,7 @@ class Events:
         return event
 
     async def _taken(self, events: Iterable[int]) -> dict[int, int]:
-        """How many are registered, by the event's number."""
+        """Number of registrations by event id."""
         event_id = col(Registration.event_id)
         query = select(event_id, func.count()).where(event_id.in_(list(events))).group_by(event_id)
         return dict((await self.session.execute(query)).tuples().all())
@@ -121,7 +121,7 @@ class Events:
         return EventRead(
             **event.model_dump(),
             is_online=bool(event.link),
-            # Staff may let more people in than there are seats.
+            # Staff can admit more people than there are seats.
             seats_left=max(0, event.capacity - taken),
             closed=self._reason_closed(event, taken),
         )
@@ -131,10 +131,10 @@ class Events:
             return REGISTRATION_ENDED
         return ALL_SEATS_TAKEN if taken >= event.capacity else ""
 
-    def _conditions(self, wanted: EventFilter) -> Iterator[ColumnElement[bool]]:
+    def _conditions(self, filters: EventFilter) -> Iterator[ColumnElement[bool]]:
         yield col(Event.is_published).is_(True)
         ends_at = col(Event.ends_at)
-        yield ends_at <= self.now if wanted.when == "past" else ends_at > self.now
-        if wanted.q:
+        yield ends_at <= self.now if filters.when == "past" else ends_at > self.now
+        if filters.q:
             columns = col(Event.title), col(Event.summary), col(Event.description), col(Event.place)
-            yield or_(*(column.icontains(wanted.q, autoescape=True) for column in columns))
+            yield or_(*(column.icontains(filters.q, autoescape=True) for column in columns))

@@ -1,4 +1,4 @@
-"""The landing page: what is installed and where its code is. Make it your own."""
+"""The landing page. It lists the installed features and their code; make it yours."""
 
 import asyncio
 import platform
@@ -26,7 +26,7 @@ FOLDERS = (
     "tests/{}",
     "tests/opportune/{}",
 )
-"""Where the parts of a feature may be."""
+"""Possible folders of a feature."""
 
 
 @router.get("/")
@@ -46,5 +46,5 @@ async def home(request: Request, user: OptionalUser) -> Response:
 
 @lru_cache
 def folders(names: Sequence[str]) -> dict[str, list[str]]:
-    """The folders that each feature really has. Those of `admin` and `accounts` are elsewhere than the user's."""
+    """Return the folders of each feature that exist in this project."""
     return {name: [place for part in FOLDERS if (PROJECT / (place := part.format(name))).is_dir()] for name in names}

@@ -1,4 +1,4 @@
-"""To-dos to look at, for the first superuser."""
+"""Example to-dos for the first superuser."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from app.todos.models import Todo
 from opportune.accounts import demo_owner
 from opportune.db import utc_now
 
-# Title, days until it is due, whether it is done.
+# Title, days until due, done.
 SAMPLES = (
     ("Renew the passport", -6, False),
     ("Send the invoice for October", -1, False),
@@ -25,7 +25,7 @@ SAMPLES = (
     ("Cancel the old phone contract", -4, True),
     ("Back up the photos", None, True),
 )
-# Rows of users are created now, so moments that have passed mark ours for good, whatever is edited in them.
+# Creation times in the past mark our rows, even after a user edits them.
 MARKS = [datetime(2026, 1, 5, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
 is_ours = col(Todo.created_at).in_(MARKS)
 

@@ -1,4 +1,4 @@
-"""Dependencies that give routes the data layer."""
+"""Dependencies that provide the data layer to routes."""
 
 from typing import Annotated
 

@@ -15,8 +15,8 @@ router = APIRouter(prefix="/todos")
 
 
 @router.get("")
-async def index(request: Request, todos: ReadTodos, wanted: Annotated[TodoFilter, Query()]) -> Response:
-    return await show_list(request, todos, wanted, Form(TodoCreate))
+async def index(request: Request, todos: ReadTodos, filters: Annotated[TodoFilter, Query()]) -> Response:
+    return await show_list(request, todos, filters, Form(TodoCreate))
 
 
 @router.post("")
@@ -26,7 +26,7 @@ async def add(request: Request, todos: WriteTodos) -> Response:
         return await show_list(request, todos, TodoFilter(), form)
     await todos.add(form.data)
     if not is_htmx(request):
-        return RedirectResponse("/todos#title", 303)  # to add the next
+        return RedirectResponse("/todos#title", 303)  # to add another one
     context = await list_context(todos, TodoFilter(), Form(TodoCreate))
     answer = templates.render_block(request, "todos/list.html", "added", context | {"is_added": True})
     answer.headers["HX-Replace-Url"] = "/todos"
@@ -61,25 +61,25 @@ async def delete(request: Request, todos: WriteTodos, todo_id: RowId) -> Respons
     return RedirectResponse(list_url(request), 303)
 
 
-async def show_list(request: Request, todos: Todos, wanted: TodoFilter, form: Form[TodoCreate]) -> Response:
-    context = await list_context(todos, wanted, form)
+async def show_list(request: Request, todos: Todos, filters: TodoFilter, form: Form[TodoCreate]) -> Response:
+    context = await list_context(todos, filters, form)
     if is_htmx(request) and not form.errors:
         return templates.render_block(request, "todos/list.html", "board", context)
     return templates.render_form(request, "todos/list.html", form, context)
 
 
-async def list_context(todos: Todos, wanted: TodoFilter, form: Form[TodoCreate]) -> dict[str, object]:
+async def list_context(todos: Todos, filters: TodoFilter, form: Form[TodoCreate]) -> dict[str, object]:
     return {
-        "page": await todos.find(wanted),
+        "page": await todos.find(filters),
         "statistics": await todos.statistics(),
-        "wanted": wanted,
+        "wanted": filters,
         "today": todos.today,
         "form": form,
-        "filter": Form(TodoFilter, wanted, prefix="filter-"),
+        "filter": Form(TodoFilter, filters, prefix="filter-"),
         "is_added": False,
     }
 
 
 def list_url(request: Request) -> str:
-    """The URL of the list as it was: its filter travels in the URL of each form."""
+    """Return the URL of the list with the filter that the form was sent from."""
     return str(URL("/todos").replace(query=request.url.query))

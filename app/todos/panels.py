@@ -1,4 +1,4 @@
-"""What to-dos add to other pages."""
+"""Panels on other pages."""
 
 from collections.abc import Mapping
 from typing import Any

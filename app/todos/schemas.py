@@ -1,4 +1,4 @@
-"""What forms and the API send, and what the API answers."""
+"""Input of forms and the API, and output of the API."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -19,7 +19,7 @@ class TodoCreate(Schema):
 
 
 class TodoUpdate(TodoCreate):
-    """Changes of a to-do: what is left out stays as it is."""
+    """Changes of a to-do. Missing fields keep their values."""
 
     title: Line = Field("", min_length=1, max_length=200)
     done: bool = False

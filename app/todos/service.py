@@ -1,4 +1,4 @@
-"""The data layer: knows the database and no HTTP. Whoever opened the session commits it."""
+"""Data layer of to-dos. It knows no HTTP, and the caller commits the session."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -15,7 +15,7 @@ from opportune.db import utc_now
 
 
 class Todos(Crud[Todo]):
-    """One person's to-dos. For this class nobody else has any."""
+    """The to-dos of one user. Rows of other users are not found."""
 
     owner = "owner_id"
     search = ("title", "notes")
@@ -28,11 +28,11 @@ class Todos(Crud[Todo]):
         return utc_now().date()
 
     def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
-        """Open ones first, the most urgent at the top."""
+        """Sort open to-dos first, by due date."""
         return col(Todo.done_at).is_not(None), col(Todo.due_on).is_(None), col(Todo.due_on), col(Todo.id)
 
     async def assign(self, row: Todo, values: dict[str, Any]) -> None:
-        """What is sent is whether it is done; what is stored is since when."""
+        """Assign values; `done` sets or clears the time of completion."""
         if "done" in values:
             row.done_at = (row.done_at or utc_now()) if values.pop("done") else None
         await super().assign(row, values)

@@ -1,4 +1,4 @@
-"""What a language model may do for somebody with their to-dos."""
+"""Tools for language models: list and add the user's to-dos."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from app.todos.schemas import State, TodoCreate, TodoFilter, TodoRead
 
 
 async def list_todos(todos: ReadTodos, state: State = "open", page: int = 1) -> Sequence[TodoRead]:
-    """List the person's to-dos, the most urgent first, 50 on a page."""
-    found = await todos.find(TodoFilter(state=state, page=page, size=50))
-    return [TodoRead.model_validate(row, from_attributes=True) for row in found.items]
+    """List the user's to-dos, the most urgent first, 50 on a page."""
+    results = await todos.find(TodoFilter(state=state, page=page, size=50))
+    return [TodoRead.model_validate(row, from_attributes=True) for row in results.items]
 
 
 async def add_todo(todos: WriteTodos, todo: TodoCreate) -> str:
